@@ -1,0 +1,59 @@
+# make demo    mutate a trained model, look at the mutant, measure its accuracy
+# make test    everything that CI runs: style, types, import contracts, tests
+# make bench   time and memory, as a table in build/bench/
+# make clean   remove what the others made
+#
+# They need Python 3.11 or newer and a package index. PYTHON=… takes another interpreter, JOBS=… the number of test
+# processes. Packages go into .venv, outputs into build/.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+JOBS ?= 2
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+MODEL := conf/model/digits.keras
+PLAN := conf/plan/dense_noise.yaml
+MUTANT := build/demo/mutant.keras
+CHECKS := "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo" "pytest -n $(JOBS) --dist loadfile"
+
+# Print a command as a user would type it, then run it.
+run = @printf '\n$$ %s\n' '$(1)'; $(1)
+
+.PHONY: help demo test bench clean
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+demo: .venv/demo.installed
+	@mkdir -p build/demo
+	$(call run,cat $(PLAN))
+	$(call run,mutspec validate $(PLAN) --model $(MODEL))
+	$(call run,mutspec apply $(PLAN) $(MODEL) --dry-run)
+	$(call run,mutspec apply $(PLAN) $(MODEL) -o $(MUTANT) --diff --force)
+	$(call run,mutspec diff $(MODEL) $(MUTANT)) || { test $$? -eq 1 && echo "(exit code 1: the models differ)"; }
+	$(call run,python conf/model/digits.py accuracy $(MODEL) $(MUTANT))
+
+# Every check runs, whatever the others say; the summary is at the end.
+test: .venv/dev.installed
+	@failed=0; summary=; \
+	for check in $(CHECKS); do \
+	  printf '\n$$ %s\n' "$$check"; start=$$(date +%s); \
+	  if $$check; then result=passed; else result=FAILED; failed=1; fi; \
+	  summary="$$summary$$(printf '%-7s %5d s  %s' $$result $$(($$(date +%s) - start)) "$$check")\n"; \
+	done; \
+	printf "\n$$summary"; exit $$failed
+
+bench: .venv/dev.installed
+	python benchmarks/run.py
+
+clean:
+	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/%.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "mutspec needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Call make with PYTHON=…"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing packages into .venv; with TensorFlow this is a download of about 350 MB."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
