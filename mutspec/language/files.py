@@ -1,0 +1,76 @@
+"""Plan files: bytes → text, and what is said about a file as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mutspec.language.errors import Place, PlanError, Problem, nearest
+from mutspec.language.nodes import Source, Span
+
+MAX_BYTES = 16 * 2**20
+"""The largest plan file that is read. A plan of 1,000 steps has about 0.1 MB."""
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a plan file: UTF-8, with or without a byte order mark.
+
+    Raises:
+        PlanError: if the file cannot be read, or is not text.
+    """
+    name = str(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise PlanError(_missing_file(Path(path))) from None
+    except IsADirectoryError:
+        raise PlanError(about(name, "this is a folder, not a plan", "name a plan file in it")) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PlanError(about(name, f"the file cannot be read: {reason}")) from None
+    return decode(data, name)
+
+
+def decode(data: bytes, name: str) -> str:
+    """The text of a plan's bytes.
+
+    Raises:
+        PlanError: if they are not UTF-8, or too many.
+    """
+    if len(data) > MAX_BYTES:
+        raise PlanError(about(name, f"the file is larger than {MAX_BYTES // 2**20} MiB, which no plan is"))
+    if data.startswith((b"PK\x03\x04", b"\x89HDF")):
+        raise PlanError(about(name, "this is a model file, not a plan", "the plan comes first: PLAN MODEL"))
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise PlanError(about(name, "the file is UTF-16, and a plan is UTF-8", "save it as UTF-8"))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        good = data[: error.start].decode("utf-8-sig", errors="replace")
+        source = source_of(good, name)
+        line = max(1, len(source.lines))
+        column = len(source.lines[-1]) + 1 if source.lines else 1
+        if good.endswith(("\n", "\r")):
+            line, column = line + 1, 1
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        place = Span(source, line, column, column + 1).place()
+        raise PlanError(Problem(message, place, hint="save the file as UTF-8")) from None
+
+
+def _missing_file(path: Path) -> Problem:
+    try:
+        siblings = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        siblings = []
+    candidates = tuple(str(path.with_name(name)) for name in nearest(path.name, siblings))
+    return Problem("there is no such file", Place(str(path), 0, 0, 0), candidates=candidates)
+
+
+def about(name: str, message: str, hint: str = "") -> Problem:
+    """A problem with a file as a whole: line 0."""
+    return Problem(message, Place(name, 0, 0, 0), hint=hint)
+
+
+def source_of(text: str, name: str) -> Source:
+    """A text as a source of values."""
+    return Source(name, tuple(text.splitlines()))

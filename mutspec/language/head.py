@@ -1,0 +1,54 @@
+"""The keys of a plan itself, as types: from them follow their parsing and their part of the schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from mutspec.language.types import Count, NonFinite, PlanValue
+
+LANGUAGE_VERSION = 1
+
+
+class InputDeclaration(PlanValue, frozen=True, kw_only=True):
+    """Another model that the steps may use. The call says which file it is: `--input <name>=MODEL`."""
+
+    description: Annotated[str, Meta(description="What the model is for.")] = ""
+
+
+class PlanHead(PlanValue, frozen=True, kw_only=True):
+    """A mutspec plan: the steps that turn a neural network into a mutant."""
+
+    mutspec: Annotated[Literal[1], Meta(description="The version of the plan language.", examples=[1])]
+    steps: Annotated[tuple[Any, ...], Meta(description="What is done to the model, in order.", min_length=1)]
+    name: Annotated[str, Meta(description="The plan's name. Default: the file's name without its ending.")] = ""
+    description: Annotated[str, Meta(description="What the plan is for.")] = ""
+    seed: Annotated[
+        Count, Meta(description="The seed of all random streams; a step may have its own.", examples=[7])
+    ] = 0
+    params: Annotated[
+        dict[str, Any],
+        Meta(
+            description="Literals that the steps use as `${params.<name>}`, and that `--set params.<name>=…` or a "
+            "sweep may override.",
+            examples=[{"std": 0.01}],
+        ),
+    ] = field(default_factory=dict)
+    inputs: Annotated[
+        dict[str, InputDeclaration | None],
+        Meta(
+            description="Other models that the steps use, by name. The call binds them: `--input teacher=t.keras`.",
+            examples=[{"teacher": {}}],
+        ),
+    ] = field(default_factory=dict)
+    metadata: Annotated[dict[str, Any], Meta(description="Free: owner, ticket, whatever you like.")] = field(
+        default_factory=dict
+    )
+    non_finite: Annotated[
+        NonFinite | UnsetType,
+        Meta(
+            description="What to do when a finite entry becomes infinite or NaN, for steps that do not say. "
+            "Default: error."
+        ),
+    ] = UNSET

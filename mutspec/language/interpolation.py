@@ -1,0 +1,149 @@
+"""`${params.<name>}`: the one thing in a plan that stands for something else.
+
+A value that is nothing but an interpolation becomes the parameter's value, with its type. Within a longer text the
+parameter's text takes its place (`"${params.share}%"`), and the result is text. Parameters are literals, so one pass
+resolves everything and nothing can grow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from mutspec.language.errors import DocumentPath, Problem, nearest
+from mutspec.language.nodes import Node, Scalar, Sequence, Table, size_of
+
+NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
+"""What a parameter or an input may be called."""
+
+WHOLE = rf"^\$\{{params\.{NAME}\}}$"
+"""The pattern of a value that is one interpolation."""
+
+WITHIN = rf"\$\{{params\.{NAME}\}}"
+"""The pattern of an interpolation anywhere in a text."""
+
+FIXED_KEYS = frozenset({"mutspec", "id", "op"})
+"""Keys of a plan or a step whose values are never interpolated."""
+
+MAX_GROWTH = 10_000_000
+"""How many values and characters all interpolations of a plan may add to it together."""
+
+_ANY = re.compile(r"\$\{([^{}]*)(\}?)")
+_WHOLE = re.compile(WHOLE)
+
+
+@dataclass(slots=True)
+class Interpolator:
+    """Resolves a tree against parameters, and remembers which of them were used and what was wrong."""
+
+    params: dict[str, Node]
+    used: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    growth: int = 0
+    is_too_large: bool = False
+
+    def resolve(self, node: Node, path: DocumentPath) -> Node:
+        """The tree without interpolations. One that cannot be resolved is reported, and stays as it is."""
+        if isinstance(node, Table):
+            entries = {
+                key: value if key in FIXED_KEYS and len(path) in (0, 2) else self.resolve(value, (*path, key))
+                for key, value in node.entries.items()
+            }
+            return replace(node, entries=entries)
+        if isinstance(node, Sequence):
+            return replace(node, items=tuple(self.resolve(item, (*path, i)) for i, item in enumerate(node.items)))
+        is_step = path[0] == "steps" and len(path) <= 2  # the steps themselves stand in the plan
+        if isinstance(node.value, str) and "${" in node.value and not is_step:
+            return self._resolve_text(node, node.value, path)
+        return node
+
+    def _resolve_text(self, node: Scalar, text: str, path: DocumentPath) -> Node:
+        found = list(_ANY.finditer(text))
+        problem = next(filter(None, (self._check(match[1], match[2], node, path) for match in found)), None)
+        if problem is not None:
+            self.problems.append(problem)
+            return node
+        if self._has_outgrown(match[1].removeprefix("params.") for match in found):
+            if not self.is_too_large:
+                message = f"the interpolations up to this one stand for more than {MAX_GROWTH:,} values and characters"
+                self._say(message, node, path)
+            self.is_too_large = True
+            return node
+        self.used.update(match[1].removeprefix("params.") for match in found)
+        if _WHOLE.match(text):
+            return replace(self.params[found[0][1].removeprefix("params.")], via=node.span)
+        parts: list[str] = []
+        end = 0
+        for match in found:
+            value = self.params[match[1].removeprefix("params.")]
+            if not isinstance(value, Scalar) or value.value is None:
+                what = "has no value" if isinstance(value, Scalar) else "is a list or a mapping"
+                self._say(f"`{match[1]}` {what}, and cannot stand within a text", node, path)
+                return node
+            parts += [text[end : match.start()], _as_text(value)]
+            end = match.end()
+        return replace(node, value="".join([*parts, text[end:]]), written=None)
+
+    def _has_outgrown(self, names: Iterable[str]) -> bool:
+        """Count what the parameters of a text add to the plan, and say whether it is too much."""
+        for name in names:
+            if name not in self.sizes:
+                self.sizes[name] = size_of(self.params[name])
+            self.growth += self.sizes[name]
+        return self.growth > MAX_GROWTH
+
+    def _check(self, inside: str, closing: str, node: Scalar, path: DocumentPath) -> Problem | None:
+        """What is wrong with one interpolation."""
+        place = node.span.place() if node.span else None
+        what = f"`${{{inside}}}`"
+        known = "a plan knows only ${params.<name>}"
+        if not closing:
+            nested = "interpolations do not nest" if str(node.value).count("${") > 1 else "`${` without its `}`"
+            return Problem(nested, place, path, known)
+        if ":" in inside:
+            resolver = inside.split(":")[0].strip()
+            message = f"{what} asks for `{resolver}`, and a plan has no resolvers: it reads nothing but itself"
+            return Problem(message, place, path, known + "; the call may set a parameter: --set params.<name>=…")
+        name = inside.removeprefix("params.")
+        if name in self.params and inside.startswith("params."):
+            return None
+        if name in self.params:
+            return Problem(f"{what} is not a parameter", place, path, candidates=(f"${{params.{name}}}",))
+        if not inside.startswith("params.") or not re.fullmatch(NAME, name):
+            return Problem(f"{what} is not a parameter", place, path, known)
+        candidates = tuple(f"${{params.{near}}}" for near in nearest(name, self.params))
+        hint = "" if candidates else "declare it under `params`"
+        return Problem(f"the plan declares no parameter `{name}`", place, path, hint, candidates)
+
+    def _say(self, message: str, node: Scalar, path: DocumentPath) -> None:
+        self.problems.append(Problem(message, node.span.place() if node.span else None, path))
+
+
+def _as_text(value: Scalar) -> str:
+    """A parameter's value as it stands in a longer text: as it was written, where that is known."""
+    if value.written is not None:
+        return value.written
+    if isinstance(value.value, bool):
+        return "true" if value.value else "false"
+    return str(value.value)
+
+
+def literal_problems(params: dict[str, Node], path: DocumentPath = ("params",)) -> list[Problem]:
+    """Parameters that are not literals: an interpolation in a parameter is refused, so that nothing can chain."""
+    return [problem for name, value in params.items() for problem in _non_literals(value, (*path, name))]
+
+
+def _non_literals(node: Node, path: DocumentPath) -> list[Problem]:
+    if isinstance(node, Table):
+        return [problem for key, value in node.entries.items() for problem in _non_literals(value, (*path, key))]
+    if isinstance(node, Sequence):
+        return [problem for i, value in enumerate(node.items) for problem in _non_literals(value, (*path, i))]
+    if isinstance(node.value, str) and "${" in node.value:
+        message = "a parameter is a literal, and cannot refer to another"
+        hint = "write its value; the steps may combine parameters"
+        return [Problem(message, node.span.place() if node.span else None, path, hint)]
+    return []

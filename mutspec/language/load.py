@@ -1,0 +1,376 @@
+"""Text, file or mapping → Plan; or every problem at once.
+
+The schema that is made from the ops' types decides whether a plan is valid, and why not; the types make the values. A
+test holds the two to the same verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from mutspec.language.checks import id_problems, input_problems, step_problems, unused_problems
+from mutspec.language.document import parse
+from mutspec.language.errors import DocumentPath, Place, PlanError, Problem, nearest
+from mutspec.language.explain import Validator
+from mutspec.language.files import read_text
+from mutspec.language.head import LANGUAGE_VERSION, PlanHead
+from mutspec.language.interpolation import NAME, Interpolator, literal_problems
+from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, span_at
+from mutspec.language.overrides import Override, apply_overrides, numbered, step_id
+from mutspec.language.plan import Plan
+from mutspec.language.scalars import BOOLEAN_WORDS
+from mutspec.language.schema import Catalogue, op_definitions
+from mutspec.language.steps import mentioned, without_own_keys
+
+T = TypeVar("T")
+Overrides = Iterable[Override | str]
+
+
+def load_plan(
+    path: str | Path,
+    catalogue: Catalogue,
+    *,
+    overrides: Overrides = (),
+    params: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Plan[Any]:
+    """Read a plan file.
+
+    Arguments:
+        path: a YAML file.
+        catalogue: the ops by name.
+        overrides: `key=value` texts, in their order; the last one for a key wins.
+        params: values of declared parameters, after the overrides.
+        seed: the plan's seed, after the overrides.
+
+    Raises:
+        PlanError: with every problem of the file.
+    """
+    name = str(path)
+    return load_text(read_text(path), catalogue, file=name, overrides=overrides, params=params, seed=seed)
+
+
+def load_text(
+    text: str,
+    catalogue: Catalogue,
+    *,
+    file: str = "plan",
+    overrides: Overrides = (),
+    params: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Plan[Any]:
+    """Read a plan from YAML text. `file` is its name in error messages; the rest is as in `load_plan`."""
+    document = parse(text, file)
+    package = re.match(r"\A(?:#.*\n)*#\s*@package\b", text.removeprefix("\ufeff"))
+    problems = list(document.warnings)
+    if package:
+        line = text.count("\n", 0, package.end())
+        place = Place(file, line + 1, 1, len(document.source.lines[line]) + 1, document.source.lines[line])
+        problems.append(Problem("a plan stands alone, and knows no `@package`", place, hint="remove the line"))
+    loader = _Loader(catalogue, Path(file).stem, problems)
+    return loader.load(document.root, _all_overrides(overrides, params, seed))
+
+
+def plan_from(
+    mapping: Mapping[str, Any],
+    catalogue: Catalogue,
+    *,
+    name: str = "plan",
+    overrides: Overrides = (),
+    params: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Plan[Any]:
+    """A plan from Python values. `mutspec: 1` may be left out; the rest is as in `load_plan`."""
+    root = from_plain({"mutspec": LANGUAGE_VERSION, **mapping})
+    return _Loader(catalogue, name, []).load(root, _all_overrides(overrides, params, seed))
+
+
+def _all_overrides(overrides: Overrides, params: Mapping[str, Any] | None, seed: int | None) -> tuple[Override, ...]:
+    """One numbered list: the call's overrides, then parameters, then the seed."""
+    given = [*overrides]
+    texts = numbered(item for item in given if isinstance(item, str))
+    result = (
+        list(texts)
+        if len(texts) == len(given)
+        else [Override(item, index) if isinstance(item, str) else item for index, item in enumerate(given, start=1)]
+    )
+    extra = [(f"params.{name}", value) for name, value in (params or {}).items()]
+    extra += [("seed", seed)] if seed is not None else []
+    for key, value in extra:
+        result.append(Override(f"{key}={value}", len(result) + 1, value))
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class PlanSource:
+    """Where a plan came from: its trees before and after interpolation, and the ops it was read with."""
+
+    written: Node
+    resolved: Node
+    catalogue: Catalogue
+    name: str
+
+    def locate(self, path: DocumentPath) -> Place | None:
+        """Where the value at a path was written."""
+        span = _span(self.resolved, path)
+        return span.place() if span else None
+
+    def again(self, params: Mapping[str, Any], seed: int | None) -> Plan[Any]:
+        """The same plan with other parameters or another seed."""
+        return _Loader(self.catalogue, self.name, []).load(self.written, _all_overrides((), params, seed))
+
+
+def _span(root: Node, path: DocumentPath, *, on_key: bool = False) -> Any:
+    """Where to point for a path. For a whole step that is its op."""
+    if len(path) == 2 and path[0] == "steps":
+        step = node_at(root, path)
+        op = child(step, "op") if step is not None else None
+        if op is not None and op.span is not None:
+            return op.span
+    return span_at(root, path, on_key=on_key)
+
+
+class _Loader:
+    """Collects the problems of one plan on its way from tree to Plan."""
+
+    def __init__(self, catalogue: Catalogue, name: str, problems: Iterable[Problem]) -> None:
+        self.catalogue = catalogue
+        self.name = name
+        self.problems = list(problems)
+        self.root: Node = Scalar(None)
+        self.unresolved: tuple[DocumentPath, ...] = ()
+        self.validators: dict[str, Validator] = {}
+
+    def load(self, root: Node, overrides: tuple[Override, ...]) -> Plan[Any]:
+        """The plan.
+
+        Raises:
+            PlanError: with all problems, in the order of their places.
+        """
+        if not isinstance(root, Table):
+            hint = "it begins with `mutspec: 1`, and has `steps`"
+            raise PlanError(Problem("a plan is a mapping", root.span.place() if root.span else None, hint=hint))
+        written, problems = apply_overrides(root, overrides)
+        self.problems += problems
+        self._resolve(written)
+        document = plain(self.root)
+        head = self._head(document)
+        steps = self._steps(document.get("steps"))
+        self._check_steps(document, steps)
+        if any(not problem.is_warning for problem in self.problems):
+            raise PlanError(sorted(self.problems, key=_order))
+        assert head is not None
+        return Plan(
+            name=head.name or self.name,
+            description=head.description,
+            seed=head.seed,
+            params=head.params,
+            inputs=tuple(head.inputs),
+            metadata=head.metadata,
+            non_finite=head.non_finite or None,
+            steps=tuple(step for step in steps if step is not None),
+            document=document,
+            source=PlanSource(written, self.root, self.catalogue, self.name),
+            warnings=tuple(sorted(self.problems, key=_order)),
+        )
+
+    # -- problems
+
+    def _add(self, problem: Problem, *, on_key: bool = False, accepts_text: bool = False) -> None:
+        """Take a problem, and place it; one that only follows from an unresolved interpolation is dropped."""
+        if any(
+            problem.path[: len(path)] == path or (path[: len(problem.path)] == problem.path and problem.path[2:])
+            for path in self.unresolved
+        ):
+            return
+        node = node_at(self.root, problem.path)
+        hint = problem.hint
+        if isinstance(node, Scalar) and not on_key and not hint and not problem.candidates:
+            hint = _quoting_hint(node, accepts_text)
+        if node is not None and node.via is not None:
+            hint = f"{hint}; it is used on line {node.via.line}".removeprefix("; ")
+        place = problem.place
+        if place is None:
+            span = _span(self.root, problem.path, on_key=on_key)
+            place = span.place() if span else None
+        self.problems.append(replace(problem, place=place, hint=hint))
+
+    # -- stages
+
+    def _resolve(self, written: Node) -> None:
+        """Leave out the user's own keys, and put parameters in their places."""
+        self.root = without_own_keys(written, self.catalogue)
+        params = child(self.root, "params")
+        declared = params.entries if isinstance(params, Table) else {}
+        for problem in literal_problems(declared):
+            self._add(problem)
+        interpolator = Interpolator(dict(declared))
+        assert isinstance(self.root, Table)
+        entries = {
+            key: value if key in ("params", "inputs", "mutspec") else interpolator.resolve(value, (key,))
+            for key, value in self.root.entries.items()
+        }
+        self.root = msgspec.structs.replace(self.root, entries=entries)
+        for problem in interpolator.problems:
+            self._add(problem)
+        self.unresolved = tuple(dict.fromkeys(problem.path for problem in interpolator.problems))
+        if not interpolator.problems:
+            for problem in unused_problems("params", declared, interpolator.used):
+                self._add(problem, on_key=True)
+
+    def _head(self, document: dict[str, Any]) -> PlanHead | None:
+        """The plan's own keys."""
+        self._check_version(document)
+        foreign = [key for key in ("defaults", "hydra") if key in document]
+        for key in foreign:
+            message = f"a plan stands alone, and knows no `{key}`"
+            self._add(
+                Problem(message, path=(key,), hint="Hydra's keys belong into the configuration around it"), on_key=True
+            )
+        known = {key: value for key, value in document.items() if key not in foreign}
+        for section in ("params", "inputs"):
+            names = document.get(section)
+            for name in names if isinstance(names, dict) else ():
+                if not re.fullmatch(NAME, name):
+                    message = f"`{name}` cannot be the name of {'a parameter' if section == 'params' else 'an input'}"
+                    self._add(
+                        Problem(message, path=(section, name), hint="use letters, digits, `_` and `-`"), on_key=True
+                    )
+        known["mutspec"] = LANGUAGE_VERSION
+        return self._validated(known, PlanHead, Validator("plan", op_definitions({}), "a plan"), ())
+
+    def _check_version(self, document: dict[str, Any]) -> None:
+        version = document.get("mutspec")
+        if "mutspec" not in document:
+            near = nearest("mutspec", document)
+            hint = f"add `mutspec: {LANGUAGE_VERSION}` as its first line" if not near else ""
+            self._add(Problem("the plan does not say the version of its language", hint=hint), on_key=True)
+        elif version != LANGUAGE_VERSION or isinstance(version, bool | float):
+            is_newer = isinstance(version, int) and version > LANGUAGE_VERSION
+            message = f"this mutspec reads language version {LANGUAGE_VERSION}, and the plan says {version!r}"
+            hint = "a newer mutspec may read it" if is_newer else f"write `mutspec: {LANGUAGE_VERSION}`"
+            self._add(Problem(message, path=("mutspec",), hint=hint))
+
+    def _steps(self, raw: Any) -> list[Any]:
+        """Each step as its op; None for one that is wrong."""
+        if not isinstance(raw, list):
+            return []
+        return [self._step(index, step) for index, step in enumerate(raw)]
+
+    def _step(self, index: int, raw: Any) -> Any:
+        path: DocumentPath = ("steps", index)
+        op = raw.get("op") if isinstance(raw, dict) else None
+        if not isinstance(op, str) or op not in self.catalogue:
+            self._bad_op(raw, op, path)
+            return None
+        kind = self.catalogue[op]
+        for problem in step_problems(raw, kind):
+            self._add(problem.below(*path))
+        if op not in self.validators:
+            self.validators[op] = Validator(op, op_definitions({op: kind}), f"`{op}`")
+        step: Any = self._validated(raw, kind, self.validators[op], path)
+        return msgspec.structs.replace(step, id=op) if getattr(step, "id", None) == "" else step
+
+    def _bad_op(self, raw: Any, op: Any, path: DocumentPath) -> None:
+        listing = "`mutspec ops` lists them"
+        if not isinstance(raw, dict):
+            self._add(
+                Problem("a step is a mapping with an `op`", path=path, hint="for instance `- op: gaussian_noise`")
+            )
+        elif "op" not in raw:
+            named = [key for key in raw if key in self.catalogue]
+            misspelt = nearest("op", raw)
+            hint = f"write `op: {named[0]}`, and its keys beside it" if named else listing
+            on_key = bool(named or misspelt)
+            where = (*path, (named or list(misspelt))[0]) if on_key else path
+            self._add(Problem("the step has no `op`", path=where, hint=hint), on_key=on_key)
+        elif isinstance(op, str) and "${" in op:
+            self._add(Problem("`op` is never interpolated", path=(*path, "op"), hint="write the op's name"))
+        elif isinstance(op, str):
+            candidates = nearest(op, self.catalogue)
+            self._add(
+                Problem(
+                    f"there is no op `{op}`",
+                    path=(*path, "op"),
+                    hint="" if candidates else listing,
+                    candidates=candidates,
+                )
+            )
+        else:
+            self._add(Problem("`op` is the name of an op", path=(*path, "op"), hint=listing), accepts_text=True)
+
+    def _validated(self, raw: Any, kind: type[T], validator: Validator, path: DocumentPath) -> T | None:
+        """A value as its type, if the schema has nothing against it."""
+        findings = validator.find(raw)
+        for finding in findings:
+            self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
+        if findings:
+            return None
+        try:
+            return msgspec.convert(raw, kind)
+        except msgspec.ValidationError as error:
+            # The types are as strict as the schema is, as a test holds; if they ever are stricter, they have a say.
+            message, _, where = str(error).partition(" - at `$")
+            steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", where)
+            below = tuple(key or int(index) for key, index in steps)
+            self._add(Problem(f"{validator.subject} is not valid: {message}", path=(*path, *below)))
+            return None
+
+    def _check_steps(self, document: dict[str, Any], steps: list[Any]) -> None:
+        """What no single value shows."""
+        ids = []
+        used: dict[DocumentPath, str] = {}
+        declared = document.get("inputs")
+        names = tuple(declared) if isinstance(declared, dict) else ()
+        nodes = child(self.root, "steps")
+        for index, step in enumerate(nodes.items if isinstance(nodes, Sequence) else ()):
+            op = child(step, "op")
+            if isinstance(op, Scalar) and op.value in self.catalogue and step_id(step):
+                ids.append((index, step_id(step), str(op.value), child(step, "id") is not None))
+            typed = steps[index]
+            if typed is None:
+                continue
+            own_problems = getattr(typed, "problems", None)
+            if callable(own_problems):
+                for problem in own_problems():
+                    self._add(problem.below("steps", index))
+            inputs_used = getattr(typed, "inputs_used", None)
+            if callable(inputs_used):
+                used |= {("steps", index, *path): name for path, name in inputs_used()}
+            else:
+                used |= {
+                    ("steps", index, str(number)): name for number, name in enumerate(mentioned(plain(step), names))
+                }
+        for problem in id_problems(ids):
+            self._add(problem)
+        for problem in input_problems(used, names):
+            self._add(problem)
+        if None not in steps:
+            for problem in unused_problems("inputs", names, used.values()):
+                self._add(problem, on_key=True)
+
+
+def _quoting_hint(node: Scalar, accepts_text: bool) -> str:
+    """For a bare word that YAML does not read as text."""
+    if not node.written or isinstance(node.value, str):
+        return ""
+    in_quotes = f'for the text, write "{node.written}"'
+    if isinstance(node.value, bool) and node.written.lower() in BOOLEAN_WORDS:
+        read_as = "true" if node.value else "false"
+        return f"YAML reads a bare {node.written} as {read_as}" + (f"; {in_quotes}" if accepts_text else "")
+    return in_quotes if accepts_text else ""
+
+
+def _order(problem: Problem) -> tuple[int, str, int, int]:
+    """As they stand in the file, then those of overrides."""
+    place = problem.place
+    if place is None:
+        return (0, "", 0, 0)
+    is_override = place.file.startswith("override ")
+    return (int(is_override), place.file, place.line, place.column)

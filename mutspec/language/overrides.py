@@ -1,0 +1,222 @@
+"""Overrides: `params.std=0.05`, `seed=3`, `steps.<id>.<key>=…`, as `--set` and Hydra give them.
+
+An override's value is YAML, and becomes part of the plan's tree before anything is checked; so a wrong value is
+reported like any other, at "override N".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mutspec.language.document import parse
+from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
+from mutspec.language.nodes import Node, Scalar, Sequence, Source, Span, Table, child, from_plain, with_value
+
+OVERRIDABLE = ("params", "steps", "seed", "name", "description", "metadata", "non_finite")
+"""The top-level keys that an override may reach."""
+
+
+class Unparsed:
+    """Says that an override's value still has to be read from its text."""
+
+
+UNPARSED = Unparsed()
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """One override.
+
+    Arguments:
+        text: `key=value`, the key dotted: `steps.jitter.target.type=Dense`. Steps go by id, lists by index.
+        position: which of the call's overrides it is, from 1.
+        value: the value, if somebody has parsed it already (Hydra); else it is read from the text, as YAML.
+    """
+
+    text: str
+    position: int = 1
+    value: Any = UNPARSED
+
+    @property
+    def source(self) -> Source:
+        """The override as a source of values, for error messages."""
+        return Source(f"override {self.position}", (self.text,))
+
+
+def numbered(texts: Iterable[str]) -> tuple[Override, ...]:
+    """Overrides from the texts of a call, in their order."""
+    return tuple(Override(text, position) for position, text in enumerate(texts, start=1))
+
+
+def apply_overrides(root: Node, overrides: Iterable[Override]) -> tuple[Node, list[Problem]]:
+    """The tree with all overrides in it, later ones winning, and what is wrong with those that are not."""
+    problems: list[Problem] = []
+    for override in overrides:
+        try:
+            root = _apply(root, override)
+        except PlanError as error:
+            problems.extend(error.problems)
+    return root, problems
+
+
+def _apply(root: Node, override: Override) -> Node:
+    key, equals, _ = override.text.partition("=")
+    key = key.strip()
+    span = Span(override.source, 1, 1, len(key) + 1)
+    if not equals or not key:
+        raise PlanError(Problem("an override is written key=value", span.place(), hint="for instance params.std=0.05"))
+    parts = key.split(".")
+    _check_head(root, parts, span)
+    value = _value(override, len(override.text) - len(override.text.partition("=")[2]))
+    path = _path(root, parts, span)
+    try:
+        return with_value(root, path, value, span)
+    except KeyError as error:
+        raise PlanError(_nothing_there(root, parts, path, int(error.args[0]), span)) from None
+
+
+def _check_head(root: Node, parts: list[str], span: Span) -> None:
+    head = parts[0]
+    if head not in OVERRIDABLE:
+        params = child(root, "params")
+        known = [f"params.{name}" for name in params.entries] if isinstance(params, Table) else []
+        candidates = nearest(head, OVERRIDABLE) or tuple(name for name in known if name.endswith("." + head))
+        hint = (
+            ""
+            if candidates
+            else "an override begins with params., steps.<id>., seed, name, description, metadata. or non_finite"
+        )
+        message = f"there is nothing called `{head}` to override"
+        if head in ("mutspec", "inputs"):
+            message = f"`{head}` cannot be overridden"
+            hint = "bind an input by --input name=MODEL" if head == "inputs" else "it is the language's version"
+        raise PlanError(Problem(message, span.place(), hint=hint, candidates=candidates))
+    if head == "params":
+        _check_param(root, parts, span)
+    if head == "steps" and len(parts) == 3 and parts[2] in ("id", "op"):
+        raise PlanError(
+            Problem(f"a step's `{parts[2]}` cannot be overridden", span.place(), hint="change it in the plan")
+        )
+
+
+def _check_param(root: Node, parts: list[str], span: Span) -> None:
+    params = child(root, "params")
+    declared = tuple(params.entries) if isinstance(params, Table) else ()
+    if len(parts) < 2 or parts[1] not in declared:
+        name = ".".join(parts[1:])
+        candidates = tuple(f"params.{near}" for near in nearest(name, declared))
+        hint = f"it declares {_listing(declared)}" if declared else "it has no `params`"
+        raise PlanError(
+            Problem(f"the plan declares no parameter `{name}`", span.place(), hint=hint, candidates=candidates)
+        )
+
+
+def _value(override: Override, column: int) -> Node:
+    """The override's value as a tree whose places lie in the override's text."""
+    if not isinstance(override.value, Unparsed):
+        return from_plain(override.value, Span(override.source, 1, column + 1, len(override.text) + 1))
+    text = override.text[column:]
+    if not text.strip():
+        return Scalar(None, Span(override.source, 1, column + 1, column + 2), text)
+    try:
+        document = parse(" " * column + text, override.source.name)
+    except PlanError as error:
+        raise PlanError([_in_override(problem, override, column) for problem in error.problems]) from None
+    return _moved(document.root, override.source)
+
+
+def _in_override(problem: Problem, override: Override, column: int) -> Problem:
+    """A problem of the value's own text, seen in the whole override."""
+    from dataclasses import replace
+
+    place = problem.place
+    if place is None or place.line == 0:
+        return problem
+    key = override.text[:column]
+    hint = problem.hint.replace("write: ", f"write: {key}").replace("in quotes: ", f"in quotes: {key}")
+    return replace(problem, place=replace(place, text=override.text, column=max(place.column, column + 1)), hint=hint)
+
+
+def _moved(node: Node, source: Source) -> Node:
+    """The same tree with places in another source whose lines have the same columns."""
+    span = node.span and Span(source, node.span.line, node.span.column, node.span.end_column)
+    if isinstance(node, Table):
+        entries = {key: _moved(value, source) for key, value in node.entries.items()}
+        keys = {
+            key: key_span and Span(source, key_span.line, key_span.column, key_span.end_column)
+            for key, key_span in node.keys.items()
+        }
+        return Table(entries, keys, span)
+    if isinstance(node, Sequence):
+        return Sequence(tuple(_moved(item, source) for item in node.items), span)
+    return Scalar(node.value, span, node.written)
+
+
+def _path(root: Node, parts: list[str], span: Span) -> DocumentPath:
+    """The override's key as a path: a step's id becomes its index, and so do numbers within lists."""
+    path: list[str | int] = [parts[0]]
+    rest = parts[1:]
+    if parts[0] == "steps":
+        path.append(_step_index(root, rest[0] if rest else "", span))
+        rest = rest[1:]
+        if not rest:
+            raise PlanError(
+                Problem("an override of a step names one of its keys", span.place(), hint="steps.<id>.<key>=value")
+            )
+    node: Node | None = root
+    for key in path:
+        node = node and child(node, key)
+    for part in rest:
+        is_index = isinstance(node, Sequence) and part.removeprefix("-").isdecimal()
+        step = int(part) if is_index else part
+        path.append(step)
+        node = node and child(node, step)
+    return tuple(path)
+
+
+def _step_index(root: Node, wanted: str, span: Span) -> int:
+    steps = child(root, "steps")
+    ids = [step_id(step) for step in steps.items] if isinstance(steps, Sequence) else []
+    if wanted in ids:
+        return ids.index(wanted)
+    known = [name for name in ids if name]
+    candidates = tuple(f"steps.{near}" for near in nearest(wanted, known))
+    hint = f"its steps are {_listing(known)}" if known else ""
+    raise PlanError(Problem(f"the plan has no step `{wanted}`", span.place(), hint=hint, candidates=candidates))
+
+
+def step_id(step: Node) -> str:
+    """A step's id as far as it can be told before validation: its `id`, else its `op`, else nothing."""
+    for key in ("id", "op"):
+        value = child(step, key)
+        if isinstance(value, Scalar) and isinstance(value.value, str) and value.value:
+            return value.value
+    return ""
+
+
+def _nothing_there(root: Node, parts: list[str], path: DocumentPath, good: int, span: Span) -> Problem:
+    node: Node | None = root
+    for key in path[:good]:
+        node = node and child(node, key)
+    known = list(node.entries) if isinstance(node, Table) else []
+    where = ".".join(parts[:good])
+    missing = str(path[good])
+    if isinstance(node, Sequence):
+        size = len(node.items)
+        message = f"`{where}` is a list of {size}, without an entry `{missing}`"
+    elif isinstance(node, Table):
+        message = f"there is no `{missing}` in `{where}` to go into"
+    else:
+        message = f"`{where}` is a single value, with no `{missing}` in it"
+    candidates = tuple(f"{where}.{near}" for near in nearest(missing, known))
+    after = parts[good + 1] if good + 1 < len(parts) else ""
+    whole = f"{where}.{missing}={{{after}: …}}" if isinstance(node, Table) else f"{where}={{{missing}: …}}"
+    hint = "" if isinstance(node, Sequence) else f"override the whole of it: {whole}"
+    return Problem(message, span.place(), hint=hint, candidates=candidates)
+
+
+def _listing(names: Iterable[str], limit: int = 12) -> str:
+    names = [f"`{name}`" for name in names]
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")

@@ -1,0 +1,86 @@
+"""Plan: a validated, resolved plan as a frozen value, with the source positions that errors need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Generic, Protocol, TypeVar
+
+from mutspec.language.errors import DocumentPath, Place, Problem
+from mutspec.language.types import NonFinite
+
+
+class Step(Protocol):
+    """What every step has, whatever its op."""
+
+    @property
+    def id(self) -> str: ...
+
+
+S = TypeVar("S", bound=Step)
+
+
+@dataclass(frozen=True)
+class Plan(Generic[S]):
+    """A validated plan.
+
+    Arguments:
+        name: the plan's name; by default the file's stem, or "plan".
+        description: what it is for.
+        seed: the seed of all its random streams; a step may have its own.
+        params: the parameters' resolved values.
+        inputs: the names of the other models that a call must bind.
+        metadata: free.
+        non_finite: what newly non-finite entries mean, for steps that do not say; None if the plan does not say either.
+        steps: the ops, in order.
+        document: the resolved document that all of this came from, as plain JSON values (extension keys left out).
+        source: the positions of the document's values, for error messages.
+        warnings: what is odd about the plan, and no error.
+    """
+
+    name: str
+    description: str
+    seed: int
+    params: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    non_finite: NonFinite | None
+    steps: tuple[S, ...]
+    document: Mapping[str, Any] = field(repr=False)
+    source: Any = field(repr=False, compare=False)
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the resolved document: the same for plans that differ only in layout, comments or `x-` keys."""
+        text = json.dumps(self.document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def locate(self, path: DocumentPath) -> Place | None:
+        """Where the value at a path was written, or its nearest ancestor; None for a plan that came from Python.
+
+        A value that came by `${params.…}` or by an override is located there.
+        """
+        place: Place | None = self.source.locate(path)
+        return place
+
+    def placed(self, problem: Problem) -> Problem:
+        """A problem with the place that its path leads to."""
+        return replace(problem, place=self.locate(problem.path))
+
+    def with_(self, *, seed: int | None = None, params: Mapping[str, Any] | None = None, **named: Any) -> Plan[S]:
+        """The same plan with another seed, or other values of its parameters.
+
+        Arguments:
+            seed: the plan's seed; by default it stays.
+            params: values by the parameters' names, for names that are not Python's.
+            named: the same, as keywords: `plan.with_(std=0.05)`.
+
+        Raises:
+            PlanError: if a parameter is not declared, or its value does not fit.
+        """
+        changed: Plan[S] = self.source.again(params={**(params or {}), **named}, seed=seed)
+        return changed

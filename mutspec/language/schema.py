@@ -1,0 +1,222 @@
+"""The JSON schema of plans, made from the ops' types: what editors complete and explain with, and what names an error.
+
+Draft 2020-12. Every op's definition is complete in itself (common keys included) and closed but for `x-…`, so
+strictness needs only `additionalProperties`, which every editor understands. `${params.…}` is accepted
+wherever a value may stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from inspect import cleandoc
+from typing import Any
+
+import msgspec
+
+from mutspec.language.head import PlanHead
+from mutspec.language.interpolation import FIXED_KEYS, NAME, WHOLE, WITHIN
+
+Schema = dict[str, Any]
+Catalogue = Mapping[str, type[Any]]
+"""Ops by name. An op is a msgspec struct whose tag, under `op`, is that name."""
+
+SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
+EXTENSION = "^x-"
+STEP_ID = r"^[\w-]+$"
+"""What an id may look like: it stands in layer names, in random streams and in `steps.<id>.<key>=…`."""
+
+_REFERENCE = "#/$defs/"
+
+
+def op_definitions(ops: Catalogue) -> dict[str, Schema]:
+    """Closed schemas of the plan's head (as `plan`), of the ops (by name) and of what these refer to."""
+    types = {"plan": PlanHead, **ops}
+    references, components = msgspec.json.schema_components(types.values(), ref_template=_REFERENCE + "{name}")
+    names = {_target(reference): name for reference, name in zip(references, types, strict=True)}
+    inlined = {
+        name: schema for name, schema in components.items() if "[" in schema.get("title", "") or "enum" in schema
+    }
+    renamed = {name: names.get(name, name) for name in components}
+    definitions = {}
+    for name, schema in sorted(components.items(), key=lambda item: renamed[item[0]]):
+        if name not in inlined:
+            definitions[renamed[name]] = _tidy(schema, renamed, inlined)
+    for name, op in ops.items():
+        _finish_op(definitions[name], name, op)
+    return definitions
+
+
+def _target(reference: Schema) -> str:
+    return str(reference["$ref"]).removeprefix(_REFERENCE)
+
+
+def _tidy(schema: Schema, renamed: Mapping[str, str], inlined: Mapping[str, Schema]) -> Schema:
+    """Follow renamed definitions, put generic ones and choices in place, open objects for `x-`, drop empty defaults."""
+
+    def visit(node: Any) -> Any:
+        if isinstance(node, list):
+            return [visit(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        reference = node.get("$ref")
+        if isinstance(reference, str):
+            name = reference.removeprefix(_REFERENCE)
+            if name in inlined:
+                about = {key: value for key, value in node.items() if key != "$ref"}
+                content = {key: value for key, value in inlined[name].items() if key != "title" or "[" in value}
+                return visit({**content, **about})
+            return {**node, "$ref": _REFERENCE + renamed[name]}
+        tidy = {key: value if key in _DATA else visit(value) for key, value in node.items()}
+        if isinstance(tidy.get("description"), str):
+            tidy["description"] = cleandoc(tidy["description"])
+            if "`" in tidy["description"]:  # editors show a plain description as it is, backticks and all
+                tidy["markdownDescription"] = tidy["description"]
+        if tidy.get("default", 1) in ("", {}, []):
+            del tidy["default"]
+        if tidy.get("required") == []:
+            del tidy["required"]
+        if isinstance(tidy.get("properties"), dict) and tidy.get("additionalProperties") is False:
+            tidy["patternProperties"] = {EXTENSION: {}}
+        return tidy
+
+    result: Schema = visit(schema)
+    return result
+
+
+_DATA = frozenset({"default", "examples", "enum", "const", "required"})
+"""Keywords that hold plain values rather than schemas."""
+
+
+def _finish_op(schema: Schema, name: str, op: type[Any]) -> None:
+    schema["title"] = name
+    schema["properties"]["op"] = {"const": name, "description": summary(op)}
+    schema["properties"] = _in_reading_order(schema["properties"])
+
+
+_COMMON_LAST = (
+    "fraction",
+    "count",
+    "rate",
+    "indices",
+    "per",
+    "at_least",
+    "stream",
+    "seed",
+    "allow_empty",
+    "non_finite",
+)
+
+
+def _in_reading_order(properties: Schema) -> Schema:
+    """`id`, `op`, `target`, then what is the op's own, then the keys that many ops have."""
+    first = [key for key in ("id", "op", "target") if key in properties]
+    last = [key for key in _COMMON_LAST if key in properties]
+    own = [key for key in properties if key not in first and key not in last]
+    return {key: properties[key] for key in (*first, *own, *last)}
+
+
+def summary(op: type[Any]) -> str:
+    """The first paragraph of an op's documentation, on one line."""
+    return " ".join(cleandoc(op.__doc__ or "").split("\n\n")[0].split())
+
+
+def json_schema(catalogue: Catalogue) -> Schema:
+    """The JSON schema of a plan.
+
+    Arguments:
+        catalogue: the ops that a step may have, by name.
+    """
+    definitions = op_definitions(catalogue)
+    literal = {key: definitions["plan"]["properties"][key] for key in ("params", "inputs", "steps")}
+    definitions = {name: _accept_interpolation(schema) for name, schema in definitions.items()}
+    for name in catalogue:
+        if "id" in definitions[name]["properties"]:
+            definitions[name]["properties"]["id"]["pattern"] = STEP_ID
+    plan = definitions.pop("plan")
+    plan["properties"] |= literal
+    plan["properties"]["steps"]["items"] = {"$ref": _REFERENCE + "step"}
+    plan["properties"]["params"] |= {"propertyNames": {"pattern": f"^{NAME}$"}}
+    plan["properties"]["inputs"] |= {"propertyNames": {"pattern": f"^{NAME}$"}}
+    return {
+        "$schema": SCHEMA_URL,
+        "title": "mutspec plan",
+        **{key: value for key, value in plan.items() if key != "title"},
+        "$defs": {"step": _step(catalogue), "interpolation": _INTERPOLATION, **definitions},
+    }
+
+
+def _step(catalogue: Catalogue) -> Schema:
+    """A step: some op, and for each op what its keys are."""
+    names = sorted(catalogue)
+    return {
+        "title": "step",
+        "type": "object",
+        "required": ["op"],
+        "properties": {
+            "op": {
+                "description": "What the step does.",
+                "enum": names,
+                "markdownEnumDescriptions": [cleandoc(catalogue[name].__doc__ or name) for name in names],
+            },
+        },
+        "allOf": [
+            {
+                "if": {"properties": {"op": {"const": name}}, "required": ["op"]},
+                "then": {"$ref": _REFERENCE + name},
+            }
+            for name in names
+        ],
+    }
+
+
+_INTERPOLATION: Schema = {
+    "title": "a parameter's value",
+    "description": "The value of a parameter of this plan: `${params.<name>}`.",
+    "type": "string",
+    "pattern": WHOLE,
+}
+
+
+def _accept_interpolation(schema: Schema) -> Schema:
+    """A definition in which each value may be a `${params.…}` instead."""
+    result: Schema = _map_values(schema, _or_interpolation)
+    return result
+
+
+def _map_values(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
+    """Apply `change` to the schema of every value below an object's keys and a list's entries."""
+    mapped = dict(schema)
+    if "properties" in mapped:
+        mapped["properties"] = {
+            key: value if key in FIXED_KEYS else change(_map_values(value, change))
+            for key, value in mapped["properties"].items()
+        }
+    if isinstance(mapped.get("items"), dict):
+        mapped["items"] = change(_map_values(mapped["items"], change))
+    if "anyOf" in mapped:
+        mapped["anyOf"] = [_map_values(branch, change) for branch in mapped["anyOf"]]
+    return mapped
+
+
+_ABOUT = ("title", "description", "markdownDescription", "default", "examples")
+
+
+def _or_interpolation(schema: Schema) -> Schema:
+    """The schema, or an interpolation; what it says about itself stays outside, where editors look for it."""
+    about = {key: value for key, value in schema.items() if key in _ABOUT}
+    rules = {key: value for key, value in schema.items() if key not in _ABOUT}
+    if not rules or rules == {"type": "string"}:
+        return schema
+    branches = rules["anyOf"] if set(rules) == {"anyOf"} else [rules]
+    if {"type": "string"} in branches:
+        return schema
+    branches = list(branches)
+    if any(branch.get("type") == "string" for branch in branches):
+        return {**about, "anyOf": [*branches, {"type": "string", "pattern": WITHIN}]}
+    return {**about, "anyOf": [*branches, {"$ref": _REFERENCE + "interpolation"}]}
+
+
+def is_extension(key: str) -> bool:
+    """Whether a key is one of the user's own, which every mapping of ours lets through."""
+    return re.match(EXTENSION, key) is not None

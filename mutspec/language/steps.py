@@ -1,0 +1,91 @@
+"""What can be told about ops from their types alone: fields, where targets and the user's own keys may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from msgspec import Struct, structs
+from msgspec.structs import replace
+
+from mutspec.language.head import PlanHead
+from mutspec.language.nodes import Node, Scalar, Sequence, Table, child
+from mutspec.language.schema import Catalogue, is_extension
+from mutspec.language.types import Selector
+
+
+@cache
+def field_types(struct: Any) -> dict[str, tuple[str, Any]]:
+    """The fields of a struct type, by their names in a plan: attribute name and type."""
+    return {info.encode_name: (info.name, info.type) for info in structs.fields(struct)}
+
+
+@cache
+def holds_target(annotation: Any) -> bool:
+    """Whether text of this type is a target, so that `re:` begins a regex."""
+    return Selector in members(annotation)
+
+
+def members(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a union, without annotations."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return members(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return tuple(member for part in get_args(annotation) for member in members(part))
+    return (annotation,)
+
+
+def without_extensions(node: Node, annotation: Any) -> Node:
+    """The value without the user's own `x-…` keys, which may stand in every mapping that a struct describes."""
+    if isinstance(node, Scalar) or not _has_extension(node):
+        return node
+    kinds = members(annotation)
+    if isinstance(node, Sequence):
+        elements = next((get_args(kind)[0] for kind in kinds if get_origin(kind) in (tuple, list)), Any)
+        return replace(node, items=tuple(without_extensions(item, elements) for item in node.items))
+    struct = next((kind for kind in kinds if _is_struct(kind)), None)
+    if struct is None:  # a free mapping: its keys are the user's affair
+        return node
+    fields = field_types(struct)
+    entries = {
+        key: without_extensions(value, fields[key][1] if key in fields else Any)
+        for key, value in node.entries.items()
+        if not is_extension(key) or key in fields
+    }
+    return replace(node, entries=entries, keys={key: node.keys[key] for key in entries})
+
+
+def _is_struct(kind: Any) -> bool:
+    origin = get_origin(kind) or kind
+    return isinstance(origin, type) and issubclass(origin, Struct)
+
+
+def _has_extension(node: Node) -> bool:
+    if isinstance(node, Table):
+        return any(is_extension(key) or _has_extension(value) for key, value in node.entries.items())
+    return isinstance(node, Sequence) and any(_has_extension(item) for item in node.items)
+
+
+def mentioned(value: Any, names: Iterable[str]) -> list[str]:
+    """The declared inputs that texts below a value begin with, for ops that do not say which they use."""
+    if isinstance(value, str):
+        return [name for name in names if value.startswith(f"{name}:")]
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [name for item in below for name in mentioned(item, names)]
+
+
+def without_own_keys(root: Node, catalogue: Catalogue) -> Node:
+    """The tree without `x-…` keys, in the plan itself and in its steps."""
+    root = without_extensions(root, PlanHead)
+    steps = child(root, "steps")
+    if not isinstance(root, Table) or not isinstance(steps, Sequence):
+        return root
+    items = []
+    for step in steps.items:
+        op = child(step, "op")
+        kind = catalogue.get(op.value) if isinstance(op, Scalar) and isinstance(op.value, str) else None
+        items.append(without_extensions(step, kind) if kind is not None else step)
+    return replace(root, entries={**root.entries, "steps": replace(steps, items=tuple(items))})

@@ -1,0 +1,67 @@
+"""A target by itself, as a call may give one: read as strictly as one that stands in a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from msgspec import Struct
+
+from mutspec.language.document import parse
+from mutspec.language.errors import PlanError, Problem
+from mutspec.language.head import LANGUAGE_VERSION
+from mutspec.language.load import _Loader
+from mutspec.language.nodes import Node, Scalar, Sequence, Source, Span, Table
+from mutspec.language.plan import Plan
+from mutspec.language.types import Target
+
+
+class _Choose(Struct, tag_field="op", tag="choose", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A step with nothing but a target."""
+
+    target: Target
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class WrittenTarget:
+    """A target, and where it was written.
+
+    Arguments:
+        target: the target.
+        text: as it was written.
+    """
+
+    target: Target
+    text: str
+    _plan: Plan[Any]
+
+    def placed(self, problem: Problem) -> Problem:
+        """A problem whose path is relative to the target, with its place in the text."""
+        place = self._plan.locate(("steps", 0, "target", *problem.path))
+        return replace(problem, place=place)
+
+
+def load_target(text: str, name: str = "target") -> WrittenTarget:
+    """Read a target.
+
+    Arguments:
+        text: a name, path or `re:…` as it is (`dense_1`, `*_conv`), or a YAML mapping or list (`{type: Dense}`).
+        name: how error messages call the text.
+
+    Raises:
+        PlanError: with every problem and its place in the text.
+    """
+    step = Table({"op": Scalar("choose"), "target": _node(text, name)}, {"op": None, "target": None})
+    root = Table({"mutspec": Scalar(LANGUAGE_VERSION), "steps": Sequence((step,))}, {"mutspec": None, "steps": None})
+    plan = _Loader({"choose": _Choose}, name, ()).load(root, ())
+    return WrittenTarget(plan.steps[0].target, text, plan)
+
+
+def _node(text: str, name: str) -> Node:
+    if not text.strip():
+        raise PlanError(Problem("the target is empty", hint="for instance `dense_1`, `re:conv_.*` or `{type: Dense}`"))
+    if text.lstrip()[0] in "{[":
+        return parse(text, name).root
+    source = Source(name, (text,))
+    return Scalar(text.strip(), Span(source, 1, 1, len(text) + 1))

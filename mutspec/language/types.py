@@ -1,0 +1,149 @@
+"""The values that steps are written in: selectors, amounts, values by target, percentages.
+
+They are msgspec structs, so that one definition gives parsing, the JSON schema and the reference documentation.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Any, Generic, TypeVar, Union
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+T = TypeVar("T")
+
+
+class PlanValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of all structured values of a plan: frozen, by keyword, strict about keys."""
+
+
+Percent = Annotated[
+    str,
+    Meta(
+        pattern=r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$",
+        description="A percentage such as `1%`.",
+        examples=["1%", "12.5%"],
+    ),
+]
+Share = Annotated[float, Meta(ge=0, le=1)] | Percent
+"""A part of a whole: a number from 0 to 1, or a percentage."""
+
+
+def exact_share(share: float | str) -> Fraction:
+    """The exact rational that was written: `0.1` is 1/10, not the nearest binary float; `1%` is 1/100."""
+    if isinstance(share, str):
+        return Fraction(share.strip().removesuffix("%")) / 100
+    return Fraction(repr(share))
+
+
+NonNegative = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+Patterns = str | tuple[str, ...]
+
+
+class Pick(PlanValue, frozen=True):
+    """Narrow a selection to some of its layers, in model order, after all other keys."""
+
+    first: Annotated[Count | UnsetType, Meta(description="Keep the first n layers.")] = UNSET
+    last: Annotated[Count | UnsetType, Meta(description="Keep the last n layers.")] = UNSET
+    skip_first: Annotated[Count | UnsetType, Meta(description="Leave out the first n layers.")] = UNSET
+    skip_last: Annotated[Count | UnsetType, Meta(description="Leave out the last n layers.")] = UNSET
+    random: Annotated[Count | UnsetType, Meta(description="Keep n layers, drawn from the step's stream.")] = UNSET
+
+
+class Expect(PlanValue, frozen=True):
+    """A contract on the number of layers that a selector matches."""
+
+    min: Annotated[Count, Meta(description="At least this many layers.")] = 0
+    max: Annotated[Count | UnsetType, Meta(description="At most this many layers.")] = UNSET
+
+
+class Selector(PlanValue, frozen=True):
+    """Which layers, and which of their weights. Keys intersect; a list of values means any of them."""
+
+    name: Annotated[
+        Patterns | UnsetType,
+        Meta(
+            description="A layer's own name at any depth, or a full path if it holds a `/`; exact or a glob.",
+            examples=["dense_1", "conv*", "encoder/dense_1"],
+        ),
+    ] = UNSET
+    regex: Annotated[
+        Patterns | UnsetType,
+        Meta(
+            description="A regular expression (RE2) that fits the whole name, or the whole path if it holds a `/`.",
+            examples=["conv[0-9]+_.*"],
+        ),
+    ] = UNSET
+    type: Annotated[
+        Patterns | UnsetType,
+        Meta(description="A layer class; its subclasses too; exact or a glob.", examples=["Dense", "Conv*"]),
+    ] = UNSET
+    weights: Annotated[
+        Patterns | UnsetType,
+        Meta(
+            description="A role (`kernel`, `bias`, `gamma`, …), a group (`kernels`, `biases`, `norms`, "
+            "`embeddings`, `statistics`) or a glob over roles. Default: all learned weights.",
+            examples=["kernel", "kernels"],
+        ),
+    ] = UNSET
+    any: Annotated[
+        tuple[Target, ...] | UnsetType, Meta(description="What at least one of these selectors matches.")
+    ] = UNSET
+    all: Annotated[tuple[Target, ...] | UnsetType, Meta(description="What every one of these selectors matches.")] = (
+        UNSET
+    )
+    not_: Annotated[Target | UnsetType, Meta(description="All but what this selector matches.")] = field(
+        default=UNSET, name="not"
+    )
+    pick: Annotated[Pick | UnsetType, Meta(description="Some of the layers that match, after all other keys.")] = UNSET
+    expect: Annotated[
+        Count | Expect | UnsetType,
+        Meta(description="A contract on the number of layers that match.", examples=[3, {"min": 1}]),
+    ] = UNSET
+
+
+Target = str | Selector | tuple[str | Selector, ...]
+"""A name or path (`dense_1`, `encoder/dense_1`, `dense_1/kernel`), `re:` and a regex, a selector, or a list of them."""
+
+
+class Case(PlanValue, Generic[T], frozen=True):
+    """One entry of a list of values by target. The first entry that matches a weight wins."""
+
+    value: T
+    target: Annotated[
+        Target | UnsetType, Meta(description="The weights that this value is for; left out, all of them.")
+    ] = UNSET
+
+
+ByTarget = Union[T, tuple[Case[T], ...]]  # noqa: UP007 (mypy takes no other form)
+"""One value for all targets, or a list of values by target."""
+
+
+class Per(StrEnum):
+    """What an amount counts over."""
+
+    TENSOR = "tensor"
+    LAYER = "layer"
+    ALL = "all"
+
+
+class Scale(StrEnum):
+    """The unit of a noise's size."""
+
+    ABSOLUTE = "absolute"
+    STD = "std"
+    WEIGHT = "weight"
+    MAX_ABS = "max_abs"
+    CHANNEL_MAX = "channel_max"
+
+
+class NonFinite(StrEnum):
+    """What to do when an entry that was finite becomes infinite or NaN."""
+
+    ERROR = "error"
+    REPORT = "report"
+
+
+Params = dict[str, Any]

@@ -1,0 +1,204 @@
+"""Plans that are wrong, each with the place (marked by `«`) and the words that its error must have."""
+
+# ruff: noqa: E501 (a table to read down)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pytest
+
+from mutspec.cli.problems import as_github, as_json, as_text
+from mutspec.language import PlanError, load_text
+
+
+class Bad(NamedTuple):
+    """A plan's text, and words of its first error: message, hint or candidates."""
+
+    name: str
+    text: str
+    words: tuple[str, ...]
+
+
+def step(lines: str) -> str:
+    """A plan whose only step is this."""
+    body = "\n".join(f"    {line}" for line in lines.splitlines())
+    return f"mutspec: 1\nsteps:\n  -{body[3:]}\n"
+
+
+NOISE = "op: gaussian_noise\ntarget: dense\nstd: 0.1"
+
+BAD = [
+    # YAML
+    Bad("empty", "", ("empty", "mutspec: 1")),
+    Bad("only a comment", "# nothing yet\n", ("empty",)),
+    Bad("null", "~\n", ("empty",)),
+    Bad("a list", "«- op: zero\n", ("a plan is a mapping", "steps")),
+    Bad("a text", "«hello\n", ("a plan is a mapping",)),
+    Bad("unclosed list", "mutspec: 1\nsteps: [«", ("not YAML",)),
+    Bad("unclosed quote", 'mutspec: 1\nname: "abc«\n', ("not YAML",)),
+    Bad("bad indentation", "mutspec: 1\nname: a\n  seed«: 3\n", ("not YAML", "indent")),
+    Bad("a tab", step("op: zero") + "«\ttarget: a\n", ("tab", "spaces")),
+    Bad("NUL", "mutspec: 1\nname: a«\0b\n", ("NUL",)),
+    Bad("a control character", "mutspec: 1\nname: «\x07\n", ("U+0007",)),
+    Bad("two documents", "mutspec: 1\n«---\nmutspec: 1\n", ("second document",)),
+    Bad("duplicate key", "mutspec: 1\nseed: 1\n«seed: 2\nsteps: []\n", ("`seed` is here twice", "line 2")),
+    Bad("duplicate key in flow", step("op: zero\ntarget: {name: a, «name: b}"), ("`name` is here twice",)),
+    Bad("duplicate key, quoted", "mutspec: 1\n«'mutspec': 1\n", ("twice",)),
+    Bad("a custom tag", step("op: zero\ntarget: «!mine a"), ("`!mine`",)),
+    Bad("a Python tag", "mutspec: 1\nmetadata: «!!python/object/apply:os.system [ls]\n", ("!!python/object", "no use")),
+    Bad("undefined alias", step("op: zero\ntarget: {name: «*_conv}"), ("alias", '{name: "*_conv"}')),
+    Bad("a glob that is no alias", step("op: zero\ntarget: «*.conv"), ("quotes", 'target: "*.conv"')),
+    Bad("a bare glob", step("op: zero\ntarget: {type: [Dense, «**]}"), ("quotes", '[Dense, "**"]')),
+    Bad("a percent sign first", step("op: zero\ntarget: «%conv"), ("quotes", '"%conv"')),
+    Bad("an at sign first", step("op: zero\ntarget: «@conv"), ("quotes", '"@conv"')),
+    Bad("a colon in text", step("op: zero\ntarget: «re: conv.*"), ("quotes", 'target: "re: conv.*"')),
+    Bad("alias within itself", "mutspec: 1\nmetadata: &a\n  b: «*a\n", ("within what it names",)),
+    Bad("a merge of a number", "mutspec: 1\nmetadata:\n  «<<: 3\n", ("<<", "mapping")),
+    Bad("boolean key", step("op: zero\n«on: a"), ("reads `on` as true", '"on": a')),
+    Bad("number key", "mutspec: 1\nmetadata:\n  «2024: a\n", ("a key is text", '"2024": a')),
+    Bad("null key", "mutspec: 1\nmetadata:\n  «~: a\n", ("a key is text",)),
+    Bad("list key", "mutspec: 1\nmetadata:\n  ? «[a]\n  : b\n", ("not a list",)),
+    Bad("template braces", step("op: scale\ntarget: a\nfactor: {«{ factor }}"), ("a key is text", "${params.name}")),
+    Bad("unreadable number", step("op: zero\ntarget: a\nseed: «0x_"), ("number",)),
+    Bad("a float out of range", step("op: scale\ntarget: a\nfactor: «1e999"), ("too large",)),
+    # interpolation
+    Bad("bare interpolation in flow", step("{op: scale, target: a, factor: «${params.f}}"), ("quotes", '"${params.f}"')),
+    Bad("bare interpolation in a list", step("op: zero\ntarget: [a, «${params.b}]"), ("quotes", '[a, "${params.b}"]')),
+    Bad("unknown parameter", "params: {std: 1}\n" + step("op: scale\ntarget: a\nfactor: «${params.sdt}"), ("`sdt`", "${params.std}")),
+    Bad("no parameters at all", step("op: scale\ntarget: a\nfactor: «${params.std}"), ("`std`", "declare")),
+    Bad("without params", "params: {std: 1}\n" + step("op: scale\ntarget: a\nfactor: «${std}"), ("${params.std}",)),
+    Bad("environment", step("op: zero\ntarget: «${oc.env:HOME}"), ("`oc.env`", "no resolvers", "--set")),
+    Bad("another key", step("op: zero\ntarget: «${seed}"), ("not a parameter", "${params.<name>}")),
+    Bad("nested interpolation", "params: {a: b}\n" + step("op: zero\ntarget: «${params.${params.a}}"), ("nest",)),
+    Bad("unclosed interpolation", "params: {a: b}\n" + step("op: zero\ntarget: «${params.a"), ("without its `}`",)),
+    Bad("chained parameters", "params: {a: 1, b: «'${params.a}'}\n" + step("op: zero\ntarget: a"), ("literal",)),
+    Bad("in a key", step("op: zero\ntarget: a\n«${params.a}: 3"), ("key", "interpolation")),
+    Bad("in op", "params: {a: zero}\n" + step("op: «${params.a}\ntarget: a"), ("`op` is never interpolated",)),
+    Bad("a list within text", "params: {a: [1]}\n" + step("op: zero\ntarget: «x${params.a}"), ("cannot stand within a text",)),
+    Bad("a parameter of the wrong type", "params: {a: «abc}\n" + step("op: scale\ntarget: a\nfactor: ${params.a}"), ("a number", '"abc"', "line 6")),
+    # the plan's own keys
+    Bad("no version", "«steps:\n  - op: zero\n    target: a\n", ("version", "`mutspec: 1`")),
+    Bad("a newer version", "mutspec: «2\nsteps: [{op: zero, target: a}]\n", ("version 1", "newer")),
+    Bad("version as text", "mutspec: «'1'\nsteps: [{op: zero, target: a}]\n", ("version", "mutspec: 1")),
+    Bad("no steps", "«mutspec: 1\n", ("`steps`",)),
+    Bad("empty steps", "mutspec: 1\nsteps: «[]\n", ("`steps` is empty",)),
+    Bad("steps as a mapping", "mutspec: 1\nsteps: «{op: zero}\n", ("`steps`", "a list", "a mapping")),
+    Bad("misspelt steps", "mutspec: 1\n«stps:\n  - op: zero\n", ("`stps`", "`steps`")),
+    Bad("unknown key", "mutspec: 1\n«colour: red\nsteps: [{op: zero, target: a}]\n", ("`colour`", "`steps`")),
+    Bad("negative seed", "mutspec: 1\nseed: «-1\nsteps: [{op: zero, target: a}]\n", ("`seed`", "at least 0", "-1")),
+    Bad("seed is a float", "mutspec: 1\nseed: «3.0\nsteps: [{op: zero, target: a}]\n", ("whole number", "3.0")),
+    Bad("name is no text", "mutspec: 1\nname: «no\nsteps: [{op: zero, target: a}]\n", ("text", "false", '"no"')),
+    Bad("Hydra's defaults", "mutspec: 1\n«defaults: [a]\nsteps: [{op: zero, target: a}]\n", ("alone", "`defaults`")),
+    Bad("Hydra's package", "«# @package _global_\nmutspec: 1\nsteps: [{op: zero, target: a}]\n", ("@package",)),
+    Bad("a parameter's name", "mutspec: 1\nparams: {«a.b: 1}\nsteps: [{op: zero, target: a}]\n", ("`a.b`", "parameter")),
+    Bad("an input's name", "mutspec: 1\ninputs: {«'a b': {}}\nsteps: [{op: zero, target: a}]\n", ("`a b`", "input")),
+    Bad("a file as input", "mutspec: 1\ninputs: {t: «t.keras}\nsteps: [{op: zero, target: a}]\n", ("`inputs.t`", '"t.keras"')),
+    Bad("non_finite", "mutspec: 1\nnon_finite: «reprot\nsteps: [{op: zero, target: a}]\n", ("`non_finite`", "`report`")),
+    # steps
+    Bad("a step that is text", "mutspec: 1\nsteps: [«zero]\n", ("a step is a mapping",)),
+    Bad("an empty step", "mutspec: 1\nsteps:\n  -\n", ("a step is a mapping",)),
+    Bad("the op as a key", "mutspec: 1\nsteps:\n  - «zero: {target: a}\n", ("no `op`", "op: zero")),
+    Bad("no op", "mutspec: 1\nsteps:\n  - «target: a\n", ("no `op`", "mutspec ops")),
+    Bad("unknown op", step("op: «gausian_noise\ntarget: a"), ("`gausian_noise`", "`gaussian_noise`")),
+    Bad("op is a number", step("op: «3\ntarget: a"), ("`op` is the name of an op",)),
+    Bad("missing key", step("op: «gaussian_noise\ntarget: a"), ("`gaussian_noise` needs the key `std`", "standard deviation")),
+    Bad("misspelt key", step("op: gaussian_noise\ntarget: a\n«stdd: 1"), ("no key `stdd`", "`std`")),
+    Bad("a selector's key in a step", step("op: zero\ntarget: a\n«type: Dense"), ("no key `type`", "`target`")),
+    Bad("text for a number", step("op: scale\ntarget: a\nfactor: «abc"), ("`factor`", "a number", '"abc"')),
+    Bad("a decimal comma", step("op: scale\ntarget: a\nfactor: «0,5"), ("a number", "point")),
+    Bad("a truth value for a number", step("op: scale\ntarget: a\nfactor: «yes"), ("a number", "true", "bare yes")),
+    Bad("out of bounds", step("op: gaussian_noise\ntarget: a\nstd: «-0.1"), ("`std`", "at least 0", "-0.1")),
+    Bad("a wrong choice", step(f"{NOISE}\nrelative_to: «stdd"), ("`relative_to`", "`std`")),
+    Bad("a fraction above one", step(f"{NOISE}\nfraction: «1.5"), ("`fraction`", "from 0 to 1", "1.5")),
+    Bad("a percentage above all", step(f"{NOISE}\nfraction: «150%"), ("`fraction`", '"150%"')),
+    Bad("a count that is a float", step(f"{NOISE}\ncount: «1.5"), ("`count`", "whole number")),
+    Bad("an index that is text", step(f"{NOISE}\nindices: [1, «a]"), ("`indices[1]`", "whole number")),
+    Bad("two amounts", step(f"{NOISE}\nfraction: 0.1\ncount: «3"), ("`fraction`", "`count`")),
+    Bad("a value by target, misspelt", step("op: gaussian_noise\ntarget: a\nstd: [{«valeu: 1}]"), ("`std[0]`", "`value`")),
+    Bad("a value by target, wrong", step("op: gaussian_noise\ntarget: a\nstd: [{value: 1, target: b}, {value: «-1}]"), ("`std[1].value`",)),
+    Bad("a value that is never reached", step("op: gaussian_noise\ntarget: a\nstd: [«{value: 1}, {value: 2, target: b}]"), ("first that matches",)),
+    Bad("target is a number", step("op: zero\ntarget: «3"), ("`target`", "a selector", '"3"')),
+    Bad("unknown selector key", step("op: zero\ntarget: {«layer: a}"), ("`target` has no key `layer`",)),
+    Bad("wrong pick", step("op: zero\ntarget: {pick: {first: «-1}}"), ("`target.pick.first`", "at least 0")),
+    Bad("empty pick", step("op: zero\ntarget: {pick: «{}}"), ("`pick` is empty", "first")),
+    Bad("a pick of none", step("op: zero\ntarget: {pick: {last: «0}}"), ("picks no layer",)),
+    Bad("contradictory expect", step("op: zero\ntarget: {expect: {min: «3, max: 1}}"), ("`min` is 3", "1")),
+    Bad("a bad regex", step("op: zero\ntarget: «re:(a"), ("regular expression", "missing )")),
+    Bad("a regex that RE2 lacks", step("op: zero\ntarget: {regex: [a, «'(?=b)']}"), ("regular expression", "look-around")),
+    Bad("an empty target", step("op: zero\ntarget: «[]"), ("matches nothing",)),
+    Bad("an empty name", step("op: zero\ntarget: {name: a, not: «''}"), ("matches nothing",)),
+    Bad("an id of no use", step(f"{NOISE}\nid: «a/b"), ("`a/b`", "letters")),
+    Bad("an empty id", step(f"{NOISE}\nid: «''"), ("`id` is empty",)),
+    Bad("an id that is a number", step(f"{NOISE}\nid: «3"), ("text", '"3"')),
+    Bad("duplicate ids", "mutspec: 1\nsteps:\n- {op: zero, target: a, id: b}\n- {op: zero, target: a, id: «b}\n", ("`b`", "b_2")),
+    Bad("a second step with one op", "mutspec: 1\nsteps:\n- {op: zero, target: a}\n- {op: «zero, target: b}\n", ("second step", "`id: zero_2`")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[bad.name for bad in BAD])
+def test_the_first_error_says_what_where_and_how_to_mend(bad: Bad, catalogue: Mapping[str, type[Any]]) -> None:
+    before, mark, after = bad.text.partition("«")
+    with pytest.raises(PlanError) as caught:
+        load_text(before + after, catalogue, file="bad.yaml")
+    problem = next(problem for problem in caught.value.problems if not problem.is_warning)
+    rendered = as_text(problem)
+    for word in bad.words:
+        assert word in rendered, rendered
+    assert problem.place is not None
+    assert problem.place.file == "bad.yaml"
+    if mark:
+        lines = before.split("\n")
+        assert (problem.place.line, problem.place.column) == (len(lines), len(lines[-1]) + 1), rendered
+        assert rendered.startswith(f"bad.yaml:{len(lines)}:{len(lines[-1]) + 1}: "), rendered
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[bad.name for bad in BAD])
+def test_every_error_can_be_shown_in_all_forms(bad: Bad, catalogue: Mapping[str, type[Any]]) -> None:
+    with pytest.raises(PlanError) as caught:
+        load_text(bad.text.replace("«", ""), catalogue, file="bad.yaml")
+    for problem in caught.value.problems:
+        assert problem.message
+        assert problem.message[-1] not in ".\n"
+        assert problem.message in as_text(problem, color=True)
+        assert as_json(problem)["message"] == problem.message
+        assert as_github(problem).startswith(("::error file=bad.yaml", "::warning file=bad.yaml"))
+        assert "\n" not in as_github(problem)
+
+
+def test_all_problems_are_reported_at_once_in_the_order_of_their_places(catalogue: Mapping[str, type[Any]]) -> None:
+    text = """\
+mutspec: 1
+seed: -1
+unheard: of
+steps:
+  - op: gausian_noise
+    target: a
+  - op: gaussian_noise
+    target: {pick: {}}
+    std: -1
+    stdd: 2
+  - op: gaussian_noise
+    target: "re:("
+    std: ${params.none}
+"""
+    with pytest.raises(PlanError) as caught:
+        load_text(text, catalogue)
+    places = [(problem.place.line, problem.place.column) for problem in caught.value.problems if problem.place]
+    assert places == [(2, 7), (3, 1), (5, 9), (8, 20), (9, 10), (10, 5), (11, 9), (12, 13), (13, 10)]
+
+
+def test_an_unresolved_parameter_causes_no_further_errors(catalogue: Mapping[str, type[Any]]) -> None:
+    text = step("op: gaussian_noise\ntarget: {expect: {min: '${params.a}'}}\nstd: ${params.b}")
+    with pytest.raises(PlanError) as caught:
+        load_text(text, catalogue)
+    assert [problem.message for problem in caught.value.problems] == [
+        "the plan declares no parameter `a`",
+        "the plan declares no parameter `b`",
+    ]
+
+
+def test_the_message_for_python_users_has_the_place(catalogue: Mapping[str, type[Any]]) -> None:
+    with pytest.raises(PlanError, match=r"a\.yaml:4:5: `zero` has no key `b`"):
+        load_text("mutspec: 1\nsteps:\n  - {op: zero, target: a,\n    b: 1}\n", catalogue, file="a.yaml")
