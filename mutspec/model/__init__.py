@@ -1,0 +1,27 @@
+"""The room for models as data: specs, the class table, and readers of model files and of live Keras models.
+
+What may enter: facts on Keras's classes and file formats, and pure functions from configs and files to specs. What may
+not: values of weights, plans and their steps, anything that prints; TensorFlow and Keras outside `live`; NumPy and h5py
+at the import of this package (`hdf5` and the file readers need them, and load when a file is opened).
+"""
+
+from __future__ import annotations
+
+from mutspec.model.archive import Archive, Extent, FileKind, Member
+from mutspec.model.files import open_archive
+from mutspec.model.spec import LEARNED, Call, Group, LayerSpec, ModelSpec, TensorRef, TensorSpec
+
+__all__ = [
+    "LEARNED",
+    "Archive",
+    "Call",
+    "Extent",
+    "FileKind",
+    "Group",
+    "LayerSpec",
+    "Member",
+    "ModelSpec",
+    "TensorRef",
+    "TensorSpec",
+    "open_archive",
+]

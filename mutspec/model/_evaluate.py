@@ -1,0 +1,266 @@
+"""Evaluating a target as a set of tensors or of layers: the algebra behind `mutspec.model.select`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from msgspec import UNSET
+
+from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
+from mutspec.language.types import Expect, Pick, Selector, Target
+from mutspec.model._index import ModelIndex, members, patterns
+from mutspec.model._patterns import has_wildcards
+
+RandomIndices = Callable[[int, int], Sequence[int]]
+"""Given a total and a count, that many distinct indices below the total."""
+
+REGEX_PREFIX = "re:"
+_LAYERS_SHOWN = 5
+
+
+class ContractUnmet(PlanError):
+    """`expect` does not hold because nothing matches; the reason is still to be added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A set on its way through the algebra, as bits: of tensors, or (all of them undecided) of layers.
+
+    Arguments:
+        named: tensors of which somebody said which weights they are.
+        undecided: tensors of chosen layers, of any role, still to be narrowed by what intersects with them.
+        matched: the layers that claims fit.
+    """
+
+    named: int = 0
+    undecided: int = 0
+    matched: int = 0
+
+    @property
+    def all(self) -> int:
+        """Whatever may still be chosen."""
+        return self.named | self.undecided
+
+    def decided(self, weights: int) -> int:
+        """What is chosen if the undecided part is narrowed to these weights."""
+        return self.named | self.undecided & weights
+
+    def within(self, mask: int) -> Chosen:
+        """The part that lies in a set."""
+        return replace(self, named=self.named & mask, undecided=self.undecided & mask)
+
+    def __and__(self, other: Chosen) -> Chosen:
+        named = self.named & other.all | self.undecided & other.named
+        return Chosen(named, self.undecided & other.undecided, self.matched | other.matched)
+
+    def __or__(self, other: Chosen) -> Chosen:
+        return Chosen(self.named | other.named, self.undecided | other.undecided, self.matched | other.matched)
+
+
+class Evaluation:
+    """Evaluates one target. What it is a set of is up to the subclass."""
+
+    everything: int
+    """All things that there are to choose."""
+
+    def __init__(self, index: ModelIndex, random: RandomIndices | None) -> None:
+        """Start without having met any name."""
+        self.index = index
+        self.random = random
+        self.checks_contracts = True
+        self.unknown_names: list[str] = []
+
+    def target(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
+        """What a target stands for.
+
+        Arguments:
+            target: a name or path, a regex, a selector, or a list of them.
+            path: where it stands below the whole target.
+            weights: the tensors that an undecided part will be narrowed to, as far as is known on the way down.
+        """
+        if isinstance(target, Selector):
+            return self.selector(target, path, weights)
+        if isinstance(target, str):
+            return self._string(target, path)
+        return self.union(target, path, weights)
+
+    def union(self, targets: tuple[Target, ...], path: DocumentPath, weights: int) -> Chosen:
+        """What at least one of the targets stands for."""
+        chosen = Chosen()
+        for number, member in enumerate(targets):
+            chosen |= self.target(member, (*path, number), weights)
+        return chosen
+
+    def _string(self, target: str, path: DocumentPath) -> Chosen:
+        selector = as_selector(target)
+        self._collect_unknown_names(selector)
+        try:
+            return self.keys(selector)
+        except PlanError as error:  # its path is below a selector's key, which a string does not have
+            raise PlanError(replace(problem, path=path) for problem in error.problems) from None
+
+    def selector(self, selector: Selector, path: DocumentPath, weights: int) -> Chosen:
+        """What a selector stands for."""
+        try:
+            chosen = self.keys(selector)
+        except PlanError as error:
+            raise PlanError(problem.below(*path) for problem in error.problems) from None
+        self._collect_unknown_names(selector)
+        if selector.weights is not UNSET:
+            weights = self.index.weights(selector.weights)
+        if selector.any is not UNSET:
+            chosen &= self.union(selector.any, (*path, "any"), weights)
+        if selector.all is not UNSET:
+            for number, member in enumerate(selector.all):
+                chosen &= self.target(member, (*path, "all", number), weights)
+        if selector.not_ is not UNSET:
+            excluded = self.target(selector.not_, (*path, "not"), weights)
+            chosen &= Chosen(undecided=self.everything & ~excluded.all)
+        if selector.pick is not UNSET or selector.expect is not UNSET:
+            chosen = self.picked(chosen, selector, path, weights)
+        return chosen
+
+    def keys(self, selector: Selector) -> Chosen:
+        """What the selector's claims about layers and weights stand for together; everything if it makes none."""
+        raise NotImplementedError
+
+    def parts(self, chosen: Chosen, weights: int) -> dict[int, int]:
+        """For each layer that counts, what of the set belongs to it."""
+        raise NotImplementedError
+
+    def picked(self, chosen: Chosen, selector: Selector, path: DocumentPath, weights: int) -> Chosen:
+        """What `pick` leaves of a set, if it fulfils `expect`."""
+        parts = self.parts(chosen, weights)
+        layers = sorted(parts)
+        if selector.pick is not UNSET:
+            layers = _pick(layers, selector.pick, self.random, path)
+            kept = 0
+            for layer in layers:
+                kept |= parts[layer]
+            chosen = chosen.within(kept)
+        if selector.expect is not UNSET and self.checks_contracts:
+            check_contract(selector.expect, [self.index.spec.layers[layer].path for layer in layers], path)
+        return chosen
+
+    def notes(self) -> list[str]:
+        """A note for each exact name that stands for nothing, since beside others or in a `not` it is easily missed."""
+        return [
+            f"nothing is called `{name}`"
+            + "".join(f"; did you mean `{close}`?" for close in nearest(name, self.index.layer_names.names, 1))
+            for name in dict.fromkeys(self.unknown_names)
+        ]
+
+    def _collect_unknown_names(self, selector: Selector) -> None:
+        for pattern in patterns(selector.name):
+            if not has_wildcards(pattern) and not self.index.fits("name", pattern, ()):
+                self.unknown_names.append(pattern)
+
+
+class TensorEvaluation(Evaluation):
+    """Evaluates a target as a set of tensors."""
+
+    def __init__(self, index: ModelIndex, random: RandomIndices | None, default: int) -> None:
+        """Take the tensors to choose where nothing is said about weights."""
+        super().__init__(index, random)
+        self.everything = index.all_tensors
+        self.default = default
+
+    def keys(self, selector: Selector) -> Chosen:
+        """The tensors that the layers hold, undecided unless a path or `weights` names them."""
+        claim = self.index.claim(selector.name, selector.regex, selector.type)
+        if claim is None:
+            chosen = Chosen(undecided=self.everything)
+        else:
+            chosen = Chosen(claim.named, claim.below | claim.loose, claim.layers)
+        return chosen if selector.weights is UNSET else chosen & Chosen(self.index.weights(selector.weights))
+
+    def parts(self, chosen: Chosen, weights: int) -> dict[int, int]:
+        """The chosen tensors of each layer that was matched, or that owns them."""
+        owned, found = self.index.owned, dict[int, int]()
+        for owner in self.index.owners(chosen.decided(weights)):
+            layer = self.index.innermost(owner, chosen.matched)
+            found[layer] = found.get(layer, 0) | owned[owner]
+        return found
+
+
+class LayerEvaluation(Evaluation):
+    """Evaluates a target as a set of layers."""
+
+    def __init__(self, index: ModelIndex, random: RandomIndices | None) -> None:
+        """Choose among all layers."""
+        super().__init__(index, random)
+        self.everything = index.all_layers
+
+    def keys(self, selector: Selector) -> Chosen:
+        """The layers that fit, and that hold such weights."""
+        claim = self.index.claim(selector.name, selector.regex, selector.type)
+        layers = self.everything if claim is None else claim.layers
+        if selector.weights is not UNSET:
+            weights = self.index.weights(selector.weights)
+            owners = sum(1 << number for number in self.index.owners(weights))
+            layers &= owners if claim is None else self.index.holders(weights)
+        return Chosen(undecided=layers)
+
+    def parts(self, chosen: Chosen, weights: int) -> dict[int, int]:
+        """Each layer by itself."""
+        return {number: 1 << number for number in members(range(len(self.index.spec.layers)), chosen.all)}
+
+
+def as_selector(target: str) -> Selector:
+    """The selector that a plain string abbreviates."""
+    if target.startswith(REGEX_PREFIX):
+        return Selector(regex=target.removeprefix(REGEX_PREFIX))
+    return Selector(name=target)
+
+
+def _pick(layers: list[int], pick: Pick, random: RandomIndices | None, path: DocumentPath) -> list[int]:
+    if pick.skip_first is not UNSET:
+        layers = layers[pick.skip_first :]
+    if pick.skip_last is not UNSET:
+        layers = layers[: max(0, len(layers) - pick.skip_last)]
+    if pick.first is not UNSET:
+        layers = layers[: pick.first]
+    if pick.last is not UNSET:
+        layers = layers[max(0, len(layers) - pick.last) :]
+    if pick.random is not UNSET and pick.random < len(layers):
+        if random is None:
+            message = "`random` needs the random stream of a step"
+            raise PlanError(Problem(message, path=(*path, "pick", "random")))
+        layers = sorted(layers[number] for number in random(len(layers), pick.random))
+    return layers
+
+
+def check_contract(expect: int | Expect, layers: list[str], path: DocumentPath) -> None:
+    """Raise if the number of layers is not as expected.
+
+    Raises:
+        PlanError: there are too many or too few.
+        ContractUnmet: there are none.
+    """
+    contract = Expect(min=expect, max=expect) if isinstance(expect, int) else expect
+    if contract.min <= len(layers) and (contract.max is UNSET or len(layers) <= contract.max):
+        return
+    if contract.max is UNSET:
+        wanted = f"at least {counted(contract.min, 'layer')}"
+    elif contract.min == contract.max:
+        wanted = counted(contract.min, "layer")
+    elif contract.min == 0:
+        wanted = f"at most {counted(contract.max, 'layer')}"
+    else:
+        wanted = f"{contract.min} to {contract.max} layers"
+    found = f"{len(layers)} match{'es' * (len(layers) == 1)}: {shown(layers)}" if layers else "none match"
+    hint = "change the selector, or what it expects"
+    problem = Problem(f"expected {wanted}, but {found}", path=(*path, "expect"), hint=hint)
+    raise (PlanError if layers else ContractUnmet)(problem)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 layer`, `3 layers`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def shown(names: Sequence[str], limit: int = _LAYERS_SHOWN) -> str:
+    """The first few names, in backquotes, and how many more there are."""
+    listed = ", ".join(f"`{name}`" for name in names[:limit])
+    return listed if len(names) <= limit else f"{listed} and {len(names) - limit} more"

@@ -1,0 +1,264 @@
+"""A model's layers and tensors, found by name, path, class and role. Sets are the bits of integers, in model order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
+from typing import TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from mutspec.language.errors import DocumentPath, PlanError, Problem
+from mutspec.language.types import Patterns
+from mutspec.model._patterns import BadPattern, NameTable
+from mutspec.model.spec import ModelSpec
+
+T = TypeVar("T")
+
+_NOTHING_BUT_WILDCARDS = frozenset({"*", "**", ".*", ".+", "[^/]*", "[^/]+"})
+_ZERO_AND_ONE = bytes.maketrans(b"01", b"\x00\x01")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What fits a claim about layers.
+
+    Arguments:
+        layers: the layers that fit.
+        below: the tensors of these layers and of all layers below them.
+        named: tensors that a full path names.
+        loose: tensors that a full path reaches without a word on their role, as `dense/*` does.
+    """
+
+    layers: int = 0
+    below: int = 0
+    named: int = 0
+    loose: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.layers or self.named or self.loose)
+
+    def __or__(self, other: Claim) -> Claim:
+        return Claim(
+            self.layers | other.layers, self.below | other.below, self.named | other.named, self.loose | other.loose
+        )
+
+
+def members(things: Sequence[T], mask: int) -> Iterator[T]:
+    """The things whose bits are set, in order."""
+    if mask.bit_count() * 16 < len(things):
+        while mask:
+            lowest = mask & -mask
+            yield things[lowest.bit_length() - 1]
+            mask ^= lowest
+    else:
+        yield from compress(things, f"{mask:b}"[::-1].encode().translate(_ZERO_AND_ONE))
+
+
+def patterns(value: Patterns | UnsetType) -> tuple[str, ...]:
+    """A key's patterns as a tuple, whether it was written as one or as a list."""
+    if value is UNSET:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def pattern_path(key: str, value: Patterns | UnsetType, number: int) -> DocumentPath:
+    """Where in a selector a key's pattern stands."""
+    return (key,) if isinstance(value, str) else (key, number)
+
+
+class ModelIndex:
+    """The indices of one spec.
+
+    Arguments:
+        spec: the model.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        """Work out which layer holds which tensors."""
+        self.spec = spec
+        self.all_layers = (1 << len(spec.layers)) - 1
+        self.all_tensors = (1 << len(spec.tensors)) - 1
+        self._claims: dict[tuple[object, ...], Claim] = {}
+        self._weights: dict[str, int] = {}
+        position = {layer.path: number for number, layer in enumerate(spec.layers)}
+        self._layer_at = {
+            **{alias: number for number, layer in enumerate(spec.layers) for alias in layer.aliases},
+            **position,
+        }
+        self._ancestors = [
+            self._ancestors_of((layer.path, *layer.aliases), number) for number, layer in enumerate(spec.layers)
+        ]
+        self._owner = [self._layer_at.get(tensor.layer, -1) for tensor in spec.tensors]
+        self.owned = [0] * len(spec.layers)
+        self._held = [0] * len(spec.layers)
+        for number, (tensor, owner) in enumerate(zip(spec.tensors, self._owner, strict=True)):
+            holders = {self._layer_at.get(alias.rpartition("/")[0], -1) for alias in tensor.aliases} | {owner}
+            for holder in holders - {-1}:
+                for layer in (holder, *self._ancestors[holder]):
+                    self._held[layer] |= 1 << number
+            if owner >= 0:
+                self.owned[owner] |= 1 << number
+
+    def _ancestors_of(self, paths: Iterable[str], itself: int) -> tuple[int, ...]:
+        """The layers that hold a layer, innermost first, along its path and then along its aliases."""
+        found = dict.fromkeys(
+            self._layer_at[path[:end]]
+            for path in paths
+            for end in range(len(path) - 1, 0, -1)
+            if path[end] == "/" and path[:end] in self._layer_at
+        )
+        return tuple(number for number in found if number != itself)
+
+    @cached_property
+    def layer_names(self) -> NameTable:
+        """Layers by their own names."""
+        return _table(
+            (name, number)
+            for number, layer in enumerate(self.spec.layers)
+            for name in {layer.name, *(alias.rpartition("/")[2] for alias in layer.aliases)}
+        )
+
+    @cached_property
+    def layer_paths(self) -> NameTable:
+        """Layers by their paths and aliases."""
+        return NameTable({path: 1 << number for path, number in self._layer_at.items()})
+
+    @cached_property
+    def tensor_paths(self) -> NameTable:
+        """Tensors by their paths and aliases."""
+        return _table(
+            (path, number) for number, tensor in enumerate(self.spec.tensors) for path in (tensor.path, *tensor.aliases)
+        )
+
+    @cached_property
+    def classes(self) -> NameTable:
+        """Layers by their classes and the classes that these derive from."""
+        return _table(
+            (name, number)
+            for number, layer in enumerate(self.spec.layers)
+            for name in {layer.class_name, *layer.ancestry}
+            if name
+        )
+
+    @cached_property
+    def roles(self) -> NameTable:
+        """Tensors by role."""
+        return _table((tensor.role, number) for number, tensor in enumerate(self.spec.tensors))
+
+    @cached_property
+    def groups(self) -> Mapping[str, int]:
+        """Tensors by group; a group that the model lacks is left out."""
+        masks: dict[str, int] = defaultdict(int)
+        for number, tensor in enumerate(self.spec.tensors):
+            masks[tensor.group.value] |= 1 << number
+        return dict(masks)
+
+    def below(self, layers: int) -> int:
+        """The tensors of these layers and of all layers below them."""
+        found = 0
+        for held in members(self._held, layers):
+            found |= held
+        return found
+
+    def owners(self, tensors: int) -> list[int]:
+        """The numbers of the layers that own at least one of these tensors, in model order."""
+        return sorted(set(members(self._owner, tensors)) - {-1})
+
+    def holders(self, tensors: int) -> int:
+        """The layers that hold at least one of these tensors, at any depth."""
+        return sum(1 << number for number, held in enumerate(self._held) if held & tensors)
+
+    def innermost(self, layer: int, among: int) -> int:
+        """The layer itself or the nearest one that holds it, if it is among these; otherwise the layer itself."""
+        if among >> layer & 1:
+            return layer
+        return next((holder for holder in self._ancestors[layer] if among >> holder & 1), layer)
+
+    def claim(
+        self, name: Patterns | UnsetType, regex: Patterns | UnsetType, type: Patterns | UnsetType
+    ) -> Claim | None:
+        """What fits all of a selector's claims about layers; None if it makes none.
+
+        Raises:
+            PlanError: a pattern is not valid.
+        """
+        key = (name, regex, type)
+        if key not in self._claims:
+            combined: Claim | None = None
+            for kind, value in (("name", name), ("regex", regex), ("type", type)):
+                if value is UNSET:
+                    continue
+                claim = Claim()
+                for number, pattern in enumerate(patterns(value)):
+                    claim |= self.fits(kind, pattern, pattern_path(kind, value, number))
+                combined = claim if combined is None else self._both(combined, claim)
+            if combined is None:
+                return None
+            self._claims[key] = combined
+        return self._claims[key]
+
+    def _both(self, one: Claim, other: Claim) -> Claim:
+        layers = one.layers & other.layers
+        reached, reached_by_other = one.below | one.loose, other.below | other.loose
+        return Claim(
+            layers,
+            self.below(layers),
+            one.named & (other.named | reached_by_other) | reached & other.named,
+            one.loose & reached_by_other | one.below & other.loose,
+        )
+
+    def fits(self, kind: str, pattern: str, path: DocumentPath) -> Claim:
+        """What fits one pattern of a `name`, `regex` or `type`.
+
+        Raises:
+            PlanError: the pattern is not valid; `path` says where it stands.
+        """
+        key = (kind, pattern)
+        if key not in self._claims:
+            try:
+                self._claims[key] = self._fits(kind, pattern)
+            except BadPattern as error:
+                noun = "regular expression" if kind == "regex" else "glob"
+                raise PlanError(Problem(f"`{pattern}` is not a valid {noun}: {error}", path=path)) from None
+        return self._claims[key]
+
+    def _fits(self, kind: str, pattern: str) -> Claim:
+        def find(table: NameTable) -> int:
+            return table.regex(pattern) if kind == "regex" else table.glob(pattern)
+
+        if kind == "type":
+            layers = find(self.classes)
+        else:
+            layers = find(self.layer_paths if "/" in pattern else self.layer_names)
+        if layers or kind == "type" or "/" not in pattern:
+            return Claim(layers, self.below(layers))
+        tensors = find(self.tensor_paths)
+        return Claim(loose=tensors) if pattern.rpartition("/")[2] in _NOTHING_BUT_WILDCARDS else Claim(named=tensors)
+
+    def weights(self, value: Patterns) -> int:
+        """The tensors of a role or group, or whose role fits a glob.
+
+        Raises:
+            PlanError: a glob is not valid.
+        """
+        found = 0
+        for number, pattern in enumerate(patterns(value)):
+            if pattern not in self._weights:
+                try:
+                    self._weights[pattern] = self.roles.glob(pattern) | self.groups.get(pattern, 0)
+                except BadPattern as error:
+                    path = pattern_path("weights", value, number)
+                    raise PlanError(Problem(f"`{pattern}` is not a valid glob: {error}", path=path)) from None
+            found |= self._weights[pattern]
+        return found
+
+
+def _table(entries: Iterable[tuple[str, int]]) -> NameTable:
+    masks: dict[str, int] = defaultdict(int)
+    for name, number in entries:
+        masks[name] |= 1 << number
+    return NameTable(dict(masks))

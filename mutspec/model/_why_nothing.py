@@ -1,0 +1,202 @@
+"""Why a target stands for nothing, as problems with the nearest names and a remedy. Slow, and only run for errors."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from mutspec.language.errors import DocumentPath, Problem, nearest
+from mutspec.language.types import Selector, Target
+from mutspec.model._evaluate import (
+    REGEX_PREFIX,
+    Evaluation,
+    LayerEvaluation,
+    TensorEvaluation,
+    as_selector,
+    counted,
+    shown,
+)
+from mutspec.model._index import members, pattern_path, patterns
+from mutspec.model.spec import Group
+
+
+def why_nothing(evaluation: Evaluation, target: Target) -> list[Problem]:
+    """The problems that explain why a target stands for nothing.
+
+    Arguments:
+        evaluation: what the target was evaluated with. Its contracts are not checked again.
+        target: the whole target.
+    """
+    evaluation.checks_contracts = False
+    return _Explanation(evaluation).target(target, ())
+
+
+class _Explanation:
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self.index = evaluation.index
+        self.weights = evaluation.default if isinstance(evaluation, TensorEvaluation) else 0
+        self.things = "weights" if isinstance(evaluation, TensorEvaluation) else "layers"
+
+    def target(self, target: Target, path: DocumentPath) -> list[Problem]:
+        if isinstance(target, str):
+            selector = as_selector(target)
+            key = "regex" if target.startswith(REGEX_PREFIX) else "name"
+            pattern = target.removeprefix(REGEX_PREFIX)
+            return self._pattern(key, pattern, path) or [self._without_weights(selector, path)]
+        if isinstance(target, Selector):
+            return self._selector(target, path)
+        return self._list(target, path)
+
+    def _list(self, targets: tuple[Target, ...], path: DocumentPath) -> list[Problem]:
+        if not targets:
+            return [Problem("an empty list matches nothing", path=path)]
+        return [problem for number, member in enumerate(targets) for problem in self.target(member, (*path, number))]
+
+    def _selector(self, selector: Selector, path: DocumentPath) -> list[Problem]:
+        return (
+            self._claims(selector, path)
+            or self._weights(selector, path)
+            or self._members(selector, path)
+            or [self._rest(selector, path)]
+        )
+
+    def _claims(self, selector: Selector, path: DocumentPath) -> list[Problem]:
+        """What is wrong with `name`, `regex` and `type`: one of them by itself, or all of them together."""
+        keys = {"name": selector.name, "regex": selector.regex, "type": selector.type}
+        for key, value in keys.items():
+            problems = [
+                self._pattern(key, pattern, (*path, *pattern_path(key, value, number)))
+                for number, pattern in enumerate(patterns(value))
+            ]
+            if value is not UNSET and all(problems):
+                return [problem for found in problems for problem in found] or [
+                    Problem("an empty list matches nothing", path=(*path, key))
+                ]
+        if not self.evaluation.keys(Selector(name=selector.name, regex=selector.regex, type=selector.type)).all:
+            used = [key for key, value in keys.items() if value is not UNSET]
+            if len(used) > 1:
+                return [Problem(f"no layer fits {' and '.join(f'`{key}`' for key in used)} together", path=path)]
+            return [self._without_weights(selector, path)]
+        return []
+
+    def _pattern(self, key: str, pattern: str, path: DocumentPath) -> list[Problem]:
+        claim = self.index.fits(key, pattern, path)
+        if isinstance(self.evaluation, LayerEvaluation) and claim and not claim.layers:
+            tensor = next(members(self.index.spec.tensors, claim.named | claim.loose))
+            message = f"`{pattern}` is the path of a weight, and a layer is wanted"
+            return [Problem(message, path=path, candidates=(tensor.layer,))]
+        if claim:
+            return []
+        return [self._unknown_class(pattern, path) if key == "type" else self._unknown_name(key, pattern, path)]
+
+    def _unknown_class(self, pattern: str, path: DocumentPath) -> Problem:
+        known = sorted({layer.class_name for layer in self.index.spec.layers} - {""})
+        message = f"the model has no layer of type `{pattern}`"
+        if self.index.spec.is_partial and not known:
+            hint = "a file of weights alone does not say what its layers are; --architecture brings a file that does"
+            return Problem(message, path=path, hint=hint)
+        hint = f"its types are {shown(known, 12)}" if known else ""
+        return Problem(message, path=path, hint=hint, candidates=nearest(pattern, self.index.classes.names))
+
+    def _unknown_name(self, key: str, pattern: str, path: DocumentPath) -> Problem:
+        index, hint = self.index, ""
+        if "/" in pattern:
+            paths = [*index.layer_paths.names, *index.tensor_paths.names]
+            same_name = [known for known in paths if known.rpartition("/")[2] == pattern.rpartition("/")[2]]
+            candidates = tuple(dict.fromkeys((*nearest(pattern, same_name), *nearest(pattern, paths))))[:3]
+            subject = "no layer or weight has the path"
+        else:
+            candidates = nearest(pattern, index.layer_names.names)
+            subject = "no layer is called"
+            if index.classes.exact(pattern):
+                hint = f"`{pattern}` is a class; for all its layers write `{{type: {pattern}}}`"
+            elif index.roles.exact(pattern) or pattern in index.groups:
+                hint = f"for the weights called so write `{{weights: {pattern}}}`"
+            elif key == "name" and pattern.startswith(REGEX_PREFIX):
+                hint = f"a regular expression stands under `regex`, without `{REGEX_PREFIX}`"
+        if key == "regex":
+            subject = "no path fits" if "/" in pattern else "no layer has a name that fits"
+        return Problem(f"{subject} `{pattern}`", path=path, hint=hint, candidates=candidates)
+
+    def _weights(self, selector: Selector, path: DocumentPath) -> list[Problem]:
+        """What is wrong with `weights`: unknown to the model, or to the layers that matched."""
+        if selector.weights is UNSET:
+            return []
+        if not self.index.weights(selector.weights):
+            return [
+                self._unknown_weights(pattern, (*path, *pattern_path("weights", selector.weights, number)))
+                for number, pattern in enumerate(patterns(selector.weights))
+            ]
+        if not self.evaluation.keys(selector).all:
+            return [self._without_weights(selector, (*path, "weights"))]
+        return []
+
+    def _unknown_weights(self, pattern: str, path: DocumentPath) -> Problem:
+        roles = sorted(self.index.roles.names)
+        if pattern in set(Group):
+            return Problem(f"the model has no {pattern}", path=path, hint=f"its weights are {shown(roles, 12)}")
+        known = nearest(pattern, [*roles, *(group.value for group in Group)])
+        hint = f"its weights are {shown(roles, 12)}" if roles else "it has no weights at all"
+        return Problem(f"the model has no weights `{pattern}`", path=path, hint=hint, candidates=known)
+
+    def _without_weights(self, selector: Selector, path: DocumentPath) -> Problem:
+        """Layers matched, but have no such weights: which they have."""
+        claim = self.index.claim(selector.name, selector.regex, selector.type)
+        matched = self.index.all_layers if claim is None else claim.layers
+        names = [layer.path for layer in members(self.index.spec.layers, matched)]
+        tensors = self.index.all_tensors if claim is None else claim.below | claim.loose | claim.named
+        roles = sorted({tensor.role for tensor in members(self.index.spec.tensors, tensors)})
+        if names:
+            subject = (
+                f"{shown(names[:1])} has" if len(names) == 1 else f"{counted(len(names), 'layer')} match, and have"
+            )
+        else:
+            subject = "what matches has"
+        if not roles:
+            return Problem(
+                f"{subject} no weights", path=path, hint="`mutspec inspect MODEL` lists the weights of each layer"
+            )
+        if selector.weights is UNSET:
+            message = f"{subject} no learned weights, only {shown(roles, 12)}"
+            return Problem(message, path=path, hint=f"name them: `weights: {roles[0]}`")
+        wanted = shown(patterns(selector.weights))
+        return Problem(f"{subject} no {wanted}, only {shown(roles, 12)}", path=path, candidates=tuple(roles[:3]))
+
+    def _members(self, selector: Selector, path: DocumentPath) -> list[Problem]:
+        """Which member of `any` or `all` stands for nothing by itself."""
+        if selector.any is not UNSET and not self.evaluation.union(selector.any, (), self.weights).all:
+            return self._list(selector.any, (*path, "any"))
+        for number, member in enumerate(selector.all if selector.all is not UNSET else ()):
+            if not self.evaluation.target(member, (), self.weights).all:
+                return self.target(member, (*path, "all", number))
+        return []
+
+    def _rest(self, selector: Selector, path: DocumentPath) -> Problem:
+        """Each part stands for something, and together they leave nothing."""
+        bare = Selector(
+            name=selector.name, regex=selector.regex, type=selector.type, weights=selector.weights, any=selector.any
+        )
+        steps = {"any": bare}
+        if selector.all is not UNSET:
+            steps["all"] = Selector(all=(bare, *selector.all))
+        if selector.not_ is not UNSET:
+            steps["not"] = Selector(all=(steps.get("all", bare),), not_=selector.not_)
+        for key, partial in steps.items():
+            if not self._chosen(partial):
+                if key == "any" and selector.any is UNSET:
+                    return self._without_weights(selector, path)
+                if key == "not":
+                    message = f"`not` excludes all {self.things} that the other keys match"
+                else:
+                    message = f"no {self.things[:-1]} fits `{key}` and the other keys together"
+                return Problem(message, path=(*path, key))
+        if selector.pick is not UNSET:
+            last = Selector(all=(list(steps.values())[-1],))
+            layers = self.evaluation.parts(self.evaluation.target(last, (), self.weights), self.weights)
+            message = f"`pick` leaves none of the {counted(len(layers), 'layer')} that match"
+            return Problem(message, path=(*path, "pick"), hint="pick more of them, or widen the selector")
+        return Problem(f"the selector leaves no {self.things}", path=path)
+
+    def _chosen(self, target: Target) -> int:
+        chosen = self.evaluation.target(target, (), self.weights)
+        return chosen.all if isinstance(self.evaluation, LayerEvaluation) else chosen.decided(self.weights)

@@ -1,0 +1,89 @@
+"""Model files as values: which kind, what spec, and where in the file the bytes of each tensor lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from mutspec.model.spec import ModelSpec
+
+
+class FileKind(StrEnum):
+    """The kinds of model files that mutspec reads and writes."""
+
+    KERAS = ".keras"
+    LEGACY_H5 = ".h5"
+    WEIGHTS_H5 = ".weights.h5"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a tensor is stored.
+
+    Arguments:
+        dataset: the HDF5 path within the HDF5 file (or zip member).
+        shape: the stored shape.
+        dtype: the dtype by NumPy's name, `bfloat16` included.
+        is_big_endian: whether its bytes are most significant first.
+        offset: the absolute offset in the model file of its first byte; None if its bytes are not one plain range there
+            (a chunked or compressed dataset, a compressed zip member).
+        bytes: the number of bytes.
+    """
+
+    dataset: str
+    shape: tuple[int, ...]
+    dtype: str
+    is_big_endian: bool
+    offset: int | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The zip member of a `.keras` file that holds the weights.
+
+    Arguments:
+        name: `model.weights.h5`.
+        offset: the absolute offset of its first data byte.
+        bytes: its stored size.
+        crc32: as the central directory states it.
+        is_compressed: whether it is stored deflated, so that no tensor is a plain range of the file.
+        crc32_offsets: where in the file the CRC-32 stands (little endian, 4 bytes each): central directory, and local
+            header or data descriptor.
+    """
+
+    name: str
+    offset: int
+    bytes: int
+    crc32: int
+    is_compressed: bool
+    crc32_offsets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A model file, read without values.
+
+    Arguments:
+        path: the file.
+        kind: its kind, by content rather than by name.
+        keras_version: as the file states it; empty if it does not.
+        spec: the model in it.
+        extents: where each tensor of the spec lies, by canonical path.
+        member: the zip member with the weights; None if the file itself is HDF5.
+        copies: further places that hold the same tensor, by canonical path: Keras stores the kernel of a spectrally
+            normalised layer twice. Who writes a tensor writes these too.
+        config: the serialised model as the file has it; empty for a partial spec.
+    """
+
+    path: Path
+    kind: FileKind
+    keras_version: str
+    spec: ModelSpec
+    extents: Mapping[str, Extent]
+    member: Member | None
+    copies: Mapping[str, tuple[Extent, ...]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -1,0 +1,306 @@
+"""From a config and what is stored to a ModelSpec: the one builder behind files and live models."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mutspec.language.errors import ModelError
+from mutspec.model.class_table import Variable
+from mutspec.model.outline import Node, Outline, join, outline_of
+from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
+
+RESAVE = "load the model in Keras and save it again"
+OWN = "self"
+"""The layer that stands for a model's own weights, which belong to none of its layers."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A spec, and where its tensors are stored.
+
+    Arguments:
+        spec: the model.
+        stored: the stored path of each tensor, by canonical path.
+        copies: further stored paths that hold the same storage, by canonical path.
+    """
+
+    spec: ModelSpec
+    stored: Mapping[str, str]
+    copies: Mapping[str, tuple[str, ...]]
+
+
+@dataclass
+class _Found:
+    """What the walk has collected so far."""
+
+    tree: StoredTree
+    layers: list[LayerSpec] = field(default_factory=list)
+    tensors: list[TensorSpec] = field(default_factory=list)
+    stored: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    absent: list[Node] = field(default_factory=list)
+    explained: set[str] = field(default_factory=set)
+
+
+def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored]) -> Build:
+    """The spec of a model.
+
+    Arguments:
+        config: the serialised model, as in config.json.
+        stored: shape and dtype of everything stored, by stored path (`layers/dense/vars/0`). The optimizer's and the
+            metrics' variables may be among them; they are left out.
+
+    Errors: ModelError if what is stored is not what the config describes.
+    """
+    return build_from_outline(outline_of(config), stored)
+
+
+def build_from_outline(outline: Outline, stored: Mapping[str, Stored]) -> Build:
+    """As `build_spec`, from an outline."""
+    found = _Found(StoredTree(stored))
+    root = outline.root
+    if root.is_model:
+        _own_variables(root, "", OWN, found)
+        for child in root.children:
+            _visit(child, "", found)
+        _leftovers(root, "", found)
+    else:
+        _unknown(replace(root, path=OWN, name=OWN), "", found, is_outermost=True)
+    _alias_shared(found)
+    _check_unique(found)
+    spec = ModelSpec(
+        root.name, root.class_name, tuple(found.layers), tuple(found.tensors), outline.inputs, outline.outputs
+    )
+    return Build(spec, found.stored, found.copies)
+
+
+def _visit(node: Node, owner: str, found: _Found) -> None:
+    """Add a layer, its tensors, and the layers in it; `owner` is where its owner is stored."""
+    stored = next(
+        (path for path in (join(owner, at) for at in node.stored) if path in found.tree), join(owner, node.stored[0])
+    )
+    if node.variables is None:
+        _unknown(node, stored, found)
+        return
+    if not node.is_elided:
+        found.layers.append(_layer(node))
+    if node.is_model:
+        _own_variables(node, stored, node.path, found)
+    elif node.variables:
+        _known(node, stored, found)
+    for child in node.children:
+        _visit(child, stored, found)
+    if node.is_model:
+        _leftovers(node, stored, found)
+    elif node.stored[0]:
+        _check_explained(node, stored, found)
+
+
+def _layer(node: Node) -> LayerSpec:
+    return LayerSpec(node.path, node.name, node.class_name, node.ancestry, node.config, node.calls)
+
+
+def _known(node: Node, stored: str, found: _Found) -> None:
+    """The variables of a layer whose class is in the table."""
+    group = found.tree.group(stored)
+    if not group:
+        if any(not variable.is_optional for variable in node.variables or ()):
+            found.absent.append(node)
+        return
+    # Legacy files hold no copies.
+    copies = sum(
+        variable.copy_of != "" and str(index) not in group for index, variable in enumerate(node.variables or ())
+    )
+    for index, variable in enumerate(fitting_variables(node, len(group) + copies)):
+        if variable.copy_of and str(index) not in group:
+            continue
+        shape, dtype = group.get(str(index), (None, ""))
+        if shape is None:
+            raise ModelError(
+                f"The weights of {node.path} ({node.class_name}) are numbered {', '.join(group)} instead of from 0",
+                hint=RESAVE,
+            )
+        if variable.copy_of:
+            part = next(child for child in node.children if variable.copy_of in child.stored)
+            target = join(part.path, part.variables[0].role if part.variables else "var0")
+            found.copies[target] = (*found.copies.get(target, ()), join(stored, "vars", str(index)))
+            continue
+        check_shape(node, variable, shape)
+        path = join(node.path, variable.role)
+        axis = variable.channel_axis
+        axis = axis + len(shape) if axis is not None and axis < 0 else axis
+        axis = axis if axis is not None and 0 <= axis < len(shape) else None
+        _add(
+            TensorSpec(path, node.path, variable.role, variable.group, shape, dtype, axis),
+            join(stored, "vars", str(index)),
+            found,
+        )
+
+
+def fitting_variables(node: Node, count: int) -> tuple[Variable, ...]:
+    """The variables that the table gives a layer, optional ones included as `count` demands.
+
+    Errors: ModelError if the table has no such number for the class.
+    """
+    for variables in (node.variables or (), *node.quantized):
+        optional = [variable for variable in variables if variable.is_optional]
+        surplus = len(variables) - count
+        if 0 <= surplus <= len(optional):
+            dropped = optional[len(optional) - surplus :]
+            return tuple(variable for variable in variables if variable not in dropped)
+    expected = ", ".join(variable.role for variable in node.variables or ()) or "none"
+    raise ModelError(
+        f"{node.path} ({node.class_name}) has {count} weights in the file, where its config means {expected}",
+        hint=RESAVE,
+    )
+
+
+def check_shape(node: Node, variable: Variable, shape: tuple[int, ...]) -> None:
+    """Hold a stored shape against what the table and the config say.
+
+    Errors: ModelError if it cannot be that variable.
+    """
+    if variable.rank is not None and len(shape) != variable.rank:
+        raise ModelError(
+            f"{node.path}/{variable.role} is stored with shape {shape}, where a {node.class_name} has "
+            f"{variable.rank} dimensions",
+            hint=RESAVE,
+        )
+    extent = node.config.get(variable.extent) if variable.extent else None
+    if extent is not None and variable.channel_axis is not None and shape[variable.channel_axis] != extent:
+        raise ModelError(
+            f"{node.path}/{variable.role} is stored with shape {shape}, where the config says "
+            f"{variable.extent} = {extent}",
+            hint="the weights are of another architecture",
+        )
+
+
+def _own_variables(node: Node, stored: str, path: str, found: _Found) -> None:
+    """The weights that a model has beside its layers'."""
+    group = found.tree.group(stored)
+    if group and path == OWN:
+        found.layers.append(LayerSpec(OWN, OWN, node.class_name, node.ancestry))
+    for key, (shape, dtype) in group.items():
+        _add_unknown(path, key, shape, dtype, join(stored, "vars", key), found)
+
+
+def _unknown(node: Node, stored: str, found: _Found, is_outermost: bool = False) -> None:
+    """A layer of a class that is in no table, and whatever is stored below it."""
+    if not is_outermost:
+        found.layers.append(_layer(node))
+        _own_variables(node, stored, node.path, found)
+    else:
+        _own_variables(node, stored, OWN, found)
+    _stored_layers("" if is_outermost else node.path, stored, found)
+
+
+def _leftovers(node: Node, stored: str, found: _Found) -> None:
+    """What a model holds beside its layers: attributes of a subclass."""
+    _stored_layers(node.path, stored, found, skip=join(stored, "layers"))
+
+
+def _stored_layers(path: str, stored: str, found: _Found, skip: str = "") -> None:
+    """Layers that only the file tells of; they are called after their stored path."""
+    for below in found.tree.groups_below(stored):
+        relative = below[len(stored) :].lstrip("/")
+        if not relative or (skip and (below == skip or below.startswith(skip + "/"))):
+            continue
+        if not stored and relative.partition("/")[0] in NOT_THE_MODELS:
+            continue
+        layer = join(path, relative)
+        found.layers.append(LayerSpec(layer, relative.rpartition("/")[2], "", ()))
+        for key, (shape, dtype) in found.tree.group(below).items():
+            _add_unknown(layer, key, shape, dtype, join(below, "vars", key), found)
+
+
+def _add_unknown(layer: str, key: str, shape: tuple[int, ...], dtype: str, stored: str, found: _Found) -> None:
+    role = f"var{key}"
+    is_number = dtype.startswith(("float", "bfloat", "complex"))
+    group = Group.OTHER if is_number else Group.STATE
+    _add(TensorSpec(join(layer, role), layer, role, group, shape, dtype), stored, found)
+
+
+def _add(tensor: TensorSpec, stored: str, found: _Found) -> None:
+    found.tensors.append(replace(tensor, origin=tensor.path))
+    found.stored[tensor.path] = stored
+
+
+def _check_explained(node: Node, stored: str, found: _Found) -> None:
+    """Refuse what is stored below a layer of the table without being its own or its parts'."""
+    parts = tuple(join(stored, at) for child in node.children for at in child.stored)
+    for below in found.tree.groups_below(stored):
+        if below != stored and not any(below == part or below.startswith(part + "/") for part in parts):
+            raise ModelError(
+                f"{node.path} ({node.class_name}) holds weights that its config does not explain: {below}/vars",
+                hint=RESAVE,
+            )
+    if not node.variables and found.tree.group(stored):
+        raise ModelError(
+            f"{node.path} ({node.class_name}) has weights in the file, where its class has none", hint=RESAVE
+        )
+
+
+def _alias_shared(found: _Found) -> None:
+    """Find the layers that are stored elsewhere, since two models share them, and make their paths aliases."""
+    if not found.absent:
+        return
+    candidates: dict[str, list[LayerSpec]] = defaultdict(list)
+    absent = {node.path for node in found.absent}
+    for layer in found.layers:
+        candidates[layer.name].append(layer)
+    renamed: dict[str, str] = {}
+    for node in found.absent:
+        owner = next(layer for layer in found.layers if layer.path == node.path)
+        twins = [
+            layer
+            for layer in candidates[owner.name]
+            if layer.path not in absent and layer.class_name == owner.class_name and layer.config == owner.config
+        ]
+        best = max((_common_suffix(layer.path, owner.path) for layer in twins), default=0)
+        twins = [layer for layer in twins if _common_suffix(layer.path, owner.path) == best]
+        if len(twins) != 1:
+            raise ModelError(
+                f"The weights of {node.path} ({node.class_name}) are not in the file",
+                hint="the file is incomplete, or of another architecture",
+            )
+        renamed[node.path] = twins[0].path
+    found.layers[:] = [
+        replace(layer, aliases=tuple(alias for alias, target in renamed.items() if target == layer.path))
+        for layer in found.layers
+        if layer.path not in renamed
+    ]
+    found.tensors[:] = [
+        replace(
+            tensor,
+            aliases=tuple(join(alias, tensor.role) for alias, target in renamed.items() if target == tensor.layer),
+        )
+        for tensor in found.tensors
+    ]
+
+
+def _common_suffix(first: str, second: str) -> int:
+    count = 0
+    for one, other in zip(reversed(first.split("/")), reversed(second.split("/")), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _check_unique(found: _Found) -> None:
+    for kind, paths in (("layers", _paths(found.layers)), ("weights", _paths(found.tensors))):
+        seen: set[str] = set()
+        for path in paths:
+            if path in seen:
+                raise ModelError(
+                    f"Two {kind} have the path {path}", hint="give the layers different names in Keras and save again"
+                )
+            seen.add(path)
+
+
+def _paths(items: list[LayerSpec] | list[TensorSpec]) -> Iterator[str]:
+    return (item.path for item in items)

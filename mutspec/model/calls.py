@@ -1,0 +1,126 @@
+"""A model's graph, from its config: who calls whom, in the forms of Keras 3 and of Keras 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mutspec.model.spec import Call, TensorRef
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The calls of each layer of one model, by the layer's name, and the model's ports."""
+
+    calls: Mapping[str, tuple[Call, ...]]
+    inputs: tuple[TensorRef, ...]
+    outputs: tuple[TensorRef, ...]
+
+
+EMPTY = Graph({}, (), ())
+
+
+def is_graph(config: object) -> bool:
+    """Whether a config is that of a model made of layers and their calls."""
+    return isinstance(config, Mapping) and isinstance(config.get("layers"), list) and "output_layers" in config
+
+
+def graph_of(config: Config, nested: frozenset[str]) -> Graph:
+    """The graph of a Functional model.
+
+    Arguments:
+        config: the model's config.
+        nested: the names of those of its layers that are Functional models themselves. Keras counts the calls of such
+            a layer from 1 in some places, call 0 being the one that made it: in the outputs (Keras 3), or everywhere
+            (Keras 2).
+    """
+    entries = [entry for entry in config["layers"] if isinstance(entry, Mapping)]
+    names = {_name(entry) for entry in entries}
+    is_old = not any(_is_new_node(node) for entry in entries for node in _nodes(entry))
+    calls = {
+        _name(entry): tuple(Call(tuple(_old_refs(node, names) if is_old else _refs(node))) for node in _nodes(entry))
+        for entry in entries
+    }
+    inputs, outputs = tuple(_port_refs(config.get("input_layers"))), tuple(_port_refs(config["output_layers"]))
+    if is_old:
+        lowest: dict[str, int] = {}
+        for ref in (*(ref for made in calls.values() for call in made for ref in call.inputs), *outputs):
+            lowest[ref.layer] = min(ref.call, lowest.get(ref.layer, ref.call))
+        shifted = {name for name, call in lowest.items() if call > 0}
+        calls = {
+            name: tuple(Call(_shift(call.inputs, shifted)) for call in layer_calls)
+            for name, layer_calls in calls.items()
+        }
+        return Graph(calls, inputs, _shift(outputs, shifted))
+    return Graph(calls, inputs, _shift(outputs, nested))
+
+
+def _name(entry: Config) -> str:
+    config = entry.get("config")
+    return str(entry.get("name") or (config.get("name", "") if isinstance(config, Mapping) else ""))
+
+
+def _nodes(entry: Config) -> Sequence[Any]:
+    nodes = entry.get("inbound_nodes")
+    return nodes if isinstance(nodes, list) else ()
+
+
+def _is_new_node(node: Any) -> bool:
+    return isinstance(node, Mapping) and ("args" in node or "kwargs" in node)
+
+
+def _shift(refs: tuple[TensorRef, ...], names: set[str] | frozenset[str]) -> tuple[TensorRef, ...]:
+    return tuple(replace(ref, call=ref.call - 1) if ref.layer in names and ref.call > 0 else ref for ref in refs)
+
+
+def _refs(value: Any) -> Iterator[TensorRef]:
+    """The tensors in a call's arguments, depth first: Keras 3's `__keras_tensor__` objects."""
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            history = value["config"]["keras_history"]
+            yield TensorRef(str(history[0]), int(history[1]), int(history[2]))
+            return
+        for item in value.values():
+            yield from _refs(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _refs(item)
+
+
+def _old_refs(value: Any, names: set[str]) -> Iterator[TensorRef]:
+    """The tensors of a Keras 2 node: lists `[layer, call, output]`, with keyword arguments as a fourth item."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _old_refs(item, names)
+    elif _is_triple(value):
+        if value[0] in names:
+            yield TensorRef(value[0], value[1], value[2])
+        for item in value[3:]:
+            yield from _old_refs(item, names)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _old_refs(item, names)
+
+
+def _is_triple(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 3 <= len(value) <= 4
+        and isinstance(value[0], str)
+        and all(isinstance(index, int) and not isinstance(index, bool) for index in value[1:3])
+    )
+
+
+def _port_refs(value: Any) -> Iterator[TensorRef]:
+    """The ports, flattened as Keras does: dictionaries by sorted key."""
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            yield from _port_refs(value[key])
+    elif _is_triple(value):
+        yield TensorRef(value[0], value[1], value[2])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _port_refs(item)

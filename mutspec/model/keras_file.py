@@ -1,0 +1,113 @@
+"""Reading `.keras` files: a zip with the config as JSON and the weights as HDF5."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from mutspec.language.errors import ModelError
+from mutspec.model.archive import Archive, FileKind, Member
+from mutspec.model.build import build_spec
+from mutspec.model.hdf5 import Window, check_extents, extents_of, open_hdf5
+from mutspec.model.zip_member import member_of, read_member
+
+CONFIG_LIMIT = 64 * 2**20
+"""The most bytes of JSON that are read."""
+
+_WEIGHTS = "model.weights.h5"
+_INFLATION_LIMIT = 100
+"""A compressed member that grows more than so many times is a zip bomb; Keras refuses the same."""
+
+
+def read_keras(path: Path) -> Archive:
+    """Read a `.keras` file.
+
+    Errors: ModelError if it is damaged, or holds what mutspec does not understand.
+    """
+    with path.open("rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, OverflowError) as error:
+            raise ModelError(
+                f"{path} is not a whole zip file ({error})", hint="it may be truncated; copy it again"
+            ) from None
+        with archive:
+            config = _json(archive, "config.json", path)
+            names = archive.namelist()
+            metadata = _json(archive, "metadata.json", path) if "metadata.json" in names else {}
+            if _WEIGHTS not in names and any(
+                name.startswith("model.weights") or name.endswith(".npz") for name in names
+            ):
+                raise ModelError(
+                    f"{path} keeps its weights in another form than {_WEIGHTS}",
+                    hint="save the model with model.save('name.keras')",
+                )
+            member = member_of(file, archive, _WEIGHTS, str(path))
+            return _read(path, file, archive, config, str(metadata.get("keras_version", "")), member)
+
+
+def _read(
+    path: Path, file: BinaryIO, archive: zipfile.ZipFile, config: Mapping[str, Any], version: str, member: Member
+) -> Archive:
+    shown = f"{_WEIGHTS} in {path}"
+    if member.is_compressed:
+        with tempfile.TemporaryFile() as inflated:
+            _inflate(archive, inflated, path)
+            with open_hdf5(cast(Any, inflated), shown) as weights:
+                extents = extents_of(weights["/"], -1, shown)
+    else:
+        with open_hdf5(Window(file, member.offset, member.bytes), shown) as weights:
+            base = member.offset
+            extents = extents_of(weights["/"], base, shown)
+        check_extents(extents, member.offset + member.bytes, shown)
+    extents = {name.replace("\\", "/"): extent for name, extent in extents.items()}
+    build = build_spec(config, {name: (extent.shape, extent.dtype) for name, extent in extents.items()})
+    return Archive(
+        path=path,
+        kind=FileKind.KERAS,
+        keras_version=version,
+        spec=build.spec,
+        extents={tensor: extents[stored] for tensor, stored in build.stored.items()},
+        member=member,
+        copies={tensor: tuple(extents[at] for at in stored) for tensor, stored in build.copies.items()},
+        config=config,
+    )
+
+
+def _inflate(archive: zipfile.ZipFile, target: IO[bytes], path: Path) -> None:
+    info = archive.getinfo(_WEIGHTS)
+    if info.file_size > max(2**28, _INFLATION_LIMIT * info.compress_size):
+        raise ModelError(
+            f"{_WEIGHTS} in {path} claims {info.file_size:,} bytes from {info.compress_size:,}",
+            hint="this is no model but a zip bomb",
+        )
+    try:
+        with archive.open(info) as member:
+            shutil.copyfileobj(member, target)
+    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+        raise ModelError(
+            f"{_WEIGHTS} in {path} cannot be read ({error})", hint="the file is damaged; copy it again"
+        ) from None
+
+
+def _json(archive: zipfile.ZipFile, name: str, path: Path) -> Mapping[str, Any]:
+    return parse_json(read_member(archive, name, CONFIG_LIMIT, str(path)), f"{name} in {path}")
+
+
+def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
+    """A JSON object.
+
+    Errors: ModelError if it is none.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{shown} is not JSON ({error})", hint="the file is damaged; save the model again") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{shown} is not a JSON object", hint="save the model again in Keras")
+    return value

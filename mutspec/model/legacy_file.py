@@ -1,0 +1,152 @@
+"""Reading legacy whole-model `.h5` files, of Keras 2.0 to 3: the config as an attribute, weights by layer and order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from mutspec.language.errors import ModelError, nearest
+from mutspec.model.archive import Archive, Extent, FileKind
+from mutspec.model.build import Build, build_from_outline
+from mutspec.model.hdf5 import check_extents, extents_of, open_hdf5, text, text_list
+from mutspec.model.keras_file import CONFIG_LIMIT, parse_json
+from mutspec.model.legacy_order import legacy_slots
+from mutspec.model.outline import Node, Outline, join, outline_of
+
+_OWN = "top_level_model_weights"
+
+
+def is_whole_model(path: Path) -> bool:
+    """Whether an HDF5 file holds a model's config beside its weights.
+
+    Errors: ModelError if it is not a whole HDF5 file.
+    """
+    with open_hdf5(path, str(path)) as file:
+        return "model_config" in file.attrs or "model_weights" in file
+
+
+def read_whole_h5(path: Path) -> Archive:
+    """Read a legacy whole-model file.
+
+    Errors: ModelError if it is damaged, or holds what mutspec does not understand.
+    """
+    with open_hdf5(path, str(path)) as file:
+        config = legacy_config(file, path)
+        if "model_weights" not in file or not isinstance(file["model_weights"], h5py.Group):
+            raise ModelError(f"{path} has no weights", hint="save the model again with model.save")
+        version = text(file.attrs.get("keras_version", file["model_weights"].attrs.get("keras_version", "")))
+        weights = legacy_weights(file["model_weights"], path)
+    return legacy_archive(path, weights, config, version, FileKind.LEGACY_H5)
+
+
+def legacy_config(file: h5py.File, path: Path) -> Mapping[str, Any]:
+    """The serialised model in a whole-model file.
+
+    Errors: ModelError if there is none.
+    """
+    value = file.attrs.get("model_config")
+    if value is None:
+        raise ModelError(f"{path} has no model_config", hint="save the whole model, not its weights alone")
+    written = text(value)
+    if len(written) > CONFIG_LIMIT:
+        raise ModelError(f"The model_config of {path} is {len(written):,} bytes", hint="no Keras model needs so many")
+    return parse_json(written, f"the model_config of {path}")
+
+
+@dataclass(frozen=True)
+class LegacyWeights:
+    """The extents of a group's datasets, and the names of the weights of each layer that has some, in order."""
+
+    extents: Mapping[str, Extent]
+    listed: Mapping[str, tuple[str, ...]]
+
+
+def legacy_weights(group: h5py.Group, path: Path) -> LegacyWeights:
+    """What a group with the attribute `layer_names` lists.
+
+    Errors: ModelError if it does not hold what it lists.
+    """
+    extents = extents_of(group, 0, str(path))
+    check_extents(extents, path.stat().st_size, str(path))
+    return LegacyWeights(extents, _listed(group, path))
+
+
+def legacy_archive(
+    path: Path, weights: LegacyWeights, config: Mapping[str, Any], version: str, kind: FileKind
+) -> Archive:
+    """Match listed weights with a serialised model.
+
+    Errors: ModelError if they do not fit.
+    """
+    outline = outline_of(config)
+    stored: dict[str, Extent] = {}
+    for layer, names in weights.listed.items():
+        extents = [_extent(weights.extents, layer, name, path) for name in names]
+        slots = _slots_of(layer, names, extents, outline, path)
+        stored.update(zip(slots, extents, strict=True))
+    build = _build(outline, stored, path)
+    return Archive(
+        path=path,
+        kind=kind,
+        keras_version=version,
+        spec=build.spec,
+        extents={tensor: stored[at] for tensor, at in build.stored.items()},
+        member=None,
+        config=config,
+    )
+
+
+def _listed(group: h5py.Group, path: Path) -> dict[str, tuple[str, ...]]:
+    """The weights' names by layer, layers without weights left out."""
+    layers = text_list(group.attrs, "layer_names")
+    if layers is None:
+        raise ModelError(
+            f"{path} does not list its layers (layer_names)", hint="load the model in Keras and save it again"
+        )
+    listed = {}
+    for layer in (*layers, *((_OWN,) if _OWN in group else ())):
+        if layer not in group:
+            raise ModelError(f"{path} lists the layer {layer!r}, but holds nothing of it", hint="save the model again")
+        names = text_list(group[layer].attrs, "weight_names")
+        if names:
+            listed[layer] = names
+    return listed
+
+
+def _extent(extents: Mapping[str, Extent], layer: str, name: str, path: Path) -> Extent:
+    at = f"{layer}/{name}"
+    if at not in extents:
+        raise ModelError(f"{path} lists the weight {at!r}, but does not hold it", hint="save the model again")
+    return extents[at]
+
+
+def _slots_of(layer: str, names: tuple[str, ...], weights: list[Extent], outline: Outline, path: Path) -> list[str]:
+    """Where a `.keras` file would store the weights of a layer of the outermost model."""
+    if layer == _OWN:
+        return [join("vars", str(index)) for index in range(len(names))]
+    if not outline.root.is_model:
+        raise ModelError(
+            f"{path} holds a subclassed model ({outline.root.class_name}), and a legacy .h5 does not say where in it "
+            "a layer is",
+            hint="load the model in Keras and save it as .keras",
+        )
+    nodes: dict[str, Node] = {node.name: node for node in outline.root.children}
+    if layer not in nodes:
+        raise ModelError(
+            f"{path} holds weights of the layer {layer!r}, which its config does not have",
+            hint="load the model in Keras and save it again",
+            candidates=nearest(layer, nodes),
+        )
+    return legacy_slots(nodes[layer], names, [extent.shape for extent in weights])
+
+
+def _build(outline: Outline, stored: Mapping[str, Extent], path: Path) -> Build:
+    build = build_from_outline(outline, {at: (extent.shape, extent.dtype) for at, extent in stored.items()})
+    if not any(layer.aliases for layer in build.spec.layers):
+        return build
+    aliased = next(layer for layer in build.spec.layers if layer.aliases)
+    raise ModelError(f"The weights of {aliased.aliases[0]} are not in {path}", hint="save the model again")

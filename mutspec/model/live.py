@@ -1,0 +1,95 @@
+"""Reading a live Keras model. The only module here that imports Keras, and only when called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.model.build import build_spec
+from mutspec.model.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """A Keras model, read.
+
+    Arguments:
+        spec: the model, equal to that of a file saved from it.
+        variables: the Keras variable of each tensor, by canonical path.
+        config: the serialised model, as its config.json would have it.
+    """
+
+    spec: ModelSpec
+    variables: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def read_live(model: Any) -> LiveModel:
+    """Read a live Keras model. No value is read or changed.
+
+    Arguments:
+        model: a built keras.Model.
+
+    Errors: ModelError if it is not built, or holds what mutspec does not understand; EnvironmentProblem without Keras.
+    """
+    try:
+        import keras
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow], or work on the model's file"
+        ) from None
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"A {type(model).__name__} is no Keras 3 model", hint="pass a keras.Model")
+    if not model.built:
+        raise ModelError(
+            f"The model {model.name!r} has no weights yet", hint="call it on some data, or build() it, first"
+        )
+    try:
+        config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"Keras cannot serialise the model {model.name!r} ({error})", hint="give its class a get_config"
+        ) from None
+    variables = _stored_variables(model)
+    stored = {path: (tuple(variable.shape), str(variable.dtype)) for path, variable in variables.items()}
+    build = build_spec(config, stored)
+    return LiveModel(build.spec, {tensor: variables[path] for tensor, path in build.stored.items()}, config)
+
+
+def _stored_variables(model: Any) -> dict[str, Any]:
+    """The variables by the path that Keras would save them under, found by Keras's own walk."""
+    from keras.src.saving import saving_lib
+
+    found: dict[str, Any] = {}
+
+    class Recorder(saving_lib.H5IOStore):  # type: ignore[misc]
+        """A store that keeps the variables instead of writing their values."""
+
+        def __init__(self) -> None:
+            self._at = ""
+
+        def __bool__(self) -> bool:
+            return True
+
+        def make(self, path: str, metadata: Any = None) -> Any:
+            self._at = path
+            return self
+
+        def __setitem__(self, key: str, value: Any) -> None:
+            found["/".join(part for part in (self._at, "vars", key) if part)] = value
+
+    saving_lib._save_state(model, weights_store=Recorder(), assets_store=None, inner_path="", visited_saveables=set())
+    for path, value in list(found.items()):
+        if path.startswith("optimizer/"):
+            del found[path]
+        elif not path.rpartition("/")[2].isdecimal():
+            del found[path]  # a lookup layer's table
+        elif not hasattr(value, "assign"):
+            raise ModelError(
+                f"The weights stored at {path} are computed when saved, so they cannot be set in place",
+                hint="if LoRA is enabled, save the model and work on the file",
+            )
+    return found

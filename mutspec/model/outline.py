@@ -1,0 +1,237 @@
+"""The outline of a model: its layers as a tree, from the config alone, with the variables that each should have.
+
+This is the one walk behind every reader. It says where a `.keras` file stores each variable (`layers/dense_1/vars/0`),
+and in which order Keras lists a layer's weights (which is how legacy `.h5` files number them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mutspec.language.errors import ModelError
+from mutspec.model.calls import EMPTY, Graph, graph_of, is_graph
+from mutspec.model.class_names import STORED_NAMES
+from mutspec.model.class_table import Part, Variable
+from mutspec.model.classes import (
+    ancestry_of,
+    facts_of,
+    holds,
+    is_keras_class,
+    other_variables_of,
+    plain_class_name,
+    snake_case,
+    variables_of,
+)
+from mutspec.model.spec import Call, TensorRef
+
+Config = Mapping[str, Any]
+
+_DROPPED = frozenset({"shared_object_id", "build_config", "compile_config"})
+"""Keys that differ between two savings of one model: memory addresses, shapes that edits make stale, training."""
+
+DEPTH_LIMIT = 64
+"""Layers nested deeper than this are an attack, not a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A layer in its place.
+
+    Arguments:
+        path: its canonical path; empty for the outermost model; an elided part has its owner's.
+        name: its own name.
+        class_name, ancestry, config, calls: as in LayerSpec.
+        stored: where it is stored below its owner; alternatives by Keras version.
+        variables: the variables that its config says it has; None if its class is in no table.
+        children: the layers in it.
+        is_model: whether it is a Functional or Sequential model.
+        is_elided: whether it is a part that paths do not show.
+        is_trainable: whether it is unfrozen.
+        quantized: other variables that it might have, being quantised in a way that its config does not tell.
+    """
+
+    path: str
+    name: str
+    class_name: str
+    ancestry: tuple[str, ...]
+    config: Config = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    stored: tuple[str, ...] = ("",)
+    variables: tuple[Variable, ...] | None = None
+    children: tuple[Node, ...] = ()
+    is_model: bool = False
+    is_elided: bool = False
+    is_trainable: bool = True
+    quantized: tuple[tuple[Variable, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A model's outermost node, and its ports."""
+
+    root: Node
+    inputs: tuple[TensorRef, ...]
+    outputs: tuple[TensorRef, ...]
+
+
+def outline_of(entry: Config) -> Outline:
+    """The outline of a serialised model.
+
+    Arguments:
+        entry: `{"class_name": …, "config": …}`, as in config.json or in a legacy file's `model_config`.
+
+    Errors: ModelError if it is no such thing.
+    """
+    if not isinstance(entry.get("class_name"), str):
+        raise ModelError("The model's config does not name a class", hint="is this file written by Keras?")
+    try:
+        root = _node(entry, "", "", ("",), 0)
+        graph = _graph_of(entry.get("config"))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"The model's config is not one that Keras writes ({type(error).__name__}: {error})",
+            hint="load it in Keras and save it again",
+        ) from None
+    return Outline(root, graph.inputs, graph.outputs)
+
+
+def clean(value: Any) -> Any:
+    """A config without what differs between two savings of one model."""
+    if isinstance(value, Mapping):
+        return {key: clean(item) for key, item in value.items() if key not in _DROPPED}
+    return [clean(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def join(*segments: str) -> str:
+    """A path of the segments that are not empty."""
+    return "/".join(segment for segment in segments if segment)
+
+
+def is_operation(entry: Config) -> bool:
+    """Whether an entry of a graph is an operator such as `x + y`, which Keras does not count among the layers."""
+    module = entry.get("module")
+    if isinstance(module, str):
+        return module.startswith(("keras.src.ops", "keras.ops"))
+    # Legacy files have no modules, but every layer's config says whether it is trainable.
+    config = entry.get("config")
+    return (
+        isinstance(config, Mapping)
+        and "inbound_nodes" in entry
+        and entry.get("class_name") != "InputLayer"
+        and not set(config) & {"trainable", "layers", "dtype"}
+    )
+
+
+def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth: int) -> Node:
+    if depth > DEPTH_LIMIT:
+        raise ModelError(f"The model nests layers more than {DEPTH_LIMIT} deep", hint="Keras could not build it either")
+    config = entry.get("config")
+    if isinstance(config, list):  # Keras before 2.2.3 wrote a Sequential's layers bare
+        config = {"name": "", "layers": config}
+    config = config if isinstance(config, Mapping) else {}
+    name = str(config.get("name") or entry.get("name") or "")
+    if prefix and not name.startswith(prefix):
+        opposite = "backward_" if prefix == "forward_" else "forward_"
+        name = prefix + name.removeprefix(opposite)
+    path = join(owner, name) if depth else ""
+    node = Node(
+        path=path,
+        name=name,
+        class_name=plain_class_name(entry),
+        ancestry=("Operation",) if is_operation(entry) else ancestry_of(entry),
+        config=clean({key: value for key, value in config.items() if key != "layers"}),
+        stored=stored,
+        is_trainable=config.get("trainable", True) is not False,
+    )
+    if is_operation(entry):
+        return replace(node, ancestry=(node.class_name, "Operation"), variables=())
+    if is_graph(config) or (node.class_name == "Sequential" and isinstance(config.get("layers"), list)):
+        return replace(node, is_model=True, variables=(), children=_model_children(config, path, depth))
+    facts = facts_of(entry)
+    if facts is None:
+        return node
+    children = tuple(child for part in facts.parts for child in _part_nodes(part, config, path, depth))
+    inner = {key for part in facts.parts for key in (part.config, part.fallback)}
+    own = {key: value for key, value in node.config.items() if key not in inner}
+    return replace(
+        node,
+        config=own,
+        variables=variables_of(facts, config),
+        children=children,
+        quantized=other_variables_of(facts, config),
+    )
+
+
+def _model_children(config: Config, path: str, depth: int) -> tuple[Node, ...]:
+    graph = _graph_of(config)
+    used: dict[str, int] = {}
+    children = []
+    for entry in config["layers"]:
+        # A Sequential's InputLayer is not among its `.layers`, but nothing else has that stored name.
+        stored = "" if is_operation(entry) else join("layers", unique(snake_case(stored_class(entry)), used))
+        child = _node(entry, path, "", (stored,), depth + 1)
+        children.append(replace(child, calls=graph.calls.get(str(entry.get("name") or child.name), ())))
+    return tuple(children)
+
+
+def _graph_of(config: Any) -> Graph:
+    return graph_of(config, _nested_graphs(config)) if is_graph(config) else EMPTY
+
+
+def _nested_graphs(config: Config) -> frozenset[str]:
+    """The names of the layers that are Functional models; a Sequential counts its calls like a layer."""
+    return frozenset(
+        str(entry.get("name") or entry["config"].get("name"))
+        for entry in config["layers"]
+        if isinstance(entry, Mapping) and is_graph(entry.get("config"))
+    )
+
+
+def stored_class(entry: Config) -> str:
+    """The class's name as stored paths have it: without its package."""
+    name = str(entry.get("class_name", "")).rpartition(">")[2]
+    return STORED_NAMES.get(name, name) if is_keras_class(entry) else name
+
+
+def unique(name: str, used: dict[str, int]) -> str:
+    """A name made unique among its siblings the way Keras does: `dense`, `dense_1`, …."""
+    if name in used:
+        used[name] += 1
+        return f"{name}_{used[name]}"
+    used[name] = 0
+    return name
+
+
+def _part_nodes(part: Part, config: Config, path: str, depth: int) -> list[Node]:
+    if not all(holds(when, config) for when in part.when):
+        return []
+    if not part.config:
+        return [_implied(part, config, path, depth)]
+    value = config.get(part.config) or config.get(part.fallback)
+    # Keras names an explicit backward layer as its config does.
+    prefix = part.prefix if not part.fallback or part.config not in config else ""
+    if part.is_list:
+        used: dict[str, int] = {}
+        return [
+            _node(entry, path, "", _below(part.stored, unique(snake_case(stored_class(entry)), used)), depth + 1)
+            for entry in value or ()
+        ]
+    if isinstance(value, list):  # RNN([cell, cell]) is RNN(StackedRNNCells([cell, cell])) in old configs
+        value = {"class_name": "StackedRNNCells", "config": {"name": "stacked_rnn_cells", "cells": value}}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{path} has no {part.config!r}")
+    return [_node(value, path, prefix, part.stored, depth + 1)]
+
+
+def _implied(part: Part, config: Config, path: str, depth: int) -> Node:
+    passed = {ours: config[theirs] for ours, theirs in part.passes if theirs in config}
+    passed.setdefault("bias_axes", True)  # attention layers of Keras before `use_bias` was always stated
+    entry = {"class_name": part.class_name, "config": {**passed, "name": part.name}}
+    node = _node(entry, path, "", part.stored, depth + 1)
+    return replace(node, path=join(path, part.name), config={}, is_elided=not part.name)
+
+
+def _below(stored: tuple[str, ...], segment: str) -> tuple[str, ...]:
+    return tuple(join(prefix, segment) for prefix in stored)

@@ -1,0 +1,168 @@
+"""ModelSpec: a network as data. Layers, their calls, and tensors with path, role, shape and dtype, but no values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+
+class Group(StrEnum):
+    """What a weight is for. `weights:` in a selector takes these names."""
+
+    KERNELS = "kernels"
+    BIASES = "biases"
+    NORMS = "norms"
+    EMBEDDINGS = "embeddings"
+    STATISTICS = "statistics"
+    STATE = "state"
+    """Counters, seeds, quantisation scales: never chosen unless named."""
+    OTHER = "other"
+    """Learned weights of classes outside our table (`var0`, `var1`, …)."""
+
+
+LEARNED = frozenset({Group.KERNELS, Group.BIASES, Group.NORMS, Group.EMBEDDINGS, Group.OTHER})
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One stored tensor.
+
+    Arguments:
+        path: the canonical path, `<layer names joined by />/<role>`.
+        layer: the path of the layer that owns it.
+        role: Keras's attribute name (`kernel`, `gamma`, …), or `var0…` outside the class table.
+        group: what it is for.
+        shape: as stored.
+        dtype: the stored dtype by NumPy's name (`float32`, `bfloat16`, `int8`, …).
+        channel_axis: the axis that runs over output channels; None where there is none or it is unknown.
+        origin: immutable identity for random streams; the base path, or `<step id>/<n>/<role>`.
+        aliases: other canonical paths of the same storage.
+    """
+
+    path: str
+    layer: str
+    role: str
+    group: Group
+    shape: tuple[int, ...]
+    dtype: str
+    channel_axis: int | None = None
+    origin: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRef:
+    """An output of a layer's call: which layer (its name within its model), which call, which output."""
+
+    layer: str
+    call: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a layer: the tensors that go in, in the order of its arguments, keyword arguments included."""
+
+    inputs: tuple[TensorRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpec:
+    """One layer.
+
+    Arguments:
+        path: layer names joined by `/`; nested models and wrapped layers lie below their owner.
+        name: the layer's own name.
+        class_name: Keras's class name.
+        ancestry: the class and the Keras classes it derives from, nearest first; a user's own class stands alone.
+        config: Keras's own config, as JSON values, less the layers in it, which are LayerSpecs of their own; empty for
+            layers that a class holds implicitly.
+        calls: the calls within the model that holds it; empty in Sequential, wrappers and subclassed models.
+        aliases: other paths that reach the same layer.
+    """
+
+    path: str
+    name: str
+    class_name: str
+    ancestry: tuple[str, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    calls: tuple[Call, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A whole model.
+
+    Arguments:
+        name: the model's own name; empty if the file does not say.
+        class_name: `Functional`, `Sequential`, or a subclass's name; empty for a partial spec.
+        layers: in model order, depth first: a nested layer follows its owner.
+        tensors: in the order of their layers; one entry for one storage.
+        inputs, outputs: the model's ports, flattened in Keras's order; empty where there is no graph.
+        is_partial: whether only tensors are known (`.weights.h5` without an architecture). Such a file does not tell
+            the model's order either: layers come by class, those of one class in the model's order.
+    """
+
+    name: str
+    class_name: str
+    layers: tuple[LayerSpec, ...]
+    tensors: tuple[TensorSpec, ...]
+    inputs: tuple[TensorRef, ...] = ()
+    outputs: tuple[TensorRef, ...] = ()
+    is_partial: bool = False
+
+    @cached_property
+    def tensor_by_path(self) -> Mapping[str, TensorSpec]:
+        """Every tensor by its path and its aliases."""
+        by_path = {tensor.path: tensor for tensor in self.tensors}
+        for tensor in self.tensors:
+            for alias in tensor.aliases:
+                by_path.setdefault(alias, tensor)
+        return by_path
+
+    @cached_property
+    def layer_by_path(self) -> Mapping[str, LayerSpec]:
+        """Every layer by its path and its aliases."""
+        by_path = {layer.path: layer for layer in self.layers}
+        for layer in self.layers:
+            for alias in layer.aliases:
+                by_path.setdefault(alias, layer)
+        return by_path
+
+    @property
+    def parameters(self) -> int:
+        """The number of entries of all tensors."""
+        return sum(tensor.size for tensor in self.tensors)
+
+    @cached_property
+    def structure_digest(self) -> str:
+        """A digest of layers, calls and tensors, without values: equal for a file and the live model it came from."""
+        content = [
+            [
+                [
+                    layer.path,
+                    layer.class_name,
+                    dict(layer.config),
+                    [[[ref.layer, ref.call, ref.output] for ref in call.inputs] for call in layer.calls],
+                ]
+                for layer in self.layers
+            ],
+            [[tensor.path, list(tensor.shape), tensor.dtype, list(tensor.aliases)] for tensor in self.tensors],
+            [[ref.layer, ref.call, ref.output] for ref in (*self.inputs, *self.outputs)],
+        ]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,255 @@
+"""Reading `.weights.h5` files: tensors alone, or a whole spec with an architecture from elsewhere."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from mutspec.language.errors import ModelError
+from mutspec.model.archive import Archive, FileKind
+from mutspec.model.build import build_from_outline
+from mutspec.model.class_names import MODELS, STORED_NAMES, UNKNOWN, WEIGHTLESS
+from mutspec.model.class_table import CLASSES, Part, Variable
+from mutspec.model.classes import ancestry_of, snake_case
+from mutspec.model.hdf5 import check_extents, extents_of, open_hdf5, text
+from mutspec.model.keras_file import CONFIG_LIMIT, parse_json
+from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_weights
+from mutspec.model.outline import Node, Outline, join, outline_of
+from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
+from mutspec.model.zip_member import read_member
+
+_ARCHITECTURE = "give the model's architecture: --architecture FILE (a .keras, .h5 or config.json of the same model)"
+_BY_SNAKE = {snake_case(STORED_NAMES.get(name, name)): name for table in (CLASSES, MODELS) for name in table}
+_WEIGHTLESS_BY_SNAKE = {snake_case(name): name for table in (WEIGHTLESS, UNKNOWN) for name in table}
+
+
+def read_weights_h5(path: Path, architecture: Path | None) -> Archive:
+    """Read a weights file.
+
+    Arguments:
+        path: the file.
+        architecture: a file with the model's config; None for a partial spec.
+
+    Errors: ModelError if it is damaged, or if without an architecture it cannot be told what some weights are.
+    """
+    config = None if architecture is None else read_config(architecture)
+    with open_hdf5(path, str(path)) as file:
+        if "layer_names" in file.attrs or "layer_names0" in file.attrs:
+            if config is None:
+                raise ModelError(
+                    f"{path} has the weights in the form of Keras 2, which names no classes", hint=_ARCHITECTURE
+                )
+            version, legacy = text(file.attrs.get("keras_version", "")), legacy_weights(file["/"], path)
+        else:
+            version, legacy = "", None
+            extents = extents_of(file["/"], 0, str(path))
+            names = {} if config is not None else _names(file, extents)
+    if legacy is not None and config is not None:
+        return legacy_archive(path, legacy, config, version, FileKind.WEIGHTS_H5)
+    check_extents(extents, path.stat().st_size, str(path))
+    stored = {name: (extent.shape, extent.dtype) for name, extent in extents.items()}
+    if not any(name.startswith("vars/") or "/vars/" in name for name in stored):
+        raise ModelError(
+            f"{path} holds no weights that Keras wrote", hint="mutspec reads .keras, .h5 and .weights.h5 files of Keras"
+        )
+    outline = outline_of(config) if config is not None else _guess(StoredTree(stored), names, path)
+    build = build_from_outline(outline, stored)
+    spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
+    return Archive(
+        path=path,
+        kind=FileKind.WEIGHTS_H5,
+        keras_version="",
+        spec=spec,
+        extents={tensor: extents[at] for tensor, at in build.stored.items()},
+        member=None,
+        copies={tensor: tuple(extents[at] for at in places) for tensor, places in build.copies.items()},
+        config=config or {},
+    )
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """A serialised model from a `.keras` file, a whole-model `.h5`, or JSON.
+
+    Errors: ModelError if there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            if head.startswith(b"PK\x03\x04"):
+                with zipfile.ZipFile(file) as archive:
+                    return parse_json(
+                        read_member(archive, "config.json", CONFIG_LIMIT, str(path)), f"config.json in {path}"
+                    )
+            if not head.startswith(b"\x89HDF"):
+                file.seek(0)
+                return parse_json(file.read(CONFIG_LIMIT + 1), str(path))
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror}", hint="check the path of the architecture"
+        ) from None
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ModelError(f"{path} is not a whole zip file ({error})", hint="copy it again") from None
+    with open_hdf5(path, str(path)) as file:
+        return legacy_config(file, path)
+
+
+def _names(file: h5py.File, extents: Iterable[str]) -> dict[str, str]:
+    """The layers' names by stored path; Keras states them since 3.6, as attributes."""
+    groups = {""}
+    for path in extents:
+        at = path.rpartition("vars/")[0].rstrip("/")
+        while at and at not in groups:
+            groups.add(at)
+            at = at.rpartition("/")[0]
+    found = {at: file.get(join(at, "vars")) for at in groups}
+    return {at: text(group.attrs["name"]) for at, group in found.items() if group is not None and "name" in group.attrs}
+
+
+def _guess(tree: StoredTree, names: Mapping[str, str], path: Path) -> Outline:
+    """An outline from stored paths alone.
+
+    Errors: ModelError that names every layer whose weights could be more than one thing.
+    """
+    root = Node("", "", "", (), variables=())
+    refused: list[str] = []
+    if "layers" in tree:
+        top = {below.partition("/")[0] for below in tree.groups_below("")}
+        refused += [f"{extra}" for extra in sorted(top - {"layers"} - NOT_THE_MODELS)]
+        root = replace(root, is_model=True, children=_children(tree, names, "layers", "", refused))
+    else:
+        root = replace(root, variables=None)  # a subclassed model: its classes would not tell more
+    if refused:
+        listed = ", ".join(refused[:8]) + (f" and {len(refused) - 8} more" if len(refused) > 8 else "")
+        if not names:
+            listed = f"its layers, which Keras names in such files since 3.6 ({listed}),"
+        raise ModelError(f"{path} does not tell what the weights of {listed} are", hint=_ARCHITECTURE)
+    return Outline(root, (), ())
+
+
+def _children(
+    tree: StoredTree, names: Mapping[str, str], stored: str, path: str, refused: list[str]
+) -> tuple[Node, ...]:
+    segments = dict.fromkeys(below[len(stored) + 1 :].partition("/")[0] for below in tree.groups_below(stored))
+    return tuple(
+        _layer(tree, names, join(stored, segment), join(stored.rpartition("/")[2], segment), path, refused)
+        for segment in segments
+    )
+
+
+def _layer(
+    tree: StoredTree, names: Mapping[str, str], stored: str, relative: str, path: str, refused: list[str]
+) -> Node:
+    segment = stored.rpartition("/")[2]
+    name = names.get(stored, segment)
+    here = join(path, name)
+    class_name = _class_of(segment)
+    node = Node(here, name, class_name, (), stored=(relative,))
+    if stored not in names:
+        refused.append(here)
+        return node
+    if not class_name:
+        if any("/layers/" in below for below in tree.groups_below(stored)) or segment in _WEIGHTLESS_BY_SNAKE:
+            refused.append(here)
+        return node
+    node = replace(node, ancestry=ancestry_of({"class_name": class_name}))
+    if class_name in MODELS:
+        return replace(
+            node, is_model=True, variables=(), children=_children(tree, names, join(stored, "layers"), here, refused)
+        )
+    variables = _variables(class_name, tree.group(stored))
+    if variables is None:
+        refused.append(here)
+        return replace(node, variables=())
+    parts = tuple(
+        child
+        for part in CLASSES[class_name].parts
+        for child in _part(part, tree, names, stored, here, class_name, refused)
+    )
+    return replace(node, variables=variables, children=parts)
+
+
+def _class_of(segment: str) -> str:
+    """The class that a stored segment such as `conv2d_3` comes from; empty if it is in no table."""
+    head, _, number = segment.rpartition("_")
+    return _BY_SNAKE.get(segment, "") or (_BY_SNAKE.get(head, "") if number.isdecimal() else "")
+
+
+def _variables(class_name: str, group: Mapping[str, Stored]) -> tuple[Variable, ...] | None:
+    """The variables of a class that a stored group can only be; None if it can be more than one thing, or nothing."""
+    facts = CLASSES[class_name]
+    first_dtype = group["0"][1] if "0" in group else ""
+    modes = [variables for mode, variables in facts.quantized.items() if mode in ("int8", "int4")]
+    rows = modes if first_dtype.startswith(("int", "uint")) else [facts.variables]
+    found: dict[tuple[str, ...], tuple[Variable, ...]] = {}
+    for row in rows:
+        keys = sorted({(when.key, when.values) for variable in row for when in variable.when}, key=str)
+        for settings in product((True, False), repeat=len(keys)):
+            chosen = dict(zip(keys, settings, strict=True))
+            variables = tuple(
+                variable
+                for variable in row
+                if all(chosen[when.key, when.values] for when in variable.when) and not variable.is_optional
+            )
+            if len(variables) == len(group) and all(
+                _fits(variable, group, index) for index, variable in enumerate(variables)
+            ):
+                found.setdefault(tuple(variable.role for variable in variables), variables)
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _fits(variable: Variable, group: Mapping[str, Stored], index: int) -> bool:
+    shape = group[str(index)][0] if str(index) in group else None
+    return shape is not None and (variable.rank is None or len(shape) == variable.rank)
+
+
+def _part(
+    part: Part, tree: StoredTree, names: Mapping[str, str], stored: str, path: str, owner: str, refused: list[str]
+) -> list[Node]:
+    at = next((join(stored, option) for option in part.stored if join(stored, option) in tree), "")
+    if not at:
+        return []
+    relative = at[len(stored) + 1 :]
+    if part.is_list:
+        return list(_children(tree, names, at, path, refused))
+    if part.class_name:
+        variables = _variables(part.class_name, tree.group(at))
+        if variables is None:
+            refused.append(join(path, part.name) or path)
+            variables = ()
+        ancestry = ancestry_of({"class_name": part.class_name})
+        return [
+            Node(
+                join(path, part.name),
+                part.name,
+                part.class_name,
+                ancestry,
+                stored=(relative,),
+                variables=variables,
+                is_elided=not part.name,
+            )
+        ]
+    # A wrapped layer: the file does not say of which class it is. Even a `cell` with three weights may be an LSTM's,
+    # whose paths do not show it, or an RNN's, whose paths do.
+    if owner == "RNN" and join(at, "cells") in tree and at in names:
+        cells = _part(
+            CLASSES["StackedRNNCells"].parts[0], tree, names, at, join(path, names[at]), "StackedRNNCells", refused
+        )
+        return [
+            Node(
+                join(path, names[at]),
+                names[at],
+                "StackedRNNCells",
+                ("StackedRNNCells", "Layer"),
+                stored=(relative,),
+                variables=(),
+                children=tuple(cells),
+            )
+        ]
+    refused.append(join(path, names.get(at, relative)))
+    return []

@@ -1,0 +1,33 @@
+"""Models of real size, from `keras.applications`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from mutspec.model import open_archive
+from mutspec.model.live import read_live
+
+
+@pytest.mark.parametrize(("name", "tensors"), [("ResNet50", 320), ("MobileNetV2", 262)])
+def test_a_real_network_reads_from_every_kind_of_file(tmp_path: Path, name: str, tensors: int) -> None:
+    import keras
+
+    model = getattr(keras.applications, name)(weights=None)
+    live = read_live(model)
+    assert len(live.spec.tensors) == tensors
+    assert live.spec.parameters == model.count_params()
+    model.save(tmp_path / "model.keras")
+    model.save(tmp_path / "model.h5")
+    model.save_weights(tmp_path / "model.weights.h5")
+    for kind in ("keras", "h5"):
+        open_archive(tmp_path / f"model.{kind}")  # imports
+        began = time.perf_counter()
+        archive = open_archive(tmp_path / f"model.{kind}")
+        assert time.perf_counter() - began < 1.0  # 0.07 s when the machine is free
+        assert archive.spec == live.spec
+        assert all(extent.offset is not None for extent in archive.extents.values())
+    partial = open_archive(tmp_path / "model.weights.h5").spec
+    assert set(partial.tensors) == set(live.spec.tensors)
