@@ -1,0 +1,147 @@
+"""Expressions: the notation in which ops say what a weight becomes. To write one adds nodes and computes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mutspec.graph.choice import Choice
+from mutspec.graph.graph import GraphBuilder, Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """A value of a graph that is being built: a tensor, or a number (shape `()`, float64).
+
+    Tensors of one shape and dtype combine entry by entry, and with numbers, which are rounded to the tensor's dtype
+    first.
+    """
+
+    builder: GraphBuilder
+    node: int
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the value."""
+        return self.builder.nodes[self.node].shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the value, by NumPy's name."""
+        return self.builder.nodes[self.node].dtype
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is made of numbers and reductions alone; such a vector needs `along` to meet a tensor."""
+        return self.builder.is_small[self.node]
+
+    def _make(self, primitive: str, *inputs: Expression, shape: Shape, dtype: str, **attributes: Any) -> Expression:
+        numbers = tuple(each.node for each in inputs)
+        return Expression(self.builder, self.builder.node(primitive, numbers, shape, dtype, **attributes))
+
+    def _combine(self, primitive: str, left: Operand, right: Operand) -> Expression:
+        a, b = constant(self.builder, left), constant(self.builder, right)
+        wide = a if len(a.shape) >= len(b.shape) else b
+        for each in (a, b):
+            fits = each.shape == wide.shape and each.dtype == wide.dtype and each.is_small == wide.is_small
+            if not fits and each.shape != ():
+                raise ValueError(f"cannot {primitive} {a.dtype}{list(a.shape)} and {b.dtype}{list(b.shape)}")
+        return self._make(primitive, a, b, shape=wide.shape, dtype=wide.dtype)
+
+    def __add__(self, other: Operand) -> Expression:
+        return self._combine("add", self, other)
+
+    def __radd__(self, other: Operand) -> Expression:
+        return self._combine("add", other, self)
+
+    def __sub__(self, other: Operand) -> Expression:
+        return self._combine("subtract", self, other)
+
+    def __rsub__(self, other: Operand) -> Expression:
+        return self._combine("subtract", other, self)
+
+    def __mul__(self, other: Operand) -> Expression:
+        return self._combine("multiply", self, other)
+
+    def __rmul__(self, other: Operand) -> Expression:
+        return self._combine("multiply", other, self)
+
+    def __truediv__(self, other: Operand) -> Expression:
+        return self._combine("divide", self, other)
+
+    def __rtruediv__(self, other: Operand) -> Expression:
+        return self._combine("divide", other, self)
+
+    def __abs__(self) -> Expression:
+        return self._make("absolute", self, shape=self.shape, dtype=self.dtype)
+
+    def square_root(self) -> Expression:
+        """√ of each entry."""
+        return self._make("square_root", self, shape=self.shape, dtype=self.dtype)
+
+    def cast(self, dtype: str) -> Expression:
+        """The same values in another dtype, rounded once to nearest even."""
+        return self if dtype == self.dtype else self._make("cast", self, shape=self.shape, dtype=dtype)
+
+    def spread(self, shape: Shape) -> Expression:
+        """A number as a tensor that holds it in every entry; a tensor of that shape as it is."""
+        if self.shape == ():
+            return self._make("spread", self, shape=shape, dtype=self.dtype)
+        if self.shape != shape or self.is_small:
+            raise ValueError(f"cannot spread {self.dtype}{list(self.shape)} over {list(shape)}")
+        return self
+
+    def along(self, axis: int, shape: Shape) -> Expression:
+        """A vector as a tensor of `shape` that varies along `axis` alone."""
+        return self._make("along", self, shape=shape, dtype=self.dtype, axis=axis)
+
+    def sum(self) -> Expression:
+        """The sum of all entries, as a number in float64."""
+        return self._make("sum", self, shape=(), dtype="float64")
+
+    def mean(self) -> Expression:
+        """The mean of all entries, as a number in float64."""
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return self.sum() / float(size)
+
+    def standard_deviation(self) -> Expression:
+        """The population standard deviation of all entries, as a number in float64, in two passes."""
+        wide = self.cast("float64")
+        deviation = wide - wide.mean()
+        return (deviation * deviation).mean().square_root()
+
+    def max(self) -> Expression:
+        """The largest entry, as a number."""
+        return self._make("max", self, shape=(), dtype="float64")
+
+    def max_along(self, axis: int) -> Expression:
+        """The largest entry at each index of one axis, as a vector."""
+        return self._make("max_along", self, shape=(self.shape[axis],), dtype=self.dtype, axis=axis)
+
+    def window(self, axis: int, shape: Shape) -> Expression:
+        """This tensor's entries at the indices of a tensor of `shape`, which differs in the length of `axis` alone.
+
+        Where this tensor has no such entry the value is unspecified: choose it away.
+        """
+        return self._make("window", self, shape=shape, dtype=self.dtype, axis=axis)
+
+    def where(self, choice: Choice, otherwise: Expression) -> Expression:
+        """This value in the chosen entries, `otherwise` in all others."""
+        return self._make("choose", self, otherwise, shape=otherwise.shape, dtype=otherwise.dtype, choice=choice)
+
+
+Operand = Expression | float | int
+
+
+def constant(builder: GraphBuilder, value: Operand) -> Expression:
+    """A number as an expression; an expression as it is."""
+    if isinstance(value, Expression):
+        return value
+    return Expression(builder, builder.node("constant", (), (), "float64", value=float(value).hex()))
+
+
+def draw(builder: GraphBuilder, primitive: str, key: bytes, shape: Shape, dtype: str) -> Expression:
+    """Draws of a stream, one for each entry of a shape: `normal` or `uniform`."""
+    return Expression(builder, builder.node(primitive, (), shape, dtype, key=key))

@@ -1,0 +1,139 @@
+"""The execution graph: primitive ops in SSA form, and the versions of each tensor that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mutspec.graph.choice import Choice
+from mutspec.graph.primitives import PRIMITIVES, Access
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One application of a primitive.
+
+    Arguments:
+        primitive: its name in `PRIMITIVES`.
+        inputs: the numbers of the nodes that it reads; all smaller than its own.
+        shape: the shape of its result; `()` for a number.
+        dtype: the dtype of its result, by NumPy's name.
+        attributes: what else the kernel needs, as hashable values by name.
+    """
+
+    primitive: str
+    inputs: tuple[int, ...]
+    shape: Shape
+    dtype: str
+    attributes: tuple[tuple[str, Any], ...] = ()
+
+    def attribute(self, name: str) -> Any:
+        """The attribute of that name."""
+        return dict(self.attributes)[name]
+
+    @property
+    def access(self) -> Access:
+        """How it reads its inputs."""
+        return PRIMITIVES[self.primitive].access
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One SSA name of a tensor, such as `dense/kernel@1`: what a step made of it.
+
+    Arguments:
+        path: the tensor.
+        number: 1 for the first step that changes it, and so on.
+        before: the node of the version before.
+        node: the node of this version.
+        step: the index of the step.
+        choice: the entries that the step touches; None for all.
+    """
+
+    path: str
+    number: int
+    before: int
+    node: int
+    step: int
+    choice: Choice | None
+
+    @property
+    def name(self) -> str:
+        """Its SSA name."""
+        return f"{self.path}@{self.number}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What each changed tensor is made of.
+
+    Arguments:
+        nodes: in an order in which each follows its inputs.
+        versions: in the order in which the steps made them.
+        is_small: for each node, whether it is made of numbers and reductions alone, so that it is computed whole and
+            once.
+    """
+
+    nodes: tuple[Node, ...]
+    versions: tuple[Version, ...]
+    is_small: tuple[bool, ...]
+
+    @property
+    def outputs(self) -> Mapping[str, Version]:
+        """The last version of each changed tensor, in the order in which they were first changed."""
+        return {version.path: version for version in self.versions}
+
+
+@dataclass
+class GraphBuilder:
+    """The state of the fold that makes a graph: the nodes so far, and the current version of each tensor.
+
+    Equal nodes are made once.
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
+    is_small: list[bool] = field(default_factory=list)
+    _numbers: dict[Node, int] = field(default_factory=dict)
+    _current: dict[str, Version] = field(default_factory=dict)
+
+    def node(self, primitive: str, inputs: tuple[int, ...], shape: Shape, dtype: str, **attributes: Any) -> int:
+        """The number of a node, made if there is none like it."""
+        node = Node(primitive, inputs, shape, dtype, tuple(attributes.items()))
+        number = self._numbers.get(node)
+        if number is None:
+            number = self._numbers[node] = len(self.nodes)
+            self.nodes.append(node)
+            self.is_small.append(_is_small(node, self.is_small))
+        return number
+
+    def current(self, path: str, shape: Shape, dtype: str) -> int:
+        """The node of a tensor of the model as the steps so far have left it."""
+        if path in self._current:
+            return self._current[path].node
+        return self.base("", path, shape, dtype)
+
+    def base(self, model: str, path: str, shape: Shape, dtype: str) -> int:
+        """The node of a tensor of an input model; the model that is mutated has the name ""."""
+        return self.node("base", (), shape, dtype, model=model, path=path)
+
+    def bind(self, path: str, before: int, node: int, step: int, choice: Choice | None) -> Version:
+        """Make `node` the tensor's new version."""
+        number = self._current[path].number + 1 if path in self._current else 1
+        version = self._current[path] = Version(path, number, before, node, step, choice)
+        self.versions.append(version)
+        return version
+
+    def build(self) -> Graph:
+        """The graph so far, frozen."""
+        return Graph(tuple(self.nodes), tuple(self.versions), tuple(self.is_small))
+
+
+def _is_small(node: Node, is_small: list[bool]) -> bool:
+    if node.access is Access.REDUCE or node.primitive == "constant":
+        return True
+    widens = node.primitive in ("spread", "along")
+    return bool(node.inputs) and not widens and all(is_small[number] for number in node.inputs)

@@ -1,0 +1,139 @@
+"""The kernels of the primitives: pure functions on NumPy arrays.
+
+A map kernel gets the node, the span of flat entries that is wanted, and its inputs: one-dimensional arrays of that
+span, or numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 and its like by name)
+import numpy as np
+from numpy.typing import NDArray
+
+from mutspec.graph.graph import Node, Shape
+from mutspec.graph.primitives import CHUNK
+
+Array = NDArray[Any]
+MapKernel = Callable[..., Any]
+
+
+def _operands(node: Node, left: Any, right: Any) -> tuple[Any, Any]:
+    dtype = np.dtype(node.dtype)
+    return np.asarray(left, dtype), np.asarray(right, dtype)
+
+
+def _binary(ufunc: np.ufunc) -> MapKernel:
+    return lambda node, start, stop, left, right: ufunc(*_operands(node, left, right))
+
+
+def _constant(node: Node, start: int, stop: int) -> Any:
+    return np.float64(float.fromhex(node.attribute("value")))
+
+
+def _cast(node: Node, start: int, stop: int, value: Any) -> Any:
+    values = np.asarray(value)
+    if node.dtype == "bfloat16" and values.dtype == np.float64:
+        values = _to_odd_float32(values)
+    return values.astype(np.dtype(node.dtype))
+
+
+def _to_odd_float32(values: Array) -> Array:
+    """float64 as float32, where what is inexact is truncated, and marked in its last bit.
+
+    `ml_dtypes` goes from float64 to bfloat16 by way of float32, rounding twice. By way of this, the result is that of
+    one rounding (Boldo and Melquiond, Emulation of a FMA and correctly rounded sums, 2008).
+    """
+    narrow = np.atleast_1d(values.astype(np.float32))
+    bits = narrow.view(np.uint32)
+    is_inexact = (narrow != values) & ~np.isnan(values)
+    bits -= np.abs(narrow) > np.abs(values)
+    bits |= is_inexact
+    return narrow.reshape(values.shape)
+
+
+def _spread(node: Node, start: int, stop: int, value: Any) -> Array:
+    return np.full(stop - start, value, np.dtype(node.dtype))
+
+
+def _along(node: Node, start: int, stop: int, vector: Array) -> Array:
+    return vector[axis_index(node.shape, node.attribute("axis"), start, stop)]
+
+
+def _normal(node: Node, start: int, stop: int) -> Array:
+    return np.random.Generator(_bits(node, start)).standard_normal(stop - start, dtype=np.dtype(node.dtype).type)
+
+
+def _uniform(node: Node, start: int, stop: int) -> Array:
+    count = stop - start
+    if node.dtype == "float64":
+        return (_bits(node, start).random_raw(count) >> np.uint64(11)) * np.float64(2.0**-53)
+    words = np.asarray(_bits(node, start).random_raw((count + 1) // 2)).astype("<u8", copy=False).view("<u4")[:count]
+    return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def _bits(node: Node, start: int) -> np.random.Philox:
+    """The raw bits of a chunk: every chunk has a counter range of 2**128 to itself."""
+    key = np.frombuffer(node.attribute("key"), "<u8")
+    return np.random.Philox(key=key, counter=np.array([0, 0, start // CHUNK, 0], np.uint64))
+
+
+MAP_KERNELS: Mapping[str, MapKernel] = {
+    "constant": _constant,
+    "add": _binary(np.add),
+    "subtract": _binary(np.subtract),
+    "multiply": _binary(np.multiply),
+    "divide": _binary(np.divide),
+    "absolute": lambda node, start, stop, value: np.abs(value),
+    "square_root": lambda node, start, stop, value: np.sqrt(value),
+    "cast": _cast,
+    "spread": _spread,
+    "along": _along,
+    "normal": _normal,
+    "uniform": _uniform,
+}
+
+
+def reduce_chunk(node: Node, source_shape: Shape, start: int, chunk: Array) -> Any:
+    """What one chunk adds to a reduction."""
+    if node.primitive == "sum":
+        return np.add.reduce(chunk, dtype=np.float64)
+    if node.primitive == "max":
+        return np.float64(np.max(chunk))
+    largest = np.full(node.shape, -np.inf, chunk.dtype)
+    np.maximum.at(largest, axis_index(source_shape, node.attribute("axis"), start, start + len(chunk)), chunk)
+    return largest
+
+
+def combine(node: Node, total: Any, partial: Any) -> Any:
+    """A reduction so far, and what the next chunk adds. Called in the order of the chunks."""
+    return total + partial if node.primitive == "sum" else np.maximum(total, partial)
+
+
+def empty_reduction(node: Node) -> Any:
+    """The reduction of nothing."""
+    if node.shape == ():
+        return np.float64(0)
+    return np.zeros(node.shape, np.dtype(node.dtype))
+
+
+def gather_indices(node: Node, source_shape: Shape, start: int, stop: int) -> NDArray[np.int64]:
+    """The flat indices of the source that a gather reads for the entries [start, stop) of its result."""
+    axis = node.attribute("axis")
+    inner = prod(node.shape[axis + 1 :])
+    entry = np.arange(start, stop, dtype=np.int64)
+    row, within = np.divmod(entry, inner)
+    outer, position = np.divmod(row, node.shape[axis])
+    np.minimum(position, source_shape[axis] - 1, out=position)
+    indices: NDArray[np.int64] = (outer * source_shape[axis] + position) * inner + within
+    return indices
+
+
+def axis_index(shape: Shape, axis: int, start: int, stop: int) -> NDArray[np.int64]:
+    """For each flat entry of a span, its index along an axis."""
+    inner = prod(shape[axis + 1 :])
+    index: NDArray[np.int64] = np.arange(start, stop, dtype=np.int64) // inner % shape[axis]
+    return index

@@ -1,0 +1,102 @@
+"""The execution graph as text: JSON, mermaid, dot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mutspec.graph.choice import Choice, Listed, Scattered
+from mutspec.graph.graph import Graph, Node
+from mutspec.graph.primitives import PRIMITIVES
+
+
+def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
+    """The graph as plain values: nodes with what they read, and the version of each tensor that a step makes.
+
+    Arguments:
+        graph: the graph.
+        steps: the ids of the steps.
+    """
+    return {
+        "nodes": [
+            {
+                "id": number,
+                "primitive": node.primitive,
+                "access": node.access.value,
+                "exactness": PRIMITIVES[node.primitive].exactness.value,
+                "inputs": list(node.inputs),
+                "shape": list(node.shape),
+                "dtype": node.dtype,
+                "attributes": {name: _plain(value) for name, value in node.attributes},
+            }
+            for number, node in enumerate(graph.nodes)
+        ],
+        "versions": [
+            {"name": version.name, "step": steps[version.step], "before": version.before, "node": version.node}
+            for version in graph.versions
+        ],
+    }
+
+
+def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
+    """The graph as a mermaid flowchart, from top to bottom. Arguments: as for `to_json`."""
+    lines = ["flowchart TB"]
+    for number, node, names in _labelled(graph, steps):
+        label = "<br>".join(part.replace('"', "#quot;") for part in names)
+        opening, closing = ("([", "])") if node.primitive == "base" else ("[[", "]]") if len(names) > 1 else ("[", "]")
+        lines.append(f'  n{number}{opening}"{label}"{closing}')
+    lines += [f"  n{source} --> n{number}" for number, node in enumerate(graph.nodes) for source in node.inputs]
+    return "\n".join(lines)
+
+
+def to_dot(graph: Graph, steps: Sequence[str]) -> str:
+    """The graph in Graphviz's language. Arguments: as for `to_json`."""
+    lines = ["digraph plan {", "  node [shape=box];"]
+    for number, node, names in _labelled(graph, steps):
+        label = "\\n".join(part.replace("\\", "\\\\").replace('"', '\\"') for part in names)
+        style = " shape=ellipse" if node.primitive == "base" else " style=bold" if len(names) > 1 else ""
+        lines.append(f'  n{number} [label="{label}"{style}];')
+    lines += [f"  n{source} -> n{number};" for number, node in enumerate(graph.nodes) for source in node.inputs]
+    return "\n".join([*lines, "}"])
+
+
+def _labelled(graph: Graph, steps: Sequence[str]) -> Iterator[tuple[int, Node, list[str]]]:
+    """Each node with its label: what it does, and the versions that it is."""
+    names: dict[int, list[str]] = {}
+    for version in graph.versions:
+        names.setdefault(version.node, []).append(f"{version.name} ({steps[version.step]})")
+    for number, node in enumerate(graph.nodes):
+        yield number, node, [_summary(node), *names.get(number, ())]
+
+
+def _summary(node: Node) -> str:
+    if node.primitive == "base":
+        model, path = node.attribute("model"), node.attribute("path")
+        return f"{model}:{path}@0" if model else f"{path}@0"
+    if node.primitive == "constant":
+        return f"{float.fromhex(node.attribute('value')):g}"
+    if node.primitive == "choose":
+        return f"choose {_choice(node.attribute('choice'))}"
+    if node.primitive == "cast":
+        return f"cast to {node.dtype}"
+    return node.primitive.replace("_", " ")
+
+
+def _choice(choice: Choice) -> str:
+    if isinstance(choice, Listed):
+        return f"{len(choice.indices):,} listed"
+    if isinstance(choice, Scattered):
+        return f"{choice.count:,} of {choice.pool.size:,}"
+    return f"{choice.start}:{choice.stop} on axis {choice.axis}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Listed):
+        return {"indices": list(value.indices)}
+    if isinstance(value, Scattered):
+        return {"count": value.count, "pool": value.pool.size, "offset": value.offset, "key": value.pool.key.hex()}
+    if hasattr(value, "axis"):
+        return {"axis": value.axis, "start": value.start, "stop": value.stop}
+    return value

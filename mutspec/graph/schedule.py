@@ -1,0 +1,138 @@
+"""The order of work: passes over tensors, each of which needs only what earlier passes have left.
+
+A pass computes a reduction, stores the value of a version for others to read, or emits the last version of a tensor. A
+version is stored when something other than its own tensor's chain of steps reads it; whatever else is needed is
+computed on the fly, chunk by chunk. So each version is computed exactly once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from mutspec.graph.graph import Graph, Version
+from mutspec.graph.primitives import Access
+
+_NOTHING_TO_COMPUTE = ("base", "spread")
+"""Primitives that are as cheap to run as to read back."""
+
+
+class PassKind(StrEnum):
+    """What a pass is for."""
+
+    REDUCE = "reduce"
+    STORE = "store"
+    EMIT = "emit"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass over all chunks of one tensor.
+
+    Arguments:
+        kind: what becomes of the result.
+        node: the node that it computes.
+        path: the tensor that it emits or stores a version of; empty for a reduction or an inner value.
+        versions: the versions that it computes on the way, in order.
+        stored: the stored nodes that it reads.
+        frees: the stored nodes that nothing reads after it.
+    """
+
+    kind: PassKind
+    node: int
+    path: str = ""
+    versions: tuple[Version, ...] = ()
+    stored: frozenset[int] = frozenset()
+    frees: frozenset[int] = frozenset()
+
+
+def schedule(graph: Graph) -> tuple[Pass, ...]:
+    """The passes that compute all versions of a graph, in an order in which they can run."""
+    chains: dict[str, list[Version]] = defaultdict(list)
+    for version in graph.versions:
+        chains[version.path].append(version)
+    stored = _stored_nodes(graph, chains)
+    passes = [_finish(graph, one, stored) for one in _passes(graph, chains, stored)]
+    last_reader = {node: position for position, one in enumerate(passes) for node in one.stored}
+    return tuple(
+        replace(one, frees=frozenset(node for node in one.stored if last_reader[node] == position))
+        for position, one in enumerate(passes)
+    )
+
+
+def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) -> list[Pass]:
+    """All passes in order. A node's number exceeds those of all that it reads, so sorting by it is enough.
+
+    A pass over versions comes at the highest of their nodes; tensors of the input wait for nothing.
+    """
+    keyed: list[tuple[int, int, Pass]] = [
+        (number, -1, Pass(PassKind.REDUCE, number))
+        for number, node in enumerate(graph.nodes)
+        if node.access is Access.REDUCE
+    ]
+    owners = _owners(graph)
+    keyed += [(number, -1, Pass(PassKind.STORE, number)) for number in stored - owners.keys()]
+    for path, chain in chains.items():
+        part: list[Version] = []
+        highest = 0
+        for version in chain:
+            part.append(version)
+            needs = (version.node, version.before)
+            highest = max([highest, *(each for each in needs if graph.nodes[each].primitive != "base")])
+            if version.node in stored and owners[version.node] is version:
+                keyed.append((highest, 0, Pass(PassKind.STORE, version.node, path, tuple(part))))
+                part = []
+            if version is chain[-1]:
+                keyed.append((highest, 1, Pass(PassKind.EMIT, version.node, path, tuple(part))))
+    return [one for _, _, one in sorted(keyed, key=lambda entry: entry[:2])]
+
+
+def _owners(graph: Graph) -> dict[int, Version]:
+    """The version that stores a node: several tensors may have one value, and the first of them has it first."""
+    owners: dict[int, Version] = {}
+    for version in graph.versions:
+        owners.setdefault(version.node, version)
+    return owners
+
+
+def _stored_nodes(graph: Graph, chains: dict[str, list[Version]]) -> set[int]:
+    """The computed version nodes that are read from outside their own tensor's chain, or by a gather."""
+    owners = _owners(graph)
+    is_version = {number for number in owners if graph.nodes[number].primitive not in _NOTHING_TO_COMPUTE}
+    stored = set()
+    for node in graph.nodes:
+        if node.access is Access.REDUCE:
+            stored |= _reached(graph, node.inputs, stop_at=is_version)
+    for path, chain in chains.items():
+        own = {version.node for version in chain if owners[version.node].path == path}
+        roots = [number for version in chain for number in (version.before, version.node)]
+        stored |= _reached(graph, roots, stop_at=is_version, but=own)
+    for node in graph.nodes:
+        if node.access is Access.GATHER:
+            stored |= {number for number in node.inputs if graph.nodes[number].primitive != "base"}
+    return stored
+
+
+def _reached(graph: Graph, roots: Iterable[int], stop_at: set[int], but: Collection[int] = ()) -> set[int]:
+    """The nodes of `stop_at`, less `but`, that a chunk program with these roots reads. Looks not behind reductions."""
+    reached, seen, pending = set(), set(), list(roots)
+    while pending:
+        number = pending.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        if number in stop_at and number not in but:
+            reached.add(number)
+        elif graph.nodes[number].access is not Access.REDUCE:
+            pending.extend(graph.nodes[number].inputs)
+    return reached
+
+
+def _finish(graph: Graph, one: Pass, stored: set[int]) -> Pass:
+    own = (one.node,) if one.kind is PassKind.STORE else ()
+    roots = [one.node, *(number for version in one.versions for number in (version.before, version.node))]
+    if one.kind is PassKind.REDUCE:
+        roots = list(graph.nodes[one.node].inputs)
+    return replace(one, stored=frozenset(_reached(graph, roots, stop_at=stored, but=own)))

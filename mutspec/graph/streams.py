@@ -1,0 +1,30 @@
+"""Random streams by key: a draw depends on the seed, the stream's name, the tensor's origin and its own name."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+STREAM_VERSION = "1"
+"""Part of the language: plans replay to the bit as long as it stands. Golden digests guard it."""
+
+
+def stream_key(seed: int, stream: str, origin: str, draw: str) -> bytes:
+    """The 128-bit key of one draw.
+
+    Arguments:
+        seed: the step's seed.
+        stream: the step's stream name.
+        origin: the immutable origin of the tensor (or of the layer; empty for a draw over all targets).
+        draw: the name of the draw within the step.
+    """
+    digest = blake2b(digest_size=16)
+    for part in (STREAM_VERSION, str(seed), stream, origin, draw):
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.digest()
+
+
+def uniform_64_bits(key: bytes) -> int:
+    """One uniform 64-bit number of a key, for draws that are made while compiling."""
+    return int.from_bytes(blake2b(b"uniform", key=key, digest_size=8).digest(), "little")
