@@ -1,0 +1,12 @@
+"""The catalogue of ops, a file per family: an op is one small class, of parameters, documentation, and how it lowers.
+
+Nothing here computes: ops write expressions over tensors whose values nobody has read yet. What may not enter: NumPy,
+TensorFlow, files.
+"""
+
+from mutspec.language.types import ByTarget, NonNegative, Scale
+from mutspec.ops.base import Op, WeightOp
+from mutspec.ops.catalogue import catalogue, family
+from mutspec.ops.site import Site
+
+__all__ = ["ByTarget", "NonNegative", "Op", "Scale", "Site", "WeightOp", "catalogue", "family"]

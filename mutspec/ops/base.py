@@ -1,0 +1,124 @@
+"""The shape of an op: its typed parameters, its documentation, and how it lowers to expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType
+
+from mutspec.graph.expression import Expression
+from mutspec.language.errors import DocumentPath, Problem
+from mutspec.language.types import Count, NonFinite, Per, PlanValue, Share, Target
+from mutspec.ops.amounts import Amount
+from mutspec.ops.bench import Bench, StepContext, Touch
+from mutspec.ops.site import Site
+
+
+class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
+    """The keys that every step may have. An op's name is its class's tag; its family is the module that it is in."""
+
+    id: Annotated[str, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
+    stream: Annotated[str, Meta(description="The name of the step's random stream. Default: the step's id.")] = ""
+    seed: Annotated[Count | UnsetType, Meta(description="The seed of this step alone. Default: the plan's.")] = UNSET
+    allow_empty: Annotated[bool, Meta(description="Whether a step that touches nothing is fine.")] = False
+    non_finite: Annotated[
+        NonFinite | UnsetType,
+        Meta(description="What to do when a finite entry becomes infinite or NaN. Default: the plan's, else `error`."),
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """What is wrong with the step by itself, beyond what types can say. Paths are relative to the step."""
+        return ()
+
+    def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
+        """The inputs that the step reads, each with the path, relative to the step, at which it is named."""
+        return ()
+
+    def context(self, number: int, plan_seed: int) -> StepContext:
+        """What the bench needs to know of the step.
+
+        Arguments:
+            number: its index in the plan.
+            plan_seed: the plan's seed.
+        """
+        seed = plan_seed if isinstance(self.seed, UnsetType) else self.seed
+        return StepContext(number, op_name(type(self)), self.stream or self.id, seed, self.allow_empty)
+
+    def apply(self, bench: Bench) -> Sequence[Touch]:
+        """Lower the step: read and bind tensors on the bench, and say what was touched."""
+        raise NotImplementedError
+
+
+class WeightOp(Op, frozen=True, kw_only=True):
+    """An op that changes the values of the weights that `target` chooses: all entries, or an amount of them.
+
+    A subclass gives `lower`, which says what a whole tensor becomes. Choosing entries, rounding to the stored dtype and
+    reporting are done here, alike for all ops.
+    """
+
+    accepts_integers: ClassVar[bool] = False
+    """Whether `lower` is meaningful for tensors of integers."""
+
+    target: Annotated[Target, Meta(description="The layers and weights to change.")]
+    fraction: Annotated[
+        Share | UnsetType,
+        Meta(
+            description="The part of the entries to touch, rounded half up to a whole number of them.", examples=["1%"]
+        ),
+    ] = UNSET
+    count: Annotated[Count | UnsetType, Meta(description="The number of entries to touch.", examples=[5])] = UNSET
+    rate: Annotated[
+        Share | UnsetType,
+        Meta(
+            description="The probability with which each entry is touched; their number is binomial.", examples=[1e-4]
+        ),
+    ] = UNSET
+    indices: Annotated[
+        tuple[int, ...] | UnsetType,
+        Meta(
+            description="The entries to touch: flat indices in C order; negative ones count from the end.",
+            examples=[[0, -1]],
+        ),
+    ] = UNSET
+    per: Annotated[
+        Per, Meta(description="What an amount counts over: each tensor, each layer, or all targets together.")
+    ] = Per.TENSOR
+    at_least: Annotated[Count, Meta(description="Touch at least this many entries, where there are so many.")] = 0
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """What the whole of one weight becomes.
+
+        Arguments:
+            weight: the weight as the steps before left it, in the dtype that is computed in: float16 and bfloat16
+                weights arrive as float32, and the result is rounded once.
+            at: the place: the tensor, its draws, and the step's values for it.
+        """
+        raise NotImplementedError
+
+    @property
+    def amount(self) -> Amount:
+        """What the step says about how many entries it touches."""
+        return Amount(self.fraction, self.count, self.rate, self.indices, self.per, self.at_least)
+
+    def problems(self) -> Iterable[Problem]:
+        """Amounts that exclude one another."""
+        return self.amount.problems()
+
+    def apply(self, bench: Bench) -> Sequence[Touch]:
+        """Lower every chosen weight, choose entries, and bind the results."""
+        tensors = bench.select(self.target, "target").tensors
+        if not self.accepts_integers:
+            bench.refuse_integers(tensors)
+        touches = []
+        for tensor, choice in self.amount.choices(bench, tensors):
+            before = bench.read(tensor)
+            compute = before.cast(bench.compute_dtype(tensor))
+            after = self.lower(compute, Site(bench, self, tensor)).cast(tensor.dtype).spread(before.shape)
+            touches.append(bench.bind(tensor, after, choice))
+        return touches
+
+
+def op_name(op: type[Op]) -> str:
+    """The op's name in plans."""
+    return str(op.__struct_config__.tag)

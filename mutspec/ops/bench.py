@@ -1,0 +1,168 @@
+"""Bench: where a step is lowered. The state of the fold over a plan's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from msgspec import UnsetType
+
+from mutspec.graph.choice import Choice, chosen_count
+from mutspec.graph.expression import Expression
+from mutspec.graph.graph import GraphBuilder, Shape, Version
+from mutspec.graph.permutation import Permutation
+from mutspec.graph.streams import stream_key
+from mutspec.language.errors import DocumentPath, PlanError, Problem
+from mutspec.language.types import Target
+from mutspec.model.select import NothingMatched, Selection, SelectorIndex
+from mutspec.model.spec import LEARNED, Group, ModelSpec, TensorSpec
+
+WIDER = {"float16": "float32", "bfloat16": "float32"}
+"""Half precision is computed in float32 and rounded once."""
+
+INTEGERS = frozenset(
+    {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "int4", "uint4"}
+)
+
+ALL_GROUPS = frozenset(Group)
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """The step under way.
+
+    Arguments:
+        number: its index in the plan.
+        op: the name of its op.
+        stream: the name of its random stream.
+        seed: its seed.
+        allow_empty: whether it may touch nothing.
+    """
+
+    number: int
+    op: str
+    stream: str
+    seed: int
+    allow_empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """What a step does to one tensor.
+
+    Arguments:
+        tensor: the tensor.
+        touched: how many of its entries; None if only drawing tells.
+        version: the version that the step makes.
+    """
+
+    tensor: TensorSpec
+    touched: int | None
+    version: Version
+
+
+@dataclass
+class Bench:
+    """What a step sees and does while it is lowered.
+
+    Arguments:
+        models: the spec of the model that is mutated, under "", and of each input, under its name.
+        builder: the graph so far.
+        step: the step under way.
+        notes: what the user should know about it.
+    """
+
+    models: Mapping[str, ModelSpec]
+    builder: GraphBuilder = field(default_factory=GraphBuilder)
+    step: StepContext = StepContext(-1, "", "", 0, False)
+    notes: list[str] = field(default_factory=list)
+    _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
+    _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
+
+    def begin(self, step: StepContext) -> None:
+        """Turn to the next step."""
+        self.step = step
+        self.notes.clear()
+        self._cases.clear()
+
+    def index(self, model: str = "") -> SelectorIndex:
+        """The selector index of a model."""
+        if model not in self._indexes:
+            self._indexes[model] = SelectorIndex(self.models[model])
+        return self._indexes[model]
+
+    def select(self, target: Target, *at: str | int, model: str = "", groups: frozenset[Group] = LEARNED) -> Selection:
+        """What a target chooses. If that is nothing and the step allows it, an empty selection.
+
+        Arguments:
+            target: the target.
+            at: where it stands in the step, for errors.
+            model: the model to look in.
+            groups: the weights that it chooses if it does not say.
+        """
+        try:
+            selection = self.index(model).tensors(target, default_groups=groups, random=self._pick)
+        except NothingMatched as error:
+            if self.step.allow_empty:
+                return Selection((), (), ())
+            raise PlanError(problem.below(*at) for problem in error.problems) from error
+        except PlanError as error:
+            raise PlanError(problem.below(*at) for problem in error.problems) from error
+        self.notes += selection.notes
+        return selection
+
+    def roots(self, target: Target, selection: Selection, *, model: str = "") -> list[str]:
+        """The paths of the layers that a target names; where it names weights, of their owners."""
+        try:
+            layers = self.index(model).layers(target, random=self._pick).layers
+        except PlanError:
+            layers = selection.layers
+        return [layer.path for layer in layers]
+
+    def case_matches(self, target: Target | UnsetType, tensor: TensorSpec, at: DocumentPath) -> bool:
+        """Whether one entry of a list of values by target is for a tensor."""
+        if isinstance(target, UnsetType):
+            return True
+        if at not in self._cases:
+            chosen = self.select(target, *at, groups=ALL_GROUPS).tensors
+            self._cases[at] = frozenset(each.path for each in chosen)
+        return tensor.path in self._cases[at]
+
+    def key(self, origin: str, draw: str) -> bytes:
+        """The key of one of the step's draws."""
+        return stream_key(self.step.seed, self.step.stream, origin, draw)
+
+    def compute_dtype(self, tensor: TensorSpec) -> str:
+        """The dtype that a tensor is computed in."""
+        return WIDER.get(tensor.dtype, tensor.dtype)
+
+    def read(self, tensor: TensorSpec, model: str = "") -> Expression:
+        """A tensor as the steps so far have left it; of an input model, as it is. A number counts as one entry."""
+        shape: Shape = tensor.shape or (1,)
+        if model:
+            return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
+        return Expression(self.builder, self.builder.current(tensor.path, shape, tensor.dtype))
+
+    def bind(self, tensor: TensorSpec, value: Expression, choice: Choice | None) -> Touch:
+        """Make a value the tensor's next version, in the chosen entries alone."""
+        before = self.read(tensor)
+        after = value if choice is None else value.where(choice, before)
+        version = self.builder.bind(tensor.path, before.node, after.node, self.step.number, choice)
+        touched = tensor.size if choice is None else chosen_count(choice, before.shape)
+        return Touch(tensor, touched, version)
+
+    def refuse_integers(self, tensors: Iterable[TensorSpec]) -> None:
+        """Raise if a tensor holds integers and the step's op is for real numbers."""
+        integers = [tensor for tensor in tensors if tensor.dtype in INTEGERS]
+        if integers:
+            paths = ", ".join(f"`{tensor.path}` ({tensor.dtype})" for tensor in integers[:3])
+            raise PlanError(
+                Problem(
+                    f"`{self.step.op}` is for real numbers, and cannot change {paths}",
+                    path=("target",),
+                    hint="leave quantised layers out with `not:`, or choose other `weights:`",
+                )
+            )
+
+    def _pick(self, total: int, count: int) -> list[int]:
+        return Permutation(total, self.key("", "pick")).chosen(count)

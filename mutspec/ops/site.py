@@ -1,0 +1,97 @@
+"""Site: one tensor as a step sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from msgspec import Struct
+
+from mutspec.graph.expression import Expression, constant, draw
+from mutspec.language.errors import PlanError, Problem
+from mutspec.language.types import ByTarget, Case, Scale
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.bench import Bench
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One tensor as a step sees it: the step's values for it, its draws, its scales.
+
+    Arguments:
+        bench: where the step is lowered.
+        op: the step.
+        tensor: the tensor.
+    """
+
+    bench: Bench
+    op: Struct
+    tensor: TensorSpec
+
+    def value(self, values: ByTarget[T]) -> T:
+        """The step's value for this tensor: of a list of values by target, the first that matches."""
+        if not isinstance(values, tuple):
+            return values
+        field = self._field_of(values)
+        for position, case in enumerate(cast("tuple[Case[T], ...]", values)):
+            if self.bench.case_matches(case.target, self.tensor, (field, position, "target")):
+                return case.value
+        raise PlanError(
+            Problem(
+                f"no entry of `{field}` matches `{self.tensor.path}`",
+                path=(field,),
+                hint="end the list with an entry that has no `target`; it is for all others",
+            )
+        )
+
+    def number(self, values: ByTarget[float]) -> Expression:
+        """The step's number for this tensor, as an expression."""
+        return constant(self.bench.builder, self.value(values))
+
+    def normal(self, name: str) -> Expression:
+        """Standard normal draws, one for each entry. Each draw of a step has a name of its own."""
+        return self._draw("normal", name)
+
+    def uniform(self, name: str) -> Expression:
+        """Uniform draws from [0, 1), one for each entry. Each draw of a step has a name of its own."""
+        return self._draw("uniform", name)
+
+    def _draw(self, primitive: str, name: str) -> Expression:
+        shape = self.bench.read(self.tensor).shape
+        key = self.bench.key(self.tensor.origin, name)
+        return draw(self.bench.builder, primitive, key, shape, self.bench.compute_dtype(self.tensor))
+
+    def scale(self, unit: Scale, weight: Expression) -> Expression:
+        """The unit in which a noise's size is given: a number, or a tensor of the weight's shape.
+
+        Arguments:
+            unit: `absolute` is 1, `std` the tensor's population standard deviation, `max_abs` its largest |w|,
+                `channel_max` the largest |w| of each output channel, `weight` the |w| of each entry.
+            weight: the weight that the step sees.
+        """
+        if unit is Scale.ABSOLUTE:
+            return constant(self.bench.builder, 1.0)
+        if unit is Scale.STD:
+            return weight.standard_deviation()
+        if unit is Scale.MAX_ABS:
+            return abs(weight).max()
+        if unit is Scale.WEIGHT:
+            return abs(weight)
+        return abs(weight).max_along(self._channel_axis()).along(self._channel_axis(), weight.shape)
+
+    def _channel_axis(self) -> int:
+        axis = self.tensor.channel_axis
+        if axis is None:
+            raise PlanError(
+                Problem(
+                    f"`{self.tensor.path}` has no known output channels, which `relative_to: channel_max` needs",
+                    path=("relative_to",),
+                    hint="use `max_abs`, or leave this weight out",
+                )
+            )
+        return axis % max(1, len(self.tensor.shape))
+
+    def _field_of(self, values: object) -> str:
+        return next(name for name in self.op.__struct_fields__ if getattr(self.op, name) is values)

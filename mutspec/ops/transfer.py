@@ -1,0 +1,227 @@
+"""Transfer: weights that are copied between layers and models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from mutspec.graph.amounts import rounded_share
+from mutspec.graph.choice import Window
+from mutspec.graph.expression import Expression
+from mutspec.language.errors import DocumentPath, PlanError, Problem
+from mutspec.language.types import Patterns, Percent, Selector, Target, exact_share
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.base import Op
+from mutspec.ops.bench import ALL_GROUPS, INTEGERS, Bench, Touch
+
+Position = int | Percent
+
+
+class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
+    """Copy weights from one layer to others, whole or a slice along one axis.
+
+    Each weight of a target layer takes the values of the source layer's weight of the same role; `source` and `target`
+    may also name single weights (`conv_1/kernel`). With `axis`, the entries from `start` up to `stop` of the source go
+    to the same positions of the target, and its other entries stay. Nothing is resized: shapes that do not fit are an
+    error.
+
+    Literature: layer copy LC (LEMON); crossover of networks (neuro-evolution); transfer and grafting of trained layers.
+    """
+
+    source: Annotated[
+        str,
+        Meta(
+            description="The layer or weight to copy from; `<input>:` before it for another model.",
+            examples=["conv_1", "teacher:conv_1/kernel"],
+        ),
+    ]
+    target: Annotated[Target, Meta(description="The layers or weights to copy to.")]
+    weights: Annotated[
+        Patterns | UnsetType, Meta(description="The roles or groups to copy. Default: all roles that both layers have.")
+    ] = UNSET
+    axis: Annotated[
+        int | UnsetType, Meta(description="The axis to slice along; negative ones count from the last.", examples=[-1])
+    ] = UNSET
+    start: Annotated[
+        Position | UnsetType, Meta(description="The first index, or percent of the source's axis. Default: 0.")
+    ] = UNSET
+    stop: Annotated[
+        Position | UnsetType,
+        Meta(
+            description="The index after the last, or percent of the source's axis. Default: all of it.",
+            examples=["50%", 16],
+        ),
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """A slice without an axis."""
+        for name in ("start", "stop"):
+            if getattr(self, name) is not UNSET and self.axis is UNSET:
+                yield Problem(
+                    f"`{name}` needs `axis`", path=(name,), hint="add `axis: -1` to slice along the last axis"
+                )
+
+    def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
+        """The input that the source is in."""
+        if model := self._model_and_name()[0]:
+            yield ("source",), model
+
+    def _model_and_name(self) -> tuple[str, str]:
+        """The input that `source` names, empty for the model itself; and the layer or weight in it."""
+        model, colon, name = self.source.partition(":")
+        return (model, name) if colon and model != "re" else ("", self.source)
+
+    def apply(self, bench: Bench) -> Sequence[Touch]:
+        """Pair the tensors, read all sources, then bind all targets."""
+        model, sources = self._sources(bench)
+        chosen = bench.select(_with_weights(self.target, self.weights), "target", groups=ALL_GROUPS)
+        pairs = [
+            (bench.read(source, model), source, target)
+            for root in _roots(bench.roots(self.target, chosen), chosen.tensors)
+            for source, target in self._pairs(sources, root)
+            if model or source.path != target.path
+        ]
+        return [self._copy(bench, value, source, target) for value, source, target in pairs]
+
+    def _sources(self, bench: Bench) -> tuple[str, Mapping[str, TensorSpec]]:
+        """The model that is copied from, and its tensors by their path below the source layer."""
+        model, name = self._model_and_name()
+        selection = bench.select(_with_weights(name, self.weights), "source", model=model, groups=ALL_GROUPS)
+        roots = bench.roots(name, selection, model=model)
+        groups = list(_roots(roots, selection.tensors))
+        if len(groups) != 1:
+            paths = ", ".join(f"`{path}`" for path in roots[:4])
+            raise PlanError(
+                Problem(
+                    f"`source` must be one layer, but it matches {len(groups)}: {paths}",
+                    path=("source",),
+                    hint="name one of them, and take a step for each",
+                )
+            )
+        return model, groups[0]
+
+    def _pairs(
+        self, sources: Mapping[str, TensorSpec], targets: Mapping[str, TensorSpec]
+    ) -> list[tuple[TensorSpec, TensorSpec]]:
+        """Tensors of the same role; of one weight each, these two whatever their roles."""
+        if len(sources) == len(targets) == 1:
+            return [(next(iter(sources.values())), next(iter(targets.values())))]
+        shared = [(source, targets[path]) for path, source in sources.items() if path in targets]
+        by_role = [tensor.role for tensor in sources.values()] == [tensor.role for tensor in targets.values()]
+        if not shared and by_role:
+            shared = list(zip(sources.values(), targets.values(), strict=True))
+        if not shared:
+            one, other = (f"`{next(iter(each.values())).layer}` ({', '.join(each)})" for each in (sources, targets))
+            raise PlanError(
+                Problem(
+                    f"{one} and {other} have no weight in common",
+                    path=("target",),
+                    hint="name one weight of each, such as `layer/kernel`",
+                )
+            )
+        return shared
+
+    def _copy(self, bench: Bench, value: Expression, source: TensorSpec, target: TensorSpec) -> Touch:
+        _refuse_kinds(source, target)
+        shape = bench.read(target).shape
+        if isinstance(self.axis, UnsetType):
+            if value.shape != shape:
+                raise PlanError(
+                    Problem(
+                        f"{_text(source)} does not fit {_text(target)}",
+                        path=("source",),
+                        hint="copy a slice with `axis`, `start` and `stop`, or choose `weights` that fit",
+                    )
+                )
+            return bench.bind(target, value.cast(target.dtype), None)
+        axis = self._axis(source, target)
+        window = self._window(axis, source, target)
+        return bench.bind(target, value.window(axis, shape).cast(target.dtype), window)
+
+    def _axis(self, source: TensorSpec, target: TensorSpec) -> int:
+        assert not isinstance(self.axis, UnsetType)
+        rank = len(target.shape)
+        if len(source.shape) != rank or not -rank <= self.axis < rank:
+            raise PlanError(
+                Problem(
+                    f"`axis: {self.axis}` does not fit {_text(source)} and {_text(target)}",
+                    path=("axis",),
+                    hint="narrow the step to weights of one rank with `weights`",
+                )
+            )
+        axis = self.axis % rank
+        if any(a != b for at, (a, b) in enumerate(zip(source.shape, target.shape, strict=True)) if at != axis):
+            raise PlanError(
+                Problem(
+                    f"{_text(source)} and {_text(target)} differ in more than axis {axis}",
+                    path=("axis",),
+                    hint="all other axes must have the same length",
+                )
+            )
+        return axis
+
+    def _window(self, axis: int, source: TensorSpec, target: TensorSpec) -> Window:
+        length, room = source.shape[axis], target.shape[axis]
+        start = 0 if isinstance(self.start, UnsetType) else self._index(self.start, length, "start", source)
+        stop = length if isinstance(self.stop, UnsetType) else self._index(self.stop, length, "stop", source)
+        if stop > room:
+            raise PlanError(
+                Problem(
+                    f"the slice {start}:{stop} does not fit `{target.path}`, whose axis {axis} has {room} entries",
+                    path=("axis",) if isinstance(self.stop, UnsetType) else ("stop",),
+                    hint=f"end it with `stop: {room}` or earlier",
+                )
+            )
+        if start >= stop and not self.allow_empty:
+            raise PlanError(
+                Problem(f"the slice {start}:{stop} of `{source.path}` is empty", path=("start",), hint="widen it")
+            )
+        return Window(axis, start, max(start, stop))
+
+    def _index(self, position: Position, length: int, name: str, source: TensorSpec) -> int:
+        index = rounded_share(exact_share(position), length) if isinstance(position, str) else position
+        if not -length <= index <= length:
+            raise PlanError(
+                Problem(f"`{name}: {index}` is outside the axis of `{source.path}`, of {length} entries", path=(name,))
+            )
+        return index + length if index < 0 else index
+
+
+def _with_weights(target: Target, weights: Patterns | UnsetType) -> Target:
+    return (
+        target
+        if isinstance(weights, UnsetType)
+        else Selector(all=(Selector(any=_members(target)), Selector(weights=weights)))
+    )
+
+
+def _members(target: Target) -> tuple[str | Selector, ...]:
+    return target if isinstance(target, tuple) else (target,)
+
+
+def _roots(layers: Sequence[str], tensors: Sequence[TensorSpec]) -> Iterator[Mapping[str, TensorSpec]]:
+    """The tensors below each outermost layer, by their path below it."""
+    outermost = [path for path in layers if not any(path.startswith(f"{other}/") for other in layers)]
+    for root in outermost:
+        below = {
+            tensor.path.removeprefix(f"{root}/"): tensor for tensor in tensors if tensor.path.startswith(f"{root}/")
+        }
+        if below:
+            yield below
+
+
+def _refuse_kinds(source: TensorSpec, target: TensorSpec) -> None:
+    if source.dtype != target.dtype and {source.dtype, target.dtype} & INTEGERS:
+        raise PlanError(
+            Problem(
+                f"`{source.path}` is {source.dtype} and `{target.path}` is {target.dtype}",
+                path=("source",),
+                hint="integers are copied between equal dtypes only; choose other `weights`",
+            )
+        )
+
+
+def _text(tensor: TensorSpec) -> str:
+    return f"`{tensor.path}` ({'×'.join(map(str, tensor.shape)) or 'a number'})"

@@ -1,0 +1,73 @@
+"""The worked example of docs/writing-an-op.md, run as it stands there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import mutspec
+from mutspec.ops import catalogue
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "writing-an-op.md").read_text()
+DIGITS = ROOT / "conf" / "model" / "digits.keras"
+
+
+def block(language: str) -> str:
+    """The first code block of the guide in a language."""
+    found = re.search(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guide's package, as pip would install it."""
+    package = tmp_path / "dead_zone"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "ops.py").write_text(block("python"))
+    metadata = tmp_path / "dead_zone-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: dead-zone\nVersion: 1.0\n")
+    entry = block("toml").splitlines()[1].replace('"', "")
+    (metadata / "entry_points.txt").write_text(f"[mutspec.ops]\n{entry}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in [name for name in sys.modules if name.startswith("dead_zone")]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_guides_op_is_in_the_catalogue_and_in_the_schema() -> None:
+    from mutspec.language import json_schema
+
+    assert "damp" in catalogue()
+    assert "How strongly large weights shrink." in str(json_schema(catalogue()))
+    assert "damp" not in catalogue(plugins=False)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_guides_plan_touches_a_tenth_of_every_kernel_and_computes_what_the_op_says(tmp_path: Path) -> None:
+    plan = tmp_path / "damp.yaml"
+    plan.write_text(block("yaml"))
+    report = mutspec.apply(mutspec.load_plan(plan), DIGITS, tmp_path / "mutant.keras")
+    targets = {f"{target.layer}/{target.weight}": target for target in report.steps[0].targets}
+    assert targets["dense_1/kernel"].touched == 2048
+    before, after = kernel(DIGITS), kernel(tmp_path / "mutant.keras")
+    changed = before != after
+    assert targets["dense_1/kernel"].changed == changed.sum() <= 2048
+    np.testing.assert_allclose(after[changed], (before / (1 + 0.5 * np.abs(before)))[changed], rtol=1e-6)
+
+
+def kernel(model: Path) -> np.ndarray:
+    """The kernel of dense_1, by h5py alone."""
+    import zipfile
+
+    with zipfile.ZipFile(model) as file, file.open("model.weights.h5") as member, h5py.File(member, "r") as weights:
+        return weights["layers/dense/vars/0"][...]
