@@ -1,0 +1,13 @@
+"""mutspec: mutate neural networks from YAML plans: reproducibly, reviewably and fast.
+
+```python
+plan = mutspec.load_plan("conf/plan/dense_noise.yaml")
+print(mutspec.dry_run(plan, "model.keras"))
+mutspec.apply(plan.with_(std=0.05, seed=3), "model.keras", "mutant.keras")
+print(mutspec.diff("model.keras", "mutant.keras"))
+```
+"""
+
+from mutspec.api import apply, diff, dry_run, load_plan, plan
+
+__all__ = ["apply", "diff", "dry_run", "load_plan", "plan"]

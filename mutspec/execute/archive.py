@@ -1,0 +1,264 @@
+"""The archive executor: runs a program over model files, streaming, and writes a file of the same kind.
+
+The output begins as a copy of the input, of which only the touched tensors' bytes are written, by pwrite. (Pages of a
+writable mapping would count as memory, and a full disk would kill the process.) The weights' CRC-32 in a zip is patched
+by what the touched bytes changed. Where a touched tensor is not one plain range of the file, because it is chunked or
+compressed, the file takes a slow path: HDF5 writes it, and a zip is written anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+import h5py
+import numpy as np
+
+from mutspec.execute.crc import crc32_delta, patched_crc32
+from mutspec.execute.engine import Effect, Progress, execute
+from mutspec.execute.output import copy_contents, replacing, write_at
+from mutspec.execute.read import TensorReader, flat_range_as_slabs
+from mutspec.graph.graph import Graph, Version
+from mutspec.graph.kernels import Array
+from mutspec.language.errors import ModelError
+from mutspec.model.archive import Archive, Extent, Member
+
+_BLOCK = 1 << 20
+
+Check = Callable[[Mapping[Version, Effect]], None]
+
+
+def write_archive(
+    graph: Graph,
+    archive: Archive,
+    inputs: Mapping[str, Archive],
+    output: Path,
+    *,
+    force: bool,
+    threads: int,
+    check: Check,
+    on_progress: Progress | None = None,
+) -> Mapping[Version, Effect]:
+    """Compute a graph over files, and write the result.
+
+    Arguments:
+        graph: what to compute.
+        archive: the model file to mutate.
+        inputs: the other model files, by name.
+        output: the file to write.
+        force: whether to replace it if it exists.
+        threads: how many chunks are computed at once.
+        check: called with the effects before the output takes its place; if it raises, nothing is written.
+        on_progress: told about the work that is done.
+
+    Returns:
+        What each version changed.
+    """
+    with ExitStack() as stack:
+        readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": archive, **inputs}.items()}
+        descriptor, temporary = stack.enter_context(replacing(output, force=force))
+        touched = [
+            extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))
+        ]
+        is_plain = all(extent.offset is not None for extent in touched)
+        writer: PlainWriter | SlowWriter
+        if is_plain:
+            copy_contents(archive.path, descriptor)
+            writer = PlainWriter(descriptor, archive.member)
+        else:
+            writer = stack.enter_context(SlowWriter(archive, descriptor, temporary))
+        home = ArchiveHome(archive, readers, writer, output.parent)
+        effects = execute(graph, home, threads=threads, on_progress=on_progress)
+        check(effects)
+        writer.finish()
+    return effects
+
+
+class ArchiveHome:
+    """Model files as the home of tensors.
+
+    Arguments:
+        archive: the model file to mutate.
+        readers: readers of it, under "", and of the input files, by name.
+        writer: takes the bytes of results.
+        folder: where to store computed tensors for a while.
+    """
+
+    def __init__(
+        self, archive: Archive, readers: Mapping[str, TensorReader], writer: PlainWriter | SlowWriter, folder: Path
+    ) -> None:
+        self.archive = archive
+        self.readers = readers
+        self.writer = writer
+        self.folder = folder
+
+    def read(self, model: str, path: str, start: int, stop: int) -> Array:
+        """Entries of a tensor of a file."""
+        return self.readers[model].read(path, start, stop)
+
+    def write(self, path: str, start: int, before: Array, after: Array) -> None:
+        """Write entries that differ by any bit; what is equal is in the copy already."""
+        bits = np.dtype(f"u{after.dtype.itemsize}")
+        if not np.array_equal(before.view(bits), after.view(bits)):
+            self.writer.write(self.archive.extents[path], start, before, after)
+            for copy in self.archive.copies.get(path, ()):
+                self.writer.write(copy, start, None, after)
+
+    def store(self, size: int, dtype: np.dtype[Any]) -> FileStore:
+        """Room in an anonymous temporary file, which vanishes with the process."""
+        return FileStore(self.folder, dtype)
+
+
+class FileStore:
+    """A computed tensor in an anonymous temporary file."""
+
+    def __init__(self, folder: Path, dtype: np.dtype[Any]) -> None:
+        self.file = TemporaryFile(dir=folder, prefix=".", suffix=".mutspec-tmp", buffering=0)  # noqa: SIM115
+        self.dtype = dtype
+
+    def write(self, start: int, values: Array) -> None:
+        """Keep entries from `start` on."""
+        write_at(self.file.fileno(), _bytes(values), start * self.dtype.itemsize)
+
+    def read(self, start: int, stop: int) -> Array:
+        """The entries [start, stop)."""
+        count = (stop - start) * self.dtype.itemsize
+        return np.frombuffer(os.pread(self.file.fileno(), count, start * self.dtype.itemsize), self.dtype)
+
+    def close(self) -> None:
+        """Give the room back."""
+        self.file.close()
+
+
+class PlainWriter:
+    """Writes plain ranges of bytes into a copy of the input, and patches the zip's CRC-32."""
+
+    def __init__(self, descriptor: int, member: Member | None) -> None:
+        self.descriptor = descriptor
+        self.member = member
+        self.deltas: list[tuple[int, int]] = []
+
+    def write(self, extent: Extent, start: int, before: Array | None, after: Array) -> None:
+        """Write entries of a tensor from `start` on; `before` is what the input holds there, None to read it."""
+        assert extent.offset is not None
+        new = _stored(after, extent)
+        offset = extent.offset + start * after.dtype.itemsize
+        if self.member is not None:
+            old = os.pread(self.descriptor, len(new), offset) if before is None else _stored(before, extent)
+            difference = np.bitwise_xor(np.frombuffer(old, np.uint8), np.frombuffer(new, np.uint8))
+            self.deltas.append((offset + len(new) - self.member.offset, crc32_delta(difference.data)))
+        write_at(self.descriptor, new, offset)
+
+    def finish(self) -> None:
+        """Patch the CRC-32."""
+        if self.member is None or not self.deltas:
+            return
+        crc32 = patched_crc32(self.member.crc32, self.member.bytes, self.deltas)
+        for offset in self.member.crc32_offsets:
+            write_at(self.descriptor, crc32.to_bytes(4, "little"), offset)
+
+
+class SlowWriter:
+    """Writes through HDF5, for tensors that are chunked or compressed, and writes a zip anew.
+
+    Arguments:
+        archive: the input.
+        descriptor, temporary: the output under way.
+    """
+
+    def __init__(self, archive: Archive, descriptor: int, temporary: Path) -> None:
+        self.archive = archive
+        self.descriptor = descriptor
+        self.temporary = temporary
+        self.lock = Lock()
+        self.weights: IO[bytes] | None = None
+        with ExitStack() as stack:
+            if archive.member is None:
+                copy_contents(archive.path, descriptor)
+                self.file = stack.enter_context(h5py.File(temporary, "r+"))
+            else:
+                self.weights = stack.enter_context(
+                    TemporaryFile(dir=temporary.parent, prefix=".", suffix=".mutspec-tmp")
+                )
+                with _undamaged(archive), ZipFile(archive.path) as source, source.open(archive.member.name) as data:
+                    shutil.copyfileobj(data, self.weights, _BLOCK)
+                self.file = stack.enter_context(h5py.File(self.weights, "r+"))
+            self.opened = stack.pop_all()
+
+    def __enter__(self) -> SlowWriter:
+        """The writer itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open."""
+        self.opened.close()
+
+    def write(self, extent: Extent, start: int, before: Array | None, after: Array) -> None:
+        """Write entries of a tensor from `start` on."""
+        with self.lock:
+            dataset = self.file[extent.dataset]
+            values = after.view(dataset.dtype) if dataset.dtype.kind == "V" else after
+            done = 0
+            for slab in flat_range_as_slabs(extent.shape, start, start + len(after)):
+                shape = dataset[slab].shape
+                count = int(np.prod(shape))
+                dataset[slab] = values[done : done + count].reshape(shape)
+                done += count
+
+    def finish(self) -> None:
+        """Write the zip anew, all other members as they were."""
+        self.file.close()
+        if self.weights is None or self.archive.member is None:
+            return
+        with (
+            _undamaged(self.archive),
+            ZipFile(self.archive.path) as source,
+            os.fdopen(os.dup(self.descriptor), "w+b") as file,
+            ZipFile(file, "w") as target,
+        ):
+            for info in source.infolist():
+                is_weights = info.filename == self.archive.member.name
+                self.weights.seek(0)
+                with (
+                    nullcontext(self.weights) if is_weights else source.open(info) as data,
+                    target.open(_fresh(info), "w", force_zip64=True) as sink,
+                ):
+                    shutil.copyfileobj(data, sink, _BLOCK)
+
+
+@contextmanager
+def _undamaged(archive: Archive) -> Iterator[None]:
+    """Turns the ways in which zipfile says that a member is damaged into one."""
+    try:
+        yield
+    except (BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
+        raise ModelError(
+            f"{archive.path} is damaged: {error}", hint="copy the file again, or save the model again"
+        ) from error
+
+
+def _fresh(info: ZipInfo) -> ZipInfo:
+    """A member of the same name, date, permissions and compression, whose size and CRC-32 are not known yet."""
+    fresh = ZipInfo(info.filename, info.date_time)
+    fresh.compress_type, fresh.external_attr, fresh.create_system = (
+        info.compress_type,
+        info.external_attr,
+        info.create_system,
+    )
+    return fresh
+
+
+def _stored(values: Array, extent: Extent) -> memoryview:
+    return _bytes(values.byteswap() if extent.is_big_endian else values)
+
+
+def _bytes(values: Array) -> memoryview:
+    return np.ascontiguousarray(values).view(np.uint8).data

@@ -1,0 +1,52 @@
+"""Checking a plan against models of which some may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mutspec.language.errors import Problem
+from mutspec.language.plan import Plan
+from mutspec.language.steps import mentioned
+from mutspec.model.spec import ModelSpec
+from mutspec.ops.base import Op
+from mutspec.ops.bench import Bench, Touch
+from mutspec.ops.compile import compile_plan
+
+
+class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
+    """Stands for a step that reads a model which is not there."""
+
+    def apply(self, bench: Bench) -> tuple[Touch, ...]:
+        """Do nothing."""
+        return ()
+
+
+def check_plan(plan: Plan[Op], model: ModelSpec, inputs: Mapping[str, ModelSpec]) -> tuple[Problem, ...]:
+    """Check what a plan chooses in a model, by compiling it.
+
+    Arguments:
+        plan: the plan.
+        model: the spec of the model to mutate.
+        inputs: the specs of the plan's inputs, as far as they are at hand.
+
+    Returns:
+        Warnings; one for each step that reads an input which is not at hand, and so is not checked.
+
+    Raises:
+        PlanError: with what does not fit, of all steps.
+    """
+    missing = [name for name in plan.inputs if name not in inputs]
+    steps, warnings = list(plan.steps), []
+    for number, step in enumerate(plan.document["steps"]):
+        for name in dict.fromkeys(mentioned(step, missing)):
+            steps[number] = _Unchecked(id=plan.steps[number].id, allow_empty=True)
+            problem = Problem(
+                f"the step is not checked, because its input `{name}` is not bound",
+                path=("steps", number),
+                hint=f"add --input {name}=MODEL",
+                is_warning=True,
+            )
+            warnings.append(plan.placed(problem))
+    program = compile_plan(replace(plan, steps=tuple(steps)), model, inputs)
+    return (*program.warnings, *warnings)

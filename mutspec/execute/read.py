@@ -1,0 +1,218 @@
+"""Reading the values of a model file, a block at a time, from any number of threads."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from threading import Lock
+from typing import Any, BinaryIO, Self
+
+import h5py
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.model.archive import Archive, Extent, Member
+from mutspec.model.hdf5 import Window
+
+_COPY_BYTES = 1 << 20
+_CHUNK_CACHE_BYTES = 16 << 20
+"""HDF5's cache of decoded chunks: a chunk is often wanted by several neighbouring blocks."""
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The dtype of that name, `bfloat16` and the eight-bit floats of `ml_dtypes` included.
+
+    Raises:
+        ModelError: there is no such dtype, or its values are no numbers.
+    """
+    try:
+        dtype = np.dtype(getattr(ml_dtypes, name, name))
+    except TypeError:
+        raise ModelError(f"dtype `{name}` is unknown") from None
+    if dtype.kind not in "biufc" and not hasattr(ml_dtypes, name):
+        raise ModelError(f"dtype `{name}` is not one of numbers")
+    return dtype
+
+
+class TensorReader:
+    """Reads entries of an archive's tensors. Safe to use from several threads at once.
+
+    Plain extents are read by `pread`, at the speed of the disk. Chunked or compressed datasets are a slow path: they go
+    through h5py, one thread at a time, and a deflated zip member is first inflated, once, into an anonymous temporary
+    file.
+
+    Arguments:
+        archive: the model file. It is opened for reading now, and h5py opens it only when it is needed.
+
+    Raises:
+        ModelError: the file cannot be opened.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        """Open the file."""
+        self._archive = archive
+        self._lock = Lock()
+        self._datasets: _Datasets | None = None
+        try:
+            self._file: BinaryIO = open(archive.path, "rb", buffering=0)  # noqa: SIM115 - `close` closes it
+        except OSError as error:
+            raise ModelError(f"cannot read {archive.path}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
+        """The entries [start, stop) of a tensor in C order, as a new flat array in native byte order.
+
+        Arguments:
+            path: the tensor's canonical path, or an alias.
+            start: the first entry's flat index.
+            stop: one past the last entry's; at most the tensor's size.
+
+        Raises:
+            ModelError: the file ends before the tensor does, or its compressed data is damaged.
+            EnvironmentProblem: there is no space to inflate a compressed file.
+        """
+        extent = self._extent(path)
+        if extent.offset is not None:
+            return _read_plain(self._file, extent, extent.offset, start, stop, self._archive)
+        with self._lock:
+            if self._datasets is None:
+                self._datasets = _Datasets(self._file, self._archive)
+        return self._datasets.read(extent, start, stop)
+
+    def close(self) -> None:
+        """Close the file. Calling it again does nothing."""
+        if self._datasets is not None:
+            self._datasets.close()
+            self._datasets = None
+        self._file.close()
+
+    def _extent(self, path: str) -> Extent:
+        extents = self._archive.extents
+        return extents[path] if path in extents else extents[self._archive.spec.tensor_by_path[path].path]
+
+
+class _Datasets:
+    """The slow path: an HDF5 file, or one inside a zip, read through h5py."""
+
+    def __init__(self, file: BinaryIO, archive: Archive) -> None:
+        self._archive = archive
+        self._inflated: BinaryIO | None = None
+        source: Any = archive.path
+        if archive.member is not None and archive.member.is_compressed:
+            self._inflated = source = _inflate(file, archive.member, archive)
+        elif archive.member is not None:
+            source = Window(file, archive.member.offset, archive.member.bytes)
+        try:
+            self._file = h5py.File(source, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES)
+        except OSError as error:
+            raise ModelError(f"cannot read the weights in {archive.path}: {error}") from error
+
+    def read(self, extent: Extent, start: int, stop: int) -> NDArray[Any]:
+        dataset = self._file[extent.dataset]
+        offset = dataset.id.get_offset()
+        if self._inflated is not None and offset is not None:
+            return _read_plain(self._inflated, extent, offset, start, stop, self._archive)
+        dtype = numpy_dtype(extent.dtype)
+        values = np.empty(stop - start, dtype)
+        filled = 0
+        try:
+            for slab in flat_range_as_slabs(extent.shape, start, stop):
+                # An opaque type (`|V2`, how Keras stores bfloat16) is reinterpreted; others go to native byte order.
+                part = np.asarray(dataset[slab]).reshape(-1)
+                part = part.view(dtype) if part.dtype.kind == "V" else part.astype(dtype, copy=False)
+                values[filled : filled + part.size] = part
+                filled += part.size
+        except OSError as error:
+            message = f"cannot read `{extent.dataset}` in {self._archive.path}: {error}"
+            raise ModelError(message, hint="the file is damaged") from error
+        return values
+
+    def close(self) -> None:
+        self._file.close()
+        if self._inflated is not None:
+            self._inflated.close()
+
+
+def flat_range_as_slabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[int | slice, ...]]:
+    """Index tuples whose blocks, joined in C order, are the flat entries [start, stop): at most 2·rank - 1 of them."""
+    if start >= stop:
+        return
+    if not shape:
+        yield ()
+        return
+    row = 1
+    for extent in shape[1:]:
+        row *= extent
+    first, into_first = divmod(start, row)
+    last, into_last = divmod(stop, row)
+    if first == last:
+        yield from ((first, *rest) for rest in flat_range_as_slabs(shape[1:], into_first, into_last))
+        return
+    if into_first:
+        yield from ((first, *rest) for rest in flat_range_as_slabs(shape[1:], into_first, row))
+        first += 1
+    if first < last:
+        yield (slice(first, last),)
+    if into_last:
+        yield from ((last, *rest) for rest in flat_range_as_slabs(shape[1:], 0, into_last))
+
+
+def _read_plain(file: BinaryIO, extent: Extent, offset: int, start: int, stop: int, archive: Archive) -> NDArray[Any]:
+    dtype = numpy_dtype(extent.dtype)
+    values = np.empty(stop - start, dtype)
+    unread = values.view(np.uint8).data
+    position = offset + start * dtype.itemsize
+    while unread:
+        count = os.preadv(file.fileno(), [unread], position)
+        if count == 0:
+            message = f"{archive.path} ends inside `{extent.dataset}`"
+            raise ModelError(message, hint="the file is damaged, or was changed after it was opened")
+        unread, position = unread[count:], position + count
+    # In place, and for every dtype: NumPy has no big-endian dtype for bfloat16.
+    return values.byteswap(inplace=True) if extent.is_big_endian else values
+
+
+def _inflate(file: BinaryIO, member: Member, archive: Archive) -> BinaryIO:
+    target: BinaryIO = tempfile.TemporaryFile(prefix="mutspec-")  # noqa: SIM115 - it lives as long as the reader
+    try:
+        crc = 0
+        for data in _inflated(file, member):
+            crc = zlib.crc32(data, crc)
+            target.write(data)
+        target.flush()
+        if crc != member.crc32:
+            raise zlib.error("its checksum does not match its data")
+    except zlib.error as error:
+        target.close()
+        message = f"`{member.name}` in {archive.path} is damaged, or compressed in a way other than deflate"
+        raise ModelError(message, hint=str(error)) from error
+    except OSError as error:
+        target.close()
+        message = f"cannot inflate `{member.name}` of {archive.path} into {tempfile.gettempdir()}: {error.strerror}"
+        raise EnvironmentProblem(message) from error
+    return target
+
+
+def _inflated(file: BinaryIO, member: Member) -> Iterator[bytes]:
+    # Deflated data say themselves where they end.
+    inflater, position = zlib.decompressobj(-zlib.MAX_WBITS), member.offset
+    while not inflater.eof:
+        compressed = os.pread(file.fileno(), _COPY_BYTES, position)
+        if not compressed:
+            raise zlib.error("its data end too early")
+        position += len(compressed)
+        while compressed and not inflater.eof:
+            yield inflater.decompress(compressed, _COPY_BYTES)
+            compressed = inflater.unconsumed_tail
+    yield inflater.flush()

@@ -1,0 +1,179 @@
+"""What differs between the structures of two models: layers, and the ports of the whole. Values play no part."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+from mutspec.model.spec import LayerSpec, ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """One value of a layer's config that differs.
+
+    Arguments:
+        key: the keys that lead to it, joined by dots: `kernel_initializer.config.seed`.
+        before, after: the JSON values; None where the key is missing.
+    """
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChange:
+    """What differs in a layer that both models have.
+
+    Arguments:
+        layer: its path.
+        type: its class, in the model after.
+        type_before: its class in the model before.
+        config: the values of its config that differ.
+        calls: whether it is called on other tensors, or called more or less often.
+        moved: whether it stands elsewhere in a Sequential model.
+        sharing: whether other paths reach it or its weights.
+    """
+
+    layer: str
+    type: str
+    type_before: str
+    config: tuple[ConfigChange, ...] = ()
+    calls: bool = False
+    moved: bool = False
+    sharing: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.type != self.type_before or self.config or self.calls or self.moved or self.sharing)
+
+
+@dataclass(frozen=True)
+class StructureDiff:
+    """What differs in structure.
+
+    Arguments:
+        added, removed: layers that only one of the models has, in model order.
+        changed: layers that differ, in the order of the model after.
+        ports: which of `inputs` and `outputs` of the whole model differ.
+    """
+
+    added: tuple[LayerSpec, ...] = ()
+    removed: tuple[LayerSpec, ...] = ()
+    changed: tuple[LayerChange, ...] = ()
+    ports: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the structures are the same."""
+        return not (self.added or self.removed or self.changed or self.ports)
+
+
+def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
+    """Compare two specs, layer by layer, by path.
+
+    What one of them does not know is not compared: a layer's class and config, the graph, layers without weights
+    (`.weights.h5`).
+    """
+    known, wanted = before.layer_by_path, after.layer_by_path
+    has_graphs = not (before.is_partial or after.is_partial)
+    layers_before = before.layers if has_graphs else _with_weights(before)
+    layers_after = after.layers if has_graphs else _with_weights(after)
+    shared = _differently_shared(before, after)
+    moved = _moved(before, after) if has_graphs else set()
+    changes = (
+        _layer_change(known[layer.path], layer, layer.path in moved, layer.path in shared, has_graphs)
+        for layer in after.layers
+        if layer.path in known
+    )
+    ports = [name for name in ("inputs", "outputs") if has_graphs and getattr(before, name) != getattr(after, name)]
+    return StructureDiff(
+        tuple(layer for layer in layers_after if layer.path not in known),
+        tuple(layer for layer in layers_before if layer.path not in wanted),
+        tuple(change for change in changes if change),
+        tuple(ports),
+    )
+
+
+def _with_weights(spec: ModelSpec) -> tuple[LayerSpec, ...]:
+    """The layers that own weights: all that a file of weights tells of."""
+    owners = {tensor.layer for tensor in spec.tensors}
+    return tuple(layer for layer in spec.layers if layer.path in owners)
+
+
+def _layer_change(before: LayerSpec, after: LayerSpec, moved: bool, sharing: bool, has_graphs: bool) -> LayerChange:
+    is_known = has_graphs and bool(before.class_name and after.class_name)
+    return LayerChange(
+        after.path,
+        after.class_name,
+        before.class_name if is_known else after.class_name,
+        tuple(_config_changes(before.config, after.config)) if is_known else (),
+        has_graphs and before.calls != after.calls,
+        moved,
+        sharing,
+    )
+
+
+def _config_changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[ConfigChange]:
+    for key in dict.fromkeys((*before, *after)):
+        one, other = before.get(key), after.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _config_changes(one, other, f"{prefix}{key}.")
+        elif not _is_same(one, other):
+            yield ConfigChange(f"{prefix}{key}", one, other)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same; 1 and 1.0 are, 1 and true are not, NaN and NaN are."""
+    return (one == other and isinstance(one, bool) == isinstance(other, bool)) or repr(one) == repr(other)
+
+
+def _moved(before: ModelSpec, after: ModelSpec) -> set[str]:
+    """The layers of Sequential models whose place among the layers that stayed is another one."""
+    moved: set[str] = set()
+    children_before, children_after = _children(before), _children(after)
+    for parent in _sequential(before) & _sequential(after):
+        now = set(children_after[parent])
+        old = [path for path in children_before[parent] if path in now]
+        new = [path for path in children_after[parent] if path in set(old)]
+        if old != new:
+            stayed = {
+                path
+                for match in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+                for path in old[match.a : match.a + match.size]
+            }
+            moved |= set(old) - stayed
+    return moved
+
+
+def _sequential(spec: ModelSpec) -> set[str]:
+    paths = {layer.path for layer in spec.layers if "Sequential" in (layer.class_name, *layer.ancestry)}
+    return paths | {""} if spec.class_name == "Sequential" else paths
+
+
+def _children(spec: ModelSpec) -> Mapping[str, list[str]]:
+    children: dict[str, list[str]] = defaultdict(list)
+    for layer in spec.layers:
+        children[layer.path.rpartition("/")[0]].append(layer.path)
+    return children
+
+
+def _differently_shared(before: ModelSpec, after: ModelSpec) -> set[str]:
+    """The layers, of those that both have, that are reached by other paths, or whose weights are."""
+
+    def sharing(spec: ModelSpec) -> dict[str, list[tuple[str, ...]]]:
+        groups: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        entries: Iterable[tuple[str, str, tuple[str, ...]]] = (
+            *((layer.path, layer.path, layer.aliases) for layer in spec.layers),
+            *((tensor.layer, tensor.path, tensor.aliases) for tensor in spec.tensors),
+        )
+        for layer, path, aliases in entries:
+            if aliases:
+                groups[layer].append(tuple(sorted((path, *aliases))))
+        return groups
+
+    old, new = sharing(before), sharing(after)
+    return {layer for layer in {**old, **new} if sorted(old.get(layer, [])) != sorted(new.get(layer, []))}

@@ -1,0 +1,208 @@
+"""The output is whole or absent, and an input is never touched, whatever goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mutspec.execute.files import apply
+from mutspec.execute.output import TEMPORARY_SUFFIX, check_output, copy_contents, replacing
+from mutspec.language import CallError, EnvironmentProblem, ModelError
+from tests.execute.model_files import CNN, make_file
+from tests.toys import plan_of
+
+NOISE = {"op": "gaussian_noise", "target": {"weights": "kernels"}, "std": 0.5, "relative_to": "std"}
+PLAN = plan_of(NOISE)
+KINDS = ["keras of many chunks", "h5", "keras, deflated", "keras, gzipped datasets", "h5, gzipped datasets"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("link", [os.symlink, os.link, lambda source, target: None])
+def test_an_output_that_is_the_input_is_refused(
+    link: Callable[[Path, Path], None], force: bool, tmp_path: Path
+) -> None:
+    base = make_file("keras", tmp_path)
+    content = base.read_bytes()
+    output = tmp_path / "output.keras"
+    link(base, output)
+    if not output.exists():
+        (tmp_path / "folder").mkdir()
+        output = tmp_path / "folder" / ".." / "base.keras"
+    with pytest.raises(CallError, match="is the same file as the input"):
+        apply(PLAN, base, output, force=force)
+    assert base.read_bytes() == content
+
+
+def test_an_output_that_is_another_input_is_refused(tmp_path: Path) -> None:
+    base, teacher = make_file("keras", tmp_path), make_file("keras", tmp_path, "teacher")
+    plan = plan_of({"op": "transfer_weights", "source": "teacher:dense", "target": "dense"}, inputs={"teacher": {}})
+    with pytest.raises(CallError, match="is the same file as the input"):
+        apply(plan, base, teacher, inputs={"teacher": teacher}, force=True)
+    weights = make_file("weights", tmp_path)
+    architecture = tmp_path / "architecture.weights.h5"
+    architecture.symlink_to(CNN)
+    with pytest.raises(CallError, match="is the same file as the input"):
+        apply(PLAN, weights, architecture, architecture=CNN, force=True)
+
+
+def test_outputs_that_cannot_be_are_refused_before_any_work(tmp_path: Path) -> None:
+    base = make_file("keras", tmp_path)
+    existing = make_file("keras", tmp_path, "existing")
+    content = existing.read_bytes()
+    with pytest.raises(CallError, match=r"existing\.keras exists"):
+        apply(PLAN, base, existing)
+    with pytest.raises(CallError, match="is a folder"):
+        apply(PLAN, base, tmp_path)
+    with pytest.raises(CallError, match=r"the folder .*nowhere of the output does not exist"):
+        apply(PLAN, base, tmp_path / "nowhere" / "mutant.keras")
+    with pytest.raises(CallError, match="does not exist"):
+        apply(PLAN, base, base / "mutant.keras")
+    assert existing.read_bytes() == content
+    assert names(tmp_path) == ["base.keras", "existing.keras"]
+    apply(PLAN, base, existing, force=True)
+    assert existing.read_bytes() != content
+
+
+def test_a_file_that_comes_to_exist_in_the_meantime_is_not_replaced(tmp_path: Path) -> None:
+    base, output = make_file("keras", tmp_path), tmp_path / "mutant.keras"
+
+    def come_to_exist(done: int, total: int) -> None:
+        output.write_text("precious")
+
+    with pytest.raises(CallError, match="exists"):
+        apply(PLAN, base, output, on_progress=come_to_exist)
+    assert output.read_text() == "precious"
+    assert names(tmp_path) == ["base.keras", "mutant.keras"]
+
+
+def test_a_link_in_the_outputs_place_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    base, other = make_file("keras", tmp_path), make_file("keras", tmp_path, "other")
+    content = other.read_bytes()
+    output = tmp_path / "mutant.keras"
+    output.symlink_to(other)
+    apply(PLAN, base, output, force=True)
+    assert not output.is_symlink()
+    assert other.read_bytes() == content
+
+
+def test_names_may_be_long_and_in_any_script(tmp_path: Path) -> None:
+    base = make_file("keras", tmp_path)
+    output = tmp_path / f"{'模' * 80}.keras"
+    apply(PLAN, base, output)
+    assert output.exists()
+
+
+def test_the_output_has_the_permissions_of_a_new_file(tmp_path: Path) -> None:
+    base, output = make_file("keras", tmp_path), tmp_path / "mutant.keras"
+    base.chmod(0o400)
+    apply(PLAN, base, output)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert output.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_copy_is_whole_whatever_the_file_system_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(3_000_001))
+
+    def unsupported(*_: Any) -> int:
+        raise OSError(errno.EXDEV, "not here")
+
+    real = getattr(os, "copy_file_range", unsupported)
+    stingy = lambda source, target, count, *offsets: real(source, target, min(count, 1_000_000), *offsets)  # noqa: E731
+    for number, copy_file_range in enumerate([real, stingy, unsupported]):
+        monkeypatch.setattr(os, "copy_file_range", copy_file_range, raising=False)
+        with (tmp_path / f"copy{number}").open("w+b") as target:
+            copy_contents(source, target.fileno())
+        assert (tmp_path / f"copy{number}").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["keras of many chunks", "h5"])
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_write_that_fails_leaves_nothing(
+    kind: str, error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = make_file(kind, tmp_path)
+    content = base.read_bytes()
+    output = base.with_name(f"mutant{base.suffix}")
+    real = os.pwrite
+    for good in (0, 1, 2):
+        count = 0
+
+        def failing(*arguments: Any, good: int = good) -> int:
+            nonlocal count
+            count += 1
+            if count > good:
+                raise OSError(error, os.strerror(error))
+            return real(*arguments)
+
+        monkeypatch.setattr(os, "pwrite", failing)
+        with pytest.raises(EnvironmentProblem, match="cannot write"):
+            apply(PLAN, base, output, threads=2)
+        monkeypatch.setattr(os, "pwrite", real)
+        assert names(tmp_path) == [base.name]
+        assert base.read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_existing_output_survives_a_failure(kind: str, tmp_path: Path) -> None:
+    base, output = make_file(kind, tmp_path), make_file(kind, tmp_path, "output")
+    output.write_bytes(b"precious")
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(PLAN, base, output, force=True, on_progress=interrupt)
+    assert output.read_bytes() == b"precious"
+    assert names(tmp_path) == sorted([base.name, output.name])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupt_at_any_point_leaves_nothing(kind: str, tmp_path: Path) -> None:
+    base = make_file(kind, tmp_path)
+    for position in (1, 2, 4, 7):
+        calls = 0
+
+        def interrupt(done: int, total: int, position: int = position) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == position:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            apply(PLAN, base, base.with_name(f"mutant{base.suffix}"), threads=2, on_progress=interrupt)
+        assert names(tmp_path) == [base.name]
+
+
+def test_an_input_that_goes_away_is_an_error_of_the_model(tmp_path: Path) -> None:
+    base = make_file("keras of many chunks", tmp_path)
+
+    def truncate(done: int, total: int) -> None:
+        os.truncate(base, 100_000)
+
+    with pytest.raises(ModelError, match="ends inside"):
+        apply(PLAN, base, tmp_path / "mutant.keras", threads=1, on_progress=truncate)
+    assert names(tmp_path) == ["base.keras"]
+
+
+def test_a_replaced_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    output = tmp_path / "result"
+    with replacing(output, force=False) as (descriptor, temporary):
+        os.write(descriptor, b"half")
+        assert not output.exists()
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".")
+        assert temporary.name.endswith(TEMPORARY_SUFFIX)
+        os.write(descriptor, b" whole")
+    assert output.read_bytes() == b"half whole"
+    check_output(output, [], force=True)
