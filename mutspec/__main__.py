@@ -1,0 +1,6 @@
+"""`python -m mutspec`."""
+
+from mutspec.cli import main
+
+if __name__ == "__main__":
+    main()

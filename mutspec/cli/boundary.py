@@ -1,0 +1,95 @@
+"""The one place where errors become messages and exit codes. Whatever else escapes is a bug, with its traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import click
+
+from mutspec.cli.exit_codes import ExitCode, code_of
+from mutspec.cli.problems import as_texts
+from mutspec.language.errors import MutspecError, Place, Problem, nearest
+
+
+def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
+    """Run a command to its exit code; errors go to standard error."""
+    try:
+        result = command.main(
+            args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False
+        )
+        sys.stdout.flush()
+    except MutspecError as error:
+        return _report(error.problems, code_of(error))
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        help_text = error.format_message()
+        return _guarded(lambda: print(help_text, file=sys.stderr), ExitCode.WRONG_INPUT)
+    except click.UsageError as error:
+        return _report([usage_problem(error)], ExitCode.WRONG_INPUT)
+    except click.ClickException as error:
+        return _report([Problem(error.format_message())], ExitCode.WRONG_INPUT)
+    except (KeyboardInterrupt, click.Abort, EOFError):
+        return _guarded(lambda: print("\nmutspec: interrupted", file=sys.stderr), ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # the reader has seen enough: `mutspec ops | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except OSError as error:
+        return _report([os_problem(error)], code_of(error))
+    except MemoryError:
+        return _report([Problem("there is not enough memory", hint="lower --max-memory")], ExitCode.ENVIRONMENT)
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _report(problems: Sequence[Problem], code: ExitCode) -> int:
+    return _guarded(lambda: print(as_texts(problems, color=wants_color(sys.stderr)), file=sys.stderr), code)
+
+
+def _guarded(say: Callable[[], None], code: ExitCode) -> int:
+    """Say something, even if nobody can hear it any more; the exit code counts."""
+    with suppress(OSError, UnicodeError):
+        say()
+    return code
+
+
+def wants_color(stream: object) -> bool:
+    """Whether to colour what goes to a stream: a terminal, and https://no-color.org not asking otherwise."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    isatty = getattr(stream, "isatty", None)
+    return bool(isatty and isatty()) and os.environ.get("TERM") != "dumb"
+
+
+def usage_problem(error: click.UsageError) -> Problem:
+    """A wrong call in the form of all other problems."""
+    message = error.format_message().rstrip(".")
+    context = error.ctx
+    hint = f"try: {context.command_path} --help" if context is not None else ""
+    candidates: tuple[str, ...] = ()
+    if isinstance(error, click.NoSuchOption):
+        message = f"there is no option `{error.option_name}`"
+        known = [name for parameter in context.command.params for name in parameter.opts] if context is not None else []
+        candidates = tuple(error.possibilities or ()) or nearest(error.option_name, known)
+    elif isinstance(error, UnknownCommandError):
+        candidates = error.candidates
+    return Problem(message[:1].lower() + message[1:], hint=hint, candidates=candidates)
+
+
+class UnknownCommandError(click.UsageError):
+    """A command that is not there, with those that are like it."""
+
+    def __init__(self, name: str, known: Sequence[str], context: click.Context) -> None:
+        super().__init__(f"there is no command `{name}`", context)
+        self.candidates = nearest(name, known)
+
+
+def os_problem(error: OSError) -> Problem:
+    """What the operating system refused."""
+    reason = error.strerror or str(error)
+    place = Place(str(error.filename), 0, 0, 0) if error.filename is not None else None
+    return Problem(reason[:1].lower() + reason[1:], place)

@@ -1,0 +1,172 @@
+"""`mutspec apply`: put a plan on a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mutspec.cli.options import (
+    bound_inputs,
+    force_option,
+    import_modules,
+    memory_option,
+    plan_options,
+    quiet_option,
+)
+from mutspec.cli.output import is_styled, width, write, write_json
+from mutspec.cli.plans import paths, read_plan
+from mutspec.cli.progress import progress
+from mutspec.cli.report_options import architecture_option, format_options, verbose_option
+
+if TYPE_CHECKING:
+    from mutspec.execute.diff import DiffReport
+    from mutspec.execute.report import Report
+    from mutspec.language import Plan
+
+
+@click.command("apply")
+@click.argument("plan", type=click.Path())
+@click.argument("model", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), metavar="OUT", help="The file to write, of the model's kind.")
+@click.option("--dry-run", is_flag=True, help="Say what would be touched. Reads no weights, writes nothing.")
+@click.option(
+    "--diff",
+    "wants_diff",
+    is_flag=True,
+    help="Compare output and model afterwards. With --dry-run: which weights will differ, as far as structure tells.",
+)
+@plan_options
+@architecture_option
+@force_option
+@memory_option
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compute. [default: up to 8]")
+@format_options("text", "markdown", "json")
+@verbose_option
+@quiet_option
+def command(
+    plan: str,
+    model: str,
+    output: str | None,
+    dry_run: bool,
+    wants_diff: bool,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    inputs: tuple[tuple[str, str], ...],
+    modules: tuple[str, ...],
+    architecture: str | None,
+    force: bool,
+    max_memory: int | None,
+    threads: int | None,
+    output_format: str,
+    is_verbose: bool,
+    is_quiet: bool,
+) -> None:
+    """Put a plan on a model file, and write the mutant as a file of the same kind.
+
+    The model is never changed, and the output comes to be whole or not at all. TensorFlow is not needed. Entries that
+    become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`.
+
+    \b
+    Examples:
+      mutspec apply plan.yaml model.keras --dry-run
+      mutspec apply plan.yaml model.keras -o mutant.keras --diff
+      mutspec apply plan.yaml model.keras -o mutant.keras --set params.std=0.05 --seed 3
+      mutspec apply graft.yaml student.keras --input teacher=teacher.keras -o grafted.keras
+      mutspec apply plan.yaml model.keras --dry-run --format markdown > comment.md
+    """  # noqa: D301
+    if output is None and not dry_run:
+        raise click.UsageError("give the file to write with -o OUT, or --dry-run to see what would be done")
+    bound = paths(bound_inputs(inputs))
+    import_modules(modules)
+    read = read_plan(plan, overrides, seed)
+    layout = Path(architecture) if architecture else None
+    if dry_run:
+        report, difference = _dry_run(
+            read, Path(model), bound, layout, Path(output) if output else None, force, wants_diff
+        )
+    else:
+        assert output is not None
+        from mutspec.execute.files import apply
+
+        with progress(f"Applying {read.name}", is_quiet=is_quiet) as advance:
+            report = apply(
+                read,
+                Path(model),
+                Path(output),
+                inputs=bound,
+                architecture=layout,
+                force=force,
+                threads=threads,
+                max_memory=max_memory,
+                on_progress=advance,
+            )
+        difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
+    _show(report, difference, output_format, is_verbose, is_quiet)
+
+
+def _dry_run(
+    plan: Plan,  # type: ignore[type-arg]
+    model: Path,
+    inputs: dict[str, Path],
+    architecture: Path | None,
+    output: Path | None,
+    force: bool,
+    wants_diff: bool,
+) -> tuple[Report, DiffReport | None]:
+    from mutspec.execute.expected import expected_diff
+    from mutspec.execute.files import check_kind, prepare
+    from mutspec.execute.output import check_output
+    from mutspec.execute.report import report
+
+    if output is not None:
+        check_output(output, [path for path in (model, *inputs.values()) if path.exists()], force=force)
+    prepared = prepare(plan, model, inputs=inputs, architecture=architecture)
+    if output is not None:
+        check_kind(output, prepared.archive)
+    result = report(prepared.program, prepared.archive)
+    return result, expected_diff(result, prepared.archive.spec) if wants_diff else None
+
+
+def _diff(model: Path, output: Path, architecture: Path | None, threads: int | None, is_quiet: bool) -> DiffReport:
+    from mutspec.execute.diff import diff
+    from mutspec.model.files import open_archive
+
+    before, after = (open_archive(path, architecture=architecture) for path in (model, output))
+    with progress("Comparing", is_quiet=is_quiet) as advance:
+        return diff(before, after, on_progress=advance, threads=threads)
+
+
+def _show(report: Report, difference: DiffReport | None, output_format: str, is_verbose: bool, is_quiet: bool) -> None:
+    if output_format == "json":
+        write_json(report.to_json() | ({} if difference is None else {"diff": difference.to_json()}))
+    elif is_quiet:
+        return
+    elif output_format == "markdown":
+        from mutspec.execute.markdown import diff_markdown, report_markdown
+
+        heading = "Expected difference" if report.output is None else "Difference"
+        blocks = [report_markdown(report)]
+        blocks += [] if difference is None else [diff_markdown(difference, heading=heading)]
+        write("\n\n".join(blocks))
+    else:
+        write(_text(report, difference, is_verbose))
+
+
+def _text(report: Report, difference: DiffReport | None, is_verbose: bool) -> str:
+    from mutspec.execute.text import MOST_ROWS, diff_text, report_text
+
+    page = {
+        "width": width(),
+        "styled": is_styled(),
+        "most_rows": None if is_verbose else MOST_ROWS,
+        "hint": "--verbose shows all",
+    }
+    blocks = [report_text(report, **page)]  # type: ignore[arg-type]
+    if difference is not None and report.output is None:
+        blocks += ["Expected difference, as far as structure tells:", diff_text(difference, **page)]  # type: ignore[arg-type]
+    elif difference is not None:
+        names = {"before": str(report.model), "after": str(report.output)}
+        blocks += [diff_text(difference, **names, **page)]  # type: ignore[arg-type]
+    return "\n\n".join(blocks)

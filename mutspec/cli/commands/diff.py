@@ -1,0 +1,59 @@
+"""`mutspec diff`: what differs between two model files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mutspec.cli.exit_codes import ExitCode
+from mutspec.cli.options import quiet_option
+from mutspec.cli.output import is_styled, width, write, write_json
+from mutspec.cli.progress import progress
+from mutspec.cli.report_options import format_options, verbose_option
+
+
+@click.command("diff")
+@click.argument("before", metavar="A", type=click.Path())
+@click.argument("after", metavar="B", type=click.Path())
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compare. [default: up to 8]")
+@format_options("text", "markdown", "json")
+@verbose_option
+@quiet_option
+def command(
+    before: str, after: str, threads: int | None, output_format: str, is_verbose: bool, is_quiet: bool
+) -> ExitCode:
+    """Compare two model files: layers, weights, and how far their values are apart. B is described against A.
+
+    The files may be of different kinds and structures; weights are matched by their paths. Layers and weights that only
+    B has are marked +, those that only A has -, those that differ ~. The exit code is 0 if nothing differs, 1 if
+    anything does, 2 if a file cannot be read.
+
+    \b
+    Examples:
+      mutspec diff model.keras mutant.keras
+      mutspec diff model.keras model.h5 --quiet && echo the same
+      mutspec diff model.keras mutant.keras --json
+    """  # noqa: D301
+    from mutspec.execute.diff import diff
+    from mutspec.model.files import open_archive
+
+    archives = open_archive(Path(before)), open_archive(Path(after))
+    with progress("Comparing", is_quiet=is_quiet) as advance:
+        result = diff(*archives, on_progress=advance, threads=threads)
+    code = ExitCode.DONE if result.identical else ExitCode.CHECK_FAILED
+    if output_format == "json":
+        write_json(result.to_json())
+    elif is_quiet:
+        return code
+    elif output_format == "markdown":
+        from mutspec.execute.markdown import diff_markdown
+
+        write(diff_markdown(result, before=before, after=after))
+    else:
+        from mutspec.execute.text import MOST_ROWS, diff_text
+
+        most_rows = None if is_verbose else MOST_ROWS
+        page = {"width": width(), "styled": is_styled(), "most_rows": most_rows, "hint": "--verbose shows all"}
+        write(diff_text(result, before=before, after=after, **page))  # type: ignore[arg-type]
+    return code

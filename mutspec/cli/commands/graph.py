@@ -1,0 +1,75 @@
+"""`mutspec graph`: what each changed weight is made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mutspec.cli.options import bound_inputs, force_option, import_modules, plan_options
+from mutspec.cli.output import write
+from mutspec.cli.plans import paths, read_plan
+from mutspec.cli.report_options import architecture_option, format_options
+
+FORMAT_VERSION = 1
+
+
+@click.command("graph")
+@click.argument("plan", type=click.Path())
+@click.argument("model", type=click.Path())
+@format_options("mermaid", "dot", "json")
+@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Write to a file instead of standard output.")
+@plan_options
+@architecture_option
+@force_option
+def command(
+    plan: str,
+    model: str,
+    output_format: str,
+    output: str | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    inputs: tuple[tuple[str, str], ...],
+    modules: tuple[str, ...],
+    architecture: str | None,
+    force: bool,
+) -> None:
+    """Draw what a plan computes on a model: which weights it reads, and what each changed weight is made of.
+
+    GitHub shows mermaid; dot is Graphviz's language. No weights are read, and nothing is computed.
+
+    \b
+    Examples:
+      mutspec graph plan.yaml model.keras
+      mutspec graph plan.yaml model.keras --format dot | dot -Tsvg > plan.svg
+      mutspec graph plan.yaml model.keras --format json -o plan.json
+    """  # noqa: D301
+    from mutspec.execute.files import prepare
+    from mutspec.execute.output import check_output, replacing, write_at
+
+    bound = paths(bound_inputs(inputs))
+    import_modules(modules)
+    read = read_plan(plan, overrides, seed)
+    target = Path(output) if output else None
+    if target is not None:
+        sources = [path for path in (Path(plan), Path(model), *bound.values()) if path.exists()]
+        check_output(target, sources, force=force)
+    prepared = prepare(read, Path(model), inputs=bound, architecture=Path(architecture) if architecture else None)
+    text = _render(prepared.program, output_format)
+    if target is None:
+        write(text)
+        return
+    with replacing(target, force=force) as (descriptor, _):
+        write_at(descriptor, f"{text}\n".encode(), 0)
+
+
+def _render(program: Any, output_format: str) -> str:
+    from mutspec.graph.render import to_dot, to_json, to_mermaid
+
+    steps = [step.id for step in program.steps]
+    if output_format == "json":
+        document = {"format_version": FORMAT_VERSION, **to_json(program.graph, steps)}
+        return json.dumps(document, indent=2, allow_nan=False)
+    return (to_mermaid if output_format == "mermaid" else to_dot)(program.graph, steps)

@@ -1,0 +1,66 @@
+"""`mutspec inspect`: what is in a model file, and what a target would choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mutspec.cli.options import json_option
+from mutspec.cli.output import is_styled, width, write, write_json
+from mutspec.cli.report_options import architecture_option
+from mutspec.language.errors import PlanError
+
+if TYPE_CHECKING:
+    from mutspec.execute.inspection import Inspection
+    from mutspec.model.archive import Archive
+
+
+@click.command("inspect")
+@click.argument("model", type=click.Path())
+@click.option(
+    "--select",
+    "target",
+    metavar="TARGET",
+    help="Show what a target chooses: a name, a path, `re:…`, or a mapping as in a plan.",
+)
+@click.option("--weights/--layers", "shows_weights", default=True, help="A row for each weight, or for each layer.")
+@architecture_option
+@json_option
+def command(model: str, target: str | None, shows_weights: bool, architecture: str | None, as_json: bool) -> None:
+    """List a model file's layers and weights: names as plans use them, classes, roles, groups, shapes.
+
+    Neither values nor TensorFlow are needed. `--select` tries a target out: what a step with it would choose.
+
+    \b
+    Examples:
+      mutspec inspect model.keras
+      mutspec inspect model.keras --layers
+      mutspec inspect model.keras --select 'conv*'
+      mutspec inspect model.keras --select '{type: Dense, weights: kernel, pick: {skip_last: 1}}'
+      mutspec inspect epoch9.weights.h5 --architecture model.json
+    """  # noqa: D301
+    from mutspec.model.files import open_archive
+
+    archive = open_archive(Path(model), architecture=Path(architecture) if architecture else None)
+    inspection = _inspect(archive, target)
+    if as_json:
+        write_json(inspection.to_json())
+        return
+    from mutspec.execute.inspection import inspect_text
+
+    write(inspect_text(inspection, weights=shows_weights, width=width(), styled=is_styled()))
+
+
+def _inspect(archive: Archive, text: str | None) -> Inspection:
+    from mutspec.execute.inspection import inspect
+    from mutspec.language.target import load_target
+
+    if text is None:
+        return inspect(archive)
+    written = load_target(text, "--select")
+    try:
+        return inspect(archive, written.target, text)
+    except PlanError as error:
+        raise PlanError([written.placed(problem) for problem in error.problems]) from error

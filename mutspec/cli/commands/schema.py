@@ -1,0 +1,29 @@
+"""`mutspec schema`: the JSON schema of plans, plug-in ops included."""
+
+from __future__ import annotations
+
+import click
+
+from mutspec.cli.output import write_json
+
+
+@click.command("schema")
+@click.option(
+    "--no-plugins", is_flag=True, help="Leave out the ops of other packages, as the schema that mutspec ships does."
+)
+def command(no_plugins: bool) -> None:
+    """Print the JSON schema of plans (draft 2020-12), with the ops of every package that is installed.
+
+    An editor with a YAML language server then completes and explains plans; tell it by a plan's first line:
+
+    \b
+      # yaml-language-server: $schema=plan.schema.json
+
+    \b
+    Examples:
+      mutspec schema > plan.schema.json
+    """  # noqa: D301
+    from mutspec.language import json_schema
+    from mutspec.ops import catalogue
+
+    write_json(json_schema(catalogue(plugins=not no_plugins)))

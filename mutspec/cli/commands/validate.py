@@ -1,0 +1,170 @@
+"""`mutspec validate`: are plans right, by themselves and for a model?"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mutspec.cli.boundary import wants_color
+from mutspec.cli.exit_codes import ExitCode
+from mutspec.cli.options import bound_inputs, import_modules, plan_options, quiet_option
+from mutspec.cli.output import write, write_json
+from mutspec.cli.plans import read_plan
+from mutspec.cli.problems import as_github, as_json, as_texts
+from mutspec.language import CallError, ModelError, Place, Plan, PlanError, Problem, nearest
+
+if TYPE_CHECKING:
+    from mutspec.model.archive import Archive
+
+FORMAT_VERSION = 1
+
+
+@click.command("validate")
+@click.argument("plans", nargs=-1, required=True, metavar="PLAN...", type=click.Path())
+@click.option("--model", type=click.Path(), metavar="MODEL", help="Check too what the plans choose in this model file.")
+@plan_options
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="How to print problems; `github` makes annotations in a pull request.",
+)
+@click.option("--json", "wants_json", is_flag=True, help="The same as --format json.")
+@quiet_option
+def command(
+    plans: tuple[str, ...],
+    model: str | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    inputs: tuple[tuple[str, str], ...],
+    modules: tuple[str, ...],
+    output_format: str,
+    wants_json: bool,
+    is_quiet: bool,
+) -> int:
+    """Check plans: their YAML, every key and value, and what contradicts itself.
+
+    Every problem of every file is reported, with its line and a remedy. Nothing is run, and TensorFlow is not needed.
+    `-` reads a plan from standard input.
+
+    \b
+    Examples:
+      mutspec validate plan.yaml
+      mutspec validate recipes/*.yaml --format github
+      mutspec validate plan.yaml --model model.keras
+      mutspec validate plan.yaml --set params.std=0.05
+    """  # noqa: D301
+    bound = bound_inputs(inputs)
+    import_modules(modules)
+    paths = list(dict.fromkeys(plans))
+    declared: set[str] = set()
+    results = [_validate(path, overrides, seed, model, bound, declared) for path in paths]
+    if all(problem.is_warning for problems in results for problem in problems):
+        _check_bound(bound, declared)
+    output_format = "json" if wants_json else output_format
+    is_valid = not any(problem.is_warning is False for problems in results for problem in problems)
+    if output_format == "json":
+        _print_json(paths, results, is_valid)
+    else:
+        _print_text(paths, results, output_format == "github", is_quiet)
+    return ExitCode.DONE if is_valid else ExitCode.WRONG_INPUT
+
+
+def _validate(
+    path: str,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    model: str | None,
+    inputs: dict[str, str],
+    declared: set[str],
+) -> tuple[Problem, ...]:
+    """All problems of one plan; the names of its inputs are added to `declared`."""
+    try:
+        plan = read_plan(path, overrides, seed)
+        declared.update(plan.inputs)
+        return (*plan.warnings, *_check_model(plan, model, inputs))
+    except ModelError as error:
+        return error.problems  # it is the model's, not the plan's
+    except (PlanError, CallError) as error:
+        return tuple(
+            problem if problem.place else replace(problem, place=Place(path, 0, 0, 0)) for problem in error.problems
+        )
+
+
+def _check_bound(inputs: dict[str, str], declared: set[str]) -> None:
+    """Refuse inputs that the call binds and no plan knows."""
+    unknown = [name for name in inputs if name not in declared]
+    if unknown:
+        raise CallError(
+            Problem(f"--input binds `{name}`, which no plan here declares", candidates=nearest(name, declared))
+            for name in unknown
+        )
+
+
+def _check_model(plan: Plan[Any], model: str | None, inputs: dict[str, str]) -> tuple[Problem, ...]:
+    """What the plan chooses in a model: warnings. Errors are raised."""
+    if model is None:
+        return ()
+    from mutspec.execute.check import check_plan
+
+    specs = {name: _open(path).spec for name, path in inputs.items() if name in plan.inputs}
+    return check_plan(plan, _open(model).spec, specs)
+
+
+@cache
+def _open(path: str) -> Archive:
+    """A model file, read once for all plans of the call."""
+    from mutspec.model.files import open_archive
+
+    return open_archive(Path(path))
+
+
+def _print_text(plans: list[str], results: list[tuple[Problem, ...]], is_github: bool, is_quiet: bool) -> None:
+    found = dict.fromkeys(problem for result in results for problem in result)  # a model's problem is said once
+    problems = [problem for problem in found if not (is_quiet and problem.is_warning)]
+    if is_github:
+        for problem in problems:
+            write(as_github(problem))
+    elif problems:
+        click.echo(as_texts(problems, color=wants_color(sys.stderr)), err=True, color=True)
+    if not is_quiet:
+        _print_summary(plans, results, has_text=bool(problems) and not is_github)
+
+
+def _print_summary(plans: list[str], results: list[tuple[Problem, ...]], has_text: bool) -> None:
+    """What was fine, on standard output; a count of what was not, on standard error."""
+    wrong = 0
+    for path, problems in zip(plans, results, strict=True):
+        errors = [problem for problem in problems if not problem.is_warning]
+        wrong += len(errors)
+        if not errors:
+            write(f"{path}: valid")
+    if wrong:
+        blank = "\n" if has_text else ""
+        files = sum(any(not problem.is_warning for problem in problems) for problems in results)
+        click.echo(
+            f"{blank}{wrong} error{'s' * (wrong > 1)} in {files} of {len(plans)} plan{'s' * (len(plans) > 1)}", err=True
+        )
+
+
+def _print_json(plans: list[str], results: list[tuple[Problem, ...]], is_valid: bool) -> None:
+    document = {
+        "format_version": FORMAT_VERSION,
+        "valid": is_valid,
+        "plans": [
+            {
+                "path": path,
+                "valid": all(problem.is_warning for problem in problems),
+                "problems": [as_json(problem) for problem in problems],
+            }
+            for path, problems in zip(plans, results, strict=True)
+        ],
+    }
+    write_json(document)

@@ -1,0 +1,99 @@
+"""The command `mutspec`: a table of commands, each of which is imported only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from mutspec.cli.boundary import UnknownCommandError, run
+
+COMMANDS: dict[str, str] = {
+    "validate": "Check plans, and what they choose in a model.",
+    "inspect": "List a model file's layers and weights, or what a target chooses.",
+    "apply": "Put a plan on a model file, or say what it would do.",
+    "diff": "Compare two model files.",
+    "graph": "Draw what a plan computes on a model.",
+    "ops": "List the ops, or explain one.",
+    "schema": "Print the JSON schema of plans, for editors.",
+    "completion": "Print the completion script of a shell.",
+}
+"""Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules: listing them and completing their names imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(f"mutspec.cli.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise UnknownCommandError(args[0], list(COMMANDS), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if not is_asked or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    from mutspec.language.head import LANGUAGE_VERSION
+
+    try:
+        number = version("mutspec")
+    except PackageNotFoundError:
+        number = "(not installed)"
+    click.echo(f"mutspec {number}, plan language {LANGUAGE_VERSION}")
+    context.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`mutspec COMMAND --help` has examples. Exit codes: 0 done, 1 a check says no, 2 wrong input or call, "
+    "3 the machine does not allow it, 130 interrupted.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+def cli() -> None:
+    """Turn a YAML plan into a mutated neural network: reproducibly, reviewably and fast.
+
+    \b
+    A plan is a list of steps:
+      mutspec: 1
+      seed: 7
+      steps:
+        - op: gaussian_noise
+          target: {type: Dense, weights: kernel}
+          std: 0.01
+
+    \b
+    Examples:
+      mutspec validate plan.yaml
+      mutspec apply plan.yaml model.keras --dry-run
+      mutspec apply plan.yaml model.keras -o mutant.keras
+      mutspec diff model.keras mutant.keras
+    """  # noqa: D301
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    sys.exit(int(run(cli, arguments, "mutspec")))

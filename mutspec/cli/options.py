@@ -1,0 +1,166 @@
+"""Options that several commands share, as decorators, so that they read and behave alike everywhere."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Any, TypeVar
+
+import click
+
+from mutspec.language.errors import CallError, Problem
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
+"""Bytes in a unit of memory, by its name in capitals."""
+
+
+class Memory(click.ParamType[int]):
+    """An amount of memory such as `200MB` or `1.5GiB`, as bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", value)
+        unit = found[2].upper() if found else ""
+        unit = unit + "B" if unit in ("K", "M", "G", "T") else unit
+        if found is None or unit not in UNITS:
+            self.fail(f"`{value}` is not an amount of memory such as 200MB or 1.5GiB", param, ctx)
+        size = int(float(found[1]) * UNITS[unit])
+        if size < 1:
+            self.fail(f"`{value}` is no memory at all", param, ctx)
+        return size
+
+
+class Binding(click.ParamType[tuple[str, str]]):
+    """`name=MODEL`: an input of the plan, and the model file that it stands for."""
+
+    name = "name=model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Name and path."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, path = value.partition("=")
+        if not name or not equals or not path:
+            self.fail(f"`{value}` is not of the form name=MODEL", param, ctx)
+        return name, path
+
+
+def set_option(command: Command) -> Command:
+    """`--set key=value`, as `overrides`."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override a value of the plan: params.std=0.05, steps.<id>.<key>=…, seed=3. Repeatable.",
+    )(command)
+
+
+def seed_option(command: Command) -> Command:
+    """`--seed N`."""
+    return click.option(
+        "--seed", type=click.IntRange(min=0), metavar="N", help="Take this seed instead of the plan's."
+    )(command)
+
+
+def input_option(command: Command) -> Command:
+    """`--input name=MODEL`, as `inputs`: pairs."""
+    return click.option(
+        "--input",
+        "inputs",
+        type=Binding(),
+        multiple=True,
+        metavar="NAME=MODEL",
+        help="The model file for one of the plan's inputs. Repeatable.",
+    )(command)
+
+
+def import_option(command: Command) -> Command:
+    """`--import MODULE`, as `modules`."""
+    return click.option(
+        "--import",
+        "modules",
+        multiple=True,
+        metavar="MODULE",
+        help="Import a Python module first, for layers of your own. This runs its code. Repeatable.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def quiet_option(command: Command) -> Command:
+    """`-q`, as `is_quiet`."""
+    return click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Print only what went wrong.")(command)
+
+
+def force_option(command: Command) -> Command:
+    """`--force`, as `force`."""
+    return click.option("--force", is_flag=True, help="Replace an output that exists. Never an input.")(command)
+
+
+def memory_option(command: Command) -> Command:
+    """`--max-memory`, as `max_memory`: bytes, or None."""
+    return click.option(
+        "--max-memory",
+        type=Memory(),
+        metavar="SIZE",
+        help="The most memory to use for values, such as 200MB or 1.5GiB.",
+    )(command)
+
+
+def plan_options(command: Command) -> Command:
+    """All that changes how a plan is read: `--set`, `--seed`, `--input`, `--import`."""
+    return set_option(seed_option(input_option(import_option(command))))
+
+
+def bound_inputs(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The inputs by name.
+
+    Raises:
+        CallError: if one is bound twice.
+    """
+    bound: dict[str, str] = {}
+    for name, path in pairs:
+        if name in bound:
+            raise CallError(Problem(f"--input binds `{name}` twice", hint=f"keep {bound[name]} or {path}"))
+        bound[name] = path
+    return bound
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import what the call names, as Python would from the current folder.
+
+    Raises:
+        CallError: if one cannot be imported.
+    """
+    for name in names:
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        try:
+            import_module(name)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            hint = "it is looked for in the current folder and among installed packages"
+            raise CallError(Problem(f"the module `{name}` cannot be imported: {reason}", hint=hint)) from error

@@ -1,0 +1,52 @@
+"""Standard output: how wide, how coloured, and only characters that its encoding has."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from mutspec.cli.boundary import wants_color
+from mutspec.cli.layout import page_width
+
+ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
+"""What is written instead of our own characters where the encoding has none of them."""
+
+
+def width() -> int:
+    """How wide to write: what COLUMNS says, else as wide as the terminal or, into a pipe, as `page_width` has it."""
+    columns = os.environ.get("COLUMNS", "")
+    return max(40, int(columns)) if columns.isdecimal() and int(columns) else page_width()
+
+
+def is_styled() -> bool:
+    """Whether standard output takes colours."""
+    return wants_color(sys.stdout)
+
+
+def write(text: str) -> None:
+    """Print a text on standard output."""
+    click.echo(_encodable(text, getattr(sys.stdout, "encoding", None) or "utf-8"), color=is_styled())
+
+
+def write_json(document: Mapping[str, Any]) -> None:
+    """Print the one JSON document of a call on standard output."""
+    write(json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), allow_nan=False))
+
+
+def _is_unicode() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def _encodable(text: str, encoding: str) -> str:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        for character, plain in ASCII.items():
+            text = text.replace(character, plain)
+        return text.encode(encoding, errors="backslashreplace").decode(encoding)
+    return text

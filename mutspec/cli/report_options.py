@@ -1,0 +1,52 @@
+"""Options of the commands that report on models: which architecture, which format, how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def architecture_option(command: Command) -> Command:
+    """`--architecture FILE`."""
+    return click.option(
+        "--architecture",
+        type=click.Path(),
+        metavar="FILE",
+        help="For a .weights.h5 model: a .keras, .h5 or JSON file with its architecture.",
+    )(command)
+
+
+def verbose_option(command: Command) -> Command:
+    """`-v`, as `is_verbose`."""
+    return click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Show every row of long tables.")(command)
+
+
+def format_options(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--format` and `--json`, both as `output_format`.
+
+    Arguments:
+        formats: their names, the default first, `json` among them.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_format(*arguments: Any, output_format: str, wants_json: bool, **named: Any) -> Any:
+            return command(*arguments, output_format="json" if wants_json else output_format, **named)
+
+        is_report = "markdown" in formats
+        with_json = click.option("--json", "wants_json", is_flag=True, help="The same as --format json.")(with_format)
+        return click.option(
+            "--format",
+            "output_format",
+            type=click.Choice(formats),
+            default=formats[0],
+            show_default=True,
+            help="How to print the report. `markdown` is for pull requests." if is_report else "What to print.",
+        )(with_json)
+
+    return decorate

@@ -1,0 +1,70 @@
+"""The command line called in this process, files to call it with, and texts to compare with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from mutspec.cli.boundary import run
+from mutspec.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def mutspec() -> Call:
+    """Calls the command line as the shell would: `mutspec("diff", "a.keras", "b.keras")`."""
+
+    def call(*arguments: str) -> Result:
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            code = run(cli, arguments, "mutspec")
+        return Result(int(code), out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with the digits model as `model.keras` and the shipped recipes; pages are 80 wide."""
+    shutil.copy(ROOT / "conf/model/digits.keras", tmp_path / "model.keras")
+    for recipe in (ROOT / "conf/plan").glob("*.yaml"):
+        shutil.copy(recipe, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def same_as() -> Callable[[str, str], None]:
+    """Compares a text with a file under `snapshots`. `UPDATE_SNAPSHOTS=1 pytest tests/cli` writes the files anew."""
+
+    def compare(text: str, name: str) -> None:
+        path = SNAPSHOTS / f"{name}.txt"
+        if os.environ.get("UPDATE_SNAPSHOTS"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"if this is meant: UPDATE_SNAPSHOTS=1 pytest {__file__}"
+
+    return compare

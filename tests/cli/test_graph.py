@@ -1,0 +1,37 @@
+"""`mutspec graph`: what each changed weight is made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("kind", ["mermaid", "dot"])
+def test_a_picture_looks_right(mutspec, room, same_as, kind) -> None:
+    result = mutspec("graph", "conv_noise.yaml", "model.keras", "--format", kind)
+    assert result.code == 0
+    same_as(result.out, f"graph_{kind}")
+
+
+def test_json_is_what_its_schema_describes(mutspec, room) -> None:
+    result = mutspec("graph", "kernel_faults.yaml", "model.keras", "--json")
+    document = json.loads(result.out)
+    schema = json.loads((ROOT / "schemas/graph.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema).validate(document)
+    made = [version["name"] for version in document["versions"]]
+    assert made == ["conv_1/kernel@1", "conv_2/kernel@1", "dense_1/kernel@1", "logits/kernel@1"]
+    assert all(source < node["id"] for node in document["nodes"] for source in node["inputs"])
+
+
+def test_a_file_gets_what_standard_output_would(mutspec, room) -> None:
+    shown = mutspec("graph", "dense_noise.yaml", "model.keras").out
+    assert mutspec("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").out == ""
+    assert (room / "plan.mmd").read_text() == shown
+    assert mutspec("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").code == 2
+    assert mutspec("graph", "conv_noise.yaml", "model.keras", "-o", "plan.mmd", "--force").code == 0
+    assert (room / "plan.mmd").read_text() != shown

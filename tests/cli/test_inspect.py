@@ -1,0 +1,90 @@
+"""`mutspec inspect`: what is in a model file, and what a target chooses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+ROOT = Path(__file__).parents[2]
+OLD = ROOT / "tests/data/old"
+
+
+def schema() -> Draft202012Validator:
+    return Draft202012Validator(json.loads((ROOT / "schemas/inspect.schema.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_model_looks_right(mutspec, room, same_as, monkeypatch, width) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = mutspec("inspect", "model.keras")
+    assert result.code == 0
+    assert max(map(len, result.out.splitlines())) <= width
+    same_as(result.out, f"inspect_{width}")
+
+
+def test_layers_alone_look_right(mutspec, room, same_as) -> None:
+    shutil.copy(OLD / "keras_3.6.0/residual.keras", room / "residual.keras")
+    same_as(mutspec("inspect", "residual.keras", "--layers").out, "inspect_layers_80")
+
+
+def test_a_narrow_page_folds_paths_and_cuts_nothing(mutspec, room, same_as, monkeypatch) -> None:
+    shutil.copy(OLD / "keras_3.6.0/residual.keras", room / "residual.keras")
+    monkeypatch.setenv("COLUMNS", "56")
+    result = mutspec("inspect", "residual.keras")
+    assert max(map(len, result.out.splitlines())) <= 56
+    same_as(result.out, "inspect_56")
+
+
+def test_a_choice_looks_right(mutspec, room, same_as) -> None:
+    target = "{type: [Dense, BatchNormalization], weights: [kernel, statistics]}"
+    result = mutspec("inspect", "model.keras", "--select", target)
+    assert result.code == 0
+    same_as(result.out, "inspect_select_80")
+
+
+CHOICES = [
+    ("dense_1", ["dense_1/kernel", "dense_1/bias"]),
+    ("dense_1/kernel", ["dense_1/kernel"]),
+    ("re:(dense|conv)_1", ["conv_1/kernel", "dense_1/kernel", "dense_1/bias"]),
+    ("*_2", ["conv_2/kernel", "conv_2/bias"]),
+    ("{type: Dense, weights: kernel, pick: {last: 1}}", ["logits/kernel"]),
+    ("[conv_1, {name: logits, weights: biases}]", ["conv_1/kernel", "logits/bias"]),
+]
+
+
+@pytest.mark.parametrize(("target", "paths"), CHOICES)
+def test_a_target_chooses_what_a_step_with_it_would_touch(mutspec, room, target, paths) -> None:
+    document = json.loads(mutspec("inspect", "model.keras", "--select", target, "--json").out)
+    chosen = [weight["path"] for layer in document["layers"] for weight in layer["weights"]]
+    (room / "plan.yaml").write_text(json.dumps({"mutspec": 1, "steps": [{"op": "zero", "target": "x"}]}))
+    override = f"steps.zero.target={target if target[0] in '[{' else json.dumps(target)}"
+    report = json.loads(mutspec("apply", "plan.yaml", "model.keras", "--dry-run", "--json", "--set", override).out)
+    touched = [f"{each['layer']}/{each['weight']}" for each in report["steps"][0]["targets"]]
+    assert chosen == touched == paths
+    assert document["elements"] == sum(each["touched"] for each in report["steps"][0]["targets"])
+
+
+@pytest.mark.parametrize(
+    "file", ["keras_2.0.9/cnn.h5", "keras_3.6.0/residual.keras", "keras_3.5.0/residual.weights.h5"]
+)
+def test_json_is_what_its_schema_describes(mutspec, room, file) -> None:
+    architecture = ["--architecture", str(OLD / "keras_3.5.0/residual.keras")] if "weights" in file else []
+    result = mutspec("inspect", str(OLD / file), "--json", *architecture)
+    assert (result.code, result.err) == (0, "")
+    document = json.loads(result.out)
+    schema().validate(document)
+    assert document["elements"] == document["model"]["parameters"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(room) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"{sys.executable} -m mutspec inspect model.keras --json | head -c 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=True)
+    assert (done.stdout, done.stderr) == ("{0\n", "")

@@ -1,0 +1,183 @@
+"""The command line as a process sees it: exit codes, streams, help."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+GOOD = "mutspec: 1\nsteps: [{op: zero, target: dense}]\n"
+BAD = "mutspec: 1\nsteps: [{op: zero, taget: dense}]\n"
+
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
+COMMAND = [sys.executable, "-m", "mutspec"]
+
+
+def mutspec(*arguments: str, cwd: Path | None = None, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, env=ENVIRONMENT, check=False, cwd=cwd, input=text
+    )
+
+
+@pytest.fixture
+def plans(tmp_path: Path) -> Path:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "bad.yaml").write_text(BAD)
+    return tmp_path
+
+
+CALLS = [
+    (["--help"], 0, "Commands:"),
+    (["--version"], 0, "plan language 1"),
+    ([], 2, "Usage: mutspec"),
+    (["valdate"], 2, "did you mean `validate`?"),
+    (["validate"], 2, "missing argument"),
+    (["validate", "--modle", "a", "good.yaml"], 2, "did you mean `--model`?"),
+    (["validate", "--seed", "x", "good.yaml"], 2, "not a valid integer"),
+    (["validate", "--seed", "-1", "good.yaml"], 2, "x>=0"),
+    (["validate", "--format", "xml", "good.yaml"], 2, "'text', 'json', 'github'"),
+    (["validate", "--input", "teacher", "good.yaml"], 2, "name=MODEL"),
+    (["validate", "--input", "a=b", "--input", "a=c", "good.yaml"], 2, "binds `a` twice"),
+    (["validate", "--input", "a=b", "good.yaml"], 2, "declares"),
+    (["validate", "--import", "no_such_module", "good.yaml"], 2, "`no_such_module` cannot be imported"),
+    (["validate", "good.yaml"], 0, "good.yaml: valid"),
+    (["validate", "bad.yaml"], 2, "bad.yaml:2:20: `zero` has no key `taget`"),
+    (["validate", "missing.yaml"], 2, "no such file"),
+    (["validate", "."], 2, "folder"),
+    (["validate", "good.yaml", "--set", "sed=3"], 2, "override 1:1:1: there is nothing called `sed`"),
+    (["ops", "zreo"], 2, "did you mean `zero`?"),
+    (["ops", "GF"], 2, "did you mean `gaussian_noise`"),
+    (["ops"], 0, "gaussian_noise"),
+    (["ops", "zero"], 0, "Set each chosen weight to zero"),
+    (["ops", "--literature"], 0, "DeepMutation"),
+    (["schema"], 0, "https://json-schema.org/draft/2020-12/schema"),
+    (["completion", "bash"], 0, "_mutspec_completion"),
+    (["completion", "zsh"], 0, "#compdef mutspec"),
+    (["completion", "fish"], 0, "complete --no-files --command mutspec"),
+    (["completion", "tcsh"], 2, "'tcsh' is not one of"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), CALLS, ids=[" ".join(call[0]) for call in CALLS])
+def test_a_call_ends_with_its_code_and_says_why(arguments: list[str], code: int, words: str, plans: Path) -> None:
+    result = mutspec(*arguments, cwd=plans)
+    assert result.returncode == code, result.stderr
+    assert words in (result.stdout if code == 0 else result.stderr)
+    assert "Traceback" not in result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+    if code:
+        assert not result.stdout
+
+
+@pytest.mark.parametrize("command", ["validate", "ops", "schema", "completion"])
+def test_every_commands_help_has_examples(command: str) -> None:
+    result = mutspec(command, "--help")
+    assert result.returncode == 0
+    assert f"mutspec {command}" in result.stdout.partition("Examples:")[2]
+    assert max(len(line) for line in result.stdout.splitlines()) <= 100
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_an_interrupt_ends_with_130_and_without_a_traceback(tmp_path: Path) -> None:
+    pipe = tmp_path / "plan.yaml"
+    os.mkfifo(pipe)  # reading it waits, until the interrupt
+    command = [*COMMAND, "validate", str(pipe)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    time.sleep(1)  # it is waiting by then
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert errors.strip() == "mutspec: interrupted"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_the_environments_fault() -> None:
+    with open("/dev/full", "w") as full:
+        command = [*COMMAND, "schema"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=ENVIRONMENT)
+    assert result.returncode == 3
+    assert "no space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_validate_reads_standard_input() -> None:
+    result = mutspec("validate", "-", text=BAD)
+    assert result.returncode == 2
+    assert "<stdin>:2:20: " in result.stderr
+
+
+IMPORTS = """
+import sys
+from mutspec.cli.boundary import run
+from mutspec.cli.main import cli
+code = run(cli, ["validate", "good.yaml"], "mutspec")
+heavy = {"h5py", "numpy", "keras", "tensorflow", "rich", "omegaconf"}
+print(code, sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_validate_imports_neither_arrays_nor_models_nor_pictures(plans: Path) -> None:
+    command = [sys.executable, "-c", IMPORTS]
+    result = subprocess.run(command, cwd=plans, capture_output=True, text=True, check=True, env=ENVIRONMENT)
+    assert result.stdout.splitlines()[-1] == "0 []"
+
+
+def test_validate_as_json_is_one_document_about_all_plans(plans: Path) -> None:
+    result = mutspec("validate", "good.yaml", "bad.yaml", "missing.yaml", "--json", cwd=plans)
+    assert result.returncode == 2
+    document = json.loads(result.stdout)
+    assert document["format_version"] == 1
+    assert document["valid"] is False
+    assert [(plan["path"], plan["valid"]) for plan in document["plans"]] == [
+        ("good.yaml", True),
+        ("bad.yaml", False),
+        ("missing.yaml", False),
+    ]
+    problem = document["plans"][1]["problems"][-1]
+    assert (problem["severity"], problem["file"], problem["line"], problem["column"]) == ("error", "bad.yaml", 2, 20)
+    assert problem["candidates"] == ["target"]
+    assert document["plans"][2]["problems"][0]["line"] is None
+
+
+def test_validate_annotates_pull_requests(plans: Path) -> None:
+    result = mutspec("validate", "bad.yaml", "--format", "github", cwd=plans)
+    assert result.returncode == 2
+    place = "file=bad.yaml,line=2,col=20,endColumn=25"
+    message = "`zero` has no key `taget`%0Adid you mean `target`?"
+    assert f"::error {place},title=mutspec::{message}\n" in result.stdout
+
+
+def test_quiet_says_nothing_about_what_is_right(plans: Path) -> None:
+    result = mutspec("validate", "-q", "good.yaml", cwd=plans)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_completion_knows_commands_options_and_ops() -> None:
+    def complete(words: str, position: int) -> str:
+        asked = {"_MUTSPEC_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+        command = [sys.executable, "-c", "from mutspec.cli import main; main()"]
+        environment = {**ENVIRONMENT, **asked}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stdout
+
+    assert "plain,validate" in complete("mutspec va", 1)
+    assert "plain,gaussian_noise" in complete("mutspec ops gau", 2)
+    assert "plain,--format" in complete("mutspec validate --fo", 2)

@@ -1,0 +1,38 @@
+"""`mutspec validate --model`: what plans choose in a model."""
+
+from __future__ import annotations
+
+import json
+
+
+def test_all_problems_of_all_plans_come_in_one_run(mutspec, room) -> None:
+    (room / "a.yaml").write_text(
+        "mutspec: 1\nsteps:\n- {op: zero, target: dence_1}\n- {op: fill, target: x, value: 1}\n"
+    )
+    (room / "b.yaml").write_text("mutspec: 1\nsteps:\n- {op: zero, target: relu_1}\n")
+    (room / "c.yaml").write_text("mutspec: 1\nsteps:\n- {op: zreo, target: relu_1}\n")
+    result = mutspec("validate", "a.yaml", "b.yaml", "c.yaml", "dense_noise.yaml", "--model", "model.keras")
+    assert result.code == 2
+    for place in ("a.yaml:3:22", "a.yaml:4:22", "b.yaml:3:22", "c.yaml:3:8"):
+        assert place in result.err
+    assert result.out == "dense_noise.yaml: valid\n"
+
+
+def test_a_step_whose_input_is_not_bound_is_left_out_and_said_so(mutspec, room) -> None:
+    text = (room / "half_kernel_transfer.yaml").read_text() + "  - {op: zero, target: dence_1}\n"
+    (room / "graft.yaml").write_text(text)
+    result = mutspec("validate", "graft.yaml", "--model", "model.keras", "--json")
+    (plan,) = json.loads(result.out)["plans"]
+    assert [problem["severity"] for problem in plan["problems"]] == ["error"]
+    assert plan["problems"][0]["candidates"] == ["dense_1"]
+    alone = mutspec("validate", "half_kernel_transfer.yaml", "--model", "model.keras")
+    assert alone.code == 0
+    assert "--input teacher=MODEL" in alone.err
+    bound = mutspec("validate", "half_kernel_transfer.yaml", "--model", "model.keras", "--input", "teacher=model.keras")
+    assert (bound.code, bound.err) == (0, "")
+
+
+def test_a_model_that_cannot_be_read_is_said_once(mutspec, room) -> None:
+    result = mutspec("validate", "dense_noise.yaml", "conv_noise.yaml", "--model", "modle.keras")
+    assert result.code == 2
+    assert result.err.count("modle.keras cannot be read") == 1
