@@ -1,0 +1,106 @@
+"""What is measured, and what we promise about it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import Command, Measured
+
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parent
+WORK = CHECKOUT / "build" / "bench"
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A case.
+
+    Arguments:
+        name: what the command line calls it.
+        claim: what we promise.
+        commands: what is measured; where there is a reference to compare with, it comes last.
+        holds: whether the promise is kept, given the commands' measurements in order.
+        models: the model files that must be there (see `make_models.py`).
+        prepare: commands that are run once, before, and not measured.
+        repeats: how many rounds.
+        warm_up: whether a round goes first that does not count.
+    """
+
+    name: str
+    claim: str
+    commands: tuple[Command, ...]
+    holds: Callable[[Sequence[Measured]], bool]
+    models: tuple[str, ...] = ()
+    prepare: tuple[Command, ...] = ()
+    repeats: int = 5
+    warm_up: bool = True
+
+
+def mutspec(label: str, *arguments: object, exit_codes: tuple[int, ...] = (0,)) -> Command:
+    """A call of mutspec's command line, with the interpreter that runs the benchmarks."""
+    return Command(label, (sys.executable, "-m", "mutspec", *map(str, arguments)), exit_codes)
+
+
+def script(label: str, name: str, *arguments: object, says_seconds: bool = False) -> Command:
+    """A call of a script beside this file."""
+    return Command(label, (sys.executable, str(HERE / name), *map(str, arguments)), says_seconds=says_seconds)
+
+
+RESNET, MUTANT = WORK / "resnet50.keras", WORK / "resnet50_mutant.keras"
+LARGE, LARGE_MUTANT = WORK / "large.keras", WORK / "large_mutant.keras"
+NOISE = HERE / "plans" / "kernel_noise.yaml"
+MUTATE_RESNET = mutspec("mutspec apply", "apply", NOISE, RESNET, "-o", MUTANT, "--force")
+
+CASES = (
+    Case(
+        name="validate",
+        claim="validating a 10-step plan takes at most 1.6 x the bare imports",
+        commands=(
+            mutspec("mutspec validate", "validate", HERE / "plans" / "ten_steps.yaml"),
+            Command("bare imports", (sys.executable, "-c", "import numpy, omegaconf, jsonschema")),
+        ),
+        holds=lambda measured: measured[0].seconds <= 1.6 * measured[1].seconds,
+        repeats=15,
+    ),
+    Case(
+        name="resnet50",
+        claim="noise on every kernel of ResNet50: at least 7 x faster than in Keras, under 180 MB",
+        commands=(
+            MUTATE_RESNET,
+            script("load, perturb, save in Keras", "keras_baseline.py", RESNET, WORK / "resnet50_keras.keras"),
+        ),
+        holds=lambda measured: (
+            7 * measured[0].seconds <= measured[1].seconds and measured[0].peak_bytes < 180 * MEGABYTE
+        ),
+        models=("resnet50",),
+    ),
+    Case(
+        name="diff",
+        claim="diff of ResNet50 with its mutant",
+        commands=(mutspec("mutspec diff", "diff", RESNET, MUTANT, exit_codes=(1,)),),
+        holds=lambda measured: True,
+        models=("resnet50",),
+        prepare=(MUTATE_RESNET,),
+    ),
+    Case(
+        name="compile",
+        claim="a plan of 1,000 steps compiles against a model of 1,000 layers in under 2 s",
+        commands=(script("mutspec.dry_run", "compile_plan.py", WORK / "deep.keras", says_seconds=True),),
+        holds=lambda measured: measured[0].seconds < 2,
+        models=("deep",),
+        repeats=3,
+    ),
+    Case(
+        name="large",
+        claim="noise on every kernel of a 2 GB file: under 250 MB",
+        commands=(mutspec("mutspec apply", "apply", NOISE, LARGE, "-o", LARGE_MUTANT, "--force"),),
+        holds=lambda measured: measured[0].peak_bytes < 250 * MEGABYTE,
+        models=("large",),
+        repeats=1,
+        warm_up=False,
+    ),
+)
