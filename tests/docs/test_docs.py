@@ -1,0 +1,65 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_recipe_in_the_readme_is_the_one_that_ships() -> None:
+    recipe = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert recipe
+    assert recipe[1] == (ROOT / "conf" / "plan" / "kernel_faults.yaml").read_text()
+
+
+def test_the_dry_run_in_the_readme_is_what_is_printed() -> None:
+    shown = re.search(r"```console\n\$ mutspec (.*?)\n(.*?)```", README, re.DOTALL)
+    assert shown
+    call = [sys.executable, "-m", "mutspec", *shown[1].split()]
+    printed = subprocess.run(
+        call, cwd=ROOT, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "100"}
+    )
+    assert printed.stdout == shown[2]
+
+
+def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", code[1]], cwd=tmp_path, capture_output=True, text=True, check=True, env=environment
+    )
+    assert "dense_1/kernel" in result.stdout
+    assert (tmp_path / "mutant.keras").is_file()
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), link
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/architecture.md"])
+def test_no_page_names_a_command_that_does_not_exist(page: str) -> None:
+    from mutspec.cli.main import COMMANDS
+
+    for command in re.findall(r"`mutspec ([a-z]+)", (ROOT / page).read_text()):
+        assert command in COMMANDS, command
+
+
+def test_the_page_of_operators_is_in_step_with_them() -> None:
+    from mutspec.cli.manual import as_markdown, manual
+    from mutspec.ops import catalogue
+
+    page = as_markdown([manual(name, kind) for name, kind in catalogue(plugins=False).items()])
+    assert (ROOT / "docs" / "ops.md").read_text() == page + "\n", "run: mutspec ops --markdown > docs/ops.md"
