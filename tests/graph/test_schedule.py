@@ -17,6 +17,9 @@ from mutspec.graph.primitives import Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
 from tests.toys import Toy, passes_of, same_bits
 
+HANGS = 30.0
+"""Seconds of processor time that nothing here comes near. How fast things are is measured in benchmarks/."""
+
 VALUES = np.arange(12.0).reshape(3, 4)
 
 
@@ -195,7 +198,7 @@ def test_a_thousand_steps_on_one_tensor_are_quick(depends_on_its_past: bool) -> 
     passes = check(toy.builder.build())
     assert len(passes) == (2000 if depends_on_its_past else 1)
     outcome = toy.run()
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < HANGS
     assert len(outcome.effects) == 1000
     assert len(outcome.home.stores) == (999 if depends_on_its_past else 0)
 
@@ -209,4 +212,4 @@ def test_a_thousand_tensors_in_many_steps_are_quick() -> None:
             other = f"t{(number * 7 + step) % 1000}"
             toy.set(path, toy[path] * 0.5 + toy[other])
     schedule(toy.builder.build())
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < HANGS

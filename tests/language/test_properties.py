@@ -13,6 +13,9 @@ from mutspec.cli.problems import as_github, as_text
 from mutspec.language import PlanError, Problem, load_text
 from mutspec.ops import catalogue as shipped
 
+HANGS = 30.0
+"""Seconds of processor time that nothing here comes near. How fast things are is measured in benchmarks/."""
+
 CATALOGUE: Mapping[str, type[Any]] = shipped(plugins=False)
 
 GOOD = """\
@@ -28,7 +31,7 @@ steps:
 
 
 def load_or_explain(text: str, overrides: tuple[str, ...] = ()) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     problems: tuple[Problem, ...] = ()
     try:
         load_text(text, CATALOGUE, overrides=overrides)
@@ -38,7 +41,7 @@ def load_or_explain(text: str, overrides: tuple[str, ...] = ()) -> None:
         assert problem.place is not None
         assert as_text(problem)
         assert as_github(problem)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < HANGS
 
 
 @given(st.text(max_size=200))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -23,10 +22,7 @@ def test_a_real_network_reads_from_every_kind_of_file(tmp_path: Path, name: str,
     model.save(tmp_path / "model.h5")
     model.save_weights(tmp_path / "model.weights.h5")
     for kind in ("keras", "h5"):
-        open_archive(tmp_path / f"model.{kind}")  # imports
-        began = time.perf_counter()
         archive = open_archive(tmp_path / f"model.{kind}")
-        assert time.perf_counter() - began < 1.0  # 0.07 s when the machine is free
         assert archive.spec == live.spec
         assert all(extent.offset is not None for extent in archive.extents.values())
     partial = open_archive(tmp_path / "model.weights.h5").spec

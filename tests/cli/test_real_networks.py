@@ -1,0 +1,90 @@
+"""ResNet50 and MobileNetV2 on the whole path: every command without TensorFlow, then Keras loads and predicts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+keras = pytest.importorskip("keras")
+
+ROOT = Path(__file__).parents[2]
+PLAN = """
+mutspec: 1
+seed: 3
+steps:
+  - op: gaussian_noise
+    target: {type: "*Conv2D", weights: kernels}
+    std: 0.01
+    relative_to: std
+  - op: zero
+    target: {type: Dense, weights: kernel}
+    fraction: 1%
+"""
+COMMANDS = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"tensorflow", "keras", "tf_keras"}:
+            raise ImportError(f"{name} is not to be imported")
+sys.meta_path.insert(0, Blocker())
+from mutspec.cli.boundary import run
+from mutspec.cli.main import cli
+model, mutant = sys.argv[1:]
+for expected, call in (
+    (0, f"validate plan.yaml --model {model}"),
+    (0, f"inspect {model}"),
+    (0, f"apply plan.yaml {model} --dry-run"),
+    (0, f"apply plan.yaml {model} -o {mutant} -q"),
+    (1, f"diff {model} {mutant}"),
+):
+    code = int(run(cli, call.split(), "mutspec"))
+    assert code == expected, (call, code)
+code = run(cli, f"apply plan.yaml {model} -o {mutant} --force --json".split(), "mutspec")
+"""
+
+
+@pytest.fixture(scope="module", params=["ResNet50", "MobileNetV2"])
+def network(request: pytest.FixtureRequest) -> keras.Model:
+    """A network with random weights."""
+    keras.utils.set_random_seed(0)
+    return getattr(keras.applications, request.param)(weights=None)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(
+    network: keras.Model, suffix: str, tmp_path: Path
+) -> None:
+    network.save(tmp_path / f"model{suffix}")
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, f"model{suffix}", f"mutant{suffix}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout[done.stdout.rindex('{\n  "format_version"') :])
+    touched = {(row["layer"], row["weight"]): row for step in document["steps"] for row in step["targets"]}
+    mutant = keras.saving.load_model(tmp_path / f"mutant{suffix}", compile=False)
+    for layer, other in zip(network.layers, mutant.layers, strict=True):
+        for before, after in zip(layer.weights, other.weights, strict=True):
+            one, two = before.numpy(), after.numpy()
+            row = touched.pop((layer.name, before.name), None)
+            assert (0 if row is None else row["changed"]) == np.count_nonzero(one != two), before.path
+    assert not touched
+    images = np.random.default_rng(0).random((1, 224, 224, 3), np.float32)
+    probabilities = mutant.predict(images, verbose=0)
+    assert probabilities.shape == (1, 1000)
+    original = network.get_weights()
+    network.set_weights(mutant.get_weights())
+    np.testing.assert_allclose(probabilities, network.predict(images, verbose=0), rtol=1e-6)
+    network.set_weights(original)
