@@ -9,15 +9,14 @@ compressed, the file takes a slow path: HDF5 writes it, and a zip is written ane
 from __future__ import annotations
 
 import os
-import shutil
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 import h5py
 import numpy as np
@@ -28,8 +27,8 @@ from mutspec.execute.output import copy_contents, replacing, write_at
 from mutspec.execute.read import TensorReader, flat_range_as_slabs
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.kernels import Array
-from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, Extent, Member
+from mutspec.model.zip_member import inflated, undamaged
 
 _BLOCK = 1 << 20
 
@@ -185,11 +184,7 @@ class SlowWriter:
                 copy_contents(archive.path, descriptor)
                 self.file = stack.enter_context(h5py.File(temporary, "r+"))
             else:
-                self.weights = stack.enter_context(
-                    TemporaryFile(dir=temporary.parent, prefix=".", suffix=".mutspec-tmp")
-                )
-                with _undamaged(archive), ZipFile(archive.path) as source, source.open(archive.member.name) as data:
-                    shutil.copyfileobj(data, self.weights, _BLOCK)
+                self.weights = stack.enter_context(inflated(archive.path, archive.member.name, temporary.parent))
                 self.file = stack.enter_context(h5py.File(self.weights, "r+"))
             self.opened = stack.pop_all()
 
@@ -208,10 +203,10 @@ class SlowWriter:
             values = after.view(dataset.dtype) if dataset.dtype.kind == "V" else after
             done = 0
             for slab in flat_range_as_slabs(extent.shape, start, start + len(after)):
-                shape = dataset[slab].shape
-                count = int(np.prod(shape))
-                dataset[slab] = values[done : done + count].reshape(shape)
-                done += count
+                lengths = [part.stop - part.start for part in slab if isinstance(part, slice)]
+                shape = (*lengths, *extent.shape[len(slab) :])
+                dataset[slab] = values[done : done + prod(shape)].reshape(shape)
+                done += prod(shape)
 
     def finish(self) -> None:
         """Write the zip anew, all other members as they were."""
@@ -219,7 +214,6 @@ class SlowWriter:
         if self.weights is None or self.archive.member is None:
             return
         with (
-            _undamaged(self.archive),
             ZipFile(self.archive.path) as source,
             os.fdopen(os.dup(self.descriptor), "w+b") as file,
             ZipFile(file, "w") as target,
@@ -231,28 +225,24 @@ class SlowWriter:
                     nullcontext(self.weights) if is_weights else source.open(info) as data,
                     target.open(_fresh(info), "w", force_zip64=True) as sink,
                 ):
-                    shutil.copyfileobj(data, sink, _BLOCK)
+                    _copy(data, sink, info.filename, str(self.archive.path))
 
 
-@contextmanager
-def _undamaged(archive: Archive) -> Iterator[None]:
-    """Turns the ways in which zipfile says that a member is damaged into one."""
-    try:
-        yield
-    except (BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
-        raise ModelError(
-            f"{archive.path} is damaged: {error}", hint="copy the file again, or save the model again"
-        ) from error
+def _copy(source: IO[bytes], target: IO[bytes], name: str, shown: str) -> None:
+    while True:
+        with undamaged(name, shown):
+            block = source.read(_BLOCK)
+        if not block:
+            return
+        target.write(block)
 
 
 def _fresh(info: ZipInfo) -> ZipInfo:
     """A member of the same name, date, permissions and compression, whose size and CRC-32 are not known yet."""
     fresh = ZipInfo(info.filename, info.date_time)
-    fresh.compress_type, fresh.external_attr, fresh.create_system = (
-        info.compress_type,
-        info.external_attr,
-        info.create_system,
-    )
+    fresh.compress_type = info.compress_type
+    fresh.external_attr = info.external_attr
+    fresh.create_system = info.create_system
     return fresh
 
 

@@ -13,8 +13,10 @@ from math import prod
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mutspec.execute.threads import in_order
+from mutspec.graph.choice import Choice
 from mutspec.graph.graph import Graph, Node, Version
 from mutspec.graph.kernels import MAP_KERNELS, Array, combine, empty_reduction, gather_indices, reduce_chunk
 from mutspec.graph.masks import Mask
@@ -54,15 +56,17 @@ class Effect:
     """What one version changed.
 
     Arguments:
+        touched: the entries that the step chose.
         changed: the entries whose bits differ from the version before.
         non_finite: the entries that were finite before and are not any more.
     """
 
+    touched: int = 0
     changed: int = 0
     non_finite: int = 0
 
     def __add__(self, other: Effect) -> Effect:
-        return Effect(self.changed + other.changed, self.non_finite + other.non_finite)
+        return Effect(self.touched + other.touched, self.changed + other.changed, self.non_finite + other.non_finite)
 
 
 Sink = Callable[["_Chunk", Array], None]
@@ -196,7 +200,8 @@ class _Run:
             chunk = _Chunk(self, start, stop)
             effects = []
             for version in one.versions:
-                effects.append(_effect(chunk.value(version.before), chunk.value(version.node)))
+                touched = chunk.touched(version)
+                effects.append(_effect(touched, chunk.value(version.before), chunk.value(version.node)))
                 chunk.keep_only(version.node)
             sink(chunk, chunk.value(one.node))
         return effects
@@ -230,6 +235,20 @@ class _Chunk:
         self.stop = stop
         self.values: dict[int, Array] = {}
         self.bases: dict[tuple[str, str], Array] = {}
+        self.masks: dict[Choice, NDArray[np.bool_] | None] = {}
+
+    def mask(self, choice: Choice, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Which entries here are chosen, drawn once; None if none is."""
+        if choice not in self.masks:
+            self.masks[choice] = self.run.mask_of(choice, shape).at(self.start, self.stop)
+        return self.masks[choice]
+
+    def touched(self, version: Version) -> int:
+        """How many entries here a version chooses."""
+        if version.choice is None:
+            return self.stop - self.start
+        mask = self.mask(version.choice, self.run.graph.nodes[version.node].shape)
+        return 0 if mask is None else int(np.count_nonzero(mask))
 
     def base(self, model: str, path: str) -> Array:
         """What an input model holds here, read once."""
@@ -239,8 +258,9 @@ class _Chunk:
         return self.bases[key]
 
     def keep_only(self, number: int) -> None:
-        """Drop all values but one."""
+        """Drop all values but one, and all masks."""
         self.values = {number: self.values[number]}
+        self.masks.clear()
 
     def value(self, number: int) -> Any:
         """The value of a node in this chunk; of a small node, its whole value."""
@@ -264,7 +284,7 @@ class _Chunk:
 
     def _choose(self, node: Node) -> Array:
         chosen, otherwise = node.inputs
-        mask = self.run.mask_of(node.attribute("choice"), node.shape).at(self.start, self.stop)
+        mask = self.mask(node.attribute("choice"), node.shape)
         before: Array = self.value(otherwise)
         return before if mask is None else np.where(mask, self.value(chosen), before)
 
@@ -295,11 +315,11 @@ def _spans(chunks: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
     return ((number * CHUNK, min((number + 1) * CHUNK, size)) for number in chunks)
 
 
-def _effect(before: Array, after: Array) -> Effect:
+def _effect(touched: int, before: Array, after: Array) -> Effect:
     bits = np.dtype(f"u{before.dtype.itemsize}")
     differs = before.view(bits) != after.view(bits)
     changed = int(np.count_nonzero(differs))
     if not changed or after.dtype.kind in "biu":
-        return Effect(changed)
+        return Effect(touched, changed)
     finite = np.isfinite(after)
-    return Effect(changed, 0 if finite.all() else int(np.count_nonzero(~finite & np.isfinite(before))))
+    return Effect(touched, changed, 0 if finite.all() else int(np.count_nonzero(~finite & np.isfinite(before))))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from threading import Lock
 from typing import Any, BinaryIO, Self
 
@@ -14,11 +13,11 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from mutspec.language.errors import EnvironmentProblem, ModelError
-from mutspec.model.archive import Archive, Extent, Member
+from mutspec.language.errors import ModelError
+from mutspec.model.archive import Archive, Extent
 from mutspec.model.hdf5 import Window
+from mutspec.model.zip_member import inflated
 
-_COPY_BYTES = 1 << 20
 _CHUNK_CACHE_BYTES = 16 << 20
 """HDF5's cache of decoded chunks: a chunk is often wanted by several neighbouring blocks."""
 
@@ -109,14 +108,17 @@ class _Datasets:
         self._archive = archive
         self._inflated: BinaryIO | None = None
         source: Any = archive.path
-        if archive.member is not None and archive.member.is_compressed:
-            self._inflated = source = _inflate(file, archive.member, archive)
-        elif archive.member is not None:
-            source = Window(file, archive.member.offset, archive.member.bytes)
-        try:
-            self._file = h5py.File(source, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES)
-        except OSError as error:
-            raise ModelError(f"cannot read the weights in {archive.path}: {error}") from error
+        with ExitStack() as stack:
+            if archive.member is not None and archive.member.is_compressed:
+                self._inflated = source = stack.enter_context(inflated(archive.path, archive.member.name))
+            elif archive.member is not None:
+                source = Window(file, archive.member.offset, archive.member.bytes)
+            try:
+                self._file = stack.enter_context(h5py.File(source, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES))
+            except OSError as error:
+                message = f"cannot read the weights in {archive.path}: {error}"
+                raise ModelError(message, hint="the file is damaged") from error
+            self._opened = stack.pop_all()
 
     def read(self, extent: Extent, start: int, stop: int) -> NDArray[Any]:
         dataset = self._file[extent.dataset]
@@ -139,9 +141,7 @@ class _Datasets:
         return values
 
     def close(self) -> None:
-        self._file.close()
-        if self._inflated is not None:
-            self._inflated.close()
+        self._opened.close()
 
 
 def flat_range_as_slabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[int | slice, ...]]:
@@ -181,38 +181,3 @@ def _read_plain(file: BinaryIO, extent: Extent, offset: int, start: int, stop: i
         unread, position = unread[count:], position + count
     # In place, and for every dtype: NumPy has no big-endian dtype for bfloat16.
     return values.byteswap(inplace=True) if extent.is_big_endian else values
-
-
-def _inflate(file: BinaryIO, member: Member, archive: Archive) -> BinaryIO:
-    target: BinaryIO = tempfile.TemporaryFile(prefix="mutspec-")  # noqa: SIM115 - it lives as long as the reader
-    try:
-        crc = 0
-        for data in _inflated(file, member):
-            crc = zlib.crc32(data, crc)
-            target.write(data)
-        target.flush()
-        if crc != member.crc32:
-            raise zlib.error("its checksum does not match its data")
-    except zlib.error as error:
-        target.close()
-        message = f"`{member.name}` in {archive.path} is damaged, or compressed in a way other than deflate"
-        raise ModelError(message, hint=str(error)) from error
-    except OSError as error:
-        target.close()
-        message = f"cannot inflate `{member.name}` of {archive.path} into {tempfile.gettempdir()}: {error.strerror}"
-        raise EnvironmentProblem(message) from error
-    return target
-
-
-def _inflated(file: BinaryIO, member: Member) -> Iterator[bytes]:
-    # Deflated data say themselves where they end.
-    inflater, position = zlib.decompressobj(-zlib.MAX_WBITS), member.offset
-    while not inflater.eof:
-        compressed = os.pread(file.fileno(), _COPY_BYTES, position)
-        if not compressed:
-            raise zlib.error("its data end too early")
-        position += len(compressed)
-        while compressed and not inflater.eof:
-            yield inflater.decompress(compressed, _COPY_BYTES)
-            compressed = inflater.unconsumed_tail
-    yield inflater.flush()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from mutspec.execute.engine import Effect
+from mutspec.execute.threads import default_threads
 from mutspec.graph.graph import Version
 from mutspec.graph.masks import Mask
 from mutspec.language.errors import Problem
 from mutspec.model.archive import Archive
-from mutspec.ops.bench import Touch
 from mutspec.ops.compile import Program, StepRecord
 
 FORMAT_VERSION = 1
@@ -144,6 +145,7 @@ def report(
         warnings: warnings beside those of the program.
         output: the file that was written.
     """
+    counts = _drawn_counts(program) if effects is None else effects
     return Report(
         engine(),
         program.plan.name,
@@ -153,7 +155,7 @@ def report(
         program.before.structure_digest,
         (*program.plan.warnings, *program.warnings, *warnings),
         tuple(
-            _step(step, written, effects)
+            _step(step, written, counts, is_applied=effects is not None)
             for step, written in zip(program.steps, program.plan.document["steps"], strict=True)
         ),
         program.before.parameters,
@@ -163,15 +165,25 @@ def report(
     )
 
 
-def _step(step: StepRecord, written: Mapping[str, Any], effects: Mapping[Version, Effect] | None) -> StepReport:
+def _drawn_counts(program: Program) -> Mapping[Version, Effect]:
+    """What only drawing tells before a plan is applied: how an amount over many tensors falls on each of them."""
+    unknown = [touch for step in program.steps for touch in step.touches if touch.touched is None]
+    if not unknown:
+        return {}
+    with ThreadPoolExecutor(default_threads()) as pool:
+        counts = pool.map(lambda touch: Mask(touch.version.choice, touch.tensor.shape or (1,)).count(), unknown)
+        return {touch.version: Effect(count) for touch, count in zip(unknown, counts, strict=True)}
+
+
+def _step(
+    step: StepRecord, written: Mapping[str, Any], counts: Mapping[Version, Effect], *, is_applied: bool
+) -> StepReport:
     parameters = {key: value for key, value in written.items() if key not in ("id", "op")}
-    return StepReport(step.id, step.op, tuple(_target(touch, effects) for touch in step.touches), parameters)
-
-
-def _target(touch: Touch, effects: Mapping[Version, Effect] | None) -> TargetReport:
-    tensor = touch.tensor
-    touched = touch.touched
-    if touched is None:
-        touched = Mask(touch.version.choice, tensor.shape or (1,)).count()
-    changed = None if effects is None else effects[touch.version].changed
-    return TargetReport(tensor.layer, tensor.role, tensor.shape, tensor.dtype, tensor.size, touched, changed)
+    targets = []
+    for touch in step.touches:
+        tensor, effect = touch.tensor, counts.get(touch.version, Effect(touch.touched or 0))
+        changed = effect.changed if is_applied else None
+        targets.append(
+            TargetReport(tensor.layer, tensor.role, tensor.shape, tensor.dtype, tensor.size, effect.touched, changed)
+        )
+    return StepReport(step.id, step.op, tuple(targets), parameters)

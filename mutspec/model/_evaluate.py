@@ -134,6 +134,8 @@ class Evaluation:
         parts = self.parts(chosen, weights)
         layers = sorted(parts)
         if selector.pick is not UNSET:
+            if self.index.spec.is_partial and any(getattr(selector.pick, key) is not UNSET for key in _ORDERED_PICKS):
+                raise PlanError(_no_order(path))
             layers = _pick(layers, selector.pick, self.random, path)
             kept = 0
             for layer in layers:
@@ -212,6 +214,17 @@ def as_selector(target: str) -> Selector:
     if target.startswith(REGEX_PREFIX):
         return Selector(regex=target.removeprefix(REGEX_PREFIX))
     return Selector(name=target)
+
+
+_ORDERED_PICKS = ("first", "last", "skip_first", "skip_last")
+
+
+def _no_order(path: DocumentPath) -> Problem:
+    return Problem(
+        "`pick` counts layers in model order, which a `.weights.h5` file does not tell",
+        path=(*path, "pick"),
+        hint="bring the model's config with --architecture FILE",
+    )
 
 
 def _pick(layers: list[int], pick: Pick, random: RandomIndices | None, path: DocumentPath) -> list[int]:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind, Member
 from mutspec.model.build import build_spec
 from mutspec.model.hdf5 import Window, check_extents, extents_of, open_hdf5
-from mutspec.model.zip_member import member_of, read_member
+from mutspec.model.zip_member import inflated, member_of, read_member
 
 CONFIG_LIMIT = 64 * 2**20
 """The most bytes of JSON that are read."""
 
 _WEIGHTS = "model.weights.h5"
-_INFLATION_LIMIT = 100
-"""A compressed member that grows more than so many times is a zip bomb; Keras refuses the same."""
 
 
 def read_keras(path: Path) -> Archive:
@@ -48,18 +44,14 @@ def read_keras(path: Path) -> Archive:
                     hint="save the model with model.save('name.keras')",
                 )
             member = member_of(file, archive, _WEIGHTS, str(path))
-            return _read(path, file, archive, config, str(metadata.get("keras_version", "")), member)
+            return _read(path, file, config, str(metadata.get("keras_version", "")), member)
 
 
-def _read(
-    path: Path, file: BinaryIO, archive: zipfile.ZipFile, config: Mapping[str, Any], version: str, member: Member
-) -> Archive:
+def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
     shown = f"{_WEIGHTS} in {path}"
     if member.is_compressed:
-        with tempfile.TemporaryFile() as inflated:
-            _inflate(archive, inflated, path)
-            with open_hdf5(cast(Any, inflated), shown) as weights:
-                extents = extents_of(weights["/"], -1, shown)
+        with inflated(path, _WEIGHTS) as copy, open_hdf5(cast(Any, copy), shown) as weights:
+            extents = extents_of(weights["/"], -1, shown)
     else:
         with open_hdf5(Window(file, member.offset, member.bytes), shown) as weights:
             base = member.offset
@@ -77,22 +69,6 @@ def _read(
         copies={tensor: tuple(extents[at] for at in stored) for tensor, stored in build.copies.items()},
         config=config,
     )
-
-
-def _inflate(archive: zipfile.ZipFile, target: IO[bytes], path: Path) -> None:
-    info = archive.getinfo(_WEIGHTS)
-    if info.file_size > max(2**28, _INFLATION_LIMIT * info.compress_size):
-        raise ModelError(
-            f"{_WEIGHTS} in {path} claims {info.file_size:,} bytes from {info.compress_size:,}",
-            hint="this is no model but a zip bomb",
-        )
-    try:
-        with archive.open(info) as member:
-            shutil.copyfileobj(member, target)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
-        raise ModelError(
-            f"{_WEIGHTS} in {path} cannot be read ({error})", hint="the file is damaged; copy it again"
-        ) from None
 
 
 def _json(archive: zipfile.ZipFile, name: str, path: Path) -> Mapping[str, Any]:

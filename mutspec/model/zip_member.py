@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import struct
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
-from mutspec.language.errors import ModelError
+from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.archive import Member
 
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -16,6 +20,9 @@ _LOCAL_BYTES = 30
 _HAS_DESCRIPTOR = 0x08
 _IS_ENCRYPTED = 0x01
 _DESCRIPTOR_MARK = b"PK\x07\x08"
+_BLOCK = 1 << 20
+_INFLATION_LIMIT = 100
+"""A compressed member that grows more than so many times is a zip bomb; Keras refuses the same."""
 
 
 def member_of(file: BinaryIO, archive: zipfile.ZipFile, name: str, shown: str) -> Member:
@@ -86,13 +93,68 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int, shown: str) -> 
             f"{name} in {shown} is {info.file_size:,} bytes; at most {limit:,} are read",
             hint="no Keras model needs so many",
         )
+    with undamaged(name, shown), archive.open(info) as member:
+        data = member.read(limit + 1)
+    if len(data) > limit:
+        raise ModelError(f"{name} in {shown} is larger than it says", hint="the file is damaged")
+    return data
+
+
+@contextmanager
+def inflated(path: Path, name: str, folder: Path | None = None) -> Iterator[BinaryIO]:
+    """A member as a file of its own: anonymous and temporary, for reading and writing.
+
+    Arguments:
+        path: the zip file.
+        name: the member.
+        folder: where to put it; by default where the system puts temporary files.
+
+    Errors: ModelError if the member is damaged; EnvironmentProblem if there is no room.
+    """
+    shown = str(path)
+    with zipfile.ZipFile(path) as archive, _temporary_file(folder) as target:
+        info = archive.getinfo(name)
+        if info.file_size > max(2**28, _INFLATION_LIMIT * info.compress_size):
+            raise ModelError(
+                f"{name} in {path} claims {info.file_size:,} bytes from {info.compress_size:,}",
+                hint="this is no model but a zip bomb",
+            )
+        with undamaged(name, shown), archive.open(info) as member:
+            while block := member.read(_BLOCK):
+                _write(target, block, name, shown)
+        yield target
+
+
+@contextmanager
+def undamaged(name: str, shown: str) -> Iterator[None]:
+    """Turns the ways in which zipfile says that a member is damaged into a ModelError."""
     try:
-        with archive.open(info) as member:
-            data = member.read(limit + 1)
+        yield
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError) as error:
         raise ModelError(
             f"{name} in {shown} cannot be read ({error})", hint="the file is damaged; save or copy it again"
         ) from None
-    if len(data) > limit:
-        raise ModelError(f"{name} in {shown} is larger than it says", hint="the file is damaged")
-    return data
+
+
+@contextmanager
+def _temporary_file(folder: Path | None) -> Iterator[BinaryIO]:
+    try:
+        file = tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".mutspec-tmp", buffering=0)  # noqa: SIM115
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot make a temporary file: {error.strerror}", hint="set TMPDIR to a folder that can be written"
+        ) from error
+    with file:
+        yield file
+
+
+def _write(target: BinaryIO, block: bytes, name: str, shown: str) -> None:
+    try:
+        view = memoryview(block)
+        while view:
+            view = view[target.write(view) :]
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"cannot inflate {name} of {shown}: {error.strerror}",
+            hint="free some space, or set TMPDIR to a folder that has it",
+        ) from error

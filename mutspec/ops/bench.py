@@ -17,8 +17,8 @@ from mutspec.language.types import Target
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.spec import LEARNED, Group, ModelSpec, TensorSpec
 
-WIDER = {"float16": "float32", "bfloat16": "float32"}
-"""Half precision is computed in float32 and rounded once."""
+NARROW_FLOATS = ("float16", "bfloat16", "float8_", "float6_", "float4_")
+"""Dtypes, by how their names begin, that are computed in float32 and rounded once."""
 
 INTEGERS = frozenset(
     {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "int4", "uint4"}
@@ -134,7 +134,7 @@ class Bench:
 
     def compute_dtype(self, tensor: TensorSpec) -> str:
         """The dtype that a tensor is computed in."""
-        return WIDER.get(tensor.dtype, tensor.dtype)
+        return "float32" if tensor.dtype.startswith(NARROW_FLOATS) else tensor.dtype
 
     def read(self, tensor: TensorSpec, model: str = "") -> Expression:
         """A tensor as the steps so far have left it; of an input model, as it is. A number counts as one entry."""

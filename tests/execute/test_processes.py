@@ -64,7 +64,7 @@ for limit in [0, 1000, size // 2, size * 3 // 4, size - 1]:
     try:
         apply(PLAN, base, output, threads=2)
     except EnvironmentProblem as error:
-        assert "cannot write" in str(error), error
+        assert "cannot " in str(error), error
         seen.append(sorted(os.listdir(base.parent)))
     else:
         seen.append("written")
@@ -74,7 +74,7 @@ print(json.dumps(seen))
 """
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "keras, deflated"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_may_not_grow_so_large_is_an_error_of_the_environment(kind: str, tmp_path: Path) -> None:
     base = make_file(kind, tmp_path)
     content = base.read_bytes()
