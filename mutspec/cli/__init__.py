@@ -4,6 +4,9 @@ Only this room prints, colours and exits; everything that it shows it got as val
 module under `commands`, imported when it runs, and a line in the table `main.COMMANDS`.
 """
 
-from mutspec.cli.main import main
+try:
+    from mutspec.cli.main import main
+except KeyboardInterrupt:  # so early that nothing has begun, and there is nothing to say
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

@@ -16,6 +16,7 @@ from mutspec.language.errors import MutspecError, Place, Problem, nearest
 
 def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
     """Run a command to its exit code; errors go to standard error."""
+    _open_closed_streams()
     try:
         result = command.main(
             args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False
@@ -35,13 +36,35 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     except (KeyboardInterrupt, click.Abort, EOFError):
         return _guarded(lambda: print("\nmutspec: interrupted", file=sys.stderr), ExitCode.INTERRUPTED)
     except BrokenPipeError:  # the reader has seen enough: `mutspec ops | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_output()
         return ExitCode.DONE
     except OSError as error:
+        let_go_of_output()
         return _report([os_problem(error)], code_of(error))
     except MemoryError:
         return _report([Problem("there is not enough memory", hint="lower --max-memory")], ExitCode.ENVIRONMENT)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _open_closed_streams() -> None:
+    """Give a process without standard streams (`>&-`) ones that go nowhere, so that its work can be done."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (for the process's lifetime)
+
+
+def let_go_of_output() -> None:
+    """Send standard output nowhere from now on, if it cannot be written: what is left of it must not fail again."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def warn(problem: Problem) -> None:
+    """Say something on standard error that does not change the exit code."""
+    _report([problem], ExitCode.DONE)
 
 
 def _report(problems: Sequence[Problem], code: ExitCode) -> int:
@@ -77,7 +100,8 @@ def usage_problem(error: click.UsageError) -> Problem:
         candidates = tuple(error.possibilities or ()) or nearest(error.option_name, known)
     elif isinstance(error, UnknownCommandError):
         candidates = error.candidates
-    return Problem(message[:1].lower() + message[1:], hint=hint, candidates=candidates)
+    is_name = message[:2].isupper()  # of an argument, such as PLAN
+    return Problem(message if is_name else message[:1].lower() + message[1:], hint=hint, candidates=candidates)
 
 
 class UnknownCommandError(click.UsageError):

@@ -52,15 +52,10 @@ class LazyGroup(click.Group):
 def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
     if not is_asked or context.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
-
+    from mutspec import __version__
     from mutspec.language.head import LANGUAGE_VERSION
 
-    try:
-        number = version("mutspec")
-    except PackageNotFoundError:
-        number = "(not installed)"
-    click.echo(f"mutspec {number}, plan language {LANGUAGE_VERSION}")
+    click.echo(f"mutspec {__version__}, plan language {LANGUAGE_VERSION}")
     context.exit()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -29,6 +30,21 @@ UNITS = {
 """Bytes in a unit of memory, by its name in capitals."""
 
 
+class FilePath(click.Path):
+    """A path, which is checked by whoever opens it; only an empty one is refused here, as it would mean the folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if value == "":
+            name = param.human_readable_name.strip(".") if param is not None else "a path"
+            raise click.UsageError(f"{param.opts[-1] if isinstance(param, click.Option) else name} is empty", ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = FilePath()
+"""The type of all files that a call names."""
+
+
 class Memory(click.ParamType[int]):
     """An amount of memory such as `200MB` or `1.5GiB`, as bytes."""
 
@@ -38,12 +54,13 @@ class Memory(click.ParamType[int]):
         """The number of bytes."""
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", value)
+        found = re.fullmatch(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([A-Za-z]*)\s*", value)
         unit = found[2].upper() if found else ""
         unit = unit + "B" if unit in ("K", "M", "G", "T") else unit
         if found is None or unit not in UNITS:
-            self.fail(f"`{value}` is not an amount of memory such as 200MB or 1.5GiB", param, ctx)
-        size = int(float(found[1]) * UNITS[unit])
+            shown = value if len(value) <= 40 else f"{value[:39]}…"
+            self.fail(f"`{shown}` is not an amount of memory such as 200MB or 1.5GiB", param, ctx)
+        size = int(Fraction(found[1]) * UNITS[unit])
         if size < 1:
             self.fail(f"`{value}` is no memory at all", param, ctx)
         return size
@@ -160,7 +177,9 @@ def import_modules(names: Iterable[str]) -> None:
             sys.path.insert(0, "")
         try:
             import_module(name)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: a module must not end the run, and say nothing
             reason = f"{type(error).__name__}: {error}"
             hint = "it is looked for in the current folder and among installed packages"
             raise CallError(Problem(f"the module `{name}` cannot be imported: {reason}", hint=hint)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ import click
 
 from mutspec.cli.boundary import wants_color
 from mutspec.cli.layout import page_width
+from mutspec.language.visible import in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
 """What is written instead of our own characters where the encoding has none of them."""
@@ -28,14 +30,26 @@ def is_styled() -> bool:
     return wants_color(sys.stdout)
 
 
+_OUR_STYLES = re.compile(r"(\x1b\[(?:[0-2]|3[0-7])m)")
+"""The styles that our own pages use; no other control character reaches a terminal."""
+_RAW_IN_JSON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
 def write(text: str) -> None:
-    """Print a text on standard output."""
-    click.echo(_encodable(text, getattr(sys.stdout, "encoding", None) or "utf-8"), color=is_styled())
+    """Print a text on standard output. Control characters in it are spelt out, but for ends of lines and our styles."""
+    styled = is_styled()
+    if styled:
+        parts = _OUR_STYLES.split(text)
+        text = "".join(part if number % 2 else in_lines(part) for number, part in enumerate(parts))
+    else:
+        text = in_lines(text)
+    click.echo(_encodable(text, getattr(sys.stdout, "encoding", None) or "utf-8"), color=styled)
 
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Print the one JSON document of a call on standard output."""
-    write(json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), allow_nan=False))
+    text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), allow_nan=False)
+    write(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 
 def _is_unicode() -> bool:

@@ -10,7 +10,7 @@ from mutspec.language import Plan, load_plan, load_text
 
 
 def read_plan(path: str, overrides: tuple[str, ...] = (), seed: int | None = None) -> Plan[Any]:
-    """The plan in a file; `-` reads standard input.
+    """The plan in a file, or a recipe that ships with mutspec by its bare name; `-` reads standard input.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -18,7 +18,7 @@ def read_plan(path: str, overrides: tuple[str, ...] = (), seed: int | None = Non
     from mutspec.ops import catalogue
 
     if path != "-":
-        return load_plan(path, catalogue(), overrides=overrides, seed=seed)
+        return load_plan(_shipped(path) or path, catalogue(), overrides=overrides, seed=seed)
     from mutspec.language.files import decode
 
     name = "<stdin>"
@@ -29,3 +29,13 @@ def read_plan(path: str, overrides: tuple[str, ...] = (), seed: int | None = Non
 def paths(bound: dict[str, str]) -> dict[str, Path]:
     """The bound inputs as paths."""
     return {name: Path(path) for name, path in bound.items()}
+
+
+def _shipped(name: str) -> Path | None:
+    """The recipe of that name; None if there is none, or a file is so called."""
+    if not name.isidentifier() or Path(name).exists():
+        return None
+    from mutspec.resources import resource_folder
+
+    recipe = resource_folder("conf") / "plan" / f"{name}.yaml"
+    return recipe if recipe.is_file() else None

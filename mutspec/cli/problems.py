@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from mutspec.language.errors import Place, Problem
+from mutspec.language.visible import in_lines, in_one_line, in_place
 
 _RED, _YELLOW, _BOLD, _BLUE, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[36m", "\x1b[0m"
 
 MAX_SHOWN = 100
 """The longest part of a source line that is shown."""
+
+MOST_PROBLEMS = 200
+"""How many problems of one file are shown. JSON has them all."""
 
 
 def as_text(problem: Problem, *, color: bool = False) -> str:
@@ -28,7 +33,7 @@ def as_text(problem: Problem, *, color: bool = False) -> str:
     )
     where = _where(problem)
     kind = "warning: " if problem.is_warning else "" if where else "error: "
-    lines = [f"{bold}{where}{plain}{accent}{kind}{problem.message}{plain}"]
+    lines = [f"{bold}{where}{plain}{accent}{kind}{in_one_line(problem.message)}{plain}"]
     if problem.place is not None and problem.place.line and problem.place.text.strip():
         lines += _excerpt(problem.place, accent, blue, plain)
     lines += [f"  {blue}={plain} {text}" for text in _help(problem)]
@@ -37,24 +42,43 @@ def as_text(problem: Problem, *, color: bool = False) -> str:
 
 def as_texts(problems: Iterable[Problem], *, color: bool = False) -> str:
     """Several problems, a blank line between those that have more than one line."""
-    blocks = [as_text(problem, color=color) for problem in problems]
+    blocks = [as_text(problem, color=color) for problem in capped(problems)]
     separator = "\n\n" if any("\n" in block for block in blocks) else "\n"
     return separator.join(blocks)
+
+
+def capped(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems; of a file with very many of them the first ones, and how many more there are."""
+    shown, files = [], Counter[str]()
+    for problem in problems:
+        file = problem.place.file if problem.place else ""
+        files[file] += 1
+        if files[file] <= MOST_PROBLEMS:
+            shown.append(problem)
+    for file, number in files.items():
+        if number > MOST_PROBLEMS:
+            place = Place(file, 0, 0, 0) if file else None
+            rest = number - MOST_PROBLEMS
+            message = f"and {rest:,} more problem{'s' * (rest > 1)}"
+            is_warning = all(problem.is_warning for problem in shown if problem.place and problem.place.file == file)
+            shown.append(Problem(message, place, hint="`validate --json` has them all", is_warning=is_warning))
+    return shown
 
 
 def _where(problem: Problem) -> str:
     place = problem.place
     if place is not None:
-        return f"{place.file}:{place.line}:{place.column}: " if place.line else f"{place.file}: "
+        file = in_one_line(place.file)
+        return f"{file}:{place.line}:{place.column}: " if place.line else f"{file}: "
     path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in problem.path).removeprefix(".")
-    return f"{path}: " if path else ""
+    return f"{in_one_line(path)}: " if path else ""
 
 
 def _help(problem: Problem) -> list[str]:
     """The lines below a message: the remedy, and the nearest names."""
-    lines = problem.hint.splitlines()
+    lines = in_lines(problem.hint).split("\n") if problem.hint else []
     if problem.candidates:
-        names = [f"`{name}`" for name in problem.candidates]
+        names = [f"`{in_one_line(name)}`" for name in problem.candidates]
         known = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
         lines.append(f"did you mean {known}?")
     return lines
@@ -62,7 +86,7 @@ def _help(problem: Problem) -> list[str]:
 
 def _excerpt(place: Place, accent: str, blue: str, plain: str) -> list[str]:
     """The source line and the carets; of a long line, the part around them."""
-    text = place.text.replace("\t", " ").rstrip()
+    text = in_place(place.text.replace("\t", " ").rstrip())
     start, end = place.column - 1, max(place.end_column - 1, place.column)
     first = max(0, start - MAX_SHOWN // 2) if len(text) > MAX_SHOWN else 0
     shown = text[first : first + MAX_SHOWN]
@@ -112,7 +136,7 @@ def as_github(problem: Problem) -> str:
         }
     properties["title"] = "mutspec"
     stated = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    message = "\n".join([problem.message, *_help(problem)])
+    message = "\n".join([in_lines(problem.message), *_help(problem)])
     return f"::{'warning' if problem.is_warning else 'error'} {stated}::{_data(message)}"
 
 
@@ -121,4 +145,4 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(in_one_line(text)).replace(":", "%3A").replace(",", "%2C")

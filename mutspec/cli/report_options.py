@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mutspec.cli.options import FILE
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -15,7 +17,7 @@ def architecture_option(command: Command) -> Command:
     """`--architecture FILE`."""
     return click.option(
         "--architecture",
-        type=click.Path(),
+        type=FILE,
         metavar="FILE",
         help="For a .weights.h5 model: a .keras, .h5 or JSON file with its architecture.",
     )(command)

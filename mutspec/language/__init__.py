@@ -4,6 +4,9 @@ What may not enter: arrays, models, files other than the plan itself. The ops ar
 it knows none of them.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mutspec.language.errors import (
     CallError,
     CheckError,
@@ -16,10 +19,31 @@ from mutspec.language.errors import (
     Problem,
     nearest,
 )
-from mutspec.language.load import load_plan, load_text, plan_from
-from mutspec.language.overrides import Override
-from mutspec.language.plan import Plan, Step
-from mutspec.language.schema import json_schema
+
+if TYPE_CHECKING:
+    from mutspec.language.load import load_plan, load_text, plan_from
+    from mutspec.language.overrides import Override
+    from mutspec.language.plan import Plan, Step
+    from mutspec.language.schema import json_schema
+
+_LATER = {
+    "Override": "overrides",
+    "Plan": "plan",
+    "Step": "plan",
+    "json_schema": "schema",
+    "load_plan": "load",
+    "load_text": "load",
+    "plan_from": "load",
+}
+"""What is imported when it is first used, by its module: errors alone, which everybody needs, come without YAML."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return value
+
 
 __all__ = [
     "CallError",

@@ -8,10 +8,14 @@ from typing import Any
 
 from msgspec import UNSET, Struct, ValidationError, convert
 
-from mutspec.language.errors import DocumentPath, Problem, nearest
+from mutspec.language.errors import DocumentPath, Problem, nearest, written_path
 from mutspec.language.schema import STEP_ID
 from mutspec.language.steps import field_types, holds_target
 from mutspec.language.types import Case, Expect, Pick, Selector
+from mutspec.language.visible import in_one_line
+
+LARGEST = 2**1024
+"""From here on, whole numbers have no floating-point number."""
 
 
 def id_problems(ids: Sequence[tuple[int, str, str, bool]]) -> Iterator[Problem]:
@@ -26,7 +30,7 @@ def id_problems(ids: Sequence[tuple[int, str, str, bool]]) -> Iterator[Problem]:
         path: DocumentPath = ("steps", index, "id" if is_given else "op")
         if is_given and not re.match(STEP_ID, identity):
             hint = "it becomes part of names: letters, digits, `_` and `-`"
-            yield Problem(f"`{identity}` cannot be an id", path=path, hint=hint)
+            yield Problem(f"`{in_one_line(identity)}` cannot be an id", path=path, hint=hint)
         if identity not in first:
             first[identity] = index
             continue
@@ -57,6 +61,31 @@ def step_problems(raw: Mapping[str, Any], kind: Any) -> Iterator[Problem]:
             except ValidationError:
                 continue
             yield from _values(typed, (key,), holds_target(annotation))
+
+
+def number_problems(raw: Mapping[str, Any], kind: Any) -> Iterator[Problem]:
+    """Numbers of a step that nothing can be computed with: NaN, and what has no floating-point number near it.
+
+    Arguments:
+        raw: the step as JSON values, resolved.
+        kind: its op. Its `accepts_nan` names the keys for which NaN is a value like others.
+    """
+    for key, value in raw.items():
+        if key in field_types(kind):
+            yield from _number_problems(value, (key,), key in getattr(kind, "accepts_nan", ()))
+
+
+def _number_problems(value: Any, path: DocumentPath, accepts_nan: bool) -> Iterator[Problem]:
+    if isinstance(value, float) and value != value and not accepts_nan:
+        hint = "write the number that is meant, such as 0.1"
+        yield Problem(f"{written_path(path)} is NaN, which is not a number", path=path, hint=hint)
+    elif isinstance(value, int) and abs(value) >= LARGEST:
+        hint = "write the number that is meant; the largest are about 1.8e308"
+        yield Problem(f"{written_path(path)} is too large a number", path=path, hint=hint)
+    elif isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, below in items:
+            yield from _number_problems(below, (*path, key), accepts_nan)
 
 
 def _values(value: Any, path: DocumentPath, is_target: bool = False) -> Iterator[Problem]:
@@ -93,10 +122,21 @@ def _struct_problems(value: Struct, path: DocumentPath) -> Iterator[Problem]:
             yield Problem(f"`min` is {value.min}, which is more than `max`, {value.max}", path=(*path, "min"))
     elif isinstance(value, Pick):
         yield from _pick_problems(value, path)
-    elif isinstance(value, Selector) and value.regex is not UNSET:
-        patterns = (value.regex,) if isinstance(value.regex, str) else value.regex
-        for index, pattern in enumerate(patterns):
-            where: DocumentPath = (*path, "regex") if isinstance(value.regex, str) else (*path, "regex", index)
+    elif isinstance(value, Selector):
+        yield from _pattern_problems(value, path)
+
+
+def _pattern_problems(selector: Selector, path: DocumentPath) -> Iterator[Problem]:
+    for key in ("name", "regex", "type", "weights"):
+        value = getattr(selector, key)
+        if value is UNSET:
+            continue
+        if not value:
+            what = "text" if value == "" else "list"
+            hint = "say what it should match, or leave the key out"
+            yield Problem(f"an empty {what} matches nothing", path=(*path, key), hint=hint)
+        for index, pattern in enumerate((value,) if isinstance(value, str) else value) if key == "regex" else ():
+            where: DocumentPath = (*path, key) if isinstance(value, str) else (*path, key, index)
             yield from _regex_problems(pattern, where)
 
 
@@ -126,6 +166,8 @@ def _regex_problems(pattern: str, path: DocumentPath) -> Iterator[Problem]:
     options.log_errors = False
     try:
         re2.compile(pattern, options)
+    except UnicodeError:
+        yield Problem("the regular expression has characters that are none", path=path, hint="write it in UTF-8")
     except re2.error as error:
         reason = (
             error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
@@ -139,7 +181,9 @@ def input_problems(used: Mapping[DocumentPath, str], declared: Iterable[str]) ->
     declared = tuple(declared)
     for path, name in used.items():
         if name not in declared:
-            hint = f"declare it: `inputs: {{{name}: {{}}}}`"
+            hint = (
+                f"declare it: `inputs: {{{name}: {{}}}}`; for a layer with a colon in its name, write `re:` before it"
+            )
             yield Problem(
                 f"the plan declares no input `{name}`", path=path, hint=hint, candidates=nearest(name, declared)
             )

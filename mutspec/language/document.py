@@ -34,21 +34,20 @@ class Document:
     warnings: tuple[Problem, ...] = ()
 
 
-def parse(text: str, name: str = "plan") -> Document:
+def parse(text: str, name: str = "plan", *, may_be_null: bool = False) -> Document:
     """The document in a text.
 
     Arguments:
         text: YAML, one document.
         name: the name of the text in error messages, usually its file's.
+        may_be_null: whether nothing is a value, as it is for an override, rather than an empty plan.
 
     Raises:
         PlanError: with everything that is wrong with it as YAML. Only a syntax error hides what comes after it.
     """
     text = text.removeprefix("\ufeff")
     source = source_of(text, name)
-    unprintable = _UNPRINTABLE.search(text)
-    if unprintable:
-        raise PlanError(_unprintable_problem(source, text, unprintable.start()))
+    refuse_unprintable(text, source)
     builder = _Builder(source)
     try:
         for event in yaml.parse(text, Loader=LOADER):
@@ -62,6 +61,8 @@ def parse(text: str, name: str = "plan") -> Document:
     if any(not problem.is_warning for problem in builder.problems):
         raise PlanError(builder.problems)
     root = builder.root
+    if may_be_null:
+        return Document(root or Scalar(None), source, tuple(builder.problems))
     if root is None or (isinstance(root, Scalar) and root.value is None):
         hint = "the smallest plan is `mutspec: 1` and a list of `steps`"
         raise PlanError(about(name, "the plan is empty", hint))
@@ -150,7 +151,9 @@ class _Builder:
             try:
                 value = scalar_value(event.value)
             except UnreadableNumberError as error:
-                self._say(f"`{_short(event.value)}` {error}", span, "put it in quotes if it is text")
+                key = f"{frame.key}: " if frame is not None and frame.is_table and frame.key else ""
+                hint = f"{error.hint}; put it in quotes if it is text".removeprefix("; ")
+                self._say(f"`{key}{_short(event.value)}` {error}", span, hint)
             odd = surprise(event.value, value)
             if odd:
                 self._say(odd, span, "write it without the leading zero or the colon, or in quotes", is_warning=True)
@@ -308,12 +311,26 @@ def _brace_hint(line: str) -> str:
     return ""
 
 
+def refuse_unprintable(text: str, source: Source) -> None:
+    """Refuse a text with control characters, or with bytes that are no characters.
+
+    Raises:
+        PlanError: it has some.
+    """
+    unprintable = _UNPRINTABLE.search(text)
+    if unprintable:
+        raise PlanError(_unprintable_problem(source, text, unprintable.start()))
+
+
 def _unprintable_problem(source: Source, text: str, at: int) -> Problem:
     lines = text[:at].splitlines(keepends=True)
     if lines and lines[-1].endswith(("\n", "\r", "\x85", "\u2028", "\u2029")):
         lines.append("")
     line, column = max(1, len(lines)), len(lines[-1]) + 1 if lines else 1
-    what = "a NUL character" if text[at] == "\0" else f"the control character U+{ord(text[at]):04X}"
+    code = ord(text[at])
+    what = "a NUL character" if not code else f"the control character U+{code:04X}"
+    if 0xDC80 <= code <= 0xDCFF:  # how Python hands over a byte of a call that is not UTF-8
+        what = f"the byte 0x{code - 0xDC00:02x}, which is not UTF-8,"
     return Problem(f"{what} has no place in a plan", Span(source, line, column, column + 1).place(), hint="remove it")
 
 
@@ -345,7 +362,8 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
 
 def _syntax_hint(problem: str | None) -> str:
     """What usually is behind a message of the parser."""
-    return next((hint for words, hint in _SYNTAX_HINTS.items() if words in (problem or "")), "")
+    anyhow = "check quotes, brackets and indentation, here and on the line before"
+    return next((hint for words, hint in _SYNTAX_HINTS.items() if words in (problem or "")), anyhow)
 
 
 _SYNTAX_HINTS = {
@@ -353,5 +371,7 @@ _SYNTAX_HINTS = {
     "did not find expected key": "indent the key like its neighbours, and check quotes and brackets before it",
     "did not find expected ',' or": "close the bracket, or put text with commas, brackets or braces in quotes",
     "unexpected end of stream": "close the quote",
+    "did not find expected node content": "put the value in quotes, and check that every bracket has a partner",
+    "found unexpected ':'": "put the value in quotes, or write a space behind the colon of a key",
     "unknown escape character": "write backslashes in single quotes",
 }

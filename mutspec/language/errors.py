@@ -98,6 +98,12 @@ class EnvironmentProblem(MutspecError):
     """The machine does not allow it: a full disk, a missing package."""
 
 
+def written_path(path: DocumentPath) -> str:
+    """A path as messages write it: `std[0].value`, in backquotes."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    return f"`{text}`"
+
+
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...]:
     """The known names that are most like `name`, best first, for a "did you mean"."""
     names = {known_name.lower(): known_name for known_name in known}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from mutspec.language.errors import DocumentPath, Problem, nearest
+from mutspec.language.errors import DocumentPath, Problem, nearest, written_path
 from mutspec.language.schema import Schema, is_extension
+from mutspec.language.visible import in_one_line
 
 _REFERENCE = "#/$defs/"
 
@@ -71,7 +72,7 @@ def got(value: Any) -> str:
         return f"{value}" if len(f"{value}") < 30 else f"{f'{value}'[:29]}…"
     if isinstance(value, str):
         shown = value if len(value) <= 40 else value[:39] + "…"
-        return f'the text "{shown}"'
+        return f'the text "{in_one_line(shown)}"'
     if isinstance(value, list):
         return "a list" if value else "an empty list"
     return "a mapping"
@@ -92,10 +93,7 @@ class _Explainer:
             yield Finding(Problem(f"{self._name(path)} is not valid: {error.message}", path=path))
 
     def _name(self, path: DocumentPath) -> str:
-        if not path:
-            return self.subject
-        text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
-        return f"`{text}`"
+        return written_path(path) if path else self.subject
 
     def _resolve(self, schema: Schema) -> Schema:
         while "$ref" in schema:

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from mutspec.language.errors import DocumentPath, Problem, nearest
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, size_of
+from mutspec.language.types import END
 
 NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
 """What a parameter or an input may be called."""
 
-WHOLE = rf"^\$\{{params\.{NAME}\}}$"
+WHOLE = rf"^\$\{{params\.{NAME}\}}{END}"
 """The pattern of a value that is one interpolation."""
 
 WITHIN = rf"\$\{{params\.{NAME}\}}"
@@ -50,14 +51,14 @@ class Interpolator:
         """The tree without interpolations. One that cannot be resolved is reported, and stays as it is."""
         if isinstance(node, Table):
             entries = {
-                key: value if key in FIXED_KEYS and len(path) in (0, 2) else self.resolve(value, (*path, key))
+                key: value if key in FIXED_KEYS and _is_step(path) else self.resolve(value, (*path, key))
                 for key, value in node.entries.items()
             }
             return replace(node, entries=entries)
         if isinstance(node, Sequence):
             return replace(node, items=tuple(self.resolve(item, (*path, i)) for i, item in enumerate(node.items)))
-        is_step = path[0] == "steps" and len(path) <= 2  # the steps themselves stand in the plan
-        if isinstance(node.value, str) and "${" in node.value and not is_step:
+        # The steps themselves stand in the plan.
+        if isinstance(node.value, str) and "${" in node.value and path != ("steps",) and not _is_step(path):
             return self._resolve_text(node, node.value, path)
         return node
 
@@ -147,3 +148,7 @@ def _non_literals(node: Node, path: DocumentPath) -> list[Problem]:
         hint = "write its value; the steps may combine parameters"
         return [Problem(message, node.span.place() if node.span else None, path, hint)]
     return []
+
+
+def _is_step(path: DocumentPath) -> bool:
+    return len(path) == 2 and path[0] == "steps"

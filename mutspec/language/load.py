@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mutspec.language.checks import id_problems, input_problems, step_problems, unused_problems
+from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import parse
 from mutspec.language.errors import DocumentPath, Place, PlanError, Problem, nearest
-from mutspec.language.explain import Validator
+from mutspec.language.explain import Finding, Validator
 from mutspec.language.files import read_text
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead
 from mutspec.language.interpolation import NAME, Interpolator, literal_problems
@@ -25,7 +25,7 @@ from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_pl
 from mutspec.language.overrides import Override, apply_overrides, numbered, step_id
 from mutspec.language.plan import Plan
 from mutspec.language.scalars import BOOLEAN_WORDS
-from mutspec.language.schema import Catalogue, op_definitions
+from mutspec.language.schema import RESERVED, Catalogue, op_definitions
 from mutspec.language.steps import mentioned, without_own_keys
 
 T = TypeVar("T")
@@ -242,6 +242,10 @@ class _Loader:
                     self._add(
                         Problem(message, path=(section, name), hint="use letters, digits, `_` and `-`"), on_key=True
                     )
+                elif section == "inputs" and name in RESERVED:
+                    message = f"`{name}` cannot be the name of an input"
+                    hint = f"`{name}:` begins a regular expression: call the input something else"
+                    self._add(Problem(message, path=(section, name), hint=hint), on_key=True)
         known["mutspec"] = LANGUAGE_VERSION
         return self._validated(known, PlanHead, Validator("plan", op_definitions({}), "a plan"), ())
 
@@ -274,7 +278,8 @@ class _Loader:
             self._add(problem.below(*path))
         if op not in self.validators:
             self.validators[op] = Validator(op, op_definitions({op: kind}), f"`{op}`")
-        step: Any = self._validated(raw, kind, self.validators[op], path)
+        unusable = [Finding(problem) for problem in number_problems(raw, kind)]
+        step: Any = self._validated(raw, kind, self.validators[op], path, unusable)
         return msgspec.structs.replace(step, id=op) if getattr(step, "id", None) == "" else step
 
     def _bad_op(self, raw: Any, op: Any, path: DocumentPath) -> None:
@@ -305,9 +310,11 @@ class _Loader:
         else:
             self._add(Problem("`op` is the name of an op", path=(*path, "op"), hint=listing), accepts_text=True)
 
-    def _validated(self, raw: Any, kind: type[T], validator: Validator, path: DocumentPath) -> T | None:
-        """A value as its type, if the schema has nothing against it."""
-        findings = validator.find(raw)
+    def _validated(
+        self, raw: Any, kind: type[T], validator: Validator, path: DocumentPath, findings: Iterable[Finding] = ()
+    ) -> T | None:
+        """A value as its type, if neither the schema nor an earlier finding has anything against it."""
+        findings = [*findings, *validator.find(raw)]
         for finding in findings:
             self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
         if findings:

@@ -121,9 +121,11 @@ def _value(override: Override, column: int) -> Node:
     if not text.strip():
         return Scalar(None, Span(override.source, 1, column + 1, column + 2), text)
     try:
-        document = parse(" " * column + text, override.source.name)
+        document = parse(" " * column + text, override.source.name, may_be_null=True)
     except PlanError as error:
         raise PlanError([_in_override(problem, override, column) for problem in error.problems]) from None
+    if document.root.span is None:  # nothing but a comment
+        return Scalar(None, Span(override.source, 1, column + 1, len(override.text) + 1), text.strip())
     return _moved(document.root, override.source)
 
 
@@ -210,9 +212,14 @@ def _nothing_there(root: Node, parts: list[str], path: DocumentPath, good: int, 
         message = f"there is no `{missing}` in `{where}` to go into"
     else:
         message = f"`{where}` is a single value, with no `{missing}` in it"
-    candidates = tuple(f"{where}.{near}" for near in nearest(missing, known))
-    after = parts[good + 1] if good + 1 < len(parts) else ""
-    whole = f"{where}.{missing}={{{after}: …}}" if isinstance(node, Table) else f"{where}={{{missing}: …}}"
+    if not good:
+        message = f"the plan has no `{missing}` for `{'.'.join(parts[1:])}` to go into"
+    candidates = tuple(f"{where}.{near}" for near in nearest(missing, known)) if good else ()
+    inside = parts[good + isinstance(node, Table) :]
+    whole = (
+        ".".join(parts[: len(parts) - len(inside)])
+        + f"={': '.join(f'{{{part}' for part in inside)}: …{'}' * len(inside)}"
+    )
     hint = "" if isinstance(node, Sequence) else f"override the whole of it: {whole}"
     return Problem(message, span.place(), hint=hint, candidates=candidates)
 

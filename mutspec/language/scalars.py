@@ -41,8 +41,16 @@ _MAY_BE_SPECIAL = frozenset("-+0123456789.yYnNtTfFoO~")
 BOOLEAN_WORDS = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
+_WITHIN = "write the number that is meant; the largest are about 1.8e308"
+
+
 class UnreadableNumberError(ValueError):
-    """A scalar that has the form of a number and no value; its argument says why."""
+    """A scalar that has the form of a number and no value: why, and what may help."""
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        """Keep the remedy too."""
+        super().__init__(why)
+        self.hint = hint
 
 
 def scalar_value(text: str) -> str | int | float | bool | None:
@@ -70,9 +78,11 @@ def _construct(kind: str, tag: str, text: str) -> bool | int | float:
     try:
         value: bool | int | float = construct(node)
     except (ValueError, OverflowError):
+        if text.lstrip("+-").isdecimal():  # Python reads no more than some thousand digits
+            raise UnreadableNumberError("is too large a number", _WITHIN) from None
         raise UnreadableNumberError("looks like a number, and is none that can be read") from None
     if isinstance(value, float) and math.isinf(value) and "inf" not in text.lower():
-        raise UnreadableNumberError("is too large for a floating-point number")
+        raise UnreadableNumberError("is too large for a floating-point number", _WITHIN)
     return value
 
 

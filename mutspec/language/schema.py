@@ -16,6 +16,7 @@ import msgspec
 
 from mutspec.language.head import PlanHead
 from mutspec.language.interpolation import FIXED_KEYS, NAME, WHOLE, WITHIN
+from mutspec.language.types import END
 
 Schema = dict[str, Any]
 Catalogue = Mapping[str, type[Any]]
@@ -23,8 +24,11 @@ Catalogue = Mapping[str, type[Any]]
 
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 EXTENSION = "^x-"
-STEP_ID = r"^[\w-]+$"
+STEP_ID = rf"^[\w-]+{END}"
 """What an id may look like: it stands in layer names, in random streams and in `steps.<id>.<key>=…`."""
+
+RESERVED = ("re",)
+"""What no input may be called, as it means something else before a colon."""
 
 _REFERENCE = "#/$defs/"
 
@@ -136,8 +140,8 @@ def json_schema(catalogue: Catalogue) -> Schema:
     plan = definitions.pop("plan")
     plan["properties"] |= literal
     plan["properties"]["steps"]["items"] = {"$ref": _REFERENCE + "step"}
-    plan["properties"]["params"] |= {"propertyNames": {"pattern": f"^{NAME}$"}}
-    plan["properties"]["inputs"] |= {"propertyNames": {"pattern": f"^{NAME}$"}}
+    plan["properties"]["params"] |= {"propertyNames": {"pattern": f"^{NAME}{END}"}}
+    plan["properties"]["inputs"] |= {"propertyNames": {"pattern": f"^{NAME}{END}", "not": {"enum": [*RESERVED]}}}
     return {
         "$schema": SCHEMA_URL,
         "title": "mutspec plan",

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from mutspec.language.document import parse
+from mutspec.language.document import parse, refuse_unprintable
 from mutspec.language.errors import PlanError, Problem
 from mutspec.language.head import LANGUAGE_VERSION
 from mutspec.language.load import _Loader
@@ -64,4 +64,5 @@ def _node(text: str, name: str) -> Node:
     if text.lstrip()[0] in "{[":
         return parse(text, name).root
     source = Source(name, (text,))
+    refuse_unprintable(text, source)
     return Scalar(text.strip(), Span(source, 1, 1, len(text) + 1))

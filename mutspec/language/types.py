@@ -18,10 +18,13 @@ class PlanValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of all structured values of a plan: frozen, by keyword, strict about keys."""
 
 
+END = r"$(?!\n)"
+"""The end of a text in patterns: `$` alone matches before a last line's end in Python, though not in JSON schemas."""
+
 Percent = Annotated[
     str,
     Meta(
-        pattern=r"^(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?)%$",
+        pattern=rf"^(100(\.0+)?|[0-9]{{1,2}}(\.[0-9]+)?)%{END}",
         description="A percentage such as `1%`.",
         examples=["1%", "12.5%"],
     ),

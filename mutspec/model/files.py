@@ -55,6 +55,9 @@ def _head(path: Path) -> bytes:
             is_saved_model = (path / "saved_model.pb").exists()
             hint = "convert the SavedModel in Keras and save it as .keras" if is_saved_model else "name the file in it"
             raise ModelError(f"{path} is a folder", hint=hint)
+        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
+            hint = "a model is read in places: write it to a file first"
+            raise ModelError(f"{path} is a pipe or a device, not a file", hint=hint)
         with path.open("rb") as file:
             return file.read(16)
     except (OSError, ValueError) as error:

@@ -79,6 +79,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
     Errors: ModelError if there is none.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe would wait for its writer
+            raise ModelError(f"{path} is a pipe or a device, not a file", hint="write the architecture to a file first")
         with path.open("rb") as file:
             head = file.read(8)
             if head.startswith(b"PK\x03\x04"):

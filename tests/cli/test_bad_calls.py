@@ -72,6 +72,15 @@ PLANS: dict[str, str | bytes] = {
     "expect": HEAD + "- {op: zero, target: {type: Dense, expect: 3}}\n",
     "picked_away": HEAD + "- {op: zero, target: {type: Dense, pick: {skip_last: 2}}}\n",
     "count": HEAD + "- {op: zero, target: logits/bias, count: 11}\n",
+    "index_twice": HEAD + "- {op: zero, target: logits/bias, indices: [1, 0, -9]}\n",
+    "no_index": HEAD + "- {op: zero, target: logits/bias, indices: []}\n",
+    "no_count": HEAD + "- {op: zero, target: logits/bias, count: 0}\n",
+    "backwards": HEAD + "- {op: uniform_noise, target: dense_1, low: [{value: 1}], "
+    "high: [{target: dense_1/bias, value: 2}, {value: 0}]}\n",
+    "itself": HEAD + "- {op: transfer_weights, source: dense_1, target: dense_1, weights: bias}\n",
+    "apart": HEAD + "- {op: transfer_weights, source: dense_1/kernel, target: logits, weights: bias}\n",
+    "no_stop": HEAD + '- {op: transfer_weights, source: dense_1/bias, target: logits/bias, axis: 0, stop: "0%"}\n',
+    "far_stop": HEAD + "- {op: transfer_weights, source: dense_1/bias, target: logits/bias, axis: 0, stop: 99}\n",
     "index": HEAD + "- {op: zero, target: logits/bias, indices: [10]}\n",
     "nothing": HEAD + "- {op: zero, target: logits/bias, fraction: 1%}\n",
     "no_case": HEAD + "- {op: fill, target: dense_1, value: [{target: conv_1, value: 1}]}\n",
@@ -167,6 +176,16 @@ CALLS: dict[str, Bad] = {
     "a pick that leaves nothing": put("picked_away", ":3:42", "skip_last"),
     "more entries than there are": put("count", ":3:42", "10"),
     "an index that is out of range": put("index", ":3:45", "logits/bias"),
+    "an index that is there twice": put("index_twice", ":3:51", "1 and -9", "name each entry once"),
+    "indices of nothing": put("no_index", ":3:44", "touches nothing", "list the entries"),
+    "a count of nothing": put("no_count", ":3:42", "`count` is 0", "raise it"),
+    "bounds that are swapped for one weight": put(
+        "backwards", ":3:", "`low` (1) is above `high` (0)", "dense_1/kernel"
+    ),
+    "a transfer to itself": put("itself", ":3:51", "are the same weight, `dense_1/bias`", "another layer"),
+    "weights that the source has not": put("apart", ":3:75", "`source` has no weights that", "only `kernel`"),
+    "a slice of nothing": put("no_stop", "no_stop.yaml:3:", "is empty", "widen it"),
+    "a slice that ends too far": put("far_stop", "far_stop.yaml:3:", "from 0 to 40"),
     "an amount that comes to nothing": put("nothing", ":3:", "at_least"),
     "no value for a target": put("no_case", ":3:", "dense_1/kernel", "no `target`"),
     "shapes that do not fit": put("shapes", ":3:34", "3×3×16×32"),
@@ -235,6 +254,9 @@ CALLS: dict[str, Bad] = {
     "an input that is not there": Bad(
         "apply graft.yaml model.keras -o out.keras --input teacher=tacken.keras", ("`taken.keras`",)
     ),
+    "an override with nothing": Bad(
+        "apply good.yaml model.keras --dry-run --set steps.blank.fraction=null", ("override 1:1:22", "not nothing")
+    ),
     "an override without a value": Bad("apply tunable.yaml model.keras --dry-run --set params.std", ("override 1",)),
     "an override of nothing": Bad(
         "apply tunable.yaml model.keras --dry-run --set params.sdt=1", ("override 1:1:", "`std`")
@@ -250,6 +272,10 @@ CALLS: dict[str, Bad] = {
     "no threads": Bad("apply good.yaml model.keras -o out.keras --threads 0", ("--threads",)),
     "memory without a number": Bad("apply good.yaml model.keras -o out.keras --max-memory lots", ("200MB",)),
     "memory in unknown units": Bad("apply good.yaml model.keras -o out.keras --max-memory 5XB", ("200MB",)),
+    "memory beyond all measure": Bad(f"apply good.yaml model.keras -o out.keras --max-memory {'9' * 400}", ("200MB",)),
+    "memory that falls short in its own unit": Bad(
+        "apply good.yaml model.keras -o out.keras --max-memory 90MB", ("--max-memory 90MB is", "MB\n")
+    ),
     "too little memory": Bad("apply good.yaml model.keras -o out.keras --max-memory 1MB", ("give at least",)),
     "a module that is not there": Bad("apply good.yaml model.keras --dry-run --import no_such", ("`no_such`",)),
     "a format that is not there": Bad("apply good.yaml model.keras --dry-run --format xml", ("markdown",)),
@@ -274,6 +300,7 @@ SAYS_IT_ITSELF = {
     "a document without ground",
     "empty steps",
     "text for a number",
+    "an override with nothing",
     "a negative size",
     "more than all",
     "a value that is no choice",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,16 @@ def test_a_file_gets_what_standard_output_would(mutspec, room) -> None:
     assert mutspec("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").code == 2
     assert mutspec("graph", "conv_noise.yaml", "model.keras", "-o", "plan.mmd", "--force").code == 0
     assert (room / "plan.mmd").read_text() != shown
+
+
+def test_no_command_writes_over_the_architecture_that_it_reads(mutspec, room) -> None:
+    old = ROOT / "tests" / "data" / "old" / "keras_3.6.0"
+    shutil.copy(old / "cnn.weights.h5", room / "w.weights.h5")
+    shutil.copy(old / "cnn.keras", room / "arch.keras")
+    before = (room / "arch.keras").read_bytes()
+    for command, *options in (["graph"], ["apply", "--dry-run"], ["apply"]):
+        read = ["w.weights.h5", "--architecture", "arch.keras", "-o", "arch.keras", "--force"]
+        result = mutspec(command, "kernel_faults.yaml", *read, *options)
+        assert result.code == 2
+        assert "same file as the input" in result.err
+    assert (room / "arch.keras").read_bytes() == before

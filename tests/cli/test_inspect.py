@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,18 @@ def test_a_reader_that_has_seen_enough_is_no_error(room) -> None:
     command = f"{sys.executable} -m mutspec inspect model.keras --json | head -c 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=True)
     assert (done.stdout, done.stderr) == ("{0\n", "")
+
+
+def test_names_with_control_characters_change_neither_terminal_nor_table(mutspec, room, monkeypatch) -> None:
+    with zipfile.ZipFile(room / "model.keras") as source, zipfile.ZipFile(room / "odd.keras", "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b'"dense_1"', rb'"de\u001b[8m\nnse\u009b"'))
+    spelt = r"de\x1b[8m\nnse\x9b"
+    assert f"\n{spelt}  Dense " in mutspec("inspect", "odd.keras", "--layers").out
+    document = mutspec("inspect", "odd.keras", "--json").out
+    assert not {"\x1b", "\x9b"} & set(document)
+    assert "de\x1b[8m\nnse\x9b" in [layer["layer"] for layer in json.loads(document)["layers"]]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    colored = mutspec("inspect", "odd.keras").out
+    assert spelt in colored
+    assert "\x1b[1m" in colored

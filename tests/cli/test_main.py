@@ -101,7 +101,14 @@ def test_an_interrupt_ends_with_130_and_without_a_traceback(tmp_path: Path) -> N
     pipe = tmp_path / "plan.yaml"
     os.mkfifo(pipe)  # reading it waits, until the interrupt
     command = [*COMMAND, "validate", str(pipe)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    # A shell makes its jobs in the background ignore SIGINT, and all their children too.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     time.sleep(1)  # it is waiting by then
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)
@@ -181,3 +188,55 @@ def test_completion_knows_commands_options_and_ops() -> None:
     assert "plain,validate" in complete("mutspec va", 1)
     assert "plain,gaussian_noise" in complete("mutspec ops gau", 2)
     assert "plain,--format" in complete("mutspec validate --fo", 2)
+
+
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A line of a shell, in which `mutspec` is the command."""
+    line = f'mutspec() {{ "{sys.executable}" -m mutspec "$@"; }}; {line}'
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=ENVIRONMENT, cwd=cwd, check=False)
+
+
+APPLY = f"mutspec apply good.yaml {ROOT / 'conf/model/digits.keras'} -o out.keras --set steps.zero.target=dense_1"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_work_is_done_even_where_nobody_can_be_told(closed: str, plans: Path) -> None:
+    result = shell(f"{APPLY} {closed}", plans)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (plans / "out.keras").stat().st_size > 10_000
+    assert shell(f"mutspec validate bad.yaml {closed}", plans).returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_report_that_cannot_be_printed_does_not_deny_the_output_that_is_written(plans: Path) -> None:
+    result = shell(f"{APPLY} > /dev/full", plans)
+    assert result.returncode == 0
+    assert "the report could not be printed" in result.stderr
+    assert "out.keras was written" in result.stderr
+    assert (plans / "out.keras").is_file()
+    assert shell(f"{APPLY} --force --dry-run > /dev/full", plans).returncode == 3
+
+
+def test_an_interrupt_while_the_command_is_imported_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    environment = ENVIRONMENT | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    result = subprocess.run(
+        [*COMMAND, "ops"], capture_output=True, text=True, env=environment, check=False, cwd=tmp_path
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_an_imported_module_that_exits_does_not_end_the_run_unsaid(plans: Path) -> None:
+    (plans / "quits.py").write_text("raise SystemExit(0)\n")
+    result = mutspec("validate", "good.yaml", "--import", "quits", cwd=plans)
+    assert result.returncode == 2
+    assert "the module `quits` cannot be imported: SystemExit: 0" in result.stderr
+
+
+def test_a_plan_may_come_through_a_pipe_and_a_model_may_not(plans: Path) -> None:
+    assert shell("mutspec validate <(cat good.yaml)", plans).returncode == 0
+    assert shell("mutspec validate /dev/stdin < good.yaml", plans).returncode == 0
+    os.mkfifo(plans / "pipe.keras")
+    result = shell("timeout 20 bash -c 'exec \"$0\" -m mutspec inspect pipe.keras' " + sys.executable, plans)
+    assert result.returncode == 2
+    assert "pipe.keras is a pipe" in result.stderr

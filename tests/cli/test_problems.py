@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutspec.cli.problems import as_github, as_text, as_texts
+from mutspec.cli.problems import MOST_PROBLEMS, as_github, as_text, as_texts, capped
 from mutspec.language import Place, Problem
 
 
@@ -71,3 +71,25 @@ def test_github_escapes_what_would_end_the_annotation() -> None:
 def test_problems_of_one_line_stand_close_together() -> None:
     one, two = Problem("a", Place("p", 0, 0, 0)), Problem("b", Place("p", 0, 0, 0))
     assert as_texts([one, two]) == "p: a\np: b"
+
+
+def test_control_characters_are_spelt_out_and_move_no_caret() -> None:
+    place = Place("p\n.yaml", 1, 3, 4, "\x1b[x")
+    problem = Problem("no layer `a\x1b[31m\n\x9b`", place, hint="write\n\x07", candidates=("b\r",))
+    assert as_text(problem) == (
+        r"p\n.yaml:1:3: no layer `a\x1b[31m\n\x9b`"
+        "\n  1 | \ufffd[x\n    |   ^\n  = write\n"
+        r"  = \x07"
+        "\n"
+        r"  = did you mean `b\r`?"
+    )
+    assert not {"\x1b", "\x9b", "\x07", "\r", "\n"} & set(as_github(problem))
+
+
+def test_of_a_file_with_very_many_problems_the_first_are_shown_and_the_rest_counted() -> None:
+    many = [Problem(f"no {number}", Place("many", number, 1, 2)) for number in range(1, MOST_PROBLEMS + 3)]
+    other = Problem("here too", Place("other", 1, 1, 2))
+    *shown, last, rest = capped([*many, other])
+    assert shown == many[:MOST_PROBLEMS]
+    assert last == other
+    assert as_text(rest).startswith("many: and 2 more problems")

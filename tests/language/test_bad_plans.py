@@ -62,7 +62,11 @@ BAD = [
     Bad("list key", "mutspec: 1\nmetadata:\n  ? «[a]\n  : b\n", ("not a list",)),
     Bad("template braces", step("op: scale\ntarget: a\nfactor: {«{ factor }}"), ("a key is text", "${params.name}")),
     Bad("unreadable number", step("op: zero\ntarget: a\nseed: «0x_"), ("number",)),
-    Bad("a float out of range", step("op: scale\ntarget: a\nfactor: «1e999"), ("too large",)),
+    Bad("a float out of range", step("op: scale\ntarget: a\nfactor: «1e999"), ("`factor: 1e999`", "too large", "1.8e308")),
+    Bad("400 digits", step("op: scale\ntarget: a\nfactor: «" + "9" * 400), ("`factor`", "1.8e308")),
+    Bad("5,000 digits", step("op: scale\ntarget: a\nfactor: «" + "9" * 5000), ("`factor: 999", "1.8e308")),
+    Bad("a colon in a list", step("op: zero\ntarget: [a, «:}"), ("not YAML", "in quotes")),
+    Bad("a bracket too many", step("op: zero\ntarget: «]"), ("not YAML", "bracket")),
     # interpolation
     Bad("bare interpolation in flow", step("{op: scale, target: a, factor: «${params.f}}"), ("quotes", '"${params.f}"')),
     Bad("bare interpolation in a list", step("op: zero\ntarget: [a, «${params.b}]"), ("quotes", '[a, "${params.b}"]')),
@@ -94,6 +98,11 @@ BAD = [
     Bad("Hydra's package", "«# @package _global_\nmutspec: 1\nsteps: [{op: zero, target: a}]\n", ("@package",)),
     Bad("a parameter's name", "mutspec: 1\nparams: {«a.b: 1}\nsteps: [{op: zero, target: a}]\n", ("`a.b`", "parameter")),
     Bad("an input's name", "mutspec: 1\ninputs: {«'a b': {}}\nsteps: [{op: zero, target: a}]\n", ("`a b`", "input")),
+    Bad("an input called re", "mutspec: 1\ninputs: {«re: {}}\nsteps: [{op: zero, target: a}]\n", ("`re`", "regular expression")),
+    Bad("an input that may be a layer", step("op: transfer_weights\nsource: «x:y\ntarget: a"), ("no input `x`", "write `re:`")),
+    Bad("an empty source", step("op: transfer_weights\nsource: «''\ntarget: a"), ("`source` is empty", "conv_1")),
+    Bad("an input without a layer", step("op: transfer_weights\nsource: «'t:'\ntarget: a"), ("names no layer", "conv_1")),
+    Bad("weights of no kind", step("op: transfer_weights\nsource: b\ntarget: a\nweights: «[]"), ("`weights` is empty",)),
     Bad("a file as input", "mutspec: 1\ninputs: {t: «t.keras}\nsteps: [{op: zero, target: a}]\n", ("`inputs.t`", '"t.keras"')),
     Bad("non_finite", "mutspec: 1\nnon_finite: «reprot\nsteps: [{op: zero, target: a}]\n", ("`non_finite`", "`report`")),
     # steps
@@ -113,6 +122,11 @@ BAD = [
     Bad("a wrong choice", step(f"{NOISE}\nrelative_to: «stdd"), ("`relative_to`", "`std`")),
     Bad("a fraction above one", step(f"{NOISE}\nfraction: «1.5"), ("`fraction`", "from 0 to 1", "1.5")),
     Bad("a percentage above all", step(f"{NOISE}\nfraction: «150%"), ("`fraction`", '"150%"')),
+    Bad("a percentage with a line's end", step(f'{NOISE}\nfraction: «"1%\\n"'), ("`fraction`", "a percentage")),
+    Bad("NaN as a size", step("op: gaussian_noise\ntarget: a\nstd: «.nan"), ("`std` is NaN", "0.1")),
+    Bad("NaN by target", step("op: scale\ntarget: a\nfactor: [{value: «.nan}]"), ("`factor[0].value` is NaN",)),
+    Bad("NaN as a bound", step("op: uniform_noise\ntarget: a\nlow: 0\nhigh: «.nan"), ("`high` is NaN",)),
+    Bad("NaN as a fraction", step(f"{NOISE}\nfraction: «.nan"), ("`fraction` is NaN",)),
     Bad("a count that is a float", step(f"{NOISE}\ncount: «1.5"), ("`count`", "whole number")),
     Bad("an index that is text", step(f"{NOISE}\nindices: [1, «a]"), ("`indices[1]`", "whole number")),
     Bad("two amounts", step(f"{NOISE}\nfraction: 0.1\ncount: «3"), ("`fraction`", "`count`")),
@@ -128,8 +142,11 @@ BAD = [
     Bad("a bad regex", step("op: zero\ntarget: «re:(a"), ("regular expression", "missing )")),
     Bad("a regex that RE2 lacks", step("op: zero\ntarget: {regex: [a, «'(?=b)']}"), ("regular expression", "look-around")),
     Bad("an empty target", step("op: zero\ntarget: «[]"), ("matches nothing",)),
+    Bad("an empty list of weights", step("op: zero\ntarget: {weights: «[]}"), ("matches nothing", "leave the key out")),
+    Bad("an empty name in a selector", step("op: zero\ntarget: {name: «''}"), ("matches nothing",)),
     Bad("an empty name", step("op: zero\ntarget: {name: a, not: «''}"), ("matches nothing",)),
     Bad("an id of no use", step(f"{NOISE}\nid: «a/b"), ("`a/b`", "letters")),
+    Bad("an id with a line's end", step(f'{NOISE}\nid: «"a\\n"'), (r"`a\n`", "letters")),
     Bad("an empty id", step(f"{NOISE}\nid: «''"), ("`id` is empty",)),
     Bad("an id that is a number", step(f"{NOISE}\nid: «3"), ("text", '"3"')),
     Bad("duplicate ids", "mutspec: 1\nsteps:\n- {op: zero, target: a, id: b}\n- {op: zero, target: a, id: «b}\n", ("`b`", "b_2")),
@@ -202,3 +219,8 @@ def test_an_unresolved_parameter_causes_no_further_errors(catalogue: Mapping[str
 def test_the_message_for_python_users_has_the_place(catalogue: Mapping[str, type[Any]]) -> None:
     with pytest.raises(PlanError, match=r"a\.yaml:4:5: `zero` has no key `b`"):
         load_text("mutspec: 1\nsteps:\n  - {op: zero, target: a,\n    b: 1}\n", catalogue, file="a.yaml")
+
+
+def test_not_a_number_is_a_value_to_fill_with(catalogue: Mapping[str, type[Any]]) -> None:
+    plan = load_text(step("op: fill\ntarget: a\nvalue: .nan"), catalogue)
+    assert plan.steps[0].value != plan.steps[0].value

@@ -24,6 +24,7 @@ BAD = [
     ("{tpye: Dense}", 2, "has no key `tpye`"),
     ("{type: Dense, weights: 3}", 24, "takes text or a list"),
     ("{type: Dense, type: Conv2D}", 15, "twice"),
+    ("re:a\udcff", 5, "the byte 0xff, which is not UTF-8"),
     ("re:(", 1, "regular expression"),
     ("{pick: {first: 0}}", 16, "picks no layer"),
     ("{name: *_conv}", 8, "YAML alias"),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mutspec.cli.boundary import let_go_of_output, warn
 from mutspec.cli.options import (
+    FILE,
     bound_inputs,
     force_option,
     import_modules,
@@ -19,6 +21,7 @@ from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, format_options, verbose_option
+from mutspec.language.errors import Problem
 
 if TYPE_CHECKING:
     from mutspec.execute.diff import DiffReport
@@ -27,9 +30,9 @@ if TYPE_CHECKING:
 
 
 @click.command("apply")
-@click.argument("plan", type=click.Path())
-@click.argument("model", type=click.Path())
-@click.option("-o", "--output", type=click.Path(), metavar="OUT", help="The file to write, of the model's kind.")
+@click.argument("plan", type=FILE)
+@click.argument("model", type=FILE)
+@click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write, of the model's kind.")
 @click.option("--dry-run", is_flag=True, help="Say what would be touched. Reads no weights, writes nothing.")
 @click.option(
     "--diff",
@@ -103,7 +106,16 @@ def command(
                 on_progress=advance,
             )
         difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
-    _show(report, difference, output_format, is_verbose, is_quiet)
+    try:
+        _show(report, difference, output_format, is_verbose, is_quiet)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if dry_run:
+            raise
+        let_go_of_output()
+        reason = error.strerror or str(error)
+        warn(Problem(f"the report could not be printed: {reason}; {output} was written", is_warning=True))
 
 
 def _dry_run(
@@ -121,11 +133,12 @@ def _dry_run(
     from mutspec.execute.report import report
 
     if output is not None:
-        check_output(output, [path for path in (model, *inputs.values()) if path.exists()], force=force)
+        named = [model, *inputs.values(), *([architecture] if architecture else [])]
+        check_output(output, [path for path in named if path.exists()], force=force)
     prepared = prepare(plan, model, inputs=inputs, architecture=architecture)
     if output is not None:
         check_kind(output, prepared.archive)
-    result = report(prepared.program, prepared.archive)
+    result = report(prepared.program, prepared.archive, prepared.inputs)
     return result, expected_diff(result, prepared.archive.spec) if wants_diff else None
 
 
@@ -155,7 +168,8 @@ def _show(report: Report, difference: DiffReport | None, output_format: str, is_
 
 
 def _text(report: Report, difference: DiffReport | None, is_verbose: bool) -> str:
-    from mutspec.execute.text import MOST_ROWS, diff_text, report_text
+    from mutspec.execute.layout import MOST_ROWS
+    from mutspec.execute.report_text import report_text
 
     page = {
         "width": width(),
@@ -164,9 +178,13 @@ def _text(report: Report, difference: DiffReport | None, is_verbose: bool) -> st
         "hint": "--verbose shows all",
     }
     blocks = [report_text(report, **page)]  # type: ignore[arg-type]
-    if difference is not None and report.output is None:
+    if difference is None:
+        return blocks[0]
+    from mutspec.execute.diff_text import diff_text
+
+    if report.output is None:
         blocks += ["Expected difference, as far as structure tells:", diff_text(difference, **page)]  # type: ignore[arg-type]
-    elif difference is not None:
+    else:
         names = {"before": str(report.model), "after": str(report.output)}
         blocks += [diff_text(difference, **names, **page)]  # type: ignore[arg-type]
     return "\n\n".join(blocks)

@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from mutspec.cli.exit_codes import ExitCode
-from mutspec.cli.options import quiet_option
+from mutspec.cli.options import FILE, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import format_options, verbose_option
 
 
 @click.command("diff")
-@click.argument("before", metavar="A", type=click.Path())
-@click.argument("after", metavar="B", type=click.Path())
+@click.argument("before", metavar="A", type=FILE)
+@click.argument("after", metavar="B", type=FILE)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compare. [default: up to 8]")
 @format_options("text", "markdown", "json")
 @verbose_option
@@ -51,7 +51,8 @@ def command(
 
         write(diff_markdown(result, before=before, after=after))
     else:
-        from mutspec.execute.text import MOST_ROWS, diff_text
+        from mutspec.execute.diff_text import diff_text
+        from mutspec.execute.layout import MOST_ROWS
 
         most_rows = None if is_verbose else MOST_ROWS
         page = {"width": width(), "styled": is_styled(), "most_rows": most_rows, "hint": "--verbose shows all"}

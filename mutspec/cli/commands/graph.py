@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mutspec.cli.options import bound_inputs, force_option, import_modules, plan_options
+from mutspec.cli.options import FILE, bound_inputs, force_option, import_modules, plan_options
 from mutspec.cli.output import write
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.report_options import architecture_option, format_options
@@ -17,10 +17,10 @@ FORMAT_VERSION = 1
 
 
 @click.command("graph")
-@click.argument("plan", type=click.Path())
-@click.argument("model", type=click.Path())
+@click.argument("plan", type=FILE)
+@click.argument("model", type=FILE)
 @format_options("mermaid", "dot", "json")
-@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="Write to a file instead of standard output.")
+@click.option("-o", "--output", type=FILE, metavar="FILE", help="Write to a file instead of standard output.")
 @plan_options
 @architecture_option
 @force_option
@@ -54,7 +54,8 @@ def command(
     read = read_plan(plan, overrides, seed)
     target = Path(output) if output else None
     if target is not None:
-        sources = [path for path in (Path(plan), Path(model), *bound.values()) if path.exists()]
+        named = [Path(plan), Path(model), *bound.values(), *([Path(architecture)] if architecture else [])]
+        sources = [path for path in named if path.exists()]
         check_output(target, sources, force=force)
     prepared = prepare(read, Path(model), inputs=bound, architecture=Path(architecture) if architecture else None)
     text = _render(prepared.program, output_format)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mutspec.cli.options import json_option
+from mutspec.cli.options import FILE, json_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import architecture_option
 from mutspec.language.errors import PlanError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect")
-@click.argument("model", type=click.Path())
+@click.argument("model", type=FILE)
 @click.option(
     "--select",
     "target",

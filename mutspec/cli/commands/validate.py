@@ -12,11 +12,12 @@ import click
 
 from mutspec.cli.boundary import wants_color
 from mutspec.cli.exit_codes import ExitCode
-from mutspec.cli.options import bound_inputs, import_modules, plan_options, quiet_option
+from mutspec.cli.options import FILE, bound_inputs, import_modules, plan_options, quiet_option
 from mutspec.cli.output import write, write_json
 from mutspec.cli.plans import read_plan
-from mutspec.cli.problems import as_github, as_json, as_texts
+from mutspec.cli.problems import as_github, as_json, as_texts, capped
 from mutspec.language import CallError, ModelError, Place, Plan, PlanError, Problem, nearest
+from mutspec.language.visible import in_one_line
 
 if TYPE_CHECKING:
     from mutspec.model.archive import Archive
@@ -25,8 +26,8 @@ FORMAT_VERSION = 1
 
 
 @click.command("validate")
-@click.argument("plans", nargs=-1, required=True, metavar="PLAN...", type=click.Path())
-@click.option("--model", type=click.Path(), metavar="MODEL", help="Check too what the plans choose in this model file.")
+@click.argument("plans", nargs=-1, required=True, metavar="PLAN...", type=FILE)
+@click.option("--model", type=FILE, metavar="MODEL", help="Check too what the plans choose in this model file.")
 @plan_options
 @click.option(
     "--format",
@@ -130,7 +131,7 @@ def _print_text(plans: list[str], results: list[tuple[Problem, ...]], is_github:
     found = dict.fromkeys(problem for result in results for problem in result)  # a model's problem is said once
     problems = [problem for problem in found if not (is_quiet and problem.is_warning)]
     if is_github:
-        for problem in problems:
+        for problem in capped(problems):
             write(as_github(problem))
     elif problems:
         click.echo(as_texts(problems, color=wants_color(sys.stderr)), err=True, color=True)
@@ -145,7 +146,7 @@ def _print_summary(plans: list[str], results: list[tuple[Problem, ...]], has_tex
         errors = [problem for problem in problems if not problem.is_warning]
         wrong += len(errors)
         if not errors:
-            write(f"{path}: valid")
+            write(f"{in_one_line(path)}: valid")
     if wrong:
         blank = "\n" if has_text else ""
         files = sum(any(not problem.is_warning for problem in problems) for problems in results)
