@@ -8,6 +8,21 @@ print(mutspec.diff("model.keras", "mutant.keras"))
 ```
 """
 
-from mutspec.api import apply, diff, dry_run, load_plan, plan
+__version__ = "0.1.0"
 
-__all__ = ["apply", "diff", "dry_run", "load_plan", "plan"]
+from mutspec.api import apply, diff, dry_run, load_plan, plan
+from mutspec.language.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
+
+__all__ = [
+    "CallError",
+    "CheckError",
+    "EnvironmentProblem",
+    "ModelError",
+    "MutspecError",
+    "PlanError",
+    "apply",
+    "diff",
+    "dry_run",
+    "load_plan",
+    "plan",
+]

@@ -114,7 +114,7 @@ class DiffReport:
 
     def __str__(self) -> str:
         """What differs, for people: layers, then a table of the weights."""
-        from mutspec.execute.text import diff_text
+        from mutspec.execute.diff_text import diff_text
 
         return diff_text(self)
 

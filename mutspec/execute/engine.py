@@ -171,6 +171,8 @@ class _Run:
     def _chunks(self, one: Pass, chunks: Iterable[int], size: int, sink: Sink) -> Iterator[int]:
         """Compute all versions of a pass in some chunks, and hand the results to `sink`."""
         done = 0
+        for version in one.versions:
+            self.mask(version)  # here, as threads that need it at once would each make it
 
         def compute(span: tuple[int, int]) -> list[Effect]:
             return self._chunk(one, *span, sink)

@@ -71,7 +71,7 @@ def dry_run(
     Arguments, errors: as for `prepare`.
     """
     prepared = prepare(plan, model, inputs=inputs or {}, architecture=architecture)
-    return report(prepared.program, prepared.archive)
+    return report(prepared.program, prepared.archive, prepared.inputs)
 
 
 def apply(
@@ -126,7 +126,14 @@ def apply(
         check=check,
         on_progress=on_progress,
     )
-    return report(prepared.program, prepared.archive, effects=effects, warnings=tuple(non_finite), output=output)
+    return report(
+        prepared.program,
+        prepared.archive,
+        prepared.inputs,
+        effects=effects,
+        warnings=tuple(non_finite),
+        output=output,
+    )
 
 
 def _check_inputs(plan: Plan[Op], inputs: Mapping[str, Path]) -> None:
@@ -172,8 +179,8 @@ def _threads(threads: int | None, max_memory: int | None) -> int:
         return wanted
     affordable = (max_memory - _RESIDENT_BYTES) // _WORKING_BYTES
     if affordable < 1:
-        least = (_RESIDENT_BYTES + _WORKING_BYTES) >> 20
-        raise CallError(f"--max-memory {max_memory >> 20}MB is too little", hint=f"give at least {least}MB")
+        least = -(-(_RESIDENT_BYTES + _WORKING_BYTES) // 10**6)
+        raise CallError(f"--max-memory {max_memory / 10**6:g}MB is too little", hint=f"give at least {least}MB")
     return min(wanted, affordable)
 
 
@@ -184,12 +191,12 @@ def _non_finite(program: Program, effects: Mapping[Version, Effect]) -> list[Pro
         for touch in step.touches:
             count = effects[touch.version].non_finite
             if count:
-                tensor = touch.tensor
+                tensor, is_allowed = touch.tensor, step.non_finite is NonFinite.REPORT
                 problem = Problem(
                     f"step `{step.id}` makes {count:,} of {tensor.size:,} entries of `{tensor.path}` infinite or NaN",
                     path=("steps", number),
-                    hint="lower its size, or say `non_finite: report` to let them stand",
-                    is_warning=step.non_finite is NonFinite.REPORT,
+                    hint="" if is_allowed else "change its values, or say `non_finite: report` to let them stand",
+                    is_warning=is_allowed,
                 )
                 problems.append(program.plan.placed(problem))
     return problems

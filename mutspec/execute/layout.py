@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mutspec.language.visible import in_one_line
+
 Style = Literal["", "bold", "dim", "red", "green", "yellow"]
 
 _CODES: dict[Style, str] = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
@@ -72,6 +74,7 @@ def table(
         indent: spaces before each line.
         styles: for each row, the style of its first cell.
     """
+    rows = [[in_one_line(cell) for cell in row] for row in rows]  # a name may hold anything, ends of lines too
     widths, is_wrapped = _widths(columns, rows, width - indent)
     lines = _row_lines(
         [column.title.split(" ") if is_wrapped else [column.title] for column in columns], columns, widths
@@ -164,7 +167,7 @@ def paragraph(parts: Sequence[str], *, width: int, indent: int = 0, separator: s
     """Parts that follow one another, in lines of a width; a part is broken only if it is wider than a line."""
     lines, line = [], ""
     for number, part in enumerate(parts):
-        piece = part + (separator.rstrip() if number < len(parts) - 1 else "")
+        piece = in_one_line(part) + (separator.rstrip() if number < len(parts) - 1 else "")
         joined = f"{line} {piece}" if line else piece
         if line and cells(joined) > width - indent:
             lines.append(line)
@@ -194,4 +197,32 @@ def _words(text: str, width: int) -> list[str]:
 
 def sentence(text: str, *, width: int, indent: int = 0) -> str:
     """A sentence in lines of a width."""
-    return "\n".join(" " * indent + line for line in _words(text, width - indent))
+    return "\n".join(" " * indent + line for line in _words(in_one_line(text), width - indent))
+
+
+MOST_ROWS = 20
+"""The rows of a table that are shown unless all are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is written on: how wide, how styled, how long.
+
+    Arguments:
+        width: in columns.
+        paint: puts styles on text.
+        most_rows: how many rows of a table to show; None for all.
+        hint: how to see the rows that are not shown.
+    """
+
+    width: int
+    paint: Paint
+    most_rows: int | None
+    hint: str
+
+    def more(self, rows: int, indent: int) -> list[str]:
+        """The line below a table of so many rows, if it does not show all of them."""
+        if self.most_rows is None or rows <= self.most_rows:
+            return []
+        hint = f" ({self.hint})" if self.hint else ""
+        return [" " * indent + self.paint(f"… and {rows - self.most_rows:,} more{hint}", "dim")]

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 
 from mutspec.execute import words
 from mutspec.execute.diff import DiffReport
+from mutspec.execute.diff_text import difference_sentence, layer_change, tensor_rows
 from mutspec.execute.report import Report, StepReport
-from mutspec.execute.text import (
-    difference_sentence,
-    layer_change,
-    parameters,
-    target_rows,
-    tensor_rows,
-    touched_sentence,
-)
+from mutspec.execute.report_text import parameters, target_rows, touched_sentence
 
 MOST_OPEN_ROWS = 20
 """Longer tables are folded up, and open when they are clicked."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mutspec import __version__
 from mutspec.execute.engine import Effect
 from mutspec.execute.threads import default_threads
 from mutspec.graph.graph import Version
@@ -23,10 +23,7 @@ FORMAT_VERSION = 1
 
 def engine() -> str:
     """The engine's name and version."""
-    try:
-        return f"mutspec {version('mutspec')}"
-    except PackageNotFoundError:
-        return "mutspec"
+    return f"mutspec {__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +65,19 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True)
+class InputReport:
+    """Another model that a plan reads: its name in the plan, its file, and the digest of its structure."""
+
+    name: str
+    path: Path
+    structure_digest: str
+
+    def to_json(self) -> dict[str, str]:
+        """As in `schemas/apply.schema.json`."""
+        return {"name": self.name, "path": str(self.path), "structure_digest": self.structure_digest}
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a plan does to a model, or would do.
 
@@ -81,6 +91,7 @@ class Report:
         parameters_before, parameters_after: the numbers of entries of all tensors.
         output: the file that was written; None in a dry-run.
         layers: the number of the model's layers.
+        inputs: the other models that were read, by name.
     """
 
     engine: str
@@ -95,10 +106,11 @@ class Report:
     parameters_after: int
     output: Path | None
     layers: int = 0
+    inputs: tuple[InputReport, ...] = ()
 
     def __str__(self) -> str:
         """A table of each step, for people."""
-        from mutspec.execute.text import report_text
+        from mutspec.execute.report_text import report_text
 
         return report_text(self)
 
@@ -109,6 +121,7 @@ class Report:
             "engine": self.engine,
             "plan": {"name": self.plan_name, "digest": self.plan_digest},
             "model": {"path": str(self.model), "structure_digest": self.structure_digest},
+            **({"inputs": [each.to_json() for each in self.inputs]} if self.inputs else {}),
             "seed": self.seed,
             "warnings": [problem.message for problem in self.warnings],
             "steps": [
@@ -131,6 +144,7 @@ class Report:
 def report(
     program: Program,
     archive: Archive,
+    inputs: Mapping[str, Archive],
     *,
     effects: Mapping[Version, Effect] | None = None,
     warnings: tuple[Problem, ...] = (),
@@ -141,6 +155,7 @@ def report(
     Arguments:
         program: the plan, compiled for the model.
         archive: the model file.
+        inputs: the other model files, by name.
         effects: what each version changed; None for a dry-run.
         warnings: warnings beside those of the program.
         output: the file that was written.
@@ -153,7 +168,7 @@ def report(
         program.plan.seed,
         archive.path,
         program.before.structure_digest,
-        (*program.plan.warnings, *program.warnings, *warnings),
+        (*program.plan.warnings, *program.warnings, *_slow_path(program, archive), *warnings),
         tuple(
             _step(step, written, counts, is_applied=effects is not None)
             for step, written in zip(program.steps, program.plan.document["steps"], strict=True)
@@ -162,7 +177,20 @@ def report(
         program.after.parameters,
         output,
         len(program.before.layers),
+        tuple(InputReport(name, each.path, each.spec.structure_digest) for name, each in inputs.items()),
     )
+
+
+def _slow_path(program: Program, archive: Archive) -> Iterator[Problem]:
+    """A warning if a tensor to be changed is no plain range of the file."""
+    slow = [path for path in program.graph.outputs if archive.extents[path].offset is None]
+    if slow:
+        others = f" and {len(slow) - 1:,} more" if len(slow) > 1 else ""
+        yield Problem(
+            f"`{slow[0]}`{others} is stored chunked or compressed, so the file takes the slow path through HDF5",
+            hint="save the model again in Keras, which stores weights plainly",
+            is_warning=True,
+        )
 
 
 def _drawn_counts(program: Program) -> Mapping[Version, Effect]:

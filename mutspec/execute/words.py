@@ -41,12 +41,16 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+_ROUNDING = 1e-12
+"""Of a cosine that is computed from sums in float64."""
+
+
 def cosine(value: float | None) -> str:
     """A cosine: near 1 its digits are what counts."""
     if value is None:
         return NOTHING
     text = f"{value:.6f}"
-    if abs(float(text)) == 1 and abs(value) != 1:
+    if abs(float(text)) == 1 and abs(value) < 1 - _ROUNDING:
         text = f"{'-' if value < 0 else ''}0.999999"
     return text
 

@@ -135,5 +135,16 @@ def gather_indices(node: Node, source_shape: Shape, start: int, stop: int) -> ND
 def axis_index(shape: Shape, axis: int, start: int, stop: int) -> NDArray[np.int64]:
     """For each flat entry of a span, its index along an axis."""
     inner = prod(shape[axis + 1 :])
-    index: NDArray[np.int64] = np.arange(start, stop, dtype=np.int64) // inner % shape[axis]
-    return index
+    first, last = start // inner, -(-stop // inner)
+    # Rows go round the axis, each for `inner` entries: to repeat them is many times as fast as to divide each entry.
+    rows = np.arange(first, last, dtype=np.int64) % shape[axis] if inner > 1 else _cycle(start, stop, shape[axis])
+    if inner == 1:
+        return rows
+    edges = np.clip(np.arange(first, last + 1, dtype=np.int64) * inner, start, stop)
+    return np.repeat(rows, np.diff(edges))
+
+
+def _cycle(start: int, stop: int, length: int) -> NDArray[np.int64]:
+    """The numbers from `start` up to `stop`, modulo `length`."""
+    turn = np.arange(start, start + min(length, stop - start), dtype=np.int64) % length
+    return np.resize(turn, stop - start)

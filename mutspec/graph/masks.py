@@ -105,7 +105,7 @@ def _chosen_of_pool(choice: Scattered, size: int) -> NDArray[np.int64]:
     return chosen[first:last] - choice.offset
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _chosen(pool: Permutation, count: int) -> NDArray[np.int64]:
     """The chosen entries of a pool, ascending. Kept, as the tensors of a pool ask for it one after the other."""
     return np.sort(permute(pool, np.arange(count, dtype=np.uint64), inverse=True).astype(np.int64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import UNSET
@@ -11,6 +11,7 @@ from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.language.types import Expect, Pick, Selector, Target
 from mutspec.model._index import ModelIndex, members, patterns
 from mutspec.model._patterns import has_wildcards
+from mutspec.model.classes import KNOWN_CLASSES, KNOWN_ROLES
 
 RandomIndices = Callable[[int, int], Sequence[int]]
 """Given a total and a count, that many distinct indices below the total."""
@@ -69,7 +70,7 @@ class Evaluation:
         self.index = index
         self.random = random
         self.checks_contracts = True
-        self.unknown_names: list[str] = []
+        self.unknown: list[str] = []
 
     def target(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
         """What a target stands for.
@@ -94,7 +95,7 @@ class Evaluation:
 
     def _string(self, target: str, path: DocumentPath) -> Chosen:
         selector = as_selector(target)
-        self._collect_unknown_names(selector)
+        self._collect_unknown(selector)
         try:
             return self.keys(selector)
         except PlanError as error:  # its path is below a selector's key, which a string does not have
@@ -106,7 +107,7 @@ class Evaluation:
             chosen = self.keys(selector)
         except PlanError as error:
             raise PlanError(problem.below(*path) for problem in error.problems) from None
-        self._collect_unknown_names(selector)
+        self._collect_unknown(selector)
         if selector.weights is not UNSET:
             weights = self.index.weights(selector.weights)
         if selector.any is not UNSET:
@@ -146,17 +147,23 @@ class Evaluation:
         return chosen
 
     def notes(self) -> list[str]:
-        """A note for each exact name that stands for nothing, since beside others or in a `not` it is easily missed."""
-        return [
-            f"nothing is called `{name}`"
-            + "".join(f"; did you mean `{close}`?" for close in nearest(name, self.index.layer_names.names, 1))
-            for name in dict.fromkeys(self.unknown_names)
-        ]
+        """A note for each exact name, class and role that is nowhere known: beside others it is easily missed."""
+        return list(dict.fromkeys(self.unknown))
 
-    def _collect_unknown_names(self, selector: Selector) -> None:
+    def _collect_unknown(self, selector: Selector) -> None:
+        index = self.index
         for pattern in patterns(selector.name):
-            if not has_wildcards(pattern) and not self.index.fits("name", pattern, ()):
-                self.unknown_names.append(pattern)
+            if not has_wildcards(pattern) and not index.fits("name", pattern, ()):
+                self._note(f"nothing is called `{pattern}`", pattern, index.layer_names.names)
+        for pattern in patterns(selector.type):
+            if not has_wildcards(pattern) and not index.fits("type", pattern, ()) and pattern not in KNOWN_CLASSES:
+                self._note(f"no layer is a `{pattern}`", pattern, (*index.classes.names, *KNOWN_CLASSES))
+        for pattern in patterns(selector.weights):
+            if not has_wildcards(pattern) and not index.weights(pattern) and pattern not in KNOWN_ROLES:
+                self._note(f"no weight is a `{pattern}`", pattern, (*index.roles.names, *KNOWN_ROLES))
+
+    def _note(self, message: str, pattern: str, known: Iterable[str]) -> None:
+        self.unknown.append(message + "".join(f"; did you mean `{close}`?" for close in nearest(pattern, known, 1)))
 
 
 class TensorEvaluation(Evaluation):

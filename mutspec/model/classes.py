@@ -8,8 +8,20 @@ from typing import Any
 
 from mutspec.model.class_names import ALIASES, MODELS, UNKNOWN, WEIGHTLESS
 from mutspec.model.class_table import CLASSES, ClassFacts, Variable, When
+from mutspec.model.spec import Group
 
 Config = Mapping[str, Any]
+
+KNOWN_CLASSES = frozenset(CLASSES) | frozenset(WEIGHTLESS) | frozenset(UNKNOWN) | frozenset(ALIASES) | frozenset(MODELS)
+"""Keras's layer classes, whether they hold weights or not."""
+
+KNOWN_ROLES = frozenset(Group) | frozenset(
+    variable.role
+    for facts in CLASSES.values()
+    for variables in (facts.variables, *facts.quantized.values())
+    for variable in variables
+)
+"""The names of weights in those classes, and the groups of weights."""
 
 _KERAS_MODULE = re.compile(r"(tf_)?keras(\..*)?|tensorflow\.(python\.)?keras(\..*)?")
 

@@ -46,12 +46,15 @@ class Selection:
             `SelectorIndex.layers`, the chosen layers. In model order.
         tensors: the chosen tensors; from `SelectorIndex.layers`, all tensors of the chosen layers and of those below
             them. In model order, each storage once.
+        matched: from `SelectorIndex.tensors`, the layers that stand for the chosen tensors: those that the claims fit,
+            such as a Bidirectional for the weights in it, and where no claim fits, the owners. In model order.
         notes: what a person should know, such as "`encoder/dense` is reached by 2 paths; counted once".
     """
 
     layers: tuple[LayerSpec, ...]
     tensors: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
+    matched: tuple[LayerSpec, ...] = ()
 
 
 class NothingMatched(PlanError):
@@ -107,12 +110,15 @@ class SelectorIndex:
         index = self._index
         default = sum(index.groups.get(group, 0) for group in default_groups)
         evaluation = TensorEvaluation(index, random, default)
-        chosen = _evaluate(evaluation, target, default).decided(default)
+        evaluated = _evaluate(evaluation, target, default)
+        chosen = evaluated.decided(default)
         if not chosen:
             raise NothingMatched(lambda: why_nothing(evaluation, target))
         layers = tuple(index.spec.layers[number] for number in index.owners(chosen))
         tensors = tuple(members(index.spec.tensors, chosen))
-        return Selection(layers, tensors, (*evaluation.notes(), *_sharing_notes(index.spec, layers, tensors)))
+        matched = tuple(index.spec.layers[number] for number in sorted(evaluation.parts(evaluated, default)))
+        notes = (*evaluation.notes(), *_sharing_notes(index.spec, layers, tensors))
+        return Selection(layers, tensors, notes, matched)
 
     def layers(self, target: Target, *, random: RandomIndices | None = None) -> Selection:
         """The layers that a target stands for: those that its claims fit, without the layers below them.

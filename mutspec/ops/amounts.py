@@ -62,14 +62,24 @@ class Amount:
         else:
             chosen = [pair for pool in _pools(self.per, tensors) for pair in _scattered(self, bench, pool)]
         if tensors and not chosen and not bench.step.allow_empty:
-            raise PlanError(
-                Problem(
-                    "the amount comes to no entry in any of the targets",
-                    path=self.given[:1] or ("target",),
-                    hint="raise it, add `at_least: 1` or `per: all`, or say `allow_empty: true`",
-                )
-            )
+            raise PlanError(self._nothing())
         return chosen
+
+    def _nothing(self) -> Problem:
+        """Why the amount comes to no entry, with advice that fits it."""
+        path = self.given[:1] or ("target",)
+        allow = "or say `allow_empty: true`"
+        if self.indices == ():
+            return Problem(
+                "`indices` is empty, so the step touches nothing", path=path, hint=f"list the entries, {allow}"
+            )
+        for name in ("fraction", "count", "rate"):
+            share = getattr(self, name)
+            if share is not UNSET and exact_share(share) == 0:
+                message = f"`{name}` is 0, so the step touches nothing"
+                return Problem(message, path=path, hint=f"raise it, leave it out to touch all entries, {allow}")
+        message = "the amount comes to no entry in any of the targets"
+        return Problem(message, path=path, hint=f"raise it, add `at_least: 1` or `per: all`, {allow}")
 
 
 def _pools(per: Per, tensors: Sequence[TensorSpec]) -> Iterable[list[TensorSpec]]:
@@ -137,5 +147,14 @@ def _listed(indices: tuple[int, ...], tensor: TensorSpec) -> Listed:
             )
     entries = sorted({index % size for index in indices})
     if len(entries) < len(indices):
-        raise PlanError(Problem(f"two of the indices name the same entry of `{tensor.path}`", path=("indices",)))
+        places = [index % size for index in indices]
+        again = next(position for position, place in enumerate(places) if place in places[:position])
+        first = indices[places.index(places[again])]
+        raise PlanError(
+            Problem(
+                f"the indices {first} and {indices[again]} name the same entry of `{tensor.path}`",
+                path=("indices", again),
+                hint="name each entry once",
+            )
+        )
     return Listed(tuple(entries))

@@ -18,6 +18,9 @@ from mutspec.ops.site import Site
 class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
     """The keys that every step may have. An op's name is its class's tag; its family is the module that it is in."""
 
+    accepts_nan: ClassVar[frozenset[str]] = frozenset()
+    """The keys for which NaN is a value like others; for all others it is refused."""
+
     id: Annotated[str, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
     stream: Annotated[str, Meta(description="The name of the step's random stream. Default: the step's id.")] = ""
     seed: Annotated[Count | UnsetType, Meta(description="The seed of this step alone. Default: the plan's.")] = UNSET

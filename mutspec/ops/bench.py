@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from msgspec import UnsetType
 
@@ -17,6 +17,7 @@ from mutspec.language.types import Target
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.spec import LEARNED, Group, ModelSpec, TensorSpec
 
+FLOATS = frozenset({"float32", "float64"})
 NARROW_FLOATS = ("float16", "bfloat16", "float8_", "float6_", "float4_")
 """Dtypes, by how their names begin, that are computed in float32 and rounded once."""
 
@@ -105,19 +106,11 @@ class Bench:
         except NothingMatched as error:
             if self.step.allow_empty:
                 return Selection((), (), ())
-            raise PlanError(problem.below(*at) for problem in error.problems) from error
+            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
         except PlanError as error:
-            raise PlanError(problem.below(*at) for problem in error.problems) from error
+            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
         self.notes += selection.notes
         return selection
-
-    def roots(self, target: Target, selection: Selection, *, model: str = "") -> list[str]:
-        """The paths of the layers that a target names; where it names weights, of their owners."""
-        try:
-            layers = self.index(model).layers(target, random=self._pick).layers
-        except PlanError:
-            layers = selection.layers
-        return [layer.path for layer in layers]
 
     def case_matches(self, target: Target | UnsetType, tensor: TensorSpec, at: DocumentPath) -> bool:
         """Whether one entry of a list of values by target is for a tensor."""
@@ -145,6 +138,14 @@ class Bench:
 
     def bind(self, tensor: TensorSpec, value: Expression, choice: Choice | None) -> Touch:
         """Make a value the tensor's next version, in the chosen entries alone."""
+        if tensor.dtype not in INTEGERS | FLOATS and not tensor.dtype.startswith(NARROW_FLOATS):
+            raise PlanError(
+                Problem(
+                    f"`{tensor.path}` is {tensor.dtype}, which mutspec does not compute with",
+                    path=("target",),
+                    hint="leave it out with `not:`",
+                )
+            )
         before = self.read(tensor)
         after = value if choice is None else value.where(choice, before)
         version = self.builder.bind(tensor.path, before.node, after.node, self.step.number, choice)
@@ -166,3 +167,9 @@ class Bench:
 
     def _pick(self, total: int, count: int) -> list[int]:
         return Permutation(total, self.key("", "pick")).chosen(count)
+
+
+def _seen_from(problem: Problem, model: str, at: DocumentPath) -> Problem:
+    """A selector's problem as one of the step, which says where it was looked for if that was in an input."""
+    message = f"in the input `{model}`, {problem.message}" if model else problem.message
+    return replace(problem, message=message).below(*at)

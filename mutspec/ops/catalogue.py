@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
+
+from msgspec import json
 
 from mutspec.language.errors import EnvironmentProblem
 from mutspec.ops.base import Op, op_name
@@ -31,17 +33,42 @@ def catalogue(*, plugins: bool = True) -> Mapping[str, type[Op]]:
     for entry_point in entry_points(group=ENTRY_POINT_GROUP) if plugins else ():
         try:
             loaded = entry_point.load()
-        except Exception as error:
-            raise EnvironmentProblem(
-                f"the op plug-in `{entry_point.name}` ({entry_point.value}) cannot be imported: {error}",
-                hint="reinstall or uninstall the package that offers it",
-            ) from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: a plug-in must not end the run, and say nothing
+            reason = f"cannot be imported: {type(error).__name__}: {error}"
+            raise EnvironmentProblem(f"{_called(entry_point)} {reason}", hint=_REMEDY) from error
         for op in _ops_of(loaded) if isinstance(loaded, ModuleType) else (loaded,):
+            _check(op, _called(entry_point))
             if ops.setdefault(op_name(op), op) is not op:
                 raise EnvironmentProblem(
-                    f"the op plug-in `{entry_point.name}` takes the name `{op_name(op)}`, which is taken"
+                    f"{_called(entry_point)} takes the name `{op_name(op)}`, which is taken", hint=_REMEDY
                 )
     return ops
+
+
+_REMEDY = "update or uninstall the package that offers it"
+
+
+def _called(entry_point: EntryPoint) -> str:
+    return f"the op plug-in `{entry_point.name}` ({entry_point.value})"
+
+
+def _check(op: object, plugin: str) -> None:
+    """Refuse what is no op, or an op that no plan could be checked against.
+
+    Raises:
+        EnvironmentProblem: it is.
+    """
+    if not (isinstance(op, type) and issubclass(op, Op)):
+        what = f"the class `{op.__name__}`" if isinstance(op, type) else f"a value of type `{type(op).__name__}`"
+        raise EnvironmentProblem(f"{plugin} is {what}, and not an op", hint=_REMEDY)
+    try:
+        json.schema(op)
+    except TypeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        message = f"{plugin} has an op, `{op_name(op)}`, whose parameters cannot stand in a plan: {reason}"
+        raise EnvironmentProblem(message, hint=_REMEDY) from error
 
 
 def family(op: type[Op]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from traceback import extract_tb
 
 from msgspec import UnsetType
 
@@ -76,12 +77,24 @@ def compile_plan(
         except PlanError as error:
             problems += [plan.placed(problem.below("steps", number)) for problem in error.problems]
             continue
+        except Exception as error:
+            problems.append(plan.placed(_bug(op, error).below("steps", number)))
+            continue
         policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
         records.append(StepRecord(op.id, op_name(type(op)), tuple(touches), policy))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in bench.notes]
     if problems:
         raise PlanError(problems)
     return Program(plan, model, model, bench.builder.build(), tuple(records), tuple(warnings))
+
+
+def _bug(op: Op, error: Exception) -> Problem:
+    """An op of any package may fail in any way; its user needs to know which op, and its author where."""
+    frame = extract_tb(error.__traceback__)[-1]
+    return Problem(
+        f"the op `{op_name(type(op))}` fails: {type(error).__name__}: {error}",
+        hint=f"a bug at {frame.filename}:{frame.lineno}; report it to whoever maintains `{type(op).__module__}`",
+    )
 
 
 def _refuse_nothing(op: Op, touches: Sequence[Touch]) -> None:

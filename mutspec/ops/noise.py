@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from mutspec.graph.expression import Expression
-from mutspec.language.errors import Problem
+from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import ByTarget, NonNegative, Scale
 from mutspec.ops.base import WeightOp
 from mutspec.ops.site import Site
@@ -65,5 +65,13 @@ class UniformNoise(WeightOp, tag="uniform_noise", frozen=True, kw_only=True):
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """W + unit·(low + (high - low)·u)."""
+        if at.value(self.low) > at.value(self.high):
+            raise PlanError(
+                Problem(
+                    f"`low` ({at.value(self.low):g}) is above `high` ({at.value(self.high):g}) for `{at.tensor.path}`",
+                    path=("low",),
+                    hint="give this weight values in order: of each list the first entry that matches counts",
+                )
+            )
         low, high = at.number(self.low), at.number(self.high)
         return weight + at.scale(self.relative_to, weight) * (low + (high - low) * at.uniform("noise"))

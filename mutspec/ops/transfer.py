@@ -12,6 +12,7 @@ from mutspec.graph.choice import Window
 from mutspec.graph.expression import Expression
 from mutspec.language.errors import DocumentPath, PlanError, Problem
 from mutspec.language.types import Patterns, Percent, Selector, Target, exact_share
+from mutspec.model.select import Selection
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.base import Op
 from mutspec.ops.bench import ALL_GROUPS, INTEGERS, Bench, Touch
@@ -27,7 +28,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     to the same positions of the target, and its other entries stay. Nothing is resized: shapes that do not fit are an
     error.
 
-    Literature: layer copy LC (LEMON); crossover of networks (neuro-evolution); transfer and grafting of trained layers.
+    Literature: transfer learning and grafting of trained layers; crossover of networks (neuro-evolution).
     """
 
     source: Annotated[
@@ -56,7 +57,13 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """A slice without an axis."""
+        """Names that are missing, and a slice without an axis."""
+        if not self._model_and_name()[1]:
+            message = "`source` is empty" if not self.source else f"`source: {self.source}` names no layer"
+            yield Problem(message, path=("source",), hint="name a layer or weight, such as `conv_1` or `conv_1/kernel`")
+        if not isinstance(self.weights, UnsetType) and not self.weights:
+            hint = "name the weights to copy, or leave the key out for all"
+            yield Problem("`weights` is empty, and copies nothing", path=("weights",), hint=hint)
         for name in ("start", "stop"):
             if getattr(self, name) is not UNSET and self.axis is UNSET:
                 yield Problem(
@@ -76,23 +83,53 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Pair the tensors, read all sources, then bind all targets."""
         model, sources = self._sources(bench)
-        chosen = bench.select(_with_weights(self.target, self.weights), "target", groups=ALL_GROUPS)
-        pairs = [
+        chosen = self._select(bench, self.target, "target")
+        pairs = [pair for root in _roots(chosen) for pair in self._pairs(sources, root)]
+        copies = [
             (bench.read(source, model), source, target)
-            for root in _roots(bench.roots(self.target, chosen), chosen.tensors)
-            for source, target in self._pairs(sources, root)
+            for source, target in pairs
             if model or source.path != target.path
         ]
-        return [self._copy(bench, value, source, target) for value, source, target in pairs]
+        if pairs and not copies and not self.allow_empty:
+            raise PlanError(
+                Problem(
+                    f"source and target are the same weight{'s' * (len(pairs) > 1)}, "
+                    + ", ".join(f"`{target.path}`" for _, target in pairs[:3]),
+                    path=("target",),
+                    hint="name another layer to copy to, or copy from an input: `source: <input>:layer`",
+                )
+            )
+        return [self._copy(bench, value, source, target) for value, source, target in copies]
+
+    def _select(self, bench: Bench, target: Target, at: str, model: str = "") -> Selection:
+        """What a target chooses, of that what `weights` says."""
+        if isinstance(self.weights, UnsetType):
+            return bench.select(target, at, model=model, groups=ALL_GROUPS)
+        both = Selector(all=(Selector(any=_members(target)), Selector(weights=self.weights)))
+        try:
+            return bench.select(both, at, model=model, groups=ALL_GROUPS)
+        except PlanError:
+            # What is wrong with one of the two by itself is said in the words that the plan has; else it is the pair.
+            selection = bench.select(target, at, model=model, groups=ALL_GROUPS)
+            bench.select(Selector(weights=self.weights), model=model, groups=ALL_GROUPS)
+        roles = tuple(dict.fromkeys(tensor.role for tensor in selection.tensors))
+        has = ", ".join(f"`{role}`" for role in roles[:6])
+        wanted = self.weights if isinstance(self.weights, str) else ", ".join(self.weights)
+        raise PlanError(
+            Problem(
+                f"`{at}` has no weights that `weights: {wanted}` names, only {has}",
+                path=("weights",),
+                hint=f"leave `weights` out, or let it and `{at}` name the same ones",
+            )
+        )
 
     def _sources(self, bench: Bench) -> tuple[str, Mapping[str, TensorSpec]]:
         """The model that is copied from, and its tensors by their path below the source layer."""
         model, name = self._model_and_name()
-        selection = bench.select(_with_weights(name, self.weights), "source", model=model, groups=ALL_GROUPS)
-        roots = bench.roots(name, selection, model=model)
-        groups = list(_roots(roots, selection.tensors))
+        selection = self._select(bench, name, "source", model)
+        groups = list(_roots(selection))
         if len(groups) != 1:
-            paths = ", ".join(f"`{path}`" for path in roots[:4])
+            paths = ", ".join(f"`{layer.path}`" for layer in selection.matched[:4])
             raise PlanError(
                 Problem(
                     f"`source` must be one layer, but it matches {len(groups)}: {paths}",
@@ -176,7 +213,11 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
             )
         if start >= stop and not self.allow_empty:
             raise PlanError(
-                Problem(f"the slice {start}:{stop} of `{source.path}` is empty", path=("start",), hint="widen it")
+                Problem(
+                    f"the slice {start}:{stop} of `{source.path}` is empty",
+                    path=("stop",) if isinstance(self.start, UnsetType) else ("start",),
+                    hint="widen it, or say `allow_empty: true`",
+                )
             )
         return Window(axis, start, max(start, stop))
 
@@ -184,29 +225,28 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         index = rounded_share(exact_share(position), length) if isinstance(position, str) else position
         if not -length <= index <= length:
             raise PlanError(
-                Problem(f"`{name}: {index}` is outside the axis of `{source.path}`, of {length} entries", path=(name,))
+                Problem(
+                    f"`{name}: {index}` is outside the axis of `{source.path}`, of {length} entries",
+                    path=(name,),
+                    hint=f"positions run from 0 to {length}, or from -1 down to {-length}",
+                )
             )
         return index + length if index < 0 else index
-
-
-def _with_weights(target: Target, weights: Patterns | UnsetType) -> Target:
-    return (
-        target
-        if isinstance(weights, UnsetType)
-        else Selector(all=(Selector(any=_members(target)), Selector(weights=weights)))
-    )
 
 
 def _members(target: Target) -> tuple[str | Selector, ...]:
     return target if isinstance(target, tuple) else (target,)
 
 
-def _roots(layers: Sequence[str], tensors: Sequence[TensorSpec]) -> Iterator[Mapping[str, TensorSpec]]:
-    """The tensors below each outermost layer, by their path below it."""
+def _roots(selection: Selection) -> Iterator[Mapping[str, TensorSpec]]:
+    """The tensors below each outermost layer that was matched, by their path below it."""
+    layers = [layer.path for layer in selection.matched]
     outermost = [path for path in layers if not any(path.startswith(f"{other}/") for other in layers)]
     for root in outermost:
         below = {
-            tensor.path.removeprefix(f"{root}/"): tensor for tensor in tensors if tensor.path.startswith(f"{root}/")
+            tensor.path.removeprefix(f"{root}/"): tensor
+            for tensor in selection.tensors
+            if tensor.path.startswith(f"{root}/")
         }
         if below:
             yield below

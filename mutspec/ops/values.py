@@ -17,7 +17,7 @@ from mutspec.ops.site import Site
 class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
     """Multiply: each chosen weight w becomes factor·w.
 
-    Literature: CW, change weights (DeepMAACC: 1.1); inhibitors WI (MuFF: a factor below 1).
+    Literature: inhibitors, WI (MuFF: a factor below 1); CW of DeepMAACC is a factor of 1.1 on one neuron at a time.
     """
 
     factor: Annotated[ByTarget[float], Meta(description="The factor, without unit.", examples=[1.1])]
@@ -34,6 +34,7 @@ class Fill(WeightOp, tag="fill", frozen=True, kw_only=True):
     """
 
     accepts_integers: ClassVar[bool] = True
+    accepts_nan: ClassVar[frozenset[str]] = frozenset({"value"})
 
     value: Annotated[
         ByTarget[float], Meta(description="The value that is set, in the weight's own unit.", examples=[0.5])

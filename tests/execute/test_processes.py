@@ -186,11 +186,16 @@ except KeyboardInterrupt:
 """
 
 
+def can_be_interrupted() -> None:
+    """Undo what a shell does to a job in the background: ignore SIGINT, for all its children too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_control_c_leaves_nothing(tmp_path: Path) -> None:
     base = make_file("keras of many chunks", tmp_path)
     command = [sys.executable, "-c", INTERRUPTED, str(base), str(tmp_path / "mutant.keras")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, preexec_fn=can_be_interrupted) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)

@@ -8,11 +8,12 @@ import pytest
 
 from mutspec.execute import words
 from mutspec.execute.diff import DiffReport, TensorDiff, TensorStatus
+from mutspec.execute.diff_text import diff_text
 from mutspec.execute.layout import Column, Paint, cells, fold, paragraph, table
 from mutspec.execute.markdown import code, diff_markdown, report_markdown
 from mutspec.execute.report import Report, StepReport, TargetReport
+from mutspec.execute.report_text import report_text
 from mutspec.execute.structure import ConfigChange, LayerChange, StructureDiff
-from mutspec.execute.text import diff_text, report_text
 
 
 def target(layer: str, *, touched: int = 3, changed: int | None = None) -> TargetReport:

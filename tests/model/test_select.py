@@ -271,6 +271,14 @@ def test_an_unknown_name_among_known_ones_is_noted() -> None:
     )
 
 
+def test_an_unknown_class_or_role_among_known_ones_is_noted_and_a_known_one_that_is_not_there_is_not() -> None:
+    target = {"type": ["Dense", "Conv3D", "Dens"], "weights": ["kernel", "embeddings", "statistics", "kernl"]}
+    assert INDEX.tensors(target_of(target)).notes[:2] == (
+        "no layer is a `Dens`; did you mean `Dense`?",
+        "no weight is a `kernl`; did you mean `kernel`?",
+    )
+
+
 def test_random_pick_asks_for_indices_among_the_layers_left_and_keeps_model_order() -> None:
     asked = []
 

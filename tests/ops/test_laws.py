@@ -331,7 +331,7 @@ def test_values_by_target_that_leave_a_weight_out_are_an_error() -> None:
 def test_an_amount_of_nothing_is_an_error_unless_allowed(op: str, nothing: Step) -> None:
     before = layered()
     step = {"op": op, "target": TARGET, **nothing, **SOME[op]}
-    with pytest.raises(PlanError, match="comes to no entry"):
+    with pytest.raises(PlanError, match=r"comes to no entry|so the step touches nothing"):
         mutate(before, step)
     after = mutate(before, {**step, "allow_empty": True}).tensors
     assert all(same_bits(after[path], before[path]) for path in before)
@@ -344,7 +344,7 @@ def test_an_amount_of_nothing_is_an_error_unless_allowed(op: str, nothing: Step)
         ({"count": 121, "per": "all"}, "`count` is 121, but the targets together have only 120 entries", "count"),
         ({"indices": [0, 2]}, "index 2 is outside `e/gamma`, which has 2 entries", "indices"),
         ({"indices": [-3]}, "index -3 is outside `e/gamma`", "indices"),
-        ({"indices": [1, -1]}, "two of the indices name the same entry of `e/gamma`", "indices"),
+        ({"indices": [1, -1]}, "the indices 1 and -1 name the same entry of `e/gamma`", "indices"),
     ],
 )
 def test_an_amount_that_does_not_fit_says_where(amount: Step, message: str, key: str) -> None:

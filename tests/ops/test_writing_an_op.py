@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mutspec
+from mutspec.language import EnvironmentProblem
 from mutspec.ops import catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,36 @@ def test_the_guides_plan_touches_a_tenth_of_every_kernel_and_computes_what_the_o
     changed = before != after
     assert targets["dense_1/kernel"].changed == changed.sum() <= 2048
     np.testing.assert_allclose(after[changed], (before / (1 + 0.5 * np.abs(before)))[changed], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("code", "entry", "words"),
+    [
+        ("raise SystemExit(0)", "", "cannot be imported: SystemExit: 0"),
+        ("x = 5", ":x", "is a value of type `int`, and not an op"),
+        ("class Plain: pass", ":Plain", "is the class `Plain`, and not an op"),
+        (
+            "from mutspec.ops import Op\nclass Odd(Op, tag='odd', frozen=True, kw_only=True):\n    x: complex",
+            ":Odd",
+            "`odd`, whose parameters cannot stand in a plan: type <class 'complex'>",
+        ),
+    ],
+)
+def test_a_plug_in_that_is_no_good_is_named(
+    code: str, entry: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad_plugin.py").write_text(code)
+    metadata = tmp_path / "bad_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[mutspec.ops]\nbad = bad_plugin{entry}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "bad_plugin", raising=False)
+    with pytest.raises(EnvironmentProblem) as caught:
+        catalogue()
+    assert "`bad`" in caught.value.problems[0].message
+    assert words in caught.value.problems[0].message
+    assert catalogue(plugins=False)
 
 
 def kernel(model: Path) -> np.ndarray:
