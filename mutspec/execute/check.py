@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mutspec.language.errors import Problem
 from mutspec.language.plan import Plan
-from mutspec.language.steps import mentioned
 from mutspec.model.spec import ModelSpec
 from mutspec.ops.base import Op
 from mutspec.ops.bench import Bench, Touch
@@ -36,11 +35,10 @@ def check_plan(plan: Plan[Op], model: ModelSpec, inputs: Mapping[str, ModelSpec]
     Raises:
         PlanError: with what does not fit, of all steps.
     """
-    missing = [name for name in plan.inputs if name not in inputs]
     steps, warnings = list(plan.steps), []
-    for number, step in enumerate(plan.document["steps"]):
-        for name in dict.fromkeys(mentioned(step, missing)):
-            steps[number] = _Unchecked(id=plan.steps[number].id, allow_empty=True)
+    for number, step in enumerate(plan.steps):
+        for name in dict.fromkeys(name for _, name in step.inputs_used() if name not in inputs):
+            steps[number] = _Unchecked(id=step.id, allow_empty=True)
             problem = Problem(
                 f"the step is not checked, because its input `{name}` is not bound",
                 path=("steps", number),

@@ -26,7 +26,7 @@ from mutspec.language.overrides import Override, apply_overrides, numbered, step
 from mutspec.language.plan import Plan
 from mutspec.language.scalars import BOOLEAN_WORDS
 from mutspec.language.schema import RESERVED, Catalogue, op_definitions
-from mutspec.language.steps import mentioned, without_own_keys
+from mutspec.language.steps import without_own_keys
 
 T = TypeVar("T")
 Overrides = Iterable[Override | str]
@@ -343,17 +343,14 @@ class _Loader:
             typed = steps[index]
             if typed is None:
                 continue
-            own_problems = getattr(typed, "problems", None)
-            if callable(own_problems):
-                for problem in own_problems():
-                    self._add(problem.below("steps", index))
-            inputs_used = getattr(typed, "inputs_used", None)
-            if callable(inputs_used):
-                used |= {("steps", index, *path): name for path, name in inputs_used()}
-            else:
-                used |= {
-                    ("steps", index, str(number)): name for number, name in enumerate(mentioned(plain(step), names))
-                }
+            try:
+                for problem in [problem.below("steps", index) for problem in typed.problems()]:
+                    self._add(problem)
+                used |= {("steps", index, *path): name for path, name in typed.inputs_used()}
+            except Exception as error:  # an op of any package may fail in any way
+                message = f"the op of this step fails: {type(error).__name__}: {error}"
+                hint = f"this is a bug; report it to whoever maintains `{type(typed).__module__}`"
+                self._add(Problem(message, path=("steps", index), hint=hint))
         for problem in id_problems(ids):
             self._add(problem)
         for problem in input_problems(used, names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -18,6 +18,10 @@ class Step(Protocol):
 
     @property
     def id(self) -> str: ...
+
+    def problems(self) -> Iterable[Problem]: ...
+
+    def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]: ...
 
 
 S = TypeVar("S", bound=Step)

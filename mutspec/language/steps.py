@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -67,14 +66,6 @@ def _has_extension(node: Node) -> bool:
     if isinstance(node, Table):
         return any(is_extension(key) or _has_extension(value) for key, value in node.entries.items())
     return isinstance(node, Sequence) and any(_has_extension(item) for item in node.items)
-
-
-def mentioned(value: Any, names: Iterable[str]) -> list[str]:
-    """The declared inputs that texts below a value begin with, for ops that do not say which they use."""
-    if isinstance(value, str):
-        return [name for name in names if value.startswith(f"{name}:")]
-    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [name for item in below for name in mentioned(item, names)]
 
 
 def without_own_keys(root: Node, catalogue: Catalogue) -> Node:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import Struct
 
 from mutspec.language.document import parse, refuse_unprintable
-from mutspec.language.errors import PlanError, Problem
+from mutspec.language.errors import DocumentPath, PlanError, Problem
 from mutspec.language.head import LANGUAGE_VERSION
 from mutspec.language.load import _Loader
 from mutspec.language.nodes import Node, Scalar, Sequence, Source, Span, Table
@@ -21,6 +22,14 @@ class _Choose(Struct, tag_field="op", tag="choose", frozen=True, kw_only=True, f
 
     target: Target
     id: str = ""
+
+    def problems(self) -> Iterable[Problem]:
+        """None but the target's."""
+        return ()
+
+    def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
+        """None."""
+        return ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated, Any, Generic, TypeVar, Union
+from typing import Annotated, Generic, TypeVar, Union
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -147,6 +147,3 @@ class NonFinite(StrEnum):
 
     ERROR = "error"
     REPORT = "report"
-
-
-Params = dict[str, Any]

@@ -43,7 +43,6 @@ class _Found:
     stored: dict[str, str] = field(default_factory=dict)
     copies: dict[str, tuple[str, ...]] = field(default_factory=dict)
     absent: list[Node] = field(default_factory=list)
-    explained: set[str] = field(default_factory=set)
 
 
 def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored]) -> Build:

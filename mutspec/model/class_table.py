@@ -277,7 +277,6 @@ CLASSES: Mapping[str, ClassFacts] = {
     "SeparableConv1D": _separable(1),
     "SeparableConv2D": _separable(2),
     "BatchNormalization": _BATCH_NORM,
-    "SyncBatchNormalization": _BATCH_NORM,
     "LayerNormalization": _norm(
         scale=(When("scale"),), center=(When("center"), When("rms_scaling", False, values=_OFF))
     ),

@@ -25,6 +25,19 @@ class Absent(WeightOp, tag="absent", frozen=True, kw_only=True):
         return weight.nothing
 
 
+class Doubtful(WeightOp, tag="doubtful", frozen=True, kw_only=True):
+    """Says what is wrong as text, which is no problem."""
+
+    def problems(self):
+        """Text."""
+        yield "something is wrong"
+
+
+def test_a_bug_in_what_an_op_says_of_itself_is_told_with_the_op() -> None:
+    with pytest.raises(PlanError, match="the op of this step fails: AttributeError"):
+        plan_from({"steps": [{"op": "doubtful", "target": "dense_1"}]}, {**catalogue(), "doubtful": Doubtful})
+
+
 def test_a_bug_in_an_op_is_told_with_the_op_and_the_place_of_the_bug() -> None:
     plan = plan_from({"steps": [{"op": "absent", "target": "dense_1"}]}, {**catalogue(), "absent": Absent})
     with pytest.raises(PlanError, match="the op `absent` fails: AttributeError") as caught:
