@@ -23,7 +23,7 @@ import numpy as np
 
 from mutspec.execute.crc import crc32_delta, patched_crc32
 from mutspec.execute.engine import Effect, Progress, execute
-from mutspec.execute.output import copy_contents, replacing, write_at
+from mutspec.execute.output import Copying, replacing, write_at
 from mutspec.execute.read import TensorReader, flat_range_as_slabs
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.kernels import Array
@@ -70,8 +70,8 @@ def write_archive(
         is_plain = all(extent.offset is not None for extent in touched)
         writer: PlainWriter | SlowWriter
         if is_plain:
-            copy_contents(archive.path, descriptor)
-            writer = PlainWriter(descriptor, archive.member)
+            copying = stack.enter_context(Copying(archive.path, descriptor))
+            writer = PlainWriter(descriptor, copying, archive.member)
         else:
             writer = stack.enter_context(SlowWriter(archive, descriptor, temporary))
         home = ArchiveHome(archive, readers, writer, output.parent)
@@ -140,8 +140,9 @@ class FileStore:
 class PlainWriter:
     """Writes plain ranges of bytes into a copy of the input, and patches the zip's CRC-32."""
 
-    def __init__(self, descriptor: int, member: Member | None) -> None:
+    def __init__(self, descriptor: int, copying: Copying, member: Member | None) -> None:
         self.descriptor = descriptor
+        self.copying = copying
         self.member = member
         self.deltas: list[tuple[int, int]] = []
 
@@ -150,6 +151,7 @@ class PlainWriter:
         assert extent.offset is not None
         new = _stored(after, extent)
         offset = extent.offset + start * after.dtype.itemsize
+        self.copying.wait(offset + len(new))
         if self.member is not None:
             old = os.pread(self.descriptor, len(new), offset) if before is None else _stored(before, extent)
             difference = np.bitwise_xor(np.frombuffer(old, np.uint8), np.frombuffer(new, np.uint8))
@@ -157,7 +159,8 @@ class PlainWriter:
         write_at(self.descriptor, new, offset)
 
     def finish(self) -> None:
-        """Patch the CRC-32."""
+        """Wait for the copy, and patch the CRC-32."""
+        self.copying.wait()
         if self.member is None or not self.deltas:
             return
         crc32 = patched_crc32(self.member.crc32, self.member.bytes, self.deltas)
@@ -181,7 +184,8 @@ class SlowWriter:
         self.weights: IO[bytes] | None = None
         with ExitStack() as stack:
             if archive.member is None:
-                copy_contents(archive.path, descriptor)
+                with Copying(archive.path, descriptor) as copying:
+                    copying.wait()
                 self.file = stack.enter_context(h5py.File(temporary, "r+"))
             else:
                 self.weights = stack.enter_context(inflated(archive.path, archive.member.name, temporary.parent))

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from fcntl import ioctl
 from pathlib import Path
+from threading import Condition, Thread
 
 from mutspec.language.errors import CallError, EnvironmentProblem
 
 TEMPORARY_SUFFIX = ".mutspec-tmp"
 _FICLONE = 0x40049409
 _BLOCK = 1 << 20
+_COPIED_AT_ONCE = 8 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -96,32 +98,100 @@ def _put_in_place(temporary: Path, output: Path, *, force: bool) -> None:
         os.close(folder)
 
 
-def copy_contents(source: Path, descriptor: int) -> None:
-    """Copy a whole file into an empty one: by reference where the file system can, so that a copy costs nothing."""
-    with source.open("rb") as file:
-        with suppress(OSError):
-            ioctl(descriptor, _FICLONE, file.fileno())
-            return
-        size = os.fstat(file.fileno()).st_size
-        done = _copy_in_kernel(file.fileno(), descriptor, size)
-        while data := os.pread(file.fileno(), _BLOCK, done):
-            done += write_at(descriptor, data, done)
+class Copying:
+    """A copy of a file into an empty one, on a thread of its own, so that computing need not wait for it.
+
+    It goes from the first byte to the last; whoever writes to the copy first waits for the part that they write. Where
+    the file system can copy by reference, it is done at once.
+
+    Arguments:
+        source: the file.
+        descriptor: the empty file, open for reading and writing.
+    """
+
+    def __init__(self, source: Path, descriptor: int) -> None:
+        """Begin."""
+        self._source = source
+        self._descriptor = descriptor
+        self._size = source.stat().st_size
+        self._copied = 0
+        self._error: Exception | None = None
+        self._is_wanted = True
+        self._progress = Condition()
+        self._thread = Thread(target=self._run, name="mutspec-copy", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Copying:
+        """The copy under way."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop copying: the file is about to be closed."""
+        self._is_wanted = False
+        self._thread.join()
+
+    def wait(self, stop: int | None = None) -> None:
+        """Wait until the bytes before `stop`, by default all, are there.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        wanted = self._size if stop is None else min(stop, self._size)
+        with self._progress:
+            self._progress.wait_for(lambda: self._copied >= wanted or self._error is not None)
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            with self._source.open("rb") as file:
+                if _is_cloned(file.fileno(), self._descriptor):
+                    self._advance(self._size)
+                while self._copied < self._size and self._is_wanted:
+                    stop = min(self._copied + _COPIED_AT_ONCE, self._size)
+                    _copy_range(file.fileno(), self._descriptor, self._copied, stop)
+                    self._advance(stop)
+        except Exception as error:
+            with self._progress:
+                self._error = error
+                self._progress.notify_all()
+
+    def _advance(self, copied: int) -> None:
+        with self._progress:
+            self._copied = copied
+            self._progress.notify_all()
 
 
-def _copy_in_kernel(source: int, target: int, size: int) -> int:
-    done = 0
+def _is_cloned(source: int, target: int) -> bool:
+    with suppress(OSError):
+        ioctl(target, _FICLONE, source)
+        return True
+    return False
+
+
+def _copy_range(source: int, target: int, start: int, stop: int) -> None:
+    start = _copy_in_kernel(source, target, start, stop)
+    while start < stop:
+        data = os.pread(source, min(_BLOCK, stop - start), start)
+        if not data:
+            raise OSError(errno.EIO, "the model file became shorter while it was read")
+        start += write_at(target, data, start)
+
+
+def _copy_in_kernel(source: int, target: int, start: int, stop: int) -> int:
+    """Copy what the kernel can by itself; where it stopped."""
     if not hasattr(os, "copy_file_range"):  # Linux alone has it
-        return done
+        return start
     try:
-        while done < size:
-            copied = os.copy_file_range(source, target, min(size - done, 64 * _BLOCK), done, done)
+        while start < stop:
+            copied = os.copy_file_range(source, target, stop - start, start, start)
             if copied == 0:
                 break
-            done += copied
+            start += copied
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise
-    return done
+    return start
 
 
 def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> int:

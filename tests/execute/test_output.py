@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mutspec.execute.files import apply
-from mutspec.execute.output import TEMPORARY_SUFFIX, check_output, copy_contents, replacing
+from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, check_output, replacing
 from mutspec.language import CallError, EnvironmentProblem, ModelError
 from tests.execute.model_files import CNN, make_file
 from tests.toys import plan_of
@@ -121,9 +121,35 @@ def test_a_copy_is_whole_whatever_the_file_system_can(tmp_path: Path, monkeypatc
     stingy = lambda source, target, count, *offsets: real(source, target, min(count, 1_000_000), *offsets)  # noqa: E731
     for number, copy_file_range in enumerate([real, stingy, unsupported]):
         monkeypatch.setattr(os, "copy_file_range", copy_file_range, raising=False)
-        with (tmp_path / f"copy{number}").open("w+b") as target:
-            copy_contents(source, target.fileno())
+        with (tmp_path / f"copy{number}").open("w+b") as target, Copying(source, target.fileno()) as copying:
+            copying.wait()
         assert (tmp_path / f"copy{number}").read_bytes() == source.read_bytes()
+
+
+def test_who_waits_for_a_part_of_a_copy_finds_it_there(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(20_000_000))
+    content = source.read_bytes()
+    with (tmp_path / "copy").open("w+b") as target, Copying(source, target.fileno()) as copying:
+        for stop in (1, 5_000_000, 12_345_678, 20_000_000, 10**12):
+            copying.wait(stop)
+            assert (
+                os.pread(target.fileno(), min(stop, 1000), max(0, min(stop, 20_000_000) - 1000))
+                == content[:stop][-1000:]
+            )
+
+
+def test_who_waits_for_a_copy_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "copy_file_range", full, raising=False)
+    (tmp_path / "source").write_bytes(bytes(100))
+    with (tmp_path / "copy").open("w+b") as target, Copying(tmp_path / "source", target.fileno()) as copying:
+        with pytest.raises(OSError, match="no space"):
+            copying.wait(1)
+        with pytest.raises(OSError, match="no space"):
+            copying.wait()
 
 
 @pytest.mark.parametrize("kind", ["keras of many chunks", "h5"])
