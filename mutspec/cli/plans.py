@@ -9,7 +9,9 @@ from typing import Any
 from mutspec.language import Plan, load_plan, load_text
 
 
-def read_plan(path: str, overrides: tuple[str, ...] = (), seed: int | None = None) -> Plan[Any]:
+def read_plan(
+    path: str, overrides: tuple[str, ...] = (), seed: int | None = None, *, uses_schema: bool = False
+) -> Plan[Any]:
     """The plan in a file, or a recipe that ships with mutspec by its bare name; `-` reads standard input.
 
     Raises:
@@ -18,12 +20,12 @@ def read_plan(path: str, overrides: tuple[str, ...] = (), seed: int | None = Non
     from mutspec.ops import catalogue
 
     if path != "-":
-        return load_plan(_shipped(path) or path, catalogue(), overrides=overrides, seed=seed)
+        return load_plan(_shipped(path) or path, catalogue(), overrides=overrides, seed=seed, uses_schema=uses_schema)
     from mutspec.language.files import decode
 
     name = "<stdin>"
     text = decode(sys.stdin.buffer.read(), name)
-    return load_text(text, catalogue(), file=name, overrides=overrides, seed=seed)
+    return load_text(text, catalogue(), file=name, overrides=overrides, seed=seed, uses_schema=uses_schema)
 
 
 def paths(bound: dict[str, str]) -> dict[str, Path]:

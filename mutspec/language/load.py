@@ -1,13 +1,14 @@
 """Text, file or mapping → Plan; or every problem at once.
 
-The schema that is made from the ops' types decides whether a plan is valid, and why not; the types make the values. A
-test holds the two to the same verdict.
+The ops' types make the values, and the schema that is made from them says what is wrong with a value that is none.
+Where a plan is to be judged as an editor would judge it, the schema has a say on valid ones too; a test holds the two
+to the same verdict.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +40,7 @@ def load_plan(
     overrides: Overrides = (),
     params: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    uses_schema: bool = False,
 ) -> Plan[Any]:
     """Read a plan file.
 
@@ -48,12 +50,21 @@ def load_plan(
         overrides: `key=value` texts, in their order; the last one for a key wins.
         params: values of declared parameters, after the overrides.
         seed: the plan's seed, after the overrides.
+        uses_schema: whether the JSON schema judges plans that their types have nothing against, too. A test holds the
+            two to the same verdict; the schema takes longer to load than the plan.
 
     Raises:
         PlanError: with every problem of the file.
     """
-    name = str(path)
-    return load_text(read_text(path), catalogue, file=name, overrides=overrides, params=params, seed=seed)
+    return load_text(
+        read_text(path),
+        catalogue,
+        file=str(path),
+        overrides=overrides,
+        params=params,
+        seed=seed,
+        uses_schema=uses_schema,
+    )
 
 
 def load_text(
@@ -64,6 +75,7 @@ def load_text(
     overrides: Overrides = (),
     params: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    uses_schema: bool = False,
 ) -> Plan[Any]:
     """Read a plan from YAML text. `file` is its name in error messages; the rest is as in `load_plan`."""
     document = parse(text, file)
@@ -73,7 +85,7 @@ def load_text(
         line = text.count("\n", 0, package.end())
         place = Place(file, line + 1, 1, len(document.source.lines[line]) + 1, document.source.lines[line])
         problems.append(Problem("a plan stands alone, and knows no `@package`", place, hint="remove the line"))
-    loader = _Loader(catalogue, Path(file).stem, problems)
+    loader = _Loader(catalogue, Path(file).stem, problems, uses_schema=uses_schema)
     return loader.load(document.root, _all_overrides(overrides, params, seed))
 
 
@@ -139,8 +151,11 @@ def _span(root: Node, path: DocumentPath, *, on_key: bool = False) -> Any:
 class _Loader:
     """Collects the problems of one plan on its way from tree to Plan."""
 
-    def __init__(self, catalogue: Catalogue, name: str, problems: Iterable[Problem]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, name: str, problems: Iterable[Problem], *, uses_schema: bool = False
+    ) -> None:
         self.catalogue = catalogue
+        self.uses_schema = uses_schema
         self.name = name
         self.problems = list(problems)
         self.root: Node = Scalar(None)
@@ -247,7 +262,7 @@ class _Loader:
                     hint = f"`{name}:` begins a regular expression: call the input something else"
                     self._add(Problem(message, path=(section, name), hint=hint), on_key=True)
         known["mutspec"] = LANGUAGE_VERSION
-        return self._validated(known, PlanHead, Validator("plan", op_definitions({}), "a plan"), ())
+        return self._validated(known, PlanHead, lambda: Validator("plan", op_definitions({}), "a plan"), ())
 
     def _check_version(self, document: dict[str, Any]) -> None:
         version = document.get("mutspec")
@@ -276,10 +291,14 @@ class _Loader:
         kind = self.catalogue[op]
         for problem in step_problems(raw, kind):
             self._add(problem.below(*path))
-        if op not in self.validators:
-            self.validators[op] = Validator(op, op_definitions({op: kind}), f"`{op}`")
+
+        def validator() -> Validator:
+            if op not in self.validators:
+                self.validators[op] = Validator(op, op_definitions({op: kind}), f"`{op}`")
+            return self.validators[op]
+
         unusable = [Finding(problem) for problem in number_problems(raw, kind)]
-        step: Any = self._validated(raw, kind, self.validators[op], path, unusable)
+        step: Any = self._validated(raw, kind, validator, path, unusable)
         return msgspec.structs.replace(step, id=op) if getattr(step, "id", None) == "" else step
 
     def _bad_op(self, raw: Any, op: Any, path: DocumentPath) -> None:
@@ -311,23 +330,30 @@ class _Loader:
             self._add(Problem("`op` is the name of an op", path=(*path, "op"), hint=listing), accepts_text=True)
 
     def _validated(
-        self, raw: Any, kind: type[T], validator: Validator, path: DocumentPath, findings: Iterable[Finding] = ()
+        self,
+        raw: Any,
+        kind: type[T],
+        validator: Callable[[], Validator],
+        path: DocumentPath,
+        unusable: Iterable[Finding] = (),
     ) -> T | None:
-        """A value as its type, if neither the schema nor an earlier finding has anything against it."""
-        findings = [*findings, *validator.find(raw)]
+        """A value as its type, if neither type nor schema nor an earlier finding has anything against it."""
+        findings, value, reason = [*unusable], None, ""
+        try:
+            value = msgspec.convert(raw, kind)
+        except msgspec.ValidationError as error:
+            reason = str(error)
+        if value is None or self.uses_schema:
+            findings += validator().find(raw)
         for finding in findings:
             self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
-        if findings:
-            return None
-        try:
-            return msgspec.convert(raw, kind)
-        except msgspec.ValidationError as error:
+        if value is None and not findings:
             # The types are as strict as the schema is, as a test holds; if they ever are stricter, they have a say.
-            message, _, where = str(error).partition(" - at `$")
+            message, _, where = reason.partition(" - at `$")
             steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", where)
             below = tuple(key or int(index) for key, index in steps)
-            self._add(Problem(f"{validator.subject} is not valid: {message}", path=(*path, *below)))
-            return None
+            self._add(Problem(f"{validator().subject} is not valid: {message}", path=(*path, *below)))
+        return None if findings else value
 
     def _check_steps(self, document: dict[str, Any], steps: list[Any]) -> None:
         """What no single value shows."""

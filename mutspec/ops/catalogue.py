@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from msgspec import json
 
 from mutspec.language.errors import EnvironmentProblem
 from mutspec.ops.base import Op, op_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 FAMILIES = ("noise", "values", "transfer")
 """The modules of this package that hold ops, in the order in which they are shown."""
@@ -18,19 +21,59 @@ FAMILIES = ("noise", "values", "transfer")
 ENTRY_POINT_GROUP = "mutspec.ops"
 
 
+class Catalogue(Mapping[str, type[Op]]):
+    """Every op by its name, in the order of families and files; then those of other packages.
+
+    Other packages are looked for when a name is asked for that none of ours has, or when all are: to find them takes as
+    long as to read a plan, and a package that is broken concerns only who uses it.
+    """
+
+    def __init__(self) -> None:
+        """Load the ops of this package."""
+        self._ops = _shipped()
+        self._has_plugins = False
+
+    def __getitem__(self, name: str) -> type[Op]:
+        """The op of that name."""
+        return self._ops[name] if name in self._ops else self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of all ops."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        """The number of all ops."""
+        return len(self._all())
+
+    def _all(self) -> Mapping[str, type[Op]]:
+        if not self._has_plugins:
+            _add_plugins(self._ops)
+            self._has_plugins = True
+        return self._ops
+
+
 def catalogue(*, plugins: bool = True) -> Mapping[str, type[Op]]:
-    """Every op by its name, in the order of families and files.
+    """Every op by its name.
 
     Arguments:
         plugins: whether to include ops of other packages. An entry point names a module (all its ops) or one op.
 
     Raises:
-        EnvironmentProblem: a plug-in cannot be imported, or takes a name that is taken.
+        EnvironmentProblem: when ops of other packages are looked for, and one cannot be imported, or takes a name that
+            is taken.
     """
-    ops: dict[str, type[Op]] = {}
-    for name in FAMILIES:
-        ops.update((op_name(op), op) for op in _ops_of(import_module(f"mutspec.ops.{name}")))
-    for entry_point in entry_points(group=ENTRY_POINT_GROUP) if plugins else ():
+    return Catalogue() if plugins else _shipped()
+
+
+def _shipped() -> dict[str, type[Op]]:
+    modules = [import_module(f"mutspec.ops.{name}") for name in FAMILIES]
+    return {op_name(op): op for module in modules for op in _ops_of(module)}
+
+
+def _add_plugins(ops: dict[str, type[Op]]) -> None:
+    from importlib.metadata import entry_points
+
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         try:
             loaded = entry_point.load()
         except KeyboardInterrupt:
@@ -44,7 +87,6 @@ def catalogue(*, plugins: bool = True) -> Mapping[str, type[Op]]:
                 raise EnvironmentProblem(
                     f"{_called(entry_point)} takes the name `{op_name(op)}`, which is taken", hint=_REMEDY
                 )
-    return ops
 
 
 _REMEDY = "update or uninstall the package that offers it"

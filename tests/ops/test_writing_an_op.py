@@ -90,7 +90,7 @@ def test_a_plug_in_that_is_no_good_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "bad_plugin", raising=False)
     with pytest.raises(EnvironmentProblem) as caught:
-        catalogue()
+        dict(catalogue())
     assert "`bad`" in caught.value.problems[0].message
     assert words in caught.value.problems[0].message
     assert catalogue(plugins=False)
@@ -102,3 +102,15 @@ def kernel(model: Path) -> np.ndarray:
 
     with zipfile.ZipFile(model) as file, file.open("model.weights.h5") as member, h5py.File(member, "r") as weights:
         return weights["layers/dense/vars/0"][...]
+
+
+def test_a_plan_that_uses_no_plug_in_does_not_load_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.py").write_text("raise RuntimeError('never imported')")
+    metadata = tmp_path / "broken-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[mutspec.ops]\nbroken = broken\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert mutspec.plan({"steps": [{"op": "zero", "target": "dense_1"}]}).steps
+    with pytest.raises(mutspec.EnvironmentProblem, match="never imported"):
+        mutspec.plan({"steps": [{"op": "elsewhere", "target": "dense_1"}]})

@@ -88,7 +88,7 @@ def _validate(
 ) -> tuple[Problem, ...]:
     """All problems of one plan; the names of its inputs are added to `declared`."""
     try:
-        plan = read_plan(path, overrides, seed)
+        plan = read_plan(path, overrides, seed, uses_schema=True)
         declared.update(plan.inputs)
         return (*plan.warnings, *_check_model(plan, model, inputs))
     except ModelError as error:
