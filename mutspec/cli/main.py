@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -90,5 +92,13 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit code."""
-    sys.exit(int(run(cli, arguments, "mutspec")))
+    """Run the command line and leave with its exit code.
+
+    All files are closed and all output is written by then. So the process ends at once: for Python to take NumPy and
+    h5py down in good order takes as long as reading a plan.
+    """
+    code = int(run(cli, arguments, "mutspec"))
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
