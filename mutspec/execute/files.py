@@ -105,8 +105,7 @@ def apply(
         CheckError: entries become infinite or NaN, and the step or plan does not say `report`.
         EnvironmentProblem: the disk is full.
     """
-    read = [model, *(inputs or {}).values(), *([] if architecture is None else [architecture])]
-    check_output(output, [path for path in read if path.exists()], force=force)
+    check_output(output, (model, *(inputs or {}).values(), architecture), force=force)
     prepared = prepare(plan, model, inputs=inputs or {}, architecture=architecture)
     check_kind(output, prepared.archive)
     non_finite: list[Problem] = []

@@ -20,8 +20,13 @@ _COPIED_AT_ONCE = 8 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def check_output(output: Path, inputs: Iterable[Path], *, force: bool) -> None:
+def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) -> None:
     """Refuse an output that cannot be written, before any work is done.
+
+    Arguments:
+        output: the file to write.
+        inputs: all files that the call reads. None and missing ones are passed over; who reads them says so.
+        force: whether to replace the output if it exists.
 
     Raises:
         CallError: the output is one of the inputs, or exists without `force`, or its folder does not exist.
@@ -35,7 +40,7 @@ def check_output(output: Path, inputs: Iterable[Path], *, force: bool) -> None:
     if not output.exists():
         return
     for path in inputs:
-        if os.path.samefile(path, output):
+        if path is not None and path.exists() and os.path.samefile(path, output):
             raise CallError(
                 f"the output {output} is the same file as the input {path}",
                 hint="give another name: inputs are never changed",

@@ -133,8 +133,7 @@ def _dry_run(
     from mutspec.execute.report import report
 
     if output is not None:
-        named = [model, *inputs.values(), *([architecture] if architecture else [])]
-        check_output(output, [path for path in named if path.exists()], force=force)
+        check_output(output, (model, *inputs.values(), architecture), force=force)
     prepared = prepare(plan, model, inputs=inputs, architecture=architecture)
     if output is not None:
         check_kind(output, prepared.archive)

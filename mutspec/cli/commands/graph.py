@@ -53,11 +53,10 @@ def command(
     import_modules(modules)
     read = read_plan(plan, overrides, seed)
     target = Path(output) if output else None
+    layout = Path(architecture) if architecture else None
     if target is not None:
-        named = [Path(plan), Path(model), *bound.values(), *([Path(architecture)] if architecture else [])]
-        sources = [path for path in named if path.exists()]
-        check_output(target, sources, force=force)
-    prepared = prepare(read, Path(model), inputs=bound, architecture=Path(architecture) if architecture else None)
+        check_output(target, (Path(plan), Path(model), *bound.values(), layout), force=force)
+    prepared = prepare(read, Path(model), inputs=bound, architecture=layout)
     text = _render(prepared.program, output_format)
     if target is None:
         write(text)
