@@ -10,7 +10,7 @@ print(mutspec.diff("model.keras", "mutant.keras"))
 
 __version__ = "0.1.0"
 
-from mutspec.api import apply, diff, dry_run, load_plan, plan
+from mutspec.api import MutspecWarning, apply, diff, dry_run, load_plan, mutated, plan
 from mutspec.language.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
 
 __all__ = [
@@ -19,10 +19,12 @@ __all__ = [
     "EnvironmentProblem",
     "ModelError",
     "MutspecError",
+    "MutspecWarning",
     "PlanError",
     "apply",
     "diff",
     "dry_run",
     "load_plan",
+    "mutated",
     "plan",
 ]

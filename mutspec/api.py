@@ -1,19 +1,30 @@
-"""The Python API: the same plans, dry-runs and diffs as on the command line, as functions and values."""
+"""The Python API: the same plans, dry-runs and diffs as on the command line, on Keras models and on model files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from mutspec.execute.diff import DiffReport
+    from mutspec.execute.read import Readable
     from mutspec.execute.report import Report
     from mutspec.language.plan import Plan
     from mutspec.ops.base import Op
 
 File = str | PathLike[str]
+KerasModel = Any
+"""A keras.Model; to say so would import Keras."""
+
+Inputs = Mapping[str, File | KerasModel]
+
+
+class MutspecWarning(UserWarning):
+    """What a user should know of a mutant that was made all the same."""
 
 
 def load_plan(path: File, *, overrides: Iterable[str] = ()) -> Plan[Op]:
@@ -45,26 +56,31 @@ def plan(document: Mapping[str, Any]) -> Plan[Op]:
 
 
 def dry_run(
-    plan: Plan[Op], model: File, *, inputs: Mapping[str, File] | None = None, architecture: File | None = None
+    plan: Plan[Op], model: File | KerasModel, *, inputs: Inputs | None = None, architecture: File | None = None
 ) -> Report:
-    """What a plan would do to a model file. It reads no weights and writes nothing; printing it shows a table.
+    """What a plan would do to a model. It reads no weights and changes nothing; printing it shows a table.
 
     Arguments:
         plan: the plan.
-        model: a `.keras`, whole-model `.h5` or `.weights.h5` file.
-        inputs: the files of the plan's inputs, by name.
+        model: a `.keras`, whole-model `.h5` or `.weights.h5` file, for which no TensorFlow is needed; or a keras.Model.
+        inputs: the files or models of the plan's inputs, by name.
         architecture: a file with the architecture, for a `.weights.h5` model.
 
     Raises:
         PlanError: the plan does not fit the model.
-        ModelError: a file cannot be read.
+        ModelError: a model cannot be read.
         CallError: an input is not bound.
     """
+    if not _is_file(model):
+        from mutspec.execute import live
+
+        return live.dry_run(plan, model, inputs=_inputs(inputs))
     from mutspec.execute import files
 
-    return files.dry_run(plan, Path(model), inputs=_paths(inputs), architecture=_path(architecture))
+    return files.dry_run(plan, Path(model), inputs=_files(inputs), architecture=_path(architecture))
 
 
+@overload
 def apply(
     plan: Plan[Op],
     model: File,
@@ -73,56 +89,163 @@ def apply(
     inputs: Mapping[str, File] | None = None,
     architecture: File | None = None,
     force: bool = False,
+    unsafe: bool = False,
     threads: int | None = None,
     max_memory: int | None = None,
-) -> Report:
-    """Apply a plan to a model file, and write the mutant as a file of the same kind.
+) -> Report: ...
+
+
+@overload
+def apply(
+    plan: Plan[Op],
+    model: KerasModel,
+    *,
+    inputs: Inputs | None = None,
+    in_place: bool = False,
+    unsafe: bool = False,
+    threads: int | None = None,
+) -> KerasModel: ...
+
+
+def apply(
+    plan: Plan[Op],
+    model: File | KerasModel,
+    output: File | None = None,
+    *,
+    inputs: Inputs | None = None,
+    in_place: bool = False,
+    architecture: File | None = None,
+    force: bool = False,
+    unsafe: bool = False,
+    threads: int | None = None,
+    max_memory: int | None = None,
+) -> Any:
+    """Apply a plan to a Keras model, or to a model file.
+
+    With an `output`, the mutant is written as the kind of file that its name asks for, and the report is returned. A
+    plan that changes no structure edits the file without TensorFlow.
+
+    Without one, the mutant is returned as a keras.Model, a new one unless `in_place` is set. Compilation and the
+    optimizer's state come along where they fit; where they do not, a MutspecWarning says so.
 
     Arguments:
         plan: the plan.
-        model: a `.keras`, whole-model `.h5` or `.weights.h5` file. It is never changed.
+        model: a keras.Model, or a file, which is never changed. Without an `output` a file is loaded by Keras.
         output: the file to write. It comes to be whole or not at all.
-        inputs: the files of the plan's inputs, by name.
+        inputs: the models of the plan's inputs, by name: files, or (without an `output`) keras.Models.
+        in_place: whether to change the keras.Model itself; for plans without structural steps.
         architecture: a file with the architecture, for a `.weights.h5` model.
         force: whether to replace the output if it exists.
+        unsafe: whether code in a model file (Lambda layers) may run.
         threads: how many chunks to compute at once; by default one per processor, up to 8. The bytes do not depend on
             it.
-        max_memory: the bytes that the process may use.
+        max_memory: the bytes that editing a file may use.
 
     Raises:
-        PlanError, ModelError, CallError: as for `dry_run`; or the output exists, or is an input.
+        PlanError, ModelError: as for `dry_run`.
+        CallError: an input is not bound; the output exists, or is an input; structure cannot be changed in place.
         CheckError: entries become infinite or NaN, and neither step nor plan say `non_finite: report`.
-        EnvironmentProblem: the disk is full.
+        EnvironmentProblem: the disk is full, or Keras is needed and not installed.
     """
-    from mutspec.execute import files
+    if output is not None:
+        from mutspec.execute import files
 
-    return files.apply(
-        plan,
-        Path(model),
-        Path(output),
-        inputs=_paths(inputs),
-        architecture=_path(architecture),
-        force=force,
-        threads=threads,
-        max_memory=max_memory,
+        if not _is_file(model):
+            raise _call_error("a model in memory has no output file", "save the mutant: apply(plan, model).save(path)")
+        if in_place:
+            raise _call_error("a file is never changed in place", "leave `in_place` out")
+        return files.apply(
+            plan,
+            Path(model),
+            Path(output),
+            inputs=_files(inputs),
+            architecture=_path(architecture),
+            force=force,
+            unsafe=unsafe,
+            threads=threads,
+            max_memory=max_memory,
+        )
+    from mutspec.execute import live
+    from mutspec.model.live import load_model
+
+    base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
+    done = live.apply(
+        plan, base, inputs=_inputs(inputs), in_place=in_place or _may_become_mutant(plan, model), threads=threads
     )
+    for problem in done.report.warnings:
+        warnings.warn(str(problem), MutspecWarning, stacklevel=2)
+    return done.model
 
 
-def diff(before: File, after: File) -> DiffReport:
-    """The difference of two model files, of any structure and kind: layers, tensors, values. Printing it shows a table.
+@contextmanager
+def mutated(
+    plan: Plan[Op], model: KerasModel, *, inputs: Inputs | None = None, threads: int | None = None
+) -> Iterator[Report]:
+    """Mutate a keras.Model for the length of a `with` block, then restore it bit for bit, also after an exception.
+
+    Blocks nest. Only the variables that the plan touches are assigned.
+
+    Arguments, errors: as for `apply`; plans with structural steps are refused.
+
+    Yields:
+        What each step did.
+    """
+    from mutspec.execute import live
+
+    with live.mutated(plan, model, inputs=_inputs(inputs), threads=threads) as report:
+        yield report
+
+
+def diff(before: File | KerasModel, after: File | KerasModel) -> DiffReport:
+    """The difference of two models, of any structure and kind: layers, tensors, values. Printing it shows a table.
+
+    Arguments:
+        before: a model file or a keras.Model.
+        after: the same.
 
     Raises:
-        ModelError: a file cannot be read.
+        ModelError: a model cannot be read.
     """
     from mutspec.execute.diff import diff as difference
-    from mutspec.model.files import open_archive
 
-    return difference(open_archive(Path(before)), open_archive(Path(after)))
+    return difference(_read(before), _read(after))
+
+
+def _read(model: File | KerasModel) -> Readable:
+    if _is_file(model):
+        from mutspec.model.files import open_archive
+
+        return open_archive(Path(model))
+    from mutspec.model.live import read_live
+
+    return read_live(model)
+
+
+def _is_file(model: object) -> bool:
+    return isinstance(model, str | PathLike)
+
+
+def _may_become_mutant(plan: Plan[Op], model: object) -> bool:
+    """Whether the base was loaded for this call alone, so that it may become the mutant itself."""
+    return _is_file(model) and not any(op.is_structural for op in plan.steps)
 
 
 def _path(file: File | None) -> Path | None:
     return None if file is None else Path(file)
 
 
-def _paths(files: Mapping[str, File] | None) -> dict[str, Path]:
-    return {name: Path(file) for name, file in (files or {}).items()}
+def _inputs(inputs: Inputs | None) -> dict[str, Any]:
+    return {name: Path(each) if _is_file(each) else each for name, each in (inputs or {}).items()}
+
+
+def _files(inputs: Inputs | None) -> dict[str, Path]:
+    for name, each in (inputs or {}).items():
+        if not _is_file(each):
+            raise _call_error(f"the input `{name}` is a model in memory", "give a file, as the model is one")
+    return {name: Path(each) for name, each in (inputs or {}).items()}
+
+
+def _call_error(message: str, hint: str) -> Exception:
+    from mutspec.language.errors import CallError
+
+    return CallError(message, hint=hint)

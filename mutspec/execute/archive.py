@@ -103,8 +103,9 @@ class ArchiveHome:
         """Entries of a tensor of a file."""
         return self.readers[model].read(path, start, stop)
 
-    def write(self, path: str, start: int, before: Array, after: Array) -> None:
+    def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
         """Write entries that differ by any bit; what is equal is in the copy already."""
+        assert before is not None  # a file takes no new tensors
         bits = np.dtype(f"u{after.dtype.itemsize}")
         if not np.array_equal(before.view(bits), after.view(bits)):
             self.writer.write(self.archive.extents[path], start, before, after)

@@ -11,11 +11,10 @@ from threading import local
 from typing import Any
 
 from mutspec.execute.difference import BLOCK, Partial, Scratch, compare, count_non_finite
-from mutspec.execute.read import TensorReader, numpy_dtype
-from mutspec.execute.structure import LayerChange, StructureDiff, structure_diff
+from mutspec.execute.read import Readable, Reader, numpy_dtype, reader_of
+from mutspec.execute.structure import StructureDiff, layers_as_json, structure_diff
 from mutspec.execute.threads import default_threads, in_order
-from mutspec.model.archive import Archive
-from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
+from mutspec.model.spec import ModelSpec, TensorSpec
 
 FORMAT_VERSION = 1
 _CHUNK_BYTES = 1 << 20
@@ -132,9 +131,9 @@ class DiffReport:
 
 
 def diff(
-    before: Archive, after: Archive, *, on_progress: Progress | None = None, threads: int | None = None
+    before: Readable, after: Readable, *, on_progress: Progress | None = None, threads: int | None = None
 ) -> DiffReport:
-    """Compare two model files, also of different kind or structure.
+    """Compare two models, also of different kind or structure.
 
     Layers and tensors are matched by their canonical paths; an alias stands for its storage.
 
@@ -153,8 +152,8 @@ def diff(
     partials = [Partial() for _ in jobs]
     threads = threads or default_threads()
     with (
-        TensorReader(before) as reader_before,
-        TensorReader(after) as reader_after,
+        reader_of(before) as reader_before,
+        reader_of(after) as reader_after,
         ThreadPoolExecutor(threads) as pool,
     ):
         worker = _Worker(reader_before, reader_after)
@@ -172,27 +171,6 @@ def diff(
 def json_number(value: float | None) -> float | str | None:
     """A number as JSON has it: those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
     return value if value is None or math.isfinite(value) else str(float(value))
-
-
-def layers_as_json(structure: StructureDiff) -> dict[str, Any]:
-    """The `layers` of the JSON documents: which were added, removed and changed, and how."""
-    return {
-        "added": [_layer_as_json(layer) for layer in structure.added],
-        "removed": [_layer_as_json(layer) for layer in structure.removed],
-        "changed": [_change_as_json(change) for change in structure.changed],
-    }
-
-
-def _layer_as_json(layer: LayerSpec) -> dict[str, Any]:
-    return {"layer": layer.path, "type": layer.class_name}
-
-
-def _change_as_json(change: LayerChange) -> dict[str, Any]:
-    document: dict[str, Any] = {"layer": change.layer, "type": change.type}
-    if change.type != change.type_before:
-        document["type_before"] = change.type_before
-    document["config"] = [{"key": item.key, "before": item.before, "after": item.after} for item in change.config]
-    return document | {"calls": change.calls, "moved": change.moved, "sharing": change.sharing}
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +225,7 @@ def _chunks(jobs: list[_Job]) -> Iterator[_Chunk]:
 class _Worker:
     """Compares chunks, on any number of threads, each with scratch memory of its own."""
 
-    def __init__(self, before: TensorReader, after: TensorReader) -> None:
+    def __init__(self, before: Reader, after: Reader) -> None:
         self._before = before
         self._after = after
         self._local = local()

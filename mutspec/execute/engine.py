@@ -42,8 +42,8 @@ class Home(Protocol):
         """The flat entries [start, stop) of an input model's tensor, in native byte order."""
         ...
 
-    def write(self, path: str, start: int, before: Array, after: Array) -> None:
-        """Entries of a result from `start` on; `before` is what the input holds there."""
+    def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
+        """Entries of a result from `start` on; `before` is what the input holds there, if it has the tensor."""
         ...
 
     def store(self, size: int, dtype: np.dtype[Any]) -> Store:
@@ -166,7 +166,10 @@ class _Run:
         self.stores[one.node] = store
 
     def _emit(self, path: str) -> Sink:
-        return lambda chunk, values: self.home.write(path, chunk.start, chunk.base("", path), values)
+        is_new = path in self.graph.created
+        return lambda chunk, values: self.home.write(
+            path, chunk.start, None if is_new else chunk.base("", path), values
+        )
 
     def _chunks(self, one: Pass, chunks: Iterable[int], size: int, sink: Sink) -> Iterator[int]:
         """Compute all versions of a pass in some chunks, and hand the results to `sink`."""

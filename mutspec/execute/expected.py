@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from mutspec.execute.diff import DiffReport, TensorDiff, TensorStatus
 from mutspec.execute.report import Report
-from mutspec.execute.structure import StructureDiff
-from mutspec.model.spec import ModelSpec
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.compile import Program
 
 
-def expected_diff(report: Report, before: ModelSpec) -> DiffReport:
-    """The tensors that a dry-run says would be touched, as a diff without measures.
+def expected_diff(report: Report, program: Program) -> DiffReport:
+    """The layers and tensors that a dry-run says will differ, as a diff without measures.
 
     Arguments:
         report: a dry-run's.
-        before: the spec of the model that the plan is put on.
+        program: the compiled plan.
     """
-    touched = {(target.layer, target.weight) for step in report.steps for target in step.targets if target.touched}
-    tensors = tuple(
-        TensorDiff(
-            tensor.layer,
-            tensor.role,
-            TensorStatus.CHANGED,
-            tensor.shape,
-            tensor.dtype,
-            tensor.shape,
-            tensor.dtype,
-            tensor.size,
-        )
-        for tensor in before.tensors
-        if (tensor.layer, tensor.role) in touched
-    )
-    return DiffReport(StructureDiff(), tensors)
+    before, after = program.before.tensor_by_path, program.after.tensor_by_path
+    touched = {
+        touch.tensor.origin
+        for step, shown in zip(program.steps, report.steps, strict=True)
+        for touch, target in zip(step.touches, shown.targets, strict=True)
+        if target.touched
+    }
+    paths = [*(each.path for each in program.before.tensors), *(p for p in after if p not in before)]
+    found = (_expected(before.get(path), after.get(path), touched) for path in paths)
+    return DiffReport(report.structure, tuple(each for each in found if each is not None))
+
+
+def _expected(before: TensorSpec | None, after: TensorSpec | None, touched: set[str]) -> TensorDiff | None:
+    last, first = after or before, before or after
+    assert last is not None
+    assert first is not None
+    if before is None or after is None:
+        status = TensorStatus.ADDED if before is None else TensorStatus.REMOVED
+    elif before.shape != after.shape:
+        status = TensorStatus.RESHAPED
+    elif after.origin != before.origin or after.origin in touched:
+        status = TensorStatus.CHANGED
+    else:
+        return None
+    return TensorDiff(first.layer, first.role, status, last.shape, last.dtype, first.shape, first.dtype, last.size)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from mutspec.execute.archive import write_archive
-from mutspec.execute.engine import Effect, Progress
+from mutspec.execute.engine import Progress
+from mutspec.execute.live import Applied
+from mutspec.execute.live import apply as apply_live
 from mutspec.execute.output import check_output
+from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.report import Report, report
+from mutspec.execute.saving import date_saved_of, kind_of_name, save_model
 from mutspec.execute.threads import default_threads
-from mutspec.graph.graph import Version
 from mutspec.graph.primitives import CHUNK
-from mutspec.language.errors import CallError, CheckError, Problem, nearest
+from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
-from mutspec.language.types import NonFinite
 from mutspec.model.archive import Archive, FileKind
 from mutspec.model.files import open_archive
+from mutspec.model.live import read_live
 from mutspec.ops.base import Op
-from mutspec.ops.compile import Program, compile_plan
+from mutspec.structure.network import is_legacy
 
 _WORKING_BYTES = 100 * CHUNK * 8
 """What one thread has under way at most: chunks of a long chain of steps, in float64."""
@@ -27,22 +30,9 @@ _RESIDENT_BYTES = 90 << 20
 """What the process needs before it computes: Python, NumPy, h5py."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A plan compiled for model files that are open for reading by whoever needs them.
-
-    Arguments:
-        program: the compiled plan.
-        archive: the model file to mutate.
-        inputs: the other model files, by name.
-    """
-
-    program: Program
-    archive: Archive
-    inputs: Mapping[str, Archive]
-
-
-def prepare(plan: Plan[Op], model: Path, *, inputs: Mapping[str, Path], architecture: Path | None = None) -> Prepared:
+def prepare_files(
+    plan: Plan[Op], model: Path, *, inputs: Mapping[str, Path], architecture: Path | None = None
+) -> Prepared:
     """Read the specs of model files, and compile a plan for them. No weight is read.
 
     Arguments:
@@ -56,11 +46,15 @@ def prepare(plan: Plan[Op], model: Path, *, inputs: Mapping[str, Path], architec
         ModelError: a file cannot be read.
         PlanError: the plan does not fit the model.
     """
-    _check_inputs(plan, inputs)
+    check_inputs(plan, inputs)
     archive = open_archive(model, architecture=architecture)
     others = {name: open_archive(path) for name, path in inputs.items()}
-    program = compile_plan(plan, archive.spec, {name: other.spec for name, other in others.items()})
-    return Prepared(program, archive, others)
+    if is_structural(plan) and archive.kind is not FileKind.WEIGHTS_H5 and is_legacy(archive.config):
+        # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
+        from mutspec.model.live import load_model
+
+        return prepare(plan, read_live(load_model(model)), dict(others))
+    return prepare(plan, archive, dict(others))
 
 
 def dry_run(
@@ -68,10 +62,10 @@ def dry_run(
 ) -> Report:
     """What a plan would do to a model file. Reads no weights and writes nothing.
 
-    Arguments, errors: as for `prepare`.
+    Arguments, errors: as for `prepare_files`.
     """
-    prepared = prepare(plan, model, inputs=inputs or {}, architecture=architecture)
-    return report(prepared.program, prepared.archive, prepared.inputs)
+    prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture)
+    return report(prepared.program, prepared.model, prepared.inputs)
 
 
 def apply(
@@ -82,11 +76,15 @@ def apply(
     inputs: Mapping[str, Path] | None = None,
     architecture: Path | None = None,
     force: bool = False,
+    unsafe: bool = False,
     threads: int | None = None,
     max_memory: int | None = None,
     on_progress: Progress | None = None,
 ) -> Report:
-    """Apply a plan to a model file and write the mutant, of the same kind.
+    """Apply a plan to a model file and write the mutant.
+
+    Where the plan changes no structure and the output is to be of the input's kind, the file is edited; otherwise Keras
+    loads the model, builds the mutant, and saves it as the output's name asks.
 
     Arguments:
         plan: the plan.
@@ -95,81 +93,92 @@ def apply(
         inputs: the files of the plan's inputs, by name.
         architecture: a file with the architecture, for a `.weights.h5` model.
         force: whether to replace the output if it exists.
+        unsafe: whether code in the model file (Lambda layers) may run, where Keras must load it.
         threads: how many chunks to compute at once; by default one per processor, up to 8. The bytes do not depend on
             it.
         max_memory: the bytes that the process may use.
         on_progress: told about the entries done, and the entries in all.
 
     Raises:
-        CallError: the call is wrong: see `prepare` and `check_output`; or `max_memory` is too small.
+        CallError: the call is wrong: see `prepare_files` and `check_output`; or `max_memory` is too small.
         CheckError: entries become infinite or NaN, and the step or plan does not say `report`.
         EnvironmentProblem: the disk is full.
     """
     check_output(output, (model, *(inputs or {}).values(), architecture), force=force)
-    prepared = prepare(plan, model, inputs=inputs or {}, architecture=architecture)
-    check_kind(output, prepared.archive)
-    non_finite: list[Problem] = []
-
-    def check(effects: Mapping[Version, Effect]) -> None:
-        non_finite.extend(_non_finite(prepared.program, effects))
-        if errors := [problem for problem in non_finite if not problem.is_warning]:
-            raise CheckError(errors)
-
+    kind = kind_of_name(output)
+    check_inputs(plan, inputs or {})
+    archive = open_archive(model, architecture=architecture)
+    others = {name: open_archive(path) for name, path in (inputs or {}).items()}
+    if kind is not archive.kind or is_structural(plan):
+        _check_rebuilding(output, archive, plan)
+        done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe)
+        save_model(done.model, output, force=force, date_saved=date_saved_of(model))
+        return replace(done.report, model=str(model), output=output)
+    prepared = prepare(plan, archive, others)
+    warnings: list[Problem] = []
     effects = write_archive(
         prepared.program.graph,
-        prepared.archive,
-        prepared.inputs,
+        archive,
+        others,
         output,
         force=force,
         threads=_threads(threads, max_memory),
-        check=check,
+        check=lambda effects: warnings.extend(non_finite_warnings(prepared.program, effects)),
         on_progress=on_progress,
     )
-    return report(
-        prepared.program,
-        prepared.archive,
-        prepared.inputs,
-        effects=effects,
-        warnings=tuple(non_finite),
-        output=output,
-    )
+    return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
 
 
-def _check_inputs(plan: Plan[Op], inputs: Mapping[str, Path]) -> None:
-    problems = [
-        Problem(f"the plan's input `{name}` is not bound", hint=f"add --input {name}=MODEL")
-        for name in plan.inputs
-        if name not in inputs
-    ]
-    problems += [
-        Problem(f"the plan declares no input `{name}`", candidates=nearest(name, plan.inputs))
-        for name in inputs
-        if name not in plan.inputs
-    ]
-    if problems:
-        raise CallError(problems)
-
-
-def check_kind(output: Path, archive: Archive) -> None:
-    """Refuse an output whose name says another kind of file than the input is.
+def check_kind(output: Path, archive: Archive, plan: Plan[Op]) -> None:
+    """Refuse an output of a kind that cannot be written.
 
     Raises:
-        CallError: it does.
+        CallError: its name asks for no kind of model file, or the model is known by its weights only.
     """
-    suffixes = {
-        FileKind.KERAS: (".keras",),
-        FileKind.WEIGHTS_H5: (".weights.h5",),
-        FileKind.LEGACY_H5: (".h5", ".hdf5"),
-    }
-    name = output.name.lower()
-    fits = name.endswith(suffixes[archive.kind])
-    if archive.kind is FileKind.LEGACY_H5 and name.endswith(".weights.h5"):
-        fits = False
-    if not fits:
+    if kind_of_name(output) is not archive.kind or is_structural(plan):
+        _check_rebuilding(output, archive, plan)
+
+
+def is_structural(plan: Plan[Op]) -> bool:
+    """Whether a plan changes the architecture."""
+    return any(op.is_structural for op in plan.steps)
+
+
+def _check_rebuilding(output: Path, archive: Archive, plan: Plan[Op]) -> None:
+    if archive.kind is FileKind.WEIGHTS_H5:
+        what = "the plan changes the architecture" if is_structural(plan) else f"{output.name} is another kind of file"
         raise CallError(
-            f"the output {output.name} is not of the input's kind: {archive.path.name} is a {archive.kind} file",
-            hint=f"name the output …{suffixes[archive.kind][0]}; mutspec does not convert between kinds of files yet",
+            f"{what}, and {archive.path.name} holds weights only",
+            hint="load them into their model in Keras and save it as .keras, or name the output ….weights.h5",
         )
+
+
+def in_keras(
+    plan: Plan[Op],
+    archive: Archive,
+    inputs: Mapping[str, Archive],
+    threads: int | None,
+    on_progress: Progress | None,
+    *,
+    unsafe: bool = False,
+) -> Applied:
+    """Apply a plan to a model that Keras loads from a file.
+
+    Raises:
+        PlanError, ModelError, CheckError: as for `live.apply`.
+    """
+    if not is_legacy(archive.config):
+        prepare(plan, archive, inputs)  # what is wrong with the plan is said before the model is loaded
+    from mutspec.model.live import load_model
+
+    model = load_model(archive.path, unsafe=unsafe)
+    return apply_live(
+        plan,
+        model,
+        inputs={name: each.path for name, each in inputs.items()},
+        threads=threads,
+        on_progress=on_progress,
+    )
 
 
 def _threads(threads: int | None, max_memory: int | None) -> int:
@@ -181,21 +190,3 @@ def _threads(threads: int | None, max_memory: int | None) -> int:
         least = -(-(_RESIDENT_BYTES + _WORKING_BYTES) // 10**6)
         raise CallError(f"--max-memory {max_memory / 10**6:g}MB is too little", hint=f"give at least {least}MB")
     return min(wanted, affordable)
-
-
-def _non_finite(program: Program, effects: Mapping[Version, Effect]) -> list[Problem]:
-    """One problem for each step and tensor with newly non-finite entries; a warning where the step says `report`."""
-    problems = []
-    for number, step in enumerate(program.steps):
-        for touch in step.touches:
-            count = effects[touch.version].non_finite
-            if count:
-                tensor, is_allowed = touch.tensor, step.non_finite is NonFinite.REPORT
-                problem = Problem(
-                    f"step `{step.id}` makes {count:,} of {tensor.size:,} entries of `{tensor.path}` infinite or NaN",
-                    path=("steps", number),
-                    hint="" if is_allowed else "change its values, or say `non_finite: report` to let them stand",
-                    is_warning=is_allowed,
-                )
-                problems.append(program.plan.placed(problem))
-    return problems

@@ -8,7 +8,7 @@ from mutspec.execute import words
 from mutspec.execute.diff import DiffReport
 from mutspec.execute.diff_text import difference_sentence, layer_change, tensor_rows
 from mutspec.execute.report import Report, StepReport
-from mutspec.execute.report_text import parameters, target_rows, touched_sentence
+from mutspec.execute.report_text import edit_sentence, parameters, target_rows, touched_sentence
 
 MOST_OPEN_ROWS = 20
 """Longer tables are folded up, and open when they are clicked."""
@@ -62,8 +62,10 @@ def _step(number: int, step: StepReport) -> str:
     blocks = [f"#### {number}. {code(step.op)}{name}"]
     if step.parameters:
         blocks.append(", ".join(code(f"{key}: {words.flow(value)}") for key, value in step.parameters.items()))
+    if step.edits:
+        blocks.append("\n".join(f"- {escape(edit_sentence(edit))}" for edit in step.edits))
     if not step.targets:
-        return "\n\n".join([*blocks, "Touches nothing."])
+        return "\n\n".join([*blocks, *([] if step.edits else ["Touches nothing."])])
     header, rows = target_rows(step)
     return "\n\n".join([*blocks, _table(header, [[code(row[0]), *row[1:]] for row in rows])])
 

@@ -1,4 +1,4 @@
-"""Reading the values of a model file, a block at a time, from any number of threads."""
+"""Reading the values of a model, a block at a time, from any number of threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from threading import Lock
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import h5py
 import ml_dtypes
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, Extent
 from mutspec.model.hdf5 import Window
+from mutspec.model.live.read import LiveModel
 from mutspec.model.zip_member import inflated
 
 _CHUNK_CACHE_BYTES = 16 << 20
@@ -35,6 +36,63 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     if dtype.kind not in "biufc" and not hasattr(ml_dtypes, name):
         raise ModelError(f"dtype `{name}` is not one of numbers")
     return dtype
+
+
+Readable = Archive | LiveModel
+"""A model whose spec is known, and whose values can be read."""
+
+
+class Reader(Protocol):
+    """Reads entries of a model's tensors. Safe to use from several threads at once."""
+
+    def __enter__(self) -> Reader: ...
+    def __exit__(self, *_: object) -> None: ...
+    def read(self, path: str, start: int, stop: int) -> NDArray[Any]: ...
+
+
+def reader_of(model: Readable) -> Reader:
+    """A reader of a model's tensors."""
+    return TensorReader(model) if isinstance(model, Archive) else LiveReader(model)
+
+
+def name_of(model: Readable) -> str:
+    """How reports call a model: the file, or a live model's own name."""
+    return str(model.path) if isinstance(model, Archive) else model.spec.name
+
+
+class LiveReader:
+    """Reads entries of a live model's variables, each of which is copied once, when it is first asked for.
+
+    Arguments:
+        live: the model.
+    """
+
+    def __init__(self, live: LiveModel) -> None:
+        """Begin; nothing is read yet."""
+        self._live = live
+        self._lock = Lock()
+        self._values: dict[str, NDArray[Any]] = {}
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the copies."""
+        self._values.clear()
+
+    def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
+        """The entries [start, stop) of a tensor in C order; not to be written to."""
+        with self._lock:
+            if path not in self._values:
+                self._values[path] = self._whole(path)
+        return self._values[path][start:stop]
+
+    def _whole(self, path: str) -> NDArray[Any]:
+        variables = self._live.variables
+        if path not in variables:
+            path = self._live.spec.tensor_by_path[path].path
+        return np.ascontiguousarray(variables[path].numpy()).reshape(-1)
 
 
 class TensorReader:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mutspec import __version__
 from mutspec.execute.engine import Effect
+from mutspec.execute.read import Readable, name_of
+from mutspec.execute.structure import StructureDiff, layers_as_json, structure_diff
 from mutspec.execute.threads import default_threads
 from mutspec.graph.graph import Version
 from mutspec.graph.masks import Mask
 from mutspec.language.errors import Problem
 from mutspec.model.archive import Archive
 from mutspec.ops.compile import Program, StepRecord
+from mutspec.structure.layer_edit import LayerEdit
 
 FORMAT_VERSION = 1
 """Of the JSON documents that mutspec prints."""
@@ -56,25 +59,27 @@ class StepReport:
         id, op: the step's.
         targets: the tensors that it touches.
         parameters: its other keys, as the resolved plan has them.
+        edits: what it does to layers.
     """
 
     id: str
     op: str
     targets: tuple[TargetReport, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    edits: tuple[LayerEdit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
-    """Another model that a plan reads: its name in the plan, its file, and the digest of its structure."""
+    """Another model that a plan reads: its name in the plan, its file or own name, the digest of its structure."""
 
     name: str
-    path: Path
+    path: str
     structure_digest: str
 
     def to_json(self) -> dict[str, str]:
         """As in `schemas/apply.schema.json`."""
-        return {"name": self.name, "path": str(self.path), "structure_digest": self.structure_digest}
+        return {"name": self.name, "path": self.path, "structure_digest": self.structure_digest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +89,14 @@ class Report:
     Arguments:
         engine: the engine's name and version.
         plan_name, plan_digest, seed: of the plan, resolved.
-        model: the model file.
+        model: the model file, or the name of a model in memory.
         structure_digest: of the model, without values.
         warnings: what the user should know.
         steps: what each step does.
         parameters_before, parameters_after: the numbers of entries of all tensors.
         output: the file that was written; None in a dry-run.
         layers: the number of the model's layers.
+        structure: which layers the mutant has more, less or otherwise than the model.
         inputs: the other models that were read, by name.
     """
 
@@ -98,7 +104,7 @@ class Report:
     plan_name: str
     plan_digest: str
     seed: int
-    model: Path
+    model: str
     structure_digest: str
     warnings: tuple[Problem, ...]
     steps: tuple[StepReport, ...]
@@ -106,6 +112,7 @@ class Report:
     parameters_after: int
     output: Path | None
     layers: int = 0
+    structure: StructureDiff = field(default_factory=StructureDiff)
     inputs: tuple[InputReport, ...] = ()
 
     def __str__(self) -> str:
@@ -114,13 +121,17 @@ class Report:
 
         return report_text(self)
 
+    def with_warnings(self, warnings: tuple[Problem, ...]) -> Report:
+        """The same report with further warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
     def to_json(self) -> dict[str, Any]:
         """The documented JSON form: `schemas/apply.schema.json`."""
         return {
             "format_version": FORMAT_VERSION,
             "engine": self.engine,
             "plan": {"name": self.plan_name, "digest": self.plan_digest},
-            "model": {"path": str(self.model), "structure_digest": self.structure_digest},
+            "model": {"path": self.model, "structure_digest": self.structure_digest},
             **({"inputs": [each.to_json() for each in self.inputs]} if self.inputs else {}),
             "seed": self.seed,
             "warnings": [problem.message for problem in self.warnings],
@@ -132,10 +143,11 @@ class Report:
                         {name: getattr(target, name) for name in TargetReport.__slots__} | {"shape": list(target.shape)}
                         for target in step.targets
                     ],
+                    **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),
                 }
                 for step in self.steps
             ],
-            "layers": {"added": [], "removed": [], "changed": []},
+            "layers": layers_as_json(self.structure),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "output": None if self.output is None else str(self.output),
         }
@@ -143,8 +155,8 @@ class Report:
 
 def report(
     program: Program,
-    archive: Archive,
-    inputs: Mapping[str, Archive],
+    model: Readable,
+    inputs: Mapping[str, Readable],
     *,
     effects: Mapping[Version, Effect] | None = None,
     warnings: tuple[Problem, ...] = (),
@@ -154,8 +166,8 @@ def report(
 
     Arguments:
         program: the plan, compiled for the model.
-        archive: the model file.
-        inputs: the other model files, by name.
+        model: the model.
+        inputs: the other models, by name.
         effects: what each version changed; None for a dry-run.
         warnings: warnings beside those of the program.
         output: the file that was written.
@@ -166,9 +178,9 @@ def report(
         program.plan.name,
         program.plan.digest,
         program.plan.seed,
-        archive.path,
+        name_of(model),
         program.before.structure_digest,
-        (*program.plan.warnings, *program.warnings, *_slow_path(program, archive), *warnings),
+        (*program.plan.warnings, *program.warnings, *_slow_path(program, model), *warnings),
         tuple(
             _step(step, written, counts, is_applied=effects is not None)
             for step, written in zip(program.steps, program.plan.document["steps"], strict=True)
@@ -177,13 +189,16 @@ def report(
         program.after.parameters,
         output,
         len(program.before.layers),
-        tuple(InputReport(name, each.path, each.spec.structure_digest) for name, each in inputs.items()),
+        structure_diff(program.before, program.after) if program.is_structural else StructureDiff(),
+        tuple(InputReport(name, name_of(each), each.spec.structure_digest) for name, each in inputs.items()),
     )
 
 
-def _slow_path(program: Program, archive: Archive) -> Iterator[Problem]:
+def _slow_path(program: Program, model: Readable) -> Iterator[Problem]:
     """A warning if a tensor to be changed is no plain range of the file."""
-    slow = [path for path in program.graph.outputs if archive.extents[path].offset is None]
+    if not isinstance(model, Archive) or program.is_structural:
+        return
+    slow = [path for path in program.graph.outputs if model.extents[path].offset is None]
     if slow:
         others = f" and {len(slow) - 1:,} more" if len(slow) > 1 else ""
         yield Problem(
@@ -214,4 +229,9 @@ def _step(
         targets.append(
             TargetReport(tensor.layer, tensor.role, tensor.shape, tensor.dtype, tensor.size, effect.touched, changed)
         )
-    return StepReport(step.id, step.op, tuple(targets), parameters)
+    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits)
+
+
+def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
+    document = {"layer": edit.layer, "type": edit.type, "edit": edit.kind.value, "parameters": edit.parameters}
+    return document | ({"before": edit.before} if edit.before else {})

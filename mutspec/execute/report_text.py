@@ -8,6 +8,7 @@ from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.execute.report import Report, StepReport
 from mutspec.language.errors import Problem
+from mutspec.structure.layer_edit import EditKind, LayerEdit
 
 
 def report_text(
@@ -55,12 +56,21 @@ def _step(number: int, step: StepReport, page: Page) -> str:
     if step.parameters:
         parts = [f"{key}: {words.flow(value)}" for key, value in step.parameters.items()]
         lines += [page.paint(line, "dim") for line in paragraph(parts, width=page.width, indent=indent).splitlines()]
+    lines += [" " * indent + edit_sentence(edit) for edit in step.edits]
     if not step.targets:
-        return "\n".join([*lines, " " * indent + "touches nothing"])
+        return "\n".join([*lines, *([] if step.edits else [" " * indent + "touches nothing"])])
     header, rows = target_rows(step)
     columns = [Column(title, is_number=title in _NUMBERS, folds=title == "Weight") for title in header]
     lines.append(table(columns, rows[: page.most_rows], width=page.width, paint=page.paint, indent=indent))
     return "\n".join([*lines, *page.more(len(rows), indent)])
+
+
+def edit_sentence(edit: LayerEdit) -> str:
+    """What becomes of a layer, such as `+ adapter (Dense), 1,640 parameters`."""
+    mark = {EditKind.ADDED: "+", EditKind.REMOVED: "-"}.get(edit.kind, "~")
+    name = f"{edit.before} → {edit.layer}" if edit.before else edit.layer
+    count = f", {words.plural(edit.parameters, 'parameter')}" if edit.parameters else ""
+    return f"{mark} {name} ({edit.type}){count}"
 
 
 _NUMBERS = frozenset({"Entries", "Touched", "Changed"})
@@ -102,12 +112,21 @@ def touched_sentence(report: Report) -> str:
     least = sum(max(counts) for counts in touched.values())
     most = sum(min(sizes[key], sum(counts)) for key, counts in touched.items())
     if not touched:
-        return "Touches nothing."
+        return layers_sentence(report) or "Touches nothing."
     bound = "" if least == most else "at most "
-    entries = report.parameters_before
+    entries = max(report.parameters_before, report.parameters_after)
     tense = "Touches" if report.output is None else "Touched"
     part, weights = words.share(most, entries), words.plural(len(touched), "weight")
-    return f"{tense} {bound}{most:,} of {words.plural(entries, 'entry')} ({part}), in {weights}."
+    sentence = f"{tense} {bound}{most:,} of {words.plural(entries, 'entry')} ({part}), in {weights}."
+    return " ".join(filter(None, (layers_sentence(report), sentence)))
+
+
+def layers_sentence(report: Report) -> str:
+    """How many layers are added, removed and changed; empty if none is."""
+    structure = report.structure
+    counts = {"adds": len(structure.added), "removes": len(structure.removed), "changes": len(structure.changed)}
+    parts = [f"{verb} {words.plural(count, 'layer')}" for verb, count in counts.items() if count]
+    return "" if not parts else f"{', '.join(parts)}.".capitalize()
 
 
 def _warning(problem: Problem, page: Page) -> str:

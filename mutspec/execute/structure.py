@@ -177,3 +177,24 @@ def _differently_shared(before: ModelSpec, after: ModelSpec) -> set[str]:
 
     old, new = sharing(before), sharing(after)
     return {layer for layer in {**old, **new} if sorted(old.get(layer, [])) != sorted(new.get(layer, []))}
+
+
+def layers_as_json(structure: StructureDiff) -> dict[str, Any]:
+    """The `layers` of the JSON documents: which were added, removed and changed, and how."""
+    return {
+        "added": [_layer_as_json(layer) for layer in structure.added],
+        "removed": [_layer_as_json(layer) for layer in structure.removed],
+        "changed": [_change_as_json(change) for change in structure.changed],
+    }
+
+
+def _layer_as_json(layer: LayerSpec) -> dict[str, Any]:
+    return {"layer": layer.path, "type": layer.class_name}
+
+
+def _change_as_json(change: LayerChange) -> dict[str, Any]:
+    document: dict[str, Any] = {"layer": change.layer, "type": change.type}
+    if change.type != change.type_before:
+        document["type_before"] = change.type_before
+    document["config"] = [{"key": item.key, "before": item.before, "after": item.after} for item in change.config]
+    return document | {"calls": change.calls, "moved": change.moved, "sharing": change.sharing}

@@ -143,5 +143,20 @@ def constant(builder: GraphBuilder, value: Operand) -> Expression:
 
 
 def draw(builder: GraphBuilder, primitive: str, key: bytes, shape: Shape, dtype: str) -> Expression:
-    """Draws of a stream, one for each entry of a shape: `normal` or `uniform`."""
+    """Draws of a stream, one for each entry of a shape: `normal`, `uniform` or `truncated_normal`."""
     return Expression(builder, builder.node(primitive, (), shape, dtype, key=key))
+
+
+def dirac(
+    builder: GraphBuilder, shape: Shape, dtype: str, centre: tuple[int, ...], *, is_depthwise: bool = False
+) -> Expression:
+    """The kernel of a convolution (or Dense layer) that passes its input on.
+
+    Arguments:
+        builder: the graph.
+        dtype: the dtype of the kernel.
+        shape: `(window…, channels in (of a group), channels out)`; of a depthwise one the last is the multiplier.
+        centre: the position in the window that is passed on; empty for a Dense kernel.
+        is_depthwise: whether each channel has a window of its own.
+    """
+    return Expression(builder, builder.node("dirac", (), shape, dtype, centre=centre, is_depthwise=is_depthwise))

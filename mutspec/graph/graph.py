@@ -45,7 +45,7 @@ class Version:
     """One SSA name of a tensor, such as `dense/kernel@1`: what a step made of it.
 
     Arguments:
-        path: the tensor.
+        path: the tensor, by its origin: renames do not change it.
         number: 1 for the first step that changes it, and so on.
         before: the node of the version before.
         node: the node of this version.
@@ -73,6 +73,7 @@ class Graph:
     Arguments:
         nodes: in an order in which each follows its inputs.
         versions: in the order in which the steps made them.
+        created: the nodes of the tensors that no input model has, by origin, as the steps that added them made them.
         is_small: for each node, whether it is made of numbers and reductions alone, so that it is computed whole and
             once.
     """
@@ -80,6 +81,7 @@ class Graph:
     nodes: tuple[Node, ...]
     versions: tuple[Version, ...]
     is_small: tuple[bool, ...]
+    created: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def outputs(self) -> Mapping[str, Version]:
@@ -97,6 +99,7 @@ class GraphBuilder:
     nodes: list[Node] = field(default_factory=list)
     versions: list[Version] = field(default_factory=list)
     is_small: list[bool] = field(default_factory=list)
+    created: dict[str, int] = field(default_factory=dict)
     _numbers: dict[Node, int] = field(default_factory=dict)
     _current: dict[str, Version] = field(default_factory=dict)
 
@@ -114,11 +117,17 @@ class GraphBuilder:
         """The node of a tensor of the model as the steps so far have left it."""
         if path in self._current:
             return self._current[path].node
+        if path in self.created:
+            return self.created[path]
         return self.base("", path, shape, dtype)
 
     def base(self, model: str, path: str, shape: Shape, dtype: str) -> int:
         """The node of a tensor of an input model; the model that is mutated has the name ""."""
         return self.node("base", (), shape, dtype, model=model, path=path)
+
+    def create(self, path: str, node: int) -> None:
+        """Begin a tensor that the model does not have with the value of a node."""
+        self.created[path] = node
 
     def bind(self, path: str, before: int, node: int, step: int, choice: Choice | None) -> Version:
         """Make `node` the tensor's new version."""
@@ -129,7 +138,7 @@ class GraphBuilder:
 
     def build(self) -> Graph:
         """The graph so far, frozen."""
-        return Graph(tuple(self.nodes), tuple(self.versions), tuple(self.is_small))
+        return Graph(tuple(self.nodes), tuple(self.versions), tuple(self.is_small), dict(self.created))
 
 
 def _is_small(node: Node, is_small: list[bool]) -> bool:

@@ -75,10 +75,36 @@ def _uniform(node: Node, start: int, stop: int) -> Array:
     return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def _bits(node: Node, start: int) -> np.random.Philox:
-    """The raw bits of a chunk: every chunk has a counter range of 2**128 to itself."""
+def _truncated_normal(node: Node, start: int, stop: int) -> Array:
+    """Draws beyond two standard deviations are drawn again, round by round, each from a counter range of its own.
+
+    So an entry's value depends on no other entry.
+    """
+    dtype = np.dtype(node.dtype).type
+    values = np.full(stop - start, np.inf, dtype)
+    attempt = 0
+    while (beyond := np.abs(values) > 2).any():
+        drawn = np.random.Generator(_bits(node, start, attempt)).standard_normal(stop - start, dtype=dtype)
+        values[beyond] = drawn[beyond]
+        attempt += 1
+    return values
+
+
+def _dirac(node: Node, start: int, stop: int) -> Array:
+    """1 at the centre of the window, where the channel in (within its group) is the channel out."""
+    centre, is_depthwise = node.attribute("centre"), node.attribute("is_depthwise")
+    *window, channel_in, channel_out = np.unravel_index(np.arange(start, stop), node.shape)
+    is_one = channel_out == 0 if is_depthwise else channel_out % node.shape[-2] == channel_in
+    for position, index in zip(window, centre, strict=True):
+        is_one = is_one & (position == index)
+    ones: Array = np.asarray(is_one).astype(np.dtype(node.dtype))
+    return ones
+
+
+def _bits(node: Node, start: int, attempt: int = 0) -> np.random.Philox:
+    """The raw bits of a chunk: every chunk, and every attempt at it, has a counter range of 2**128 to itself."""
     key = np.frombuffer(node.attribute("key"), "<u8")
-    return np.random.Philox(key=key, counter=np.array([0, 0, start // CHUNK, 0], np.uint64))
+    return np.random.Philox(key=key, counter=np.array([0, 0, start // CHUNK, attempt], np.uint64))
 
 
 MAP_KERNELS: Mapping[str, MapKernel] = {
@@ -94,6 +120,8 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
     "along": _along,
     "normal": _normal,
     "uniform": _uniform,
+    "truncated_normal": _truncated_normal,
+    "dirac": _dirac,
 }
 
 

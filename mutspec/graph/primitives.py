@@ -55,6 +55,8 @@ PRIMITIVES = {
         Primitive("along", Access.MAP, "a vector along one axis of a shape"),
         Primitive("normal", Access.MAP, "standard normal draws of a stream"),
         Primitive("uniform", Access.MAP, "uniform draws of a stream, from [0, 1)"),
+        Primitive("truncated_normal", Access.MAP, "standard normal draws of a stream, redrawn where beyond ±2"),
+        Primitive("dirac", Access.MAP, "1 where a convolution's kernel passes a channel on as it is, else 0"),
         Primitive("choose", Access.MAP, "a where chosen, else b"),
         Primitive("sum", Access.REDUCE, "the sum of all entries, in float64"),
         Primitive("max", Access.REDUCE, "the largest entry"),

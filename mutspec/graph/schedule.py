@@ -54,6 +54,8 @@ def schedule(graph: Graph) -> tuple[Pass, ...]:
     for version in graph.versions:
         chains[version.path].append(version)
     stored = _stored_nodes(graph, chains)
+    for path in graph.created:
+        chains.setdefault(path, [])
     passes = [_finish(graph, one, stored) for one in _passes(graph, chains, stored)]
     last_reader = {node: position for position, one in enumerate(passes) for node in one.stored}
     return tuple(
@@ -75,6 +77,8 @@ def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) ->
     owners = _owners(graph)
     keyed += [(number, -1, Pass(PassKind.STORE, number)) for number in stored - owners.keys()]
     for path, chain in chains.items():
+        if not chain:
+            keyed.append((graph.created[path], 1, Pass(PassKind.EMIT, graph.created[path], path)))
         part: list[Version] = []
         highest = 0
         for version in chain:

@@ -97,6 +97,23 @@ def outline_of(entry: Config) -> Outline:
     return Outline(root, graph.inputs, graph.outputs)
 
 
+def nodes_of(entry: Config, owner: str = "") -> tuple[Node, ...]:
+    """A serialised layer and the layers in it that paths show, depth first.
+
+    Arguments:
+        entry: the layer, as in a model's config.
+        owner: the path of the model that it is in; empty for the outermost.
+    """
+    pending = [_node(entry, owner, "", ("",), 1)]
+    found = []
+    while pending:
+        node = pending.pop(0)
+        pending[:0] = node.children
+        if not node.is_elided:
+            found.append(node)
+    return tuple(found)
+
+
 def clean(value: Any) -> Any:
     """A config without what differs between two savings of one model."""
     if isinstance(value, Mapping):

@@ -20,6 +20,8 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
 
     accepts_nan: ClassVar[frozenset[str]] = frozenset()
     """The keys for which NaN is a value like others; for all others it is refused."""
+    is_structural: ClassVar[bool] = False
+    """Whether it changes the architecture, so that the mutant is a new model."""
 
     id: Annotated[str, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
     stream: Annotated[str, Meta(description="The name of the step's random stream. Default: the step's id.")] = ""
@@ -120,6 +122,12 @@ class WeightOp(Op, frozen=True, kw_only=True):
             after = self.lower(compute, Site(bench, self, tensor)).cast(tensor.dtype).spread(before.shape)
             touches.append(bench.bind(tensor, after, choice))
         return touches
+
+
+class StructureOp(Op, frozen=True, kw_only=True):
+    """An op that changes the architecture. A subclass gives `apply`, which restructures the bench's model."""
+
+    is_structural: ClassVar[bool] = True
 
 
 def op_name(op: type[Op]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from msgspec import UnsetType
 
@@ -12,10 +13,14 @@ from mutspec.graph.expression import Expression
 from mutspec.graph.graph import GraphBuilder, Shape, Version
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
-from mutspec.language.errors import DocumentPath, PlanError, Problem
+from mutspec.language.errors import DocumentPath, ModelError, PlanError, Problem
 from mutspec.language.types import Target
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
-from mutspec.model.spec import LEARNED, Group, ModelSpec, TensorSpec
+from mutspec.model.shapes import ShapeOracle
+from mutspec.model.spec import LEARNED, Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.structure.architecture import Architecture, Change, architecture_of, restructured
+from mutspec.structure.flow import Flow
+from mutspec.structure.layer_edit import LayerEdit, layer_edits
 
 FLOATS = frozenset({"float32", "float64"})
 NARROW_FLOATS = ("float16", "bfloat16", "float8_", "float6_", "float4_")
@@ -68,15 +73,22 @@ class Bench:
 
     Arguments:
         models: the spec of the model that is mutated, under "", and of each input, under its name.
+        config: the serialised model, which structural steps edit.
+        oracle: tells what shapes layers make.
         builder: the graph so far.
         step: the step under way.
         notes: what the user should know about it.
+        edits: what it does to layers.
     """
 
-    models: Mapping[str, ModelSpec]
+    models: dict[str, ModelSpec]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    oracle: ShapeOracle | None = None
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     step: StepContext = StepContext(-1, "", "", 0, False)
     notes: list[str] = field(default_factory=list)
+    edits: list[LayerEdit] = field(default_factory=list)
+    _architecture: Architecture | None = None
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
 
@@ -84,6 +96,7 @@ class Bench:
         """Turn to the next step."""
         self.step = step
         self.notes.clear()
+        self.edits.clear()
         self._cases.clear()
 
     def index(self, model: str = "") -> SelectorIndex:
@@ -112,6 +125,62 @@ class Bench:
         self.notes += selection.notes
         return selection
 
+    def select_layers(self, target: Target, *at: str | int) -> tuple[LayerSpec, ...]:
+        """The layers that a target stands for. If that is none and the step allows it, nothing."""
+        try:
+            selection = self.index().layers(target, random=self._pick)
+        except NothingMatched as error:
+            if self.step.allow_empty:
+                return ()
+            raise PlanError(_seen_from(problem, "", at) for problem in error.problems) from error
+        except PlanError as error:
+            raise PlanError(_seen_from(problem, "", at) for problem in error.problems) from error
+        return selection.layers
+
+    @property
+    def architecture(self) -> Architecture:
+        """The model's architecture as the steps so far have left it.
+
+        Raises:
+            PlanError: it is one that cannot be edited.
+        """
+        if self._architecture is None:
+            try:
+                self._architecture = architecture_of(self.config, self.models[""])
+            except ModelError as error:
+                raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+        return self._architecture
+
+    @property
+    def edited_architecture(self) -> Architecture | None:
+        """The architecture, if a step has looked at it."""
+        return self._architecture
+
+    def flow(self) -> Flow:
+        """What tells the types of tensors between layers."""
+        assert self.oracle is not None
+        return Flow(self.oracle, lambda path: {}, frozenset())
+
+    def restructure(self, change: Change, origin: str) -> tuple[TensorSpec, ...]:
+        """Change the architecture; the weights that this adds, which have no values yet.
+
+        Arguments:
+            change: what is done.
+            origin: with what the origins of new weights begin.
+        """
+        assert self.oracle is not None
+        before = self.architecture
+        self._architecture, created = restructured(before, change, self.oracle, self.step.number, origin)
+        self.edits += layer_edits(before.spec, self._architecture.spec, change)
+        self.models[""] = self._architecture.spec
+        self._indexes.pop("", None)
+        self._cases.clear()
+        return created
+
+    def create(self, tensor: TensorSpec, value: Expression) -> None:
+        """Give a weight that a step added its first value."""
+        self.builder.create(tensor.origin, value.node)
+
     def case_matches(self, target: Target | UnsetType, tensor: TensorSpec, at: DocumentPath) -> bool:
         """Whether one entry of a list of values by target is for a tensor."""
         if isinstance(target, UnsetType):
@@ -134,7 +203,7 @@ class Bench:
         shape: Shape = tensor.shape or (1,)
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
-        return Expression(self.builder, self.builder.current(tensor.path, shape, tensor.dtype))
+        return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
 
     def bind(self, tensor: TensorSpec, value: Expression, choice: Choice | None) -> Touch:
         """Make a value the tensor's next version, in the chosen entries alone."""
@@ -148,7 +217,7 @@ class Bench:
             )
         before = self.read(tensor)
         after = value if choice is None else value.where(choice, before)
-        version = self.builder.bind(tensor.path, before.node, after.node, self.step.number, choice)
+        version = self.builder.bind(tensor.origin, before.node, after.node, self.step.number, choice)
         touched = tensor.size if choice is None else chosen_count(choice, before.shape)
         return Touch(tensor, touched, version)
 

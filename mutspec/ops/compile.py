@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from traceback import extract_tb
+from typing import Any
 
 from msgspec import UnsetType
 
 from mutspec.graph.graph import Graph
-from mutspec.language.errors import PlanError, Problem
+from mutspec.language.errors import EnvironmentProblem, PlanError, Problem
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
+from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec
 from mutspec.ops.base import Op, op_name
 from mutspec.ops.bench import Bench, Touch
+from mutspec.structure.architecture import Architecture
+from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.network import entry_of
+from mutspec.structure.shape_rules import TableOracle
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +31,14 @@ class StepRecord:
         id, op: the step's id and op.
         touches: what it does to each tensor, in the order of the model.
         non_finite: what newly non-finite entries mean here.
+        edits: what it does to layers.
     """
 
     id: str
     op: str
     touches: tuple[Touch, ...]
     non_finite: NonFinite
+    edits: tuple[LayerEdit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Program:
     Arguments:
         plan: the plan.
         before, after: the spec of the model, and of the mutant.
+        config: the serialised mutant, as in config.json.
         graph: what each changed tensor is made of.
         steps: what each step does.
         warnings: what the user should know, positions filled in.
@@ -48,13 +57,25 @@ class Program:
     plan: Plan[Op]
     before: ModelSpec
     after: ModelSpec
+    config: Mapping[str, Any]
     graph: Graph
     steps: tuple[StepRecord, ...]
     warnings: tuple[Problem, ...]
 
+    @property
+    def is_structural(self) -> bool:
+        """Whether the mutant has another architecture than the model."""
+        return self.after is not self.before
+
 
 def compile_plan(
-    plan: Plan[Op], model: ModelSpec, inputs: Mapping[str, ModelSpec], non_finite: NonFinite = NonFinite.ERROR
+    plan: Plan[Op],
+    model: ModelSpec,
+    inputs: Mapping[str, ModelSpec],
+    non_finite: NonFinite = NonFinite.ERROR,
+    *,
+    config: Mapping[str, Any] | None = None,
+    oracle: ShapeOracle | None = None,
 ) -> Program:
     """Lower every step of a plan against a model, and report the problems of all steps at once.
 
@@ -63,29 +84,51 @@ def compile_plan(
         model: the spec of the model to mutate.
         inputs: the specs of the other models, by the names that the plan declares.
         non_finite: what newly non-finite entries mean where neither step nor plan say.
+        config: the serialised model, which structural steps edit.
+        oracle: tells what shapes layers make; by default a table, which knows the common ones.
 
     Raises:
         PlanError: a step does not fit the model.
     """
-    bench = Bench({"": model, **inputs})
+    bench = Bench({"": model, **inputs}, config or {}, oracle or TableOracle())
     records, problems, warnings = [], [], []
     for number, op in enumerate(plan.steps):
         bench.begin(op.context(number, plan.seed))
         try:
             touches = op.apply(bench)
-            _refuse_nothing(op, touches)
+            _refuse_nothing(op, touches, bench.edits)
         except PlanError as error:
             problems += [plan.placed(problem.below("steps", number)) for problem in error.problems]
             continue
+        except EnvironmentProblem:
+            raise
         except Exception as error:
             problems.append(plan.placed(_bug(op, error).below("steps", number)))
             continue
         policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
-        records.append(StepRecord(op.id, op_name(type(op)), tuple(touches), policy))
+        records.append(StepRecord(op.id, op_name(type(op)), tuple(touches), policy, tuple(bench.edits)))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in bench.notes]
     if problems:
         raise PlanError(problems)
-    return Program(plan, model, model, bench.builder.build(), tuple(records), tuple(warnings))
+    after, wanted = model, config or {}
+    if (architecture := bench.edited_architecture) is not None:
+        _refuse_misfits(plan, architecture)
+        after, wanted = architecture.spec, entry_of(architecture.network)
+    return Program(plan, model, after, wanted, bench.builder.build(), tuple(records), tuple(warnings))
+
+
+def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
+    """Refuse a mutant in which a layer cannot take what it gets: no later step has mended it."""
+    problems = [
+        Problem(
+            f"after this step, {message}",
+            path=("steps", step),
+            hint="choose sizes that fit, or change that layer too, with a `replace_layer` after it",
+        )
+        for step, message in architecture.misfits.values()
+    ]
+    if problems:
+        raise PlanError(plan.placed(problem) for problem in problems)
 
 
 def _bug(op: Op, error: Exception) -> Problem:
@@ -97,8 +140,8 @@ def _bug(op: Op, error: Exception) -> Problem:
     )
 
 
-def _refuse_nothing(op: Op, touches: Sequence[Touch]) -> None:
-    if not touches and not op.allow_empty:
+def _refuse_nothing(op: Op, touches: Sequence[Touch], edits: Sequence[LayerEdit]) -> None:
+    if not touches and not edits and not op.allow_empty:
         raise PlanError(
             Problem(
                 "the step touches nothing", hint="choose other weights or another amount, or say `allow_empty: true`"

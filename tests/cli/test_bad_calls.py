@@ -240,9 +240,9 @@ CALLS: dict[str, Bad] = {
     "an output that exists": Bad("apply good.yaml model.keras -o taken.keras", ("taken.keras exists", "--force")),
     "an output without a folder": Bad("apply good.yaml model.keras -o no/where/out.keras", ("mkdir -p no/where",)),
     "an output that is a folder": Bad("apply good.yaml model.keras -o folder", ("the output folder is a folder",)),
-    "an output of another kind": Bad("apply good.yaml model.keras -o out.h5", ("out.h5", ".keras file")),
-    "an output of weights alone": Bad("apply old.yaml old.h5 -o out.weights.h5", ("out.weights.h5", ".h5 file")),
-    "a dry-run whose output is of another kind": Bad("apply good.yaml model.keras -o out.h5 --dry-run", ("out.h5",)),
+    "an output of no kind": Bad("apply good.yaml model.keras -o out.bin", ("out.bin", ".keras, .h5 or .weights.h5")),
+    "an output of no kind, of an old file": Bad("apply old.yaml old.h5 -o out.hdf", ("out.hdf", ".h5")),
+    "a dry-run whose output is of no kind": Bad("apply good.yaml model.keras -o out --dry-run", ("out", ".keras")),
     "an input that is not bound": Bad("apply graft.yaml model.keras -o out.keras", ("--input teacher=MODEL",)),
     "an input that is not known": Bad(
         "apply graft.yaml model.keras -o out.keras --input techer=taken.keras", ("`teacher`",)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.command("apply")
 @click.argument("plan", type=FILE)
 @click.argument("model", type=FILE)
-@click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write, of the model's kind.")
+@click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5 or .weights.h5.")
 @click.option("--dry-run", is_flag=True, help="Say what would be touched. Reads no weights, writes nothing.")
 @click.option(
     "--diff",
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @plan_options
 @architecture_option
 @force_option
+@click.option("--unsafe", is_flag=True, help="Let code in the model file (Lambda layers) run, where Keras loads it.")
 @memory_option
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compute. [default: up to 8]")
 @format_options("text", "markdown", "json")
@@ -60,15 +61,18 @@ def command(
     modules: tuple[str, ...],
     architecture: str | None,
     force: bool,
+    unsafe: bool,
     max_memory: int | None,
     threads: int | None,
     output_format: str,
     is_verbose: bool,
     is_quiet: bool,
 ) -> None:
-    """Put a plan on a model file, and write the mutant as a file of the same kind.
+    """Put a plan on a model file, and write the mutant.
 
-    The model is never changed, and the output comes to be whole or not at all. TensorFlow is not needed. Entries that
+    The model is never changed, and the output comes to be whole or not at all. Where the
+    plan changes weights only and the output is a file of the same kind, TensorFlow is not needed; otherwise Keras
+    builds the mutant. Entries that
     become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`.
 
     \b
@@ -101,6 +105,7 @@ def command(
                 inputs=bound,
                 architecture=layout,
                 force=force,
+                unsafe=unsafe,
                 threads=threads,
                 max_memory=max_memory,
                 on_progress=advance,
@@ -128,17 +133,18 @@ def _dry_run(
     wants_diff: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.execute.expected import expected_diff
-    from mutspec.execute.files import check_kind, prepare
+    from mutspec.execute.files import check_kind, prepare_files
     from mutspec.execute.output import check_output
     from mutspec.execute.report import report
+    from mutspec.model.files import open_archive
 
     if output is not None:
         check_output(output, (model, *inputs.values(), architecture), force=force)
-    prepared = prepare(plan, model, inputs=inputs, architecture=architecture)
     if output is not None:
-        check_kind(output, prepared.archive)
-    result = report(prepared.program, prepared.archive, prepared.inputs)
-    return result, expected_diff(result, prepared.archive.spec) if wants_diff else None
+        check_kind(output, open_archive(model, architecture=architecture), plan)
+    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture)
+    result = report(prepared.program, prepared.model, prepared.inputs)
+    return result, expected_diff(result, prepared.program) if wants_diff else None
 
 
 def _diff(model: Path, output: Path, architecture: Path | None, threads: int | None, is_quiet: bool) -> DiffReport:

@@ -46,7 +46,7 @@ def command(
       mutspec graph plan.yaml model.keras --format dot | dot -Tsvg > plan.svg
       mutspec graph plan.yaml model.keras --format json -o plan.json
     """  # noqa: D301
-    from mutspec.execute.files import prepare
+    from mutspec.execute.files import prepare_files
     from mutspec.execute.output import check_output, replacing, write_at
 
     bound = paths(bound_inputs(inputs))
@@ -56,7 +56,7 @@ def command(
     layout = Path(architecture) if architecture else None
     if target is not None:
         check_output(target, (Path(plan), Path(model), *bound.values(), layout), force=force)
-    prepared = prepare(read, Path(model), inputs=bound, architecture=layout)
+    prepared = prepare_files(read, Path(model), inputs=bound, architecture=layout)
     text = _render(prepared.program, output_format)
     if target is None:
         write(text)

@@ -99,8 +99,8 @@ def _example(page: Mapping[str, Any]) -> str:
     """The shortest step with the op: its required keys, with their own examples."""
     lines = [f"- op: {page['name']}"]
     for each in page["parameters"]:
-        if each["required"]:
-            value = each["examples"][0] if each["examples"] else "dense_1" if each["name"] == "target" else 1
+        if each["required"] or each["name"] == "after":  # a place must be told, by `after` or by `before`
+            value = each["examples"][0] if each["examples"] else "dense_1" if each["name"] in ("target", "after") else 1
             text = value if isinstance(value, str) else json.dumps(value)
             lines.append(f"  {each['name']}: {text}")
     return "\n".join(f"  {line}" for line in lines)

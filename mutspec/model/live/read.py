@@ -1,4 +1,4 @@
-"""Reading a live Keras model. The only module here that imports Keras, and only when called."""
+"""Reading a live Keras model: its spec, and the variable of each tensor."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.build import build_spec
+from mutspec.model.live.backend import import_keras
 from mutspec.model.spec import ModelSpec
 
 
@@ -17,11 +18,13 @@ class LiveModel:
     """A Keras model, read.
 
     Arguments:
+        model: the keras.Model itself.
         spec: the model, equal to that of a file saved from it.
         variables: the Keras variable of each tensor, by canonical path.
         config: the serialised model, as its config.json would have it.
     """
 
+    model: Any = field(repr=False)
     spec: ModelSpec
     variables: Mapping[str, Any]
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -36,7 +39,7 @@ def read_live(model: Any) -> LiveModel:
     Errors: ModelError if it is not built, or holds what mutspec does not understand; EnvironmentProblem without Keras.
     """
     try:
-        import keras
+        keras = import_keras()
     except ImportError as error:
         raise EnvironmentProblem(
             f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow], or work on the model's file"
@@ -47,16 +50,27 @@ def read_live(model: Any) -> LiveModel:
         raise ModelError(
             f"The model {model.name!r} has no weights yet", hint="call it on some data, or build() it, first"
         )
-    try:
-        config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"Keras cannot serialise the model {model.name!r} ({error})", hint="give its class a get_config"
-        ) from None
+    config = _config_of(model, keras)
     variables = _stored_variables(model)
     stored = {path: (tuple(variable.shape), str(variable.dtype)) for path, variable in variables.items()}
     build = build_spec(config, stored)
-    return LiveModel(build.spec, {tensor: variables[path] for tensor, path in build.stored.items()}, config)
+    return LiveModel(model, build.spec, {tensor: variables[path] for tensor, path in build.stored.items()}, config)
+
+
+def _config_of(model: Any, keras: Any) -> Mapping[str, Any]:
+    """The serialised model. One whose class gives no config is known by its class alone."""
+    try:
+        config: Mapping[str, Any] = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    except (NotImplementedError, TypeError, ValueError) as error:
+        from keras.src.models.functional import Functional
+
+        if isinstance(model, keras.Sequential | Functional):
+            raise ModelError(
+                f"Keras cannot serialise the model {model.name!r} ({error})", hint="give its layers a get_config"
+            ) from None
+        kind = type(model)
+        return {"module": kind.__module__, "class_name": kind.__name__, "config": {}}
+    return config
 
 
 def _stored_variables(model: Any) -> dict[str, Any]:

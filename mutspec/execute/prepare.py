@@ -1,0 +1,114 @@
+"""From a plan and models to a compiled program: what dry-runs and both executors begin with, and its verdict after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mutspec.execute.engine import Effect
+from mutspec.execute.read import Readable
+from mutspec.graph.graph import Version
+from mutspec.language.errors import CallError, CheckError, Problem, nearest
+from mutspec.language.plan import Plan
+from mutspec.language.types import NonFinite
+from mutspec.model.live import LiveModel, custom_classes
+from mutspec.model.shapes import LayerShapes, ShapeOracle, TensorType
+from mutspec.ops.base import Op
+from mutspec.ops.compile import Program, compile_plan
+from mutspec.structure.shape_rules import TableOracle
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan compiled for models whose values nobody has read yet.
+
+    Arguments:
+        program: the compiled plan.
+        model: the model to mutate.
+        inputs: the other models, by name.
+    """
+
+    program: Program
+    model: Readable
+    inputs: Mapping[str, Readable]
+
+
+def prepare(
+    plan: Plan[Op], model: Readable, inputs: Mapping[str, Readable], non_finite: NonFinite = NonFinite.ERROR
+) -> Prepared:
+    """Compile a plan for models. No weight is read.
+
+    Arguments:
+        plan: the plan.
+        model: the model to mutate.
+        inputs: the models of the plan's inputs, by name.
+        non_finite: what newly non-finite entries mean where neither step nor plan say.
+
+    Raises:
+        PlanError: the plan does not fit the model.
+    """
+    specs = {name: other.spec for name, other in inputs.items()}
+    program = compile_plan(plan, model.spec, specs, non_finite, config=model.config, oracle=_oracle(model))
+    return Prepared(program, model, inputs)
+
+
+def _oracle(model: Readable) -> ShapeOracle:
+    """What tells the shapes that layers make: a table, and Keras for the rest."""
+
+    def ask_keras(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
+        from mutspec.model.live.oracle import KerasOracle
+
+        if not asked:
+            is_live = isinstance(model, LiveModel)
+            classes = custom_classes(model.model) if isinstance(model, LiveModel) else {}
+            asked.append(KerasOracle(classes, safe_mode=not is_live))
+        return asked[0](entry, inputs)
+
+    asked: list[ShapeOracle] = []
+    return TableOracle(ask_keras)
+
+
+def check_inputs(plan: Plan[Op], bound: Iterable[str]) -> None:
+    """Hold the inputs that a call binds against those that the plan declares.
+
+    Raises:
+        CallError: an input is not bound, or the plan does not declare it.
+    """
+    names = tuple(bound)
+    problems = [
+        Problem(f"the plan's input `{name}` is not bound", hint=f"add --input {name}=MODEL")
+        for name in plan.inputs
+        if name not in names
+    ]
+    problems += [
+        Problem(f"the plan declares no input `{name}`", candidates=nearest(name, plan.inputs))
+        for name in names
+        if name not in plan.inputs
+    ]
+    if problems:
+        raise CallError(problems)
+
+
+def non_finite_warnings(program: Program, effects: Mapping[Version, Effect]) -> tuple[Problem, ...]:
+    """One warning for each step and tensor with newly non-finite entries, where the step lets them stand.
+
+    Raises:
+        CheckError: a step does not.
+    """
+    problems = []
+    for number, step in enumerate(program.steps):
+        for touch in step.touches:
+            count = effects[touch.version].non_finite
+            if count:
+                tensor, is_allowed = touch.tensor, step.non_finite is NonFinite.REPORT
+                problem = Problem(
+                    f"step `{step.id}` makes {count:,} of {tensor.size:,} entries of `{tensor.path}` infinite or NaN",
+                    path=("steps", number),
+                    hint="" if is_allowed else "change its values, or say `non_finite: report` to let them stand",
+                    is_warning=is_allowed,
+                )
+                problems.append(program.plan.placed(problem))
+    if errors := [problem for problem in problems if not problem.is_warning]:
+        raise CheckError(errors)
+    return tuple(problems)

@@ -1,0 +1,8 @@
+"""Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
+
+from mutspec.model.live.backend import import_keras
+from mutspec.model.live.loading import load_model
+from mutspec.model.live.read import LiveModel, read_live
+from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
+
+__all__ = ["LiveModel", "Rebuilt", "custom_classes", "import_keras", "load_model", "read_live", "rebuild", "refresh"]

@@ -1,0 +1,11 @@
+"""What Keras says when it fails, in one line."""
+
+from __future__ import annotations
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of an exception's message that says something, with its full stop taken off."""
+    lines = (line.strip() for line in str(error).splitlines())
+    text = next((line for line in lines if line), type(error).__name__)
+    text = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return text.rstrip(".")

@@ -1,0 +1,43 @@
+"""Loading a model file into Keras, safely unless the call says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.model.live.errors import first_line
+
+
+def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Load a model file in Keras.
+
+    Arguments:
+        path: a `.keras` or whole-model `.h5` file.
+        unsafe: whether code in the file (Lambda layers) may run.
+        custom_objects: classes that Keras does not know by itself, by name.
+
+    Raises:
+        ModelError: Keras cannot load it.
+        EnvironmentProblem: Keras is not installed.
+    """
+    try:
+        from mutspec.model.live.backend import import_keras
+
+        keras = import_keras()
+    except ImportError as error:
+        raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
+    try:
+        return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
+    except Exception as error:  # Keras raises whatever its layers raise
+        text = str(error)
+        if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
+            raise ModelError(
+                f"{path} holds a Lambda layer, whose code would run when it is loaded",
+                hint="if you trust the file, say --unsafe",
+            ) from None
+        raise ModelError(
+            f"Keras cannot load {path}: {first_line(error)}",
+            hint="if it holds layers of your own, import their module: --import my_package.layers",
+        ) from error

@@ -1,0 +1,94 @@
+"""Carrying an optimizer's state over to a model that was built anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mutspec.language.errors import Problem
+
+Variable = Any
+Model = Any
+
+
+def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Variable]]) -> Iterator[Problem]:
+    """Copy the optimizer's counters, and what it remembers of each weight that is kept in its shape.
+
+    Arguments:
+        base: the model with the state.
+        model: the model that is to have it, compiled alike.
+        kept: the variables of the base, each with that of the model that it became.
+
+    Yields:
+        Warnings, where the state begins anew.
+    """
+    old, new = getattr(base, "optimizer", None), getattr(model, "optimizer", None)
+    if old is None or not getattr(old, "built", False):
+        return
+    if new is None or type(new) is not type(old):
+        yield Problem("the mutant is not compiled, as its base was", hint="compile it", is_warning=True)
+        return
+    if not new.built:
+        new.build(model.trainable_variables)
+    sources = {id(target): source for source, target in kept}
+    lost = 0
+    for before, after in zip(_optimizers(old), _optimizers(new), strict=False):
+        lost = _copy_slots(before, after, sources)
+    if lost:
+        yield Problem(
+            f"the optimizer's state begins anew for {lost} of {len(model.trainable_variables)} trainable weights",
+            hint="they are new, or have another shape",
+            is_warning=True,
+        )
+
+
+def _optimizers(optimizer: Any) -> Iterator[Any]:
+    """An optimizer, and what it wraps, innermost last (LossScaleOptimizer)."""
+    while optimizer is not None:
+        yield optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+
+
+def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> int:
+    """Copy one optimizer's variables; the number of weights for which there was nothing that fits."""
+    positions = {id(variable): index for index, variable in enumerate(old._trainable_variables)}
+    before, after = _slots(old), _slots(new)
+    lost = set()
+    for name, slots in after.items():
+        for index, slot in enumerate(slots):
+            source = sources.get(id(new._trainable_variables[index]))
+            position = positions.get(id(source)) if source is not None else None
+            known = before[name][position] if position is not None and name in before else None
+            if slot is None or (known is not None and tuple(known.shape) == tuple(slot.shape)):
+                _copy(known, slot)
+            else:
+                lost.add(index)
+    for one, other in zip(_counters(old, before), _counters(new, after), strict=False):
+        _copy(one, other)
+    return len(lost)
+
+
+def _slots(optimizer: Any) -> dict[str, list[Any]]:
+    """What an optimizer keeps for each weight: its attributes that are lists as long as that of the weights."""
+    weights = optimizer._trainable_variables
+    return {
+        name: list(value)
+        for name, value in vars(optimizer).items()
+        if name not in ("_trainable_variables", "_variables")
+        and isinstance(value, Iterable)
+        and not isinstance(value, str | bytes | dict)
+        and len(list(value)) == len(weights)
+        and all(item is None or hasattr(item, "assign") for item in value)
+    }
+
+
+def _counters(optimizer: Any, slots: Mapping[str, list[Any]]) -> list[Any]:
+    own = {id(item) for values in slots.values() for item in values}
+    inner = getattr(optimizer, "inner_optimizer", None)
+    own |= {id(variable) for variable in getattr(inner, "variables", ())}
+    return [variable for variable in optimizer.variables if id(variable) not in own]
+
+
+def _copy(source: Any, target: Any) -> None:
+    if source is not None and target is not None and tuple(source.shape) == tuple(target.shape):
+        target.assign(source.numpy())

@@ -1,0 +1,283 @@
+"""Asking Keras what shapes a layer makes, for the classes that no table has."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.model.live.backend import import_keras
+from mutspec.model.live.errors import first_line
+from mutspec.model.live.read import read_live
+from mutspec.model.shapes import LayerShapes, TensorType
+
+Attempt = Callable[[Any, list[Any]], Any]
+"""A way to call a layer on tensors."""
+
+
+class KerasOracle:
+    """Tells what shapes any layer or operation makes, by calling it on symbolic tensors. It computes no values.
+
+    Arguments:
+        custom_objects: a user's own classes and functions by registered name.
+        safe_mode: whether layers that hold Python code (Lambda) are refused.
+    """
+
+    def __init__(self, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> None:
+        self._custom_objects = dict(custom_objects or {})
+        self._safe_mode = safe_mode
+        self._known: dict[str, LayerShapes] = {}
+
+    def __call__(self, entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
+        """What a layer or operation makes of its inputs.
+
+        Arguments:
+            entry: the serialised layer, as in a model's config. If it has `inbound_nodes`, the first of them says which
+                arguments the inputs are, and what other arguments the call has (the `0` of `x[:, 0]`).
+            inputs: the types of the tensors that it is called on, in the order of its arguments.
+
+        Raises:
+            ModelError: it cannot be made, or not be called on these; in safe mode also if it holds Python code.
+            EnvironmentProblem: Keras is not installed.
+        """
+        entry = _without_shapes(entry)
+        key = json.dumps([entry, [[tensor.shape, tensor.dtype] for tensor in inputs]], sort_keys=True, default=str)
+        if key not in self._known:
+            self._known[key] = self._ask(entry, inputs)
+        return self._known[key]
+
+    def _ask(self, entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
+        name, label = _name(entry), _label(entry)
+        if self._safe_mode and _holds_code(entry):
+            raise ModelError(
+                f"{label} holds Python code, which is not run unless you say so",
+                hint="if you trust the model, say --unsafe",
+            )
+        try:
+            keras = import_keras()
+        except ImportError as error:
+            raise EnvironmentProblem(
+                f"Only Keras can tell what {label} makes of its inputs, and it cannot be imported ({error})",
+                hint="install mutspec[tensorflow]",
+            ) from None
+        with _without_trace(keras), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            failures: list[tuple[bool, Exception]] = []
+            for attempt in _attempts(entry, self._make(entry), inputs):
+                # Without values is faster, and takes no memory; but some layers insist on making their variables.
+                for with_values in (False, True):
+                    try:
+                        with _scope(keras, with_values):
+                            return _shapes(keras, self._make(entry), name, inputs, attempt)
+                    except MemoryError:
+                        raise
+                    except Exception as error:  # Keras raises whatever its layers raise
+                        failures.append((with_values, error))
+        failure = next(failure for with_values, failure in failures if with_values)
+        if isinstance(failure, ModelError):
+            raise failure
+        shapes = " and ".join(str(tensor.shape) for tensor in inputs) or "nothing"
+        raise ModelError(f"{label} cannot be called on {shapes}: {_said(failure)}") from failure
+
+    def _make(self, entry: Mapping[str, Any]) -> Any:
+        from keras.src.legacy.saving import saving_utils
+        from keras.src.saving import serialization_lib
+
+        try:
+            copy = json.loads(json.dumps({key: value for key, value in entry.items() if key != "inbound_nodes"}))
+            with serialization_lib.SafeModeScope(self._safe_mode):
+                if "module" not in copy:  # as old files have it
+                    return saving_utils.model_from_config(copy, custom_objects=self._custom_objects)
+                return serialization_lib.deserialize_keras_object(copy, custom_objects=self._custom_objects)
+        except Exception as error:
+            if unknown := _UNKNOWN.search(str(error)):
+                raise ModelError(
+                    f"{_label(entry)} needs `{unknown[1] or unknown[2]}`, which Keras does not know",
+                    hint="import the module that registers it: --import my_package.layers",
+                ) from error
+            raise ModelError(f"{_label(entry)} cannot be made from its config: {_said(error)}") from error
+
+
+def _shapes(keras: Any, layer: Any, name: str, inputs: tuple[TensorType, ...], attempt: Attempt) -> LayerShapes:
+    if isinstance(layer, keras.layers.InputLayer):
+        return LayerShapes(_types(layer.output), ())
+    tensors = [
+        keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{layer.name}_input_{index}")
+        for index, tensor in enumerate(inputs)
+    ]
+    if layer.name != name:  # a user's class whose config does not keep it
+        layer.name = name
+    outputs = attempt(layer, tensors)
+    weights = read_live(keras.Model(tensors, outputs)).spec.tensors if getattr(layer, "variables", ()) else ()
+    return LayerShapes(_types(outputs), weights)
+
+
+def _types(outputs: Any) -> tuple[TensorType, ...]:
+    from keras.src import tree
+
+    return tuple(TensorType(tuple(tensor.shape), str(tensor.dtype)) for tensor in tree.flatten(outputs))
+
+
+# How to call it
+
+
+def _attempts(entry: Mapping[str, Any], layer: Any, inputs: tuple[TensorType, ...]) -> tuple[Attempt, ...]:
+    """The ways to pass tensors to a layer, the likeliest first."""
+    node = next(iter(entry.get("inbound_nodes") or ()), None)
+    if isinstance(node, Mapping) and "args" in node and _number(node) == len(inputs):
+        return (_as_before(node),)
+    count = len(inputs)
+    parameters = inspect.signature(layer.call).parameters.values()
+    names = {parameter.name for parameter in parameters}
+    positional = [
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.name not in ("training", "mask")
+    ]
+    if count > 1 and inputs[-1].dtype == "bool" and "mask" in names:
+        return (lambda layer, tensors: layer(*tensors[:-1], mask=tensors[-1]),)
+    if "initial_state" in positional and count > 1:
+        return (lambda layer, tensors: layer(tensors[0], initial_state=tensors[1:]),)
+    has_one_each = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    has_one_each = has_one_each or len(positional) >= count > 1
+    ways: tuple[Attempt, Attempt] = (_separately, _as_list)
+    return ways if has_one_each or (count == 1 and not _merges(layer)) else ways[::-1]
+
+
+def _separately(layer: Any, tensors: list[Any]) -> Any:
+    return layer(*tensors)
+
+
+def _as_list(layer: Any, tensors: list[Any]) -> Any:
+    return layer(tensors)
+
+
+def _merges(layer: Any) -> bool:
+    from keras.src.layers.merging.base_merge import Merge
+
+    return isinstance(layer, Merge)
+
+
+def _number(node: Any) -> int:
+    """How many tensors a serialised call has."""
+    if isinstance(node, Mapping):
+        return 1 if node.get("class_name") == "__keras_tensor__" else sum(map(_number, node.values()))
+    return sum(map(_number, node)) if isinstance(node, list | tuple) else 0
+
+
+def _as_before(node: Mapping[str, Any]) -> Attempt:
+    """To call a layer as a serialised call does, with other tensors."""
+    numbers = iter(range(_number(node)))
+
+    def numbered(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if value.get("class_name") == "__keras_tensor__":
+                return {
+                    "class_name": "__keras_tensor__",
+                    "config": {"shape": [], "dtype": "float32", "keras_history": [next(numbers), 0, 0]},
+                }
+            return {key: numbered(item) for key, item in value.items()}
+        return [numbered(item) for item in value] if isinstance(value, list | tuple) else value
+
+    arguments = numbered({key: node.get(key) or empty for key, empty in (("args", []), ("kwargs", {}))})
+
+    def call(layer: Any, tensors: list[Any]) -> Any:
+        from keras.src import tree
+        from keras.src.saving import serialization_lib
+
+        def ours(value: Any) -> Any:
+            history = getattr(value, "_pre_serialization_keras_history", None)
+            return value if history is None else tensors[history[0]]
+
+        values = serialization_lib.deserialize_keras_object(arguments)
+        return layer(*tree.map_structure(ours, values["args"]), **tree.map_structure(ours, values["kwargs"]))
+
+    return call
+
+
+# What must not be seen of it
+
+
+@contextmanager
+def _without_trace(keras: Any) -> Iterator[None]:
+    """Leave names of later layers, global policies and random numbers as they were, and take none of them."""
+    from keras.src.backend.common import global_state
+
+    state = vars(global_state.GLOBAL_STATE_TRACKER)
+    before, numbers, data_format = dict(state), random.getstate(), keras.config.image_data_format()
+    try:
+        if "object_name_uids" in state:
+            state["object_name_uids"] = state["object_name_uids"].copy()
+        state["uninitialized_variables"] = []
+        keras.config.set_dtype_policy("float32")
+        if data_format != "channels_last":
+            keras.config.set_image_data_format("channels_last")
+        yield
+    finally:
+        if data_format != "channels_last":
+            keras.config.set_image_data_format(data_format)
+        random.setstate(numbers)
+        state.clear()
+        state.update(before)
+
+
+@contextmanager
+def _scope(keras: Any, with_values: bool) -> Iterator[None]:
+    """Where variables have values, or only shapes."""
+    if with_values:
+        yield
+        return
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+
+
+# The entry, and what Keras says of it
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    config = entry.get("config")
+    return str((config.get("name") if isinstance(config, Mapping) else "") or entry.get("name") or "layer")
+
+
+def _label(entry: Mapping[str, Any]) -> str:
+    return f"`{_name(entry)}` ({str(entry.get('class_name', '')).rpartition('>')[2]})"
+
+
+def _without_shapes(value: Any) -> Any:
+    """An entry without what former builds and compilations left in it: shapes there may be stale."""
+    if isinstance(value, Mapping):
+        stale = {"build_config", "compile_config"} if "class_name" in value else set()
+        stale |= {"build_input_shape"} if "layers" in value else set()
+        return {key: _without_shapes(item) for key, item in value.items() if key not in stale}
+    return [_without_shapes(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _holds_code(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        function = value["config"].get("function") if isinstance(value.get("config"), Mapping) else None
+        return (
+            value.get("class_name") == "__lambda__"
+            or (value.get("class_name") == "Lambda" and isinstance(function, list))
+            or any(map(_holds_code, value.values()))
+        )
+    return any(map(_holds_code, value)) if isinstance(value, list) else False
+
+
+_UNKNOWN = re.compile(r"[Cc]ould not locate \w+ '([^']+)'|Unknown \w+: '?([^'.]+)'?")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_FRAME = re.compile(r"Exception encountered when calling .*|Arguments received by .*|Error when deserializing class .*")
+
+
+def _said(error: Exception) -> str:
+    """The line of Keras's message that says something: without colours, and what is wrapped around it."""
+    text = _COLOUR.sub("", str(error))
+    text = text.rpartition("Exception encountered: ")[2]
+    lines = [line for line in text.splitlines() if line.strip() and not _FRAME.match(line.strip())]
+    return first_line(ValueError("\n".join(lines))) if lines else first_line(error)

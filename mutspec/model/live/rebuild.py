@@ -1,0 +1,167 @@
+"""Building a Keras model anew from a config, with the values that it is to have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mutspec.language.errors import ModelError, Problem
+from mutspec.model.live.errors import first_line
+from mutspec.model.live.optimizer import carry_optimizer
+from mutspec.model.live.read import LiveModel, read_live
+from mutspec.model.spec import ModelSpec, TensorSpec
+
+Model = Any
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A model that was built anew.
+
+    Arguments:
+        model: the keras.Model.
+        warnings: what of the base's training state did not fit any more.
+    """
+
+    model: Model
+    warnings: tuple[Problem, ...]
+
+
+def rebuild(
+    base: LiveModel,
+    config: Mapping[str, Any],
+    tensors: Sequence[TensorSpec],
+    value: Callable[[TensorSpec], Any],
+) -> Rebuilt:
+    """Build a model from its config, and set every weight.
+
+    What else the base holds comes along where it still fits: the vocabularies of lookup layers, whether and how it is
+    compiled, and the optimizer's state for each weight that is kept.
+
+    Arguments:
+        base: the model that it is made from. It is not changed.
+        config: the serialised model, as in config.json.
+        tensors: all that the new model is to hold, in model order. Those whose origin is a tensor of the base are kept.
+        value: gives the value of a tensor, as a flat array.
+
+    Raises:
+        ModelError: Keras cannot build it, or what it builds has other weights.
+    """
+    refuse_sharing(base.spec)
+    model = _built(base, config)
+    variables = _matched(read_live(model), tensors, base.spec.name)
+    for tensor in tensors:
+        variable = variables[tensor.path]
+        variable.assign(value(tensor).reshape(tuple(variable.shape)))
+    refresh(model)
+    _copy_assets(base.model, model)
+    kept = [(base.variables[each.origin], variables[each.path]) for each in tensors if each.origin in base.variables]
+    return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept)))
+
+
+def refuse_sharing(spec: ModelSpec) -> None:
+    """Refuse a model whose layers are shared between it and a model in it: built from its config, they are apart.
+
+    Raises:
+        ModelError: it is one.
+    """
+    shared = next((layer for layer in spec.layers if layer.aliases), None)
+    if shared is not None:
+        raise ModelError(
+            f"`{shared.path}` is shared with `{shared.aliases[0]}`, in another model, and Keras cannot build that "
+            "anew: it would come out as two layers",
+            hint="mutate its weights in place (in_place=True, or mutated(…)), or in its file",
+        )
+
+
+def _built(base: LiveModel, config: Mapping[str, Any]) -> Model:
+    import keras
+
+    name = base.spec.name
+    if not config.get("config"):
+        raise ModelError(
+            f"the model {name!r} has no config to build another one from",
+            hint="give its class a get_config, or mutate it in place: in_place=True, or mutated(…)",
+        )
+    try:
+        # The model is in memory already: whatever code its config names has run, or is part of it.
+        model = keras.saving.deserialize_keras_object(
+            dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=False
+        )
+    except Exception as error:  # Keras, or a user's class, may raise anything here
+        raise ModelError(
+            f"Keras cannot build the model {name!r} from its config: {first_line(error)}",
+            hint="check the get_config and from_config of its classes",
+        ) from error
+    if not model.built:
+        raise ModelError(
+            f"the model {name!r}, built anew from its config, has no weights",
+            hint="give its class a build(), or mutate it in place: in_place=True, or mutated(…)",
+        )
+    return model
+
+
+def custom_classes(model: Model) -> Mapping[str, type]:
+    """The classes that a model is made of and that Keras does not know by itself, under the names configs use."""
+    from keras.saving import get_registered_name
+
+    found: dict[str, type] = {}
+    for layer in model._flatten_layers():
+        kind = type(layer)
+        if not kind.__module__.startswith(("keras.", "tensorflow.")):
+            found |= {kind.__name__: kind, get_registered_name(kind): kind}
+    return found
+
+
+def _matched(live: LiveModel, tensors: Sequence[TensorSpec], name: str) -> Mapping[str, Any]:
+    """The new model's variables, by the path that each is to have.
+
+    Where paths differ, as a class's get_config forgets the layer's name, the order of the model tells.
+    """
+    wanted, found = {tensor.path: tensor for tensor in tensors}, live.spec.tensor_by_path
+    if wanted.keys() == live.variables.keys():
+        pairs = [(tensor, found[path]) for path, tensor in wanted.items()]
+    else:
+        pairs = list(zip(tensors, live.spec.tensors, strict=False))
+    same = len(tensors) == len(live.spec.tensors)
+    unlike = next((one for one, other in pairs if (one.role, one.shape) != (other.role, other.shape)), None)
+    if not same or unlike is not None:
+        what = f"has {len(live.spec.tensors)} weights instead of {len(tensors)}"
+        what = f"has another `{unlike.path}`" if unlike is not None and same else what
+        raise ModelError(
+            f"the model {name!r}, built anew from its config, {what}",
+            hint="check the get_config and build of its classes; or mutate it in place: in_place=True, or mutated(…)",
+        )
+    return {one.path: live.variables[other.path] for one, other in pairs}
+
+
+def _copy_assets(source: Model, target: Model) -> None:
+    """What layers hold beside their config and weights: the vocabularies of adapted lookup layers."""
+    for old, new in _pairs(source, target):
+        if hasattr(type(old), "save_assets") and type(old).save_assets is not _default_save_assets():
+            with TemporaryDirectory() as folder:
+                old.save_assets(folder)
+                new.load_assets(folder)
+
+
+def refresh(model: Model) -> None:
+    """Let layers that keep what they worked out from their weights work it out again, as they do when loaded."""
+    for layer in model._flatten_layers():
+        if type(layer).__name__ == "Normalization" and hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
+def _default_save_assets() -> Any:
+    from keras.src.saving.keras_saveable import KerasSaveable
+
+    return getattr(KerasSaveable, "save_assets", None)
+
+
+def _pairs(source: Model, target: Model) -> Iterator[tuple[Any, Any]]:
+    """The layers of one class and name that both models have."""
+    known = {(type(layer), layer.name): layer for layer in source._flatten_layers(include_self=False)}
+    for layer in target._flatten_layers(include_self=False):
+        if (type(layer), layer.name) in known:
+            yield known[type(layer), layer.name], layer

@@ -1,0 +1,220 @@
+"""Architecture: a network and its spec, kept in step over a series of changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+from mutspec.language.errors import ModelError
+from mutspec.model.outline import clean, nodes_of
+from mutspec.model.shapes import ShapeOracle
+from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
+from mutspec.structure.flow import Flow
+from mutspec.structure.network import Network, network_of, own_config, refs
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model's architecture as the steps so far have left it.
+
+    Arguments:
+        network: the model, taken apart.
+        spec: the same as a spec.
+        misfits: for each layer that cannot take what it gets, by path: the step that made it so, and what is wrong. A
+            later step may mend it.
+    """
+
+    network: Network
+    spec: ModelSpec
+    misfits: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a step does to a network.
+
+    Arguments:
+        network: the network that it makes.
+        new: the paths of the layers that it adds, each with the path of a layer whose weights it keeps where they fit;
+            empty for none.
+        configured: the paths of the layers whose config it changes, but not their shapes.
+        renamed: the new path of each layer that it renames, with the old one.
+    """
+
+    network: Network
+    new: Mapping[str, str] = field(default_factory=dict)
+    configured: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
+    """The architecture of a model.
+
+    Arguments:
+        config: the serialised model, in Keras 3's form.
+        spec: the model.
+
+    Raises:
+        ModelError: it cannot be edited: its layers are called by code, or shared with a model in it.
+    """
+    shared = next((layer for layer in spec.layers if layer.aliases), None)
+    if shared is not None:
+        raise ModelError(
+            f"`{shared.path}` is shared with `{shared.aliases[0]}`, in another model, which Keras cannot build anew",
+            hint="steps on weights work on such a model; structural ones do not",
+        )
+    network = network_of(config)
+    known = set(_paths(network))
+    outside = next((layer for layer in spec.layers if not _prefixes(layer.path) & known), None)
+    if outside is not None:
+        raise ModelError(
+            f"`{outside.path}` is held by the model beside its graph, where no rewiring reaches it",
+            hint="steps on weights work on such a model; structural ones do not",
+        )
+    return Architecture(network, spec)
+
+
+def _paths(network: Network, owner: str = "") -> Iterator[str]:
+    for name, layer in network.layers.items():
+        path = _join(owner, name)
+        yield path
+        if isinstance(layer, Network):
+            yield from _paths(layer, path)
+
+
+def _prefixes(path: str) -> set[str]:
+    parts = path.split("/")
+    return {"/".join(parts[:count]) for count in range(1, len(parts) + 1)}
+
+
+def restructured(
+    architecture: Architecture, change: Change, oracle: ShapeOracle, step: int, origin: str
+) -> tuple[Architecture, tuple[TensorSpec, ...]]:
+    """The architecture after a change, and the weights that it made.
+
+    Arguments:
+        architecture: the architecture before.
+        change: what is done.
+        oracle: tells what shapes layers make.
+        step: the index of the step that does it, for misfits.
+        origin: the step's id, with which the origins of new weights begin.
+    """
+    before = architecture.spec
+    weights = _by_layer(before.tensors)
+    renamed = change.renamed
+
+    def has(path: str) -> Mapping[str, TensorSpec]:
+        old = _old(path, renamed)
+        owned = (each for layer, group in weights.items() if _is_within(layer, old) for each in group)
+        return {_moved(each.path, old, path): each for each in owned}
+
+    flow = Flow(oracle, has, frozenset(change.new))
+    network = flow.settle(change.network, before=architecture.network)
+    made = {
+        tensor.path: tensor
+        for number, (path, like) in enumerate(change.new.items())
+        for tensor in _tensors(
+            path, flow.made.get(path, ()), f"{origin}{f'/{number}' if number else ''}", has(like) if like else {}, like
+        )
+    }
+    layers = tuple(_layers(network, "", before, change))
+    tensors = tuple(_ordered(layers, before, made.values(), renamed))
+    existing = {layer.path for layer in layers}
+    misfits = {
+        path: each for path, each in architecture.misfits.items() if path in existing and path not in flow.checked
+    }
+    misfits |= {path: (step, message) for path, message in flow.misfits.items()}
+    spec = ModelSpec(
+        before.name,
+        before.class_name,
+        layers,
+        tensors,
+        () if network.is_sequential else tuple(refs(network.inputs)),
+        () if network.is_sequential else tuple(refs(network.outputs)),
+    )
+    created = tuple(tensor for tensor in made.values() if tensor.origin.startswith(f"{origin}/"))
+    return Architecture(network, spec, misfits), created
+
+
+def _tensors(
+    path: str, weights: Iterable[TensorSpec], origin: str, kept: Mapping[str, TensorSpec], like: str
+) -> Iterator[TensorSpec]:
+    """The weights of a new layer; those that the layer before it has in the same shape are kept."""
+    owner, _, name = path.rpartition("/")
+    by_role = {old.removeprefix(f"{like}/"): tensor for old, tensor in kept.items()}
+    for each in weights:
+        below = each.path.removeprefix(f"{name}/")
+        new = replace(each, path=_join(owner, each.path), layer=_join(owner, each.layer), origin=f"{origin}/{below}")
+        old = by_role.get(below)
+        yield replace(new, origin=old.origin) if old and (old.shape, old.dtype) == (new.shape, new.dtype) else new
+
+
+def _layers(network: Network, owner: str, before: ModelSpec, change: Change) -> Iterator[LayerSpec]:
+    """The layers of a network in model order, depth first."""
+    positions = {layer.path: number for number, layer in enumerate(before.layers)}
+    for name, layer in network.layers.items():
+        path = _join(owner, name)
+        old = _old(path, change.renamed)
+        calls = () if network.is_sequential else tuple(Call(tuple(refs(call))) for call in network.calls[name])
+        if isinstance(layer, Network):
+            known = before.layers[positions[old]]
+            yield replace(known, path=path, name=name, config=clean(own_config(layer)), calls=calls)
+            yield from _layers(layer, path, before, change)
+        elif path in change.new or path in change.configured:
+            for node in nodes_of(layer, owner):
+                made = LayerSpec(node.path, node.name, node.class_name, node.ancestry, node.config, node.calls)
+                yield replace(made, calls=calls) if node.path == path else made
+        else:
+            start = positions[old]
+            known = before.layers[start]
+            config = {**known.config, "name": name} if name != known.name else known.config
+            yield replace(known, path=path, name=name, config=config, calls=calls)
+            for inner in islice(before.layers, start + 1, None):
+                if not _is_within(inner.path, old):
+                    break
+                yield replace(inner, path=_moved(inner.path, old, path))
+
+
+def _ordered(
+    layers: Iterable[LayerSpec], before: ModelSpec, made: Iterable[TensorSpec], renamed: Mapping[str, str]
+) -> Iterator[TensorSpec]:
+    """All weights, in the order of the layers; those of new layers are in `made`."""
+    new, old = _by_layer(made), _by_layer(before.tensors)
+    for layer in layers:
+        if layer.path in new:
+            yield from new[layer.path]
+            continue
+        source = _old(layer.path, renamed)
+        for tensor in old.get(source, ()):
+            same = source == layer.path
+            yield tensor if same else replace(tensor, path=f"{layer.path}/{tensor.role}", layer=layer.path)
+
+
+def _by_layer(tensors: Iterable[TensorSpec]) -> Mapping[str, list[TensorSpec]]:
+    groups: dict[str, list[TensorSpec]] = defaultdict(list)
+    for tensor in tensors:
+        groups[tensor.layer].append(tensor)
+    return groups
+
+
+def _old(path: str, renamed: Mapping[str, str]) -> str:
+    """The path before, of a layer or of one below a renamed one."""
+    for new, old in renamed.items():
+        if _is_within(path, new):
+            return _moved(path, new, old)
+    return path
+
+
+def _moved(path: str, old: str, new: str) -> str:
+    return new + path[len(old) :]
+
+
+def _is_within(path: str, owner: str) -> bool:
+    return path == owner or path.startswith(f"{owner}/")
+
+
+def _join(owner: str, name: str) -> str:
+    return f"{owner}/{name}" if owner else name

@@ -1,0 +1,337 @@
+"""A layer as a plan writes it, made a full entry of a model's config; and a layer's entry with other arguments.
+
+What is written is explicit: name, dtype and data format come from the plan or from the model, never from what is global
+in somebody's process. No entry makes Keras import a module: classes come from Keras or from its registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
+from mutspec.language.explain import got
+from mutspec.model.class_names import MODELS
+from mutspec.model.classes import is_keras_class, plain_class_name, snake_case
+from mutspec.model.outline import is_operation, unique
+from mutspec.structure.argument_values import a, value_problem
+from mutspec.structure.dtypes import FLOATS, policy_of
+from mutspec.structure.harmless_arguments import changes_no_shape, why_refused
+from mutspec.structure.keras_arguments import (
+    BASE_ARGUMENTS,
+    CHOOSES_DTYPE,
+    CLASS_ALIASES,
+    HOLD_CODE,
+    NEEDED_TO_LOAD,
+    NOT_IN_PLANS,
+    arguments_of,
+    known_classes,
+)
+
+__all__ = ["SAME", "Entry", "changes_no_shape", "configured", "layer_entry"]
+
+Entry = dict[str, Any]
+
+SAME = "same"
+"""What stands for the width of the tensor that a layer is put on."""
+
+WIDTHS = frozenset({"units", "filters", "output_dim", "output_shape", "key_dim", "value_dim"})
+"""The arguments that `same` can stand for."""
+
+_LAYERS_WITHIN = frozenset({"layer", "backward_layer", "cell", "cells"})
+"""The arguments of wrappers that are layers themselves."""
+
+_KERAS_KEYS = frozenset({"class_name", "config", "module", "registered_name", "name", "build_config", "compile_config"})
+
+
+def layer_entry(
+    layer: Mapping[str, Any],
+    *,
+    name: str,
+    like: Mapping[str, Any],
+    width: int | None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Entry:
+    """The serialised layer that a plan's `layer:` stands for.
+
+    Arguments:
+        layer: `{type: Dense, units: same, activation: relu}`, or Keras's `{class_name, config, module,
+            registered_name}`. A class of the user's own is written as it is registered, `my_package>MyLayer`.
+        name: what the layer is called unless it says so itself.
+        like: the config of the layer that it is put beside: its dtype and data format are the new one's too.
+        width: the channels of the tensor that the layer is put on, which `same` stands for; None if unknown.
+        defaults: values of arguments that the layer does not state; those that its class does not have are left out.
+
+    Returns:
+        `module`, `class_name`, `config`, `registered_name`, `name`; without `inbound_nodes`.
+
+    Raises:
+        PlanError: all that is wrong with the layer; paths are relative to `layer`.
+    """
+    writer = _Writer(like, width)
+    entry = writer.layer(layer, name, (), defaults or {})
+    if writer.problems:
+        raise PlanError(writer.problems)
+    return entry
+
+
+def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
+    """The entry with arguments changed that change neither shapes nor weights.
+
+    Arguments:
+        entry: the serialised layer.
+        changes: new values by argument.
+
+    Raises:
+        PlanError: what cannot be changed so, or to that; paths are relative to `changes`.
+    """
+    class_name = plain_class_name(entry)
+    arguments = arguments_of(class_name) if is_keras_class(entry) and not is_operation(entry) else None
+    problems = []
+    for key, value in changes.items():
+        if arguments is not None and key not in arguments:
+            problems.append(_unknown_argument(class_name, key, arguments, (key,)))
+        elif not changes_no_shape(class_name if arguments is not None else "", key):
+            problems.append(Problem(f"`{key}` of {a(class_name)} cannot be set", path=(key,), hint=why_refused(key)))
+        elif problem := _value_problem(class_name, key, value):
+            problems.append(problem.below(key))
+    if problems:
+        raise PlanError(problems)
+    return {**entry, "config": {**entry.get("config", {}), **_json(changes)}}
+
+
+class _Writer:
+    """Writes one layer and those in it, and collects what is wrong with them."""
+
+    def __init__(self, like: Mapping[str, Any], width: int | None) -> None:
+        self.dtype = _dtype_like(like.get("dtype"))
+        self.data_format = like.get("data_format") or "channels_last"
+        self.width = width
+        self.problems: list[Problem] = []
+
+    def layer(self, layer: Any, name: str, path: DocumentPath, defaults: Mapping[str, Any]) -> Entry:
+        """The entry; meaningless if there are problems."""
+        if not isinstance(layer, Mapping):
+            self._wrong(f"a layer is a mapping such as {{type: Dense, units: 8}}, not {got(layer)}", path)
+            return {}
+        is_keras_form = bool({"class_name", "config"} & set(layer))
+        if is_keras_form and "type" in layer:
+            key = "class_name" if "class_name" in layer else "config"
+            hint = "write {type: Dense, units: 8} or Keras's {class_name: Dense, config: {units: 8}}"
+            self._wrong(f"a layer has `type` or `{key}`, not both", (*path, key), hint)
+            return {}
+        key, at = ("class_name", (*path, "config")) if is_keras_form else ("type", path)
+        class_name, values = layer.get(key), layer.get("config") if is_keras_form else layer
+        if not isinstance(class_name, str) or not class_name:
+            other = (each for each in layer if each != key and nearest(str(each), ("type", "class_name")))
+            if key not in layer and (misspelt := next(other, None)) is not None:
+                near = nearest(str(misspelt), ("type", "class_name"), 1)
+                self.problems.append(
+                    Problem(f"a layer has no key `{misspelt}`", path=(*path, misspelt), candidates=near)
+                )
+                return {}
+            had = f", not {got(class_name)}" if key in layer else ""
+            hint = "write it as {type: Dense, units: 8}"
+            self._wrong(f"a layer needs the name of its class as `{key}`{had}", path, hint)
+            return {}
+        if not isinstance(values, Mapping):
+            if values is not None:
+                self._wrong(f"`config` takes a mapping of arguments, not {got(values)}", at)
+                return {}
+            values = {}
+        if is_keras_form and not self._has_known_keys(layer, path):
+            return {}
+        values = {key: value for key, value in values.items() if is_keras_form or key != "type"}
+        name = str(layer.get("name") or name) if is_keras_form else name
+        if ">" in class_name or (is_keras_form and _is_users_own(layer)):
+            registered_name = layer.get("registered_name") if is_keras_form else None
+            return self._users_own(class_name, str(registered_name or class_name), values, name, at)
+        if is_keras_form and class_name in MODELS:
+            return self._model(class_name, values, name, at)
+        return self._keras(class_name, values, name, at, (*path, key), defaults)
+
+    def _keras(
+        self,
+        class_name: str,
+        values: Mapping[str, Any],
+        name: str,
+        path: DocumentPath,
+        class_path: DocumentPath,
+        defaults: Mapping[str, Any],
+    ) -> Entry:
+        """A class of Keras's own."""
+        class_name = CLASS_ALIASES.get(class_name, class_name)
+        arguments = arguments_of(class_name)
+        if arguments is None:
+            if why := NOT_IN_PLANS.get(class_name):
+                self._wrong(f"{a(class_name)} cannot be put into a model by a plan: {why}", class_path)
+            else:
+                near = nearest(class_name, known_classes())
+                hint = "" if near else f"a class of your own is written as it is registered: my_package>{class_name}"
+                self.problems.append(
+                    Problem(f"Keras has no layer class `{class_name}`", path=class_path, hint=hint, candidates=near)
+                )
+            return {}
+        config = {key: value for key, value in defaults.items() if key in arguments}
+        for key, value in values.items():
+            if key not in arguments:
+                self.problems.append(_unknown_argument(class_name, key, arguments, (*path, key)))
+                continue
+            if value is not None or not arguments[key].is_required:
+                config[key] = self._value(class_name, key, value, (*path, key))
+        missing = [
+            key
+            for key, argument in arguments.items()
+            if argument.is_required
+            and config.get(key) is None
+            and not nearest(key, {str(each) for each in values if each not in arguments})
+        ]
+        for key in missing:
+            hint = f"`{key}: same` keeps the width of the tensor that it is put on" if key in WIDTHS else ""
+            self._wrong(f"{a(class_name)} needs `{key}`", path, hint)
+        if "dtype" in arguments and config.get("dtype") is None and class_name not in CHOOSES_DTYPE:
+            config["dtype"] = self.dtype
+        if "data_format" in arguments and config.get("data_format") is None:
+            config["data_format"] = self.data_format
+        for key in NEEDED_TO_LOAD.get(class_name, ()):
+            config.setdefault(key, arguments[key].default)
+        return _entry("keras.layers", class_name, None, config, name)
+
+    def _users_own(
+        self, class_name: str, registered_name: str, values: Mapping[str, Any], name: str, path: DocumentPath
+    ) -> Entry:
+        """A class that Keras's registry knows by name; its module is not looked at, let alone imported."""
+        config = {key: self._plain(key, value, (*path, key)) for key, value in values.items()}
+        for key in ("name", "dtype", "trainable"):
+            if config.get(key) is not None and (problem := value_problem("layer", key, config[key])):
+                self.problems.append(problem.below(*path, key))
+        if config.get("dtype") is None:
+            config["dtype"] = self.dtype
+        return _entry(None, class_name.rpartition(">")[2], registered_name, config, name)
+
+    def _model(self, class_name: str, values: Mapping[str, Any], name: str, path: DocumentPath) -> Entry:
+        """A whole model, in Keras's form."""
+        if not isinstance(values.get("layers"), list):
+            self._wrong(f"the config of {a(class_name)} needs the list `layers`", path)
+        config = {key: self._sound(value, (*path, key)) for key, value in values.items()}
+        module = "keras" if class_name == "Sequential" else "keras.src.models.functional"
+        return _entry(module, class_name, None, config, name)
+
+    def _value(self, class_name: str, key: str, value: Any, path: DocumentPath) -> Any:
+        """A value of an argument as the entry has it."""
+        if key in _LAYERS_WITHIN and value is not None:
+            if key not in ("cell", "cells") or not isinstance(value, list):
+                return self._within(value, path, {})
+            used: dict[str, int] = {}
+            cells = [self._within(cell, (*path, index), used) for index, cell in enumerate(value)]
+            if key == "cells":
+                return cells
+            stack = {"cells": cells, "dtype": self.dtype}
+            return _entry("keras.layers", "StackedRNNCells", None, stack, "stacked_rnn_cells")
+        value = self._plain(key, value, path)
+        if value is not _UNKNOWN and (problem := value_problem(class_name, key, value)):
+            self.problems.append(problem.below(*path))
+        return value
+
+    def _within(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
+        """A layer in a layer; without a name it is called after its class, as Keras does in a fresh process."""
+        named = layer.get("type") or layer.get("class_name") if isinstance(layer, Mapping) else ""
+        return self.layer(layer, unique(snake_case(str(named).rpartition(">")[2]), used), path, {})
+
+    def _plain(self, key: str, value: Any, path: DocumentPath) -> Any:
+        """A value that is no layer, `same` resolved."""
+        if value == SAME and key in WIDTHS:
+            if self.width is not None:
+                return self.width
+            self._wrong(
+                "`same` needs the width of the tensor that the layer is put on, which is not known",
+                path,
+                "say the number",
+            )
+            return _UNKNOWN
+        return self._sound(value, path)
+
+    def _sound(self, value: Any, path: DocumentPath) -> Any:
+        """A value without what would make Keras run code or import a module."""
+        if isinstance(value, Mapping):
+            class_name = value.get("class_name")
+            if class_name == "__lambda__" or class_name in HOLD_CODE:
+                what = "Python code" if class_name == "__lambda__" else a(class_name)
+                self._wrong(f"{what} cannot be put into a model by a plan, which is data", path)
+            sound = {key: self._sound(item, (*path, key)) for key, item in value.items()}
+            if "module" in value and "class_name" in value and not is_keras_class(value):
+                sound["module"] = value["module"] if value["module"] == "builtins" else None
+            return sound
+        if isinstance(value, list | tuple):
+            return [self._sound(item, (*path, index)) for index, item in enumerate(value)]
+        return value
+
+    def _has_known_keys(self, layer: Mapping[str, Any], path: DocumentPath) -> bool:
+        """Whether a layer in Keras's form has only the keys of that form."""
+        unknown = [key for key in layer if key not in _KERAS_KEYS]
+        for key in unknown:
+            near = nearest(str(key), _KERAS_KEYS)
+            hint = "" if near else "its arguments go under `config`"
+            message = f"a layer in Keras's form has no key `{key}`"
+            self.problems.append(Problem(message, path=(*path, key), hint=hint, candidates=near))
+        return not unknown
+
+    def _wrong(self, message: str, path: DocumentPath, hint: str = "") -> None:
+        self.problems.append(Problem(message, path=path, hint=hint))
+
+
+_UNKNOWN = object()
+"""Stands for a width that is not known; it never leaves this module, as there is a problem then."""
+
+
+def _is_users_own(layer: Mapping[str, Any]) -> bool:
+    """Whether a layer in Keras's form is of a class that is not Keras's."""
+    if layer.get("registered_name") not in (None, layer["class_name"]) or not is_keras_class(layer):
+        return True
+    says_so = layer.get("registered_name") is not None or ("module" in layer and layer["module"] is None)
+    return says_so and layer["class_name"] not in {*known_classes(), *NOT_IN_PLANS}
+
+
+def _entry(
+    module: str | None, class_name: str, registered_name: str | None, config: Mapping[str, Any], name: str
+) -> Entry:
+    own = config.get("name") or name
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": {"name": own, **{key: value for key, value in config.items() if key != "name"}},
+        "registered_name": registered_name,
+        "name": own,
+    }
+
+
+def _dtype_like(dtype: Any) -> Any:
+    """The policy for a layer beside one with this policy: quantised ones stand for what they came from."""
+    if isinstance(dtype, Mapping) and isinstance(dtype.get("config"), Mapping):
+        inner = dtype["config"]
+        if inner.get("default_policy") is not None:
+            return _dtype_like(inner["default_policy"])
+        dtype = inner.get("source_name") or inner.get("name")
+    if isinstance(dtype, str):
+        dtype = dtype.rpartition("_from_")[2]
+    policy = policy_of(dtype)
+    # An InputLayer's dtype is that of its tensor, whole numbers for instance, in which nothing learns.
+    return dtype if dtype is not None and policy is not None and policy.compute in FLOATS else "float32"
+
+
+def _unknown_argument(class_name: str, key: str, arguments: Mapping[str, Any], path: DocumentPath) -> Problem:
+    near = nearest(str(key), arguments)
+    own = [each for each in arguments if each not in BASE_ARGUMENTS]
+    hint = "" if near else f"its arguments are {', '.join(own[:12])}{', …' if len(own) > 12 else ''}" if own else ""
+    return Problem(f"{a(class_name)} has no argument `{key}`", path=path, hint=hint, candidates=near)
+
+
+def _value_problem(class_name: str, key: str, value: Any) -> Problem | None:
+    return value_problem(class_name, key, _json(value))
+
+
+def _json(value: Any) -> Any:
+    """A value with lists for tuples and dictionaries for mappings."""
+    if isinstance(value, Mapping):
+        return {key: _json(item) for key, item in value.items()}
+    return list(map(_json, value)) if isinstance(value, list | tuple) else value

@@ -1,0 +1,293 @@
+"""Network: a serialised model taken apart, so that it can be edited; and put together again.
+
+Sequential and Functional models have one form here: layers by name, their calls, and what flows between them. Editing
+is then the same for both, and calls never need renumbering: an edit adds or removes all calls of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mutspec.language.errors import ModelError
+from mutspec.model.calls import is_graph
+from mutspec.model.shapes import Shape, TensorType
+from mutspec.model.spec import TensorRef
+
+Entry = Mapping[str, Any]
+Arguments = Any
+"""The arguments of a call, as JSON values with a TensorRef wherever a tensor stands."""
+
+SEQUENTIAL_INPUT = TensorRef("", 0, 0)
+"""What the first layer of a Sequential model without an InputLayer is called on."""
+
+_STALE = ("build_config", "shared_object_id")
+"""Keys that edits make wrong: the shape that a layer was built for; ids of objects in another process."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A Functional or Sequential model, taken apart.
+
+    Arguments:
+        entry: the serialised model, its config without layers and wiring.
+        layers: the serialised layers, or the networks in it, by name, in model order.
+        calls: the arguments of each call of each layer.
+        inputs, outputs: the model's ports, in Keras's nesting of lists and dictionaries.
+        types: what flows, as far as it is known.
+        is_sequential: whether it is to be written as a Sequential model.
+    """
+
+    entry: Entry
+    layers: Mapping[str, Entry | Network]
+    calls: Mapping[str, tuple[Arguments, ...]]
+    inputs: Any
+    outputs: Any
+    types: Mapping[TensorRef, TensorType] = field(default_factory=dict)
+    is_sequential: bool = False
+
+    @property
+    def name(self) -> str:
+        """The model's own name."""
+        return str(self.entry["config"].get("name", ""))
+
+    def with_layers(self, layers: Mapping[str, Entry | Network]) -> Network:
+        """The same wiring with other layers."""
+        return replace(self, layers=layers)
+
+    def consumers(self, layer: str) -> tuple[str, ...]:
+        """The layers that are called on an output of a layer."""
+        return tuple(name for name, calls in self.calls.items() if any(ref.layer == layer for ref in refs(calls)))
+
+
+def is_network(entry: object) -> bool:
+    """Whether a serialised layer is a model whose wiring its config tells."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("config"), Mapping):
+        return False
+    config = entry["config"]
+    return is_graph(config) or (entry.get("class_name") == "Sequential" and isinstance(config.get("layers"), list))
+
+
+def refs(value: Arguments) -> Iterator[TensorRef]:
+    """The tensors in arguments or ports, in Keras's order: dictionaries of ports by sorted key."""
+    if isinstance(value, TensorRef):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from refs(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from refs(item)
+
+
+def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Arguments:
+    """The same arguments with other tensors."""
+    if isinstance(value, TensorRef):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: mapped(item, change) for key, item in value.items()}
+    return [mapped(item, change) for item in value] if isinstance(value, list | tuple) else value
+
+
+def is_legacy(entry: Entry) -> bool:
+    """Whether a model is serialised as Keras 2 did: its calls are lists, and tell no shapes."""
+    layers = entry["config"].get("layers", ())
+    for layer in layers:
+        nodes = layer.get("inbound_nodes") or ()
+        if "module" not in layer or any(not isinstance(node, Mapping) for node in nodes):
+            return True
+        if is_network(layer) and is_legacy(layer):
+            return True
+    return False
+
+
+# Taking apart.
+
+
+def network_of(entry: Entry) -> Network:
+    """Take a serialised model apart, and the models in it.
+
+    Raises:
+        ModelError: its config does not tell how its layers are called.
+    """
+    if not is_network(entry):
+        name = entry.get("class_name", "")
+        raise ModelError(
+            f"the layers of a {name} are called by code, so that mutspec cannot rewire them",
+            hint="structural steps need a Functional or Sequential model; steps on weights work on any",
+        )
+    config = entry["config"]
+    whole = {key: value for key, value in entry.items() if key not in (*_STALE, "inbound_nodes")}
+    return _sequential(whole, config) if "output_layers" not in config else _functional(whole, config)
+
+
+def _layer(entry: Entry) -> Entry | Network:
+    return network_of(entry) if is_network(entry) else _without_stale(_without(entry, "inbound_nodes"))
+
+
+def _without_stale(value: Any) -> Any:
+    """A serialised layer, and what is serialised in it, without what edits make wrong."""
+    if isinstance(value, Mapping):
+        stale = _STALE if "class_name" in value else ()
+        return {key: _without_stale(item) for key, item in value.items() if key not in stale}
+    return [_without_stale(item) for item in value] if isinstance(value, list) else value
+
+
+def _name_of(entry: Entry) -> str:
+    return str(entry.get("name") or entry["config"].get("name", ""))
+
+
+def _without(config: Entry, *keys: str) -> Entry:
+    return {key: value for key, value in config.items() if key not in keys}
+
+
+def _functional(entry: Entry, config: Entry) -> Network:
+    types: dict[TensorRef, TensorType] = {}
+    layers = {_name_of(each): _layer(each) for each in config["layers"]}
+    calls = {
+        _name_of(each): tuple(_taken(node, types) for node in each.get("inbound_nodes") or ())
+        for each in config["layers"]
+    }
+    # Keras counts the calls of a nested Functional model from 1 in the ports, call 0 being the one that made it.
+    shifted = {name for name, each in layers.items() if isinstance(each, Network) and not each.is_sequential}
+    outputs = mapped(_ports(config["output_layers"]), lambda ref: _shift(ref, shifted, -1))
+    entry = {**entry, "config": _without(config, "layers", "input_layers", "output_layers")}
+    return Network(entry, layers, calls, _ports(config.get("input_layers")), outputs, types)
+
+
+def _sequential(entry: Entry, config: Entry) -> Network:
+    layers, calls, types = {}, {}, {}
+    at: TensorRef = SEQUENTIAL_INPUT
+    if shape := config.get("build_input_shape"):
+        types[at] = TensorType(_shape(shape))
+    for each in config["layers"]:
+        name = _name_of(each)
+        layers[name] = _layer(each)
+        is_input = each.get("class_name") == "InputLayer"
+        calls[name] = () if is_input else ({"args": [at], "kwargs": {}},)
+        built_for = (each.get("build_config") or {}).get("input_shape")
+        if built_for and at not in types and _is_flat(built_for):
+            types[at] = TensorType(_shape(built_for))
+        at = TensorRef(name)
+        if is_input:
+            types[at] = input_type(each)
+    first = next((ref for ref in types if ref.layer in layers and not calls[ref.layer]), SEQUENTIAL_INPUT)
+    entry = {**entry, "config": _without(config, "layers", "build_input_shape")}
+    return Network(entry, layers, calls, first, at, types, is_sequential=True)
+
+
+def input_type(entry: Entry) -> TensorType:
+    """What an InputLayer lets in."""
+    config = entry["config"]
+    shape = config.get("batch_shape") or config.get("batch_input_shape") or (None,)
+    return TensorType(_shape(shape), str(config.get("dtype") or "float32"))
+
+
+def _shape(shape: Any) -> Shape:
+    return tuple(shape)
+
+
+def _is_flat(shape: Any) -> bool:
+    return isinstance(shape, list | tuple) and all(extent is None or isinstance(extent, int) for extent in shape)
+
+
+def _taken(value: Any, types: dict[TensorRef, TensorType]) -> Arguments:
+    """Arguments with TensorRefs for Keras's `__keras_tensor__` objects, whose types are noted."""
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            config = value["config"]
+            layer, call, output = config["keras_history"]
+            ref = TensorRef(str(layer), int(call), int(output))
+            types[ref] = TensorType(_shape(config["shape"]), str(config["dtype"]))
+            return ref
+        return {key: _taken(item, types) for key, item in value.items()}
+    return [_taken(item, types) for item in value] if isinstance(value, list) else value
+
+
+def _ports(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _ports(value[key]) for key in sorted(value)}
+    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int):
+        return TensorRef(value[0], value[1], value[2])
+    return [_ports(item) for item in value] if isinstance(value, list) else value
+
+
+def _shift(ref: TensorRef, names: set[str], by: int) -> TensorRef:
+    return replace(ref, call=ref.call + by) if ref.layer in names else ref
+
+
+# Putting together.
+
+
+def entry_of(network: Network) -> dict[str, Any]:
+    """The serialised model that Keras can build."""
+    if network.is_sequential:
+        layers = [_written(network.layers[name]) for name in chain(network)]
+    else:
+        calls = {name: [_given(call, network.types) for call in each] for name, each in network.calls.items()}
+        layers = [
+            {**_written(each), "name": name, "inbound_nodes": calls[name]} for name, each in network.layers.items()
+        ]
+    config = own_config(network)
+    return {**network.entry, "config": {**config, "layers": layers}}
+
+
+def own_config(network: Network) -> dict[str, Any]:
+    """A model's config without its layers."""
+    config = dict(network.entry["config"])
+    if network.is_sequential:
+        start = network.types.get(next(refs(network.inputs)))
+        return config if start is None else {**config, "build_input_shape": list(start.shape)}
+    shifted = {name for name, each in network.layers.items() if _is_functional(each)}
+    config["input_layers"] = _port_lists(network.inputs)
+    config["output_layers"] = _port_lists(mapped(network.outputs, lambda ref: _shift(ref, shifted, 1)))
+    return config
+
+
+def chain(network: Network) -> tuple[str, ...]:
+    """The layers of a Sequential network from its input to its output."""
+    after = {ref: name for name, calls in network.calls.items() for call in calls for ref in refs(call)}
+    (at,) = refs(network.inputs)
+    names = [at.layer] if at.layer in network.layers else []
+    while at in after:
+        names.append(after[at])
+        at = TensorRef(after[at])
+    return tuple(names)
+
+
+def _is_functional(layer: Entry | Network) -> bool:
+    return isinstance(layer, Network) and not layer.is_sequential
+
+
+def _written(layer: Entry | Network) -> Entry:
+    return entry_of(layer) if isinstance(layer, Network) else layer
+
+
+def _given(value: Arguments, types: Mapping[TensorRef, TensorType]) -> Any:
+    if isinstance(value, TensorRef):
+        known = types.get(value, TensorType((None,)))  # Keras finds the shapes anew, but wants a list
+        return {
+            "class_name": "__keras_tensor__",
+            "config": {
+                "shape": list(known.shape),
+                "dtype": known.dtype,
+                "keras_history": [value.layer, value.call, value.output],
+            },
+        }
+    if isinstance(value, Mapping):
+        return {key: _given(item, types) for key, item in value.items()}
+    return [_given(item, types) for item in value] if isinstance(value, list) else value
+
+
+def called(entry: Entry, arguments: Arguments, types: Mapping[TensorRef, TensorType]) -> Entry:
+    """A serialised layer with one of its calls, for who must know more than its inputs: `x[:, 0]` is in its call."""
+    return {**entry, "inbound_nodes": [_given(arguments, types)]}
+
+
+def _port_lists(value: Any) -> Any:
+    if isinstance(value, TensorRef):
+        return [value.layer, value.call, value.output]
+    if isinstance(value, Mapping):
+        return {key: _port_lists(item) for key, item in value.items()}
+    return [_port_lists(item) for item in value] if isinstance(value, list | tuple) else value
