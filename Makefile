@@ -1,4 +1,4 @@
-# make demo    mutate a trained model, look at the mutant, measure its accuracy
+# make demo    mutate a trained model, look at the mutant, measure its accuracy; then sweep over noise scales
 # make test    everything that CI runs: style, types, import contracts, tests
 # make bench   time and memory, as a table in build/bench/
 # make clean   remove what the others made
@@ -15,6 +15,10 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 MODEL := conf/model/digits.keras
 PLAN := conf/plan/dense_noise.yaml
 MUTANT := build/demo/mutant.keras
+DEEPER := build/demo/deeper.keras
+SWEEP := build/demo/sweep
+# A comma within the arguments of $(call …).
+, := ,
 CHECKS := "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo" "pytest -n $(JOBS) --dist loadfile"
 
 # Print a command as a user would type it, then run it.
@@ -31,7 +35,10 @@ demo: .venv/demo.installed
 	$(call run,mutspec apply $(PLAN) $(MODEL) --dry-run)
 	$(call run,mutspec apply $(PLAN) $(MODEL) -o $(MUTANT) --diff --force)
 	$(call run,mutspec diff $(MODEL) $(MUTANT)) || { test $$? -eq 1 && echo "(exit code 1: the models differ)"; }
-	$(call run,python conf/model/digits.py accuracy $(MODEL) $(MUTANT))
+	$(call run,mutspec apply insert_adapter $(MODEL) -o $(DEEPER) --force)
+	$(call run,python conf/model/digits.py accuracy $(MODEL) $(MUTANT) $(DEEPER))
+	@rm -rf $(SWEEP)
+	$(call run,mutspec run -m plan=dense_noise plan.params.std=0.01$(,)0.03$(,)0.1$(,)0.3$(,)1 "plan.seed=range(5)" hydra.sweep.dir=$(SWEEP))
 
 # Every check runs, whatever the others say; the summary is at the end.
 test: .venv/dev.installed

@@ -19,11 +19,17 @@ COMMANDS: dict[str, str] = {
     "apply": "Put a plan on a model file, or say what it would do.",
     "diff": "Compare two model files.",
     "graph": "Draw what a plan computes on a model.",
+    "run": "Mutate and evaluate by Hydra's configurations; sweep over anything.",
+    "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",
     "schema": "Print the JSON schema of plans, for editors.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""
+
+
+_WITH_WORKERS = frozenset({"joblib.externals.loky", "ray", "submitit"})
+"""Modules whose worker processes are ended when Python ends, and would live on otherwise."""
 
 
 class LazyGroup(click.Group):
@@ -101,4 +107,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
+    if not _WITH_WORKERS.isdisjoint(sys.modules):
+        sys.exit(code)
     os._exit(code)

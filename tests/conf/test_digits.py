@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from mutspec.resources import resource_folder
+from mutspec.sweep.data import digits_split
 
 FOLDER = resource_folder("conf") / "model"
 
@@ -19,7 +19,7 @@ FOLDER = resource_folder("conf") / "model"
 @pytest.fixture(scope="module")
 def split() -> tuple[np.ndarray, np.ndarray]:
     """The images of the training and of the test data, a row each."""
-    (train_images, _), (test_images, _) = run_path(str(FOLDER / "digits.py"))["load_split"]()
+    (train_images, _), (test_images, _) = digits_split()
     return train_images.reshape(len(train_images), -1), test_images.reshape(len(test_images), -1)
 
 

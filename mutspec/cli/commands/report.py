@@ -1,0 +1,48 @@
+"""`mutspec report`: the table and the pictures of a run or sweep."""
+
+from __future__ import annotations
+
+import click
+
+from mutspec.cli.boundary import warn
+from mutspec.cli.options import FILE, json_option, quiet_option
+from mutspec.cli.output import is_styled, width, write, write_json
+from mutspec.cli.report_options import verbose_option
+
+
+@click.command("report")
+@click.argument("folder", metavar="DIR", type=FILE)
+@click.option("--metric", metavar="NAME", help="The metric to show, or `agreement`. [default: the jobs' objective]")
+@click.option("-o", "--output", type=FILE, metavar="DIR", help="Write to another folder.")
+@json_option
+@verbose_option
+@quiet_option
+def command(
+    folder: str, metric: str | None, output: str | None, as_json: bool, is_verbose: bool, is_quiet: bool
+) -> None:
+    """Show what a run or a sweep found, from the result.json files below its folder.
+
+    Writes results.csv, a row for each job and seed, and plot.png and plot.svg, and prints a table: means over the seeds
+    with their 95 % intervals, the drop from the base, and how often mutant and base agree. Nothing is computed anew:
+    neither the model nor TensorFlow is needed. The pictures need Matplotlib: pip install 'mutspec[plot]'.
+
+    \b
+    Examples:
+      mutspec report runs/dense_noise
+      mutspec report runs/dense_noise --metric loss
+      mutspec report runs/dense_noise -o figures --quiet
+      mutspec report runs/dense_noise --json
+    """  # noqa: D301
+    from mutspec.sweep.report import make_report
+
+    report = make_report(folder, metric=metric, output=output)
+    if as_json:
+        write_json(report.to_json())
+    elif is_quiet:
+        for problem in report.warnings:
+            warn(problem)
+    else:
+        from mutspec.execute.layout import MOST_ROWS
+
+        most_rows = None if is_verbose else MOST_ROWS
+        write(report.text(width=width(), styled=is_styled(), most_rows=most_rows, hint="--verbose shows all"))

@@ -1,0 +1,124 @@
+"""`mutspec run`: the Hydra application."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mutspec.cli.boundary import warn
+from mutspec.cli.exit_codes import ExitCode, code_of
+from mutspec.cli.options import FILE, import_modules, import_option, json_option, quiet_option
+from mutspec.cli.output import is_styled, width, write, write_json
+from mutspec.cli.progress import progress
+from mutspec.language.errors import Place, Problem
+
+if TYPE_CHECKING:
+    from mutspec.sweep.application import Outcome
+
+MOST_FAILURES = 8
+"""How many different errors of a sweep's jobs are told."""
+
+
+class RunCommand(click.Command):
+    """The command, whose help page lists the groups that there are to choose from."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from mutspec.sweep.recipes import option_groups
+
+        with formatter.section("Groups, and their options"):
+            formatter.write_dl([(name, ", ".join(options)) for name, options in option_groups().items()])
+
+
+@click.command("run", cls=RunCommand)
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE]...")
+@click.option("-m", "--multirun", is_flag=True, help="Sweep: run a job for each combination of values.")
+@click.option("--config-dir", type=FILE, metavar="DIR", help="Recipes in DIR/recipes or DIR/plan, groups in DIR.")
+@click.option("--config-name", metavar="NAME", help="Begin with DIR/NAME.yaml.  [default: config]")
+@click.option("--cfg", type=click.Choice(["job", "hydra", "all"]), help="Print the configuration, and run nothing.")
+@import_option
+@json_option
+@quiet_option
+def command(
+    overrides: tuple[str, ...],
+    multirun: bool,
+    config_dir: str | None,
+    config_name: str | None,
+    cfg: str | None,
+    modules: tuple[str, ...],
+    as_json: bool,
+    is_quiet: bool,
+) -> int:
+    """Compose a plan with Hydra, mutate a model, evaluate it; or sweep over anything.
+
+    A job leaves result.json in its folder under runs/. A sweep ends with a table, results.csv and plot.png; a job that
+    fails does not end it, but gives it its exit code.
+
+    \b
+    Examples:
+      mutspec run plan=dense_noise plan.params.std=0.1
+      mutspec run -m plan=dense_noise plan.params.std=0.1,0.3,1 'plan.seed=range(5)'
+      mutspec run plan_file=plan.yaml model.path=my.keras data=npz data.path=test.npz
+      mutspec run plan=dense_noise data._target_=my_package.test_data seeds=5
+      mutspec run -m 'plan=glob(*_noise)' objective=drop.accuracy hydra/launcher=joblib
+    """  # noqa: D301
+    import_modules(modules)
+    from mutspec.sweep.application import CONFIG_NAME, Call, composed, run
+
+    folder = Path(config_dir) if config_dir is not None else None
+    call = Call(overrides, multirun, folder, config_name or CONFIG_NAME, modules)
+    if cfg is not None:
+        write(composed(call, cfg).rstrip("\n"))
+        return ExitCode.DONE
+    with progress("Sweeping", is_quiet=is_quiet) as advance:
+        outcome = run(call, advance)
+    if not is_quiet:
+        for warning in outcome.warnings:
+            warn(warning)
+    if outcome.result is not None:
+        _show_result(outcome, as_json, is_quiet)
+        return ExitCode.DONE
+    _show_sweep(outcome, as_json, is_quiet)
+    return _failures(outcome)
+
+
+def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
+    """A single run: its numbers, and where they are."""
+    from mutspec.sweep.result import FILE_NAME
+
+    assert outcome.result is not None
+    if as_json:
+        write_json(outcome.result.to_json())
+    elif not is_quiet:
+        from mutspec.sweep.summary import result_text
+
+        text = result_text(outcome.result, width=width(), styled=is_styled())
+        write(f"{text}\n\nWrote {outcome.folder / FILE_NAME}")
+
+
+def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
+    """A sweep: its table, and its picture."""
+    from mutspec.sweep.report import make_report
+
+    report = make_report(outcome.folder)
+    if as_json:
+        write_json(report.to_json())
+    elif not is_quiet:
+        write(report.text(width=width(), styled=is_styled(), hint="results.csv has all"))
+
+
+def _failures(outcome: Outcome) -> int:
+    """Say why jobs failed, each reason once; the exit code of the worst."""
+    jobs: dict[Problem, list[str]] = {}
+    for folder, error in outcome.failures:
+        for problem in error.problems:
+            jobs.setdefault(problem, []).append(folder)
+    for problem, folders in list(jobs.items())[:MOST_FAILURES]:
+        others = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
+        place = problem.place or Place(f"{folders[0]}{others}", 0, 0, 0)
+        warn(replace(problem, place=place))
+    if len(jobs) > MOST_FAILURES:
+        warn(Problem(f"and {len(jobs) - MOST_FAILURES} more reasons; `error.json` in a job's folder has its own"))
+    return max((code_of(error) for _, error in outcome.failures), default=ExitCode.DONE)

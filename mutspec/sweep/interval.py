@@ -1,0 +1,68 @@
+"""Means over seeds, and how far to trust them: Student's 95 % interval of the mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+CONFIDENCE = 0.95
+"""How often the band around a mean covers the mean over all seeds, if values are spread about normally."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The mean of some values, and its 95 % interval.
+
+    Arguments:
+        count: how many values there are.
+        mean: their mean; None of no values, and NaN or infinite if a value is.
+        half_width: the interval is mean ± half_width; None for less than two values, or if one is not finite.
+    """
+
+    count: int
+    mean: float | None
+    half_width: float | None
+
+
+def estimate(values: Iterable[float]) -> Estimate:
+    """The mean of values, and Student's interval of it: mean ± t · s / √n, not clipped to what the values can be."""
+    values = list(values)
+    count = len(values)
+    if not count:
+        return Estimate(0, None, None)
+    if not all(math.isfinite(value) for value in values):
+        return Estimate(count, sum(values) / count, None)
+    mean = float(sum(map(Fraction, values)) / count)  # rounded once: the mean of equal values is that value
+    if count == 1:
+        return Estimate(1, mean, None)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    return Estimate(count, mean, student_quantile(count - 1) * math.sqrt(variance / count))
+
+
+@lru_cache(maxsize=256)
+def student_quantile(degrees: int) -> float:
+    """How many standard errors around a mean its 95 % interval reaches: 4.303 for 2 degrees of freedom.
+
+    Arguments:
+        degrees: the degrees of freedom, at least 1: one less than there are values.
+    """
+    low, high = 0.0, math.pi / 2
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if _covered(middle, degrees) < CONFIDENCE else (low, middle)
+    return math.tan(high) * math.sqrt(degrees)
+
+
+def _covered(angle: float, degrees: int) -> float:
+    """The probability that |t| ≤ tan(angle)·√degrees: Abramowitz and Stegun, 26.7.3 and 26.7.4."""
+    squared = math.cos(angle) ** 2
+    is_odd = degrees % 2
+    term = total = math.cos(angle) if is_odd else 1.0
+    for step in range(2 + is_odd, degrees - 1, 2):
+        term *= squared * (step - 1) / step
+        total += term
+    if is_odd:
+        return 2 / math.pi * (angle + (math.sin(angle) * total if degrees > 1 else 0.0))
+    return math.sin(angle) * total
