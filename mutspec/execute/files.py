@@ -149,7 +149,8 @@ def _check_rebuilding(output: Path, archive: Archive, plan: Plan[Op]) -> None:
         what = "the plan changes the architecture" if is_structural(plan) else f"{output.name} is another kind of file"
         raise CallError(
             f"{what}, and {archive.path.name} holds weights only",
-            hint="load them into their model in Keras and save it as .keras, or name the output ….weights.h5",
+            hint="load them into their model in Keras and save it as .keras"
+            + ("" if is_structural(plan) else ", or name the output ….weights.h5"),
         )
 
 

@@ -96,11 +96,12 @@ def apply(
         return Applied(live.model, results.report)
     program = prepared.program
 
-    def value(tensor: TensorSpec) -> Array:
-        known = tensor.origin in results.values
-        return results.values[tensor.origin] if known else _value(live.variables[tensor.origin])
+    def value(tensor: TensorSpec) -> Array | None:
+        if tensor.origin in results.values:
+            return results.values[tensor.origin]
+        return _value(live.variables[tensor.origin]) if tensor.origin in live.variables else None
 
-    rebuilt = rebuild(live, program.config, program.after.tensors, value)
+    rebuilt = rebuild(live, program.config, program.after.tensors, value, plan.seed)
     return Applied(rebuilt.model, results.report.with_warnings(rebuilt.warnings))
 
 
@@ -248,7 +249,8 @@ class MemoryStore:
 
 def _value(variable: Any) -> Array:
     """A copy of a variable's value, flat."""
-    return np.array(variable.numpy()).reshape(-1)
+    value: Array = variable.numpy()
+    return (value if value.flags.owndata else value.copy()).reshape(-1)
 
 
 def _assign(live: LiveModel, variables: Mapping[str, Any], values: Mapping[str, Array]) -> None:

@@ -79,6 +79,7 @@ class Bench:
         step: the step under way.
         notes: what the user should know about it.
         edits: what it does to layers.
+        keras_made: the origins of weights whose first value only Keras can make.
     """
 
     models: dict[str, ModelSpec]
@@ -88,6 +89,7 @@ class Bench:
     step: StepContext = StepContext(-1, "", "", 0, False)
     notes: list[str] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
+    keras_made: set[str] = field(default_factory=set)
     _architecture: Architecture | None = None
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
@@ -201,6 +203,15 @@ class Bench:
     def read(self, tensor: TensorSpec, model: str = "") -> Expression:
         """A tensor as the steps so far have left it; of an input model, as it is. A number counts as one entry."""
         shape: Shape = tensor.shape or (1,)
+        if tensor.origin in self.keras_made and not model:
+            raise PlanError(
+                Problem(
+                    f"the first value of `{tensor.path}` is made by Keras while it builds the model, so that no step "
+                    "can read or change it",
+                    path=("target",),
+                    hint="give the new layer an initializer that mutspec draws itself, such as glorot_uniform",
+                )
+            )
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))

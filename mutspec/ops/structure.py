@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.language.errors import PlanError, Problem
+from mutspec.language.errors import ModelError, PlanError, Problem
 from mutspec.language.types import Count, Target
 from mutspec.model.shapes import TensorType
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
@@ -79,7 +79,7 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
         """Insert a layer at each place."""
         for number, (owner, sources, only) in enumerate(list(self._places(bench))):
             network = _level(bench, owner)
-            flows = [bench.flow().type_of(network, ref, owner) for ref in sources]
+            flows = [_type_of(bench, network, ref, owner) for ref in sources]
             beside = network.layers.get(sources[0].layer)
             name = _new_name(self, network, number)
             entry = _entry(self.layer, name, beside, flows[0])
@@ -99,13 +99,13 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
     def _places(self, bench: Bench) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
         """The model, the tensors in it to put a layer on, and the layers that are to use it (none: all)."""
-        befores = () if isinstance(self.before, UnsetType) else bench.select_layers(self.before, "before")
+        befores = () if isinstance(self.before, UnsetType) else _chosen(bench, self.before, "before")
         if isinstance(self.after, UnsetType):
             for layer in befores:
                 owner, name, network = _found(bench, layer, "before")
                 yield owner, self._only_input(network, name), (name,)
             return
-        for layer in bench.select_layers(self.after, "after"):
+        for layer in _chosen(bench, self.after, "after"):
             owner, name, network = _found(bench, layer, "after")
             output = self._output(network, name)
             calls = max(1, len(network.calls[name]))
@@ -183,7 +183,7 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Remove the layers one by one; some may go with others."""
         keep = "" if isinstance(self.keep, UnsetType) else self.keep
-        for layer in bench.select_layers(self.target, "target"):
+        for layer in _chosen(bench, self.target, "target"):
             if layer.path not in bench.models[""].layer_by_path:
                 continue
             owner, name, network = _found(bench, layer, "target")
@@ -221,13 +221,13 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
 
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Replace the layers one by one."""
-        for number, layer in enumerate(bench.select_layers(self.target, "target")):
+        for number, layer in enumerate(_chosen(bench, self.target, "target")):
             owner, name, network = _found(bench, layer, "target")
             if not network.calls[name]:
                 raise PlanError(
                     Problem(f"`{layer.path}` is an input of the model, which stays", path=("target",), hint=_LEAVE_OUT)
                 )
-            made = bench.flow().type_of(network, TensorRef(name), owner)
+            made = _type_of(bench, network, TensorRef(name), owner)
             keeps_name = self.layer.get("name") == "same"
             written = {key: value for key, value in self.layer.items() if not (keeps_name and key == "name")}
             wanted = name if keeps_name else _new_name(self, network, number)
@@ -256,7 +256,7 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
 
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Rename it."""
-        found = bench.select_layers(self.target, "target")
+        found = _chosen(bench, self.target, "target")
         if len(found) > 1:
             paths = ", ".join(f"`{layer.path}`" for layer in found[:4])
             raise PlanError(
@@ -295,7 +295,7 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
 
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Configure the layers."""
-        for layer in bench.select_layers(self.target, "target"):
+        for layer in _chosen(bench, self.target, "target"):
             owner, name, network = _found(bench, layer, "target")
             entry = network.layers[name]
             if not network.calls[name]:
@@ -319,8 +319,24 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         return ()
 
 
+def _chosen(bench: Bench, target: Target, at: str) -> tuple[LayerSpec, ...]:
+    """The layers that a target stands for, in a model that can be edited: a name is no mistake where none can be."""
+    _ = bench.architecture
+    return bench.select_layers(target, at)
+
+
 def _edited(bench: Bench, owner: str, edit: Callable[[Network], Network]) -> Change:
     return Change(edits.edited(bench.architecture.network, owner, edit))
+
+
+def _type_of(bench: Bench, network: Network, ref: TensorRef, owner: str) -> TensorType:
+    try:
+        return bench.flow().type_of(network, ref, owner)
+    except ModelError as error:
+        raise PlanError(
+            Problem(problem.message, path=("op",), hint="mend that first, in a step before this one")
+            for problem in error.problems
+        ) from None
 
 
 def _level(bench: Bench, owner: str) -> Network:
@@ -426,11 +442,17 @@ def _add(
             value = identity_value(fresh, str(entry["class_name"]), entry["config"])
         else:
             _, initializer = initializer_of(tensor, _configs(bench, tensor))
-            value_or_none = initial_value(fresh, initializer)
-            if value_or_none is None:
+            drawn = None if _has_forget_bias(tensor, entry) else initial_value(fresh, initializer)
+            if drawn is None:
+                bench.keras_made.add(tensor.origin)
                 continue
-            value = value_or_none
+            value = drawn
         bench.create(tensor, value)
+
+
+def _has_forget_bias(tensor: TensorSpec, entry: Entry) -> bool:
+    """Whether a bias is one of an LSTM, whose forget gate begins at 1 (Jozefowicz et al. 2015)."""
+    return tensor.role == "bias" and "LSTM" in str(entry["class_name"])
 
 
 def _configs(bench: Bench, tensor: TensorSpec) -> Iterator[Mapping[str, Any]]:

@@ -63,7 +63,10 @@ class Flow:
             is_stale = is_stale or any(ref in changed for ref in arguments)
             if not is_stale and not self._is_called_on_others(wanted, before, name, call, owner):
                 continue
-            inputs = tuple(self.type_of(wanted, ref, owner) for ref in arguments)
+            try:
+                inputs = tuple(self.type_of(wanted, ref, owner) for ref in arguments)
+            except ModelError:
+                continue  # a layer before it does not fit, which is noted there
             asked = layer if isinstance(layer, Network) else called(layer, network.calls[name][call], types)
             for output, found in enumerate(self._outputs(asked, path, inputs)):
                 ref = TensorRef(name, call, output)
@@ -72,16 +75,18 @@ class Flow:
                     changed.add(ref)
         return replace(network, types=types, layers=layers)
 
-    def _is_called_on_others(
-        self, network: Network, before: Network | None, name: str, call: int, owner: str
-    ) -> bool:
+    def _is_called_on_others(self, network: Network, before: Network | None, name: str, call: int, owner: str) -> bool:
         """Whether a layer was called on tensors of other types before: an edit may put others in their place."""
         if before is None or call >= len(before.calls.get(name, ())):
             return False
         now, then = (tuple(refs(each.calls[name][call])) for each in (network, before))
-        return now != then and [self.type_of(network, ref, owner) for ref in now] != [
-            self.type_of(before, ref, owner) for ref in then
-        ]
+        if now == then:
+            return False
+        try:
+            were = [self.type_of(before, ref, owner) for ref in then]
+            return [self.type_of(network, ref, owner) for ref in now] != were
+        except ModelError:
+            return True
 
     def type_of(self, network: Network, ref: TensorRef, owner: str = "") -> TensorType:
         """What flows at a place of a network: what its config says, or else what follows from what does."""
@@ -114,7 +119,10 @@ class Flow:
                 if not _is_compatible(want, got):
                     self.misfits[path] = f"`{path}` expects {_text(want)}, and gets {_text(got)}"
                     return ()
-            return tuple(self.type_of(layer, ref, path) for ref in refs(layer.outputs))
+            try:
+                return tuple(self.type_of(layer, ref, path) for ref in refs(layer.outputs))
+            except ModelError:
+                return ()  # a layer in it does not fit, which is noted there
         try:
             shapes = self.oracle(layer, inputs)
         except ModelError as error:

@@ -113,6 +113,11 @@ def network_of(entry: Entry) -> Network:
     """
     if not is_network(entry):
         name = entry.get("class_name", "")
+        if not name:
+            raise ModelError(
+                "a file of weights alone does not say how its layers are called, so that mutspec cannot rewire them",
+                hint="structural steps need the whole model: save it as .keras",
+            )
         raise ModelError(
             f"the layers of a {name} are called by code, so that mutspec cannot rewire them",
             hint="structural steps need a Functional or Sequential model; steps on weights work on any",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +36,7 @@ def rebuild(
     config: Mapping[str, Any],
     tensors: Sequence[TensorSpec],
     value: Callable[[TensorSpec], Any],
+    seed: int = 0,
 ) -> Rebuilt:
     """Build a model from its config, and set every weight.
 
@@ -44,21 +47,35 @@ def rebuild(
         base: the model that it is made from. It is not changed.
         config: the serialised model, as in config.json.
         tensors: all that the new model is to hold, in model order. Those whose origin is a tensor of the base are kept.
-        value: gives the value of a tensor, as a flat array.
+        value: gives the value of a tensor, as a flat array; None for what Keras initialises.
+        seed: for what Keras draws.
 
     Raises:
         ModelError: Keras cannot build it, or what it builds has other weights.
     """
     refuse_sharing(base.spec)
-    model = _built(base, config)
+    with _drawing_from(seed):
+        model = _built(base, config)
     variables = _matched(read_live(model), tensors, base.spec.name)
     for tensor in tensors:
-        variable = variables[tensor.path]
-        variable.assign(value(tensor).reshape(tuple(variable.shape)))
+        variable, wanted = variables[tensor.path], value(tensor)
+        if wanted is not None:
+            variable.assign(wanted.reshape(tuple(variable.shape)))
     refresh(model)
     _copy_assets(base.model, model)
     kept = [(base.variables[each.origin], variables[each.path]) for each in tensors if each.origin in base.variables]
     return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept)))
+
+
+@contextmanager
+def _drawing_from(seed: int) -> Iterator[None]:
+    """Let initializers without a seed draw theirs from a known one; the user's random numbers stay as they were."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def refuse_sharing(spec: ModelSpec) -> None:

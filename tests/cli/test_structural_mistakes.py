@@ -1,0 +1,332 @@
+"""Mistakes in structural steps: each gets its place, what is wrong and a remedy, and nothing is written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.models import ZOO
+
+ROOT = Path(__file__).parents[2]
+FROM_ZOO = ("residual", "nested", "shared_with_nested", "subclassed", "bidirectional", "operators", "embedding_mask")
+
+
+class Mistake(NamedTuple):
+    """A mistake in a step.
+
+    Arguments:
+        steps: the steps, from line 3 of the plan on; one each.
+        at: the line and column that must be named, `3:29`.
+        said: what standard error must hold: what is wrong, and how to mend it.
+        model: the model that the plan is put on.
+        output: the output; a dry-run if empty.
+    """
+
+    steps: tuple[str, ...] | str
+    at: str
+    said: tuple[str, ...]
+    model: str = "digits.keras"
+    output: str = "out.keras"
+
+
+def insert(layer: str, at: str, *said: str, where: str = "after: dense_1") -> Mistake:
+    """A layer that is inserted into the digits model, from column 45 on where it stands after `dense_1`."""
+    return Mistake(f"op: insert_layer, {where}, layer: {layer}", at, said)
+
+
+def step(text: str, at: str, *said: str, model: str = "digits") -> Mistake:
+    """One step, put on a model."""
+    return Mistake(f"op: {text}", at, said, f"{model}.keras")
+
+
+DROPOUT = "layer: {type: Dropout, rate: 0.1}"
+
+MISTAKES: dict[str, Mistake] = {
+    # Places
+    "a misspelt after": step(f"insert_layer, after: dense_11, {DROPOUT}", "3:29", "`dense_11`", "`dense_1`?"),
+    "a misspelt before": step(f"insert_layer, before: conv_3, {DROPOUT}", "3:30", "`conv_3`", "did you mean"),
+    "a misspelt target to remove": step("remove_layer, target: drpout", "3:30", "`drpout`", "`dropout`?"),
+    "a misspelt target to replace": step(f"replace_layer, target: conv1, {DROPOUT}", "3:31", "`conv1`", "`conv_1`"),
+    "a misspelt target to rename": step("rename_layer, target: conv1, to: x", "3:30", "`conv1`", "`conv_1`"),
+    "a misspelt target to configure": step(
+        "configure_layer, target: conv1, set: {activation: relu}", "3:33", "`conv1`", "`conv_1`"
+    ),
+    "no place": step(f"insert_layer, {DROPOUT}", "3:8", "needs `after` or `before`", "name the layer"),
+    "an edge that is not there": step(
+        f"insert_layer, after: conv_1, before: logits, {DROPOUT}", "3:45", "called on `conv_1`", "used by `bn_1`"
+    ),
+    "an edge from the model's output": step(
+        f"insert_layer, after: logits, before: conv_1, {DROPOUT}", "3:45", "`logits`", "the model's outputs alone"
+    ),
+    "an output that is not there": step(
+        f"insert_layer, after: conv_1, {DROPOUT}, output: 3", "3:80", "nothing uses output 3 of `conv_1`", "used are: 0"
+    ),
+    "an output of nothing": step(
+        f"insert_layer, before: conv_1, {DROPOUT}, output: 0", "3:81", "`output` is one of `after`", "add `after:"
+    ),
+    "several outputs": step(
+        f"insert_layer, after: split, {DROPOUT}", "3:29", "2 outputs that are used", "`output: 0`", model="operators"
+    ),
+    "before an input": step(f"insert_layer, before: image, {DROPOUT}", "3:30", "is an input", "`after: image`"),
+    "before a layer of several inputs": step(
+        f"insert_layer, before: add, {DROPOUT}", "3:30", "`stem`, `norm`", "add `after: <layer>`", model="residual"
+    ),
+    "a weight for a layer": step(
+        "remove_layer, target: dense_1/kernel", "3:30", "the path of a weight, and a layer is wanted", "`dense_1`?"
+    ),
+    "a selector that matches nothing": step("remove_layer, target: {type: LSTM}", "3:37", "no layer of type `LSTM`"),
+    # Layers
+    "no layer": step("insert_layer, after: dense_1", "3:8", "needs the key `layer`"),
+    "an unknown class": insert("{type: Dence, units: 3}", "3:52", "no layer class `Dence`", "`Dense`?"),
+    "an unknown argument": insert("{type: Dense, units: same, actvation: relu}", "3:83", "`activation`?"),
+    "missing units": insert("{type: Dense}", "3:45", "a Dense needs `units`", "`units: same`"),
+    "units below one": insert("{type: Dense, units: -3}", "3:66", "a whole number from 1 on, not -3"),
+    "same for a rate": insert("{type: Dropout, rate: same}", "3:67", "takes a number from 0 to 1"),
+    "a misspelt activation": insert("{type: Dense, units: same, activation: rellu}", "3:84", "`rellu`", "`relu`"),
+    "a misspelt initializer": insert(
+        "{type: Dense, units: same, kernel_initializer: glorot}", "3:92", "`glorot_normal`"
+    ),
+    "both forms at once": insert("{type: Dense, class_name: Dense}", "3:71", "not both", "class_name: Dense, config"),
+    "no class": insert("{units: 2}", "3:45", "as `type`", "{type: Dense, units: 8}"),
+    "code": insert("{type: Lambda, function: f}", "3:52", "runs code of its own"),
+    "a port": insert("{type: InputLayer}", "3:52", "a port of the model"),
+    "a name that is taken": insert(
+        "{type: Flatten, name: logits}", "3:67", "a layer `logits` already", "another `name`"
+    ),
+    "a name with a slash": insert("{type: Flatten, name: a/b}", "3:67", "without `/`"),
+    "one name for two": insert(
+        "{type: ReLU, name: d}", "3:73", "`d` already", "leave `name` out", where="after: [conv_1, conv_2]"
+    ),
+    "an id that is a layer's name": step(
+        f"insert_layer, after: dense_1, {DROPOUT}, id: logits", "3:45", "`logits` already", "another `name`"
+    ),
+    "the wrong rank": insert(
+        "{type: Conv2D, filters: same, kernel_size: 3}", "3:45", "rank 4, not (None, 40)", "choose a layer that fits"
+    ),
+    "groups that do not divide": insert(
+        "{type: Conv2D, filters: same, kernel_size: 3, groups: 3}", "3:44", "groups = 3", where="after: conv_1"
+    ),
+    "a shape of another size": insert("{type: Reshape, target_shape: [3, 3]}", "3:45", "cannot make (3, 3) of"),
+    "a merge of one": insert("{type: Add}", "3:45", "takes several inputs, and would get one", "that takes one"),
+    "a merge in place of another layer": step(
+        "replace_layer, target: norm, layer: {type: Add}", "3:44", "would get one", model="residual"
+    ),
+    "another layer in place of a merge": step(
+        "replace_layer, target: add, layer: {type: Dense, units: same}",
+        "3:43",
+        "takes one input, not 2",
+        model="residual",
+    ),
+    "the wrong rank inside a model": step(
+        "insert_layer, after: head, layer: {type: LSTM, units: 3}", "3:42", "rank 3, not (None, 2)", model="nested"
+    ),
+    # Identities
+    "an unknown start": step(
+        "insert_layer, after: dense_1, layer: {type: Dense, units: same}, initialize: identty", "3:85", "`identity`?"
+    ),
+    "an identity that is bent": step(
+        "insert_layer, after: conv_1, layer: {type: Dense, units: same, activation: tanh}, initialize: identity",
+        "3:102",
+        "`activation: tanh`",
+        "leave `initialize` out",
+    ),
+    "an identity of another width": step(
+        "insert_layer, after: dense_1, layer: {type: Dense, units: 20}, initialize: identity",
+        "3:83",
+        "40 channels in and 20 out",
+        "leave `initialize` out",
+    ),
+    "an identity in strides": step(
+        "insert_layer, after: relu_1, initialize: identity, "
+        "layer: {type: Conv2D, filters: same, kernel_size: 3, padding: same, strides: 2}",
+        "3:49",
+        "its strides are 2",
+        "leave `initialize` out",
+    ),
+    "an identity of a class that has none": step(
+        "insert_layer, after: relu_1, layer: {type: MaxPooling2D}, initialize: identity",
+        "3:78",
+        "a MaxPooling2D has no identity",
+        "leave `initialize` out",
+    ),
+    # What follows
+    "a width that no longer fits": step(
+        "replace_layer, target: dense_1, layer: {type: Dense, units: 20}",
+        "3:8",
+        "`logits` has a kernel of 40×10",
+        "(None, 20), needs 20×10",
+        "choose sizes that fit",
+    ),
+    "an insertion that does not fit": step(
+        "insert_layer, before: dense_1, layer: {type: Dense, units: 20}", "3:8", "`dense_1`", "512×40", "20×40"
+    ),
+    "no Flatten": step("remove_layer, target: flatten", "3:8", "`dense_1`", "512×40", "(None, 4, 4, 32), needs 32×40"),
+    "no pooling": step("remove_layer, target: pool", "3:8", "`dense_1`", "(None, 2048), needs 2048×40"),
+    "no hidden layer": step("remove_layer, target: dense_1", "3:8", "`logits` has a kernel of 40×10", "512×10"),
+    "no sequence": step(
+        "remove_layer, target: embedding", "3:8", "`lstm` (LSTM) needs inputs of rank 3", model="embedding_mask"
+    ),
+    "the wrong branch": step(
+        "remove_layer, target: concat, keep: relu", "3:8", "`head`", "7×3", "4×3", model="residual"
+    ),
+    "less in a nested model": step(
+        "remove_layer, target: head/dense_1", "3:8", "`dense_2`", "2×1", "6×1", model="nested"
+    ),
+    "a layer that is no more": Mistake(
+        ("op: remove_layer, target: dropout", "op: zero, target: dropout"), "4:22", ("no layer is called `dropout`",)
+    ),
+    "a name that is no more": Mistake(
+        ("op: rename_layer, target: dense_1, to: hidden", "op: zero, target: dense_1"), "4:22", ("`dense_1`",)
+    ),
+    # What stays
+    "no input": step("remove_layer, target: image", "3:30", "`image` is an input of the model", "leave it out"),
+    "an input that is replaced": step(
+        f"replace_layer, target: image, {DROPOUT}", "3:31", "`image` is an input of the model", "leave it out"
+    ),
+    "an input that is configured": step(
+        'configure_layer, target: "*", set: {trainable: false}', "3:33", "`image` is an input", "`not:`"
+    ),
+    "no layer at all": step(
+        "remove_layer, target: [head/dense_1, head/dense]", "3:30", "the last layer", "leave it out", model="nested"
+    ),
+    "nothing to keep": step(
+        "remove_layer, target: add", "3:30", "2 inputs, `stem`, `norm`", "`keep: stem`", model="residual"
+    ),
+    "a keep that is no input": step(
+        "remove_layer, target: add, keep: brnch", "3:41", "`brnch` is not an input", "`stem`, `norm`", model="residual"
+    ),
+    "several outputs for one input": step(
+        "remove_layer, target: split", "3:30", "several outputs that are used", "leave it in", model="operators"
+    ),
+    # Names and arguments
+    "a rename to a taken name": step("rename_layer, target: dense_1, to: logits", "3:43", "already", "another name"),
+    "a rename to the same name": step(
+        "rename_layer, target: dense_1, to: dense_1", "3:43", "called that already", "another"
+    ),
+    "a rename to a path": step("rename_layer, target: dense_1, to: a/b", "3:43", "holds a `/`", "the bare name"),
+    "a rename to nothing": step('rename_layer, target: dense_1, to: ""', "3:43", "is empty", "the bare name"),
+    "a rename of several": step(
+        'rename_layer, target: "conv_*", to: x', "3:30", "matches 2: `conv_1`, `conv_2`", "a step for each"
+    ),
+    "units that are configured": step("configure_layer, target: dense_1, set: {units: 20}", "3:55", "`replace_layer`"),
+    "a name that is configured": step("configure_layer, target: dense_1, set: {name: x}", "3:54", "use `rename_layer`"),
+    "nothing to set": step("configure_layer, target: dense_1, set: {}", "3:47", "changes nothing", "say what to set"),
+    "a misspelt argument to set": step(
+        "configure_layer, target: dense_1, set: {actvation: relu}", "3:59", "no argument `actvation`", "`activation`?"
+    ),
+    "a rate beyond all": step("configure_layer, target: dropout, set: {rate: 2}", "3:54", "from 0 to 1, not 2"),
+    "a model that is configured": step(
+        "configure_layer, target: encoder, set: {trainable: false}",
+        "3:33",
+        "`encoder` is a model",
+        "layers in it",
+        model="nested",
+    ),
+    # Models that stay as they are
+    "a layer inside a wrapper": step(
+        "rename_layer, target: both/forward_gates, to: x",
+        "3:30",
+        "inside `both` (Bidirectional)",
+        "name `both`",
+        model="bidirectional",
+    ),
+    "a layer shared with a nested model": step(
+        "remove_layer, target: shared", "3:8", "is shared with", "structural ones do not", model="shared_with_nested"
+    ),
+    "a model of code": step(
+        "remove_layer, target: dense", "3:8", "called by code", "a Functional or Sequential model", model="subclassed"
+    ),
+    "weights alone": Mistake(
+        "op: remove_layer, target: relu", "3:8", ("a file of weights alone", "the whole model"), "named.weights.h5", ""
+    ),
+}
+
+
+SAYS_IT_ITSELF = {
+    "units below one",
+    "same for a rate",
+    "code",
+    "a port",
+    "a name with a slash",
+    "a rate beyond all",
+    "a layer that is no more",
+    "a name that is no more",
+}
+"""Rows whose message says what would be right, so that there is nothing to add."""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the models that the mistakes are made on."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copy(ROOT / "conf/model/digits.keras", folder)
+    shutil.copy(ROOT / "tests/data/old/keras_3.6.0/residual.weights.h5", folder / "named.weights.h5")
+    for name in FROM_ZOO:
+        ZOO[name]().save(folder / f"{name}.keras")
+    return folder
+
+
+def _listing(folder: Path) -> Iterator[tuple[str, int, int]]:
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        yield str(path), status.st_size, status.st_mtime_ns
+
+
+@pytest.mark.parametrize("is_dry", [True, False], ids=["dry-run", "for real"])
+@pytest.mark.parametrize("what", MISTAKES)
+def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(
+    mutspec, models, tmp_path, monkeypatch, what, is_dry
+) -> None:
+    mistake = MISTAKES[what]
+    steps = (mistake.steps,) if isinstance(mistake.steps, str) else mistake.steps
+    (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps:\n" + "".join(f"- {{{each}}}\n" for each in steps))
+    monkeypatch.chdir(tmp_path)
+    before = [*_listing(tmp_path), *_listing(models)]
+    output = ["--dry-run"] if is_dry or not mistake.output else ["-o", mistake.output]
+    result = mutspec("apply", "plan.yaml", str(models / mistake.model), *output)
+    assert (result.code, result.out) == (2, ""), result.err
+    assert result.err.startswith(f"plan.yaml:{mistake.at}: "), result.err
+    for words in mistake.said:
+        assert words in result.err
+    assert "\n  = " in result.err or what in SAYS_IT_ITSELF, f"no remedy: {result.err}"
+    assert "a bug" not in result.err
+    assert "Traceback" not in result.err
+    assert [*_listing(tmp_path), *_listing(models)] == before
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("op: remove_layer, target: flatten", "op: insert_layer, before: dense_1, layer: {type: Flatten}"),
+        (
+            "op: remove_layer, target: dense_1",
+            "op: replace_layer, target: logits, layer: {type: Dense, units: 10, name: same}",
+        ),
+    ],
+    ids=["put back", "replaced downstream"],
+)
+def test_a_later_step_may_mend_what_a_removal_breaks(mutspec, models, tmp_path, monkeypatch, steps) -> None:
+    import keras
+
+    (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps:\n" + "".join(f"- {{{each}}}\n" for each in steps))
+    monkeypatch.chdir(tmp_path)
+    result = mutspec("apply", "plan.yaml", str(models / "digits.keras"), "-o", "out.keras")
+    assert result.code == 0, result.err
+    assert keras.saving.load_model("out.keras").output_shape == (None, 10)
+
+
+def test_a_model_is_replaced_by_a_layer_that_takes_no_mask(mutspec, models, tmp_path, monkeypatch) -> None:
+    import keras
+
+    layer = "{type: Dense, units: same, name: encoder_1}"
+    (tmp_path / "plan.yaml").write_text(
+        f"mutspec: 1\nsteps: [{{op: replace_layer, target: encoder, layer: {layer}}}]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = mutspec("apply", "plan.yaml", str(models / "nested.keras"), "-o", "out.keras")
+    assert result.code == 0, result.err
+    assert keras.saving.load_model("out.keras").get_layer("encoder_1").kernel.shape == (5, 3)
