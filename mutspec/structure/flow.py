@@ -70,9 +70,10 @@ class Flow:
             asked = layer if isinstance(layer, Network) else called(layer, network.calls[name][call], types)
             for output, found in enumerate(self._outputs(asked, path, inputs)):
                 ref = TensorRef(name, call, output)
-                if types.get(ref) != found:
-                    types[ref] = found
+                is_new = before is not None and name not in before.layers
+                if types.get(ref) != found and not is_new:  # who uses a new layer was called on something else before
                     changed.add(ref)
+                types[ref] = found
         return replace(network, types=types, layers=layers)
 
     def _is_called_on_others(self, network: Network, before: Network | None, name: str, call: int, owner: str) -> bool:

@@ -501,3 +501,15 @@ def test_weights_that_only_keras_can_initialise_repeat_and_cannot_be_targeted(la
     np.testing.assert_allclose(one[1] @ one[1].T, np.eye(width), atol=1e-5)
     with pytest.raises(mutspec.PlanError, match="made by Keras"):
         mutspec.apply(mutspec.plan({"steps": [insert, {"op": "zero", "target": "new/recurrent_kernel"}]}), model)
+
+
+def test_a_layer_that_fits_asks_nothing_of_the_lambda_behind_it() -> None:
+    import keras
+
+    inputs = keras.Input((4,))
+    scaled = keras.layers.Lambda(lambda x: x * 2, output_shape=(4,))(keras.layers.Dense(4, name="first")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(scaled))
+    step = {"op": "insert_layer", "id": "new", "after": "first", "layer": {"type": "Dropout", "rate": 0.5}}
+    mutant = mutspec.apply(mutspec.plan({"steps": [step]}), model)
+    given = np.ones((2, 4), "float32")
+    np.testing.assert_array_equal(np.asarray(mutant(given)), np.asarray(model(given)))

@@ -32,7 +32,8 @@ def test_a_report_is_a_table_and_its_files(folder: Path) -> None:
     assert files(folder) == WRITTEN
     assert "dense_noise on digits.keras" in text
     assert "97.2% ± 0.0%" in text
-    assert " ".join(text.split()).endswith(f"Wrote results.csv, plot.png and plot.svg in {folder}")
+    # A long path is folded.
+    assert "".join(text.split()).endswith("".join(f"Wrote results.csv, plot.png and plot.svg in {folder}".split()))
     with (folder / "results.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 25
 
