@@ -52,6 +52,7 @@ test: .venv/dev.installed
 
 bench: .venv/dev.installed
 	python benchmarks/run.py
+	python benchmarks/structure.py
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
