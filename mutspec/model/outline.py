@@ -126,6 +126,11 @@ def join(*segments: str) -> str:
     return "/".join(segment for segment in segments if segment)
 
 
+def is_within(path: str, owner: str) -> bool:
+    """Whether a path is that of a layer, or of something in it."""
+    return path == owner or path.startswith(f"{owner}/")
+
+
 def is_operation(entry: Config) -> bool:
     """Whether an entry of a graph is an operator such as `x + y`, which Keras does not count among the layers."""
     module = entry.get("module")

@@ -139,8 +139,8 @@ INITIALIZERS: Mapping[str, Callable[[Fresh, Config], Expression]] = {
 _SHORT = {"uniform": "randomuniform", "normal": "randomnormal", "identitymatrix": "identity"}
 
 
-def initializer_of(tensor: TensorSpec, configs: Iterator[Config]) -> tuple[str, Any]:
-    """The config key of a weight's initializer, and what stands there.
+def initializer_of(tensor: TensorSpec, configs: Iterator[Config]) -> Any:
+    """What the configs say of a weight's initializer, or else Keras's default.
 
     Arguments:
         tensor: the weight.
@@ -148,7 +148,7 @@ def initializer_of(tensor: TensorSpec, configs: Iterator[Config]) -> tuple[str, 
     """
     key = _KEYS.get(tensor.role, f"{tensor.role}_initializer")
     stated = next((config[key] for config in configs if config.get(key) is not None), None)
-    return key, stated if stated is not None else _DEFAULTS.get(tensor.role, "zeros")
+    return stated if stated is not None else _DEFAULTS.get(tensor.role, "zeros")
 
 
 def initial_value(fresh: Fresh, initializer: Any) -> Expression | None:

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.language.errors import ModelError, PlanError, Problem
 from mutspec.language.types import Count, Target
+from mutspec.model.outline import join
 from mutspec.model.shapes import TensorType
-from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
-from mutspec.ops.base import Op, StructureOp
+from mutspec.model.spec import LayerSpec, TensorRef
+from mutspec.ops.base import StructureOp
 from mutspec.ops.bench import Bench, Touch
-from mutspec.ops.identity import identity_problem, identity_value
-from mutspec.ops.initial import Fresh, initial_value, initializer_of
+from mutspec.ops.new_layer import (
+    Initialize,
+    LayerConfig,
+    add_layer,
+    entry_of_new,
+    name_of_new,
+    refuse_merge,
+    refuse_name,
+    refuse_name_of_new,
+    refuse_no_identity,
+)
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change
-from mutspec.structure.layer_config import configured, layer_entry
-from mutspec.structure.network import Entry, Network, refs
-
-
-class Initialize(StrEnum):
-    """The values that the weights of a new layer begin with."""
-
-    DEFAULT = "default"
-    IDENTITY = "identity"
-
-
-LayerConfig = Annotated[
-    dict[str, Any],
-    Meta(
-        description="The layer: `type` and its arguments, or Keras's `class_name` and `config`. `same` stands for the "
-        "width of the tensor that it is put on. Without a `name` it is called after its step.",
-        examples=[{"type": "Dense", "units": "same"}],
-    ),
-]
+from mutspec.structure.layer_config import configured
+from mutspec.structure.network import Network, refs
 
 
 _LEAVE_OUT = "leave it out of the target, with `not:` if a pattern matches it"
@@ -81,20 +74,16 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             network = _level(bench, owner)
             flows = [_type_of(bench, network, ref, owner) for ref in sources]
             beside = network.layers.get(sources[0].layer)
-            name = _new_name(self, network, number)
-            entry = _entry(self.layer, name, beside, flows[0])
+            entry = entry_of_new(self.layer, name_of_new(self.id, number), beside, flows[0])
             name = str(entry["name"])
-            _refuse_name(network, name, ("layer", "name"), "for several, leave `name` out" if number else _OTHER_NAME)
-            _refuse_merge(entry, len(sources[:1]))
+            refuse_name_of_new(network, name, number)
+            refuse_merge(entry, 1)
             if self.initialize is Initialize.IDENTITY:
-                _refuse_no_identity(entry, flows[0], beside)
+                refuse_no_identity(entry, flows[0], beside)
             outputs = {ref: TensorRef(name, call) for call, ref in enumerate(sources)}
-            change = _edited(
-                bench,
-                owner,
-                lambda at, n=name, e=entry, o=outputs, b=only: edits.insert(at, n, e, o, b),  # type: ignore[misc]
-            )
-            _add(bench, self, change, owner, name, entry, number)
+            edit = partial(edits.insert, name=name, entry=entry, sources=outputs, only=only)
+            change = _edited(bench, owner, edit)
+            add_layer(bench, change, join(owner, name), entry, f"{self.id}/{number}", self.initialize)
         return ()
 
     def _places(self, bench: Bench) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
@@ -187,20 +176,16 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
             if layer.path not in bench.models[""].layer_by_path:
                 continue
             owner, name, network = _found(bench, layer, "target")
-            if not network.calls[name]:
-                raise PlanError(
-                    Problem(f"`{layer.path}` is an input of the model, which stays", path=("target",), hint=_LEAVE_OUT)
-                )
+            _refuse_input(network, layer, "which stays")
             if sum(bool(calls) for calls in network.calls.values()) == 1:
                 raise PlanError(
                     Problem(f"`{layer.path}` is the last layer of its model", path=("target",), hint=_LEAVE_OUT)
                 )
             try:
-                bench.restructure(_edited(bench, owner, lambda at, n=name: edits.remove(at, n, keep)), self.id)  # type: ignore[misc]
+                bench.restructure(_edited(bench, owner, partial(edits.remove, name=name, keep=keep)), self.id)
             except PlanError as error:
-                raise PlanError(
-                    p if p.path else Problem(p.message, path=("target",), hint=p.hint) for p in error.problems
-                ) from None
+                problems = (each if each.path else each.below("target") for each in error.problems)
+                raise PlanError(problems) from None
         return ()
 
 
@@ -223,22 +208,19 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
         """Replace the layers one by one."""
         for number, layer in enumerate(_chosen(bench, self.target, "target")):
             owner, name, network = _found(bench, layer, "target")
-            if not network.calls[name]:
-                raise PlanError(
-                    Problem(f"`{layer.path}` is an input of the model, which stays", path=("target",), hint=_LEAVE_OUT)
-                )
+            _refuse_input(network, layer, "which stays")
             made = _type_of(bench, network, TensorRef(name), owner)
             keeps_name = self.layer.get("name") == "same"
             written = {key: value for key, value in self.layer.items() if not (keeps_name and key == "name")}
-            wanted = name if keeps_name else _new_name(self, network, number)
-            entry = _entry(written, wanted, network.layers[name], made)
+            wanted = name if keeps_name else name_of_new(self.id, number)
+            entry = entry_of_new(written, wanted, network.layers[name], made)
             wanted = str(entry["name"])
             if wanted != name:
-                hint = "for several, leave `name` out" if number else _OTHER_NAME
-                _refuse_name(network, wanted, ("layer", "name"), hint)
-            _refuse_merge(entry, min(len(list(refs(call["args"]))) for call in network.calls[name]))
-            change = _edited(bench, owner, lambda at, n=name, e=entry, w=wanted: edits.put(at, n, e, w))  # type: ignore[misc]
-            _add(bench, self, change, owner, wanted, entry, number, like=layer.path if self.keep_weights else "")
+                refuse_name_of_new(network, wanted, number)
+            refuse_merge(entry, min(len(list(refs(call["args"]))) for call in network.calls[name]))
+            change = _edited(bench, owner, partial(edits.put, name=name, entry=entry, new_name=wanted))
+            like = layer.path if self.keep_weights else ""
+            add_layer(bench, change, join(owner, wanted), entry, f"{self.id}/{number}", like=like)
         return ()
 
 
@@ -272,9 +254,9 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
                 raise PlanError(
                     Problem(f"`{layer.path}` is called that already", path=("to",), hint="give another name")
                 )
-            _refuse_name(network, self.to, ("to",), "give another name")
-            change = _edited(bench, owner, lambda at, n=name: edits.rename(at, n, self.to))  # type: ignore[misc]
-            renamed = {f"{owner}/{self.to}" if owner else self.to: layer.path}
+            refuse_name(network, self.to, ("to",), "give another name")
+            change = _edited(bench, owner, partial(edits.rename, name=name, new_name=self.to))
+            renamed = {join(owner, self.to): layer.path}
             bench.restructure(Change(change.network, renamed=renamed), self.id)
         return ()
 
@@ -298,14 +280,7 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         for layer in _chosen(bench, self.target, "target"):
             owner, name, network = _found(bench, layer, "target")
             entry = network.layers[name]
-            if not network.calls[name]:
-                raise PlanError(
-                    Problem(
-                        f"`{layer.path}` is an input of the model, with nothing to set",
-                        path=("target",),
-                        hint=_LEAVE_OUT,
-                    )
-                )
+            _refuse_input(network, layer, "with nothing to set")
             if isinstance(entry, Network):
                 raise PlanError(
                     Problem(f"`{layer.path}` is a model", path=("target",), hint="name the layers in it to configure")
@@ -314,7 +289,7 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
                 changed = configured(entry, self.set)
             except PlanError as error:
                 raise PlanError(problem.below("set") for problem in error.problems) from None
-            change = _edited(bench, owner, lambda at, n=name, e=changed: edits.put(at, n, e, n))  # type: ignore[misc]
+            change = _edited(bench, owner, partial(edits.put, name=name, entry=changed, new_name=name))
             bench.restructure(Change(change.network, configured=frozenset({layer.path})), self.id)
         return ()
 
@@ -362,104 +337,7 @@ def _found(bench: Bench, layer: LayerSpec, at: str) -> tuple[str, str, Network]:
     return owner, name, network
 
 
-def _new_name(op: Op, network: Network, number: int) -> str:
-    """The step's id; for further layers of one step with a number, as Keras counts."""
-    return op.id if number == 0 else f"{op.id}_{number}"
-
-
-_OTHER_NAME = "give the layer another `name`"
-
-
-def _refuse_name(network: Network, name: str, at: tuple[str, ...], hint: str) -> None:
-    if name in network.layers:
-        raise PlanError(Problem(f"the model has a layer `{name}` already", path=at, hint=hint))
-
-
-_MERGES = frozenset(
-    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
-)  # fmt: skip
-"""Layers that Keras calls on a list of tensors only."""
-
-
-def _refuse_merge(entry: Entry, inputs: int) -> None:
-    if entry["class_name"] in _MERGES and inputs == 1:
-        raise PlanError(
-            Problem(
-                f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
-                path=("layer",),
-                hint="choose a layer that takes one",
-            )
-        )
-
-
-def _entry(layer: Mapping[str, Any], name: str, beside: Entry | Network | None, flow: TensorType) -> Entry:
-    like = beside["config"] if beside is not None and not isinstance(beside, Network) else {}
-    is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
-    width = None
-    if len(flow.shape) > 1:
-        width = flow.shape[1 if is_first else -1]
-    if beside is None or isinstance(beside, Network) or beside["class_name"] == "InputLayer":
-        is_real = flow.dtype.startswith(("float", "bfloat"))
-        like = {**like, "dtype": flow.dtype if is_real else "float32"}
-    try:
-        return layer_entry(layer, name=name, like=like, width=width)
-    except PlanError as error:
-        raise PlanError(problem.below("layer") for problem in error.problems) from None
-
-
-def _refuse_no_identity(entry: Entry, flow: TensorType, beside: Entry | Network | None) -> None:
-    config = entry["config"]
-    width = flow.shape[1 if config.get("data_format") == "channels_first" else -1] if flow.shape else None
-    before = "linear"
-    if beside is not None and not isinstance(beside, Network):
-        is_relu = beside["class_name"] == "ReLU" or beside["config"].get("activation") == "relu"
-        before = "relu" if is_relu else before
-    why = identity_problem(str(entry["class_name"]), config, width, before)
-    if why:
-        raise PlanError(
-            Problem(
-                f"the new layer cannot begin as an identity: {why}",
-                path=("initialize",),
-                hint="leave `initialize` out, or choose a layer that can",
-            )
-        )
-
-
-def _add(
-    bench: Bench, op: Op, change: Change, owner: str, name: str, entry: Entry, number: int, like: str = ""
-) -> None:
-    """Change the architecture by one new layer, and give its weights their first values."""
-    path = f"{owner}/{name}" if owner else name
-    origin = f"{op.id}/{number}"
-    created = bench.restructure(Change(change.network, new={path: like}), origin)
-    if path in bench.architecture.misfits:
-        _, message = bench.architecture.misfits[path]
-        raise PlanError(Problem(message, path=("layer",), hint="choose a layer that fits what it gets"))
-    is_identity = getattr(op, "initialize", None) is Initialize.IDENTITY
-    for tensor in created:
-        fresh = Fresh(bench.builder, tensor, bench.key(tensor.origin, "init"))
-        if is_identity:
-            value = identity_value(fresh, str(entry["class_name"]), entry["config"])
-        else:
-            _, initializer = initializer_of(tensor, _configs(bench, tensor))
-            drawn = None if _has_forget_bias(tensor, entry) else initial_value(fresh, initializer)
-            if drawn is None:
-                bench.keras_made.add(tensor.origin)
-                continue
-            value = drawn
-        bench.create(tensor, value)
-
-
-def _has_forget_bias(tensor: TensorSpec, entry: Entry) -> bool:
-    """Whether a bias is one of an LSTM, whose forget gate begins at 1 (Jozefowicz et al. 2015)."""
-    return tensor.role == "bias" and "LSTM" in str(entry["class_name"])
-
-
-def _configs(bench: Bench, tensor: TensorSpec) -> Iterator[Mapping[str, Any]]:
-    """The config of the layer that owns a weight, then of those that it is in."""
-    path = tensor.layer
-    while path:
-        layer = bench.models[""].layer_by_path.get(path)
-        if layer is not None:
-            yield layer.config
-        path = path.rpartition("/")[0]
+def _refuse_input(network: Network, layer: LayerSpec, so: str) -> None:
+    if not network.calls[layer.name]:
+        message = f"`{layer.path}` is an input of the model, {so}"
+        raise PlanError(Problem(message, path=("target",), hint=_LEAVE_OUT))

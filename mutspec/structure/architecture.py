@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from mutspec.language.errors import ModelError
-from mutspec.model.outline import clean, nodes_of
+from mutspec.model.outline import clean, is_within, join, nodes_of
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.flow import Flow
@@ -79,7 +79,7 @@ def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
 
 def _paths(network: Network, owner: str = "") -> Iterator[str]:
     for name, layer in network.layers.items():
-        path = _join(owner, name)
+        path = join(owner, name)
         yield path
         if isinstance(layer, Network):
             yield from _paths(layer, path)
@@ -108,17 +108,15 @@ def restructured(
 
     def has(path: str) -> Mapping[str, TensorSpec]:
         old = _old(path, renamed)
-        owned = (each for layer, group in weights.items() if _is_within(layer, old) for each in group)
+        owned = (each for layer, group in weights.items() if is_within(layer, old) for each in group)
         return {_moved(each.path, old, path): each for each in owned}
 
     flow = Flow(oracle, has, frozenset(change.new))
     network = flow.settle(change.network, before=architecture.network)
     made = {
         tensor.path: tensor
-        for number, (path, like) in enumerate(change.new.items())
-        for tensor in _tensors(
-            path, flow.made.get(path, ()), f"{origin}{f'/{number}' if number else ''}", has(like) if like else {}, like
-        )
+        for path, like in change.new.items()
+        for tensor in _tensors(path, flow.made.get(path, ()), origin, has(like) if like else {}, like)
     }
     layers = tuple(_layers(network, "", before, change))
     tensors = tuple(_ordered(layers, before, made.values(), renamed))
@@ -147,7 +145,7 @@ def _tensors(
     by_role = {old.removeprefix(f"{like}/"): tensor for old, tensor in kept.items()}
     for each in weights:
         below = each.path.removeprefix(f"{name}/")
-        new = replace(each, path=_join(owner, each.path), layer=_join(owner, each.layer), origin=f"{origin}/{below}")
+        new = replace(each, path=join(owner, each.path), layer=join(owner, each.layer), origin=f"{origin}/{below}")
         old = by_role.get(below)
         yield replace(new, origin=old.origin) if old and (old.shape, old.dtype) == (new.shape, new.dtype) else new
 
@@ -156,7 +154,7 @@ def _layers(network: Network, owner: str, before: ModelSpec, change: Change) -> 
     """The layers of a network in model order, depth first."""
     positions = {layer.path: number for number, layer in enumerate(before.layers)}
     for name, layer in network.layers.items():
-        path = _join(owner, name)
+        path = join(owner, name)
         old = _old(path, change.renamed)
         calls = () if network.is_sequential else tuple(Call(tuple(refs(call))) for call in network.calls[name])
         if isinstance(layer, Network):
@@ -173,7 +171,7 @@ def _layers(network: Network, owner: str, before: ModelSpec, change: Change) -> 
             config = {**known.config, "name": name} if name != known.name else known.config
             yield replace(known, path=path, name=name, config=config, calls=calls)
             for inner in islice(before.layers, start + 1, None):
-                if not _is_within(inner.path, old):
+                if not is_within(inner.path, old):
                     break
                 yield replace(inner, path=_moved(inner.path, old, path))
 
@@ -203,18 +201,10 @@ def _by_layer(tensors: Iterable[TensorSpec]) -> Mapping[str, list[TensorSpec]]:
 def _old(path: str, renamed: Mapping[str, str]) -> str:
     """The path before, of a layer or of one below a renamed one."""
     for new, old in renamed.items():
-        if _is_within(path, new):
+        if is_within(path, new):
             return _moved(path, new, old)
     return path
 
 
 def _moved(path: str, old: str, new: str) -> str:
     return new + path[len(old) :]
-
-
-def _is_within(path: str, owner: str) -> bool:
-    return path == owner or path.startswith(f"{owner}/")
-
-
-def _join(owner: str, name: str) -> str:
-    return f"{owner}/{name}" if owner else name

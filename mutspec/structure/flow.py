@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from mutspec.language.errors import ModelError
+from mutspec.model.outline import join
 from mutspec.model.shapes import LayerShapes, ShapeOracle, TensorType
 from mutspec.model.spec import TensorRef, TensorSpec
 from mutspec.structure.network import Entry, Network, called, input_type, refs
@@ -47,7 +48,7 @@ class Flow:
         changed: set[TensorRef] = set()
         settled: set[str] = set()
         for name, call in order(network):
-            path = f"{owner}/{name}" if owner else name
+            path = join(owner, name)
             layer = layers[name]
             is_stale = path in self.fresh
             if isinstance(layer, Network) and name not in settled:
@@ -104,7 +105,7 @@ class Flow:
                 if missing := [each for each in arguments if each not in found]:
                     pending += missing
                     continue
-                path = f"{owner}/{at.layer}" if owner else at.layer
+                path = join(owner, at.layer)
                 asked = layer if isinstance(layer, Network) else called(layer, calls[at.call], found)
                 for output, each in enumerate(self._made_of(asked, path, tuple(found[one] for one in arguments))):
                     found.setdefault(TensorRef(at.layer, at.call, output), each)
@@ -140,12 +141,12 @@ class Flow:
     def _check(self, path: str, shapes: LayerShapes, inputs: tuple[TensorType, ...]) -> None:
         """Hold a layer's weights against those that its inputs ask for; those of a fresh layer are noted."""
         owner = path.rpartition("/")[0]
-        wanted = {f"{owner}/{each.path}" if owner else each.path: each for each in shapes.weights}
+        wanted = {join(owner, each.path): each for each in shapes.weights}
         known = self.made.get(path)
         if path in self.fresh and known is None:
             self.made[path] = shapes.weights
             return
-        has = self.weights(path) if known is None else {f"{owner}/{w.path}" if owner else w.path: w for w in known}
+        has = self.weights(path) if known is None else {join(owner, w.path): w for w in known}
         for weight, asked in wanted.items():
             if weight in has and has[weight].shape != asked.shape:
                 got = " and ".join(_text(each) for each in inputs)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mutspec.model.outline import is_within
 from mutspec.model.spec import ModelSpec
 from mutspec.structure.architecture import Change
 
@@ -64,7 +65,7 @@ def layer_edits(before: ModelSpec, after: ModelSpec, change: Change) -> Iterator
 def _below(path: str, renamed: set[str], before: ModelSpec) -> bool:
     """Whether a layer is renamed, or goes with one that is in another way reported."""
     owner = path.rpartition("/")[0]
-    return any(path == each or path.startswith(f"{each}/") for each in renamed) or (
+    return any(is_within(path, each) for each in renamed) or (
         bool(owner) and owner in before.layer_by_path and _is_wrapper(owner, before)
     )
 
@@ -74,4 +75,4 @@ def _is_wrapper(owner: str, spec: ModelSpec) -> bool:
 
 
 def _parameters(spec: ModelSpec, path: str) -> int:
-    return sum(each.size for each in spec.tensors if each.layer == path or each.layer.startswith(f"{path}/"))
+    return sum(each.size for each in spec.tensors if is_within(each.layer, path))

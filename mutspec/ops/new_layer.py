@@ -1,0 +1,165 @@
+"""A layer that a step adds: how it is called, what it is, and the values that its weights begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from mutspec.language.errors import PlanError, Problem
+from mutspec.model.shapes import TensorType
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.bench import Bench
+from mutspec.ops.identity import identity_problem, identity_value
+from mutspec.ops.initial import Fresh, initial_value, initializer_of
+from mutspec.structure.architecture import Change
+from mutspec.structure.layer_config import layer_entry
+from mutspec.structure.network import Entry, Network
+
+
+class Initialize(StrEnum):
+    """The values that the weights of a new layer begin with."""
+
+    DEFAULT = "default"
+    IDENTITY = "identity"
+
+
+LayerConfig = Annotated[
+    dict[str, Any],
+    Meta(
+        description="The layer: `type` and its arguments, or Keras's `class_name` and `config`. `same` stands for the "
+        "width of the tensor that it is put on. Without a `name` it is called after its step.",
+        examples=[{"type": "Dense", "units": "same"}],
+    ),
+]
+
+
+def name_of_new(step: str, number: int) -> str:
+    """The step's id; for further layers of one step with a number, as Keras counts."""
+    return step if number == 0 else f"{step}_{number}"
+
+
+def refuse_name(network: Network, name: str, at: tuple[str, ...], hint: str) -> None:
+    """Refuse a name that a layer of the network has; `at` is where the step says it."""
+    if name in network.layers:
+        raise PlanError(Problem(f"the model has a layer `{name}` already", path=at, hint=hint))
+
+
+def refuse_name_of_new(network: Network, name: str, number: int) -> None:
+    """Refuse the name of a step's new layer, of which `number` came before it, if there is such a layer."""
+    hint = "for several, leave `name` out" if number else "give the layer another `name`"
+    refuse_name(network, name, ("layer", "name"), hint)
+
+
+_MERGES = frozenset(
+    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
+)  # fmt: skip
+"""Layers that Keras calls on a list of tensors only."""
+
+
+def refuse_merge(entry: Entry, inputs: int) -> None:
+    """Refuse a layer that merges several tensors where it would get one."""
+    if entry["class_name"] in _MERGES and inputs == 1:
+        raise PlanError(
+            Problem(
+                f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
+                path=("layer",),
+                hint="choose a layer that takes one",
+            )
+        )
+
+
+def entry_of_new(layer: Mapping[str, Any], name: str, beside: Entry | Network | None, flow: TensorType) -> Entry:
+    """The serialised layer that a step's `layer` stands for.
+
+    Arguments:
+        layer: as the plan has it.
+        name: what it is called unless it says so itself.
+        beside: the layer that it stands beside, whose dtype and data format it takes; None at a Sequential's input.
+        flow: the tensor whose width `same` stands for.
+    """
+    like = beside["config"] if beside is not None and not isinstance(beside, Network) else {}
+    is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
+    width = None
+    if len(flow.shape) > 1:
+        width = flow.shape[1 if is_first else -1]
+    if beside is None or isinstance(beside, Network) or beside["class_name"] == "InputLayer":
+        is_real = flow.dtype.startswith(("float", "bfloat"))
+        like = {**like, "dtype": flow.dtype if is_real else "float32"}
+    try:
+        return layer_entry(layer, name=name, like=like, width=width)
+    except PlanError as error:
+        raise PlanError(problem.below("layer") for problem in error.problems) from None
+
+
+def refuse_no_identity(entry: Entry, flow: TensorType, beside: Entry | Network | None) -> None:
+    """Refuse a new layer that no weights make an identity."""
+    config = entry["config"]
+    width = flow.shape[1 if config.get("data_format") == "channels_first" else -1] if flow.shape else None
+    before = "linear"
+    if beside is not None and not isinstance(beside, Network):
+        is_relu = beside["class_name"] == "ReLU" or beside["config"].get("activation") == "relu"
+        before = "relu" if is_relu else before
+    why = identity_problem(str(entry["class_name"]), config, width, before)
+    if why:
+        raise PlanError(
+            Problem(
+                f"the new layer cannot begin as an identity: {why}",
+                path=("initialize",),
+                hint="leave `initialize` out, or choose a layer that can",
+            )
+        )
+
+
+def add_layer(
+    bench: Bench,
+    change: Change,
+    path: str,
+    entry: Entry,
+    origin: str,
+    initialize: Initialize = Initialize.DEFAULT,
+    like: str = "",
+) -> None:
+    """Change the architecture by one new layer, and give its weights their first values.
+
+    Arguments:
+        bench: where the step is lowered.
+        change: the network with the layer in it.
+        path: the layer's path.
+        entry: the layer, serialised.
+        origin: with what the origins of its weights begin.
+        initialize: the values that they begin with.
+        like: the path of a layer whose weights it keeps where they fit; empty for none.
+    """
+    created = bench.restructure(Change(change.network, new={path: like}), origin)
+    if path in bench.architecture.misfits:
+        _, message = bench.architecture.misfits[path]
+        raise PlanError(Problem(message, path=("layer",), hint="choose a layer that fits what it gets"))
+    for tensor in created:
+        fresh = Fresh(bench.builder, tensor, bench.key(tensor.origin, "init"))
+        if initialize is Initialize.IDENTITY:
+            bench.create(tensor, identity_value(fresh, str(entry["class_name"]), entry["config"]))
+            continue
+        initializer = initializer_of(tensor, _configs(bench, tensor))
+        drawn = None if _has_forget_bias(tensor, entry) else initial_value(fresh, initializer)
+        if drawn is None:
+            bench.keras_made.add(tensor.origin)
+        else:
+            bench.create(tensor, drawn)
+
+
+def _has_forget_bias(tensor: TensorSpec, entry: Entry) -> bool:
+    """Whether a bias is one of an LSTM, whose forget gate begins at 1 (Jozefowicz et al. 2015)."""
+    return tensor.role == "bias" and "LSTM" in str(entry["class_name"])
+
+
+def _configs(bench: Bench, tensor: TensorSpec) -> Iterator[Mapping[str, Any]]:
+    """The config of the layer that owns a weight, then of those that it is in."""
+    path = tensor.layer
+    while path:
+        layer = bench.models[""].layer_by_path.get(path)
+        if layer is not None:
+            yield layer.config
+        path = path.rpartition("/")[0]
