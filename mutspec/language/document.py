@@ -69,6 +69,9 @@ def parse(text: str, name: str = "plan", *, may_be_null: bool = False) -> Docume
     return Document(root, source, tuple(builder.problems))
 
 
+_TOO_DEEP = f"the document nests deeper than {MAX_DEPTH} levels"
+
+
 class _Refused(Exception):
     """Reading stops here: going on would cost too much, or make no sense."""
 
@@ -204,7 +207,7 @@ class _Builder:
         self._frames.append(_Frame(isinstance(event, yaml.MappingStartEvent), span, event.anchor, self._size - 1))
 
     def _too_deep(self, span: Span) -> None:
-        self._say(f"the document nests deeper than {MAX_DEPTH} levels", span)
+        self._say(_TOO_DEEP, span)
         raise _Refused
 
     def _end(self, event: Any) -> None:
@@ -351,6 +354,8 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
         span = Span(source, line + 1, column + 1, column + 2)
         return Problem("a tab stands where YAML allows only spaces", span.place(), hint="indent with spaces")
     span = Span(source, line + 1, column + 1, column + 2)
+    if error.problem == "exceeded maximum nesting depth":  # libyaml from 0.2.6 on, reading ahead, before we see it
+        return Problem(_TOO_DEEP, span.place())
     context = f"{error.context}, " if error.context else ""
     since = (
         f" (from line {error.context_mark.line + 1} on)"
