@@ -95,6 +95,7 @@ def _stored_variables(model: Any) -> dict[str, Any]:
         def __setitem__(self, key: str, value: Any) -> None:
             found["/".join(part for part in (self._at, "vars", key) if part)] = value
 
+    _remember_skipped_attributes(model)
     saving_lib._save_state(model, weights_store=Recorder(), assets_store=None, inner_path="", visited_saveables=set())
     for path, value in list(found.items()):
         if path.startswith("optimizer/"):
@@ -107,3 +108,17 @@ def _stored_variables(model: Any) -> dict[str, Any]:
                 hint="if LoRA is enabled, save the model and work on the file",
             )
     return found
+
+
+def _remember_skipped_attributes(model: Any) -> None:
+    """Let Keras's walk look up which attributes it skips, instead of working them out anew for each layer.
+
+    Keras (3.6 to 3.15) keeps them under `saving_attr_skipset_…` and looks for them under `saving_attr_skiplist_…`, so
+    that it builds a Layer to compare with for each one that it visits: half the time of the walk.
+    """
+    from keras.src.backend.common import global_state
+    from keras.src.saving import saving_lib
+
+    for kind in {layer._obj_type() for layer in model._flatten_layers()}:
+        skipped = saving_lib.get_attr_skipset(kind)
+        global_state.set_global_attribute(f"saving_attr_skiplist_{kind}", skipped)
