@@ -31,7 +31,6 @@ from mutspec.structure.architecture import Change
 from mutspec.structure.layer_config import configured
 from mutspec.structure.network import Network, refs
 
-
 _LEAVE_OUT = "leave it out of the target, with `not:` if a pattern matches it"
 
 
