@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutspec.execute.threads import in_order
-from mutspec.graph.choice import Choice
+from mutspec.graph.choice import Choice, Computed
 from mutspec.graph.graph import Graph, Node, Version
 from mutspec.graph.kernels import MAP_KERNELS, Array, combine, empty_reduction, gather_indices, reduce_chunk
 from mutspec.graph.masks import Mask
 from mutspec.graph.primitives import CHUNK, Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
+from mutspec.graph.whole import WHOLE_KERNELS
 
 GATHER_LIMIT = 16 * CHUNK
 """Entries that one gather may read at once; a sparser one is split."""
@@ -137,12 +138,16 @@ class _Run:
 
     def _reduce(self, one: Pass) -> Iterator[int]:
         node = self.graph.nodes[one.node]
+        if node.access is Access.WHOLE:
+            self.small[one.node] = self._whole(node)
+            yield _size(self.graph, one)
+            return
         (source,) = node.inputs
         shape = self.graph.nodes[source].shape
 
         def partial(span: tuple[int, int]) -> Any:
             with np.errstate(all="ignore"):
-                return reduce_chunk(node, shape, span[0], _Chunk(self, *span).value(source))
+                return reduce_chunk(node, span[0], _Chunk(self, *span).value(source))
 
         total = None
         spans = _spans(range(-(-prod(shape) // CHUNK)), prod(shape))
@@ -158,12 +163,39 @@ class _Run:
             return
         store = self.home.store(size, np.dtype(self.graph.nodes[one.node].dtype))
         try:
-            chunks = range(-(-size // CHUNK))
-            yield from self._chunks(one, chunks, size, lambda chunk, values: store.write(chunk.start, values))
+            if self.graph.nodes[one.node].access is Access.WHOLE:
+                whole = self._whole(self.graph.nodes[one.node])
+                for start, stop in _spans(range(-(-size // CHUNK)), size):
+                    store.write(start, whole[start:stop])
+                    yield stop - start
+            else:
+                chunks = range(-(-size // CHUNK))
+                yield from self._chunks(one, chunks, size, lambda chunk, values: store.write(chunk.start, values))
         except BaseException:
             store.close()
             raise
         self.stores[one.node] = store
+
+    def _whole(self, node: Node) -> Any:
+        """The value of a primitive that needs all entries of its inputs at once."""
+        inputs = [self._all_entries(number) for number in node.inputs]
+        with np.errstate(all="ignore"):
+            return WHOLE_KERNELS[node.primitive](node, *inputs)
+
+    def _all_entries(self, number: int) -> Any:
+        if self.graph.is_small[number]:
+            return self.small_value(number)
+        node = self.graph.nodes[number]
+        size = prod(node.shape)
+        values = np.empty(size, np.dtype(node.dtype))
+
+        def compute(span: tuple[int, int]) -> None:
+            with np.errstate(all="ignore"):
+                values[slice(*span)] = _Chunk(self, *span).value(number)
+
+        for _ in in_order(self.pool, compute, _spans(range(-(-size // CHUNK)), size), self.threads):
+            pass
+        return values
 
     def _emit(self, path: str) -> Sink:
         is_new = path in self.graph.created
@@ -194,6 +226,8 @@ class _Run:
             return everything
         active: set[int] = set()
         for version in one.versions:
+            if isinstance(version.choice, Computed):
+                return everything
             chunks = self.mask(version).chunks()
             if isinstance(chunks, range):
                 return everything
@@ -227,7 +261,10 @@ class _Run:
         if number not in self.small:
             node = self.graph.nodes[number]
             inputs = [self.small_value(each) for each in node.inputs]
-            self.small[number] = MAP_KERNELS[node.primitive](node, 0, prod(node.shape), *inputs)
+            if node.access is Access.WHOLE:
+                self.small[number] = WHOLE_KERNELS[node.primitive](node, *inputs)
+            else:
+                self.small[number] = MAP_KERNELS[node.primitive](node, 0, prod(node.shape), *inputs)
         return self.small[number]
 
 
@@ -244,6 +281,9 @@ class _Chunk:
 
     def mask(self, choice: Choice, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
         """Which entries here are chosen, drawn once; None if none is."""
+        if isinstance(choice, Computed):
+            truth: NDArray[np.bool_] = self.value(choice.node)
+            return truth
         if choice not in self.masks:
             self.masks[choice] = self.run.mask_of(choice, shape).at(self.start, self.stop)
         return self.masks[choice]

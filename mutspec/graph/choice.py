@@ -44,18 +44,115 @@ class Window:
     stop: int
 
 
-Choice = Scattered | Listed | Window
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The entries of whole slices: of neurons, rows, columns, gates.
+
+    Entry i lies in the slice (i // stride) mod length: an axis of `length` entries, before axes of `stride` together.
+
+    Arguments:
+        length: how many slices there are.
+        stride: how far apart two neighbours are.
+        chosen: which of the slices.
+    """
+
+    length: int
+    stride: int
+    chosen: Scattered | Listed
 
 
-def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
-    """How many entries of a tensor are chosen; None where only drawing them tells (a pool of several tensors)."""
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """The entries of whole blocks of a matrix; those at its right and lower edge may be smaller.
+
+    Arguments:
+        columns: the length of the matrix's rows.
+        height, width: the size of a block.
+        chosen: which of the blocks, counted row by row.
+    """
+
+    columns: int
+    height: int
+    width: int
+    chosen: Scattered | Listed
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Some of the entries of a region, which are counted as if there were no others.
+
+    Arguments:
+        region: whole slices, listed.
+        chosen: which of their entries; None for all.
+    """
+
+    region: Lanes
+    chosen: Choice | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """The entries of which at least one bit is chosen.
+
+    Arguments:
+        bits: how many bits of each entry may be chosen.
+        chosen: which bits, those of entry i being bits·i and the following ones.
+    """
+
+    bits: int
+    chosen: Scattered
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The entries where a node of the graph, of truth values, is true.
+
+    Arguments:
+        node: its number.
+        count: how many there are.
+    """
+
+    node: int
+    count: int
+
+
+Choice = Scattered | Listed | Window | Lanes | Tiles | Within | Bits | Computed
+
+
+def size_of(shape: tuple[int, ...]) -> int:
+    """The number of entries of a shape."""
     size = 1
     for extent in shape:
         size *= extent
+    return size
+
+
+def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
+    """How many entries of a tensor are chosen.
+
+    None where only drawing them tells: of a pool of several tensors, of blocks of several sizes, of bits.
+    """
+    size = size_of(shape)
     if isinstance(choice, Listed):
         return len(choice.indices)
+    if isinstance(choice, Computed):
+        return choice.count
     if isinstance(choice, Window):
         return size // shape[choice.axis] * (choice.stop - choice.start) if size else 0
+    if isinstance(choice, Lanes):
+        lanes = chosen_count(choice.chosen, (choice.length,))
+        return None if lanes is None else size // choice.length * lanes
+    if isinstance(choice, Within):
+        region = size // choice.region.length * len(region_of(choice))
+        return region if choice.chosen is None else chosen_count(choice.chosen, (region,))
+    if isinstance(choice, Tiles | Bits):
+        return None
     if choice.pool.size == size or choice.count in (0, choice.pool.size):
         return min(choice.count, size)
     return None
+
+
+def region_of(choice: Within) -> tuple[int, ...]:
+    """The slices of a region."""
+    assert isinstance(choice.region.chosen, Listed)
+    return choice.region.chosen.indices

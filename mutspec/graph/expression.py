@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mutspec.graph.choice import Choice
+from mutspec.graph.choice import Choice, Computed, size_of
 from mutspec.graph.graph import GraphBuilder, Shape
 
 
@@ -75,6 +76,49 @@ class Expression:
     def __abs__(self) -> Expression:
         return self._make("absolute", self, shape=self.shape, dtype=self.dtype)
 
+    def __neg__(self) -> Expression:
+        return self._make("negative", self, shape=self.shape, dtype=self.dtype)
+
+    def minimum(self, other: Operand) -> Expression:
+        """The smaller of two values in each entry."""
+        return self._combine("minimum", self, other)
+
+    def maximum(self, other: Operand) -> Expression:
+        """The larger of two values in each entry."""
+        return self._combine("maximum", self, other)
+
+    def round(self) -> Expression:
+        """The whole number nearest to each entry, halves to even."""
+        return self._make("round", self, shape=self.shape, dtype=self.dtype)
+
+    def sign(self) -> Expression:
+        """-1 where an entry is below 0, else 1."""
+        return self._make("sign", self, shape=self.shape, dtype=self.dtype)
+
+    def arc_cosine(self) -> Expression:
+        """The angle whose cosine each entry is, in radians. Numeric."""
+        return self._make("arc_cosine", self, shape=self.shape, dtype=self.dtype)
+
+    def sine(self) -> Expression:
+        """The sine of each entry, in radians. Numeric."""
+        return self._make("sine", self, shape=self.shape, dtype=self.dtype)
+
+    def bits(self, dtype: str) -> Expression:
+        """The same bits as a dtype of the same width: `uint32` of a float32, and back."""
+        return self._make("bits", self, shape=self.shape, dtype=dtype)
+
+    def flip(self, bits: Expression) -> Expression:
+        """The bits of an integer, with those that are set in `bits` flipped."""
+        return self._make("flip", self, bits, shape=self.shape, dtype=self.dtype)
+
+    def set(self, bits: Expression) -> Expression:
+        """The bits of an integer, with those that are set in `bits` set."""
+        return self._make("set", self, bits, shape=self.shape, dtype=self.dtype)
+
+    def clear(self, bits: Expression) -> Expression:
+        """The bits of an integer, with those that are set in `bits` cleared."""
+        return self._make("clear", self, bits, shape=self.shape, dtype=self.dtype)
+
     def square_root(self) -> Expression:
         """√ of each entry."""
         return self._make("square_root", self, shape=self.shape, dtype=self.dtype)
@@ -93,7 +137,11 @@ class Expression:
 
     def along(self, axis: int, shape: Shape) -> Expression:
         """A vector as a tensor of `shape` that varies along `axis` alone."""
-        return self._make("along", self, shape=shape, dtype=self.dtype, axis=axis)
+        return self.lanes(shape[axis], size_of(shape[axis + 1 :]), shape)
+
+    def lanes(self, length: int, stride: int, shape: Shape) -> Expression:
+        """A vector as a tensor whose entry i has the vector's entry (i // stride) mod length."""
+        return self._make("along", self, shape=shape, dtype=self.dtype, length=length, stride=stride)
 
     def sum(self) -> Expression:
         """The sum of all entries, as a number in float64."""
@@ -101,10 +149,7 @@ class Expression:
 
     def mean(self) -> Expression:
         """The mean of all entries, as a number in float64."""
-        size = 1
-        for extent in self.shape:
-            size *= extent
-        return self.sum() / float(size)
+        return self.sum() / float(size_of(self.shape))
 
     def standard_deviation(self) -> Expression:
         """The population standard deviation of all entries, as a number in float64, in two passes."""
@@ -118,7 +163,15 @@ class Expression:
 
     def max_along(self, axis: int) -> Expression:
         """The largest entry at each index of one axis, as a vector."""
-        return self._make("max_along", self, shape=(self.shape[axis],), dtype=self.dtype, axis=axis)
+        return self.max_lanes(self.shape[axis], size_of(self.shape[axis + 1 :]))
+
+    def max_lanes(self, length: int, stride: int) -> Expression:
+        """The largest entry of each of `length` slices, `stride` apart, as a vector."""
+        return self._make("max_along", self, shape=(length,), dtype=self.dtype, length=length, stride=stride)
+
+    def sum_lanes(self, length: int, stride: int) -> Expression:
+        """The sum of each of `length` slices, `stride` apart, as a vector in float64."""
+        return self._make("sum_along", self, shape=(length,), dtype="float64", length=length, stride=stride)
 
     def window(self, axis: int, shape: Shape) -> Expression:
         """This tensor's entries at the indices of a tensor of `shape`, which differs in the length of `axis` alone.
@@ -127,9 +180,36 @@ class Expression:
         """
         return self._make("window", self, shape=shape, dtype=self.dtype, axis=axis)
 
+    def whole(self, primitive: str, shape: Shape | None = None, dtype: str = "", **attributes: Any) -> Expression:
+        """What a primitive makes of all entries at once.
+
+        Arguments:
+            primitive: one whose access is `whole`, and which has one input.
+            shape: the shape of its result; None for that of this value.
+            dtype: the dtype of its result; empty for that of this value.
+            attributes: what the kernel needs.
+        """
+        shape = self.shape if shape is None else shape
+        return self._make(primitive, self, shape=shape, dtype=dtype or self.dtype, **attributes)
+
+    def swap(self, length: int, stride: int, **attributes: Any) -> Expression:
+        """This tensor with pairs of its slices swapped: `length` of them, `stride` apart."""
+        return self._make("swap", self, shape=self.shape, dtype=self.dtype, length=length, stride=stride, **attributes)
+
+    def run(self, offset: int, shape: Shape) -> Expression:
+        """The entries of this tensor from `offset` on, as a tensor of a shape."""
+        return self._make("slice", self, shape=shape, dtype=self.dtype, offset=offset)
+
     def where(self, choice: Choice, otherwise: Expression) -> Expression:
         """This value in the chosen entries, `otherwise` in all others."""
+        if isinstance(choice, Computed):
+            return self.select(Expression(self.builder, choice.node), otherwise)
         return self._make("choose", self, otherwise, shape=otherwise.shape, dtype=otherwise.dtype, choice=choice)
+
+    def select(self, truth: Expression, otherwise: Expression) -> Expression:
+        """This value where `truth` holds, `otherwise` in all other entries."""
+        value = self.spread(otherwise.shape)
+        return self._make("select", truth, value, otherwise, shape=otherwise.shape, dtype=otherwise.dtype)
 
 
 Operand = Expression | float | int
@@ -142,9 +222,29 @@ def constant(builder: GraphBuilder, value: Operand) -> Expression:
     return Expression(builder, builder.node("constant", (), (), "float64", value=float(value).hex()))
 
 
-def draw(builder: GraphBuilder, primitive: str, key: bytes, shape: Shape, dtype: str) -> Expression:
-    """Draws of a stream, one for each entry of a shape: `normal`, `uniform` or `truncated_normal`."""
-    return Expression(builder, builder.node(primitive, (), shape, dtype, key=key))
+def draw(builder: GraphBuilder, primitive: str, key: bytes, shape: Shape, dtype: str, **attributes: Any) -> Expression:
+    """Draws of a stream, one for each entry of a shape.
+
+    Arguments:
+        builder: the graph.
+        primitive: `normal`, `uniform`, `exponential`, `truncated_normal`, `one_bit`.
+        key: of the stream.
+        shape: of the result.
+        dtype: of the result.
+        attributes: what else the kernel needs.
+    """
+    return Expression(builder, builder.node(primitive, (), shape, dtype, key=key, **attributes))
+
+
+def words(builder: GraphBuilder, shape: Shape, dtype: str, value: int) -> Expression:
+    """An integer in every entry of a shape."""
+    return Expression(builder, builder.node("word", (), shape, dtype, value=value))
+
+
+def joined(parts: Sequence[Expression], **attributes: Any) -> Expression:
+    """The entries of several tensors, one behind the other, rearranged as the attributes say."""
+    size = sum(size_of(part.shape) for part in parts)
+    return parts[0]._make("rearrange", *parts, shape=(size,), dtype=parts[0].dtype, **attributes)
 
 
 def dirac(

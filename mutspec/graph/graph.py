@@ -142,7 +142,7 @@ class GraphBuilder:
 
 
 def _is_small(node: Node, is_small: list[bool]) -> bool:
-    if node.access is Access.REDUCE or node.primitive == "constant":
+    if node.access is Access.REDUCE or node.primitive == "constant" or (node.access is Access.WHOLE and not node.shape):
         return True
     widens = node.primitive in ("spread", "along")
     return bool(node.inputs) and not widens and all(is_small[number] for number in node.inputs)

@@ -14,7 +14,10 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 and its like by name)
 import numpy as np
 from numpy.typing import NDArray
 
+from mutspec.graph.axes import axis_index
 from mutspec.graph.graph import Node, Shape
+from mutspec.graph.masks import chosen_bits, permute
+from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
 
 Array = NDArray[Any]
@@ -55,12 +58,17 @@ def _to_odd_float32(values: Array) -> Array:
     return narrow.reshape(values.shape)
 
 
+def _sign(node: Node, start: int, stop: int, value: Any) -> Any:
+    """-1 below zero, 1 from zero on; NaN stays NaN."""
+    return np.where(np.isnan(value), value, np.where(np.asarray(value) < 0, -1, 1)).astype(np.dtype(node.dtype))
+
+
 def _spread(node: Node, start: int, stop: int, value: Any) -> Array:
     return np.full(stop - start, value, np.dtype(node.dtype))
 
 
 def _along(node: Node, start: int, stop: int, vector: Array) -> Array:
-    return vector[axis_index(node.shape, node.attribute("axis"), start, stop)]
+    return vector[axis_index(node.attribute("length"), node.attribute("stride"), start, stop)]
 
 
 def _normal(node: Node, start: int, stop: int) -> Array:
@@ -71,8 +79,19 @@ def _uniform(node: Node, start: int, stop: int) -> Array:
     count = stop - start
     if node.dtype == "float64":
         return (_bits(node, start).random_raw(count) >> np.uint64(11)) * np.float64(2.0**-53)
-    words = np.asarray(_bits(node, start).random_raw((count + 1) // 2)).astype("<u8", copy=False).view("<u4")[:count]
-    return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+    return (_uniform_words(node, start, stop) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def _uniform_words(node: Node, start: int, stop: int) -> NDArray[np.uint32]:
+    """32 raw bits for each entry: the halves of 64-bit words, the lower one first."""
+    raw = np.asarray(_bits(node, start).random_raw((stop - start + 1) // 2))
+    words: NDArray[np.uint32] = raw.astype("<u8", copy=False).view("<u4")[: stop - start]
+    return words
+
+
+def _exponential(node: Node, start: int, stop: int) -> Array:
+    generator = np.random.Generator(_bits(node, start))
+    return generator.standard_exponential(stop - start, dtype=np.dtype(node.dtype).type)
 
 
 def _truncated_normal(node: Node, start: int, stop: int) -> Array:
@@ -101,6 +120,35 @@ def _dirac(node: Node, start: int, stop: int) -> Array:
     return ones
 
 
+def _one_bit(node: Node, start: int, stop: int) -> Array:
+    """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number."""
+    positions = np.array(node.attribute("positions"), np.uint64)
+    words = _uniform_words(node, start, stop).astype(np.uint64)
+    index = (words * np.uint64(len(positions))) >> np.uint64(32)
+    word: Array = (np.uint64(1) << positions[index]).astype(np.dtype(node.dtype))
+    return word
+
+
+def _chosen_bits(node: Node, start: int, stop: int) -> Array:
+    """A word for each entry, in which the chosen bits are set."""
+    truth = chosen_bits(node.attribute("choice"), np.arange(start, stop, dtype=np.int64))
+    values = np.uint64(1) << np.array(node.attribute("positions"), np.uint64)
+    words: Array = (truth * values).sum(axis=1, dtype=np.uint64).astype(np.dtype(node.dtype))
+    return words
+
+
+def _swapped(node: Node) -> NDArray[np.int64]:
+    """For each slice along an axis, the one that takes its place: pairs of neighbours in the order of images."""
+    order, count = node.attribute("order"), node.attribute("count") // 2 * 2
+    if isinstance(order, Permutation):
+        offset = node.attribute("offset")
+        order = permute(order, np.arange(count, dtype=np.uint64), inverse=True).astype(np.int64) - offset
+    pairs = np.array(order[:count], np.int64).reshape(-1, 2)
+    lanes = np.arange(node.attribute("length"), dtype=np.int64)
+    lanes[pairs] = pairs[:, ::-1]
+    return lanes
+
+
 def _bits(node: Node, start: int, attempt: int = 0) -> np.random.Philox:
     """The raw bits of a chunk: every chunk, and every attempt at it, has a counter range of 2**128 to itself."""
     key = np.frombuffer(node.attribute("key"), "<u8")
@@ -113,32 +161,52 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
     "subtract": _binary(np.subtract),
     "multiply": _binary(np.multiply),
     "divide": _binary(np.divide),
+    "minimum": _binary(np.minimum),
+    "maximum": _binary(np.maximum),
+    "negative": lambda node, start, stop, value: np.negative(value),
     "absolute": lambda node, start, stop, value: np.abs(value),
+    "round": lambda node, start, stop, value: np.rint(value),
+    "sign": _sign,
     "square_root": lambda node, start, stop, value: np.sqrt(value),
+    "arc_cosine": lambda node, start, stop, value: np.arccos(value),
+    "sine": lambda node, start, stop, value: np.sin(value),
+    "bits": lambda node, start, stop, value: np.asarray(value).view(np.dtype(node.dtype)),
+    "flip": lambda node, start, stop, value, bits: value ^ bits,
+    "set": lambda node, start, stop, value, bits: value | bits,
+    "clear": lambda node, start, stop, value, bits: value & ~bits,
+    "word": lambda node, start, stop: np.full(stop - start, node.attribute("value"), np.dtype(node.dtype)),
+    "select": lambda node, start, stop, truth, value, otherwise: np.where(truth, value, otherwise),
     "cast": _cast,
     "spread": _spread,
     "along": _along,
     "normal": _normal,
     "uniform": _uniform,
     "truncated_normal": _truncated_normal,
+    "exponential": _exponential,
+    "one_bit": _one_bit,
+    "chosen_bits": _chosen_bits,
     "dirac": _dirac,
 }
 
 
-def reduce_chunk(node: Node, source_shape: Shape, start: int, chunk: Array) -> Any:
-    """What one chunk adds to a reduction."""
+def reduce_chunk(node: Node, start: int, chunk: Array) -> Any:
+    """What one chunk, of the entries from `start` on, adds to a reduction."""
     if node.primitive == "sum":
         return np.add.reduce(chunk, dtype=np.float64)
     if node.primitive == "max":
         return np.float64(np.max(chunk))
+    stop = start + len(chunk)
+    index = axis_index(node.attribute("length"), node.attribute("stride"), start, stop)
+    if node.primitive == "sum_along":
+        return np.bincount(index, chunk.astype(np.float64, copy=False), node.shape[0])
     largest = np.full(node.shape, -np.inf, chunk.dtype)
-    np.maximum.at(largest, axis_index(source_shape, node.attribute("axis"), start, start + len(chunk)), chunk)
+    np.maximum.at(largest, index, chunk)
     return largest
 
 
 def combine(node: Node, total: Any, partial: Any) -> Any:
     """A reduction so far, and what the next chunk adds. Called in the order of the chunks."""
-    return total + partial if node.primitive == "sum" else np.maximum(total, partial)
+    return total + partial if node.primitive in ("sum", "sum_along") else np.maximum(total, partial)
 
 
 def empty_reduction(node: Node) -> Any:
@@ -150,29 +218,17 @@ def empty_reduction(node: Node) -> Any:
 
 def gather_indices(node: Node, source_shape: Shape, start: int, stop: int) -> NDArray[np.int64]:
     """The flat indices of the source that a gather reads for the entries [start, stop) of its result."""
+    entry = np.arange(start, stop, dtype=np.int64)
+    if node.primitive == "slice":
+        return entry + np.int64(node.attribute("offset"))
+    if node.primitive == "swap":
+        length, stride = node.attribute("length"), node.attribute("stride")
+        lanes = axis_index(length, stride, start, stop)
+        return entry + (_swapped(node)[lanes] - lanes) * np.int64(stride)
     axis = node.attribute("axis")
     inner = prod(node.shape[axis + 1 :])
-    entry = np.arange(start, stop, dtype=np.int64)
     row, within = np.divmod(entry, inner)
     outer, position = np.divmod(row, node.shape[axis])
     np.minimum(position, source_shape[axis] - 1, out=position)
     indices: NDArray[np.int64] = (outer * source_shape[axis] + position) * inner + within
     return indices
-
-
-def axis_index(shape: Shape, axis: int, start: int, stop: int) -> NDArray[np.int64]:
-    """For each flat entry of a span, its index along an axis."""
-    inner = prod(shape[axis + 1 :])
-    first, last = start // inner, -(-stop // inner)
-    # Rows go round the axis, each for `inner` entries: to repeat them is many times as fast as to divide each entry.
-    rows = np.arange(first, last, dtype=np.int64) % shape[axis] if inner > 1 else _cycle(start, stop, shape[axis])
-    if inner == 1:
-        return rows
-    edges = np.clip(np.arange(first, last + 1, dtype=np.int64) * inner, start, stop)
-    return np.repeat(rows, np.diff(edges))
-
-
-def _cycle(start: int, stop: int, length: int) -> NDArray[np.int64]:
-    """The numbers from `start` up to `stop`, modulo `length`."""
-    turn = np.arange(start, start + min(length, stop - start), dtype=np.int64) % length
-    return np.resize(turn, stop - start)

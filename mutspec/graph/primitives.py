@@ -18,6 +18,12 @@ class Access(StrEnum):
     """All entries, chunk by chunk; the result is small."""
     GATHER = "gather"
     """Other entries of the input, found by an index map."""
+    WHOLE = "whole"
+    """All entries of all inputs, which are in memory at once while it is computed."""
+
+
+NEEDS_ALL = frozenset({Access.REDUCE, Access.WHOLE})
+"""With these, any entry of the result depends on all entries of the inputs, so that a pass must come before."""
 
 
 class Exactness(StrEnum):
@@ -39,26 +45,47 @@ class Primitive:
     exactness: Exactness = Exactness.EXACT
 
 
+_EXACT_MAPS = {
+    "base": "a tensor of an input model",
+    "constant": "a number",
+    "add": "a + b",
+    "subtract": "a - b",
+    "multiply": "a · b",
+    "divide": "a ÷ b",
+    "minimum": "the smaller of a and b",
+    "maximum": "the larger of a and b",
+    "negative": "-a",
+    "absolute": "|a|",
+    "square_root": "√a",
+    "round": "the whole number nearest to a, halves to even",
+    "sign": "-1 where a < 0, else 1",
+    "cast": "a in another dtype, rounded once",
+    "bits": "the bits of a as an integer, or back",
+    "flip": "the bits of a, with those of b flipped",
+    "set": "the bits of a, with those of b set",
+    "clear": "the bits of a, with those of b cleared",
+    "word": "an integer in every entry",
+    "spread": "a number in every entry of a shape",
+    "along": "a vector along one axis of a shape",
+    "normal": "standard normal draws of a stream",
+    "uniform": "uniform draws of a stream, from [0, 1)",
+    "exponential": "standard exponential draws of a stream",
+    "truncated_normal": "standard normal draws of a stream, redrawn where beyond ±2",
+    "one_bit": "draws of a stream: words with one of some bits set",
+    "chosen_bits": "words with the chosen bits set",
+    "dirac": "1 where a convolution's kernel passes a channel on as it is, else 0",
+    "choose": "a where chosen, else b",
+    "select": "b where a is true, else c",
+}
+
 PRIMITIVES = {
     primitive.name: primitive
     for primitive in (
-        Primitive("base", Access.MAP, "a tensor of an input model"),
-        Primitive("constant", Access.MAP, "a number"),
-        Primitive("add", Access.MAP, "a + b"),
-        Primitive("subtract", Access.MAP, "a - b"),
-        Primitive("multiply", Access.MAP, "a · b"),
-        Primitive("divide", Access.MAP, "a ÷ b"),
-        Primitive("absolute", Access.MAP, "|a|"),
-        Primitive("square_root", Access.MAP, "√a"),
-        Primitive("cast", Access.MAP, "a in another dtype, rounded once"),
-        Primitive("spread", Access.MAP, "a number in every entry of a shape"),
-        Primitive("along", Access.MAP, "a vector along one axis of a shape"),
-        Primitive("normal", Access.MAP, "standard normal draws of a stream"),
-        Primitive("uniform", Access.MAP, "uniform draws of a stream, from [0, 1)"),
-        Primitive("truncated_normal", Access.MAP, "standard normal draws of a stream, redrawn where beyond ±2"),
-        Primitive("dirac", Access.MAP, "1 where a convolution's kernel passes a channel on as it is, else 0"),
-        Primitive("choose", Access.MAP, "a where chosen, else b"),
+        *(Primitive(name, Access.MAP, summary) for name, summary in _EXACT_MAPS.items()),
+        Primitive("arc_cosine", Access.MAP, "the angle whose cosine is a", Exactness.NUMERIC),
+        Primitive("sine", Access.MAP, "the sine of a", Exactness.NUMERIC),
         Primitive("sum", Access.REDUCE, "the sum of all entries, in float64"),
+        Primitive("sum_along", Access.REDUCE, "the sum of the entries at each index of one axis, in float64"),
         Primitive("max", Access.REDUCE, "the largest entry"),
         Primitive("max_along", Access.REDUCE, "the largest entry at each index of one axis"),
         Primitive(
@@ -66,5 +93,14 @@ PRIMITIVES = {
             Access.GATHER,
             "the entries at the same indices of a tensor that is longer or shorter along one axis",
         ),
+        Primitive("swap", Access.GATHER, "the entries with pairs of slices swapped"),
+        Primitive("slice", Access.GATHER, "a run of entries of a longer tensor"),
+        Primitive("ranked", Access.WHOLE, "whether an entry is among the smallest, or the largest"),
+        Primitive("ranked_in_groups", Access.WHOLE, "whether an entry is among the smallest of its group"),
+        Primitive("quantile", Access.WHOLE, "the number below which a part of the entries lies"),
+        Primitive("shuffle", Access.WHOLE, "the entries with those chosen permuted among themselves"),
+        Primitive("shuffle_slices", Access.WHOLE, "the entries with those of each chosen slice permuted"),
+        Primitive("rearrange", Access.WHOLE, "all inputs, one behind the other, with some entries rearranged"),
+        Primitive("low_rank", Access.WHOLE, "the nearest matrix of lower rank", Exactness.NUMERIC),
     )
 }

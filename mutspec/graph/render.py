@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
-from mutspec.graph.choice import Choice, Listed, Scattered
+from mutspec.graph.choice import Bits, Choice, Computed, Lanes, Listed, Scattered, Tiles, Within
 from mutspec.graph.graph import Graph, Node
 from mutspec.graph.primitives import PRIMITIVES
 
@@ -82,21 +83,34 @@ def _summary(node: Node) -> str:
     return node.primitive.replace("_", " ")
 
 
-def _choice(choice: Choice) -> str:
+def _choice(choice: Choice | None) -> str:
+    if choice is None:
+        return "all"
     if isinstance(choice, Listed):
         return f"{len(choice.indices):,} listed"
     if isinstance(choice, Scattered):
         return f"{choice.count:,} of {choice.pool.size:,}"
+    if isinstance(choice, Computed):
+        return f"{choice.count:,}"
+    if isinstance(choice, Lanes):
+        return f"{_choice(choice.chosen)} slices"
+    if isinstance(choice, Tiles):
+        return f"{_choice(choice.chosen)} blocks of {choice.height}×{choice.width}"
+    if isinstance(choice, Within):
+        return f"{_choice(choice.chosen)} in {_choice(choice.region)}"
+    if isinstance(choice, Bits):
+        return f"{_choice(choice.chosen)} bits"
     return f"{choice.start}:{choice.stop} on axis {choice.axis}"
 
 
 def _plain(value: Any) -> Any:
+    """An attribute as JSON: choices and permutations by their fields."""
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, Listed):
-        return {"indices": list(value.indices)}
     if isinstance(value, Scattered):
         return {"count": value.count, "pool": value.pool.size, "offset": value.offset, "key": value.pool.key.hex()}
-    if hasattr(value, "axis"):
-        return {"axis": value.axis, "start": value.start, "stop": value.stop}
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     return value

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mutspec.graph.graph import Graph, Version
-from mutspec.graph.primitives import Access
+from mutspec.graph.primitives import NEEDS_ALL, Access
 
 _NOTHING_TO_COMPUTE = ("base", "spread")
 """Primitives that are as cheap to run as to read back."""
@@ -72,7 +72,7 @@ def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) ->
     keyed: list[tuple[int, int, Pass]] = [
         (number, -1, Pass(PassKind.REDUCE, number))
         for number, node in enumerate(graph.nodes)
-        if node.access is Access.REDUCE
+        if node.access is Access.REDUCE or _is_whole_number(graph, number)
     ]
     owners = _owners(graph)
     keyed += [(number, -1, Pass(PassKind.STORE, number)) for number in stored - owners.keys()]
@@ -85,7 +85,7 @@ def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) ->
             part.append(version)
             needs = (version.node, version.before)
             highest = max([highest, *(each for each in needs if graph.nodes[each].primitive != "base")])
-            if version.node in stored and owners[version.node] is version:
+            if version.node in stored and owners.get(version.node) is version:
                 keyed.append((highest, 0, Pass(PassKind.STORE, version.node, path, tuple(part))))
                 part = []
             if version is chain[-1]:
@@ -94,10 +94,14 @@ def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) ->
 
 
 def _owners(graph: Graph) -> dict[int, Version]:
-    """The version that stores a node: several tensors may have one value, and the first of them has it first."""
+    """The version that stores a node: several tensors may have one value, and the first of them has it first.
+
+    A node that is computed whole is stored by a pass of its own.
+    """
     owners: dict[int, Version] = {}
     for version in graph.versions:
-        owners.setdefault(version.node, version)
+        if graph.nodes[version.node].access is not Access.WHOLE:
+            owners.setdefault(version.node, version)
     return owners
 
 
@@ -105,12 +109,12 @@ def _stored_nodes(graph: Graph, chains: dict[str, list[Version]]) -> set[int]:
     """The computed version nodes that are read from outside their own tensor's chain, or by a gather."""
     owners = _owners(graph)
     is_version = {number for number in owners if graph.nodes[number].primitive not in _NOTHING_TO_COMPUTE}
-    stored = set()
+    stored = {number for number, node in enumerate(graph.nodes) if _is_stored_whole(graph, number)}
     for node in graph.nodes:
-        if node.access is Access.REDUCE:
+        if node.access in NEEDS_ALL:
             stored |= _reached(graph, node.inputs, stop_at=is_version)
     for path, chain in chains.items():
-        own = {version.node for version in chain if owners[version.node].path == path}
+        own = {version.node for version in chain if version.node in owners and owners[version.node].path == path}
         roots = [number for version in chain for number in (version.before, version.node)]
         stored |= _reached(graph, roots, stop_at=is_version, but=own)
     for node in graph.nodes:
@@ -120,7 +124,7 @@ def _stored_nodes(graph: Graph, chains: dict[str, list[Version]]) -> set[int]:
 
 
 def _reached(graph: Graph, roots: Iterable[int], stop_at: set[int], but: Collection[int] = ()) -> set[int]:
-    """The nodes of `stop_at`, less `but`, that a chunk program with these roots reads. Looks not behind reductions."""
+    """The nodes of `stop_at`, less `but`, that a chunk program with these roots reads. Looks not behind passes."""
     reached, seen, pending = set(), set(), list(roots)
     while pending:
         number = pending.pop()
@@ -129,14 +133,26 @@ def _reached(graph: Graph, roots: Iterable[int], stop_at: set[int], but: Collect
         seen.add(number)
         if number in stop_at and number not in but:
             reached.add(number)
-        elif graph.nodes[number].access is not Access.REDUCE:
+        elif graph.nodes[number].access not in NEEDS_ALL:
             pending.extend(graph.nodes[number].inputs)
     return reached
+
+
+def _is_whole_number(graph: Graph, number: int) -> bool:
+    """Whether a node is a number that needs all entries of a tensor at once."""
+    node = graph.nodes[number]
+    of_tensors = not all(graph.is_small[each] for each in node.inputs)
+    return node.access is Access.WHOLE and graph.is_small[number] and of_tensors
+
+
+def _is_stored_whole(graph: Graph, number: int) -> bool:
+    """Whether a node is a tensor that needs all entries of others at once."""
+    return graph.nodes[number].access is Access.WHOLE and not graph.is_small[number]
 
 
 def _finish(graph: Graph, one: Pass, stored: set[int]) -> Pass:
     own = (one.node,) if one.kind is PassKind.STORE else ()
     roots = [one.node, *(number for version in one.versions for number in (version.before, version.node))]
-    if one.kind is PassKind.REDUCE:
+    if one.kind is PassKind.REDUCE or (graph.nodes[one.node].access is Access.WHOLE and one.kind is PassKind.STORE):
         roots = list(graph.nodes[one.node].inputs)
     return replace(one, stored=frozenset(_reached(graph, roots, stop_at=stored, but=own)))

@@ -132,6 +132,23 @@ class Per(StrEnum):
     ALL = "all"
 
 
+class Unit(StrEnum):
+    """What an amount is a number of."""
+
+    ENTRY = "entry"
+    ROW = "row"
+    COLUMN = "column"
+    BLOCK = "block"
+    NEURON = "neuron"
+
+
+class Rank(StrEnum):
+    """Which units are touched, if not random ones."""
+
+    SMALLEST = "smallest"
+    LARGEST = "largest"
+
+
 class Scale(StrEnum):
     """The unit of a noise's size."""
 

@@ -13,24 +13,36 @@ from mutspec.graph.choice import Choice, Listed, Scattered
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
 from mutspec.language.errors import PlanError, Problem
-from mutspec.language.types import Per, exact_share
+from mutspec.language.types import Per, Unit, exact_share
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.bench import Bench
+from mutspec.ops.units import Carrier, Units, ranked
 
 AMOUNTS = ("fraction", "count", "rate", "indices")
 _ONE_OF = f"add one of {', '.join(f'`{name}`' for name in AMOUNTS)}"
 
+Chosen = tuple[TensorSpec, Choice | None]
+"""A tensor, and the entries of it that a step touches; None stands for all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What a step says about how many entries it touches: its keys of these names. Without any, all entries."""
+    """What a step says about how much it touches: its keys of these names. Without any, all of it."""
 
     fraction: float | str | UnsetType
     count: int | UnsetType
     rate: float | str | UnsetType
     indices: tuple[int, ...] | UnsetType
-    per: Per
+    per: Per | UnsetType
     at_least: int
+    units: Units
+
+    @property
+    def over(self) -> Per:
+        """What the amount counts over."""
+        if not isinstance(self.per, UnsetType):
+            return self.per
+        return Per.LAYER if self.units.unit is Unit.NEURON else Per.TENSOR
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -40,107 +52,135 @@ class Amount:
     def problems(self) -> Iterator[Problem]:
         """What is wrong with the amount by itself. Paths are relative to the step."""
         given = self.given
+        yield from self.units.problems()
         for name in given[1:]:
             message = f"`{given[0]}` and `{name}` exclude one another"
             yield Problem(message, path=(name,), hint="keep one amount per step")
-        if not given and self.per is not Per.TENSOR:
+        if not given and self.per not in (UNSET, Per.TENSOR):
             message = "`per` says what an amount counts over, but the step has no amount"
             yield Problem(message, path=("per",), hint=_ONE_OF)
         if not given and self.at_least:
             yield Problem("`at_least` needs an amount", path=("at_least",), hint=_ONE_OF)
-        if "indices" in given and self.per is not Per.TENSOR:
+        if not given and self.units.rank is not None:
+            yield Problem("`rank` needs an amount", path=("rank",), hint=_ONE_OF)
+        if "indices" in given and self.per not in (UNSET, Per.TENSOR):
             message = "`indices` count within each tensor, so `per` cannot be other than `tensor`"
             yield Problem(message, path=("per",), hint="leave `per` out")
+        if self.units.rank is not None:
+            yield from self._problems_of_rank(given)
 
-    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[tuple[TensorSpec, Choice | None]]:
-        """The tensors of which the step touches at least one entry, each with the entries; None stands for all."""
-        chosen: list[tuple[TensorSpec, Choice | None]]
-        if not self.given:
-            chosen = [(tensor, None) for tensor in tensors if tensor.size]
-        elif not isinstance(self.indices, UnsetType):
-            chosen = [(tensor, _listed(self.indices, tensor)) for tensor in tensors if self.indices]
-        else:
-            chosen = [pair for pool in _pools(self.per, tensors) for pair in _scattered(self, bench, pool)]
+    def _problems_of_rank(self, given: tuple[str, ...]) -> Iterator[Problem]:
+        if "indices" in given:
+            yield Problem("`rank` and `indices` exclude one another", path=("rank",), hint="keep one of them")
+        if self.over is Per.ALL or (self.over is Per.LAYER and self.units.unit is not Unit.NEURON):
+            yield Problem(
+                "with `rank`, how much of each tensor is touched would depend on its values, and a dry-run reads none",
+                path=("per",),
+                hint="leave `per` out: the amount is counted in each tensor, or for neurons in each layer",
+            )
+
+    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+        """The tensors of which the step touches at least one entry, in their order, each with the entries."""
+        carriers = self.units.carriers(bench, tensors, self.over)
+        chosen = [pair for pool in _pools(self.over, carriers) for pair in self._of_pool(bench, pool)]
         if tensors and not chosen and not bench.step.allow_empty:
             raise PlanError(self._nothing())
-        return chosen
+        order = {tensor.path: number for number, tensor in enumerate(tensors)}
+        return sorted(chosen, key=lambda pair: order[pair[0].path])
+
+    def _of_pool(self, bench: Bench, pool: list[Carrier]) -> Iterator[Chosen]:
+        if not self.given:
+            yield from ((part.tensor, part.choice(None)) for carrier in pool for part in carrier.parts)
+        elif not isinstance(self.indices, UnsetType):
+            if self.indices:
+                for carrier in pool:
+                    listed = _listed(self.indices, carrier, self.units)
+                    yield from ((part.tensor, part.choice(listed)) for part in carrier.parts)
+        else:
+            yield from self._scattered(bench, pool)
+
+    def _scattered(self, bench: Bench, pool: list[Carrier]) -> Iterator[Chosen]:
+        size = sum(carrier.size for carrier in pool)
+        origin = "" if self.over is Per.ALL else pool[0].origin
+        if self.over is Per.LAYER and self.units.unit is not Unit.NEURON:
+            origin = origin.rpartition("/")[0]
+        count = max(self._count(bench, size, origin, pool), min(self.at_least, size))
+        if count == 0:
+            return
+        if self.units.rank is not None:
+            for carrier in pool:
+                yield from ranked(bench, carrier, count, self.units.rank)
+            return
+        permutation = Permutation(size, bench.key(origin, "choose"))
+        offset = 0
+        for carrier in pool:
+            scattered = None if count == size else Scattered(permutation, count, offset)
+            yield from ((part.tensor, part.choice(scattered)) for part in carrier.parts)
+            offset += carrier.size
 
     def _nothing(self) -> Problem:
-        """Why the amount comes to no entry, with advice that fits it."""
+        """Why the amount comes to nothing, with advice that fits it."""
         path = self.given[:1] or ("target",)
         allow = "or say `allow_empty: true`"
         if self.indices == ():
             return Problem(
-                "`indices` is empty, so the step touches nothing", path=path, hint=f"list the entries, {allow}"
+                "`indices` is empty, so the step touches nothing",
+                path=path,
+                hint=f"list the {self.units.noun}, {allow}",
             )
         for name in ("fraction", "count", "rate"):
             share = getattr(self, name)
             if share is not UNSET and exact_share(share) == 0:
                 message = f"`{name}` is 0, so the step touches nothing"
-                return Problem(message, path=path, hint=f"raise it, leave it out to touch all entries, {allow}")
-        message = "the amount comes to no entry in any of the targets"
+                return Problem(
+                    message, path=path, hint=f"raise it, leave it out to touch all {self.units.noun}, {allow}"
+                )
+        message = f"the amount comes to no {self.units.unit.value} in any of the targets"
         return Problem(message, path=path, hint=f"raise it, add `at_least: 1` or `per: all`, {allow}")
 
+    def _count(self, bench: Bench, size: int, origin: str, pool: list[Carrier]) -> int:
+        if not isinstance(self.fraction, UnsetType):
+            return rounded_share(exact_share(self.fraction), size)
+        if not isinstance(self.rate, UnsetType):
+            rate: Fraction = exact_share(self.rate)
+            return binomial_quantile(size, rate, uniform_64_bits(bench.key(origin, "rate")))
+        assert not isinstance(self.count, UnsetType)
+        if self.count > size:
+            has = f"`{_name(pool[0])}` has" if len(pool) == 1 else "the targets together have"
+            raise PlanError(
+                Problem(
+                    f"`count` is {self.count:,}, but {has} only {size:,} {self.units.noun}",
+                    path=("count",),
+                    hint="lower it, use `fraction`, or count over more with `per: layer` or `per: all`",
+                )
+            )
+        return self.count
 
-def _pools(per: Per, tensors: Sequence[TensorSpec]) -> Iterable[list[TensorSpec]]:
-    """The tensors over which one amount counts together."""
+
+def _name(carrier: Carrier) -> str:
+    return carrier.parts[0].tensor.path if len(carrier.parts) == 1 else carrier.layer
+
+
+def _pools(per: Per, carriers: Sequence[Carrier]) -> Iterable[list[Carrier]]:
+    """The carriers over which one amount counts together."""
     if per is Per.ALL:
-        return [list(tensors)]
+        return [list(carriers)] if carriers else []
     if per is Per.TENSOR:
-        return [[tensor] for tensor in tensors]
-    by_layer: dict[str, list[TensorSpec]] = {}
-    for tensor in tensors:
-        by_layer.setdefault(tensor.layer, []).append(tensor)
+        return [[carrier] for carrier in carriers]
+    by_layer: dict[tuple[str, int], list[Carrier]] = {}
+    for carrier in carriers:
+        is_shared = len(carrier.parts) > 1 or carrier.layer != carrier.parts[0].tensor.layer
+        by_layer.setdefault((carrier.layer, carrier.size if is_shared else 0), []).append(carrier)
     return by_layer.values()
 
 
-def _scattered(amount: Amount, bench: Bench, pool: list[TensorSpec]) -> Iterator[tuple[TensorSpec, Choice | None]]:
-    size = sum(tensor.size for tensor in pool)
-    origin = _origin(amount.per, pool)
-    count = max(_count(amount, bench, size, origin, pool), min(amount.at_least, size))
-    if count == 0:
-        return
-    permutation = Permutation(size, bench.key(origin, "choose"))
-    offset = 0
-    for tensor in pool:
-        if tensor.size:
-            yield tensor, None if count == size else Scattered(permutation, count, offset)
-        offset += tensor.size
-
-
-def _origin(per: Per, pool: list[TensorSpec]) -> str:
-    if per is Per.ALL:
-        return ""
-    origin = pool[0].origin
-    return origin if per is Per.TENSOR else origin.rpartition("/")[0]
-
-
-def _count(amount: Amount, bench: Bench, size: int, origin: str, pool: list[TensorSpec]) -> int:
-    if not isinstance(amount.fraction, UnsetType):
-        return rounded_share(exact_share(amount.fraction), size)
-    if not isinstance(amount.rate, UnsetType):
-        rate: Fraction = exact_share(amount.rate)
-        return binomial_quantile(size, rate, uniform_64_bits(bench.key(origin, "rate")))
-    assert not isinstance(amount.count, UnsetType)
-    if amount.count > size:
-        what = f"`{pool[0].path}` has" if len(pool) == 1 else "the targets together have"
-        raise PlanError(
-            Problem(
-                f"`count` is {amount.count:,}, but {what} only {size:,} entries",
-                path=("count",),
-                hint="lower it, use `fraction`, or count over more with `per: layer` or `per: all`",
-            )
-        )
-    return amount.count
-
-
-def _listed(indices: tuple[int, ...], tensor: TensorSpec) -> Listed:
-    size = tensor.size
+def _listed(indices: tuple[int, ...], carrier: Carrier, units: Units) -> Listed:
+    size, name = carrier.size, _name(carrier)
     for position, index in enumerate(indices):
         if not -size <= index < size:
             raise PlanError(
                 Problem(
-                    f"index {index:,} is outside `{tensor.path}`, which has {size:,} entries",
+                    f"index {index:,} is outside `{name}`, which has {size:,} {units.noun}",
                     path=("indices", position),
                     hint=f"indices run from 0 to {size - 1:,}, or from -1 down to {-size:,}",
                 )
@@ -152,9 +192,9 @@ def _listed(indices: tuple[int, ...], tensor: TensorSpec) -> Listed:
         first = indices[places.index(places[again])]
         raise PlanError(
             Problem(
-                f"the indices {first} and {indices[again]} name the same entry of `{tensor.path}`",
+                f"the indices {first} and {indices[again]} name the same {units.unit.value} of `{name}`",
                 path=("indices", again),
-                hint="name each entry once",
+                hint=f"name each {units.unit.value} once",
             )
         )
     return Listed(tuple(entries))

@@ -9,10 +9,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.graph.expression import Expression
 from mutspec.language.errors import DocumentPath, Problem
-from mutspec.language.types import Count, NonFinite, Per, PlanValue, Share, Target
+from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
+from mutspec.model.spec import TensorSpec
 from mutspec.ops.amounts import Amount
 from mutspec.ops.bench import Bench, StepContext, Touch
 from mutspec.ops.site import Site
+from mutspec.ops.units import Units
 
 
 class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
@@ -64,6 +66,10 @@ class WeightOp(Op, frozen=True, kw_only=True):
 
     accepts_integers: ClassVar[bool] = False
     """Whether `lower` is meaningful for tensors of integers."""
+    default_unit: ClassVar[Unit] = Unit.ENTRY
+    """What an amount is a number of, if the step does not say."""
+    default_rank: ClassVar[Rank | None] = None
+    """By what entries are chosen, if the step does not say; None for at random."""
 
     target: Annotated[Target, Meta(description="The layers and weights to change.")]
     fraction: Annotated[
@@ -87,9 +93,35 @@ class WeightOp(Op, frozen=True, kw_only=True):
         ),
     ] = UNSET
     per: Annotated[
-        Per, Meta(description="What an amount counts over: each tensor, each layer, or all targets together.")
-    ] = Per.TENSOR
+        Per | UnsetType,
+        Meta(
+            description="What an amount counts over: each tensor (the default), each layer (the default of neurons), "
+            "or all targets together."
+        ),
+    ] = UNSET
     at_least: Annotated[Count, Meta(description="Touch at least this many entries, where there are so many.")] = 0
+    unit: Annotated[
+        Unit | UnsetType,
+        Meta(
+            description="What an amount is a number of: single entries (the default); rows, columns or blocks of the "
+            "weight as a matrix, whose columns its last axis runs over; or neurons (output units, channels, heads)."
+        ),
+    ] = UNSET
+    block: Annotated[
+        tuple[Count, ...] | UnsetType, Meta(description="The height and width of blocks.", examples=[[4, 4]])
+    ] = UNSET
+    rank: Annotated[
+        Rank | UnsetType,
+        Meta(description="Touch the units with the smallest or largest norm (of entries, |w|) instead of random ones."),
+    ] = UNSET
+    gates: Annotated[
+        Patterns | UnsetType,
+        Meta(
+            description="Touch these gates of recurrent layers alone: input, forget, candidate, output; of a GRU "
+            "update, reset, candidate.",
+            examples=[["forget"]],
+        ),
+    ] = UNSET
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """What the whole of one weight becomes.
@@ -104,22 +136,32 @@ class WeightOp(Op, frozen=True, kw_only=True):
     @property
     def amount(self) -> Amount:
         """What the step says about how many entries it touches."""
-        return Amount(self.fraction, self.count, self.rate, self.indices, self.per, self.at_least)
+        unit = self.default_unit if isinstance(self.unit, UnsetType) else self.unit
+        gates: tuple[str, ...] = ()
+        if not isinstance(self.gates, UnsetType):
+            gates = (self.gates,) if isinstance(self.gates, str) else self.gates
+        rank = self.default_rank if isinstance(self.rank, UnsetType) else self.rank
+        units = Units(unit, () if isinstance(self.block, UnsetType) else self.block, gates, rank)
+        return Amount(self.fraction, self.count, self.rate, self.indices, self.per, self.at_least, units)
 
     def problems(self) -> Iterable[Problem]:
         """Amounts that exclude one another."""
         return self.amount.problems()
 
+    def tensors(self, bench: Bench) -> Sequence[TensorSpec]:
+        """The weights that the step is for."""
+        return bench.select(self.target, "target").tensors
+
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Lower every chosen weight, choose entries, and bind the results."""
-        tensors = bench.select(self.target, "target").tensors
+        tensors = self.tensors(bench)
         if not self.accepts_integers:
             bench.refuse_integers(tensors)
         touches = []
         for tensor, choice in self.amount.choices(bench, tensors):
             before = bench.read(tensor)
             compute = before.cast(bench.compute_dtype(tensor))
-            after = self.lower(compute, Site(bench, self, tensor)).cast(tensor.dtype).spread(before.shape)
+            after = self.lower(compute, Site(bench, self, tensor, choice)).cast(tensor.dtype).spread(before.shape)
             touches.append(bench.bind(tensor, after, choice))
         return touches
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
+from mutspec.graph.choice import Choice
 from mutspec.graph.expression import Expression, constant, draw
 from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import ByTarget, Case, Scale
@@ -24,11 +25,13 @@ class Site:
         bench: where the step is lowered.
         op: the step.
         tensor: the tensor.
+        choice: the entries that the step touches; None for all.
     """
 
     bench: Bench
     op: Struct
     tensor: TensorSpec
+    choice: Choice | None = None
 
     def value(self, values: ByTarget[T]) -> T:
         """The step's value for this tensor: of a list of values by target, the first that matches."""
@@ -58,10 +61,22 @@ class Site:
         """Uniform draws from [0, 1), one for each entry. Each draw of a step has a name of its own."""
         return self._draw("uniform", name)
 
-    def _draw(self, primitive: str, name: str) -> Expression:
+    def exponential(self, name: str) -> Expression:
+        """Standard exponential draws, one for each entry. Each draw of a step has a name of its own."""
+        return self._draw("exponential", name)
+
+    def one_bit(self, name: str, dtype: str, positions: tuple[int, ...]) -> Expression:
+        """Words of a dtype, one for each entry, in which one of some bits is set."""
+        return self._draw("one_bit", name, dtype, positions=positions)
+
+    def _draw(self, primitive: str, name: str, dtype: str = "", **attributes: Any) -> Expression:
         shape = self.bench.read(self.tensor).shape
-        key = self.bench.key(self.tensor.origin, name)
-        return draw(self.bench.builder, primitive, key, shape, self.bench.compute_dtype(self.tensor))
+        key, dtype = self.key(name), dtype or self.bench.compute_dtype(self.tensor)
+        return draw(self.bench.builder, primitive, key, shape, dtype, **attributes)
+
+    def key(self, name: str) -> bytes:
+        """The key of one of the step's draws for this tensor."""
+        return self.bench.key(self.tensor.origin, name)
 
     def scale(self, unit: Scale, weight: Expression) -> Expression:
         """The unit in which a noise's size is given: a number, or a tensor of the weight's shape.

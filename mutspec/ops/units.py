@@ -1,0 +1,198 @@
+"""Units: what an amount is a number of (entries, rows, columns, blocks, neurons), and where in tensors they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mutspec.graph.choice import Choice, Computed, Lanes, Listed, Scattered, Tiles, Within, chosen_count, size_of
+from mutspec.graph.expression import Expression, constant, words
+from mutspec.language.errors import PlanError, Problem
+from mutspec.language.types import Per, Rank, Unit
+from mutspec.model.lanes import gate_lanes, gates_of, neurons_of
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.bench import Bench
+
+NOUNS = {Unit.ENTRY: "entries", Unit.ROW: "rows", Unit.COLUMN: "columns", Unit.BLOCK: "blocks", Unit.NEURON: "neurons"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A tensor, and how its units lie in it.
+
+    Arguments:
+        tensor: the tensor.
+        size: how many units it has.
+        lanes: the length and stride of the slices that its units are; None for entries and blocks.
+        tiles: the columns of the tensor as a matrix, and the height and width of its blocks; None but for blocks.
+        region: the gates that the step is narrowed to; None for the whole tensor.
+    """
+
+    tensor: TensorSpec
+    size: int
+    lanes: tuple[int, int] | None = None
+    tiles: tuple[int, int, int] | None = None
+    region: Lanes | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape; a number counts as one entry."""
+        return self.tensor.shape or (1,)
+
+    def choice(self, units: Scattered | Listed | None) -> Choice | None:
+        """The entries of some units, or of all."""
+        chosen: Choice | None = units
+        if units is not None and self.lanes is not None:
+            chosen = Lanes(*self.lanes, units)
+        elif units is not None and self.tiles is not None:
+            chosen = Tiles(*self.tiles, units)
+        return chosen if self.region is None else Within(self.region, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """What has the units that an amount counts: a tensor, or a layer whose weights share its neurons.
+
+    Arguments:
+        origin: its immutable name, for random streams.
+        layer: the path of its layer.
+        parts: its tensors, all of the same number of units.
+    """
+
+    origin: str
+    layer: str
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """How many units it has."""
+        return self.parts[0].size
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """What a step says about what its amount counts: its keys of these names."""
+
+    unit: Unit
+    block: tuple[int, ...]
+    gates: tuple[str, ...]
+    rank: Rank | None
+
+    @property
+    def noun(self) -> str:
+        """What several of them are called."""
+        return NOUNS[self.unit]
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong by itself. Paths are relative to the step."""
+        if self.unit is Unit.BLOCK and (len(self.block) != 2 or min(self.block) < 1):
+            yield Problem(
+                "blocks need a height and a width of at least 1", path=("block",), hint="for example `block: [4, 4]`"
+            )
+        if self.gates and self.rank is not None and self.unit is not Unit.NEURON:
+            message = "with `gates`, only neurons are ranked"
+            yield Problem(message, path=("rank",), hint="say `unit: neuron`, or leave `rank` or `gates` out")
+        if self.rank is not None and self.unit is Unit.BLOCK:
+            yield Problem("blocks are not ranked", path=("rank",), hint="rank rows, columns, neurons or entries")
+        if self.unit is not Unit.BLOCK and self.block:
+            yield Problem("`block` is the size of blocks, but the step has none", path=("block",), hint="`unit: block`")
+
+    def carriers(self, bench: Bench, tensors: Sequence[TensorSpec], per: Per) -> list[Carrier]:
+        """What has units, in the order of the tensors. Neurons are those of the layer, unless counted per tensor."""
+        parts = [self._part(bench, tensor) for tensor in tensors if tensor.size]
+        if self.unit is not Unit.NEURON or per is Per.TENSOR:
+            return [Carrier(part.tensor.origin, part.tensor.layer, (part,)) for part in parts]
+        groups: dict[tuple[str, int], list[Part]] = {}
+        for part in parts:
+            lanes = neurons_of(bench.models[""], part.tensor)
+            assert lanes is not None
+            groups.setdefault((lanes.owner, part.size), []).append(part)
+        return [Carrier(_origin(group[0].tensor, owner), owner, tuple(group)) for (owner, _), group in groups.items()]
+
+    def _part(self, bench: Bench, tensor: TensorSpec) -> Part:
+        region = self._region(bench, tensor) if self.gates else None
+        shape = tensor.shape or (1,)
+        columns, size = shape[-1], size_of(shape)
+        if region is not None:
+            assert isinstance(region.chosen, Listed)
+            columns = columns // region.length * len(region.chosen.indices)
+            size = size // region.length * len(region.chosen.indices)
+        rows = size // columns if columns else 0
+        if self.unit is Unit.ROW:
+            return Part(tensor, rows, (rows, columns), region=region)
+        if self.unit is Unit.COLUMN:
+            return Part(tensor, columns, (columns, 1), region=region)
+        if self.unit is Unit.BLOCK:
+            height, width = self.block
+            blocks = -(-rows // height) * -(-columns // width)
+            return Part(tensor, blocks, tiles=(columns, height, width), region=region)
+        if self.unit is Unit.NEURON:
+            lanes = neurons_of(bench.models[""], tensor)
+            if lanes is None:
+                raise PlanError(
+                    Problem(
+                        f"`{tensor.path}` has no known neurons",
+                        path=("target",),
+                        hint="choose kernels of Dense, convolution, recurrent or attention layers with `weights:`",
+                    )
+                )
+            return Part(tensor, lanes.length, (lanes.length, lanes.stride), region=region)
+        return Part(tensor, size, region=region)
+
+    def _region(self, bench: Bench, tensor: TensorSpec) -> Lanes:
+        names = gates_of(bench.models[""].layer_by_path[tensor.layer], tensor)
+        for position, gate in enumerate(self.gates):
+            if gate not in names:
+                has = f"the gates {', '.join(names)}" if names else "no gates"
+                raise PlanError(
+                    Problem(
+                        f"`{tensor.path}` has no gate `{gate}`, but {has}",
+                        path=("gates", position),
+                        hint="target LSTM and GRU layers alone, and name gates that they have",
+                    )
+                )
+        lanes = gate_lanes(tensor, names)
+        return Lanes(lanes.length, lanes.stride, Listed(tuple(sorted({names.index(gate) for gate in self.gates}))))
+
+
+def ranked(bench: Bench, carrier: Carrier, count: int, rank: Rank) -> Iterator[tuple[TensorSpec, Choice]]:
+    """The entries of the units with the smallest or largest norm (of entries, |w|); of equal ones the first.
+
+    Arguments:
+        bench: where the step is lowered.
+        carrier: what has the units: entries or slices; narrowed to gates, neurons.
+        count: how many are chosen.
+        rank: which.
+    """
+    largest = rank is Rank.LARGEST
+    if carrier.parts[0].lanes is None:
+        (part,) = carrier.parts
+        value = bench.read(part.tensor).cast(bench.compute_dtype(part.tensor))
+        yield part.tensor, Computed(abs(value).whole("ranked", dtype="bool", count=count, largest=largest).node, count)
+        return
+    squares = [_squares(bench, part) for part in carrier.parts]
+    chosen = sum(squares[1:], start=squares[0]).whole("ranked", dtype="bool", count=count, largest=largest)
+    for part in carrier.parts:
+        assert part.lanes is not None
+        truth = chosen.lanes(*part.lanes, part.shape)
+        if part.region is not None:
+            truth = truth.where(Within(part.region, None), words(bench.builder, part.shape, "bool", 0))
+        units = part.choice(Listed(tuple(range(count))))
+        touched = 0 if units is None else chosen_count(units, part.shape)
+        assert touched is not None
+        yield part.tensor, Computed(truth.node, touched)
+
+
+def _squares(bench: Bench, part: Part) -> Expression:
+    """The sum of squares of each slice, of what a region has of it."""
+    assert part.lanes is not None
+    value = bench.read(part.tensor).cast("float64")
+    if part.region is not None:
+        value = value.where(Within(part.region, None), constant(bench.builder, 0.0).spread(part.shape))
+    return (value * value).sum_lanes(*part.lanes)
+
+
+def _origin(tensor: TensorSpec, owner: str) -> str:
+    """The immutable name of a layer, from that of a weight in it."""
+    below = tensor.path.removeprefix(f"{owner}/").count("/") + 1
+    return "/".join(tensor.origin.split("/")[:-below])
