@@ -79,14 +79,8 @@ def _uniform(node: Node, start: int, stop: int) -> Array:
     count = stop - start
     if node.dtype == "float64":
         return (_bits(node, start).random_raw(count) >> np.uint64(11)) * np.float64(2.0**-53)
-    return (_uniform_words(node, start, stop) >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
-
-
-def _uniform_words(node: Node, start: int, stop: int) -> NDArray[np.uint32]:
-    """32 raw bits for each entry: the halves of 64-bit words, the lower one first."""
-    raw = np.asarray(_bits(node, start).random_raw((stop - start + 1) // 2))
-    words: NDArray[np.uint32] = raw.astype("<u8", copy=False).view("<u4")[: stop - start]
-    return words
+    words = np.asarray(_bits(node, start).random_raw((count + 1) // 2)).astype("<u8", copy=False).view("<u4")[:count]
+    return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
 def _exponential(node: Node, start: int, stop: int) -> Array:
@@ -121,20 +115,22 @@ def _dirac(node: Node, start: int, stop: int) -> Array:
 
 
 def _one_bit(node: Node, start: int, stop: int) -> Array:
-    """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number."""
+    """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number.
+
+    The draw is the image of the entry's number under a keyed permutation, so that few entries are drawn alone.
+    """
     positions = np.array(node.attribute("positions"), np.uint64)
-    words = _uniform_words(node, start, stop).astype(np.uint64)
-    index = (words * np.uint64(len(positions))) >> np.uint64(32)
-    word: Array = (np.uint64(1) << positions[index]).astype(np.dtype(node.dtype))
-    return word
+    scramble = Permutation(1 << 62, node.attribute("key"))
+    drawn = permute(scramble, np.arange(start, stop, dtype=np.uint64)) >> np.uint64(30)
+    word: Array = np.uint64(1) << positions[(drawn * np.uint64(len(positions))) >> np.uint64(32)]
+    return word.astype(np.dtype(node.dtype))
 
 
 def _chosen_bits(node: Node, start: int, stop: int) -> Array:
     """A word for each entry, in which the chosen bits are set."""
-    truth = chosen_bits(node.attribute("choice"), np.arange(start, stop, dtype=np.int64))
-    values = np.uint64(1) << np.array(node.attribute("positions"), np.uint64)
-    words: Array = (truth * values).sum(axis=1, dtype=np.uint64).astype(np.dtype(node.dtype))
-    return words
+    positions = np.array(node.attribute("positions"), np.uint64)
+    words = chosen_bits(node.attribute("choice"), positions, start, stop)
+    return words.astype(np.dtype(node.dtype))
 
 
 def _swapped(node: Node) -> NDArray[np.int64]:

@@ -165,7 +165,7 @@ class _WithinTest(_Test):
 
 class _BitsTest(_Test):
     def these(self, entries: Entries) -> Truth:
-        truth: Truth = np.asarray(chosen_bits(self.choice, entries).any(axis=1))
+        truth: Truth = np.asarray(_bits_of(self.choice, entries).any(axis=1))
         return truth
 
 
@@ -185,7 +185,26 @@ def _test(choice: Choice, shape: Shape) -> _Test | None:
     return None if isinstance(choice, Computed) else _TESTS[type(choice)](choice, shape)
 
 
-def chosen_bits(choice: Bits, entries: Entries) -> Truth:
+def chosen_bits(choice: Bits, positions: NDArray[np.uint64], start: int, stop: int) -> NDArray[np.uint64]:
+    """For each of the entries [start, stop) a word in which its chosen bits are set.
+
+    Arguments:
+        choice: which bits are chosen, by number.
+        positions: where in the word each of them is.
+        start: the first entry.
+        stop: one past the last entry.
+    """
+    listed = _listed(choice.chosen, stop * choice.bits)
+    words = np.zeros(stop - start, np.uint64)
+    if listed is None:
+        truth = _bits_of(choice, np.arange(start, stop, dtype=np.int64))
+        return (truth * (np.uint64(1) << positions)).sum(axis=1, dtype=np.uint64)
+    here = listed[np.searchsorted(listed, start * choice.bits) :]
+    np.bitwise_or.at(words, here // choice.bits - start, np.uint64(1) << positions[here % choice.bits])
+    return words
+
+
+def _bits_of(choice: Bits, entries: Entries) -> Truth:
     """For each of some entries (rows), which of its bits (columns) are chosen."""
     numbers = entries[:, None] * choice.bits + np.arange(choice.bits)
     truth: Truth = _ScatteredTest(choice.chosen, ()).these(numbers.ravel()).reshape(numbers.shape)
