@@ -37,7 +37,19 @@ def manual(name: str, kind: type[Any]) -> dict[str, Any]:
         "description": body,
         "literature": literature,
         "parameters": parameters,
+        "example": _example(name, kind, parameters),
     }
+
+
+def _example(name: str, kind: type[Any], parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A short step with the op: its required keys, with their own examples, and those that it says."""
+    step: dict[str, Any] = {"op": name}
+    for each in parameters:
+        if each["name"] in kind.example:
+            step[each["name"]] = kind.example[each["name"]]
+        elif each["required"]:
+            step[each["name"]] = each["examples"][0] if each["examples"] else "dense_1"
+    return step
 
 
 def _split_documentation(text: str) -> tuple[str, str]:

@@ -45,6 +45,14 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """The entries [start, stop) in C order."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lanes:
     """The entries of whole slices: of neurons, rows, columns, gates.
 
@@ -116,7 +124,7 @@ class Computed:
     count: int
 
 
-Choice = Scattered | Listed | Window | Lanes | Tiles | Within | Bits | Computed
+Choice = Scattered | Listed | Window | Run | Lanes | Tiles | Within | Bits | Computed
 
 
 def size_of(shape: tuple[int, ...]) -> int:
@@ -137,6 +145,8 @@ def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
         return len(choice.indices)
     if isinstance(choice, Computed):
         return choice.count
+    if isinstance(choice, Run):
+        return choice.stop - choice.start
     if isinstance(choice, Window):
         return size // shape[choice.axis] * (choice.stop - choice.start) if size else 0
     if isinstance(choice, Lanes):

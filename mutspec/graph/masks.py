@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutspec.graph.axes import axis_index
-from mutspec.graph.choice import Bits, Choice, Computed, Lanes, Listed, Scattered, Tiles, Window, Within, region_of
+from mutspec.graph.choice import Bits, Choice, Computed, Lanes, Listed, Run, Scattered, Tiles, Window, Within, region_of
 from mutspec.graph.graph import Shape
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
@@ -104,6 +104,12 @@ class _ListedTest(_Test):
         return np.isin(entries, self.choice.indices)
 
 
+class _RunTest(_Test):
+    def these(self, entries: Entries) -> Truth:
+        truth: Truth = (entries >= self.choice.start) & (entries < self.choice.stop)
+        return truth
+
+
 class _SliceTest(_Test):
     """Of entries that are chosen by the slice that they lie in: a table of the slices is made once."""
 
@@ -172,6 +178,7 @@ class _BitsTest(_Test):
 _TESTS: dict[type[Any], type[_Test]] = {
     Scattered: _ScatteredTest,
     Listed: _ListedTest,
+    Run: _RunTest,
     Window: _SliceTest,
     Lanes: _SliceTest,
     Tiles: _TilesTest,
@@ -198,7 +205,8 @@ def chosen_bits(choice: Bits, positions: NDArray[np.uint64], start: int, stop: i
     words = np.zeros(stop - start, np.uint64)
     if listed is None:
         truth = _bits_of(choice, np.arange(start, stop, dtype=np.int64))
-        return (truth * (np.uint64(1) << positions)).sum(axis=1, dtype=np.uint64)
+        dense: NDArray[np.uint64] = (truth * (np.uint64(1) << positions)).sum(axis=1, dtype=np.uint64)
+        return dense
     here = listed[np.searchsorted(listed, start * choice.bits) :]
     np.bitwise_or.at(words, here // choice.bits - start, np.uint64(1) << positions[here % choice.bits])
     return words

@@ -71,7 +71,7 @@ def _tidy(schema: Schema, renamed: Mapping[str, str], inlined: Mapping[str, Sche
                 content = {key: value for key, value in inlined[name].items() if key != "title" or "[" in value}
                 return visit({**content, **about})
             return {**node, "$ref": _REFERENCE + renamed[name]}
-        tidy = {key: value if key in _DATA else visit(value) for key, value in node.items()}
+        tidy = {key: _plain(value) if key in _DATA else visit(value) for key, value in node.items()}
         if isinstance(tidy.get("description"), str):
             tidy["description"] = cleandoc(tidy["description"])
             if "`" in tidy["description"]:  # editors show a plain description as it is, backticks and all
@@ -86,6 +86,11 @@ def _tidy(schema: Schema, renamed: Mapping[str, str], inlined: Mapping[str, Sche
 
     result: Schema = visit(schema)
     return result
+
+
+def _plain(value: Any) -> Any:
+    """A default or an example as JSON has it: sequences are lists."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 _DATA = frozenset({"default", "examples", "enum", "const", "required"})
@@ -105,6 +110,10 @@ _COMMON_LAST = (
     "indices",
     "per",
     "at_least",
+    "unit",
+    "block",
+    "rank",
+    "gates",
     "stream",
     "seed",
     "allow_empty",

@@ -114,7 +114,8 @@ class Amount:
         permutation = Permutation(size, bench.key(origin, "choose"))
         offset = 0
         for carrier in pool:
-            scattered = None if count == size else Scattered(permutation, count, offset)
+            is_all = count == size and self.units.unit is not Unit.NEURON
+            scattered = None if is_all else Scattered(permutation, count, offset)
             yield from ((part.tensor, part.choice(scattered)) for part in carrier.parts)
             offset += carrier.size
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -11,7 +12,7 @@ from mutspec.graph.expression import Expression
 from mutspec.language.errors import DocumentPath, Problem
 from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.amounts import Amount
+from mutspec.ops.amounts import Amount, Chosen
 from mutspec.ops.bench import Bench, StepContext, Touch
 from mutspec.ops.site import Site
 from mutspec.ops.units import Units
@@ -22,6 +23,8 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
 
     accepts_nan: ClassVar[frozenset[str]] = frozenset()
     """The keys for which NaN is a value like others; for all others it is refused."""
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Keys that an example of a step needs beside the required ones, or that make a better one."""
     is_structural: ClassVar[bool] = False
     """Whether it changes the architecture, so that the mutant is a new model."""
 
@@ -66,6 +69,8 @@ class WeightOp(Op, frozen=True, kw_only=True):
 
     accepts_integers: ClassVar[bool] = False
     """Whether `lower` is meaningful for tensors of integers."""
+    computes_as_stored: ClassVar[bool] = False
+    """Whether `lower` gets half precision as it is stored, instead of as float32."""
     default_unit: ClassVar[Unit] = Unit.ENTRY
     """What an amount is a number of, if the step does not say."""
     default_rank: ClassVar[Rank | None] = None
@@ -152,15 +157,19 @@ class WeightOp(Op, frozen=True, kw_only=True):
         """The weights that the step is for."""
         return bench.select(self.target, "target").tensors
 
+    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+        """Which entries of the weights are touched."""
+        return self.amount.choices(bench, tensors)
+
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Lower every chosen weight, choose entries, and bind the results."""
         tensors = self.tensors(bench)
         if not self.accepts_integers:
             bench.refuse_integers(tensors)
         touches = []
-        for tensor, choice in self.amount.choices(bench, tensors):
+        for tensor, choice in self.choices(bench, tensors):
             before = bench.read(tensor)
-            compute = before.cast(bench.compute_dtype(tensor))
+            compute = before if self.computes_as_stored else before.cast(bench.compute_dtype(tensor))
             after = self.lower(compute, Site(bench, self, tensor, choice)).cast(tensor.dtype).spread(before.shape)
             touches.append(bench.bind(tensor, after, choice))
         return touches

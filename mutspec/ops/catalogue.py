@@ -15,7 +15,18 @@ from mutspec.ops.base import Op, op_name
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-FAMILIES = ("noise", "values", "transfer", "structure")
+FAMILIES = (
+    "noise",
+    "values",
+    "precision",
+    "sparsity",
+    "order",
+    "faults",
+    "neurons",
+    "transfer",
+    "merging",
+    "structure",
+)
 """The modules of this package that hold ops, in the order in which they are shown."""
 
 ENTRY_POINT_GROUP = "mutspec.ops"

@@ -1,61 +1,116 @@
-"""Noise: random numbers that are added to weights."""
+"""Noise: random numbers that are added to weights, or multiply them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.graph.expression import Expression
+from mutspec.graph.amounts import binomial_quantile
+from mutspec.graph.choice import Scattered
+from mutspec.graph.expression import Expression, constant
+from mutspec.graph.permutation import Permutation
+from mutspec.graph.streams import uniform_64_bits
 from mutspec.language.errors import PlanError, Problem
-from mutspec.language.types import ByTarget, NonNegative, Scale
+from mutspec.language.types import ByTarget, NonNegative, Scale, Share, Unit, exact_share
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.amounts import Chosen
 from mutspec.ops.base import WeightOp
-from mutspec.ops.site import Site
-
-RelativeTo = Annotated[
-    Scale,
-    Meta(
-        description="The unit of the noise's size: `absolute`; `std`, the tensor's standard deviation; `max_abs`, its "
-        "largest |w|; `channel_max`, the largest |w| of the output channel; `weight`, the entry's own |w|."
-    ),
-]
+from mutspec.ops.bench import Bench
+from mutspec.ops.perturbation import NoiseOp, RelativeTo
+from mutspec.ops.site import LEAST, Site
 
 
-class GaussianNoise(WeightOp, tag="gaussian_noise", frozen=True, kw_only=True):
+class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
     """Add normal noise: each chosen weight w becomes w + std·unit·ε with ε ~ N(0, 1).
 
     For one seed, ε does not depend on `std`: a sweep over `std` moves along one direction. Only the chosen entries
-    change, and nothing is clipped.
+    change, and nothing is clipped unless `bounds` says so. With `reset_rate` beside `rate`, some of the other entries
+    are drawn anew, from N(0, reset_std).
 
     Literature: GF, gaussian fuzzing (DeepMutation, Ma et al. 2018: std 0.1; DeepMutation++, Hu et al. 2019:
-        `relative_to: weight`);
-    weights_fuzzing (PMT); NormalDisturb (MRFI); AddNormal (AIHWKit: `relative_to: max_abs`).
+        `mode: multiply`, std 0.5);
+    weights_fuzzing (PMT); NormalDisturb (MRFI); AddNormal (AIHWKit: `relative_to: max_abs`), MultNormal
+    (`mode: multiply`); weight mutation (neat-python: rate 0.8, std 0.5, reset_rate 0.1); GaussianMutation (EvoTorch).
     """
 
     std: Annotated[
         ByTarget[NonNegative],
         Meta(description="The noise's standard deviation, in units of `relative_to`.", examples=[0.01]),
     ]
-    relative_to: RelativeTo = Scale.ABSOLUTE
+    reset_rate: Annotated[
+        Share | UnsetType,
+        Meta(
+            description="The probability with which an entry is drawn anew instead. Needs `rate`; both are at most 1 "
+            "together.",
+            examples=[0.1],
+        ),
+    ] = UNSET
+    reset_std: Annotated[NonNegative, Meta(description="The standard deviation of values that are drawn anew.")] = 1.0
+
+    def problems(self) -> Iterable[Problem]:
+        """A rate of resets without, or with too large, a rate of noise."""
+        yield from super().problems()
+        if isinstance(self.reset_rate, UnsetType):
+            return
+        if isinstance(self.rate, UnsetType):
+            yield Problem("`reset_rate` needs `rate`", path=("reset_rate",), hint="add `rate: 0.8`, for example")
+        elif exact_share(self.rate) + exact_share(self.reset_rate) > 1:
+            yield Problem("`rate` and `reset_rate` are more than 1 together", path=("reset_rate",), hint="lower one")
+        units = self.amount.units
+        if units.unit is not Unit.ENTRY or units.gates or self.at_least or not isinstance(self.per, UnsetType):
+            message = "`reset_rate` is a probability of each entry"
+            yield Problem(message, path=("reset_rate",), hint="leave out `unit`, `gates`, `per` and `at_least`")
+
+    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+        """The entries that get noise; and behind them, in the order in which they are drawn, those drawn anew."""
+        if isinstance(self.reset_rate, UnsetType):
+            return super().choices(bench, tensors)
+        chosen: list[Chosen] = []
+        for tensor in tensors:
+            noised, anew = self._counts(bench, tensor)
+            pool = Permutation(tensor.size, bench.key(tensor.origin, "choose"))
+            if noised + anew:
+                chosen.append((tensor, Scattered(pool, noised + anew, 0)))
+        return chosen
+
+    def _counts(self, bench: Bench, tensor: TensorSpec) -> tuple[int, int]:
+        """How many entries get noise, and how many of the others are drawn anew: multinomial."""
+        assert not isinstance(self.rate, UnsetType)
+        assert not isinstance(self.reset_rate, UnsetType)
+        rate, anew = exact_share(self.rate), exact_share(self.reset_rate)
+        draws = [uniform_64_bits(bench.key(tensor.origin, name)) for name in ("rate", "reset_rate")]
+        noised = binomial_quantile(tensor.size, rate, draws[0])
+        left = tensor.size - noised
+        return noised, binomial_quantile(left, anew / (1 - rate), draws[1]) if rate < 1 else 0
+
+    def noise(self, unit: Expression, at: Site) -> Expression:
+        """std·unit·ε."""
+        return at.number(self.std) * unit * at.normal("noise")
 
     def lower(self, weight: Expression, at: Site) -> Expression:
-        """W + std·unit·ε."""
-        return weight + at.number(self.std) * at.scale(self.relative_to, weight) * at.normal("noise")
+        """W plus noise; where drawn anew, a value of its own."""
+        noisy = super().lower(weight, at)
+        if isinstance(self.reset_rate, UnsetType):
+            return noisy
+        noised, _ = self._counts(at.bench, at.tensor)
+        assert isinstance(at.choice, Scattered)
+        anew = self.bounded(at.normal("reset") * self.reset_std)
+        return noisy.where(Scattered(at.choice.pool, noised, 0), anew)
 
 
-class UniformNoise(WeightOp, tag="uniform_noise", frozen=True, kw_only=True):
+class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
     """Add uniform noise: each chosen weight w becomes w + unit·u with u ~ U[low, high).
 
     For one seed, the position of u within its interval does not depend on the bounds.
 
     Literature: uniform fuzzing (DeepMutation re-implementations); uniform disturb (MRFI: -1, 1); percent ±10 % (Ares:
-    `low: -0.1, high: 0.1, relative_to: weight`); random mutation (PyGAD: -1, 1 on 10 % of the genes).
+    `low: -0.1, high: 0.1, mode: multiply`); random mutation (PyGAD: -1, 1 on 10 % of the genes).
     """
 
     low: Annotated[ByTarget[float], Meta(description="The lower bound, in units of `relative_to`.", examples=[-0.1])]
     high: Annotated[ByTarget[float], Meta(description="The upper bound, in units of `relative_to`.", examples=[0.1])]
-    relative_to: RelativeTo = Scale.ABSOLUTE
 
     def problems(self) -> Iterable[Problem]:
         """Bounds in the wrong order, and what is wrong with the amount."""
@@ -63,8 +118,8 @@ class UniformNoise(WeightOp, tag="uniform_noise", frozen=True, kw_only=True):
         if not isinstance(self.low, tuple) and not isinstance(self.high, tuple) and self.low > self.high:
             yield Problem(f"`low` ({self.low:g}) is above `high` ({self.high:g})", path=("low",), hint="swap them")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
-        """W + unit·(low + (high - low)·u)."""
+    def noise(self, unit: Expression, at: Site) -> Expression:
+        """unit·(low + (high - low)·u)."""
         if at.value(self.low) > at.value(self.high):
             raise PlanError(
                 Problem(
@@ -74,4 +129,74 @@ class UniformNoise(WeightOp, tag="uniform_noise", frozen=True, kw_only=True):
                 )
             )
         low, high = at.number(self.low), at.number(self.high)
-        return weight + at.scale(self.relative_to, weight) * (low + (high - low) * at.uniform("noise"))
+        return unit * (low + (high - low) * at.uniform("noise"))
+
+
+class LaplaceNoise(NoiseOp, tag="laplace_noise", frozen=True, kw_only=True):
+    """Add Laplace noise: each chosen weight w becomes w + scale·unit·λ, λ with the density ½·e^-|λ|.
+
+    Its standard deviation is √2·scale·unit. It is drawn as the difference of two exponential draws, so that it needs no
+    logarithm whose last bits depend on the machine.
+
+    Literature: the Laplace mechanism of differential privacy (Dwork et al. 2006).
+    """
+
+    scale: Annotated[
+        ByTarget[NonNegative], Meta(description="The scale b, in units of `relative_to`.", examples=[0.01])
+    ]
+
+    def noise(self, unit: Expression, at: Site) -> Expression:
+        """scale·unit·λ."""
+        return at.number(self.scale) * unit * (at.exponential("noise") - at.exponential("minus"))
+
+
+class DiscretizedNoise(WeightOp, tag="discretized_noise", frozen=True, kw_only=True):
+    """Discretise, then add normal noise: w becomes step·round(w / step) + std·unit·ε, with step = resolution·unit.
+
+    Literature: Discretize and DiscretizeAddNormal (AIHWKit, Rasch et al. 2021: `res`, `std_dev`).
+    """
+
+    resolution: Annotated[
+        float, Meta(gt=0, description="The distance of the levels, in units of `relative_to`.", examples=[0.1])
+    ]
+    std: Annotated[
+        ByTarget[NonNegative],
+        Meta(description="The noise's standard deviation, in units of `relative_to`.", examples=[0.02]),
+    ]
+    relative_to: RelativeTo = Scale.MAX_ABS
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """step·round(w / step) + std·unit·ε."""
+        unit = at.scale(self.relative_to, weight)
+        step = (self.resolution * unit).maximum(LEAST)
+        return step * (weight / step).round() + at.number(self.std) * unit * at.normal("noise")
+
+
+class ProgrammingNoise(WeightOp, tag="programming_noise", frozen=True, kw_only=True):
+    """Add the noise of programming a memory cell: its standard deviation is a polynomial of the weight's size.
+
+    w becomes ±|w + std·unit·(c₀ + c₁·r + c₂·r² + …)·ε / g_max| with r = |w| / unit and the sign of w, which is kept
+    unless `keep_sign: false`. The coefficients are in μS; a weight of one unit is stored as `g_max`.
+
+    Literature: ProgNoise and, without the sign, Poly (AIHWKit, Rasch et al. 2021); the coefficients of phase-change
+    memory are those of Nandakumar et al. 2019, as in AIHWKit's PCMLikeNoiseModel.
+    """
+
+    std: Annotated[ByTarget[NonNegative], Meta(description="A factor to all of the noise.")] = 1.0
+    coefficients: Annotated[
+        tuple[float, ...], Meta(min_length=1, description="Of the polynomial, the constant first, in μS.")
+    ] = (0.26348, 1.9650, -1.1731)
+    g_max: Annotated[float, Meta(gt=0, description="The conductance of a weight of one unit, in μS.")] = 25.0
+    relative_to: RelativeTo = Scale.MAX_ABS
+    keep_sign: Annotated[bool, Meta(description="Whether a weight keeps its sign.")] = True
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """±|w + σ(|w|)·ε|."""
+        unit = at.scale(self.relative_to, weight).maximum(LEAST)
+        size = abs(weight) / unit
+        deviation: Expression = constant(at.bench.builder, self.coefficients[-1])
+        for coefficient in reversed(self.coefficients[:-1]):
+            deviation = deviation * size + coefficient
+        factor = at.number(self.std) * unit / self.g_max
+        noisy = weight + factor * (deviation.maximum(0.0) * at.normal("noise"))
+        return weight.sign() * abs(noisy) if self.keep_sign else noisy

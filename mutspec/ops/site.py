@@ -16,6 +16,9 @@ from mutspec.ops.bench import Bench
 
 T = TypeVar("T")
 
+LEAST = 2.0**-126
+"""The least step between levels, in place of 0: where all weights are 0, they stay it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -48,6 +51,10 @@ class Site:
                 hint="end the list with an entry that has no `target`; it is for all others",
             )
         )
+
+    def weight(self) -> Expression:
+        """The weight as the steps before left it, in the dtype that is computed in."""
+        return self.bench.read(self.tensor).cast(self.bench.compute_dtype(self.tensor))
 
     def number(self, values: ByTarget[float]) -> Expression:
         """The step's number for this tensor, as an expression."""
@@ -94,19 +101,28 @@ class Site:
             return abs(weight).max()
         if unit is Scale.WEIGHT:
             return abs(weight)
-        return abs(weight).max_along(self._channel_axis()).along(self._channel_axis(), weight.shape)
+        return self.channel_max(abs(weight), "relative_to")
 
-    def _channel_axis(self) -> int:
+    def channel_max(self, values: Expression, needed_by: str) -> Expression:
+        """The largest value of each output channel, as a tensor.
+
+        Arguments:
+            values: a tensor of the weight's shape.
+            needed_by: the key of the step that asks for it.
+        """
         axis = self.tensor.channel_axis
         if axis is None:
             raise PlanError(
                 Problem(
-                    f"`{self.tensor.path}` has no known output channels, which `relative_to: channel_max` needs",
-                    path=("relative_to",),
-                    hint="use `max_abs`, or leave this weight out",
+                    f"`{self.tensor.path}` has no known output channels, which "
+                    f"`{needed_by}: {getattr(self.op, needed_by)}` needs",
+                    path=(needed_by,),
+                    hint="use `max_abs`, or leave this weight out" if needed_by == "relative_to" else "use `tensor`",
                 )
             )
-        return axis % max(1, len(self.tensor.shape))
+        axis %= max(1, len(self.tensor.shape))
+        return values.max_along(axis).along(axis, values.shape)
 
     def _field_of(self, values: object) -> str:
-        return next(name for name in self.op.__struct_fields__ if getattr(self.op, name) is values)
+        names = zip(self.op.__struct_fields__, self.op.__struct_encode_fields__, strict=True)
+        return next(written for name, written in names if getattr(self.op, name) is values)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -47,6 +48,8 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
     Literature: LA, LAm (DeepMutation, DeepMutation++, LEMON); Net2DeeperNet (Chen et al. 2016).
     """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"after": "dense_1"})
 
     after: Annotated[Target | UnsetType, Meta(description="The layers whose output it is put on.")] = UNSET
     before: Annotated[Target | UnsetType, Meta(description="The layers whose input it is put on.")] = UNSET

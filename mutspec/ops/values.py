@@ -1,16 +1,20 @@
-"""Values: weights that are scaled, or set."""
+"""Values: weights that are scaled, shifted, set, clipped, negated or drawn anew."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.graph.expression import Expression, constant
 from mutspec.language.errors import PlanError, Problem
-from mutspec.language.types import ByTarget
+from mutspec.language.types import ByTarget, Scale, Share, exact_share
 from mutspec.ops.base import WeightOp
 from mutspec.ops.bench import INTEGERS
+from mutspec.ops.initial import Fresh, initial_value
+from mutspec.ops.perturbation import RelativeTo
 from mutspec.ops.site import Site
 
 
@@ -25,6 +29,142 @@ class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
     def lower(self, weight: Expression, at: Site) -> Expression:
         """factor·w."""
         return at.number(self.factor) * weight
+
+
+class ShiftWeights(WeightOp, tag="shift", frozen=True, kw_only=True):
+    """Shift: each chosen weight w becomes w + by·unit.
+
+    Literature: bias shifts and offset faults (hardware fault studies).
+    """
+
+    by: Annotated[ByTarget[float], Meta(description="What is added, in units of `relative_to`.", examples=[0.1])]
+    relative_to: RelativeTo = Scale.ABSOLUTE
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """W + by·unit."""
+        return weight + at.number(self.by) * at.scale(self.relative_to, weight)
+
+
+class Negate(WeightOp, tag="negate", frozen=True, kw_only=True):
+    """Negate: each chosen weight w becomes -w. Applied twice, it is no change.
+
+    Literature: sign (Ares); negate one cell (Xavier: `indices`).
+    """
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """-w."""
+        return -weight
+
+
+class Reciprocal(WeightOp, tag="reciprocal", frozen=True, kw_only=True):
+    """Invert: each chosen weight w becomes 1/w. Weights that are 0 become infinite, which is an error unless allowed.
+
+    Literature: reciprocal of one cell (Xavier: `indices`).
+    """
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """1/w."""
+        return 1.0 / weight
+
+
+class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
+    """Clip: each chosen weight is moved to the nearest bound if it is outside of them.
+
+    Bounds are values, or quantiles of the tensor: `min_quantile: 1%` is the value below which 1% of its entries lie
+    (between neighbours by their distance, as NumPy's `linear`). A quantile needs the tensor in memory.
+
+    Literature: weight clipping (WGAN, Arjovsky et al. 2017); range restriction (Ranger, Chen et al. 2021).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"min": -1.0, "max": 1.0})
+
+    smallest: Annotated[
+        ByTarget[float] | UnsetType, Meta(description="The smallest value. Default: none.", examples=[-1.0])
+    ] = field(default=UNSET, name="min")
+    largest: Annotated[
+        ByTarget[float] | UnsetType, Meta(description="The largest value. Default: none.", examples=[1.0])
+    ] = field(default=UNSET, name="max")
+    min_quantile: Annotated[
+        Share | UnsetType, Meta(description="The quantile that is the smallest value.", examples=["1%"])
+    ] = UNSET
+    max_quantile: Annotated[
+        Share | UnsetType, Meta(description="The quantile that is the largest value.", examples=["99%"])
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """No bound, two at one end, or bounds in the wrong order."""
+        yield from super().problems()
+        ends = ((self.smallest, self.min_quantile, "min"), (self.largest, self.max_quantile, "max"))
+        for value, quantile, name in ends:
+            if value is not UNSET and quantile is not UNSET:
+                message = f"`{name}` and `{name}_quantile` exclude one another"
+                yield Problem(message, path=(name,), hint="keep one of them")
+        if all(value is UNSET and quantile is UNSET for value, quantile, _ in ends):
+            yield Problem("there is nothing to clip to", path=("op",), hint="give `min`, `max`, or a quantile")
+        low, high = self.min_quantile, self.max_quantile
+        if not isinstance(low, UnsetType) and not isinstance(high, UnsetType) and exact_share(low) > exact_share(high):
+            message = f"`min_quantile` ({low}) is above `max_quantile` ({high})"
+            yield Problem(message, path=("min_quantile",), hint="swap them")
+        least, most = self.smallest, self.largest
+        if isinstance(least, float | int) and isinstance(most, float | int) and least > most:
+            yield Problem(f"`min` ({least:g}) is above `max` ({most:g})", path=("min",), hint="swap them")
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """Min(max(w, smallest), largest)."""
+        low, high = self._bound(self.smallest, self.min_quantile, at), self._bound(self.largest, self.max_quantile, at)
+        weight = weight if low is None else weight.maximum(low)
+        return weight if high is None else weight.minimum(high)
+
+    def _bound(
+        self, value: ByTarget[float] | UnsetType, quantile: float | str | UnsetType, at: Site
+    ) -> Expression | None:
+        if not isinstance(value, UnsetType):
+            return at.number(value)
+        if isinstance(quantile, UnsetType):
+            return None
+        return at.weight().whole("quantile", (), "float64", q=float(exact_share(quantile)).hex())
+
+
+class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
+    """Draw weights anew: each chosen weight takes the value that an initializer draws for it, from the step's stream.
+
+    Any of Keras's initializers that need no linear algebra: zeros, ones, constant, random_normal, random_uniform,
+    truncated_normal, variance_scaling, and the glorot, he and lecun families.
+
+    Literature: random (TensorFI 2: `random_uniform` from 0 to 1); random_weight (PyTorchFI: from -1 to 1); weight
+    replacement (neat-python: rate 0.1).
+    """
+
+    initializer: Annotated[
+        str | dict[str, Any],
+        Meta(
+            description="Keras's name of an initializer, or its `class_name` and `config`.",
+            examples=["glorot_uniform", {"class_name": "RandomNormal", "config": {"stddev": 0.1}}],
+        ),
+    ]
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """What the initializer draws."""
+        fresh = Fresh(at.bench.builder, at.tensor, at.key("init"))
+        try:
+            value = initial_value(fresh, self.initializer)
+        except (TypeError, ValueError) as error:
+            message, hint = f"the initializer's config is wrong: {error}", "see its arguments in Keras's documentation"
+            raise PlanError(Problem(message, path=("initializer",), hint=hint)) from None
+        if value is None:
+            raise PlanError(
+                Problem(
+                    f"the initializer `{_name_of(self.initializer)}` is none that mutspec draws",
+                    path=("initializer",),
+                    hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
+                    "glorot_*, he_* or lecun_*",
+                )
+            )
+        return value
+
+
+def _name_of(initializer: str | dict[str, Any]) -> str:
+    return initializer if isinstance(initializer, str) else str(initializer.get("class_name", initializer))
 
 
 class Fill(WeightOp, tag="fill", frozen=True, kw_only=True):

@@ -42,7 +42,8 @@ def test_an_ops_page_has_its_parameters_and_a_step_that_works(op: str) -> None:
         assert parameter["type"]
     example = text.partition("Example\n")[2]
     step = yaml.safe_load(example)[0]
-    plan = load_text(json.dumps({"mutspec": 1, "inputs": {"teacher": {}}, "steps": [step]}), catalogue(plugins=False))
+    inputs = {name: {} for name in re.findall(r"(\w+):", json.dumps([*step.values()]).replace('":', ""))}
+    plan = load_text(json.dumps({"mutspec": 1, "inputs": inputs, "steps": [step]}), catalogue(plugins=False))
     assert plan.steps[0].id == op
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,14 +95,11 @@ def _page(page: Mapping[str, Any]) -> str:
 
 
 def _example(page: Mapping[str, Any]) -> str:
-    """The shortest step with the op: its required keys, with their own examples."""
-    lines = [f"- op: {page['name']}"]
-    for each in page["parameters"]:
-        if each["required"] or each["name"] == "after":  # a place must be told, by `after` or by `before`
-            value = each["examples"][0] if each["examples"] else "dense_1" if each["name"] in ("target", "after") else 1
-            text = value if isinstance(value, str) else json.dumps(value)
-            lines.append(f"  {each['name']}: {text}")
-    return "\n".join(f"  {line}" for line in lines)
+    """A short step with the op, as YAML."""
+    from mutspec.execute.words import flow
+
+    lines = [f"{key}: {flow(value)}" for key, value in page["example"].items()]
+    return "\n".join(f"  {'- ' if number == 0 else '  '}{line}" for number, line in enumerate(lines))
 
 
 def _print_literature(ops: Mapping[str, type[Any]], op: str | None, as_json: bool) -> None:

@@ -1,0 +1,274 @@
+"""Merging: weights that are exchanged, blended, averaged or crossed with those of other layers or models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from mutspec.graph.choice import Run
+from mutspec.graph.expression import Expression
+from mutspec.graph.streams import uniform_64_bits
+from mutspec.language.errors import DocumentPath, PlanError, Problem
+from mutspec.language.types import ByTarget, Target, exact_share
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.amounts import Chosen
+from mutspec.ops.base import Op
+from mutspec.ops.bench import ALL_GROUPS, Bench, Touch
+from mutspec.ops.merge import MergeOp, Source, described
+from mutspec.ops.site import Site
+
+
+class Path(StrEnum):
+    """The way from one weight to another."""
+
+    LINEAR = "linear"
+    SPHERICAL = "spherical"
+
+
+class Blend(MergeOp, tag="blend", frozen=True, kw_only=True):
+    """Blend: each chosen weight moves a part t of the way to its source: w + t·(s - w).
+
+    `spherical` moves along the arc between the two tensors as vectors, so that their norm does not sag in the middle;
+    where they are parallel, it is the line.
+
+    Literature: weight interpolation (Goodfellow et al. 2015; WiSE-FT, Wortsman et al. 2022); slerp (Shoemake 1985).
+    """
+
+    source: Source
+    t: Annotated[ByTarget[float], Meta(description="How far: 0 is the weight as it is, 1 the source.", examples=[0.5])]
+    along: Annotated[Path, Meta(description="The way: `linear`, or `spherical` between the tensors.")] = Path.LINEAR
+
+    def sources(self) -> Iterator[tuple[DocumentPath, str]]:
+        """The one source."""
+        yield ("source",), self.source
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """W + t·(s - w), or the point on the arc."""
+        other, t = self.partner(self.source, at, "source"), at.number(self.t)
+        return weight + t * (other - weight) if self.along is Path.LINEAR else _on_arc(weight, other, t)
+
+
+_PARALLEL = 1e-7
+"""The sine of an angle below which an arc is a line, in float64."""
+
+
+def _on_arc(weight: Expression, other: Expression, t: Expression) -> Expression:
+    one, two = weight.cast("float64"), other.cast("float64")
+    norms = ((one * one).sum() * (two * two).sum()).square_root().maximum(2.0**-1000)
+    angle = ((one * two).sum() / norms).minimum(1.0).maximum(-1.0).arc_cosine()
+    sine = angle.sine()
+    is_arc = (sine - _PARALLEL).sign() * 0.5 + 0.5  # 1 or 0
+    safe = sine.maximum(_PARALLEL)
+    left = is_arc * (((1.0 - t) * angle).sine() / safe) + (1.0 - is_arc) * (1.0 - t)
+    right = is_arc * ((t * angle).sine() / safe) + (1.0 - is_arc) * t
+    return weight * left + other * right
+
+
+class Average(MergeOp, tag="average", frozen=True, kw_only=True):
+    """Average: each chosen weight becomes the mean of itself and its sources, by equal or given shares.
+
+    Literature: model soups (Wortsman et al. 2022); federated averaging (McMahan et al. 2017); checkpoint averaging.
+    """
+
+    sources_: Annotated[
+        tuple[Source, ...], Meta(min_length=1, description="The other weights.", examples=[["second:", "third:"]])
+    ] = field(name="sources")
+    shares: Annotated[
+        tuple[float, ...] | UnsetType,
+        Meta(
+            description="What each has a share of: first the weight itself, then the sources. They are divided by "
+            "their sum. Default: all the same.",
+            examples=[[0.5, 0.25, 0.25]],
+        ),
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """Shares that are too many, too few, or nothing together."""
+        yield from super().problems()
+        if isinstance(self.shares, UnsetType):
+            return
+        if len(self.shares) != len(self.sources_) + 1:
+            message = f"there are {len(self.shares)} shares for {len(self.sources_)} sources and the weight itself"
+            yield Problem(message, path=("shares",), hint="give one for the weight itself, then one for each source")
+        elif not sum(self.shares):
+            yield Problem("the shares are 0 together", path=("shares",), hint="raise one")
+
+    def sources(self) -> Iterator[tuple[DocumentPath, str]]:
+        """The other weights."""
+        yield from ((("sources", number), source) for number, source in enumerate(self.sources_))
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """The sum of share·weight."""
+        others = [self.partner(source, at, "sources", number) for number, source in enumerate(self.sources_)]
+        shares = (1.0,) * (1 + len(others)) if isinstance(self.shares, UnsetType) else self.shares
+        mean = weight * (shares[0] / sum(shares))
+        for other, share in zip(others, shares[1:], strict=True):
+            mean = mean + other * (share / sum(shares))
+        return mean
+
+
+class AddDifference(MergeOp, tag="add_difference", frozen=True, kw_only=True):
+    """Add a difference: each chosen weight w becomes w + factor·(plus - minus).
+
+    Literature: task arithmetic (Ilharco et al. 2023).
+    """
+
+    plus: Annotated[Source, Meta(examples=["tuned:"])]
+    minus: Annotated[Source, Meta(examples=["original:"])]
+    factor: Annotated[ByTarget[float], Meta(description="The factor λ; negative to forget a task.")] = 1.0
+
+    def sources(self) -> Iterator[tuple[DocumentPath, str]]:
+        """Both sides."""
+        yield ("plus",), self.plus
+        yield ("minus",), self.minus
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """W + λ·(a - b)."""
+        difference = self.partner(self.plus, at, "plus") - self.partner(self.minus, at, "minus")
+        return weight + at.number(self.factor) * difference
+
+
+class Cut(StrEnum):
+    """How two parents are crossed."""
+
+    UNIFORM = "uniform"
+    ONE_POINT = "one_point"
+    LAYERS = "layers"
+
+
+class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
+    """Cross with another parent: some weights take the value of their source, the others stay.
+
+    `uniform` takes each entry with a probability (`rate`, by default 0.5; any other amount does as well); `one_point`
+    takes each tensor's entries from a random one on, in C order; `layers` takes whole layers with probability `rate`.
+
+    Literature: uniform and one-point crossover (Holland 1975; PyGAD); layer-wise crossover (neuro-evolution).
+    """
+
+    accepts_integers: ClassVar[bool] = True
+
+    source: Source
+    method: Annotated[Cut, Meta(description="What is taken: entries, a run of them, or whole layers.")] = Cut.UNIFORM
+
+    def problems(self) -> Iterable[Problem]:
+        """An amount that the method does not take."""
+        yield from super().problems()
+        allowed = {Cut.UNIFORM: self.amount.given, Cut.ONE_POINT: (), Cut.LAYERS: ("rate",)}[self.method]
+        for name in (*self.amount.given, *(key for key in ("unit", "rank", "gates", "per") if _is_given(self, key))):
+            if name not in allowed and self.method is not Cut.UNIFORM:
+                yield Problem(f"`method: {self.method}` takes no `{name}`", path=(name,), hint="leave it out")
+
+    def sources(self) -> Iterator[tuple[DocumentPath, str]]:
+        """The other parent."""
+        yield ("source",), self.source
+
+    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+        """The entries that are taken."""
+        if self.method is Cut.ONE_POINT:
+            runs = ((tensor, _cut(bench, tensor)) for tensor in tensors)
+            return [(tensor, Run(start, tensor.size)) for tensor, start in runs if start < tensor.size]
+        if self.method is Cut.LAYERS:
+            return [(tensor, None) for tensor in tensors if tensor.size and self._takes(bench, tensor)]
+        if self.amount.given:
+            return super().choices(bench, tensors)
+        return replace(self.amount, rate=0.5).choices(bench, tensors)
+
+    def _takes(self, bench: Bench, tensor: TensorSpec) -> bool:
+        rate = Fraction(1, 2) if isinstance(self.rate, UnsetType) else exact_share(self.rate)
+        return uniform_64_bits(bench.key(tensor.origin.rpartition("/")[0], "choose")) < rate * 2**64
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """The other parent's weights."""
+        return self.partner(self.source, at, "source")
+
+
+def _is_given(op: Op, key: str) -> bool:
+    return getattr(op, key) is not UNSET
+
+
+def _cut(bench: Bench, tensor: TensorSpec) -> int:
+    """Where a tensor is cut: before an entry but the first, each as likely."""
+    drawn = uniform_64_bits(bench.key(tensor.origin, "cut"))
+    return 1 + (drawn * max(0, tensor.size - 1) >> 64) if tensor.size > 1 else 0
+
+
+class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
+    """Exchange the weights of two layers of one structure, or of two single weights. Applied twice, it is no change.
+
+    Literature: LS, layer switch (LEMON), of the weights alone.
+    """
+
+    target: Annotated[Target, Meta(description="One layer or weight.")]
+    other: Annotated[Target, Meta(description="The layer or weight that it changes places with.", examples=["dense_2"])]
+
+    def apply(self, bench: Bench) -> Sequence[Touch]:
+        """Read all, then bind all."""
+        sides = [bench.select(side, at, groups=ALL_GROUPS).tensors for side, at in self._sides()]
+        shapes = [[(tensor.shape, tensor.dtype) for tensor in side] for side in sides]
+        if shapes[0] != shapes[1]:
+            one, two = (", ".join(described(tensor) for tensor in side[:4]) or "nothing" for side in sides)
+            raise PlanError(
+                Problem(
+                    f"{one} cannot change places with {two}", path=("other",), hint="name two of the same structure"
+                )
+            )
+        if {tensor.path for tensor in sides[0]} & {tensor.path for tensor in sides[1]}:
+            raise PlanError(Problem("a weight is on both sides", path=("other",), hint="name another layer"))
+        values = [[bench.read(tensor) for tensor in side] for side in sides]
+        pairs = [*zip(sides[0], values[1], strict=True), *zip(sides[1], values[0], strict=True)]
+        return [bench.bind(tensor, value, None) for tensor, value in pairs if tensor.size]
+
+    def _sides(self) -> tuple[tuple[Any, str], ...]:
+        return (self.target, "target"), (self.other, "other")
+
+
+class Common(StrEnum):
+    """What weights that share values take."""
+
+    FIRST = "first"
+    MEAN = "mean"
+
+
+class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
+    """Give the layers of the target the same values: those of the first, or their mean, weight by weight.
+
+    Weights belong together by role; those of one role must have one shape. They stay separate weights.
+
+    Literature: weight sharing across layers (Universal Transformer, Dehghani et al. 2019; ALBERT, Lan et al. 2020).
+    """
+
+    target: Annotated[Target, Meta(description="The layers or weights to share values.")]
+    take: Annotated[Common, Meta(description="What all of them take: the `first` one's values, or the `mean`.")] = (
+        Common.FIRST
+    )
+
+    def apply(self, bench: Bench) -> Sequence[Touch]:
+        """Bind the common value of each role."""
+        tensors = [tensor for tensor in bench.select(self.target, "target").tensors if tensor.size]
+        if self.take is Common.MEAN:
+            bench.refuse_integers(tensors)
+        roles: dict[str, list[TensorSpec]] = {}
+        for tensor in tensors:
+            roles.setdefault(tensor.role, []).append(tensor)
+        return [touch for group in roles.values() for touch in self._shared(bench, group)]
+
+    def _shared(self, bench: Bench, group: list[TensorSpec]) -> Iterable[Touch]:
+        first = group[0]
+        unlike = next((each for each in group if (each.shape, each.dtype) != (first.shape, first.dtype)), None)
+        if unlike is not None:
+            raise PlanError(
+                Problem(
+                    f"{described(unlike)} cannot have the values of {described(first)}",
+                    path=("target",),
+                    hint="choose layers of one structure, or single weights",
+                )
+            )
+        values = [bench.read(tensor).cast(bench.compute_dtype(tensor)) for tensor in group]
+        value = values[0] if self.take is Common.FIRST else sum(values[1:], start=values[0]) / float(len(values))
+        others = group[1:] if self.take is Common.FIRST else group
+        return [bench.bind(tensor, value.cast(tensor.dtype), None) for tensor in others] if len(group) > 1 else []

@@ -1,0 +1,160 @@
+"""Neurons: output units, channels and heads, with their incoming weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta, UnsetType
+
+from mutspec.graph.choice import Choice, Lanes, Listed, Scattered
+from mutspec.graph.expression import Expression, constant
+from mutspec.language.errors import PlanError, Problem
+from mutspec.language.types import ByTarget, Per
+from mutspec.model.lanes import neurons_of
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.amounts import Chosen
+from mutspec.ops.bench import Bench
+from mutspec.ops.neuron import NeuronOp
+from mutspec.ops.site import Site
+
+
+class ZeroNeurons(NeuronOp, tag="zero_neurons", frozen=True, kw_only=True):
+    """Block neurons: set the incoming weights of each chosen neuron to zero, and its bias with `bias: true`.
+
+    Literature: NEB, neuron effect block (DeepMutation; DeepMutation++ with the bias; LEMON); neurons_freezing (PMT:
+    `bias: true, at_least: 1`); filter pruning with `rank: smallest` (Li et al. 2017).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bias": True})
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """Zero."""
+        return constant(at.bench.builder, 0.0)
+
+
+class NegateNeurons(NeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
+    """Negate neurons: w becomes -w for the incoming weights of each chosen neuron, and its bias with `bias: true`.
+
+    Applied twice, it is no change.
+
+    Literature: NAI, neuron activation inverse (DeepMutation; DeepMutation++ with the bias; LEMON).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"fraction": "1%", "at_least": 1})
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """-w."""
+        return -weight
+
+
+class ScaleNeurons(NeuronOp, tag="scale_neurons", frozen=True, kw_only=True):
+    """Scale neurons: multiply the incoming weights of each chosen neuron, and its bias with `bias: true`.
+
+    Literature: CW, change weights (DeepMAACC: 1.1, bias included, one neuron at a time); NI, neuron inhibitor (MuFF: a
+    factor below 1).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bias": True})
+
+    factor: Annotated[ByTarget[float], Meta(description="The factor, without unit.", examples=[1.1])]
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """factor·w."""
+        return at.number(self.factor) * weight
+
+
+class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True):
+    """Shuffle neurons: permute the incoming weights of each chosen neuron among themselves.
+
+    Each neuron has a permutation of its own. The tensor is in memory while it is shuffled. A bias, one number to a
+    neuron, has nothing to shuffle.
+
+    Literature: WS, weight shuffling (DeepMutation, DeepMutation++, LEMON).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1})
+
+    has_bias: ClassVar[bool] = False
+
+    def problems(self) -> Iterable[Problem]:
+        """What must be known before any value is read."""
+        yield from super().problems()
+        yield from self.refused("rank", "gates", "bias")
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """The weights, those of each neuron permuted."""
+        lanes = neurons_of(at.bench.models[""], at.tensor)
+        assert lanes is not None
+        chosen = at.choice.chosen if isinstance(at.choice, Lanes) else None
+        return weight.whole(
+            "shuffle_slices", length=lanes.length, stride=lanes.stride, choice=chosen, key=at.key("order")
+        )
+
+
+class SwapNeurons(NeuronOp, tag="swap_neurons", frozen=True, kw_only=True):
+    """Swap neurons: disjoint pairs of neurons exchange their incoming weights, and their biases with `bias: true`.
+
+    The amount is a number of neurons; of an odd number one is left out. `indices: [0, 5, 2, 7]` swaps 0 with 5 and 2
+    with 7. Applied twice with the same stream, it is no change.
+
+    Literature: NS, neuron switch (DeepMutation, DeepMutation++: k pairs; LEMON).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 2})
+
+    def problems(self) -> Iterable[Problem]:
+        """What must be known before any value is read, and pairs that are none."""
+        yield from super().problems()
+        yield from self.refused("rank", "gates")
+        if not self.amount.given:
+            yield Problem("it needs an amount of neurons", path=("op",), hint="add `count: 2`, for example")
+        if self.per is Per.ALL:
+            message = "neurons of different layers cannot change places"
+            yield Problem(message, path=("per",), hint="leave `per` out: neurons are counted in each layer")
+        if not isinstance(self.indices, UnsetType) and len(self.indices) % 2:
+            yield Problem("`indices` must name pairs", path=("indices",), hint="name an even number of neurons")
+
+    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+        """The neurons that have a partner."""
+        pairs = [(tensor, _paired(choice)) for tensor, choice in super().choices(bench, tensors)]
+        chosen: list[Chosen] = [(tensor, choice) for tensor, choice in pairs if _count(choice)]
+        if pairs and not chosen and not self.allow_empty:
+            raise PlanError(
+                Problem(
+                    "the amount comes to fewer than two neurons in each of the targets",
+                    path=self.amount.given[:1] or ("target",),
+                    hint="raise it, or add `at_least: 2`",
+                )
+            )
+        return chosen
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """The weights, with pairs of slices swapped."""
+        lanes = neurons_of(at.bench.models[""], at.tensor)
+        assert lanes is not None
+        return weight.swap(lanes.length, lanes.stride, **self._order(at))
+
+    def _order(self, at: Site) -> dict[str, Any]:
+        """The neurons in an order in which neighbours are pairs."""
+        assert isinstance(at.choice, Lanes)
+        if isinstance(at.choice.chosen, Listed):
+            assert not isinstance(self.indices, UnsetType)
+            order = tuple(index % at.choice.length for index in self.indices)
+            return {"order": order, "count": len(order), "offset": 0}
+        chosen = at.choice.chosen
+        return {"order": chosen.pool, "count": chosen.count, "offset": chosen.offset}
+
+
+def _paired(choice: Choice | None) -> Lanes:
+    """The same choice, less its last neuron where their number is odd."""
+    assert isinstance(choice, Lanes)
+    if isinstance(choice.chosen, Listed):
+        return choice
+    chosen = choice.chosen
+    return Lanes(choice.length, choice.stride, Scattered(chosen.pool, chosen.count // 2 * 2, chosen.offset))
+
+
+def _count(choice: Lanes) -> int:
+    return len(choice.chosen.indices) if isinstance(choice.chosen, Listed) else choice.chosen.count

@@ -1,0 +1,132 @@
+"""Order: weights whose values stay and whose places change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from mutspec.graph.choice import Listed, Run
+from mutspec.graph.expression import Expression, joined
+from mutspec.graph.permutation import Permutation
+from mutspec.graph.streams import uniform_64_bits
+from mutspec.language.errors import PlanError, Problem
+from mutspec.language.types import Per, Target
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.base import Op, WeightOp
+from mutspec.ops.bench import Bench, Touch
+from mutspec.ops.site import Site
+
+
+class Shuffle(WeightOp, tag="shuffle", frozen=True, kw_only=True):
+    """Shuffle: the chosen entries of each tensor are permuted among themselves; all of them by default.
+
+    The same values stay in the tensor. With `unit: row`, `column` or `neuron`, the entries of the chosen ones are mixed
+    together; to mix each neuron's own weights is `shuffle_neurons`. The tensor is in memory while it is shuffled.
+
+    Literature: WS without its neurons (DeepMutation); shuffle_params (TF-Injector); scramble (PyGAD).
+    """
+
+    accepts_integers: ClassVar[bool] = True
+
+    def problems(self) -> Iterable[Problem]:
+        """What cannot be shuffled."""
+        yield from super().problems()
+        yield from refuse_rank(self)
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """The entries, permuted."""
+        return weight.whole("shuffle", choice=at.choice, key=at.key("order"))
+
+
+def refuse_rank(op: WeightOp) -> Iterable[Problem]:
+    """For ops that must know their entries before any value is read."""
+    if op.amount.units.rank is not None:
+        yield Problem("it takes no `rank`", path=("rank",), hint="leave it out, or name the units by `indices`")
+
+
+class Rearrangement(StrEnum):
+    """How genes change places."""
+
+    SWAP = "swap"
+    INVERSION = "inversion"
+    SCRAMBLE = "scramble"
+
+
+class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
+    """Rearrange genes: two weights of a genome change places, or a random run of them is reversed or shuffled.
+
+    The genome is all of the target's weights in model order, one behind the other (`per: all`), or each tensor is one
+    of its own. A genome is in memory while it is rearranged, and its weights must have one dtype.
+
+    Literature: swap, inversion and scramble mutation (PyGAD).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"kind": "scramble"})
+
+    target: Annotated[Target, Meta(description="The layers and weights that are the genome.")]
+    kind: Annotated[
+        Rearrangement,
+        Meta(description="`swap` two genes, or take a random run: `inversion` reverses it, `scramble` shuffles it."),
+    ]
+    per: Annotated[Per, Meta(description="What has a genome: each tensor, each layer, or all targets together.")] = (
+        Per.ALL
+    )
+
+    def apply(self, bench: Bench) -> Sequence[Touch]:
+        """Rearrange each genome."""
+        tensors = [tensor for tensor in bench.select(self.target, "target").tensors if tensor.size]
+        genomes: dict[str, list[TensorSpec]] = {}
+        for tensor in tensors:
+            key = {Per.ALL: "", Per.LAYER: tensor.layer, Per.TENSOR: tensor.path}[self.per]
+            genomes.setdefault(key, []).append(tensor)
+        return [touch for genome in genomes.values() for touch in self._rearranged(bench, genome)]
+
+    def _rearranged(self, bench: Bench, genome: list[TensorSpec]) -> Iterable[Touch]:
+        unlike = next((each for each in genome if each.dtype != genome[0].dtype), None)
+        if unlike is not None:
+            raise PlanError(
+                Problem(
+                    f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}, in one genome",
+                    path=("target",),
+                    hint="choose weights of one dtype, or say `per: tensor`",
+                )
+            )
+        size = sum(tensor.size for tensor in genome)
+        if size < 2:
+            return
+        origin = "" if self.per is Per.ALL else genome[0].origin
+        start, stop = self._run(bench, origin, size)
+        genes = joined(
+            [bench.read(tensor) for tensor in genome],
+            start=start,
+            stop=stop,
+            kind=self.kind.value,
+            key=bench.key(origin, "order"),
+        )
+        offset = 0
+        for tensor in genome:
+            places = self._places(start - offset, stop - offset, tensor.size)
+            if places is not None:
+                yield bench.bind(tensor, genes.run(offset, bench.read(tensor).shape), places)
+            offset += tensor.size
+
+    def _run(self, bench: Bench, origin: str, size: int) -> tuple[int, int]:
+        """Two distinct genes, or the ends of a run of at least two."""
+        if self.kind is Rearrangement.SWAP:
+            one, other = sorted(Permutation(size, bench.key(origin, "choose")).chosen(2))
+            return one, other
+        drawn = [uniform_64_bits(bench.key(origin, name)) for name in ("start", "stop")]
+        ends = sorted(value * (size + 1) >> 64 for value in drawn)
+        return (ends[0], ends[1]) if ends[1] - ends[0] > 1 else (min(ends[0], size - 2), min(ends[0], size - 2) + 2)
+
+    def _places(self, start: int, stop: int, size: int) -> Listed | Run | None:
+        """The entries of one tensor that take part; `start` and `stop` as seen from its first."""
+        if self.kind is Rearrangement.SWAP:
+            inside = tuple(place for place in (start, stop) if 0 <= place < size)
+            return Listed(inside) if inside else None
+        first, last = max(0, start), min(stop, size)
+        return Run(first, last) if first < last else None

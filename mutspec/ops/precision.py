@@ -1,0 +1,117 @@
+"""Precision: weights that are rounded, quantised or binarised, and stored as before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
+
+from mutspec.graph.expression import Expression, constant
+from mutspec.language.errors import PlanError, Problem
+from mutspec.language.types import ByTarget
+from mutspec.ops.base import WeightOp
+from mutspec.ops.site import LEAST, Site
+
+
+class Scheme(StrEnum):
+    """How the levels of a quantisation lie."""
+
+    SYMMETRIC = "symmetric"
+    AFFINE = "affine"
+
+
+class Granularity(StrEnum):
+    """What shares a scale."""
+
+    TENSOR = "tensor"
+    CHANNEL = "channel"
+
+
+class RoundWeights(WeightOp, tag="round", frozen=True, kw_only=True):
+    """Round: each chosen weight w becomes the nearest number with so many decimals, halves to even.
+
+    As NumPy's `round`: the weight is scaled by a power of ten, rounded, and scaled back.
+
+    Literature: RNN weight precision reduction (DeepMutation++).
+    """
+
+    decimals: Annotated[ByTarget[int], Meta(description="Digits after the point; negative ones before.", examples=[2])]
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """round(w·10^d)/10^d."""
+        decimals = at.value(self.decimals)
+        if abs(decimals) > 30:
+            message = f"`decimals` is {decimals}, beyond what floats can hold"
+            raise PlanError(Problem(message, path=("decimals",), hint="give a number from -30 to 30"))
+        power = constant(at.bench.builder, 10.0 ** abs(decimals))
+        return (weight * power).round() / power if decimals >= 0 else (weight / power).round() * power
+
+
+class Quantize(WeightOp, tag="quantize", frozen=True, kw_only=True):
+    """Quantise: each chosen weight moves to the nearest of 2^bits levels, and is stored as before.
+
+    `symmetric` levels are whole multiples of max|w| / (2^(bits-1) - 1), from minus to plus that; `affine` ones divide
+    the range from the smallest to the largest weight, widened to hold 0, in 2^bits - 1 steps, and 0 is a level.
+
+    Literature: RNN weight precision, quantisation (DeepMutation++); Discretize, DoReFa without its tanh (AIHWKit);
+    fixed-point weights (Ares); Jacob et al. 2018.
+    """
+
+    bits: Annotated[
+        int, Meta(ge=2, le=16, description="The width of the integers that weights are rounded to.", examples=[8])
+    ]
+    scheme: Annotated[Scheme, Meta(description="`symmetric` around 0, or `affine`: as wide as the weights.")] = (
+        Scheme.SYMMETRIC
+    )
+    granularity: Annotated[Granularity, Meta(description="What shares a scale: a tensor, or an output channel.")] = (
+        Granularity.TENSOR
+    )
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """Whole multiples of a step."""
+        if self.scheme is Scheme.SYMMETRIC:
+            largest = float(2 ** (self.bits - 1) - 1)
+            step = (self._extent(abs(weight), at) / largest).maximum(LEAST)
+            return _on_grid(weight, step, -largest, largest)
+        high, low = self._extent(weight, at).maximum(0.0), -self._extent(-weight, at).maximum(0.0)
+        step = ((high - low) / float(2**self.bits - 1)).maximum(LEAST)
+        lowest = (low / step).round()
+        return _on_grid(weight, step, lowest, lowest + float(2**self.bits - 1))
+
+    def _extent(self, weight: Expression, at: Site) -> Expression:
+        """The largest entry: of the tensor as a number, or of each channel as a tensor."""
+        if self.granularity is Granularity.TENSOR:
+            return weight.max()
+        return at.channel_max(weight, "granularity")
+
+
+def _on_grid(
+    weight: Expression, step: Expression, lowest: float | Expression, highest: float | Expression
+) -> Expression:
+    return (weight / step).round().maximum(lowest).minimum(highest) * step
+
+
+class Binarize(WeightOp, tag="binarize", frozen=True, kw_only=True):
+    """Binarise: each chosen weight w becomes s where w ≥ 0, else -s, with s the mean |w| of its tensor (or `scale`).
+
+    Literature: RNN weight binarise (DeepMutation++: `scale: 1`); BinaryConnect (Courbariaux et al. 2015: `scale: 1`);
+    XNOR-Net (Rastegari et al. 2016: the mean).
+    """
+
+    scale: Annotated[
+        ByTarget[float] | None,
+        Meta(description="The size of the result. Default: the mean |w| of the tensor.", examples=[1.0]),
+    ] = None
+
+    def problems(self) -> Iterable[Problem]:
+        """A size that is none."""
+        yield from super().problems()
+        if isinstance(self.scale, float | int) and self.scale <= 0:
+            yield Problem("`scale` must be above 0", path=("scale",), hint="leave it out for the mean |w|")
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """sign(w)·s."""
+        size = abs(weight).mean() if self.scale is None else at.number(self.scale)
+        return weight.sign() * size

@@ -1,0 +1,132 @@
+"""Sparsity: weights that are pruned, and matrices of lower rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType
+
+from mutspec.graph.choice import Computed
+from mutspec.graph.expression import Expression, constant
+from mutspec.language.errors import PlanError, Problem
+from mutspec.language.types import END, Rank
+from mutspec.model.spec import TensorSpec
+from mutspec.ops.amounts import Chosen
+from mutspec.ops.base import WeightOp
+from mutspec.ops.bench import Bench
+from mutspec.ops.site import Site
+
+Pattern = Annotated[str, Meta(pattern=rf"^[0-9]{{1,2}}:[0-9]{{1,2}}{END}", examples=["2:4"])]
+
+
+class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
+    """Prune: set the weights of the smallest magnitude to zero, an amount of them in each tensor.
+
+    `keep: 2:4` keeps the 2 largest of every 4 neighbours along the input axis (the last but one) instead. Of equal
+    magnitudes the first go first. A tensor is in memory while it is ranked. `rank: largest` prunes the largest.
+
+    Literature: magnitude pruning (Han et al. 2015); N:M sparsity (Zhou et al. 2021; NVIDIA's 2:4); filter pruning with
+    `unit: neuron` (Li et al. 2017).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"fraction": "30%"})
+
+    default_rank: ClassVar[Rank | None] = Rank.SMALLEST
+
+    keep: Annotated[
+        Pattern | UnsetType, Meta(description="n:m, to keep the n largest of every m neighbours. Excludes an amount.")
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """No amount, or an amount beside a pattern."""
+        given = self.amount.given
+        if isinstance(self.keep, UnsetType):
+            yield from super().problems()
+            return
+        kept, group = _numbers(self.keep)
+        if given:
+            yield Problem(f"`keep` and `{given[0]}` exclude one another", path=("keep",), hint="keep one of them")
+        if not 0 < kept < group:
+            message = f"`keep: {self.keep}` prunes nothing, or all"
+            yield Problem(message, path=("keep",), hint="n:m with 0 < n < m, such as 2:4")
+
+    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+        """The smallest entries, of tensors or of groups."""
+        if isinstance(self.keep, UnsetType):
+            return super().choices(bench, tensors)
+        return [(tensor, _beyond_pattern(bench, tensor, self.keep)) for tensor in tensors if tensor.size]
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """Zero, everywhere."""
+        return constant(at.bench.builder, 0.0)
+
+
+def _numbers(pattern: str) -> tuple[int, int]:
+    kept, _, group = pattern.partition(":")
+    return int(kept), int(group)
+
+
+def _beyond_pattern(bench: Bench, tensor: TensorSpec, pattern: str) -> Computed:
+    kept, group = _numbers(pattern)
+    shape = tensor.shape
+    if len(shape) < 2 or shape[-2] % group:
+        raise PlanError(
+            Problem(
+                f"`{tensor.path}` ({'×'.join(map(str, shape)) or 'a number'}) has no input axis of whole groups of "
+                f"{group}",
+                path=("keep",),
+                hint="choose kernels whose last axis but one is a multiple of it",
+            )
+        )
+    magnitude = abs(bench.read(tensor).cast(bench.compute_dtype(tensor)))
+    dropped = group - kept
+    truth = magnitude.whole(
+        "ranked_in_groups", dtype="bool", length=shape[-2], stride=shape[-1], group=group, count=dropped
+    )
+    return Computed(truth.node, tensor.size // group * dropped)
+
+
+class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
+    """Replace a kernel by the nearest one of lower rank, as a matrix whose columns its last axis runs over.
+
+    The rank is given, or the least that keeps a part of the energy: the sum of squares. It is computed in float64 by a
+    singular value decomposition, whose last bits depend on the machine, with the tensor in memory.
+
+    Literature: low-rank factorisation (Denton et al. 2014); LoRA-style rank reduction, LASER (Sharma et al. 2023).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"to_rank": 4})
+
+    to_rank: Annotated[
+        Annotated[int, Meta(ge=1)] | UnsetType,
+        Meta(description="The rank of the result. Excludes `energy`.", examples=[4]),
+    ] = UNSET
+    energy: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | UnsetType,
+        Meta(description="The part of the sum of squares to keep.", examples=[0.9]),
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """None of the two, or both."""
+        yield from super().problems()
+        if isinstance(self.to_rank, UnsetType) == isinstance(self.energy, UnsetType):
+            yield Problem("it takes either `to_rank` or `energy`", path=("op",), hint="give one of them")
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """The nearest matrix of lower rank."""
+        shape = weight.shape
+        columns = shape[-1]
+        rows = at.tensor.size // columns
+        rank = None if isinstance(self.to_rank, UnsetType) else self.to_rank
+        if len(shape) < 2 or (rank is not None and rank > min(rows, columns)):
+            raise PlanError(
+                Problem(
+                    f"`{at.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
+                    path=("to_rank",) if rank else ("target",),
+                    hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
+                )
+            )
+        energy = None if isinstance(self.energy, UnsetType) else float(self.energy).hex()
+        return weight.whole("low_rank", rows=rows, rank=rank, energy=energy)
