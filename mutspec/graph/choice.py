@@ -45,6 +45,17 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """The entries whose index along each axis is at least 0 and below a stop.
+
+    Arguments:
+        stops: one for each axis.
+    """
+
+    stops: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """The entries [start, stop) in C order."""
 
@@ -124,7 +135,7 @@ class Computed:
     count: int
 
 
-Choice = Scattered | Listed | Window | Run | Lanes | Tiles | Within | Bits | Computed
+Choice = Scattered | Listed | Window | Box | Run | Lanes | Tiles | Within | Bits | Computed
 
 
 def size_of(shape: tuple[int, ...]) -> int:
@@ -145,6 +156,8 @@ def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
         return len(choice.indices)
     if isinstance(choice, Computed):
         return choice.count
+    if isinstance(choice, Box):
+        return size_of(choice.stops)
     if isinstance(choice, Run):
         return choice.stop - choice.start
     if isinstance(choice, Window):

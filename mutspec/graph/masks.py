@@ -11,7 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutspec.graph.axes import axis_index
-from mutspec.graph.choice import Bits, Choice, Computed, Lanes, Listed, Run, Scattered, Tiles, Window, Within, region_of
+from mutspec.graph.choice import (
+    Bits,
+    Box,
+    Choice,
+    Computed,
+    Lanes,
+    Listed,
+    Run,
+    Scattered,
+    Tiles,
+    Window,
+    Within,
+    region_of,
+)
 from mutspec.graph.graph import Shape
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
@@ -110,6 +123,15 @@ class _RunTest(_Test):
         return truth
 
 
+class _BoxTest(_Test):
+    def these(self, entries: Entries) -> Truth:
+        inside = np.ones(len(entries), np.bool_)
+        for extent, stop in zip(reversed(self.shape), reversed(self.choice.stops), strict=True):
+            entries, index = np.divmod(entries, extent)
+            inside &= index < stop
+        return inside
+
+
 class _SliceTest(_Test):
     """Of entries that are chosen by the slice that they lie in: a table of the slices is made once."""
 
@@ -178,6 +200,7 @@ class _BitsTest(_Test):
 _TESTS: dict[type[Any], type[_Test]] = {
     Scattered: _ScatteredTest,
     Listed: _ListedTest,
+    Box: _BoxTest,
     Run: _RunTest,
     Window: _SliceTest,
     Lanes: _SliceTest,

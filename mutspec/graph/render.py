@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from mutspec.graph.choice import Bits, Choice, Computed, Lanes, Listed, Run, Scattered, Tiles, Within
+from mutspec.graph.choice import Bits, Box, Choice, Computed, Lanes, Listed, Run, Scattered, Tiles, Within
 from mutspec.graph.graph import Graph, Node
 from mutspec.graph.primitives import PRIMITIVES
 
@@ -100,6 +100,8 @@ def _choice(choice: Choice | None) -> str:
         return f"{_choice(choice.chosen)} in {_choice(choice.region)}"
     if isinstance(choice, Bits):
         return f"{_choice(choice.chosen)} bits"
+    if isinstance(choice, Box):
+        return " × ".join(f":{stop}" for stop in choice.stops)
     if isinstance(choice, Run):
         return f"{choice.start}:{choice.stop}"
     return f"{choice.start}:{choice.stop} on axis {choice.axis}"

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.graph.amounts import rounded_share
-from mutspec.graph.choice import Window
-from mutspec.graph.expression import Expression
+from mutspec.graph.choice import Box, Window
+from mutspec.graph.expression import Expression, constant
 from mutspec.language.errors import DocumentPath, PlanError, Problem
 from mutspec.language.types import Patterns, Percent, Selector, Target, exact_share
 from mutspec.model.select import Selection
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.base import Op
 from mutspec.ops.bench import ALL_GROUPS, INTEGERS, Bench, Touch
+from mutspec.ops.merge import described, model_and_name
 
 Position = int | Percent
+
+
+class Mismatch(StrEnum):
+    """What to do where two weights differ in length along some axis."""
+
+    ERROR = "error"
+    SLICE = "slice"
+    PAD = "pad"
 
 
 class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
@@ -25,8 +35,8 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     Each weight of a target layer takes the values of the source layer's weight of the same role; `source` and `target`
     may also name single weights (`conv_1/kernel`). With `axis`, the entries from `start` up to `stop` of the source go
-    to the same positions of the target, and its other entries stay. Nothing is resized: shapes that do not fit are an
-    error.
+    to the same positions of the target, and its other entries stay. Where shapes of one rank differ, it is an error,
+    unless `on_mismatch` says to copy what both have, and to leave the target's other entries or to set them to zero.
 
     Literature: transfer learning and grafting of trained layers; crossover of networks (neuro-evolution).
     """
@@ -56,9 +66,20 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         ),
     ] = UNSET
 
+    on_mismatch: Annotated[
+        Mismatch,
+        Meta(
+            description="Where lengths differ: an `error`; `slice`, copy the indices that both have; `pad`, that, and "
+            "set the target's other entries to zero."
+        ),
+    ] = Mismatch.ERROR
+
     def problems(self) -> Iterable[Problem]:
         """Names that are missing, and a slice without an axis."""
-        if not self._model_and_name()[1]:
+        if self.axis is not UNSET and self.on_mismatch is not Mismatch.ERROR:
+            message = "`axis` and `on_mismatch` exclude one another"
+            yield Problem(message, path=("on_mismatch",), hint="say `start` and `stop`, or leave `axis` out")
+        if not model_and_name(self.source)[1]:
             message = "`source` is empty" if not self.source else f"`source: {self.source}` names no layer"
             yield Problem(message, path=("source",), hint="name a layer or weight, such as `conv_1` or `conv_1/kernel`")
         if not isinstance(self.weights, UnsetType) and not self.weights:
@@ -72,13 +93,8 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
         """The input that the source is in."""
-        if model := self._model_and_name()[0]:
+        if model := model_and_name(self.source)[0]:
             yield ("source",), model
-
-    def _model_and_name(self) -> tuple[str, str]:
-        """The input that `source` names, empty for the model itself; and the layer or weight in it."""
-        model, colon, name = self.source.partition(":")
-        return (model, name) if colon and model != "re" else ("", self.source)
 
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Pair the tensors, read all sources, then bind all targets."""
@@ -125,7 +141,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     def _sources(self, bench: Bench) -> tuple[str, Mapping[str, TensorSpec]]:
         """The model that is copied from, and its tensors by their path below the source layer."""
-        model, name = self._model_and_name()
+        model, name = model_and_name(self.source)
         selection = self._select(bench, name, "source", model)
         groups = list(_roots(selection))
         if len(groups) != 1:
@@ -165,17 +181,30 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         shape = bench.read(target).shape
         if isinstance(self.axis, UnsetType):
             if value.shape != shape:
-                raise PlanError(
-                    Problem(
-                        f"{_text(source)} does not fit {_text(target)}",
-                        path=("source",),
-                        hint="copy a slice with `axis`, `start` and `stop`, or choose `weights` that fit",
-                    )
-                )
+                return self._overlap(bench, value, source, target)
             return bench.bind(target, value.cast(target.dtype), None)
         axis = self._axis(source, target)
         window = self._window(axis, source, target)
         return bench.bind(target, value.window(axis, shape).cast(target.dtype), window)
+
+    def _overlap(self, bench: Bench, value: Expression, source: TensorSpec, target: TensorSpec) -> Touch:
+        """Copy what two weights of different shapes have in common."""
+        shape = bench.read(target).shape
+        if self.on_mismatch is Mismatch.ERROR or len(value.shape) != len(shape):
+            message = f"{described(source)} does not fit {described(target)}"
+            hint = "only weights with as many axes are fitted; choose `weights`"
+            if self.on_mismatch is Mismatch.ERROR:
+                hint = "copy a slice with `axis`, choose `weights` that fit, or say `on_mismatch: slice`"
+            raise PlanError(Problem(message, path=("source",), hint=hint))
+        stops = tuple(min(pair) for pair in zip(value.shape, shape, strict=True))
+        for axis, extent in enumerate(shape):
+            if value.shape[axis] != extent:
+                value = value.window(axis, (*shape[: axis + 1], *value.shape[axis + 1 :]))
+        value, common = value.cast(target.dtype), Box(stops)
+        if self.on_mismatch is Mismatch.SLICE:
+            return bench.bind(target, value, common)
+        zero = constant(bench.builder, 0.0).cast(target.dtype).spread(shape)
+        return bench.bind(target, value.where(common, zero), None)
 
     def _axis(self, source: TensorSpec, target: TensorSpec) -> int:
         assert not isinstance(self.axis, UnsetType)
@@ -183,7 +212,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         if len(source.shape) != rank or not -rank <= self.axis < rank:
             raise PlanError(
                 Problem(
-                    f"`axis: {self.axis}` does not fit {_text(source)} and {_text(target)}",
+                    f"`axis: {self.axis}` does not fit {described(source)} and {described(target)}",
                     path=("axis",),
                     hint="narrow the step to weights of one rank with `weights`",
                 )
@@ -192,7 +221,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         if any(a != b for at, (a, b) in enumerate(zip(source.shape, target.shape, strict=True)) if at != axis):
             raise PlanError(
                 Problem(
-                    f"{_text(source)} and {_text(target)} differ in more than axis {axis}",
+                    f"{described(source)} and {described(target)} differ in more than axis {axis}",
                     path=("axis",),
                     hint="all other axes must have the same length",
                 )
@@ -261,7 +290,3 @@ def _refuse_kinds(source: TensorSpec, target: TensorSpec) -> None:
                 hint="integers are copied between equal dtypes only; choose other `weights`",
             )
         )
-
-
-def _text(tensor: TensorSpec) -> str:
-    return f"`{tensor.path}` ({'×'.join(map(str, tensor.shape)) or 'a number'})"

@@ -95,6 +95,21 @@ def test_a_transfer_reads_what_the_steps_before_left() -> None:
     }
 
 
+@LAW
+@given(st.integers(0, 4), st.data(), st.booleans())
+def test_of_weights_of_other_lengths_what_both_have_is_copied(rank: int, data: st.DataObject, pads: bool) -> None:
+    shapes = [tuple(data.draw(st.lists(st.integers(1, 4), min_size=rank, max_size=rank))) for _ in range(2)]
+    before = pair(*shapes)
+    step: Step = {"op": "transfer_weights", "source": "s", "target": "t", "on_mismatch": "pad" if pads else "slice"}
+    mutant = mutate(before, step)
+    common = tuple(slice(min(extents)) for extents in zip(*shapes, strict=True))
+    wanted = np.zeros_like(before["t/kernel"]) if pads else before["t/kernel"].copy()
+    wanted[common] = before["s/kernel"][common]
+    assert same_bits(mutant.tensors["t/kernel"], wanted)
+    is_all = pads or shapes[0] == shapes[1]
+    assert mutant.touched() == {"t/kernel": wanted.size if is_all else wanted[common].size}
+
+
 @pytest.mark.parametrize(
     ("shapes", "step", "message"),
     [
