@@ -15,6 +15,7 @@ from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings,
 from mutspec.execute.report import Report, report
 from mutspec.execute.saving import date_saved_of, kind_of_name, save_model
 from mutspec.execute.threads import default_threads
+from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
 from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
@@ -122,7 +123,7 @@ def apply(
         others,
         output,
         force=force,
-        threads=_threads(threads, max_memory),
+        threads=_threads(threads, max_memory, max(whole_bytes(prepared.program.graph).values(), default=0)),
         check=lambda effects: warnings.extend(non_finite_warnings(prepared.program, effects)),
         on_progress=on_progress,
     )
@@ -182,12 +183,14 @@ def in_keras(
     )
 
 
-def _threads(threads: int | None, max_memory: int | None) -> int:
+def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:
+    """How many chunks may be computed at once; `whole` bytes are in use beside them."""
     wanted = threads or default_threads()
     if max_memory is None:
         return wanted
-    affordable = (max_memory - _RESIDENT_BYTES) // _WORKING_BYTES
+    affordable = (max_memory - _RESIDENT_BYTES - whole) // _WORKING_BYTES
     if affordable < 1:
-        least = -(-(_RESIDENT_BYTES + _WORKING_BYTES) // 10**6)
-        raise CallError(f"--max-memory {max_memory / 10**6:g}MB is too little", hint=f"give at least {least}MB")
+        least = -(-(_RESIDENT_BYTES + _WORKING_BYTES + whole) // 10**6)
+        why = ": a step needs all of a weight at once" if whole > _WORKING_BYTES else ""
+        raise CallError(f"--max-memory {max_memory / 10**6:g}MB is too little{why}", hint=f"give at least {least}MB")
     return min(wanted, affordable)

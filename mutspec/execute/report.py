@@ -15,6 +15,7 @@ from mutspec.execute.structure import StructureDiff, layers_as_json, structure_d
 from mutspec.execute.threads import default_threads
 from mutspec.graph.graph import Version
 from mutspec.graph.masks import Mask
+from mutspec.graph.memory import whole_bytes
 from mutspec.language.errors import Problem
 from mutspec.model.archive import Archive
 from mutspec.ops.compile import Program, StepRecord
@@ -180,7 +181,7 @@ def report(
         program.plan.seed,
         name_of(model),
         program.before.structure_digest,
-        (*program.plan.warnings, *program.warnings, *_slow_path(program, model), *warnings),
+        (*program.plan.warnings, *program.warnings, *_slow_path(program, model), *_in_memory(program), *warnings),
         tuple(
             _step(step, written, counts, is_applied=effects is not None)
             for step, written in zip(program.steps, program.plan.document["steps"], strict=True)
@@ -204,6 +205,23 @@ def _slow_path(program: Program, model: Readable) -> Iterator[Problem]:
         yield Problem(
             f"`{slow[0]}`{others} is stored chunked or compressed, so the file takes the slow path through HDF5",
             hint="save the model again in Keras, which stores weights plainly",
+            is_warning=True,
+        )
+
+
+_WORTH_SAYING = 64 << 20
+"""Bytes; a step that needs less memory than this says nothing of it."""
+
+
+def _in_memory(program: Program) -> Iterator[Problem]:
+    """A warning if the plan needs all entries of a large weight at once."""
+    needed = whole_bytes(program.graph)
+    number = max(needed, key=needed.__getitem__, default=None)
+    if number is not None and needed[number] >= _WORTH_SAYING:
+        primitive, megabytes = program.graph.nodes[number].primitive, -(-needed[number] // 10**6)
+        yield Problem(
+            f"to compute `{primitive}`, about {megabytes:,} MB are in memory at once",
+            hint="--max-memory refuses what is too much",
             is_warning=True,
         )
 

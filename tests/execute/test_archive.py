@@ -267,6 +267,20 @@ def test_too_little_memory_is_refused_before_any_work(tmp_path: Path) -> None:
     apply(plan, base, tmp_path / "mutant.keras", max_memory=1 << 30)
 
 
+def test_a_step_that_needs_a_whole_weight_says_how_much_memory_and_is_held_to_the_limit(tmp_path: Path) -> None:
+    base, output = tmp_path / "base.keras", tmp_path / "mutant.keras"
+    write_stack(base, layers=1, units=2500)
+    plan = plan_of({"op": "prune_weights", "target": {"weights": "kernels"}, "fraction": 0.5})
+    (warning,) = dry_run(plan, base).warnings
+    assert "`ranked`, about 88 MB are in memory at once" in warning.message  # 6.25 M entries of 4 + 1 + 9 bytes
+    with pytest.raises(CallError, match="too little: a step needs all of a weight at once") as caught:
+        apply(plan, base, output, max_memory=150 << 20)
+    assert not output.exists()
+    least = int("".join(each for each in caught.value.problems[0].hint if each.isdigit()))
+    apply(plan, base, output, max_memory=least * 10**6)
+    assert output.exists()
+
+
 def test_members_of_a_zip_that_is_written_anew_stay_in_order(tmp_path: Path) -> None:
     base = tmp_path / "base.keras"
     rezip(CNN, base, compression=zipfile.ZIP_DEFLATED)
