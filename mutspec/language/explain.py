@@ -212,12 +212,14 @@ class _Explainer:
             return ("a number" if kind == "number" else "a whole number") + _bounds(resolved)
         if kind == "string" and "%" in resolved.get("pattern", ""):
             return "a percentage such as `1%`"
+        if kind == "string" and "pattern" in resolved and resolved.get("examples"):
+            return f"text such as `{resolved['examples'][0]}`"
         if kind == "string" and "pattern" in resolved:
             return f"text of the form {resolved['pattern']}"
         if kind == "array" and self._resolve(resolved.get("items", {})).get("title", "").startswith("Case["):
             return "a list of values by target"
-        if kind == "object" and reference:
-            return f"a {reference.lower()}"
+        if kind == "object" and reference == "Selector":  # which has a section of the manual to itself
+            return "a selector"
         if kind == "object" and "properties" in resolved:
             return f"a mapping of {_listing(resolved['properties'])}"
         return {

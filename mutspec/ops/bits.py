@@ -37,14 +37,14 @@ class BitField(StrEnum):
     MANTISSA = "mantissa"
 
 
-class BitRange(PlanValue, frozen=True):
+class Range(PlanValue, frozen=True):
     """Bits one after the other."""
 
     first: Annotated[Count, Meta(description="The first bit; 0 is the least significant.")]
     last: Annotated[Count, Meta(description="The last bit, included.")]
 
 
-BitSet = Count | tuple[Count, ...] | BitField | BitRange
+BitSet = Count | tuple[Count, ...] | BitField | Range
 
 BITS = "Bit 0 is the least significant: a number, a list, a range `{first: 23, last: 30}`, or a field: `sign`, "
 BITS += "`exponent`, `mantissa`."
@@ -131,7 +131,7 @@ def positions(bits: BitSet | UnsetType, dtype: str, tensor: TensorSpec, at: str 
         return tuple(range(width))
     if isinstance(bits, BitField):
         return tuple(_field(bits, dtype, tensor, at))
-    if isinstance(bits, BitRange):
+    if isinstance(bits, Range):
         chosen: tuple[int, ...] = tuple(range(bits.first, bits.last + 1))
     else:
         chosen = (bits,) if isinstance(bits, int) else bits
@@ -169,5 +169,5 @@ def bit_problems(bits: BitSet | UnsetType, at: str = "bits") -> Iterable[Problem
     """What is wrong with a set of bits by itself."""
     if isinstance(bits, tuple) and (not bits or len(set(bits)) < len(bits)):
         yield Problem("`bits` must name each bit once, and at least one", path=(at,), hint="for example [30, 31]")
-    if isinstance(bits, BitRange) and bits.first > bits.last:
+    if isinstance(bits, Range) and bits.first > bits.last:
         yield Problem(f"the range of bits {bits.first} to {bits.last} is empty", path=(at,), hint="swap the two")
