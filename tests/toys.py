@@ -62,6 +62,7 @@ class ArrayHome:
         }
         self.results = {path: values.copy() for path, values in self.inputs[""].items()}
         self.reads: list[tuple[str, str, int, int]] = []
+        self.few_reads: list[tuple[str, str, np.ndarray]] = []
         self.stores: list[MemoryStore] = []
 
     def read(self, model: str, path: str, start: int, stop: int) -> np.ndarray:
@@ -75,6 +76,15 @@ class ArrayHome:
         assert before.tobytes() == self.inputs[""][path][span].tobytes()
         assert after.dtype == before.dtype
         self.results[path][span] = after
+
+    def read_entries(self, model: str, path: str, entries: np.ndarray) -> np.ndarray:
+        self.few_reads.append((model, path, entries))
+        return self.inputs[model][path][entries]
+
+    def write_entries(self, path: str, entries: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
+        assert before.tobytes() == self.inputs[""][path][entries].tobytes()
+        assert after.dtype == before.dtype
+        self.results[path][entries] = after
 
     def store(self, size: int, dtype: np.dtype[Any]) -> MemoryStore:
         self.stores.append(MemoryStore(size, dtype))

@@ -27,6 +27,8 @@ from mutspec.execute.output import Copying, replacing, write_at
 from mutspec.execute.read import TensorReader, flat_range_as_slabs
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.kernels import Array
+from mutspec.graph.places import Entries, by_chunk
+from mutspec.graph.primitives import CHUNK
 from mutspec.model.archive import Archive, Extent, Member
 from mutspec.model.zip_member import inflated, undamaged
 
@@ -111,6 +113,23 @@ class ArchiveHome:
             self.writer.write(self.archive.extents[path], start, before, after)
             for copy in self.archive.copies.get(path, ()):
                 self.writer.write(copy, start, None, after)
+
+    def read_entries(self, model: str, path: str, entries: Entries) -> Array:
+        """Some entries of a tensor of a file."""
+        return self.readers[model].read_entries(path, entries)
+
+    def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
+        """Write the chunks in which some entries differ by any bit.
+
+        Whole chunks, as the CRC-32 of a change is quick to move by a number of bytes that it was moved by before.
+        """
+        size = prod(self.archive.extents[path].shape)
+        for number, part in by_chunk(entries):
+            start, stop = number * CHUNK, min((number + 1) * CHUNK, size)
+            held = self.read("", path, start, stop)
+            changed = held.copy()
+            changed[entries[part] - start] = after[part]
+            self.write(path, start, held, changed)
 
     def store(self, size: int, dtype: np.dtype[Any]) -> FileStore:
         """Room in an anonymous temporary file, which vanishes with the process."""

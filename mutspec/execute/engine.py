@@ -20,12 +20,17 @@ from mutspec.graph.choice import Choice, Computed
 from mutspec.graph.graph import Graph, Node, Version
 from mutspec.graph.kernels import MAP_KERNELS, Array, combine, empty_reduction, gather_indices, reduce_chunk
 from mutspec.graph.masks import Mask
-from mutspec.graph.primitives import CHUNK, Access
+from mutspec.graph.places import Entries, Few, Place, Span, by_chunk
+from mutspec.graph.primitives import CHUNK, PRIMITIVES, Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
 from mutspec.graph.whole import WHOLE_KERNELS
 
 GATHER_LIMIT = 16 * CHUNK
 """Entries that one gather may read at once; a sparser one is split."""
+SPARSE_SHARE = 16
+"""Where at most one entry in so many is touched, those are computed alone: to scatter one costs as much as a dozen."""
+SPARSE_CHUNKS = 64
+"""From so many chunks touched entries are computed at once, if they are no more than one chunk has."""
 
 
 class Store(Protocol):
@@ -45,6 +50,17 @@ class Home(Protocol):
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
         """Entries of a result from `start` on; `before` is what the input holds there, if it has the tensor."""
+        ...
+
+    def read_entries(self, model: str, path: str, entries: Entries) -> Array:
+        """Some flat entries of an input model's tensor, which ascend."""
+        ...
+
+    def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
+        """Some entries of a result, which ascend; all others are what the input holds.
+
+        No two calls for one tensor have entries in the same chunk.
+        """
         ...
 
     def store(self, size: int, dtype: np.dtype[Any]) -> Store:
@@ -95,8 +111,8 @@ def execute(graph: Graph, home: Home, *, threads: int, on_progress: Progress | N
     with ThreadPoolExecutor(threads) as pool:
         run = _Run(graph, home, pool, threads)
         try:
-            for one in passes:
-                for entries in run.pass_over(one):
+            for group in _groups(passes):
+                for entries in run.run(group):
                     done += entries
                     if on_progress is not None:
                         on_progress(done, total)
@@ -111,6 +127,48 @@ def _size(graph: Graph, one: Pass) -> int:
     return prod(graph.nodes[node.inputs[0]].shape if one.kind is PassKind.REDUCE else node.shape)
 
 
+def _groups(passes: Iterable[Pass]) -> Iterator[list[Pass]]:
+    """The passes, those together that may run at once.
+
+    What a pass emits no other reads; so that goes for emitting ones in a row, up to one that frees what it has read.
+    """
+    group: list[Pass] = []
+    for one in passes:
+        if group and one.kind is not PassKind.EMIT:
+            yield group
+            group = []
+        group.append(one)
+        if one.frees or one.kind is not PassKind.EMIT:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+class _Masks:
+    """The masks of one pass, each made once."""
+
+    def __init__(self) -> None:
+        self.made: dict[Any, Mask] = {}
+
+    def of(self, choice: Choice | None, shape: tuple[int, ...]) -> Mask:
+        """The mask of a choice over a shape."""
+        key = (choice, shape)
+        if key not in self.made:
+            self.made[key] = Mask(choice, shape)
+        return self.made[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A pass in one place."""
+
+    one: Pass
+    place: Place
+    masks: _Masks
+    sink: Sink
+
+
 class _Run:
     """The state of one run."""
 
@@ -121,20 +179,25 @@ class _Run:
         self.threads = threads
         self.small: dict[int, Any] = {}
         self.stores: dict[int, Store] = {}
-        self.masks: dict[Any, Mask] = {}
         self.effects: dict[Version, Effect] = {version: Effect() for version in graph.versions}
+        self.is_by_entry = _are_by_entry(graph)
 
     def close(self) -> None:
         """Give back what is still stored."""
         for store in self.stores.values():
             store.close()
 
-    def pass_over(self, one: Pass) -> Iterator[int]:
-        """Run one pass, yielding the number of entries done as it goes."""
-        yield from self._reduce(one) if one.kind is PassKind.REDUCE else self._compute(one)
-        self.masks.clear()
-        for number in one.frees:
-            self.stores.pop(number).close()
+    def run(self, group: list[Pass]) -> Iterator[int]:
+        """Run passes that may run at once, yielding the number of entries done as it goes."""
+        if group[0].kind is PassKind.REDUCE:
+            yield from self._reduce(group[0])
+        elif group[0].kind is PassKind.STORE:
+            yield from self._store(group[0])
+        else:
+            yield from self._compute([(one, self._emit(one.path)) for one in group])
+        for one in group:
+            for number in one.frees:
+                self.stores.pop(number).close()
 
     def _reduce(self, one: Pass) -> Iterator[int]:
         node = self.graph.nodes[one.node]
@@ -143,34 +206,29 @@ class _Run:
             yield _size(self.graph, one)
             return
         (source,) = node.inputs
-        shape = self.graph.nodes[source].shape
+        masks = _Masks()
 
-        def partial(span: tuple[int, int]) -> Any:
+        def partial(span: Span) -> Any:
             with np.errstate(all="ignore"):
-                return reduce_chunk(node, span[0], _Chunk(self, *span).value(source))
+                return reduce_chunk(node, span.start, _Chunk(self, span, masks).value(source))
 
         total = None
-        spans = _spans(range(-(-prod(shape) // CHUNK)), prod(shape))
-        for (start, stop), result in in_order(self.pool, partial, spans, self.threads):
+        for span, result in in_order(self.pool, partial, _spans(_size(self.graph, one)), self.threads):
             total = result if total is None else combine(node, total, result)
-            yield stop - start
+            yield span.size
         self.small[one.node] = empty_reduction(node) if total is None else total
 
-    def _compute(self, one: Pass) -> Iterator[int]:
-        size = prod(self.graph.nodes[one.node].shape)
-        if one.kind is PassKind.EMIT:
-            yield from self._chunks(one, self._active_chunks(one, size), size, self._emit(one.path))
-            return
-        store = self.home.store(size, np.dtype(self.graph.nodes[one.node].dtype))
+    def _store(self, one: Pass) -> Iterator[int]:
+        node, size = self.graph.nodes[one.node], _size(self.graph, one)
+        store = self.home.store(size, np.dtype(node.dtype))
         try:
-            if self.graph.nodes[one.node].access is Access.WHOLE:
-                whole = self._whole(self.graph.nodes[one.node])
-                for start, stop in _spans(range(-(-size // CHUNK)), size):
-                    store.write(start, whole[start:stop])
-                    yield stop - start
+            if node.access is Access.WHOLE:
+                whole = self._whole(node)
+                for span in _spans(size):
+                    store.write(span.start, whole[span.start : span.stop])
+                    yield span.size
             else:
-                chunks = range(-(-size // CHUNK))
-                yield from self._chunks(one, chunks, size, lambda chunk, values: store.write(chunk.start, values))
+                yield from self._compute([(one, lambda chunk, values: store.write(chunk.place.start, values))])
         except BaseException:
             store.close()
             raise
@@ -188,73 +246,83 @@ class _Run:
         node = self.graph.nodes[number]
         size = prod(node.shape)
         values = np.empty(size, np.dtype(node.dtype))
+        masks = _Masks()
 
-        def compute(span: tuple[int, int]) -> None:
+        def compute(span: Span) -> None:
             with np.errstate(all="ignore"):
-                values[slice(*span)] = _Chunk(self, *span).value(number)
+                values[span.start : span.stop] = _Chunk(self, span, masks).value(number)
 
-        for _ in in_order(self.pool, compute, _spans(range(-(-size // CHUNK)), size), self.threads):
+        for _ in in_order(self.pool, compute, _spans(size), self.threads):
             pass
         return values
 
     def _emit(self, path: str) -> Sink:
         is_new = path in self.graph.created
-        return lambda chunk, values: self.home.write(
-            path, chunk.start, None if is_new else chunk.base("", path), values
-        )
 
-    def _chunks(self, one: Pass, chunks: Iterable[int], size: int, sink: Sink) -> Iterator[int]:
-        """Compute all versions of a pass in some chunks, and hand the results to `sink`."""
+        def write(chunk: _Chunk, values: Array) -> None:
+            before = None if is_new else chunk.base("", path)
+            if isinstance(chunk.place, Span):
+                self.home.write(path, chunk.place.start, before, values)
+            else:
+                assert before is not None
+                self.home.write_entries(path, chunk.place.indices, before, values)
+
+        return write
+
+    def _compute(self, passes: Iterable[tuple[Pass, Sink]]) -> Iterator[int]:
+        """Compute all versions of some passes, and hand the results to the sink of each."""
+        passes = list(passes)
+        size = sum(_size(self.graph, one) for one, _ in passes)
         done = 0
-        for version in one.versions:
-            self.mask(version)  # here, as threads that need it at once would each make it
-
-        def compute(span: tuple[int, int]) -> list[Effect]:
-            return self._chunk(one, *span, sink)
-
-        for (start, stop), effects in in_order(self.pool, compute, _spans(chunks, size), self.threads):
-            for version, effect in zip(one.versions, effects, strict=True):
+        for task, effects in in_order(self.pool, self._do, self._tasks(passes), self.threads):
+            for version, effect in zip(task.one.versions, effects, strict=True):
                 self.effects[version] += effect
-            done += stop - start
-            yield stop - start
+            done += task.place.size
+            yield task.place.size
         yield size - done
 
-    def _active_chunks(self, one: Pass, size: int) -> Iterable[int]:
-        """The chunks that an emitting pass must look at: all, unless few entries are touched in the whole chain."""
-        everything = range(-(-size // CHUNK))
-        if not one.versions or one.stored:
-            return everything
-        active: set[int] = set()
-        for version in one.versions:
-            if isinstance(version.choice, Computed):
-                return everything
-            chunks = self.mask(version).chunks()
-            if isinstance(chunks, range):
-                return everything
-            active.update(chunks)
-        return sorted(active)
-
-    def _chunk(self, one: Pass, start: int, stop: int, sink: Sink) -> list[Effect]:
-        with np.errstate(all="ignore"):
-            chunk = _Chunk(self, start, stop)
-            effects = []
+    def _tasks(self, passes: Iterable[tuple[Pass, Sink]]) -> Iterator[_Task]:
+        for one, sink in passes:
+            masks = _Masks()
             for version in one.versions:
+                self.mask(masks, version)  # here, as threads that need it at once would each make it
+            for place in self._places(one, masks):
+                yield _Task(one, place, masks, sink)
+
+    def _places(self, one: Pass, masks: _Masks) -> Iterable[Place]:
+        """Where a pass must look: everywhere, unless few entries are touched in the whole chain."""
+        size = _size(self.graph, one)
+        entries = self._few_entries(one, masks)
+        if entries is None:
+            return _spans(size)
+        if len(entries) * SPARSE_SHARE <= size and all(self.is_by_entry[version.node] for version in one.versions):
+            return _batches(entries)
+        return _spans(size, (number for number, _ in by_chunk(entries)))
+
+    def _few_entries(self, one: Pass, masks: _Masks) -> Entries | None:
+        """All entries that an emitting pass touches, if they are listed and all others are what the input holds."""
+        if one.kind is not PassKind.EMIT or not one.versions or one.stored or one.path in self.graph.created:
+            return None
+        listed = [self.mask(masks, version).listed for version in one.versions]
+        some = [entries for entries in listed if entries is not None]
+        if len(some) < len(listed):
+            return None
+        return some[0] if len(some) == 1 else np.unique(np.concatenate(some))
+
+    def _do(self, task: _Task) -> list[Effect]:
+        with np.errstate(all="ignore"):
+            chunk = _Chunk(self, task.place, task.masks)
+            effects = []
+            for version in task.one.versions:
                 touched = chunk.touched(version)
                 effects.append(_effect(touched, chunk.value(version.before), chunk.value(version.node)))
                 chunk.keep_only(version.node)
-            sink(chunk, chunk.value(one.node))
+            task.sink(chunk, chunk.value(task.one.node))
         return effects
 
-    def mask(self, version: Version) -> Mask:
+    def mask(self, masks: _Masks, version: Version) -> Mask:
         """The mask of a version's choice."""
-        return self.mask_of(version.choice, self.graph.nodes[version.node].shape)
-
-    def mask_of(self, choice: Any, shape: tuple[int, ...]) -> Mask:
-        """The mask of a choice over a shape, made once."""
-        key = (choice, shape)
-        if key not in self.masks:
-            self.masks[key] = Mask(choice, shape)
-        return self.masks[key]
+        return masks.of(version.choice, self.graph.nodes[version.node].shape)
 
     def small_value(self, number: int) -> Any:
         """The value of a node that is made of numbers and reductions alone."""
@@ -264,17 +332,17 @@ class _Run:
             if node.access is Access.WHOLE:
                 self.small[number] = WHOLE_KERNELS[node.primitive](node, *inputs)
             else:
-                self.small[number] = MAP_KERNELS[node.primitive](node, 0, prod(node.shape), *inputs)
+                self.small[number] = MAP_KERNELS[node.primitive](node, Span(0, prod(node.shape)), *inputs)
         return self.small[number]
 
 
 class _Chunk:
-    """The values of one chunk, computed when asked for."""
+    """The values in one place, computed when asked for."""
 
-    def __init__(self, run: _Run, start: int, stop: int) -> None:
+    def __init__(self, run: _Run, place: Place, masks: _Masks) -> None:
         self.run = run
-        self.start = start
-        self.stop = stop
+        self.place = place
+        self.all_masks = masks
         self.values: dict[int, Array] = {}
         self.bases: dict[tuple[str, str], Array] = {}
         self.masks: dict[Choice, NDArray[np.bool_] | None] = {}
@@ -285,13 +353,18 @@ class _Chunk:
             truth: NDArray[np.bool_] = self.value(choice.node)
             return truth
         if choice not in self.masks:
-            self.masks[choice] = self.run.mask_of(choice, shape).at(self.start, self.stop)
+            mask = self.all_masks.of(choice, shape)
+            self.masks[choice] = (
+                mask.at(self.place.start, self.place.stop)
+                if isinstance(self.place, Span)
+                else mask.these(self.place.indices)
+            )
         return self.masks[choice]
 
     def touched(self, version: Version) -> int:
         """How many entries here a version chooses."""
         if version.choice is None:
-            return self.stop - self.start
+            return self.place.size
         mask = self.mask(version.choice, self.run.graph.nodes[version.node].shape)
         return 0 if mask is None else int(np.count_nonzero(mask))
 
@@ -299,7 +372,12 @@ class _Chunk:
         """What an input model holds here, read once."""
         key = (model, path)
         if key not in self.bases:
-            self.bases[key] = self.run.home.read(model, path, self.start, self.stop)
+            home, place = self.run.home, self.place
+            self.bases[key] = (
+                home.read(model, path, place.start, place.stop)
+                if isinstance(place, Span)
+                else home.read_entries(model, path, place.indices)
+            )
         return self.bases[key]
 
     def keep_only(self, number: int) -> None:
@@ -317,14 +395,14 @@ class _Chunk:
 
     def _compute(self, number: int, node: Node) -> Array:
         if number in self.run.stores:
-            return self.run.stores[number].read(self.start, self.stop)
+            return self.run.stores[number].read(self.place.start, self.place.stop)
         if node.primitive == "base":
             return self.base(node.attribute("model"), node.attribute("path"))
         if node.primitive == "choose":
             return self._choose(node)
         if node.access is Access.GATHER:
             return self._gather(node)
-        result: Array = MAP_KERNELS[node.primitive](node, self.start, self.stop, *map(self.value, node.inputs))
+        result: Array = MAP_KERNELS[node.primitive](node, self.place, *map(self.value, node.inputs))
         return result
 
     def _choose(self, node: Node) -> Array:
@@ -336,8 +414,9 @@ class _Chunk:
     def _gather(self, node: Node) -> Array:
         (source,) = node.inputs
         shape = self.run.graph.nodes[source].shape
-        result = np.empty(self.stop - self.start, np.dtype(node.dtype))
-        pending = [(self.start, self.stop)]
+        here = self.place
+        result = np.empty(here.size, np.dtype(node.dtype))
+        pending = [(here.start, here.stop)]
         while pending:
             start, stop = pending.pop()
             indices = gather_indices(node, shape, start, stop)
@@ -346,7 +425,7 @@ class _Chunk:
                 middle = (start + stop) // 2
                 pending += [(start, middle), (middle, stop)]
                 continue
-            result[start - self.start : stop - self.start] = self._read_source(source, first, last)[indices - first]
+            result[start - here.start : stop - here.start] = self._read_source(source, first, last)[indices - first]
         return result
 
     def _read_source(self, number: int, start: int, stop: int) -> Array:
@@ -356,8 +435,31 @@ class _Chunk:
         return self.run.stores[number].read(start, stop)
 
 
-def _spans(chunks: Iterable[int], size: int) -> Iterator[tuple[int, int]]:
-    return ((number * CHUNK, min((number + 1) * CHUNK, size)) for number in chunks)
+def _spans(size: int, chunks: Iterable[int] | None = None) -> Iterator[Span]:
+    """Some chunks of a tensor, by default all."""
+    chunks = range(-(-size // CHUNK)) if chunks is None else chunks
+    return (Span(number * CHUNK, min((number + 1) * CHUNK, size)) for number in chunks)
+
+
+def _batches(entries: Entries) -> Iterator[Few]:
+    """Entries by the chunk: those of a few chunks together."""
+    start, chunks = 0, 0
+    for _, part in by_chunk(entries):
+        if chunks == SPARSE_CHUNKS or part.stop - start > CHUNK:
+            yield Few(entries[start : part.start])
+            start, chunks = part.start, 0
+        chunks += 1
+    if chunks:
+        yield Few(entries[start:])
+
+
+def _are_by_entry(graph: Graph) -> tuple[bool, ...]:
+    """For each node, whether a few entries of it can be computed alone."""
+    answers: list[bool] = []
+    for node, is_small in zip(graph.nodes, graph.is_small, strict=True):
+        by_entry = PRIMITIVES[node.primitive].is_by_entry
+        answers.append(is_small or (by_entry and all(answers[number] for number in node.inputs)))
+    return tuple(answers)
 
 
 def _effect(touched: int, before: Array, after: Array) -> Effect:

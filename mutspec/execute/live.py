@@ -5,9 +5,10 @@ All results are computed before anything is assigned, so that a plan that fails 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -21,6 +22,8 @@ from mutspec.execute.report import Report, report
 from mutspec.execute.threads import default_threads
 from mutspec.graph.graph import Version
 from mutspec.graph.kernels import Array
+from mutspec.graph.places import Entries
+from mutspec.graph.primitives import CHUNK
 from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
@@ -198,30 +201,87 @@ class MemoryHome:
         nodes, graph = program.graph.nodes, program.graph
         shapes = {path: nodes[node] for path, node in graph.created.items()}
         shapes |= {path: nodes[version.node] for path, version in graph.outputs.items()}
-        self._results = {path: MemoryStore.of(node.shape, node.dtype) for path, node in shapes.items()}
-        self._untouched = {path for path in shapes if path not in graph.created}
-        self._lock = Lock()
+        self._results = {path: _Result(node.shape, node.dtype) for path, node in shapes.items()}
+        self._created = graph.created
 
     def read(self, model: str, path: str, start: int, stop: int) -> Array:
         """Entries of a tensor of a model."""
         return self._readers[model].read(path, start, stop)
 
+    def read_entries(self, model: str, path: str, entries: Entries) -> Array:
+        """Some entries of a tensor of a model."""
+        return self._readers[model].read_entries(path, entries)
+
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
-        """Keep entries of a result; where no chunk is written, it is what the model holds."""
-        with self._lock:
-            if path in self._untouched:
-                self._untouched.remove(path)
-                store = self._results[path]
-                store.write(0, self._readers[""].read(path, 0, len(store.values)))
+        """Keep a chunk of a result."""
         self._results[path].write(start, after)
+
+    def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
+        """Keep some entries of a result."""
+        self._results[path].write_entries(entries, after, self._held(path))
+
+    def values(self) -> Mapping[str, Array]:
+        """The new tensors, and those of which anything was written, flat, by origin."""
+        return {
+            path: result.whole(self._held(path))
+            for path, result in self._results.items()
+            if result.is_written or path in self._created
+        }
+
+    def _held(self, path: str) -> Held:
+        """What reads the entries of a tensor that the model holds."""
+        return lambda start, stop: self._readers[""].read(path, start, stop)
 
     def store(self, size: int, dtype: np.dtype[Any]) -> MemoryStore:
         """Room in memory."""
         return MemoryStore(np.empty(size, dtype))
 
-    def values(self) -> Mapping[str, Array]:
-        """The results of which a chunk was written, flat, by origin."""
-        return {path: store.values for path, store in self._results.items() if path not in self._untouched}
+
+Held = Callable[[int, int], Array]
+"""Reads entries of a tensor as it was."""
+
+
+class _Result:
+    """A result under way: where nothing is written, it is what the model holds.
+
+    Arguments:
+        shape: the tensor's shape.
+        dtype: its dtype.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
+        self._values = np.empty(prod(shape), np.dtype(dtype))
+        self._written: set[int] = set()
+        self._lock = Lock()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether anything was written."""
+        return bool(self._written)
+
+    def write(self, start: int, after: Array) -> None:
+        """Keep a chunk."""
+        self._values[start : start + len(after)] = after
+        self._written.add(start // CHUNK)
+
+    def write_entries(self, entries: Entries, after: Array, held: Held) -> None:
+        """Keep some entries."""
+        with self._lock:
+            self.whole(held)
+        self._values[entries] = after
+
+    def whole(self, held: Held) -> Array:
+        """The tensor, flat, with what the model holds where nothing was written."""
+        size = len(self._values)
+        missing = set(range(-(-size // CHUNK))) - self._written
+        if missing and not self._written:
+            self._values[:] = held(0, size)
+        else:
+            for number in missing:
+                span = slice(number * CHUNK, min((number + 1) * CHUNK, size))
+                self._values[span] = held(span.start, span.stop)
+        self._written |= missing
+        return self._values
 
 
 @dataclass(frozen=True)
@@ -229,11 +289,6 @@ class MemoryStore:
     """A computed tensor in memory, flat."""
 
     values: Array
-
-    @classmethod
-    def of(cls, shape: tuple[int, ...], dtype: str) -> MemoryStore:
-        """Room for a tensor."""
-        return cls(np.empty(int(np.prod(shape, dtype=np.int64)), np.dtype(dtype)))
 
     def write(self, start: int, values: Array) -> None:
         """Keep entries from `start` on."""

@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from mutspec.graph.places import Entries, by_chunk
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, Extent
 from mutspec.model.hdf5 import Window
@@ -48,6 +49,7 @@ class Reader(Protocol):
     def __enter__(self) -> Reader: ...
     def __exit__(self, *_: object) -> None: ...
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]: ...
+    def read_entries(self, path: str, entries: Entries) -> NDArray[Any]: ...
 
 
 def reader_of(model: Readable) -> Reader:
@@ -83,10 +85,18 @@ class LiveReader:
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
         """The entries [start, stop) of a tensor in C order; not to be written to."""
+        return self._value(path)[start:stop]
+
+    def read_entries(self, path: str, entries: Entries) -> NDArray[Any]:
+        """Some entries of a tensor."""
+        values: NDArray[Any] = self._value(path)[entries]
+        return values
+
+    def _value(self, path: str) -> NDArray[Any]:
         with self._lock:
             if path not in self._values:
                 self._values[path] = self._whole(path)
-        return self._values[path][start:stop]
+            return self._values[path]
 
     def _whole(self, path: str) -> NDArray[Any]:
         variables = self._live.variables
@@ -146,6 +156,17 @@ class TensorReader:
             if self._datasets is None:
                 self._datasets = _Datasets(self._file, self._archive)
         return self._datasets.read(extent, start, stop)
+
+    def read_entries(self, path: str, entries: Entries) -> NDArray[Any]:
+        """Some entries of a tensor, which ascend: of each chunk the part that holds them is read.
+
+        Errors: as for `read`.
+        """
+        values = np.empty(len(entries), numpy_dtype(self._extent(path).dtype))
+        for _, part in by_chunk(entries):
+            some = entries[part]
+            values[part] = self.read(path, int(some[0]), int(some[-1]) + 1)[some - some[0]]
+        return values
 
     def close(self) -> None:
         """Close the file. Calling it again does nothing."""

@@ -1,7 +1,7 @@
 """The kernels of the primitives: pure functions on NumPy arrays.
 
-A map kernel gets the node, the span of flat entries that is wanted, and its inputs: one-dimensional arrays of that
-span, or numbers.
+A map kernel gets the node, the place whose entries are wanted, and its inputs: one-dimensional arrays of those entries,
+or numbers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mutspec.graph.axes import axis_index
 from mutspec.graph.graph import Node, Shape
 from mutspec.graph.masks import chosen_bits, permute
 from mutspec.graph.permutation import Permutation
+from mutspec.graph.places import Place, Span
 from mutspec.graph.primitives import CHUNK
 
 Array = NDArray[Any]
@@ -30,14 +31,14 @@ def _operands(node: Node, left: Any, right: Any) -> tuple[Any, Any]:
 
 
 def _binary(ufunc: np.ufunc) -> MapKernel:
-    return lambda node, start, stop, left, right: ufunc(*_operands(node, left, right))
+    return lambda node, at, left, right: ufunc(*_operands(node, left, right))
 
 
-def _constant(node: Node, start: int, stop: int) -> Any:
+def _constant(node: Node, at: Place) -> Any:
     return np.float64(float.fromhex(node.attribute("value")))
 
 
-def _cast(node: Node, start: int, stop: int, value: Any) -> Any:
+def _cast(node: Node, at: Place, value: Any) -> Any:
     values = np.asarray(value)
     if node.dtype == "bfloat16" and values.dtype == np.float64:
         values = _to_odd_float32(values)
@@ -58,55 +59,55 @@ def _to_odd_float32(values: Array) -> Array:
     return narrow.reshape(values.shape)
 
 
-def _sign(node: Node, start: int, stop: int, value: Any) -> Any:
+def _sign(node: Node, at: Place, value: Any) -> Any:
     """-1 below zero, 1 from zero on; NaN stays NaN."""
     return np.where(np.isnan(value), value, np.where(np.asarray(value) < 0, -1, 1)).astype(np.dtype(node.dtype))
 
 
-def _spread(node: Node, start: int, stop: int, value: Any) -> Array:
-    return np.full(stop - start, value, np.dtype(node.dtype))
+def _spread(node: Node, at: Place, value: Any) -> Array:
+    return np.full(at.size, value, np.dtype(node.dtype))
 
 
-def _along(node: Node, start: int, stop: int, vector: Array) -> Array:
-    return vector[axis_index(node.attribute("length"), node.attribute("stride"), start, stop)]
+def _along(node: Node, at: Place, vector: Array) -> Array:
+    return vector[at.lanes(node.attribute("length"), node.attribute("stride"))]
 
 
-def _normal(node: Node, start: int, stop: int) -> Array:
-    return np.random.Generator(_bits(node, start)).standard_normal(stop - start, dtype=np.dtype(node.dtype).type)
+def _normal(node: Node, at: Place) -> Array:
+    return np.random.Generator(_bits(node, at)).standard_normal(at.size, dtype=np.dtype(node.dtype).type)
 
 
-def _uniform(node: Node, start: int, stop: int) -> Array:
-    count = stop - start
+def _uniform(node: Node, at: Place) -> Array:
+    count = at.size
     if node.dtype == "float64":
-        return (_bits(node, start).random_raw(count) >> np.uint64(11)) * np.float64(2.0**-53)
-    words = np.asarray(_bits(node, start).random_raw((count + 1) // 2)).astype("<u8", copy=False).view("<u4")[:count]
+        return (_bits(node, at).random_raw(count) >> np.uint64(11)) * np.float64(2.0**-53)
+    words = np.asarray(_bits(node, at).random_raw((count + 1) // 2)).astype("<u8", copy=False).view("<u4")[:count]
     return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def _exponential(node: Node, start: int, stop: int) -> Array:
-    generator = np.random.Generator(_bits(node, start))
-    return generator.standard_exponential(stop - start, dtype=np.dtype(node.dtype).type)
+def _exponential(node: Node, at: Place) -> Array:
+    generator = np.random.Generator(_bits(node, at))
+    return generator.standard_exponential(at.size, dtype=np.dtype(node.dtype).type)
 
 
-def _truncated_normal(node: Node, start: int, stop: int) -> Array:
+def _truncated_normal(node: Node, at: Place) -> Array:
     """Draws beyond two standard deviations are drawn again, round by round, each from a counter range of its own.
 
     So an entry's value depends on no other entry.
     """
     dtype = np.dtype(node.dtype).type
-    values = np.full(stop - start, np.inf, dtype)
+    values = np.full(at.size, np.inf, dtype)
     attempt = 0
     while (beyond := np.abs(values) > 2).any():
-        drawn = np.random.Generator(_bits(node, start, attempt)).standard_normal(stop - start, dtype=dtype)
+        drawn = np.random.Generator(_bits(node, at, attempt)).standard_normal(at.size, dtype=dtype)
         values[beyond] = drawn[beyond]
         attempt += 1
     return values
 
 
-def _dirac(node: Node, start: int, stop: int) -> Array:
+def _dirac(node: Node, at: Place) -> Array:
     """1 at the centre of the window, where the channel in (within its group) is the channel out."""
     centre, is_depthwise = node.attribute("centre"), node.attribute("is_depthwise")
-    *window, channel_in, channel_out = np.unravel_index(np.arange(start, stop), node.shape)
+    *window, channel_in, channel_out = np.unravel_index(at.entries(), node.shape)
     is_one = channel_out == 0 if is_depthwise else channel_out % node.shape[-2] == channel_in
     for position, index in zip(window, centre, strict=True):
         is_one = is_one & (position == index)
@@ -114,22 +115,22 @@ def _dirac(node: Node, start: int, stop: int) -> Array:
     return ones
 
 
-def _one_bit(node: Node, start: int, stop: int) -> Array:
+def _one_bit(node: Node, at: Place) -> Array:
     """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number.
 
     The draw is the image of the entry's number under a keyed permutation, so that few entries are drawn alone.
     """
     positions = np.array(node.attribute("positions"), np.uint64)
     scramble = Permutation(1 << 62, node.attribute("key"))
-    drawn = permute(scramble, np.arange(start, stop, dtype=np.uint64)) >> np.uint64(30)
+    drawn = permute(scramble, at.entries().astype(np.uint64)) >> np.uint64(30)
     word: Array = np.uint64(1) << positions[(drawn * np.uint64(len(positions))) >> np.uint64(32)]
     return word.astype(np.dtype(node.dtype))
 
 
-def _chosen_bits(node: Node, start: int, stop: int) -> Array:
+def _chosen_bits(node: Node, at: Place) -> Array:
     """A word for each entry, in which the chosen bits are set."""
     positions = np.array(node.attribute("positions"), np.uint64)
-    words = chosen_bits(node.attribute("choice"), positions, start, stop)
+    words = chosen_bits(node.attribute("choice"), positions, at)
     return words.astype(np.dtype(node.dtype))
 
 
@@ -145,10 +146,11 @@ def _swapped(node: Node) -> NDArray[np.int64]:
     return lanes
 
 
-def _bits(node: Node, start: int, attempt: int = 0) -> np.random.Philox:
+def _bits(node: Node, at: Place, attempt: int = 0) -> np.random.Philox:
     """The raw bits of a chunk: every chunk, and every attempt at it, has a counter range of 2**128 to itself."""
+    assert isinstance(at, Span)  # which begins a chunk
     key = np.frombuffer(node.attribute("key"), "<u8")
-    return np.random.Philox(key=key, counter=np.array([0, 0, start // CHUNK, attempt], np.uint64))
+    return np.random.Philox(key=key, counter=np.array([0, 0, at.start // CHUNK, attempt], np.uint64))
 
 
 MAP_KERNELS: Mapping[str, MapKernel] = {
@@ -159,19 +161,19 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
     "divide": _binary(np.divide),
     "minimum": _binary(np.minimum),
     "maximum": _binary(np.maximum),
-    "negative": lambda node, start, stop, value: np.negative(value),
-    "absolute": lambda node, start, stop, value: np.abs(value),
-    "round": lambda node, start, stop, value: np.rint(value),
+    "negative": lambda node, at, value: np.negative(value),
+    "absolute": lambda node, at, value: np.abs(value),
+    "round": lambda node, at, value: np.rint(value),
     "sign": _sign,
-    "square_root": lambda node, start, stop, value: np.sqrt(value),
-    "arc_cosine": lambda node, start, stop, value: np.arccos(value),
-    "sine": lambda node, start, stop, value: np.sin(value),
-    "bits": lambda node, start, stop, value: np.asarray(value).view(np.dtype(node.dtype)),
-    "flip": lambda node, start, stop, value, bits: value ^ bits,
-    "set": lambda node, start, stop, value, bits: value | bits,
-    "clear": lambda node, start, stop, value, bits: value & ~bits,
-    "word": lambda node, start, stop: np.full(stop - start, node.attribute("value"), np.dtype(node.dtype)),
-    "select": lambda node, start, stop, truth, value, otherwise: np.where(truth, value, otherwise),
+    "square_root": lambda node, at, value: np.sqrt(value),
+    "arc_cosine": lambda node, at, value: np.arccos(value),
+    "sine": lambda node, at, value: np.sin(value),
+    "bits": lambda node, at, value: np.asarray(value).view(np.dtype(node.dtype)),
+    "flip": lambda node, at, value, bits: value ^ bits,
+    "set": lambda node, at, value, bits: value | bits,
+    "clear": lambda node, at, value, bits: value & ~bits,
+    "word": lambda node, at: np.full(at.size, node.attribute("value"), np.dtype(node.dtype)),
+    "select": lambda node, at, truth, value, otherwise: np.where(truth, value, otherwise),
     "cast": _cast,
     "spread": _spread,
     "along": _along,

@@ -27,13 +27,13 @@ from mutspec.graph.choice import (
 )
 from mutspec.graph.graph import Shape
 from mutspec.graph.permutation import Permutation
+from mutspec.graph.places import Entries, Place, are_among
 from mutspec.graph.primitives import CHUNK
 
 SPARSE_LIMIT = 1 << 20
 """Up to this many entries (8 bytes each), and an eighth of the pool, the chosen entries are listed."""
 
 Truth = NDArray[np.bool_]
-Entries = NDArray[np.int64]
 
 
 class Mask:
@@ -63,6 +63,16 @@ class Mask:
         if self._test is None:
             return np.ones(stop - start, np.bool_)
         mask = self._test.span(start, stop)
+        return mask if mask.any() else None
+
+    def these(self, entries: Entries) -> Truth | None:
+        """Which of some entries are chosen; None if none is."""
+        if self.listed is not None:
+            mask = are_among(self.listed, entries)
+        elif self._test is not None:
+            mask = self._test.these(entries)
+        else:
+            return np.ones(len(entries), np.bool_)
         return mask if mask.any() else None
 
     def chunks(self) -> Iterable[int]:
@@ -215,23 +225,24 @@ def _test(choice: Choice, shape: Shape) -> _Test | None:
     return None if isinstance(choice, Computed) else _TESTS[type(choice)](choice, shape)
 
 
-def chosen_bits(choice: Bits, positions: NDArray[np.uint64], start: int, stop: int) -> NDArray[np.uint64]:
-    """For each of the entries [start, stop) a word in which its chosen bits are set.
+def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArray[np.uint64]:
+    """For each entry of a place a word in which its chosen bits are set.
 
     Arguments:
         choice: which bits are chosen, by number.
         positions: where in the word each of them is.
-        start: the first entry.
-        stop: one past the last entry.
+        at: the place.
     """
-    listed = _listed(choice.chosen, stop * choice.bits)
-    words = np.zeros(stop - start, np.uint64)
+    listed = _listed(choice.chosen, at.stop * choice.bits)
     if listed is None:
-        truth = _bits_of(choice, np.arange(start, stop, dtype=np.int64))
+        truth = _bits_of(choice, at.entries())
         dense: NDArray[np.uint64] = (truth * (np.uint64(1) << positions)).sum(axis=1, dtype=np.uint64)
         return dense
-    here = listed[np.searchsorted(listed, start * choice.bits) :]
-    np.bitwise_or.at(words, here // choice.bits - start, np.uint64(1) << positions[here % choice.bits])
+    words = np.zeros(at.size, np.uint64)
+    here = listed[np.searchsorted(listed, at.start * choice.bits) :]
+    here = here[at.holds(here // choice.bits)]
+    slots = at.positions(here // choice.bits)
+    np.bitwise_or.at(words, slots, np.uint64(1) << positions[here % choice.bits])
     return words
 
 

@@ -43,9 +43,11 @@ class Primitive:
     access: Access
     summary: str
     exactness: Exactness = Exactness.EXACT
+    is_by_entry: bool = False
+    """Whether any few entries of its result can be computed alone, to the same bits as among all others."""
 
 
-_EXACT_MAPS = {
+_BY_ENTRY = {
     "base": "a tensor of an input model",
     "constant": "a number",
     "add": "a + b",
@@ -67,10 +69,6 @@ _EXACT_MAPS = {
     "word": "an integer in every entry",
     "spread": "a number in every entry of a shape",
     "along": "a vector along one axis of a shape",
-    "normal": "standard normal draws of a stream",
-    "uniform": "uniform draws of a stream, from [0, 1)",
-    "exponential": "standard exponential draws of a stream",
-    "truncated_normal": "standard normal draws of a stream, redrawn where beyond ±2",
     "one_bit": "draws of a stream: words with one of some bits set",
     "chosen_bits": "words with the chosen bits set",
     "dirac": "1 where a convolution's kernel passes a channel on as it is, else 0",
@@ -78,10 +76,18 @@ _EXACT_MAPS = {
     "select": "b where a is true, else c",
 }
 
+_BY_CHUNK = {
+    "normal": "standard normal draws of a stream",
+    "uniform": "uniform draws of a stream, from [0, 1)",
+    "exponential": "standard exponential draws of a stream",
+    "truncated_normal": "standard normal draws of a stream, redrawn where beyond ±2",
+}
+
 PRIMITIVES = {
     primitive.name: primitive
     for primitive in (
-        *(Primitive(name, Access.MAP, summary) for name, summary in _EXACT_MAPS.items()),
+        *(Primitive(name, Access.MAP, summary, is_by_entry=True) for name, summary in _BY_ENTRY.items()),
+        *(Primitive(name, Access.MAP, summary) for name, summary in _BY_CHUNK.items()),
         Primitive("arc_cosine", Access.MAP, "the angle whose cosine is a", Exactness.NUMERIC),
         Primitive("sine", Access.MAP, "the sine of a", Exactness.NUMERIC),
         Primitive("sum", Access.REDUCE, "the sum of all entries, in float64"),

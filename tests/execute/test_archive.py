@@ -104,6 +104,31 @@ def test_the_result_is_numpys_and_all_else_is_as_it_was(kind: str, threads: int,
             assert opened.testzip() is None
 
 
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_few_entries_are_numpys_and_all_others_are_as_they_were(kind: str, tmp_path: Path) -> None:
+    base = make_file(kind, tmp_path)
+    output = base.with_name(f"mutant{MAKERS[kind][0]}")
+    steps: list[dict[str, Any]] = [
+        {"op": "scale", "target": {"weights": "kernels"}, "factor": -1.5, "count": 7, "per": "all"},
+        {"op": "fill", "target": {"weights": "kernels"}, "value": 0.25, "indices": [0, -1]},
+    ]
+    report = apply(plan_of(*steps, seed=3), base, output, threads=2, architecture=architecture_for(kind))
+    archive = archive_of(base, kind)
+    before = wanted = tensors_of(base, archive)
+    kernels = [tensor.path for tensor in archive.spec.tensors if tensor.group == "kernels"]
+    for step in steps:
+        wanted = expected({**step, "seed": 3}, wanted, kernels)
+    after = tensors_of(output, archive_of(output, kind))
+    assert all(same_bits(after[path], wanted[path]) for path in before)
+    assert everything_else(output, {archive.extents[path].dataset for path in kernels}) == everything_else(
+        base, {archive.extents[path].dataset for path in kernels}
+    )
+    assert sum(target.changed or 0 for target in report.steps[0].targets) == 7
+    if zipfile.is_zipfile(output):
+        with zipfile.ZipFile(output) as opened:
+            assert opened.testzip() is None
+
+
 @pytest.mark.parametrize("kind", [kind for kind in MAKERS if kind not in SLOW])
 def test_in_a_plain_file_the_touched_bytes_and_the_checksum_alone_differ(kind: str, tmp_path: Path) -> None:
     base = make_file(kind, tmp_path)

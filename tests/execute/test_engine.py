@@ -161,14 +161,16 @@ def test_numbers_and_empty_tensors_are_tensors_too() -> None:
     assert outcome.effect("empty@1") == Effect()
 
 
-def test_a_few_chosen_entries_read_their_own_chunks_alone() -> None:
+def test_chunks_are_read_alone_where_few_entries_are_chosen_and_noise_is_drawn() -> None:
     size = 40 * CHUNK
     values = np.zeros(size, np.float32)
     toy = Toy({"a": values})
     pool = Permutation(size, KEY)
-    toy.set("a", toy["a"] + 1.0, Scattered(pool, 3, 0))
+    noise = draw(toy.builder, "normal", KEY, (size,), "float32")
+    toy.set("a", toy["a"] + noise, Scattered(pool, 3, 0))
     toy.set("a", toy["a"] + 1.0, Listed((0, 5 * CHUNK, size - 1)))
     outcome = toy.run()
+    assert not outcome.home.few_reads
     touched = {0, 5 * CHUNK, size - 1, *pool.chosen(3)}
     assert {start // CHUNK for _, _, start, _ in outcome.home.reads} == {entry // CHUNK for entry in touched}
     assert set(np.flatnonzero(outcome.tensors["a"]).tolist()) == touched

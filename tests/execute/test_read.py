@@ -47,6 +47,10 @@ def test_every_storage_and_dtype_reads_back_to_the_bit_in_native_order(
                 read = reader.read(path, start, stop)
                 assert read.dtype == values.dtype.newbyteorder("=")
                 np.testing.assert_array_equal(read, flat[start:stop].astype(read.dtype))
+            for entries in (np.array([0, 3, 200, 201, 384]), np.array([], np.int64)):
+                some = reader.read_entries(path, entries)
+                assert some.dtype == values.dtype.newbyteorder("=")
+                np.testing.assert_array_equal(some, flat[entries].astype(some.dtype))
 
 
 @pytest.mark.parametrize("storage", STORAGES)

@@ -15,6 +15,7 @@ from mutspec.graph.choice import Window
 from mutspec.graph.expression import constant, draw
 from mutspec.graph.graph import Node
 from mutspec.graph.kernels import MAP_KERNELS
+from mutspec.graph.places import Span
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.streams import stream_key
 from tests.toys import Toy
@@ -24,7 +25,7 @@ KEY = stream_key(7, "jitter", "dense/kernel", "noise")
 
 def drawn(primitive: str, dtype: str, chunk: int = 0, count: int = CHUNK, key: bytes = KEY) -> np.ndarray:
     node = Node(primitive, (), (CHUNK * (chunk + 1),), dtype, (("key", key),))
-    return MAP_KERNELS[primitive](node, chunk * CHUNK, chunk * CHUNK + count)
+    return MAP_KERNELS[primitive](node, Span(chunk * CHUNK, chunk * CHUNK + count))
 
 
 GOLDEN_DRAWS = {
