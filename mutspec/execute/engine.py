@@ -6,6 +6,7 @@ are dropped when its pass is done with them, stored values when their last reade
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,16 @@ from numpy.typing import NDArray
 from mutspec.execute.threads import in_order
 from mutspec.graph.choice import Choice, Computed
 from mutspec.graph.graph import Graph, Node, Version
-from mutspec.graph.kernels import MAP_KERNELS, Array, combine, empty_reduction, gather_indices, reduce_chunk
+from mutspec.graph.kernels import (
+    GIVES_ROOM,
+    MAP_KERNELS,
+    TAKES_ROOM,
+    Array,
+    combine,
+    empty_reduction,
+    gather_indices,
+    reduce_chunk,
+)
 from mutspec.graph.masks import Mask
 from mutspec.graph.places import Entries, Few, Place, Span, by_chunk
 from mutspec.graph.primitives import CHUNK, PRIMITIVES, Access
@@ -181,6 +191,7 @@ class _Run:
         self.stores: dict[int, Store] = {}
         self.effects: dict[Version, Effect] = {version: Effect() for version in graph.versions}
         self.is_by_entry = _are_by_entry(graph)
+        self.passing = _passing(graph)
 
     def close(self) -> None:
         """Give back what is still stored."""
@@ -402,8 +413,20 @@ class _Chunk:
             return self._choose(node)
         if node.access is Access.GATHER:
             return self._gather(node)
-        result: Array = MAP_KERNELS[node.primitive](node, self.place, *map(self.value, node.inputs))
+        inputs = [self.value(each) for each in node.inputs]
+        room = self._room(node)
+        result: Array = MAP_KERNELS[node.primitive](
+            node, self.place, *inputs, **({} if room is None else {"out": room})
+        )
         return result
+
+    def _room(self, node: Node) -> Array | None:
+        """An input's array for the result, if nothing else reads it: fresh memory costs more than arithmetic."""
+        if node.primitive in TAKES_ROOM:
+            for number in node.inputs:
+                if number in self.run.passing and self.run.graph.nodes[number].dtype == node.dtype:
+                    return self.values.pop(number)
+        return None
 
     def _choose(self, node: Node) -> Array:
         chosen, otherwise = node.inputs
@@ -460,6 +483,22 @@ def _are_by_entry(graph: Graph) -> tuple[bool, ...]:
         by_entry = PRIMITIVES[node.primitive].is_by_entry
         answers.append(is_small or (by_entry and all(answers[number] for number in node.inputs)))
     return tuple(answers)
+
+
+def _passing(graph: Graph) -> frozenset[int]:
+    """The tensors that one node reads and nothing else does, and that share their memory with no other value."""
+    read = Counter(number for node in graph.nodes for number in set(node.inputs))
+    kept = {number for version in graph.versions for number in (version.before, version.node)}
+    kept |= {version.choice.node for version in graph.versions if isinstance(version.choice, Computed)}
+    kept |= set(graph.created.values())
+    return frozenset(
+        number
+        for number, count in read.items()
+        if count == 1
+        and number not in kept
+        and not graph.is_small[number]
+        and graph.nodes[number].primitive in GIVES_ROOM
+    )
 
 
 def _effect(touched: int, before: Array, after: Array) -> Effect:

@@ -5,7 +5,7 @@ All results are computed before anything is assigned, so that a plan that fails 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -28,7 +28,7 @@ from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
 from mutspec.model.files import open_archive
-from mutspec.model.live import LiveModel, read_live, rebuild, refresh
+from mutspec.model.live import LiveModel, as_array, assign, read_live, rebuild, refresh, room_for, snapshot
 from mutspec.model.spec import Group, TensorSpec
 from mutspec.ops.base import Op
 from mutspec.ops.compile import Program
@@ -102,7 +102,7 @@ def apply(
     def value(tensor: TensorSpec) -> Array | None:
         if tensor.origin in results.values:
             return results.values[tensor.origin]
-        return _value(live.variables[tensor.origin]) if tensor.origin in live.variables else None
+        return as_array(snapshot(live.variables[tensor.origin])) if tensor.origin in live.variables else None
 
     rebuilt = rebuild(live, program.config, program.after.tensors, value, plan.seed)
     return Applied(rebuilt.model, results.report.with_warnings(rebuilt.warnings))
@@ -132,12 +132,12 @@ def mutated(
     results = _compute(prepared, threads, None)
     live = _live(prepared)
     variables = {path: live.variables[path] for path in results.values}
-    before = {path: _value(variable) for path, variable in variables.items()}
+    before = {path: snapshot(variable) for path, variable in variables.items()}
     try:
         _assign(live, variables, results.values)
         yield results.report
     finally:
-        _assign(live, variables, before)
+        _restore(live, variables, before)
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class _Result:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
-        self._values = np.empty(prod(shape), np.dtype(dtype))
+        self._values = room_for(prod(shape), np.dtype(dtype))
         self._written: set[int] = set()
         self._lock = Lock()
 
@@ -302,24 +302,28 @@ class MemoryStore:
         """Nothing to give back: memory is freed with its last reader."""
 
 
-def _value(variable: Any) -> Array:
-    """A copy of a variable's value, flat."""
-    value: Array = variable.numpy()
-    return (value if value.flags.owndata else value.copy()).reshape(-1)
-
-
-def _assign(live: LiveModel, variables: Mapping[str, Any], values: Mapping[str, Array]) -> None:
+def _assign(live: LiveModel, variables: Mapping[str, Any], results: Mapping[str, Array]) -> None:
     for path, variable in variables.items():
-        variable.assign(values[path].reshape(tuple(variable.shape)))
-    if any(live.spec.tensor_by_path[path].group is Group.STATISTICS for path in variables):
+        assign(variable, results[path])
+    _after_assigning(live, variables)
+
+
+def _restore(live: LiveModel, variables: Mapping[str, Any], snapshots: Mapping[str, Any]) -> None:
+    for path, variable in variables.items():
+        variable.assign(snapshots[path])
+    _after_assigning(live, variables)
+
+
+def _after_assigning(live: LiveModel, paths: Iterable[str]) -> None:
+    if any(live.spec.tensor_by_path[path].group is Group.STATISTICS for path in paths):
         refresh(live.model)
 
 
 @contextmanager
 def _restored_if_it_fails(live: LiveModel, variables: Mapping[str, Any]) -> Iterator[None]:
-    before = {path: _value(variable) for path, variable in variables.items()}
+    before = {path: snapshot(variable) for path, variable in variables.items()}
     try:
         yield
     except BaseException:
-        _assign(live, variables, before)
+        _restore(live, variables, before)
         raise

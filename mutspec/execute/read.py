@@ -17,7 +17,7 @@ from mutspec.graph.places import Entries, by_chunk
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, Extent
 from mutspec.model.hdf5 import Window
-from mutspec.model.live.read import LiveModel
+from mutspec.model.live import LiveModel, as_array, snapshot
 from mutspec.model.zip_member import inflated
 
 _CHUNK_CACHE_BYTES = 16 << 20
@@ -63,7 +63,7 @@ def name_of(model: Readable) -> str:
 
 
 class LiveReader:
-    """Reads entries of a live model's variables, each of which is copied once, when it is first asked for.
+    """Reads entries of a live model's variables, each as it is when it is first asked for.
 
     Arguments:
         live: the model.
@@ -80,7 +80,7 @@ class LiveReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the copies."""
+        """Let go of what was read."""
         self._values.clear()
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
@@ -102,7 +102,7 @@ class LiveReader:
         variables = self._live.variables
         if path not in variables:
             path = self._live.spec.tensor_by_path[path].path
-        return np.ascontiguousarray(variables[path].numpy()).reshape(-1)
+        return as_array(snapshot(variables[path]))
 
 
 class TensorReader:

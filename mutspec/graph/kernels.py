@@ -31,7 +31,11 @@ def _operands(node: Node, left: Any, right: Any) -> tuple[Any, Any]:
 
 
 def _binary(ufunc: np.ufunc) -> MapKernel:
-    return lambda node, at, left, right: ufunc(*_operands(node, left, right))
+    return lambda node, at, left, right, out=None: ufunc(*_operands(node, left, right), out=out)
+
+
+def _unary(ufunc: np.ufunc) -> MapKernel:
+    return lambda node, at, value, out=None: ufunc(value, out=out)
 
 
 def _constant(node: Node, at: Place) -> Any:
@@ -153,21 +157,28 @@ def _bits(node: Node, at: Place, attempt: int = 0) -> np.random.Philox:
     return np.random.Philox(key=key, counter=np.array([0, 0, at.start // CHUNK, attempt], np.uint64))
 
 
+_BINARY: Mapping[str, np.ufunc] = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+}
+_UNARY: Mapping[str, np.ufunc] = {
+    "negative": np.negative,
+    "absolute": np.absolute,
+    "round": np.rint,
+    "square_root": np.sqrt,
+    "arc_cosine": np.arccos,
+    "sine": np.sin,
+}
+
 MAP_KERNELS: Mapping[str, MapKernel] = {
+    **{name: _binary(ufunc) for name, ufunc in _BINARY.items()},
+    **{name: _unary(ufunc) for name, ufunc in _UNARY.items()},
     "constant": _constant,
-    "add": _binary(np.add),
-    "subtract": _binary(np.subtract),
-    "multiply": _binary(np.multiply),
-    "divide": _binary(np.divide),
-    "minimum": _binary(np.minimum),
-    "maximum": _binary(np.maximum),
-    "negative": lambda node, at, value: np.negative(value),
-    "absolute": lambda node, at, value: np.abs(value),
-    "round": lambda node, at, value: np.rint(value),
     "sign": _sign,
-    "square_root": lambda node, at, value: np.sqrt(value),
-    "arc_cosine": lambda node, at, value: np.arccos(value),
-    "sine": lambda node, at, value: np.sin(value),
     "bits": lambda node, at, value: np.asarray(value).view(np.dtype(node.dtype)),
     "flip": lambda node, at, value, bits: value ^ bits,
     "set": lambda node, at, value, bits: value | bits,
@@ -185,6 +196,12 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
     "chosen_bits": _chosen_bits,
     "dirac": _dirac,
 }
+
+TAKES_ROOM = frozenset(_BINARY) | frozenset(_UNARY)
+"""Primitives whose kernels take `out`, an array for the result; it may be one of the inputs."""
+
+GIVES_ROOM = TAKES_ROOM | {"cast", "normal", "uniform", "exponential", "truncated_normal", "along", "spread", "dirac"}
+"""Primitives whose results share memory with nothing else."""
 
 
 def reduce_chunk(node: Node, start: int, chunk: Array) -> Any:

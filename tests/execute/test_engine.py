@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Barrier
 from typing import Any
 
 import ml_dtypes
@@ -286,3 +287,44 @@ def test_all_but_one_entry_can_be_chosen() -> None:
     result = toy.run(2).tensors["a"]
     assert result.sum() == size - 1
     assert np.flatnonzero(result == 0).tolist() == [pool.image(size - 1, inverse=True)]
+
+
+def test_a_value_that_is_read_twice_is_not_overwritten_on_the_way() -> None:
+    values, noise = random(CHUNK + 5), normal(KEY, CHUNK + 5)
+    toy = Toy({"a": values, "b": values})
+    drawn = draw(toy.builder, "normal", KEY, (CHUNK + 5,), "float32")
+    toy.set("a", (drawn * 2.0 + toy["a"]) * (drawn - 1.0))
+    toy.set("b", toy["a"] + drawn.round() * drawn.round())
+    doubled, reduced = noise * np.float32(2) + values, noise - np.float32(1)
+    results = toy.run(2).tensors
+    assert same_bits(results["a"], doubled * reduced)
+    assert same_bits(results["b"], doubled * reduced + np.rint(noise) * np.rint(noise))
+
+
+def test_a_version_is_not_overwritten_by_the_next_one() -> None:
+    values = random(CHUNK + 5)
+    toy = Toy({"a": values})
+    toy.set("a", toy["a"] * 2.0)
+    toy.set("a", toy["a"] * 0.0, Listed((1, 2)))
+    toy.set("a", -toy["a"])
+    expected = values * np.float32(2)
+    expected[[1, 2]] *= np.float32(0)
+    outcome = toy.run()
+    assert same_bits(outcome.tensors["a"], -expected)
+    assert [outcome.effect(f"a@{number}").changed for number in (1, 2, 3)] == [CHUNK + 5, 2, CHUNK + 5]
+
+
+def test_many_small_tensors_are_under_way_at_once() -> None:
+    toy = Toy({f"t{number}": random(10, seed=number) for number in range(8)})
+    for path in toy.tensors:
+        toy.set(path, toy[path] * 2.0)
+    both = Barrier(2, timeout=30)
+
+    class Meeting(ArrayHome):
+        def write(self, path: str, start: int, before: np.ndarray, after: np.ndarray) -> None:
+            both.wait()  # each waits for another tensor's
+            super().write(path, start, before, after)
+
+    home = Meeting(toy.tensors)
+    execute(toy.builder.build(), home, threads=2)
+    assert all(same_bits(home.results[path], values * np.float32(2)) for path, values in toy.tensors.items())

@@ -16,7 +16,7 @@ from mutspec.execute import live as executor
 from mutspec.execute.read import numpy_dtype, reader_of
 from mutspec.language.errors import CallError, CheckError
 from mutspec.model.files import open_archive
-from mutspec.model.live import read_live
+from mutspec.model.live import as_array, assign, read_live, room_for, snapshot
 from tests.models import ZOO
 from tests.models.play import fresh, inputs_of, outputs, shared, weights
 
@@ -306,3 +306,53 @@ def test_vocabularies_come_along() -> None:
     x = inputs_of(model)
     mutant = mutspec.apply(_plan({"op": "scale", "target": "*/embeddings", "factor": 1.0}), model)
     np.testing.assert_array_equal(outputs(mutant, x), outputs(model, x))
+
+
+def test_what_a_block_does_to_its_variables_reaches_nothing_that_is_restored() -> None:
+    model = fresh("residual")
+    kernel = model.get_layer("stem").kernel
+    before = weights(model)
+    held = kernel.numpy().copy()
+    with mutspec.mutated(_plan({"op": "scale", "target": "stem/kernel", "factor": 2.0}), model):
+        kernel.value.assign_add(np.ones(kernel.shape, "float32"))
+        np.testing.assert_array_equal(kernel.numpy(), held * 2 + 1)
+        kernel.value.scatter_nd_update([[0] * len(kernel.shape)], [7.0])
+    assert weights(model) == before
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_mutant_can_be_trained_and_its_base_is_not(in_place: bool) -> None:
+    model, other = fresh("residual"), fresh("residual")
+    kernel, base = model.get_layer("stem").kernel, weights(model)
+    plan = _plan({"op": "scale", "target": "stem/kernel", "factor": 2.0})
+    mutant = mutspec.apply(plan, model, in_place=in_place)
+    held = kernel.numpy().copy()
+    with mutspec.mutated(plan, mutant):
+        inside = mutant.get_layer("stem").kernel
+        inside.value.assign_add(np.ones(inside.shape, "float32"))
+    mutant.get_layer("stem").kernel.value.assign_sub(np.ones(kernel.shape, "float32"))
+    if in_place:
+        np.testing.assert_array_equal(kernel.numpy(), held - 1)
+    else:
+        assert weights(model) == base
+    assert weights(other) == weights(fresh("residual"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64", "int8", "uint32", "bool"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (5, 7)])
+def test_values_are_assigned_and_read_to_the_bit(dtype: str, shape: tuple[int, ...]) -> None:
+    import keras
+
+    variable = keras.Variable(np.zeros(shape), dtype=dtype, trainable=False)
+    size = int(np.prod(shape))
+    values = np.random.default_rng(0).integers(0, 2, size).astype(numpy_dtype(dtype))
+    for copy in (values.copy(), room_for(size, values.dtype), np.empty(size + 1, values.dtype)[1:]):
+        copy[:] = values
+        assign(variable, copy)
+        held = snapshot(variable)
+        assert as_array(held).tobytes() == values.tobytes()
+        assert as_array(held).dtype == values.dtype
+        variable.assign(variable + 1 if dtype != "bool" else ~variable.numpy())
+        assert as_array(held).tobytes() == values.tobytes()
+        with pytest.raises(ValueError, match="read-only"):
+            copy[...] = 1

@@ -4,5 +4,19 @@ from mutspec.model.live.backend import import_keras
 from mutspec.model.live.loading import load_model
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
+from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
-__all__ = ["LiveModel", "Rebuilt", "custom_classes", "import_keras", "load_model", "read_live", "rebuild", "refresh"]
+__all__ = [
+    "LiveModel",
+    "Rebuilt",
+    "as_array",
+    "assign",
+    "custom_classes",
+    "import_keras",
+    "load_model",
+    "read_live",
+    "rebuild",
+    "refresh",
+    "room_for",
+    "snapshot",
+]
