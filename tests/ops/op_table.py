@@ -223,5 +223,22 @@ SOME: Mapping[str, Step] = {
     "average": {"sources": ["other:", "third:"]},
     "add_difference": {"plus": "other:", "minus": "third:"},
     "crossover": {"source": "other:"},
+    "prune_weights": {},
+    "zero_neurons": {"bias": True},
+    "negate_neurons": {"bias": True},
+    "scale_neurons": {"factor": 3.0, "bias": True},
 }
 """Parameters with which each op changes every entry that it touches, of tensors between 1 and 2."""
+BY_ENTRY = tuple(op for op in SOME if op not in NEURON_OPS and op != "prune_weights")
+"""The ops that touch any amount of entries, over any number of tensors, and change each of them."""
+REARRANGING: Mapping[str, Step] = {"shuffle": {}, "shuffle_neurons": {}, "swap_neurons": {"bias": True}}
+"""Ops that may leave an entry that they touch as it was."""
+DRAWING = (
+    *NOISES, "reinitialize", "bit_flip", "crossover", "shuffle", "shuffle_neurons"
+)  # fmt: skip
+"""The ops that draw more than what to touch."""
+
+
+def example(op: str, **keys: Any) -> Step:
+    """A step of an op that changes what it touches, on the layers `d` and `e`."""
+    return {"op": op, "target": TARGET, **{**SOME, **REARRANGING, "quantize": {"bits": 2}}[op], **keys}
