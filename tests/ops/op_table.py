@@ -15,8 +15,6 @@ from tests.toys import Tensors
 LAW = settings(suppress_health_check=[HealthCheck.too_slow])
 NOISES = ("gaussian_noise", "uniform_noise", "laplace_noise", "discretized_noise", "programming_noise")
 UNITS = ["absolute", "std", "max_abs", "channel_max", "weight"]
-INTEGER_OPS = ("fill", "zero", "shuffle", "bit_flip", "stuck_at", "crossover")
-"""Ops that mean something for integers too."""
 
 # What steps may say.
 
@@ -103,6 +101,33 @@ PARAMETERS: Mapping[str, st.SearchStrategy[Step]] = {
 """Every op that has its formula to the bit; `low_rank` and others that are numeric have tests of their own."""
 
 WEIGHT_OPS = tuple(PARAMETERS)
+
+BITS_8 = keys(bits=st.sampled_from([0, 7, [0, 2, 6], {"first": 1, "last": 5}]))
+OF_INTEGERS: Mapping[str, st.SearchStrategy[Step]] = {
+    "fill": keys(value=st.sampled_from([7, -128, 127])),
+    "zero": st.just({}),
+    "shuffle": st.just({}),
+    "bit_flip": both(BITS_8, st.sampled_from([{}, {"flip": "all"}])),
+    "stuck_at": both(BITS_8, keys(value=st.integers(0, 1))),
+    "crossover": st.just({"source": "other:"}),
+}
+"""The ops that mean something for integers too."""
+
+SMALL_RATES = st.sampled_from([0.0, 0.03, 0.5, 1.0])
+OTHERWISE: Mapping[str, st.SearchStrategy[Step]] = {
+    "gaussian_noise": both(
+        both(
+            keys(std=SIZED, rate=st.sampled_from([0.0, 0.25, 0.5])), keys(reset_rate=st.sampled_from([0.0, 0.3, 0.5]))
+        ),
+        both(NOISE, maybe(reset_std=SIZED)),
+    ),
+    "bit_flip": both(FORMS, keys(rate_per_bit=SMALL_RATES)),
+    "crossover": st.one_of(
+        st.just({"source": "other:", "method": "one_point"}),
+        both(st.just({"source": "other:", "method": "layers"}), maybe(rate=SMALL_RATES)),
+    ),
+}
+"""What ops say instead of an amount."""
 RANKLESS = ("shuffle", "shuffle_neurons", "swap_neurons", "crossover")
 
 TENTHS = st.integers(0, 20).map(lambda n: n / 20)
@@ -141,10 +166,18 @@ TARGET = ["d", {"name": "e"}]
 
 
 @st.composite
-def steps(draw: st.DrawFn, ops: tuple[str, ...] = WEIGHT_OPS) -> Step:
+def steps(
+    draw: st.DrawFn,
+    ops: tuple[str, ...] = WEIGHT_OPS,
+    parameters: Mapping[str, st.SearchStrategy[Step]] = PARAMETERS,
+    *,
+    otherwise: bool = True,
+) -> Step:
     op = draw(st.sampled_from(ops))
-    step = {"op": op, "target": TARGET, "allow_empty": True, "non_finite": "report"}
-    return _sensible({**step, **draw(PARAMETERS[op]), **draw(amounts(op)), "seed": draw(st.integers(0, 5))})
+    step = {"op": op, "target": TARGET, "allow_empty": True, "non_finite": "report", "seed": draw(st.integers(0, 5))}
+    if otherwise and op in OTHERWISE and draw(st.integers(0, 3)) == 0:
+        return {**step, **draw(OTHERWISE[op])}
+    return _sensible({**step, **draw(parameters[op]), **draw(amounts(op))})
 
 
 def _sensible(step: Step) -> Step:
@@ -166,7 +199,9 @@ def _sensible(step: Step) -> Step:
 def models(draw: st.DrawFn, dtypes: tuple[str, ...] = ("float32", "float64", "float16", "bfloat16")) -> Tensors:
     dtype = draw(st.sampled_from(dtypes))
     random = np.random.default_rng(draw(st.integers(0, 9)))
-    low, high = draw(st.sampled_from([(0.5, 2), (-2, 2)])) if "float" in dtype else (-128, 127)
+    if "float" not in dtype:
+        return {path: random.choice([-128, -127, -1, 0, 5, 127], draw(SHAPES)).astype(dtype) for path in PATHS}
+    low, high = draw(st.sampled_from([(0.5, 2), (-2, 2)]))
     return {path: np.asarray(random.uniform(low, high, draw(SHAPES))).astype(dtype) for path in PATHS}
 
 

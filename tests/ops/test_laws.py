@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,9 +11,13 @@ from hypothesis import strategies as st
 
 from mutspec.graph.choice import Computed
 from mutspec.graph.masks import Mask
+from mutspec.language import PlanError
 from tests.ops.op_table import (
     LAW,
+    OF_INTEGERS,
     PATHS,
+    REARRANGING,
+    SOME,
     TARGETS,
     WEIGHT_OPS,
     fitting,
@@ -20,7 +26,7 @@ from tests.ops.op_table import (
     steps,
 )
 from tests.oracle import Step, expected, masks, touches
-from tests.toys import CATALOGUE, Tensors, mutate, same_bits
+from tests.toys import CATALOGUE, Tensors, layered, mutate, same_bits
 
 OTHERWISE_TESTED = {
     "low_rank": "test_sparsity.py",
@@ -38,7 +44,7 @@ def test_every_op_on_weights_is_in_the_table_of_the_laws() -> None:
     assert not set(WEIGHT_OPS) & OTHERWISE_TESTED.keys()
 
 
-@settings(LAW, max_examples=600)
+@settings(LAW, max_examples=400)
 @given(steps(), models())
 def test_every_op_is_its_formula_in_the_chosen_entries_and_nothing_elsewhere(step: Step, tensors: Tensors) -> None:
     tensors = fitting(step, tensors)
@@ -80,3 +86,30 @@ def test_what_the_dry_run_says_is_touched_is_touched(step: Step, tensors: Tensor
         before, after = (np.frombuffer(each[version.path].tobytes(), np.uint8) for each in (tensors, mutant.tensors))
         rows = (before != after).reshape(tensors[version.path].size, -1).any(axis=1)
         assert effect.changed == rows.sum() <= touched[version.path]
+
+
+@LAW
+@given(steps(tuple(OF_INTEGERS), OF_INTEGERS, otherwise=False), models(("int8",)))
+def test_ops_that_make_sense_on_integers_are_their_formula_there_too(step: Step, tensors: Tensors) -> None:
+    tensors = fitting(step, tensors)
+    inputs = inputs_for(step, tensors)
+    wanted = expected(step, tensors, TARGETS, inputs)
+    mutant = mutate(tensors, step, inputs=inputs)
+    assert {path: same_bits(mutant.tensors[path], wanted[path]) for path in PATHS} == dict.fromkeys(PATHS, True)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "bool"])
+@pytest.mark.parametrize("op", sorted({*WEIGHT_OPS, "low_rank", "share_values"} - OF_INTEGERS.keys()))
+def test_ops_on_real_numbers_refuse_integers(op: str, dtype: str) -> None:
+    tensors = {path: np.ones(values.shape, dtype) for path, values in layered().items()}
+    parameters = {"low_rank": {"to_rank": 1}, "share_values": {"take": "mean"}, **SOME, **REARRANGING}
+    step = {"op": op, "target": "d", **parameters.get(op, {"bits": 8} if op == "quantize" else {"decimals": 1})}
+    step |= {"count": 2} if op in ("prune_weights", "swap_neurons") else {}
+    with pytest.raises(PlanError, match=rf"`{op}` is for real numbers, and cannot change `d/kernel` \({dtype}\)"):
+        mutate(tensors, step, inputs=inputs_for(step, tensors))
+
+
+@pytest.mark.parametrize("value", [0.5, 128, -129, "nan", "inf"])
+def test_a_value_that_an_integer_cannot_hold_is_refused(value: Any) -> None:
+    with pytest.raises(PlanError, match="int8 and cannot hold"):
+        mutate({"d/kernel": np.ones(3, np.int8)}, {"op": "fill", "target": "d", "value": float(value)})
