@@ -59,10 +59,11 @@ _PARALLEL = 1e-7
 
 def _on_arc(weight: Expression, other: Expression, t: Expression) -> Expression:
     one, two = weight.cast("float64"), other.cast("float64")
-    norms = ((one * one).sum() * (two * two).sum()).square_root().maximum(2.0**-1000)
-    angle = ((one * two).sum() / norms).minimum(1.0).maximum(-1.0).arc_cosine()
+    norms = ((one * one).sum() * (two * two).sum()).square_root()
+    least = 2.0**-1000  # where one of them is 0, it has no direction
+    angle = ((one * two).sum() / norms.maximum(least)).minimum(1.0).maximum(-1.0).arc_cosine()
     sine = angle.sine()
-    is_arc = (sine - _PARALLEL).sign() * 0.5 + 0.5  # 1 or 0
+    is_arc = ((sine - _PARALLEL).minimum(norms - least).sign() * 0.5) + 0.5  # 1 or 0
     safe = sine.maximum(_PARALLEL)
     left = is_arc * (((1.0 - t) * angle).sine() / safe) + (1.0 - is_arc) * (1.0 - t)
     right = is_arc * ((t * angle).sine() / safe) + (1.0 - is_arc) * t
