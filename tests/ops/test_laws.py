@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,21 @@ from tests.oracle import Step, expected, masks, touches
 from tests.toys import CATALOGUE, Tensors, layered, mutate, same_bits
 
 OTHERWISE_TESTED = {
-    "low_rank": "test_sparsity.py",
-    "permute_genes": "test_order.py",
-    "transfer_weights": "test_transfer.py",
-    "swap_weights": "test_merging.py",
-    "share_values": "test_merging.py",
+    "low_rank": "test_sparsity.py, as a singular value decomposition is numeric",
+    "permute_genes": "test_order.py, as a genome is several tensors",
+    "transfer_weights": "test_transfer.py, as it takes slices, and no amount",
+    "swap_weights": "test_merging.py, as it takes two layers, and no amount",
+    "share_values": "test_merging.py, as it takes several layers, and no amount",
 }
-"""Ops whose result is numeric, or that choose no entries of single weights: where the laws are held for them."""
+"""Ops on weights that are held to laws of their own: where, and why."""
 
 
 def test_every_op_on_weights_is_in_the_table_of_the_laws() -> None:
     on_weights = {name for name, op in CATALOGUE.items() if not op.is_structural}
     assert on_weights == {*WEIGHT_OPS, *OTHERWISE_TESTED}
     assert not set(WEIGHT_OPS) & OTHERWISE_TESTED.keys()
+    for op, where in OTHERWISE_TESTED.items():
+        assert f'"{op}"' in Path(__file__).with_name(where.partition(",")[0]).read_text()
 
 
 @settings(LAW, max_examples=400)
