@@ -212,7 +212,7 @@ class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
         sides = [bench.select(side, at, groups=ALL_GROUPS).tensors for side, at in self._sides()]
         shapes = [[(tensor.shape, tensor.dtype) for tensor in side] for side in sides]
         if shapes[0] != shapes[1]:
-            one, two = (", ".join(described(tensor) for tensor in side[:4]) or "nothing" for side in sides)
+            one, two = (", ".join(described(tensor, dtype=True) for tensor in side[:4]) or "nothing" for side in sides)
             raise PlanError(
                 Problem(
                     f"{one} cannot change places with {two}", path=("other",), hint="name two of the same structure"
@@ -264,7 +264,7 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
         if unlike is not None:
             raise PlanError(
                 Problem(
-                    f"{described(unlike)} cannot have the values of {described(first)}",
+                    f"{described(unlike, dtype=True)} cannot have the values of {described(first, dtype=True)}",
                     path=("target",),
                     hint="choose layers of one structure, or single weights",
                 )
