@@ -86,9 +86,9 @@ class Units:
     def problems(self) -> Iterator[Problem]:
         """What is wrong by itself. Paths are relative to the step."""
         if self.unit is Unit.BLOCK and (len(self.block) != 2 or min(self.block) < 1):
-            yield Problem(
-                "blocks need a height and a width of at least 1", path=("block",), hint="for example `block: [4, 4]`"
-            )
+            message = "blocks need a height and a width of at least 1"
+            path = ("block",) if self.block else ("unit",)
+            yield Problem(message, path=path, hint="for example `block: [4, 4]`")
         if self.gates and self.rank is not None and self.unit is not Unit.NEURON:
             message = "with `gates`, only neurons are ranked"
             yield Problem(message, path=("rank",), hint="say `unit: neuron`, or leave `rank` or `gates` out")
@@ -143,10 +143,12 @@ class Units:
         names = gates_of(bench.models[""].layer_by_path[tensor.layer], tensor)
         for position, gate in enumerate(self.gates):
             if gate not in names:
-                has = f"the gates {', '.join(names)}" if names else "no gates"
+                message = f"`{tensor.path}` has no gates"
+                if names:
+                    message = f"`{tensor.path}` has no gate `{gate}`, but the gates {', '.join(names)}"
                 raise PlanError(
                     Problem(
-                        f"`{tensor.path}` has no gate `{gate}`, but {has}",
+                        message,
                         path=("gates", position),
                         hint="target LSTM and GRU layers alone, and name gates that they have",
                     )

@@ -224,6 +224,6 @@ def test_gates_of_a_layer_that_has_none_are_named() -> None:
 
     model = keras.Sequential([keras.Input((4, 2)), keras.layers.SimpleRNN(2, name="layer")])
     plan = mutspec.plan({"steps": [{"op": "zero", "target": "layer", "gates": "input"}]})
-    with pytest.raises(PlanError, match=r"has no gate `input`, but no gates.*target LSTM and GRU") as caught:
+    with pytest.raises(PlanError, match=r"`layer/kernel` has no gates.*target LSTM and GRU") as caught:
         mutspec.dry_run(plan, model)
     assert caught.value.problems[0].path == ("steps", 0, "gates", 0)
