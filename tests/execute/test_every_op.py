@@ -13,6 +13,7 @@ import pytest
 
 import mutspec
 from mutspec.execute.read import numpy_dtype, reader_of
+from mutspec.language import PlanError
 from mutspec.model.files import open_archive
 from mutspec.model.live import read_live
 from mutspec.ops import catalogue
@@ -120,8 +121,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             shared(name).save(file)
-        noise = {"op": "uniform_noise", "low": -1.0, "high": 1.0, "target": everything(name), "allow_empty": True}
-        mutspec.apply(mutspec.plan({"steps": [noise]}), file, other)
+        change = {"op": "zero", "fraction": 0.5, "target": everything(name), "allow_empty": True}
+        mutspec.apply(mutspec.plan({"steps": [change]}), file, other)
         return file, other
 
     return save
@@ -154,3 +155,41 @@ def test_each_op_alone_gives_the_same_bits_in_memory_and_in_a_file(
 ) -> None:
     plan, (file, other) = plan_of(name, [op]), saved(name)
     same_in_both_homes(name, plan, file, other, tmp_path / "mutant.keras")
+
+
+OF_INTEGERS: Mapping[str, Step] = {
+    "fill": {"value": 3, "fraction": "30%"},
+    "zero": {"rate": 0.3},
+    "shuffle": SOME,
+    "permute_genes": {"kind": "inversion", "per": "tensor"},
+    "bit_flip": {"bits": [0, 7], "flip": "all", **SOME},
+    "stuck_at": {"bits": 6, "value": 1, **SOME},
+    "crossover": {"source": "other:", **SOME},
+    "transfer_weights": {"source": "other:dense_1", "target": "dense_1"},
+}
+
+
+@pytest.mark.parametrize("op", OF_INTEGERS)
+def test_of_a_quantised_model_levels_are_touched_alike_in_both_homes(
+    op: str, saved: Callable[[str], tuple[Path, Path]], tmp_path: Path
+) -> None:
+    step = {"op": op, "target": {"weights": ["kernels", "embeddings"]}, **OF_INTEGERS[op]}
+    plan = mutspec.plan({"inputs": {"other": {}, "base": {}}, "steps": [step]})
+    same_in_both_homes("quantized_int8", plan, *saved("quantized_int8"), tmp_path / "mutant.keras")
+
+
+@pytest.mark.parametrize("op", [op for op in STEPS if op not in OF_INTEGERS and "{one}" not in str(STEPS[op])])
+def test_of_a_quantised_model_ops_on_real_numbers_refuse_levels_and_touch_the_rest(op: str) -> None:
+    model, keys = shared("quantized_int8"), {key: each for key, each in STEPS[op].items() if key != "target"}
+    inputs: Step = {"other": model, "base": model}
+
+    def dry_run(**target: Any) -> Any:
+        step = {"op": op, "target": target, **keys, "allow_empty": True}
+        plan = mutspec.plan({"inputs": {key: {} for key in inputs}, "steps": [step]})
+        return mutspec.dry_run(plan, model, inputs=inputs)
+
+    with pytest.raises(PlanError, match=rf"`{op}` is for real numbers, .* \(int8\).*leave quantised layers out"):
+        dry_run(weights="kernels")
+    if not op.endswith("_neurons") and op != "low_rank":
+        touched = dry_run(weights=["biases", "norms"]).steps[0].targets
+        assert {each.dtype for each in touched} <= {"float32"}
