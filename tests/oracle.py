@@ -51,13 +51,18 @@ def unit_of_step(step: Step) -> str:
 
 
 def units_of(step: Step, weight: np.ndarray) -> np.ndarray:
-    """For each entry of a weight, the number of the unit that it is in. Neurons are those of a Dense layer."""
+    """For each entry of a weight, the number of the unit that it is in.
+
+    Neurons are those of a Dense layer; or of a recurrent one, if the step says how many units it has, as no plan does.
+    """
     columns = weight.shape[-1] if weight.ndim else 1
     entries = np.arange(weight.size)
     row, column = entries // max(1, columns), entries % max(1, columns)
     if unit_of_step(step) == "row":
         return row
-    if unit_of_step(step) in ("column", "neuron"):
+    if unit_of_step(step) == "neuron":
+        return column % step.get("neurons", max(1, columns))
+    if unit_of_step(step) == "column":
         return column
     if unit_of_step(step) == "block":
         height, width = step["block"]

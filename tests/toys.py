@@ -23,7 +23,13 @@ from mutspec.ops.compile import Program, compile_plan
 
 Tensors = Mapping[str, np.ndarray]
 
-GROUPS = {"kernel": Group.KERNELS, "bias": Group.BIASES, "gamma": Group.NORMS, "moving_mean": Group.STATISTICS}
+GROUPS = {
+    "kernel": Group.KERNELS,
+    "recurrent_kernel": Group.KERNELS,
+    "bias": Group.BIASES,
+    "gamma": Group.NORMS,
+    "moving_mean": Group.STATISTICS,
+}
 CATALOGUE = catalogue(plugins=False)
 
 
@@ -158,18 +164,18 @@ class Toy:
 
 
 def spec_of(tensors: Tensors) -> ModelSpec:
-    """A model of Dense layers with these tensors; the last axis runs over output channels."""
+    """A model of these tensors; the last axis runs over output channels. Layers are Dense, or LSTM if recurrent."""
     specs = []
     for path, values in tensors.items():
         layer, _, role = path.rpartition("/")
         axis = values.ndim - 1 if values.ndim else None
         group = GROUPS.get(role, Group.OTHER)
         specs.append(TensorSpec(path, layer, role, group, values.shape, values.dtype.name, axis, origin=path))
-    layers = tuple(
-        LayerSpec(layer, layer.rpartition("/")[2], "Dense", ("Dense", "Layer"))
-        for layer in dict.fromkeys(spec.layer for spec in specs)
-    )
-    return ModelSpec("toy", "Sequential", layers, tuple(specs))
+    layers = []
+    for layer in dict.fromkeys(spec.layer for spec in specs):
+        kind = "LSTM" if f"{layer}/recurrent_kernel" in tensors else "Dense"
+        layers.append(LayerSpec(layer, layer.rpartition("/")[2], kind, (kind, "Layer")))
+    return ModelSpec("toy", "Sequential", tuple(layers), tuple(specs))
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mutspec
 from mutspec.language import PlanError
 from tests.models.play import weights
-from tests.oracle import Step
+from tests.ops.op_table import LAW
+from tests.oracle import Step, masks
+from tests.toys import mutate
 
 UNITS = 3
 LSTMS: Mapping[str, Callable[[Any], Any]] = {
@@ -227,3 +231,61 @@ def test_gates_of_a_layer_that_has_none_are_named() -> None:
     with pytest.raises(PlanError, match=r"`layer/kernel` has no gates.*target LSTM and GRU") as caught:
         mutspec.dry_run(plan, model)
     assert caught.value.problems[0].path == ("steps", 0, "gates", 0)
+
+
+@st.composite
+def narrowed_steps(draw: st.DrawFn) -> Step:
+    """What a step with gates may say about how much it touches."""
+    unit = draw(st.sampled_from([{}, *UNIT_KEYS]))
+    amount = draw(
+        st.sampled_from([{}, {"fraction": 0.3}, {"rate": 0.5}, {"count": 1}, {"indices": [0]}, {"indices": [-1]}])
+    )
+    step = {"op": "fill", "target": "l", "value": 9.0, "allow_empty": True, "seed": draw(st.integers(0, 9)), **unit}
+    if amount and "indices" not in amount:
+        step |= draw(st.fixed_dictionaries({}, optional={"per": st.sampled_from(["tensor", "layer", "all"])}))
+        step |= draw(st.sampled_from([{}, {"at_least": 2}]))
+        if unit.get("unit") == "neuron" and "per" not in step:
+            step |= draw(st.sampled_from([{}, {"rank": "smallest"}, {"rank": "largest"}]))
+    return {**step, **amount}
+
+
+UNIT_KEYS: list[Step] = [
+    {"unit": "row"},
+    {"unit": "column"},
+    {"unit": "neuron"},
+    {"unit": "block", "block": [2, 3]},
+    {"unit": "block", "block": [1, 4]},
+]
+GATES = BLOCKS["LSTM"]
+
+
+@LAW
+@given(
+    narrowed_steps(),
+    st.lists(st.sampled_from(GATES), min_size=1, max_size=4, unique=True),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(0, 9),
+)
+def test_with_gates_a_step_touches_what_it_would_of_weights_that_hold_no_others(
+    step: Step, gates: list[str], inputs: int, units: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    shapes = {"l/kernel": (inputs, 4 * units), "l/recurrent_kernel": (units, 4 * units), "l/bias": (4 * units,)}
+    before = {path: random.uniform(1, 2, shape).astype("float32") for path, shape in shapes.items()}
+    blocks = sorted(GATES.index(gate) for gate in gates)
+
+    def narrow(values: np.ndarray) -> np.ndarray:
+        held = values.reshape(*values.shape[:-1], 4, units)[..., blocks, :]
+        return held.reshape(*values.shape[:-1], len(blocks) * units)
+
+    chosen = masks({**step, "neurons": units}, {path: narrow(values) for path, values in before.items()})
+    mutant = mutate(before, {**step, "gates": gates})
+    for path, values in mutant.tensors.items():
+        np.testing.assert_array_equal(narrow(values) == 9, chosen[path])
+        assert np.count_nonzero(values == 9) == np.count_nonzero(chosen[path])
+        np.testing.assert_array_equal(values[values != 9], before[path][values != 9])
+    for touch in mutant.program.steps[0].touches:
+        executed = mutant.outcome.effects[touch.version].touched
+        assert touch.touched in (None, executed)
+        assert executed == chosen[touch.tensor.path].sum()
