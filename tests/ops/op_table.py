@@ -268,9 +268,7 @@ BY_ENTRY = tuple(op for op in SOME if op not in NEURON_OPS and op != "prune_weig
 """The ops that touch any amount of entries, over any number of tensors, and change each of them."""
 REARRANGING: Mapping[str, Step] = {"shuffle": {}, "shuffle_neurons": {}, "swap_neurons": {"bias": True}}
 """Ops that may leave an entry that they touch as it was."""
-DRAWING = (
-    *NOISES, "reinitialize", "bit_flip", "crossover", "shuffle", "shuffle_neurons"
-)  # fmt: skip
+DRAWING = (*NOISES, "reinitialize", "bit_flip", "crossover", "shuffle", "shuffle_neurons")
 """The ops that draw more than what to touch."""
 
 
