@@ -1,8 +1,8 @@
-"""The mutation operators of the literature and the tools, and the step of ours that each of them is.
+"""The mutation operators of the literature and the tools, and the steps of ours that each of them is.
 
-A step is complete: in a plan for a model that has such layers, it does what the operator does, with the defaults of
-the operator's authors where they have any. `dense_1` and `conv_1` stand for layers of one's own. All of ours round an
-amount to the nearest whole number, take distinct entries, and draw from streams that a seed determines.
+Steps are complete: in a plan for a model that has such layers, they do what the operator does, with the defaults of
+the operator's authors where they have any. `dense_1`, `conv_1` and the like stand for layers of one's own. All of ours
+round an amount to the nearest whole number, take distinct entries, and draw from streams that a seed determines.
 
 Sources: the papers, and the tools' own code; for AIHWKit `weight_modifier.cpp`, for MRFI `error_mode.py`, for PyGAD
 `utils/mutation.py`.
@@ -13,8 +13,9 @@ Sources: the papers, and the tools' own code; for AIHWKit `weight_modifier.cpp`,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
+
+Step = Mapping[str, Any]
 
 
 class Operator(NamedTuple):
@@ -25,8 +26,8 @@ class Operator(NamedTuple):
         source: the paper or tool.
         meaning: what it does, with its defaults.
         level: what it changes: weight, neuron, architecture, state or activation.
-        step: the step that does the same; empty while there is none.
-        note: where the step differs, or why there is none.
+        does: the step that does the same, or several; none while there is no such step.
+        note: where the steps differ, or why there are none.
         also: other names that it goes by.
     """
 
@@ -34,14 +35,19 @@ class Operator(NamedTuple):
     source: str
     meaning: str
     level: str
-    step: Mapping[str, Any] = MappingProxyType({})
+    does: Step | tuple[Step, ...] = ()
     note: str = ""
     also: tuple[str, ...] = ()
 
     @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that do the same, in order."""
+        return self.does if isinstance(self.does, tuple) else (self.does,)
+
+    @property
     def op(self) -> str:
-        """The op of the step; empty while there is none."""
-        return str(self.step.get("op", ""))
+        """The op of the first step; empty while there is none."""
+        return str(self.steps[0]["op"]) if self.steps else ""
 
 
 def called(name: str) -> tuple[Operator, ...]:
@@ -61,15 +67,32 @@ _ONE_LAYER = {"type": ["Dense", "Conv2D"], "pick": {"random": 1}}
 _ANY_KERNEL = {"weights": "kernels", "pick": {"random": 1}}
 _RECURRENT = {"type": ["LSTM", "GRU"], "weights": "kernels"}
 _NOT_LAST = {"type": ["Dense", "Conv2D"], "pick": {"skip_last": 1, "random": 1}}
-_CELL, _VARIABLE = "dense_1/kernel", "dense_1/kernel"
+_CELL = _VARIABLE = "dense_1/kernel"
 
 
 def _uniform(low: float, high: float) -> dict[str, Any]:
     return {"class_name": "RandomUniform", "config": {"minval": low, "maxval": high}}
 
 
-_STATE = "needs the network's run: later"
-_ACTIVATION = "changes outputs, not weights: later"
+def _whole_numbers(below: int) -> tuple[Step, ...]:
+    """Set to a random whole number from [0, below): both steps choose the same entries, as they share a stream."""
+    same = {"target": _KERNELS, "rate": 1e-4, "stream": "integers"}
+    return (
+        {"op": "reinitialize", **same, "initializer": _uniform(-0.5, below - 0.5)},
+        {"op": "round", **same, "decimals": 0},
+    )
+
+
+def _copy(layer: str, **arguments: Any) -> tuple[Step, ...]:
+    """Insert a layer of the same kind behind one, and give it the same weights."""
+    return (
+        {"id": "copy", "op": "insert_layer", "after": layer, "layer": {"type": "Dense", "units": "same", **arguments}},
+        {"op": "transfer_weights", "source": layer, "target": "copy"},
+    )
+
+
+_STATE = "acts while the network runs"
+_ACTIVATION = "changes outputs, not weights"
 
 # fmt: off
 LITERATURE: tuple[Operator, ...] = (
@@ -86,7 +109,7 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("NS", "DeepMutation", "switch neurons of a layer", "neuron",
              {"op": "swap_neurons", "target": _LAYERS, "fraction": "1%", "at_least": 2}, "in pairs", also=("neuron switch",)),
     Operator("LD", "DeepMutation", "deactivate a layer whose in-shape is its out-shape", "architecture",
-             {"op": "remove_layer", "target": "dense_1"}, "re-implementations duplicate it: not yet", also=("layer deactivation",)),
+             {"op": "remove_layer", "target": "dense_1"}, "re-implementations duplicate it: LD of DeepMutation++", also=("layer deactivation",)),
     Operator("LAm", "DeepMutation", "add a layer", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "Activation", "activation": "relu"}}, also=("layer addition",)),
     Operator("AFRm", "DeepMutation", "make a layer's activation the identity, but not the last layer's", "architecture",
@@ -107,7 +130,7 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("LA", "DeepMutation++", "insert one of 10 activations", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "Activation", "activation": "relu"}}, "name it: not drawn"),
     Operator("LD", "DeepMutation++", "duplicate a layer", "architecture",
-             note="for one layer: insert_layer, then transfer_weights"),
+             _copy("dense_1", activation="relu"), "give the copy the layer's own arguments", also=("layer duplication",)),
     Operator("state clear", "DeepMutation++", "set states of a recurrent layer to zero", "state", note=_STATE),
     Operator("state reset", "DeepMutation++", "restart states in the course of a sequence", "state", note=_STATE),
     Operator("state GF", "DeepMutation++", "add noise to states", "state", note=_STATE),
@@ -139,11 +162,13 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("LA", "LEMON", "add a layer", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "Dense", "units": "same"}}),
     Operator("LC", "LEMON", "copy a layer and put the copy behind it", "architecture",
-             note="for one layer: insert_layer, then transfer_weights"),
+             _copy("dense_1", activation="relu"), "give the copy the layer's own arguments"),
     Operator("LR", "LEMON", "remove a layer", "architecture", {"op": "remove_layer", "target": "dense_1"}),
     Operator("LS", "LEMON", "switch two layers of alike shapes", "architecture",
              {"op": "swap_weights", "target": "dense_1", "other": "dense_2"}, "for layers of one class and configuration"),
-    Operator("MLA", "LEMON", "insert several layers", "architecture", note="as steps, one for each layer"),
+    Operator("MLA", "LEMON", "insert several layers", "architecture",
+             ({"id": "first", "op": "insert_layer", "after": "dense_1", "layer": {"type": "Dense", "units": "same"}},
+              {"id": "second", "op": "insert_layer", "after": "first", "layer": {"type": "Dense", "units": "same"}})),
 
     Operator("weights_fuzzing", "PMT", "w + mask·N(0, 1)·magnitude·|w|, ratio 0.01 to 0.2", "weight",
              {"op": "gaussian_noise", "target": "*", "std": 0.1, "relative_to": "weight", "fraction": "1%"}, "std is the magnitude"),
@@ -186,7 +211,8 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("multi-weight", "PyTorchFI", "each weight with probability 1e-5, by a function", "weight",
              {"op": "reinitialize", "target": _KERNELS, "initializer": _uniform(-1, 1), "rate": 1e-5, "allow_empty": True}, "any op is the function"),
     Operator("single bit flip", "PyTorchFI", "flip a bit of an 8-bit quantised value", "weight",
-             {"op": "bit_flip", "target": _ANY_KERNEL, "format": "int8", "count": 1, "per": "all"}, "of a weight; of a neuron's output: later"),
+             {"op": "bit_flip", "target": _ANY_KERNEL, "format": "int8", "count": 1, "per": "all"}),
+    Operator("neuron faults", "PyTorchFI", "the same in a layer's output", "activation", note=_ACTIVATION),
     Operator("number", "PyTorchALFI", "replace values by U(min, max), by layer type", "weight",
              {"op": "reinitialize", "target": {"type": "Conv2D", "weights": "kernel"}, "initializer": _uniform(-1, 1), "count": 1}),
     Operator("bit flip in a range", "PyTorchALFI", "flip one of a range of bits, by layer type", "weight",
@@ -205,8 +231,8 @@ LITERATURE: tuple[Operator, ...] = (
              {"op": "bit_flip", "target": _KERNELS, "bits": 30, "rate": 1e-4, "non_finite": "report"}),
     Operator("SetZero", "MRFI", "set to zero", "weight", {"op": "zero", "target": _KERNELS, "rate": 1e-4}),
     Operator("SetValue", "MRFI", "set to a value", "weight", {"op": "fill", "target": _KERNELS, "value": 0.5, "rate": 1e-4}),
-    Operator("IntRandom", "MRFI", "set to a random integer from [0, 128)", "weight", note="no op draws integers"),
-    Operator("IntRandomBit", "MRFI", "set to a random 8-bit integer", "weight", note="no op draws integers"),
+    Operator("IntRandom", "MRFI", "set to a random integer from [0, 128)", "weight", _whole_numbers(128), "not in units of quantised values"),
+    Operator("IntRandomBit", "MRFI", "set to a random 8-bit integer", "weight", _whole_numbers(256), "not in units of quantised values"),
     Operator("UniformRandom", "MRFI", "set to U(-1, 1)", "weight",
              {"op": "reinitialize", "target": _KERNELS, "initializer": _uniform(-1, 1), "rate": 1e-4}),
     Operator("NormalRandom", "MRFI", "set to N(0, 1)", "weight",
@@ -264,7 +290,8 @@ LITERATURE: tuple[Operator, ...] = (
              {"op": "permute_genes", "target": "*", "kind": "inversion"}, "of any length; theirs is half the genome"),
     Operator("scramble", "PyGAD", "shuffle a run of genes", "weight",
              {"op": "permute_genes", "target": "*", "kind": "scramble"}, "of any length; theirs is half the genome"),
-    Operator("adaptive", "PyGAD", "more genes of the less fit", "weight", note="needs the fitness of a population"),
+    Operator("adaptive", "PyGAD", "as random, on more genes of solutions that are less fit than the average", "weight",
+             {"op": "uniform_noise", "target": "*", "low": -1, "high": 1, "fraction": "20%", "per": "all"}, "of the less fit; for others a smaller fraction"),
     Operator("weight mutation", "neat-python, TensorNEAT", "add N(0, 0.5) at rate 0.8, or draw anew at rate 0.1", "weight",
              {"op": "gaussian_noise", "target": "*", "std": 0.5, "rate": 0.8, "reset_rate": 0.1, "reset_std": 1.0}),
     Operator("add node", "neat-python, TensorNEAT", "split a connection by a node", "architecture", note="nodes and connections are not layers"),
@@ -273,31 +300,35 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("delete connection", "neat-python, TensorNEAT", "remove a connection", "architecture", note="nodes and connections are not layers"),
     Operator("GaussianMutation", "EvoTorch", "add N(0, stdev), each with a probability", "weight",
              {"op": "gaussian_noise", "target": "*", "std": 0.1, "rate": 0.5}),
-    Operator("PolynomialMutation", "EvoTorch", "add polynomial noise within bounds", "weight", note="no op draws from this law", also=("polynomial",)),
-    Operator("CosynePermutation", "EvoTorch", "permute each weight over a population", "weight", note="needs a population", also=("Cosyne",)),
+    Operator("PolynomialMutation", "EvoTorch", "add polynomial noise within bounds", "weight", note="no op draws from its law, which depends on the weight", also=("polynomial",)),
+    Operator("CosynePermutation", "EvoTorch", "permute each weight over a population", "weight",
+             {"op": "crossover", "source": "other:", "target": "*", "rate": 0.5}, "of two; the second mutant is that of the other", also=("Cosyne",)),
 
     Operator("insert layer", "keras-surgeon", "insert a layer", "architecture",
              {"op": "insert_layer", "before": "dense_2", "layer": {"type": "Dropout", "rate": 0.5}}),
     Operator("delete layer", "keras-surgeon", "delete a layer", "architecture", {"op": "remove_layer", "target": {"type": "Dropout"}}),
     Operator("replace layer", "keras-surgeon", "put another layer in a layer's place", "architecture",
              {"op": "replace_layer", "target": "dense_1", "layer": {"type": "Dense", "units": "same", "activation": "elu"}}),
-    Operator("delete channels", "keras-surgeon", "with the input slices of all who use them", "architecture", note="needs widths to be changed: later"),
-    Operator("group prune", "DepGraph", "prune coupled dimensions together", "architecture", note="needs widths to be changed: later"),
-    Operator("Net2Wider", "Net2Net", "replicate neurons, predictions stay", "architecture", note="needs widths to be changed: later"),
+    Operator("delete channels", "keras-surgeon", "with the input slices of all who use them", "architecture", note="needs widths to be changed"),
+    Operator("group prune", "DepGraph", "prune coupled dimensions together", "architecture", note="needs widths to be changed"),
+    Operator("Net2Wider", "Net2Net", "replicate neurons, predictions stay", "architecture", note="needs widths to be changed"),
     Operator("Net2Deeper", "Net2Net", "insert a layer that is the identity, predictions stay", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "Dense", "units": "same", "activation": "relu"}, "initialize": "identity"}, "after a ReLU, as theirs"),
-    Operator("add skip", "network morphism", "add a connection past layers, predictions stay", "architecture", note="needs wiring to be changed: later"),
-    Operator("kernel growth", "network morphism", "pad a kernel with zeros", "architecture", note="needs kernels to be resized: later"),
+    Operator("add skip", "network morphism", "add a connection past layers, predictions stay", "architecture", note="needs wiring to be changed"),
+    Operator("kernel growth", "network morphism", "pad a kernel with zeros", "architecture", note="needs kernels to be resized"),
     Operator("parametric activation", "network morphism", "a PReLU that begins as the identity", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "PReLU", "alpha_initializer": "ones"}}),
-    Operator("insert Conv-BN-ReLU", "LEMONADE", "insert three layers, predictions stay", "architecture", note="as three steps; exact after a ReLU"),
-    Operator("widen", "LEMONADE", "widen a layer, predictions stay", "architecture", note="needs widths to be changed: later"),
-    Operator("skip", "LEMONADE", "add a connection past layers, predictions stay", "architecture", note="needs wiring to be changed: later"),
+    Operator("insert Conv-BN-ReLU", "LEMONADE", "insert three layers, predictions stay", "architecture",
+             ({"id": "conv", "op": "insert_layer", "after": "conv_1", "layer": {"type": "Conv2D", "filters": "same", "kernel_size": 3, "padding": "same"}, "initialize": "identity"},
+              {"id": "norm", "op": "insert_layer", "after": "conv", "layer": {"type": "BatchNormalization"}, "initialize": "identity"},
+              {"id": "relu", "op": "insert_layer", "after": "norm", "layer": {"type": "ReLU"}}), "after a ReLU, as theirs"),
+    Operator("widen", "LEMONADE", "widen a layer, predictions stay", "architecture", note="needs widths to be changed"),
+    Operator("skip", "LEMONADE", "add a connection past layers, predictions stay", "architecture", note="needs wiring to be changed"),
     Operator("drop layer", "LEMONADE", "remove a layer", "architecture", {"op": "remove_layer", "target": "dense_1"}),
-    Operator("prune filters", "LEMONADE", "remove the filters of the smallest norm", "architecture", note="needs widths to be changed: later; to zero them is prune_weights with `unit: neuron`"),
+    Operator("prune filters", "LEMONADE", "remove the filters of the smallest norm", "architecture", note="needs widths to be changed; to zero them is prune_weights with `unit: neuron`"),
     Operator("conv to separable", "LEMONADE", "replace a convolution by a separable one", "architecture",
              {"op": "replace_layer", "target": "conv_2", "layer": {"type": "SeparableConv2D", "filters": "same", "kernel_size": 3, "padding": "same"}}, "its weights are new"),
-    Operator("rewire an input", "regularised evolution", "give a layer another input, without loops", "architecture", note="needs wiring to be changed: later"),
+    Operator("rewire an input", "regularised evolution", "give a layer another input, without loops", "architecture", note="needs wiring to be changed"),
     Operator("change an op", "regularised evolution", "put a layer of another kind in a layer's place", "architecture",
              {"op": "replace_layer", "target": "conv_2", "layer": {"type": "SeparableConv2D", "filters": "same", "kernel_size": 5, "padding": "same"}}, "name it: not drawn"),
 )

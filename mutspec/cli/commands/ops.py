@@ -28,7 +28,7 @@ def _complete_op(_context: click.Context, _parameter: click.Parameter, incomplet
 @click.command("ops")
 @click.argument("op", required=False, shell_complete=_complete_op)
 @click.option(
-    "--literature", is_flag=True, help="List the operators of the literature, and which step each of them is."
+    "--literature", is_flag=True, help="List the operators of the literature, and the steps that do the same."
 )
 @click.option("--markdown", is_flag=True, help="Print the manual of all ops as markdown: docs/ops.md.")
 @json_option
@@ -80,13 +80,15 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
         known = [*ops, *(row.name for row in LITERATURE)]
         hint = "`mutspec ops` lists them, and `mutspec ops --literature` their names elsewhere"
         raise CallError(f"there is no op `{name}`", hint=hint, candidates=nearest(name, known))
-    found = tuple(row for row in rows if row.op)
+    found = tuple(row for row in rows if row.steps)
     if not found:
         sources = " and ".join(dict.fromkeys(row.source for row in rows))
         raise CallError(f"`{name}` of {sources} is not there yet", hint=rows[0].note)
     if len({row.op for row in found}) > 1:
         which = "; ".join(f"`{row.op}` ({row.source})" for row in found)
-        raise CallError(f"`{name}` is several ops: {which}", hint="ask for one of them by its name here")
+        example = f"{found[0].source} {found[0].name}"
+        hint = f"ask for one by its name here, or with its source: `mutspec ops '{example}'`"
+        raise CallError(f"`{name}` is several ops: {which}", hint=hint)
     return found
 
 
@@ -145,29 +147,48 @@ def _introduction(rows: Sequence[Operator]) -> str:
 
 
 def _written(row: Operator) -> str:
-    """The step that an operator is, on one line of YAML."""
+    """The steps that an operator is, as items of YAML."""
     from mutspec.execute.words import flow
 
-    return flow(row.step) if row.step else f"not yet: {row.note}"
+    return " ".join(f"- {flow(step)}" for step in row.steps) or f"not yet: {row.note}"
 
 
 def _print_literature(rows: Sequence[Operator], as_json: bool) -> None:
     if as_json:
-        document = [
-            {**row._asdict(), "also": list(row.also), "op": row.op or None, "step": dict(row.step) or None}
-            for row in rows
-        ]
-        write_json({"format_version": FORMAT_VERSION, "literature": document})
+        write_json({"format_version": FORMAT_VERSION, "literature": [_entry(row) for row in rows]})
         return
     width = page_width()
     sources: dict[str, list[str]] = {}
     for row in rows:
-        sources.setdefault(row.source, []).append(_entry(row, width))
-    write("\n\n".join("\n".join([bold(source), *entries]) for source, entries in sources.items()))
+        sources.setdefault(row.source, []).append(_lines(row, width))
+    blocks = ["\n".join([bold(source), *entries]) for source, entries in sources.items()]
+    write("\n\n".join([*blocks, paragraph(_EXPLANATION, width)]))
 
 
-def _entry(row: Operator, width: int) -> str:
-    """An operator: its name, what it does and to what; below, the step that it is."""
-    differs = f" – {row.note}" if row.note and row.step else ""
+_EXPLANATION = """Amounts and sizes are those of the authors, where they name any; dense_1, conv_1 and the like stand
+for layers of your own. `mutspec ops NAI` explains the op that NAI is."""
+
+
+def _entry(row: Operator) -> dict[str, Any]:
+    """An operator, as JSON values."""
+    return {
+        "name": row.name,
+        "also": list(row.also),
+        "source": row.source,
+        "meaning": row.meaning,
+        "level": row.level,
+        "op": row.op or None,
+        "steps": [dict(step) for step in row.steps],
+        "note": row.note,
+    }
+
+
+def _lines(row: Operator, width: int) -> str:
+    """An operator: its name, what it does and to what; below, the steps that it is."""
+    from mutspec.execute.words import flow
+
+    differs = f" – {row.note}" if row.note and row.steps else ""
     head = paragraph(f"{row.name}: {row.meaning} [{row.level}]{differs}", width, 2).removeprefix(f"  {row.name}")
-    return f"  {bold(row.name)}{head}\n{paragraph(_written(row), width, 6)}"
+    steps = [f"      - {paragraph(flow(step), width, 8)[8:]}" for step in row.steps]
+    steps = steps or [paragraph(_written(row), width, 6)]
+    return "\n".join([f"  {bold(row.name)}{head}", *steps])
