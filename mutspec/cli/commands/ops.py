@@ -77,13 +77,13 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
 
     rows = called(name)
     if not rows:
-        known = [*ops, *(row.name for row in LITERATURE)]
         hint = "`mutspec ops` lists them, and `mutspec ops --literature` their names elsewhere"
-        raise CallError(f"there is no op `{name}`", hint=hint, candidates=nearest(name, known))
+        near = nearest(name, ops) or nearest(name, [row.name for row in LITERATURE])
+        raise CallError(f"there is no op `{name}`", hint=hint, candidates=near)
     found = tuple(row for row in rows if row.steps)
     if not found:
         sources = " and ".join(dict.fromkeys(row.source for row in rows))
-        raise CallError(f"`{name}` of {sources} is not there yet", hint=rows[0].note)
+        raise CallError(f"`{name}` of {sources} is not there yet: {rows[0].note}", hint="`mutspec ops` lists what is")
     if len({row.op for row in found}) > 1:
         which = "; ".join(f"`{row.op}` ({row.source})" for row in found)
         example = f"{found[0].source} {found[0].name}"
