@@ -242,7 +242,9 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
     Literature: weight sharing across layers (Universal Transformer, Dehghani et al. 2019; ALBERT, Lan et al. 2020).
     """
 
-    target: Annotated[Target, Meta(description="The layers or weights to share values.")]
+    target: Annotated[
+        Target, Meta(description="The layers or weights to share values.", examples=[["dense_1", "dense_2"]])
+    ]
     take: Annotated[Common, Meta(description="What all of them take: the `first` one's values, or the `mean`.")] = (
         Common.FIRST
     )

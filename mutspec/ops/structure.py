@@ -166,7 +166,7 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
     (keras-surgeon).
     """
 
-    target: Annotated[Target, Meta(description="The layers to remove.")]
+    target: Annotated[Target, Meta(description="The layers to remove.", examples=["dropout_1"])]
     keep: Annotated[
         str | UnsetType, Meta(description="Of a layer with several inputs, the layer whose output takes its place.")
     ] = UNSET

@@ -24,7 +24,7 @@ class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
     Literature: inhibitors, WI (MuFF: a factor below 1); CW of DeepMAACC is a factor of 1.1 on one neuron at a time.
     """
 
-    factor: Annotated[ByTarget[float], Meta(description="The factor, without unit.", examples=[1.1])]
+    factor: Annotated[ByTarget[float], Meta(description="The factor.", examples=[1.1])]
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """factor·w."""
@@ -62,6 +62,8 @@ class Reciprocal(WeightOp, tag="reciprocal", frozen=True, kw_only=True):
     Literature: reciprocal of one cell (Xavier: `indices`).
     """
 
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"target": "dense_1/kernel", "indices": [0]})
+
     def lower(self, weight: Expression, at: Site) -> Expression:
         """1/w."""
         return 1.0 / weight
@@ -71,7 +73,7 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
     """Clip: each chosen weight is moved to the nearest bound if it is outside of them.
 
     Bounds are values, or quantiles of the tensor: `min_quantile: 1%` is the value below which 1% of its entries lie
-    (between neighbours by their distance, as NumPy's `linear`). A quantile needs the tensor in memory.
+    (between two entries it is interpolated, as NumPy's `linear`). A quantile needs the tensor in memory.
 
     Literature: weight clipping (WGAN, Arjovsky et al. 2017); range restriction (Ranger, Chen et al. 2021).
     """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mutspec.cli.layout import bold, page_width, paragraph, terms
-from mutspec.cli.manual import as_markdown, describe, manual
+from mutspec.cli.manual import as_markdown, describe, example, manual
 from mutspec.cli.options import json_option
 from mutspec.cli.output import write, write_json
 from mutspec.language import CallError, nearest
@@ -128,16 +129,8 @@ def _page(page: Mapping[str, Any]) -> str:
             blocks.append(f"{bold(title)}\n{terms(rows, width)}")
     if page["literature"]:
         blocks.append(f"{bold('Literature')}\n{paragraph(page['literature'], width, 2)}")
-    blocks.append(f"{bold('Example')}\n{_example(page)}")
+    blocks.append(f"{bold('Example')}\n{indent(example(page), '  ')}")
     return "\n\n".join(blocks)
-
-
-def _example(page: Mapping[str, Any]) -> str:
-    """A short step with the op, as YAML."""
-    from mutspec.execute.words import flow
-
-    lines = [f"{key}: {flow(value)}" for key, value in page["example"].items()]
-    return "\n".join(f"  {'- ' if number == 0 else '  '}{line}" for number, line in enumerate(lines))
 
 
 def _introduction(rows: Sequence[Operator]) -> str:
