@@ -147,7 +147,8 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
     `uniform` takes each entry with a probability (`rate`, by default 0.5; any other amount does as well); `one_point`
     takes each tensor's entries from a random one on, in C order; `layers` takes whole layers with probability `rate`.
 
-    Literature: uniform and one-point crossover (Holland 1975; PyGAD); layer-wise crossover (neuro-evolution).
+    Literature: uniform and one-point crossover (Holland 1975; PyGAD); layer-wise crossover (neuro-evolution);
+    Cosyne in a population of two (EvoTorch).
     """
 
     accepts_integers: ClassVar[bool] = True

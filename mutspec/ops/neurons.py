@@ -23,6 +23,8 @@ from mutspec.ops.site import Site
 class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True):
     """Block neurons: set the incoming weights of each chosen neuron to zero, and its bias with `bias: true`.
 
+    Neurons are output units, channels or heads; an amount is a number of them in each layer.
+
     Literature: NEB, neuron effect block (DeepMutation; DeepMutation++ with the bias; LEMON); neurons_freezing (PMT:
     `bias: true, at_least: 1`); filter pruning with `rank: smallest` (Li et al. 2017).
     """
@@ -37,7 +39,8 @@ class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True)
 class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
     """Negate neurons: w becomes -w for the incoming weights of each chosen neuron, and its bias with `bias: true`.
 
-    Applied twice, it is no change.
+    Neurons are output units, channels or heads; an amount is a number of them in each layer. Applied twice, it is
+    no change.
 
     Literature: NAI, neuron activation inverse (DeepMutation; DeepMutation++ with the bias; LEMON).
     """
@@ -51,6 +54,8 @@ class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=T
 
 class ScaleNeurons(BiasedNeuronOp, tag="scale_neurons", frozen=True, kw_only=True):
     """Scale neurons: multiply the incoming weights of each chosen neuron, and its bias with `bias: true`.
+
+    Neurons are output units, channels or heads; an amount is a number of them in each layer.
 
     Literature: CW, change weights (DeepMAACC: 1.1, bias included, one neuron at a time); NI, neuron inhibitor (MuFF: a
     factor below 1).
@@ -68,7 +73,8 @@ class ScaleNeurons(BiasedNeuronOp, tag="scale_neurons", frozen=True, kw_only=Tru
 class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True):
     """Shuffle neurons: permute the incoming weights of each chosen neuron among themselves.
 
-    Each neuron has a permutation of its own, and keeps its bias. The tensor is in memory while it is shuffled.
+    Neurons are output units, channels or heads; an amount is a number of them in each layer. Each has
+    a permutation of its own, and keeps its bias. The tensor is in memory while it is shuffled.
 
     Literature: WS, weight shuffling (DeepMutation, DeepMutation++, LEMON).
     """
@@ -93,7 +99,8 @@ class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True)
 class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True):
     """Swap neurons: disjoint pairs of neurons exchange their incoming weights, and their biases with `bias: true`.
 
-    The amount is a number of neurons; of an odd number one is left out. `indices: [0, 5, 2, 7]` swaps 0 with 5 and 2
+    Neurons are output units, channels or heads; an amount is a number of them in each layer. Of an
+    odd number one is left out. `indices: [0, 5, 2, 7]` swaps 0 with 5 and 2
     with 7. Applied twice with the same stream, it is no change.
 
     Literature: NS, neuron switch (DeepMutation, DeepMutation++: k pairs; LEMON).

@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 import mutspec
 from mutspec.cli.literature import LITERATURE, Operator, called
 from mutspec.cli.main import cli
+from mutspec.cli.manual import manual
+from mutspec.ops import catalogue
 
 SURVEYED = {
     "DeepMutation": "GF, WS, NEB, NAI, NS, LD, LAm, AFRm",
@@ -60,6 +62,13 @@ def title(row: Operator) -> str:
 def test_every_operator_of_a_source_has_an_entry(source: str) -> None:
     names = {name for row in LITERATURE if source in row.source.split(", ") for name in (row.name, *row.also)}
     assert [name for name in SURVEYED[source].split(", ") if name not in names] == []
+
+
+def test_the_page_of_an_op_names_those_whose_operator_it_is() -> None:
+    ops = catalogue(plugins=False)
+    pages = {name: manual(name, kind)["literature"] for name, kind in ops.items()}
+    rows = [row for row in LITERATURE if len(row.steps) == 1]
+    assert [title(row) for row in rows if not any(each in pages[row.op] for each in row.source.split(", "))] == []
 
 
 def test_no_operator_has_two_entries() -> None:
