@@ -135,15 +135,9 @@ def _page(page: Mapping[str, Any]) -> str:
 
 def _introduction(rows: Sequence[Operator]) -> str:
     """Which op operators of the literature are, and how they are written."""
-    steps = [(row.source, f"{_written(row)} – {row.note}" if row.note else _written(row)) for row in rows]
-    return f"{bold(rows[0].name)} of the literature is {bold(rows[0].op)}:\n{terms(steps, page_width())}"
-
-
-def _written(row: Operator) -> str:
-    """The steps that an operator is, as items of YAML."""
-    from mutspec.execute.words import flow
-
-    return " ".join(f"- {flow(step)}" for step in row.steps) or f"not yet: {row.note}"
+    ops = ", then ".join(dict.fromkeys(bold(str(step["op"])) for step in rows[0].steps))
+    entries = [_lines(row.source, row, page_width()) for row in rows]
+    return "\n".join([f"{bold(rows[0].name)} of the literature is {ops}:", *entries])
 
 
 def _print_literature(rows: Sequence[Operator], as_json: bool) -> None:
@@ -153,7 +147,7 @@ def _print_literature(rows: Sequence[Operator], as_json: bool) -> None:
     width = page_width()
     sources: dict[str, list[str]] = {}
     for row in rows:
-        sources.setdefault(row.source, []).append(_lines(row, width))
+        sources.setdefault(row.source, []).append(_lines(row.name, row, width))
     blocks = ["\n".join([bold(source), *entries]) for source, entries in sources.items()]
     write("\n\n".join([*blocks, paragraph(_EXPLANATION, width)]))
 
@@ -176,12 +170,12 @@ def _entry(row: Operator) -> dict[str, Any]:
     }
 
 
-def _lines(row: Operator, width: int) -> str:
-    """An operator: its name, what it does and to what; below, the steps that it is."""
+def _lines(term: str, row: Operator, width: int) -> str:
+    """An operator under a term: what it does and to what; below, the steps that it is."""
     from mutspec.execute.words import flow
 
     differs = f" – {row.note}" if row.note and row.steps else ""
-    head = paragraph(f"{row.name}: {row.meaning} [{row.level}]{differs}", width, 2).removeprefix(f"  {row.name}")
+    head = paragraph(f"{term}: {row.meaning} [{row.level}]{differs}", width, 2).removeprefix(f"  {term}")
     steps = [f"      - {paragraph(flow(step), width, 8)[8:]}" for step in row.steps]
-    steps = steps or [paragraph(_written(row), width, 6)]
-    return "\n".join([f"  {bold(row.name)}{head}", *steps])
+    steps = steps or [paragraph(f"not yet: {row.note}", width, 6)]
+    return "\n".join([f"  {bold(term)}{head}", *steps])
