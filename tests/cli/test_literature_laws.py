@@ -110,6 +110,7 @@ class Entries(NamedTuple):
         of: which weights: a part of their paths; `layers` are all but the LSTM.
         becomes: what the touched entries of one weight are held against.
         keys: values for keys of the step with which there is enough to measure.
+        usual: the amount without them.
         seeds: how many mutants are looked at.
         is_one_layer: whether one layer, drawn, is changed alone.
     """
@@ -120,8 +121,11 @@ class Entries(NamedTuple):
     keys: Mapping[str, Any] = {}
     seeds: int = 1
     is_one_layer: bool = False
+    usual: str = ""
 
     def __call__(self, before: Weights, mutant: Mutant) -> None:
+        if self.usual:
+            self._replace(amount=self.usual, keys={}, usual="", becomes=ANYTHING, seeds=5)(before, mutant)
         drawn: list[np.ndarray] = []
         seen: set[str] = set()
         for seed in range(self.seeds):
@@ -132,13 +136,13 @@ class Entries(NamedTuple):
                 (layer,) = {path.partition("/")[0] for path in before if touched[path].any()}
                 paths = [path for path in paths if path.startswith(f"{layer}/")]
             self._count({path: touched[path] for path in paths})
-            seen |= {path for path in paths if touched[path].any()}
+            seen |= {path.partition("/")[0] for path in paths if touched[path].any()}
             assert not any(touched[path].any() for path in before.keys() - set(paths)), "others are touched"
             drawn += [
                 self.becomes.of(before[path][touched[path]], after[path][touched[path]], before[path]) for path in paths
             ]
         self.becomes.check(np.concatenate(drawn).astype(np.float64))
-        assert len(seen) > 1 or self.of == _VARIABLE
+        assert len(seen) > 1 or self.becomes is ANYTHING or self.of in ("lstm", _VARIABLE)
 
     def _is_meant(self, path: str) -> bool:
         wanted = {"all": "", "kernels": "kernel", "layers": "", "conv": "kernel", "lstm": "kernel"}
@@ -166,6 +170,19 @@ class Becomes(Protocol):
 
     def of(self, before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> np.ndarray: ...
     def check(self, drawn: np.ndarray) -> None: ...
+
+
+class Anything:
+    """What entries become is looked at elsewhere."""
+
+    def of(self, before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        return before
+
+    def check(self, drawn: np.ndarray) -> None:
+        pass
+
+
+ANYTHING = Anything()
 
 
 class Drawn(NamedTuple):
@@ -267,7 +284,7 @@ LAWS: dict[str, Law] = {
     "DeepMutation GF, uniform": Entries("1% of each", "all", Drawn(stats.uniform(-0.1, 0.2), added)),
     "DeepMutation++ GF": Entries("1% of all", "layers", Drawn(stats.norm(0, 0.5), multiplied)),
     "DeepMutation++ RNN weight GF": Entries(
-        "30% of each", "lstm", Drawn(stats.norm(0, 0.5), multiplied), {"fraction": "30%"}
+        "30% of each", "lstm", Drawn(stats.norm(0, 0.5), multiplied), {"fraction": "30%"}, usual="1% of each"
     ),
     "DeepMutation++ RNN weight binarise": Entries(
         "1% of each", "lstm", Exactly(lambda before, weight: np.where(before < 0, np.float32(-1), np.float32(1)))
@@ -284,24 +301,26 @@ LAWS: dict[str, Law] = {
     "TF-Injector zeros": Entries("100% of each", _VARIABLE, BECOMES_0),
     "TF-Injector mutate": Entries("1 of each", _VARIABLE, OneBit("float32", range(32)), seeds=20),
     "PyTorchFI random_weight": Entries(
-        "99 of all", "kernel", Drawn(SYMMETRIC, replaced), {"count": 99}, seeds=6, is_one_layer=True
+        "99 of all", "kernel", Drawn(SYMMETRIC, replaced), {"count": 99}, seeds=6, is_one_layer=True, usual="1 of all"
     ),
-    "PyTorchFI zero weight": Entries("1 of all", "kernel", BECOMES_0, seeds=12, is_one_layer=True),
-    "PyTorchFI multi-weight": Entries("rate 0.05", "kernels", Drawn(SYMMETRIC, replaced), RATE),
+    "PyTorchFI zero weight": Entries("1 of all", "kernel", BECOMES_0, seeds=25, is_one_layer=True),
+    "PyTorchFI multi-weight": Entries("rate 0.05", "kernels", Drawn(SYMMETRIC, replaced), RATE, usual="rate 0.00001"),
     "PyTorchFI single bit flip": Entries("1 of all", "kernel", OneBit("int8", range(8)), seeds=20, is_one_layer=True),
-    "PyTorchALFI number": Entries("99 of each", "conv", Drawn(SYMMETRIC, replaced), {"count": 99}, seeds=3),
+    "PyTorchALFI number": Entries(
+        "99 of each", "conv", Drawn(SYMMETRIC, replaced), {"count": 99}, seeds=3, usual="1 of each"
+    ),
     "PyTorchALFI bit flip in a range": Entries("1 of each", "conv", OneBit("float32", range(23, 31)), seeds=20),
-    "MRFI IntSignBitFlip": Entries("rate 0.05", "kernels", OneBit("int8", [7]), RATE),
-    "MRFI IntRandomBitFlip": Entries("rate 0.05", "kernels", OneBit("int8", range(8)), RATE),
-    "MRFI IntFixedBitFlip": Entries("rate 0.05", "kernels", OneBit("int8", [6]), RATE),
-    "MRFI FloatRandomBitFlip": Entries("rate 0.05", "kernels", OneBit("float32", range(32)), RATE),
-    "MRFI FloatFixedBitFlip": Entries("rate 0.05", "kernels", OneBit("float32", [30]), RATE),
-    "MRFI SetZero": Entries("rate 0.05", "kernels", BECOMES_0, RATE),
-    "MRFI SetValue": Entries("rate 0.05", "kernels", BECOMES_HALF, RATE),
-    "MRFI UniformRandom": Entries("rate 0.05", "kernels", Drawn(SYMMETRIC, replaced), RATE),
-    "MRFI NormalRandom": Entries("rate 0.05", "kernels", Drawn(NORMAL, replaced), RATE),
-    "MRFI UniformDisturb": Entries("rate 0.05", "kernels", Drawn(SYMMETRIC, added), RATE),
-    "MRFI NormalDisturb": Entries("rate 0.05", "kernels", Drawn(NORMAL, added), RATE),
+    "MRFI IntSignBitFlip": Entries("rate 0.05", "kernels", OneBit("int8", [7]), RATE, usual="rate 0.0001"),
+    "MRFI IntRandomBitFlip": Entries("rate 0.05", "kernels", OneBit("int8", range(8)), RATE, usual="rate 0.0001"),
+    "MRFI IntFixedBitFlip": Entries("rate 0.05", "kernels", OneBit("int8", [6]), RATE, usual="rate 0.0001"),
+    "MRFI FloatRandomBitFlip": Entries("rate 0.05", "kernels", OneBit("float32", range(32)), RATE, usual="rate 0.0001"),
+    "MRFI FloatFixedBitFlip": Entries("rate 0.05", "kernels", OneBit("float32", [30]), RATE, usual="rate 0.0001"),
+    "MRFI SetZero": Entries("rate 0.05", "kernels", BECOMES_0, RATE, usual="rate 0.0001"),
+    "MRFI SetValue": Entries("rate 0.05", "kernels", BECOMES_HALF, RATE, usual="rate 0.0001"),
+    "MRFI UniformRandom": Entries("rate 0.05", "kernels", Drawn(SYMMETRIC, replaced), RATE, usual="rate 0.0001"),
+    "MRFI NormalRandom": Entries("rate 0.05", "kernels", Drawn(NORMAL, replaced), RATE, usual="rate 0.0001"),
+    "MRFI UniformDisturb": Entries("rate 0.05", "kernels", Drawn(SYMMETRIC, added), RATE, usual="rate 0.0001"),
+    "MRFI NormalDisturb": Entries("rate 0.05", "kernels", Drawn(NORMAL, added), RATE, usual="rate 0.0001"),
     "Ares uniform": Entries("1% of each", "kernels", Drawn(stats.uniform(-0.1, 0.2), added)),
     "Ares normal": Entries("1% of each", "kernels", Drawn(stats.norm(0, 0.1), added)),
     "Ares sign": Entries("1% of each", "kernels", NEGATED),
