@@ -53,6 +53,7 @@ test: .venv/dev.installed
 bench: .venv/dev.installed
 	python benchmarks/run.py
 	python benchmarks/structure.py
+	python benchmarks/live.py
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -31,8 +31,8 @@ def make_deep(path: Path) -> None:
 
 
 def make_large(path: Path) -> None:
-    """2.0 GB of weights, in 30 Dense layers; it is written layer by layer and never held in memory."""
-    write_dense_stack(path, layers=30, units=4096)
+    """4.0 GB of weights, in 60 Dense layers; it is written layer by layer and never held in memory."""
+    write_dense_stack(path, layers=60, units=4096)
 
 
 def write_dense_stack(path: Path, layers: int, units: int) -> None:

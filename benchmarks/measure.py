@@ -95,7 +95,13 @@ def run_once(command: Command, folder: Path) -> Run:
     return Run(seconds, usage.ru_maxrss * MAXRSS_UNIT)
 
 
-def measure(commands: Sequence[Command], repeats: int, folder: Path, warm_up: bool = True) -> list[Measured]:
+def measure(
+    commands: Sequence[Command],
+    repeats: int,
+    folder: Path,
+    warm_up: bool = True,
+    between: Sequence[Command] = (),
+) -> list[Measured]:
     """Measure commands side by side.
 
     The commands take turns, so that what else the machine does falls on all of them alike.
@@ -105,6 +111,7 @@ def measure(commands: Sequence[Command], repeats: int, folder: Path, warm_up: bo
         repeats: how many rounds are counted.
         folder: where they run.
         warm_up: whether a first round, which fills caches, is run and not counted.
+        between: what is run before each of them.
     """
     runs: dict[Command, list[Run]] = {command: [] for command in commands}
     failures: dict[Command, str] = {}
@@ -113,6 +120,8 @@ def measure(commands: Sequence[Command], repeats: int, folder: Path, warm_up: bo
             if command in failures:
                 continue
             try:
+                for each in between:
+                    run_once(each, folder)
                 run = run_once(command, folder)
             except CommandFailed as error:
                 failures[command] = str(error)

@@ -4,8 +4,8 @@
     python benchmarks/run.py validate resnet50  # some of them
     python benchmarks/run.py --list
 
-Model files are made on first use, in build/bench/; the largest needs 4 GB of disk with its mutant, and both are removed
-at the end.
+Model files are made on first use, in build/bench/; the largest needs 12 GB of disk with its mutant and its copy, and
+all three are removed at the end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import platform
 import sys
 from collections.abc import Sequence
 
-from cases import CASES, CHECKOUT, LARGE, LARGE_MUTANT, MEGABYTE, WORK, Case, script
+from cases import CASES, CHECKOUT, LARGE, LARGE_COPY, LARGE_MUTANT, MEGABYTE, WORK, Case, script
 from measure import CommandFailed, Measured, measure, run_once
 
 HEADER = ("case", "command", "median s", "ratio", "peak MB", "promise")
@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help="the cases to run; all of them by default")
     parser.add_argument("--repeats", type=int, help="rounds per case, instead of each case's own number")
-    parser.add_argument("--keep", action="store_true", help="keep the 2 GB files")
+    parser.add_argument("--keep", action="store_true", help="keep the 4 GB files")
     parser.add_argument("--list", action="store_true", help="list the cases and what they promise")
     options = parser.parse_args()
     if unknown := sorted(set(options.cases) - {case.name for case in CASES}):
@@ -48,8 +48,8 @@ def main() -> int:
             all_hold &= holds
     finally:
         if not options.keep:
-            LARGE.unlink(missing_ok=True)
-            LARGE_MUTANT.unlink(missing_ok=True)
+            for path in (LARGE, LARGE_MUTANT, LARGE_COPY):
+                path.unlink(missing_ok=True)
     table = markdown(rows)
     (WORK / "table.md").write_text(table, encoding="utf-8")
     print(table, end="")
@@ -66,7 +66,7 @@ def run_case(case: Case, repeats: int | None) -> tuple[list[tuple[str, ...]], bo
     except CommandFailed as error:
         print(f"preparing {case.name}: {error}", file=sys.stderr)
         return [(case.name, "(preparation)", "failed", "", "", f"BROKEN: {case.claim}")], False
-    measured = measure(case.commands, repeats or case.repeats, CHECKOUT, case.warm_up)
+    measured = measure(case.commands, repeats or case.repeats, CHECKOUT, case.warm_up, case.between)
     for failed in (one for one in measured if one.failure):
         print(f"{failed.command.label}: {failed.failure}", file=sys.stderr)
     holds = not any(one.failure for one in measured) and case.holds(measured)

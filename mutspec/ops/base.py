@@ -80,20 +80,23 @@ class WeightOp(Op, frozen=True, kw_only=True):
     fraction: Annotated[
         Share | UnsetType,
         Meta(
-            description="The part of the entries to touch, rounded half up to a whole number of them.", examples=["1%"]
+            description="The part to touch of the entries, or of what `unit` says, rounded half up to a whole number.",
+            examples=["1%"],
         ),
     ] = UNSET
-    count: Annotated[Count | UnsetType, Meta(description="The number of entries to touch.", examples=[5])] = UNSET
+    count: Annotated[
+        Count | UnsetType, Meta(description="The number of entries, or of what `unit` says, to touch.", examples=[5])
+    ] = UNSET
     rate: Annotated[
         Share | UnsetType,
         Meta(
-            description="The probability with which each entry is touched; their number is binomial.", examples=[1e-4]
+            description="The probability with which each of them is touched; their number is binomial.", examples=[1e-4]
         ),
     ] = UNSET
     indices: Annotated[
         tuple[int, ...] | UnsetType,
         Meta(
-            description="The entries to touch: flat indices in C order; negative ones count from the end.",
+            description="Those to touch, by number: entries in C order; negative numbers count from the end.",
             examples=[[0, -1]],
         ),
     ] = UNSET
@@ -104,12 +107,13 @@ class WeightOp(Op, frozen=True, kw_only=True):
             "or all targets together."
         ),
     ] = UNSET
-    at_least: Annotated[Count, Meta(description="Touch at least this many entries, where there are so many.")] = 0
+    at_least: Annotated[Count, Meta(description="Touch at least this many, where there are so many.")] = 0
     unit: Annotated[
         Unit | UnsetType,
         Meta(
             description="What an amount is a number of: single entries (the default); rows, columns or blocks of the "
-            "weight as a matrix, whose columns its last axis runs over; or neurons (output units, channels, heads)."
+            "weight as a matrix, whose columns its last axis runs over; or neurons (output units, channels, heads), "
+            "the only unit of ops on neurons."
         ),
     ] = UNSET
     block: Annotated[

@@ -42,7 +42,7 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
     (PyTorchFI: `format: int8`); fixed-point bit (Ares); flips by number format (GoldenEye).
     """
 
-    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"rate": 1e-4, "bits": "mantissa"})
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bits": "mantissa"})
 
     bits: Annotated[BitSet | UnsetType, Meta(description=f"The bits that may flip. {BITS} Default: all.")] = UNSET
     flip: Annotated[BitChoice, Meta(description="Of the bits, flip `one`, drawn for each weight, or `all`.")] = (
@@ -103,10 +103,10 @@ def _word(bits: Iterable[int]) -> int:
 class StuckAt(BitOp, tag="stuck_at", frozen=True, kw_only=True):
     """Stuck bits: in each chosen weight, these bits are 0, or 1, whatever they were.
 
-    Literature: stuck-at faults of memory cells (hardware fault studies; TensorFI 2, MRFI: fixed bits).
+    Literature: stuck-at faults of memory cells (hardware fault studies).
     """
 
-    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bits": 22})
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 5, "bits": 22})
 
     bits: Annotated[BitSet, Meta(description=f"The bits that are stuck. {BITS}", examples=[30, "exponent"])]
     value: Annotated[int, Meta(ge=0, le=1, description="What they are stuck at: 0 or 1.", examples=[1])]

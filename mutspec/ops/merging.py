@@ -148,7 +148,8 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
     `uniform` takes each entry with a probability (`rate`, by default 0.5; any other amount does as well); `one_point`
     takes each tensor's entries from a random one on, in C order; `layers` takes whole layers with probability `rate`.
 
-    Literature: uniform and one-point crossover (Holland 1975; PyGAD); layer-wise crossover (neuro-evolution).
+    Literature: uniform and one-point crossover (Holland 1975; PyGAD); layer-wise crossover (neuro-evolution);
+    Cosyne in a population of two (EvoTorch).
     """
 
     accepts_integers: ClassVar[bool] = True
@@ -243,7 +244,9 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
     Literature: weight sharing across layers (Universal Transformer, Dehghani et al. 2019; ALBERT, Lan et al. 2020).
     """
 
-    target: Annotated[Target, Meta(description="The layers or weights to share values.")]
+    target: Annotated[
+        Target, Meta(description="The layers or weights to share values.", examples=[["dense_1", "dense_2"]])
+    ]
     take: Annotated[Common, Meta(description="What all of them take: the `first` one's values, or the `mean`.")] = (
         Common.FIRST
     )

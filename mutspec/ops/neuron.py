@@ -14,20 +14,14 @@ from mutspec.model.spec import Group, TensorSpec
 from mutspec.ops.base import WeightOp
 from mutspec.ops.bench import Bench
 
-_LEARNED_BY_NEURONS = frozenset({Group.KERNELS, Group.BIASES})
-
 
 class NeuronOp(WeightOp, frozen=True, kw_only=True):
-    """An op whose amount is a number of neurons, counted in each layer. It touches their kernels, and biases if asked.
+    """An op whose amount is a number of neurons, counted in each layer. It touches their kernels.
 
     A neuron is an output unit or channel with its incoming weights; of attention a head, of a recurrent layer a unit.
     """
 
     default_unit: ClassVar[Unit] = Unit.NEURON
-    has_bias: ClassVar[bool] = True
-    """Whether it has a meaning for biases."""
-
-    bias: Annotated[bool, Meta(description="Whether the biases of the chosen neurons are touched too.")] = False
 
     def problems(self) -> Iterable[Problem]:
         """Another unit than neurons."""
@@ -38,13 +32,28 @@ class NeuronOp(WeightOp, frozen=True, kw_only=True):
     def refused(self, *keys: str) -> Iterator[Problem]:
         """Keys that have no meaning for an op."""
         for key in keys:
-            if getattr(self, key) not in (UNSET, False):
+            if getattr(self, key) is not UNSET:
                 yield Problem(f"it takes no `{key}`", path=(key,), hint="leave it out")
 
+    @property
+    def groups(self) -> frozenset[Group]:
+        """The groups of weights that it touches."""
+        return frozenset({Group.KERNELS})
+
     def tensors(self, bench: Bench) -> Sequence[TensorSpec]:
-        """The kernels of what the target chooses that have neurons, and the biases if asked."""
-        groups = _LEARNED_BY_NEURONS if self.bias else frozenset({Group.KERNELS})
-        chosen = bench.select(self.target, "target", groups=groups).tensors
+        """The weights of these groups that the target chooses and that have neurons."""
+        chosen = bench.select(self.target, "target", groups=self.groups).tensors
         spec = bench.models[""]
         having = [tensor for tensor in chosen if neurons_of(spec, tensor) is not None]
         return having or chosen
+
+
+class BiasedNeuronOp(NeuronOp, frozen=True, kw_only=True):
+    """An op on neurons that has a meaning for their biases as well, and touches them if asked."""
+
+    bias: Annotated[bool, Meta(description="Whether the biases of the chosen neurons are touched too.")] = False
+
+    @property
+    def groups(self) -> frozenset[Group]:
+        """Kernels, and biases if asked."""
+        return frozenset({Group.KERNELS, Group.BIASES}) if self.bias else super().groups

@@ -16,12 +16,14 @@ from mutspec.model.lanes import neurons_of
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.amounts import Chosen
 from mutspec.ops.bench import Bench
-from mutspec.ops.neuron import NeuronOp
+from mutspec.ops.neuron import BiasedNeuronOp, NeuronOp
 from mutspec.ops.site import Site
 
 
-class ZeroNeurons(NeuronOp, tag="zero_neurons", frozen=True, kw_only=True):
+class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True):
     """Block neurons: set the incoming weights of each chosen neuron to zero, and its bias with `bias: true`.
+
+    Neurons are output units, channels or heads; an amount is a number of them in each layer.
 
     Literature: NEB, neuron effect block (DeepMutation; DeepMutation++ with the bias; LEMON); neurons_freezing (PMT:
     `bias: true, at_least: 1`); filter pruning with `rank: smallest` (Li et al. 2017).
@@ -34,10 +36,11 @@ class ZeroNeurons(NeuronOp, tag="zero_neurons", frozen=True, kw_only=True):
         return constant(at.bench.builder, 0.0)
 
 
-class NegateNeurons(NeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
+class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
     """Negate neurons: w becomes -w for the incoming weights of each chosen neuron, and its bias with `bias: true`.
 
-    Applied twice, it is no change.
+    Neurons are output units, channels or heads; an amount is a number of them in each layer. Applied twice, it is
+    no change.
 
     Literature: NAI, neuron activation inverse (DeepMutation; DeepMutation++ with the bias; LEMON).
     """
@@ -49,8 +52,10 @@ class NegateNeurons(NeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
         return -weight
 
 
-class ScaleNeurons(NeuronOp, tag="scale_neurons", frozen=True, kw_only=True):
+class ScaleNeurons(BiasedNeuronOp, tag="scale_neurons", frozen=True, kw_only=True):
     """Scale neurons: multiply the incoming weights of each chosen neuron, and its bias with `bias: true`.
+
+    Neurons are output units, channels or heads; an amount is a number of them in each layer.
 
     Literature: CW, change weights (DeepMAACC: 1.1, bias included, one neuron at a time); NI, neuron inhibitor (MuFF: a
     factor below 1).
@@ -58,7 +63,7 @@ class ScaleNeurons(NeuronOp, tag="scale_neurons", frozen=True, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bias": True})
 
-    factor: Annotated[ByTarget[float], Meta(description="The factor, without unit.", examples=[1.1])]
+    factor: Annotated[ByTarget[float], Meta(description="The factor.", examples=[1.1])]
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """factor·w."""
@@ -68,20 +73,18 @@ class ScaleNeurons(NeuronOp, tag="scale_neurons", frozen=True, kw_only=True):
 class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True):
     """Shuffle neurons: permute the incoming weights of each chosen neuron among themselves.
 
-    Each neuron has a permutation of its own. The tensor is in memory while it is shuffled. A bias, one number to a
-    neuron, has nothing to shuffle.
+    Neurons are output units, channels or heads; an amount is a number of them in each layer. Each has
+    a permutation of its own, and keeps its bias. The tensor is in memory while it is shuffled.
 
     Literature: WS, weight shuffling (DeepMutation, DeepMutation++, LEMON).
     """
 
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1})
 
-    has_bias: ClassVar[bool] = False
-
     def problems(self) -> Iterable[Problem]:
         """What must be known before any value is read."""
         yield from super().problems()
-        yield from self.refused("rank", "gates", "bias")
+        yield from self.refused("rank", "gates")
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """The weights, those of each neuron permuted."""
@@ -93,10 +96,11 @@ class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True)
         )
 
 
-class SwapNeurons(NeuronOp, tag="swap_neurons", frozen=True, kw_only=True):
+class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True):
     """Swap neurons: disjoint pairs of neurons exchange their incoming weights, and their biases with `bias: true`.
 
-    The amount is a number of neurons; of an odd number one is left out. `indices: [0, 5, 2, 7]` swaps 0 with 5 and 2
+    Neurons are output units, channels or heads; an amount is a number of them in each layer. Of an
+    odd number one is left out. `indices: [0, 5, 2, 7]` swaps 0 with 5 and 2
     with 7. Applied twice with the same stream, it is no change.
 
     Literature: NS, neuron switch (DeepMutation, DeepMutation++: k pairs; LEMON).

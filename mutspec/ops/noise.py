@@ -30,9 +30,9 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
     are drawn anew, from N(0, reset_std).
 
     Literature: GF, gaussian fuzzing (DeepMutation, Ma et al. 2018: std 0.1; DeepMutation++, Hu et al. 2019:
-        `mode: multiply`, std 0.5);
-    weights_fuzzing (PMT); NormalDisturb (MRFI); AddNormal (AIHWKit: `relative_to: max_abs`), MultNormal
-    (`mode: multiply`); weight mutation (neat-python: rate 0.8, std 0.5, reset_rate 0.1); GaussianMutation (EvoTorch).
+    `mode: multiply`, std 0.5; LEMON: std 0.1 of the tensor's); weights_fuzzing (PMT: of each weight); normal (Ares);
+    NormalDisturb (MRFI); AddNormal (AIHWKit: `relative_to: max_abs`), MultNormal (`mode: multiply`); weight mutation
+    (neat-python: rate 0.8, std 0.5, reset_rate 0.1); GaussianMutation (EvoTorch).
     """
 
     std: Annotated[
@@ -106,8 +106,8 @@ class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
 
     For one seed, the position of u within its interval does not depend on the bounds.
 
-    Literature: uniform fuzzing (DeepMutation re-implementations); uniform disturb (MRFI: -1, 1); percent ±10 % (Ares:
-    `low: -0.1, high: 0.1, mode: multiply`); random mutation (PyGAD: -1, 1 on 10 % of the genes).
+    Literature: uniform fuzzing (DeepMutation re-implementations); UniformDisturb (MRFI: -1, 1); uniform, and percent
+    (Ares: `low: -0.1, high: 0.1, mode: multiply`); random (PyGAD: -1, 1 on 10 % of the genes).
     """
 
     low: Annotated[ByTarget[float], Meta(description="The lower bound, in units of `relative_to`.", examples=[-0.1])]

@@ -59,8 +59,8 @@ class Rearrangement(StrEnum):
 class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
     """Rearrange genes: two weights of a genome change places, or a random run of them is reversed or shuffled.
 
-    The genome is all of the target's weights in model order, one behind the other (`per: all`), or each tensor is one
-    of its own. A genome is in memory while it is rearranged, and its weights must have one dtype.
+    The genome is all of the target's weights in model order, one behind the other (`per: all`), or each tensor
+    or layer has one of its own. A genome is in memory while it is rearranged, and its weights must have one dtype.
 
     Literature: swap, inversion and scramble mutation (PyGAD).
     """

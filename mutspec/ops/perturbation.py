@@ -17,7 +17,7 @@ from mutspec.ops.site import Site
 RelativeTo = Annotated[
     Scale,
     Meta(
-        description="The unit of the noise's size: `absolute`; `std`, the tensor's standard deviation; `max_abs`, its "
+        description="The unit of the size: `absolute`, 1; `std`, the tensor's standard deviation; `max_abs`, its "
         "largest |w|; `channel_max`, the largest |w| of the output channel; `weight`, the entry's own |w|."
     ),
 ]

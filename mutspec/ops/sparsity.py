@@ -102,7 +102,7 @@ class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
     Literature: low-rank factorisation (Denton et al. 2014); LoRA-style rank reduction, LASER (Sharma et al. 2023).
     """
 
-    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"to_rank": 4})
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"target": "dense_1/kernel", "to_rank": 4})
 
     to_rank: Annotated[
         Annotated[int, Meta(ge=1)] | UnsetType,

@@ -46,7 +46,8 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
     With `initialize: identity` the model predicts what it did before: Dense, Conv1D to Conv3D, depthwise and separable
     convolutions, BatchNormalization, and layers that only act in training.
 
-    Literature: LA, LAm (DeepMutation, DeepMutation++, LEMON); Net2DeeperNet (Chen et al. 2016).
+    Literature: LA, LAm (DeepMutation, DeepMutation++, LEMON); insert layer (keras-surgeon); Net2Deeper (Net2Net, Chen
+    et al. 2016: `initialize: identity`); parametric activation (network morphism, Wei et al. 2016: a PReLU).
     """
 
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"after": "dense_1"})
@@ -162,11 +163,11 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
     Of a layer with several inputs, such as Add, `keep` names the one that goes on; branches that led nowhere else are
     removed with it. What the layer's output is used for must be able to take its input, or a later step must mend it.
 
-    Literature: LR, ARem (DeepMutation, DeepMutation++, LEMON); AFRm where the target is an activation; delete layer
-    (keras-surgeon).
+    Literature: LD (DeepMutation); LR (DeepMutation++, LEMON); AFRm and ARem where the target is an activation layer;
+    delete layer (keras-surgeon); drop layer (LEMONADE).
     """
 
-    target: Annotated[Target, Meta(description="The layers to remove.")]
+    target: Annotated[Target, Meta(description="The layers to remove.", examples=["dropout_1"])]
     keep: Annotated[
         str | UnsetType, Meta(description="Of a layer with several inputs, the layer whose output takes its place.")
     ] = UNSET
@@ -197,7 +198,8 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
     Its weights are new, unless `keep_weights` carries over those of the same role and shape. `same` stands for the
     width of what the replaced layer made, so that those who use it still fit; `name: same` keeps its name.
 
-    Literature: ARep (LEMON); replace layer (keras-surgeon); change an op (regularised evolution).
+    Literature: replace layer (keras-surgeon); conv to separable (LEMONADE); change an op (regularised evolution); ARep
+    (LEMON) where the target is an activation layer.
     """
 
     target: Annotated[Target, Meta(description="The layers to replace.")]
@@ -266,7 +268,8 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
 class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=True):
     """Change arguments of layers that change neither shapes nor weights: activation, rate, trainable, momentum, ….
 
-    Literature: AFRm (DeepMutation: `activation: linear`), change and remove activation (DeepCrime).
+    Literature: AFRm (DeepMutation) and ARem (LEMON): `activation: linear`; ARep (LEMON); change and remove activation
+    (DeepCrime).
     """
 
     target: Annotated[Target, Meta(description="The layers to configure.")]

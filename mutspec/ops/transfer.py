@@ -45,7 +45,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         str,
         Meta(
             description="The layer or weight to copy from; `<input>:` before it for another model.",
-            examples=["conv_1", "teacher:conv_1/kernel"],
+            examples=["teacher:dense_1", "conv_1/kernel"],
         ),
     ]
     target: Annotated[Target, Meta(description="The layers or weights to copy to.")]

@@ -143,12 +143,10 @@ class Units:
         names = gates_of(bench.models[""].layer_by_path[tensor.layer], tensor)
         for position, gate in enumerate(self.gates):
             if gate not in names:
-                message = f"`{tensor.path}` has no gates"
-                if names:
-                    message = f"`{tensor.path}` has no gate `{gate}`, but the gates {', '.join(names)}"
+                has = f"no gate `{gate}`, but {', '.join(names)}" if names else "no gates"
                 raise PlanError(
                     Problem(
-                        message,
+                        f"`{tensor.path}` has {has}",
                         path=("gates", position),
                         hint="target LSTM and GRU layers alone, and name gates that they have",
                     )

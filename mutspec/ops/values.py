@@ -21,10 +21,10 @@ from mutspec.ops.site import Site
 class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
     """Multiply: each chosen weight w becomes factor·w.
 
-    Literature: inhibitors, WI (MuFF: a factor below 1); CW of DeepMAACC is a factor of 1.1 on one neuron at a time.
+    Literature: WI, weight inhibitor (MuFF: a factor below 1). On neurons it is `scale_neurons`.
     """
 
-    factor: Annotated[ByTarget[float], Meta(description="The factor, without unit.", examples=[1.1])]
+    factor: Annotated[ByTarget[float], Meta(description="The factor.", examples=[1.1])]
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """factor·w."""
@@ -62,6 +62,8 @@ class Reciprocal(WeightOp, tag="reciprocal", frozen=True, kw_only=True):
     Literature: reciprocal of one cell (Xavier: `indices`).
     """
 
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"target": "dense_1/kernel", "indices": [0]})
+
     def lower(self, weight: Expression, at: Site) -> Expression:
         """1/w."""
         return 1.0 / weight
@@ -71,7 +73,7 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
     """Clip: each chosen weight is moved to the nearest bound if it is outside of them.
 
     Bounds are values, or quantiles of the tensor: `min_quantile: 1%` is the value below which 1% of its entries lie
-    (between neighbours by their distance, as NumPy's `linear`). A quantile needs the tensor in memory.
+    (between two entries it is interpolated, as NumPy's `linear`). A quantile needs the tensor in memory.
 
     Literature: weight clipping (WGAN, Arjovsky et al. 2017); range restriction (Ranger, Chen et al. 2021).
     """
@@ -131,8 +133,8 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
     Any of Keras's initializers that need no linear algebra: zeros, ones, constant, random_normal, random_uniform,
     truncated_normal, variance_scaling, and the glorot, he and lecun families.
 
-    Literature: random (TensorFI 2: `random_uniform` from 0 to 1); random_weight (PyTorchFI: from -1 to 1); weight
-    replacement (neat-python: rate 0.1).
+    Literature: random (TensorFI 2: `random_uniform` from 0 to 1); random_weight (PyTorchFI: from -1 to 1); number
+    (PyTorchALFI); UniformRandom, NormalRandom and, rounded, IntRandom (MRFI).
     """
 
     initializer: Annotated[
@@ -179,7 +181,7 @@ def _name_of(initializer: str | dict[str, Any]) -> str:
 class Fill(WeightOp, tag="fill", frozen=True, kw_only=True):
     """Set: each chosen weight becomes `value`.
 
-    Literature: set value (MRFI); stuck weights (hardware fault studies).
+    Literature: SetValue (MRFI); change one cell (Xavier: `indices`); stuck weights (hardware fault studies).
     """
 
     accepts_integers: ClassVar[bool] = True
@@ -200,8 +202,8 @@ class Fill(WeightOp, tag="fill", frozen=True, kw_only=True):
 class Zero(WeightOp, tag="zero", frozen=True, kw_only=True):
     """Set each chosen weight to zero.
 
-    Literature: zeros (TensorFI 2, TF-Injector), set zero (MRFI), dead or pruned weights; drop-connect at test time
-    (AIHWKit).
+    Literature: zeros (TensorFI 2, TF-Injector); zero weight (PyTorchFI); SetZero (MRFI); block one cell (Xavier:
+    `indices`); DropConnect (AIHWKit: `rate`).
     """
 
     accepts_integers: ClassVar[bool] = True

@@ -54,7 +54,7 @@ CALLS = [
     (["validate", "."], 2, "folder"),
     (["validate", "good.yaml", "--set", "sed=3"], 2, "override 1:1:1: there is nothing called `sed`"),
     (["ops", "zreo"], 2, "did you mean `zero`?"),
-    (["ops", "GF"], 2, "did you mean `gaussian_noise`"),
+    (["ops", "GF"], 0, "GF of the literature is gaussian_noise"),
     (["ops"], 0, "gaussian_noise"),
     (["ops", "zero"], 0, "Set each chosen weight to zero"),
     (["ops", "--literature"], 0, "DeepMutation"),

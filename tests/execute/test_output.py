@@ -126,7 +126,8 @@ def test_a_copy_is_whole_whatever_the_file_system_can(tmp_path: Path, monkeypatc
         assert (tmp_path / f"copy{number}").read_bytes() == source.read_bytes()
 
 
-def test_who_waits_for_a_part_of_a_copy_finds_it_there(tmp_path: Path) -> None:
+def test_who_waits_for_a_part_of_a_copy_finds_it_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mutspec.execute.output._COPIED_AT_ONCE", 1 << 20)
     source = tmp_path / "source"
     source.write_bytes(os.urandom(20_000_000))
     content = source.read_bytes()
@@ -150,6 +151,25 @@ def test_who_waits_for_a_copy_that_fails_is_told(tmp_path: Path, monkeypatch: py
             copying.wait(1)
         with pytest.raises(OSError, match="no space"):
             copying.wait()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EOPNOTSUPP])
+def test_room_is_taken_before_the_copy_begins(error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is known before anything is copied; a file system that cannot take room is copied to all the same."""
+
+    def refused(*_: Any) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "posix_fallocate", refused, raising=False)
+    monkeypatch.setattr("mutspec.execute.output._is_cloned", lambda source, target: False)
+    (tmp_path / "source").write_bytes(b"content")
+    with (tmp_path / "copy").open("w+b") as target, Copying(tmp_path / "source", target.fileno()) as copying:
+        if error == errno.ENOSPC:
+            with pytest.raises(OSError, match="No space"):
+                copying.wait()
+        else:
+            copying.wait()
+    assert (tmp_path / "copy").read_bytes() == (b"" if error == errno.ENOSPC else b"content")
 
 
 @pytest.mark.parametrize("kind", ["keras of many chunks", "h5"])

@@ -211,8 +211,8 @@ def test_with_gates_neurons_are_ranked_by_what_the_gates_hold(rank: str) -> None
 @pytest.mark.parametrize(
     ("name", "keys", "message"),
     [
-        ("LSTM", {"gates": "update"}, "has no gate `update`, but the gates input, forget, candidate, output"),
-        ("GRU", {"gates": ["reset", "output"]}, "has no gate `output`, but the gates update, reset, candidate"),
+        ("LSTM", {"gates": "update"}, "has no gate `update`, but input, forget, candidate, output"),
+        ("GRU", {"gates": ["reset", "output"]}, "has no gate `output`, but update, reset, candidate"),
         ("LSTM", {"gates": "forget", "rank": "largest", "count": 1}, "with `gates`, only neurons are ranked"),
         ("LSTM", {"gates": "forget", "count": 99}, "`count` is 99, but .* has only"),
         ("LSTM", {"gates": "forget", "unit": "neuron", "indices": [3]}, "index 3 is outside .* 3 neurons"),

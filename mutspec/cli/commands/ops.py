@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mutspec.cli.layout import bold, columns, page_width, paragraph, terms
-from mutspec.cli.manual import as_markdown, describe, manual
+from mutspec.cli.layout import bold, page_width, paragraph, terms
+from mutspec.cli.manual import as_markdown, describe, example, manual
 from mutspec.cli.options import json_option
 from mutspec.cli.output import write, write_json
 from mutspec.language import CallError, nearest
+
+if TYPE_CHECKING:
+    from mutspec.cli.literature import Operator
 
 FORMAT_VERSION = 1
 
@@ -24,16 +28,21 @@ def _complete_op(_context: click.Context, _parameter: click.Parameter, incomplet
 
 @click.command("ops")
 @click.argument("op", required=False, shell_complete=_complete_op)
-@click.option("--literature", is_flag=True, help="List the operators of the literature, and which op each of them is.")
+@click.option(
+    "--literature", is_flag=True, help="List the operators of the literature, and the steps that do the same."
+)
 @click.option("--markdown", is_flag=True, help="Print the manual of all ops as markdown: docs/ops.md.")
 @json_option
 def command(op: str | None, literature: bool, markdown: bool, as_json: bool) -> None:
     """List the ops by family, or explain one: its parameters, their types, defaults and bounds.
 
+    An op may be asked for by its name in the literature.
+
     \b
     Examples:
       mutspec ops
       mutspec ops gaussian_noise
+      mutspec ops NAI
       mutspec ops --literature
       mutspec ops --json
     """  # noqa: D301
@@ -41,10 +50,11 @@ def command(op: str | None, literature: bool, markdown: bool, as_json: bool) -> 
 
     ops = catalogue()
     if literature:
-        _print_literature(ops, op, as_json)
+        _print_literature(_operators(op, ops), as_json)
         return
-    if op is not None and op not in ops:
-        raise CallError(f"there is no op `{op}`", hint="`mutspec ops` lists them", candidates=_nearest_ops(op, ops))
+    said = () if op is None or op in ops else _called(op, ops)
+    if said:
+        op = said[0].op
     chosen = {op: ops[op]} if op is not None else dict(ops)
     if markdown:
         click.echo(as_markdown([manual(name, kind) for name, kind in chosen.items()]))
@@ -52,17 +62,46 @@ def command(op: str | None, literature: bool, markdown: bool, as_json: bool) -> 
         manuals = [manual(name, kind) for name, kind in chosen.items()]
         write_json({"format_version": FORMAT_VERSION, "ops": manuals})
     elif op is not None:
-        write(_page(manual(op, ops[op])))
+        page = _page(manual(op, ops[op]))
+        write(f"{_introduction(said)}\n\n{page}" if said else page)
     else:
         write(_listing(chosen))
 
 
-def _nearest_ops(name: str, ops: Mapping[str, type[Any]]) -> tuple[str, ...]:
-    """Ops of a similar name, or that the literature calls so."""
-    from mutspec.cli.literature import LITERATURE
+def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
+    """The operators of the literature that a name stands for, all of which are steps with one op.
 
-    said = [row.op for row in LITERATURE if row.op in ops and name.lower() in row.name.lower().split(", ")]
-    return tuple(dict.fromkeys([*said, *nearest(name, ops)]))
+    Raises:
+        CallError: nothing is called so, or it is no op, or several.
+    """
+    from mutspec.cli.literature import LITERATURE, called
+
+    rows = called(name)
+    if not rows:
+        hint = "`mutspec ops` lists them, and `mutspec ops --literature` their names elsewhere"
+        near = nearest(name, ops) or nearest(name, [row.name for row in LITERATURE])
+        raise CallError(f"there is no op `{name}`", hint=hint, candidates=near)
+    found = tuple(row for row in rows if row.steps)
+    if not found:
+        sources = " and ".join(dict.fromkeys(row.source for row in rows))
+        raise CallError(f"`{name}` of {sources} is not there yet: {rows[0].note}", hint="`mutspec ops` lists what is")
+    if len({row.op for row in found}) > 1:
+        which = "; ".join(f"`{row.op}` ({row.source})" for row in found)
+        example = f"{found[0].source} {found[0].name}"
+        hint = f"ask for one by its name here, or with its source: `mutspec ops '{example}'`"
+        raise CallError(f"`{name}` is several ops: {which}", hint=hint)
+    return found
+
+
+def _operators(name: str | None, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
+    """The operators of the literature: all, those that an op is, or those of a name."""
+    from mutspec.cli.literature import LITERATURE, called
+
+    if name is None:
+        return LITERATURE
+    if name in ops:
+        return tuple(row for row in LITERATURE if row.op == name)
+    return called(name) or _called(name, ops)
 
 
 def _listing(ops: Mapping[str, type[Any]]) -> str:
@@ -90,43 +129,53 @@ def _page(page: Mapping[str, Any]) -> str:
             blocks.append(f"{bold(title)}\n{terms(rows, width)}")
     if page["literature"]:
         blocks.append(f"{bold('Literature')}\n{paragraph(page['literature'], width, 2)}")
-    blocks.append(f"{bold('Example')}\n{_example(page)}")
+    blocks.append(f"{bold('Example')}\n{indent(example(page), '  ')}")
     return "\n\n".join(blocks)
 
 
-def _example(page: Mapping[str, Any]) -> str:
-    """A short step with the op, as YAML."""
-    from mutspec.execute.words import flow
+def _introduction(rows: Sequence[Operator]) -> str:
+    """Which op operators of the literature are, and how they are written."""
+    ops = ", then ".join(dict.fromkeys(bold(str(step["op"])) for step in rows[0].steps))
+    entries = [_lines(row.source, row, page_width()) for row in rows]
+    return "\n".join([f"{bold(rows[0].name)} of the literature is {ops}:", *entries])
 
-    lines = [f"{key}: {flow(value)}" for key, value in page["example"].items()]
-    return "\n".join(f"  {'- ' if number == 0 else '  '}{line}" for number, line in enumerate(lines))
 
-
-def _print_literature(ops: Mapping[str, type[Any]], op: str | None, as_json: bool) -> None:
-    from mutspec.cli.literature import LITERATURE
-
-    rows = [row for row in LITERATURE if op is None or row.op == op]
+def _print_literature(rows: Sequence[Operator], as_json: bool) -> None:
     if as_json:
-        document = [{**row._asdict(), "op": row.op if row.op in ops else None} for row in rows]
-        write_json({"format_version": FORMAT_VERSION, "literature": document})
+        write_json({"format_version": FORMAT_VERSION, "literature": [_entry(row) for row in rows]})
         return
     width = page_width()
-    here = [(row, f"{row.op} ({row.written})" if row.op in ops else "not yet") for row in rows]
-    table = columns(
-        ("Source", "Operator", "Level", "Here"), [(row.source, row.name, row.level, text) for row, text in here]
-    )
-    if max(len(line) for line in table.splitlines()) <= width:
-        write(table)
-        return
-    sources: dict[str, list[tuple[str, str]]] = {}
-    for row, text in here:
-        sources.setdefault(row.source, []).append((row.name, f"{row.meaning} [{row.level}] → {text}"))
-    blocks = [
-        bold(source) + "\n" + "\n".join(_entry(name, text, width) for name, text in entries)
-        for source, entries in sources.items()
-    ]
-    write("\n\n".join(blocks))
+    sources: dict[str, list[str]] = {}
+    for row in rows:
+        sources.setdefault(row.source, []).append(_lines(row.name, row, width))
+    blocks = ["\n".join([bold(source), *entries]) for source, entries in sources.items()]
+    write("\n\n".join([*blocks, paragraph(_EXPLANATION, width)]))
 
 
-def _entry(name: str, text: str, width: int) -> str:
-    return f"  {name}\n{paragraph(text, width, 6)}"
+_EXPLANATION = """Amounts and sizes are those of the authors, where they name any; dense_1, conv_1 and the like stand
+for layers of your own. `mutspec ops NAI` explains the op that NAI is."""
+
+
+def _entry(row: Operator) -> dict[str, Any]:
+    """An operator, as JSON values."""
+    return {
+        "name": row.name,
+        "also": list(row.also),
+        "source": row.source,
+        "meaning": row.meaning,
+        "level": row.level,
+        "op": row.op or None,
+        "steps": [dict(step) for step in row.steps],
+        "note": row.note,
+    }
+
+
+def _lines(term: str, row: Operator, width: int) -> str:
+    """An operator under a term: what it does and to what; below, the steps that it is."""
+    from mutspec.execute.words import flow
+
+    differs = f" – {row.note}" if row.note and row.steps else ""
+    head = paragraph(f"{term}: {row.meaning} [{row.level}]{differs}", width, 2).removeprefix(f"  {term}")
+    steps = [f"      - {paragraph(flow(step), width, 8)[8:]}" for step in row.steps]
+    steps = steps or [paragraph(f"not yet: {row.note}", width, 6)]
+    return "\n".join([f"  {bold(term)}{head}", *steps])

@@ -1,0 +1,105 @@
+"""Noise and bit flips on a model of 25 million weights in memory, beside what one would write by hand, as a table.
+
+python benchmarks/live.py
+
+Six Dense layers show what the weights cost; ResNet50 has as many weights in 320 tensors, and shows what layers cost.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from turns import in_turns
+
+import mutspec
+
+ROUNDS = 7
+THREADS = 2
+CHUNK = 1 << 16
+STD = 0.01
+NOISE = {"op": "gaussian_noise", "target": "*", "std": STD}
+FLIPS = {"op": "bit_flip", "target": "*", "bits": "mantissa", "rate": 1e-4, "allow_empty": True}
+
+
+def dense() -> Any:
+    """25.2 million weights in 6 layers."""
+    return keras.Sequential([keras.Input((2048,)), *(keras.layers.Dense(2048) for _ in range(6))])
+
+
+def resnet50() -> Any:
+    """25.6 million weights in 107 layers that have any."""
+    return keras.applications.ResNet50(weights=None)
+
+
+def step(model: Any, **what: Any) -> Callable[[], Any]:
+    """One step of a plan, in place."""
+    plan = mutspec.plan({"steps": [what]})
+    return lambda: mutspec.apply(plan, model, in_place=True, threads=THREADS)
+
+
+def by_hand(model: Any) -> Callable[[], Any]:
+    """Noise as a script would add it."""
+    return lambda: model.set_weights([w + np.random.normal(0, STD, w.shape) for w in model.get_weights()])
+
+
+def draw_and_add(weights: Sequence[np.ndarray]) -> Callable[[], Any]:
+    """The least that noise costs: draw with mutspec's bit generator on as many threads, and add to the weights."""
+    spans = [(w.reshape(-1), start) for w in weights for start in range(0, w.size, CHUNK)]
+
+    def add(span: tuple[np.ndarray, int]) -> None:
+        values, start = span
+        part = values[start : start + CHUNK]
+        bits = np.random.Philox(key=5, counter=[0, 0, start // CHUNK, 0])
+        drawn = np.random.Generator(bits).standard_normal(len(part), dtype=np.float32)
+        drawn *= np.float32(STD)
+        part += drawn
+
+    def run() -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(add, spans):
+                pass
+
+    return run
+
+
+def main() -> None:
+    """Measure both models, and print."""
+    print(f"{'model':<10} {'what':<34} {'seconds':>8}  beside")
+    for build in (dense, resnet50):
+        model = build()
+        weights = [np.array(w) for w in model.get_weights()]
+        spent = in_turns(
+            {
+                "noise": step(model, **NOISE),
+                "noise by hand": by_hand(model),
+                "draw and add": draw_and_add(weights),
+                "bit flips": step(model, **FLIPS),
+                "copy": lambda weights=weights: [np.array(w) for w in weights],
+            },
+            ROUNDS,
+        )
+        noise, flips = spent["noise"], spent["bit flips"]
+        rows = [
+            ("gaussian_noise on every weight", noise, f"{spent['noise by hand'] / noise:.2f} x faster than by hand"),
+            ("  get, add np.random.normal, set", spent["noise by hand"], ""),
+            (
+                "  draw and add, on two threads",
+                spent["draw and add"],
+                f"the step takes {noise / spent['draw and add']:.2f} x this",
+            ),
+            ("bit_flip, rate 1e-4", flips, ""),
+            ("  copy of the weights", spent["copy"], f"the step takes {flips / spent['copy']:.2f} x this"),
+        ]
+        for what, taken, beside in rows:
+            print(f"{build.__name__:<10} {what:<34} {taken:8.3f}  {beside}".rstrip())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The values of a graph in one place, a chunk of a tensor or a few of its entries, computed when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mutspec.execute.home import Home, Store
+from mutspec.graph.choice import Choice, Computed
+from mutspec.graph.graph import Graph, Node, Version
+from mutspec.graph.kernels import MAP_KERNELS, TAKES_ROOM, Array, gather_indices
+from mutspec.graph.masks import Mask
+from mutspec.graph.places import Place, Span
+from mutspec.graph.primitives import CHUNK, Access
+from mutspec.graph.traits import passing
+from mutspec.graph.whole import WHOLE_KERNELS
+
+GATHER_LIMIT = 16 * CHUNK
+"""Entries that one gather may read at once; a sparser one is split."""
+
+
+@dataclass
+class Known:
+    """What is known while a graph runs, wherever one looks.
+
+    Arguments:
+        graph: what is computed.
+        home: where tensors are read.
+        small: the values of small nodes, by node.
+        stores: the stored nodes that are still read.
+    """
+
+    graph: Graph
+    home: Home
+    small: dict[int, Any] = field(default_factory=dict)
+    stores: dict[int, Store] = field(default_factory=dict)
+
+    @cached_property
+    def passing(self) -> frozenset[int]:
+        """The tensors whose memory may be taken for what is computed from them."""
+        return passing(self.graph)
+
+    def small_value(self, number: int) -> Any:
+        """The value of a node that is made of numbers and reductions alone."""
+        if number not in self.small:
+            node = self.graph.nodes[number]
+            inputs = [self.small_value(each) for each in node.inputs]
+            if node.access is Access.WHOLE:
+                self.small[number] = WHOLE_KERNELS[node.primitive](node, *inputs)
+            else:
+                self.small[number] = MAP_KERNELS[node.primitive](node, Span(0, prod(node.shape)), *inputs)
+        return self.small[number]
+
+
+class Masks:
+    """The masks of one pass, each made once."""
+
+    def __init__(self) -> None:
+        self.made: dict[Any, Mask] = {}
+
+    def of(self, choice: Choice | None, shape: tuple[int, ...]) -> Mask:
+        """The mask of a choice over a shape."""
+        key = (choice, shape)
+        if key not in self.made:
+            self.made[key] = Mask(choice, shape)
+        return self.made[key]
+
+
+class Chunk:
+    """The values in one place, computed when asked for."""
+
+    def __init__(self, known: Known, place: Place, masks: Masks) -> None:
+        self.known = known
+        self.place = place
+        self.all_masks = masks
+        self.values: dict[int, Array] = {}
+        self.bases: dict[tuple[str, str], Array] = {}
+        self.masks: dict[Choice, NDArray[np.bool_] | None] = {}
+
+    def mask(self, choice: Choice, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Which entries here are chosen, drawn once; None if none is."""
+        if isinstance(choice, Computed):
+            truth: NDArray[np.bool_] = self.value(choice.node)
+            return truth
+        if choice not in self.masks:
+            mask = self.all_masks.of(choice, shape)
+            self.masks[choice] = (
+                mask.at(self.place.start, self.place.stop)
+                if isinstance(self.place, Span)
+                else mask.these(self.place.indices)
+            )
+        return self.masks[choice]
+
+    def touched(self, version: Version) -> int:
+        """How many entries here a version chooses."""
+        if version.choice is None:
+            return self.place.size
+        mask = self.mask(version.choice, self.known.graph.nodes[version.node].shape)
+        return 0 if mask is None else int(np.count_nonzero(mask))
+
+    def base(self, model: str, path: str) -> Array:
+        """What an input model holds here, read once."""
+        key = (model, path)
+        if key not in self.bases:
+            home, place = self.known.home, self.place
+            self.bases[key] = (
+                home.read(model, path, place.start, place.stop)
+                if isinstance(place, Span)
+                else home.read_entries(model, path, place.indices)
+            )
+        return self.bases[key]
+
+    def keep_only(self, number: int) -> None:
+        """Drop all values but one, and all masks."""
+        self.values = {number: self.values[number]}
+        self.masks.clear()
+
+    def value(self, number: int) -> Any:
+        """The value of a node in this chunk; of a small node, its whole value."""
+        if self.known.graph.is_small[number]:
+            return self.known.small_value(number)
+        if number not in self.values:
+            self.values[number] = self._compute(number, self.known.graph.nodes[number])
+        return self.values[number]
+
+    def _compute(self, number: int, node: Node) -> Array:
+        if number in self.known.stores:
+            return self.known.stores[number].read(self.place.start, self.place.stop)
+        if node.primitive == "base":
+            return self.base(node.attribute("model"), node.attribute("path"))
+        if node.primitive == "choose":
+            return self._choose(node)
+        if node.access is Access.GATHER:
+            return self._gather(node)
+        inputs = [self.value(each) for each in node.inputs]
+        room = self._room(node)
+        result: Array = MAP_KERNELS[node.primitive](
+            node, self.place, *inputs, **({} if room is None else {"out": room})
+        )
+        return result
+
+    def _room(self, node: Node) -> Array | None:
+        """An input's array for the result, if nothing else reads it: fresh memory costs more than arithmetic."""
+        if node.primitive in TAKES_ROOM:
+            for number in node.inputs:
+                if number in self.known.passing and self.known.graph.nodes[number].dtype == node.dtype:
+                    return self.values.pop(number)
+        return None
+
+    def _choose(self, node: Node) -> Array:
+        chosen, otherwise = node.inputs
+        mask = self.mask(node.attribute("choice"), node.shape)
+        before: Array = self.value(otherwise)
+        return before if mask is None else np.where(mask, self.value(chosen), before)
+
+    def _gather(self, node: Node) -> Array:
+        (source,) = node.inputs
+        shape = self.known.graph.nodes[source].shape
+        here = self.place
+        result = np.empty(here.size, np.dtype(node.dtype))
+        pending = [(here.start, here.stop)]
+        while pending:
+            start, stop = pending.pop()
+            indices = gather_indices(node, shape, start, stop)
+            first, last = int(indices.min()), int(indices.max()) + 1
+            if last - first > GATHER_LIMIT and stop - start > 1:
+                middle = (start + stop) // 2
+                pending += [(start, middle), (middle, stop)]
+                continue
+            result[start - here.start : stop - here.start] = self._read_source(source, first, last)[indices - first]
+        return result
+
+    def _read_source(self, number: int, start: int, stop: int) -> Array:
+        node = self.known.graph.nodes[number]
+        if node.primitive == "base":
+            return self.known.home.read(node.attribute("model"), node.attribute("path"), start, stop)
+        return self.known.stores[number].read(start, stop)
