@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,13 @@ from mutspec.ops.compile import Program, compile_plan
 
 Tensors = Mapping[str, np.ndarray]
 
-GROUPS = {"kernel": Group.KERNELS, "bias": Group.BIASES, "gamma": Group.NORMS, "moving_mean": Group.STATISTICS}
+GROUPS = {
+    "kernel": Group.KERNELS,
+    "recurrent_kernel": Group.KERNELS,
+    "bias": Group.BIASES,
+    "gamma": Group.NORMS,
+    "moving_mean": Group.STATISTICS,
+}
 CATALOGUE = catalogue(plugins=False)
 
 
@@ -158,18 +164,18 @@ class Toy:
 
 
 def spec_of(tensors: Tensors) -> ModelSpec:
-    """A model of Dense layers with these tensors; the last axis runs over output channels."""
+    """A model of these tensors; the last axis runs over output channels. Layers are Dense, or LSTM if recurrent."""
     specs = []
     for path, values in tensors.items():
         layer, _, role = path.rpartition("/")
         axis = values.ndim - 1 if values.ndim else None
         group = GROUPS.get(role, Group.OTHER)
         specs.append(TensorSpec(path, layer, role, group, values.shape, values.dtype.name, axis, origin=path))
-    layers = tuple(
-        LayerSpec(layer, layer.rpartition("/")[2], "Dense", ("Dense", "Layer"))
-        for layer in dict.fromkeys(spec.layer for spec in specs)
-    )
-    return ModelSpec("toy", "Sequential", layers, tuple(specs))
+    layers = []
+    for layer in dict.fromkeys(spec.layer for spec in specs):
+        kind = "LSTM" if f"{layer}/recurrent_kernel" in tensors else "Dense"
+        layers.append(LayerSpec(layer, layer.rpartition("/")[2], kind, (kind, "Layer")))
+    return ModelSpec("toy", "Sequential", tuple(layers), tuple(specs))
 
 
 @dataclass(frozen=True)
@@ -222,36 +228,61 @@ def same_bits(left: np.ndarray, right: np.ndarray) -> bool:
     return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
 
 
-def normal(key: bytes, size: int, dtype: str = "float32") -> np.ndarray:
+def _by_chunks(key: bytes, size: int, draw: Callable[[np.random.Philox, int], np.ndarray], attempt: int = 0) -> Any:
     """The draws of a stream, by NumPy's own Philox: a counter range of its own for every 2**16 entries."""
     parts = []
     for chunk in range(-(-size // CHUNK)):
-        bits = np.random.Philox(key=int.from_bytes(key, "little"), counter=chunk << 128)
-        count = min(CHUNK, size - chunk * CHUNK)
-        parts.append(np.random.Generator(bits).standard_normal(count, np.dtype(dtype).type))
-    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+        bits = np.random.Philox(key=int.from_bytes(key, "little"), counter=(chunk << 128) + (attempt << 192))
+        parts.append(draw(bits, min(CHUNK, size - chunk * CHUNK)))
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def normal(key: bytes, size: int, dtype: str = "float32", attempt: int = 0) -> np.ndarray:
+    """The standard normal draws of a stream."""
+    real = np.dtype(dtype).type
+    draws = _by_chunks(key, size, lambda bits, count: np.random.Generator(bits).standard_normal(count, real), attempt)
+    return draws.astype(dtype)
+
+
+def truncated_normal(key: bytes, size: int, dtype: str = "float32") -> np.ndarray:
+    """The standard normal draws of a stream; what is beyond ±2 is taken from its next attempt, and so on."""
+    values = normal(key, size, dtype)
+    for attempt in range(1, 40):
+        values = np.where(np.abs(values) > 2, normal(key, size, dtype, attempt), values)
+    return values
+
+
+def exponential(key: bytes, size: int, dtype: str = "float32") -> np.ndarray:
+    """The standard exponential draws of a stream."""
+    real = np.dtype(dtype).type
+    draws = _by_chunks(key, size, lambda bits, count: np.random.Generator(bits).standard_exponential(count, real))
+    return draws.astype(dtype)
 
 
 def uniform(key: bytes, size: int, dtype: str = "float32") -> np.ndarray:
-    """The uniform draws of a stream of at most 2**16 entries: 53 bits of each word, or 24 of each half."""
-    words = np.random.Philox(key=int.from_bytes(key, "little"), counter=0).random_raw(size)
+    """The uniform draws of a stream: 53 bits of each word, or 24 of each half."""
     if dtype == "float64":
-        return (words >> 11) / 2.0**53
-    halves = [half for word in words.tolist() for half in (word & 0xFFFFFFFF, word >> 32)][:size]
-    return np.array([(half >> 8) / 2.0**24 for half in halves], np.float32)
+        return _by_chunks(key, size, lambda bits, count: (bits.random_raw(count) >> 11) / 2.0**53)
+
+    def drawn(bits: np.random.Philox, count: int) -> np.ndarray:
+        halves = [half for word in bits.random_raw(count).tolist() for half in (word & 0xFFFFFFFF, word >> 32)]
+        return np.array([(half >> 8) / 2.0**24 for half in halves[:count]], np.float32)
+
+    return _by_chunks(key, size, drawn).astype(dtype)
+
+
+def total(entries: np.ndarray) -> float:
+    """A sum as the language defines it: blocks of 2**16 entries in order, in float64."""
+    wide = entries.ravel().astype(np.float64)
+    result = 0.0
+    for start in range(0, len(wide), CHUNK):
+        result += float(np.add.reduce(wide[start : start + CHUNK]))
+    return result
 
 
 def standard_deviation(values: np.ndarray) -> float:
     """The standard deviation as the language defines it: blocks of 2**16 entries in order, float64, two passes."""
     wide = values.ravel().astype(np.float64)
-
-    def total(entries: np.ndarray) -> float:
-        sums = [np.add.reduce(entries[start : start + CHUNK]) for start in range(0, len(entries), CHUNK)]
-        result = 0.0
-        for each in sums:
-            result += float(each)
-        return result
-
     mean = total(wide) / len(wide)
     return float(np.sqrt(total((wide - mean) ** 2) / len(wide)))
 

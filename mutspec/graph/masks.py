@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -26,7 +26,7 @@ from mutspec.graph.choice import (
     region_of,
 )
 from mutspec.graph.graph import Shape
-from mutspec.graph.permutation import Permutation
+from mutspec.graph.permutation import SMALLEST_DOMAIN_BITS, Permutation
 from mutspec.graph.places import Entries, Place, are_among
 from mutspec.graph.primitives import CHUNK
 
@@ -266,15 +266,23 @@ def _table(choice: Scattered | Listed, size: int) -> Truth:
 
 def permute(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bool = False) -> NDArray[np.uint64]:
     """`Permutation.image` of many values at once."""
-    images = _network(permutation, values, inverse)
+    network: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] = partial(_network, permutation, inverse=inverse)
+    if permutation.size < _FEW:
+        # Most images lie outside, so that the walks are long: up to hundreds of rounds of little arrays.
+        network = network(np.arange(2 * _FEW, dtype=np.uint64)).__getitem__
+    images = network(values)
     outside = np.flatnonzero(images >= permutation.size)
     while outside.size:
-        images[outside] = _network(permutation, images[outside], inverse)
+        images[outside] = network(images[outside])
         outside = outside[images[outside] >= permutation.size]
     return images
 
 
-def _network(permutation: Permutation, values: NDArray[np.uint64], inverse: bool) -> NDArray[np.uint64]:
+_FEW = 1 << SMALLEST_DOMAIN_BITS - 1
+"""Below this many entries, less than half of a permutation's domain is theirs."""
+
+
+def _network(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bool) -> NDArray[np.uint64]:
     _, lower_bits = permutation.half_bits
     halves = (values >> lower_bits).astype(np.uint32), (values & ((1 << lower_bits) - 1)).astype(np.uint32)
     upper, lower = permutation.rounds(*halves, inverse=inverse)

@@ -82,7 +82,7 @@ class Amount:
     def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The tensors of which the step touches at least one entry, in their order, each with the entries."""
         carriers = self.units.carriers(bench, tensors, self.over)
-        chosen = [pair for pool in _pools(self.over, carriers) for pair in self._of_pool(bench, pool)]
+        chosen = [pair for pool in _pools(self.over, self.units.unit, carriers) for pair in self._of_pool(bench, pool)]
         if tensors and not chosen and not bench.step.allow_empty:
             raise PlanError(self._nothing())
         order = {tensor.path: number for number, tensor in enumerate(tensors)}
@@ -162,16 +162,15 @@ def _name(carrier: Carrier) -> str:
     return carrier.parts[0].tensor.path if len(carrier.parts) == 1 else carrier.layer
 
 
-def _pools(per: Per, carriers: Sequence[Carrier]) -> Iterable[list[Carrier]]:
+def _pools(per: Per, unit: Unit, carriers: Sequence[Carrier]) -> Iterable[list[Carrier]]:
     """The carriers over which one amount counts together."""
     if per is Per.ALL:
         return [list(carriers)] if carriers else []
-    if per is Per.TENSOR:
+    if per is Per.TENSOR or unit is Unit.NEURON:
         return [[carrier] for carrier in carriers]
-    by_layer: dict[tuple[str, int], list[Carrier]] = {}
+    by_layer: dict[str, list[Carrier]] = {}
     for carrier in carriers:
-        is_shared = len(carrier.parts) > 1 or carrier.layer != carrier.parts[0].tensor.layer
-        by_layer.setdefault((carrier.layer, carrier.size if is_shared else 0), []).append(carrier)
+        by_layer.setdefault(carrier.layer, []).append(carrier)
     return by_layer.values()
 
 

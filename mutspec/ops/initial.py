@@ -151,14 +151,48 @@ def initializer_of(tensor: TensorSpec, configs: Iterator[Config]) -> Any:
     return stated if stated is not None else _DEFAULTS.get(tensor.role, "zeros")
 
 
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "constant": ("value",),
+    "randomuniform": ("minval", "maxval"),
+    "randomnormal": ("mean", "stddev"),
+    "truncatednormal": ("mean", "stddev"),
+    "variancescaling": ("scale", "mode", "distribution"),
+    "identity": ("gain",),
+}
+_CHOICES = {
+    "mode": ("fan_in", "fan_out", "fan_avg"),
+    "distribution": ("truncated_normal", "untruncated_normal", "uniform"),
+}
+
+
+def config_problem(initializer: Any) -> str:
+    """What is wrong with how an initializer is written; empty if nothing, or if it is none that is drawn here."""
+    if not isinstance(initializer, Mapping):
+        return ""
+    config = initializer.get("config") or {}
+    if not isinstance(config, Mapping):
+        return f"`config` takes a mapping, not {config!r}"
+    plain = _plain(initializer.get("class_name", ""))
+    known = (*_ARGUMENTS.get(plain, ()), "seed")
+    unknown = next((key for key in config if plain in INITIALIZERS and key not in known), None)
+    if unknown is not None:
+        return f"it has no `{unknown}`, but {', '.join(f'`{key}`' for key in known)}"
+    wrong = next((key for key, choices in _CHOICES.items() if key in config and config[key] not in choices), None)
+    return f"`{wrong}` takes {', '.join(f'`{each}`' for each in _CHOICES[wrong])}" if wrong in _CHOICES else ""
+
+
+def _plain(name: Any) -> str:
+    plain = str(name).replace("_", "").lower()
+    return _SHORT.get(plain, plain)
+
+
 def initial_value(fresh: Fresh, initializer: Any) -> Expression | None:
     """What an initializer makes of a new weight; None if only Keras knows."""
     name: Any = initializer
     config: Config = {}
     if isinstance(initializer, Mapping):
         name, config = str(initializer.get("class_name", "")), initializer.get("config") or {}
-    plain = str(name).replace("_", "").lower()
-    rule = INITIALIZERS.get(_SHORT.get(plain, plain))
+    rule = INITIALIZERS.get(_plain(name))
     if rule is None or config.get("input_axes") is not None or config.get("output_axes") is not None:
         return None
     return rule(fresh, config).cast(fresh.tensor.dtype)

@@ -11,7 +11,7 @@ from mutspec.graph.expression import Expression
 from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.base import WeightOp
-from mutspec.ops.bench import ALL_GROUPS, Bench
+from mutspec.ops.bench import ALL_GROUPS, INTEGERS, Bench
 from mutspec.ops.site import Site
 
 Source = Annotated[
@@ -66,6 +66,7 @@ class MergeOp(WeightOp, frozen=True, kw_only=True):
                     hint="choose weights of one shape, with `weights:` in the target",
                 )
             )
+        refuse_kinds(other, tensor, *path, model=model)
         return bench.read(other, model).cast(bench.compute_dtype(tensor))
 
 
@@ -105,7 +106,28 @@ def _named(bench: Bench, model: str, name: str, tensor: TensorSpec, path: Docume
     )
 
 
-def described(tensor: TensorSpec, model: str = "") -> str:
-    """A weight with its shape, for error messages."""
+def described(tensor: TensorSpec, model: str = "", *, dtype: bool = False) -> str:
+    """A weight with its shape, for error messages; with its dtype where that matters too."""
     where = f"{model}:" if model else ""
-    return f"`{where}{tensor.path}` ({'×'.join(map(str, tensor.shape)) or 'a number'})"
+    kind = f", {tensor.dtype}" if dtype else ""
+    return f"`{where}{tensor.path}` ({'×'.join(map(str, tensor.shape)) or 'a number'}{kind})"
+
+
+def refuse_kinds(source: TensorSpec, target: TensorSpec, *path: str | int, model: str = "") -> None:
+    """Raise if one of two weights of different dtypes holds integers: what these stand for, no other dtype knows.
+
+    Arguments:
+        source: where values come from.
+        target: where they go.
+        path: where in the step the source stands.
+        model: the model that it is in.
+    """
+    if source.dtype != target.dtype and {source.dtype, target.dtype} & INTEGERS:
+        where = f"{model}:" if model else ""
+        raise PlanError(
+            Problem(
+                f"`{where}{source.path}` is {source.dtype} and `{target.path}` is {target.dtype}",
+                path=path,
+                hint="integers go between equal dtypes only; choose other weights",
+            )
+        )

@@ -59,10 +59,11 @@ _PARALLEL = 1e-7
 
 def _on_arc(weight: Expression, other: Expression, t: Expression) -> Expression:
     one, two = weight.cast("float64"), other.cast("float64")
-    norms = ((one * one).sum() * (two * two).sum()).square_root().maximum(2.0**-1000)
-    angle = ((one * two).sum() / norms).minimum(1.0).maximum(-1.0).arc_cosine()
+    norms = ((one * one).sum() * (two * two).sum()).square_root()
+    least = 2.0**-1000  # where one of them is 0, it has no direction
+    angle = ((one * two).sum() / norms.maximum(least)).minimum(1.0).maximum(-1.0).arc_cosine()
     sine = angle.sine()
-    is_arc = (sine - _PARALLEL).sign() * 0.5 + 0.5  # 1 or 0
+    is_arc = ((sine - _PARALLEL).minimum(norms - least).sign() * 0.5) + 0.5  # 1 or 0
     safe = sine.maximum(_PARALLEL)
     left = is_arc * (((1.0 - t) * angle).sine() / safe) + (1.0 - is_arc) * (1.0 - t)
     right = is_arc * ((t * angle).sine() / safe) + (1.0 - is_arc) * t
@@ -212,7 +213,7 @@ class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
         sides = [bench.select(side, at, groups=ALL_GROUPS).tensors for side, at in self._sides()]
         shapes = [[(tensor.shape, tensor.dtype) for tensor in side] for side in sides]
         if shapes[0] != shapes[1]:
-            one, two = (", ".join(described(tensor) for tensor in side[:4]) or "nothing" for side in sides)
+            one, two = (", ".join(described(tensor, dtype=True) for tensor in side[:4]) or "nothing" for side in sides)
             raise PlanError(
                 Problem(
                     f"{one} cannot change places with {two}", path=("other",), hint="name two of the same structure"
@@ -266,7 +267,7 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
         if unlike is not None:
             raise PlanError(
                 Problem(
-                    f"{described(unlike)} cannot have the values of {described(first)}",
+                    f"{described(unlike, dtype=True)} cannot have the values of {described(first, dtype=True)}",
                     path=("target",),
                     hint="choose layers of one structure, or single weights",
                 )

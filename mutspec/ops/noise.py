@@ -59,9 +59,10 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
         elif exact_share(self.rate) + exact_share(self.reset_rate) > 1:
             yield Problem("`rate` and `reset_rate` are more than 1 together", path=("reset_rate",), hint="lower one")
         units = self.amount.units
-        if units.unit is not Unit.ENTRY or units.gates or self.at_least or not isinstance(self.per, UnsetType):
+        is_narrowed = units.unit is not Unit.ENTRY or units.gates or units.rank is not None
+        if is_narrowed or self.at_least or not isinstance(self.per, UnsetType):
             message = "`reset_rate` is a probability of each entry"
-            yield Problem(message, path=("reset_rate",), hint="leave out `unit`, `gates`, `per` and `at_least`")
+            yield Problem(message, path=("reset_rate",), hint="leave out `unit`, `rank`, `gates`, `per` and `at_least`")
 
     def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The entries that get noise; and behind them, in the order in which they are drawn, those drawn anew."""

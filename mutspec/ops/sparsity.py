@@ -43,11 +43,16 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
         """No amount, or an amount beside a pattern."""
         given = self.amount.given
         if isinstance(self.keep, UnsetType):
-            yield from super().problems()
+            if given:
+                yield from super().problems()
+            else:
+                hint = "add `fraction: 30%`, for example, or `keep: 2:4`"
+                yield Problem("it needs an amount, or a pattern to keep", path=("op",), hint=hint)
             return
         kept, group = _numbers(self.keep)
-        if given:
-            yield Problem(f"`keep` and `{given[0]}` exclude one another", path=("keep",), hint="keep one of them")
+        narrowing = (name for name in ("per", "unit", "block", "rank", "gates") if getattr(self, name) is not UNSET)
+        for name in (*given, *narrowing, *(("at_least",) if self.at_least else ())):
+            yield Problem(f"`keep` and `{name}` exclude one another", path=(name,), hint="keep one of them")
         if not 0 < kept < group:
             message = f"`keep: {self.keep}` prunes nothing, or all"
             yield Problem(message, path=("keep",), hint="n:m with 0 < n < m, such as 2:4")

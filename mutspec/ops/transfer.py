@@ -16,8 +16,8 @@ from mutspec.language.types import Patterns, Percent, Selector, Target, exact_sh
 from mutspec.model.select import Selection
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.base import Op
-from mutspec.ops.bench import ALL_GROUPS, INTEGERS, Bench, Touch
-from mutspec.ops.merge import described, model_and_name
+from mutspec.ops.bench import ALL_GROUPS, Bench, Touch
+from mutspec.ops.merge import described, model_and_name, refuse_kinds
 
 Position = int | Percent
 
@@ -177,7 +177,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         return shared
 
     def _copy(self, bench: Bench, value: Expression, source: TensorSpec, target: TensorSpec) -> Touch:
-        _refuse_kinds(source, target)
+        refuse_kinds(source, target, "source")
         shape = bench.read(target).shape
         if isinstance(self.axis, UnsetType):
             if value.shape != shape:
@@ -279,14 +279,3 @@ def _roots(selection: Selection) -> Iterator[Mapping[str, TensorSpec]]:
         }
         if below:
             yield below
-
-
-def _refuse_kinds(source: TensorSpec, target: TensorSpec) -> None:
-    if source.dtype != target.dtype and {source.dtype, target.dtype} & INTEGERS:
-        raise PlanError(
-            Problem(
-                f"`{source.path}` is {source.dtype} and `{target.path}` is {target.dtype}",
-                path=("source",),
-                hint="integers are copied between equal dtypes only; choose other `weights`",
-            )
-        )

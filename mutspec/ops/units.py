@@ -11,7 +11,7 @@ from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import Per, Rank, Unit
 from mutspec.model.lanes import gate_lanes, gates_of, neurons_of
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.bench import Bench
+from mutspec.ops.bench import INTEGERS, Bench
 
 NOUNS = {Unit.ENTRY: "entries", Unit.ROW: "rows", Unit.COLUMN: "columns", Unit.BLOCK: "blocks", Unit.NEURON: "neurons"}
 
@@ -86,9 +86,9 @@ class Units:
     def problems(self) -> Iterator[Problem]:
         """What is wrong by itself. Paths are relative to the step."""
         if self.unit is Unit.BLOCK and (len(self.block) != 2 or min(self.block) < 1):
-            yield Problem(
-                "blocks need a height and a width of at least 1", path=("block",), hint="for example `block: [4, 4]`"
-            )
+            message = "blocks need a height and a width of at least 1"
+            path = ("block",) if self.block else ("unit",)
+            yield Problem(message, path=path, hint="for example `block: [4, 4]`")
         if self.gates and self.rank is not None and self.unit is not Unit.NEURON:
             message = "with `gates`, only neurons are ranked"
             yield Problem(message, path=("rank",), hint="say `unit: neuron`, or leave `rank` or `gates` out")
@@ -167,7 +167,9 @@ def ranked(bench: Bench, carrier: Carrier, count: int, rank: Rank) -> Iterator[t
     largest = rank is Rank.LARGEST
     if carrier.parts[0].lanes is None:
         (part,) = carrier.parts
-        value = bench.read(part.tensor).cast(bench.compute_dtype(part.tensor))
+        # Of integers in float64: |-128| is no int8.
+        is_whole = part.tensor.dtype in INTEGERS
+        value = bench.read(part.tensor).cast("float64" if is_whole else bench.compute_dtype(part.tensor))
         yield part.tensor, Computed(abs(value).whole("ranked", dtype="bool", count=count, largest=largest).node, count)
         return
     squares = [_squares(bench, part) for part in carrier.parts]

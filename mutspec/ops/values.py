@@ -13,7 +13,7 @@ from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import ByTarget, Scale, Share, exact_share
 from mutspec.ops.base import WeightOp
 from mutspec.ops.bench import INTEGERS
-from mutspec.ops.initial import Fresh, initial_value
+from mutspec.ops.initial import Fresh, config_problem, initial_value
 from mutspec.ops.perturbation import RelativeTo
 from mutspec.ops.site import Site
 
@@ -145,14 +145,20 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
         ),
     ]
 
+    def problems(self) -> Iterable[Problem]:
+        """An initializer that is not written as Keras's are."""
+        yield from super().problems()
+        if message := config_problem(self.initializer):
+            yield Problem(f"the initializer is wrong: {message}", path=("initializer",), hint=_SEE)
+
     def lower(self, weight: Expression, at: Site) -> Expression:
         """What the initializer draws."""
         fresh = Fresh(at.bench.builder, at.tensor, at.key("init"))
         try:
             value = initial_value(fresh, self.initializer)
         except (TypeError, ValueError) as error:
-            message, hint = f"the initializer's config is wrong: {error}", "see its arguments in Keras's documentation"
-            raise PlanError(Problem(message, path=("initializer",), hint=hint)) from None
+            message = f"the initializer's config is wrong: {error}"
+            raise PlanError(Problem(message, path=("initializer",), hint=_SEE)) from None
         if value is None:
             raise PlanError(
                 Problem(
@@ -163,6 +169,9 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
                 )
             )
         return value
+
+
+_SEE = "see its arguments in Keras's documentation"
 
 
 def _name_of(initializer: str | dict[str, Any]) -> str:
