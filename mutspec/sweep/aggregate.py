@@ -13,7 +13,7 @@ from typing import Any
 
 from mutspec.execute import words
 from mutspec.language.errors import CallError, Place, Problem
-from mutspec.sweep.result import FILE_NAME, Result, Row, read, write_whole
+from mutspec.sweep.result import FIDELITY, FILE_NAME, Result, Row, read, write_whole
 from mutspec.sweep.settings import PARAMETER, settings, varying
 
 __all__ = ["Found", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]
@@ -90,7 +90,7 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
     )
 
 
-_ROW_COLUMNS = ("agreement", "non_finite_outputs", "touched", "changed", "seconds")
+_ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "touched", "changed", "seconds")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
         *("job", "directory", "plan", "model", "data", "seed"),
         *(*parameters, *others),
         *(f"{kind}.{name}" for kind in ("metrics", "base", "drop") for name in metrics),
-        *(*_ROW_COLUMNS, "error"),
+        *(*_ROW_COLUMNS, "failed_gates", "error"),
     )
     return RowsTable(
         columns,
@@ -130,6 +130,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
                 *(result.base.get(name) for name in metrics),
                 *((row.drop if row is not None else {}).get(name) for name in metrics),
                 *(getattr(row, name) if row is not None else None for name in _ROW_COLUMNS),
+                "; ".join(map(str, result.failed_gates)) or None,
                 first_line(result.error),
             )
             for result, each in zip(results, given, strict=True)

@@ -18,6 +18,7 @@ from mutspec.language.errors import Place
 from mutspec.language.interpolation import WITHIN
 from mutspec.ops.base import Op
 from mutspec.resources import resource_folder
+from mutspec.sweep.gates import BOUNDS, Gate
 from mutspec.sweep.overridden import Composed, Given, compile_recipe
 from mutspec.sweep.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
 
@@ -57,6 +58,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         objective: the measure that the job returns; None for the first one.
         seeds: how many seeds to evaluate, from the plan's own on.
         save: whether to keep the mutant, or the name of its file.
+        require: what the mutant must hold to; one that does not is not kept.
+        strict_gates: whether a sweep, as a single run, ends with exit code 1 if a job's mutant does not.
     """
 
     model: ModelSettings
@@ -67,6 +70,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     objective: str | None = None
     seeds: Annotated[int, Meta(ge=1)] = 1
     save: bool | str = False
+    require: list[Gate] = []
+    strict_gates: bool = False
 
 
 @dataclass(frozen=True)
@@ -273,16 +278,26 @@ def _not_given(key: str, given: Sequence[Given]) -> Problem:
     return Problem(f"`{key}` is not given", hint=f"add {key}=…")
 
 
+_STRUCTS: Mapping[str, type[Struct]] = {
+    "model": ModelSettings,
+    "mode": ModeSettings,
+    "evaluate": EvaluateSettings,
+    "require": Gate,
+}
+
+
 def _wrong_value(reason: str, given: Sequence[Given]) -> Problem:
     message, _, where = reason.partition(" - at `$.")
     key = where.removesuffix("`")
     unknown = re.search(r"unknown field `(.*)`", message)
     if unknown:
         message = f"`{key}` has no key `{unknown[1]}`" if key else f"there is no setting `{unknown[1]}`"
-        known = {"model": ModelSettings, "mode": ModeSettings, "evaluate": EvaluateSettings}.get(key)
+        known = _STRUCTS.get(re.sub(r"\[.*", "", key))
         names = known.__struct_fields__ if known else ()
         return Problem(
-            message, _place(f"{key}.{unknown[1]}", given, on_key=True), candidates=nearest(unknown[1], names)
+            message,
+            _place(f"{key}.{unknown[1]}", given, on_key=True) or _place(re.sub(r"\[.*", "", key), given),
+            candidates=nearest(unknown[1], names),
         )
     missing = re.search(r"required field `(.*)`", message)
     if missing:
@@ -294,6 +309,7 @@ def _wrong_value(reason: str, given: Sequence[Given]) -> Problem:
         ("`null`", "null"),
         ("`int`", "a whole number"),
         ("`bool`", "true or false"),
+        ("`float | null`", "a number"),
     ):
         said = said.replace(theirs, ours)
     said = said.replace(" >= ", " of at least ")
@@ -314,7 +330,12 @@ def _odd(settings: Settings, given: Sequence[Given]) -> Any:
     if isinstance(save, str) and (Path(save).name != save or Path(save).suffix not in (".keras", ".h5")):
         hint = "such as mutant.keras: the file goes into the job's folder"
         yield Problem(f"`save` is true, or the name of a model file, not `{save}`", _place("save", given), hint=hint)
-    yield from _unknown_objective(settings, given)
+    if settings.mode.evaluates:
+        yield from _unknown_measures(settings, given)
+    for gate in settings.require:
+        if not gate.bounds:
+            hint = f"give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}"
+            yield Problem(f"`require` sets no bound to `{gate.metric}`", _place("require", given), hint=hint)
 
 
 def measures(settings: EvaluateSettings) -> list[str] | None:
@@ -323,18 +344,28 @@ def measures(settings: EvaluateSettings) -> list[str] | None:
         return None
     metrics = [*map(str, settings.metrics), *(["loss"] if settings.loss is not None else [])]
     drops = [f"drop.{name}" for name in metrics]
-    return [*metrics, *(["agreement"] if settings.agreement else []), "non_finite_outputs", *drops]
+    fidelity = [*(["agreement", "divergence"] if settings.agreement else []), "deviation"]
+    return [*metrics, *fidelity, "non_finite_outputs", *drops]
 
 
-def _unknown_objective(settings: Settings, given: Sequence[Given]) -> Any:
+def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
+    """The objective and gates that are about nothing that is measured."""
     known = measures(settings.evaluate)
-    objective = settings.objective
-    if objective is None or known is None or not settings.mode.evaluates:
+    if known is None:
         return
-    if objective not in known and not any(name.endswith(f"_{objective.removeprefix('drop.')}") for name in known):
-        near = nearest(objective, known)
-        hint = f"there are {', '.join(known)}"
-        yield Problem(f"nothing is measured that is called `{objective}`", _place("objective", given), (), hint, near)
+    wanted = [("objective", settings.objective), *(("require", gate.metric) for gate in settings.require)]
+    for key, name in wanted:
+        is_known = (
+            name in known or any(each.endswith(f"_{name.removeprefix('drop.')}") for each in known) if name else True
+        )
+        if not is_known:
+            yield replace(no_measure(str(name), known), place=_place(key, given))
+
+
+def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:
+    """That nothing is measured of a name."""
+    hint = f"there are {', '.join(known)}{why}"
+    return Problem(f"nothing is measured that is called `{name}`", hint=hint, candidates=nearest(name, known))
 
 
 def register_resolvers() -> None:

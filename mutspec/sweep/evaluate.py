@@ -1,4 +1,4 @@
-"""Evaluating a Keras model in one pass over the data: loss, metrics, chosen classes, outputs that are not finite."""
+"""Evaluating a Keras model in one pass over the data: loss, metrics, and how far outputs are from the base's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mutspec.language import CallError, MutspecError, Problem
 from mutspec.model.live.errors import first_line
 from mutspec.sweep.configuration import EvaluateSettings
 from mutspec.sweep.data import Arrays, Data, rows
+from mutspec.sweep.fidelity import Comparison, Fidelity, of_itself
 from mutspec.sweep.fitting import check_inputs, matched, output_arrays, output_names
 from mutspec.sweep.measures import (
     Kind,
@@ -28,27 +29,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MOST_KEPT_BYTES = 1 << 30
+"""Outputs of a base beyond this many bytes are not kept; what needs them is not measured then."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a model says about the data.
 
     Arguments:
         metrics: the metrics and the loss by name; empty without labels.
-        classes: of each output, the class chosen at each position; -1 where the output is not finite.
         non_finite: how many numbers in the outputs are infinite or NaN.
+        fidelity: how far the outputs are from the base's.
+        classes: of each output of a base, the class chosen at each position; -1 where the output is not finite.
+        outputs: of a base, its outputs by name; empty if they are too large to keep.
     """
 
     metrics: dict[str, float]
-    classes: dict[str, NDArray[np.int64]]
     non_finite: int
-
-    def agreement(self, other: Evaluation) -> float | None:
-        """The part of all choices that are as the other's; None if they choose between other things."""
-        pairs = [(chosen, other.classes.get(name)) for name, chosen in self.classes.items()]
-        if not pairs or any(theirs is None or theirs.shape != chosen.shape for chosen, theirs in pairs):
-            return None
-        same = sum(int(np.count_nonzero((chosen == theirs) & (chosen >= 0))) for chosen, theirs in pairs)
-        return same / sum(chosen.size for chosen, _ in pairs)
+    fidelity: Fidelity
+    classes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,21 +103,30 @@ class Judge:
     data: Data
     _outputs: dict[str, _Output] = field(default_factory=dict)
 
-    def evaluate(self, model: Any) -> Evaluation:
+    def evaluate(self, model: Any, base: Evaluation | None = None) -> Evaluation:
         """Evaluate a Keras model.
+
+        Arguments:
+            model: the model.
+            base: what the base of a mutant said; None for the base itself, whose outputs are kept.
 
         Raises:
             CallError: the data do not fit it, or it fails on them.
         """
         check_inputs(model, self.data)
-        totals = _Totals()
+        totals = _Totals(base)
         for output in self._outputs.values():
             for metric in output.metrics.values():
                 metric.reset_state()
         size = self.settings.batch_size
         for start in range(0, self.data.samples, size):
             self._judge(_predicted(model, self.data, start, start + size), model, start, start + size, totals)
-        return Evaluation(self._measured(totals), totals.chosen(), totals.non_finite)
+        metrics = self._measured(totals)
+        if base is None:
+            classes, outputs = totals.kept()
+            return Evaluation(metrics, totals.non_finite, of_itself(bool(classes), bool(outputs)), classes, outputs)
+        fidelity = totals.comparison.result() if totals.is_comparable else Fidelity()
+        return Evaluation(metrics, totals.non_finite, fidelity)
 
     def _judge(self, predicted: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
         names = output_names(model)
@@ -131,8 +141,11 @@ class Judge:
                 message = f"the mutant's output `{name}` has width {array.shape[-1]}, and the base's {output.width}"
                 raise CallError(Problem(message, hint="data and labels are the base's, so the widths must be the same"))
             totals.non_finite += int(np.count_nonzero(~np.isfinite(array)))
-            if self.settings.agreement:
-                totals.classes.setdefault(name, []).append(output.classes(array))
+            classes = output.classes(array) if self.settings.agreement else None
+            if totals.base is None:
+                totals.keep(name, classes, array)
+            else:
+                totals.compare(name, classes, array, start, output)
             if name in labelled:
                 _update(output, labelled[name], array, totals)
 
@@ -179,17 +192,54 @@ class Judge:
         return found | ({"loss": totals.loss / self.data.samples} if totals.has_loss else {})
 
 
-@dataclass
 class _Totals:
     """What a pass over the data adds up."""
 
-    classes: dict[str, list[NDArray[np.int64]]] = field(default_factory=dict)
-    non_finite: int = 0
-    loss: float = 0.0
-    has_loss: bool = False
+    def __init__(self, base: Evaluation | None) -> None:
+        self.base = base
+        self.non_finite = 0
+        self.loss = 0.0
+        self.has_loss = False
+        self.comparison = Comparison()
+        self.is_comparable = True
+        self._classes: dict[str, list[NDArray[np.int64]]] = {}
+        self._outputs: dict[str, list[NDArray[Any]]] | None = {}
+        self._bytes = 0
 
-    def chosen(self) -> dict[str, NDArray[np.int64]]:
-        return {name: np.concatenate(parts) for name, parts in self.classes.items()}
+    def keep(self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any]) -> None:
+        """Keep what a base says about a batch, for mutants to be held against."""
+        if classes is not None:
+            self._classes.setdefault(name, []).append(classes)
+        self._bytes += outputs.nbytes
+        if self._bytes > MOST_KEPT_BYTES:
+            self._outputs = None
+        if self._outputs is not None:
+            self._outputs.setdefault(name, []).append(outputs)
+
+    def kept(self) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[Any]]]:
+        """The classes and the outputs of all batches."""
+        outputs = (self._outputs or {}).items()
+        return (
+            {name: np.concatenate(parts) for name, parts in self._classes.items()},
+            {name: np.concatenate(parts) for name, parts in outputs},
+        )
+
+    def compare(
+        self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any], start: int, output: _Output
+    ) -> None:
+        """Hold what a mutant says about a batch against what its base said."""
+        assert self.base is not None
+        here = slice(start, start + len(outputs))
+        if classes is not None:
+            theirs = self.base.classes.get(name, classes[:0])[here]
+            if theirs.shape != classes.shape:
+                self.is_comparable = False
+                return
+            prefix = f"{name}/" if len(self.base.classes) > 1 else ""
+            self.comparison.choices(theirs, classes, prefix)
+        said = self.base.outputs.get(name, outputs[:0])[here]
+        if said.shape == outputs.shape:
+            self.comparison.outputs(said, outputs, are_classes=classes is not None, from_logits=output.from_logits)
 
 
 def _update(output: _Output, labels: NDArray[Any], outputs: NDArray[Any], totals: _Totals) -> None:

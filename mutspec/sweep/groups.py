@@ -12,11 +12,11 @@ from typing import Any
 from mutspec.language.errors import CallError, nearest
 from mutspec.sweep.aggregate import metric_names
 from mutspec.sweep.interval import Estimate, estimate
-from mutspec.sweep.result import Result, Row
+from mutspec.sweep.result import FIDELITY, Result, Row
 from mutspec.sweep.settings import settings, varying
 
 AGREEMENT = "agreement"
-"""The part of the samples of which mutant and base say the same: what can be shown without any metric too."""
+"""The part of the samples of which mutant and base say the same."""
 
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 
@@ -31,6 +31,7 @@ class Group:
         measured: the metric's values, of the rows that have it, with their seeds' order.
         base: the base's value; None if it is not known, or if the jobs do not agree about it.
         metric, agreement: means over the seeds, with their intervals.
+        gates: for each job with gates, whether all of them hold.
     """
 
     values: tuple[Any, ...]
@@ -39,6 +40,7 @@ class Group:
     base: float | None
     metric: Estimate
     agreement: Estimate
+    gates: tuple[bool, ...] = ()
 
     @property
     def drop(self) -> float | None:
@@ -78,13 +80,18 @@ class Summary:
         """The jobs that failed."""
         return tuple(result for result in self.results if result.error is not None)
 
+    @property
+    def refused(self) -> tuple[Result, ...]:
+        """The jobs whose mutants do not hold to what is required."""
+        return tuple(result for result in self.results if result.failed_gates)
+
 
 def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
     """A sweep by what varies in it.
 
     Arguments:
         results: its results.
-        metric: the metric to show, or `agreement`; by default the objective.
+        metric: the metric to show, or `agreement`, `divergence`, `deviation`; by default the objective.
 
     Raises:
         CallError: no result has that metric.
@@ -117,10 +124,8 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
         CallError: no result has the one that is asked for.
     """
     measured = metric_names(each for each in results if any(row.metrics for row in each.rows))
-    known = [
-        *measured,
-        *([AGREEMENT] if any(row.agreement is not None for each in results for row in each.rows) else []),
-    ]
+    rows = [row for each in results for row in each.rows]
+    known = [*measured, *(name for name in FIDELITY if any(getattr(row, name) is not None for row in rows))]
     if asked is not None and asked not in known:
         has = f"there are {', '.join(f'`{name}`' for name in known)}" if known else "nothing was evaluated"
         raise CallError(f"no result has the metric `{asked}`", hint=has, candidates=nearest(asked, known))
@@ -140,13 +145,15 @@ def _group(results: Sequence[Result], names: Sequence[str], metric: str | None) 
         bases.pop() if len(bases) == 1 else None,
         estimate(measured),
         estimate(_known(row.agreement for row in rows.values())),
+        tuple(not result.failed_gates for result in results if result.gates),
     )
 
 
 def _measure(row: Row, metric: str | None) -> float | None:
     if metric is None or metric in row.metrics:
         return None if metric is None else row.metrics[metric]
-    return row.agreement if metric == AGREEMENT else None
+    measured: float | None = getattr(row, metric) if metric in FIDELITY else None
+    return measured
 
 
 def _known(values: Iterable[float | None]) -> list[float]:

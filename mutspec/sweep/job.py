@@ -17,14 +17,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutspec.execute import files
 from mutspec.execute.report import Report, engine
-from mutspec.language import CallError, MutspecError, Plan, Problem, nearest
+from mutspec.language import CallError, CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
 from mutspec.ops.base import Op
-from mutspec.sweep.configuration import Composer, Settings, check_bound, check_file, register_resolvers, task_overrides
+from mutspec.sweep.configuration import (
+    Composer,
+    Settings,
+    check_bound,
+    check_file,
+    no_measure,
+    register_resolvers,
+    task_overrides,
+)
 from mutspec.sweep.evaluate import Evaluation
 from mutspec.sweep.failures import FailedJob, as_error, forget_failure, in_short, write_failure
+from mutspec.sweep.gates import verdicts
 from mutspec.sweep.recipes import shown
-from mutspec.sweep.result import JobInfo, Result, Row, as_json, write_whole
+from mutspec.sweep.result import FIDELITY, JobInfo, Result, Row, as_json, write_whole
 from mutspec.sweep.session import Session, session
 
 DRY_RUN_FILE = "dry_run.json"
@@ -85,9 +94,12 @@ class Task:
         settings = self.composer.settings(config, hydra)
         composed = self.composer.plan(config, hydra)
         try:
-            return run_job(settings, composed.plan, info, folder)
+            result = run_job(settings, composed.plan, info, folder)
         except MutspecError as error:
             raise composed.placed(error) from None
+        if settings.strict_gates and result.failed_gates:
+            write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
+        return result
 
 
 def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> Result:
@@ -150,26 +162,35 @@ class _Job:
     def evaluated(self) -> Result:
         """Mutate and evaluate, for each seed."""
         shared = session(self.settings)
-        objective = self._objective(shared)
-        rows, warnings, output = [], [], None
+        base = _measures(_row(0, shared.base, shared.base, None, 0.0))
+        objective = self._checked(self.settings.objective or next(iter(base)), base, shared)
+        gates = self.settings.require
+        for gate in gates:
+            self._checked(gate.metric, base, shared)
+        rows, judged, warnings, output = [], {}, [], None
         for plan in self._plans():
             start = perf_counter()
             with self._mutant(plan, shared) as (model, report):
-                mutant = shared.judge.evaluate(model)
-                seconds = perf_counter() - start
+                mutant = shared.judge.evaluate(model, shared.base)
+                row = _row(plan.seed, shared.base, mutant, report, perf_counter() - start)
+                judged[plan.seed] = _measures(row)
                 if self.settings.mode.compares:
                     self._compare(model)
-                output = self._save(plan, model)
+                if self.settings.save:
+                    if all(verdict.holds for verdict in verdicts(gates, base, judged)):
+                        output = self._save(plan, model)
+                    else:
+                        warnings.append("the mutant is not saved, as it does not hold to what is required")
             warnings += [str(problem) for problem in report.warnings]
-            rows.append(_row(plan.seed, shared.base, mutant, report, seconds))
-        values = [_measures(row)[objective] for row in rows]
+            rows.append(row)
         return replace(
             self._result(report.structure_digest, rows, warnings),
             data=shared.data.name,
             samples=shared.data.samples,
             objective=objective,
             base=shared.base.metrics,
-            value=fmean(values),
+            value=fmean(measured[objective] for measured in judged.values()),
+            gates=tuple(verdicts(gates, base, judged)),
             output=output,
         )
 
@@ -199,11 +220,9 @@ class _Job:
         difference = diff(open_archive(Path(self.settings.model.path)), read_live(mutant))
         self._write(DIFF_FILE, difference.to_json())
 
-    def _save(self, plan: Plan[Op], mutant: Any) -> str | None:
+    def _save(self, plan: Plan[Op], mutant: Any) -> str:
         """Keep the mutant; its path. Weight-only plans are applied to the file, which keeps all else in it as it is."""
         wanted, base = self.settings.save, Path(self.settings.model.path)
-        if not wanted:
-            return None
         path = self.folder / (wanted if isinstance(wanted, str) else f"mutant{base.suffix}")
         if _is_structural(plan):
             mutant.save(path)
@@ -212,18 +231,12 @@ class _Job:
             files.apply(allowed, base, path, inputs=self.inputs, force=True)
         return shown(path)
 
-    def _objective(self, shared: Session) -> str:
-        """The name of what the job returns."""
-        row = _row(0, shared.base, shared.base, None, 0.0)
-        known = list(_measures(row))
-        wanted = self.settings.objective
-        if wanted is None or wanted in known:
-            return wanted or known[0]
-        hint = f"there are {', '.join(known)}"
-        hint += "" if row.metrics else f"; `{shared.data.name}` has no labels, or no metric is asked for"
-        raise CallError(
-            Problem(f"nothing is measured that is called `{wanted}`", hint=hint, candidates=nearest(wanted, known))
-        )
+    def _checked(self, name: str, known: Mapping[str, float], shared: Session) -> str:
+        """A name of what is measured, if it is one."""
+        if name in known:
+            return name
+        why = "" if shared.base.metrics else f"; `{shared.data.name}` has no labels, or no metric is asked for"
+        raise CallError(no_measure(name, list(known), why))
 
     def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:
         return Result(
@@ -262,16 +275,20 @@ def _row(seed: int, base: Evaluation, mutant: Evaluation, report: Report | None,
         seed=seed,
         metrics=mutant.metrics,
         drop={name: base.metrics[name] - value for name, value in mutant.metrics.items()},
-        agreement=mutant.agreement(base),
+        agreement=mutant.fidelity.agreement,
         non_finite_outputs=mutant.non_finite,
         touched=_touched(report) if report else 0,
         changed=sum(change or 0 for change in changes),
         seconds=seconds,
+        flips=dict(mutant.fidelity.flips) if mutant.fidelity.agreement is not None else None,
+        divergence=mutant.fidelity.divergence,
+        deviation=mutant.fidelity.deviation,
     )
 
 
 def _measures(row: Row) -> dict[str, float]:
     """All that can be an objective, by name; the first one is the default."""
-    agreement = {} if row.agreement is None else {"agreement": row.agreement}
+    fidelity = {name: getattr(row, name) for name in FIDELITY}
+    known = {name: value for name, value in fidelity.items() if value is not None}
     drops = {f"drop.{name}": value for name, value in row.drop.items()}
-    return {**row.metrics, **agreement, "non_finite_outputs": float(row.non_finite_outputs), **drops}
+    return {**row.metrics, **known, "non_finite_outputs": float(row.non_finite_outputs), **drops}

@@ -93,6 +93,15 @@ class SweepReport:
                     }
                     for result in summary.failed
                 ],
+                "refused": [
+                    {
+                        "number": result.job.number,
+                        "directory": result.job.directory,
+                        "overrides": list(result.job.overrides),
+                        "gates": [str(verdict) for verdict in result.failed_gates],
+                    }
+                    for result in summary.refused
+                ],
                 "unfinished": list(self.found.unfinished),
             },
             "files": [str(path) for path in self.files],
@@ -139,7 +148,7 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
 
     Arguments:
         folder: of a run or a sweep.
-        metric: the metric to show, or `agreement`; by default the objective of the jobs.
+        metric: the metric to show, or `agreement`, `divergence`, `deviation`; by default the objective of the jobs.
         output: the folder to write to, which is made if it is missing; by default `folder`.
 
     Raises:

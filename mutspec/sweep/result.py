@@ -16,9 +16,13 @@ import msgspec
 from mutspec.execute.output import replacing, write_at, write_problem
 from mutspec.language.errors import CallError
 from mutspec.language.files import about
+from mutspec.sweep.gates import Bound, Verdict
 
 FORMAT_VERSION = 1
 """Of `result.json`."""
+
+FIDELITY = ("agreement", "divergence", "deviation")
+"""What a row says about how true the mutant is to its base, in one number each."""
 
 FILE_NAME = "result.json"
 """The file in a job's folder."""
@@ -47,7 +51,7 @@ class Row:
         seed: the plan's seed.
         metrics: the mutant's loss and metrics by name; empty if nothing was evaluated.
         drop: for each metric the base's minus the mutant's.
-        agreement: the part of the samples, 0 to 1, of which the mutant says what the base says; None if not measured.
+        agreement, flips, divergence, deviation: see `fidelity.Fidelity`; None if not measured.
         non_finite_outputs: how many numbers in the mutant's outputs are infinite or NaN.
         touched: the entries that the plan chose.
         changed: the entries whose bits changed; None in a dry-run.
@@ -62,6 +66,9 @@ class Row:
     touched: int
     changed: int | None
     seconds: float
+    flips: dict[str, int] | None = None
+    divergence: float | None = None
+    deviation: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class Result:
         base: the base model's loss and metrics by name.
         rows: a row for each seed.
         value: the mean of the objective over the seeds; None if the job failed or evaluated nothing.
+        gates: whether what is required of the mutants holds.
         output: the mutant's file; None if it was not saved.
         warnings: what the user should know, one sentence each.
         error: why the job failed; None if it did not.
@@ -101,9 +109,15 @@ class Result:
     base: dict[str, float]
     rows: tuple[Row, ...]
     value: float | None
+    gates: tuple[Verdict, ...] = ()
     output: str | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
+
+    @property
+    def failed_gates(self) -> tuple[Verdict, ...]:
+        """What is required and does not hold."""
+        return tuple(verdict for verdict in self.gates if not verdict.holds)
 
     def to_json(self) -> dict[str, Any]:
         """The document that `schemas/result.schema.json` describes."""
@@ -124,6 +138,7 @@ class Result:
             "value": self.value,
             "base": self.base,
             "rows": [{name: getattr(row, name) for name in Row.__slots__} for row in self.rows],
+            "gates": [{name: getattr(verdict, name) for name in Verdict.__slots__} for verdict in self.gates],
             "output": self.output,
             "warnings": list(self.warnings),
             "error": self.error,
@@ -209,6 +224,18 @@ class _Row(msgspec.Struct):
     touched: int
     changed: int | None
     seconds: float
+    flips: dict[str, int] | None = None
+    divergence: _Number | None = None
+    deviation: _Number | None = None
+
+
+class _Verdict(msgspec.Struct):
+    metric: str
+    bound: Bound
+    limit: _Number
+    value: _Number
+    seed: int
+    holds: bool
 
 
 class _Document(msgspec.Struct):
@@ -226,6 +253,7 @@ class _Document(msgspec.Struct):
     output: str | None
     warnings: tuple[str, ...]
     error: str | None
+    gates: tuple[_Verdict, ...] = ()
 
 
 def read(path: Path | str) -> Result:
@@ -281,10 +309,17 @@ def _result(read: _Document) -> Result:
                 touched=row.touched,
                 changed=row.changed,
                 seconds=row.seconds,
+                flips=row.flips,
+                divergence=None if row.divergence is None else float(row.divergence),
+                deviation=None if row.deviation is None else float(row.deviation),
             )
             for row in read.rows
         ),
         value=None if read.value is None else float(read.value),
+        gates=tuple(
+            Verdict(each.metric, each.bound, float(each.limit), float(each.value), each.seed, each.holds)
+            for each in read.gates
+        ),
         output=read.output,
         warnings=read.warnings,
         error=read.error,

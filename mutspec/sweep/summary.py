@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from statistics import fmean
 
 from mutspec.execute import words
 from mutspec.execute.layout import Column, Paint, paragraph, sentence, table
+from mutspec.sweep.gates import Verdict
 from mutspec.sweep.result import Result, Row
 from mutspec.sweep.table import metric_label
 
@@ -27,6 +29,8 @@ def result_text(result: Result, *, width: int = 80, styled: bool = False) -> str
     if any(row.metrics for row in result.rows):
         blocks.append(_metrics(result, width, paint))
     blocks.append("\n".join(sentence(line, width=width) for line in _lines(result)))
+    if result.gates:
+        blocks.append("\n".join(_gate(verdict, width, paint) for verdict in result.gates))
     if result.warnings:
         warnings = (sentence(f"warning: {text}", width=width) for text in result.warnings)
         blocks.append("\n".join(paint(line, "yellow") for text in warnings for line in text.splitlines()))
@@ -54,9 +58,9 @@ def _metrics(result: Result, width: int, paint: Paint) -> str:
 
 def _lines(result: Result) -> list[str]:
     lines = []
-    agreements = [row.agreement for row in result.rows if row.agreement is not None]
-    if agreements:
-        lines.append(f"Base and mutant agree on {100 * fmean(agreements):.1f}% of all samples.")
+    if agreements := [row.agreement for row in result.rows if row.agreement is not None]:
+        lines.append(f"Base and mutant agree on {100 * fmean(agreements):.1f}% of all samples.{_flips(result.rows)}")
+    lines += _distances(result.rows)
     non_finite = sum(row.non_finite_outputs for row in result.rows)
     if non_finite:
         lines.append(f"{words.count(non_finite)} numbers in the outputs are infinite or NaN.")
@@ -64,6 +68,37 @@ def _lines(result: Result) -> list[str]:
     if result.output:
         lines.append(f"The mutant is {result.output}.")
     return lines
+
+
+_MOST_CLASSES = 4
+"""How many classes are named from which choices flipped."""
+
+
+def _flips(rows: tuple[Row, ...]) -> str:
+    """From which classes most choices flipped."""
+    total = sum((Counter(row.flips) for row in rows), Counter())
+    if not total:
+        return ""
+    named = ", ".join(f"{name} ({count:,})" for name, count in total.most_common(_MOST_CLASSES))
+    more = f", and {len(total) - _MOST_CLASSES} more" if len(total) > _MOST_CLASSES else ""
+    return f" It left the classes {named}{more}." if len(total) > 1 else f" It left the class {named}."
+
+
+def _distances(rows: tuple[Row, ...]) -> list[str]:
+    """How far the outputs are from the base's, in one line."""
+    said = []
+    for name, what in (("divergence", "diverge by {} nats (Kullback–Leibler)"), ("deviation", "deviate by {}")):
+        values = [value for row in rows if (value := getattr(row, name)) is not None]
+        if values:
+            said.append(what.format(f"{fmean(values):.3g}"))
+    return [f"On average its outputs {' and '.join(said)}."] if said else []
+
+
+def _gate(verdict: Verdict, width: int, paint: Paint) -> str:
+    """Whether a gate holds."""
+    first, *rest = sentence(f"{'held' if verdict.holds else 'FAILED':<6}  {verdict}", width=width).splitlines()
+    head, tail = first[:6], first[6:]
+    return "\n".join([paint(head, "green" if verdict.holds else "red") + tail, *(f"        {line}" for line in rest)])
 
 
 def _touched(rows: tuple[Row, ...]) -> str:

@@ -34,6 +34,8 @@ def summary_text(
     blocks = [_head(summary, page)]
     if summary.groups:
         blocks.append(_groups(summary, page))
+    if summary.refused:
+        blocks.append(_refused(summary.refused, page))
     if summary.failed:
         blocks.append(_failed(summary.failed, page))
     return "\n\n".join(blocks)
@@ -120,7 +122,7 @@ def _measure_columns(summary: Summary) -> list[Column]:
     """The columns of numbers, in the order of `_measures`."""
     metric = metric_label(summary.metric or "")
     drop = "Drop, points" if summary.is_share else "Drop"
-    titles = ["Seeds", "Base", metric, drop, "Agreement", "Non-finite outputs"]
+    titles = ["Seeds", "Base", metric, drop, "Agreement", "Non-finite outputs", "Gates held"]
     titles += [] if summary.metric else ["Touched", "Changed"]
     return [Column(each, is_number=True) for each in titles]
 
@@ -145,6 +147,7 @@ def _measures(group: Group, summary: Summary, numbers: _Numbers) -> Iterator[str
     yield f"{group.agreement.mean:.{numbers.decimals}%}" if is_shown else ""
     any_non_finite = any(each.non_finite_outputs for each in summary.groups)
     yield words.count(group.non_finite_outputs) if any_non_finite else ""
+    yield f"{sum(group.gates)} of {len(group.gates)}" if group.gates else ""
     if summary.metric is None:
         yield _extent(row.touched for row in group.rows)
         yield _extent(row.changed for row in group.rows if row.changed is not None)
@@ -199,15 +202,27 @@ def _places(sizes: Sequence[float]) -> int | None:
     return min(max(2 - math.floor(math.log10(min(sizes))), 0), 6)
 
 
+def _refused(results: Sequence[Result], page: Page) -> str:
+    """The jobs whose mutants fail gates, and by how much."""
+    heading = f"{words.plural(len(results), 'job')} failed a gate"
+    return _jobs(results, heading, "Gate", ["; ".join(map(str, result.failed_gates)) for result in results], page)
+
+
 def _failed(results: Sequence[Result], page: Page) -> str:
-    heading = page.paint(f"{words.plural(len(results), 'job')} failed", "red")
-    columns = [Column("Job", is_number=True), Column("Overrides", folds=True), Column("Error", folds=True)]
+    heading = f"{words.plural(len(results), 'job')} failed"
+    return _jobs(results, heading, "Error", [first_line(result.error) or "" for result in results], page)
+
+
+def _jobs(results: Sequence[Result], heading: str, title: str, said: Sequence[str], page: Page) -> str:
+    """A table of jobs, and what is said about each."""
+    columns = [Column("Job", is_number=True), Column("Overrides", folds=True), Column(title, folds=True)]
     rows = [
         [
             words.NOTHING if result.job.number is None else str(result.job.number),
-            " ".join(each for each in result.job.overrides if not each.startswith("hydra")),
-            first_line(result.error) or "",
+            " ".join(each for each in result.job.overrides if not each.startswith(("hydra", "require="))),
+            text,
         ]
-        for result in results[: page.most_rows]
+        for result, text in list(zip(results, said, strict=True))[: page.most_rows]
     ]
-    return "\n".join([heading, table(columns, rows, width=page.width, paint=page.paint), *page.more(len(results), 0)])
+    shown_table = table(columns, rows, width=page.width, paint=page.paint)
+    return "\n".join([page.paint(heading, "red"), shown_table, *page.more(len(results), 0)])

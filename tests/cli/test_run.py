@@ -260,7 +260,11 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("plan=dense_noise seeds=2 save=true", 2, "`save` keeps one mutant, and seeds=2 makes 2"),
     ("plan=dense_noise save=a/b.keras", 2, "`save` is true, or the name of a model file"),
     ("plan=dense_noise objective=acuracy", 2, "did you mean `accuracy`"),
-    ("plan=dense_noise evaluate=agreement objective=accuracy", 2, "there are agreement, non_finite_outputs"),
+    (
+        "plan=dense_noise evaluate=agreement objective=accuracy",
+        2,
+        "there are agreement, divergence, deviation, non_finite_outputs",
+    ),
     ("plan=dense_noise model.path=modle.keras", 2, "did you mean `model.keras`?"),
     ("plan=dense_noise model.path=dense_noise.yaml", 2, "dense_noise.yaml is not a model file"),
     ("plan=half_kernel_transfer", 2, "the input `teacher` of the plan `half_kernel_transfer` is not bound"),

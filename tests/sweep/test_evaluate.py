@@ -11,7 +11,7 @@ import pytest
 from mutspec.language import CallError
 from mutspec.sweep.configuration import EvaluateSettings
 from mutspec.sweep.data import Data
-from mutspec.sweep.evaluate import Evaluation, Judge
+from mutspec.sweep.evaluate import Judge
 
 DRAW = np.random.default_rng(7)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)
@@ -137,16 +137,11 @@ def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> Non
     before = base.evaluate(model)
     kernel = model.get_layer("out").kernel
     kernel.assign(np.where(np.arange(4) == 1, np.nan, kernel.numpy()).astype(np.float32))
-    after = base.evaluate(model)
+    after = base.evaluate(model, before)
     assert (before.non_finite, after.non_finite) == (0, 50)
-    assert after.agreement(before) == 0
-    assert after.agreement(after) == 0
-
-
-def test_agreement_is_counted_over_all_positions() -> None:
-    one, other = (Evaluation({}, {"out": np.array(each)}, 0) for each in ([[1, 2], [3, 0]], [[1, 2], [0, 0]]))
-    assert one.agreement(other) == 0.75
-    assert one.agreement(Evaluation({}, {"out": np.zeros((3, 2), np.int64)}, 0)) is None
+    assert after.fidelity.agreement == 0
+    assert sum(after.fidelity.flips.values()) == 50
+    assert (after.fidelity.divergence, before.fidelity.agreement) == (None, 1)
 
 
 @pytest.mark.parametrize(

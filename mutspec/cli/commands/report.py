@@ -12,7 +12,11 @@ from mutspec.cli.report_options import verbose_option
 
 @click.command("report")
 @click.argument("folder", metavar="DIR", type=FILE)
-@click.option("--metric", metavar="NAME", help="The metric to show, or `agreement`. [default: the jobs' objective]")
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="The metric to show, or `agreement`, `divergence`, `deviation`. [default: the jobs' objective]",
+)
 @click.option("-o", "--output", type=FILE, metavar="DIR", help="Write to another folder.")
 @json_option
 @verbose_option

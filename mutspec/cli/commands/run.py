@@ -54,7 +54,7 @@ def command(
     """Compose a plan with Hydra, mutate a model, evaluate it; or sweep over anything.
 
     A job leaves result.json in its folder under runs/. A sweep ends with a table, results.csv and plot.png; a job that
-    fails does not end it, but gives it its exit code.
+    fails does not end it, but gives it its exit code. A run whose mutant fails a gate of `require` ends with 1.
 
     \b
     Examples:
@@ -62,6 +62,7 @@ def command(
       mutspec run -m plan=dense_noise plan.params.std=0.1,0.3,1 'plan.seed=range(5)'
       mutspec run plan_file=plan.yaml model.path=my.keras data=npz data.path=test.npz
       mutspec run plan=dense_noise data._target_=my_package.test_data seeds=5
+      mutspec run plan=dense_noise 'require=[{metric: accuracy, max_drop: 0.02}]'
       mutspec run -m 'plan=glob(*_noise)' objective=drop.accuracy hydra/launcher=joblib
     """  # noqa: D301
     import_modules(modules)
@@ -79,7 +80,7 @@ def command(
             warn(warning)
     if outcome.result is not None:
         _show_result(outcome, as_json, is_quiet)
-        return ExitCode.DONE
+        return ExitCode.CHECK_FAILED if outcome.result.failed_gates else ExitCode.DONE
     _show_sweep(outcome, as_json, is_quiet)
     return _failures(outcome)
 

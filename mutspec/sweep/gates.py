@@ -1,0 +1,96 @@
+"""Gates: what a mutant must hold to, as `require` says, and whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isclose, isnan
+from typing import Literal
+
+from msgspec import Struct
+
+Bound = Literal["min", "max", "max_drop"]
+BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
+
+
+class Gate(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is required of one measure.
+
+    Arguments:
+        metric: the measure: a metric, `loss`, `agreement`, `divergence`, `deviation`, `non_finite_outputs`.
+        min, max: the least and the greatest value that pass.
+        max_drop: how far the mutant may be below its base.
+    """
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    max_drop: float | None = None
+
+    @property
+    def bounds(self) -> dict[Bound, float]:
+        """The bounds that are given."""
+        return {bound: limit for bound in BOUNDS if (limit := getattr(self, bound)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a gate holds for all seeds of a job.
+
+    Arguments:
+        metric, bound, limit: what is required.
+        value: what was measured, with `max_drop` the drop, of the seed that it is worst for.
+        seed: that seed.
+        holds: whether it is within the limit. What is not a number is not.
+    """
+
+    metric: str
+    bound: Bound
+    limit: float
+    value: float
+    seed: int
+    holds: bool
+
+    def __str__(self) -> str:
+        """A sentence: what was measured, and by how much it misses the limit."""
+        value, limit = f"{self.value:.4g}", f"{self.limit:.4g}"
+        if self.bound == "max_drop":
+            said = f"{self.metric} fell by {value}, and may fall by {limit}"
+        else:
+            said = f"{self.metric} is {value}, and must be at {'least' if self.bound == 'min' else 'most'} {limit}"
+        return said if self.holds else f"{said}: {abs(self.value - self.limit):.4g} too {self._direction}"
+
+    @property
+    def _direction(self) -> str:
+        return {"min": "low", "max": "high", "max_drop": "far"}[self.bound]
+
+
+def verdicts(
+    gates: Sequence[Gate], base: Mapping[str, float], mutants: Mapping[int, Mapping[str, float]]
+) -> Iterator[Verdict]:
+    """Hold mutants against gates.
+
+    Arguments:
+        gates: what is required, of measures that there are.
+        base: the base's measures.
+        mutants: the measures of each mutant, by its seed.
+    """
+    for gate in gates:
+        for bound, limit in gate.bounds.items():
+            values = {
+                seed: base[gate.metric] - measured[gate.metric] if bound == "max_drop" else measured[gate.metric]
+                for seed, measured in mutants.items()
+            }
+            seed = max(values, key=lambda seed: _badness(values[seed], bound))
+            yield Verdict(gate.metric, bound, limit, values[seed], seed, _holds(values[seed], bound, limit))
+
+
+def _holds(value: float, bound: Bound, limit: float) -> bool:
+    is_at_limit = isclose(value, limit, rel_tol=1e-9, abs_tol=1e-12)  # 1 - 0.7 is a drop of 0.3
+    return is_at_limit or (value > limit if bound == "min" else value < limit)
+
+
+def _badness(value: float, bound: Bound) -> float:
+    if isnan(value):
+        return inf
+    return -value if bound == "min" else value
