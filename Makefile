@@ -54,6 +54,7 @@ bench: .venv/dev.installed
 	python benchmarks/run.py
 	python benchmarks/structure.py
 	python benchmarks/live.py
+	python benchmarks/sweep.py
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

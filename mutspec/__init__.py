@@ -8,10 +8,9 @@ print(mutspec.diff("model.keras", "mutant.keras"))
 ```
 """
 
-__version__ = "0.1.0"
-
-from mutspec.api import MutspecWarning, apply, diff, dry_run, load_plan, mutated, plan
+from mutspec.api import MutspecWarning, apply, diff, dry_run, load_plan, mutated, plan, sweep
 from mutspec.language.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
+from mutspec.version import __version__
 
 __all__ = [
     "CallError",
@@ -21,10 +20,12 @@ __all__ = [
     "MutspecError",
     "MutspecWarning",
     "PlanError",
+    "__version__",
     "apply",
     "diff",
     "dry_run",
     "load_plan",
     "mutated",
     "plan",
+    "sweep",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mutspec.execute.diff import DiffReport
     from mutspec.execute.read import Readable
     from mutspec.execute.report import Report
+    from mutspec.experiment.direct import Sweep
     from mutspec.language.plan import Plan
     from mutspec.ops.base import Op
 
@@ -194,6 +195,61 @@ def mutated(
 
     with live.mutated(plan, model, inputs=_inputs(inputs), threads=threads) as report:
         yield report
+
+
+def sweep(
+    plan: Plan[Op],
+    model: File | KerasModel,
+    data: tuple[Any, Any],
+    values: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    seeds: int | Iterable[int] = 1,
+    inputs: Inputs | None = None,
+    require: Iterable[Mapping[str, Any]] = (),
+    objective: str | None = None,
+    unsafe: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+    **evaluate: Any,
+) -> Sweep:
+    """Mutate and evaluate a model for each combination of values and each seed, in this process.
+
+    The model is loaded, read and compiled once, and is as it was at the end.
+
+    Arguments:
+        plan: the plan.
+        model: a built keras.Model, or a file.
+        data: (x, y), arrays, or lists and mappings of arrays; y is None without labels.
+        values: what varies: lists of values by the dotted keys of `--set`, such as `{"params.std": [0.1, 1]}`.
+        seeds: the seeds, or how many there are, from the plan's own on.
+        inputs: the models of the plan's inputs, by name.
+        require: gates, such as `[{"metric": "accuracy", "max_drop": 0.02}]`; the results say which hold.
+        objective: the measure that the table shows; by default the first metric.
+        unsafe: whether code in a model file (Lambda layers) may run.
+        on_progress: told about the mutants that are done, and the mutants in all.
+        evaluate: the keys of the group `evaluate`: `loss`, by default "crossentropy", `metrics`, by default
+            ["accuracy"], `from_logits`, `agreement`, `batch_size`.
+
+    Raises:
+        PlanError, ModelError: a combination does not fit the plan, or the plan the model.
+        CallError: the data do not fit the model, or loss, metrics or gates are wrong.
+    """
+    from mutspec.experiment.configuration import as_evaluate, as_gates
+    from mutspec.experiment.direct import sweep as run
+    from mutspec.model.live import load_model
+
+    base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
+    return run(
+        plan,
+        base,
+        data,
+        values or {},
+        seeds=seeds,
+        inputs=_inputs(inputs),
+        settings=as_evaluate(evaluate),
+        require=as_gates(require),
+        objective=objective,
+        on_progress=on_progress,
+    )
 
 
 def diff(before: File | KerasModel, after: File | KerasModel) -> DiffReport:

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from mutspec.experiment.data import digits_split
 from mutspec.model.live import import_keras
-from mutspec.sweep.data import digits_split
 
 SEED = 2024
 EPOCHS = 60

@@ -60,8 +60,8 @@ class LazyGroup(click.Group):
 def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
     if not is_asked or context.resilient_parsing:
         return
-    from mutspec import __version__
     from mutspec.language.head import LANGUAGE_VERSION
+    from mutspec.version import __version__
 
     click.echo(f"mutspec {__version__}, plan language {LANGUAGE_VERSION}")
     context.exit()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mutspec import __version__
 from mutspec.execute.engine import Effect
 from mutspec.execute.read import Readable, name_of
 from mutspec.execute.structure import StructureDiff, layers_as_json, structure_diff
@@ -20,6 +19,7 @@ from mutspec.language.errors import Problem
 from mutspec.model.archive import Archive
 from mutspec.ops.compile import Program, StepRecord
 from mutspec.structure.layer_edit import LayerEdit
+from mutspec.version import __version__
 
 FORMAT_VERSION = 1
 """Of the JSON documents that mutspec prints."""

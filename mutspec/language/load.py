@@ -133,9 +133,11 @@ class PlanSource:
         span = _span(self.resolved, path)
         return span.place() if span else None
 
-    def again(self, params: Mapping[str, Any], seed: int | None) -> Plan[Any]:
-        """The same plan with other parameters or another seed."""
-        return _Loader(self.catalogue, self.name, []).load(self.written, _all_overrides((), params, seed))
+    def again(
+        self, overrides: Overrides = (), params: Mapping[str, Any] | None = None, seed: int | None = None
+    ) -> Plan[Any]:
+        """The same plan with other values, parameters, or another seed."""
+        return _Loader(self.catalogue, self.name, []).load(self.written, _all_overrides(overrides, params, seed))
 
 
 def _span(root: Node, path: DocumentPath, *, on_key: bool = False) -> Any:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
 
 from mutspec.language.errors import DocumentPath, Place, Problem
+from mutspec.language.overrides import Override
 from mutspec.language.types import NonFinite
 
 
@@ -87,4 +88,14 @@ class Plan(Generic[S]):
             PlanError: if a parameter is not declared, or its value does not fit.
         """
         changed: Plan[S] = self.source.again(params={**(params or {}), **named}, seed=seed)
+        return changed
+
+    def overridden(self, values: Mapping[str, Any]) -> Plan[S]:
+        """The same plan with other values at dotted keys, as `--set` names them: `{"steps.jitter.std": 0.05}`.
+
+        Raises:
+            PlanError: if there is no such key, or a value does not fit.
+        """
+        overrides = [Override(f"{key}={value}", number, value) for number, (key, value) in enumerate(values.items(), 1)]
+        changed: Plan[S] = self.source.again(overrides)
         return changed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mutspec.sweep.result import read
+from mutspec.experiment.result import read
 from tests.cli.conftest import Call
 
 STRICT = "require=[{metric: accuracy, max_drop: 0.02}, {metric: non_finite_outputs, max: 0}]"

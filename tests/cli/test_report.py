@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.sweep.made_up import RECIPES, SCALES, categories, failed, result, row, several_plans, sweep, write
+from tests.experiment.made_up import RECIPES, SCALES, categories, failed, result, row, several_plans, sweep, write
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "schemas/report.schema.json").read_text(encoding="utf-8"))

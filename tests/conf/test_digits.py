@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from mutspec.experiment.data import digits_split
 from mutspec.resources import resource_folder
-from mutspec.sweep.data import digits_split
 
 FOLDER = resource_folder("conf") / "model"
 

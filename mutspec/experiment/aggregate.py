@@ -1,0 +1,167 @@
+"""All results below a folder, and the tidy table of them: a row for each job and seed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from mutspec.execute import words
+from mutspec.experiment.result import FIDELITY, FILE_NAME, Result, Row, read, write_whole
+from mutspec.experiment.settings import PARAMETER, settings, varying
+from mutspec.language.errors import CallError, Place, Problem
+
+__all__ = ["Found", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is below a folder.
+
+    Arguments:
+        results: the results, by the number of the job, then by the overrides; each job's directory is relative to the
+            folder, wherever the job ran.
+        damaged: a warning for each file that cannot be read.
+        unfinished: the folders of jobs that left no result.
+    """
+
+    results: tuple[Result, ...]
+    damaged: tuple[Problem, ...] = ()
+    unfinished: tuple[str, ...] = ()
+
+
+def collect(folder: Path | str) -> tuple[Result, ...]:
+    """All results below the folder of a run or sweep, in a stable order. What cannot be read is passed over."""
+    return find(folder).results
+
+
+def find(folder: Path | str) -> Found:
+    """All results below the folder of a run or sweep, and what should have been one."""
+    folder = Path(folder)
+    results: list[Result] = []
+    damaged: list[Problem] = []
+    unfinished: list[str] = []
+
+    def unreadable(error: OSError) -> None:
+        place = Place(str(error.filename), 0, 0, 0)
+        damaged.append(Problem(f"the folder cannot be read: {error.strerror}", place, is_warning=True))
+
+    for name, folders, files in os.walk(folder, onerror=unreadable):
+        directory = Path(name).relative_to(folder).as_posix()
+        if FILE_NAME in files:
+            try:
+                result = read(Path(name) / FILE_NAME)
+                results.append(replace(result, job=replace(result.job, directory=directory)))
+            except CallError as error:
+                damaged += [replace(problem, is_warning=True) for problem in error.problems]
+        elif ".hydra" in folders:  # Hydra writes it before a job begins
+            unfinished.append(directory)
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+    results.sort(key=_order)
+    damaged.sort(key=lambda problem: natural(problem.place.file if problem.place else ""))
+    return Found(tuple(results), tuple(damaged), tuple(sorted(unfinished, key=natural)))
+
+
+def _order(result: Result) -> tuple[Any, ...]:
+    job = result.job
+    return (job.number is None, job.number or 0, natural(" ".join(job.overrides)), natural(job.directory))
+
+
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", re.IGNORECASE)
+
+
+def natural(text: str) -> tuple[str | float, ...]:
+    """A key that sorts texts by the numbers in them: `std=2` before `std=10`, `1e-3` before `0.01`."""
+    parts = _NUMBER.split(text)
+    return tuple(float(part) if number % 2 else part for number, part in enumerate(parts))
+
+
+def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
+    """The names of all metrics, in the order in which results have them."""
+    return tuple(
+        dict.fromkeys(
+            name for result in results for each in (result.base, *(row.metrics for row in result.rows)) for name in each
+        )
+    )
+
+
+_ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "touched", "changed", "seconds")
+
+
+@dataclass(frozen=True)
+class RowsTable:
+    """A tidy table: the names of its columns, and its rows. None stands where there is no value."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def rows_table(results: Sequence[Result]) -> RowsTable:
+    """One row for each job and seed; a job without rows, a failed one, has one too.
+
+    Columns whose names are not fixed have a prefix, so that nothing can collide: `params.std`, `metrics.accuracy`,
+    `base.accuracy`, `drop.accuracy`. Settings that are no parameters and differ between jobs are called as the override
+    that makes them.
+    """
+    given = [settings(result) for result in results]
+    metrics = metric_names(results)
+    parameters = list(dict.fromkeys(name for each in given for name in each if name.startswith(PARAMETER)))
+    fixed = ("plan", "model", "data")
+    others = [name for name in varying(results) if name not in fixed and name not in parameters]
+    columns = (
+        *("job", "directory", "plan", "model", "data", "seed"),
+        *(*parameters, *others),
+        *(f"{kind}.{name}" for kind in ("metrics", "base", "drop") for name in metrics),
+        *(*_ROW_COLUMNS, "failed_gates", "error"),
+    )
+    return RowsTable(
+        columns,
+        tuple(
+            (
+                *(result.job.number, result.job.directory, *(each.get(name) or None for name in fixed)),
+                row.seed if row is not None else None,
+                *(each.get(name) for name in (*parameters, *others)),
+                *((row.metrics if row is not None else {}).get(name) for name in metrics),
+                *(result.base.get(name) for name in metrics),
+                *((row.drop if row is not None else {}).get(name) for name in metrics),
+                *(getattr(row, name) if row is not None else None for name in _ROW_COLUMNS),
+                "; ".join(map(str, result.failed_gates)) or None,
+                first_line(result.error),
+            )
+            for result, each in zip(results, given, strict=True)
+            for row in _rows(result)
+        ),
+    )
+
+
+def _rows(result: Result) -> Iterator[Row | None]:
+    yield from result.rows or (None,)
+
+
+def first_line(error: str | None) -> str | None:
+    """The first line of an error that says something."""
+    return None if error is None else next((line.strip() for line in error.splitlines() if line.strip()), "")
+
+
+def write_csv(results: Sequence[Result], path: Path) -> None:
+    r"""Write the tidy table as UTF-8 with `\n`. Numbers read back exactly; what has no value is empty.
+
+    Raises:
+        EnvironmentProblem: it cannot be written.
+    """
+    table = rows_table(results)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([_cell(value) for value in row] for row in table.rows)
+    write_whole(path, text.getvalue().encode("utf-8", errors="backslashreplace"))
+
+
+def _cell(value: Any) -> Any:
+    """What the csv module writes for a value: numbers by their shortest exact form, lists as in a plan."""
+    return words.flow(value) if isinstance(value, bool | list | dict) else value

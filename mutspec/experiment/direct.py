@@ -1,0 +1,126 @@
+"""Sweeps from Python: over values and seeds, in this process, with one base model and no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mutspec.execute import words
+from mutspec.experiment.aggregate import rows_table
+from mutspec.experiment.configuration import EvaluateSettings
+from mutspec.experiment.data import checked
+from mutspec.experiment.evaluate import Judge
+from mutspec.experiment.gates import Gate
+from mutspec.experiment.groups import summarise
+from mutspec.experiment.measures import check_names
+from mutspec.experiment.report import SweepReport, make_report
+from mutspec.experiment.result import JobInfo, Result, Row
+from mutspec.experiment.session import Session
+from mutspec.experiment.table import summary_text
+from mutspec.experiment.trial import Trials, result_of
+from mutspec.language import CallError, Plan
+from mutspec.model.live import read_live
+from mutspec.ops.base import Op
+
+Progress = Callable[[int, int], None]
+"""Told about the mutants that are done, and the mutants in all."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found. Printing it shows the table that `mutspec run -m` ends with.
+
+    Arguments:
+        results: a result for each combination of values, with a row for each seed.
+    """
+
+    results: tuple[Result, ...]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The tidy table, as `results.csv` has it: a mapping for each mutant, for `pandas.DataFrame(sweep.rows)`."""
+        table = rows_table(self.results)
+        return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+    def __str__(self) -> str:
+        """The table, for people."""
+        return self.table()
+
+    def table(self, metric: str | None = None, *, width: int = 80) -> str:
+        """The table of a measure, by default the objective.
+
+        Raises:
+            CallError: no result has it.
+        """
+        return summary_text(summarise(self.results, metric), width=width, most_rows=None)
+
+    def write(self, folder: str | Path) -> SweepReport:
+        """Leave what `mutspec run -m` leaves: a folder with `result.json` for each job, results.csv and the pictures.
+
+        Raises:
+            EnvironmentProblem: a file cannot be written.
+        """
+        for result in self.results:
+            result.write(Path(folder) / result.job.directory)
+        return make_report(folder)
+
+
+def sweep(
+    plan: Plan[Op],
+    model: Any,
+    data: tuple[Any, Any],
+    values: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int | Iterable[int],
+    inputs: Mapping[str, Any],
+    settings: EvaluateSettings,
+    require: Iterable[Gate] = (),
+    objective: str | None = None,
+    on_progress: Progress | None = None,
+) -> Sweep:
+    """See `mutspec.sweep`; `settings` are those of the group `evaluate`."""
+    check_names(settings.loss, settings.metrics)
+    numbers = tuple(seeds) if not isinstance(seeds, int) else tuple(range(plan.seed, plan.seed + seeds))
+    if not numbers:
+        raise CallError("the sweep has no seeds", hint="give how many there are, or list them")
+    jobs = [(given, [plan.overridden({**given, "seed": seed}) for seed in numbers]) for given in _combinations(values)]
+    trials = Trials(_session(model, data, settings), require, objective)
+    results: list[Result] = []
+    for number, (given, plans) in enumerate(jobs):
+        rows: list[Row] = []
+        warnings: list[str] = []
+        for one in plans:
+            with trials.mutant(one, inputs) as trial:
+                rows.append(trial.row)
+                warnings += [str(problem) for problem in trial.report.warnings]
+            if on_progress is not None:
+                on_progress(number * len(numbers) + len(rows), len(jobs) * len(numbers))
+        found = result_of(plans[0], model.name, trial.report.structure_digest, rows, warnings)
+        overrides = tuple(f"plan.{key}={words.flow(value)}" for key, value in given.items())
+        results.append(replace(trials.judged(found), job=JobInfo(number, overrides, str(number))))
+    return Sweep(tuple(results))
+
+
+def _combinations(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """All combinations, the last key's values in turn first, as Hydra has them."""
+    for key, each in values.items():
+        if isinstance(each, str) or not isinstance(each, Iterable):
+            raise CallError(f"`{key}` is swept over {each!r}, which is no list of values", hint=f"write [{each!r}]")
+        if not len(each):
+            raise CallError(f"`{key}` is swept over no values, so the sweep has no jobs")
+    for combination in product(*values.values()):
+        yield {key: _plain(value) for key, value in zip(values, combination, strict=True)}
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's own."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _session(model: Any, data: tuple[Any, Any], settings: EvaluateSettings) -> Session:
+    loaded = checked(data, "data", "data")
+    judge = Judge(settings, loaded)
+    return Session(model, read_live(model), loaded, judge, judge.evaluate(model))

@@ -1,0 +1,293 @@
+"""Evaluating a Keras model in one pass over the data: loss, metrics, and how far outputs are from the base's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mutspec.experiment.configuration import EvaluateSettings
+from mutspec.experiment.data import Arrays, Data, rows
+from mutspec.experiment.fidelity import Comparison, Fidelity, of_itself
+from mutspec.experiment.fitting import check_inputs, matched, output_arrays, output_names
+from mutspec.experiment.measures import (
+    Kind,
+    Loss,
+    are_probabilities,
+    compares_with_threshold,
+    kind_of,
+    loss_of,
+    metric_name,
+    metric_of,
+)
+from mutspec.language import CallError, MutspecError, Problem
+from mutspec.model.live.errors import first_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+MOST_KEPT_BYTES = 1 << 30
+"""Outputs of a base beyond this many bytes are not kept; what needs them is not measured then."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model says about the data.
+
+    Arguments:
+        metrics: the metrics and the loss by name; empty without labels.
+        non_finite: how many numbers in the outputs are infinite or NaN.
+        fidelity: how far the outputs are from the base's.
+        classes: of each output of a base, the class chosen at each position; -1 where the output is not finite.
+        outputs: of a base, its outputs by name; empty if they are too large to keep.
+    """
+
+    metrics: dict[str, float]
+    non_finite: int
+    fidelity: Fidelity
+    classes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Output:
+    """How one output is judged.
+
+    Arguments:
+        kind: how labels and outputs go together; None without labels.
+        from_logits: whether the outputs are logits.
+        width: the number of classes.
+        metrics: Keras's metrics by name.
+        loss: the loss.
+    """
+
+    kind: Kind | None
+    from_logits: bool
+    width: int
+    metrics: dict[str, Any] = field(default_factory=dict)
+    loss: Loss | None = None
+
+    def classes(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
+        """The classes chosen."""
+        values = outputs if outputs.ndim > 1 else outputs[:, None]
+        if self.width > 1:
+            chosen = values.argmax(axis=-1)
+        else:
+            chosen = (values[..., 0] > (0 if self.from_logits else 0.5)).astype(np.int64)
+        return np.where(np.isfinite(values).all(axis=-1), chosen, -1)
+
+    def prepared(self, labels: NDArray[Any], outputs: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Labels and outputs in shapes that all losses and metrics take alike."""
+        if self.kind is Kind.SPARSE and labels.ndim == outputs.ndim:
+            labels = labels[..., 0]
+        if self.kind is Kind.BINARY and labels.shape != outputs.shape:
+            outputs = outputs.reshape(labels.shape) if labels.size == outputs.size else outputs
+        if self.kind is Kind.BINARY and labels.ndim == 1:
+            labels, outputs = labels[:, None], outputs[:, None]
+        return labels, outputs
+
+
+@dataclass(eq=False)
+class Judge:
+    """Evaluates a base model and its mutants alike. What labels and outputs are is found out on the base.
+
+    Arguments:
+        settings: the group `evaluate`.
+        data: what to evaluate on.
+    """
+
+    settings: EvaluateSettings
+    data: Data
+    _outputs: dict[str, _Output] = field(default_factory=dict)
+
+    def evaluate(self, model: Any, base: Evaluation | None = None) -> Evaluation:
+        """Evaluate a Keras model.
+
+        Arguments:
+            model: the model.
+            base: what the base of a mutant said; None for the base itself, whose outputs are kept.
+
+        Raises:
+            CallError: the data do not fit it, or it fails on them.
+        """
+        check_inputs(model, self.data)
+        totals = _Totals(base)
+        for output in self._outputs.values():
+            for metric in output.metrics.values():
+                metric.reset_state()
+        size = self.settings.batch_size
+        for start in range(0, self.data.samples, size):
+            self._judge(_predicted(model, self.data, start, start + size), model, start, start + size, totals)
+        metrics = self._measured(totals)
+        if base is None:
+            classes, outputs = totals.kept()
+            return Evaluation(metrics, totals.non_finite, of_itself(bool(classes), bool(outputs)), classes, outputs)
+        fidelity = totals.comparison.result() if totals.is_comparable else Fidelity()
+        return Evaluation(metrics, totals.non_finite, fidelity)
+
+    def _judge(self, predicted: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
+        names = output_names(model)
+        arrays = {name: _in_float(array) for name, array in output_arrays(predicted, names).items()}
+        labels = rows(self.data.y, start, stop)
+        labelled = {name: label for name, _, label in matched(predicted, labels, names)} if labels is not None else {}
+        for name, array in arrays.items():
+            if name not in self._outputs:
+                self._outputs[name] = self._output(name, array, labelled.get(name))
+            output = self._outputs[name]
+            if (array.shape[-1] if array.ndim > 1 else 1) != output.width:
+                message = f"the mutant's output `{name}` has width {array.shape[-1]}, and the base's {output.width}"
+                raise CallError(Problem(message, hint="data and labels are the base's, so the widths must be the same"))
+            totals.non_finite += int(np.count_nonzero(~np.isfinite(array)))
+            classes = output.classes(array) if self.settings.agreement else None
+            if totals.base is None:
+                totals.keep(name, classes, array)
+            else:
+                totals.compare(name, classes, array, start, output)
+            if name in labelled:
+                _update(output, labelled[name], array, totals)
+
+    def _output(self, name: str, array: NDArray[Any], label: NDArray[Any] | None) -> _Output:
+        width = array.shape[-1] if array.ndim > 1 else 1
+        asked = self.settings.from_logits
+        from_logits = not are_probabilities(array) if asked == "auto" else asked
+        specs = [*([self.settings.loss] if self.settings.loss is not None else []), *self.settings.metrics]
+        if label is None or not specs:
+            return _Output(None, from_logits, width)
+        kind = kind_of(label, array, specs)
+        if kind is None:
+            shapes = [f"({', '.join(['n', *map(str, each.shape[1:])])})" for each in (array, label)]
+            message = f"the output `{name}` is of shape {shapes[0]}, and its labels are of shape {shapes[1]}"
+            hint = "labels are class numbers, or of the output's shape; evaluate=agreement needs none"
+            raise CallError(Problem(message.replace("(n)", "(n,)"), hint=hint))
+        if kind is Kind.SPARSE:
+            self._check_classes(name, width)
+        metrics = [(each, metric_of(each, kind, from_logits=from_logits)) for each in self.settings.metrics]
+        loss = None if self.settings.loss is None else loss_of(self.settings.loss, kind, from_logits=from_logits)
+        return _Output(kind, from_logits, width, {metric_name(each, metric): metric for each, metric in metrics}, loss)
+
+    def _check_classes(self, name: str, width: int) -> None:
+        """Refuse class numbers that there are no classes for: Keras makes NaN of them."""
+        labels = self.data.y.get(name) if isinstance(self.data.y, dict) else self.data.y
+        if not isinstance(labels, np.ndarray):
+            return
+        if labels.dtype.kind not in "iub" and not (labels.dtype.kind == "f" and (labels == np.floor(labels)).all()):
+            raise CallError(Problem(f"the labels of `{self.data.name}` are {labels.dtype}, and not class numbers"))
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= width:
+            message = f"the labels of `{self.data.name}` go from {low} to {high}, and the output has {width} classes"
+            raise CallError(Problem(message, hint=f"classes are numbered from 0 to {width - 1}"))
+
+    def _measured(self, totals: _Totals) -> dict[str, float]:
+        """The metrics, then the loss; with several outputs, metrics have the output's name in front, as in Keras."""
+        is_single = len(self._outputs) == 1
+        found = {
+            metric if is_single else f"{name}_{metric}": _number(metric, made.result())
+            for name, output in self._outputs.items()
+            for metric, made in output.metrics.items()
+            if output.kind is not None
+        }
+        return found | ({"loss": totals.loss / self.data.samples} if totals.has_loss else {})
+
+
+class _Totals:
+    """What a pass over the data adds up."""
+
+    def __init__(self, base: Evaluation | None) -> None:
+        self.base = base
+        self.non_finite = 0
+        self.loss = 0.0
+        self.has_loss = False
+        self.comparison = Comparison()
+        self.is_comparable = True
+        self._classes: dict[str, list[NDArray[np.int64]]] = {}
+        self._outputs: dict[str, list[NDArray[Any]]] | None = {}
+        self._bytes = 0
+
+    def keep(self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any]) -> None:
+        """Keep what a base says about a batch, for mutants to be held against."""
+        if classes is not None:
+            self._classes.setdefault(name, []).append(classes)
+        self._bytes += outputs.nbytes
+        if self._bytes > MOST_KEPT_BYTES:
+            self._outputs = None
+        if self._outputs is not None:
+            self._outputs.setdefault(name, []).append(outputs)
+
+    def kept(self) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[Any]]]:
+        """The classes and the outputs of all batches."""
+        outputs = (self._outputs or {}).items()
+        return (
+            {name: np.concatenate(parts) for name, parts in self._classes.items()},
+            {name: np.concatenate(parts) for name, parts in outputs},
+        )
+
+    def compare(
+        self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any], start: int, output: _Output
+    ) -> None:
+        """Hold what a mutant says about a batch against what its base said."""
+        assert self.base is not None
+        here = slice(start, start + len(outputs))
+        if classes is not None:
+            theirs = self.base.classes.get(name, classes[:0])[here]
+            if theirs.shape != classes.shape:
+                self.is_comparable = False
+                return
+            prefix = f"{name}/" if len(self.base.classes) > 1 else ""
+            self.comparison.choices(theirs, classes, prefix)
+        said = self.base.outputs.get(name, outputs[:0])[here]
+        if said.shape == outputs.shape:
+            self.comparison.outputs(said, outputs, are_classes=classes is not None, from_logits=output.from_logits)
+
+
+def _update(output: _Output, labels: NDArray[Any], outputs: NDArray[Any], totals: _Totals) -> None:
+    """Take a batch into metrics and loss."""
+    y, given = output.prepared(labels, outputs)
+    try:
+        if output.loss is not None:
+            totals.loss += output.loss.mean(y, given) * len(labels)
+            totals.has_loss = True
+        for metric in output.metrics.values():
+            is_logit = output.kind is Kind.BINARY and output.from_logits and compares_with_threshold(metric)
+            metric.update_state(y, _sigmoid(given) if is_logit else given)
+    except MutspecError:
+        raise
+    except Exception as error:  # Keras raises whatever its backend raises
+        message = f"loss and metrics cannot be computed: {first_line(error)}"
+        raise CallError(Problem(message, hint="check evaluate.loss and evaluate.metrics against the labels")) from error
+
+
+def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
+    with np.errstate(over="ignore"):
+        probabilities: NDArray[Any] = 1 / (1 + np.exp(-values))
+    return probabilities
+
+
+def _predicted(model: Any, data: Data, start: int, stop: int) -> Arrays:
+    """A batch's outputs, by the model's compiled function, which is made once."""
+    try:
+        return model.predict_on_batch(rows(data.x, start, stop))
+    except Exception as error:  # Keras raises whatever its layers raise
+        message = f"the model fails on `{data.name}`: {_said(error)}"
+        raise CallError(Problem(message, hint="check what the model takes against the data")) from error
+
+
+def _said(error: Exception) -> str:
+    """What a layer says; Keras puts a line in front about which one it is, and wraps the rest in colours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return first_line(Exception(re.sub(r"Exception encountered when calling .*\n", "", text) or type(error).__name__))
+
+
+def _in_float(array: Any) -> NDArray[Any]:
+    values: NDArray[Any] = np.asarray(array)
+    is_float = values.dtype.kind == "f" and values.dtype.itemsize >= 4
+    return values if is_float or values.dtype.kind in "iub" else values.astype(np.float32)
+
+
+def _number(name: str, value: Any) -> float:
+    values = np.asarray(value, np.float64) if not isinstance(value, dict) else None
+    if values is None or values.size != 1:
+        raise CallError(Problem(f"the metric `{name}` is no single number", hint="choose one that averages"))
+    return float(values.reshape(()))

@@ -1,0 +1,206 @@
+"""A job: compose its plan, mutate, evaluate, leave a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mutspec.execute import files
+from mutspec.execute.report import engine
+from mutspec.experiment.configuration import (
+    Composer,
+    Settings,
+    check_bound,
+    check_file,
+    register_resolvers,
+    task_overrides,
+)
+from mutspec.experiment.failures import FailedJob, as_error, forget_failure, in_short, write_failure
+from mutspec.experiment.recipes import shown
+from mutspec.experiment.result import JobInfo, Result, Row, as_json, write_whole
+from mutspec.experiment.session import session
+from mutspec.experiment.trial import Trials, is_structural, result_of, touched
+from mutspec.language import CheckError, MutspecError, Plan, Problem
+from mutspec.language.types import NonFinite
+from mutspec.ops.base import Op
+
+DRY_RUN_FILE = "dry_run.json"
+"""What a dry-run says, beside the result: a document as `mutspec apply --dry-run --json` prints it."""
+DIFF_FILE = "diff.json"
+"""The difference of base and mutant: a document as `mutspec diff --json` prints it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What Hydra runs for each job. It travels to the processes of launchers, so it holds nothing but values.
+
+    Arguments:
+        composer: makes settings and plan of the job's configuration.
+        modules: what the call imports, for layers of the user's own.
+        on_done: told when a job of this process is done.
+    """
+
+    composer: Composer
+    modules: tuple[str, ...] = ()
+    on_done: Callable[[], None] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what only this process can tell."""
+        return {**self.__dict__, "on_done": None}
+
+    def __call__(self, config: DictConfig) -> float | None:
+        """Run the job that Hydra is about to run, and return its objective to the sweeper.
+
+        What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
+        """
+        try:
+            return self._job(config)
+        finally:
+            if self.on_done is not None:
+                self.on_done()
+
+    def _job(self, config: DictConfig) -> float | None:
+        register_resolvers()
+        hydra = cast(DictConfig, HydraConfig.get())
+        folder = Path(hydra.runtime.output_dir)
+        number = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
+        info = JobInfo(number, tuple(task_overrides(hydra)), shown(folder))
+        forget_failure(folder)
+        try:
+            for module in self.modules:
+                import_module(module)
+            result = self._run(config, hydra, info, folder)
+        except (MutspecError, OSError, MemoryError) as exception:
+            error = as_error(exception)
+            failed(info, str(OmegaConf.select(hydra, "runtime.choices.plan")), error).write(folder)
+            write_failure(folder, error)
+            return FailedJob(error)
+        result.write(folder)
+        return result.value
+
+    def _run(self, config: DictConfig, hydra: DictConfig, info: JobInfo, folder: Path) -> Result:
+        settings = self.composer.settings(config, hydra)
+        composed = self.composer.plan(config, hydra)
+        try:
+            result = run_job(settings, composed.plan, info, folder)
+        except MutspecError as error:
+            raise composed.placed(error) from None
+        if settings.strict_gates and result.failed_gates:
+            write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
+        return result
+
+
+def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> Result:
+    """Do what a job's settings say.
+
+    Arguments:
+        settings: of the job.
+        plan: of the job; with several seeds, the first one.
+        info: which job it is.
+        folder: where its files go.
+
+    Raises:
+        PlanError: the plan does not fit the model.
+        CallError, ModelError: the settings are wrong.
+        CheckError: entries become infinite or NaN, and the plan does not allow it.
+    """
+    inputs, unused = _inputs(settings, plan)
+    job = _Job(settings, plan, inputs, folder)
+    result = job.evaluated() if settings.mode.evaluates else job.dry_run()
+    warnings = tuple(dict.fromkeys([*unused, *result.warnings]))
+    return replace(result, job=info, warnings=warnings)
+
+
+def _inputs(settings: Settings, plan: Plan[Op]) -> tuple[dict[str, Path], list[str]]:
+    """The inputs that the plan declares, and a warning for each that it does not: a sweep over plans binds for all."""
+    check_bound(plan, settings.inputs)
+    unused = [name for name in settings.inputs if name not in plan.inputs]
+    warnings = [f"the plan `{plan.name}` declares no input `{name}`, so inputs.{name} is not used" for name in unused]
+    return {name: Path(settings.inputs[name]) for name in plan.inputs}, warnings
+
+
+def failed(info: JobInfo, plan_name: str, error: MutspecError) -> Result:
+    """The result of a job that failed."""
+    return Result(engine(), info, plan_name, "", {}, "", "", "", "", 0, "", {}, (), None, error=in_short(error))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job on its way."""
+
+    settings: Settings
+    plan: Plan[Op]
+    inputs: Mapping[str, Path]
+    folder: Path
+
+    def dry_run(self) -> Result:
+        """Say what the plan would touch, for each seed."""
+        check_file(self.settings.model.path)
+        rows: list[Row] = []
+        warnings: list[str] = []
+        for plan in self._plans():
+            start = perf_counter()
+            report = files.dry_run(plan, Path(self.settings.model.path), inputs=self.inputs)
+            if not rows:
+                self._write(DRY_RUN_FILE, report.to_json())
+            warnings += [str(problem) for problem in report.warnings]
+            rows.append(Row(plan.seed, {}, {}, None, 0, touched(report), None, perf_counter() - start))
+        return self._result(report.structure_digest, rows, warnings)
+
+    def evaluated(self) -> Result:
+        """Mutate and evaluate, for each seed."""
+        trials = Trials(session(self.settings), self.settings.require, self.settings.objective)
+        rows, warnings, output = [], [], None
+        for plan in self._plans():
+            with trials.mutant(plan, self.inputs) as trial:
+                warnings += [str(problem) for problem in trial.report.warnings]
+                rows.append(trial.row)
+                if self.settings.mode.compares:
+                    self._compare(trial.model)
+                if self.settings.save:
+                    if all(verdict.holds for verdict in trials.verdicts(rows)):
+                        output = self._save(plan, trial.model)
+                    else:
+                        warnings.append("the mutant is not saved, as it does not hold to what is required")
+        result = self._result(trial.report.structure_digest, rows, warnings)
+        return replace(trials.judged(result), output=output)
+
+    def _plans(self) -> Iterator[Plan[Op]]:
+        yield self.plan
+        for offset in range(1, self.settings.seeds):
+            yield self.plan.with_(seed=self.plan.seed + offset)
+
+    def _compare(self, mutant: Any) -> None:
+        from mutspec.execute.diff import diff
+        from mutspec.model.files import open_archive
+        from mutspec.model.live import read_live
+
+        difference = diff(open_archive(Path(self.settings.model.path)), read_live(mutant))
+        self._write(DIFF_FILE, difference.to_json())
+
+    def _save(self, plan: Plan[Op], mutant: Any) -> str:
+        """Keep the mutant; its path. Weight-only plans are applied to the file, which keeps all else in it as it is."""
+        wanted, base = self.settings.save, Path(self.settings.model.path)
+        path = self.folder / (wanted if isinstance(wanted, str) else f"mutant{base.suffix}")
+        if is_structural(plan):
+            mutant.save(path)
+        else:
+            allowed = plan if plan.non_finite else replace(plan, non_finite=NonFinite.REPORT)
+            files.apply(allowed, base, path, inputs=self.inputs, force=True)
+        return shown(path)
+
+    def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:
+        settings = self.settings
+        found = result_of(self.plan, settings.model.path, structure_digest, rows, warnings)
+        return replace(found, mode=settings.mode.name)
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        write_whole(self.folder / name, (json.dumps(as_json(document), indent=2) + "\n").encode())

@@ -1,0 +1,200 @@
+"""Losses and metrics of Keras, as the group `evaluate` names them.
+
+What a bare `accuracy` or `crossentropy` means follows from the shapes of labels and outputs, as in `Model.compile`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mutspec.experiment.data import located
+from mutspec.language import CallError, Problem, nearest
+from mutspec.model.live import import_keras
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Labels = Any
+Spec = str | Mapping[str, Any]
+"""A loss or metric in the configuration: a name of Keras, or a mapping with `_target_`."""
+
+
+class Kind(StrEnum):
+    """How labels and outputs go together."""
+
+    BINARY = "binary"
+    """One number per decision; or any number, if losses and metrics do not ask for classes."""
+    CATEGORICAL = "categorical"
+    """Labels in the shape of the output, such as one-hot ones."""
+    SPARSE = "sparse_categorical"
+    """Class numbers as labels."""
+
+
+ACCURACIES = {"accuracy", "acc"}
+CROSSENTROPIES = {"crossentropy", "ce"}
+OF_KIND = {
+    Kind.BINARY: ("BinaryAccuracy", "BinaryCrossentropy"),
+    Kind.CATEGORICAL: ("CategoricalAccuracy", "CategoricalCrossentropy"),
+    Kind.SPARSE: ("SparseCategoricalAccuracy", "SparseCategoricalCrossentropy"),
+}
+"""What `accuracy` and `crossentropy` are, by kind."""
+
+
+def needs_classes(spec: Spec) -> bool:
+    """Whether a loss or metric takes class numbers as labels."""
+    name = spec if isinstance(spec, str) else str(spec.get("_target_", ""))
+    return "sparse" in name.lower() or name in ACCURACIES | CROSSENTROPIES
+
+
+def kind_of(labels: NDArray[Any], outputs: NDArray[Any], specs: Iterable[Spec]) -> Kind | None:
+    """How labels go with outputs; None if they do not.
+
+    Arguments:
+        labels: of any number of samples.
+        outputs: a model's outputs for as many samples.
+        specs: the losses and metrics that are asked for.
+    """
+    width = outputs.shape[-1] if outputs.ndim > 1 else 1
+    positions = outputs.shape[:-1] if outputs.ndim > 1 else outputs.shape
+    if width > 1 and labels.shape in (positions, (*positions, 1)) and any(map(needs_classes, specs)):
+        return Kind.SPARSE
+    if width > 1:
+        return Kind.CATEGORICAL if labels.shape == outputs.shape else None
+    return Kind.BINARY if labels.shape in (outputs.shape, positions, (*positions, 1)) else None
+
+
+def are_probabilities(outputs: NDArray[Any]) -> bool:
+    """Whether outputs are probabilities, and not logits: from 0 to 1, and of several classes their sum is 1."""
+    values = outputs.astype(np.float64)
+    if not np.isfinite(values).all() or values.min(initial=0) < 0 or values.max(initial=1) > 1:
+        return False
+    return outputs.ndim < 2 or outputs.shape[-1] == 1 or bool(np.allclose(values.sum(axis=-1), 1, atol=1e-2))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss: from labels and outputs to its mean over them."""
+
+    function: Callable[..., Any]
+    options: Mapping[str, Any]
+
+    def mean(self, labels: Labels, outputs: NDArray[Any]) -> float:
+        """The mean over samples and positions."""
+        return float(np.mean(np.asarray(self.function(labels, outputs, **self.options), np.float64)))
+
+
+def loss_of(spec: Spec, kind: Kind, *, from_logits: bool) -> Loss:
+    """The loss of a configuration.
+
+    Raises:
+        CallError: Keras has none of that name, or it cannot be made.
+    """
+    keras = import_keras()
+    name = f"{kind}_crossentropy" if isinstance(spec, str) and spec in CROSSENTROPIES else spec
+    made = _made(name, "loss", "evaluate.loss", keras.losses)
+    options = {"from_logits": from_logits} if isinstance(spec, str) and _takes(made, "from_logits") else {}
+    return Loss(made, options)
+
+
+def metric_of(spec: Spec, kind: Kind, *, from_logits: bool) -> Any:
+    """The metric of a configuration, an object of Keras.
+
+    Raises:
+        CallError: Keras has none of that name, or it cannot be made.
+    """
+    keras = import_keras()
+    if isinstance(spec, str) and spec in ACCURACIES | CROSSENTROPIES:
+        made = getattr(keras.metrics, OF_KIND[kind][spec in CROSSENTROPIES])()
+    else:
+        made = _made(spec, "metric", "evaluate.metrics", keras.metrics)
+    if isinstance(spec, str) and from_logits and _takes(type(made), "from_logits"):
+        made = type(made)(from_logits=True)
+    if not callable(getattr(made, "update_state", None)):
+        what = f"`{spec}`" if isinstance(spec, str) else f"`{spec.get('_target_')}`"
+        raise CallError(Problem(f"{what} is no metric of Keras", hint="a metric is a keras.metrics.Metric"))
+    return made
+
+
+def metric_name(spec: Spec, metric: Any) -> str:
+    """What a metric is called: as the configuration has it, or as it calls itself."""
+    return spec if isinstance(spec, str) else str(metric.name)
+
+
+def compares_with_threshold(metric: Any) -> bool:
+    """Whether a metric takes probabilities alone: `BinaryAccuracy`, `Precision`, `AUC`."""
+    own = getattr(metric, "_fn_kwargs", {})
+    return "threshold" in own or any(hasattr(metric, name) for name in ("threshold", "thresholds"))
+
+
+def check_names(loss: Spec | None, metrics: Iterable[Spec]) -> None:
+    """Say which losses and metrics are not there, before anything is loaded.
+
+    Raises:
+        CallError: with all of them.
+    """
+    problems: list[Problem] = []
+    for spec, make in [(loss, loss_of), *((metric, metric_of) for metric in metrics)]:
+        try:
+            if spec is not None:
+                make(spec, Kind.SPARSE, from_logits=False)
+        except CallError as error:
+            problems += error.problems
+    if problems:
+        raise CallError(problems)
+
+
+def _made(spec: Spec, what: str, key: str, room: Any) -> Any:
+    if not isinstance(spec, str):
+        return _instantiated(spec, what, key)
+    try:
+        return room.get(spec)
+    except TypeError as error:
+        missing = ", ".join(f"`{name}`" for name in re.findall(r"'(\w+)'", str(error)))
+        public = next((name for name in dir(room) if _snake(name) == spec), spec)
+        hint = f"write {key.replace('metrics', 'metrics.0')}._target_=keras.{what.replace('loss', 'losse')}s.{public}"
+        raise CallError(
+            Problem(f"the {what} `{spec}` needs {missing or 'arguments'}", hint=f"{hint}, and its arguments")
+        ) from None
+    except (ValueError, AttributeError):
+        known = [_snake(name) for name in dir(room) if name[:1].isupper()] + ["accuracy", "crossentropy", "mse", "mae"]
+        candidates = nearest(spec, known)
+        hint = (
+            ""
+            if candidates
+            else f"Keras lists them at https://keras.io/api/{'losses' if what == 'loss' else 'metrics'}"
+        )
+        raise CallError(Problem(f"Keras has no {what} `{spec}`", hint=hint, candidates=candidates)) from None
+
+
+def _instantiated(spec: Mapping[str, Any], what: str, key: str) -> Any:
+    from hydra.utils import get_object, instantiate
+
+    target = spec.get("_target_")
+    if not isinstance(target, str):
+        raise CallError(Problem(f"`{key}` names no {what}", hint="give a name of Keras, or a mapping with `_target_`"))
+    located(target, get_object, key)
+    try:
+        return instantiate(dict(spec), _convert_="all")
+    except Exception as error:  # a user's own class may raise anything
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0] if str(cause) else ""
+        raise CallError(Problem(f"the {what} `{target}` cannot be made: {type(cause).__name__}: {reason}")) from None
+
+
+def _takes(function: Any, name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _snake(name: str) -> str:
+    """`TopKCategoricalAccuracy` as Keras names it: `top_k_categorical_accuracy`."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])|(?<!^)([A-Z])(?=[a-z])", r"_\1\2", name).lower()

@@ -1,0 +1,294 @@
+"""The picture of a sweep: a metric over a scale, with its base, its seeds and a 95 % band; or over categories.
+
+Drawn with Matplotlib's objects, so that neither a window nor a global figure is touched. Equal results give equal
+files.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from mutspec.experiment.curves import Curves, Line, category, curves
+from mutspec.experiment.groups import Group, Summary
+from mutspec.experiment.table import metric_label, title
+from mutspec.language.errors import EnvironmentProblem
+from mutspec.language.visible import in_one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+FILE_NAMES = ("plot.png", "plot.svg")
+METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": "mutspec"}}
+SIZE_INCHES = (6.4, 4.0)
+DPI = 150
+
+MOST_LINES = 8
+MOST_CATEGORIES = 40
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D1F")
+"""Okabe and Ito's colours, which colour-blind people tell apart, without the yellow that white paper swallows."""
+INK, FAINT, GRID = "#222222", "#6B6B6B", "#E4E4E4"
+
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "mutspec",  # else every file has other ids
+    "text.parse_math": False,  # a `$` in a plan's name is a dollar
+    "font.size": 10.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+}
+
+
+class NoMatplotlib(EnvironmentProblem):
+    """Matplotlib is not installed, or is broken: all but the picture can be had."""
+
+
+def pictures(summary: Summary) -> dict[str, bytes]:
+    """The files `plot.png` and `plot.svg` by name; none if there is nothing to see.
+
+    Raises:
+        NoMatplotlib: it is not installed.
+    """
+    if not any(math.isfinite(value) for group in summary.groups for value in group.measured):
+        return {}
+    files = {}
+    with _style():
+        figure = draw(summary)
+        for name in FILE_NAMES:
+            data, suffix = BytesIO(), name.rpartition(".")[2]
+            figure.savefig(data, format=suffix, dpi=DPI, metadata=METADATA[suffix])
+            files[name] = data.getvalue()
+    return files
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """For as long as it lasts, Matplotlib's defaults and our style, whatever the user has set for their pictures."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its caches
+    try:
+        import matplotlib.style
+    except ImportError as error:
+        raise NoMatplotlib(
+            f"a picture needs Matplotlib, which cannot be imported: {error}", hint="pip install 'mutspec[plot]'"
+        ) from error
+    with matplotlib.style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a plan's name may hold anything
+        yield
+
+
+def draw(summary: Summary) -> Figure:
+    """The picture of a sweep whose metric is known."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    over = curves(summary)
+    groups = [group for group in summary.groups if group.measured]
+    height = SIZE_INCHES[1] if over else min(max(2.4, 1.7 + 0.38 * len(groups[:MOST_CATEGORIES])), 16.0)
+    figure = Figure(figsize=(SIZE_INCHES[0], height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.07))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    notes = _draw_curves(axes, over, summary) if over else _draw_categories(axes, groups, summary)
+    if summary.base_varies:
+        notes.append("dashed: base")
+    unseen = sum(not math.isfinite(value) for group in groups for value in group.measured)
+    if unseen:
+        notes.append(f"{unseen} not finite, not shown")
+    heading = _shortened(title(summary), 62)
+    axes.set_title(heading, loc="left", fontsize=12, fontweight="bold", pad=22)
+    axes.annotate(
+        " · ".join(notes), (0, 1), (0, 7), "axes fraction", "offset points", fontsize=8.5, color=FAINT, va="bottom"
+    )
+    return figure
+
+
+def _shortened(text: str, length: int) -> str:
+    text = in_one_line(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _draw_curves(axes: Axes, over: Curves, summary: Summary) -> list[str]:
+    lines = over.lines if over.is_scatter else over.lines[:MOST_LINES]
+    for line, colour in zip(lines, _colours(over, len(lines)), strict=True):
+        _draw_line(axes, line, colour, summary, is_scatter=over.is_scatter)
+    _space_x(axes, over)
+    is_log = _space_values(axes, "y", summary, [group for line in lines for group in line.groups])
+    _draw_base(axes, summary, "y")
+    axes.set_xlabel(
+        _shortened(over.name, 60) + {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}[over.scale]
+    )
+    axes.set_ylabel(_value_label(summary, is_log=is_log))
+    axes.grid(axis="y")
+    if len(lines) > 1 and not over.is_scatter:
+        axes.legend(fontsize=9, handlelength=1.4, labelspacing=0.35)
+    notes = _notes([group for line in lines for group in line.groups], "" if over.is_scatter else "line")
+    if len(lines) < len(over.lines):
+        notes.append(f"{len(lines)} of {len(over.lines)} lines")
+    return notes
+
+
+def _colours(over: Curves, number: int) -> list[Any]:
+    if over.is_scatter:
+        return [PALETTE[0]] * number
+    if over.is_ordered and number > 1:
+        from matplotlib import colormaps
+
+        return [colormaps["viridis"](0.8 * index / (number - 1)) for index in range(number)]
+    return list(PALETTE[:number])
+
+
+def _draw_line(axes: Axes, line: Line, colour: Any, summary: Summary, *, is_scatter: bool) -> None:
+    dots = [(x, y) for x, group in zip(line.x, line.groups, strict=True) for y in group.measured]
+    axes.plot(*zip(*dots, strict=True), "o", color=colour, alpha=0.45, markersize=4.5, markeredgewidth=0, zorder=3)
+    if is_scatter:
+        return
+    means = [math.nan if group.metric.mean is None else group.metric.mean for group in line.groups]
+    label = f" {_shortened(line.label, 40)}" if line.label else "_mean"  # Matplotlib hides names that begin with `_`
+    axes.plot(line.x, means, "-", color=colour, linewidth=1.8, label=label, zorder=4, solid_capstyle="round")
+    halves = [math.nan if group.metric.half_width is None else group.metric.half_width for group in line.groups]
+    if any(math.isfinite(half) for half in halves):
+        low = [mean - half for mean, half in zip(means, halves, strict=True)]
+        high = [mean + half for mean, half in zip(means, halves, strict=True)]
+        axes.fill_between(line.x, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+    if summary.base_varies and line.groups[0].base is not None:
+        axes.axhline(line.groups[0].base, color=colour, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
+
+
+def _draw_categories(axes: Axes, groups: Sequence[Group], summary: Summary) -> list[str]:
+    """A row of dots for each category, with a bar at the mean; names beside each other would not fit."""
+    shown = groups[:MOST_CATEGORIES]
+    for place, group in enumerate(shown):
+        colour = PALETTE[0]
+        axes.plot(
+            group.measured,
+            [place] * len(group.measured),
+            "o",
+            color=colour,
+            alpha=0.45,
+            markersize=5,
+            markeredgewidth=0,
+        )
+        mean, half = group.metric.mean, group.metric.half_width
+        if half is not None and mean is not None:
+            axes.fill_betweenx([place - 0.26, place + 0.26], mean - half, mean + half, color=colour, alpha=0.16, lw=0)
+        if mean is not None and math.isfinite(mean) and len(group.measured) > 1:
+            axes.plot([mean, mean], [place - 0.26, place + 0.26], "-", color=colour, linewidth=2.2)
+        if summary.base_varies and group.base is not None:
+            axes.plot([group.base] * 2, [place - 0.4, place + 0.4], color=FAINT, linestyle=(0, (3, 2)), linewidth=1)
+    names = [_shortened(category(group), 32) for group in shown]
+    axes.set_yticks(range(len(shown)), names if summary.names else [""])
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    is_log = _space_values(axes, "x", summary, shown)
+    _draw_base(axes, summary, "x")
+    axes.set_xlabel(_value_label(summary, is_log=is_log))
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    notes = _notes(shown, "bar")
+    return [*notes, f"{len(shown)} of {len(groups)} rows"] if len(shown) < len(groups) else notes
+
+
+def _notes(groups: Sequence[Group], mean: str) -> list[str]:
+    """What the marks mean."""
+    notes = ["dots: seeds" if any(len(group.measured) > 1 for group in groups) else "dots: mutants"]
+    if any(len(group.measured) > 1 for group in groups) and mean:
+        notes.append(f"{mean}: mean")
+    if any(group.metric.half_width is not None for group in groups) and mean:
+        notes.append("band: 95 % interval of the mean")
+    return notes
+
+
+def _value_label(summary: Summary, *, is_log: bool) -> str:
+    label = _shortened(metric_label(summary.metric or ""), 40)
+    samples = {result.samples for result in summary.results if result.samples}
+    if summary.is_share:
+        return f"{label} (percent of {samples.pop():,} samples)" if len(samples) == 1 else f"{label} (percent)"
+    return f"{label} (log scale)" if is_log else label
+
+
+def _draw_base(axes: Axes, summary: Summary, along: str) -> None:
+    """The base's value as a dashed line with its number."""
+    if summary.base is None or not math.isfinite(summary.base):
+        return
+    paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}  # no line of the grid in the number
+    style: dict[str, Any] = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1, "zorder": 1, "label": "_base"}
+    text = f"base {summary.base:.1%}" if summary.is_share else f"base {summary.base:.3g}"
+    if along == "y":
+        axes.axhline(summary.base, **style)
+        place, frame, ha = (1.0, summary.base), ("axes fraction", "data"), "right"
+    else:
+        axes.axvline(summary.base, **style)
+        place, frame, ha = (summary.base, 1.0), ("data", "axes fraction"), "center"
+    axes.annotate(text, place, (0, 4), frame, "offset points", ha=ha, fontsize=9, bbox=paper)
+
+
+def _space_x(axes: Axes, over: Curves) -> None:
+    """The scale of x, with ticks at its values where these have room."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    values = over.values
+    if over.scale == "symlog":
+        axes.set_xscale("symlog", linthresh=min(x for x in values if x > 0), linscale=0.6)
+    else:
+        axes.set_xscale(over.scale)
+    axes.margins(x=0.04)
+    places = axes.transAxes.inverted().transform(axes.transData.transform([(x, 0.5) for x in values]))[:, 0]
+    if min(right - left for left, right in pairwise(places)) > 0.07:
+        axes.set_xticks(values)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g}%" if over.is_percentage else f"{x:g}"))
+
+
+def _space_values(axes: Axes, along: str, summary: Summary, groups: Sequence[Group]) -> bool:
+    """The extent and scale of the metric's axis: all dots and the base, and of a band as much as leaves them room.
+
+    Returns:
+        Whether it is logarithmic: a loss can grow without bound.
+    """
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    axis: Axis = axes.yaxis if along == "y" else axes.xaxis
+    limit = axes.set_ylim if along == "y" else axes.set_xlim
+    bases = [group.base for group in groups if group.base is not None]
+    values = [value for group in groups for value in group.measured] + bases
+    values = [value for value in values if math.isfinite(value)]
+    low, high = min(values), max(values)
+    if not summary.is_share and low > 0 and high / low >= 300:
+        (axes.set_yscale if along == "y" else axes.set_xscale)("log")
+        limit(low / (high / low) ** 0.06, high * (high / low) ** 0.08)
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        return True
+    span = max(high - low, 0.04 if summary.is_share else 0.02 * abs(high) or 1.0)
+    ends = [
+        (group.metric.mean - group.metric.half_width, group.metric.mean + group.metric.half_width)
+        for group in groups
+        if group.metric.mean is not None and group.metric.half_width is not None
+    ]
+    lowest = max(min([low, *(end[0] for end in ends)]), low - 0.3 * span) - 0.06 * span
+    highest = min(max([high, *(end[1] for end in ends)]), high + 0.3 * span) + 0.09 * span
+    if summary.is_share:
+        lowest, highest = 0.0 if low < 0.2 else max(lowest, 0.0), min(highest, 1.03 if along == "x" else 1.06)
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g}%"))
+    limit(lowest, highest)
+    return False

@@ -1,0 +1,335 @@
+"""What a job of a run or sweep found, as a value and as the file `result.json` in the job's folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from mutspec.execute.output import replacing, write_at, write_problem
+from mutspec.experiment.gates import Bound, Verdict
+from mutspec.language.errors import CallError
+from mutspec.language.files import about
+
+FORMAT_VERSION = 1
+"""Of `result.json`."""
+
+FIDELITY = ("agreement", "divergence", "deviation")
+"""What a row says about how true the mutant is to its base, in one number each."""
+
+FILE_NAME = "result.json"
+"""The file in a job's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """Which job of a sweep it was.
+
+    Arguments:
+        number: its number in the sweep, from 0; None for a single run.
+        overrides: what the call or the sweep set, as `key=value`.
+        directory: its output folder.
+    """
+
+    number: int | None
+    overrides: tuple[str, ...]
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one mutant, of one seed, did.
+
+    Arguments:
+        seed: the plan's seed.
+        metrics: the mutant's loss and metrics by name; empty if nothing was evaluated.
+        drop: for each metric the base's minus the mutant's.
+        agreement, flips, divergence, deviation: see `fidelity.Fidelity`; None if not measured.
+        non_finite_outputs: how many numbers in the mutant's outputs are infinite or NaN.
+        touched: the entries that the plan chose.
+        changed: the entries whose bits changed; None in a dry-run.
+        seconds: how long mutating and evaluating took.
+    """
+
+    seed: int
+    metrics: dict[str, float]
+    drop: dict[str, float]
+    agreement: float | None
+    non_finite_outputs: int
+    touched: int
+    changed: int | None
+    seconds: float
+    flips: dict[str, int] | None = None
+    divergence: float | None = None
+    deviation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a job found.
+
+    Arguments:
+        engine: the engine's name and version.
+        job: which job it was.
+        plan_name, plan_digest: of the plan, resolved.
+        parameters: the plan's parameters, as JSON values.
+        mode: what was done: apply, dry_run or diff.
+        model: the model that was mutated, as the call named it.
+        structure_digest: of the model, without values.
+        data: what it was evaluated on, as the call named it; empty if it was not evaluated.
+        samples: how many samples that were.
+        objective: the metric that the job returns; empty if it was not evaluated.
+        base: the base model's loss and metrics by name.
+        rows: a row for each seed.
+        value: the mean of the objective over the seeds; None if the job failed or evaluated nothing.
+        gates: whether what is required of the mutants holds.
+        output: the mutant's file; None if it was not saved.
+        warnings: what the user should know, one sentence each.
+        error: why the job failed; None if it did not.
+    """
+
+    engine: str
+    job: JobInfo
+    plan_name: str
+    plan_digest: str
+    parameters: dict[str, Any]
+    mode: str
+    model: str
+    structure_digest: str
+    data: str
+    samples: int
+    objective: str
+    base: dict[str, float]
+    rows: tuple[Row, ...]
+    value: float | None
+    gates: tuple[Verdict, ...] = ()
+    output: str | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def failed_gates(self) -> tuple[Verdict, ...]:
+        """What is required and does not hold."""
+        return tuple(verdict for verdict in self.gates if not verdict.holds)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `schemas/result.schema.json` describes."""
+        document = {
+            "format_version": FORMAT_VERSION,
+            "engine": self.engine,
+            "job": {
+                "number": self.job.number,
+                "overrides": list(self.job.overrides),
+                "directory": self.job.directory,
+            },
+            "plan": {"name": self.plan_name, "digest": self.plan_digest},
+            "parameters": self.parameters,
+            "mode": self.mode,
+            "model": {"path": self.model, "structure_digest": self.structure_digest},
+            "data": {"name": self.data, "samples": self.samples},
+            "objective": self.objective,
+            "value": self.value,
+            "base": self.base,
+            "rows": [{name: getattr(row, name) for name in Row.__slots__} for row in self.rows],
+            "gates": [{name: getattr(verdict, name) for name in Verdict.__slots__} for verdict in self.gates],
+            "output": self.output,
+            "warnings": list(self.warnings),
+            "error": self.error,
+        }
+        return {key: as_json(value) for key, value in document.items()}
+
+    def write(self, folder: Path | str) -> Path:
+        """Write `result.json` into a folder, which is made if it is missing; a file that is there is replaced.
+
+        Returns:
+            The file's path.
+
+        Raises:
+            EnvironmentProblem: it cannot be written; what was there is as it was.
+        """
+        path = Path(folder) / FILE_NAME
+        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+        return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; its folder is made if it is missing, a file that is there is replaced.
+
+    Raises:
+        EnvironmentProblem: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_problem(error, path) from error
+    with replacing(path, force=True) as (descriptor, _):
+        write_at(descriptor, data, 0)
+
+
+def as_json(value: Any) -> Any:
+    """A value as JSON has it: numbers that are not finite become `"inf"`, `"-inf"` and `"nan"`, tuples lists."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Integral):  # NumPy's too
+        return int(value)
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, Mapping):
+        return {str(key): as_json(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(each) for each in value]
+    return value
+
+
+# The document's types, for msgspec, which says what is wrong with a file and where. Keys that it does not know are
+# passed over: a later mutspec may add some.
+_Number = float | Literal["nan", "inf", "-inf"]
+
+
+class _Job(msgspec.Struct):
+    number: int | None
+    overrides: tuple[str, ...]
+    directory: str
+
+
+class _Plan(msgspec.Struct):
+    name: str
+    digest: str
+
+
+class _Model(msgspec.Struct):
+    path: str
+    structure_digest: str
+
+
+class _Data(msgspec.Struct):
+    name: str
+    samples: int
+
+
+class _Row(msgspec.Struct):
+    seed: int
+    metrics: dict[str, _Number]
+    drop: dict[str, _Number]
+    agreement: _Number | None
+    non_finite_outputs: int
+    touched: int
+    changed: int | None
+    seconds: float
+    flips: dict[str, int] | None = None
+    divergence: _Number | None = None
+    deviation: _Number | None = None
+
+
+class _Verdict(msgspec.Struct):
+    metric: str
+    bound: Bound
+    limit: _Number
+    value: _Number
+    seed: int
+    holds: bool
+
+
+class _Document(msgspec.Struct):
+    engine: str
+    job: _Job
+    plan: _Plan
+    parameters: dict[str, Any]
+    mode: str
+    model: _Model
+    data: _Data
+    objective: str
+    value: _Number | None
+    base: dict[str, _Number]
+    rows: tuple[_Row, ...]
+    output: str | None
+    warnings: tuple[str, ...]
+    error: str | None
+    gates: tuple[_Verdict, ...] = ()
+
+
+def read(path: Path | str) -> Result:
+    """The result in a file.
+
+    Raises:
+        CallError: the file cannot be read, is damaged, or is none of ours.
+    """
+    name = os.fspath(path)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CallError(about(name, f"the result cannot be read: {error.strerror or error}")) from None
+    again = "delete it, or run the job again"
+    try:
+        content = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        what = "is empty" if not data.strip() else f"is damaged: {_lowered(str(error))}"
+        raise CallError(about(name, f"the result {what}", again)) from None
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if not isinstance(version, int):
+        raise CallError(about(name, "this is no result of mutspec: it has no format_version", "delete or rename it"))
+    if version != FORMAT_VERSION:
+        message = f"the result has format version {version}, and this mutspec reads version {FORMAT_VERSION}"
+        raise CallError(about(name, message, "read it with the mutspec that wrote it, or run the job again"))
+    try:
+        return _result(msgspec.convert(content, _Document))
+    except msgspec.ValidationError as error:
+        raise CallError(about(name, f"the result is damaged: {_lowered(str(error))}", again)) from None
+
+
+def _result(read: _Document) -> Result:
+    return Result(
+        engine=read.engine,
+        job=JobInfo(read.job.number, read.job.overrides, read.job.directory),
+        plan_name=read.plan.name,
+        plan_digest=read.plan.digest,
+        parameters=read.parameters,
+        mode=read.mode,
+        model=read.model.path,
+        structure_digest=read.model.structure_digest,
+        data=read.data.name,
+        samples=read.data.samples,
+        objective=read.objective,
+        base=_floats(read.base),
+        rows=tuple(
+            Row(
+                seed=row.seed,
+                metrics=_floats(row.metrics),
+                drop=_floats(row.drop),
+                agreement=None if row.agreement is None else float(row.agreement),
+                non_finite_outputs=row.non_finite_outputs,
+                touched=row.touched,
+                changed=row.changed,
+                seconds=row.seconds,
+                flips=row.flips,
+                divergence=None if row.divergence is None else float(row.divergence),
+                deviation=None if row.deviation is None else float(row.deviation),
+            )
+            for row in read.rows
+        ),
+        value=None if read.value is None else float(read.value),
+        gates=tuple(
+            Verdict(each.metric, each.bound, float(each.limit), float(each.value), each.seed, each.holds)
+            for each in read.gates
+        ),
+        output=read.output,
+        warnings=read.warnings,
+        error=read.error,
+    )
+
+
+def _floats(numbers: Mapping[str, float | str]) -> dict[str, float]:
+    return {name: float(number) for name, number in numbers.items()}
+
+
+def _lowered(text: str) -> str:
+    """A message of msgspec as ours begin: in lower case, but for JSON and the like."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -1,0 +1,80 @@
+"""What the jobs of one process share: the base model with its compiled functions, the data, the base's evaluation."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mutspec.experiment.configuration import EvaluateSettings, Settings, check_file
+from mutspec.experiment.data import Data, load_data
+from mutspec.experiment.evaluate import Evaluation, Judge
+from mutspec.experiment.measures import check_names
+from mutspec.language import EnvironmentProblem
+from mutspec.model.files import open_archive
+from mutspec.model.live import LiveModel, import_keras, load_model, read_live
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A base model that has been evaluated.
+
+    Arguments:
+        model: the keras.Model. Jobs mutate it and restore it.
+        live: the same, read.
+        data: what it is evaluated on.
+        judge: evaluates it, and its mutants.
+        base: what it says about the data.
+    """
+
+    model: Any
+    live: LiveModel
+    data: Data
+    judge: Judge
+    base: Evaluation
+
+
+def session(settings: Settings) -> Session:
+    """The session for some settings. One is kept, for as long as jobs ask for the same, and the files stay as they are.
+
+    Raises:
+        CallError: the data are wrong, or do not fit the model; or loss or metrics are wrong.
+        ModelError: the model cannot be loaded.
+        EnvironmentProblem: Keras is not installed.
+    """
+    stamps = (_stamp(settings.model.path), _stamp(settings.data.get("path")))
+    data, evaluate = (msgspec.json.encode(each, order="sorted") for each in (settings.data, settings.evaluate))
+    return _made(settings.model.path, settings.model.unsafe, data, evaluate, stamps)
+
+
+def _stamp(path: Any) -> tuple[str, int, int] | None:
+    """What changes when a file is written again."""
+    try:
+        status = os.stat(path)
+    except (OSError, TypeError, ValueError):
+        return None
+    return os.path.abspath(path), status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=1)
+def _made(path: str, is_unsafe: bool, data: bytes, evaluate: bytes, _: Any) -> Session:
+    check_file(path)
+    open_archive(Path(path))  # says in our words what is no model file, before Keras is loaded
+    settings = msgspec.json.decode(evaluate, type=EvaluateSettings)
+    try:
+        import_keras()
+    except ImportError as error:
+        message = f"evaluating a model needs Keras, which cannot be imported ({error})"
+        raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
+    # Every mutant with an architecture of its own is traced anew, which TensorFlow takes for a mistake.
+    getLogger("tensorflow").setLevel("ERROR")
+    check_names(settings.loss, settings.metrics)
+    loaded = load_data(msgspec.json.decode(data))
+    model = load_model(Path(path), unsafe=is_unsafe)
+    judge = Judge(settings, loaded)
+    return Session(model, read_live(model), loaded, judge, judge.evaluate(model))

@@ -1,0 +1,169 @@
+"""Trials: a mutant is made, evaluated, held against its base and to what is required, and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from statistics import fmean
+from time import perf_counter
+from typing import Any
+
+from mutspec.execute.report import Report, engine
+from mutspec.experiment.configuration import no_measure
+from mutspec.experiment.evaluate import Evaluation
+from mutspec.experiment.gates import Gate, Verdict, verdicts
+from mutspec.experiment.result import FIDELITY, JobInfo, Result, Row
+from mutspec.experiment.session import Session
+from mutspec.language import CallError, Plan
+from mutspec.language.types import NonFinite
+from mutspec.ops.base import Op
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A mutant that has been evaluated.
+
+    Arguments:
+        model: the keras.Model.
+        row: what it did.
+        report: what the plan did.
+    """
+
+    model: Any
+    row: Row
+    report: Report
+
+
+class Trials:
+    """The trials of one base.
+
+    Arguments:
+        shared: the base, evaluated.
+        require: what mutants must hold to.
+        objective: the measure that counts; None for the first one.
+
+    Raises:
+        CallError: the objective, or what is required, is not measured.
+    """
+
+    def __init__(self, shared: Session, require: Iterable[Gate] = (), objective: str | None = None) -> None:
+        self.shared = shared
+        self._base = measures(_row(0, shared.base, shared.base, None, 0.0))
+        self.objective = self._measured(objective or next(iter(self._base)))
+        self._gates = [gate for gate in require if self._measured(gate.metric)]
+
+    @contextmanager
+    def mutant(self, plan: Plan[Op], inputs: Mapping[str, Any]) -> Iterator[Trial]:
+        """A mutant, evaluated: the base itself for as long as the block lasts, unless the architecture changes.
+
+        Arguments:
+            plan: what makes it.
+            inputs: the plan's other models, or their files, by name.
+        """
+        start = perf_counter()
+        with self._made(plan, inputs) as (model, report):
+            evaluation = self.shared.judge.evaluate(model, self.shared.base)
+            yield Trial(model, _row(plan.seed, self.shared.base, evaluation, report, perf_counter() - start), report)
+
+    @contextmanager
+    def _made(self, plan: Plan[Op], inputs: Mapping[str, Any]) -> Iterator[tuple[Any, Report]]:
+        from mutspec.execute.live import apply, mutated
+
+        if is_structural(plan):
+            applied = apply(plan, self.shared.live, inputs=inputs, non_finite=NonFinite.REPORT)
+            yield applied.model, applied.report
+        else:
+            with mutated(plan, self.shared.live, inputs=inputs, non_finite=NonFinite.REPORT) as report:
+                yield self.shared.model, report
+
+    def verdicts(self, rows: Iterable[Row]) -> tuple[Verdict, ...]:
+        """Whether mutants hold to what is required."""
+        return tuple(verdicts(self._gates, self._base, {row.seed: measures(row) for row in rows}))
+
+    def judged(self, result: Result) -> Result:
+        """A result of trials, with what its rows come to."""
+        return replace(
+            result,
+            data=self.shared.data.name,
+            samples=self.shared.data.samples,
+            objective=self.objective,
+            base=self.shared.base.metrics,
+            value=fmean(measures(row)[self.objective] for row in result.rows),
+            gates=self.verdicts(result.rows),
+        )
+
+    def _measured(self, name: str) -> str:
+        """A name, if something is measured that is called so."""
+        if name in self._base:
+            return name
+        data = self.shared.data.name
+        why = "" if self.shared.base.metrics else f"; `{data}` has no labels, or no metric is asked for"
+        raise CallError(no_measure(name, list(self._base), why))
+
+
+def result_of(
+    plan: Plan[Op], model: str, structure_digest: str, rows: Iterable[Row], warnings: Iterable[str]
+) -> Result:
+    """A result that knows its plan, model and rows, and not yet what they come to.
+
+    Arguments:
+        plan: of the rows; of several seeds, the first one's.
+        model: what the call names the base.
+        structure_digest: the base's.
+        rows: a row for each seed.
+        warnings: what the user should know, each thing once.
+    """
+    return Result(
+        engine=engine(),
+        job=JobInfo(None, (), ""),
+        plan_name=plan.name,
+        plan_digest=plan.digest,
+        parameters=dict(plan.params),
+        mode="apply",
+        model=model,
+        structure_digest=structure_digest,
+        data="",
+        samples=0,
+        objective="",
+        base={},
+        rows=tuple(rows),
+        value=None,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def is_structural(plan: Plan[Op]) -> bool:
+    """Whether a plan changes the architecture."""
+    return any(step.is_structural for step in plan.steps)
+
+
+def touched(report: Report) -> int:
+    """How many entries a plan chose."""
+    return sum(target.touched for step in report.steps for target in step.targets)
+
+
+def measures(row: Row) -> dict[str, float]:
+    """All that can be an objective, by name; the first one is the default."""
+    fidelity = {name: getattr(row, name) for name in FIDELITY}
+    known = {name: value for name, value in fidelity.items() if value is not None}
+    drops = {f"drop.{name}": value for name, value in row.drop.items()}
+    return {**row.metrics, **known, "non_finite_outputs": float(row.non_finite_outputs), **drops}
+
+
+def _row(seed: int, base: Evaluation, mutant: Evaluation, report: Report | None, seconds: float) -> Row:
+    changes = [target.changed for step in report.steps for target in step.targets] if report else []
+    fidelity = mutant.fidelity
+    return Row(
+        seed=seed,
+        metrics=mutant.metrics,
+        drop={name: base.metrics[name] - value for name, value in mutant.metrics.items()},
+        agreement=fidelity.agreement,
+        non_finite_outputs=mutant.non_finite,
+        touched=touched(report) if report else 0,
+        changed=sum(change or 0 for change in changes),
+        seconds=seconds,
+        flips=dict(fidelity.flips) if fidelity.agreement is not None else None,
+        divergence=fidelity.divergence,
+        deviation=fidelity.deviation,
+    )

@@ -1,0 +1,118 @@
+"""Results of sweeps that never ran: plausible numbers, the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
+from math import exp
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from mutspec.experiment.result import JobInfo, Result, Row
+
+SCALES = (0.03, 0.1, 0.3, 1, 3)
+SAMPLES = 540
+BASE = {"accuracy": 525 / SAMPLES, "loss": 0.0912}
+
+
+def row(seed: int, scale: float = 0.3, *, half_at: float = 1.0, **changes: Any) -> Row:
+    """A mutant whose accuracy falls with the size of its noise, to a half at `half_at`; in whole samples."""
+    luck = Random(f"{seed} {half_at}").gauss(0, 1)
+    kept = 1 / (1 + (abs(scale) / half_at * exp(0.12 * luck)) ** 2.2)
+    accuracy = round((0.1 + 0.8722 * kept) * SAMPLES) / SAMPLES
+    loss = BASE["loss"] + 3.1 * (1 - kept)
+    metrics = {"accuracy": accuracy, "loss": loss}
+    drop = {name: BASE[name] - value for name, value in metrics.items()}
+    made = Row(seed, metrics, drop, round((0.1 + 0.9 * kept) * SAMPLES) / SAMPLES, 0, 20_880, 20_878, 0.08)
+    return replace(made, **changes)
+
+
+def result(
+    number: int | None = None,
+    overrides: Iterable[str] = (),
+    rows: Iterable[Row] = (row(0),),
+    parameters: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Result:
+    """A job of the plan `dense_noise` on the digits."""
+    rows = tuple(rows)
+    values = [each.metrics["accuracy"] for each in rows if "accuracy" in each.metrics]
+    made = Result(
+        engine="mutspec 0.1.0",
+        job=JobInfo(number, tuple(overrides), "." if number is None else str(number)),
+        plan_name="dense_noise",
+        plan_digest="8e2f7c0b3a5d4e19",
+        parameters={"std": 0.5} if parameters is None else dict(parameters),
+        mode="apply",
+        model="conf/model/digits.keras",
+        structure_digest="51b8d6f3c7a09e42",
+        data="digits",
+        samples=SAMPLES,
+        objective="accuracy",
+        base=dict(BASE),
+        rows=rows,
+        value=sum(values) / len(values) if values else None,
+    )
+    return replace(made, **changes)
+
+
+def sweep(scales: Iterable[Any] = SCALES, seeds: int = 5, **changes: Any) -> list[Result]:
+    """`mutspec run -m plan.params.std=… plan.seed=range(…)`: a job for each scale and seed."""
+    return [
+        result(number, [f"plan.params.std={scale}", f"plan.seed={seed}"], [row(seed, scale)], {"std": scale}, **changes)
+        for number, (scale, seed) in enumerate(product(scales, range(seeds)))
+    ]
+
+
+def several_plans(half_at: Mapping[str, float], scales: Iterable[float] = SCALES, seeds: int = 5) -> list[Result]:
+    """`mutspec run -m plan=a,b plan.params.std=… seeds=…`: the seeds are rows of one job."""
+    jobs = product(half_at.items(), scales)
+    return [
+        result(
+            number,
+            [f"plan={plan}", f"plan.params.std={scale}", f"seeds={seeds}"],
+            [row(seed, scale, half_at=half) for seed in range(seeds)],
+            {"std": scale},
+            plan_name=plan,
+        )
+        for number, ((plan, half), scale) in enumerate(jobs)
+    ]
+
+
+def categories(half_at: Mapping[str, float], seeds: int = 5) -> list[Result]:
+    """`mutspec run -m plan=glob(*) seeds=…`: plans with parameters of their own."""
+    return [
+        result(
+            number,
+            [f"plan={plan}", f"seeds={seeds}"],
+            [row(seed, half_at=half) for seed in range(seeds)],
+            {f"of_{plan}": 1},
+            plan_name=plan,
+        )
+        for number, (plan, half) in enumerate(half_at.items())
+    ]
+
+
+RECIPES = {
+    "conv_noise": 0.42,
+    "dense_noise": 1.0,
+    "half_kernel_transfer": 0.28,
+    "identity_adapter": 30.0,
+    "kernel_faults": 0.6,
+    "remove_dropout": 9.0,
+}
+
+
+def failed(number: int, overrides: Iterable[str], error: str) -> Result:
+    """A job that failed before it knew its plan."""
+    nothing = {"plan_name": "", "plan_digest": "", "samples": 0, "base": {}, "structure_digest": ""}
+    return result(number, overrides, (), {}, error=error, **nothing)
+
+
+def write(results: Iterable[Result], folder: Path) -> Path:
+    """Each result where its job would leave it."""
+    for each in results:
+        each.write(folder / each.job.directory)
+    return folder

@@ -1,0 +1,147 @@
+"""Data: what a function returns, what a file holds, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from mutspec.experiment.data import checked, digits, leaves, load_data, npz, rows
+from mutspec.language import CallError
+
+X, Y = np.zeros((4, 8, 8, 1), np.float32), np.arange(4)
+
+FUNCTIONS = """
+import numpy as np
+
+def make(n=3, *, labelled=True):
+    return np.full((n, 2), n, "float32"), np.arange(n) if labelled else None
+
+def takes_anything(**given):
+    return np.zeros((len(given), 1)), None
+
+def raises():
+    raise RuntimeError("no network\\nand more")
+
+number = 3
+"""
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with functions of the user's own."""
+    (tmp_path / "own_data.py").write_text(FUNCTIONS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_the_digits_are_the_images_of_scikit_learn_that_are_held_out() -> None:
+    images, labels = digits()
+    everything, answers = load_digits(return_X_y=True)
+    known = {image.tobytes(): answer for image, answer in zip(everything.astype(np.float32) / 16, answers, strict=True)}
+    assert [known[image.tobytes()] for image in images.reshape(len(images), -1)] == labels.tolist()
+    assert np.bincount(labels).tolist() == [-(-count // 5) for count in np.bincount(answers)]
+
+
+def test_a_file_gives_its_x_and_y(room: Path) -> None:
+    np.savez("data.npz", x=X, y=Y)
+    data = load_data({"_target_": "mutspec.experiment.data.npz", "path": "data.npz", "limit": 3})
+    assert (data.name, data.samples) == ("data.npz", 3)
+    np.testing.assert_array_equal(data.y, Y[:3])
+
+
+def test_a_file_without_y_has_no_labels(room: Path) -> None:
+    np.savez("data.npz", x=X)
+    assert npz("data.npz")[1] is None
+
+
+def test_any_function_can_give_the_data(room: Path) -> None:
+    data = load_data({"_target_": "own_data.make", "n": 5})
+    assert (data.name, data.samples, data.x.tolist()) == ("own_data.make", 5, [[5, 5]] * 5)
+
+
+def test_a_function_that_takes_anything_is_given_anything(room: Path) -> None:
+    assert load_data({"_target_": "own_data.takes_anything", "a": 1, "b": 2}).samples == 2
+
+
+def test_lists_and_mappings_of_arrays_are_data_and_can_be_cut() -> None:
+    data = checked(({"a": X, "b": [X[:, 0], X[:, 1]]}, None), "own", "own")
+    assert [path for path, _ in leaves(data.x)] == [".a", ".b[0]", ".b[1]"]
+    assert [array.shape for _, array in leaves(rows(data.x, 1, 3))] == [(2, 8, 8, 1), (2, 8, 1), (2, 8, 1)]
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "a value of type NoneType, and not x and y"),
+        ((X, Y, Y), "a tuple of 3, and not x and y"),
+        ((X, Y[:3]), "different lengths: x has 4, y has 3"),
+        (({"a": X, "b": X[:2]}, None), r"different lengths: x\.a has 4, x\.b has 2"),
+        ((X[:0], Y[:0]), "`own` has no samples"),
+        (([], None), "`own` has no samples"),
+        ((None, Y), "returns no x"),
+        ((3, Y), "x that is a single value of type int"),
+        (([[1, 2], [3]], Y), "x that is no array"),
+        ((np.array([object()] * 4), Y), "x that is an array of Python objects"),
+    ],
+)
+def test_what_is_no_data_is_refused(returned: Any, message: str) -> None:
+    with pytest.raises(CallError, match=message):
+        checked(returned, "own", "own.make")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"_target_": "own_data.mak"}, r"`own_data` has no `mak`.* `own_data\.make`"),
+        ({"_target_": "own_dat.make"}, "there is no module `own_dat`"),
+        ({"_target_": "own_data.number"}, "is a value of type int, and cannot be called"),
+        ({"_target_": "make"}, "`make` is no dotted name"),
+        ({"_target_": "own_data.make", "m": 1}, r"`own_data\.make` takes no `m`"),
+        ({"_target_": "own_data.make", "labeled": True}, r"did you mean `data\.labelled`"),
+        ({"_target_": "own_data.raises"}, r"`own_data\.raises` fails: RuntimeError: no network\.$"),
+        ({"_target_": "mutspec.experiment.data.npz"}, r"`data\.path` is not given"),
+    ],
+)
+def test_a_function_that_cannot_be_called_is_refused(room: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(CallError, match=f"(?i){message}"):
+        load_data(settings)
+
+
+def test_a_module_that_fails_is_told_apart_from_one_that_is_missing(room: Path) -> None:
+    (room / "breaks_on_import.py").write_text("import no_such_package\n")
+    with pytest.raises(CallError, match=r"importing `breaks_on_import` fails: ModuleNotFoundError.*no_such_package"):
+        load_data({"_target_": "breaks_on_import.make"})
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "message"),
+    [
+        ("data.npz", {"image": X, "label": Y}, "no array `x`; it has `image`, `label`"),
+        ("data.npz", {"x": np.float32(3)}, "`x` is a single value"),
+        ("data.npz", {"x": X, "y": np.array([{}] * 4)}, "cannot be read"),
+        ("data.npy", X, "the file holds one array"),
+        ("junk.npz", b"hello", "the file is no NumPy archive"),
+        ("empty.npz", b"", "the file is no NumPy archive"),
+        ("cut.npz", b"PK\x03\x04rest", "the file is no NumPy archive"),
+    ],
+)
+def test_a_file_that_is_no_data_is_refused(room: Path, name: str, arrays: Any, message: str) -> None:
+    if isinstance(arrays, dict):
+        np.savez(name, **arrays)
+    elif isinstance(arrays, bytes):
+        Path(name).write_bytes(arrays)
+    else:
+        np.save(name, arrays)
+    with pytest.raises(CallError, match=f"^{name}: {message}|^{name}.*{message}"):
+        npz(name)
+
+
+def test_a_file_that_is_missing_is_named_with_its_neighbours(room: Path) -> None:
+    np.savez("test.npz", x=X)
+    with pytest.raises(CallError, match=r"tset\.npz: there is no such file\. Did you mean `test\.npz`"):
+        npz("tset.npz")

@@ -1,0 +1,144 @@
+"""Sweeps from Python: against plain Keras, mutant by mutant, and what they leave and refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import mutspec
+from mutspec.experiment.aggregate import collect
+
+RANDOM = np.random.default_rng(11)
+X = RANDOM.normal(size=(60, 6)).astype(np.float32)
+Y = RANDOM.integers(0, 4, 60)
+NOISE = {"params": {"std": 0.1}, "steps": [{"op": "gaussian_noise", "target": "*", "std": "${params.std}"}]}
+
+
+@pytest.fixture
+def model() -> Any:
+    keras.utils.set_random_seed(2)
+    return keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(4, activation="softmax")]
+    )
+
+
+@pytest.fixture
+def plan() -> Any:
+    return mutspec.plan(NOISE)
+
+
+def test_every_mutant_is_what_apply_makes_and_its_numbers_are_kerass(model: Any, plan: Any) -> None:
+    before = [weight.copy() for weight in model.get_weights()]
+    sweep = mutspec.sweep(plan, model, (X, Y), {"params.std": [0.1, 1.0]}, seeds=3)
+    assert [(row["params.std"], row["seed"]) for row in sweep.rows] == [(s, k) for s in (0.1, 1.0) for k in range(3)]
+    for row in sweep.rows:
+        mutant = mutspec.apply(plan.with_(std=row["params.std"], seed=row["seed"]), model)
+        outputs = mutant.predict(X, verbose=0)
+        loss = float(np.mean(keras.losses.sparse_categorical_crossentropy(Y, outputs)))
+        assert row["metrics.accuracy"] == pytest.approx((outputs.argmax(-1) == Y).mean(), abs=1e-6)
+        assert row["metrics.loss"] == pytest.approx(loss, abs=1e-6)
+        assert row["drop.accuracy"] == row["base.accuracy"] - row["metrics.accuracy"]
+    assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
+
+
+def test_it_is_the_sweep_of_the_command_line(model: Any, tmp_path: Path) -> None:
+    from mutspec.experiment.application import Call, run
+
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "data.npz", x=X, y=Y)
+    (tmp_path / "noise.yaml").write_text(
+        "mutspec: 1\nparams: {std: 0.1}\nsteps: [{op: gaussian_noise, target: '*', std: '${params.std}'}]\n"
+    )
+    overrides = (
+        *(f"plan_file={tmp_path}/noise.yaml", f"model.path={tmp_path}/model.keras", "data=npz", "plan.seed=5"),
+        *(f"data.path={tmp_path}/data.npz", "plan.params.std=0.1,1", "seeds=2", f"hydra.sweep.dir={tmp_path}/runs"),
+    )
+    wanted = collect(run(Call(overrides, is_sweep=True)).folder)
+    plan = mutspec.load_plan(tmp_path / "noise.yaml")
+    found = mutspec.sweep(plan, tmp_path / "model.keras", (X, Y), {"params.std": [0.1, 1]}, seeds=[5, 6]).results
+    for one, other in zip(found, wanted, strict=True):
+        assert [row.metrics for row in one.rows] == [row.metrics for row in other.rows]
+        assert [row.divergence for row in one.rows] == [row.divergence for row in other.rows]
+        assert (one.value, one.parameters) == (other.value, other.parameters)
+
+
+def test_several_keys_are_combined_the_last_one_fastest_and_steps_can_be_set(model: Any) -> None:
+    plan = mutspec.plan(NOISE | {"steps": [{"id": "jitter", **NOISE["steps"][0]}]})  # type: ignore[dict-item]
+    values = {"params.std": np.array([0.1, 1]), "steps.jitter.fraction": ["10%", 1.0]}
+    sweep = mutspec.sweep(plan, model, (X, Y), values)
+    assert [result.job.overrides for result in sweep.results] == [
+        ("plan.params.std=0.1", "plan.steps.jitter.fraction=10%"),
+        ("plan.params.std=0.1", "plan.steps.jitter.fraction=1.0"),
+        ("plan.params.std=1.0", "plan.steps.jitter.fraction=10%"),
+        ("plan.params.std=1.0", "plan.steps.jitter.fraction=1.0"),
+    ]
+    assert [row["touched"] for row in sweep.rows] == [9, 92, 9, 92]
+
+
+def test_plans_that_change_the_architecture_are_swept_too(model: Any) -> None:
+    insert = {"op": "insert_layer", "after": model.layers[0].name, "layer": {"type": "Dropout", "rate": 0.5}}
+    plan = mutspec.plan({"steps": [{"id": "drop", **insert}]})
+    sweep = mutspec.sweep(plan, model, (X, Y), {"steps.drop.layer.rate": [0.1, 0.9]})
+    assert [row["agreement"] for row in sweep.rows] == [1, 1]
+
+
+def test_it_needs_no_labels(model: Any, plan: Any) -> None:
+    (row,) = mutspec.sweep(plan, model, (X, None)).rows
+    assert 0 <= row["agreement"] <= 1
+    assert "metrics.accuracy" not in row
+
+
+def test_gates_are_told_and_the_table_is_that_of_a_sweep(model: Any, plan: Any) -> None:
+    gates = [{"metric": "agreement", "min": 0.99}]
+    sweep = mutspec.sweep(plan, model, (X, Y), {"params.std": [0.0, 5.0]}, seeds=2, require=gates)
+    assert [not result.failed_gates for result in sweep.results] == [True, False]
+    assert "1 job failed a gate" in str(sweep)
+    assert "Divergence" in sweep.table("divergence")
+
+
+def test_what_it_leaves_is_read_by_the_report(model: Any, plan: Any, tmp_path: Path) -> None:
+    sweep = mutspec.sweep(plan, model, (X, Y), {"params.std": [0.1, 1.0]}, seeds=2)
+    report = sweep.write(tmp_path / "out")
+    assert (tmp_path / "out" / "results.csv").is_file()
+    assert [result.rows for result in collect(tmp_path / "out")] == [result.rows for result in sweep.results]
+    assert "params" not in str(report).splitlines()[0]
+
+
+def test_progress_counts_mutants(model: Any, plan: Any) -> None:
+    heard: list[tuple[int, int]] = []
+    mutspec.sweep(plan, model, (X, Y), {"params.std": [0, 1]}, seeds=2, on_progress=lambda *told: heard.append(told))
+    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"values": {"params.sdt": [1]}}, "sdt"),
+        ({"values": {"params.std": ["wide"]}}, "std"),
+        ({"values": {"params.std": 0.1}}, "no list of values"),
+        ({"values": {"params.std": "0.1"}}, "no list of values"),
+        ({"values": {"params.std": []}}, "no values"),
+        ({"seeds": []}, "no seeds"),
+        ({"seeds": 0}, "no seeds"),
+        ({"metrics": ["acuracy"]}, "acuracy"),
+        ({"metric": ["accuracy"]}, "`evaluate` has no key `metric`"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"require": [{"metric": "accuracy"}]}, "sets no bound"),
+        ({"require": [{"metrc": "accuracy", "min": 1}]}, "has no key `metrc`"),
+        ({"require": [{"metric": "acuracy", "min": 1}]}, "nothing is measured that is called `acuracy`"),
+        ({"objective": "acuracy"}, "nothing is measured that is called `acuracy`"),
+        ({"data": (X[:5], Y)}, "different lengths"),
+        ({"data": X}, "not x and y"),
+        ({"data": (X[:, :3], Y)}, "the model takes"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_runs(
+    model: Any, plan: Any, changes: dict[str, Any], message: str
+) -> None:
+    arguments = {"data": (X, Y), "values": {}, **changes}
+    with pytest.raises(mutspec.MutspecError, match=message):
+        mutspec.sweep(plan, model, arguments.pop("data"), arguments.pop("values"), **arguments)

@@ -1,0 +1,43 @@
+"""Gates: what holds, and for which seed it is worst."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from mutspec.experiment.gates import Gate, verdicts
+
+BASE = {"accuracy": 0.9, "agreement": 1.0, "loss": 0.1}
+MUTANTS = {3: {"accuracy": 0.8, "agreement": 0.9, "loss": 0.4}, 4: {"accuracy": 0.85, "agreement": 0.7, "loss": 0.2}}
+
+
+@pytest.mark.parametrize(
+    ("gate", "value", "seed", "holds"),
+    [
+        (Gate("accuracy", max_drop=0.11), 0.1, 3, True),
+        (Gate("accuracy", max_drop=0.05), 0.1, 3, False),
+        (Gate("accuracy", min=0.8), 0.8, 3, True),
+        (Gate("agreement", min=0.8), 0.7, 4, False),
+        (Gate("agreement", max_drop=0.3), 0.3, 4, True),
+        (Gate("loss", max=0.3), 0.4, 3, False),
+        (Gate("loss", max=0.5), 0.4, 3, True),
+    ],
+)
+def test_a_gate_is_held_against_the_seed_that_is_worst(gate: Gate, value: float, seed: int, holds: bool) -> None:
+    (verdict,) = verdicts([gate], BASE, MUTANTS)
+    assert (verdict.value, verdict.seed, verdict.holds) == (pytest.approx(value), seed, holds)
+
+
+@pytest.mark.parametrize("gate", [Gate("loss", max=9.0), Gate("loss", min=0.0), Gate("loss", max_drop=9.0)])
+def test_what_is_not_a_number_passes_no_gate(gate: Gate) -> None:
+    (verdict,) = verdicts([gate], {"loss": 0.1}, {0: {"loss": 0.2}, 1: {"loss": math.nan}})
+    assert (verdict.seed, verdict.holds) == (1, False)
+
+
+def test_every_bound_of_a_gate_is_a_verdict_and_says_by_how_much_it_is_missed() -> None:
+    gate = Gate("accuracy", min=0.9, max=0.7, max_drop=0.02)
+    low, high, dropped = verdicts([gate], BASE, {0: {"accuracy": 0.8}})
+    assert str(low) == "accuracy is 0.8, and must be at least 0.9: 0.1 too low"
+    assert str(high) == "accuracy is 0.8, and must be at most 0.7: 0.1 too high"
+    assert str(dropped) == "accuracy fell by 0.1, and may fall by 0.02: 0.08 too far"
