@@ -1,8 +1,9 @@
-"""Fifty mutants of the digits model, beside a plain script that loads, perturbs, compiles and evaluates each.
+"""Sweeps from Python, as a table.
 
     python benchmarks/sweep.py
 
-Ten scales of noise and five seeds; both evaluate on the same images, and both begin with Keras loaded.
+Fifty mutants of the digits model, beside a plain script that loads, perturbs, compiles and evaluates each; and twenty
+of ResNet50 with noise in its last stage, on 64 images, beside running the whole network for each. Keras is loaded before.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from turns import in_turns
 
 import mutspec
+from mutspec.experiment import shortcut
 from mutspec.experiment.data import digits
 from mutspec.resources import resource_folder
 
@@ -49,12 +51,38 @@ def by_mutspec(x: Any, y: Any) -> list[float]:
     return [row["metrics.accuracy"] for row in sweep.rows]
 
 
+def late_noise(model: Any, x: Any, *, takes_shortcuts: bool) -> None:
+    """Twenty mutants of ResNet50 that differ in the last stage alone."""
+    step = {"op": "gaussian_noise", "target": {"regex": "conv5_.*", "weights": "kernels"}, "std": "${params.std}"}
+    plan = mutspec.plan({"params": {"std": 0}, "steps": [step]})
+    shortcut.WORTH_SECONDS = 1.0 if takes_shortcuts else float("inf")
+    mutspec.sweep(plan, model, (x, None), {"params.std": np.geomspace(0.001, 0.1, 10)}, seeds=2, batch_size=64)
+
+
+def show(spent: dict[str, float]) -> None:
+    """Print the seconds of each, and how many times faster it is than the first."""
+    first = next(iter(spent.values()))
+    for name, taken in spent.items():
+        print(f"{name:<34} {taken:7.2f} s  {first / taken:5.1f} x")
+
+
 def main() -> None:
     """Measure, and print."""
     x, y = digits()
-    spent = in_turns({"by hand": lambda: by_hand(x, y), "mutspec.sweep": lambda: by_mutspec(x, y)}, ROUNDS)
-    for name, taken in spent.items():
-        print(f"{name:<14} {taken:6.2f} s  {spent['by hand'] / taken:5.1f} x")
+    show(
+        in_turns({"digits, by hand": lambda: by_hand(x, y), "digits, mutspec.sweep": lambda: by_mutspec(x, y)}, ROUNDS)
+    )
+    model = keras.applications.ResNet50(weights=None)
+    images = np.random.default_rng(0).normal(size=(64, 224, 224, 3)).astype(np.float32)
+    show(
+        in_turns(
+            {
+                "ResNet50, the whole for each": lambda: late_noise(model, images, takes_shortcuts=False),
+                "ResNet50, from the last stage on": lambda: late_noise(model, images, takes_shortcuts=True),
+            },
+            1,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ class TargetReport:
     touched: int
     changed: int | None
 
+    @property
+    def path(self) -> str:
+        """The tensor's path."""
+        return f"{self.layer}/{self.weight}"
+
 
 @dataclass(frozen=True, slots=True)
 class StepReport:

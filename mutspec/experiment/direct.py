@@ -12,17 +12,15 @@ from mutspec.execute import words
 from mutspec.experiment.aggregate import rows_table
 from mutspec.experiment.configuration import EvaluateSettings
 from mutspec.experiment.data import checked
-from mutspec.experiment.evaluate import Judge
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.groups import summarise
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.report import SweepReport, make_report
 from mutspec.experiment.result import JobInfo, Result, Row
-from mutspec.experiment.session import Session
+from mutspec.experiment.session import opened
 from mutspec.experiment.table import summary_text
 from mutspec.experiment.trial import Trials, result_of
 from mutspec.language import CallError, Plan
-from mutspec.model.live import read_live
 from mutspec.ops.base import Op
 
 Progress = Callable[[int, int], None]
@@ -87,7 +85,7 @@ def sweep(
     if not numbers:
         raise CallError("the sweep has no seeds", hint="give how many there are, or list them")
     jobs = [(given, [plan.overridden({**given, "seed": seed}) for seed in numbers]) for given in _combinations(values)]
-    trials = Trials(_session(model, data, settings), require, objective)
+    trials = Trials(opened(model, checked(data, "data", "data"), settings), require, objective)
     results: list[Result] = []
     for number, (given, plans) in enumerate(jobs):
         rows: list[Row] = []
@@ -118,9 +116,3 @@ def _combinations(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any
 def _plain(value: Any) -> Any:
     """A NumPy number as Python's own."""
     return value.item() if hasattr(value, "item") else value
-
-
-def _session(model: Any, data: tuple[Any, Any], settings: EvaluateSettings) -> Session:
-    loaded = checked(data, "data", "data")
-    judge = Judge(settings, loaded)
-    return Session(model, read_live(model), loaded, judge, judge.evaluate(model))

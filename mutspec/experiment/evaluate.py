@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -103,12 +104,15 @@ class Judge:
     data: Data
     _outputs: dict[str, _Output] = field(default_factory=dict)
 
-    def evaluate(self, model: Any, base: Evaluation | None = None) -> Evaluation:
+    def evaluate(
+        self, model: Any, base: Evaluation | None = None, forward: Callable[[int, int], Arrays] | None = None
+    ) -> Evaluation:
         """Evaluate a Keras model.
 
         Arguments:
             model: the model.
             base: what the base of a mutant said; None for the base itself, whose outputs are kept.
+            forward: the model's outputs for the samples [start, stop), if they can be had by a shorter way.
 
         Raises:
             CallError: the data do not fit it, or it fails on them.
@@ -120,7 +124,9 @@ class Judge:
                 metric.reset_state()
         size = self.settings.batch_size
         for start in range(0, self.data.samples, size):
-            self._judge(_predicted(model, self.data, start, start + size), model, start, start + size, totals)
+            stop = start + size
+            outputs = predicted(model, self.data, start, stop) if forward is None else forward(start, stop)
+            self._judge(outputs, model, start, stop, totals)
         metrics = self._measured(totals)
         if base is None:
             classes, outputs = totals.kept()
@@ -128,11 +134,11 @@ class Judge:
         fidelity = totals.comparison.result() if totals.is_comparable else Fidelity()
         return Evaluation(metrics, totals.non_finite, fidelity)
 
-    def _judge(self, predicted: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
+    def _judge(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
         names = output_names(model)
-        arrays = {name: _in_float(array) for name, array in output_arrays(predicted, names).items()}
+        arrays = {name: _in_float(array) for name, array in output_arrays(outputs, names).items()}
         labels = rows(self.data.y, start, stop)
-        labelled = {name: label for name, _, label in matched(predicted, labels, names)} if labels is not None else {}
+        labelled = {name: label for name, _, label in matched(outputs, labels, names)} if labels is not None else {}
         for name, array in arrays.items():
             if name not in self._outputs:
                 self._outputs[name] = self._output(name, array, labelled.get(name))
@@ -265,7 +271,7 @@ def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
     return probabilities
 
 
-def _predicted(model: Any, data: Data, start: int, stop: int) -> Arrays:
+def predicted(model: Any, data: Data, start: int, stop: int) -> Arrays:
     """A batch's outputs, by the model's compiled function, which is made once."""
     try:
         return model.predict_on_batch(rows(data.x, start, stop))

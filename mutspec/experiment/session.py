@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import msgspec
 
 from mutspec.experiment.configuration import EvaluateSettings, Settings, check_file
 from mutspec.experiment.data import Data, load_data
-from mutspec.experiment.evaluate import Evaluation, Judge
+from mutspec.experiment.evaluate import Evaluation, Judge, predicted
 from mutspec.experiment.measures import check_names
+from mutspec.experiment.shortcut import Shortcuts
 from mutspec.language import EnvironmentProblem
 from mutspec.model.files import open_archive
 from mutspec.model.live import LiveModel, import_keras, load_model, read_live
@@ -30,6 +31,7 @@ class Session:
         data: what it is evaluated on.
         judge: evaluates it, and its mutants.
         base: what it says about the data.
+        shortcuts: to the outputs of its mutants.
     """
 
     model: Any
@@ -37,6 +39,19 @@ class Session:
     data: Data
     judge: Judge
     base: Evaluation
+    shortcuts: Shortcuts
+
+
+def opened(model: Any, data: Data, settings: EvaluateSettings) -> Session:
+    """A session with a keras.Model, which is evaluated.
+
+    Raises:
+        CallError: the data do not fit it.
+    """
+    live, judge = read_live(model), Judge(settings, data)
+    return Session(
+        model, live, data, judge, judge.evaluate(model), Shortcuts(live, data, partial(predicted, model, data))
+    )
 
 
 def session(settings: Settings) -> Session:
@@ -75,6 +90,4 @@ def _made(path: str, is_unsafe: bool, data: bytes, evaluate: bytes, _: Any) -> S
     getLogger("tensorflow").setLevel("ERROR")
     check_names(settings.loss, settings.metrics)
     loaded = load_data(msgspec.json.decode(data))
-    model = load_model(Path(path), unsafe=is_unsafe)
-    judge = Judge(settings, loaded)
-    return Session(model, read_live(model), loaded, judge, judge.evaluate(model))
+    return opened(load_model(Path(path), unsafe=is_unsafe), loaded, settings)

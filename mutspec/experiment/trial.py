@@ -63,7 +63,11 @@ class Trials:
         """
         start = perf_counter()
         with self._made(plan, inputs) as (model, report):
-            evaluation = self.shared.judge.evaluate(model, self.shared.base)
+            forward = None
+            if model is self.shared.model:
+                paths = {target.path for step in report.steps for target in step.targets}
+                forward = self.shared.shortcuts.forward(paths)
+            evaluation = self.shared.judge.evaluate(model, self.shared.base, forward)
             yield Trial(model, _row(plan.seed, self.shared.base, evaluation, report, perf_counter() - start), report)
 
     @contextmanager

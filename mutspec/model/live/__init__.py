@@ -1,17 +1,20 @@
 """Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
 
 from mutspec.model.live.backend import import_keras
+from mutspec.model.live.cut import Cut, cut_before
 from mutspec.model.live.loading import load_model
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
 __all__ = [
+    "Cut",
     "LiveModel",
     "Rebuilt",
     "as_array",
     "assign",
     "custom_classes",
+    "cut_before",
     "import_keras",
     "load_model",
     "read_live",
