@@ -3,7 +3,7 @@
     python benchmarks/sweep.py
 
 Fifty mutants of the digits model, beside a plain script that loads, perturbs, compiles and evaluates each; and twenty
-of ResNet50 with noise in its last stage, on 64 images, beside running the whole network for each. Keras is loaded before.
+of ResNet50 with noise in its last stage, on 64 images, beside running the whole network for each.
 """
 
 from __future__ import annotations
