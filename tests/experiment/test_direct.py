@@ -40,7 +40,7 @@ def test_every_mutant_is_what_apply_makes_and_its_numbers_are_kerass(model: Any,
         outputs = mutant.predict(X, verbose=0)
         loss = float(np.mean(keras.losses.sparse_categorical_crossentropy(Y, outputs)))
         assert row["metrics.accuracy"] == pytest.approx((outputs.argmax(-1) == Y).mean(), abs=1e-6)
-        assert row["metrics.loss"] == pytest.approx(loss, abs=1e-6)
+        assert row["metrics.loss"] == pytest.approx(loss, rel=1e-5)  # Keras averages in float32
         assert row["drop.accuracy"] == row["base.accuracy"] - row["metrics.accuracy"]
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
 
