@@ -350,9 +350,7 @@ def _wrong_value(reason: str, given: Sequence[Given]) -> Problem:
 def _odd(settings: Settings, given: Sequence[Given]) -> Any:
     """What no single value shows."""
     if not isinstance(settings.data.get("_target_"), str):
-        yield Problem(
-            "`data` names no function", hint="choose data=digits or data=npz, or say data._target_=module.name"
-        )
+        yield Problem("`data` names no function", hint="choose data=npz, for example, or say data._target_=module.name")
     save = settings.save
     if settings.seeds > 1 and (save or settings.mode.compares):
         what = "`save` keeps" if save else f"mode={settings.mode.name} compares"

@@ -1,4 +1,4 @@
-"""What models are evaluated on: a function's (x, y), checked; and the two functions that the group `data` offers.
+"""What models are evaluated on: a function's (x, y), checked; the digits, and NumPy files.
 
 x and y are arrays, or lists and mappings of arrays for models with several inputs or outputs; y may be None.
 """
@@ -17,6 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from mutspec.experiment.sources import is_dataset, of_dataset
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
 
@@ -231,6 +232,8 @@ def checked(returned: Any, name: str, target: str) -> Data:
     Raises:
         CallError: it is none.
     """
+    if is_dataset(returned):
+        returned = of_dataset(returned)
     if not isinstance(returned, tuple) or len(returned) != 2:
         what = f"a tuple of {len(returned)}" if isinstance(returned, tuple) else f"a value of type {_kind(returned)}"
         hint = "return (x, y), NumPy arrays or lists and mappings of them; y may be None"

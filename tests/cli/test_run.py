@@ -56,6 +56,17 @@ def test_a_run_as_json_is_its_result_file(room: Path, mutspec: Call) -> None:
     assert document == json.loads(Path("here/result.json").read_text())
 
 
+def test_a_run_takes_a_table(room: Path, mutspec: Call) -> None:
+    import keras
+
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")]).save("own.keras")
+    Path("own.csv").write_text("a,kind,b\n1,cat,2.5\n3,ant,-4\n50,cat,0\n")
+    data = ["data=csv", "data.path=own.csv", "data.label=kind"]
+    result = mutspec("run", "plan=dense_noise", "model.path=own.keras", *data)
+    assert (result.code, result.err) == (0, "")
+    assert "3 samples of own.csv" in result.out
+
+
 def test_a_sweep_ends_with_a_table_and_its_files(room: Path, mutspec: Call) -> None:
     result = mutspec("run", "-m", "plan=dense_noise", "plan.params.std=0.1,1", "plan.seed=range(2)")
     assert (result.code, result.err) == (0, "")
@@ -110,7 +121,7 @@ def test_help_lists_the_groups_and_has_examples(room: Path, mutspec: Call) -> No
     page = mutspec("run", "--help").out
     assert "mutspec run" in page.partition("Examples:")[2]
     groups = page.partition("Groups, and their options:")[2]
-    for words in ("dense_noise", "digits, npz", "apply, diff, dry_run", "classification"):
+    for words in ("dense_noise", "csv, digits, images, npz", "apply, diff, dry_run", "classification"):
         assert words in groups
 
 

@@ -1,0 +1,141 @@
+"""Data from tables and folders of images, for the group `data`, and from datasets of TensorFlow."""
+
+from __future__ import annotations
+
+import csv as tables
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mutspec.language import CallError, Problem, nearest
+from mutspec.language.errors import Place
+from mutspec.model.live import import_keras
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Arrays = Any
+
+
+def csv(
+    path: str, label: str | None = None, limit: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+    """A table of numbers: a head, then a row for each sample.
+
+    Arguments:
+        path: a CSV file in UTF-8.
+        label: the column of the labels; None if there are none. Names of classes become their numbers in alphabetical
+            order.
+        limit: how many samples to use, from the first on.
+
+    Returns:
+        x of shape (n, columns), all columns but the label's; and y of shape (n,).
+
+    Raises:
+        CallError: the file cannot be read, or a cell is no number.
+    """
+    place = Place(str(path), 0, 0, 0)
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            head, *body = [row for row in tables.reader(file) if row] or [[]]
+    except OSError as error:
+        raise CallError(Problem(f"the file cannot be read: {error.strerror}", place)) from None
+    except (UnicodeDecodeError, tables.Error) as error:
+        raise CallError(Problem(f"the file is no CSV in UTF-8: {error}", place)) from None
+    if label is not None and label not in head:
+        candidates = tuple(f"data.label={name}" for name in nearest(label, head))
+        hint = f"it has {', '.join(f'`{name}`' for name in head[:12]) or 'none'}"
+        raise CallError(Problem(f"there is no column `{label}`", place, (), hint, candidates))
+    body = body[:limit]
+    _check_widths(head, body, place)
+    x = [[_number(cell, name, row, place) for cell, name in zip(cells, head, strict=True) if name != label]
+         for row, cells in enumerate(body, start=2)]  # fmt: skip
+    y = None if label is None else _labels([cells[head.index(label)] for cells in body])
+    return np.array(x, np.float32).reshape(len(x), len(head) - (label is not None)), y
+
+
+def _check_widths(head: Sequence[str], body: Iterable[Sequence[str]], place: Place) -> None:
+    for row, cells in enumerate(body, start=2):
+        if len(cells) != len(head):
+            raise CallError(Problem(f"row {row} has {len(cells)} cells, and the head has {len(head)}", place))
+
+
+def _number(cell: str, name: str, row: int, place: Place) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        hint = "name the column of the labels: data.label=…"
+        raise CallError(Problem(f"`{cell}` in column `{name}`, row {row}, is no number", place, hint=hint)) from None
+
+
+def _labels(cells: Sequence[str]) -> NDArray[Any]:
+    """Numbers; or class numbers, if one of them is a name."""
+    try:
+        numbers = np.array([float(cell) for cell in cells])
+    except ValueError:
+        return np.unique(np.array(cells), return_inverse=True)[1].astype(np.int64)
+    is_whole = bool((numbers == np.floor(numbers)).all())
+    return numbers.astype(np.int64 if is_whole else np.float32)
+
+
+def images(
+    path: str, size: Sequence[int], color: str = "rgb", scale: float = 1.0, limit: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """A folder with a folder of images for each class, as `keras.utils.image_dataset_from_directory` reads it.
+
+    Arguments:
+        path: the folder. Classes are numbered in alphabetical order.
+        size: height and width to which images are resized.
+        color: "rgb", "rgba" or "grayscale".
+        scale: what pixels, from 0 to 255, are multiplied by: 0.00392156862745098 for models that take 0 to 1.
+        limit: how many samples to use, from the first on.
+
+    Raises:
+        CallError: there are no such images.
+    """
+    place = Place(str(path), 0, 0, 0)
+    if not Path(path).is_dir():
+        raise CallError(Problem("there is no such folder", place))
+    keras = import_keras()
+    try:
+        dataset = keras.utils.image_dataset_from_directory(
+            path, color_mode=color, image_size=tuple(size), shuffle=False, batch_size=None, verbose=False
+        )
+        pairs = list((dataset if limit is None else dataset.take(limit)).as_numpy_iterator())
+    except Exception as error:  # Keras raises ValueError, and TensorFlow what its readers raise
+        raise CallError(Problem(f"the images cannot be read: {str(error).splitlines()[0]}", place)) from None
+    x = np.stack([image for image, _ in pairs]).astype(np.float32) * np.float32(scale)
+    return x, np.array([label for _, label in pairs], np.int64)
+
+
+def is_dataset(value: Any) -> bool:
+    """Whether a value is a `tf.data.Dataset`."""
+    return hasattr(value, "as_numpy_iterator") and hasattr(value, "element_spec")
+
+
+def of_dataset(dataset: Any) -> tuple[Arrays, Arrays]:
+    """The x and y of a `tf.data.Dataset` of batches, as `Model.fit` takes it: of (x, y), or of x alone.
+
+    Raises:
+        CallError: it has no batches.
+    """
+    batches = [
+        each if isinstance(each, tuple) and len(each) > 1 else (each, None) for each in dataset.as_numpy_iterator()
+    ]
+    if not batches:
+        raise CallError(Problem("the dataset is empty"))
+    return tuple(_joined([batch[part] for batch in batches]) for part in (0, 1))
+
+
+def _joined(parts: Sequence[Arrays]) -> Arrays:
+    """Batches one behind the other."""
+    first = parts[0]
+    if first is None:
+        return None
+    if isinstance(first, dict):
+        return {key: _joined([part[key] for part in parts]) for key in first}
+    if isinstance(first, list | tuple):
+        return [_joined([part[index] for part in parts]) for index in range(len(first))]
+    return np.concatenate([np.atleast_1d(part) for part in parts])
