@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
-
-THREADS = 2
-CHUNK = 1 << 16
 
 
 def main() -> None:
@@ -34,16 +30,10 @@ def copy(source: str, target: str) -> None:
 
 
 def draw(weights: int) -> None:
-    """Draw with the bit generator, and by the chunks, of mutspec's streams."""
-    import numpy as np
+    """Draw a number for each weight. NumPy is loaded here, as a copy alone needs none."""
+    from draws import CHUNK, normals, on_threads
 
-    def chunk(number: int) -> None:
-        bits = np.random.Philox(key=5, counter=[0, 0, number, 0])
-        np.random.Generator(bits).standard_normal(min(CHUNK, weights - number * CHUNK), dtype=np.float32)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(chunk, range(-(-weights // CHUNK))):
-            pass
+    on_threads(lambda chunk: normals(chunk, min(CHUNK, weights - chunk * CHUNK)), range(-(-weights // CHUNK)))
 
 
 if __name__ == "__main__":

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from draws import CHUNK, THREADS, normals, on_threads
 from turns import in_turns
 
 import mutspec
 
 ROUNDS = 7
-THREADS = 2
-CHUNK = 1 << 16
 STD = 0.01
 NOISE = {"op": "gaussian_noise", "target": "*", "std": STD}
 FLIPS = {"op": "bit_flip", "target": "*", "bits": "mantissa", "rate": 1e-4, "allow_empty": True}
@@ -56,17 +54,11 @@ def draw_and_add(weights: Sequence[np.ndarray]) -> Callable[[], Any]:
     def add(span: tuple[np.ndarray, int]) -> None:
         values, start = span
         part = values[start : start + CHUNK]
-        bits = np.random.Philox(key=5, counter=[0, 0, start // CHUNK, 0])
-        drawn = np.random.Generator(bits).standard_normal(len(part), dtype=np.float32)
+        drawn = normals(start // CHUNK, len(part))
         drawn *= np.float32(STD)
         part += drawn
 
-    def run() -> None:
-        with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(add, spans):
-                pass
-
-    return run
+    return lambda: on_threads(add, spans)
 
 
 def copy(weights: Sequence[np.ndarray]) -> Callable[[], Any]:
