@@ -283,7 +283,9 @@ def _is_file(model: object) -> bool:
 
 def _may_become_mutant(plan: Plan[Op], model: object) -> bool:
     """Whether the base was loaded for this call alone, so that it may become the mutant itself."""
-    return _is_file(model) and not any(op.is_structural for op in plan.steps)
+    from mutspec.ops.base import is_structural
+
+    return _is_file(model) and not is_structural(plan)
 
 
 def _path(file: File | None) -> Path | None:

@@ -22,7 +22,7 @@ from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive, FileKind
 from mutspec.model.files import open_archive
 from mutspec.model.live import read_live
-from mutspec.ops.base import Op
+from mutspec.ops.base import Op, is_structural
 from mutspec.structure.network import is_legacy
 
 _WORKING_BYTES = 100 * CHUNK * 8
@@ -138,11 +138,6 @@ def check_kind(output: Path, archive: Archive, plan: Plan[Op]) -> None:
     """
     if kind_of_name(output) is not archive.kind or is_structural(plan):
         _check_rebuilding(output, archive, plan)
-
-
-def is_structural(plan: Plan[Op]) -> bool:
-    """Whether a plan changes the architecture."""
-    return any(op.is_structural for op in plan.steps)
 
 
 def _check_rebuilding(output: Path, archive: Archive, plan: Plan[Op]) -> None:

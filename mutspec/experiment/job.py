@@ -27,10 +27,10 @@ from mutspec.experiment.failures import FailedJob, as_error, forget_failure, in_
 from mutspec.experiment.recipes import shown
 from mutspec.experiment.result import JobInfo, Result, Row, as_json, write_whole
 from mutspec.experiment.session import session
-from mutspec.experiment.trial import Trials, is_structural, result_of, touched
+from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
-from mutspec.ops.base import Op
+from mutspec.ops.base import Op, is_structural
 
 DRY_RUN_FILE = "dry_run.json"
 """What a dry-run says, beside the result: a document as `mutspec apply --dry-run --json` prints it."""

@@ -17,7 +17,7 @@ from mutspec.experiment.result import FIDELITY, JobInfo, Result, Row
 from mutspec.experiment.session import Session
 from mutspec.language import CallError, Plan
 from mutspec.language.types import NonFinite
-from mutspec.ops.base import Op
+from mutspec.ops.base import Op, is_structural
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,6 @@ def result_of(
         value=None,
         warnings=tuple(dict.fromkeys(warnings)),
     )
-
-
-def is_structural(plan: Plan[Op]) -> bool:
-    """Whether a plan changes the architecture."""
-    return any(step.is_structural for step in plan.steps)
 
 
 def touched(report: Report) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache, partial
 from math import prod
 from typing import Any
@@ -27,13 +27,11 @@ from mutspec.graph.choice import (
 )
 from mutspec.graph.graph import Shape
 from mutspec.graph.permutation import SMALLEST_DOMAIN_BITS, Permutation
-from mutspec.graph.places import Entries, Place, are_among
+from mutspec.graph.places import Entries, Place, Truth, are_among
 from mutspec.graph.primitives import CHUNK
 
 SPARSE_LIMIT = 1 << 20
 """Up to this many entries (8 bytes each), and an eighth of the pool, the chosen entries are listed."""
-
-Truth = NDArray[np.bool_]
 
 
 class Mask:
@@ -75,19 +73,13 @@ class Mask:
             return np.ones(len(entries), np.bool_)
         return mask if mask.any() else None
 
-    def chunks(self) -> Iterable[int]:
-        """The numbers of the chunks that may hold chosen entries, ascending."""
-        if self.listed is not None:
-            return [int(number) for number in np.unique(self.listed // CHUNK)]
-        return range(-(-self.size // CHUNK))
-
     def count(self) -> int:
         """How many entries are chosen."""
         if self.listed is not None:
             return len(self.listed)
         if self.choice is None:
             return self.size
-        spans = ((number * CHUNK, min((number + 1) * CHUNK, self.size)) for number in self.chunks())
+        spans = ((start, min(start + CHUNK, self.size)) for start in range(0, self.size, CHUNK))
         masks = (self.at(start, stop) for start, stop in spans)
         return sum(int(np.count_nonzero(mask)) for mask in masks if mask is not None)
 

@@ -27,6 +27,6 @@ def _bytes(graph: Graph, node: Node) -> int:
 
 
 def width(dtype: str) -> int:
-    """The bytes of one number."""
+    """The bytes in which one number is stored; one of less than a byte takes a whole one."""
     bits = "".join(each for each in dtype.split("_")[0] if each.isdigit())
     return max(1, int(bits) // 8) if bits else 1

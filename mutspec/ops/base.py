@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.graph.expression import Expression
 from mutspec.language.errors import DocumentPath, Problem
+from mutspec.language.plan import Plan
 from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.amounts import Amount, Chosen
@@ -142,6 +143,10 @@ class WeightOp(Op, frozen=True, kw_only=True):
         """
         raise NotImplementedError
 
+    def given(self, *keys: str) -> tuple[str, ...]:
+        """Which of some keys, of those that may be left out, the step has."""
+        return tuple(key for key in keys if getattr(self, key) is not UNSET)
+
     @property
     def amount(self) -> Amount:
         """What the step says about how many entries it touches."""
@@ -183,6 +188,11 @@ class StructureOp(Op, frozen=True, kw_only=True):
     """An op that changes the architecture. A subclass gives `apply`, which restructures the bench's model."""
 
     is_structural: ClassVar[bool] = True
+
+
+def is_structural(plan: Plan[Op]) -> bool:
+    """Whether a plan changes the architecture."""
+    return any(step.is_structural for step in plan.steps)
 
 
 def op_name(op: type[Op]) -> str:

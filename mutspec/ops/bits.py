@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.graph.expression import Expression
+from mutspec.graph.memory import width
 from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import Count, PlanValue
 from mutspec.model.spec import TensorSpec
@@ -113,11 +114,8 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
 
 
 def width_of(dtype: str) -> int:
-    """The bits of a number."""
-    if dtype == "bool" or (dtype[-1:] == "4" and dtype.endswith("int4")):
-        return 8
-    digits = "".join(each for each in dtype.split("_")[0] if each.isdigit())
-    return int(digits)
+    """The bits in which a number is stored: whole bytes."""
+    return 8 * width(dtype)
 
 
 def positions(bits: BitSet | UnsetType, dtype: str, tensor: TensorSpec, at: str = "bits") -> tuple[int, ...]:
@@ -126,22 +124,22 @@ def positions(bits: BitSet | UnsetType, dtype: str, tensor: TensorSpec, at: str 
     Raises:
         PlanError: the dtype has no such bit, or no such field.
     """
-    width = width_of(dtype)
+    available = width_of(dtype)
     if isinstance(bits, UnsetType):
-        return tuple(range(width))
+        return tuple(range(available))
     if isinstance(bits, BitField):
         return tuple(_field(bits, dtype, tensor, at))
     if isinstance(bits, Range):
         chosen: tuple[int, ...] = tuple(range(bits.first, bits.last + 1))
     else:
         chosen = (bits,) if isinstance(bits, int) else bits
-    beyond = next((bit for bit in chosen if bit >= width), None)
+    beyond = next((bit for bit in chosen if bit >= available), None)
     if beyond is not None:
         raise PlanError(
             Problem(
                 f"`{tensor.path}` has no bit {beyond} in {dtype}",
                 path=(at,),
-                hint=f"bits run from 0 to {width - 1}, the sign",
+                hint=f"bits run from 0 to {available - 1}, the sign",
             )
         )
     return chosen
@@ -156,11 +154,11 @@ def _field(field: BitField, dtype: str, tensor: TensorSpec, at: str) -> Iterable
                 hint="give bits by number",
             )
         )
-    width, mantissa = width_of(dtype), MANTISSA_BITS[dtype]
+    sign, mantissa = width_of(dtype) - 1, MANTISSA_BITS[dtype]
     parts = {
         BitField.MANTISSA: (0, mantissa),
-        BitField.EXPONENT: (mantissa, width - 1),
-        BitField.SIGN: (width - 1, width),
+        BitField.EXPONENT: (mantissa, sign),
+        BitField.SIGN: (sign, sign + 1),
     }
     return range(*parts[field])
 

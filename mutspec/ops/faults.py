@@ -59,11 +59,7 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
         yield from bit_problems(self.bits)
         if isinstance(self.rate_per_bit, UnsetType):
             return
-        amount = self.amount
-        others = (
-            *amount.given,
-            *(name for name in ("per", "unit", "rank", "gates") if getattr(self, name) is not UNSET),
-        )
+        others = (*self.amount.given, *self.given("per", "unit", "rank", "gates"))
         if others:
             message = f"`rate_per_bit` and `{others[0]}` exclude one another"
             yield Problem(message, path=(others[0],), hint="keep one of them")

@@ -161,7 +161,7 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
         """An amount that the method does not take."""
         yield from super().problems()
         allowed = {Cut.UNIFORM: self.amount.given, Cut.ONE_POINT: (), Cut.LAYERS: ("rate",)}[self.method]
-        for name in (*self.amount.given, *(key for key in ("unit", "rank", "gates", "per") if _is_given(self, key))):
+        for name in (*self.amount.given, *self.given("unit", "rank", "gates", "per")):
             if name not in allowed and self.method is not Cut.UNIFORM:
                 yield Problem(f"`method: {self.method}` takes no `{name}`", path=(name,), hint="leave it out")
 
@@ -187,10 +187,6 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
     def lower(self, weight: Expression, at: Site) -> Expression:
         """The other parent's weights."""
         return self.partner(self.source, at, "source")
-
-
-def _is_given(op: Op, key: str) -> bool:
-    return getattr(op, key) is not UNSET
 
 
 def _cut(bench: Bench, tensor: TensorSpec) -> int:

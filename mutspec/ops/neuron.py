@@ -31,9 +31,8 @@ class NeuronOp(WeightOp, frozen=True, kw_only=True):
 
     def refused(self, *keys: str) -> Iterator[Problem]:
         """Keys that have no meaning for an op."""
-        for key in keys:
-            if getattr(self, key) is not UNSET:
-                yield Problem(f"it takes no `{key}`", path=(key,), hint="leave it out")
+        for key in self.given(*keys):
+            yield Problem(f"it takes no `{key}`", path=(key,), hint="leave it out")
 
     @property
     def groups(self) -> frozenset[Group]:

@@ -35,17 +35,12 @@ class Shuffle(WeightOp, tag="shuffle", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         """What cannot be shuffled."""
         yield from super().problems()
-        yield from refuse_rank(self)
+        if self.given("rank"):  # its entries must be known before any value is read
+            yield Problem("it takes no `rank`", path=("rank",), hint="leave it out, or name the units by `indices`")
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """The entries, permuted."""
         return weight.whole("shuffle", choice=at.choice, key=at.key("order"))
-
-
-def refuse_rank(op: WeightOp) -> Iterable[Problem]:
-    """For ops that must know their entries before any value is read."""
-    if op.amount.units.rank is not None:
-        yield Problem("it takes no `rank`", path=("rank",), hint="leave it out, or name the units by `indices`")
 
 
 class Rearrangement(StrEnum):

@@ -50,7 +50,7 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
                 yield Problem("it needs an amount, or a pattern to keep", path=("op",), hint=hint)
             return
         kept, group = _numbers(self.keep)
-        narrowing = (name for name in ("per", "unit", "block", "rank", "gates") if getattr(self, name) is not UNSET)
+        narrowing = self.given("per", "unit", "block", "rank", "gates")
         for name in (*given, *narrowing, *(("at_least",) if self.at_least else ())):
             yield Problem(f"`keep` and `{name}` exclude one another", path=(name,), hint="keep one of them")
         if not 0 < kept < group:
