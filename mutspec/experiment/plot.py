@@ -15,11 +15,20 @@ from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from mutspec.experiment.axes import (
+    MOST_CATEGORIES,
+    MOST_LINES,
+    SCALE_NOTES,
+    TICK_ROOM,
+    marks,
+    shortened,
+    value_extent,
+    value_label,
+)
 from mutspec.experiment.curves import Curves, Line, category, curves
 from mutspec.experiment.groups import Group, Summary
-from mutspec.experiment.table import metric_label, title
+from mutspec.experiment.table import title
 from mutspec.language.errors import EnvironmentProblem
-from mutspec.language.visible import in_one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +39,6 @@ FILE_NAMES = ("plot.png", "plot.svg")
 METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": "mutspec"}}
 SIZE_INCHES = (6.4, 4.0)
 DPI = 150
-
-MOST_LINES = 8
-MOST_CATEGORIES = 40
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D1F")
 """Okabe and Ito's colours, which colour-blind people tell apart, without the yellow that white paper swallows."""
@@ -114,17 +120,12 @@ def draw(summary: Summary) -> Figure:
     unseen = sum(not math.isfinite(value) for group in groups for value in group.measured)
     if unseen:
         notes.append(f"{unseen} not finite, not shown")
-    heading = _shortened(title(summary), 62)
+    heading = shortened(title(summary), 62)
     axes.set_title(heading, loc="left", fontsize=12, fontweight="bold", pad=22)
     axes.annotate(
         " · ".join(notes), (0, 1), (0, 7), "axes fraction", "offset points", fontsize=8.5, color=FAINT, va="bottom"
     )
     return figure
-
-
-def _shortened(text: str, length: int) -> str:
-    text = in_one_line(text)
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _draw_curves(axes: Axes, over: Curves, summary: Summary) -> list[str]:
@@ -134,14 +135,12 @@ def _draw_curves(axes: Axes, over: Curves, summary: Summary) -> list[str]:
     _space_x(axes, over)
     is_log = _space_values(axes, "y", summary, [group for line in lines for group in line.groups])
     _draw_base(axes, summary, "y")
-    axes.set_xlabel(
-        _shortened(over.name, 60) + {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}[over.scale]
-    )
-    axes.set_ylabel(_value_label(summary, is_log=is_log))
+    axes.set_xlabel(shortened(over.name, 60) + SCALE_NOTES[over.scale])
+    axes.set_ylabel(value_label(summary, is_log=is_log))
     axes.grid(axis="y")
     if len(lines) > 1 and not over.is_scatter:
         axes.legend(fontsize=9, handlelength=1.4, labelspacing=0.35)
-    notes = _notes([group for line in lines for group in line.groups], "" if over.is_scatter else "line")
+    notes = marks([group for line in lines for group in line.groups], "" if over.is_scatter else "line")
     if len(lines) < len(over.lines):
         notes.append(f"{len(lines)} of {len(over.lines)} lines")
     return notes
@@ -163,7 +162,7 @@ def _draw_line(axes: Axes, line: Line, colour: Any, summary: Summary, *, is_scat
     if is_scatter:
         return
     means = [math.nan if group.metric.mean is None else group.metric.mean for group in line.groups]
-    label = f" {_shortened(line.label, 40)}" if line.label else "_mean"  # Matplotlib hides names that begin with `_`
+    label = f" {shortened(line.label, 40)}" if line.label else "_mean"  # Matplotlib hides names that begin with `_`
     axes.plot(line.x, means, "-", color=colour, linewidth=1.8, label=label, zorder=4, solid_capstyle="round")
     halves = [math.nan if group.metric.half_width is None else group.metric.half_width for group in line.groups]
     if any(math.isfinite(half) for half in halves):
@@ -195,35 +194,17 @@ def _draw_categories(axes: Axes, groups: Sequence[Group], summary: Summary) -> l
             axes.plot([mean, mean], [place - 0.26, place + 0.26], "-", color=colour, linewidth=2.2)
         if summary.base_varies and group.base is not None:
             axes.plot([group.base] * 2, [place - 0.4, place + 0.4], color=FAINT, linestyle=(0, (3, 2)), linewidth=1)
-    names = [_shortened(category(group), 32) for group in shown]
+    names = [shortened(category(group), 32) for group in shown]
     axes.set_yticks(range(len(shown)), names if summary.names else [""])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     is_log = _space_values(axes, "x", summary, shown)
     _draw_base(axes, summary, "x")
-    axes.set_xlabel(_value_label(summary, is_log=is_log))
+    axes.set_xlabel(value_label(summary, is_log=is_log))
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
-    notes = _notes(shown, "bar")
+    notes = marks(shown, "bar")
     return [*notes, f"{len(shown)} of {len(groups)} rows"] if len(shown) < len(groups) else notes
-
-
-def _notes(groups: Sequence[Group], mean: str) -> list[str]:
-    """What the marks mean."""
-    notes = ["dots: seeds" if any(len(group.measured) > 1 for group in groups) else "dots: mutants"]
-    if any(len(group.measured) > 1 for group in groups) and mean:
-        notes.append(f"{mean}: mean")
-    if any(group.metric.half_width is not None for group in groups) and mean:
-        notes.append("band: 95 % interval of the mean")
-    return notes
-
-
-def _value_label(summary: Summary, *, is_log: bool) -> str:
-    label = _shortened(metric_label(summary.metric or ""), 40)
-    samples = {result.samples for result in summary.results if result.samples}
-    if summary.is_share:
-        return f"{label} (percent of {samples.pop():,} samples)" if len(samples) == 1 else f"{label} (percent)"
-    return f"{label} (log scale)" if is_log else label
 
 
 def _draw_base(axes: Axes, summary: Summary, along: str) -> None:
@@ -253,42 +234,27 @@ def _space_x(axes: Axes, over: Curves) -> None:
         axes.set_xscale(over.scale)
     axes.margins(x=0.04)
     places = axes.transAxes.inverted().transform(axes.transData.transform([(x, 0.5) for x in values]))[:, 0]
-    if min(right - left for left, right in pairwise(places)) > 0.07:
+    if min(right - left for left, right in pairwise(places)) > TICK_ROOM:
         axes.set_xticks(values)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g}%" if over.is_percentage else f"{x:g}"))
 
 
 def _space_values(axes: Axes, along: str, summary: Summary, groups: Sequence[Group]) -> bool:
-    """The extent and scale of the metric's axis: all dots and the base, and of a band as much as leaves them room.
+    """The extent and scale of the metric's axis.
 
     Returns:
-        Whether it is logarithmic: a loss can grow without bound.
+        Whether it is logarithmic.
     """
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     axis: Axis = axes.yaxis if along == "y" else axes.xaxis
-    limit = axes.set_ylim if along == "y" else axes.set_xlim
-    bases = [group.base for group in groups if group.base is not None]
-    values = [value for group in groups for value in group.measured] + bases
-    values = [value for value in values if math.isfinite(value)]
-    low, high = min(values), max(values)
-    if not summary.is_share and low > 0 and high / low >= 300:
+    extent = value_extent(summary, groups, is_upright=along == "y")
+    if extent.is_log:
         (axes.set_yscale if along == "y" else axes.set_xscale)("log")
-        limit(low / (high / low) ** 0.06, high * (high / low) ** 0.08)
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        return True
-    span = max(high - low, 0.04 if summary.is_share else 0.02 * abs(high) or 1.0)
-    ends = [
-        (group.metric.mean - group.metric.half_width, group.metric.mean + group.metric.half_width)
-        for group in groups
-        if group.metric.mean is not None and group.metric.half_width is not None
-    ]
-    lowest = max(min([low, *(end[0] for end in ends)]), low - 0.3 * span) - 0.06 * span
-    highest = min(max([high, *(end[1] for end in ends)]), high + 0.3 * span) + 0.09 * span
-    if summary.is_share:
-        lowest, highest = 0.0 if low < 0.2 else max(lowest, 0.0), min(highest, 1.03 if along == "x" else 1.06)
+    elif summary.is_share:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g}%"))
-    limit(lowest, highest)
-    return False
+    (axes.set_ylim if along == "y" else axes.set_xlim)(extent.low, extent.high)
+    return extent.is_log

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from scipy import stats
 
+from mutspec.experiment.axes import MOST_CATEGORIES, MOST_LINES
 from mutspec.experiment.curves import curves
 from mutspec.experiment.groups import summarise
-from mutspec.experiment.plot import MOST_CATEGORIES, MOST_LINES, PALETTE, NoMatplotlib, draw, pictures
+from mutspec.experiment.plot import PALETTE, NoMatplotlib, draw, pictures
 from mutspec.experiment.result import Result
 from tests.experiment.made_up import BASE, RECIPES, SCALES, categories, failed, result, row, several_plans, sweep
 
