@@ -13,6 +13,7 @@ from mutspec.execute.layout import MOST_ROWS, Paint, sentence
 from mutspec.execute.report import engine
 from mutspec.experiment.aggregate import Found, find, first_line, write_csv
 from mutspec.experiment.groups import Group, Summary, summarise
+from mutspec.experiment.parquet import parquet_files
 from mutspec.experiment.plot import NoMatplotlib, pictures
 from mutspec.experiment.result import FILE_NAME, as_json, write_whole
 from mutspec.experiment.table import summary_text
@@ -144,7 +145,9 @@ def write_report(
 
 
 def make_report(folder: Path | str, *, metric: str | None = None, output: Path | str | None = None) -> SweepReport:
-    """Read the results below a folder, and write results.csv and, if Matplotlib is there, plot.png and plot.svg.
+    """Read the results below a folder, and write results.csv.
+
+    Beside it are plot.png and plot.svg if Matplotlib is there, and results.parquet if pyarrow is.
 
     Arguments:
         folder: of a run or a sweep.
@@ -161,19 +164,19 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
         raise CallError(f"the output {output} is a file", hint="give the name of a folder, which may be a new one")
     summary = summarise(found.results, metric)
     warnings = [*found.damaged, *_unfinished(found), *_said_by_jobs(found)]
-    drawn: dict[str, bytes] = {}
+    made = dict(parquet_files(found.results))
     try:
-        drawn = pictures(summary)
+        made |= pictures(summary)
     except NoMatplotlib as error:
         warnings += [replace(problem, is_warning=True) for problem in error.problems]
     try:
         write_csv(found.results, output / CSV_NAME)
-        for name, data in drawn.items():
+        for name, data in made.items():
             write_whole(output / name, data)
     except EnvironmentProblem as error:
         hint = f"`mutspec report {folder} -o DIR` writes elsewhere"
         raise EnvironmentProblem([replace(problem, hint=hint) for problem in error.problems]) from error
-    files = tuple(output / name for name in (CSV_NAME, *drawn))
+    files = tuple(output / name for name in (CSV_NAME, *made))
     return SweepReport(folder, found, summary, files, tuple(warnings))
 
 
