@@ -110,11 +110,16 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
         tuple(results),
         names,
         metric,
-        metric is not None and bool(_SHARE.fullmatch(metric)) and all(not (value < 0 or value > 1) for value in values),
+        metric is not None and is_share(metric, values),
         groups,
         bases.pop() if len(bases) == 1 else None,
         len(bases) > 1,
     )
+
+
+def is_share(metric: str, values: Iterable[float]) -> bool:
+    """Whether a metric is a part of the samples, by its name and what was measured."""
+    return _SHARE.fullmatch(metric) is not None and all(not (value < 0 or value > 1) for value in values)
 
 
 def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:
@@ -136,7 +141,7 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
 def _group(results: Sequence[Result], names: Sequence[str], metric: str | None) -> Group:
     given = settings(results[0])
     rows = {row.seed: row for result in results for row in result.rows}
-    measured = tuple(_known(_measure(row, metric) for row in rows.values()))
+    measured = tuple(_known(measure(row, metric) for row in rows.values()))
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
     return Group(
         tuple(given.get(name) for name in names),
@@ -149,7 +154,8 @@ def _group(results: Sequence[Result], names: Sequence[str], metric: str | None) 
     )
 
 
-def _measure(row: Row, metric: str | None) -> float | None:
+def measure(row: Row, metric: str | None) -> float | None:
+    """What a mutant measured of a metric, or of how true it is to its base."""
     if metric is None or metric in row.metrics:
         return None if metric is None else row.metrics[metric]
     measured: float | None = getattr(row, metric) if metric in FIDELITY else None

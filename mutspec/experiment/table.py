@@ -14,6 +14,8 @@ from mutspec.experiment.interval import Estimate
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import as_number, labels, shown
 
+BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
+
 _MANY_SAMPLES = 5000
 """From here on a sample is worth less than 0.02 points of a percentage, and these get a second decimal."""
 
@@ -90,24 +92,24 @@ def _head(summary: Summary, page: Page) -> str:
 
 
 def _groups(summary: Summary, page: Page) -> str:
+    columns, rows = group_table(summary)
+    styles: list[Style] = ["bold" if row[0] == "base" else "" for row in rows[: page.most_rows]]
+    text = table(columns, rows[: page.most_rows], width=page.width, paint=page.paint, styles=styles)
+    lines = [text, *page.more(len(rows), 0)]
+    if any(group.metric.half_width is not None for group in summary.groups):
+        lines.append(page.paint(BAND_NOTE, "dim"))
+    return "\n".join(lines)
+
+
+def group_table(summary: Summary) -> tuple[list[Column], list[list[str]]]:
+    """The columns of the table, but those that would be empty, and its rows, of which the first is the base's."""
     columns = [*_setting_columns(summary), *_measure_columns(summary)]
     rows = list(_rows(summary))
-    styles: list[Style] = ["bold" if row[0] == "base" else "" for row in rows[: page.most_rows]]
     kept = [
         0,
         *(index for index in range(1, len(columns)) if any(row[index].strip(f"{words.NOTHING} ") for row in rows)),
     ]
-    text = table(
-        [columns[index] for index in kept],
-        [[row[index] for index in kept] for row in rows[: page.most_rows]],
-        width=page.width,
-        paint=page.paint,
-        styles=styles,
-    )
-    lines = [text, *page.more(len(rows), 0)]
-    if any(group.metric.half_width is not None for group in summary.groups):
-        lines.append(page.paint("±: 95 % interval of the mean over the seeds (Student's t)", "dim"))
-    return "\n".join(lines)
+    return [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
 
 
 def _setting_columns(summary: Summary) -> Iterator[Column]:
@@ -128,7 +130,7 @@ def _measure_columns(summary: Summary) -> list[Column]:
 
 
 def _rows(summary: Summary) -> Iterator[list[str]]:
-    numbers = _Numbers(summary)
+    numbers = Numbers(summary)
     if summary.base is not None:
         settings = max(1, len(summary.names))
         after = [""] * (len(_measure_columns(summary)) - 3)
@@ -138,7 +140,7 @@ def _rows(summary: Summary) -> Iterator[list[str]]:
         yield [*values, *_measures(group, summary, numbers)]
 
 
-def _measures(group: Group, summary: Summary, numbers: _Numbers) -> Iterator[str]:
+def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]:
     yield words.count(len(group.rows))
     yield numbers.number(group.base) if summary.base_varies else ""
     yield numbers.mean(group.metric)
@@ -159,14 +161,14 @@ def _extent(counts: Iterable[int]) -> str:
     return "–".join(words.count(each) for each in dict.fromkeys([found[0], found[-1]])) if found else ""
 
 
-class _Numbers:
+class Numbers:
     """How the numbers of a sweep's metric are written, so that they stand below each other."""
 
     def __init__(self, summary: Summary) -> None:
         self.is_share = summary.is_share
-        self.decimals = 2 if max((each.samples for each in summary.results), default=0) >= _MANY_SAMPLES else 1
+        self.decimals = decimals(summary.results)
         means = [summary.base, *(group.metric.mean for group in summary.groups)]
-        self.places = _places([abs(value) for value in means if value and math.isfinite(value)])
+        self.places = places([abs(value) for value in means if value and math.isfinite(value)])
         halves = [self._half(group.metric) for group in summary.groups]
         self.room = max(map(len, halves), default=0)
 
@@ -195,7 +197,12 @@ class _Numbers:
         return f"{value:.4g}" if self.places is None else f"{round(value, self.places) + 0.0:.{self.places}f}"
 
 
-def _places(sizes: Sequence[float]) -> int | None:
+def decimals(results: Iterable[Result]) -> int:
+    """With how many decimals percentages of the samples are written."""
+    return 2 if max((each.samples for each in results), default=0) >= _MANY_SAMPLES else 1
+
+
+def places(sizes: Sequence[float]) -> int | None:
     """Decimals with which the smallest of some sizes has three digits; None if sizes are too far apart for that."""
     if not sizes or max(sizes) >= 1e5 * min(sizes) or max(sizes) >= 1e7:
         return None
@@ -213,15 +220,16 @@ def _failed(results: Sequence[Result], page: Page) -> str:
     return _jobs(results, heading, "Error", [first_line(result.error) or "" for result in results], page)
 
 
+def overrides(result: Result) -> str:
+    """What a job was given by the call or the sweep, but how jobs are run and what is required of them."""
+    return " ".join(each for each in result.job.overrides if not each.startswith(("hydra", "require=")))
+
+
 def _jobs(results: Sequence[Result], heading: str, title: str, said: Sequence[str], page: Page) -> str:
     """A table of jobs, and what is said about each."""
     columns = [Column("Job", is_number=True), Column("Overrides", folds=True), Column(title, folds=True)]
     rows = [
-        [
-            words.NOTHING if result.job.number is None else str(result.job.number),
-            " ".join(each for each in result.job.overrides if not each.startswith(("hydra", "require="))),
-            text,
-        ]
+        [words.NOTHING if result.job.number is None else str(result.job.number), overrides(result), text]
         for result, text in list(zip(results, said, strict=True))[: page.most_rows]
     ]
     shown_table = table(columns, rows, width=page.width, paint=page.paint)
