@@ -1,4 +1,4 @@
-"""The report of a run or sweep, made from its `result.json` files alone: results.csv, the pictures, the table."""
+"""The report of a run or sweep, made from its `result.json` files alone: tables as files, pictures, a page, a text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mutspec.execute.layout import MOST_ROWS, Paint, sentence
 from mutspec.execute.report import engine
 from mutspec.experiment.aggregate import Found, find, first_line, write_csv
 from mutspec.experiment.groups import Group, Summary, summarise
+from mutspec.experiment.page import web_page
 from mutspec.experiment.parquet import parquet_files
 from mutspec.experiment.plot import NoMatplotlib, pictures
 from mutspec.experiment.result import FILE_NAME, as_json, write_whole
@@ -23,6 +24,7 @@ FORMAT_VERSION = 1
 """Of the JSON document."""
 
 CSV_NAME = "results.csv"
+HTML_NAME = "report.html"
 
 _MOST_WARNINGS = 8
 """How many things that jobs warned of are told."""
@@ -132,7 +134,7 @@ def write_report(
     width: int = 80,
     styled: bool = False,
 ) -> str:
-    """Write results.csv and the pictures of a run or sweep, and say what is in them.
+    """Write the files of `make_report`, and say what is in them.
 
     Arguments, errors: as for `make_report`.
 
@@ -145,9 +147,9 @@ def write_report(
 
 
 def make_report(folder: Path | str, *, metric: str | None = None, output: Path | str | None = None) -> SweepReport:
-    """Read the results below a folder, and write results.csv.
+    """Read the results below a folder, and write results.csv and report.html.
 
-    Beside it are plot.png and plot.svg if Matplotlib is there, and results.parquet if pyarrow is.
+    Beside them are plot.png and plot.svg if Matplotlib is there, and results.parquet if pyarrow is.
 
     Arguments:
         folder: of a run or a sweep.
@@ -164,11 +166,13 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
         raise CallError(f"the output {output} is a file", hint="give the name of a folder, which may be a new one")
     summary = summarise(found.results, metric)
     warnings = [*found.damaged, *_unfinished(found), *_said_by_jobs(found)]
+    page = web_page(summary, warnings=list(map(str, warnings)))
     made = dict(parquet_files(found.results))
     try:
         made |= pictures(summary)
     except NoMatplotlib as error:
         warnings += [replace(problem, is_warning=True) for problem in error.problems]
+    made[HTML_NAME] = page  # which draws for itself and so does not miss Matplotlib
     try:
         write_csv(found.results, output / CSV_NAME)
         for name, data in made.items():

@@ -69,7 +69,8 @@ def test_json_is_one_document_as_its_schema_describes_it(mutspec, runs, name) ->
     called = mutspec("report", f"runs/{name}", "--json", "--metric", "loss")
     document = json.loads(called.out, parse_constant=pytest.fail)
     Draft202012Validator(SCHEMA).validate(document)
-    assert document["files"] == [f"runs/{name}/{file}" for file in ("results.csv", "plot.png", "plot.svg")]
+    names = ("results.csv", "plot.png", "plot.svg", "report.html")
+    assert document["files"] == [f"runs/{name}/{file}" for file in names]
     assert all(Path(file).is_file() for file in document["files"])
 
 
@@ -86,7 +87,8 @@ def test_json_has_the_groups_the_failures_and_the_warnings(mutspec, runs) -> Non
 def test_quiet_writes_the_files_and_says_only_what_went_wrong(mutspec, runs) -> None:
     called = mutspec("report", "runs/scales", "-q", "-o", "figures")
     assert (called.code, called.out, called.err) == (0, "", "")
-    assert sorted(each.name for each in Path("figures").iterdir()) == ["plot.png", "plot.svg", "results.csv"]
+    written = sorted(each.name for each in Path("figures").iterdir())
+    assert written == ["plot.png", "plot.svg", "report.html", "results.csv"]
     (runs / "scales" / "7" / "result.json").write_text("{")
     called = mutspec("report", "runs/scales", "-q")
     assert (called.code, called.out) == (0, "")

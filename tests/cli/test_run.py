@@ -72,7 +72,7 @@ def test_a_sweep_ends_with_a_table_and_its_files(room: Path, mutspec: Call) -> N
     assert (result.code, result.err) == (0, "")
     assert "4 jobs, 2 values of std, 2 seeds each" in result.out
     (folder,) = Path("runs/dense_noise").iterdir()
-    assert f"Wrote results.csv, plot.png and plot.svg in {folder}" in result.out
+    assert f"plot.png, plot.svg and report.html in {folder}" in " ".join(result.out.split())
     assert (folder / "plot.png").stat().st_size > 1000
     with open(folder / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))

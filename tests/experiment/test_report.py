@@ -14,7 +14,7 @@ from mutspec.experiment.report import make_report, write_report
 from mutspec.language.errors import CallError, EnvironmentProblem
 from tests.experiment.made_up import failed, result, row, sweep, write
 
-WRITTEN = ["plot.png", "plot.svg", "results.csv"]
+WRITTEN = ["plot.png", "plot.svg", "report.html", "results.csv"]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_a_report_is_a_table_and_its_files(folder: Path) -> None:
     assert "dense_noise on digits.keras" in text
     assert "97.2% ± 0.0%" in text
     # A long path is folded.
-    assert "".join(text.split()).endswith("".join(f"Wrote results.csv, plot.png and plot.svg in {folder}".split()))
+    assert "".join(text.split()).endswith("".join(f"plot.png, plot.svg and report.html in {folder}".split()))
     with (folder / "results.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 25
 
@@ -73,10 +73,11 @@ def test_without_matplotlib_there_is_all_but_the_picture(folder: Path, monkeypat
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     text = " ".join(write_report(folder).split())
-    assert files(folder) == ["results.csv"]
+    assert files(folder) == ["report.html", "results.csv"]
+    assert "<svg" in (folder / "report.html").read_text()
     assert "warning: a picture needs Matplotlib" in text
     assert "pip install 'mutspec[plot]'" in text
-    assert "Wrote results.csv in" in text
+    assert "report.html in" in text
 
 
 def test_damaged_and_missing_results_are_named_and_the_rest_is_used(folder: Path) -> None:
@@ -102,14 +103,14 @@ def test_what_jobs_warned_of_is_said_once(tmp_path: Path) -> None:
 def test_a_sweep_of_which_every_job_failed_has_a_table_and_no_picture(tmp_path: Path) -> None:
     write([failed(n, [f"plan.params.std={n}"], "boom") for n in range(3)], tmp_path)
     assert "3 jobs failed" in write_report(tmp_path)
-    assert files(tmp_path) == ["results.csv"]
+    assert files(tmp_path) == ["report.html", "results.csv"]
 
 
 def test_dry_runs_have_a_table_and_no_picture(tmp_path: Path) -> None:
     rows = [row(0, metrics={}, drop={}, agreement=None, changed=None)]
     write([result(rows=rows, base={}, objective="", samples=0, mode="dry_run")], tmp_path)
     assert "20,880" in write_report(tmp_path)
-    assert files(tmp_path) == ["result.json", "results.csv"]
+    assert files(tmp_path) == ["report.html", "result.json", "results.csv"]
 
 
 def test_what_is_written_is_no_result_for_the_next_report(folder: Path) -> None:

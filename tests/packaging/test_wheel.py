@@ -75,6 +75,11 @@ def test_the_wheel_is_typed_and_holds_only_the_package(installed: Installed) -> 
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"mutspec"}
 
 
+def test_the_wheel_holds_the_style_and_the_script_of_reports(installed: Installed) -> None:
+    names = zipfile.ZipFile(installed.wheel).namelist()
+    assert {"mutspec/experiment/page/page.css", "mutspec/experiment/page/page.js"} <= set(names)
+
+
 def test_a_plain_install_does_not_ask_for_tensorflow(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as wheel:
         (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))

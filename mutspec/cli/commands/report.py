@@ -26,9 +26,10 @@ def command(
 ) -> None:
     """Show what a run or a sweep found, from the result.json files below its folder.
 
-    Writes results.csv, a row for each job and seed, and plot.png and plot.svg, and prints a table: means over the seeds
-    with their 95 % intervals, the drop from the base, and how often mutant and base agree. Nothing is computed anew:
-    neither the model nor TensorFlow is needed. The pictures need Matplotlib: pip install 'mutspec[plot]'.
+    Writes results.csv, a row for each job and seed, report.html, one page to read or send, and plot.png and plot.svg,
+    and prints a table: means over the seeds with their 95 % intervals, the drop from the base, and how often mutant and
+    base agree. Nothing is computed anew: neither the model nor TensorFlow is needed. plot.png and plot.svg need
+    Matplotlib, pip install 'mutspec[plot]', and results.parquet is there where pyarrow is: 'mutspec[parquet]'.
 
     \b
     Examples:

@@ -53,8 +53,9 @@ def command(
 ) -> int:
     """Compose a plan with Hydra, mutate a model, evaluate it; or sweep over anything.
 
-    A job leaves result.json in its folder under runs/. A sweep ends with a table, results.csv and plot.png; a job that
-    fails does not end it, but gives it its exit code. A run whose mutant fails a gate of `require` ends with 1.
+    A job leaves result.json in its folder under runs/. A sweep ends with a table, results.csv, plot.png and
+    report.html; a job that fails does not end it, but gives it its exit code. A run whose mutant fails a gate of
+    `require` ends with 1.
 
     \b
     Examples:
