@@ -28,7 +28,7 @@ from mutspec.experiment.settings import labels, shown
 from mutspec.experiment.table import Numbers, title
 
 WIDTH, HEIGHT = 900, 420
-LEFT, RIGHT, TOP, BOTTOM = 76, 24, 26, 62
+LEFT, RIGHT, TOP, BOTTOM = 86, 24, 26, 66
 ROW_HEIGHT = 32
 CHARACTER = 7.3
 """About how wide a character of the axes' text is."""
@@ -93,7 +93,7 @@ def _over_number(summary: Summary, over: Curves) -> tuple[Markup, Markup, list[s
         *_value_grid(summary, extent, y, frame, is_upright=True),
         *_ticks_below(_x_ticks(over, frame, x), frame),
         _words(shortened(over.name, 60) + SCALE_NOTES[over.scale], frame.middle, HEIGHT - 12, "title"),
-        _turned(value_label(summary, is_log=extent.is_log), 16, (frame.top + frame.bottom) / 2),
+        _turned(value_label(summary, is_log=extent.is_log), 18, (frame.top + frame.bottom) / 2),
         *(draw(line, colour) for line, colour in shown_lines),
         *_base_across(summary, y, frame),
     ]

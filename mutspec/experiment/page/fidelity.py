@@ -16,7 +16,6 @@ from mutspec.experiment.table import decimals
 
 _MOST_CLASSES = 20
 _SHADES = 9
-_TALL = 24
 
 
 def fidelity(summary: Summary) -> Markup:
@@ -38,7 +37,6 @@ def fidelity(summary: Summary) -> Markup:
         rows,
         numbers=[is_number for _, is_number, _ in columns],
         caption="Mutants held against their base's outputs, means over the seeds",
-        scrolls=len(rows) > _TALL,
         class_="shaded" if classes else None,
     )
     return join([made, element("p", note, class_="note")])

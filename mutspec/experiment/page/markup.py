@@ -7,6 +7,9 @@ from html import escape
 
 from mutspec.language.visible import in_lines
 
+MOST_ROWS = 24
+"""A table of more rows has a height of its own."""
+
 
 class Markup(str):
     """Text that is HTML."""
@@ -49,7 +52,6 @@ def table(
     numbers: Sequence[bool],
     caption: str,
     bold_first: bool = False,
-    scrolls: bool = False,
     **attributes: object,
 ) -> Markup:
     """A table in a region that scrolls where the page is narrow.
@@ -63,7 +65,6 @@ def table(
         numbers: which columns are numbers.
         caption: what the table is, for those who do not see it.
         bold_first: whether the first row is another kind than the rest.
-        scrolls: whether a long table has a height of its own.
         attributes: of the table.
     """
     opening = ["<td>" if is_number else "<td class=t>" for is_number in numbers]
@@ -82,6 +83,5 @@ def table(
         Markup(f"\n<tbody>\n{body}\n</tbody>"),
         **attributes,
     )
-    return element(
-        "div", made, class_="scroll tall" if scrolls else "scroll", role="region", tabindex=0, aria_label=caption
-    )
+    kind = "scroll tall" if len(lines) > MOST_ROWS else "scroll"
+    return element("div", made, class_=kind, role="region", tabindex=0, aria_label=caption)

@@ -39,7 +39,6 @@ def mutants(summary: Summary) -> Markup:
         zip(*(column.cells for column in columns), strict=True),
         numbers=[column.is_number for column in columns],
         caption="All mutants",
-        scrolls=True,
         class_="sortable",
     )
     note = "A row for each job and seed, as in results.csv, which has all digits."
@@ -70,7 +69,7 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
     yield _Column("Touched", [_count(row, "touched") for _, row in pairs])
     yield _Column("Changed", [_count(row, "changed") for _, row in pairs])
     yield _Column("Seconds", ["" if row is None else f"{row.seconds:.2f}" for _, row in pairs])
-    yield _Column("What is wrong", [_wrong(result) for result, _ in pairs], is_number=False)
+    yield _Column("Failed", [_wrong(result) for result, _ in pairs], is_number=False)
 
 
 def _drops(drops: Sequence[float | None], summary: Summary) -> tuple[str, list[object]]:
@@ -102,5 +101,6 @@ def _count(row: Row | None, name: str) -> str:
 
 
 def _wrong(result: Result) -> str:
-    """Why the job failed, or the gates that it does not hold to."""
-    return first_line(result.error) or "; ".join(map(str, result.failed_gates))
+    """Why the job failed, or of what a gate failed, of which another table says by how much."""
+    measures = dict.fromkeys(verdict.metric for verdict in result.failed_gates)
+    return first_line(result.error) or (f"gate of {', '.join(measures)}" if measures else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mutspec.execute import words
@@ -10,10 +10,10 @@ from mutspec.experiment.aggregate import natural
 from mutspec.experiment.groups import Summary
 from mutspec.experiment.page.markup import Markup, element, join, table
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import shown
+from mutspec.experiment.settings import as_number, shown
 
 _MOST_VALUES = 12
-_OPEN = 6
+_OPEN = 10
 """Up to so many digests are shown without being asked for."""
 
 
@@ -40,33 +40,41 @@ def origin(summary: Summary) -> Markup:
 def _plan(name: str, results: Sequence[Result]) -> Markup:
     """A plan: its parameters, and the digest of each of its resolved forms."""
     parameters = list(dict.fromkeys(each for result in results for each in result.parameters))
-    rows = [(each, _values(result.parameters.get(each) for result in results)) for each in parameters]
+    rows: list[tuple[str, object]] = [
+        (each, _values(result.parameters.get(each) for result in results)) for each in parameters
+    ]
     forms: dict[str, list[Result]] = {}
     for result in results:
         forms.setdefault(result.plan_digest, []).append(result)
-    varying = [each for each in parameters if len({shown(result.parameters.get(each)) for result in results}) > 1]
-    digests = table(
-        [*varying, "Digest", "Jobs"],
-        [
-            [*(shown(same[0].parameters.get(each)) for each in varying), element("code", digest), len(same)]
-            for digest, same in sorted(forms.items(), key=lambda form: _order(form[1][0], varying))
-        ],
-        numbers=[*(False for _ in varying), False, True],
-        caption=f"Digests of {name}, resolved",
-    )
-    listed = element("dl", *(element("div", element("dt", each), element("dd", said)) for each, said in rows))
-    said = words.plural(len(forms), "digest")
+    if len(forms) == 1:
+        rows.append(("Digest", element("code", results[0].plan_digest)))
     return element(
         "div",
         element("h3", "Plan ", element("code", name)),
-        listed if rows else element("p", "It has no parameters.", class_="note"),
-        element("details", element("summary", said), digests, open=len(forms) <= _OPEN),
+        element("dl", *(element("div", element("dt", each), element("dd", said)) for each, said in rows)),
+        _digests(name, parameters, forms) if len(forms) > 1 else "",
         class_="plan",
     )
 
 
-def _order(result: Result, names: Sequence[str]) -> tuple[tuple[str | float, ...], ...]:
-    return tuple(natural(f"{result.parameters.get(name)}") for name in names)
+def _digests(name: str, parameters: Sequence[str], forms: Mapping[str, Sequence[Result]]) -> Markup:
+    """The digest of each form of a plan, beside the parameters that make it."""
+    given = {each: [shown(same[0].parameters.get(each)) for same in forms.values()] for each in parameters}
+    varying = [each for each in parameters if len(set(given[each])) > 1]
+    rows = [
+        [*(given[each][index] for each in varying), element("code", digest), len(same)]
+        for index, (digest, same) in enumerate(forms.items())
+    ]
+    are_numbers = [
+        all(as_number(same[0].parameters.get(each)) is not None for same in forms.values()) for each in varying
+    ]
+    made = table(
+        [*varying, "Digest", "Jobs"],
+        sorted(rows, key=lambda row: [natural(str(cell)) for cell in row[:-1]]),
+        numbers=[*are_numbers, False, True],
+        caption=f"Digests of {name}, resolved",
+    )
+    return element("details", element("summary", words.plural(len(forms), "digest")), made, open=len(forms) <= _OPEN)
 
 
 def _values(values: Iterable[object]) -> str:
@@ -81,9 +89,11 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 def _named(pairs: Iterable[tuple[str, str]]) -> list[Markup]:
     """Files with the digests of their structure."""
+    known = dict.fromkeys(pairs)
     return [
         join([name, " ", element("code", digest)]) if digest else element("span", name)
-        for name, digest in dict.fromkeys(pairs)
+        for name, digest in known
+        if digest or not any(other == name and its for other, its in known)  # a job that failed early has none
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mutspec.execute import words
 from mutspec.experiment.aggregate import first_line, metric_names
@@ -12,9 +12,6 @@ from mutspec.experiment.groups import Summary, is_share
 from mutspec.experiment.page.markup import Markup, element, join, table
 from mutspec.experiment.result import Result
 from mutspec.experiment.table import BAND_NOTE, decimals, facts, group_table, metric_label, overrides
-
-_TALL = 24
-"""A table of more rows has a height of its own."""
 
 
 def opening(summary: Summary, heading: str) -> Markup:
@@ -76,7 +73,6 @@ def groups(summary: Summary) -> Markup:
         numbers=numbers,
         caption="Means over the seeds",
         bold_first=summary.base is not None,
-        scrolls=len(rows) > _TALL,
     )
     return join([made, element("p", BAND_NOTE, class_="note") if split is not None else Markup()])
 
@@ -121,7 +117,6 @@ def gates(summary: Summary) -> Markup:
         rows,
         numbers=[True, False, False, True, True, True],
         caption="Gates that failed",
-        scrolls=len(rows) > _TALL,
     )
     return join([required, element("h3", f"{words.plural(len(missed), 'gate')} failed"), failed])
 
@@ -145,7 +140,6 @@ def failures(summary: Summary) -> Markup:
         rows,
         numbers=[True, False, False],
         caption="Jobs that failed",
-        scrolls=len(rows) > _TALL,
     )
 
 
@@ -158,9 +152,3 @@ def _error(said: str) -> Markup:
 
 def _number(result: Result) -> str:
     return words.NOTHING if result.job.number is None else str(result.job.number)
-
-
-def extent(values: Iterable[float], written: str = ".4g") -> str:
-    """The least and the greatest of some numbers."""
-    found = sorted(set(values))
-    return " – ".join(dict.fromkeys(f"{each:{written}}" for each in (found[0], found[-1]))) if found else ""

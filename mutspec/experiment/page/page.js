@@ -74,8 +74,9 @@ function makeFilter(table, rows) {
 
 for (const table of document.querySelectorAll("table.sortable")) {
   const rows = [...table.tBodies[0].rows];
+  if (rows.length < 2) continue;
   makeSortable(table, rows);
-  if (rows.length > 1) makeFilter(table, rows);
+  makeFilter(table, rows);
 }
 /* On paper nothing can be opened. */
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => { each.open = true; }));
