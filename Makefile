@@ -55,6 +55,7 @@ bench: .venv/dev.installed
 	python benchmarks/structure.py
 	python benchmarks/live.py
 	python benchmarks/sweep.py
+	python benchmarks/report.py
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

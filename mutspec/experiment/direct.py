@@ -56,7 +56,7 @@ class Sweep:
         return summary_text(summarise(self.results, metric), width=width, most_rows=None)
 
     def write(self, folder: str | Path) -> SweepReport:
-        """Leave what `mutspec run -m` leaves: a folder with `result.json` for each job, results.csv and the pictures.
+        """Leave what `mutspec run -m` leaves: `result.json` for each job in a folder, and its report.
 
         Raises:
             EnvironmentProblem: a file cannot be written.
@@ -84,12 +84,15 @@ def sweep(
     numbers = tuple(seeds) if not isinstance(seeds, int) else tuple(range(plan.seed, plan.seed + seeds))
     if not numbers:
         raise CallError("the sweep has no seeds", hint="give how many there are, or list them")
-    jobs = [(given, [plan.overridden({**given, "seed": seed}) for seed in numbers]) for given in _combinations(values)]
+    jobs = list(_combinations(values))
+    for given in [*jobs, *({"seed": seed} for seed in numbers)]:
+        plan.overridden(given)  # a mistake is told before the first mutant is made
     trials = Trials(opened(model, checked(data, "data", "data"), settings), require, objective)
     results: list[Result] = []
-    for number, (given, plans) in enumerate(jobs):
+    for number, given in enumerate(jobs):
         rows: list[Row] = []
         warnings: list[str] = []
+        plans = [plan.overridden({**given, "seed": seed}) for seed in numbers]
         for one in plans:
             with trials.mutant(one, inputs) as trial:
                 rows.append(trial.row)
