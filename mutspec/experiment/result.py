@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal
@@ -93,6 +93,7 @@ class Result:
         output: the mutant's file; None if it was not saved.
         warnings: what the user should know, one sentence each.
         error: why the job failed; None if it did not.
+        environment: what it ran in: versions by name, and the platform.
     """
 
     engine: str
@@ -113,6 +114,7 @@ class Result:
     output: str | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed_gates(self) -> tuple[Verdict, ...]:
@@ -142,6 +144,7 @@ class Result:
             "output": self.output,
             "warnings": list(self.warnings),
             "error": self.error,
+            "environment": self.environment,
         }
         return {key: as_json(value) for key, value in document.items()}
 
@@ -254,6 +257,7 @@ class _Document(msgspec.Struct):
     warnings: tuple[str, ...]
     error: str | None
     gates: tuple[_Verdict, ...] = ()
+    environment: dict[str, str] = {}
 
 
 def read(path: Path | str) -> Result:
@@ -323,6 +327,7 @@ def _result(read: _Document) -> Result:
         output=read.output,
         warnings=read.warnings,
         error=read.error,
+        environment=read.environment,
     )
 
 

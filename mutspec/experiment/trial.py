@@ -11,6 +11,7 @@ from typing import Any
 
 from mutspec.execute.report import Report, engine
 from mutspec.experiment.configuration import no_measure
+from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluate import Evaluation
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.result import FIDELITY, JobInfo, Result, Row
@@ -134,6 +135,7 @@ def result_of(
         rows=tuple(rows),
         value=None,
         warnings=tuple(dict.fromkeys(warnings)),
+        environment=environment(),
     )
 
 

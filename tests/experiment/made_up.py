@@ -54,6 +54,7 @@ def result(
         base=dict(BASE),
         rows=rows,
         value=sum(values) / len(values) if values else None,
+        environment={"python": "3.11.7", "platform": "Linux x86_64", "numpy": "2.4.6", "keras": "3.15.1"},
     )
     return replace(made, **changes)
 

@@ -120,6 +120,7 @@ def test_plans_are_there_with_their_parameters_and_every_digest() -> None:
     assert Counter(map(tuple, table.rows)) == Counter((f"{std}", f"digest{std}", "5") for std in (0.03, 0.1, 0.3, 1, 3))
     assert "0.03, 0.1, 0.3, 1, 3" in shown.said("dd")
     assert {"mutspec 0.1.0", "51b8d6f3c7a09e42"} <= set(shown.said("span", "code"))
+    assert "python 3.11.7, platform Linux x86_64, numpy 2.4.6, keras 3.15.1" in shown.said("span")
 
 
 def test_marks_of_the_picture_tell_their_seeds() -> None:

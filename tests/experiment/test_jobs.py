@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,3 +323,12 @@ def test_the_result_file_is_the_result() -> None:
     result, folder = single("plan=dense_noise", "mode=dry_run")
     assert read(folder / "result.json") == result
     assert result.job.overrides == ("plan=dense_noise", "mode=dry_run")
+
+
+def test_a_result_says_what_it_ran_in() -> None:
+    import keras
+
+    result, _ = single("plan=dense_noise")
+    assert result.environment["python"] == ".".join(map(str, sys.version_info[:3]))
+    for package in (np, keras):
+        assert result.environment[package.__name__] == package.__version__

@@ -26,6 +26,7 @@ def origin(summary: Summary) -> Markup:
         ("Objective", _codes(each.objective for each in results)),
         ("Mode", _codes(each.mode for each in results)),
         ("Engine", [element("span", each) for each in _distinct(each.engine for each in results)]),
+        ("Environment", [element("span", each) for each in _distinct(map(_environment, results))]),
         ("Given to all jobs", [element("code", each) for each in _shared_overrides(results)]),
         ("Saved mutants", _saved(results)),
     ]
@@ -95,6 +96,10 @@ def _named(pairs: Iterable[tuple[str, str]]) -> list[Markup]:
         for name, digest in known
         if digest or not any(other == name and its for other, its in known)  # a job that failed early has none
     ]
+
+
+def _environment(result: Result) -> str:
+    return ", ".join(f"{name} {version}" for name, version in result.environment.items())
 
 
 def _data(results: Sequence[Result]) -> list[str]:

@@ -1,0 +1,18 @@
+"""What a job ran in: the versions on which the last bits of its numbers may depend."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+PACKAGES = ("numpy", "keras", "tensorflow")
+
+
+def environment() -> dict[str, str]:
+    """Python, the platform, and the packages that take part, which are those that are imported."""
+    versions = {name: str(sys.modules[name].__version__) for name in PACKAGES if name in sys.modules}
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **versions,
+    }
