@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -201,7 +201,7 @@ def sweep(
     plan: Plan[Op],
     model: File | KerasModel,
     data: tuple[Any, Any],
-    values: Mapping[str, Sequence[Any]] | None = None,
+    values: Mapping[str, Iterable[Any]] | None = None,
     *,
     seeds: int | Iterable[int] = 1,
     inputs: Inputs | None = None,

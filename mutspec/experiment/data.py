@@ -17,7 +17,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from mutspec.experiment.sources import is_dataset, of_dataset
+from mutspec.experiment.sources import as_limit, is_dataset, of_dataset, siblings
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
 
@@ -87,12 +87,12 @@ def npz(path: str, limit: int | None = None) -> tuple[Arrays, Arrays]:
     Raises:
         CallError: the file is not there, is no such file, or has no x.
     """
-    place = Place(str(path), 0, 0, 0)
+    place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
     try:
         with open(path, "rb") as opened:
             x, y = _x_and_y(opened, place)
     except FileNotFoundError:
-        raise CallError(Problem("there is no such file", place, candidates=_siblings(Path(path)))) from None
+        raise CallError(Problem("there is no such file", place, candidates=siblings(Path(path)))) from None
     except OSError as error:
         raise CallError(Problem(f"the file cannot be read: {_reason(error)}", place)) from None
     for name, array in (("x", x), ("y", y)):
@@ -122,14 +122,6 @@ _HOW_TO_SAVE = 'save it with numpy.savez("data.npz", x=…, y=…)'
 
 def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error).splitlines()[0]
-
-
-def _siblings(path: Path) -> tuple[str, ...]:
-    try:
-        names = [each.name for each in path.parent.iterdir()]
-    except OSError:
-        return ()
-    return tuple(str(path.with_name(name)) for name in nearest(path.name, names))
 
 
 def load_data(settings: Mapping[str, Any]) -> Data:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -70,7 +70,7 @@ def sweep(
     plan: Plan[Op],
     model: Any,
     data: tuple[Any, Any],
-    values: Mapping[str, Sequence[Any]],
+    values: Mapping[str, Iterable[Any]],
     *,
     seeds: int | Iterable[int],
     inputs: Mapping[str, Any],
@@ -105,14 +105,16 @@ def sweep(
     return Sweep(tuple(results))
 
 
-def _combinations(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+def _combinations(values: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
     """All combinations, the last key's values in turn first, as Hydra has them."""
+    listed = []
     for key, each in values.items():
         if isinstance(each, str) or not isinstance(each, Iterable):
             raise CallError(f"`{key}` is swept over {each!r}, which is no list of values", hint=f"write [{each!r}]")
-        if not len(each):
+        listed.append(list(each))
+        if not listed[-1]:
             raise CallError(f"`{key}` is swept over no values, so the sweep has no jobs")
-    for combination in product(*values.values()):
+    for combination in product(*listed):
         yield {key: _plain(value) for key, value in zip(values, combination, strict=True)}
 
 

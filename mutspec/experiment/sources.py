@@ -36,10 +36,12 @@ def csv(
     Raises:
         CallError: the file cannot be read, or a cell is no number.
     """
-    place = Place(str(path), 0, 0, 0)
+    place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             head, *body = [row for row in tables.reader(file) if row] or [[]]
+    except FileNotFoundError:
+        raise CallError(Problem("there is no such file", place, candidates=siblings(Path(path)))) from None
     except OSError as error:
         raise CallError(Problem(f"the file cannot be read: {error.strerror}", place)) from None
     except (UnicodeDecodeError, tables.Error) as error:
@@ -48,11 +50,11 @@ def csv(
         candidates = tuple(f"data.label={name}" for name in nearest(label, head))
         hint = f"it has {', '.join(f'`{name}`' for name in head[:12]) or 'none'}"
         raise CallError(Problem(f"there is no column `{label}`", place, (), hint, candidates))
-    body = body[:limit]
     _check_widths(head, body, place)
     x = [[_number(cell, name, row, place) for cell, name in zip(cells, head, strict=True) if name != label]
-         for row, cells in enumerate(body, start=2)]  # fmt: skip
-    y = None if label is None else _labels([cells[head.index(label)] for cells in body])
+         for row, cells in enumerate(body[:limit], start=2)]  # fmt: skip
+    # Of all rows: a class has the same number, however many of them are used.
+    y = None if label is None else _labels([cells[head.index(label)] for cells in body])[:limit]
     return np.array(x, np.float32).reshape(len(x), len(head) - (label is not None)), y
 
 
@@ -90,24 +92,45 @@ def images(
         size: height and width to which images are resized.
         color: "rgb", "rgba" or "grayscale".
         scale: what pixels, from 0 to 255, are multiplied by: 0.00392156862745098 for models that take 0 to 1.
-        limit: how many samples to use, from the first on.
+        limit: how many samples to use: of all classes, drawn at random, the same ones each time.
 
     Raises:
         CallError: there are no such images.
     """
-    place = Place(str(path), 0, 0, 0)
+    place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
     if not Path(path).is_dir():
-        raise CallError(Problem("there is no such folder", place))
+        raise CallError(Problem("there is no such folder", place, candidates=siblings(Path(path))))
     keras = import_keras()
+    drawn = {"shuffle": limit is not None, "seed": 0}  # in the order of the folders, the first ones are of one class
     try:
         dataset = keras.utils.image_dataset_from_directory(
-            path, color_mode=color, image_size=tuple(size), shuffle=False, batch_size=None, verbose=False
+            path, color_mode=color, image_size=tuple(size), batch_size=None, verbose=False, **drawn
         )
         pairs = list((dataset if limit is None else dataset.take(limit)).as_numpy_iterator())
     except Exception as error:  # Keras raises ValueError, and TensorFlow what its readers raise
         raise CallError(Problem(f"the images cannot be read: {str(error).splitlines()[0]}", place)) from None
     x = np.stack([image for image, _ in pairs]).astype(np.float32) * np.float32(scale)
     return x, np.array([label for _, label in pairs], np.int64)
+
+
+def as_limit(limit: Any) -> int | None:
+    """How many samples to use; None for all.
+
+    Raises:
+        CallError: it is no such number.
+    """
+    if limit is None or (type(limit) is int and limit > 0):
+        return limit
+    raise CallError(Problem(f"`data.limit` is {limit!r}", hint="give a whole number above 0, or null for all samples"))
+
+
+def siblings(path: Path) -> tuple[str, ...]:
+    """What lies beside a file or folder that is missing and is called like it."""
+    try:
+        names = [each.name for each in path.parent.iterdir()]
+    except OSError:
+        return ()
+    return tuple(str(path.with_name(name)) for name in nearest(path.name, names))
 
 
 def is_dataset(value: Any) -> bool:

@@ -33,7 +33,7 @@ def plan() -> Any:
 
 def test_every_mutant_is_what_apply_makes_and_its_numbers_are_kerass(model: Any, plan: Any) -> None:
     before = [weight.copy() for weight in model.get_weights()]
-    sweep = mutspec.sweep(plan, model, (X, Y), {"params.std": [0.1, 1.0]}, seeds=3)
+    sweep = mutspec.sweep(plan, model, (X, Y), {"params.std": (scale for scale in (0.1, 1.0))}, seeds=3)
     assert [(row["params.std"], row["seed"]) for row in sweep.rows] == [(s, k) for s in (0.1, 1.0) for k in range(3)]
     for row in sweep.rows:
         mutant = mutspec.apply(plan.with_(std=row["params.std"], seed=row["seed"]), model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mutspec.experiment.data import checked
+from mutspec.experiment.data import checked, npz
 from mutspec.experiment.sources import csv, images
 from mutspec.language import CallError
 
@@ -53,9 +55,27 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, label: str |
         csv(table(tmp_path, text), label)
 
 
-def test_a_table_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CallError, match="cannot be read"):
-        csv(str(tmp_path / "nothing.csv"))
+def test_a_class_has_the_same_number_in_a_part_of_the_table(tmp_path: Path) -> None:
+    y = csv(table(tmp_path, TABLE), "kind", limit=1)[1]
+    assert y is not None
+    assert y.tolist() == [1]
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, True, "all"])
+def test_a_limit_that_is_no_number_of_samples_is_refused(tmp_path: Path, limit: Any) -> None:
+    for read in (csv, npz, partial(images, size=(8, 8))):
+        with pytest.raises(CallError, match=r"`data\.limit` is"):
+            read(table(tmp_path, TABLE), limit=limit)
+
+
+def test_a_table_or_folder_that_is_missing_is_named_with_its_neighbours(tmp_path: Path) -> None:
+    table(tmp_path, TABLE)
+    for read in (csv, partial(images, size=(8, 8))):
+        with pytest.raises(CallError, match=r"there is no such(?s:.*)table.csv"):
+            read(str(tmp_path / "tabel.csv"))
+
+
+def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CallError, match="no CSV in UTF-8"):
         csv(str(tmp_path / "binary.csv"))
@@ -77,9 +97,19 @@ def test_a_folder_gives_its_images_class_by_class(folder: Path) -> None:
     assert (x.shape, x.dtype) == ((4, 2, 3, 3), np.float32)
     assert x[:, 0, 0, 0].tolist() == [204, 205, 51, 52]
     assert y.tolist() == [0, 0, 1, 1]
-    gray, labels = images(str(folder), [2, 2], "grayscale", 1 / 255, limit=3)
-    assert (gray.shape, len(labels)) == ((3, 2, 2, 1), 3)
-    assert gray.max() == pytest.approx(205 / 255)
+    gray, _ = images(str(folder), [2, 2], "grayscale", 1 / 255)
+    assert gray[:, 0, 0, 0] == pytest.approx(np.array([204, 205, 51, 52]) / 255)
+
+
+def test_a_part_of_a_folder_is_drawn_from_all_classes_and_the_same_each_time(folder: Path) -> None:
+    for number in range(2, 30):
+        for name in ("a", "b"):
+            shutil.copy(folder / name / "0.png", folder / name / f"{number}.png")
+    (x, y), (again, labels) = (images(str(folder), [2, 2], limit=20) for _ in range(2))
+    assert len(x) == 20
+    assert set(y.tolist()) == {0, 1}
+    assert (np.array_equal(x, again), np.array_equal(y, labels)) == (True, True)
+    assert [value > 128 for value in x[:, 0, 0, 0]] == [label == 0 for label in y]
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
