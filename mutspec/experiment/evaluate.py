@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -189,12 +190,13 @@ class Judge:
     def _measured(self, totals: _Totals) -> dict[str, float]:
         """The metrics, then the loss; with several outputs, metrics have the output's name in front, as in Keras."""
         is_single = len(self._outputs) == 1
-        found = {
-            metric if is_single else f"{name}_{metric}": _number(metric, made.result())
-            for name, output in self._outputs.items()
-            for metric, made in output.metrics.items()
-            if output.kind is not None
-        }
+        with _told():
+            found = {
+                metric if is_single else f"{name}_{metric}": _number(metric, made.result())
+                for name, output in self._outputs.items()
+                for metric, made in output.metrics.items()
+                if output.kind is not None
+            }
         return found | ({"loss": totals.loss / self.data.samples} if totals.has_loss else {})
 
 
@@ -251,16 +253,23 @@ class _Totals:
 def _update(output: _Output, labels: NDArray[Any], outputs: NDArray[Any], totals: _Totals) -> None:
     """Take a batch into metrics and loss."""
     y, given = output.prepared(labels, outputs)
-    try:
+    with _told():
         if output.loss is not None:
             totals.loss += output.loss.mean(y, given) * len(labels)
             totals.has_loss = True
         for metric in output.metrics.values():
             is_logit = output.kind is Kind.BINARY and output.from_logits and compares_with_threshold(metric)
             metric.update_state(y, _sigmoid(given) if is_logit else given)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What losses and metrics raise, as an error of ours: that may be anything, of Keras's backend or of the user."""
+    try:
+        yield
     except MutspecError:
         raise
-    except Exception as error:  # Keras raises whatever its backend raises
+    except Exception as error:
         message = f"loss and metrics cannot be computed: {first_line(error)}"
         raise CallError(Problem(message, hint="check evaluate.loss and evaluate.metrics against the labels")) from error
 
