@@ -33,8 +33,9 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
         return _report([usage_problem(error)], ExitCode.WRONG_INPUT)
     except click.ClickException as error:
         return _report([Problem(error.format_message())], ExitCode.WRONG_INPUT)
-    except (KeyboardInterrupt, click.Abort, EOFError):
-        return _guarded(lambda: print("\nmutspec: interrupted", file=sys.stderr), ExitCode.INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort, EOFError) as error:
+        text = "\n  = ".join(["\nmutspec: interrupted", *filter(None, _notes(error))])
+        return _guarded(lambda: print(text, file=sys.stderr), ExitCode.INTERRUPTED)
     except BrokenPipeError:  # the reader has seen enough: `mutspec ops | head`
         let_go_of_output()
         return ExitCode.DONE
@@ -44,6 +45,11 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     except MemoryError:
         return _report([Problem("there is not enough memory", hint="lower --max-memory")], ExitCode.ENVIRONMENT)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What an interrupt says to whoever made it; Click raises an error of its own from it."""
+    return list(getattr(error.__cause__ or error, "__notes__", ()))
 
 
 def _open_closed_streams() -> None:

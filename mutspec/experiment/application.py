@@ -33,6 +33,7 @@ from mutspec.experiment.job import Task
 from mutspec.experiment.loader import JOB_NAME, Loader
 from mutspec.experiment.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.result import FILE_NAME, Result, read
+from mutspec.experiment.resume import Since
 from mutspec.language import CallError, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
 from mutspec.resources import resource_folder
@@ -68,12 +69,14 @@ class Outcome:
     Arguments:
         folder: of the run or the sweep.
         result: of a single run.
+        since: what became of the jobs that were there before.
         failures: the errors of a sweep's jobs, by their folders.
         warnings: what Python's warnings said meanwhile.
     """
 
     folder: Path
     result: Result | None
+    since: Since
     failures: tuple[tuple[str, MutspecError], ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -95,9 +98,10 @@ def run(call: Call, on_progress: Progress | None = None) -> Outcome:
     with _application(call) as application, _heard() as heard:
         if application.is_sweep:
             folder = application.sweep(on_progress)
-            return Outcome(folder, None, tuple(read_failures(folder)), tuple(heard()))
+            since = application.loader.since()
+            return Outcome(folder, None, since, tuple(read_failures(folder)), (*heard(), *since.warnings))
         folder = application.run()
-        return Outcome(folder, read(folder / FILE_NAME), (), tuple(heard()))
+        return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
 
 
 def composed(call: Call, part: str = "job") -> str:
@@ -158,8 +162,10 @@ class _Application:
             self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
             if not self.loader.jobs:
                 raise CallError(_no_jobs(self))
-        except BaseException:
+        except BaseException as error:
             self.loader.forget_sweep()
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(self.loader.since().how_to_go_on)
             raise
         assert self.loader.folder is not None
         return Path(shown(self.loader.folder))

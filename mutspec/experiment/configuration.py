@@ -62,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         save: whether to keep the mutant, or the name of its file.
         require: what the mutant must hold to; one that does not is not kept.
         strict_gates: whether a sweep, as a single run, ends with exit code 1 if a job's mutant does not.
+        resume: whether a job whose folder has its result already is not run again; or the folder of the sweep.
     """
 
     model: ModelSettings
@@ -74,6 +75,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     save: bool | str = False
     require: list[Gate] = []
     strict_gates: bool = False
+    resume: bool | str = False
 
 
 @dataclass(frozen=True)
@@ -336,6 +338,7 @@ def _wrong_value(reason: str, given: Sequence[Given]) -> Problem:
         return Problem(f"`{key}` is not given", hint=f"add {key}=…")
     said = message[:1].lower() + message[1:]
     for theirs, ours in (
+        ("`bool | str`", "true, false or text"),
         ("`str`", "text"),
         ("`null`", "null"),
         ("`int`", "a whole number"),

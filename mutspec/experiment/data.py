@@ -151,14 +151,19 @@ def load_data(settings: Mapping[str, Any]) -> Data:
     return checked(returned, str(named) if isinstance(named, str) else name, target)
 
 
+def look_in_current_folder() -> None:
+    """Let modules of the user's own be found in the current folder."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+
 def located(target: str, find: Callable[[str], Any], key: str) -> Any:
     """What a dotted name of the configuration stands for.
 
     Raises:
         CallError: it stands for nothing that can be called.
     """
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    look_in_current_folder()
     logger = getLogger("hydra.utils")  # which tells the same at length
     level = logger.level
     logger.setLevel("CRITICAL")

@@ -24,8 +24,10 @@ from mutspec.experiment.configuration import (
     task_overrides,
 )
 from mutspec.experiment.failures import FailedJob, as_error, forget_failure, in_short, write_failure
+from mutspec.experiment.inputs import inputs_digest
 from mutspec.experiment.recipes import shown
-from mutspec.experiment.result import JobInfo, Result, Row, as_json, write_whole
+from mutspec.experiment.result import FILE_NAME, JobInfo, Result, Row, as_json, write_whole
+from mutspec.experiment.resume import finished, labelled, without_resume
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import CheckError, MutspecError, Plan, Problem
@@ -72,7 +74,7 @@ class Task:
         hydra = cast(DictConfig, HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)
         number = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
-        info = JobInfo(number, tuple(task_overrides(hydra)), shown(folder))
+        info = JobInfo(number, without_resume(task_overrides(hydra)), shown(folder))
         forget_failure(folder)
         try:
             for module in self.modules:
@@ -83,19 +85,33 @@ class Task:
             failed(info, str(OmegaConf.select(hydra, "runtime.choices.plan")), error).write(folder)
             write_failure(folder, error)
             return FailedJob(error)
-        result.write(folder)
         return result.value
 
     def _run(self, config: DictConfig, hydra: DictConfig, info: JobInfo, folder: Path) -> Result:
         settings = self.composer.settings(config, hydra)
         composed = self.composer.plan(config, hydra)
-        try:
-            result = run_job(settings, composed.plan, info, folder)
-        except MutspecError as error:
-            raise composed.placed(error) from None
+        digest = inputs_digest(settings, composed.plan, self.modules)
+        known = finished(folder, digest, _files(settings)) if settings.resume else None
+        if known is not None:
+            result = labelled(known, info, folder)
+        else:
+            # If the job is killed, its folder must not have the result of another one.
+            (folder / FILE_NAME).unlink(missing_ok=True)
+            try:
+                result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
+            except MutspecError as error:
+                raise composed.placed(error) from None
+            result.write(folder)
         if settings.strict_gates and result.failed_gates:
             write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
         return result
+
+
+def _files(settings: Settings) -> list[str]:
+    """What a job leaves beside its result and its mutant."""
+    if not settings.mode.evaluates:
+        return [DRY_RUN_FILE]
+    return [DIFF_FILE] if settings.mode.compares else []
 
 
 def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> Result:

@@ -31,6 +31,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mutspec.experiment.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.recipes import Recipes, for_hydra
+from mutspec.experiment.resume import Before, Since, folder_to_go_on_in
+from mutspec.language import CallError, Problem
 
 JOB_NAME = "mutspec"
 """What Hydra calls a job of which it does not know the plan."""
@@ -142,6 +144,7 @@ class Loader(ConfigLoaderImpl):
         self.jobs = 0
         self._in_sweep = False
         self.folder: Path | None = None
+        self._before = Before()
         self._new_folders: list[Path] = []
         self._checked: dict[tuple[str, ...], DictConfig] = {}
 
@@ -164,7 +167,8 @@ class Loader(ConfigLoaderImpl):
         if self.checks and run_mode is RunMode.RUN:
             self.composer.check(config, in_sweep=self._in_sweep)
         if self.checks and not self._in_sweep:
-            self._claim(config.hydra.sweep if run_mode is RunMode.MULTIRUN else config.hydra.run)
+            resume = OmegaConf.select(config, "resume", default=False)
+            self._claim(config.hydra, resume, is_sweep=run_mode is RunMode.MULTIRUN)
         return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
@@ -182,6 +186,9 @@ class Loader(ConfigLoaderImpl):
             config: DictConfig = super().load_sweep_config(master_config, sweep_overrides)
         finally:
             self._in_sweep = False
+        if config.get("resume") != master_config.get("resume"):
+            hint = "it is true, or the folder to go on in"
+            raise CallError(Problem("`resume` is said of all jobs, and cannot be swept over", hint=hint))
         config.hydra.job.name = master_config.hydra.job.name
         config.hydra.sweep.dir = str(master_config.hydra.sweep.dir)
         fixed = task_overrides(master_config.hydra)
@@ -196,12 +203,18 @@ class Loader(ConfigLoaderImpl):
         config: DictConfig = super().load_configuration(config_name, overrides, RunMode.RUN)
         return config
 
-    def _claim(self, settings: DictConfig) -> None:
+    def _claim(self, hydra: DictConfig, resume: bool | str, *, is_sweep: bool) -> None:
         """Make the folder of a run or sweep, if its name is the time: two of one second must not share it."""
+        settings = hydra.sweep if is_sweep else hydra.run
         written = OmegaConf.to_container(settings, resolve=False)
         assert isinstance(written, dict)
+        is_new = "${now:" in str(written["dir"])
         self.folder = wanted = Path(str(settings.dir))
-        if "${now:" not in str(written["dir"]):
+        if resume:
+            self.folder = folder_to_go_on_in(resume, wanted, is_new=is_new, is_sweep=is_sweep)
+            settings.dir = str(self.folder)
+        self._before = Before.of(self.folder, is_resumed=bool(resume))
+        if resume or not is_new:
             return
         self._new_folders = [each for each in (wanted, *wanted.parents) if not each.exists()][1:]
         wanted.parent.mkdir(parents=True, exist_ok=True)
@@ -211,6 +224,10 @@ class Loader(ConfigLoaderImpl):
                 self.folder, settings.dir = folder, str(folder)
                 self._new_folders.insert(0, folder)
                 return
+
+    def since(self) -> Since:
+        """What became of the jobs that were in the folder of the run or sweep."""
+        return self._before.since()
 
     def forget_run(self) -> None:
         """Take away the folder of a run that failed, if it was made for that run alone."""
@@ -231,7 +248,7 @@ class Loader(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is kept for this process."""
-        return {**self.__dict__, "_checked": {}}
+        return {**self.__dict__, "_checked": {}, "_before": Before()}
 
 
 def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:

@@ -94,6 +94,7 @@ class Result:
         warnings: what the user should know, one sentence each.
         error: why the job failed; None if it did not.
         environment: what it ran in: versions by name, and the platform.
+        inputs_digest: of all that it depends on; empty if the job failed, or was none of `mutspec run`.
     """
 
     engine: str
@@ -115,6 +116,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     error: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    inputs_digest: str = ""
 
     @property
     def failed_gates(self) -> tuple[Verdict, ...]:
@@ -145,6 +147,7 @@ class Result:
             "warnings": list(self.warnings),
             "error": self.error,
             "environment": self.environment,
+            "inputs_digest": self.inputs_digest,
         }
         return {key: as_json(value) for key, value in document.items()}
 
@@ -258,6 +261,7 @@ class _Document(msgspec.Struct):
     error: str | None
     gates: tuple[_Verdict, ...] = ()
     environment: dict[str, str] = {}
+    inputs_digest: str = ""
 
 
 def read(path: Path | str) -> Result:
@@ -328,6 +332,7 @@ def _result(read: _Document) -> Result:
         warnings=read.warnings,
         error=read.error,
         environment=read.environment,
+        inputs_digest=read.inputs_digest,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from logging import getLogger
@@ -14,6 +13,7 @@ import msgspec
 from mutspec.experiment.configuration import EvaluateSettings, Settings, check_file
 from mutspec.experiment.data import Data, load_data
 from mutspec.experiment.evaluate import Evaluation, Judge, predicted
+from mutspec.experiment.inputs import stamp, texts
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.shortcut import Shortcuts
 from mutspec.language import EnvironmentProblem
@@ -62,18 +62,9 @@ def session(settings: Settings) -> Session:
         ModelError: the model cannot be loaded.
         EnvironmentProblem: Keras is not installed.
     """
-    stamps = (_stamp(settings.model.path), _stamp(settings.data.get("path")))
+    stamps = tuple(map(stamp, [settings.model.path, *texts(settings.data)]))
     data, evaluate = (msgspec.json.encode(each, order="sorted") for each in (settings.data, settings.evaluate))
     return _made(settings.model.path, settings.model.unsafe, data, evaluate, stamps)
-
-
-def _stamp(path: Any) -> tuple[str, int, int] | None:
-    """What changes when a file is written again."""
-    try:
-        status = os.stat(path)
-    except (OSError, TypeError, ValueError):
-        return None
-    return os.path.abspath(path), status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=1)

@@ -31,17 +31,18 @@ class Result:
 Call = Callable[..., Result]
 
 
+def called(*arguments: str) -> Result:
+    """What a call of the command line leaves behind."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = run(cli, arguments, "mutspec")
+    return Result(int(code), out.getvalue(), err.getvalue())
+
+
 @pytest.fixture
 def mutspec() -> Call:
     """Calls the command line as the shell would: `mutspec("diff", "a.keras", "b.keras")`."""
-
-    def call(*arguments: str) -> Result:
-        out, err = StringIO(), StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            code = run(cli, arguments, "mutspec")
-        return Result(int(code), out.getvalue(), err.getvalue())
-
-    return call
+    return called
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ def command(
     """Compose a plan with Hydra, mutate a model, evaluate it; or sweep over anything.
 
     A job leaves result.json in its folder under runs/. A sweep ends with a table, results.csv, plot.png and
-    report.html; a job that fails does not end it, but gives it its exit code. A run whose mutant fails a gate of
-    `require` ends with 1.
+    report.html; a job that fails does not end it, but gives it its exit code. A sweep that was interrupted goes on
+    by the same call with resume=DIR. A run whose mutant fails a gate of `require` ends with 1.
 
     \b
     Examples:
@@ -97,17 +97,23 @@ def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
         from mutspec.experiment.summary import result_text
 
         text = result_text(outcome.result, width=width(), styled=is_styled())
-        write(f"{text}\n\nWrote {outcome.folder / FILE_NAME}")
+        verb = "Kept" if outcome.since.kept else "Wrote"
+        write(f"{text}\n\n{verb} {outcome.folder / FILE_NAME}")
 
 
 def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
     """A sweep: its table, and its picture."""
+    from mutspec.execute.words import plural
     from mutspec.experiment.report import make_report
 
     report = make_report(outcome.folder)
     if as_json:
         write_json(report.to_json())
     elif not is_quiet:
+        since = outcome.since
+        if since.before.is_resumed:
+            verb = "was" if since.kept == 1 else "were"
+            write(f"{since.kept} of {plural(since.jobs, 'job')} {verb} done already\n")
         write(report.text(width=width(), styled=is_styled(), hint="results.csv has all"))
 
 
