@@ -52,7 +52,7 @@ class _Bar:
         if self.shown is None:
             if monotonic() - self.start < PATIENCE_SECONDS:
                 return
-            self.shown = _rich_bar()
+            self.shown = rich_bar()
             self.shown.add_task(self.description, total=total)
             self.shown.start()
         self.shown.update(self.shown.task_ids[0], completed=done, total=total)
@@ -63,9 +63,22 @@ class _Bar:
             self.shown.stop()
 
 
-def _rich_bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+def rich_bar(of: str = "") -> Progress:
+    """A bar with the share that is done and the time that is left.
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    Arguments:
+        of: what is counted; by default the share alone is shown.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    done = (MofNCompleteColumn(), TextColumn(of)) if of else (TaskProgressColumn(),)
+    columns = (TextColumn("{task.description}"), BarColumn(), *done, TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import count
 from logging import WARNING
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from mutspec.experiment.loader import JOB_NAME, Loader
 from mutspec.experiment.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.result import FILE_NAME, Result, read
 from mutspec.experiment.resume import Since
+from mutspec.experiment.watch import Watch
 from mutspec.language import CallError, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
 from mutspec.resources import resource_folder
@@ -81,24 +81,23 @@ class Outcome:
     warnings: tuple[Problem, ...] = ()
 
 
-Progress = Callable[[int, int], None]
-"""Told about the jobs that are done, and the jobs in all."""
-
-
-def run(call: Call, on_progress: Progress | None = None) -> Outcome:
+def run(call: Call, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
     """Run a job, or a sweep of them.
 
     Arguments:
         call: the call.
-        on_progress: told how far a sweep is, if its jobs run in this process.
+        on_sweep: given what looks at a sweep, before it begins.
 
     Raises:
         MutspecError: the call is wrong, or the single job fails. A sweep goes on when a job fails.
     """
     with _application(call) as application, _heard() as heard:
         if application.is_sweep:
-            folder = application.sweep(on_progress)
-            since = application.loader.since()
+            loader = application.loader
+            if on_sweep is not None:
+                on_sweep(Watch(lambda: loader.jobs, loader.since))
+            folder = application.sweep()
+            since = loader.since()
             return Outcome(folder, None, since, tuple(read_failures(folder)), (*heard(), *since.warnings))
         folder = application.run()
         return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
@@ -148,15 +147,9 @@ class _Application:
         assert done.hydra_cfg is not None
         return Path(shown(Path(done.hydra_cfg.hydra.runtime.output_dir)))
 
-    def sweep(self, on_progress: Progress | None) -> Path:
+    def sweep(self) -> Path:
         """Run the sweep; its folder."""
-        done = count(1)
-
-        def advance() -> None:
-            if on_progress is not None:
-                on_progress(next(done), self.loader.jobs)
-
-        task = Task(self.loader.composer, self.call.modules, advance)
+        task = Task(self.loader.composer, self.call.modules)
         _quieten(self.overrides)
         try:
             self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -47,29 +47,16 @@ class Task:
     Arguments:
         composer: makes settings and plan of the job's configuration.
         modules: what the call imports, for layers of the user's own.
-        on_done: told when a job of this process is done.
     """
 
     composer: Composer
     modules: tuple[str, ...] = ()
-    on_done: Callable[[], None] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what only this process can tell."""
-        return {**self.__dict__, "on_done": None}
 
     def __call__(self, config: DictConfig) -> float | None:
         """Run the job that Hydra is about to run, and return its objective to the sweeper.
 
         What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
         """
-        try:
-            return self._job(config)
-        finally:
-            if self.on_done is not None:
-                self.on_done()
-
-    def _job(self, config: DictConfig) -> float | None:
         register_resolvers()
         hydra = cast(DictConfig, HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from mutspec.execute import words
+from mutspec.experiment.aggregate import natural
 from mutspec.experiment.recipes import shown
 from mutspec.experiment.result import FILE_NAME, JobInfo, Result, read
 from mutspec.language import CallError, Problem, nearest
@@ -91,8 +92,9 @@ class Before:
         """What has become of it."""
         times = {} if self.folder is None else dict(_times(self.folder))
         kept = {name: begun for name, (left, begun) in self.times.items() if times.get(name, (None,))[0] == left}
-        foreign = [name for name, begun in kept.items() if begun is not None and times[name][1] == begun]
-        return Since(self, len(times) - len(foreign), len(kept) - len(foreign), tuple(foreign))
+        foreign = {name for name, begun in kept.items() if begun is not None and times[name][1] == begun}
+        done = tuple(times.keys() - foreign)
+        return Since(self, done, len(kept) - len(foreign), tuple(sorted(foreign, key=natural)))
 
 
 @dataclass(frozen=True)
@@ -101,20 +103,20 @@ class Since:
 
     Arguments:
         before: the folder as it was.
-        jobs: how many jobs of the call have left a result.
+        done: the folders of the jobs of the call that have left a result.
         kept: of how many of them it was there already; they were not run again.
         foreign: the folders of jobs that are none of the call's, and have results.
     """
 
     before: Before
-    jobs: int
+    done: tuple[str, ...]
     kept: int
     foreign: tuple[str, ...]
 
     @property
     def how_to_go_on(self) -> str:
         """What to tell whoever interrupts a sweep; nothing if no job is done."""
-        number = self.jobs + len(self.foreign)  # what seems foreign is what the call had not come to yet
+        number = len(self.done) + len(self.foreign)  # what seems foreign is what the call had not come to yet
         if not number or self.before.folder is None:
             return ""
         more = "" if self.before.is_resumed else f" with {written(Path(shown(self.before.folder)))}"

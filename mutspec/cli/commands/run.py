@@ -12,7 +12,7 @@ from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode, code_of
 from mutspec.cli.options import FILE, import_modules, import_option, json_option, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
-from mutspec.cli.progress import progress
+from mutspec.cli.sweep_view import sweep_view
 from mutspec.language.errors import Place, Problem
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def command(
     if cfg is not None:
         write(composed(call, cfg).rstrip("\n"))
         return ExitCode.DONE
-    with progress("Sweeping", is_quiet=is_quiet) as advance:
-        outcome = run(call, advance)
+    with sweep_view(is_quiet=is_quiet) as show:
+        outcome = run(call, show)
     if not is_quiet:
         for warning in outcome.warnings:
             warn(warning)
@@ -113,7 +113,7 @@ def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
         since = outcome.since
         if since.before.is_resumed:
             verb = "was" if since.kept == 1 else "were"
-            write(f"{since.kept} of {plural(since.jobs, 'job')} {verb} done already\n")
+            write(f"{since.kept} of {plural(len(since.done), 'job')} {verb} done already\n")
         write(report.text(width=width(), styled=is_styled(), hint="results.csv has all"))
 
 

@@ -1,0 +1,103 @@
+"""A live view of a running sweep: how far it is, how long it will take, its best and worst mutants so far."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Timer
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from mutspec.cli import progress
+from mutspec.execute import words
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from mutspec.experiment.watch import Extreme, Standing, Watch
+
+REFRESH_SECONDS = 0.5
+LEISURE = 20
+"""How many times longer than a look takes, the next one waits: a look at a thousand jobs takes 40 ms."""
+
+
+@contextmanager
+def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | None]:
+    """A view on standard error for as long as the context lasts, of sweeps that take longer than a second.
+
+    Arguments:
+        is_quiet: whether there shall be none.
+
+    Yields:
+        What is to be given the sweep's watch; None if nobody would see it.
+    """
+    if is_quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    timers: list[Timer] = []
+    views: list[Live] = []
+
+    def show(watch: Watch) -> None:
+        view = Live(
+            get_renderable=_View(watch).render,
+            console=Console(stderr=True),
+            transient=True,
+            refresh_per_second=1 / REFRESH_SECONDS,
+        )
+        views.append(view)
+        timers.append(Timer(progress.PATIENCE_SECONDS, view.start))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    try:
+        yield show
+    finally:
+        for timer in timers:
+            timer.cancel()
+            timer.join()
+        for view in views:
+            view.stop()
+
+
+class _View:
+    """What is seen of a sweep."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._bar = progress.rich_bar(of="jobs")
+        self._task = self._bar.add_task("Sweeping", total=None)
+        self._next_look = 0.0
+        self._standing: Standing | None = None
+
+    def render(self) -> Group:
+        """The bar, and below it what is known so far."""
+        from rich.console import Group
+        from rich.text import Text
+
+        start = monotonic()
+        if self._standing is None or start >= self._next_look:
+            self._standing = self._watch.look()
+            self._next_look = start + LEISURE * (monotonic() - start)
+            self._bar.update(self._task, completed=self._standing.done, total=self._standing.jobs or None)
+        return Group(self._bar.get_renderable(), *map(Text, lines(self._standing)))
+
+
+def lines(standing: Standing) -> list[str]:
+    """What is told of a sweep below its bar."""
+    found = []
+    if standing.lowest is not None and standing.highest is not None:
+        ends = {"highest": standing.highest, "lowest": standing.lowest}
+        found = [_extreme(name, standing.objective, each) for name, each in ends.items()]
+    if standing.failed:
+        found.append(f"{words.plural(standing.failed, 'job')} failed")
+    if standing.refused:
+        found.append(f"{words.plural(standing.refused, 'job')} with a gate that does not hold")
+    return found
+
+
+def _extreme(name: str, objective: str, extreme: Extreme) -> str:
+    return f"{name:<8} {objective} {extreme.value:<8.4g} {extreme.folder}"
