@@ -110,6 +110,17 @@ def _laplace_noise(case: Case) -> np.ndarray:
     return _noisy(case, case.real(case.step["scale"] * factor) * unit * difference)
 
 
+def _polynomial_noise(case: Case) -> np.ndarray:
+    low, high, power = case.step["low"], case.step["high"], case.real(case.get("eta", 20.0) + 1)
+    one, range_ = case.real(1), case.real(high - low)
+    inside = np.clip(case.weight, case.real(low), case.real(high))
+    drawn = case.drawn(uniform) * case.real(2) - one
+    upward = np.where(drawn < 0, -one, one)
+    behind = np.maximum(upward * (inside - case.real((low + high) / 2)) / range_ + case.real(0.5), case.real(0))
+    stay = np.power(one - np.abs(drawn) + np.abs(drawn) * np.power(behind, power), case.real(1 / float(power)))
+    return np.clip(inside + upward * range_ * (one - stay), case.real(low), case.real(high))
+
+
 def _discretized_noise(case: Case) -> np.ndarray:
     factor, unit = case.unit("max_abs")
     step = np.maximum(case.real(max(case.step["resolution"] * factor, LEAST)) * unit, case.real(LEAST))
@@ -356,6 +367,7 @@ FORMULAS: Mapping[str, Callable[[Case], np.ndarray]] = {
     "gaussian_noise": _gaussian_noise,
     "uniform_noise": _uniform_noise,
     "laplace_noise": _laplace_noise,
+    "polynomial_noise": _polynomial_noise,
     "discretized_noise": _discretized_noise,
     "programming_noise": _programming_noise,
     "scale": lambda case: case.real(case.step["factor"]) * case.weight,

@@ -300,7 +300,8 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("delete connection", "neat-python, TensorNEAT", "remove a connection", "architecture", note="nodes and connections are not layers"),
     Operator("GaussianMutation", "EvoTorch", "add N(0, stdev), each with a probability", "weight",
              {"op": "gaussian_noise", "target": "*", "std": 0.1, "rate": 0.5}),
-    Operator("PolynomialMutation", "EvoTorch", "add polynomial noise within bounds", "weight", note="no op draws from its law, which depends on the weight", also=("polynomial",)),
+    Operator("PolynomialMutation", "EvoTorch", "add polynomial noise within bounds", "weight",
+             {"op": "polynomial_noise", "target": "*", "low": -1.0, "high": 1.0, "eta": 20.0}, also=("polynomial",)),
     Operator("CosynePermutation", "EvoTorch", "permute each weight over a population", "weight",
              {"op": "crossover", "source": "other:", "target": "*", "rate": 0.5}, "of two; the second mutant is that of the other", also=("Cosyne",)),
 

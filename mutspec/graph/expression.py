@@ -103,6 +103,10 @@ class Expression:
         """The sine of each entry, in radians. Numeric."""
         return self._make("sine", self, shape=self.shape, dtype=self.dtype)
 
+    def power(self, exponent: Operand) -> Expression:
+        """Each entry to the power of another value's. Numeric."""
+        return self._combine("power", self, exponent)
+
     def bits(self, dtype: str) -> Expression:
         """The same bits as a dtype of the same width: `uint32` of a float32, and back."""
         return self._make("bits", self, shape=self.shape, dtype=dtype)

@@ -164,6 +164,7 @@ _BINARY: Mapping[str, np.ufunc] = {
     "divide": np.divide,
     "minimum": np.minimum,
     "maximum": np.maximum,
+    "power": np.power,
 }
 _UNARY: Mapping[str, np.ufunc] = {
     "negative": np.negative,

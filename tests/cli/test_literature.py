@@ -50,7 +50,7 @@ SURVEYED = {
 }
 """The operators that a survey of papers and tools found, by source."""
 
-NOT_YET = {"float_n bit flip", "block floating point bit flip", "DoReFa", "PCM", "PolynomialMutation"}
+NOT_YET = {"float_n bit flip", "block floating point bit flip", "DoReFa", "PCM"}
 """The operators on weights that no op is."""
 
 

@@ -19,6 +19,7 @@ from mutspec.cli.literature import LITERATURE, Operator, called
 from mutspec.execute.words import flow
 from mutspec.language import load_text
 from mutspec.ops import catalogue
+from tests.cli.laws_of_devices import LAWS_OF_DEVICES
 from tests.toys import mutate
 
 Weights = Mapping[str, np.ndarray]
@@ -601,6 +602,9 @@ def half_of_the_weights_are_those_of_the_other(before: Weights, mutant: Mutant) 
     taken = old != new
     np.testing.assert_array_equal(new[taken], others[taken])
     assert stats.binomtest(int(taken.sum()), taken.size, 0.5).pvalue > 1e-6
+
+
+LAWS |= LAWS_OF_DEVICES
 
 
 # The tests.

@@ -28,6 +28,7 @@ STEPS: Mapping[str, Step] = {
     "gaussian_noise": {"std": 0.5, "relative_to": "std", "rate": 0.3, "reset_rate": 0.2, "bounds": {"max": 2.0}},
     "uniform_noise": {"low": -0.1, "high": 0.3, "mode": "multiply", "per": "layer", **SOME},
     "laplace_noise": {"scale": 0.1, "relative_to": "max_abs", "rate": 0.3},
+    "polynomial_noise": {"low": -1, "high": 1, "rate": 0.3},
     "discretized_noise": {"resolution": 0.1, "std": 0.02, "per": "all", **SOME},
     "programming_noise": {"unit": "row", **SOME},
     "scale": {"factor": 1.25, "unit": "column", **SOME},

@@ -13,7 +13,14 @@ from tests.oracle import NEURON_OPS, Step
 from tests.toys import Tensors
 
 LAW = settings(suppress_health_check=[HealthCheck.too_slow])
-NOISES = ("gaussian_noise", "uniform_noise", "laplace_noise", "discretized_noise", "programming_noise")
+NOISES = (
+    "gaussian_noise",
+    "uniform_noise",
+    "laplace_noise",
+    "polynomial_noise",
+    "discretized_noise",
+    "programming_noise",
+)
 UNITS = ["absolute", "std", "max_abs", "channel_max", "weight"]
 
 # What steps may say.
@@ -57,6 +64,10 @@ PARAMETERS: Mapping[str, st.SearchStrategy[Step]] = {
     "gaussian_noise": both(keys(std=SIZED), NOISE),
     "uniform_noise": both(keys(low=SIZED.map(lambda x: -x), high=SIZED), NOISE),
     "laplace_noise": both(keys(scale=SIZED), NOISE),
+    "polynomial_noise": both(
+        st.sampled_from([{"low": -3, "high": 3}, {"low": 0.75, "high": 1.25}]),
+        maybe(eta=st.sampled_from([0, 1.0, 3.5])),
+    ),
     "discretized_noise": both(keys(std=SIZED, resolution=st.sampled_from([0.1, 0.5, 2.0])), RELATIVE),
     "programming_noise": both(
         maybe(
@@ -240,6 +251,7 @@ SOME: Mapping[str, Step] = {
     "gaussian_noise": {"std": 0.5, "relative_to": "weight"},
     "uniform_noise": {"low": 0.5, "high": 1.0},
     "laplace_noise": {"scale": 0.5},
+    "polynomial_noise": {"low": 0.0, "high": 3.0, "eta": 1.0},
     "discretized_noise": {"resolution": 0.3, "std": 0.5},
     "programming_noise": {"std": 5.0},
     "scale": {"factor": 3.0},

@@ -132,6 +132,24 @@ def test_programming_noise_that_keeps_signs_is_folded() -> None:
     assert_law(-noisy, stats.foldnorm(0.02 / deviation, scale=deviation))
 
 
+@pytest.mark.parametrize("eta", [0.0, 5.0, 20.0])
+def test_polynomial_noise_has_its_law_wherever_the_weight_is(eta: float) -> None:
+    weight = np.random.default_rng(3).uniform(-0.9, 1.9, SHAPE)
+    moved = (drawn(weight, op="polynomial_noise", low=-1.0, high=2.0, eta=eta) - weight) / 3
+    # Deb and Tiwari's formulas, solved for the uniform number that a move is made of.
+    left = ((1 + moved) ** (eta + 1) - ((2 - weight) / 3) ** (eta + 1)) / (1 - ((2 - weight) / 3) ** (eta + 1)) / 2
+    right = ((1 - moved) ** (eta + 1) - ((weight + 1) / 3) ** (eta + 1)) / (1 - ((weight + 1) / 3) ** (eta + 1)) / 2
+    assert_law(np.where(moved < 0, left, 1 - right), stats.uniform())
+
+
+def test_polynomial_noise_leads_past_no_bound_and_moves_what_is_outside_to_it() -> None:
+    weight = np.random.default_rng(3).normal(0, 2, SHAPE).astype(np.float32)
+    after = drawn(weight, op="polynomial_noise", low=-1.0, high=1.0, eta=2.5)
+    assert (np.abs(after) <= 1).all()
+    beyond = after[weight > 1]
+    assert stats.binomtest(int((beyond == 1).sum()), beyond.size, 0.5).pvalue > SMALLEST  # no way up, and half go up
+
+
 def test_entries_that_are_chosen_have_the_same_law_as_all() -> None:
     # A choice that depended on the noise would keep some values more often than others.
     after = drawn(np.zeros((1500, 1500)), op="gaussian_noise", std=1.0, fraction="50%")

@@ -158,6 +158,7 @@ BY_TARGET: Mapping[str, tuple[str, Step]] = {
     "gaussian_noise": ("std", {"relative_to": "std"}),
     "uniform_noise": ("high", {"low": -1.0}),
     "laplace_noise": ("scale", {}),
+    "polynomial_noise": ("high", {"low": -1.0}),
     "discretized_noise": ("std", {"resolution": 0.25}),
     "programming_noise": ("std", {}),
     "scale": ("factor", {}),
