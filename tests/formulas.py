@@ -208,6 +208,12 @@ def _quantize(case: Case) -> np.ndarray:
     return np.minimum(np.maximum(np.rint(case.weight / step), case.real(lowest)), case.real(highest)) * step
 
 
+def _dorefa_quantize(case: Case) -> np.ndarray:
+    factor = case.get("clip", 0.6) / max(float(np.tanh(np.float64(np.abs(case.weight).max()))), LEAST)
+    apart = case.real(case.step["resolution"])
+    return np.rint(np.tanh(case.weight) * case.real(factor) / apart) * apart
+
+
 def _binarize(case: Case) -> np.ndarray:
     size = case.get("scale")
     if size is None:
@@ -380,6 +386,7 @@ FORMULAS: Mapping[str, Callable[[Case], np.ndarray]] = {
     "zero": lambda case: np.zeros_like(case.weight),
     "round": _round,
     "quantize": _quantize,
+    "dorefa_quantize": _dorefa_quantize,
     "binarize": _binarize,
     "prune_weights": lambda case: np.zeros_like(case.weight),
     "low_rank": _low_rank,

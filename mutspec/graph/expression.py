@@ -103,6 +103,10 @@ class Expression:
         """The sine of each entry, in radians. Numeric."""
         return self._make("sine", self, shape=self.shape, dtype=self.dtype)
 
+    def hyperbolic_tangent(self) -> Expression:
+        """Tanh of each entry. Numeric."""
+        return self._make("hyperbolic_tangent", self, shape=self.shape, dtype=self.dtype)
+
     def power(self, exponent: Operand) -> Expression:
         """Each entry to the power of another value's. Numeric."""
         return self._combine("power", self, exponent)

@@ -173,6 +173,7 @@ _UNARY: Mapping[str, np.ufunc] = {
     "square_root": np.sqrt,
     "arc_cosine": np.arccos,
     "sine": np.sin,
+    "hyperbolic_tangent": np.tanh,
 }
 
 MAP_KERNELS: Mapping[str, MapKernel] = {

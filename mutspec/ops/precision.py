@@ -55,8 +55,8 @@ class Quantize(WeightOp, tag="quantize", frozen=True, kw_only=True):
     `symmetric` levels are whole multiples of max|w| / (2^(bits-1) - 1), from minus to plus that; `affine` ones divide
     the range from the smallest to the largest weight, widened to hold 0, in 2^bits - 1 steps, and 0 is a level.
 
-    Literature: RNN weight precision, quantisation (DeepMutation++); Discretize, DoReFa without its tanh (AIHWKit);
-    fixed-point weights (Ares); Jacob et al. 2018.
+    Literature: RNN weight precision, quantisation (DeepMutation++); Discretize (AIHWKit); fixed-point weights (Ares);
+    Jacob et al. 2018.
     """
 
     bits: Annotated[
@@ -91,6 +91,24 @@ def _on_grid(
     weight: Expression, step: Expression, lowest: float | Expression, highest: float | Expression
 ) -> Expression:
     return (weight / step).round().maximum(lowest).minimum(highest) * step
+
+
+class DorefaQuantize(WeightOp, tag="dorefa_quantize", frozen=True, kw_only=True):
+    """Quantise by a tanh: large weights are drawn in before all of them move to levels that lie `resolution` apart.
+
+    w becomes resolution·round(t / resolution) with t = clip·tanh(w) / tanh(max|w|), max|w| being that of the tensor. So
+    the largest weight becomes about ±clip, whatever it was. The last bits of tanh depend on the machine.
+
+    Literature: DoReFa (AIHWKit: `res`, `dorefa_clip` 0.6), after DoReFa-Net (Zhou et al. 2016), whose levels have no 0.
+    """
+
+    resolution: Annotated[float, Meta(gt=0, description="The distance of the levels.", examples=[0.1])]
+    clip: Annotated[float, Meta(gt=0, description="What the largest weight becomes before it is rounded.")] = 0.6
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """resolution·round(clip·tanh(w) / tanh(max|w|) / resolution)."""
+        factor = self.clip / abs(weight).max().hyperbolic_tangent().maximum(LEAST)
+        return (weight.hyperbolic_tangent() * factor / self.resolution).round() * self.resolution
 
 
 class Binarize(WeightOp, tag="binarize", frozen=True, kw_only=True):

@@ -37,6 +37,18 @@ def all_weights_move_by_debs_law_within_bounds(before: Weights, mutant: Mutant) 
     assert stats.kstest(np.where(moved < 0, half, 1 - half), stats.uniform().cdf).pvalue > 1e-6
 
 
+def kernels_become_multiples_of_a_tenth_up_to_six(before: Weights, mutant: Mutant) -> None:
+    after = mutant()
+    assert_only_kernels_differ(before, after)
+    for path in (path for path in before if "kernel" in path):
+        old, new = before[path].astype(np.float64), after[path].astype(np.float64)
+        tenths = np.tanh(old) * 6 / np.tanh(np.abs(old).max())
+        is_between = np.abs(tenths % 1 - 0.5) > 1e-4  # where a last bit does not decide
+        np.testing.assert_allclose(new[is_between], 0.1 * np.round(tenths[is_between]), atol=1e-7)
+        np.testing.assert_allclose(np.abs(new).max(), 0.6, atol=1e-7)
+
+
 LAWS_OF_DEVICES: Mapping[str, Callable[[Weights, Mutant], None]] = {
     "EvoTorch PolynomialMutation": all_weights_move_by_debs_law_within_bounds,
+    "AIHWKit DoReFa": kernels_become_multiples_of_a_tenth_up_to_six,
 }

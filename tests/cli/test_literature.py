@@ -50,7 +50,7 @@ SURVEYED = {
 }
 """The operators that a survey of papers and tools found, by source."""
 
-NOT_YET = {"float_n bit flip", "block floating point bit flip", "DoReFa", "PCM"}
+NOT_YET = {"float_n bit flip", "block floating point bit flip", "PCM"}
 """The operators on weights that no op is."""
 
 
@@ -119,7 +119,7 @@ def test_a_name_that_is_several_ops_lists_them() -> None:
 
 
 def test_a_name_that_is_no_op_yet_says_so() -> None:
-    assert "`dorefa` of AIHWKit is not there yet" in output("ops", "dorefa", code=2)
+    assert "`group prune` of DepGraph is not there yet" in output("ops", "group prune", code=2)
 
 
 def test_the_ops_own_names_come_first() -> None:

@@ -126,6 +126,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "programming_noise, target: dense_1, coefficients: «[]": ("is empty, and needs at least 1",),
     "round, target: dense_1, decimals: «99": ("beyond what floats can hold", "from -30 to 30"),
     "quantize, target: dense_1, bits: «1": ("takes a whole number from 2 to 16, not 1",),
+    "dorefa_quantize, target: dense_1, resolution: «0": ("takes a number above 0, not 0",),
+    "dorefa_quantize, target: dense_1, resolution: 0.1, clip: «-1": ("takes a number above 0, not -1",),
     "binarize, target: dense_1, scale: «-1": ("`scale` must be above 0", "leave it out for the mean"),
     "reinitialize, target: dense_1, initializer: «glorot": ("`glorot` is none that mutspec draws", "glorot_*"),
     "reinitialize, target: dense_1, initializer: «{class_name: normal, config: {std: 1}}": (

@@ -41,6 +41,7 @@ STEPS: Mapping[str, Step] = {
     "zero": {"rate": 0.1},
     "round": {"decimals": 2, **SOME},
     "quantize": {"bits": 4, "scheme": "affine", **SOME},
+    "dorefa_quantize": {"resolution": 0.05, **SOME},
     "binarize": {"fraction": 0.1},
     "prune_weights": {"fraction": 0.2},
     "low_rank": {"to_rank": 1, **SOME, "target": "{matrix}"},
