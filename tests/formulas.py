@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import blake2b
-from math import prod, sqrt
+from math import log, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,21 @@ def _programming_noise(case: Case) -> np.ndarray:
         size = case.real(case.get("std", 1.0) * max(factor, LEAST) / case.get("g_max", 25.0))
     noisy = case.weight + size * (np.maximum(deviation, case.real(0)) * case.drawn(normal))
     return np.where(case.weight < 0, -np.abs(noisy), np.abs(noisy)) if case.get("keep_sign", True) else noisy
+
+
+def _conductance_drift(case: Case) -> np.ndarray:
+    real, (factor, unit) = case.real, case.unit("max_abs")
+    first, reading = case.get("first_read", 20.0), case.get("read_time", 250e-9)
+    time = case.step["seconds"] + first
+    share = np.abs(case.weight) / np.maximum(real(max(factor, LEAST)) * unit, real(LEAST))
+    logarithm = np.log(np.maximum(share, real(1e-7)))
+    mean = np.clip(logarithm * real(-0.0155) + real(0.0244), real(0.049), real(0.1))
+    spread = np.clip(logarithm * real(-0.0125) + real(-0.0059), real(0.008), real(0.045))
+    exponent = np.abs(mean + spread * case.drawn(normal, "drift")) * real(case.get("drift", 1.0))
+    deviation = np.minimum(real(0.0088) / np.maximum(np.power(share, real(0.65)), real(1e-3)), real(0.2))
+    deviation *= real(case.get("read_noise", 1.0) * sqrt(log((time + reading) / (2 * reading))))
+    left = np.power(real(time / first), -exponent)
+    return case.weight * left * np.maximum(deviation * case.drawn(normal, "read") + real(1), real(0))
 
 
 def _shift(case: Case) -> np.ndarray:
@@ -376,6 +391,7 @@ FORMULAS: Mapping[str, Callable[[Case], np.ndarray]] = {
     "polynomial_noise": _polynomial_noise,
     "discretized_noise": _discretized_noise,
     "programming_noise": _programming_noise,
+    "conductance_drift": _conductance_drift,
     "scale": lambda case: case.real(case.step["factor"]) * case.weight,
     "shift": _shift,
     "negate": lambda case: -case.weight,

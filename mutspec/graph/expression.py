@@ -107,6 +107,10 @@ class Expression:
         """Tanh of each entry. Numeric."""
         return self._make("hyperbolic_tangent", self, shape=self.shape, dtype=self.dtype)
 
+    def logarithm(self) -> Expression:
+        """The natural logarithm of each entry. Numeric."""
+        return self._make("logarithm", self, shape=self.shape, dtype=self.dtype)
+
     def power(self, exponent: Operand) -> Expression:
         """Each entry to the power of another value's. Numeric."""
         return self._combine("power", self, exponent)

@@ -174,6 +174,7 @@ _UNARY: Mapping[str, np.ufunc] = {
     "arc_cosine": np.arccos,
     "sine": np.sin,
     "hyperbolic_tangent": np.tanh,
+    "logarithm": np.log,
 }
 
 MAP_KERNELS: Mapping[str, MapKernel] = {

@@ -91,6 +91,7 @@ PRIMITIVES = {
         Primitive("arc_cosine", Access.MAP, "the angle whose cosine is a", Exactness.NUMERIC),
         Primitive("sine", Access.MAP, "the sine of a", Exactness.NUMERIC),
         Primitive("hyperbolic_tangent", Access.MAP, "tanh a", Exactness.NUMERIC),
+        Primitive("logarithm", Access.MAP, "the natural logarithm of a", Exactness.NUMERIC),
         Primitive("power", Access.MAP, "a to the power of b", Exactness.NUMERIC),
         Primitive("sum", Access.REDUCE, "the sum of all entries, in float64"),
         Primitive("sum_along", Access.REDUCE, "the sum of the entries at each index of one axis, in float64"),

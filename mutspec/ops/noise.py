@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isinf
-from typing import Annotated
+from math import isinf, log, sqrt
+from typing import Annotated, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -244,3 +244,66 @@ class ProgrammingNoise(WeightOp, tag="programming_noise", frozen=True, kw_only=T
         factor = at.number(self.std) * unit / self.g_max
         noisy = weight + factor * (deviation.maximum(0.0) * at.normal("noise"))
         return weight.sign() * abs(noisy) if self.keep_sign else noisy
+
+
+class _Fit(NamedTuple):
+    """A line over the logarithm of a conductance, cut off at both ends."""
+
+    slope: float
+    constant: float
+    least: float
+    most: float
+
+    def of(self, logarithm: Expression) -> Expression:
+        """Its values."""
+        return (logarithm * self.slope + self.constant).maximum(self.least).minimum(self.most)
+
+
+_DRIFT = _Fit(-0.0155, 0.0244, 0.049, 0.1)
+_DRIFT_SPREAD = _Fit(-0.0125, -0.0059, 0.008, 0.045)
+"""The mean and the standard deviation of the drift's exponent, by the share that a conductance has of the largest."""
+_LEAST_SHARE = 1e-7
+"""Smaller shares drift like this one."""
+
+
+class ConductanceDrift(WeightOp, tag="conductance_drift", frozen=True, kw_only=True):
+    """Let memory cells drift, then read them: weights decay with the time since they were programmed, and get noise.
+
+    w becomes w·(t / t₀)^-ν·max(0, 1 + σ·ε), with t = t₀ + seconds and t₀ = first_read. Of a weight that has the part
+    r = |w| / unit of the largest conductance, the drift is ν = |μ + s·δ|, where μ = -0.0155·ln r + 0.0244 is kept
+    within 0.049 and 0.1, and s = -0.0125·ln r - 0.0059 within 0.008 and 0.045; the noise of reading, of type 1/f, is
+    σ = min(0.2, 0.0088 / r^0.65)·√ln((t + read_time) / (2·read_time)). These are fits to phase-change memory. For one
+    seed, δ and ε ~ N(0, 1) do not depend on the time. The last bits of logarithms and powers depend on the machine.
+
+    Literature: drift and read noise of PCMLikeNoiseModel (AIHWKit, whose PCM is this after `programming_noise`);
+    Nandakumar et al. 2019; Joshi et al. 2020.
+    """
+
+    seconds: Annotated[
+        ByTarget[NonNegative], Meta(description="The time since `first_read`, in seconds.", examples=[86400.0])
+    ]
+    drift: Annotated[NonNegative, Meta(description="A factor to the drift ν; 0 for none.")] = 1.0
+    read_noise: Annotated[NonNegative, Meta(description="A factor to the noise of reading σ; 0 for none.")] = 1.0
+    first_read: Annotated[
+        float, Meta(gt=0, description="When drift begins to count, in seconds after programming: t₀ of the fit.")
+    ] = 20.0
+    read_time: Annotated[float, Meta(gt=0, description="How long it takes to read, in seconds.")] = 250e-9
+    relative_to: RelativeTo = Scale.MAX_ABS
+
+    def problems(self) -> Iterable[Problem]:
+        """A read that takes longer than there is time."""
+        yield from super().problems()
+        if self.read_time > self.first_read:
+            message = f"to read takes longer ({self.read_time:g} s) than until `first_read` ({self.first_read:g} s)"
+            yield Problem(message, path=("read_time",), hint="it is a time in seconds, such as 250e-9")
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """W·(t / t₀)^-ν·max(0, 1 + σ·ε)."""
+        time = at.value(self.seconds) + self.first_read
+        size = abs(weight) / at.scale(self.relative_to, weight).maximum(LEAST)
+        logarithm = size.maximum(_LEAST_SHARE).logarithm()
+        exponent = abs(_DRIFT.of(logarithm) + _DRIFT_SPREAD.of(logarithm) * at.normal("drift")) * self.drift
+        left = constant(at.bench.builder, time / self.first_read).power(-exponent)
+        accumulated = self.read_noise * sqrt(log((time + self.read_time) / (2 * self.read_time)))
+        deviation = (0.0088 / size.power(0.65)).minimum(0.2) * accumulated
+        return weight * left * (deviation * at.normal("read") + 1.0).maximum(0.0)

@@ -48,7 +48,23 @@ def kernels_become_multiples_of_a_tenth_up_to_six(before: Weights, mutant: Mutan
         np.testing.assert_allclose(np.abs(new).max(), 0.6, atol=1e-7)
 
 
+def cells_are_programmed_drift_for_an_hour_and_are_read(before: Weights, mutant: Mutant) -> None:
+    at_once, later = mutant(seconds=0.0), mutant()
+    assert_only_kernels_differ(before, later)
+    old, new, newer = (each["conv_2/kernel"].astype(np.float64).ravel() for each in (before, at_once, later))
+    share = np.abs(old) / np.abs(old).max()
+    is_large = share > 0.4
+    old, new, newer, share = (each[is_large] for each in (old, new, newer, share))
+    programmed = np.abs(old) / share * (0.26348 + 1.965 * share - 1.1731 * share**2) / 25
+    read, read_later = (0.0088 / share**0.65 * np.sqrt(np.log(time / 500e-9)) for time in (20, 3620))
+    assert stats.kstest((new - old) / np.hypot(programmed, read * old), stats.norm.cdf).pvalue > 1e-6
+    decay, decades = -np.log(newer / new), np.log(3620 / 20)
+    law = stats.norm(0.049 * decades, np.hypot(0.008 * decades, read_later - read))
+    assert stats.kstest(law.cdf(decay), stats.uniform.cdf).pvalue > 1e-6
+
+
 LAWS_OF_DEVICES: Mapping[str, Callable[[Weights, Mutant], None]] = {
     "EvoTorch PolynomialMutation": all_weights_move_by_debs_law_within_bounds,
     "AIHWKit DoReFa": kernels_become_multiples_of_a_tenth_up_to_six,
+    "AIHWKit PCM": cells_are_programmed_drift_for_an_hour_and_are_read,
 }

@@ -50,7 +50,10 @@ SURVEYED = {
 }
 """The operators that a survey of papers and tools found, by source."""
 
-NOT_YET = {"float_n bit flip", "block floating point bit flip", "PCM"}
+NOT_YET = {
+    "float_n bit flip",
+    "block floating point bit flip",
+}
 """The operators on weights that no op is."""
 
 

@@ -124,6 +124,8 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "polynomial_noise, target: dense_1, low: 0, high: 1, eta: «-1": ("takes a number of at least 0, not -1",),
     "discretized_noise, target: dense_1, std: 1, resolution: «0": ("takes a number above 0, not 0",),
     "programming_noise, target: dense_1, coefficients: «[]": ("is empty, and needs at least 1",),
+    "conductance_drift, target: dense_1, seconds: «-1": ("takes a number of at least 0, not -1",),
+    "conductance_drift, target: dense_1, seconds: 1, read_time: «30": ("longer (30 s) than", "such as 250e-9"),
     "round, target: dense_1, decimals: «99": ("beyond what floats can hold", "from -30 to 30"),
     "quantize, target: dense_1, bits: «1": ("takes a whole number from 2 to 16, not 1",),
     "dorefa_quantize, target: dense_1, resolution: «0": ("takes a number above 0, not 0",),

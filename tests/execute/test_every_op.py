@@ -31,6 +31,7 @@ STEPS: Mapping[str, Step] = {
     "polynomial_noise": {"low": -1, "high": 1, "rate": 0.3},
     "discretized_noise": {"resolution": 0.1, "std": 0.02, "per": "all", **SOME},
     "programming_noise": {"unit": "row", **SOME},
+    "conductance_drift": {"seconds": 86400, "rank": "largest", "count": 1},
     "scale": {"factor": 1.25, "unit": "column", **SOME},
     "shift": {"by": 0.1, "relative_to": "weight", "unit": "block", "block": [2, 3], **SOME},
     "negate": {"count": 1},

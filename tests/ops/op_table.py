@@ -20,6 +20,7 @@ NOISES = (
     "polynomial_noise",
     "discretized_noise",
     "programming_noise",
+    "conductance_drift",
 )
 UNITS = ["absolute", "std", "max_abs", "channel_max", "weight"]
 
@@ -77,6 +78,15 @@ PARAMETERS: Mapping[str, st.SearchStrategy[Step]] = {
             keep_sign=st.booleans(),
         ),
         RELATIVE,
+    ),
+    "conductance_drift": both(
+        both(keys(seconds=st.sampled_from([0.0, 3600.0, 1e8])), RELATIVE),
+        maybe(
+            drift=st.sampled_from([0.0, 2.0]),
+            read_noise=st.sampled_from([0.0, 5.0]),
+            first_read=st.sampled_from([1.0, 100.0]),
+            read_time=st.sampled_from([1e-6, 1e-3]),
+        ),
     ),
     "scale": keys(factor=SIGNED),
     "shift": both(keys(by=SIGNED), RELATIVE),
@@ -255,6 +265,7 @@ SOME: Mapping[str, Step] = {
     "polynomial_noise": {"low": 0.0, "high": 3.0, "eta": 1.0},
     "discretized_noise": {"resolution": 0.3, "std": 0.5},
     "programming_noise": {"std": 5.0},
+    "conductance_drift": {"seconds": 1e6},
     "scale": {"factor": 3.0},
     "shift": {"by": 0.5},
     "negate": {},

@@ -163,6 +163,37 @@ def test_weights_that_are_drawn_anew_beside_noise_have_their_own_law() -> None:
     assert_law(after[after < 500], stats.norm(0, 2))
 
 
+# Memory cells.
+
+HALF_OF_THE_LARGEST = np.full(SHAPE, -0.5)
+HALF_OF_THE_LARGEST[0, 0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("share", "mean", "deviation"),
+    [(0.5, 0.049, 0.008), (0.05, 0.0155 * 2.99573 + 0.0244, 0.0125 * 2.99573 - 0.0059), (1e-9, 0.1, 0.045)],
+)
+def test_cells_drift_by_a_power_of_time_that_has_its_law(share: float, mean: float, deviation: float) -> None:
+    weight = HALF_OF_THE_LARGEST * 2 * share
+    weight[0, 0] = 1.0
+    after = drawn(weight, op="conductance_drift", seconds=1980.0, read_noise=0)
+    exponents = -np.log((after / weight).ravel()[1:]) / np.log(100)
+    assert_law(exponents, stats.foldnorm(mean / deviation, scale=deviation))
+
+
+def test_the_noise_of_reading_cells_has_its_law() -> None:
+    after = drawn(HALF_OF_THE_LARGEST, op="conductance_drift", seconds=3580.0, drift=0)
+    deviation = 0.0088 / 0.5**0.65 * sqrt(np.log((3600 + 250e-9) / 500e-9))
+    assert_law(after.ravel()[1:] / -0.5, stats.norm(1, deviation))
+
+
+def test_no_cell_is_read_as_less_than_nothing() -> None:
+    after = drawn(HALF_OF_THE_LARGEST, op="conductance_drift", seconds=0.0, read_noise=50).ravel()[1:]
+    assert after.max() == 0
+    deviation = 50 * 0.0088 / 0.5**0.65 * sqrt(np.log((20 + 250e-9) / 500e-9))
+    assert stats.binomtest(int((after == 0).sum()), after.size, NORMAL.cdf(-1 / deviation)).pvalue > SMALLEST
+
+
 # Initialisers.
 
 

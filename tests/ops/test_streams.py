@@ -141,6 +141,16 @@ def test_uniform_noise_keeps_its_position_within_the_bounds() -> None:
     np.testing.assert_allclose(drawn(-2, 6), -2 + 8 * position, rtol=1e-12)
 
 
+def test_a_sweep_over_the_time_that_cells_drift_has_one_exponent_for_each() -> None:
+    before = {"d/kernel": np.random.default_rng(0).uniform(1, 2, 1000)}
+
+    def exponents(hours: float) -> np.ndarray:
+        step = {"op": "conductance_drift", "target": "d", "seconds": 3600 * hours, "read_noise": 0}
+        return np.log(mutate(before, step).tensors["d/kernel"] / before["d/kernel"]) / np.log(1 + 180 * hours)
+
+    np.testing.assert_allclose(exponents(1), exponents(1000), rtol=1e-9)
+
+
 def test_steps_apply_in_order() -> None:
     before = layered()
     steps = [
@@ -161,6 +171,7 @@ BY_TARGET: Mapping[str, tuple[str, Step]] = {
     "polynomial_noise": ("high", {"low": -1.0}),
     "discretized_noise": ("std", {"resolution": 0.25}),
     "programming_noise": ("std", {}),
+    "conductance_drift": ("seconds", {}),
     "scale": ("factor", {}),
     "shift": ("by", {}),
     "clip": ("max", {"min": -1.0}),
