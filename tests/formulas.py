@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from hashlib import blake2b
 from math import log, prod, sqrt
 from typing import Any
 
 import numpy as np
 
-from mutspec.graph.amounts import binomial_quantile
 from mutspec.graph.permutation import Permutation
-from mutspec.graph.streams import stream_key, uniform_64_bits
+from mutspec.graph.streams import stream_key
+from tests.bits import bit_flip, stuck_at
 from tests.toys import Tensors, exponential, normal, standard_deviation, total, truncated_normal, uniform
 
 Step = dict[str, Any]
 
 LEAST = 2.0**-126
-MANTISSA = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 
 
 @dataclass(frozen=True)
@@ -274,87 +272,6 @@ def _swap_neurons(case: Case) -> np.ndarray:
     return result
 
 
-def bits_meant(bits: Any, dtype: str, width: int) -> list[int]:
-    """The bits that a step means."""
-    if bits is None:
-        return list(range(width))
-    if isinstance(bits, str):
-        mantissa = MANTISSA[dtype]
-        return {
-            "mantissa": list(range(mantissa)),
-            "exponent": list(range(mantissa, width - 1)),
-            "sign": [width - 1],
-        }[bits]
-    if isinstance(bits, dict):
-        return list(range(bits["first"], bits["last"] + 1))
-    return [bits] if isinstance(bits, int) else list(bits)
-
-
-def _with_bits(case: Case, change: Callable[[np.ndarray, list[int]], np.ndarray]) -> np.ndarray:
-    """Touch the bits of a form of the weight, given as integers."""
-    stored = case.weight.astype(case.stored)
-    form = case.get("format", "stored")
-    if form == "int8":
-        default = max(float(np.abs(case.weight).max()) / 127.0, LEAST)
-        unit = case.real(case.get("scale", default))
-        levels = np.clip(np.rint(case.weight / unit), -128, 127).astype(np.int8)
-        return change(levels.view(np.uint8), bits_meant(case.get("bits"), "int8", 8)).view(np.int8) * unit
-    cast = stored if form == "stored" else stored.astype(form)
-    width = 8 * cast.dtype.itemsize
-    touched = change(
-        cast.reshape(-1).view(f"u{cast.dtype.itemsize}"), bits_meant(case.get("bits"), cast.dtype.name, width)
-    )
-    return touched.view(cast.dtype).reshape(cast.shape).astype(case.stored)
-
-
-def _bit_flip(case: Case) -> np.ndarray:
-    def flipped(words: np.ndarray, bits: list[int]) -> np.ndarray:
-        flat = words.reshape(-1)
-        if "rate_per_bit" in case.step:
-            masks = _masks_per_bit(case, bits)
-        elif case.get("flip") == "all":
-            masks = [sum(1 << bit for bit in bits)] * flat.size
-        else:
-            scramble = Permutation(1 << 62, case.key("bit"))
-            drawn = (scramble.image(entry) >> 30 for entry in range(flat.size))
-            masks = [1 << bits[number * len(bits) >> 32] for number in drawn]
-        return np.array([int(word) ^ mask for word, mask in zip(flat, masks, strict=True)], words.dtype).reshape(
-            words.shape
-        )
-
-    return _with_bits(case, flipped)
-
-
-def bits_per_weight(case: Case) -> int:
-    """How many bits of a weight may flip."""
-    form = case.get("format", "stored")
-    dtype = case.stored if form == "stored" else np.dtype(form)
-    return len(bits_meant(case.get("bits"), dtype.name, 8 * dtype.itemsize))
-
-
-def _masks_per_bit(case: Case, bits: list[int]) -> list[int]:
-    masks = [0] * case.weight.size
-    for number in flipped_bits(case, len(bits)):
-        masks[number // len(bits)] |= 1 << bits[number % len(bits)]
-    return masks
-
-
-def flipped_bits(case: Case, bits: int) -> list[int]:
-    """With `rate_per_bit`, the numbers of the bits that flip, those of entry i being bits·i and the following ones."""
-    size = case.weight.size * bits
-    rate = Fraction(str(case.step["rate_per_bit"]))
-    count = binomial_quantile(size, rate, uniform_64_bits(case.key("rate")))
-    return Permutation(size, case.key("choose")).chosen(count) if count else []
-
-
-def _stuck_at(case: Case) -> np.ndarray:
-    def stuck(words: np.ndarray, bits: list[int]) -> np.ndarray:
-        mask = words.dtype.type(sum(1 << bit for bit in bits))
-        return words | mask if case.step["value"] else words & ~mask
-
-    return _with_bits(case, stuck)
-
-
 def _blend(case: Case) -> np.ndarray:
     other, t = case.other(case.step["source"]), case.step["t"]
     if case.get("along", "linear") == "linear":
@@ -407,8 +324,8 @@ FORMULAS: Mapping[str, Callable[[Case], np.ndarray]] = {
     "prune_weights": lambda case: np.zeros_like(case.weight),
     "low_rank": _low_rank,
     "shuffle": _shuffle,
-    "bit_flip": _bit_flip,
-    "stuck_at": _stuck_at,
+    "bit_flip": bit_flip,
+    "stuck_at": stuck_at,
     "zero_neurons": lambda case: np.zeros_like(case.weight),
     "negate_neurons": lambda case: -case.weight,
     "scale_neurons": lambda case: case.real(case.step["factor"]) * case.weight,

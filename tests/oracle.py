@@ -14,7 +14,8 @@ import numpy as np
 from mutspec.graph.amounts import binomial_quantile
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key, uniform_64_bits
-from tests.formulas import FORMULAS, Case, Step, bits_per_weight, bounded, flipped_bits, name_of
+from tests.bits import bits_per_weight, flipped_bits
+from tests.formulas import FORMULAS, Case, Step, bounded, name_of
 from tests.toys import Tensors, normal
 
 COMPUTED_IN = {"float16": "float32", "bfloat16": "float32"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mutspec.graph.choice import Choice, Computed, size_of
+from mutspec.graph.formats import Format
 from mutspec.graph.graph import GraphBuilder, Shape
 
 
@@ -118,6 +119,14 @@ class Expression:
     def bits(self, dtype: str) -> Expression:
         """The same bits as a dtype of the same width: `uint32` of a float32, and back."""
         return self._make("bits", self, shape=self.shape, dtype=dtype)
+
+    def encode(self, form: Format) -> Expression:
+        """The bits of each entry in a number format, as `uint32`."""
+        return self._make("encode", self, shape=self.shape, dtype="uint32", form=form)
+
+    def decode(self, form: Format) -> Expression:
+        """The numbers, in float64, whose bits in a number format the entries are."""
+        return self._make("decode", self, shape=self.shape, dtype="float64", form=form)
 
     def flip(self, bits: Expression) -> Expression:
         """The bits of an integer, with those that are set in `bits` flipped."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mutspec.graph.axes import axis_index
+from mutspec.graph.codes import decode, encode
 from mutspec.graph.graph import Node, Shape
 from mutspec.graph.masks import chosen_bits, permute
 from mutspec.graph.permutation import Permutation
@@ -183,6 +184,8 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
     "constant": _constant,
     "sign": _sign,
     "bits": lambda node, at, value: np.asarray(value).view(np.dtype(node.dtype)),
+    "encode": lambda node, at, value: encode(node.attribute("form"), value),
+    "decode": lambda node, at, value: decode(node.attribute("form"), value),
     "flip": lambda node, at, value, bits: value ^ bits,
     "set": lambda node, at, value, bits: value | bits,
     "clear": lambda node, at, value, bits: value & ~bits,

@@ -63,6 +63,8 @@ _BY_ENTRY = {
     "sign": "-1 where a < 0, else 1",
     "cast": "a in another dtype, rounded once",
     "bits": "the bits of a as an integer, or back",
+    "encode": "the bits of a in a number format, rounded to it once",
+    "decode": "the number whose bits in a number format a is",
     "flip": "the bits of a, with those of b flipped",
     "set": "the bits of a, with those of b set",
     "clear": "the bits of a, with those of b cleared",

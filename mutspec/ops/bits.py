@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.graph.expression import Expression
+from mutspec.graph.formats import Fixed, Float, Format
 from mutspec.graph.memory import width
 from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import Count, PlanValue
@@ -17,7 +19,36 @@ from mutspec.ops.base import WeightOp
 from mutspec.ops.site import LEAST, Site
 
 MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
-"""How many bits of a float are its mantissa: bit 0 and the following ones. Then come the exponent's, and the sign."""
+"""How many bits of a float are its mantissa."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which bits the numbers of a form have, from the least significant on: mantissa, exponent, sign.
+
+    Arguments:
+        name: what the form is called.
+        width: how many bits there are.
+        mantissa: how many of them are the mantissa; None for a form that has no such fields.
+    """
+
+    name: str
+    width: int
+    mantissa: int | None = None
+
+    @property
+    def fields(self) -> Mapping[BitField, tuple[int, ...]]:
+        """The bits of each field; none for a form that has no fields."""
+        if self.mantissa is None:
+            return {}
+        bits = tuple(range(self.width))
+        mantissa, exponent, sign = bits[: self.mantissa], bits[self.mantissa : -1], bits[-1:]
+        return {BitField.MANTISSA: mantissa, BitField.EXPONENT: exponent, BitField.SIGN: sign}
+
+
+def layout_of(dtype: str) -> Layout:
+    """The bits of the numbers of a dtype."""
+    return Layout(dtype, width_of(dtype), MANTISSA_BITS.get(dtype))
 
 
 class NumberFormat(StrEnum):
@@ -28,6 +59,34 @@ class NumberFormat(StrEnum):
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
     INT8 = "int8"
+
+
+class Widths(PlanValue, frozen=True):
+    """The form of floats of any width, by `exponent` and `mantissa`; or of fixed point, by `integer` and `fraction`."""
+
+    exponent: Annotated[
+        Annotated[int, Meta(ge=2, le=8)] | UnsetType, Meta(description="The bits of a float's exponent.")
+    ] = UNSET
+    mantissa: Annotated[
+        Annotated[int, Meta(ge=1, le=23)] | UnsetType, Meta(description="The bits of a float's mantissa.")
+    ] = UNSET
+    integer: Annotated[
+        Annotated[int, Meta(ge=0, le=15)] | UnsetType,
+        Meta(description="The bits before the point, without the sign's."),
+    ] = UNSET
+    fraction: Annotated[
+        Annotated[int, Meta(ge=0, le=16)] | UnsetType, Meta(description="The bits behind the point.")
+    ] = UNSET
+
+    @property
+    def form(self) -> Format | None:
+        """The number format; None if the keys are those of none."""
+        match (self.exponent, self.mantissa, self.integer, self.fraction):
+            case (int(exponent), int(mantissa), UnsetType(), UnsetType()):
+                return Float(exponent, mantissa)
+            case (UnsetType(), UnsetType(), int(integer), int(fraction)):
+                return Fixed(integer, fraction)
+        return None
 
 
 class BitField(StrEnum):
@@ -58,10 +117,14 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
     computes_as_stored: ClassVar[bool] = True
 
     format: Annotated[
-        NumberFormat,
+        NumberFormat | Widths,
         Meta(
             description="The form whose bits are meant: that which the weight is stored in, or one that it is cast to "
-            "and back from. (Under mixed precision Keras stores float32.) Only touched entries are rounded by it."
+            "and back from. (Under mixed precision Keras stores float32.) Only touched entries are rounded by it. "
+            "Floats of any width are `{exponent: 4, mantissa: 3}`: as in IEEE 754, what is too large for them becomes "
+            "infinite. Fixed point is `{integer: 3, fraction: 4}`: two's complement, and a sign bit besides; what is "
+            "too large becomes the largest.",
+            examples=["bfloat16", {"exponent": 4, "mantissa": 3}],
         ),
     ] = NumberFormat.STORED
     scale: Annotated[
@@ -73,10 +136,13 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """A scale without a format that has one."""
+        """A scale without a format that has one, and a format of no kind."""
         yield from super().problems()
         if not isinstance(self.scale, UnsetType) and self.format is not NumberFormat.INT8:
             yield Problem("`scale` is for `format: int8`", path=("scale",), hint="leave it out, or add the format")
+        if isinstance(self.format, Widths) and self.format.form is None:
+            hint = "{exponent: 4, mantissa: 3} for example, or {integer: 3, fraction: 4}"
+            yield Problem("a format has an exponent and a mantissa, or is fixed point", path=("format",), hint=hint)
 
     def touched(self, bits: Expression, at: Site) -> Expression:
         """What becomes of numbers, whose bits are given as integers."""
@@ -84,7 +150,11 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """Cast, touch bits, and cast back."""
-        dtype = self.dtype(at.tensor)
+        if isinstance(self.format, Widths):
+            form = self.format.form
+            assert form is not None
+            return self.touched(weight.encode(form), at).decode(form)
+        dtype = self.layout(at.tensor).name
         if self.format is NumberFormat.INT8:
             wide = weight.cast(at.bench.compute_dtype(at.tensor))
             step = abs(wide).max() / 127.0 if isinstance(self.scale, UnsetType) else at.number(self.scale)
@@ -96,21 +166,28 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
 
     def bits_of(self, bits: BitSet | UnsetType, tensor: TensorSpec) -> tuple[int, ...]:
         """The bits that a step means, in the form that it means."""
-        return positions(bits, self.dtype(tensor), tensor)
+        return positions(bits, self.layout(tensor), tensor)
 
-    def dtype(self, tensor: TensorSpec) -> str:
-        """The dtype whose bits are touched."""
+    def layout(self, tensor: TensorSpec) -> Layout:
+        """The form whose bits are touched."""
         if self.format is NumberFormat.STORED:
-            return tensor.dtype
+            return layout_of(tensor.dtype)
+        layout = layout_of(self.format.value) if isinstance(self.format, NumberFormat) else _of_widths(self.format)
         if tensor.dtype not in MANTISSA_BITS:
             raise PlanError(
                 Problem(
-                    f"`{tensor.path}` is {tensor.dtype}, which is not cast to {self.format.value} and back",
+                    f"`{tensor.path}` is {tensor.dtype}, which is not cast to {layout.name} and back",
                     path=("format",),
                     hint="leave `format` out to touch the bits that are stored",
                 )
             )
-        return self.format.value
+        return layout
+
+
+def _of_widths(widths: Widths) -> Layout:
+    form = widths.form
+    assert form is not None
+    return Layout(str(form), form.width, form.mantissa if isinstance(form, Float) else None)
 
 
 def width_of(dtype: str) -> int:
@@ -118,54 +195,39 @@ def width_of(dtype: str) -> int:
     return 8 * width(dtype)
 
 
-def positions(bits: BitSet | UnsetType, dtype: str, tensor: TensorSpec, at: str = "bits") -> tuple[int, ...]:
-    """The bits that a step means, of a dtype; all if it does not say.
+def positions(bits: BitSet | UnsetType, layout: Layout, tensor: TensorSpec) -> tuple[int, ...]:
+    """The bits that a step means, of a form; all if it does not say.
 
     Raises:
-        PlanError: the dtype has no such bit, or no such field.
+        PlanError: the form has no such bit, or no such field.
     """
-    available = width_of(dtype)
     if isinstance(bits, UnsetType):
-        return tuple(range(available))
+        return tuple(range(layout.width))
     if isinstance(bits, BitField):
-        return tuple(_field(bits, dtype, tensor, at))
+        if bits not in layout.fields:
+            message = f"`{tensor.path}` is touched as {layout.name}, which has no {bits.value}"
+            raise PlanError(Problem(message, path=("bits",), hint="give bits by number"))
+        return layout.fields[bits]
     if isinstance(bits, Range):
         chosen: tuple[int, ...] = tuple(range(bits.first, bits.last + 1))
     else:
         chosen = (bits,) if isinstance(bits, int) else bits
-    beyond = next((bit for bit in chosen if bit >= available), None)
+    beyond = next((bit for bit in chosen if bit >= layout.width), None)
     if beyond is not None:
         raise PlanError(
             Problem(
-                f"`{tensor.path}` has no bit {beyond} in {dtype}",
-                path=(at,),
-                hint=f"bits run from 0 to {available - 1}, the sign",
+                f"`{tensor.path}` has no bit {beyond} in {layout.name}",
+                path=("bits",),
+                hint=f"bits run from 0 to {layout.width - 1}, the sign",
             )
         )
     return chosen
 
 
-def _field(field: BitField, dtype: str, tensor: TensorSpec, at: str) -> Iterable[int]:
-    if dtype not in MANTISSA_BITS:
-        raise PlanError(
-            Problem(
-                f"`{tensor.path}` is touched as {dtype}, which has no {field.value}",
-                path=(at,),
-                hint="give bits by number",
-            )
-        )
-    sign, mantissa = width_of(dtype) - 1, MANTISSA_BITS[dtype]
-    parts = {
-        BitField.MANTISSA: (0, mantissa),
-        BitField.EXPONENT: (mantissa, sign),
-        BitField.SIGN: (sign, sign + 1),
-    }
-    return range(*parts[field])
-
-
-def bit_problems(bits: BitSet | UnsetType, at: str = "bits") -> Iterable[Problem]:
+def bit_problems(bits: BitSet | UnsetType) -> Iterable[Problem]:
     """What is wrong with a set of bits by itself."""
+    at = ("bits",)
     if isinstance(bits, tuple) and (not bits or len(set(bits)) < len(bits)):
-        yield Problem("`bits` must name each bit once, and at least one", path=(at,), hint="for example [30, 31]")
+        yield Problem("`bits` must name each bit once, and at least one", path=at, hint="for example [30, 31]")
     if isinstance(bits, Range) and bits.first > bits.last:
-        yield Problem(f"the range of bits {bits.first} to {bits.last} is empty", path=(at,), hint="swap the two")
+        yield Problem(f"the range of bits {bits.first} to {bits.last} is empty", path=at, hint="swap the two")

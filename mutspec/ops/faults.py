@@ -39,7 +39,8 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
     change.
 
     Literature: bit flips (TensorFI 2, TF-Injector; PyTorchALFI and MRFI in a range); single bit flip of an 8-bit value
-    (PyTorchFI: `format: int8`); fixed-point bit (Ares); flips by number format (GoldenEye).
+    (PyTorchFI: `format: int8`); fixed-point bit (Ares: `format: {integer: 2, fraction: 5}`);
+    flips by number format (GoldenEye: float_n is `format: {exponent: 5, mantissa: 10}`).
     """
 
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bits": "mantissa"})

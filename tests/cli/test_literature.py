@@ -50,10 +50,7 @@ SURVEYED = {
 }
 """The operators that a survey of papers and tools found, by source."""
 
-NOT_YET = {
-    "float_n bit flip",
-    "block floating point bit flip",
-}
+NOT_YET = {"block floating point bit flip"}
 """The operators on weights that no op is."""
 
 

@@ -226,10 +226,14 @@ class OneBit(NamedTuple):
         return words[0] ^ words[1]
 
     def _words(self, entries: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        kind, _, scale = self.format.partition(" ")
+        kind, *widths = self.format.split()
         if kind == "int8":
-            step = float(scale) if scale else np.abs(weight).max() / 127
-            return np.rint(entries / step).clip(-128, 127).astype(np.int8).view("u1")
+            return np.rint(entries * 127 / np.abs(weight).max()).clip(-128, 127).astype(np.int8).view("u1")
+        if kind == "fixed":
+            integer, fraction = map(int, widths)
+            end = 2.0**integer
+            steps = np.rint(entries.astype(np.float64).clip(-end, end - 2.0**-fraction) * 2**fraction)
+            return steps.astype(np.int64) % (1 << 1 + integer + fraction)
         cast = entries.astype({"bfloat16": ml_dtypes.bfloat16}.get(kind, kind))
         return cast.view(f"u{cast.itemsize}")
 
@@ -326,11 +330,12 @@ LAWS: dict[str, Law] = {
     "Ares normal": Entries("1% of each", "kernels", Drawn(stats.norm(0, 0.1), added)),
     "Ares sign": Entries("1% of each", "kernels", NEGATED),
     "Ares percent": Entries("1% of each", "kernels", Drawn(stats.uniform(-0.1, 0.2), multiplied)),
-    "Ares fixed-point bit": Entries("1% of each", "kernels", OneBit("int8 0.0078125", range(8))),
+    "Ares fixed-point bit": Entries("1% of each", "kernels", OneBit("fixed 2 5", range(8))),
     "GoldenEye fp32 bit flip": Entries("1 of each", "kernels", OneBit("float32", range(32)), seeds=20),
     "GoldenEye fp16 bit flip": Entries("1 of each", "kernels", OneBit("float16", range(16)), seeds=20),
     "GoldenEye bf16 bit flip": Entries("1 of each", "kernels", OneBit("bfloat16", range(16)), seeds=20),
-    "GoldenEye fixed-point bit flip": Entries("1 of each", "kernels", OneBit("int8 0.0078125", range(8)), seeds=20),
+    "GoldenEye fixed-point bit flip": Entries("1 of each", "kernels", OneBit("fixed 3 3", range(7)), seeds=20),
+    "GoldenEye float_n bit flip": Entries("1 of each", "kernels", OneBit("float8_e5m2", range(8)), seeds=20),
     "AIHWKit MultNormal": Entries("100% of each", "kernels", Drawn(stats.norm(0, 0.1), multiplied)),
     "AIHWKit AddNormal": Entries("100% of each", "kernels", Drawn(NORMAL, by_largest)),
     "AIHWKit DiscretizeAddNormal": Entries("100% of each", "kernels", Drawn(NORMAL, from_levels)),
