@@ -66,6 +66,8 @@ def units_of(step: Step, weight: np.ndarray) -> np.ndarray:
     if unit_of_step(step) == "column":
         return column
     if unit_of_step(step) == "block":
+        if len(step["block"]) == 1:
+            return entries // step["block"][0]
         height, width = step["block"]
         return row // height * -(-columns // width) + column // width
     return entries

@@ -118,7 +118,11 @@ class WeightOp(Op, frozen=True, kw_only=True):
         ),
     ] = UNSET
     block: Annotated[
-        tuple[Count, ...] | UnsetType, Meta(description="The height and width of blocks.", examples=[[4, 4]])
+        tuple[Count, ...] | UnsetType,
+        Meta(
+            description="The height and width of blocks; or their length alone, as runs of entries in C order.",
+            examples=[[4, 4], [16]],
+        ),
     ] = UNSET
     rank: Annotated[
         Rank | UnsetType,

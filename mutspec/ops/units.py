@@ -85,8 +85,8 @@ class Units:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong by itself. Paths are relative to the step."""
-        if self.unit is Unit.BLOCK and (len(self.block) != 2 or min(self.block) < 1):
-            message = "blocks need a height and a width of at least 1"
+        if self.unit is Unit.BLOCK and (len(self.block) not in (1, 2) or min(self.block) < 1):
+            message = "blocks need a height and a width, or a length, of at least 1"
             path = ("block",) if self.block else ("unit",)
             yield Problem(message, path=path, hint="for example `block: [4, 4]`")
         if self.gates and self.rank is not None and self.unit is not Unit.NEURON:
@@ -123,7 +123,9 @@ class Units:
         if self.unit is Unit.COLUMN:
             return Part(tensor, columns, (columns, 1), region=region)
         if self.unit is Unit.BLOCK:
-            height, width = self.block
+            if len(self.block) == 1:  # a run: all entries are one row
+                rows, columns = 1, size
+            height, width = (1, *self.block)[-2:]
             blocks = -(-rows // height) * -(-columns // width)
             return Part(tensor, blocks, tiles=(columns, height, width), region=region)
         if self.unit is Unit.NEURON:

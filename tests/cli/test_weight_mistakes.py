@@ -34,6 +34,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "scale, target: dense_1, factor: 2, rank: «largest, indices: [0]": ("exclude one another", "keep one of them"),
     "scale, target: dense_1, factor: 2, unit: «block, count: 1": ("blocks need a height and a width", "[4, 4]"),
     "scale, target: dense_1, factor: 2, unit: block, block: «[0, 4], count: 1": ("at least 1", "block: [4, 4]"),
+    "scale, target: dense_1, factor: 2, unit: block, block: «[1, 2, 3], count: 1": ("or a length", "block: [4, 4]"),
     "scale, target: dense_1, factor: 2, block: «[4, 4], count: 1": ("the step has none", "`unit: block`"),
     "zero, target: logits, unit: block, block: [2, 2], rank: «smallest, count: 1": ("blocks are not", "rank rows, col"),
     "zero, target: logits, rank: smallest, count: 1, per: «all": ("a dry-run reads none", "leave `per` out"),

@@ -162,7 +162,14 @@ OVER = maybe(per=st.sampled_from(["tensor", "layer", "all"]), at_least=st.intege
 NAMED = st.sampled_from([{"count": 1}, {"count": 1, "per": "all"}, {"indices": [0]}, {"indices": [-1]}])
 ENTRIES = st.one_of(st.just({}), both(COUNTED, OVER), NAMED)
 UNIT = st.sampled_from(
-    [{}, {"unit": "row"}, {"unit": "column"}, {"unit": "neuron"}, {"unit": "block", "block": [2, 3]}]
+    [
+        {},
+        {"unit": "row"},
+        {"unit": "column"},
+        {"unit": "neuron"},
+        {"unit": "block", "block": [2, 3]},
+        {"unit": "block", "block": [5]},
+    ]
 )
 RANKED = st.sampled_from([{"rank": "smallest"}, {"rank": "largest"}])
 RANKED_UNITS = st.sampled_from([{}, {"unit": "row"}, {"unit": "column"}, {"unit": "neuron"}])

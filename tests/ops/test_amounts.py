@@ -99,6 +99,7 @@ COUNTS: list[tuple[Step, Mapping[str, int]]] = [
     ({"unit": "neuron", "count": 2}, {"d/kernel": 14, "d/bias": 2, "e/kernel": 30, "e/gamma": 2}),
     ({"unit": "neuron", "fraction": 1.0, "per": "all"}, {"d/kernel": 77, "d/bias": 11, "e/kernel": 30, "e/gamma": 2}),
     ({"unit": "block", "block": [2, 4], "indices": [-1]}, {"d/kernel": 3, "d/bias": 3, "e/kernel": 2, "e/gamma": 2}),
+    ({"unit": "block", "block": [9], "indices": [-1]}, {"d/kernel": 5, "d/bias": 2, "e/kernel": 3, "e/gamma": 2}),
     ({"unit": "block", "block": [7, 11], "count": 1}, {"d/kernel": 77, "d/bias": 11, "e/gamma": 2}),
 ]
 
