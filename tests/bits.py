@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import cache
+from math import copysign, frexp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,6 +93,11 @@ def _with_bits(case: Case, change: Callable[[np.ndarray, list[int]], np.ndarray]
     return touched.view(cast.dtype).reshape(cast.shape).astype(case.stored)
 
 
+def _one_bit_of(case: Case, bits: list[int], entry: int) -> int:
+    """The bit that is drawn for an entry."""
+    return bits[(Permutation(1 << 62, case.key("bit")).image(entry) >> 30) * len(bits) >> 32]
+
+
 def bit_flip(case: Case) -> np.ndarray:
     def flipped(words: np.ndarray, bits: list[int]) -> np.ndarray:
         flat = words.reshape(-1)
@@ -100,9 +106,7 @@ def bit_flip(case: Case) -> np.ndarray:
         elif case.get("flip") == "all":
             masks = [sum(1 << bit for bit in bits)] * flat.size
         else:
-            scramble = Permutation(1 << 62, case.key("bit"))
-            drawn = (scramble.image(entry) >> 30 for entry in range(flat.size))
-            masks = [1 << bits[number * len(bits) >> 32] for number in drawn]
+            masks = [1 << _one_bit_of(case, bits, entry) for entry in range(flat.size)]
         return np.array([int(word) ^ mask for word, mask in zip(flat, masks, strict=True)], words.dtype).reshape(
             words.shape
         )
@@ -140,3 +144,28 @@ def stuck_at(case: Case) -> np.ndarray:
         return words | mask if case.step["value"] else words & ~mask
 
     return _with_bits(case, stuck)
+
+
+def block_bit_flip(case: Case) -> np.ndarray:
+    exponent, mantissa = case.get("exponent", 8), case.get("mantissa", 7)
+    bias, sign = 2 ** (exponent - 1) - 1, mantissa + exponent
+    bits = bits_meant(case.get("bits"), {"mantissa": mantissa}, sign + 1)
+    if "bits" not in case.step:
+        bits = [bit for bit in bits if not mantissa <= bit < sign]
+    flat, run = case.weight.astype(np.float64).ravel().tolist(), case.get("shared_by", max(1, case.weight.size))
+    result = []
+    for start in range(0, len(flat), run):
+        block = flat[start : start + run]
+        largest = max(map(abs, block))
+        stored = min(max(frexp(largest)[1] - 1 + bias, 0), 2**exponent - 1) if largest else 0
+        step = 2.0 ** (stored - bias - mantissa + 1)
+        factor = 1.0
+        if min(bits) >= mantissa and max(bits) < sign:
+            factor = 2.0 ** ((stored ^ 1 << _one_bit_of(case, bits, start // run) - mantissa) - stored)
+        for entry, value in enumerate(block, start):
+            size, negative = min(round(abs(value) / step), 2**mantissa - 1), copysign(1, value) < 0
+            if factor == 1:
+                bit = _one_bit_of(case, bits, entry)
+                size, negative = (size, not negative) if bit == sign else (size ^ 1 << bit, negative)
+            result.append((-size if negative else size) * step * factor if size else -0.0 if negative else 0.0)
+    return np.array(result).reshape(case.weight.shape)

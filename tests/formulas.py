@@ -12,7 +12,7 @@ import numpy as np
 
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
-from tests.bits import bit_flip, stuck_at
+from tests.bits import bit_flip, block_bit_flip, stuck_at
 from tests.toys import Tensors, exponential, normal, standard_deviation, total, truncated_normal, uniform
 
 Step = dict[str, Any]
@@ -326,6 +326,7 @@ FORMULAS: Mapping[str, Callable[[Case], np.ndarray]] = {
     "shuffle": _shuffle,
     "bit_flip": bit_flip,
     "stuck_at": stuck_at,
+    "block_bit_flip": block_bit_flip,
     "zero_neurons": lambda case: np.zeros_like(case.weight),
     "negate_neurons": lambda case: -case.weight,
     "scale_neurons": lambda case: case.real(case.step["factor"]) * case.weight,

@@ -151,6 +151,8 @@ def masks(step: Step, tensors: Tensors) -> dict[str, np.ndarray]:
     """Which entries of its targets a step touches."""
     if step["op"] == "crossover":
         step = _crossed(step)
+    if step["op"] == "block_bit_flip" and step.get("bits") == "exponent":
+        step = {**step, "unit": "block", "block": [step.get("shared_by", 1 << 40)]}
     if step["op"] == "crossover" and step.get("method", "uniform") != "uniform":
         return {path: _cut(step, path, weight) for path, weight in tensors.items()}
     if "keep" in step:

@@ -263,7 +263,8 @@ LITERATURE: tuple[Operator, ...] = (
              {"op": "bit_flip", "target": _KERNELS, "format": {"exponent": 5, "mantissa": 2}, "count": 1, "non_finite": "report"}, "of any width; theirs are 5 and 10 by default"),
     Operator("fixed-point bit flip", "GoldenEye", "flip bits of fixed-point numbers", "weight",
              {"op": "bit_flip", "target": _KERNELS, "format": {"integer": 3, "fraction": 3}, "count": 1}, "in two's complement; theirs have a sign and a size"),
-    Operator("block floating point bit flip", "GoldenEye", "flip bits of numbers that share an exponent", "weight", note="needs a format with shared exponents"),
+    Operator("block floating point bit flip", "GoldenEye", "flip bits of numbers that share an exponent", "weight",
+             {"op": "block_bit_flip", "target": _KERNELS, "exponent": 8, "mantissa": 23, "count": 1}, "of a number; with `bits: exponent`, of the exponent"),
     Operator("bit flips in activations", "GoldenEye", "the same in a layer's output", "activation", note=_ACTIVATION),
     Operator("spatial patterns", "CLASSES", "faults in a row, column or block of a layer's output", "activation", note=_ACTIVATION),
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mutspec.graph.formats import Fixed, Float, Format
+from mutspec.graph.formats import Fixed, Float, Format, SignedSize
 
 Words = NDArray[np.uint32]
 Reals = NDArray[np.float64]
@@ -15,13 +16,12 @@ Reals = NDArray[np.float64]
 
 def encode(form: Format, values: Any) -> Words:
     """The bits of numbers, rounded to a format once. NaN, where a format has none, becomes 0."""
-    wide = np.asarray(values, np.float64)
-    return _encode_float(form, wide) if isinstance(form, Float) else _encode_fixed(form, wide)
+    return _ENCODE[type(form)](form, np.asarray(values, np.float64))
 
 
 def decode(form: Format, words: Words) -> Reals:
     """The numbers that have these bits in a format."""
-    return _decode_float(form, words) if isinstance(form, Float) else _decode_fixed(form, words)
+    return _DECODE[type(form)](form, words)
 
 
 def _least_exponent(form: Float) -> int:
@@ -69,3 +69,27 @@ def _decode_fixed(form: Fixed, words: Words) -> Reals:
     steps = (words.astype(np.int64) ^ sign) - sign
     values: Reals = np.ldexp(steps.astype(np.float64), -form.fraction)
     return values
+
+
+def _encode_signed_size(form: SignedSize, values: Reals) -> Words:
+    size = np.where(np.isnan(values), 0.0, np.abs(values)).clip(0, (1 << form.size) - 1)
+    words: Words = np.rint(size).astype(np.uint32) | np.signbit(values).astype(np.uint32) << np.uint32(form.size)
+    return words
+
+
+def _decode_signed_size(form: SignedSize, words: Words) -> Reals:
+    size = (words & np.uint32((1 << form.size) - 1)).astype(np.float64)
+    values: Reals = np.copysign(size, 0.5 - (words >> np.uint32(form.size)))
+    return values
+
+
+_ENCODE: Mapping[type[Format], Callable[[Any, Reals], Words]] = {
+    Float: _encode_float,
+    Fixed: _encode_fixed,
+    SignedSize: _encode_signed_size,
+}
+_DECODE: Mapping[type[Format], Callable[[Any, Words], Reals]] = {
+    Float: _decode_float,
+    Fixed: _decode_fixed,
+    SignedSize: _decode_signed_size,
+}

@@ -128,6 +128,14 @@ class Expression:
         """The numbers, in float64, whose bits in a number format the entries are."""
         return self._make("decode", self, shape=self.shape, dtype="float64", form=form)
 
+    def exponent(self) -> Expression:
+        """For each positive number in float64 the whole number n with 2^n ≤ a < 2^(n+1); -∞ for 0, ∞ for ∞ and NaN."""
+        return self._make("exponent", self, shape=self.shape, dtype=self.dtype)
+
+    def two_to(self) -> Expression:
+        """2 to the power of each entry, a whole number in float64."""
+        return self._make("two_to", self, shape=self.shape, dtype=self.dtype)
+
     def flip(self, bits: Expression) -> Expression:
         """The bits of an integer, with those that are set in `bits` flipped."""
         return self._make("flip", self, bits, shape=self.shape, dtype=self.dtype)
@@ -181,6 +189,10 @@ class Expression:
     def max(self) -> Expression:
         """The largest entry, as a number."""
         return self._make("max", self, shape=(), dtype="float64")
+
+    def max_of_run(self, length: int) -> Expression:
+        """In each entry the largest of its run: of `length` entries, a power of two that divides a chunk."""
+        return self._make("max_of_run", self, shape=self.shape, dtype=self.dtype, length=length)
 
     def max_along(self, axis: int) -> Expression:
         """The largest entry at each index of one axis, as a vector."""

@@ -47,4 +47,20 @@ class Fixed:
         return f"a fixed-point number of {self.integer} bits before the point and {self.fraction} behind it"
 
 
-Format = Float | Fixed
+@dataclass(frozen=True, slots=True)
+class SignedSize:
+    """A whole number as a sign and a size. What is beyond becomes the largest.
+
+    Arguments:
+        size: the bits of the size.
+    """
+
+    size: int
+
+    @property
+    def width(self) -> int:
+        """The bits of a number, its sign the most significant."""
+        return 1 + self.size
+
+
+Format = Float | Fixed | SignedSize

@@ -69,6 +69,23 @@ def _sign(node: Node, at: Place, value: Any) -> Any:
     return np.where(np.isnan(value), value, np.where(np.asarray(value) < 0, -1, 1)).astype(np.dtype(node.dtype))
 
 
+def _exponent(node: Node, at: Place, value: Any) -> Any:
+    """Of 0 it is -∞; of what is infinite or NaN, ∞."""
+    exponent = np.where(np.asarray(value) == 0, -np.inf, np.frexp(value)[1] - 1.0)
+    return np.where(np.isfinite(value), exponent, np.inf)
+
+
+def _two_to(node: Node, at: Place, value: Any) -> Any:
+    return np.ldexp(1.0, np.asarray(value).astype(np.int32))
+
+
+def _max_of_run(node: Node, at: Place, values: Array) -> Array:
+    length = node.attribute("length")
+    assert isinstance(at, Span)  # which begins a chunk, and a run
+    largest: Array = np.maximum.reduceat(values, np.arange(0, len(values), length))
+    return largest.repeat(length)[: len(values)]
+
+
 def _spread(node: Node, at: Place, value: Any) -> Array:
     return np.full(at.size, value, np.dtype(node.dtype))
 
@@ -123,11 +140,13 @@ def _dirac(node: Node, at: Place) -> Array:
 def _one_bit(node: Node, at: Place) -> Array:
     """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number.
 
-    The draw is the image of the entry's number under a keyed permutation, so that few entries are drawn alone.
+    The draw is the image of the entry's number under a keyed permutation, so that few entries are drawn alone. Of a
+    group of entries, one after the other, all have the same draw.
     """
     positions = np.array(node.attribute("positions"), np.uint64)
     scramble = Permutation(1 << 62, node.attribute("key"))
-    drawn = permute(scramble, at.entries().astype(np.uint64)) >> np.uint64(30)
+    group = node.attribute("group")
+    drawn = permute(scramble, (at.entries() // group).astype(np.uint64)) >> np.uint64(30)
     word: Array = np.uint64(1) << positions[(drawn * np.uint64(len(positions))) >> np.uint64(32)]
     return word.astype(np.dtype(node.dtype))
 
@@ -184,6 +203,9 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
     "constant": _constant,
     "sign": _sign,
     "bits": lambda node, at, value: np.asarray(value).view(np.dtype(node.dtype)),
+    "exponent": _exponent,
+    "two_to": _two_to,
+    "max_of_run": _max_of_run,
     "encode": lambda node, at, value: encode(node.attribute("form"), value),
     "decode": lambda node, at, value: decode(node.attribute("form"), value),
     "flip": lambda node, at, value, bits: value ^ bits,

@@ -65,6 +65,8 @@ _BY_ENTRY = {
     "bits": "the bits of a as an integer, or back",
     "encode": "the bits of a in a number format, rounded to it once",
     "decode": "the number whose bits in a number format a is",
+    "exponent": "the whole number n with 2^n ≤ a < 2^(n+1)",
+    "two_to": "2 to the power of a, a whole number",
     "flip": "the bits of a, with those of b flipped",
     "set": "the bits of a, with those of b set",
     "clear": "the bits of a, with those of b cleared",
@@ -83,6 +85,7 @@ _BY_CHUNK = {
     "uniform": "uniform draws of a stream, from [0, 1)",
     "exponential": "standard exponential draws of a stream",
     "truncated_normal": "standard normal draws of a stream, redrawn where beyond ±2",
+    "max_of_run": "the largest of the entries of each run of so many, which divide a chunk",
 }
 
 PRIMITIVES = {

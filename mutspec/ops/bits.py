@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -201,27 +201,34 @@ def positions(bits: BitSet | UnsetType, layout: Layout, tensor: TensorSpec) -> t
     Raises:
         PlanError: the form has no such bit, or no such field.
     """
+    if isinstance(bits, BitField) and bits not in layout.fields:
+        message = f"`{tensor.path}` is touched as {layout.name}, which has no {bits.value}"
+        raise PlanError(Problem(message, path=("bits",), hint="give bits by number"))
+    chosen = listed(bits, layout)
+    for problem in bits_beyond(chosen, layout, f"`{tensor.path}`"):
+        raise PlanError(problem)
+    return tuple(chosen)
+
+
+def listed(bits: BitSet | UnsetType, layout: Layout) -> Sequence[int]:
+    """A set of bits by number, whether the form has them or not. Its fields must be those of the form."""
     if isinstance(bits, UnsetType):
-        return tuple(range(layout.width))
+        return range(layout.width)
     if isinstance(bits, BitField):
-        if bits not in layout.fields:
-            message = f"`{tensor.path}` is touched as {layout.name}, which has no {bits.value}"
-            raise PlanError(Problem(message, path=("bits",), hint="give bits by number"))
         return layout.fields[bits]
     if isinstance(bits, Range):
-        chosen: tuple[int, ...] = tuple(range(bits.first, bits.last + 1))
-    else:
-        chosen = (bits,) if isinstance(bits, int) else bits
-    beyond = next((bit for bit in chosen if bit >= layout.width), None)
-    if beyond is not None:
-        raise PlanError(
-            Problem(
-                f"`{tensor.path}` has no bit {beyond} in {layout.name}",
-                path=("bits",),
-                hint=f"bits run from 0 to {layout.width - 1}, the sign",
-            )
-        )
-    return chosen
+        return range(bits.first, bits.last + 1)
+    return (bits,) if isinstance(bits, int) else bits
+
+
+def bits_beyond(bits: Iterable[int], layout: Layout, what: str) -> Iterable[Problem]:
+    """The first of some bits that a form does not have."""
+    for bit in bits:
+        if bit >= layout.width:
+            message = f"{what} has no bit {bit} in {layout.name}"
+            hint = f"bits run from 0 to {layout.width - 1}, the sign"
+            yield Problem(message, path=("bits",), hint=hint)
+            return
 
 
 def bit_problems(bits: BitSet | UnsetType) -> Iterable[Problem]:

@@ -1,8 +1,9 @@
-"""Faults: bits of stored numbers that flip, or are stuck."""
+"""Faults: bits of stored numbers that flip, or are stuck, alone or where numbers share them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
@@ -12,15 +13,19 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.graph.amounts import binomial_quantile
 from mutspec.graph.choice import Bits, Scattered
 from mutspec.graph.expression import Expression, draw, words
+from mutspec.graph.formats import SignedSize
 from mutspec.graph.permutation import Permutation
+from mutspec.graph.primitives import CHUNK
 from mutspec.graph.streams import uniform_64_bits
 from mutspec.language.errors import Problem
-from mutspec.language.types import Share, exact_share
+from mutspec.language.types import Share, Unit, exact_share
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.amounts import Chosen
+from mutspec.ops.amounts import Amount, Chosen
+from mutspec.ops.base import WeightOp
 from mutspec.ops.bench import Bench
-from mutspec.ops.bits import BITS, BitOp, BitSet, bit_problems
+from mutspec.ops.bits import BITS, BitField, BitOp, BitSet, Layout, bit_problems, bits_beyond, listed
 from mutspec.ops.site import Site
+from mutspec.ops.units import Units
 
 
 class BitChoice(StrEnum):
@@ -117,3 +122,102 @@ class StuckAt(BitOp, tag="stuck_at", frozen=True, kw_only=True):
         """The bits, some of them set or cleared."""
         word = words(at.bench.builder, bits.shape, bits.dtype, _word(self.bits_of(self.bits, at.tensor)))
         return bits.set(word) if self.value else bits.clear(word)
+
+
+_ALL = 1 << 62
+"""A run that is as long as any tensor."""
+
+
+class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
+    """Flip bits of block floating point: in single weights, or in the exponent that a block of weights shares.
+
+    A block is a run of `shared_by` weights in C order. Its exponent is that of its largest |w|; each weight has a sign
+    and `mantissa` bits for its size, a multiple of 2^(exponent - mantissa + 1), without an implicit bit. The amount
+    counts weights, in each of which one bit flips, each equally likely; with `bits: exponent` it counts blocks, and the
+    flip multiplies all weights of a block by the same power of two. Only touched weights and blocks are rounded. The
+    exponent is stored with a bias of 2^(bits - 1) - 1, and means no NaN and nothing infinite.
+
+    Literature: block floating point bit flip (GoldenEye: of the value, or of metadata with `bits: exponent`); formats
+    with shared exponents (Flexpoint, Köster et al. 2017; MSFP, Darvish Rouhani et al. 2020).
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"shared_by": 16, "bits": "mantissa", "count": 1})
+
+    exponent: Annotated[int, Meta(ge=2, le=8, description="The bits of a shared exponent.")] = 8
+    mantissa: Annotated[int, Meta(ge=1, le=23, description="The bits of a weight's size.")] = 7
+    shared_by: Annotated[
+        Annotated[int, Meta(ge=1, le=CHUNK)] | UnsetType,
+        Meta(
+            description="How many weights share an exponent: a power of two. Default: all of the tensor.",
+            examples=[16],
+        ),
+    ] = UNSET
+    bits: Annotated[
+        BitSet | UnsetType,
+        Meta(
+            description=f"The bits that may flip. {BITS} The mantissa comes first, then the exponent, whose bits are "
+            "flipped in steps of their own; the last is the sign. Default: mantissa and sign."
+        ),
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """Bits that are none, or of both kinds; and units that are not those of exponents."""
+        yield from super().problems()
+        yield from bit_problems(self.bits)
+        beyond = [*bits_beyond(self._bits, self._layout, "a weight")]
+        yield from beyond
+        if not isinstance(self.shared_by, UnsetType) and self.shared_by.bit_count() > 1:
+            message = f"`shared_by` is {self.shared_by}, no power of two"
+            yield Problem(message, path=("shared_by",), hint="for example 16")
+        if not beyond and not self._are_of_exponents and any(bit in self._exponents for bit in self._bits):
+            message = "the bits are of a block's exponent and of single weights"
+            yield Problem(message, path=("bits",), hint="flip them in two steps: the amounts count different things")
+        for name in self.given("unit", "block", "rank", "gates") if self._are_of_exponents else ():
+            message = f"the amount counts blocks that share an exponent, in which `{name}` has no say"
+            yield Problem(message, path=(name,), hint="leave it out")
+
+    @property
+    def _layout(self) -> Layout:
+        return Layout("block floating point", 1 + self.exponent + self.mantissa, self.mantissa)
+
+    @property
+    def _bits(self) -> Sequence[int]:
+        if not isinstance(self.bits, UnsetType):
+            return listed(self.bits, self._layout)
+        fields = self._layout.fields
+        return (*fields[BitField.MANTISSA], *fields[BitField.SIGN])
+
+    @property
+    def _exponents(self) -> range:
+        return range(self.mantissa, self.mantissa + self.exponent)
+
+    @property
+    def _are_of_exponents(self) -> bool:
+        return all(bit in self._exponents for bit in self._bits)
+
+    @property
+    def _run(self) -> int:
+        return _ALL if isinstance(self.shared_by, UnsetType) else self.shared_by
+
+    @property
+    def amount(self) -> Amount:
+        """How many weights are touched, or how many blocks."""
+        amount = super().amount
+        return replace(amount, units=Units(Unit.BLOCK, (self._run,), (), None)) if self._are_of_exponents else amount
+
+    def lower(self, weight: Expression, at: Site) -> Expression:
+        """Take the numbers apart, flip bits, and put them together."""
+        wide, form = weight.cast("float64"), SignedSize(self.mantissa)
+        bias = 2 ** (self.exponent - 1) - 1
+        largest = abs(wide).max() if self._run == _ALL else abs(wide).max_of_run(self._run)
+        stored = (largest.exponent() + float(bias)).maximum(0.0).minimum(float(2**self.exponent - 1))
+        to_step = float(bias + self.mantissa - 1)
+        step = (stored - to_step).two_to()
+        numbers = (wide / step).encode(form)
+        if not self._are_of_exponents:
+            places = tuple(min(bit, self.mantissa) for bit in self._bits)
+            return numbers.flip(at.one_bit("bit", numbers.dtype, places)).decode(form) * step
+        places = tuple(bit - self.mantissa for bit in self._bits)
+        exponent = stored.spread(weight.shape).cast("uint32")
+        flipped = exponent.flip(at.one_bit("bit", exponent.dtype, places, self._run)).cast("float64")
+        return numbers.decode(form) * (flipped - to_step).two_to()

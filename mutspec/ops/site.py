@@ -72,9 +72,9 @@ class Site:
         """Standard exponential draws, one for each entry. Each draw of a step has a name of its own."""
         return self._draw("exponential", name)
 
-    def one_bit(self, name: str, dtype: str, positions: tuple[int, ...]) -> Expression:
-        """Words of a dtype, one for each entry, in which one of some bits is set."""
-        return self._draw("one_bit", name, dtype, positions=positions)
+    def one_bit(self, name: str, dtype: str, positions: tuple[int, ...], group: int = 1) -> Expression:
+        """Words of a dtype, one for each entry or for a group of so many, in which one of some bits is set."""
+        return self._draw("one_bit", name, dtype, positions=positions, group=group)
 
     def _draw(self, primitive: str, name: str, dtype: str = "", **attributes: Any) -> Expression:
         shape = self.bench.read(self.tensor).shape

@@ -63,8 +63,26 @@ def cells_are_programmed_drift_for_an_hour_and_are_read(before: Weights, mutant:
     assert stats.kstest(law.cdf(decay), stats.uniform.cdf).pvalue > 1e-6
 
 
+def one_bit_of_a_number_in_blocks_as_large_as_kernels_flips(before: Weights, mutant: Mutant) -> None:
+    seen: set[int] = set()
+    for seed in range(20):
+        after = mutant(seed)
+        assert_only_kernels_differ(before, after)
+        for path in (path for path in before if "kernel" in path):
+            (entry,) = np.flatnonzero(before[path] != after[path])
+            step = 2.0 ** (np.floor(np.log2(np.abs(before[path]).max())) - 22)
+            old, new = (float(each.flat[entry]) / step for each in (before[path], after[path]))
+            assert new == int(new)
+            size = min(round(abs(old)), 2**23 - 1)
+            flipped = size ^ abs(int(new)) | (1 << 23 if (old < 0) != (new < 0) else 0)
+            assert flipped.bit_count() == 1
+            seen.add(flipped.bit_length())
+    assert len(seen) > 20
+
+
 LAWS_OF_DEVICES: Mapping[str, Callable[[Weights, Mutant], None]] = {
     "EvoTorch PolynomialMutation": all_weights_move_by_debs_law_within_bounds,
     "AIHWKit DoReFa": kernels_become_multiples_of_a_tenth_up_to_six,
     "AIHWKit PCM": cells_are_programmed_drift_for_an_hour_and_are_read,
+    "GoldenEye block floating point bit flip": one_bit_of_a_number_in_blocks_as_large_as_kernels_flips,
 }

@@ -50,6 +50,7 @@ STEPS: Mapping[str, Step] = {
     "permute_genes": {"kind": "scramble", "per": "tensor"},
     "bit_flip": {"bits": "mantissa", "rate_per_bit": 0.01},
     "stuck_at": {"bits": [0, 3], "value": 1, "format": {"exponent": 6, "mantissa": 9}, **SOME},
+    "block_bit_flip": {"bits": "exponent", "exponent": 5, "shared_by": 4, "fraction": 0.1},
     "zero_neurons": {"count": 1, **KERNELS},
     "negate_neurons": {"bias": True, **SOME, "target": "*"},
     "scale_neurons": {"factor": 1.5, "rank": "smallest", "count": 1, **KERNELS},

@@ -57,6 +57,9 @@ FORMS = st.one_of(
     both(FLOAT_BITS, maybe(format=st.sampled_from(["stored", "float32", "float16", "bfloat16"]))),
     both(both(BITS, st.just({"format": "int8"})), maybe(scale=st.sampled_from([0.01, 0.5]))),
 )
+SHARING = maybe(
+    exponent=st.sampled_from([2, 5]), mantissa=st.sampled_from([1, 4, 10]), shared_by=st.sampled_from([1, 2, 8])
+)
 INITIALIZERS: tuple[Any, ...] = (
     "zeros", "ones", "random_normal", "random_uniform", "truncated_normal",
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal",
@@ -111,6 +114,7 @@ PARAMETERS: Mapping[str, st.SearchStrategy[Step]] = {
     "shuffle": st.just({}),
     "bit_flip": both(FORMS, st.sampled_from([{}, {"flip": "all"}])),
     "stuck_at": both(both(FORMS, keys(value=st.integers(0, 1))), keys(bits=st.sampled_from([0, [1, 6], 7]))),
+    "block_bit_flip": both(SHARING, maybe(bits=st.sampled_from([0, "mantissa", "sign"]))),
     "zero_neurons": maybe(bias=st.booleans()),
     "negate_neurons": maybe(bias=st.booleans()),
     "scale_neurons": both(keys(factor=SIGNED), maybe(bias=st.booleans())),
@@ -139,6 +143,10 @@ OF_INTEGERS: Mapping[str, st.SearchStrategy[Step]] = {
 }
 """The ops that mean something for integers too."""
 
+BLOCKS = st.one_of(
+    st.just({}),
+    st.sampled_from([{"fraction": 0.3}, {"rate": 0.5}, {"count": 1}, {"indices": [-1]}, {"count": 1, "per": "all"}]),
+)
 SMALL_RATES = st.sampled_from([0.0, 0.03, 0.5, 1.0])
 OTHERWISE: Mapping[str, st.SearchStrategy[Step]] = {
     "gaussian_noise": both(
@@ -148,6 +156,7 @@ OTHERWISE: Mapping[str, st.SearchStrategy[Step]] = {
         both(NOISE, maybe(reset_std=SIZED)),
     ),
     "bit_flip": both(FORMS, keys(rate_per_bit=SMALL_RATES)),
+    "block_bit_flip": both(both(SHARING, BLOCKS), st.just({"bits": "exponent"})),
     "crossover": st.one_of(
         st.just({"source": "other:", "method": "one_point"}),
         both(st.just({"source": "other:", "method": "layers"}), maybe(rate=SMALL_RATES)),
@@ -290,6 +299,7 @@ SOME: Mapping[str, Step] = {
     "binarize": {"scale": 7.0},
     "bit_flip": {"bits": "mantissa"},
     "stuck_at": {"bits": "sign", "value": 1},
+    "block_bit_flip": {"bits": "mantissa", "mantissa": 10, "shared_by": 16},
     "blend": {"source": "other:", "t": 0.5},
     "average": {"sources": ["other:", "third:"]},
     "add_difference": {"plus": "other:", "minus": "third:"},
@@ -304,7 +314,7 @@ BY_ENTRY = tuple(op for op in SOME if op not in NEURON_OPS and op != "prune_weig
 """The ops that touch any amount of entries, over any number of tensors, and change each of them."""
 REARRANGING: Mapping[str, Step] = {"shuffle": {}, "shuffle_neurons": {}, "swap_neurons": {"bias": True}}
 """Ops that may leave an entry that they touch as it was."""
-DRAWING = (*NOISES, "reinitialize", "bit_flip", "crossover", "shuffle", "shuffle_neurons")
+DRAWING = (*NOISES, "reinitialize", "bit_flip", "block_bit_flip", "crossover", "shuffle", "shuffle_neurons")
 """The ops that draw more than what to touch."""
 
 
