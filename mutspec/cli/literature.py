@@ -4,8 +4,8 @@ Steps are complete: in a plan for a model that has such layers, they do what the
 the operator's authors where they have any. `dense_1`, `conv_1` and the like stand for layers of one's own. All of ours
 round an amount to the nearest whole number, take distinct entries, and draw from streams that a seed determines.
 
-Sources: the papers, and the tools' own code; for AIHWKit `weight_modifier.cpp`, for MRFI `error_mode.py`, for PyGAD
-`utils/mutation.py`.
+Sources: the papers, and the tools' own code; for AIHWKit `weight_modifier.cpp` and `noise/pcm.py`, for EvoTorch
+`operators/real.py`, for GoldenEye `num_sys_class.py`, for MRFI `error_mode.py`, for PyGAD `utils/mutation.py`.
 """
 
 # ruff: noqa: E501 (a table to read down)
@@ -282,7 +282,7 @@ LITERATURE: tuple[Operator, ...] = (
              {"op": "programming_noise", "target": _KERNELS, "std": 0.1, "g_max": 1.0, "keep_sign": False}),
     Operator("PCM", "AIHWKit", "programming, drift and read noise of phase-change memory", "weight",
              ({"op": "programming_noise", "target": _KERNELS}, {"op": "conductance_drift", "target": _KERNELS, "seconds": 3600.0}),
-             "of one cell for each weight, theirs of two; ν is that of the conductance programmed, theirs of that aimed at"),
+             "one cell for each weight, theirs two; noise is folded at 0, theirs cut off; ν is that of the conductance programmed, theirs of that aimed at"),
     Operator("ProgNoise", "AIHWKit", "the noise of programming a cell; w keeps its sign", "weight",
              {"op": "programming_noise", "target": _KERNELS}),
     Operator("DropConnect", "AIHWKit", "zero each weight with probability pdrop", "weight",

@@ -24,31 +24,30 @@ MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which bits the numbers of a form have, from the least significant on: mantissa, exponent, sign.
+    """Which bits the numbers of a form have.
 
     Arguments:
         name: what the form is called.
         width: how many bits there are.
-        mantissa: how many of them are the mantissa; None for a form that has no such fields.
+        fields: which of them are the parts of the number that have a name.
     """
 
     name: str
     width: int
-    mantissa: int | None = None
+    fields: Mapping[BitField, tuple[int, ...]]
 
-    @property
-    def fields(self) -> Mapping[BitField, tuple[int, ...]]:
-        """The bits of each field; none for a form that has no fields."""
-        if self.mantissa is None:
-            return {}
-        bits = tuple(range(self.width))
-        mantissa, exponent, sign = bits[: self.mantissa], bits[self.mantissa : -1], bits[-1:]
-        return {BitField.MANTISSA: mantissa, BitField.EXPONENT: exponent, BitField.SIGN: sign}
+
+def float_layout(name: str, width: int, mantissa: int) -> Layout:
+    """The bits of floats, from the least significant on: mantissa, exponent, sign."""
+    bits = tuple(range(width))
+    fields = {BitField.MANTISSA: bits[:mantissa], BitField.EXPONENT: bits[mantissa:-1], BitField.SIGN: bits[-1:]}
+    return Layout(name, width, fields)
 
 
 def layout_of(dtype: str) -> Layout:
     """The bits of the numbers of a dtype."""
-    return Layout(dtype, width_of(dtype), MANTISSA_BITS.get(dtype))
+    width = width_of(dtype)
+    return float_layout(dtype, width, MANTISSA_BITS[dtype]) if dtype in MANTISSA_BITS else Layout(dtype, width, {})
 
 
 class NumberFormat(StrEnum):
@@ -187,7 +186,9 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
 def _of_widths(widths: Widths) -> Layout:
     form = widths.form
     assert form is not None
-    return Layout(str(form), form.width, form.mantissa if isinstance(form, Float) else None)
+    if isinstance(form, Float):
+        return float_layout(str(form), form.width, form.mantissa)
+    return Layout(str(form), form.width, {BitField.SIGN: (form.width - 1,)})
 
 
 def width_of(dtype: str) -> int:

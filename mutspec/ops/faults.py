@@ -23,7 +23,7 @@ from mutspec.model.spec import TensorSpec
 from mutspec.ops.amounts import Amount, Chosen
 from mutspec.ops.base import WeightOp
 from mutspec.ops.bench import Bench
-from mutspec.ops.bits import BITS, BitField, BitOp, BitSet, Layout, bit_problems, bits_beyond, listed
+from mutspec.ops.bits import BITS, BitField, BitOp, BitSet, Layout, bit_problems, bits_beyond, float_layout, listed
 from mutspec.ops.site import Site
 from mutspec.ops.units import Units
 
@@ -131,11 +131,11 @@ _ALL = 1 << 62
 class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
     """Flip bits of block floating point: in single weights, or in the exponent that a block of weights shares.
 
-    A block is a run of `shared_by` weights in C order. Its exponent is that of its largest |w|; each weight has a sign
-    and `mantissa` bits for its size, a multiple of 2^(exponent - mantissa + 1), without an implicit bit. The amount
-    counts weights, in each of which one bit flips, each equally likely; with `bits: exponent` it counts blocks, and the
-    flip multiplies all weights of a block by the same power of two. Only touched weights and blocks are rounded. The
-    exponent is stored with a bias of 2^(bits - 1) - 1, and means no NaN and nothing infinite.
+    A block is a run of `shared_by` weights in C order, with one exponent e, that of its largest |w|. Each weight has a
+    sign, and `mantissa` bits for its size in units of 2^(e - mantissa + 1), without an implicit bit. The amount counts
+    weights, in each of which one bit flips, each equally likely; with `bits: exponent` it counts blocks, and the flip
+    multiplies all weights of a block by the same power of two. Only touched weights and blocks are rounded. e is stored
+    with a bias of 2^(exponent - 1) - 1, and none of its values means infinity or NaN.
 
     Literature: block floating point bit flip (GoldenEye: of the value, or of metadata with `bits: exponent`); formats
     with shared exponents (Flexpoint, Köster et al. 2017; MSFP, Darvish Rouhani et al. 2020).
@@ -178,7 +178,7 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
 
     @property
     def _layout(self) -> Layout:
-        return Layout("block floating point", 1 + self.exponent + self.mantissa, self.mantissa)
+        return float_layout("block floating point", 1 + self.exponent + self.mantissa, self.mantissa)
 
     @property
     def _bits(self) -> Sequence[int]:

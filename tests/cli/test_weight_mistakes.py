@@ -81,7 +81,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "bit_flip, target: dense_1, format: «{exponent: 4}": ("a mantissa, or is fixed", "exponent: 4, man"),
     "bit_flip, target: dense_1, format: «{exponent: 4, mantissa: 3, fraction: 1}": ("or is fixed", "fraction: 4"),
     "bit_flip, target: dense_1, format: {exponent: 4, «mantisa: 3}": ("has no key", "you mean `mantissa`?"),
-    "bit_flip, target: dense_1, format: {integer: 2, fraction: 5}, bits: «sign": ("which has no sign", "by number"),
+    "bit_flip, target: dense_1, format: {integer: 2, fraction: 5}, bits: «exponent": ("which has no exp", "by number"),
     "stuck_at, target: dense_1, value: 1, bits: 0, format: «{integer: 2}": ("or is fixed", "{integer: 3"),
     "block_bit_flip, target: dense_1, shared_by: «12": ("`shared_by` is 12, no power of two", "for example 16"),
     "block_bit_flip, target: dense_1, shared_by: «131072": ("takes a whole number from 1 to 65536, not 131072",),
