@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.execute import words
-from mutspec.experiment.result import FIDELITY, FILE_NAME, Result, Row, read, write_whole
+from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, Result, Row, read, write_whole
 from mutspec.experiment.settings import PARAMETER, settings, varying
 from mutspec.language.errors import CallError, Place, Problem
 
@@ -91,6 +91,8 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
 
 
 _ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "touched", "changed", "seconds")
+_SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
+"""The columns of results among which are some of searches for breaking points."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,13 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
     metrics = metric_names(results)
     parameters = list(dict.fromkeys(name for each in given for name in each if name.startswith(PARAMETER)))
     fixed = ("plan", "model", "data")
+    of_rows = (*(_SEARCH_COLUMNS if any(result.breaking for result in results) else ()), *_ROW_COLUMNS)
     others = [name for name in varying(results) if name not in fixed and name not in parameters]
     columns = (
         *("job", "directory", "plan", "model", "data", "seed"),
         *(*parameters, *others),
         *(f"{kind}.{name}" for kind in ("metrics", "base", "drop") for name in metrics),
-        *(*_ROW_COLUMNS, "failed_gates", "error"),
+        *(*of_rows, "failed_gates", "error"),
     )
     return RowsTable(
         columns,
@@ -129,7 +132,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
                 *((row.metrics if row is not None else {}).get(name) for name in metrics),
                 *(result.base.get(name) for name in metrics),
                 *((row.drop if row is not None else {}).get(name) for name in metrics),
-                *(getattr(row, name) if row is not None else None for name in _ROW_COLUMNS),
+                *(getattr(row, name) if row is not None else None for name in of_rows),
                 "; ".join(map(str, result.failed_gates)) or None,
                 first_line(result.error),
             )

@@ -169,7 +169,10 @@ class _Application:
         def keys() -> list[str]:
             try:
                 # The options that the call chooses, but for the recipe: it adds no keys that are asked for here.
-                config = self.loader.unchecked(self.call.config_name, ["plan=" + self.loader.composer.recipes.names[0]])
+                groups = "|".join(set(self.loader.list_groups("")) - {"hydra", "plan"})
+                chosen = [line for line in self.overrides if re.fullmatch(rf"({groups})=[\w/]+", line)]
+                recipe = "plan=" + self.loader.composer.recipes.names[0]
+                config = self.loader.unchecked(self.call.config_name, [recipe, *chosen])
             except Exception:
                 return []
             return keys_of(config)

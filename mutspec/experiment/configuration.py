@@ -13,10 +13,13 @@ from msgspec import Meta, Struct
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutspec.experiment.bisection import Search
+from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import BOUNDS, Gate
 from mutspec.experiment.overridden import Composed, Given, compile_recipe
 from mutspec.experiment.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
-from mutspec.language import CallError, ModelError, Plan, PlanError, Problem, nearest
+from mutspec.experiment.result import BREAKING_POINT
+from mutspec.language import CallError, ModelError, MutspecError, Plan, PlanError, Problem, nearest
 from mutspec.language.errors import Place
 from mutspec.language.interpolation import WITHIN
 from mutspec.ops.base import Op
@@ -32,12 +35,16 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     unsafe: bool = False
 
 
-class ModeSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The group `mode`: whether base and mutant are evaluated, and whether they are compared tensor by tensor."""
+class ModeSettings(Search, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The group `mode`: whether base and mutant are evaluated, and whether they are compared tensor by tensor.
+
+    Or whether the mutant's breaking point is searched for, as the other keys say.
+    """
 
     name: str
     evaluates: bool = True
     compares: bool = False
+    bisects: bool = False
 
 
 class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +110,11 @@ class Composer:
         """
         settings = self.settings(config, config.hydra)
         plan = self.plan(config, config.hydra).plan
+        if settings.mode.bisects:
+            try:
+                dial(plan, settings.mode)
+            except CallError as error:
+                raise self.placed(error, config.hydra) from None
         check_file(settings.model.path)
         if not in_sweep:
             check_bound(plan, settings.inputs)
@@ -159,6 +171,18 @@ class Composer:
             raise CallError(problems)
         return settings
 
+    def placed(self, error: MutspecError, hydra: DictConfig) -> MutspecError:
+        """An error with places as the call has them, where problems are about keys of the group `mode`."""
+        given = self.given(hydra)
+        keys = {each.key for each in given}
+
+        def placed(problem: Problem) -> Problem:
+            key = ".".join(map(str, problem.path))
+            is_of_mode = problem.path[:1] == ("mode",)
+            return replace(problem, place=_place(key if key in keys else "mode.key", given)) if is_of_mode else problem
+
+        return type(error)([placed(problem) for problem in error.problems])
+
     def given(self, hydra: DictConfig) -> tuple[Given, ...]:
         """The overrides of a job, by their places in the call."""
         positions = {_key(line): number for number, line in enumerate(self.call, start=1)}
@@ -175,6 +199,15 @@ def as_evaluate(values: Mapping[str, Any]) -> EvaluateSettings:
         CallError: something is wrong.
     """
     return _converted({"loss": "crossentropy", "metrics": ["accuracy"], **values}, EvaluateSettings, "evaluate")
+
+
+def as_search(values: Mapping[str, Any]) -> Search:
+    """A search for breaking points from Python; what is None is as in `mode=breaking_point`.
+
+    Raises:
+        CallError: something is wrong.
+    """
+    return _converted({name: value for name, value in values.items() if value is not None}, Search, "breaking_point")
 
 
 def as_gates(values: Iterable[Mapping[str, Any]]) -> list[Gate]:
@@ -344,9 +377,11 @@ def _wrong_value(reason: str, given: Sequence[Given]) -> Problem:
         ("`int`", "a whole number"),
         ("`bool`", "true or false"),
         ("`float | null`", "a number"),
+        ("`float`", "a number"),
     ):
         said = said.replace(theirs, ours)
-    said = said.replace(" >= ", " of at least ")
+    for sign, words in ((" >= ", " of at least "), (" <= ", " of at most "), (" > ", " greater than ")):
+        said = said.replace(sign, words)
     return Problem(f"`{key}`: {said}", _place(re.sub(r"\[.*", "", key), given))
 
 
@@ -355,10 +390,12 @@ def _odd(settings: Settings, given: Sequence[Given]) -> Any:
     if not isinstance(settings.data.get("_target_"), str):
         yield Problem("`data` names no function", hint="choose data=npz, for example, or say data._target_=module.name")
     save = settings.save
-    if settings.seeds > 1 and (save or settings.mode.compares):
+    if settings.seeds > 1 and not settings.mode.bisects and (save or settings.mode.compares):
         what = "`save` keeps" if save else f"mode={settings.mode.name} compares"
         message = f"{what} one mutant, and seeds={settings.seeds} makes {settings.seeds}"
         yield Problem(message, _place("seeds", given), hint="leave `seeds` out, and sweep over plan.seed by -m")
+    if settings.mode.bisects:
+        yield from _odd_search(settings, given)
     if isinstance(save, str) and (Path(save).name != save or Path(save).suffix not in (".keras", ".h5")):
         hint = "such as mutant.keras: the file goes into the job's folder"
         yield Problem(f"`save` is true, or the name of a model file, not `{save}`", _place("save", given), hint=hint)
@@ -366,6 +403,16 @@ def _odd(settings: Settings, given: Sequence[Given]) -> Any:
         yield from _unknown_measures(settings, given)
     for problem in _boundless(settings.require):
         yield replace(problem, place=_place("require", given))
+
+
+def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]:
+    """What is odd about a search for breaking points."""
+    for name, problem in settings.mode.problems():
+        yield replace(problem, place=_place(f"mode.{name}", given))
+    if settings.save:
+        message = f"`save` keeps one mutant, and mode={settings.mode.name} makes many"
+        hint = "leave `save` out; mode=apply saves the mutant of a scale"
+        yield Problem(message, _place("save", given), hint=hint)
 
 
 def _boundless(gates: Iterable[Gate]) -> Iterator[Problem]:
@@ -391,6 +438,8 @@ def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     if known is None:
         return
     wanted = [("objective", settings.objective), *(("require", gate.metric) for gate in settings.require)]
+    if settings.mode.bisects:
+        wanted = [each for each in wanted if each[1] != BREAKING_POINT] + [("mode.metric", settings.mode.metric)]
     for key, name in wanted:
         is_known = (
             name in known or any(each.endswith(f"_{name.removeprefix('drop.')}") for each in known) if name else True

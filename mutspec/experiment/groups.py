@@ -11,9 +11,12 @@ from typing import Any
 
 from mutspec.experiment.aggregate import metric_names
 from mutspec.experiment.interval import Estimate, estimate
-from mutspec.experiment.result import FIDELITY, Result, Row
+from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import settings, varying
 from mutspec.language.errors import CallError, nearest
+
+_OF_ROWS = (*FIDELITY, BREAKING_POINT)
+"""What rows say beside the metrics, in one number each."""
 
 AGREEMENT = "agreement"
 """The part of the samples of which mutant and base say the same."""
@@ -91,7 +94,7 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
 
     Arguments:
         results: its results.
-        metric: the metric to show, or `agreement`, `divergence`, `deviation`; by default the objective.
+        metric: the metric to show, or what else rows say, such as `agreement`; by default the objective.
 
     Raises:
         CallError: no result has that metric.
@@ -130,7 +133,7 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
     """
     measured = metric_names(each for each in results if any(row.metrics for row in each.rows))
     rows = [row for each in results for row in each.rows]
-    known = [*measured, *(name for name in FIDELITY if any(getattr(row, name) is not None for row in rows))]
+    known = [*measured, *(name for name in _OF_ROWS if any(getattr(row, name) is not None for row in rows))]
     if asked is not None and asked not in known:
         has = f"there are {', '.join(f'`{name}`' for name in known)}" if known else "nothing was evaluated"
         raise CallError(f"no result has the metric `{asked}`", hint=has, candidates=nearest(asked, known))
@@ -158,7 +161,7 @@ def measure(row: Row, metric: str | None) -> float | None:
     """What a mutant measured of a metric, or of how true it is to its base."""
     if metric is None or metric in row.metrics:
         return None if metric is None else row.metrics[metric]
-    measured: float | None = getattr(row, metric) if metric in FIDELITY else None
+    measured: float | None = getattr(row, metric) if metric in _OF_ROWS else None
     return measured
 
 

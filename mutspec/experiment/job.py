@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutspec.execute import files
 from mutspec.execute.report import engine
+from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.configuration import (
     Composer,
     Settings,
@@ -26,7 +27,7 @@ from mutspec.experiment.configuration import (
 from mutspec.experiment.failures import FailedJob, as_error, forget_failure, in_short, write_failure
 from mutspec.experiment.inputs import inputs_digest
 from mutspec.experiment.recipes import shown
-from mutspec.experiment.result import FILE_NAME, JobInfo, Result, Row, as_json, write_whole
+from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
 from mutspec.experiment.resume import finished, labelled, without_resume
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
@@ -87,7 +88,7 @@ class Task:
             try:
                 result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
             except MutspecError as error:
-                raise composed.placed(error) from None
+                raise self.composer.placed(composed.placed(error), hydra) from None
             result.write(folder)
         if settings.strict_gates and result.failed_gates:
             write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
@@ -117,7 +118,8 @@ def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> 
     """
     inputs, unused = _inputs(settings, plan)
     job = _Job(settings, plan, inputs, folder)
-    result = job.evaluated() if settings.mode.evaluates else job.dry_run()
+    mode = settings.mode
+    result = job.broken() if mode.bisects else job.evaluated() if mode.evaluates else job.dry_run()
     warnings = tuple(dict.fromkeys([*unused, *result.warnings]))
     return replace(result, job=info, warnings=warnings)
 
@@ -175,6 +177,13 @@ class _Job:
                         warnings.append("the mutant is not saved, as it does not hold to what is required")
         result = self._result(trial.report.structure_digest, rows, warnings)
         return replace(trials.judged(result), output=output)
+
+    def broken(self) -> Result:
+        """Search for the breaking point, for each seed."""
+        settings = self.settings
+        trials = Trials(session(settings), settings.require, settings.objective, found=[BREAKING_POINT])
+        found = breaking_points(trials, list(self._plans()), self.inputs, settings.mode, settings.model.path)
+        return replace(found, mode=settings.mode.name)
 
     def _plans(self) -> Iterator[Plan[Op]]:
         yield self.plan

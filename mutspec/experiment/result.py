@@ -24,6 +24,9 @@ FORMAT_VERSION = 1
 FIDELITY = ("agreement", "divergence", "deviation")
 """What a row says about how true the mutant is to its base, in one number each."""
 
+BREAKING_POINT = "breaking_point"
+"""What a search for the scale at which a mutant breaks says of a row."""
+
 FILE_NAME = "result.json"
 """The file in a job's folder."""
 
@@ -56,6 +59,10 @@ class Row:
         touched: the entries that the plan chose.
         changed: the entries whose bits changed; None in a dry-run.
         seconds: how long mutating and evaluating took.
+        breaking_point: the least scale found at which the mutant breaks, which is the mutant that all else is about;
+            infinite if it holds at the greatest one; None if nothing was searched for.
+        holds_at: the scale before it, at which the mutant holds.
+        evaluations: how many scales were tried.
     """
 
     seed: int
@@ -69,6 +76,32 @@ class Row:
     flips: dict[str, int] | None = None
     divergence: float | None = None
     deviation: float | None = None
+    breaking_point: float | None = None
+    holds_at: float | None = None
+    evaluations: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Breaking:
+    """What breaking means in a search for breaking points.
+
+    Arguments:
+        key: what was scaled, such as `params.std`.
+        metric: the measure that breaks.
+        bounds: what it holds to, as a gate says.
+        tolerance: how far apart, relatively, a scale that holds and one that breaks may be.
+    """
+
+    key: str
+    metric: str
+    bounds: dict[Bound, float]
+    tolerance: float
+
+    def __str__(self) -> str:
+        """A clause: `accuracy falls by more than 0.1`."""
+        said = {"min": "is below", "max": "is above", "max_drop": "falls by more than"}
+        name = self.metric.replace("_", " ")
+        return f"{name} {' or '.join(f'{said[bound]} {limit:.4g}' for bound, limit in self.bounds.items())}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +113,7 @@ class Result:
         job: which job it was.
         plan_name, plan_digest: of the plan, resolved.
         parameters: the plan's parameters, as JSON values.
-        mode: what was done: apply, dry_run or diff.
+        mode: what was done: apply, breaking_point, diff or dry_run.
         model: the model that was mutated, as the call named it.
         structure_digest: of the model, without values.
         data: what it was evaluated on, as the call named it; empty if it was not evaluated.
@@ -89,6 +122,7 @@ class Result:
         base: the base model's loss and metrics by name.
         rows: a row for each seed.
         value: the mean of the objective over the seeds; None if the job failed or evaluated nothing.
+        breaking: what the search for breaking points went by; None if there was none.
         gates: whether what is required of the mutants holds.
         output: the mutant's file; None if it was not saved.
         warnings: what the user should know, one sentence each.
@@ -117,6 +151,7 @@ class Result:
     error: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
     inputs_digest: str = ""
+    breaking: Breaking | None = None
 
     @property
     def failed_gates(self) -> tuple[Verdict, ...]:
@@ -142,6 +177,7 @@ class Result:
             "value": self.value,
             "base": self.base,
             "rows": [{name: getattr(row, name) for name in Row.__slots__} for row in self.rows],
+            "breaking": self.breaking and {name: getattr(self.breaking, name) for name in Breaking.__slots__},
             "gates": [{name: getattr(verdict, name) for name in Verdict.__slots__} for verdict in self.gates],
             "output": self.output,
             "warnings": list(self.warnings),
@@ -233,6 +269,16 @@ class _Row(msgspec.Struct):
     flips: dict[str, int] | None = None
     divergence: _Number | None = None
     deviation: _Number | None = None
+    breaking_point: _Number | None = None
+    holds_at: _Number | None = None
+    evaluations: int | None = None
+
+
+class _Breaking(msgspec.Struct):
+    key: str
+    metric: str
+    bounds: dict[Bound, float]
+    tolerance: float
 
 
 class _Verdict(msgspec.Struct):
@@ -262,6 +308,7 @@ class _Document(msgspec.Struct):
     gates: tuple[_Verdict, ...] = ()
     environment: dict[str, str] = {}
     inputs_digest: str = ""
+    breaking: _Breaking | None = None
 
 
 def read(path: Path | str) -> Result:
@@ -312,18 +359,22 @@ def _result(read: _Document) -> Result:
                 seed=row.seed,
                 metrics=_floats(row.metrics),
                 drop=_floats(row.drop),
-                agreement=None if row.agreement is None else float(row.agreement),
+                agreement=_float(row.agreement),
                 non_finite_outputs=row.non_finite_outputs,
                 touched=row.touched,
                 changed=row.changed,
                 seconds=row.seconds,
                 flips=row.flips,
-                divergence=None if row.divergence is None else float(row.divergence),
-                deviation=None if row.deviation is None else float(row.deviation),
+                divergence=_float(row.divergence),
+                deviation=_float(row.deviation),
+                breaking_point=_float(row.breaking_point),
+                holds_at=_float(row.holds_at),
+                evaluations=row.evaluations,
             )
             for row in read.rows
         ),
-        value=None if read.value is None else float(read.value),
+        value=_float(read.value),
+        breaking=None if read.breaking is None else Breaking(**msgspec.structs.asdict(read.breaking)),
         gates=tuple(
             Verdict(each.metric, each.bound, float(each.limit), float(each.value), each.seed, each.holds)
             for each in read.gates
@@ -334,6 +385,10 @@ def _result(read: _Document) -> Result:
         environment=read.environment,
         inputs_digest=read.inputs_digest,
     )
+
+
+def _float(number: float | str | None) -> float | None:
+    return None if number is None else float(number)
 
 
 def _floats(numbers: Mapping[str, float | str]) -> dict[str, float]:

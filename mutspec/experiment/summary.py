@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf, isfinite
 from pathlib import Path
 from statistics import fmean
 
 from mutspec.execute import words
 from mutspec.execute.layout import Column, Paint, paragraph, sentence, table
 from mutspec.experiment.gates import Verdict
-from mutspec.experiment.result import Result, Row
-from mutspec.experiment.table import metric_label
+from mutspec.experiment.interval import estimate
+from mutspec.experiment.result import Breaking, Result, Row
+from mutspec.experiment.table import BAND_NOTE, metric_label
+
+NEVER = "never"
+"""Where a mutant breaks that holds at the greatest scale."""
 
 
 def result_text(result: Result, *, width: int = 80, styled: bool = False) -> str:
@@ -26,6 +31,8 @@ def result_text(result: Result, *, width: int = 80, styled: bool = False) -> str
     blocks = [
         "\n".join([*(paint(line, "bold") for line in title.splitlines()), paragraph(_facts(result), width=width)])
     ]
+    if result.breaking is not None:
+        blocks.append(_breaking(result, result.breaking, width, paint))
     if any(row.metrics for row in result.rows):
         blocks.append(_metrics(result, width, paint))
     blocks.append("\n".join(sentence(line, width=width) for line in _lines(result)))
@@ -46,9 +53,32 @@ def _facts(result: Result) -> list[str]:
     return [*facts, f"{sum(row.seconds for row in result.rows):.3g} s"]
 
 
+def _breaking(result: Result, breaking: Breaking, width: int, paint: Paint) -> str:
+    """Where the mutants break: the mean, and the bracket of each seed."""
+    points = [(row, row.breaking_point) for row in result.rows if row.breaking_point is not None]
+    found = estimate(point for _, point in points)
+    broken = sum(isfinite(point) for _, point in points)
+    band = "" if found.half_width is None else f" ± {found.half_width:.2g}"
+    line = f"{breaking.key} breaks the model at {found.mean:.4g}{band}: from there {breaking}."
+    if not broken:
+        line = f"No {breaking.key} that was tried breaks the model: nowhere {breaking}."
+    elif broken < len(points):
+        line = f"{breaking.key} breaks the model with {broken} of {len(points)} seeds: from there {breaking}."
+    titles = ("Seed", "Holds at", "Breaks at", "Scales tried")
+    rows = [
+        [str(row.seed), f"{row.holds_at:.6g}", f"{point:.6g}" if isfinite(point) else NEVER, f"{row.evaluations}"]
+        for row, point in points
+    ]
+    brackets = table([Column(name, is_number=True) for name in titles], rows, width=width, paint=paint)
+    note = [] if found.half_width is None else [paint(BAND_NOTE, "dim")]
+    return "\n".join([sentence(line, width=width), "", brackets, *note])
+
+
 def _metrics(result: Result, width: int, paint: Paint) -> str:
     mean = " (mean)" if len(result.rows) > 1 else ""
-    columns = [Column(""), *(Column(name, is_number=True) for name in ("Base", f"Mutant{mean}", "Drop"))]
+    is_broken = bool(result.breaking) and all(row.breaking_point != inf for row in result.rows)
+    mutant = "Broken mutant" if is_broken else "Mutant"
+    columns = [Column(""), *(Column(name, is_number=True) for name in ("Base", f"{mutant}{mean}", "Drop"))]
     rows = []
     for name, base in result.base.items():
         values = [base, fmean(row.metrics[name] for row in result.rows), fmean(row.drop[name] for row in result.rows)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -14,7 +14,7 @@ from mutspec.experiment.configuration import no_measure
 from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluate import Evaluation
 from mutspec.experiment.gates import Gate, Verdict, verdicts
-from mutspec.experiment.result import FIDELITY, JobInfo, Result, Row
+from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, Result, Row
 from mutspec.experiment.session import Session
 from mutspec.language import CallError, Plan
 from mutspec.language.types import NonFinite
@@ -43,16 +43,27 @@ class Trials:
         shared: the base, evaluated.
         require: what mutants must hold to.
         objective: the measure that counts; None for the first one.
+        found: measures of the mutants that are found by several trials, and that no base has.
 
     Raises:
         CallError: the objective, or what is required, is not measured.
     """
 
-    def __init__(self, shared: Session, require: Iterable[Gate] = (), objective: str | None = None) -> None:
+    def __init__(
+        self,
+        shared: Session,
+        require: Iterable[Gate] = (),
+        objective: str | None = None,
+        found: Sequence[str] = (),
+    ) -> None:
         self.shared = shared
-        self._base = measures(_row(0, shared.base, shared.base, None, 0.0))
-        self.objective = self._measured(objective or next(iter(self._base)))
-        self._gates = [gate for gate in require if self._measured(gate.metric)]
+        self.base = measures(_row(0, shared.base, shared.base, None, 0.0))
+        known = [*found, *self.base]
+        self.objective = self.measured(objective or known[0], known)
+        self._gates = [gate for gate in require if self.measured(gate.metric, known)]
+        for gate in self._gates:
+            if gate.max_drop is not None and gate.metric in found:
+                raise CallError(f"a base has no `{gate.metric}` to drop from", hint="require a `min`")
 
     @contextmanager
     def mutant(self, plan: Plan[Op], inputs: Mapping[str, Any]) -> Iterator[Trial]:
@@ -84,7 +95,7 @@ class Trials:
 
     def verdicts(self, rows: Iterable[Row]) -> tuple[Verdict, ...]:
         """Whether mutants hold to what is required."""
-        return tuple(verdicts(self._gates, self._base, {row.seed: measures(row) for row in rows}))
+        return tuple(verdicts(self._gates, self.base, {row.seed: measures(row) for row in rows}))
 
     def judged(self, result: Result) -> Result:
         """A result of trials, with what its rows come to."""
@@ -98,13 +109,18 @@ class Trials:
             gates=self.verdicts(result.rows),
         )
 
-    def _measured(self, name: str) -> str:
-        """A name, if something is measured that is called so."""
-        if name in self._base:
+    def measured(self, name: str, known: Sequence[str] = ()) -> str:
+        """A name, if something is measured that is called so: of the base, or what else is known.
+
+        Raises:
+            CallError: nothing is.
+        """
+        known = known or list(self.base)
+        if name in known:
             return name
         data = self.shared.data.name
         why = "" if self.shared.base.metrics else f"; `{data}` has no labels, or no metric is asked for"
-        raise CallError(no_measure(name, list(self._base), why))
+        raise CallError(no_measure(name, known, why))
 
 
 def result_of(
@@ -146,7 +162,7 @@ def touched(report: Report) -> int:
 
 def measures(row: Row) -> dict[str, float]:
     """All that can be an objective, by name; the first one is the default."""
-    fidelity = {name: getattr(row, name) for name in FIDELITY}
+    fidelity = {name: getattr(row, name) for name in (*FIDELITY, BREAKING_POINT)}
     known = {name: value for name, value in fidelity.items() if value is not None}
     drops = {f"drop.{name}": value for name, value in row.drop.items()}
     return {**row.metrics, **known, "non_finite_outputs": float(row.non_finite_outputs), **drops}

@@ -121,7 +121,7 @@ def test_help_lists_the_groups_and_has_examples(room: Path, mutspec: Call) -> No
     page = mutspec("run", "--help").out
     assert "mutspec run" in page.partition("Examples:")[2]
     groups = page.partition("Groups, and their options:")[2]
-    for words in ("dense_noise", "csv, digits, images, npz", "apply, diff, dry_run", "classification"):
+    for words in ("dense_noise", "csv, digits, images, npz", "apply, breaking_point, diff, dry_run", "classification"):
         assert words in groups
 
 
