@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mutspec.experiment.groups import Group, Summary
+from mutspec.experiment.result import BREAKING_POINT
 from mutspec.experiment.table import metric_label
 from mutspec.language.visible import in_one_line
 
@@ -88,6 +89,9 @@ def marks(groups: Sequence[Group], mean: str) -> list[str]:
 def value_label(summary: Summary, *, is_log: bool) -> str:
     """What to write at the metric's axis."""
     label = shortened(metric_label(summary.metric or ""), 40)
+    keys = {result.breaking.key for result in summary.results if result.breaking}
+    if summary.metric == BREAKING_POINT and len(keys) == 1:
+        label = f"{label}, {shortened(keys.pop(), 40)}"
     samples = {result.samples for result in summary.results if result.samples}
     if summary.is_share:
         return f"{label} (percent of {samples.pop():,} samples)" if len(samples) == 1 else f"{label} (percent)"

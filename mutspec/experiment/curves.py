@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10
+from statistics import fmean
 
 from mutspec.experiment.groups import Group, Summary
+from mutspec.experiment.result import BREAKING_POINT
 from mutspec.experiment.settings import as_number, is_percentage, labels, shown
 
 LOG_DECADES = 1.5
@@ -111,6 +113,14 @@ def _label(summary: Summary, others: Sequence[int], group: Group) -> str:
 def _line(label: str, members: Sequence[tuple[float, Group]]) -> Line:
     ordered = sorted(members, key=lambda member: member[0])
     return Line(label, tuple(group for _, group in ordered), tuple(x for x, _ in ordered))
+
+
+def ranked(summary: Summary) -> list[Group]:
+    """The groups in which something was measured, in the order of the jobs; breaking points from the least one on."""
+    groups = [group for group in summary.groups if group.measured]
+    if summary.metric == BREAKING_POINT:
+        groups.sort(key=lambda group: fmean(group.measured))
+    return groups
 
 
 def category(group: Group) -> str:

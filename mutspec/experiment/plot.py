@@ -25,7 +25,7 @@ from mutspec.experiment.axes import (
     value_extent,
     value_label,
 )
-from mutspec.experiment.curves import Curves, Line, category, curves
+from mutspec.experiment.curves import Curves, Line, category, curves, ranked
 from mutspec.experiment.groups import Group, Summary
 from mutspec.experiment.table import title
 from mutspec.language.errors import EnvironmentProblem
@@ -109,7 +109,7 @@ def draw(summary: Summary) -> Figure:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     over = curves(summary)
-    groups = [group for group in summary.groups if group.measured]
+    groups = ranked(summary)
     height = SIZE_INCHES[1] if over else min(max(2.4, 1.7 + 0.38 * len(groups[:MOST_CATEGORIES])), 16.0)
     figure = Figure(figsize=(SIZE_INCHES[0], height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.07))
     FigureCanvasAgg(figure)

@@ -20,7 +20,7 @@ from mutspec.experiment.axes import (
     value_extent,
     value_label,
 )
-from mutspec.experiment.curves import Curves, Line, category, curves
+from mutspec.experiment.curves import Curves, Line, category, curves, ranked
 from mutspec.experiment.groups import Group, Summary, measure
 from mutspec.experiment.page.colours import PALETTE, Colour, ramp
 from mutspec.experiment.page.markup import Markup, element
@@ -61,7 +61,7 @@ class Frame:
 
 def chart(summary: Summary) -> Markup | None:
     """The metric over what varies, with a legend and what its marks mean; None if there is nothing to see."""
-    groups = [group for group in summary.groups if group.measured]
+    groups = ranked(summary)
     unseen = sum(not math.isfinite(value) for group in groups for value in group.measured)
     if unseen == sum(len(group.measured) for group in groups):
         return None

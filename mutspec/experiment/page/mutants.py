@@ -11,7 +11,7 @@ from mutspec.execute import words
 from mutspec.experiment.aggregate import first_line, metric_names
 from mutspec.experiment.groups import Summary, is_share
 from mutspec.experiment.page.markup import Markup, element, join, table
-from mutspec.experiment.result import FIDELITY, Result, Row
+from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import as_number, labels, settings, shown
 from mutspec.experiment.table import decimals, metric_label, places
 
@@ -61,11 +61,13 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
         if name == summary.metric:
             is_percent = is_share(name, _known(measured))
             yield _Column(*_drops(drops, summary) if is_percent else ("Drop", list(map(write, drops))))
-    for name in FIDELITY:
+    for name in (BREAKING_POINT, "holds_at", *FIDELITY):
         values = [None if row is None else getattr(row, name) for _, row in pairs]
         yield _Column(metric_label(name), list(map(_writer(name, values, summary), values)))
     if any(row is not None and row.non_finite_outputs for _, row in pairs):
         yield _Column("Non-finite outputs", [_count(row, "non_finite_outputs") for _, row in pairs])
+    if any(row is not None and row.evaluations is not None for _, row in pairs):
+        yield _Column("Scales tried", [_count(row, "evaluations") for _, row in pairs])
     yield _Column("Touched", [_count(row, "touched") for _, row in pairs])
     yield _Column("Changed", [_count(row, "changed") for _, row in pairs])
     yield _Column("Seconds", ["" if row is None else f"{row.seconds:.2f}" for _, row in pairs])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from mutspec.experiment.groups import Summary
+from mutspec.experiment.page.breaking import breaking_points
 from mutspec.experiment.page.chart import chart
 from mutspec.experiment.page.fidelity import fidelity
 from mutspec.experiment.page.markup import Markup, element, empty, join
@@ -28,6 +29,7 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = ()) -> bytes:
     heading = title(summary) or "No plan"
     sections = [
         ("results", "Results", join(filter(None, [chart(summary), groups(summary)]))),
+        ("breaking", "Breaking points", breaking_points(summary)),
         ("gates", "Gates", gates(summary)),
         ("failed", "Failed jobs", failures(summary)),
         ("fidelity", "True to the base", fidelity(summary)),
