@@ -8,7 +8,7 @@ print(mutspec.diff("model.keras", "mutant.keras"))
 ```
 """
 
-from mutspec.api import MutspecWarning, apply, diff, dry_run, load_plan, mutated, plan, sweep
+from mutspec.api import MutspecWarning, apply, breaking_point, diff, dry_run, load_plan, mutated, plan, sweep
 from mutspec.language.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
 from mutspec.version import __version__
 
@@ -22,6 +22,7 @@ __all__ = [
     "PlanError",
     "__version__",
     "apply",
+    "breaking_point",
     "diff",
     "dry_run",
     "load_plan",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mutspec.execute.diff import DiffReport
     from mutspec.execute.read import Readable
     from mutspec.execute.report import Report
-    from mutspec.experiment.direct import Sweep
+    from mutspec.experiment.direct import BreakingPoint, Sweep
     from mutspec.language.plan import Plan
     from mutspec.ops.base import Op
 
@@ -248,6 +248,75 @@ def sweep(
         settings=as_evaluate(evaluate),
         require=as_gates(require),
         objective=objective,
+        on_progress=on_progress,
+    )
+
+
+def breaking_point(
+    plan: Plan[Op],
+    model: File | KerasModel,
+    data: tuple[Any, Any],
+    key: str | None = None,
+    *,
+    metric: str | None = None,
+    max_drop: float | None = None,
+    min: float | None = None,
+    max: float | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+    limit: float | None = None,
+    tolerance: float = 0.01,
+    seeds: int | Iterable[int] = 1,
+    inputs: Inputs | None = None,
+    unsafe: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+    **evaluate: Any,
+) -> BreakingPoint:
+    """The scale at which mutants of a model begin to break, by bisection, for each seed. Printing it shows a table.
+
+    Noise of one seed has one direction at all scales, so a mutant is a function of its scale. Where a measure does not
+    fall steadily, one of the scales is found at which it crosses its bound.
+
+    Arguments:
+        plan: the plan.
+        model: a built keras.Model, or a file.
+        data: (x, y), as for `sweep`.
+        key: the number that is scaled, as `--set` names it: `params.std`, `steps.jitter.std`; by default the plan's
+            only numeric parameter.
+        metric: the measure that breaks; by default the first metric.
+        max_drop: how far it may fall below the base's. Without any bound an accuracy or an agreement may fall by 0.1.
+        min: how small it may be.
+        max: how great it may be.
+        low: a scale at which the mutant holds.
+        high: the scale that is tried first, and doubled for as long as the mutant holds.
+        limit: the greatest scale that is tried, by default 1024 times `high`, or what the plan takes. The breaking
+            point of a mutant that holds there is infinite.
+        tolerance: how far apart, relatively, the last scale that holds and the first that breaks may be.
+        seeds: the seeds, or how many there are, from the plan's own on.
+        inputs: the models of the plan's inputs, by name.
+        unsafe: whether code in a model file (Lambda layers) may run.
+        on_progress: told about the seeds that are done, and the seeds in all.
+        evaluate: the keys of the group `evaluate`, as for `sweep`.
+
+    Raises:
+        PlanError, ModelError: the plan does not fit the model.
+        CallError: the data do not fit the model, the search makes no sense, or mutants are broken at `low`.
+    """
+    from mutspec.experiment.configuration import as_evaluate, as_search
+    from mutspec.experiment.direct import breaking_point as find
+    from mutspec.model.live import load_model
+
+    bounds = {"max_drop": max_drop, "min": min, "max": max}
+    search = {"key": key, "metric": metric, **bounds, "low": low, "high": high, "limit": limit, "tolerance": tolerance}
+    base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
+    return find(
+        plan,
+        base,
+        data,
+        as_search(search),
+        seeds=seeds,
+        inputs=_inputs(inputs),
+        settings=as_evaluate(evaluate),
         on_progress=on_progress,
     )
 

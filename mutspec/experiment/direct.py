@@ -1,4 +1,4 @@
-"""Sweeps from Python: over values and seeds, in this process, with one base model and no files."""
+"""Sweeps and breaking points from Python: in this process, with one base model and no files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from mutspec.execute import words
 from mutspec.experiment.aggregate import rows_table
+from mutspec.experiment.bisection import Search
+from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.configuration import EvaluateSettings
 from mutspec.experiment.data import checked
+from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.groups import summarise
+from mutspec.experiment.interval import estimate
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.report import SweepReport, make_report
-from mutspec.experiment.result import JobInfo, Result, Row
+from mutspec.experiment.result import BREAKING_POINT, JobInfo, Result, Row
 from mutspec.experiment.session import opened
+from mutspec.experiment.summary import result_text
 from mutspec.experiment.table import summary_text
 from mutspec.experiment.trial import Trials, result_of
 from mutspec.language import CallError, Plan
@@ -66,6 +72,66 @@ class Sweep:
         return make_report(folder)
 
 
+@dataclass(frozen=True)
+class BreakingPoint:
+    """Where mutants break, seed by seed. Printing it shows what `mutspec run mode=breaking_point` shows.
+
+    Arguments:
+        result: with a row for each seed, about the mutant at its breaking point.
+    """
+
+    result: Result
+
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The breaking point of each seed; infinite where the mutant holds at the greatest scale."""
+        return {row.seed: row.breaking_point for row in self.result.rows if row.breaking_point is not None}
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return fmean(self.by_seed.values())
+
+    @property
+    def half_width(self) -> float | None:
+        """The 95 % interval is mean ± half_width; None for one seed, or if a breaking point is infinite."""
+        return estimate(self.by_seed.values()).half_width
+
+    def __str__(self) -> str:
+        """The result, for people."""
+        return result_text(self.result)
+
+
+def breaking_point(
+    plan: Plan[Op],
+    model: Any,
+    data: tuple[Any, Any],
+    search: Search,
+    *,
+    seeds: int | Iterable[int],
+    inputs: Mapping[str, Any],
+    settings: EvaluateSettings,
+    on_progress: Progress | None = None,
+) -> BreakingPoint:
+    """See `mutspec.breaking_point`; `settings` are those of the group `evaluate`."""
+    check_names(settings.loss, settings.metrics)
+    plans = [plan.with_(seed=seed) for seed in _numbers(plan, seeds)]
+    try:
+        dial(plan, search)
+        trials = Trials(opened(model, checked(data, "data", "data"), settings), found=[BREAKING_POINT])
+        return BreakingPoint(breaking_points(trials, plans, inputs, search, model.name, on_progress))
+    except CallError as error:
+        raise CallError([replace(problem, path=()) for problem in error.problems]) from None
+
+
+def _numbers(plan: Plan[Op], seeds: int | Iterable[int]) -> tuple[int, ...]:
+    """The seeds that a call names, or counts from the plan's own on."""
+    numbers = tuple(seeds) if not isinstance(seeds, int) else tuple(range(plan.seed, plan.seed + seeds))
+    if not numbers:
+        raise CallError("no seeds are given", hint="give how many there are, or list them")
+    return numbers
+
+
 def sweep(
     plan: Plan[Op],
     model: Any,
@@ -81,9 +147,7 @@ def sweep(
 ) -> Sweep:
     """See `mutspec.sweep`; `settings` are those of the group `evaluate`."""
     check_names(settings.loss, settings.metrics)
-    numbers = tuple(seeds) if not isinstance(seeds, int) else tuple(range(plan.seed, plan.seed + seeds))
-    if not numbers:
-        raise CallError("the sweep has no seeds", hint="give how many there are, or list them")
+    numbers = _numbers(plan, seeds)
     jobs = list(_combinations(values))
     for given in [*jobs, *({"seed": seed} for seed in numbers)]:
         plan.overridden(given)  # a mistake is told before the first mutant is made
