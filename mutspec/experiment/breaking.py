@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from time import perf_counter
 from typing import Any
 
+from mutspec.execute import words
 from mutspec.execute.report import Report
 from mutspec.experiment.bisection import BrokenAtLow, Ladder, Search, crossing
 from mutspec.experiment.dial import Dial, dial, greatest
@@ -53,12 +54,15 @@ def breaking_points(
     rows: list[Row] = []
     warnings: list[str] = []
     for plan in plans:
-        found = _found(trials, plan, inputs, turned, gate, ladder)
-        rows.append(found.row)
-        warnings += found.warnings
+        row, report = _found(trials, plan, inputs, turned, gate, ladder)
+        rows.append(row)
+        warnings += [str(problem) for problem in report.warnings]
         if on_progress is not None:
             on_progress(len(rows), len(plans))
-    made = result_of(plans[0], model, found.report.structure_digest, rows, warnings)
+    if never := sum(row.breaking_point == inf for row in rows):
+        said = f"{never} of {words.plural(len(rows), 'mutant')} did not break up to {turned.key}={limit:g}"
+        warnings.append(f"{said}, the greatest scale, which counts as infinity")
+    made = result_of(plans[0], model, report.structure_digest, rows, warnings)
     parameters = {name: value for name, value in made.parameters.items() if PARAMETER + name != turned.key}
     breaking = Breaking(turned.key, gate.metric, gate.bounds, search.tolerance)
     return trials.judged(replace(made, mode="breaking_point", parameters=parameters, breaking=breaking))
@@ -83,19 +87,10 @@ def _failed(gate: Gate, trials: Trials, seed: int, measured: Mapping[str, float]
     return [verdict for verdict in verdicts([gate], trials.base, {seed: measured}) if not verdict.holds]
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What the search with one seed found: the mutant at its breaking point, and a warning if it has none."""
-
-    row: Row
-    report: Report
-    warnings: tuple[str, ...]
-
-
 def _found(
     trials: Trials, plan: Plan[Op], inputs: Mapping[str, Any], turned: Dial, gate: Gate, ladder: Ladder
-) -> _Found:
-    """Search with the seed of a plan."""
+) -> tuple[Row, Report]:
+    """The mutant at the breaking point of a plan's seed, and what the plan did to it."""
     start = perf_counter()
     tried: dict[float, tuple[Row, Report]] = {}
 
@@ -117,10 +112,6 @@ def _found(
         hint = "begin with a lower `low`" if scale else "something else in the plan breaks the model"
         raise CallError(Problem(message, path=("mode", "low"), hint=hint)) from None
     row, report = tried[bracket.holds_at if bracket.breaks_at is None else bracket.breaks_at]
-    warnings = [str(problem) for problem in report.warnings]
-    if bracket.breaks_at is None:
-        said = f"with seed {plan.seed} the mutant holds up to {turned.key}={bracket.holds_at:g}, the greatest scale"
-        warnings.append(f"{said}, so its breaking point counts as infinite")
     point = inf if bracket.breaks_at is None else bracket.breaks_at
     found = replace(
         row,
@@ -129,4 +120,4 @@ def _found(
         evaluations=len(tried),
         seconds=perf_counter() - start,
     )
-    return _Found(found, report, tuple(warnings))
+    return found, report
