@@ -209,13 +209,14 @@ def test_the_result_says_what_breaks_where_with_both_ends(model: Any) -> None:
 
 
 def test_a_sweep_over_layers_ranks_them_by_their_breaking_points(room: Path) -> None:
-    layers = "plan.steps.gaussian_noise.target=conv_1,conv_2,logits"
+    layers = "plan.steps.gaussian_noise.target=conv_2,logits,conv_1"
     outcome = run(Call((*SEARCH, layers, "seeds=2", "mode.tolerance=0.1"), is_sweep=True))
     results = collect(outcome.folder)
     report = make_report(outcome.folder)
     page = Page((outcome.folder / "report.html").read_text())
     named = {override.partition("=")[2]: each.value or 0 for each in results for override in each.job.overrides[2:3]}
     ranked = sorted(named, key=named.__getitem__)
+    assert ranked != list(named)
     table = page.table("Breaking points, ranked")
     assert table.column("gaussian_noise.target") == ranked
     assert list(map(float, table.column("Mean"))) == pytest.approx([named[name] for name in ranked], abs=1e-4)
