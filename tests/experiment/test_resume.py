@@ -35,7 +35,7 @@ steps: [{op: transfer_weights, source: "teacher:dense_1/kernel", target: dense_1
 """
 ONE = ("plan_file=own.yaml", "model.path=own.keras")
 DRY = (*ONE, "plan.seed=1,2", "mode=dry_run", "hydra.sweep.dir=sweep")
-OWN = ("data._target_=own_data.make", "data.path=images", "+data.labels=labels.npy")
+OWN = ("data._target_=labelled_data.make", "data.path=images", "+data.labels=labels.npy")
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     shutil.copy(CONF / "plan" / "dense_noise.yaml", "own.yaml")
     shutil.copy(CONF / "model" / "digits.keras", "own.keras")
-    Path("own_data.py").write_text(OWN_DATA)
+    Path("labelled_data.py").write_text(OWN_DATA)
     np.save("labels.npy", np.arange(5))
     Path("images/cat").mkdir(parents=True)
     Path("images/cat/1.png").write_bytes(b"one")
@@ -106,7 +106,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "a file of the data": lambda: np.save("labels.npy", np.zeros(5, int)),
     "a folder of the data": lambda: Path("images/cat/2.png").write_bytes(b"two"),
     "a file in a folder of the data": lambda: Path("images/cat/1.png").write_bytes(b"three"),
-    "the data function": lambda: Path("own_data.py").write_text(OWN_DATA.replace("ones", "zeros")),
+    "the data function": lambda: Path("labelled_data.py").write_text(OWN_DATA.replace("ones", "zeros")),
     "a model that the plan takes from": lambda: shutil.copy("own.keras", "teacher.keras"),
 }
 
