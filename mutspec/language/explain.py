@@ -165,7 +165,10 @@ class _Explainer:
                 continue
             candidates = nearest(key, known)
             owners = [name for name, value in known.items() if key in self._keys(value)]
-            if candidates:
+            name, colon, value = key.partition(":")
+            if colon and name in known:
+                candidates, hint = (), f"within {{ }}, a space goes behind the colon: {{{name}: {value or '…'}}}"
+            elif candidates:
                 hint = ""
             elif owners:
                 hint = f"`{key}` goes under `{owners[0]}`"

@@ -135,6 +135,11 @@ BAD = [
     Bad("a value that is never reached", step("op: gaussian_noise\ntarget: a\nstd: [«{value: 1}, {value: 2, target: b}]"), ("first that matches",)),
     Bad("target is a number", step("op: zero\ntarget: «3"), ("`target`", "a selector", '"3"')),
     Bad("unknown selector key", step("op: zero\ntarget: {«layer: a}"), ("`target` has no key `layer`",)),
+    Bad(
+        "a colon without a space in a mapping in braces",
+        step("op: zero\ntarget: {«type:Dense}"),
+        ("`target` has no key `type:Dense`", "a space goes behind the colon: {type: Dense}"),
+    ),
     Bad("wrong pick", step("op: zero\ntarget: {pick: {first: «-1}}"), ("`target.pick.first`", "at least 0")),
     Bad("empty pick", step("op: zero\ntarget: {pick: «{}}"), ("`pick` is empty", "first")),
     Bad("a pick of none", step("op: zero\ntarget: {pick: {last: «0}}"), ("picks no layer",)),
