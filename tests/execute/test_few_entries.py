@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mutspec.execute.engine import Effect, execute
 from mutspec.graph.choice import Bits, Choice, Lanes, Listed, Scattered, Within
 from mutspec.graph.expression import Expression, dirac, draw, words
+from mutspec.graph.formats import Float
 from mutspec.graph.masks import Mask
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.places import Few, Span, by_chunk
@@ -36,6 +37,7 @@ def tensor(seed: int) -> np.ndarray:
 
 BASE, OTHER = tensor(0), tensor(1)
 EVERY_BIT = tuple(range(32))
+SMALL = Float(4, 3)
 
 VALUES: Mapping[str, Callable[[Toy], Expression]] = {
     "base": lambda toy: toy["other:b"],
@@ -53,13 +55,17 @@ VALUES: Mapping[str, Callable[[Toy], Expression]] = {
     "sign": lambda toy: toy["a"].sign(),
     "cast": lambda toy: toy["a"].cast("float64").cast("bfloat16").cast("float16").cast("float32"),
     "bits": lambda toy: toy["a"].bits("uint32").bits("float32"),
-    "flip": lambda toy: flipped(toy, draw(toy.builder, "one_bit", KEY, SHAPE, "uint32", positions=(23, 30))),
+    "encode": lambda toy: toy["a"].cast("float64").encode(SMALL).bits("float32"),
+    "decode": lambda toy: toy["a"].cast("float64").encode(SMALL).decode(SMALL).cast("float32"),
+    "exponent": lambda toy: abs(toy["a"]).cast("float64").exponent().cast("float32"),
+    "two_to": lambda toy: up_to_63(toy).cast("float64").two_to().cast("float32"),
+    "flip": lambda toy: flipped(toy, drawn_bits(toy, (23, 30), 1)),
     "set": lambda toy: toy["a"].bits("uint32").set(words(toy.builder, SHAPE, "uint32", 5)).bits("float32"),
     "clear": lambda toy: toy["a"].bits("uint32").clear(words(toy.builder, SHAPE, "uint32", 5)).bits("float32"),
     "word": lambda toy: words(toy.builder, SHAPE, "uint32", 77).bits("float32"),
     "spread": lambda toy: abs(toy["a"]).max().cast("float32").spread(SHAPE),
     "along": lambda toy: toy["a"].max_along(1).along(1, SHAPE),
-    "one_bit": lambda toy: draw(toy.builder, "one_bit", KEY, SHAPE, "uint32", positions=EVERY_BIT).bits("float32"),
+    "one_bit": lambda toy: drawn_bits(toy, EVERY_BIT, 3).bits("float32"),
     "chosen_bits": lambda toy: flipped(toy, chosen_bits(toy, SIZE // 50)),
     "dirac": lambda toy: dirac(toy.builder, SHAPE, "float32", (5,)),
     "choose": lambda toy: (toy["a"] * 2.0).where(Scattered(Permutation(SIZE, KEY), SIZE // 2, 0), toy["other:b"]),
@@ -69,6 +75,14 @@ VALUES: Mapping[str, Callable[[Toy], Expression]] = {
 
 def flipped(toy: Toy, bits: Expression) -> Expression:
     return toy["a"].bits("uint32").flip(bits).bits("float32")
+
+
+def drawn_bits(toy: Toy, positions: tuple[int, ...], group: int) -> Expression:
+    return draw(toy.builder, "one_bit", KEY, SHAPE, "uint32", positions=positions, group=group)
+
+
+def up_to_63(toy: Toy) -> Expression:
+    return toy["a"].bits("uint32").clear(words(toy.builder, SHAPE, "uint32", 2**32 - 64))
 
 
 def chosen_bits(toy: Toy, count: int) -> Expression:
