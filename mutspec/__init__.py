@@ -8,7 +8,18 @@ print(mutspec.diff("model.keras", "mutant.keras"))
 ```
 """
 
-from mutspec.api import MutspecWarning, apply, breaking_point, diff, dry_run, load_plan, mutated, plan, sweep
+from mutspec.api import (
+    MutspecWarning,
+    apply,
+    breaking_point,
+    diff,
+    dry_run,
+    load_plan,
+    matching,
+    mutated,
+    plan,
+    sweep,
+)
 from mutspec.language.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
 from mutspec.version import __version__
 
@@ -26,6 +37,7 @@ __all__ = [
     "diff",
     "dry_run",
     "load_plan",
+    "matching",
     "mutated",
     "plan",
     "sweep",

@@ -321,6 +321,30 @@ def breaking_point(
     )
 
 
+def matching(
+    model: File | KerasModel, target: str | Mapping[str, Any] | Sequence[Any], *, by: str = "layer"
+) -> list[str]:
+    """The names of the layers or tensors that a target chooses in a model, in model order: values for a sweep.
+
+    ```python
+    layers = mutspec.matching(model, {"type": "Conv2D"})
+    mutspec.sweep(plan, model, data, {"params.layer": layers, "params.std": [0.5, 1]}, seeds=5)
+    ```
+
+    Arguments:
+        model: a model file, for which no TensorFlow is needed, or a keras.Model.
+        target: as in a plan: a name or path, a mapping, or a list of them.
+        by: "layer" for the layers that own the chosen weights, "tensor" for the weights.
+
+    Raises:
+        PlanError: the target is wrong, or chooses nothing.
+        ModelError: the model cannot be read.
+    """
+    from mutspec.experiment.matching import matching as names
+
+    return names(_read(model).spec, target, by)
+
+
 def diff(before: File | KerasModel, after: File | KerasModel) -> DiffReport:
     """The difference of two models, of any structure and kind: layers, tensors, values. Printing it shows a table.
 

@@ -455,5 +455,8 @@ def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:
 
 
 def register_resolvers() -> None:
-    """Let configurations name files that are shipped: `${shipped:model/digits.keras}`."""
+    """Let configurations name files that are shipped, `${shipped:model/digits.keras}`, and what matches in a model."""
+    from mutspec.experiment import matching
+
     OmegaConf.register_new_resolver("shipped", lambda name: shown(resource_folder("conf") / name), replace=True)
+    matching.register_resolvers()

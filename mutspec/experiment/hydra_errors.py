@@ -72,9 +72,8 @@ def translated(error: BaseException, context: Context) -> MutspecError | None:
     """An error of Hydra as one of ours; None if it is not about the call or the configuration."""
     if isinstance(error, MutspecError):
         return error
-    cause = error.__cause__
-    if isinstance(cause, MutspecError):  # from our source of recipes
-        return cause
+    if ours := _within(error):
+        return ours
     if isinstance(error, OverrideParseException):
         return CallError(_unparsable(error, context))
     if isinstance(error, MissingConfigException):
@@ -84,6 +83,14 @@ def translated(error: BaseException, context: Context) -> MutspecError | None:
     if isinstance(error, HYDRAS) or (isinstance(error, (ValueError, TypeError, AssertionError)) and _is_hydras(error)):
         return CallError(_composition(error, context))
     return None
+
+
+def _within(error: BaseException) -> MutspecError | None:
+    """Our own error that became one of Hydra's: from our source of recipes, or from a resolver."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, MutspecError):
+        seen = seen.__cause__ or seen.__context__
+    return seen
 
 
 def _is_hydras(error: BaseException) -> bool:
