@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from math import log10
 from statistics import fmean
 
+from mutspec.experiment.axes import MOST_LINES
 from mutspec.experiment.groups import Group, Summary
 from mutspec.experiment.result import BREAKING_POINT
+from mutspec.experiment.sensitivity import sensitivity
 from mutspec.experiment.settings import as_number, is_percentage, labels, shown
 
 LOG_DECADES = 1.5
@@ -39,12 +41,19 @@ class Curves:
         lines: the lines.
         is_ordered: whether the lines differ by one number, from low to high.
         is_percentage: whether x is written in percent.
+        is_ranked: whether the lines are too many to draw, so that those where the model is most sensitive come first.
     """
 
     name: str
     lines: tuple[Line, ...]
     is_ordered: bool
     is_percentage: bool
+    is_ranked: bool = False
+
+    def cut(self, drawn: int) -> list[str]:
+        """A note that not all lines are drawn, if so."""
+        most = "the most sensitive " if self.is_ranked else ""
+        return [f"{most}{drawn} of {len(self.lines)} lines"] if drawn < len(self.lines) else []
 
     @property
     def values(self) -> list[float]:
@@ -90,7 +99,15 @@ def curves(summary: Summary) -> Curves | None:
     ordered = sorted(members, key=lambda label: by_value[label] or 0.0) if is_ordered else list(members)
     lines = tuple(_line(label, members[label]) for label in ordered)
     percent = all(is_percentage(group.values[axis]) for group in groups if group.values[axis] is not None)
-    return Curves(labels(summary.names)[axis], lines, is_ordered, percent)
+    ranks = _ranks(summary) if len(lines) > MOST_LINES and not is_ordered else {}
+    lines = tuple(sorted(lines, key=lambda line: ranks.get(line.label, len(ranks))))
+    return Curves(labels(summary.names)[axis], lines, is_ordered, percent, bool(ranks))
+
+
+def _ranks(summary: Summary) -> dict[str, int]:
+    """The rank of each line, if the lines are what a ranking ranks."""
+    found = sensitivity(summary)
+    return {each.value: rank for rank, each in enumerate(found.ranking)} if found else {}
 
 
 def _is_axis(values: Sequence[object]) -> bool:

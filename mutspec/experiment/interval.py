@@ -26,6 +26,11 @@ class Estimate:
     mean: float | None
     half_width: float | None
 
+    @property
+    def variance(self) -> float | None:
+        """Of the mean, not of the values; None if there is no interval."""
+        return None if self.half_width is None else (self.half_width / student_quantile(self.count - 1)) ** 2
+
 
 def estimate(values: Iterable[float]) -> Estimate:
     """The mean of values, and Student's interval of it: mean ± t · s / √n, not clipped to what the values can be."""
@@ -40,6 +45,22 @@ def estimate(values: Iterable[float]) -> Estimate:
         return Estimate(1, mean, None)
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
     return Estimate(count, mean, student_quantile(count - 1) * math.sqrt(variance / count))
+
+
+def is_surely_above(one: Estimate, other: Estimate) -> bool:
+    """Whether the mean of some values is above that of others: the 95 % interval of the difference leaves out 0.
+
+    This is Welch's: the values may be spread unequally. Its degrees of freedom are rounded down. A mean without an
+    interval is surely above none.
+    """
+    if one.mean is None or other.mean is None or one.variance is None or other.variance is None:
+        return False
+    difference, variance = one.mean - other.mean, one.variance + other.variance
+    if not variance or difference <= 0:
+        return difference > 0
+    spread = one.variance**2 / (one.count - 1) + other.variance**2 / (other.count - 1)
+    degrees = max(int(variance**2 / spread), 1)
+    return difference > student_quantile(degrees) * math.sqrt(variance)
 
 
 @lru_cache(maxsize=256)

@@ -26,8 +26,10 @@ from mutspec.experiment.axes import (
     value_label,
 )
 from mutspec.experiment.curves import Curves, Line, category, curves, ranked
+from mutspec.experiment.figure import DPI, FAINT, INK, STYLE, WIDTH_INCHES, new_figure, put_heading
 from mutspec.experiment.groups import Group, Summary
-from mutspec.experiment.table import title
+from mutspec.experiment.heat_map import draw_map
+from mutspec.experiment.sensitivity import sensitivity
 from mutspec.language.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -35,34 +37,12 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-FILE_NAMES = ("plot.png", "plot.svg")
+SUFFIXES = ("png", "svg")
 METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": "mutspec"}}
-SIZE_INCHES = (6.4, 4.0)
-DPI = 150
+SIZE_INCHES = (WIDTH_INCHES, 4.0)
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D1F")
 """Okabe and Ito's colours, which colour-blind people tell apart, without the yellow that white paper swallows."""
-INK, FAINT, GRID = "#222222", "#6B6B6B", "#E4E4E4"
-
-STYLE: dict[str, Any] = {
-    "svg.hashsalt": "mutspec",  # else every file has other ids
-    "text.parse_math": False,  # a `$` in a plan's name is a dollar
-    "font.size": 10.0,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-}
 
 
 class NoMatplotlib(EnvironmentProblem):
@@ -70,7 +50,9 @@ class NoMatplotlib(EnvironmentProblem):
 
 
 def pictures(summary: Summary) -> dict[str, bytes]:
-    """The files `plot.png` and `plot.svg` by name; none if there is nothing to see.
+    """The files `plot.png` and `plot.svg` by name, and `map.png` and `map.svg` of a sweep that has a map.
+
+    There are none if there is nothing to see.
 
     Raises:
         NoMatplotlib: it is not installed.
@@ -79,11 +61,14 @@ def pictures(summary: Summary) -> dict[str, bytes]:
         return {}
     files = {}
     with _style():
-        figure = draw(summary)
-        for name in FILE_NAMES:
-            data, suffix = BytesIO(), name.rpartition(".")[2]
-            figure.savefig(data, format=suffix, dpi=DPI, metadata=METADATA[suffix])
-            files[name] = data.getvalue()
+        figures = {"plot": draw(summary)}
+        if (found := sensitivity(summary)) and len(found.scales) > 1:
+            figures["map"] = draw_map(found, summary)
+        for stem, figure in figures.items():
+            for suffix in SUFFIXES:
+                data = BytesIO()
+                figure.savefig(data, format=suffix, dpi=DPI, metadata=METADATA[suffix])
+                files[f"{stem}.{suffix}"] = data.getvalue()
     return files
 
 
@@ -104,27 +89,16 @@ def _style() -> Iterator[None]:
 
 def draw(summary: Summary) -> Figure:
     """The picture of a sweep whose metric is known."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     over = curves(summary)
     groups = ranked(summary)
-    height = SIZE_INCHES[1] if over else min(max(2.4, 1.7 + 0.38 * len(groups[:MOST_CATEGORIES])), 16.0)
-    figure = Figure(figsize=(SIZE_INCHES[0], height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.07))
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = new_figure(SIZE_INCHES[1] if over else 1.7 + 0.38 * len(groups[:MOST_CATEGORIES]))
     notes = _draw_curves(axes, over, summary) if over else _draw_categories(axes, groups, summary)
     if summary.base_varies:
         notes.append("dashed: base")
     unseen = sum(not math.isfinite(value) for group in groups for value in group.measured)
     if unseen:
         notes.append(f"{unseen} not finite, not shown")
-    heading = shortened(title(summary), 62)
-    axes.set_title(heading, loc="left", fontsize=12, fontweight="bold", pad=22)
-    axes.annotate(
-        " · ".join(notes), (0, 1), (0, 7), "axes fraction", "offset points", fontsize=8.5, color=FAINT, va="bottom"
-    )
+    put_heading(axes, summary, notes)
     return figure
 
 
@@ -141,9 +115,7 @@ def _draw_curves(axes: Axes, over: Curves, summary: Summary) -> list[str]:
     if len(lines) > 1 and not over.is_scatter:
         axes.legend(fontsize=9, handlelength=1.4, labelspacing=0.35)
     notes = marks([group for line in lines for group in line.groups], "" if over.is_scatter else "line")
-    if len(lines) < len(over.lines):
-        notes.append(f"{len(lines)} of {len(over.lines)} lines")
-    return notes
+    return notes + over.cut(len(lines))
 
 
 def _colours(over: Curves, number: int) -> list[Any]:

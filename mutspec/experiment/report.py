@@ -17,6 +17,7 @@ from mutspec.experiment.page import web_page
 from mutspec.experiment.parquet import parquet_files
 from mutspec.experiment.plot import NoMatplotlib, pictures
 from mutspec.experiment.result import FILE_NAME, as_json, write_whole
+from mutspec.experiment.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.table import summary_text
 from mutspec.language.errors import CallError, EnvironmentProblem, Problem, nearest
 
@@ -85,6 +86,7 @@ class SweepReport:
             "metric": summary.metric,
             "settings": list(summary.names),
             "groups": [_group_as_json(group, summary.names) for group in summary.groups],
+            "sensitivity": _sensitivity_as_json(sensitivity(summary)),
             "jobs": {
                 "total": len(summary.results),
                 "failed": [
@@ -126,6 +128,29 @@ def _group_as_json(group: Group, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+def _sensitivity_as_json(found: Sensitivity | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "setting": found.name,
+        "over": found.over or None,
+        "scales": list(found.scales),
+        "is_rise": found.is_rise,
+        "map": [{"value": value, "worse_by": list(harms)} for value, harms in found.harms.items()],
+        "ranking": [
+            {
+                "value": each.value,
+                "worse_by": each.harm.mean,
+                "half_width": each.harm.half_width,
+                "seeds": each.harm.count,
+                "best_rank": each.ranks[0] if each.ranks else None,
+                "worst_rank": each.ranks[1] if each.ranks else None,
+            }
+            for each in found.ranking
+        ],
+    }
+
+
 def write_report(
     folder: Path | str,
     *,
@@ -149,7 +174,7 @@ def write_report(
 def make_report(folder: Path | str, *, metric: str | None = None, output: Path | str | None = None) -> SweepReport:
     """Read the results below a folder, and write results.csv and report.html.
 
-    Beside them are plot.png and plot.svg if Matplotlib is there, and results.parquet if pyarrow is.
+    Beside them are the pictures if Matplotlib is there, and results.parquet if pyarrow is.
 
     Arguments:
         folder: of a run or a sweep.

@@ -12,6 +12,7 @@ from mutspec.experiment.aggregate import first_line
 from mutspec.experiment.groups import AGREEMENT, Group, Summary
 from mutspec.experiment.interval import Estimate
 from mutspec.experiment.result import Result
+from mutspec.experiment.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.settings import as_number, labels, shown
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
@@ -36,6 +37,8 @@ def summary_text(
     blocks = [_head(summary, page)]
     if summary.groups:
         blocks.append(_groups(summary, page))
+    if (found := sensitivity(summary)) and found.ranking:
+        blocks.append(_ranking(found, summary, page))
     if summary.refused:
         blocks.append(_refused(summary.refused, page))
     if summary.failed:
@@ -161,16 +164,58 @@ def _extent(counts: Iterable[int]) -> str:
     return "–".join(words.count(each) for each in dict.fromkeys([found[0], found[-1]])) if found else ""
 
 
+def _ranking(found: Sensitivity, summary: Summary, page: Page) -> str:
+    columns, rows = ranking_table(found, summary)
+    text = table(columns, rows[: page.most_rows], width=page.width, paint=page.paint)
+    notes = sentence(ranking_note(found), width=page.width).splitlines()
+    heading = page.paint(f"{words.plural(len(rows), found.name)}, the most sensitive first", "bold")
+    return "\n".join([heading, text, *page.more(len(rows), 0), *(page.paint(note, "dim") for note in notes)])
+
+
+def ranking_table(found: Sensitivity, summary: Summary) -> tuple[list[Column], list[list[str]]]:
+    """The columns and rows of a ranking; what seeds leave open of it is left out where there is one seed."""
+    numbers = Numbers(summary, [each.harm for each in found.ranking])
+    has_ranks = any(each.ranks for each in found.ranking)
+    columns = [
+        Column("Rank", is_number=True),
+        Column(found.name, folds=True),
+        Column(f"{found.word}, points" if summary.is_share else found.word, is_number=True),
+        *([Column("May be", is_number=True)] if has_ranks else []),
+    ]
+    rows = []
+    for number, each in enumerate(found.ranking, start=1):
+        ranks = "–".join(map(str, dict.fromkeys(each.ranks))) if each.ranks else words.NOTHING
+        rows.append([str(number), each.value, numbers.harm(each.harm), *([ranks] if has_ranks else [])])
+    return columns, rows
+
+
+def harm_label(found: Sensitivity, summary: Summary) -> str:
+    """What is measured of a place: `Drop of accuracy in points`."""
+    return f"{found.word} of {(summary.metric or '').replace('_', ' ')}{' in points' if summary.is_share else ''}"
+
+
+def ranking_note(found: Sensitivity) -> str:
+    """What the columns of a ranking mean."""
+    over = f"the mean over {words.plural(found.compared, 'value')} of {found.over}" if found.compared > 1 else ""
+    parts = [f"{found.word}: {over}" if over else ""]
+    if found.compared < len(found.scales):
+        parts.append(f"{len(found.scales) - found.compared} more were not measured for each {found.name}")
+    if any(each.ranks for each in found.ranking):
+        parts.append("May be: the ranks that comparing each pair at 95 % leaves open")
+    return "; ".join(filter(None, parts))
+
+
 class Numbers:
     """How the numbers of a sweep's metric are written, so that they stand below each other."""
 
-    def __init__(self, summary: Summary) -> None:
+    def __init__(self, summary: Summary, harms: Sequence[Estimate] = ()) -> None:
         self.is_share = summary.is_share
         self.decimals = decimals(summary.results)
         means = [summary.base, *(group.metric.mean for group in summary.groups)]
         self.places = places([abs(value) for value in means if value and math.isfinite(value)])
         halves = [self._half(group.metric) for group in summary.groups]
         self.room = max(map(len, halves), default=0)
+        self.harm_room = max((len(self.drop(each.half_width)) for each in harms), default=0)
 
     def number(self, value: float | None) -> str:
         """A value of the metric."""
@@ -189,6 +234,11 @@ class Numbers:
         if value is None:
             return words.NOTHING
         return f"{round(100 * value, self.decimals) + 0.0:.{self.decimals}f}" if self.is_share else self._plain(value)
+
+    def harm(self, estimate: Estimate) -> str:
+        """A mean of drops, ± half of its interval."""
+        half = "" if estimate.half_width is None else f" ± {self.drop(estimate.half_width).rjust(self.harm_room)}"
+        return self.drop(estimate.mean) + half
 
     def _half(self, estimate: Estimate) -> str:
         return "" if estimate.half_width is None else self.number(estimate.half_width)

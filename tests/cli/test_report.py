@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.experiment.made_up import RECIPES, SCALES, categories, failed, result, row, several_plans, sweep, write
+from tests.experiment.made_up import (
+    LAYERS,
+    RECIPES,
+    SCALES,
+    categories,
+    failed,
+    layers,
+    result,
+    row,
+    several_plans,
+    sweep,
+    write,
+)
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "schemas/report.schema.json").read_text(encoding="utf-8"))
@@ -28,6 +40,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "scales": [*sweep(), failed(25, ["plan.params.std=-1", "plan.seed=0"], error)],
         "plans": plans,
         "recipes": categories(RECIPES),
+        "layers": layers(LAYERS),
         "single": [result(rows=[row(seed) for seed in range(5)], warnings=("`encoder` is reached by 2 paths",))],
         "burst": [*sweep()[:-1], result(24, ["plan.params.std=3", "plan.seed=4"], [burst], {"std": 3})],
     }
@@ -43,7 +56,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
-@pytest.mark.parametrize("name", ["scales", "plans", "recipes", "single", "burst"])
+@pytest.mark.parametrize("name", ["scales", "plans", "recipes", "layers", "single", "burst"])
 @pytest.mark.parametrize("width", [80, 140])
 def test_a_report_looks_right(mutspec, runs, same_as, monkeypatch, name, width) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -63,13 +76,14 @@ def test_a_loss_looks_right(mutspec, runs, same_as) -> None:
     same_as(mutspec("report", "runs/scales", "--metric", "loss").out, "report_loss_80")
 
 
-@pytest.mark.parametrize("name", ["scales", "plans", "recipes", "single", "burst"])
+@pytest.mark.parametrize("name", ["scales", "plans", "recipes", "layers", "single", "burst"])
 def test_json_is_one_document_as_its_schema_describes_it(mutspec, runs, name) -> None:
     Draft202012Validator.check_schema(SCHEMA)
     called = mutspec("report", f"runs/{name}", "--json", "--metric", "loss")
     document = json.loads(called.out, parse_constant=pytest.fail)
     Draft202012Validator(SCHEMA).validate(document)
-    names = ("results.csv", "plot.png", "plot.svg", "report.html")
+    maps = ("map.png", "map.svg") if name == "layers" else ()
+    names = ("results.csv", "plot.png", "plot.svg", *maps, "report.html")
     assert document["files"] == [f"runs/{name}/{file}" for file in names]
     assert all(Path(file).is_file() for file in document["files"])
 

@@ -96,6 +96,23 @@ def categories(half_at: Mapping[str, float], seeds: int = 5) -> list[Result]:
     ]
 
 
+def layers(half_at: Mapping[str, float], scales: Iterable[float] = SCALES, seeds: int = 5) -> list[Result]:
+    """`mutspec run -m experiment=sensitivity`: a job for each layer and scale, its seeds as rows."""
+    jobs = product(half_at.items(), scales)
+    return [
+        result(
+            number,
+            [f"plan.params.layer={layer}", f"plan.params.std={scale}", f"seeds={seeds}"],
+            [row(seed, scale, half_at=half) for seed in range(seeds)],
+            {"std": scale, "select": {"weights": "kernels"}, "layer": layer},
+            plan_name="weight_noise",
+        )
+        for number, ((layer, half), scale) in enumerate(jobs)
+    ]
+
+
+LAYERS = {"conv_1": 0.5, "bn_1": 40.0, "conv_2": 1.5, "encoder/dense": 1.4, "logits": 0.3}
+
 RECIPES = {
     "conv_noise": 0.42,
     "dense_noise": 1.0,

@@ -65,6 +65,7 @@ def command(
       mutspec run plan=dense_noise data._target_=my_package.test_data seeds=5
       mutspec run plan=dense_noise 'require=[{metric: accuracy, max_drop: 0.02}]'
       mutspec run plan=dense_noise mode=breaking_point mode.max_drop=0.1 seeds=5
+      mutspec run -m experiment=sensitivity 'sensitivity.select={type: Conv2D}' seeds=5
       mutspec run -m 'plan=glob(*_noise)' objective=drop.accuracy hydra/launcher=joblib
     """  # noqa: D301
     import_modules(modules)

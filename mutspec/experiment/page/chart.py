@@ -98,8 +98,7 @@ def _over_number(summary: Summary, over: Curves) -> tuple[Markup, Markup, list[s
         *_base_across(summary, y, frame),
     ]
     notes = marks(groups, "" if over.is_scatter else "line")
-    if count < len(over.lines):
-        notes.append(f"{count} of {len(over.lines)} lines")
+    notes += over.cut(count)
     entries = shown_lines if count > 1 and not over.is_scatter else []
     return _svg(parts, HEIGHT, summary), _legend(entries), notes
 

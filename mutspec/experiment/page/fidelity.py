@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from mutspec.experiment.aggregate import natural
 from mutspec.experiment.groups import AGREEMENT, Group, Summary
 from mutspec.experiment.interval import estimate
-from mutspec.experiment.page.markup import Markup, element, join, table
+from mutspec.experiment.page.markup import Markup, element, join, shaded, table
 from mutspec.experiment.result import FIDELITY
 from mutspec.experiment.settings import as_number, labels, shown
 from mutspec.experiment.table import decimals
 
 _MOST_CLASSES = 20
-_SHADES = 9
 
 
 def fidelity(summary: Summary) -> Markup:
@@ -85,8 +83,7 @@ def _flip(name: str, flips: Sequence[dict[str, float]], most: float) -> Callable
         if all(row.flips is None for row in group.rows):
             return ""
         number = flips[index].get(name, 0.0)
-        shade = math.ceil(_SHADES * number / most) if most else 0
-        return element("span", f"{number:.3g}", class_=f"h{shade}") if shade else "0"
+        return shaded(f"{number:.3g}", number, most)
 
     return cell
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -9,6 +10,8 @@ from mutspec.language.visible import in_lines
 
 MOST_ROWS = 24
 """A table of more rows has a height of its own."""
+SHADES = 9
+"""How many grounds the page's style sheet has for numbers."""
 
 
 class Markup(str):
@@ -52,6 +55,7 @@ def table(
     numbers: Sequence[bool],
     caption: str,
     bold_first: bool = False,
+    most_rows: int = MOST_ROWS,
     **attributes: object,
 ) -> Markup:
     """A table in a region that scrolls where the page is narrow.
@@ -65,6 +69,7 @@ def table(
         numbers: which columns are numbers.
         caption: what the table is, for those who do not see it.
         bold_first: whether the first row is another kind than the rest.
+        most_rows: how many rows there may be before the table has a height of its own.
         attributes: of the table.
     """
     opening = ["<td>" if is_number else "<td class=t>" for is_number in numbers]
@@ -83,5 +88,27 @@ def table(
         Markup(f"\n<tbody>\n{body}\n</tbody>"),
         **attributes,
     )
-    kind = "scroll tall" if len(lines) > MOST_ROWS else "scroll"
+    kind = "scroll tall" if len(lines) > most_rows else "scroll"
     return element("div", made, class_=kind, role="region", tabindex=0, aria_label=caption)
+
+
+def shaded(said: str, size: float, most: float) -> object:
+    """A number on a ground that is darker the greater it is; what is not finite is on the darkest."""
+    if not math.isfinite(size):
+        return element("span", said, class_=f"h{SHADES}")
+    shade = math.ceil(SHADES * size / most) if most else 0
+    return element("span", said, class_=f"h{shade}") if shade > 0 else said
+
+
+def intervals_apart(
+    titles: Sequence[str], numbers: Sequence[bool], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[bool], list[list[str]]]:
+    """Columns and rows with means apart from their intervals, so that both are aligned."""
+    titles, numbers = list(titles), list(numbers)
+    split = next((index for index in range(len(titles)) if any("±" in row[index] for row in rows)), None)
+    if split is None:
+        return titles, numbers, [[cell.strip() for cell in row] for row in rows]
+    titles.insert(split + 1, "±")
+    numbers.insert(split + 1, True)
+    apart = ([*row[:split], *row[split].partition("±")[::2], *row[split + 1 :]] for row in rows)
+    return titles, numbers, [[cell.strip() for cell in row] for row in apart]

@@ -9,7 +9,7 @@ from mutspec.execute import words
 from mutspec.experiment.aggregate import first_line, metric_names
 from mutspec.experiment.gates import Verdict
 from mutspec.experiment.groups import Summary, is_share
-from mutspec.experiment.page.markup import Markup, element, join, table
+from mutspec.experiment.page.markup import Markup, element, intervals_apart, join, table
 from mutspec.experiment.result import Result
 from mutspec.experiment.table import BAND_NOTE, decimals, facts, group_table, metric_label, overrides
 
@@ -61,25 +61,11 @@ def groups(summary: Summary) -> Markup:
     if not summary.groups:
         return Markup()
     columns, rows = group_table(summary)
-    split = next((index for index, column in enumerate(columns) if any("±" in row[index] for row in rows)), None)
-    titles, numbers = [column.title for column in columns], [column.is_number for column in columns]
-    if split is not None:
-        titles.insert(split + 1, "±")
-        numbers.insert(split + 1, True)
-        rows = [[*row[:split], *_apart(row[split]), *row[split + 1 :]] for row in rows]
-    made = table(
-        titles,
-        [[cell.strip() for cell in row] for row in rows],
-        numbers=numbers,
-        caption="Means over the seeds",
-        bold_first=summary.base is not None,
+    titles, numbers, rows = intervals_apart(
+        [column.title for column in columns], [column.is_number for column in columns], rows
     )
-    return join([made, element("p", BAND_NOTE, class_="note") if split is not None else Markup()])
-
-
-def _apart(text: str) -> tuple[str, str]:
-    mean, _, half = text.partition("±")
-    return mean, half
+    made = table(titles, rows, numbers=numbers, caption="Means over the seeds", bold_first=summary.base is not None)
+    return join([made, element("p", BAND_NOTE, class_="note") if "±" in titles else Markup()])
 
 
 def gates(summary: Summary) -> Markup:

@@ -15,6 +15,7 @@ from mutspec.experiment.page.markup import Markup, element, empty, join
 from mutspec.experiment.page.mutants import mutants
 from mutspec.experiment.page.origin import origin
 from mutspec.experiment.page.outcome import failures, gates, groups, opening, warned
+from mutspec.experiment.page.sensitivity import sensitivity
 from mutspec.experiment.table import title
 
 
@@ -30,6 +31,7 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = ()) -> bytes:
     sections = [
         ("results", "Results", join(filter(None, [chart(summary), groups(summary)]))),
         ("breaking", "Breaking points", breaking_points(summary)),
+        ("sensitivity", "Sensitivity", sensitivity(summary)),
         ("gates", "Gates", gates(summary)),
         ("failed", "Failed jobs", failures(summary)),
         ("fidelity", "True to the base", fidelity(summary)),
