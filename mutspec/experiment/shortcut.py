@@ -3,6 +3,10 @@
 What lies before the first weight that a plan touches is the same in all mutants. Its activations are computed once for
 all of the data, and kept; only the rest of the network is run. Whether the two parts make the same bits as the whole is
 tried on the first mutant of each cut, on all of the data: if not, or if it is not faster, the whole is run.
+
+To try is dear, as both parts are compiled. A sweep over fifty layers has fifty cuts with few mutants each: so after the
+first attempt there is another only while all of them have cost no more than a small part of the sweep, beside what they
+have saved.
 """
 
 from __future__ import annotations
@@ -24,10 +28,33 @@ WORTH_SECONDS = 1.0
 WORTH_SHARE = 0.85
 """A shortcut that takes a larger part of the whole's time is not taken."""
 
+ATTEMPTS_SHARE = 0.05
+"""What attempts may have cost when another is made, beside what shortcuts saved: a part of the whole network's time."""
+
 MOST_ATTEMPTS = 2
 
 Forward = Callable[[int, int], Arrays]
 """The outputs for the samples [start, stop)."""
+
+
+@dataclass
+class _Ledger:
+    """What attempts have cost and brought, in seconds.
+
+    Arguments:
+        whole: spent in the whole network.
+        paid: for attempts.
+        saved: by shortcuts.
+    """
+
+    whole: float = 0.0
+    paid: float = 0.0
+    saved: float = 0.0
+
+    @property
+    def allows_another(self) -> bool:
+        """Whether one more may be made."""
+        return self.paid <= ATTEMPTS_SHARE * self.whole + self.saved
 
 
 @dataclass(eq=False)
@@ -41,6 +68,7 @@ class _Place:
         kept_bytes: of the activations.
         attempts: how often it was looked for; activations that made room for others' are looked for once more.
         is_ready: whether the shortcut is taken.
+        gain: the seconds that it saves for each batch.
     """
 
     cut: Cut
@@ -49,6 +77,7 @@ class _Place:
     kept_bytes: int = 0
     attempts: int = 0
     is_ready: bool = False
+    gain: float = 0.0
 
     def forget(self) -> None:
         """Keep nothing for it."""
@@ -76,6 +105,7 @@ class Shortcuts:
         self._whole = whole
         self._cuts: dict[frozenset[str], tuple[int, ...] | None] = {}
         self._places: dict[tuple[int, ...], _Place] = {}
+        self._ledger = _Ledger()
 
     def forward(self, touched: Collection[str]) -> Forward:
         """How to run a mutant.
@@ -87,10 +117,14 @@ class Shortcuts:
         if place is None:
             return self._whole
         if place.is_ready:
-            return lambda start, stop: _as_arrays(place.cut.tail(place.activations[start]))
+            return lambda start, _: self._short(place, start)
         if place.attempts >= MOST_ATTEMPTS:
             return self._whole
-        return _Attempt(place, self._data, self._whole, self._keep).forward
+        return _Attempt(place, self._data, self._whole, self._keep, self._ledger).forward
+
+    def _short(self, place: _Place, start: int) -> Arrays:
+        self._ledger.saved += place.gain
+        return _as_arrays(place.cut.tail(place.activations[start]))
 
     def _place(self, touched: frozenset[str]) -> _Place | None:
         if touched not in self._cuts:
@@ -120,15 +154,22 @@ class _Attempt:
         data: all of the data.
         whole: the outputs of the whole network.
         keep: keeps activations of a batch, and says whether there is room.
+        ledger: what attempts have cost.
     """
 
     def __init__(
-        self, place: _Place, data: Data, whole: Forward, keep: Callable[[_Place, int, list[Any]], bool]
+        self,
+        place: _Place,
+        data: Data,
+        whole: Forward,
+        keep: Callable[[_Place, int, list[Any]], bool],
+        ledger: _Ledger,
     ) -> None:
         self._place = place
         self._data = data
         self._whole = whole
         self._keep = keep
+        self._ledger = ledger
         self._is_trying = False
 
     def forward(self, start: int, stop: int) -> Arrays:
@@ -137,14 +178,18 @@ class _Attempt:
         outputs = self._whole(start, stop)
         spent = perf_counter() - begun
         self._place.spent += spent
+        self._ledger.whole += spent
         if start == 0:
             batches = -(-self._data.samples // stop)
-            self._is_trying = self._place.spent + spent * (batches - 1) >= WORTH_SECONDS
+            is_worth_it = self._place.spent + spent * (batches - 1) >= WORTH_SECONDS
+            self._is_trying = is_worth_it and self._ledger.allows_another
             if self._is_trying:
                 self._place.forget()
                 self._place.attempts += 1
         if self._is_trying:
+            begun = perf_counter()
             self._is_trying = self._works(start, stop, outputs, spent)
+            self._ledger.paid += perf_counter() - begun
             if not self._is_trying:
                 self._place.refuse()
             elif stop >= self._data.samples:
@@ -161,8 +206,10 @@ class _Attempt:
         if start == 0:  # now it is compiled
             begun = perf_counter()
             cut.tail(activations)
-            if perf_counter() - begun > WORTH_SHARE * spent:
+            short = perf_counter() - begun
+            if short > WORTH_SHARE * spent:
                 return False
+            self._place.gain = spent - short
         return _are_same(outputs, result)
 
 

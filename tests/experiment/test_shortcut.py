@@ -27,6 +27,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every shortcut that is right is worth it."""
     monkeypatch.setattr(shortcut, "WORTH_SECONDS", 0)
     monkeypatch.setattr(shortcut, "WORTH_SHARE", 1e9)
+    monkeypatch.setattr(shortcut, "ATTEMPTS_SHARE", 1e9)
 
 
 def whole_and_short(model: Any, data: Data, layer: str) -> Iterator[tuple[list[bytes], list[bytes], bool]]:
@@ -142,6 +143,21 @@ def test_cuts_that_do_not_fit_together_take_turns_no_more_than_twice(monkeypatch
             for start in range(0, SAMPLES, BATCH):
                 assert _bytes(forward(start, start + BATCH)) == _bytes(whole(start, start + BATCH))
     assert len(heads) == 2 * 2 * 2  # two cuts, two attempts each, two batches
+
+
+@pytest.mark.parametrize(("share", "attempts"), [(0, 1), (1e9, 3)])
+def test_attempts_that_save_nothing_are_made_only_while_they_have_cost_little(
+    monkeypatch: pytest.MonkeyPatch, share: float, attempts: int
+) -> None:
+    monkeypatch.setattr(shortcut, "ATTEMPTS_SHARE", share)
+    model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4, name=f"d{number}") for number in range(4))])
+    data = checked((np.ones((SAMPLES, 4), np.float32), None), "own", "own")
+    shortcuts = Shortcuts(read_live(model), data, partial(predicted, model, data))
+    for name in ("d1", "d2", "d3"):  # one mutant of each cut, so that no shortcut is ever taken
+        forward = shortcuts.forward({f"{name}/kernel"})
+        for start in range(0, SAMPLES, BATCH):
+            forward(start, start + BATCH)
+    assert sum(place.attempts for place in shortcuts._places.values()) == attempts
 
 
 def test_a_sweep_with_shortcuts_is_one_without(monkeypatch: pytest.MonkeyPatch) -> None:
