@@ -56,6 +56,7 @@ bench: .venv/dev.installed
 	python benchmarks/live.py
 	python benchmarks/sweep.py
 	python benchmarks/report.py
+	python benchmarks/sensitivity.py
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

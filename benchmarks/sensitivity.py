@@ -3,15 +3,16 @@
     python benchmarks/sensitivity.py
 
 52 convolutions, five scales, three seeds: 780 mutants on 64 images, with random weights. The floor is 780 times a
-`predict_on_batch` of the same images by the same model, measured in batches between parts of the sweep so that a slow
-phase of the machine meets both alike. Loading and compiling are in neither.
+`predict_on_batch` of the same images by the same model, measured all through the sweep, so that a slow phase of the
+machine meets both alike.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from statistics import median
+from dataclasses import dataclass, field
+from statistics import fmean
 from time import perf_counter
 from typing import Any
 
@@ -28,20 +29,24 @@ SELECT = {"type": "*Conv2D", "weights": "kernels"}
 SCALES = [0.1, 0.2, 0.5, 1, 2]
 SEEDS = 3
 IMAGES, SIZE = 64, 96
-PASSES = 5
-"""Forward passes that are timed before and after each part."""
-PARTS = 4
-"""In how many parts the layers are swept."""
+EVERY = 15
+"""After so many mutants a forward pass is timed."""
 
 
-def passes(model: Any, images: Any) -> list[float]:
-    """The seconds of a few forward passes of all images."""
-    taken = []
-    for _ in range(PASSES):
-        start = perf_counter()
-        model.predict_on_batch(images)
-        taken.append(perf_counter() - start)
-    return taken
+@dataclass
+class Passes:
+    """Forward passes of all images by the base, between the mutants of a sweep."""
+
+    model: Any
+    images: Any
+    seconds: list[float] = field(default_factory=list)
+
+    def __call__(self, done: int, _: int) -> None:
+        """Time one, now and then."""
+        if done % EVERY == 0:
+            start = perf_counter()
+            self.model.predict_on_batch(self.images)
+            self.seconds.append(perf_counter() - start)
 
 
 def main() -> int:
@@ -52,20 +57,15 @@ def main() -> int:
     labels = random.integers(0, 1000, IMAGES)
     plan = mutspec.load_plan(PLAN)
     layers = mutspec.matching(model, SELECT)
-    passes(model, images)  # compiles
-    forward, swept, mutants = passes(model, images), 0.0, 0
-    for part in range(PARTS):
-        some = layers[part::PARTS]
-        start = perf_counter()
-        sweep = mutspec.sweep(
-            plan, model, (images, labels), {"params.layer": some, "params.std": SCALES}, seeds=SEEDS, batch_size=IMAGES
-        )
-        swept += perf_counter() - start
-        mutants += len(sweep.rows)
-        forward += passes(model, images)
-    floor = mutants * median(forward)
+    model.predict_on_batch(images)  # compiles
+    passes = Passes(model, images)
+    values = {"params.layer": layers, "params.std": SCALES}
+    start = perf_counter()
+    sweep = mutspec.sweep(plan, model, (images, labels), values, seeds=SEEDS, batch_size=IMAGES, on_progress=passes)
+    swept, mutants, each = perf_counter() - start - sum(passes.seconds), len(sweep.rows), fmean(passes.seconds)
+    floor = mutants * each
     print(f"{len(layers)} layers, {mutants} mutants, {IMAGES} images of {SIZE} x {SIZE}")
-    print(f"forward passes {floor:8.1f} s   {1000 * median(forward):.0f} ms each")
+    print(f"forward passes {floor:8.1f} s   {1000 * each:.0f} ms each")
     print(f"sweep          {swept:8.1f} s   {swept / floor:.2f} x")
     return 0
 

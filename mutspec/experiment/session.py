@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from logging import getLogger
+from logging import LogRecord, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,16 @@ def opened(model: Any, data: Data, settings: EvaluateSettings) -> Session:
     Raises:
         CallError: the data do not fit it.
     """
+    getLogger("tensorflow").addFilter(_is_no_mistake)
     live, judge = read_live(model), Judge(settings, data)
     return Session(
         model, live, data, judge, judge.evaluate(model), Shortcuts(live, data, partial(predicted, model, data))
     )
+
+
+def _is_no_mistake(record: LogRecord) -> bool:
+    """Mutants of another architecture, and shortcuts, are traced anew, which TensorFlow takes for a mistake."""
+    return "tf.function retracing" not in str(record.msg)
 
 
 def session(settings: Settings) -> Session:
@@ -77,8 +83,6 @@ def _made(path: str, is_unsafe: bool, data: bytes, evaluate: bytes, _: Any) -> S
     except ImportError as error:
         message = f"evaluating a model needs Keras, which cannot be imported ({error})"
         raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
-    # Every mutant with an architecture of its own is traced anew, which TensorFlow takes for a mistake.
-    getLogger("tensorflow").setLevel("ERROR")
     check_names(settings.loss, settings.metrics)
     loaded = load_data(msgspec.json.decode(data))
     return opened(load_model(Path(path), unsafe=is_unsafe), loaded, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -181,3 +182,19 @@ def test_before_the_first_layer_there_is_nothing_to_keep() -> None:
     assert cut_before(model, model.layers[0].weights) is None
     assert cut_before(model, model.layers[1].weights) is not None
     assert cut_before(model, []) is None
+
+
+def test_tensorflow_does_not_complain_about_the_tracing_that_shortcuts_need() -> None:
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    heard: list[str] = []
+    logger, handler = logging.getLogger("tensorflow"), Heard()
+    logger.addHandler(handler)
+    layers = [f"d{number}" for number in range(1, 10)]
+    model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4, name=name) for name in ["d0", *layers])])
+    plan = mutspec.plan({"params": {"layer": "*"}, "steps": [{"op": "zero", "target": "${params.layer}", "count": 1}]})
+    mutspec.sweep(plan, model, (np.ones((SAMPLES, 4), np.float32), None), {"params.layer": layers})
+    logger.removeHandler(handler)
+    assert not [each for each in heard if "retracing" in each]
