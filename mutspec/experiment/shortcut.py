@@ -6,7 +6,7 @@ tried on the first mutant of each cut, on all of the data: if not, or if it is n
 
 To try is dear, as both parts are compiled. A sweep over fifty layers has fifty cuts with few mutants each: so after the
 first attempt there is another only while all of them have cost no more than a small part of the sweep, beside what they
-have saved.
+have saved. Until a cut has its own, an earlier cut's shortcut serves for it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WORTH_SHARE = 0.85
 """A shortcut that takes a larger part of the whole's time is not taken."""
 
 ATTEMPTS_SHARE = 0.05
-"""What attempts may have cost when another is made, beside what shortcuts saved: a part of the whole network's time."""
+"""What attempts may have cost when another is made, beside what shortcuts saved: a part of the time of the mutants."""
 
 MOST_ATTEMPTS = 2
 
@@ -42,19 +42,19 @@ class _Ledger:
     """What attempts have cost and brought, in seconds.
 
     Arguments:
-        whole: spent in the whole network.
+        spent: on mutants that have no shortcut of their own.
         paid: for attempts.
         saved: by shortcuts.
     """
 
-    whole: float = 0.0
+    spent: float = 0.0
     paid: float = 0.0
     saved: float = 0.0
 
     @property
     def allows_another(self) -> bool:
         """Whether one more may be made."""
-        return self.paid <= ATTEMPTS_SHARE * self.whole + self.saved
+        return self.paid <= ATTEMPTS_SHARE * self.spent + self.saved
 
 
 @dataclass(eq=False)
@@ -63,12 +63,13 @@ class _Place:
 
     Arguments:
         cut: the cut.
-        spent: the seconds spent in the whole network for mutants of this cut.
+        spent: the seconds that mutants of this cut took without it.
         activations: at the cut, by the first sample of each batch.
         kept_bytes: of the activations.
         attempts: how often it was looked for; activations that made room for others' are looked for once more.
         is_ready: whether the shortcut is taken.
-        gain: the seconds that it saves for each batch.
+        seconds: how long a batch takes by it.
+        gain: the seconds that it saves for each batch, beside what was known when it was tried.
     """
 
     cut: Cut
@@ -77,6 +78,7 @@ class _Place:
     kept_bytes: int = 0
     attempts: int = 0
     is_ready: bool = False
+    seconds: float = 0.0
     gain: float = 0.0
 
     def forget(self) -> None:
@@ -117,18 +119,33 @@ class Shortcuts:
         if place is None:
             return self._whole
         if place.is_ready:
-            return lambda start, _: self._short(place, start)
+            return self._short(place)
+        known = self._earlier(touched)
         if place.attempts >= MOST_ATTEMPTS:
-            return self._whole
-        return _Attempt(place, self._data, self._whole, self._keep, self._ledger).forward
+            return known
+        return _Attempt(place, self._data, known, self._keep, self._ledger).forward
 
-    def _short(self, place: _Place, start: int) -> Arrays:
-        self._ledger.saved += place.gain
-        return _as_arrays(place.cut.tail(place.activations[start]))
+    def _earlier(self, touched: Collection[str]) -> Forward:
+        """The best that is known to be right: another cut before all that is touched, or the whole."""
+        variables = {id(variable) for variable in self._variables(touched)}
+        ready = [each for each in self._places.values() if each.is_ready and not each.cut.fixed & variables]
+        return self._short(min(ready, key=lambda each: each.seconds)) if ready else self._whole
+
+    def _short(self, place: _Place) -> Forward:
+        def forward(start: int, stop: int) -> Arrays:
+            if not place.is_ready:  # meanwhile its activations made room for those of a later cut
+                return self._whole(start, stop)
+            self._ledger.saved += place.gain
+            return _as_arrays(place.cut.tail(place.activations[start]))
+
+        return forward
+
+    def _variables(self, touched: Collection[str]) -> list[Any]:
+        return [self._live.variables[path] for path in touched if path in self._live.variables]
 
     def _place(self, touched: frozenset[str]) -> _Place | None:
         if touched not in self._cuts:
-            variables = [self._live.variables[path] for path in touched if path in self._live.variables]
+            variables = self._variables(touched)
             cut = cut_before(self._live.model, variables) if variables else None
             self._cuts[touched] = cut.place if cut is not None else None
             if cut is not None:
@@ -147,12 +164,12 @@ class Shortcuts:
 
 
 class _Attempt:
-    """One mutant, in which the whole is run and, if it has become worth it, the two parts beside it.
+    """One mutant, run in a way that is known to be right, and if it has become worth it, in the two parts beside it.
 
     Arguments:
         place: the cut.
         data: all of the data.
-        whole: the outputs of the whole network.
+        known: the outputs of the whole network, or those by another cut.
         keep: keeps activations of a batch, and says whether there is room.
         ledger: what attempts have cost.
     """
@@ -161,24 +178,24 @@ class _Attempt:
         self,
         place: _Place,
         data: Data,
-        whole: Forward,
+        known: Forward,
         keep: Callable[[_Place, int, list[Any]], bool],
         ledger: _Ledger,
     ) -> None:
         self._place = place
         self._data = data
-        self._whole = whole
+        self._known = known
         self._keep = keep
         self._ledger = ledger
         self._is_trying = False
 
     def forward(self, start: int, stop: int) -> Arrays:
-        """The outputs of the whole network, after which the shortcut may be ready."""
+        """The outputs, after which the shortcut may be ready."""
         begun = perf_counter()
-        outputs = self._whole(start, stop)
+        outputs = self._known(start, stop)
         spent = perf_counter() - begun
         self._place.spent += spent
-        self._ledger.whole += spent
+        self._ledger.spent += spent
         if start == 0:
             batches = -(-self._data.samples // stop)
             is_worth_it = self._place.spent + spent * (batches - 1) >= WORTH_SECONDS
@@ -209,7 +226,7 @@ class _Attempt:
             short = perf_counter() - begun
             if short > WORTH_SHARE * spent:
                 return False
-            self._place.gain = spent - short
+            self._place.seconds, self._place.gain = short, spent - short
         return _are_same(outputs, result)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -146,6 +146,50 @@ def test_cuts_that_do_not_fit_together_take_turns_no_more_than_twice(monkeypatch
     assert len(heads) == 2 * 2 * 2  # two cuts, two attempts each, two batches
 
 
+def in_a_row() -> Any:
+    return keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4, name=f"d{number}") for number in range(5))])
+
+
+def twice() -> Any:
+    """`d1` is called before `d2` and after it."""
+    d0, d1, d2, d3 = (keras.layers.Dense(4, name=f"d{number}") for number in range(4))
+    given = keras.Input((4,))
+    return keras.Model(given, d3(d1(d2(d1(d0(given))))))
+
+
+@pytest.mark.parametrize(
+    ("build", "mutants"),
+    [
+        (
+            in_a_row,
+            [("d2", "whole"), ("d2", "short"), ("d3", "short"), ("d4", "short"), ("d1", "whole"), ("d2", "short")],
+        ),
+        (twice, [("d2", "whole"), ("d2", "short"), ("d1", "whole"), ("d1", "short"), ("d3", "short"), ("d0", "whole")]),
+    ],
+)
+def test_an_earlier_cuts_shortcut_serves_mutants_of_later_layers_and_no_others(
+    build: Callable[[], Any], mutants: list[tuple[str, str]]
+) -> None:
+    model = build()
+    data = checked((np.random.default_rng(0).normal(size=(SAMPLES, 4)).astype(np.float32), None), "own", "own")
+    runs: list[int] = []
+
+    def whole(start: int, stop: int) -> Any:
+        runs.append(start)
+        return predicted(model, data, start, stop)
+
+    shortcuts = Shortcuts(read_live(model), data, whole)
+    for layer, way in mutants:
+        plan = mutspec.plan({"steps": [{"op": "gaussian_noise", "target": layer, "std": 0.1}]})
+        runs.clear()
+        with mutspec.mutated(plan, model) as report:
+            forward = shortcuts.forward({target.path for step in report.steps for target in step.targets})
+            for start in range(0, SAMPLES, BATCH):
+                found = _bytes(forward(start, start + BATCH))
+                assert found == _bytes(predicted(model, data, start, start + BATCH)), layer
+        assert bool(runs) == (way == "whole"), layer
+
+
 @pytest.mark.parametrize(("share", "attempts"), [(0, 1), (1e9, 3)])
 def test_attempts_that_save_nothing_are_made_only_while_they_have_cost_little(
     monkeypatch: pytest.MonkeyPatch, share: float, attempts: int
@@ -154,7 +198,7 @@ def test_attempts_that_save_nothing_are_made_only_while_they_have_cost_little(
     model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4, name=f"d{number}") for number in range(4))])
     data = checked((np.ones((SAMPLES, 4), np.float32), None), "own", "own")
     shortcuts = Shortcuts(read_live(model), data, partial(predicted, model, data))
-    for name in ("d1", "d2", "d3"):  # one mutant of each cut, so that no shortcut is ever taken
+    for name in ("d3", "d2", "d1"):  # one mutant of each cut, and none that an earlier cut could serve
         forward = shortcuts.forward({f"{name}/kernel"})
         for start in range(0, SAMPLES, BATCH):
             forward(start, start + BATCH)

@@ -18,12 +18,14 @@ class Cut:
         tail: from these to the model's outputs, in the structure in which the model returns them.
         place: what tells this cut from others of the model.
         masked: the activations at the cut that carry a mask, which the tail would miss; known when the head has run.
+        fixed: the variables that the head reads, by their id.
     """
 
     head: Callable[[Any], list[Any]]
     tail: Callable[[list[Any]], Any]
     place: tuple[int, ...]
     masked: set[str]
+    fixed: frozenset[int]
 
 
 def cut_before(model: Any, variables: Collection[Any]) -> Cut | None:
@@ -62,7 +64,8 @@ def cut_before(model: Any, variables: Collection[Any]) -> Cut | None:
         return _packed(functional, _run(behind, crossing, values, functional.outputs))
 
     place = tuple(id(tensor) for tensor in crossing)
-    return Cut(_compiled(model, head), _compiled(model, tail), place, masked)
+    fixed = frozenset(id(variable) for node in before for variable in _variables(node))
+    return Cut(_compiled(model, head), _compiled(model, tail), place, masked, fixed)
 
 
 def _functional(model: Any, keras: Any) -> Any:
@@ -85,11 +88,16 @@ def _behind(nodes: Sequence[Any], variables: set[int]) -> list[Any]:
     """The calls that some variables have a part in."""
     behind, reached = [], set[int]()
     for node in nodes:
-        owns = any(id(variable) in variables for variable in getattr(node.operation, "variables", ()))
+        owns = any(id(variable) in variables for variable in _variables(node))
         if owns or any(id(tensor) in reached for tensor in node.input_tensors):
             behind.append(node)
             reached |= {id(tensor) for tensor in node.outputs}
     return behind
+
+
+def _variables(node: Any) -> Sequence[Any]:
+    """The variables of what is called."""
+    return getattr(node.operation, "variables", ())
 
 
 def _compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
