@@ -18,7 +18,19 @@ from mutspec.experiment.page import web_page
 from mutspec.experiment.page.colours import PALETTE, ramp
 from mutspec.experiment.report import make_report
 from mutspec.experiment.result import Result
-from tests.experiment.made_up import BASE, RECIPES, categories, failed, result, row, several_plans, sweep, write
+from tests.experiment.made_up import (
+    BASE,
+    LAYERS,
+    RECIPES,
+    categories,
+    failed,
+    layers,
+    result,
+    row,
+    several_plans,
+    sweep,
+    write,
+)
 from tests.experiment.read_html import Page
 
 EVIL = "</title><script>alert(1)</script>\"'&\x1b[31m\u202e"
@@ -142,8 +154,21 @@ def test_marks_of_the_picture_tell_their_seeds() -> None:
         [result(rows=[row(0, metrics={}, drop={}, agreement=None, changed=None)], base={}, samples=0, objective="")],
         [failed(0, ["plan=a"], "boom")],
         [result(rows=[row(0, metrics={"loss": 10.0**power}) for power in range(6)], objective="loss")],
+        layers(LAYERS),
     ],
-    ids=["curve", "categories", "many lines", "with 0", "one seed", "nan", "some nan", "dry run", "failed", "log"],
+    ids=[
+        "curve",
+        "categories",
+        "many lines",
+        "with 0",
+        "one seed",
+        "nan",
+        "some nan",
+        "dry run",
+        "failed",
+        "log",
+        "layers",
+    ],
 )
 def test_whatever_was_found_is_a_page(results: list[Result]) -> None:
     shown = page(results)
@@ -169,7 +194,7 @@ def test_it_has_language_title_viewport_and_one_heading_of_the_first_order() -> 
 
 
 def test_every_table_has_a_caption_and_heads_of_columns_and_whole_rows() -> None:
-    for table in page(gated(sweep())).tables:
+    for table in (*page(gated(sweep())).tables, *page(layers(LAYERS)).tables):
         assert table.caption
         assert {len(each) for each in table.rows} == {len(table.head)}
     shown = page(sweep())
