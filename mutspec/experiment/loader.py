@@ -14,6 +14,8 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -22,7 +24,6 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.types import RunMode
@@ -32,6 +33,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mutspec.experiment.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.recipes import Recipes, for_hydra
 from mutspec.experiment.resume import Before, Since, folder_to_go_on_in
+from mutspec.experiment.template import Templates, parsed
 from mutspec.language import CallError, Problem
 
 JOB_NAME = "mutspec"
@@ -40,8 +42,6 @@ OPEN_GROUPS = ("data/",)
 """Groups whose options are calls of a function: it says which keys there are."""
 OPEN_KEYS = ("plan", "inputs")
 """Keys of the configuration that begin as empty mappings. In a sweep over plans there is no recipe to begin with."""
-MOST_KEPT = 500
-"""How many composed configurations of jobs are kept for the launcher."""
 LONGEST_FOLDER = 120
 """Of a job's folder, in characters; file systems allow 255 bytes."""
 
@@ -105,6 +105,12 @@ class Repository(ConfigRepository):
         self.recipes = RecipeSource(recipes)
         super().__init__(config_search_path)
 
+    def __deepcopy__(self, _: dict[int, Any]) -> Repository:
+        """Itself with a list of sources of its own, which is what Hydra changes in the copies that it makes."""
+        copied = copy(self)
+        copied.sources = list(self.sources)
+        return copied
+
     def load_config(self, config_path: str) -> ConfigResult | None:
         """The configuration, its open parts marked as such."""
         result: ConfigResult | None = super().load_config(config_path)
@@ -146,7 +152,8 @@ class Loader(ConfigLoaderImpl):
         self.folder: Path | None = None
         self._before = Before()
         self._new_folders: list[Path] = []
-        self._checked: dict[tuple[str, ...], DictConfig] = {}
+        self._templates = Templates()
+        self._checked: set[tuple[str, ...]] = set()
 
     def load_configuration(
         self,
@@ -164,22 +171,19 @@ class Loader(ConfigLoaderImpl):
             plan = OmegaConf.to_container(config.hydra.runtime.choices).get("plan")  # type: ignore[union-attr]
             is_one = isinstance(plan, str) and plan in self.composer.recipes.files
             config.hydra.job.name = str(plan).replace("/", ".") if is_one else "sweep"
-        if self.checks and run_mode is RunMode.RUN:
-            self.composer.check(config, in_sweep=self._in_sweep)
         if self.checks and not self._in_sweep:
+            if run_mode is RunMode.RUN:
+                self.composer.check(config)
             resume = OmegaConf.select(config, "resume", default=False)
             self._claim(config.hydra, resume, is_sweep=run_mode is RunMode.MULTIRUN)
         return config
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """As Hydra does; the job's folder is called by what varies.
+        """As Hydra does; the job is checked, and its folder is called by what varies.
 
         Hydra's own sweeper composes every job before the first one runs, to find mistakes, and the launcher does so
-        again. What has been composed and checked is kept for it.
+        again. It is checked once.
         """
-        known = self._checked.pop(tuple(sweep_overrides), None)
-        if known is not None:
-            return known
         register_resolvers()  # in a launcher's process nobody has
         self._in_sweep = True
         try:
@@ -191,12 +195,42 @@ class Loader(ConfigLoaderImpl):
             raise CallError(Problem("`resume` is said of all jobs, and cannot be swept over", hint=hint))
         config.hydra.job.name = master_config.hydra.job.name
         config.hydra.sweep.dir = str(master_config.hydra.sweep.dir)
-        fixed = task_overrides(master_config.hydra)
-        config.hydra.job.override_dirname = folder_name(fixed, sweep_overrides)
+        config.hydra.job.override_dirname = folder_name(task_overrides(master_config.hydra), sweep_overrides)
+        job = tuple(sweep_overrides)
+        if job in self._checked:
+            self._checked.remove(job)
+            return config
+        if self.checks:
+            self.composer.check(config, in_sweep=True)
         self.jobs += 1
-        if len(self._checked) < MOST_KEPT and str(master_config.hydra.sweeper._target_).endswith(".BasicSweeper"):
-            self._checked[tuple(sweep_overrides)] = config
+        if str(master_config.hydra.sweeper._target_).endswith(".BasicSweeper"):
+            self._checked.add(job)
         return config
+
+    def _load_configuration_impl(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """As Hydra does; for a sweep's jobs from templates."""
+
+        def compose(lines: list[str]) -> DictConfig:
+            config: DictConfig = super(Loader, self)._load_configuration_impl(
+                config_name, lines, run_mode, from_shell, validate_sweep_overrides
+            )
+            return config
+
+        if not self._in_sweep:
+            return compose(overrides)
+        return self._templates.job(overrides, compose, partial(self._find_groups, config_name, overrides))
+
+    def _find_groups(self, config_name: str | None, overrides: list[str], keys: set[str]) -> dict[str, bool]:
+        """Which keys are those of groups, in folders too that the overrides or the configuration add."""
+        repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)[1]
+        return {key: repository.group_exists(key) for key in keys}
 
     def unchecked(self, config_name: str, overrides: list[str]) -> DictConfig:
         """A configuration for messages about others."""
@@ -247,8 +281,8 @@ class Loader(ConfigLoaderImpl):
                 each.rmdir()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is kept for this process."""
-        return {**self.__dict__, "_checked": {}, "_before": Before()}
+        """Without what is known of other jobs. Templates travel: they spare each process its composing."""
+        return {**self.__dict__, "_checked": set(), "_before": Before()}
 
 
 def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
@@ -258,9 +292,8 @@ def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
         fixed: the overrides of the call, those that are swept over among them.
         overrides: the overrides of the job.
     """
-    parser = OverridesParser.create()
-    constant = {each.key_or_group for each in parser.parse_overrides(list(fixed)) if not each.is_sweep_override()}
-    varying = [each for each in parser.parse_overrides(list(overrides)) if _is_open(each, constant)]
+    constant = {each.key_or_group for each in map(parsed, fixed) if not each.is_sweep_override()}
+    varying = [each for each in map(parsed, overrides) if _is_open(each, constant)]
     keys = [each.key_or_group for each in varying]
     short = [key.removeprefix("plan.").removeprefix("params.").removeprefix("steps.") for key in keys]
     names = [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]

@@ -64,10 +64,6 @@ class Recipes:
             self.known[name] = Recipe(name, shown(path), read_text(path))
         return self.known[name]
 
-    def __deepcopy__(self, _: dict[int, Any]) -> Recipes:
-        """Itself: Hydra copies its repository of configurations for each composition."""
-        return self
-
 
 def shown(path: Path) -> str:
     """A path as messages show it: from the current folder on, if it lies below."""
