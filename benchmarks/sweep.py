@@ -1,14 +1,17 @@
-"""Sweeps from Python, as a table.
+"""Sweeps, as a table.
 
     python benchmarks/sweep.py
 
-Fifty mutants of the digits model, beside a plain script that loads, perturbs, compiles and evaluates each; and twenty
-of ResNet50 with noise in its last stage, on 64 images, beside running the whole network for each.
+Fifty mutants of the digits model from Python and as jobs of Hydra, beside a plain script that loads, perturbs, compiles
+and evaluates each; and twenty of ResNet50 with noise in its last stage, on 64 images, beside running the whole network
+for each.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,6 +22,7 @@ from turns import in_turns
 
 import mutspec
 from mutspec.experiment import shortcut
+from mutspec.experiment.application import Call, run
 from mutspec.experiment.data import digits
 from mutspec.resources import resource_folder
 
@@ -51,6 +55,14 @@ def by_mutspec(x: Any, y: Any) -> list[float]:
     return [row["metrics.accuracy"] for row in sweep.rows]
 
 
+def by_jobs(launcher: str, folder: str) -> Path:
+    """The same by `mutspec run -m`, but for its start and its report: a job with files of its own for each mutant."""
+    scales = ",".join(str(float(scale)) for scale in SCALES)
+    overrides = ("plan=dense_noise", f"plan.params.std={scales}", f"plan.seed=range({len(SEEDS)})")
+    settings = (f"hydra.sweep.dir={mkdtemp(dir=folder)}", f"hydra/launcher={launcher}")
+    return run(Call((*overrides, *settings), is_sweep=True)).folder
+
+
 def late_noise(model: Any, x: Any, *, takes_shortcuts: bool) -> None:
     """Twenty mutants of ResNet50 that differ in the last stage alone."""
     step = {"op": "gaussian_noise", "target": {"regex": "conv5_.*", "weights": "kernels"}, "std": "${params.std}"}
@@ -69,9 +81,14 @@ def show(spent: dict[str, float]) -> None:
 def main() -> None:
     """Measure, and print."""
     x, y = digits()
-    show(
-        in_turns({"digits, by hand": lambda: by_hand(x, y), "digits, mutspec.sweep": lambda: by_mutspec(x, y)}, ROUNDS)
-    )
+    with TemporaryDirectory() as folder:
+        ways = {
+            "digits, by hand": lambda: by_hand(x, y),
+            "digits, mutspec.sweep": lambda: by_mutspec(x, y),
+            "digits, mutspec run -m": lambda: by_jobs("basic", folder),
+            "digits, hydra/launcher=mutspec": lambda: by_jobs("mutspec", folder),
+        }
+        show(in_turns(ways, ROUNDS))
     model = keras.applications.ResNet50(weights=None)
     images = np.random.default_rng(0).normal(size=(64, 224, 224, 3)).astype(np.float32)
     show(

@@ -29,6 +29,7 @@ from mutspec.experiment.configuration import Composer, register_resolvers
 from mutspec.experiment.failures import FailedJob, read_failures
 from mutspec.experiment.hydra_errors import Context, keys_of, translated
 from mutspec.experiment.job import Task
+from mutspec.experiment.launcher import register as register_launcher
 from mutspec.experiment.loader import JOB_NAME, Loader
 from mutspec.experiment.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.result import FILE_NAME, Result, read
@@ -191,6 +192,7 @@ def _application(call: Call, *, checks: bool = True) -> Iterator[_Application]:
     """Hydra for a call; its errors are ours from here on. Its process-wide state is as before at the end."""
     version.setbase(VERSION_BASE)
     register_resolvers()
+    register_launcher()
     recipes, overrides = _with_plan_files(call)
     loader = Loader(_search_path(call.config_dir), Composer(recipes, call.overrides), checks=checks)
     GlobalHydra.instance().clear()

@@ -141,19 +141,6 @@ def test_layers_and_data_of_the_users_own_are_found_in_the_current_folder(room: 
     assert "7 samples of my_own_data.make" in result.out
 
 
-def test_the_same_numbers_come_from_joblibs_processes_and_the_sweep_ends_with_them(room: Path, mutspec: Call) -> None:
-    arguments = ("-m", "-q", "plan=dense_noise", "plan.params.std=0.5,1", "plan.seed=3")
-    assert mutspec("run", *arguments, "hydra.sweep.dir=basic").code == 0
-    result = process(*arguments, "hydra.sweep.dir=joblib", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    basic, joblib = collect("basic"), collect("joblib")
-    assert [each.job.directory for each in joblib] == ["std=0.5", "std=1"]
-    for one, other in zip(basic, joblib, strict=True):
-        assert other.base == pytest.approx(one.base, abs=1e-6)
-        assert other.rows[0].metrics == pytest.approx(one.rows[0].metrics, abs=1e-6)
-        assert (other.plan_digest, other.rows[0].changed) == (one.plan_digest, one.rows[0].changed)
-
-
 def test_a_job_that_fails_in_a_process_of_its_own_says_why(room: Path) -> None:
     target = "plan.steps.gaussian_noise.target.name=dense_1,dense_3"
     result = process("-m", "plan=dense_noise", target, "mode=dry_run", "hydra/launcher=joblib")
@@ -263,6 +250,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("plan=dense_noise plan.params.std=${nope}", 2, "`plan.params.std: ${nope}` cannot be resolved"),
     # Hydra's own settings
     ("plan=dense_noise hydra/launcher=submitit_locl", 2, "there is no option `submitit_locl`"),
+    ("-m plan=dense_noise hydra/launcher=mutspc", 2, "did you mean `mutspec`"),
     ("plan=dense_noise hydra.rn.dir=x", 2, "Hydra has no setting `hydra.rn.dir`"),
     ("plan=dense_noise hydra.job.chdir=foo", 2, "`hydra.job.chdir` does not take this value"),
     ("-m plan=dense_noise hydra.job.chdir=true,false", 2, "belongs to Hydra, and cannot be swept over"),
