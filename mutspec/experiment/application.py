@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from logging import WARNING
+from logging import CRITICAL, WARNING, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,8 @@ class _Application:
         task = Task(self.loader.composer, self.call.modules)
         _quieten(self.overrides)
         try:
-            self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
+            with _all_may_fail():
+                self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
             if not self.loader.jobs:
                 raise CallError(_no_jobs(self))
         except BaseException as error:
@@ -258,10 +259,24 @@ def _paths(line: str) -> list[Path]:
 
 
 def _quieten(overrides: list[str]) -> None:
-    """Make sweepers that tell what they do on standard error, whatever Hydra's logging is, tell of warnings alone."""
+    """Make sweepers that tell what they do on standard error, whatever Hydra's logging is, tell of warnings alone.
+
+    Which trials have failed, and why, is told by us.
+    """
     if "hydra/sweeper=optuna" in overrides:
+        getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(CRITICAL)
         with suppress(ImportError):
             import_module("optuna.logging").set_verbosity(WARNING)
+
+
+@contextmanager
+def _all_may_fail() -> Iterator[None]:
+    """Let a sweep end in which no job has a value: Optuna's sweeper looks for the best one even so."""
+    try:
+        yield
+    except ValueError as error:
+        if "No trials are completed" not in str(error):
+            raise
 
 
 def _no_jobs(application: _Application) -> Problem:

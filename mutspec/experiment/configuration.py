@@ -16,6 +16,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from mutspec.experiment.bisection import Search
 from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import BOUNDS, Gate
+from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.overridden import Composed, Given, compile_recipe
 from mutspec.experiment.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
 from mutspec.experiment.result import BREAKING_POINT
@@ -64,7 +65,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         model, mode, evaluate: the groups of these names.
         data: the function that returns the data, as `_target_`, and its arguments.
         inputs: the model files of the plan's inputs.
-        objective: the measure that the job returns; None for the first one.
+        objective: the measure that the job returns, or several; None for the first one.
         seeds: how many seeds to evaluate, from the plan's own on.
         save: whether to keep the mutant, or the name of its file.
         require: what the mutant must hold to; one that does not is not kept.
@@ -77,7 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     mode: ModeSettings
     evaluate: EvaluateSettings
     inputs: dict[str, str] = {}
-    objective: str | None = None
+    objective: str | list[str] | None = None
     seeds: Annotated[int, Meta(ge=1)] = 1
     save: bool | str = False
     require: list[Gate] = []
@@ -389,6 +390,9 @@ def _odd(settings: Settings, given: Sequence[Given]) -> Any:
     """What no single value shows."""
     if not isinstance(settings.data.get("_target_"), str):
         yield Problem("`data` names no function", hint="choose data=npz, for example, or say data._target_=module.name")
+    objectives = objective_names(settings.objective)
+    if len(set(objectives)) < len(objectives):
+        yield Problem("`objective` names a measure twice", _place("objective", given), hint="name each of them once")
     save = settings.save
     if settings.seeds > 1 and not settings.mode.bisects and (save or settings.mode.compares):
         what = "`save` keeps" if save else f"mode={settings.mode.name} compares"
@@ -437,9 +441,10 @@ def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     known = measures(settings.evaluate)
     if known is None:
         return
-    wanted = [("objective", settings.objective), *(("require", gate.metric) for gate in settings.require)]
+    objectives = (("objective", name) for name in objective_names(settings.objective))
+    wanted = [*objectives, *(("require", gate.metric) for gate in settings.require)]
     if settings.mode.bisects:
-        wanted = [each for each in wanted if each[1] != BREAKING_POINT] + [("mode.metric", settings.mode.metric)]
+        wanted = [each for each in wanted if each[1] != BREAKING_POINT] + [("mode.metric", settings.mode.metric or "")]
     for key, name in wanted:
         is_known = (
             name in known or any(each.endswith(f"_{name.removeprefix('drop.')}") for each in known) if name else True

@@ -20,6 +20,7 @@ from mutspec.experiment.gates import Gate
 from mutspec.experiment.groups import summarise
 from mutspec.experiment.interval import estimate
 from mutspec.experiment.measures import check_names
+from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.report import SweepReport, make_report
 from mutspec.experiment.result import BREAKING_POINT, JobInfo, Result, Row
 from mutspec.experiment.session import opened
@@ -151,7 +152,7 @@ def sweep(
     jobs = list(_combinations(values))
     for given in [*jobs, *({"seed": seed} for seed in numbers)]:
         plan.overridden(given)  # a mistake is told before the first mutant is made
-    trials = Trials(opened(model, checked(data, "data", "data"), settings), require, objective)
+    trials = Trials(opened(model, checked(data, "data", "data"), settings), require, objective_names(objective))
     results: list[Result] = []
     for number, given in enumerate(jobs):
         rows: list[Row] = []

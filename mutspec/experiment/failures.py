@@ -7,12 +7,13 @@ file is what is left of all of them.
 from __future__ import annotations
 
 import errno
-import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
+from mutspec.experiment.objectives import NoNumber
 from mutspec.experiment.result import write_whole
 from mutspec.language.errors import (
     CallError,
@@ -37,14 +38,14 @@ class _Document(msgspec.Struct):
     problems: list[Problem]
 
 
-class FailedJob(float):
+class FailedJob(NoNumber):
     """What a failed job returns to its sweeper: NaN, which no sweeper takes for a good value; and the error."""
 
     error: MutspecError
 
-    def __new__(cls, error: MutspecError) -> FailedJob:
+    def __new__(cls, error: MutspecError) -> Self:
         """Of an error."""
-        failed = super().__new__(cls, math.nan)
+        failed = super().__new__(cls)
         failed.error = error
         return failed
 

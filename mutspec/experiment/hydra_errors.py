@@ -30,6 +30,14 @@ PLUGINS = {
     "sweeper/optuna": "optuna",
 }
 """Options of Hydra's groups that come with packages, by the extra of ours that installs them."""
+_WORKING: dict[str, tuple[type[MutspecError], str, str]] = {
+    "sqlalchemy": (CallError, "the study cannot be kept there", "hydra.sweeper.storage"),
+    "optuna": (CallError, "the sweeper refuses this", "hydra/sweeper"),
+    "submitit": (EnvironmentProblem, "the launcher cannot run the jobs", "hydra/launcher"),
+    "ray": (EnvironmentProblem, "the launcher cannot run the jobs", "hydra/launcher"),
+    "joblib": (EnvironmentProblem, "the launcher cannot run the jobs", "hydra/launcher"),
+}
+"""Packages that plug-ins work with: what it means when they raise an error, and what in the call has chosen them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def translated(error: BaseException, context: Context) -> MutspecError | None:
         return CallError(_bad_yaml(error))
     if isinstance(error, HYDRAS) or (isinstance(error, (ValueError, TypeError, AssertionError)) and _is_hydras(error)):
         return CallError(_composition(error, context))
-    return None
+    return _of_a_package(error, context)
 
 
 def _within(error: BaseException) -> MutspecError | None:
@@ -95,11 +103,26 @@ def _within(error: BaseException) -> MutspecError | None:
 
 def _is_hydras(error: BaseException) -> bool:
     """Whether Hydra itself raised it, and not the job or a plug-in's code below it."""
+    return _raised_in(error).startswith(("hydra.", "omegaconf.", "hydra_plugins.", "antlr4."))
+
+
+def _raised_in(error: BaseException) -> str:
+    """The module whose code raised an error."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return str(module).startswith(("hydra.", "omegaconf.", "hydra_plugins.", "antlr4."))
+    return str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
+
+
+def _of_a_package(error: BaseException, context: Context) -> MutspecError | None:
+    """An error of a launcher's or a sweeper's package as one of ours."""
+    roots = (each.partition(".")[0] for each in (type(error).__module__, _raised_in(error)))
+    package = next((root for root in roots if root in _WORKING), None)
+    if package is None:
+        return None
+    kind, meaning, key = _WORKING[package]
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return kind(Problem(f"{meaning}: {said[:1].lower()}{said[1:].rstrip('.')}", context.value_place(key)))
 
 
 # -- what cannot be read

@@ -26,6 +26,7 @@ from mutspec.experiment.configuration import (
 )
 from mutspec.experiment.failures import FailedJob, as_error, forget_failure, in_short, write_failure
 from mutspec.experiment.inputs import inputs_digest
+from mutspec.experiment.objectives import objective_names, returned
 from mutspec.experiment.recipes import shown
 from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
 from mutspec.experiment.resume import finished, labelled, without_resume
@@ -53,8 +54,8 @@ class Task:
     composer: Composer
     modules: tuple[str, ...] = ()
 
-    def __call__(self, config: DictConfig) -> float | None:
-        """Run the job that Hydra is about to run, and return its objective to the sweeper.
+    def __call__(self, config: DictConfig) -> float | tuple[float, ...] | None:
+        """Run the job that Hydra is about to run, and return its objective, or several, to the sweeper.
 
         What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
         """
@@ -73,7 +74,7 @@ class Task:
             failed(info, str(OmegaConf.select(hydra, "runtime.choices.plan")), error).write(folder)
             write_failure(folder, error)
             return FailedJob(error)
-        return result.value
+        return returned(result)
 
     def _run(self, config: DictConfig, hydra: DictConfig, info: JobInfo, folder: Path) -> Result:
         settings = self.composer.settings(config, hydra)
@@ -162,7 +163,7 @@ class _Job:
 
     def evaluated(self) -> Result:
         """Mutate and evaluate, for each seed."""
-        trials = Trials(session(self.settings), self.settings.require, self.settings.objective)
+        trials = Trials(session(self.settings), self.settings.require, objective_names(self.settings.objective))
         rows, warnings, output = [], [], None
         for plan in self._plans():
             with trials.mutant(plan, self.inputs) as trial:
@@ -181,7 +182,7 @@ class _Job:
     def broken(self) -> Result:
         """Search for the breaking point, for each seed."""
         settings = self.settings
-        trials = Trials(session(settings), settings.require, settings.objective, found=[BREAKING_POINT])
+        trials = Trials(session(settings), settings.require, objective_names(settings.objective), found=[BREAKING_POINT])
         found = breaking_points(trials, list(self._plans()), self.inputs, settings.mode, settings.model.path)
         return replace(found, mode=settings.mode.name)
 

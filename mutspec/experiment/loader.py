@@ -31,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mutspec.experiment.configuration import Composer, register_resolvers, task_overrides
+from mutspec.experiment.objectives import check_directions
 from mutspec.experiment.recipes import Recipes, for_hydra
 from mutspec.experiment.resume import Before, Since, folder_to_go_on_in
 from mutspec.experiment.template import Templates, parsed
@@ -174,6 +175,8 @@ class Loader(ConfigLoaderImpl):
         if self.checks and not self._in_sweep:
             if run_mode is RunMode.RUN:
                 self.composer.check(config)
+            else:
+                check_directions(config)
             resume = OmegaConf.select(config, "resume", default=False)
             self._claim(config.hydra, resume, is_sweep=run_mode is RunMode.MULTIRUN)
         return config

@@ -118,10 +118,11 @@ class Result:
         structure_digest: of the model, without values.
         data: what it was evaluated on, as the call named it; empty if it was not evaluated.
         samples: how many samples that were.
-        objective: the metric that the job returns; empty if it was not evaluated.
+        objective: the metric that the job returns, of several the first; empty if it was not evaluated.
         base: the base model's loss and metrics by name.
         rows: a row for each seed.
         value: the mean of the objective over the seeds; None if the job failed or evaluated nothing.
+        objectives: the means of all that the job returns, by name; empty if there is no value.
         breaking: what the search for breaking points went by; None if there was none.
         gates: whether what is required of the mutants holds.
         output: the mutant's file; None if it was not saved.
@@ -145,6 +146,7 @@ class Result:
     base: dict[str, float]
     rows: tuple[Row, ...]
     value: float | None
+    objectives: dict[str, float] = field(default_factory=dict)
     gates: tuple[Verdict, ...] = ()
     output: str | None = None
     warnings: tuple[str, ...] = ()
@@ -175,6 +177,7 @@ class Result:
             "data": {"name": self.data, "samples": self.samples},
             "objective": self.objective,
             "value": self.value,
+            "objectives": self.objectives,
             "base": self.base,
             "rows": [{name: getattr(row, name) for name in Row.__slots__} for row in self.rows],
             "breaking": self.breaking and {name: getattr(self.breaking, name) for name in Breaking.__slots__},
@@ -305,6 +308,7 @@ class _Document(msgspec.Struct):
     output: str | None
     warnings: tuple[str, ...]
     error: str | None
+    objectives: dict[str, _Number] = {}
     gates: tuple[_Verdict, ...] = ()
     environment: dict[str, str] = {}
     inputs_digest: str = ""
@@ -374,6 +378,7 @@ def _result(read: _Document) -> Result:
             for row in read.rows
         ),
         value=_float(read.value),
+        objectives=_floats(read.objectives),
         breaking=None if read.breaking is None else Breaking(**msgspec.structs.asdict(read.breaking)),
         gates=tuple(
             Verdict(each.metric, each.bound, float(each.limit), float(each.value), each.seed, each.holds)

@@ -42,24 +42,24 @@ class Trials:
     Arguments:
         shared: the base, evaluated.
         require: what mutants must hold to.
-        objective: the measure that counts; None for the first one.
+        objectives: the measures that count; if there are none, the first one that is measured.
         found: measures of the mutants that are found by several trials, and that no base has.
 
     Raises:
-        CallError: the objective, or what is required, is not measured.
+        CallError: an objective, or what is required, is not measured.
     """
 
     def __init__(
         self,
         shared: Session,
         require: Iterable[Gate] = (),
-        objective: str | None = None,
+        objectives: Sequence[str] = (),
         found: Sequence[str] = (),
     ) -> None:
         self.shared = shared
         self.base = measures(_row(0, shared.base, shared.base, None, 0.0))
         known = [*found, *self.base]
-        self.objective = self.measured(objective or known[0], known)
+        self.objectives = [self.measured(name, known) for name in objectives or known[:1]]
         self._gates = [gate for gate in require if self.measured(gate.metric, known)]
         for gate in self._gates:
             if gate.max_drop is not None and gate.metric in found:
@@ -99,13 +99,15 @@ class Trials:
 
     def judged(self, result: Result) -> Result:
         """A result of trials, with what its rows come to."""
+        means = {name: fmean(measures(row)[name] for row in result.rows) for name in self.objectives}
         return replace(
             result,
             data=self.shared.data.name,
             samples=self.shared.data.samples,
-            objective=self.objective,
+            objective=self.objectives[0],
             base=self.shared.base.metrics,
-            value=fmean(measures(row)[self.objective] for row in result.rows),
+            value=means[self.objectives[0]],
+            objectives=means,
             gates=self.verdicts(result.rows),
         )
 

@@ -330,3 +330,14 @@ def test_a_package_that_is_not_installed_is_the_environments_fault(
     result = mutspec("run", "plan=dense_noise", "hydra/launcher=of_the_moon")
     assert result.code == 3
     assert "pip install 'mutspec[joblib]'" in result.err
+
+
+def test_a_launcher_that_does_not_find_its_cluster_is_the_environments_fault(
+    room: Path, mutspec: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", "")
+    result = mutspec("run", "-m", "plan=dense_noise", "mode=dry_run", "hydra/launcher=submitit_slurm")
+    assert result.code == 3
+    assert 'the launcher cannot run the jobs: could not detect "srun"' in result.err
+    assert not Path("runs").exists()

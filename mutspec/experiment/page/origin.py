@@ -23,7 +23,7 @@ def origin(summary: Summary) -> Markup:
     facts = [
         ("Model", _named((Path(each.model).name, each.structure_digest) for each in results if each.model)),
         ("Data", [element("span", each) for each in _data(results)]),
-        ("Objective", _codes(each.objective for each in results)),
+        ("Objective", _codes(name for each in results for name in each.objectives or [each.objective])),
         ("Mode", _codes(each.mode for each in results)),
         ("Engine", [element("span", each) for each in _distinct(each.engine for each in results)]),
         ("Environment", [element("span", each) for each in _distinct(map(_environment, results))]),

@@ -1,0 +1,64 @@
+"""What jobs return to sweepers, and whether a sweeper that optimises has a direction for each of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from mutspec.experiment.result import Result
+from mutspec.language import CallError, Problem, nearest
+
+DIRECTIONS = ("minimize", "maximize")
+_EXAMPLE = "'objective=[agreement,drop.loss]' 'hydra.sweeper.direction=[minimize,maximize]'"
+
+
+class NoNumber(float):
+    """NaN that cannot be made a float.
+
+    Optuna's sweeper counts a trial as failed if its value cannot be made a float, and ends if the value is NaN.
+    """
+
+    def __new__(cls) -> Self:
+        """NaN."""
+        return super().__new__(cls, math.nan)
+
+    def __float__(self) -> float:
+        """Say that there is no number."""
+        raise ValueError("the job has no value")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For launchers that run jobs in other processes."""
+        return type(self), ()
+
+
+def returned(result: Result) -> float | tuple[float, ...] | None:
+    """What a job returns: its objective, or all of several; None if it evaluated nothing."""
+    values = tuple(NoNumber() if math.isnan(value) else value for value in result.objectives.values())
+    return values if len(values) > 1 else values[0] if values else None
+
+
+def objective_names(objective: Any) -> tuple[str, ...]:
+    """The measures that the setting `objective` names."""
+    return (objective,) if isinstance(objective, str) else tuple(objective or ())
+
+
+def check_directions(config: DictConfig) -> None:
+    """Hold a sweeper's directions against the objectives: those of a sweeper that has none are for the user to read.
+
+    Raises:
+        CallError: there are more of the one than of the other, or a direction is none.
+    """
+    given = OmegaConf.select(config, "hydra.sweeper.direction")
+    if given is None:
+        return
+    directions = [str(getattr(each, "name", each)) for each in (given if isinstance(given, ListConfig) else [given])]
+    for each in directions:
+        if each not in DIRECTIONS:
+            message = f"`hydra.sweeper.direction` is {' or '.join(DIRECTIONS)}, not `{each}`"
+            raise CallError(Problem(message, candidates=nearest(each, DIRECTIONS)))
+    asked = max(1, len(objective_names(config.objective)))
+    if asked != len(directions):
+        message = f"the sweeper has {len(directions)} in `hydra.sweeper.direction`, and `objective` names {asked}"
+        raise CallError(Problem(message, hint=f"say a direction for each measure: {_EXAMPLE}"))
