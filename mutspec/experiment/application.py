@@ -35,7 +35,7 @@ from mutspec.experiment.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.result import FILE_NAME, Result, read
 from mutspec.experiment.resume import Since
 from mutspec.experiment.watch import Watch
-from mutspec.language import CallError, MutspecError, Problem, nearest
+from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
 from mutspec.resources import resource_folder
 
@@ -162,8 +162,13 @@ class _Application:
             if isinstance(error, KeyboardInterrupt):
                 error.add_note(self.loader.since().how_to_go_on)
             raise
-        assert self.loader.folder is not None
-        return Path(shown(self.loader.folder))
+        folder = self.loader.folder
+        assert folder is not None
+        if next(folder.glob(f"**/{FILE_NAME}"), None) is None:
+            message = "the jobs have left no results here"
+            hint = "the machines of a cluster have to share this folder: hydra.sweep.dir=/shared/…"
+            raise EnvironmentProblem([Problem(message, Place(shown(folder), 0, 0, 0), hint=hint)])
+        return Path(shown(folder))
 
     def context(self) -> Context:
         """What messages about errors are made of."""

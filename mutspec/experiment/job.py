@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -59,6 +61,10 @@ class Task:
 
         What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
         """
+        with _folder_of_the_call():
+            return self._job(config)
+
+    def _job(self, config: DictConfig) -> float | tuple[float, ...] | None:
         register_resolvers()
         hydra = cast(DictConfig, HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)
@@ -101,6 +107,13 @@ def _files(settings: Settings) -> list[str]:
     if not settings.mode.evaluates:
         return [DRY_RUN_FILE]
     return [DIFF_FILE] if settings.mode.compares else []
+
+
+def _folder_of_the_call() -> AbstractContextManager[Any]:
+    """The working folder for paths that the call names: the workers of a cluster that runs already have their own."""
+    hydra = HydraConfig.get()
+    is_elsewhere = not hydra.job.chdir and hydra.runtime.cwd != os.getcwd()
+    return chdir(hydra.runtime.cwd) if is_elsewhere and Path(hydra.runtime.cwd).is_dir() else nullcontext()
 
 
 def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> Result:

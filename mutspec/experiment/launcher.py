@@ -39,44 +39,46 @@ class Launcher(HydraLauncher):
         """Run a job for each of some lists of overrides."""
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        return [self._run(number, list(each)) for number, each in enumerate(job_overrides, start=initial_job_idx)]
+        run = self._run_as_hydra if self._asks_for_more(self.config.hydra) else self._run_plainly
+        return [run(self._composed(number, list(each))) for number, each in enumerate(job_overrides, initial_job_idx)]
 
-    def _run(self, number: int, overrides: list[str]) -> JobReturn:
+    def _composed(self, number: int, overrides: list[str]) -> DictConfig:
         config = self.context.config_loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
-        if not self._asks_for_more(config.hydra):
-            return _run_plainly(self.task, config)
+        return config
+
+    def _asks_for_more(self, hydra: DictConfig) -> bool:
+        """Whether the configuration asks for what only Hydra does around jobs: logs, callbacks, variables, folders."""
+        has_log = hydra.job_logging is None or hydra.job_logging.get("root") is not None or hydra.verbose
+        has_variables = hydra.job.env_set or hydra.job.env_copy
+        return bool(has_log or has_variables or self.context.callbacks.callbacks or hydra.job.chdir)
+
+    def _run_as_hydra(self, config: DictConfig) -> JobReturn:
         done = run_job(self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         done.cfg = done.hydra_cfg = None
         return done
 
-    def _asks_for_more(self, hydra: DictConfig) -> bool:
-        """Whether the configuration asks for what only Hydra does around jobs: logs, callbacks, variables, folders."""
-        has_log = hydra.job_logging is None or hydra.job_logging.get("root") is not None or hydra.verbose
-        return bool(has_log or self.context.callbacks.callbacks or hydra.job.env_set or hydra.job.chdir)
-
-
-def _run_plainly(task: TaskFunction, config: DictConfig) -> JobReturn:
-    """What Hydra's `run_job` does, but for copies of the configuration."""
-    before = HydraConfig.instance().cfg
-    HydraConfig.instance().cfg = config  # type: ignore[assignment]
-    try:
-        folder = Path(os.path.abspath(Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))))
-        config.hydra.runtime.output_dir = str(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if config.hydra.output_subdir is not None:
-            _save(config, folder / str(config.hydra.output_subdir))
-        done = JobReturn(task_overrides(config.hydra), working_dir=os.getcwd())
-        done.task_name = JobRuntime.instance().get("name")
+    def _run_plainly(self, config: DictConfig) -> JobReturn:
+        """What Hydra's `run_job` does, but for copies of the configuration."""
+        before = HydraConfig.instance().cfg
+        HydraConfig.instance().cfg = config  # type: ignore[assignment]
         try:
-            done.return_value, done.status = task(config), JobStatus.COMPLETED
-        except Exception as error:  # the sweeper raises it, as with all launchers
-            done.return_value, done.status = error, JobStatus.FAILED
-        return done
-    finally:
-        HydraConfig.instance().cfg = before
+            folder = Path(os.path.abspath(Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))))
+            config.hydra.runtime.output_dir = str(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            if config.hydra.output_subdir is not None:
+                _save(config, folder / str(config.hydra.output_subdir))
+            done = JobReturn(task_overrides(config.hydra), working_dir=os.getcwd())
+            done.task_name = JobRuntime.instance().get("name")
+            try:
+                done.return_value, done.status = self.task(config), JobStatus.COMPLETED
+            except Exception as error:  # the sweeper raises it, as with all launchers
+                done.return_value, done.status = error, JobStatus.FAILED
+            return done
+        finally:
+            HydraConfig.instance().cfg = before
 
 
 def _save(config: DictConfig, folder: Path) -> None:

@@ -11,10 +11,12 @@ and machines of launchers, which compose their jobs themselves.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -139,6 +141,25 @@ class Repository(ConfigRepository):
         return self.recipes if is_there(config_path) else None
 
 
+@dataclass(frozen=True)
+class _Sweep:
+    """What the jobs of a sweep have in common: the sweep's configuration, and what is read in it for each job."""
+
+    master: DictConfig
+    name: str
+    folder: str
+    fixed: list[str]
+    resume: Any
+    composes_twice: bool
+
+    @classmethod
+    def of(cls, master: DictConfig) -> _Sweep:
+        hydra = master.hydra
+        composes_twice = str(hydra.sweeper._target_).endswith(".BasicSweeper")
+        folder = os.path.join(hydra.runtime.cwd, str(hydra.sweep.dir))  # whatever folder a launcher's workers are in
+        return cls(master, hydra.job.name, folder, task_overrides(hydra), master.get("resume"), composes_twice)
+
+
 class Loader(ConfigLoaderImpl):
     """Composes configurations of jobs, named and checked."""
 
@@ -154,6 +175,7 @@ class Loader(ConfigLoaderImpl):
         self._before = Before()
         self._new_folders: list[Path] = []
         self._templates = Templates()
+        self._sweep: _Sweep | None = None
         self._checked: set[tuple[str, ...]] = set()
 
     def load_configuration(
@@ -168,11 +190,13 @@ class Loader(ConfigLoaderImpl):
         config: DictConfig = super().load_configuration(
             config_name, overrides, run_mode, from_shell, validate_sweep_overrides
         )
+        if self._in_sweep:
+            return config
         if config.hydra.job.name == JOB_NAME:
             plan = OmegaConf.to_container(config.hydra.runtime.choices).get("plan")  # type: ignore[union-attr]
             is_one = isinstance(plan, str) and plan in self.composer.recipes.files
             config.hydra.job.name = str(plan).replace("/", ".") if is_one else "sweep"
-        if self.checks and not self._in_sweep:
+        if self.checks:
             if run_mode is RunMode.RUN:
                 self.composer.check(config)
             else:
@@ -193,12 +217,14 @@ class Loader(ConfigLoaderImpl):
             config: DictConfig = super().load_sweep_config(master_config, sweep_overrides)
         finally:
             self._in_sweep = False
-        if config.get("resume") != master_config.get("resume"):
+        if self._sweep is None or self._sweep.master is not master_config:
+            self._sweep = _Sweep.of(master_config)
+        if config.get("resume") != self._sweep.resume:
             hint = "it is true, or the folder to go on in"
             raise CallError(Problem("`resume` is said of all jobs, and cannot be swept over", hint=hint))
-        config.hydra.job.name = master_config.hydra.job.name
-        config.hydra.sweep.dir = str(master_config.hydra.sweep.dir)
-        config.hydra.job.override_dirname = folder_name(task_overrides(master_config.hydra), sweep_overrides)
+        hydra = config.hydra
+        hydra.job.name, hydra.sweep.dir = self._sweep.name, self._sweep.folder
+        hydra.job.override_dirname = folder_name(self._sweep.fixed, sweep_overrides)
         job = tuple(sweep_overrides)
         if job in self._checked:
             self._checked.remove(job)
@@ -206,7 +232,7 @@ class Loader(ConfigLoaderImpl):
         if self.checks:
             self.composer.check(config, in_sweep=True)
         self.jobs += 1
-        if str(master_config.hydra.sweeper._target_).endswith(".BasicSweeper"):
+        if self._sweep.composes_twice:
             self._checked.add(job)
         return config
 
@@ -285,7 +311,7 @@ class Loader(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is known of other jobs. Templates travel: they spare each process its composing."""
-        return {**self.__dict__, "_checked": set(), "_before": Before()}
+        return {**self.__dict__, "_checked": set(), "_before": Before(), "_sweep": None}
 
 
 def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ def _put(recipes: dict[str, Path], name: str, path: Path) -> None:
         raise CallError(Problem(message, hint="rename one of the files"))
 
 
+@lru_cache
 def for_hydra(recipe: Recipe) -> dict[str, Any]:
     """A recipe as the mapping that Hydra composes: with a seed, steps by id, and parameters named as Hydra has them.
 

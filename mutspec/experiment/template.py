@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -84,14 +84,11 @@ class Templates:
 
 
 def _describe(config: DictConfig, task: Sequence[Override]) -> None:
-    """Have what Hydra's part of a configuration says about the job it is for."""
+    """Have what Hydra's part of a configuration says about the job it is for, but for its folder's name."""
     hydra = config.hydra
     hydra.overrides.task = [each.input_line for each in task]
-    naming = hydra.job.config.override_dirname
-    hydra.job.override_dirname = get_overrides_dirname(
-        list(task), exclude_keys=naming.exclude_keys, item_sep=naming.item_sep, kv_sep=naming.kv_sep
-    )
-    hydra.runtime.cwd = os.getcwd()  # a template may have travelled, as launchers' processes have them
+    if hydra.runtime.cwd != os.getcwd():  # a template may have travelled, as launchers' processes have them
+        hydra.runtime.cwd = os.getcwd()
     with open_dict(hydra):
         for name in hydra.job.env_copy:
             hydra.job.env_set[name] = os.environ[name]

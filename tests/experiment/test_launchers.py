@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,16 @@ from typing import Any
 import pytest
 import yaml
 from hydra._internal.callbacks import Callbacks
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from mutspec.experiment.application import Call, _application, run
+from mutspec.experiment.failures import FailedJob
+from mutspec.experiment.job import Task
 from mutspec.experiment.launcher import Launcher
+from mutspec.language import EnvironmentProblem
+from mutspec.resources import resource_folder
 
 SWEEP = ("plan=dense_noise", "plan.params.std=0.1,0.5", "plan.seed=3", "seeds=2")
 DRY = ("plan=dense_noise", "mode=dry_run")
@@ -126,3 +131,29 @@ def test_our_launcher_goes_on_after_an_unforeseen_error_and_gives_it_to_the_swee
     assert (first.status, second.return_value) == (JobStatus.FAILED, 2.5)
     with pytest.raises(ZeroDivisionError, match="broken"):
         _ = first.return_value
+
+
+def test_a_worker_in_another_folder_finds_and_leaves_files_where_the_call_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "elsewhere"):
+        (tmp_path / name).mkdir()
+    shutil.copy(resource_folder("conf") / "model" / "digits.keras", tmp_path / "here" / "own.keras")
+    monkeypatch.chdir(tmp_path / "here")
+    call = Call((*DRY, "plan.seed=1,2", "model.path=own.keras", "hydra.sweep.dir=sweep"), is_sweep=True)
+    with _application(call) as application:
+        given = [*application.overrides, "hydra.mode=MULTIRUN"]
+        master = application.hydra.compose_config(call.config_name, given, RunMode.MULTIRUN)
+        job = application.loader.load_sweep_config(master, [*DRY, "plan.seed=1", "model.path=own.keras"])
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        context = HydraContext(application.loader, Callbacks())
+        done = run_job(Task(application.loader.composer), job, "hydra.sweep.dir", "hydra.sweep.subdir", context)
+    assert not isinstance(done.return_value, FailedJob)
+    assert (tmp_path / "here/sweep/seed=1/result.json").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_sweep_whose_results_are_out_of_sight_says_so(tmp_path: Path) -> None:
+    far = f"hydra.sweep.subdir={tmp_path}/far/${{hydra.job.num}}"
+    with pytest.raises(EnvironmentProblem, match=r"left no results here.*have to share this folder"):
+        run(Call((*DRY, "plan.seed=1,2", f"hydra.sweep.dir={tmp_path}/near", far), is_sweep=True))
