@@ -155,16 +155,17 @@ class _Application:
         try:
             with _all_may_fail():
                 self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
-            if not self.loader.jobs:
+            folder = self.loader.folder
+            assert folder is not None
+            has_results = next(folder.glob(f"**/{FILE_NAME}"), None) is not None
+            if not self.loader.jobs and (self.loader.knows_all_jobs or not has_results):
                 raise CallError(_no_jobs(self))
         except BaseException as error:
             self.loader.forget_sweep()
             if isinstance(error, KeyboardInterrupt):
                 error.add_note(self.loader.since().how_to_go_on)
             raise
-        folder = self.loader.folder
-        assert folder is not None
-        if next(folder.glob(f"**/{FILE_NAME}"), None) is None:
+        if not has_results:
             message = "the jobs have left no results here"
             hint = "the machines of a cluster have to share this folder: hydra.sweep.dir=/shared/…"
             raise EnvironmentProblem([Problem(message, Place(shown(folder), 0, 0, 0), hint=hint)])

@@ -150,14 +150,12 @@ class _Sweep:
     folder: str
     fixed: list[str]
     resume: Any
-    composes_twice: bool
 
     @classmethod
     def of(cls, master: DictConfig) -> _Sweep:
         hydra = master.hydra
-        composes_twice = str(hydra.sweeper._target_).endswith(".BasicSweeper")
         folder = os.path.join(hydra.runtime.cwd, str(hydra.sweep.dir))  # whatever folder a launcher's workers are in
-        return cls(master, hydra.job.name, folder, task_overrides(hydra), master.get("resume"), composes_twice)
+        return cls(master, hydra.job.name, folder, task_overrides(hydra), master.get("resume"))
 
 
 class Loader(ConfigLoaderImpl):
@@ -170,6 +168,8 @@ class Loader(ConfigLoaderImpl):
         self.checks = checks
         self.repository = Repository(config_search_path, composer.recipes)
         self.jobs = 0
+        self.knows_all_jobs = False
+        """Whether a sweeper composes all jobs here, before a launcher may do so elsewhere."""
         self._in_sweep = False
         self.folder: Path | None = None
         self._before = Before()
@@ -201,6 +201,7 @@ class Loader(ConfigLoaderImpl):
                 self.composer.check(config)
             else:
                 check_directions(config)
+                self.knows_all_jobs = str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
             resume = OmegaConf.select(config, "resume", default=False)
             self._claim(config.hydra, resume, is_sweep=run_mode is RunMode.MULTIRUN)
         return config
@@ -232,7 +233,7 @@ class Loader(ConfigLoaderImpl):
         if self.checks:
             self.composer.check(config, in_sweep=True)
         self.jobs += 1
-        if self._sweep.composes_twice:
+        if self.knows_all_jobs:
             self._checked.add(job)
         return config
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -68,14 +69,24 @@ class Templates:
         for each in given:
             (setting if self._sets_a_value(each) else choosing).append(each)
         chosen = tuple(str(each.input_line) for each in choosing)
-        if chosen not in self.pickled:
-            if len(self.pickled) >= MOST_KEPT:
-                self.pickled.pop(next(iter(self.pickled)))
-            self.pickled[chosen] = pickle.dumps(compose(list(chosen)))
-        config: DictConfig = pickle.loads(self.pickled[chosen])
+        template = self.pickled.get(chosen)
+        config: DictConfig = compose(list(chosen)) if template is None else pickle.loads(template)
+        if template is None:
+            self._keep(chosen, config)
         ConfigLoaderImpl._apply_overrides_to_config(setting, config)
         _describe(config, [each for each in given if not each.is_hydra_override()])
         return config
+
+    def _keep(self, chosen: tuple[str, ...], config: DictConfig) -> None:
+        """Make a template of a configuration.
+
+        In workers of joblib Hydra loads its plug-ins twice, and what is made of their classes cannot be pickled.
+        """
+        with suppress(pickle.PicklingError):
+            pickled = pickle.dumps(config)
+            if len(self.pickled) >= MOST_KEPT:
+                self.pickled.pop(next(iter(self.pickled)))
+            self.pickled[chosen] = pickled
 
     def _sets_a_value(self, override: Override) -> bool:
         """Whether an override sets a value of the task, as Hydra decides it; else it is about groups or Hydra."""

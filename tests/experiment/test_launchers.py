@@ -83,6 +83,14 @@ def test_launchers_of_plug_ins_find_the_same_to_the_bit(
     assert results(sweep(tmp_path, launcher, *SWEEP, setting)) == basic
 
 
+def test_an_optimiser_has_its_jobs_run_in_other_processes(tmp_path: Path, workers: None) -> None:
+    pytest.importorskip("joblib")
+    pytest.importorskip("optuna")
+    sweeper = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2")
+    sweep(tmp_path, "joblib", *DRY, "plan.seed=choice(1,2,3,4,5,6,7)", *sweeper, "hydra.sweeper.sampler.seed=1")
+    assert len(list(tmp_path.glob("seed=*/result.json"))) == 2
+
+
 def test_our_launcher_leaves_the_files_that_hydras_leaves(tmp_path: Path) -> None:
     folders = [sweep(tmp_path / name, name, *DRY, "plan.seed=1,2", "seeds=2") for name in ("basic", "mutspec")]
     one, other = ({str(path.relative_to(each)) for path in each.glob("**/*")} for each in folders)
