@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,25 @@ def test_every_link_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), link
+
+
+CLUSTERS = re.findall(r"mutspec run -m ((?:.*\\\n)*.*)", (ROOT / "docs" / "clusters.md").read_text())
+
+
+@pytest.mark.parametrize("call", CLUSTERS, ids=range(len(CLUSTERS)))
+def test_the_calls_on_the_page_on_clusters_have_settings_that_there_are(call: str) -> None:
+    from hydra.types import RunMode
+
+    from mutspec.experiment.application import Call, _application
+
+    overrides = tuple(shlex.split(call.replace("\\\n", " ")))
+    for package in ("joblib", "submitit", "ray", "optuna"):
+        if package in call:
+            pytest.importorskip(package)
+    with _application(Call(overrides, is_sweep=True), checks=False) as application:
+        given = [*application.overrides, "hydra.mode=MULTIRUN"]
+        config = application.hydra.compose_config("config", given, RunMode.MULTIRUN)
+    assert config.hydra.runtime.choices["hydra/launcher"] in ("joblib", "submitit_slurm", "ray")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/architecture.md"])
