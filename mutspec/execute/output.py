@@ -50,8 +50,13 @@ def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) ->
 
 
 @contextmanager
-def replacing(output: Path, *, force: bool) -> Iterator[tuple[int, Path]]:
+def replacing(output: Path, *, force: bool, is_lasting: bool = True) -> Iterator[tuple[int, Path]]:
     """A temporary file beside `output`, open for reading and writing, which becomes `output` if all goes well.
+
+    Arguments:
+        output: the file.
+        force: whether to replace it if it exists.
+        is_lasting: whether to wait until the disk has it, so that a power cut does not take it away.
 
     Yields:
         Its descriptor and its path.
@@ -65,10 +70,13 @@ def replacing(output: Path, *, force: bool) -> Iterator[tuple[int, Path]]:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             yield descriptor, temporary
-            os.fsync(descriptor)
+            if is_lasting:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         _put_in_place(temporary, output, force=force)
+        if is_lasting:
+            _sync_folder(output.parent)
     except OSError as error:
         raise write_problem(error, output) from error
     finally:
@@ -96,11 +104,14 @@ def _put_in_place(temporary: Path, output: Path, *, force: bool) -> None:
             raise CallError(f"the output {output} exists", hint="give another name, or --force to replace it") from None
         except OSError:
             temporary.rename(output)
-    folder = os.open(output.parent, os.O_RDONLY)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 class Copying:

@@ -233,9 +233,7 @@ def _converted(values: Any, kind: type[T], name: str) -> T:
 
 def task_overrides(hydra: DictConfig) -> list[str]:
     """The overrides of a job as written; with `${…}` in them they must not be resolved."""
-    lines = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    assert isinstance(lines, list)
-    return [str(line) for line in lines]
+    return [str(line) for line in hydra.overrides.task._iter_ex(resolve=False)]
 
 
 def check_file(path: str) -> None:
@@ -290,7 +288,7 @@ _UNSET = object()
 
 
 def _resolved(config: DictConfig, name: str) -> Any:
-    if name not in config and config._get_node(name) is None:
+    if config._get_node(name) is None:
         return _UNSET
     value = config[name]
     if isinstance(value, DictConfig | ListConfig):

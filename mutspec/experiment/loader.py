@@ -45,6 +45,8 @@ OPEN_GROUPS = ("data/",)
 """Groups whose options are calls of a function: it says which keys there are."""
 OPEN_KEYS = ("plan", "inputs")
 """Keys of the configuration that begin as empty mappings. In a sweep over plans there is no recipe to begin with."""
+MOST_KEPT = 100
+"""How many composed configurations of jobs are kept for the launcher: each takes some 90 kB."""
 LONGEST_FOLDER = 120
 """Of a job's folder, in characters; file systems allow 255 bytes."""
 
@@ -176,7 +178,7 @@ class Loader(ConfigLoaderImpl):
         self._new_folders: list[Path] = []
         self._templates = Templates()
         self._sweep: _Sweep | None = None
-        self._checked: set[tuple[str, ...]] = set()
+        self._checked: dict[tuple[str, ...], DictConfig | None] = {}
 
     def load_configuration(
         self,
@@ -210,8 +212,12 @@ class Loader(ConfigLoaderImpl):
         """As Hydra does; the job is checked, and its folder is called by what varies.
 
         Hydra's own sweeper composes every job before the first one runs, to find mistakes, and the launcher does so
-        again. It is checked once.
+        again. It is checked once, and of the first ones the configuration is kept for the launcher.
         """
+        job = tuple(sweep_overrides)
+        if job in self._checked and (kept := self._checked[job]) is not None:
+            del self._checked[job]
+            return kept
         register_resolvers()  # in a launcher's process nobody has
         self._in_sweep = True
         try:
@@ -226,15 +232,14 @@ class Loader(ConfigLoaderImpl):
         hydra = config.hydra
         hydra.job.name, hydra.sweep.dir = self._sweep.name, self._sweep.folder
         hydra.job.override_dirname = folder_name(self._sweep.fixed, sweep_overrides)
-        job = tuple(sweep_overrides)
         if job in self._checked:
-            self._checked.remove(job)
+            del self._checked[job]
             return config
         if self.checks:
             self.composer.check(config, in_sweep=True)
         self.jobs += 1
         if self.knows_all_jobs:
-            self._checked.add(job)
+            self._checked[job] = config if len(self._checked) < MOST_KEPT else None
         return config
 
     def _load_configuration_impl(
@@ -312,7 +317,7 @@ class Loader(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is known of other jobs. Templates travel: they spare each process its composing."""
-        return {**self.__dict__, "_checked": set(), "_before": Before(), "_sweep": None}
+        return {**self.__dict__, "_checked": {}, "_before": Before(), "_sweep": None}
 
 
 def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:

@@ -208,6 +208,8 @@ class Result:
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all; its folder is made if it is missing, a file that is there is replaced.
 
+    It is not waited for the disk: in a sweep of small models that would take as long as the mutants.
+
     Raises:
         EnvironmentProblem: it cannot be written.
     """
@@ -215,7 +217,7 @@ def write_whole(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_problem(error, path) from error
-    with replacing(path, force=True) as (descriptor, _):
+    with replacing(path, force=True, is_lasting=False) as (descriptor, _):
         write_at(descriptor, data, 0)
 
 

@@ -17,6 +17,7 @@ from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from mutspec.experiment import loader
 from mutspec.experiment.application import Call, _application, run
 from mutspec.experiment.failures import FailedJob
 from mutspec.experiment.job import Task
@@ -110,7 +111,8 @@ def test_under_our_launcher_jobs_have_the_log_that_hydra_is_asked_for(tmp_path: 
     assert (tmp_path / "seed=1" / "dense_noise.log").exists()
 
 
-def test_under_our_launcher_memory_does_not_grow_with_jobs(tmp_path: Path) -> None:
+def test_under_our_launcher_memory_does_not_grow_with_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "MOST_KEPT", 5)
     alive = []
 
     def count(done: int, _: int) -> None:
