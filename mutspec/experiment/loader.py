@@ -215,7 +215,8 @@ class Loader(ConfigLoaderImpl):
         again. It is checked once, and of the first ones the configuration is kept for the launcher.
         """
         job = tuple(sweep_overrides)
-        if job in self._checked and (kept := self._checked[job]) is not None:
+        kept = self._checked.get(job)
+        if kept is not None and OmegaConf.is_missing(kept.hydra.job, "num"):  # else the same job was in the sweep twice
             del self._checked[job]
             return kept
         register_resolvers()  # in a launcher's process nobody has

@@ -92,6 +92,11 @@ def test_an_optimiser_has_its_jobs_run_in_other_processes(tmp_path: Path, worker
     assert len(list(tmp_path.glob("seed=*/result.json"))) == 2
 
 
+@pytest.mark.parametrize("launcher", ["basic", "mutspec"])
+def test_a_job_may_be_in_a_sweep_twice(launcher: str, tmp_path: Path) -> None:
+    assert list(results(sweep(tmp_path, launcher, *DRY, "plan.seed=1,1,2"))) == ["seed=1", "seed=2"]
+
+
 def test_our_launcher_leaves_the_files_that_hydras_leaves(tmp_path: Path) -> None:
     folders = [sweep(tmp_path / name, name, *DRY, "plan.seed=1,2", "seeds=2") for name in ("basic", "mutspec")]
     one, other = ({str(path.relative_to(each)) for path in each.glob("**/*")} for each in folders)
