@@ -195,7 +195,8 @@ class _Job:
     def broken(self) -> Result:
         """Search for the breaking point, for each seed."""
         settings = self.settings
-        trials = Trials(session(settings), settings.require, objective_names(settings.objective), found=[BREAKING_POINT])
+        objectives = objective_names(settings.objective)
+        trials = Trials(session(settings), settings.require, objectives, found=[BREAKING_POINT])
         found = breaking_points(trials, list(self._plans()), self.inputs, settings.mode, settings.model.path)
         return replace(found, mode=settings.mode.name)
 
