@@ -233,8 +233,8 @@ def sweep(
         PlanError, ModelError: a combination does not fit the plan, or the plan the model.
         CallError: the data do not fit the model, or loss, metrics or gates are wrong.
     """
-    from mutspec.experiment.configuration import as_evaluate, as_gates
     from mutspec.experiment.direct import sweep as run
+    from mutspec.experiment.from_python import as_evaluate, as_gates
     from mutspec.model.live import load_model
 
     base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
@@ -302,8 +302,8 @@ def breaking_point(
         PlanError, ModelError: the plan does not fit the model.
         CallError: the data do not fit the model, the search makes no sense, or mutants are broken at `low`.
     """
-    from mutspec.experiment.configuration import as_evaluate, as_search
     from mutspec.experiment.direct import breaking_point as find
+    from mutspec.experiment.from_python import as_evaluate, as_search
     from mutspec.model.live import load_model
 
     bounds = {"max_drop": max_drop, "min": min, "max": max}

@@ -13,12 +13,12 @@ from mutspec.execute import words
 from mutspec.experiment.aggregate import rows_table
 from mutspec.experiment.bisection import Search
 from mutspec.experiment.breaking import breaking_points
-from mutspec.experiment.configuration import EvaluateSettings
 from mutspec.experiment.data import checked
 from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.groups import summarise
 from mutspec.experiment.interval import estimate
+from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.report import SweepReport, make_report

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mutspec.experiment.configuration import EvaluateSettings
 from mutspec.experiment.data import Arrays, Data, rows
 from mutspec.experiment.fidelity import Comparison, Fidelity, of_itself
 from mutspec.experiment.fitting import check_inputs, matched, output_arrays, output_names
+from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.measures import (
     Kind,
     Loss,

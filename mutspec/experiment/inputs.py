@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from mutspec.execute.report import engine
-from mutspec.experiment.configuration import Settings
 from mutspec.experiment.data import look_in_current_folder
+from mutspec.experiment.job_settings import Settings
 from mutspec.language import Plan
 from mutspec.ops.base import Op
 

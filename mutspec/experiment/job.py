@@ -18,16 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from mutspec.execute import files
 from mutspec.execute.report import engine
 from mutspec.experiment.breaking import breaking_points
-from mutspec.experiment.configuration import (
-    Composer,
-    Settings,
-    check_bound,
-    check_file,
-    register_resolvers,
-    task_overrides,
-)
+from mutspec.experiment.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.failures import FailedJob, as_error, forget_failure, in_short, write_failure
 from mutspec.experiment.inputs import inputs_digest
+from mutspec.experiment.job_settings import Settings
+from mutspec.experiment.mistakes import check_bound, check_file
 from mutspec.experiment.objectives import objective_names, returned
 from mutspec.experiment.recipes import shown
 from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mutspec.experiment.configuration import check_file
+from mutspec.experiment.mistakes import check_file
 from mutspec.language import CallError, PlanError, nearest
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain

@@ -10,7 +10,7 @@ import pytest
 from hydra.types import RunMode
 
 from mutspec.experiment.application import Call, _application, composed
-from mutspec.experiment.configuration import Settings
+from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.loader import folder_name
 from mutspec.language import MutspecError, Plan
 

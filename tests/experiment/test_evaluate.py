@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.experiment.configuration import EvaluateSettings
 from mutspec.experiment.data import Data
 from mutspec.experiment.evaluate import Judge
+from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.language import CallError
 
 DRAW = np.random.default_rng(7)

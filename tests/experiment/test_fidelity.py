@@ -10,10 +10,10 @@ import pytest
 from scipy.special import expit, log_softmax, softmax
 
 from mutspec.experiment import evaluate
-from mutspec.experiment.configuration import EvaluateSettings
 from mutspec.experiment.data import checked
 from mutspec.experiment.evaluate import Judge
 from mutspec.experiment.fidelity import Comparison, Fidelity
+from mutspec.experiment.job_settings import EvaluateSettings
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(70, 6)).astype(np.float32)

@@ -1,0 +1,67 @@
+"""The settings of a job, as values: what the groups of the configuration hold, and what Python gives in their place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from mutspec.experiment.bisection import Search
+from mutspec.experiment.gates import Gate
+
+
+class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The group `model`: the file, and whether code in it may run."""
+
+    path: str
+    unsafe: bool = False
+
+
+class ModeSettings(Search, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The group `mode`: whether base and mutant are evaluated, and whether they are compared tensor by tensor.
+
+    Or whether the mutant's breaking point is searched for, as the other keys say.
+    """
+
+    name: str
+    evaluates: bool = True
+    compares: bool = False
+    bisects: bool = False
+
+
+class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """The group `evaluate`: a loss and metrics of Keras, by name or as a mapping with `_target_`."""
+
+    loss: str | dict[str, Any] | None = None
+    metrics: list[str | dict[str, Any]] = []
+    from_logits: bool | Literal["auto"] = "auto"
+    agreement: bool = True
+    batch_size: Annotated[int, Meta(ge=1)] = 512
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything of a job but its plan.
+
+    Arguments:
+        model, mode, evaluate: the groups of these names.
+        data: the function that returns the data, as `_target_`, and its arguments.
+        inputs: the model files of the plan's inputs.
+        objective: the measure that the job returns, or several; None for the first one.
+        seeds: how many seeds to evaluate, from the plan's own on.
+        save: whether to keep the mutant, or the name of its file.
+        require: what the mutant must hold to; one that does not is not kept.
+        strict_gates: whether a sweep, as a single run, ends with exit code 1 if a job's mutant does not.
+        resume: whether a job whose folder has its result already is not run again; or the folder of the sweep.
+    """
+
+    model: ModelSettings
+    data: dict[str, Any]
+    mode: ModeSettings
+    evaluate: EvaluateSettings
+    inputs: dict[str, str] = {}
+    objective: str | list[str] | None = None
+    seeds: Annotated[int, Meta(ge=1)] = 1
+    save: bool | str = False
+    require: list[Gate] = []
+    strict_gates: bool = False
+    resume: bool | str = False
