@@ -3,8 +3,8 @@
     python benchmarks/sweep.py
 
 Fifty mutants of the digits model from Python and as jobs of Hydra, beside a plain script that loads, perturbs, compiles
-and evaluates each; and twenty of ResNet50 with noise in its last stage, on 64 images, beside running the whole network
-for each.
+and evaluates each; and twenty of ResNet50 with noise in its last stage, on 200 images, beside running the whole network
+for each, and beside forward passes alone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ PLAN = resource_folder("conf") / "plan" / "dense_noise.yaml"
 SCALES = np.geomspace(0.01, 1, 10)
 SEEDS = range(5)
 ROUNDS = 3
+IMAGES = 200
 
 
 def by_hand(x: Any, y: Any) -> list[float]:
@@ -71,6 +72,12 @@ def late_noise(model: Any, x: Any, *, takes_shortcuts: bool) -> None:
     mutspec.sweep(plan, model, (x, None), {"params.std": np.geomspace(0.001, 0.1, 10)}, seeds=2, batch_size=64)
 
 
+def forward_passes(model: Any, x: Any) -> None:
+    """As many forward passes as there are mutants."""
+    for _ in range(20):
+        model.predict(x, batch_size=64, verbose=0)
+
+
 def show(spent: dict[str, float]) -> None:
     """Print the seconds of each, and how many times faster it is than the first."""
     first = next(iter(spent.values()))
@@ -85,15 +92,16 @@ def main() -> None:
         ways = {
             "digits, by hand": lambda: by_hand(x, y),
             "digits, mutspec.sweep": lambda: by_mutspec(x, y),
-            "digits, mutspec run -m": lambda: by_jobs("basic", folder),
+            "digits, hydra/launcher=basic": lambda: by_jobs("basic", folder),
             "digits, hydra/launcher=mutspec": lambda: by_jobs("mutspec", folder),
         }
         show(in_turns(ways, ROUNDS))
     model = keras.applications.ResNet50(weights=None)
-    images = np.random.default_rng(0).normal(size=(64, 224, 224, 3)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(IMAGES, 224, 224, 3)).astype(np.float32)
     show(
         in_turns(
             {
+                "ResNet50, forward passes alone": lambda: forward_passes(model, images),
                 "ResNet50, the whole for each": lambda: late_noise(model, images, takes_shortcuts=False),
                 "ResNet50, from the last stage on": lambda: late_noise(model, images, takes_shortcuts=True),
             },
