@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import mutspec
 from mutspec.experiment.data import digits
-from mutspec.experiment.interval import estimate, is_surely_above, student_quantile
+from mutspec.experiment.reports.interval import estimate, is_surely_above, student_quantile
 from mutspec.resources import resource_folder
 
 CONF = resource_folder("conf")

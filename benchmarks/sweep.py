@@ -22,8 +22,8 @@ from turns import in_turns
 
 import mutspec
 from mutspec.experiment import shortcut
-from mutspec.experiment.application import Call, run
 from mutspec.experiment.data import digits
+from mutspec.experiment.jobs.application import Call, run
 from mutspec.resources import resource_folder
 
 MODEL = resource_folder("conf") / "model" / "digits.keras"

@@ -234,7 +234,7 @@ def sweep(
         CallError: the data do not fit the model, or loss, metrics or gates are wrong.
     """
     from mutspec.experiment.direct import sweep as run
-    from mutspec.experiment.from_python import as_evaluate, as_gates
+    from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
     from mutspec.model.live import load_model
 
     base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
@@ -303,7 +303,7 @@ def breaking_point(
         CallError: the data do not fit the model, the search makes no sense, or mutants are broken at `low`.
     """
     from mutspec.experiment.direct import breaking_point as find
-    from mutspec.experiment.from_python import as_evaluate, as_search
+    from mutspec.experiment.jobs.from_python import as_evaluate, as_search
     from mutspec.model.live import load_model
 
     bounds = {"max_drop": max_drop, "min": min, "max": max}
@@ -340,7 +340,7 @@ def matching(
         PlanError: the target is wrong, or chooses nothing.
         ModelError: the model cannot be read.
     """
-    from mutspec.experiment.matching import matching as names
+    from mutspec.experiment.jobs.matching import matching as names
 
     return names(_read(model).spec, target, by)
 

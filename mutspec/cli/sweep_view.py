@@ -15,7 +15,7 @@ from mutspec.execute import words
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from mutspec.experiment.watch import Extreme, Standing, Watch
+    from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
 
 REFRESH_SECONDS = 0.5
 LEISURE = 20

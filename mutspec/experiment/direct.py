@@ -10,22 +10,22 @@ from statistics import fmean
 from typing import Any
 
 from mutspec.execute import words
-from mutspec.experiment.aggregate import rows_table
 from mutspec.experiment.bisection import Search
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.data import checked
 from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
-from mutspec.experiment.groups import summarise
-from mutspec.experiment.interval import estimate
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.objectives import objective_names
-from mutspec.experiment.report import SweepReport, make_report
+from mutspec.experiment.reports.aggregate import rows_table
+from mutspec.experiment.reports.groups import summarise
+from mutspec.experiment.reports.interval import estimate
+from mutspec.experiment.reports.report import SweepReport, make_report
+from mutspec.experiment.reports.summary import result_text
+from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import BREAKING_POINT, JobInfo, Result, Row
 from mutspec.experiment.session import opened
-from mutspec.experiment.summary import result_text
-from mutspec.experiment.table import summary_text
 from mutspec.experiment.trial import Trials, result_of
 from mutspec.language import CallError, Plan
 from mutspec.ops.base import Op

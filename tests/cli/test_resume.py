@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from mutspec.experiment.aggregate import collect
-from mutspec.experiment.report import make_report
+from mutspec.experiment.reports.aggregate import collect
+from mutspec.experiment.reports.report import make_report
 from tests.cli.conftest import ROOT, Call, Result, called
 
 COUNTING = '''

@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from mutspec.experiment.aggregate import collect
+from mutspec.experiment.reports.aggregate import collect
 from mutspec.resources import resource_folder
 from tests.cli.conftest import ROOT, Call
 
@@ -324,7 +324,7 @@ def test_a_mistake_is_told_in_our_words_even_if_hydra_is_asked_for_its_own(own: 
 def test_a_package_that_is_not_installed_is_the_environments_fault(
     room: Path, mutspec: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mutspec.experiment import hydra_errors
+    from mutspec.experiment.jobs import hydra_errors
 
     monkeypatch.setitem(hydra_errors.PLUGINS, "launcher/of_the_moon", "joblib")
     result = mutspec("run", "plan=dense_noise", "hydra/launcher=of_the_moon")

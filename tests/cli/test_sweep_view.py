@@ -10,8 +10,8 @@ import pytest
 from mutspec.cli import progress, sweep_view
 from mutspec.cli.sweep_view import lines
 from mutspec.cli.sweep_view import sweep_view as view
-from mutspec.experiment.resume import Before
-from mutspec.experiment.watch import Extreme, Standing, Watch
+from mutspec.experiment.jobs.resume import Before
+from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
 from tests.cli.test_progress import on_terminal
 from tests.experiment.made_up import sweep, write
 

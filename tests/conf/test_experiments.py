@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.aggregate import collect
-from mutspec.experiment.application import Call, run
 from mutspec.experiment.data import digits
-from mutspec.experiment.groups import summarise
+from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.reports.aggregate import collect
+from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.result import Result
 from mutspec.language import MutspecError, PlanError
 from mutspec.resources import resource_folder

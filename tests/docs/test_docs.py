@@ -57,7 +57,7 @@ CLUSTERS = re.findall(r"mutspec run -m ((?:.*\\\n)*.*)", (ROOT / "docs" / "clust
 def test_the_calls_on_the_page_on_clusters_have_settings_that_there_are(call: str) -> None:
     from hydra.types import RunMode
 
-    from mutspec.experiment.application import Call, _application
+    from mutspec.experiment.jobs.application import Call, _application
 
     overrides = tuple(shlex.split(call.replace("\\\n", " ")))
     for package in ("joblib", "submitit", "ray", "optuna"):

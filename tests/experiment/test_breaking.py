@@ -14,10 +14,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import mutspec
-from mutspec.experiment.aggregate import collect
-from mutspec.experiment.application import Call, run
 from mutspec.experiment.data import digits
-from mutspec.experiment.report import make_report
+from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.reports.aggregate import collect
+from mutspec.experiment.reports.report import make_report
 from mutspec.experiment.result import Result, read
 from mutspec.resources import resource_folder
 from tests.experiment.read_html import Page

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.aggregate import collect
+from mutspec.experiment.reports.aggregate import collect
 
 RANDOM = np.random.default_rng(11)
 X = RANDOM.normal(size=(60, 6)).astype(np.float32)
@@ -46,7 +46,7 @@ def test_every_mutant_is_what_apply_makes_and_its_numbers_are_kerass(model: Any,
 
 
 def test_it_is_the_sweep_of_the_command_line(model: Any, tmp_path: Path) -> None:
-    from mutspec.experiment.application import Call, run
+    from mutspec.experiment.jobs.application import Call, run
 
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "data.npz", x=X, y=Y)

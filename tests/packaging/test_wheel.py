@@ -77,7 +77,7 @@ def test_the_wheel_is_typed_and_holds_only_the_package(installed: Installed) -> 
 
 def test_the_wheel_holds_the_style_and_the_script_of_reports(installed: Installed) -> None:
     names = zipfile.ZipFile(installed.wheel).namelist()
-    assert {"mutspec/experiment/page/page.css", "mutspec/experiment/page/page.js"} <= set(names)
+    assert {"mutspec/experiment/reports/page/page.css", "mutspec/experiment/reports/page/page.js"} <= set(names)
 
 
 def test_a_plain_install_does_not_ask_for_tensorflow(installed: Installed) -> None:

@@ -38,7 +38,7 @@ def command(
       mutspec report runs/dense_noise -o figures --quiet
       mutspec report runs/dense_noise --json
     """  # noqa: D301
-    from mutspec.experiment.report import make_report
+    from mutspec.experiment.reports.report import make_report
 
     report = make_report(folder, metric=metric, output=output)
     if as_json:

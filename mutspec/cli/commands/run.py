@@ -16,7 +16,7 @@ from mutspec.cli.sweep_view import sweep_view
 from mutspec.language.errors import Place, Problem
 
 if TYPE_CHECKING:
-    from mutspec.experiment.application import Outcome
+    from mutspec.experiment.jobs.application import Outcome
 
 MOST_FAILURES = 8
 """How many different errors of a sweep's jobs are told."""
@@ -26,7 +26,7 @@ class RunCommand(click.Command):
     """The command, whose help page lists the groups that there are to choose from."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from mutspec.experiment.recipes import option_groups
+        from mutspec.experiment.jobs.recipes import option_groups
 
         with formatter.section("Groups, and their options"):
             formatter.write_dl([(name, ", ".join(options)) for name, options in option_groups().items()])
@@ -69,7 +69,7 @@ def command(
       mutspec run -m 'plan=glob(*_noise)' objective=drop.accuracy hydra/launcher=joblib
     """  # noqa: D301
     import_modules(modules)
-    from mutspec.experiment.application import CONFIG_NAME, Call, composed, run
+    from mutspec.experiment.jobs.application import CONFIG_NAME, Call, composed, run
 
     folder = Path(config_dir) if config_dir is not None else None
     call = Call(overrides, multirun, folder, config_name or CONFIG_NAME, modules)
@@ -96,7 +96,7 @@ def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
     if as_json:
         write_json(outcome.result.to_json())
     elif not is_quiet:
-        from mutspec.experiment.summary import result_text
+        from mutspec.experiment.reports.summary import result_text
 
         text = result_text(outcome.result, width=width(), styled=is_styled())
         verb = "Kept" if outcome.since.kept else "Wrote"
@@ -106,7 +106,7 @@ def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
 def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
     """A sweep: its table, and its picture."""
     from mutspec.execute.words import plural
-    from mutspec.experiment.report import make_report
+    from mutspec.experiment.reports.report import make_report
 
     report = make_report(outcome.folder)
     if as_json:

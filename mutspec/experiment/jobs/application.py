@@ -1,0 +1,309 @@
+"""The application: a call is composed by Hydra, and run by its launchers and sweepers; its errors are ours.
+
+`hydra.main` ends the process and prints tracebacks; so its parts are used below it, where they raise.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from logging import CRITICAL, WARNING, getLogger
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from hydra.types import RunMode
+from omegaconf import OmegaConf, open_dict
+
+from mutspec.experiment.jobs.configuration import Composer, register_resolvers
+from mutspec.experiment.jobs.failures import FailedJob, read_failures
+from mutspec.experiment.jobs.hydra_errors import Context, keys_of, translated
+from mutspec.experiment.jobs.job import Task
+from mutspec.experiment.jobs.launcher import register as register_launcher
+from mutspec.experiment.jobs.loader import JOB_NAME, Loader
+from mutspec.experiment.jobs.recipes import Recipes, find_recipes, shown
+from mutspec.experiment.jobs.resume import Since
+from mutspec.experiment.jobs.watch import Watch
+from mutspec.experiment.result import FILE_NAME, Result, read
+from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
+from mutspec.language.errors import Place
+from mutspec.resources import resource_folder
+
+CONFIG_NAME = "config"
+VERSION_BASE = "1.3"
+"""The behaviour of Hydra that is asked for."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of the application.
+
+    Arguments:
+        overrides: as Hydra takes them, and `plan_file=FILE`.
+        is_sweep: whether to run a job for each combination of values.
+        config_dir: a folder with recipes and groups of the user's own.
+        config_name: the configuration to begin with.
+        modules: what jobs import first.
+    """
+
+    overrides: tuple[str, ...]
+    is_sweep: bool = False
+    config_dir: Path | None = None
+    config_name: str = CONFIG_NAME
+    modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call left.
+
+    Arguments:
+        folder: of the run or the sweep.
+        result: of a single run.
+        since: what became of the jobs that were there before.
+        failures: the errors of a sweep's jobs, by their folders.
+        warnings: what Python's warnings said meanwhile.
+    """
+
+    folder: Path
+    result: Result | None
+    since: Since
+    failures: tuple[tuple[str, MutspecError], ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def run(call: Call, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
+    """Run a job, or a sweep of them.
+
+    Arguments:
+        call: the call.
+        on_sweep: given what looks at a sweep, before it begins.
+
+    Raises:
+        MutspecError: the call is wrong, or the single job fails. A sweep goes on when a job fails.
+    """
+    with _application(call) as application, _heard() as heard:
+        if application.is_sweep:
+            loader = application.loader
+            if on_sweep is not None:
+                on_sweep(Watch(lambda: loader.jobs, loader.since))
+            folder = application.sweep()
+            since = loader.since()
+            return Outcome(folder, None, since, tuple(read_failures(folder)), (*heard(), *since.warnings))
+        folder = application.run()
+        return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
+
+
+def composed(call: Call, part: str = "job") -> str:
+    """The configuration of a call as YAML, unresolved and unchecked.
+
+    Arguments:
+        call: the call.
+        part: "job", "hydra" or "all".
+
+    Raises:
+        MutspecError: the call is wrong.
+    """
+    with _application(call, checks=False) as application:
+        config = application.hydra.compose_config(call.config_name, application.overrides, RunMode.RUN)
+        with open_dict(config):
+            if part == "job":
+                del config["hydra"]
+            elif part == "hydra":
+                config = OmegaConf.create({"hydra": config.hydra})
+        return str(OmegaConf.to_yaml(config))
+
+
+@dataclass
+class _Application:
+    """Hydra, set up for a call."""
+
+    call: Call
+    overrides: list[str]
+    loader: Loader
+    hydra: Hydra
+
+    @property
+    def is_sweep(self) -> bool:
+        return self.call.is_sweep or "hydra.mode=MULTIRUN" in self.overrides
+
+    def run(self) -> Path:
+        """Run the job; its folder."""
+        overrides = [*self.overrides, "hydra.mode=RUN"]
+        task = Task(self.loader.composer, self.call.modules)
+        done = self.hydra.run(self.call.config_name, task, overrides)
+        if isinstance(done.return_value, FailedJob):
+            self.loader.forget_run()
+            raise done.return_value.error
+        assert done.hydra_cfg is not None
+        return Path(shown(Path(done.hydra_cfg.hydra.runtime.output_dir)))
+
+    def sweep(self) -> Path:
+        """Run the sweep; its folder."""
+        task = Task(self.loader.composer, self.call.modules)
+        _quieten(self.overrides)
+        try:
+            with _all_may_fail():
+                self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
+            folder = self.loader.folder
+            assert folder is not None
+            has_results = next(folder.glob(f"**/{FILE_NAME}"), None) is not None
+            if not self.loader.jobs and (self.loader.knows_all_jobs or not has_results):
+                raise CallError(_no_jobs(self))
+        except BaseException as error:
+            self.loader.forget_sweep()
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(self.loader.since().how_to_go_on)
+            raise
+        if not has_results:
+            message = "the jobs have left no results here"
+            hint = "the machines of a cluster have to share this folder: hydra.sweep.dir=/shared/…"
+            raise EnvironmentProblem([Problem(message, Place(shown(folder), 0, 0, 0), hint=hint)])
+        return Path(shown(folder))
+
+    def context(self) -> Context:
+        """What messages about errors are made of."""
+
+        def keys() -> list[str]:
+            try:
+                # The options that the call chooses, but for the recipe: it adds no keys that are asked for here.
+                groups = "|".join(set(self.loader.list_groups("")) - {"hydra", "plan"})
+                chosen = [line for line in self.overrides if re.fullmatch(rf"({groups})=[\w/]+", line)]
+                recipe = "plan=" + self.loader.composer.recipes.names[0]
+                config = self.loader.unchecked(self.call.config_name, [recipe, *chosen])
+            except Exception:
+                return []
+            return keys_of(config)
+
+        return Context(
+            self.call.overrides,
+            self.loader.composer.recipes,
+            lambda group: self.loader.get_group_options(group),
+            lambda: [name for name in self.loader.list_groups("") if name != "hydra"],
+            keys,
+        )
+
+
+@contextmanager
+def _application(call: Call, *, checks: bool = True) -> Iterator[_Application]:
+    """Hydra for a call; its errors are ours from here on. Its process-wide state is as before at the end."""
+    version.setbase(VERSION_BASE)
+    register_resolvers()
+    register_launcher()
+    recipes, overrides = _with_plan_files(call)
+    loader = Loader(_search_path(call.config_dir), Composer(recipes, call.overrides), checks=checks)
+    GlobalHydra.instance().clear()
+    hydra = Hydra(task_name=JOB_NAME, config_loader=loader)
+    GlobalHydra.instance().initialize(hydra)
+    application = _Application(call, overrides, loader, hydra)
+    try:
+        yield application
+    except Exception as error:
+        ours = translated(error, application.context())
+        if ours is None or ours is error:
+            raise
+        raise ours from None
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def _search_path(config_dir: Path | None) -> ConfigSearchPath:
+    path = create_config_search_path(f"file://{resource_folder('conf')}")
+    if config_dir is not None:
+        if not config_dir.is_dir():
+            siblings = [str(each) for each in config_dir.parent.glob("*") if each.is_dir()]
+            place = Place(str(config_dir), 0, 0, 0)
+            raise CallError(Problem("there is no such folder", place, candidates=nearest(str(config_dir), siblings)))
+        path.prepend("command-line", f"file://{config_dir.absolute()}", SearchPathQuery(provider="schema"))
+    return path
+
+
+def _with_plan_files(call: Call) -> tuple[Recipes, list[str]]:
+    """The recipes, those of `plan_file=…` among them; and the overrides with `plan=…` in its place."""
+    overrides, named = [], []
+    for line in call.overrides:
+        if line.lstrip("+").startswith("plan_file="):
+            paths = _paths(line)
+            named += paths
+            line = f"plan={','.join(_quoted(path.stem) for path in paths)}"
+        overrides.append(line)
+    if named and any(re.match(r"\+*plan=", line) for line in call.overrides):
+        raise CallError(Problem("the call names a plan by plan=… and by plan_file=…", hint="leave one of them out"))
+    recipes = find_recipes(call.config_dir, named)
+    for path in named:
+        recipes.read(path.stem)
+    return recipes, overrides
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_][\w.-]*", name) else f"'{name}'"
+
+
+def _paths(line: str) -> list[Path]:
+    """The files that `plan_file=…` names."""
+    text = line.partition("=")[2]
+    values: list[Any]
+    try:
+        parsed = OverridesParser.create().parse_override(line)
+        values = list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [parsed.value()]
+    except Exception:  # an odd path, such as one with brackets, is a path all the same
+        values = [text]
+    paths = [Path(value.text if isinstance(value, QuotedString) else str(value)) for value in values if value]
+    if not paths:
+        raise CallError(Problem("`plan_file` names no file", hint="write plan_file=path/to/plan.yaml"))
+    return paths
+
+
+def _quieten(overrides: list[str]) -> None:
+    """Make sweepers that tell what they do on standard error, whatever Hydra's logging is, tell of warnings alone.
+
+    Which trials have failed, and why, is told by us.
+    """
+    if "hydra/sweeper=optuna" in overrides:
+        getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(CRITICAL)
+        with suppress(ImportError):
+            import_module("optuna.logging").set_verbosity(WARNING)
+
+
+@contextmanager
+def _all_may_fail() -> Iterator[None]:
+    """Let a sweep end in which no job has a value: Optuna's sweeper looks for the best one even so."""
+    try:
+        yield
+    except ValueError as error:
+        if "No trials are completed" not in str(error):
+            raise
+
+
+def _no_jobs(application: _Application) -> Problem:
+    for number, line in enumerate(application.call.overrides, start=1):
+        found = re.match(r"([^=]+)=glob\(", line)
+        if found:
+            place = Place(f"override {number}", 1, len(found[1]) + 2, len(line) + 1, line)
+            options = ", ".join(application.loader.get_group_options(found[1]))
+            return Problem("nothing matches, so the sweep has no jobs", place, hint=f"`{found[1]}` has {options}")
+    return Problem("the sweep has no jobs", hint="check the ranges and globs in its overrides")
+
+
+@contextmanager
+def _heard() -> Iterator[Callable[[], list[Problem]]]:
+    """What Python's warnings say meanwhile, each once."""
+    heard: dict[str, Problem] = {}
+
+    def take(message: Any, category: type[Warning], *_: Any) -> None:
+        text = " ".join(str(message).split())
+        heard.setdefault(text, Problem(text[:1].lower() + text[1:].rstrip("."), is_warning=True))
+
+    with warnings.catch_warnings():
+        warnings.showwarning = take  # type: ignore[assignment]
+        yield lambda: list(heard.values())

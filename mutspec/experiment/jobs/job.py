@@ -1,0 +1,228 @@
+"""A job: compose its plan, mutate, evaluate, leave a result."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, chdir, nullcontext
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from mutspec.execute import files
+from mutspec.execute.report import engine
+from mutspec.experiment.breaking import breaking_points
+from mutspec.experiment.inputs import inputs_digest
+from mutspec.experiment.job_settings import Settings
+from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
+from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
+from mutspec.experiment.jobs.mistakes import check_bound, check_file
+from mutspec.experiment.jobs.recipes import shown
+from mutspec.experiment.jobs.resume import finished, labelled, without_resume
+from mutspec.experiment.objectives import objective_names, returned
+from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
+from mutspec.experiment.session import session
+from mutspec.experiment.trial import Trials, result_of, touched
+from mutspec.language import CheckError, MutspecError, Plan, Problem
+from mutspec.language.types import NonFinite
+from mutspec.ops.base import Op, is_structural
+
+DRY_RUN_FILE = "dry_run.json"
+"""What a dry-run says, beside the result: a document as `mutspec apply --dry-run --json` prints it."""
+DIFF_FILE = "diff.json"
+"""The difference of base and mutant: a document as `mutspec diff --json` prints it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What Hydra runs for each job. It travels to the processes of launchers, so it holds nothing but values.
+
+    Arguments:
+        composer: makes settings and plan of the job's configuration.
+        modules: what the call imports, for layers of the user's own.
+    """
+
+    composer: Composer
+    modules: tuple[str, ...] = ()
+
+    def __call__(self, config: DictConfig) -> float | tuple[float, ...] | None:
+        """Run the job that Hydra is about to run, and return its objective, or several, to the sweeper.
+
+        What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
+        """
+        with _folder_of_the_call():
+            return self._job(config)
+
+    def _job(self, config: DictConfig) -> float | tuple[float, ...] | None:
+        register_resolvers()
+        hydra = cast(DictConfig, HydraConfig.get())
+        folder = Path(hydra.runtime.output_dir)
+        number = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
+        info = JobInfo(number, without_resume(task_overrides(hydra)), shown(folder))
+        forget_failure(folder)
+        try:
+            for module in self.modules:
+                import_module(module)
+            result = self._run(config, hydra, info, folder)
+        except (MutspecError, OSError, MemoryError) as exception:
+            error = as_error(exception)
+            failed(info, str(OmegaConf.select(hydra, "runtime.choices.plan")), error).write(folder)
+            write_failure(folder, error)
+            return FailedJob(error)
+        return returned(result)
+
+    def _run(self, config: DictConfig, hydra: DictConfig, info: JobInfo, folder: Path) -> Result:
+        settings = self.composer.settings(config, hydra)
+        composed = self.composer.plan(config, hydra)
+        digest = inputs_digest(settings, composed.plan, self.modules)
+        known = finished(folder, digest, _files(settings)) if settings.resume else None
+        if known is not None:
+            result = labelled(known, info, folder)
+        else:
+            # If the job is killed, its folder must not have the result of another one.
+            (folder / FILE_NAME).unlink(missing_ok=True)
+            try:
+                result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
+            except MutspecError as error:
+                raise self.composer.placed(composed.placed(error), hydra) from None
+            result.write(folder)
+        if settings.strict_gates and result.failed_gates:
+            write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
+        return result
+
+
+def _files(settings: Settings) -> list[str]:
+    """What a job leaves beside its result and its mutant."""
+    if not settings.mode.evaluates:
+        return [DRY_RUN_FILE]
+    return [DIFF_FILE] if settings.mode.compares else []
+
+
+def _folder_of_the_call() -> AbstractContextManager[Any]:
+    """The working folder for paths that the call names: the workers of a cluster that runs already have their own."""
+    hydra = HydraConfig.get()
+    is_elsewhere = not hydra.job.chdir and hydra.runtime.cwd != os.getcwd()
+    return chdir(hydra.runtime.cwd) if is_elsewhere and Path(hydra.runtime.cwd).is_dir() else nullcontext()
+
+
+def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> Result:
+    """Do what a job's settings say.
+
+    Arguments:
+        settings: of the job.
+        plan: of the job; with several seeds, the first one.
+        info: which job it is.
+        folder: where its files go.
+
+    Raises:
+        PlanError: the plan does not fit the model.
+        CallError, ModelError: the settings are wrong.
+        CheckError: entries become infinite or NaN, and the plan does not allow it.
+    """
+    inputs, unused = _inputs(settings, plan)
+    job = _Job(settings, plan, inputs, folder)
+    mode = settings.mode
+    result = job.broken() if mode.bisects else job.evaluated() if mode.evaluates else job.dry_run()
+    warnings = tuple(dict.fromkeys([*unused, *result.warnings]))
+    return replace(result, job=info, warnings=warnings)
+
+
+def _inputs(settings: Settings, plan: Plan[Op]) -> tuple[dict[str, Path], list[str]]:
+    """The inputs that the plan declares, and a warning for each that it does not: a sweep over plans binds for all."""
+    check_bound(plan, settings.inputs)
+    unused = [name for name in settings.inputs if name not in plan.inputs]
+    warnings = [f"the plan `{plan.name}` declares no input `{name}`, so inputs.{name} is not used" for name in unused]
+    return {name: Path(settings.inputs[name]) for name in plan.inputs}, warnings
+
+
+def failed(info: JobInfo, plan_name: str, error: MutspecError) -> Result:
+    """The result of a job that failed."""
+    return Result(engine(), info, plan_name, "", {}, "", "", "", "", 0, "", {}, (), None, error=in_short(error))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job on its way."""
+
+    settings: Settings
+    plan: Plan[Op]
+    inputs: Mapping[str, Path]
+    folder: Path
+
+    def dry_run(self) -> Result:
+        """Say what the plan would touch, for each seed."""
+        check_file(self.settings.model.path)
+        rows: list[Row] = []
+        warnings: list[str] = []
+        for plan in self._plans():
+            start = perf_counter()
+            report = files.dry_run(plan, Path(self.settings.model.path), inputs=self.inputs)
+            if not rows:
+                self._write(DRY_RUN_FILE, report.to_json())
+            warnings += [str(problem) for problem in report.warnings]
+            rows.append(Row(plan.seed, {}, {}, None, 0, touched(report), None, perf_counter() - start))
+        return self._result(report.structure_digest, rows, warnings)
+
+    def evaluated(self) -> Result:
+        """Mutate and evaluate, for each seed."""
+        trials = Trials(session(self.settings), self.settings.require, objective_names(self.settings.objective))
+        rows, warnings, output = [], [], None
+        for plan in self._plans():
+            with trials.mutant(plan, self.inputs) as trial:
+                warnings += [str(problem) for problem in trial.report.warnings]
+                rows.append(trial.row)
+                if self.settings.mode.compares:
+                    self._compare(trial.model)
+                if self.settings.save:
+                    if all(verdict.holds for verdict in trials.verdicts(rows)):
+                        output = self._save(plan, trial.model)
+                    else:
+                        warnings.append("the mutant is not saved, as it does not hold to what is required")
+        result = self._result(trial.report.structure_digest, rows, warnings)
+        return replace(trials.judged(result), output=output)
+
+    def broken(self) -> Result:
+        """Search for the breaking point, for each seed."""
+        settings = self.settings
+        objectives = objective_names(settings.objective)
+        trials = Trials(session(settings), settings.require, objectives, found=[BREAKING_POINT])
+        found = breaking_points(trials, list(self._plans()), self.inputs, settings.mode, settings.model.path)
+        return replace(found, mode=settings.mode.name)
+
+    def _plans(self) -> Iterator[Plan[Op]]:
+        yield self.plan
+        for offset in range(1, self.settings.seeds):
+            yield self.plan.with_(seed=self.plan.seed + offset)
+
+    def _compare(self, mutant: Any) -> None:
+        from mutspec.execute.diff import diff
+        from mutspec.model.files import open_archive
+        from mutspec.model.live import read_live
+
+        difference = diff(open_archive(Path(self.settings.model.path)), read_live(mutant))
+        self._write(DIFF_FILE, difference.to_json())
+
+    def _save(self, plan: Plan[Op], mutant: Any) -> str:
+        """Keep the mutant; its path. Weight-only plans are applied to the file, which keeps all else in it as it is."""
+        wanted, base = self.settings.save, Path(self.settings.model.path)
+        path = self.folder / (wanted if isinstance(wanted, str) else f"mutant{base.suffix}")
+        if is_structural(plan):
+            mutant.save(path)
+        else:
+            allowed = plan if plan.non_finite else replace(plan, non_finite=NonFinite.REPORT)
+            files.apply(allowed, base, path, inputs=self.inputs, force=True)
+        return shown(path)
+
+    def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:
+        settings = self.settings
+        found = result_of(self.plan, settings.model.path, structure_digest, rows, warnings)
+        return replace(found, mode=settings.mode.name)
+
+    def _write(self, name: str, document: Mapping[str, Any]) -> None:
+        write_whole(self.folder / name, (json.dumps(as_json(document), indent=2) + "\n").encode())

@@ -1,0 +1,346 @@
+"""Hydra's loader of configurations, with recipes in the place of the group `plan`.
+
+Recipes are a *source* of configurations, beside Hydra's own for folders and for its ConfigStore: a source is asked by
+name, so a recipe is read when it is chosen, and nothing is left in Hydra's process-wide store. All other sources are
+asked about `plan` no more; so Hydra's YAML loader never sees a recipe, in whatever folder it lies.
+
+The loader also checks what it composes, before a folder is made or a job is launched; and it travels to the processes
+and machines of launchers, which compose their jobs themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override as HydraOverride
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
+from mutspec.experiment.jobs.recipes import Recipes, for_hydra
+from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
+from mutspec.experiment.jobs.template import Templates, parsed
+from mutspec.experiment.objectives import check_directions
+from mutspec.language import CallError, Problem
+
+JOB_NAME = "mutspec"
+"""What Hydra calls a job of which it does not know the plan."""
+OPEN_GROUPS = ("data/",)
+"""Groups whose options are calls of a function: it says which keys there are."""
+OPEN_KEYS = ("plan", "inputs")
+"""Keys of the configuration that begin as empty mappings. In a sweep over plans there is no recipe to begin with."""
+MOST_KEPT = 100
+"""How many composed configurations of jobs are kept for the launcher: each takes some 90 kB."""
+LONGEST_FOLDER = 120
+"""Of a job's folder, in characters; file systems allow 255 bytes."""
+
+
+class RecipeSource(ConfigSource):
+    """Recipes as options of the group `plan`."""
+
+    def __init__(self, recipes: Recipes) -> None:
+        """Offer these recipes."""
+        super().__init__("mutspec", "recipes://")
+        self.recipes = recipes
+
+    @staticmethod
+    def scheme() -> str:
+        """What its addresses begin with."""
+        return "recipes"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """The recipe of a path `plan/NAME`, open for keys that it does not have."""
+        name = _recipe_name(config_path)
+        if name not in self.recipes.files:
+            raise ConfigLoadError(f"there is no recipe {name}")
+        recipe = self.recipes.read(name)
+        try:
+            config = OmegaConf.create(for_hydra(recipe))
+        except OmegaConfBaseException:  # an interpolation that is none: the plan's compiler says so
+            config = OmegaConf.create({})
+        OmegaConf.set_struct(config, False)
+        return ConfigResult(self.provider, f"recipes://{recipe.file}", config, {"package": None})
+
+    def is_group(self, config_path: str) -> bool:
+        """Whether it is the group."""
+        return config_path.rstrip("/") == "plan"
+
+    def is_config(self, config_path: str) -> bool:
+        """Whether it is a recipe."""
+        return _recipe_name(config_path) in self.recipes.files
+
+    def available(self) -> bool:
+        """Always."""
+        return True
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """The recipes' names."""
+        return self.recipes.names if results_filter is not ObjectType.GROUP else []
+
+
+def _recipe_name(config_path: str) -> str:
+    return config_path.removeprefix("plan/").removesuffix(".yaml") if _is_plan(config_path) else ""
+
+
+def _is_plan(config_path: str) -> bool:
+    return config_path == "plan" or config_path.startswith("plan/")
+
+
+class Repository(ConfigRepository):
+    """Hydra's configurations by path: recipes under `plan`, all else as Hydra finds it."""
+
+    def __init__(self, config_search_path: ConfigSearchPath, recipes: Recipes) -> None:
+        """Look for all else along a path."""
+        self.recipes = RecipeSource(recipes)
+        super().__init__(config_search_path)
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Repository:
+        """Itself with a list of sources of its own, which is what Hydra changes in the copies that it makes."""
+        copied = copy(self)
+        copied.sources = list(self.sources)
+        return copied
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """The configuration, its open parts marked as such."""
+        result: ConfigResult | None = super().load_config(config_path)
+        if result is not None and isinstance(result.config, DictConfig):
+            if config_path.startswith(OPEN_GROUPS):
+                OmegaConf.set_struct(result.config, False)
+            for key in OPEN_KEYS:
+                node = result.config._get_node(key, validate_access=False)
+                if isinstance(node, DictConfig):
+                    OmegaConf.set_struct(node, False)
+        return result
+
+    def get_group_options(self, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG) -> list[str]:
+        """The options of a group."""
+        if _is_plan(group_name):
+            return self.recipes.list(group_name, results_filter) if self.recipes.is_group(group_name) else []
+        options = set(super().get_group_options(group_name, results_filter))
+        return sorted(options | ({"plan"} if not group_name and results_filter is not ObjectType.CONFIG else set()))
+
+    def _find_object_source(self, config_path: str, object_type: ObjectType | None) -> ConfigSource | None:
+        if not _is_plan(config_path):
+            found: ConfigSource | None = super()._find_object_source(config_path, object_type)
+            return found
+        is_there = self.recipes.is_config if object_type is ObjectType.CONFIG else self.recipes.is_group
+        return self.recipes if is_there(config_path) else None
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """What the jobs of a sweep have in common: the sweep's configuration, and what is read in it for each job."""
+
+    master: DictConfig
+    name: str
+    folder: str
+    fixed: list[str]
+    resume: Any
+
+    @classmethod
+    def of(cls, master: DictConfig) -> _Sweep:
+        hydra = master.hydra
+        folder = os.path.join(hydra.runtime.cwd, str(hydra.sweep.dir))  # whatever folder a launcher's workers are in
+        return cls(master, hydra.job.name, folder, task_overrides(hydra), master.get("resume"))
+
+
+class Loader(ConfigLoaderImpl):
+    """Composes configurations of jobs, named and checked."""
+
+    def __init__(self, config_search_path: ConfigSearchPath, composer: Composer, *, checks: bool = True) -> None:
+        """Compose with these recipes; `checks` says whether a wrong plan or setting is an error here already."""
+        self.config_search_path = config_search_path
+        self.composer = composer
+        self.checks = checks
+        self.repository = Repository(config_search_path, composer.recipes)
+        self.jobs = 0
+        self.knows_all_jobs = False
+        """Whether a sweeper composes all jobs here, before a launcher may do so elsewhere."""
+        self._in_sweep = False
+        self.folder: Path | None = None
+        self._before = Before()
+        self._new_folders: list[Path] = []
+        self._templates = Templates()
+        self._sweep: _Sweep | None = None
+        self._checked: dict[tuple[str, ...], DictConfig | None] = {}
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """As Hydra does; a single run is named by its plan, and checked."""
+        config: DictConfig = super().load_configuration(
+            config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+        )
+        if self._in_sweep:
+            return config
+        if config.hydra.job.name == JOB_NAME:
+            plan = OmegaConf.to_container(config.hydra.runtime.choices).get("plan")  # type: ignore[union-attr]
+            is_one = isinstance(plan, str) and plan in self.composer.recipes.files
+            config.hydra.job.name = str(plan).replace("/", ".") if is_one else "sweep"
+        if self.checks:
+            if run_mode is RunMode.RUN:
+                self.composer.check(config)
+            else:
+                check_directions(config)
+                self.knows_all_jobs = str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
+            resume = OmegaConf.select(config, "resume", default=False)
+            self._claim(config.hydra, resume, is_sweep=run_mode is RunMode.MULTIRUN)
+        return config
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """As Hydra does; the job is checked, and its folder is called by what varies.
+
+        Hydra's own sweeper composes every job before the first one runs, to find mistakes, and the launcher does so
+        again. It is checked once, and of the first ones the configuration is kept for the launcher.
+        """
+        job = tuple(sweep_overrides)
+        kept = self._checked.get(job)
+        if kept is not None and OmegaConf.is_missing(kept.hydra.job, "num"):  # else the same job was in the sweep twice
+            del self._checked[job]
+            return kept
+        register_resolvers()  # in a launcher's process nobody has
+        self._in_sweep = True
+        try:
+            config: DictConfig = super().load_sweep_config(master_config, sweep_overrides)
+        finally:
+            self._in_sweep = False
+        if self._sweep is None or self._sweep.master is not master_config:
+            self._sweep = _Sweep.of(master_config)
+        if config.get("resume") != self._sweep.resume:
+            hint = "it is true, or the folder to go on in"
+            raise CallError(Problem("`resume` is said of all jobs, and cannot be swept over", hint=hint))
+        hydra = config.hydra
+        hydra.job.name, hydra.sweep.dir = self._sweep.name, self._sweep.folder
+        hydra.job.override_dirname = folder_name(self._sweep.fixed, sweep_overrides)
+        if job in self._checked:
+            del self._checked[job]
+            return config
+        if self.checks:
+            self.composer.check(config, in_sweep=True)
+        self.jobs += 1
+        if self.knows_all_jobs:
+            self._checked[job] = config if len(self._checked) < MOST_KEPT else None
+        return config
+
+    def _load_configuration_impl(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """As Hydra does; for a sweep's jobs from templates."""
+
+        def compose(lines: list[str]) -> DictConfig:
+            config: DictConfig = super(Loader, self)._load_configuration_impl(
+                config_name, lines, run_mode, from_shell, validate_sweep_overrides
+            )
+            return config
+
+        if not self._in_sweep:
+            return compose(overrides)
+        return self._templates.job(overrides, compose, partial(self._find_groups, config_name, overrides))
+
+    def _find_groups(self, config_name: str | None, overrides: list[str], keys: set[str]) -> dict[str, bool]:
+        """Which keys are those of groups, in folders too that the overrides or the configuration add."""
+        repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)[1]
+        return {key: repository.group_exists(key) for key in keys}
+
+    def unchecked(self, config_name: str, overrides: list[str]) -> DictConfig:
+        """A configuration for messages about others."""
+        config: DictConfig = super().load_configuration(config_name, overrides, RunMode.RUN)
+        return config
+
+    def _claim(self, hydra: DictConfig, resume: bool | str, *, is_sweep: bool) -> None:
+        """Make the folder of a run or sweep, if its name is the time: two of one second must not share it."""
+        settings = hydra.sweep if is_sweep else hydra.run
+        written = OmegaConf.to_container(settings, resolve=False)
+        assert isinstance(written, dict)
+        is_new = "${now:" in str(written["dir"])
+        self.folder = wanted = Path(str(settings.dir))
+        if resume:
+            self.folder = folder_to_go_on_in(resume, wanted, is_new=is_new, is_sweep=is_sweep)
+            settings.dir = str(self.folder)
+        self._before = Before.of(self.folder, is_resumed=bool(resume))
+        if resume or not is_new:
+            return
+        self._new_folders = [each for each in (wanted, *wanted.parents) if not each.exists()][1:]
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (wanted, *(wanted.with_name(f"{wanted.name}-{number}") for number in range(2, 1000))):
+            with suppress(FileExistsError):
+                folder.mkdir()
+                self.folder, settings.dir = folder, str(folder)
+                self._new_folders.insert(0, folder)
+                return
+
+    def since(self) -> Since:
+        """What became of the jobs that were in the folder of the run or sweep."""
+        return self._before.since()
+
+    def forget_run(self) -> None:
+        """Take away the folder of a run that failed, if it was made for that run alone."""
+        self._forget({each.name for each in self.folder.iterdir()} if self.folder and self.folder.is_dir() else set())
+
+    def forget_sweep(self) -> None:
+        """Take away the folder of a sweep of which no job has run, if it was made for that sweep alone."""
+        self._forget({"multirun.yaml"})
+
+    def _forget(self, names: set[str]) -> None:
+        """Take away the folder if it was claimed, and has nothing in it but what is named."""
+        if not self._new_folders or {each.name for each in self._new_folders[0].iterdir()} - names:
+            return
+        rmtree(self._new_folders[0])
+        for each in self._new_folders[1:]:
+            with suppress(OSError):  # others have put something into it meanwhile
+                each.rmdir()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is known of other jobs. Templates travel: they spare each process its composing."""
+        return {**self.__dict__, "_checked": {}, "_before": Before(), "_sweep": None}
+
+
+def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
+    """What a job's folder is called: the overrides that the call leaves open, `std=0.01,seed=2`.
+
+    Arguments:
+        fixed: the overrides of the call, those that are swept over among them.
+        overrides: the overrides of the job.
+    """
+    constant = {each.key_or_group for each in map(parsed, fixed) if not each.is_sweep_override()}
+    varying = [each for each in map(parsed, overrides) if _is_open(each, constant)]
+    keys = [each.key_or_group for each in varying]
+    short = [key.removeprefix("plan.").removeprefix("params.").removeprefix("steps.") for key in keys]
+    names = [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
+    pairs = zip(names, varying, strict=True)
+    written = ",".join(f"{name}={each.get_value_element_as_str()}" for name, each in pairs) or "job"
+    safe = re.sub(r"[^A-Za-z0-9_.,=+@%-]+", "_", written)
+    if safe == written and len(safe) <= LONGEST_FOLDER:
+        return safe
+    digest = hashlib.blake2b(written.encode(), digest_size=4).hexdigest()  # other texts must not share the folder
+    return f"{safe[:LONGEST_FOLDER]}-{digest}"
+
+
+def _is_open(override: HydraOverride, constant: set[str]) -> bool:
+    return override.key_or_group not in constant and not override.is_hydra_override()

@@ -1,0 +1,91 @@
+"""The layers or tensors that a target chooses in a model, by names that choose each of them alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mutspec.experiment.jobs.mistakes import check_file
+from mutspec.language import CallError, PlanError, nearest
+from mutspec.language.document import parse
+from mutspec.language.nodes import plain
+from mutspec.language.target import load_target
+from mutspec.model.files import open_archive
+from mutspec.model.select import SelectorIndex
+from mutspec.model.spec import ModelSpec
+
+KINDS = ("layer", "tensor")
+"""What names can be of."""
+
+TARGET = "select"
+"""What messages call the target."""
+
+_BARE = re.compile(r"[A-Za-z_][\w./-]*")
+_READ_AS_VALUES = frozenset({"null", "true", "false", "inf", "nan"})
+"""Words that Hydra takes for values; quoted they are text."""
+
+
+def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], by: str = "layer") -> list[str]:
+    """The names of what a target chooses, in model order.
+
+    Arguments:
+        spec: the model.
+        target: as in a plan.
+        by: whether names are of the layers that own the chosen weights, or of the weights: "layer" or "tensor".
+
+    Raises:
+        PlanError: the target is wrong, or chooses nothing.
+        CallError: `by` is neither.
+    """
+    if by not in KINDS:
+        raise CallError(f"names are by layer or by tensor, not by `{by}`", candidates=nearest(by, KINDS))
+    written = load_target(target if isinstance(target, str) else json.dumps(target, ensure_ascii=False), TARGET)
+    try:
+        chosen = SelectorIndex(spec).tensors(written.target)
+    except PlanError as error:
+        raise PlanError([written.placed(problem) for problem in error.problems]) from None
+    if by == "tensor":
+        return [tensor.path for tensor in chosen.tensors]
+    own_names = Counter(layer.path.rpartition("/")[2] for layer in spec.layers)
+    # A name without a `/` means layers of that name at any depth; a path with one is the path of one.
+    return [
+        layer.path if "/" in layer.path or own_names[layer.path] == 1 else f"{layer.path}/*" for layer in chosen.layers
+    ]
+
+
+def register_resolvers() -> None:
+    """Let configurations sweep over what matches: `${matching:${model.path},${sensitivity.select},layer}`.
+
+    `${target:${sensitivity.select}}` is a target as a value, where it may be text. As text it is replaced by an
+    override; the keys of a mapping would be added to it.
+    """
+    OmegaConf.register_new_resolver("matching", _matching_values, replace=True)
+    OmegaConf.register_new_resolver("target", _target, replace=True)
+
+
+def _matching_values(path: str, target: Any, by: str) -> str:
+    """What matches in a model file, as Hydra's grammar has the values of a sweep."""
+    check_file(path)
+    names = matching(open_archive(Path(path)).spec, _target(target), by)
+    return ",".join(map(_quoted, names))
+
+
+def _target(written: Any) -> Any:
+    """A target as a plan has it, from a part of a configuration."""
+    if isinstance(written, str) and written.lstrip().startswith(("{", "[")):
+        return plain(parse(written, TARGET).root)
+    return OmegaConf.to_container(written, resolve=True) if OmegaConf.is_config(written) else written
+
+
+def _quoted(name: str) -> str:
+    """A name as Hydra's grammar reads it back."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    is_bare = _BARE.fullmatch(name) and name.lower() not in _READ_AS_VALUES
+    return name if is_bare else str(QuotedString(name, Quote.single).with_quotes())

@@ -1,0 +1,200 @@
+"""What is wrong with settings, by what the user wrote, and where: what no single value shows, too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from mutspec.experiment.gates import BOUNDS, Gate
+from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings
+from mutspec.experiment.jobs.overridden import Given
+from mutspec.experiment.objectives import objective_names
+from mutspec.experiment.result import BREAKING_POINT
+from mutspec.language import CallError, ModelError, Plan, Problem, nearest
+from mutspec.language.errors import Place
+from mutspec.ops.base import Op
+
+
+def check_file(path: str) -> None:
+    """Say that a model's file is missing, with those that are like it.
+
+    Raises:
+        ModelError: it is.
+    """
+    file = Path(path)
+    if file.exists():
+        return
+    try:
+        siblings = [each.name for each in file.parent.iterdir()]
+    except OSError:
+        siblings = []
+    candidates = tuple(str(file.with_name(name)) for name in nearest(file.name, siblings))
+    raise ModelError(Problem("there is no such model file", Place(path, 0, 0, 0), candidates=candidates))
+
+
+def check_bound(plan: Plan[Op], inputs: Mapping[str, str]) -> None:
+    """Say which of a plan's inputs are not bound, or bound to a file that is missing.
+
+    Raises:
+        CallError, ModelError: some are.
+    """
+    missing = [name for name in plan.inputs if name not in inputs]
+    misspelt = {name: near for name in inputs if name not in plan.inputs and (near := nearest(name, missing))}
+    problems = [
+        Problem(
+            f"the plan `{plan.name}` declares no input `{name}`", candidates=tuple(f"inputs.{each}" for each in near)
+        )
+        for name, near in misspelt.items()
+    ]
+    problems += [
+        Problem(f"the input `{name}` of the plan `{plan.name}` is not bound", hint=f"add inputs.{name}=MODEL")
+        for name in missing
+        if not any(name in near for near in misspelt.values())
+    ]
+    if problems:
+        raise CallError(problems)
+    for name in plan.inputs:
+        check_file(inputs[name])
+
+
+def place_of(key: str, given: Sequence[Given], *, on_key: bool = False) -> Place | None:
+    """Where the call gives a value, or a part of it; or where it names the key."""
+    covering = [each for each in given if each.key == key or key.startswith(each.key + ".")]
+    if not covering:
+        return None
+    source = covering[-1]
+    column = source.line.find("=") + 1
+    if on_key:
+        return Place(source.source, 1, 1, max(column, 2), source.line)
+    return Place(source.source, 1, column + 1, max(len(source.line), column + 1) + 1, source.line)
+
+
+def not_given(key: str, given: Sequence[Given]) -> Problem:
+    """A key without a value; the call may have misspelt it."""
+    parent, _, name = key.rpartition(".")
+    others = [each.key for each in given if each.key.rpartition(".")[0] == parent and each.key != key]
+    if misspelt := next((each for each in others if nearest(each.rpartition(".")[2], [name])), None):
+        place = place_of(misspelt, given, on_key=True)
+        return Problem(f"`{key}` is not given, and `{misspelt}` is", place, candidates=(key,))
+    return Problem(f"`{key}` is not given", hint=f"add {key}=…")
+
+
+_STRUCTS: Mapping[str, type[Struct]] = {
+    "model": ModelSettings,
+    "mode": ModeSettings,
+    "evaluate": EvaluateSettings,
+    "require": Gate,
+}
+
+
+def wrong_value(reason: str, given: Sequence[Given]) -> Problem:
+    """What msgspec says about a value, in our words."""
+    message, _, where = reason.partition(" - at `$.")
+    key = where.removesuffix("`")
+    unknown = re.search(r"unknown field `(.*)`", message)
+    if unknown:
+        message = f"`{key}` has no key `{unknown[1]}`" if key else f"there is no setting `{unknown[1]}`"
+        known = _STRUCTS.get(re.sub(r"\[.*", "", key))
+        names = known.__struct_fields__ if known else ()
+        return Problem(
+            message,
+            place_of(f"{key}.{unknown[1]}", given, on_key=True) or place_of(re.sub(r"\[.*", "", key), given),
+            candidates=nearest(unknown[1], names),
+        )
+    missing = re.search(r"required field `(.*)`", message)
+    if missing:
+        key = f"{key}.{missing[1]}".lstrip(".")
+        return Problem(f"`{key}` is not given", hint=f"add {key}=…")
+    said = message[:1].lower() + message[1:]
+    for theirs, ours in (
+        ("`bool | str`", "true, false or text"),
+        ("`str`", "text"),
+        ("`null`", "null"),
+        ("`int`", "a whole number"),
+        ("`bool`", "true or false"),
+        ("`float | null`", "a number"),
+        ("`float`", "a number"),
+    ):
+        said = said.replace(theirs, ours)
+    for sign, words in ((" >= ", " of at least "), (" <= ", " of at most "), (" > ", " greater than ")):
+        said = said.replace(sign, words)
+    return Problem(f"`{key}`: {said}", place_of(re.sub(r"\[.*", "", key), given))
+
+
+def odd(settings: Settings, given: Sequence[Given]) -> Any:
+    """What no single value shows."""
+    if not isinstance(settings.data.get("_target_"), str):
+        yield Problem("`data` names no function", hint="choose data=npz, for example, or say data._target_=module.name")
+    objectives = objective_names(settings.objective)
+    if len(set(objectives)) < len(objectives):
+        yield Problem("`objective` names a measure twice", place_of("objective", given), hint="name each of them once")
+    save = settings.save
+    if settings.seeds > 1 and not settings.mode.bisects and (save or settings.mode.compares):
+        what = "`save` keeps" if save else f"mode={settings.mode.name} compares"
+        message = f"{what} one mutant, and seeds={settings.seeds} makes {settings.seeds}"
+        yield Problem(message, place_of("seeds", given), hint="leave `seeds` out, and sweep over plan.seed by -m")
+    if settings.mode.bisects:
+        yield from _odd_search(settings, given)
+    if isinstance(save, str) and (Path(save).name != save or Path(save).suffix not in (".keras", ".h5")):
+        hint = "such as mutant.keras: the file goes into the job's folder"
+        yield Problem(f"`save` is true, or the name of a model file, not `{save}`", place_of("save", given), hint=hint)
+    if settings.mode.evaluates:
+        yield from _unknown_measures(settings, given)
+    for problem in boundless(settings.require):
+        yield replace(problem, place=place_of("require", given))
+
+
+def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]:
+    """What is odd about a search for breaking points."""
+    for name, problem in settings.mode.problems():
+        yield replace(problem, place=place_of(f"mode.{name}", given))
+    if settings.save:
+        message = f"`save` keeps one mutant, and mode={settings.mode.name} makes many"
+        hint = "leave `save` out; mode=apply saves the mutant of a scale"
+        yield Problem(message, place_of("save", given), hint=hint)
+
+
+def boundless(gates: Iterable[Gate]) -> Iterator[Problem]:
+    """Gates that let everything through."""
+    for gate in gates:
+        if not gate.bounds:
+            hint = f"give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}"
+            yield Problem(f"`require` sets no bound to `{gate.metric}`", hint=hint)
+
+
+def measures(settings: EvaluateSettings) -> list[str] | None:
+    """The names of all that is measured, and can be an objective; None if only Keras can tell."""
+    if not all(isinstance(each, str) for each in settings.metrics):
+        return None
+    metrics = [*map(str, settings.metrics), *(["loss"] if settings.loss is not None else [])]
+    drops = [f"drop.{name}" for name in metrics]
+    fidelity = [*(["agreement", "divergence"] if settings.agreement else []), "deviation"]
+    return [*metrics, *fidelity, "non_finite_outputs", *drops]
+
+
+def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
+    """The objective and gates that are about nothing that is measured."""
+    known = measures(settings.evaluate)
+    if known is None:
+        return
+    objectives = (("objective", name) for name in objective_names(settings.objective))
+    wanted = [*objectives, *(("require", gate.metric) for gate in settings.require)]
+    if settings.mode.bisects:
+        wanted = [each for each in wanted if each[1] != BREAKING_POINT] + [("mode.metric", settings.mode.metric or "")]
+    for key, name in wanted:
+        is_known = (
+            name in known or any(each.endswith(f"_{name.removeprefix('drop.')}") for each in known) if name else True
+        )
+        if not is_known:
+            yield replace(no_measure(str(name), known), place=place_of(key, given))
+
+
+def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:
+    """That nothing is measured of a name."""
+    hint = f"there are {', '.join(known)}{why}"
+    return Problem(f"nothing is measured that is called `{name}`", hint=hint, candidates=nearest(name, known))

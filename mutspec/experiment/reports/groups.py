@@ -1,0 +1,169 @@
+"""Results by what varies in a sweep: the seeds of one combination together, as means with their intervals."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mutspec.experiment.reports.aggregate import metric_names
+from mutspec.experiment.reports.interval import Estimate, estimate
+from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
+from mutspec.experiment.settings import settings, varying
+from mutspec.language.errors import CallError, nearest
+
+_OF_ROWS = (*FIDELITY, BREAKING_POINT)
+"""What rows say beside the metrics, in one number each."""
+
+AGREEMENT = "agreement"
+"""The part of the samples of which mutant and base say the same."""
+
+_SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The mutants that differ by their seed alone.
+
+    Arguments:
+        values: the values of the settings that vary, in the order of `Summary.names`.
+        rows: a row for each seed; a seed that several jobs have counts once.
+        measured: the metric's values, of the rows that have it, with their seeds' order.
+        base: the base's value; None if it is not known, or if the jobs do not agree about it.
+        metric, agreement: means over the seeds, with their intervals.
+        gates: for each job with gates, whether all of them hold.
+    """
+
+    values: tuple[Any, ...]
+    rows: tuple[Row, ...]
+    measured: tuple[float, ...]
+    base: float | None
+    metric: Estimate
+    agreement: Estimate
+    gates: tuple[bool, ...] = ()
+
+    @property
+    def drop(self) -> float | None:
+        """The base's value minus the mean."""
+        return None if self.base is None or self.metric.mean is None else self.base - self.metric.mean
+
+    @property
+    def non_finite_outputs(self) -> int:
+        """In the outputs of all seeds together."""
+        return sum(row.non_finite_outputs for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A sweep by what varies in it.
+
+    Arguments:
+        results: all of its results.
+        names: the settings that vary.
+        metric: the metric that is shown; None if nothing was evaluated.
+        is_share: whether it is a part of the samples, to be written in percent.
+        groups: a group for each combination of the settings' values, in the order of the jobs.
+        base: the base's value, if all groups have the same; else None.
+        base_varies: whether groups have different bases.
+    """
+
+    results: tuple[Result, ...]
+    names: tuple[str, ...]
+    metric: str | None
+    is_share: bool
+    groups: tuple[Group, ...]
+    base: float | None
+    base_varies: bool
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """The jobs that failed."""
+        return tuple(result for result in self.results if result.error is not None)
+
+    @property
+    def refused(self) -> tuple[Result, ...]:
+        """The jobs whose mutants do not hold to what is required."""
+        return tuple(result for result in self.results if result.failed_gates)
+
+
+def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
+    """A sweep by what varies in it.
+
+    Arguments:
+        results: its results.
+        metric: the metric to show, or what else rows say, such as `agreement`; by default the objective.
+
+    Raises:
+        CallError: no result has that metric.
+    """
+    metric = choose_metric(results, metric)
+    names = varying(results)
+    members: dict[str, list[Result]] = {}
+    for result in results:
+        if result.rows:
+            given = settings(result)
+            members.setdefault(json.dumps([given.get(name) for name in names], sort_keys=True), []).append(result)
+    groups = tuple(_group(each, names, metric) for each in members.values())
+    values = [value for group in groups for value in (*group.measured, *_known([group.base]))]
+    bases = set(_known(group.base for group in groups))
+    return Summary(
+        tuple(results),
+        names,
+        metric,
+        metric is not None and is_share(metric, values),
+        groups,
+        bases.pop() if len(bases) == 1 else None,
+        len(bases) > 1,
+    )
+
+
+def is_share(metric: str, values: Iterable[float]) -> bool:
+    """Whether a metric is a part of the samples, by its name and what was measured."""
+    return _SHARE.fullmatch(metric) is not None and all(not (value < 0 or value > 1) for value in values)
+
+
+def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:
+    """The metric to show: the one asked for, else the objective of most jobs, else the first there is.
+
+    Raises:
+        CallError: no result has the one that is asked for.
+    """
+    measured = metric_names(each for each in results if any(row.metrics for row in each.rows))
+    rows = [row for each in results for row in each.rows]
+    known = [*measured, *(name for name in _OF_ROWS if any(getattr(row, name) is not None for row in rows))]
+    if asked is not None and asked not in known:
+        has = f"there are {', '.join(f'`{name}`' for name in known)}" if known else "nothing was evaluated"
+        raise CallError(f"no result has the metric `{asked}`", hint=has, candidates=nearest(asked, known))
+    objectives = Counter(result.objective for result in results if result.objective in known)
+    return asked or (objectives.most_common(1)[0][0] if objectives else known[0] if known else None)
+
+
+def _group(results: Sequence[Result], names: Sequence[str], metric: str | None) -> Group:
+    given = settings(results[0])
+    rows = {row.seed: row for result in results for row in result.rows}
+    measured = tuple(_known(measure(row, metric) for row in rows.values()))
+    bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
+    return Group(
+        tuple(given.get(name) for name in names),
+        tuple(rows.values()),
+        measured,
+        bases.pop() if len(bases) == 1 else None,
+        estimate(measured),
+        estimate(_known(row.agreement for row in rows.values())),
+        tuple(not result.failed_gates for result in results if result.gates),
+    )
+
+
+def measure(row: Row, metric: str | None) -> float | None:
+    """What a mutant measured of a metric, or of how true it is to its base."""
+    if metric is None or metric in row.metrics:
+        return None if metric is None else row.metrics[metric]
+    measured: float | None = getattr(row, metric) if metric in _OF_ROWS else None
+    return measured
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]

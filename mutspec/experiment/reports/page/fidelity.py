@@ -1,0 +1,101 @@
+"""How true mutants are to their base: agreement, divergence, deviation, and flips by class as a table of shades."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from mutspec.experiment.reports.aggregate import natural
+from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
+from mutspec.experiment.reports.interval import estimate
+from mutspec.experiment.reports.page.markup import Markup, element, join, shaded, table
+from mutspec.experiment.reports.table import decimals
+from mutspec.experiment.result import FIDELITY
+from mutspec.experiment.settings import as_number, labels, shown
+
+_MOST_CLASSES = 20
+
+
+def fidelity(summary: Summary) -> Markup:
+    """Means over the seeds of what was measured against the base's outputs."""
+    measures = [name for name in FIDELITY if any(_mean(group, name) is not None for group in summary.groups)]
+    classes, note = _classes(summary)
+    if not classes and measures in ([], [AGREEMENT]):  # the table of groups says it
+        return Markup()
+    flips = [_flips(group) for group in summary.groups]
+    most = max((number for each in flips for name, number in each.items() if name in classes), default=0)
+    columns: list[tuple[str, bool, Callable[[int, Group], object]]] = [
+        *_settings(summary),
+        *((name.capitalize(), True, _measure(name, summary)) for name in measures),
+        *((name, True, _flip(name, flips, most)) for name in classes),
+    ]
+    rows = [[cell(index, group) for _, _, cell in columns] for index, group in enumerate(summary.groups)]
+    made = table(
+        [said for said, _, _ in columns],
+        rows,
+        numbers=[is_number for _, is_number, _ in columns],
+        caption="Mutants held against their base's outputs, means over the seeds",
+        class_="shaded" if classes else None,
+    )
+    return join([made, element("p", note, class_="note")])
+
+
+def _settings(summary: Summary) -> list[tuple[str, bool, Callable[[int, Group], object]]]:
+    def value_of(index: int) -> Callable[[int, Group], object]:
+        return lambda _, group: shown(group.values[index])
+
+    if not summary.names:
+        return [("", False, lambda _, group: "mutant")]
+    return [
+        (label, all(as_number(group.values[index]) is not None for group in summary.groups), value_of(index))
+        for index, label in enumerate(labels(summary.names))
+    ]
+
+
+def _mean(group: Group, name: str) -> float | None:
+    values = [getattr(row, name) for row in group.rows]
+    return estimate([value for value in values if value is not None]).mean
+
+
+def _measure(name: str, summary: Summary) -> Callable[[int, Group], object]:
+    percent = f".{decimals(summary.results)}%"
+
+    def cell(_: int, group: Group) -> str:
+        mean = _mean(group, name)
+        return "" if mean is None else f"{mean:{percent if name == AGREEMENT else '.3g'}}"
+
+    return cell
+
+
+def _flips(group: Group) -> dict[str, float]:
+    """How many choices changed in a mutant, by the class that the base had chosen; the mean over the seeds."""
+    counted = [row.flips for row in group.rows if row.flips is not None]
+    total: Counter[str] = Counter()
+    for flips in counted:
+        total.update(flips)
+    return {name: number / len(counted) for name, number in total.items()}
+
+
+def _flip(name: str, flips: Sequence[dict[str, float]], most: float) -> Callable[[int, Group], object]:
+    """A number on a ground that is darker the greater it is."""
+
+    def cell(index: int, group: Group) -> object:
+        if all(row.flips is None for row in group.rows):
+            return ""
+        number = flips[index].get(name, 0.0)
+        return shaded(f"{number:.3g}", number, most)
+
+    return cell
+
+
+def _classes(summary: Summary) -> tuple[list[str], str]:
+    """The classes that have columns: those with most flips if there are many; and what the columns are."""
+    total: Counter[str] = Counter()
+    for group in summary.groups:
+        total.update(_flips(group))
+    kept = [name for name, number in total.most_common(_MOST_CLASSES) if number]
+    said = "Means over the seeds."
+    if kept:
+        said += " Columns named after classes: how many of the base's choices of that class the mutant changed"
+        said += f"; {len(kept)} classes of {len(total)}, those with most." if len(kept) < len(total) else "."
+    return sorted(kept, key=natural), said

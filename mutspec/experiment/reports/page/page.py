@@ -1,0 +1,85 @@
+"""The page: its head, its sections, and the style and script that are in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+
+from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.reports.page.breaking import breaking_points
+from mutspec.experiment.reports.page.chart import chart
+from mutspec.experiment.reports.page.fidelity import fidelity
+from mutspec.experiment.reports.page.markup import Markup, element, empty, join
+from mutspec.experiment.reports.page.mutants import mutants
+from mutspec.experiment.reports.page.origin import origin
+from mutspec.experiment.reports.page.outcome import failures, gates, groups, opening, warned
+from mutspec.experiment.reports.page.sensitivity import sensitivity
+from mutspec.experiment.reports.table import title
+
+
+def web_page(summary: Summary, *, warnings: Sequence[str] = ()) -> bytes:
+    """The report of a sweep as one HTML file, the same for the same results.
+
+    Arguments:
+        summary: the sweep by what varies.
+        warnings: what the reader should know, one sentence each.
+    """
+    style, script = _asset("page.css"), _asset("page.js")
+    heading = title(summary) or "No plan"
+    sections = [
+        ("results", "Results", join(filter(None, [chart(summary), groups(summary)]))),
+        ("breaking", "Breaking points", breaking_points(summary)),
+        ("sensitivity", "Sensitivity", sensitivity(summary)),
+        ("gates", "Gates", gates(summary)),
+        ("failed", "Failed jobs", failures(summary)),
+        ("fidelity", "True to the base", fidelity(summary)),
+        ("mutants", "Mutants", mutants(summary)),
+        ("origin", "How it was made", origin(summary)),
+    ]
+    shown = [(name, said, content) for name, said, content in sections if content]
+    links = (element("li", element("a", said, href=f"#{name}")) for name, said, _ in shown)
+    head = join(
+        [
+            empty("meta", charset="utf-8"),
+            _policy(script),
+            empty("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            empty("meta", name="color-scheme", content="light dark"),
+            empty("link", rel="icon", href="data:,"),  # else a browser asks the server that shows the page for one
+            element("title", f"{heading} · mutspec"),
+            element("style", style),
+        ]
+    )
+    body = join(
+        [
+            element("header", opening(summary, heading), element("nav", element("ul", *links), aria_label="Sections")),
+            element("main", warned(warnings), *(_section(*section) for section in shown)),
+            element("footer", element("p", f"Made by {_engines(summary)} from the results of its jobs.")),
+            element("script", script),
+        ]
+    )
+    page = f"<!doctype html>\n<html lang=en>\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    return page.encode("utf-8", errors="backslashreplace")
+
+
+def _asset(name: str) -> Markup:
+    return Markup(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _policy(script: str) -> Markup:
+    """Even if a name became markup, nothing would be fetched, and no script but ours would run."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    )
+    return empty("meta", http_equiv="Content-Security-Policy", content=rules)
+
+
+def _section(name: str, said: str, content: Markup) -> Markup:
+    return join(["\n", element("section", element("h2", said), content, id=name)])
+
+
+def _engines(summary: Summary) -> str:
+    return ", ".join(dict.fromkeys(result.engine for result in summary.results))

@@ -1,0 +1,76 @@
+"""Where a model is sensitive: a map as a table of shades, so that its numbers can be read, and the ranking."""
+
+from __future__ import annotations
+
+import math
+
+from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, shaded, table
+from mutspec.experiment.reports.sensitivity import Sensitivity
+from mutspec.experiment.reports.sensitivity import sensitivity as found_in
+from mutspec.experiment.reports.table import Numbers, harm_label, ranking_note, ranking_table
+from mutspec.experiment.settings import shown
+
+_MOST_ROWS = 80
+
+
+def sensitivity(summary: Summary) -> Markup:
+    """The map, if a number varies, and the ranking, if there is one."""
+    found = found_in(summary)
+    if found is None:
+        return Markup()
+    return join(
+        [
+            _map(found, summary) if len(found.scales) > 1 else Markup(),
+            _ranking(found, summary) if found.ranking else Markup(),
+        ]
+    )
+
+
+def _map(found: Sensitivity, summary: Summary) -> Markup:
+    numbers = Numbers(summary)
+    ranks = {each.value: str(number) for number, each in enumerate(found.ranking, start=1)}
+    rows = [
+        [value, *(_cell(harm, found.most, numbers) for harm in harms), ranks.get(value, "")]
+        for value, harms in found.harms.items()
+    ]
+    titles = [found.name, *(f"{found.over} {shown(scale)}" for scale in found.scales), "Rank"]
+    label = harm_label(found, summary)
+    made = table(
+        titles,
+        rows,
+        numbers=[False, *[True] * (len(titles) - 1)],
+        caption=f"{label} by {found.name} and {found.over}",
+        most_rows=_MOST_ROWS,
+        class_="map",
+    )
+    return join([element("h3", f"{label}, means over the seeds"), made])
+
+
+def _cell(harm: float | None, most: float, numbers: Numbers) -> object:
+    return "" if harm is None else shaded(numbers.drop(harm), harm, most)
+
+
+def _ranking(found: Sensitivity, summary: Summary) -> Markup:
+    """The ranking, with a bar for each mean."""
+    columns, rows = ranking_table(found, summary)
+    titles, numbers, cells = intervals_apart(
+        [column.title for column in columns], [column.is_number for column in columns], rows
+    )
+    means = [each.harm.mean or 0.0 for each in found.ranking]
+    most = max((mean for mean in means if math.isfinite(mean)), default=0.0)
+    made = table(
+        [*titles, ""],
+        [[*row, _bar(mean, most)] for row, mean in zip(cells, means, strict=True)],
+        numbers=[*numbers, False],
+        caption=f"Ranking: {harm_label(found, summary)}",
+        most_rows=_MOST_ROWS,
+        class_="ranking",
+    )
+    return join([element("h3", "The most sensitive first"), made, element("p", ranking_note(found), class_="note")])
+
+
+def _bar(mean: float, most: float) -> Markup:
+    """A bar as long as a mean is large; the numbers beside it say the same."""
+    part = min(max(mean / most, 0.0), 1.0) if math.isfinite(mean) and most > 0 else float(not math.isfinite(mean))
+    return element("span", class_="bar", style=f"--part:{part:.3g}")

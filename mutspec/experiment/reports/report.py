@@ -1,0 +1,256 @@
+"""The report of a run or sweep, made from its `result.json` files alone: tables as files, pictures, a page, a text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mutspec.execute import words
+from mutspec.execute.layout import MOST_ROWS, Paint, sentence
+from mutspec.execute.report import engine
+from mutspec.experiment.reports.aggregate import Found, find, first_line, write_csv
+from mutspec.experiment.reports.groups import Group, Summary, summarise
+from mutspec.experiment.reports.page import web_page
+from mutspec.experiment.reports.parquet import parquet_files
+from mutspec.experiment.reports.plot import NoMatplotlib, pictures
+from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
+from mutspec.experiment.reports.table import summary_text
+from mutspec.experiment.result import FILE_NAME, as_json, write_whole
+from mutspec.language.errors import CallError, EnvironmentProblem, Problem, nearest
+
+FORMAT_VERSION = 1
+"""Of the JSON document."""
+
+CSV_NAME = "results.csv"
+HTML_NAME = "report.html"
+
+_MOST_WARNINGS = 8
+"""How many things that jobs warned of are told."""
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What a run or sweep found, and the files that show it.
+
+    Arguments:
+        folder: where the results are.
+        found: the results.
+        summary: the results by what varies.
+        files: what was written.
+        warnings: what the user should know.
+    """
+
+    folder: Path
+    found: Found
+    summary: Summary
+    files: tuple[Path, ...]
+    warnings: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        """The table, for people."""
+        return self.text()
+
+    def text(self, *, width: int = 80, styled: bool = False, most_rows: int | None = MOST_ROWS, hint: str = "") -> str:
+        """The table, warnings, and where the files are.
+
+        Arguments:
+            width: of the page, in columns.
+            styled: whether to use the colours of terminals.
+            most_rows: how many rows of a table to show; None for all.
+            hint: how to see the rows that are not shown.
+        """
+        blocks = [summary_text(self.summary, width=width, styled=styled, most_rows=most_rows, hint=hint)]
+        if self.warnings:
+            paint = Paint(styled)
+            lines = [sentence(f"warning: {problem}", width=width - 2).splitlines() for problem in self.warnings]
+            blocks.append(
+                "\n".join(
+                    "\n".join([paint(first, "yellow"), *(f"  {each}" for each in rest)]) for first, *rest in lines
+                )
+            )
+        names = [path.name for path in self.files]
+        listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        blocks.append(sentence(f"Wrote {listed} in {self.files[0].parent}", width=width))
+        return "\n\n".join(blocks)
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `schemas/report.schema.json` describes."""
+        summary = self.summary
+        document = {
+            "format_version": FORMAT_VERSION,
+            "engine": engine(),
+            "folder": str(self.folder),
+            "metric": summary.metric,
+            "settings": list(summary.names),
+            "groups": [_group_as_json(group, summary.names) for group in summary.groups],
+            "sensitivity": _sensitivity_as_json(sensitivity(summary)),
+            "jobs": {
+                "total": len(summary.results),
+                "failed": [
+                    {
+                        "number": result.job.number,
+                        "directory": result.job.directory,
+                        "overrides": list(result.job.overrides),
+                        "error": result.error,
+                    }
+                    for result in summary.failed
+                ],
+                "refused": [
+                    {
+                        "number": result.job.number,
+                        "directory": result.job.directory,
+                        "overrides": list(result.job.overrides),
+                        "gates": [str(verdict) for verdict in result.failed_gates],
+                    }
+                    for result in summary.refused
+                ],
+                "unfinished": list(self.found.unfinished),
+            },
+            "files": [str(path) for path in self.files],
+            "warnings": [str(problem) for problem in self.warnings],
+        }
+        return {key: as_json(value) for key, value in document.items()}
+
+
+def _group_as_json(group: Group, names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "settings": dict(zip(names, group.values, strict=True)),
+        "seeds": [row.seed for row in group.rows],
+        "base": group.base,
+        "mean": group.metric.mean,
+        "half_width": group.metric.half_width,
+        "drop": group.drop,
+        "agreement": group.agreement.mean,
+        "non_finite_outputs": group.non_finite_outputs,
+    }
+
+
+def _sensitivity_as_json(found: Sensitivity | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "setting": found.name,
+        "over": found.over or None,
+        "scales": list(found.scales),
+        "is_rise": found.is_rise,
+        "map": [{"value": value, "worse_by": list(harms)} for value, harms in found.harms.items()],
+        "ranking": [
+            {
+                "value": each.value,
+                "worse_by": each.harm.mean,
+                "half_width": each.harm.half_width,
+                "seeds": each.harm.count,
+                "best_rank": each.ranks[0] if each.ranks else None,
+                "worst_rank": each.ranks[1] if each.ranks else None,
+            }
+            for each in found.ranking
+        ],
+    }
+
+
+def write_report(
+    folder: Path | str,
+    *,
+    metric: str | None = None,
+    output: Path | str | None = None,
+    width: int = 80,
+    styled: bool = False,
+) -> str:
+    """Write the files of `make_report`, and say what is in them.
+
+    Arguments, errors: as for `make_report`.
+
+    Returns:
+        The table, warnings, and where the files are, as lines of a width, with the colours of terminals if `styled`.
+    """
+    return make_report(folder, metric=metric, output=output).text(
+        width=width, styled=styled, hint=f"{CSV_NAME} has all"
+    )
+
+
+def make_report(folder: Path | str, *, metric: str | None = None, output: Path | str | None = None) -> SweepReport:
+    """Read the results below a folder, and write results.csv and report.html.
+
+    Beside them are the pictures if Matplotlib is there, and results.parquet if pyarrow is.
+
+    Arguments:
+        folder: of a run or a sweep.
+        metric: the metric to show, or `agreement`, `divergence`, `deviation`; by default the objective of the jobs.
+        output: the folder to write to, which is made if it is missing; by default `folder`.
+
+    Raises:
+        CallError: there is no such folder, no result in it, or no such metric.
+        EnvironmentProblem: a file cannot be written.
+    """
+    folder, output = Path(folder), Path(folder if output is None else output)
+    found = _found(folder)
+    if output.exists() and not output.is_dir():
+        raise CallError(f"the output {output} is a file", hint="give the name of a folder, which may be a new one")
+    summary = summarise(found.results, metric)
+    warnings = [*found.damaged, *_unfinished(found), *_said_by_jobs(found)]
+    page = web_page(summary, warnings=list(map(str, warnings)))
+    made = dict(parquet_files(found.results))
+    try:
+        made |= pictures(summary)
+    except NoMatplotlib as error:
+        warnings += [replace(problem, is_warning=True) for problem in error.problems]
+    made[HTML_NAME] = page  # which draws for itself and so does not miss Matplotlib
+    try:
+        write_csv(found.results, output / CSV_NAME)
+        for name, data in made.items():
+            write_whole(output / name, data)
+    except EnvironmentProblem as error:
+        hint = f"`mutspec report {folder} -o DIR` writes elsewhere"
+        raise EnvironmentProblem([replace(problem, hint=hint) for problem in error.problems]) from error
+    files = tuple(output / name for name in (CSV_NAME, *made))
+    return SweepReport(folder, found, summary, files, tuple(warnings))
+
+
+def _found(folder: Path) -> Found:
+    """What is below a folder, at least one result."""
+    if folder.exists() and not folder.is_dir():
+        hint = (
+            f"name its folder: {folder.parent}"
+            if folder.name == FILE_NAME
+            else "name the output folder of `mutspec run`"
+        )
+        raise CallError(f"{folder} is a file, not the folder of a run or sweep", hint=hint)
+    if not folder.exists():
+        raise CallError(f"the folder {folder} does not exist", candidates=_like(folder))
+    found = find(folder)
+    if not found.results:
+        if found.damaged:
+            raise CallError([replace(problem, is_warning=False) for problem in found.damaged])
+        jobs = words.plural(len(found.unfinished), "job")
+        hint = f"{jobs} there left none; run again" if found.unfinished else "name the output folder of `mutspec run`"
+        raise CallError(f"there is no {FILE_NAME} in {folder} or below", hint=hint)
+    return found
+
+
+def _like(folder: Path) -> list[str]:
+    """Folders beside the one that is missing that are called like it."""
+    try:
+        siblings = [each.name for each in folder.parent.iterdir() if each.is_dir()]
+    except OSError:
+        return []
+    return [str(folder.with_name(name)) for name in nearest(folder.name, siblings)]
+
+
+def _unfinished(found: Found) -> Iterator[Problem]:
+    if found.unfinished:
+        shown = ", ".join(found.unfinished[:_MOST_WARNINGS])
+        more = ", …" if len(found.unfinished) > _MOST_WARNINGS else ""
+        yield Problem(f"{words.plural(len(found.unfinished), 'job')} left no result: {shown}{more}", is_warning=True)
+
+
+def _said_by_jobs(found: Found) -> Iterator[Problem]:
+    """What jobs warned of, each thing once."""
+    said = Counter(text for result in found.results for text in dict.fromkeys(result.warnings))
+    for text, number in list(said.items())[:_MOST_WARNINGS]:
+        where = "" if number == len(found.results) else f" ({words.plural(number, 'job')})"
+        yield Problem((first_line(text) or "").rstrip(".") + where, is_warning=True)
+    if len(said) > _MOST_WARNINGS:
+        yield Problem(f"and {len(said) - _MOST_WARNINGS} more, in the {FILE_NAME} of the jobs", is_warning=True)

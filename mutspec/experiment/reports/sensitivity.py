@@ -1,0 +1,164 @@
+"""Where a model is sensitive: how much worse it gets by place and scale, as a map, and the places in their order.
+
+A place is a value of the one setting that is no number, such as a layer; the scale is the one number that varies.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from mutspec.experiment.reports.groups import AGREEMENT, Summary, measure
+from mutspec.experiment.reports.interval import Estimate, estimate, is_surely_above
+from mutspec.experiment.result import FIDELITY, Row
+from mutspec.experiment.settings import as_number, labels, shown
+
+_GROWS_WHEN_WORSE = re.compile(
+    r"(?:.*_)?(?:loss|error|crossentropy|entropy|divergence|deviation|hinge|poisson|cosh|logcosh|perplexity"
+    r"|mse|mae|mape|msle|rmse|false_(?:positives|negatives))",
+    re.IGNORECASE,
+)
+"""Metrics that are greater for a worse model, by the ends of Keras's names. All others are taken to be smaller."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A place in the ranking.
+
+    Arguments:
+        value: what it is called, such as the layer's name.
+        harm: how much worse the metric gets: the mean over the scales for each seed, and of these the mean.
+        ranks: the best and the worst rank that seeds leave open; None if there is one seed.
+    """
+
+    value: str
+    harm: Estimate
+    ranks: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much worse a metric gets, by place and scale.
+
+    Arguments:
+        name: what the places are, such as `layer`.
+        over: what the scales are, such as `std`; empty if no number varies.
+        scales: the scales as they were written, ascending.
+        harms: for each place, in the order of the sweep, the mean at each scale; None where nothing was measured.
+        compared: how many of the scales count in the ranking: those at which all places were measured.
+        ranking: the places, the most sensitive first.
+        is_rise: whether the metric grows when a model gets worse.
+    """
+
+    name: str
+    over: str
+    scales: tuple[Any, ...]
+    harms: dict[str, tuple[float | None, ...]]
+    compared: int
+    ranking: tuple[Ranked, ...]
+    is_rise: bool
+
+    @property
+    def word(self) -> str:
+        """What the metric does when a model gets worse."""
+        return "Rise" if self.is_rise else "Drop"
+
+    @property
+    def most(self) -> float:
+        """The largest harm of the map that is finite, at least 0."""
+        every = [each for harms in self.harms.values() for each in harms if each is not None and math.isfinite(each)]
+        return max([0.0, *every])
+
+
+def sensitivity(summary: Summary) -> Sensitivity | None:
+    """A sweep as a map and a ranking; None if it does not vary one setting that is no number, and at most one number.
+
+    Plans are no places: their scales are in units of their own.
+    """
+    axes = _axes(summary)
+    if axes is None or summary.metric is None:
+        return None
+    place, scale = axes
+    found: dict[str, dict[float, dict[int, float]]] = {}
+    written: dict[float, Any] = {}
+    for group in summary.groups:
+        harms = {row.seed: harm for row in group.rows if (harm := _harm(row, summary.metric)) is not None}
+        if harms:
+            at = 0.0 if scale is None else as_number(group.values[scale]) or 0.0
+            written.setdefault(at, "" if scale is None else group.values[scale])
+            found.setdefault(shown(group.values[place]), {})[at] = harms
+    if len(found) < 2:
+        return None
+    scales = sorted(written)
+    compared = [at for at in scales if all(at in each for each in found.values())]
+    names = labels(summary.names)
+    return Sensitivity(
+        name=names[place],
+        over="" if scale is None else names[scale],
+        scales=tuple(written[at] for at in scales),
+        harms={
+            value: tuple(fmean(each[at].values()) if at in each else None for at in scales)
+            for value, each in found.items()
+        },
+        compared=len(compared),
+        ranking=_ranked({value: _by_seed(each, compared) for value, each in found.items()}) if compared else (),
+        is_rise=grows_when_worse(summary.metric),
+    )
+
+
+def grows_when_worse(metric: str) -> bool:
+    """Whether a metric is greater for a worse model, by its name."""
+    return _GROWS_WHEN_WORSE.fullmatch(metric) is not None
+
+
+def _axes(summary: Summary) -> tuple[int, int | None] | None:
+    """Which settings are the places and the scale, by their indices."""
+    is_number = [
+        all(as_number(group.values[index]) is not None for group in summary.groups)
+        for index in range(len(summary.names))
+    ]
+    numbers = [index for index, is_one in enumerate(is_number) if is_one]
+    others = [index for index, is_one in enumerate(is_number) if not is_one]
+    if len(others) != 1 or len(numbers) > 1 or summary.names[others[0]] == "plan":
+        return None
+    return others[0], numbers[0] if numbers else None
+
+
+def _harm(row: Row, metric: str) -> float | None:
+    """How much worse a mutant is than its base. Held against its own outputs, a base agrees and is at no distance."""
+    drop = row.drop.get(metric)
+    if drop is None and metric in FIDELITY and (measured := measure(row, metric)) is not None:
+        drop = (1.0 if metric == AGREEMENT else 0.0) - measured
+    return None if drop is None else -drop if grows_when_worse(metric) else drop
+
+
+def _by_seed(harms: dict[float, dict[int, float]], scales: Sequence[float]) -> list[float]:
+    """The mean over the scales for each seed that all of them have. One seed is one direction, so it is one value."""
+    seeds = [seed for seed in harms[scales[0]] if all(seed in harms[at] for at in scales)]
+    return [fmean(harms[at][seed] for at in scales) for seed in seeds]
+
+
+def _ranked(values: dict[str, list[float]]) -> tuple[Ranked, ...]:
+    """The places by their harm. What is not finite is beyond all that is."""
+    known = {value: estimate(each) for value, each in values.items() if each}
+
+    def size(value: str) -> float:
+        mean = known[value].mean
+        return math.inf if mean is None or math.isnan(mean) else mean
+
+    ordered = sorted(known, key=size, reverse=True)
+    return tuple(Ranked(value, known[value], _ranks(known[value], known.values())) for value in ordered)
+
+
+def _ranks(one: Estimate, all_of_them: Iterable[Estimate]) -> tuple[int, int] | None:
+    """The ranks that are left open by comparing a place with each other one."""
+    if one.half_width is None:
+        return None
+    others = list(all_of_them)
+    above = sum(is_surely_above(other, one) for other in others)
+    below = sum(is_surely_above(one, other) for other in others)
+    return 1 + above, len(others) - below

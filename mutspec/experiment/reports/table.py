@@ -1,0 +1,286 @@
+"""The table at the end of a sweep: a row for each combination of what varies, its seeds as a mean with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from mutspec.execute import words
+from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
+from mutspec.experiment.reports.aggregate import first_line
+from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
+from mutspec.experiment.reports.interval import Estimate
+from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
+from mutspec.experiment.result import Result
+from mutspec.experiment.settings import as_number, labels, shown
+
+BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
+
+_MANY_SAMPLES = 5000
+"""From here on a sample is worth less than 0.02 points of a percentage, and these get a second decimal."""
+
+
+def summary_text(
+    summary: Summary, *, width: int = 80, styled: bool = False, most_rows: int | None = MOST_ROWS, hint: str = ""
+) -> str:
+    """A sweep, or a single run, for people: a head, the table, the jobs that failed.
+
+    Arguments:
+        summary: the sweep by what varies in it.
+        width: of the page, in columns.
+        styled: whether to use the colours of terminals.
+        most_rows: how many rows of a table to show; None for all.
+        hint: how to see the rows that are not shown.
+    """
+    page = Page(width, Paint(styled), most_rows, hint)
+    blocks = [_head(summary, page)]
+    if summary.groups:
+        blocks.append(_groups(summary, page))
+    if (found := sensitivity(summary)) and found.ranking:
+        blocks.append(_ranking(found, summary, page))
+    if summary.refused:
+        blocks.append(_refused(summary.refused, page))
+    if summary.failed:
+        blocks.append(_failed(summary.failed, page))
+    return "\n\n".join(blocks)
+
+
+def title(summary: Summary) -> str:
+    """The plan and the model, or how many there are."""
+    plans = _distinct(result.plan_name for result in summary.results)
+    models = _distinct(Path(result.model).name for result in summary.results)
+    return " on ".join(
+        each[0] if len(each) == 1 else f"{len(each)} {noun}"
+        for each, noun in ((plans, "plans"), (models, "models"))
+        if each
+    )
+
+
+def metric_label(metric: str) -> str:
+    """What to call a metric at the head of a column or at an axis."""
+    text = metric.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def facts(summary: Summary) -> list[str]:
+    """What there is: jobs, values of each setting that varies, seeds, samples, seconds."""
+    found = [words.plural(len(summary.results), "job")]
+    for index, (name, label) in enumerate(zip(summary.names, labels(summary.names), strict=True)):
+        values = len({words.flow(group.values[index]) for group in summary.groups})
+        if name not in ("plan", "model", "data"):  # the head and the samples say how many there are
+            found.append(f"{words.plural(values, 'value')} of {label}")
+    seeds = sorted({len(group.rows) for group in summary.groups})
+    if seeds:
+        number = words.plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+        found.append(number + (" each" if len(summary.groups) > 1 else ""))
+    evaluated = [result for result in summary.results if result.samples]
+    if data := _distinct(Path(result.data).name for result in evaluated):
+        samples = sorted({result.samples for result in evaluated})
+        number = (
+            words.plural(samples[0], "sample") if len(samples) == 1 else f"{samples[0]:,} to {samples[-1]:,} samples"
+        )
+        found.append(f"{number} of {data[0]}" if len(data) == 1 else f"{len(data)} data sets")
+    found.append(f"{sum(row.seconds for result in summary.results for row in result.rows):.3g} s")
+    return found
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _head(summary: Summary, page: Page) -> str:
+    lines = sentence(title(summary) or "No plan", width=page.width).splitlines()
+    return "\n".join([*(page.paint(line, "bold") for line in lines), paragraph(facts(summary), width=page.width)])
+
+
+def _groups(summary: Summary, page: Page) -> str:
+    columns, rows = group_table(summary)
+    styles: list[Style] = ["bold" if row[0] == "base" else "" for row in rows[: page.most_rows]]
+    text = table(columns, rows[: page.most_rows], width=page.width, paint=page.paint, styles=styles)
+    lines = [text, *page.more(len(rows), 0)]
+    if any(group.metric.half_width is not None for group in summary.groups):
+        lines.append(page.paint(BAND_NOTE, "dim"))
+    return "\n".join(lines)
+
+
+def group_table(summary: Summary) -> tuple[list[Column], list[list[str]]]:
+    """The columns of the table, but those that would be empty, and its rows, of which the first is the base's."""
+    columns = [*_setting_columns(summary), *_measure_columns(summary)]
+    rows = list(_rows(summary))
+    kept = [
+        0,
+        *(index for index in range(1, len(columns)) if any(row[index].strip(f"{words.NOTHING} ") for row in rows)),
+    ]
+    return [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
+
+
+def _setting_columns(summary: Summary) -> Iterator[Column]:
+    if not summary.names:
+        yield Column("")
+    for index, label in enumerate(labels(summary.names)):
+        is_number = all(as_number(group.values[index]) is not None for group in summary.groups)
+        yield Column(label, is_number=is_number, folds=not is_number)
+
+
+def _measure_columns(summary: Summary) -> list[Column]:
+    """The columns of numbers, in the order of `_measures`."""
+    metric = metric_label(summary.metric or "")
+    drop = "Drop, points" if summary.is_share else "Drop"
+    titles = ["Seeds", "Base", metric, drop, "Agreement", "Non-finite outputs", "Gates held"]
+    titles += [] if summary.metric else ["Touched", "Changed"]
+    return [Column(each, is_number=True) for each in titles]
+
+
+def _rows(summary: Summary) -> Iterator[list[str]]:
+    numbers = Numbers(summary)
+    if summary.base is not None:
+        settings = max(1, len(summary.names))
+        after = [""] * (len(_measure_columns(summary)) - 3)
+        yield ["base", *[""] * (settings - 1), "", "", numbers.mean(Estimate(1, summary.base, None)), *after]
+    for group in summary.groups:
+        values = [shown(value) for value in group.values] or ["mutant"]
+        yield [*values, *_measures(group, summary, numbers)]
+
+
+def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]:
+    yield words.count(len(group.rows))
+    yield numbers.number(group.base) if summary.base_varies else ""
+    yield numbers.mean(group.metric)
+    yield numbers.drop(group.drop)
+    is_shown = summary.metric != AGREEMENT and group.agreement.mean is not None
+    yield f"{group.agreement.mean:.{numbers.decimals}%}" if is_shown else ""
+    any_non_finite = any(each.non_finite_outputs for each in summary.groups)
+    yield words.count(group.non_finite_outputs) if any_non_finite else ""
+    yield f"{sum(group.gates)} of {len(group.gates)}" if group.gates else ""
+    if summary.metric is None:
+        yield _extent(row.touched for row in group.rows)
+        yield _extent(row.changed for row in group.rows if row.changed is not None)
+
+
+def _extent(counts: Iterable[int]) -> str:
+    """Counts of several seeds: one if they are equal, else the least and the greatest."""
+    found = sorted(set(counts))
+    return "–".join(words.count(each) for each in dict.fromkeys([found[0], found[-1]])) if found else ""
+
+
+def _ranking(found: Sensitivity, summary: Summary, page: Page) -> str:
+    columns, rows = ranking_table(found, summary)
+    text = table(columns, rows[: page.most_rows], width=page.width, paint=page.paint)
+    notes = sentence(ranking_note(found), width=page.width).splitlines()
+    heading = page.paint(f"{words.plural(len(rows), found.name)}, the most sensitive first", "bold")
+    return "\n".join([heading, text, *page.more(len(rows), 0), *(page.paint(note, "dim") for note in notes)])
+
+
+def ranking_table(found: Sensitivity, summary: Summary) -> tuple[list[Column], list[list[str]]]:
+    """The columns and rows of a ranking; what seeds leave open of it is left out where there is one seed."""
+    numbers = Numbers(summary, [each.harm for each in found.ranking])
+    has_ranks = any(each.ranks for each in found.ranking)
+    columns = [
+        Column("Rank", is_number=True),
+        Column(found.name, folds=True),
+        Column(f"{found.word}, points" if summary.is_share else found.word, is_number=True),
+        *([Column("May be", is_number=True)] if has_ranks else []),
+    ]
+    rows = []
+    for number, each in enumerate(found.ranking, start=1):
+        ranks = "–".join(map(str, dict.fromkeys(each.ranks))) if each.ranks else words.NOTHING
+        rows.append([str(number), each.value, numbers.harm(each.harm), *([ranks] if has_ranks else [])])
+    return columns, rows
+
+
+def harm_label(found: Sensitivity, summary: Summary) -> str:
+    """What is measured of a place: `Drop of accuracy in points`."""
+    return f"{found.word} of {(summary.metric or '').replace('_', ' ')}{' in points' if summary.is_share else ''}"
+
+
+def ranking_note(found: Sensitivity) -> str:
+    """What the columns of a ranking mean."""
+    over = f"the mean over {words.plural(found.compared, 'value')} of {found.over}" if found.compared > 1 else ""
+    parts = [f"{found.word}: {over}" if over else ""]
+    if found.compared < len(found.scales):
+        parts.append(f"{len(found.scales) - found.compared} more were not measured for each {found.name}")
+    if any(each.ranks for each in found.ranking):
+        parts.append("May be: the ranks that comparing each pair at 95 % leaves open")
+    return "; ".join(filter(None, parts))
+
+
+class Numbers:
+    """How the numbers of a sweep's metric are written, so that they stand below each other."""
+
+    def __init__(self, summary: Summary, harms: Sequence[Estimate] = ()) -> None:
+        self.is_share = summary.is_share
+        self.decimals = decimals(summary.results)
+        means = [summary.base, *(group.metric.mean for group in summary.groups)]
+        self.places = places([abs(value) for value in means if value and math.isfinite(value)])
+        halves = [self._half(group.metric) for group in summary.groups]
+        self.room = max(map(len, halves), default=0)
+        self.harm_room = max((len(self.drop(each.half_width)) for each in harms), default=0)
+
+    def number(self, value: float | None) -> str:
+        """A value of the metric."""
+        if value is None:
+            return words.NOTHING
+        return f"{value:.{self.decimals}%}" if self.is_share else self._plain(value)
+
+    def mean(self, estimate: Estimate) -> str:
+        """A mean, ± half of its interval."""
+        half = self._half(estimate)
+        spread = f" ± {half.rjust(self.room)}" if half else " " * (self.room + 3 if self.room else 0)
+        return self.number(estimate.mean) + spread
+
+    def drop(self, value: float | None) -> str:
+        """A drop, of shares in points of a percentage."""
+        if value is None:
+            return words.NOTHING
+        return f"{round(100 * value, self.decimals) + 0.0:.{self.decimals}f}" if self.is_share else self._plain(value)
+
+    def harm(self, estimate: Estimate) -> str:
+        """A mean of drops, ± half of its interval."""
+        half = "" if estimate.half_width is None else f" ± {self.drop(estimate.half_width).rjust(self.harm_room)}"
+        return self.drop(estimate.mean) + half
+
+    def _half(self, estimate: Estimate) -> str:
+        return "" if estimate.half_width is None else self.number(estimate.half_width)
+
+    def _plain(self, value: float) -> str:
+        return f"{value:.4g}" if self.places is None else f"{round(value, self.places) + 0.0:.{self.places}f}"
+
+
+def decimals(results: Iterable[Result]) -> int:
+    """With how many decimals percentages of the samples are written."""
+    return 2 if max((each.samples for each in results), default=0) >= _MANY_SAMPLES else 1
+
+
+def places(sizes: Sequence[float]) -> int | None:
+    """Decimals with which the smallest of some sizes has three digits; None if sizes are too far apart for that."""
+    if not sizes or max(sizes) >= 1e5 * min(sizes) or max(sizes) >= 1e7:
+        return None
+    return min(max(2 - math.floor(math.log10(min(sizes))), 0), 6)
+
+
+def _refused(results: Sequence[Result], page: Page) -> str:
+    """The jobs whose mutants fail gates, and by how much."""
+    heading = f"{words.plural(len(results), 'job')} failed a gate"
+    return _jobs(results, heading, "Gate", ["; ".join(map(str, result.failed_gates)) for result in results], page)
+
+
+def _failed(results: Sequence[Result], page: Page) -> str:
+    heading = f"{words.plural(len(results), 'job')} failed"
+    return _jobs(results, heading, "Error", [first_line(result.error) or "" for result in results], page)
+
+
+def overrides(result: Result) -> str:
+    """What a job was given by the call or the sweep, but how jobs are run and what is required of them."""
+    return " ".join(each for each in result.job.overrides if not each.startswith(("hydra", "require=")))
+
+
+def _jobs(results: Sequence[Result], heading: str, title: str, said: Sequence[str], page: Page) -> str:
+    """A table of jobs, and what is said about each."""
+    columns = [Column("Job", is_number=True), Column("Overrides", folds=True), Column(title, folds=True)]
+    rows = [
+        [words.NOTHING if result.job.number is None else str(result.job.number), overrides(result), text]
+        for result, text in list(zip(results, said, strict=True))[: page.most_rows]
+    ]
+    shown_table = table(columns, rows, width=page.width, paint=page.paint)
+    return "\n".join([page.paint(heading, "red"), shown_table, *page.more(len(results), 0)])

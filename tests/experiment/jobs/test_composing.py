@@ -1,0 +1,241 @@
+"""What Hydra makes of a call: the plan and the settings of its job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.types import RunMode
+
+from mutspec.experiment.job_settings import Settings
+from mutspec.experiment.jobs.application import Call, _application, composed
+from mutspec.experiment.jobs.loader import folder_name
+from mutspec.language import MutspecError, Plan
+
+JITTER = """
+mutspec: 1
+params: {std: 0.1}
+steps:
+  - id: jitter
+    op: gaussian_noise
+    target: {type: Dense}
+    std: ${params.std}
+  - id: graded
+    op: gaussian_noise
+    target: {weights: kernels}
+    std:
+      - {target: conv_1, value: 0.01}
+      - {value: 0.03}
+"""
+STRONG = """
+# @package _global_
+defaults:
+  - override /plan: jitter
+scale: 0.7
+plan:
+  params: {std: "${scale}"}
+  seed: 5
+seeds: 2
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    plan: Plan[Any]
+    settings: Settings
+
+    def step(self, name: str) -> Any:
+        return next(step for step in self.plan.steps if step.id == name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a user's own configurations in `my`."""
+    for name, text in {
+        "my/recipes/jitter.yaml": JITTER,
+        "my/experiment/strong.yaml": STRONG,
+        "my/experiment/wrong.yaml": "# @package _global_\nplan:\n  params: {sdt: 3}\n",
+        "my/data/own.yaml": "_target_: own.make\nsize: 3\n",
+        "elsewhere/other.yaml": JITTER.replace("0.1", "0.2"),
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text.lstrip())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def job(*overrides: str, config_dir: str | None = "my") -> Job:
+    """The job of a single run."""
+    call = Call(overrides, config_dir=Path(config_dir) if config_dir else None)
+    with _application(call, checks=False) as application:
+        config = application.hydra.compose_config(call.config_name, application.overrides, RunMode.RUN)
+        composer = application.loader.composer
+        return Job(composer.plan(config, config.hydra).plan, composer.settings(config, config.hydra))
+
+
+def test_a_recipe_without_overrides_is_the_plan_in_its_file(folder: Path) -> None:
+    from mutspec.api import load_plan
+
+    assert job("plan=jitter").plan.digest == load_plan("my/recipes/jitter.yaml").digest
+
+
+def test_a_recipe_that_is_shipped_needs_no_folder(folder: Path) -> None:
+    assert job("plan=dense_noise", config_dir=None).plan.name == "dense_noise"
+
+
+def test_a_recipe_can_be_any_file(folder: Path) -> None:
+    plan = job("plan_file=elsewhere/other.yaml", config_dir=None).plan
+    assert (plan.name, plan.params) == ("other", {"std": 0.2})
+
+
+def test_a_parameter_reaches_the_step_that_uses_it(folder: Path) -> None:
+    made = job("plan=jitter", "plan.params.std=1e-3")
+    assert made.plan.params == {"std": 0.001}
+    assert made.step("jitter").std == 0.001
+
+
+def test_the_seed_can_be_set_in_a_recipe_that_has_none(folder: Path) -> None:
+    assert job("plan=jitter", "plan.seed=7").plan.seed == 7
+
+
+def test_steps_go_by_their_ids_and_stay_in_order(folder: Path) -> None:
+    made = job("plan=jitter", "plan.steps.graded.std=0.5")
+    assert made.step("graded").std == 0.5
+    assert [step.id for step in made.plan.steps] == ["jitter", "graded"]
+
+
+def test_an_override_reaches_into_lists(folder: Path) -> None:
+    graded = job("plan=jitter", "plan.steps.graded.std.0.value=0.5").step("graded")
+    assert [each.value for each in graded.std] == [0.5, 0.03]
+
+
+@pytest.mark.parametrize("plus", ["", "+", "++"])
+def test_keys_that_the_recipe_does_not_have_need_no_plus_and_may_have_one(folder: Path, plus: str) -> None:
+    assert job("plan=jitter", f"{plus}plan.steps.jitter.fraction=1%").step("jitter").fraction == "1%"
+    assert job("plan=jitter", f"{plus}plan.steps.jitter.target.pick.first=1").step("jitter").target.pick.first == 1
+
+
+def test_a_value_may_refer_to_a_parameter(folder: Path) -> None:
+    for written in ("${plan.params.std}", "${params.std}"):
+        assert job("plan=jitter", f"plan.steps.graded.std='{written}'").step("graded").std == 0.1
+
+
+def test_a_value_may_refer_to_the_users_own_keys(folder: Path) -> None:
+    assert job("plan=jitter", "+scale=0.3", "plan.params.std=${scale}").plan.params == {"std": 0.3}
+
+
+def test_an_experiment_chooses_the_recipe_and_overrides_it(folder: Path) -> None:
+    made = job("experiment=strong")
+    assert (made.plan.name, made.plan.params, made.plan.seed) == ("jitter", {"std": 0.7}, 5)
+    assert made.settings.seeds == 2
+
+
+def test_the_call_has_the_last_word_over_an_experiment(folder: Path) -> None:
+    assert job("experiment=strong", "plan.seed=9").plan.seed == 9
+
+
+def test_same_overrides_make_the_plan_that_set_makes(folder: Path) -> None:
+    from mutspec.api import load_plan
+
+    texts = ["params.std=0.5", "seed=3", "steps.graded.std=0.25", "steps.jitter.target.type=[Dense, Conv2D]"]
+    by_set = load_plan("my/recipes/jitter.yaml", overrides=texts)
+    assert job("plan=jitter", *(f"plan.{text}" for text in texts)).plan.digest == by_set.digest
+
+
+def test_what_a_job_is_told_besides_its_plan(folder: Path) -> None:
+    settings = job("plan=jitter", "model.path=a.keras", "inputs.teacher=t.keras", "data=own", "data.size=4").settings
+    assert settings.model.path == "a.keras"
+    assert settings.inputs == {"teacher": "t.keras"}
+    assert settings.data == {"_target_": "own.make", "size": 4}
+
+
+def test_a_data_function_takes_arguments_that_no_option_knows(folder: Path) -> None:
+    assert job("plan=jitter", "data._target_=own.make", "data.size=4").settings.data["size"] == 4
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["plan=jitter", "plan.params.sdt=1"], "override 2:1:1: the plan declares no parameter `sdt`"),
+        (["plan=jitter", "+plan.params.sdt=1"], "override 2:1:1: the plan declares no parameter `sdt`"),
+        (["plan=jitter", "seeds=2", "plan.sed=1"], "override 3:1:1: there is nothing called `sed` to override"),
+        (["plan=jitter", "plan.steps.jiter.std=1"], "override 2:1:1: the plan has no step `jiter`"),
+        (["plan=jitter", "plan.steps.jitter.sdt=1"], "override 2:1:1: `gaussian_noise` has no key `sdt`"),
+        (["plan=jitter", "plan.params.std=-1"], "override 2:1:17: `std` takes a number of at least 0, not -1"),
+        (["plan=jitter", "~plan.steps.jitter"], "override 2:1:1: `steps.jitter` cannot be taken out of a plan"),
+        (["plan=jitter", "plan.steps=1"], "override 2:1:1: the steps of a plan are overridden one by one"),
+        (["plan=jitter", "plan.mutspec=2"], "override 2:1:1: `mutspec` cannot be overridden"),
+        (["plan=jitter", "experiment=wrong"], "configuration:1:1: the plan declares no parameter `sdt`"),
+        (["plan=jitter", "plan.params.std=${nope}"], "override 2:1:17: `plan.params.std: ${nope}` cannot be resolved"),
+        (["plan=jitter", "seeds=0"], "override 2:1:7: `seeds`: expected a whole number of at least 1"),
+        (["plan=[jitter,dense_noise]"], "override 1:1:6: `plan` is one recipe, and not a list"),
+    ],
+)
+def test_a_wrong_override_is_shown_as_the_call_has_it(folder: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(MutspecError) as caught:
+        job(*overrides)
+    assert str(caught.value).startswith(message)
+    place = caught.value.problems[0].place
+    assert place is None or place.file == "configuration" or place.text in overrides
+
+
+@pytest.mark.parametrize("key", ["defaults: [dense_noise]", "hydra: {run: {dir: /tmp}}"])
+def test_a_recipe_cannot_change_hydras_settings(folder: Path, key: str) -> None:
+    (folder / "my/recipes/bad.yaml").write_text(f"{JITTER.lstrip()}{key}\n")
+    with pytest.raises(MutspecError) as caught:
+        job("plan=bad")
+    assert f"a plan stands alone, and knows no `{key.partition(':')[0]}`" in str(caught.value)
+
+
+def test_two_recipes_of_one_name_are_refused(folder: Path) -> None:
+    (folder / "my/plan").mkdir()
+    (folder / "my/plan/jitter.yaml").write_text(JITTER)
+    with pytest.raises(MutspecError, match="two recipes are called `jitter`"):
+        job("plan=jitter")
+
+
+def test_the_configuration_can_be_resolved_by_others(folder: Path) -> None:
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.create(composed(Call(("plan=jitter", "plan.params.std=0.4"), config_dir=Path("my"))))
+    assert config.plan.steps.jitter.std == 0.4
+
+
+def test_composing_leaves_nothing_in_hydras_store(folder: Path) -> None:
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+
+    before = set(ConfigStore.instance().repo)
+    job("plan=jitter")
+    assert set(ConfigStore.instance().repo) == before
+    assert not GlobalHydra.instance().is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("fixed", "overrides", "name"),
+    [
+        (
+            ["plan=a", "plan.params.std=0.1,0.2", "plan.seed=range(2)"],
+            ["plan=a", "plan.params.std=0.1", "plan.seed=1"],
+            "std=0.1,seed=1",
+        ),
+        (["plan=a,b"], ["plan=a"], "plan=a"),
+        (["plan=a"], ["plan=a"], "job"),
+        (["plan=a"], ["plan=a", "plan.steps.jitter.std=0.5"], "jitter.std=0.5"),
+        (
+            ["data.path=x,y", "model.path=x,y"],
+            ["data.path=x", "model.path=y"],
+            "data.path=x,model.path=y",
+        ),
+    ],
+)
+def test_a_jobs_folder_is_called_by_what_varies(fixed: list[str], overrides: list[str], name: str) -> None:
+    assert folder_name(fixed, overrides) == name
+
+
+def test_jobs_whose_values_are_no_names_of_files_have_folders_of_their_own() -> None:
+    names = {folder_name(["model.path=a/b,a_b"], [f"model.path={path}"]) for path in ("a/b", "a_b", "a/" + "b" * 300)}
+    assert len(names) == 3
+    assert all("/" not in name and len(name) < 200 for name in names)

@@ -1,0 +1,138 @@
+"""Sweepers that optimise: what Optuna's is told of jobs, and what it keeps."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mutspec.experiment.jobs.application import Call, Outcome, run
+from mutspec.experiment.jobs.failures import FailedJob
+from mutspec.experiment.objectives import NoNumber
+from mutspec.experiment.reports.aggregate import collect
+from mutspec.language import CallError
+
+optuna = pytest.importorskip("optuna")
+
+SWEEPER = ("hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "hydra.sweep.dir=here")
+STORAGE = "sqlite:///study.db"
+BOTH = ("objective=[agreement,loss]", "hydra.sweeper.direction=[minimize,minimize]")
+
+
+@pytest.fixture(autouse=True)
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def optimise(*overrides: str, trials: int = 4) -> Outcome:
+    call = ("plan=dense_noise", *SWEEPER, f"hydra.sweeper.n_trials={trials}", *overrides)
+    return run(Call(call, is_sweep=True))
+
+
+def best() -> Any:
+    """What the sweeper says of the trials."""
+    return yaml.safe_load(Path("here/optimization_results.yaml").read_text())
+
+
+def test_the_sweeper_finds_the_job_with_the_best_value() -> None:
+    optimise("plan.params.std=interval(0.1,2)", "hydra.sweeper.direction=minimize")
+    values = [each.value for each in collect("here")]
+    assert len(values) == 4
+    assert best()["best_value"] == min(value for value in values if value is not None)
+
+
+def test_several_objectives_give_the_jobs_that_no_other_one_beats_in_all() -> None:
+    optimise("plan.params.std=interval(0.1,2)", *BOTH)
+    points = [(each.objectives["agreement"], each.objectives["loss"]) for each in collect("here")]
+    beaten = [any(a <= c and b <= d and (a, b) != (c, d) for a, b in points) for c, d in points]
+    front = {point for point, is_beaten in zip(points, beaten, strict=True) if not is_beaten}
+    assert {tuple(each["values"]) for each in best()["solutions"]} == front
+    assert len(front) > 1
+
+
+def test_of_several_objectives_the_first_one_is_the_jobs_value() -> None:
+    outcome = run(Call(("plan=dense_noise", "objective=[loss,drop.accuracy]", "seeds=2")))
+    assert outcome.result is not None
+    rows = outcome.result.rows
+    means = {
+        "loss": sum(row.metrics["loss"] for row in rows) / 2,
+        "drop.accuracy": sum(row.drop["accuracy"] for row in rows) / 2,
+    }
+    assert outcome.result.objectives == pytest.approx(means, abs=1e-12)
+    assert (outcome.result.objective, outcome.result.value) == ("loss", outcome.result.objectives["loss"])
+
+
+def test_a_second_call_adds_its_trials_to_the_study_of_the_first() -> None:
+    study = (f"hydra.sweeper.storage={STORAGE}", "hydra.sweeper.study_name=noise")
+    for trials in (2, 3):
+        optimise("plan.params.std=interval(0.1,2)", f"hydra.sweeper.sampler.seed={trials}", *study, trials=trials)
+    kept = optuna.load_study("noise", STORAGE).trials
+    assert [trial.number for trial in kept] == [0, 1, 2, 3, 4]
+    assert sorted(trial.value for trial in kept) == sorted(each.value for each in collect("here"))
+
+
+@pytest.mark.parametrize("settings", [(), BOTH], ids=["one objective", "several"])
+def test_a_job_that_fails_is_a_trial_that_failed_and_the_study_goes_on(settings: tuple[str, ...]) -> None:
+    study = (f"hydra.sweeper.storage={STORAGE}", "hydra.sweeper.study_name=layers")
+    outcome = optimise("plan.steps.gaussian_noise.target.name=choice(dense_1,dense_3)", *study, *settings)
+    failed = [trial.state.name == "FAIL" for trial in optuna.load_study("layers", STORAGE).trials]
+    assert [name for name, _ in outcome.failures] == ["gaussian_noise.target.name=dense_3"]
+    assert failed == [trial.params.popitem()[1] == "dense_3" for trial in optuna.load_study("layers", STORAGE).trials]
+    assert set(failed) == {True, False}
+
+
+def test_a_value_that_is_no_number_is_a_trial_that_failed() -> None:
+    study = (f"hydra.sweeper.storage={STORAGE}", "hydra.sweeper.study_name=large")
+    scale = ("plan.params.std=choice(0.1,4e38)", "plan.steps.gaussian_noise.relative_to=absolute", "objective=loss")
+    assert not optimise(*scale, *study).failures
+    states = {trial.params["plan.params.std"]: trial.state.name for trial in optuna.load_study("large", STORAGE).trials}
+    assert states == {0.1: "COMPLETE", 4e38: "FAIL"}
+
+
+def test_a_sweep_in_which_all_jobs_fail_says_why_they_do() -> None:
+    outcome = optimise("plan.steps.gaussian_noise.target.name=choice(dense_3,dense_4)")
+    assert {str(error.problems[0].message) for _, error in outcome.failures} == {
+        "no layer is called `dense_3`",
+        "no layer is called `dense_4`",
+    }
+
+
+MISTAKES = [
+    (("hydra.sweeper.direction=[minimize,maximize]",), "the sweeper has 2 in `hydra.sweeper.direction`"),
+    (("objective=[loss,agreement]",), "`objective` names 2"),
+    (("hydra.sweeper.direction=maximise",), "`hydra.sweeper.direction` is minimize or maximize, not `maximise`"),
+    (("hydra.sweeper.storage=sqlite:///no/such/folder.db",), "unable to open database file"),
+    (("hydra.sweeper.storage=study.db",), "override 7:1:23: the study cannot be kept there: could not parse"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "words"), MISTAKES)
+def test_a_mistake_about_the_study_is_told_in_our_words(overrides: tuple[str, ...], words: str) -> None:
+    with pytest.raises(CallError) as caught:
+        optimise("plan.params.std=interval(0.1,2)", *overrides)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [("[loss,acuracy]", "nothing is measured that is called `acuracy`"), ("[loss,loss]", "names a measure twice")],
+)
+def test_a_mistake_in_a_list_of_objectives_is_told(objective: str, words: str) -> None:
+    with pytest.raises(CallError) as caught:
+        run(Call(("plan=dense_noise", f"objective={objective}")))
+    assert words in str(caught.value)
+
+
+def test_what_is_no_number_stays_so_on_its_way_from_other_processes() -> None:
+    for value in (NoNumber(), FailedJob(CallError("wrong"))):
+        arrived = pickle.loads(pickle.dumps(value))
+        assert type(arrived) is type(value)
+        assert math.isnan(arrived)
+        with pytest.raises(ValueError, match="no value"):
+            float(arrived)
