@@ -1,4 +1,5 @@
-"""The Hydra application: compose a plan, mutate, evaluate, sweep; and what people read afterwards.
+"""Trials: mutants are made, evaluated on data, held against their base, and leave a `Result`.
 
-A job leaves a `Result`; reports are made of results alone, so they can be redrawn without models, Keras or Hydra.
+`jobs` runs them for Hydra, `direct` for Python. `reports` are made of results alone, so they can be redrawn without
+models, Keras or Hydra; nothing here but `direct` knows of them.
 """

@@ -13,7 +13,7 @@ from mutspec.execute.report import Report
 from mutspec.experiment.bisection import BrokenAtLow, Ladder, Search, crossing
 from mutspec.experiment.dial import Dial, dial, greatest
 from mutspec.experiment.gates import Gate, Verdict, verdicts
-from mutspec.experiment.reports.groups import is_share
+from mutspec.experiment.naming import is_share
 from mutspec.experiment.result import Breaking, Result, Row
 from mutspec.experiment.settings import PARAMETER
 from mutspec.experiment.trial import Trials, measures, result_of

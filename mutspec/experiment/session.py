@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from mutspec.experiment.checks import check_file
 from mutspec.experiment.data import Data, load_data
 from mutspec.experiment.evaluate import Evaluation, Judge, predicted
 from mutspec.experiment.inputs import stamp, texts
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
-from mutspec.experiment.jobs.mistakes import check_file
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.shortcut import Shortcuts
 from mutspec.language import EnvironmentProblem

@@ -10,10 +10,10 @@ from time import perf_counter
 from typing import Any
 
 from mutspec.execute.report import Report, engine
+from mutspec.experiment.checks import no_measure
 from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluate import Evaluation
 from mutspec.experiment.gates import Gate, Verdict, verdicts
-from mutspec.experiment.jobs.mistakes import no_measure
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, Result, Row
 from mutspec.experiment.session import Session
 from mutspec.language import CallError, Plan

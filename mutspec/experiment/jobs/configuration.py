@@ -11,9 +11,10 @@ import msgspec
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutspec.experiment.checks import check_bound, check_file
 from mutspec.experiment.dial import dial
 from mutspec.experiment.job_settings import Settings
-from mutspec.experiment.jobs.mistakes import check_bound, check_file, not_given, odd, place_of, wrong_value
+from mutspec.experiment.jobs.mistakes import not_given, odd, place_of, wrong_value
 from mutspec.experiment.jobs.overridden import Composed, Given, compile_recipe
 from mutspec.experiment.jobs.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
 from mutspec.language import CallError, MutspecError, PlanError, Problem

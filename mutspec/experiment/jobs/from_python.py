@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from mutspec.experiment.bisection import Search
+from mutspec.experiment.checks import boundless
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.experiment.jobs.mistakes import boundless, wrong_value
+from mutspec.experiment.jobs.mistakes import wrong_value
 from mutspec.language import CallError
 
 T = TypeVar("T")

@@ -18,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from mutspec.execute import files
 from mutspec.execute.report import engine
 from mutspec.experiment.breaking import breaking_points
+from mutspec.experiment.checks import check_bound, check_file
 from mutspec.experiment.inputs import inputs_digest
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
-from mutspec.experiment.jobs.mistakes import check_bound, check_file
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
 from mutspec.experiment.objectives import objective_names, returned

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mutspec.experiment.jobs.mistakes import check_file
+from mutspec.experiment.checks import check_file
 from mutspec.language import CallError, PlanError, nearest
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain

@@ -3,63 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from mutspec.experiment.gates import BOUNDS, Gate
+from mutspec.experiment.checks import boundless, measures, no_measure
+from mutspec.experiment.gates import Gate
 from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings
 from mutspec.experiment.jobs.overridden import Given
 from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.language import CallError, ModelError, Plan, Problem, nearest
+from mutspec.language import Problem, nearest
 from mutspec.language.errors import Place
-from mutspec.ops.base import Op
-
-
-def check_file(path: str) -> None:
-    """Say that a model's file is missing, with those that are like it.
-
-    Raises:
-        ModelError: it is.
-    """
-    file = Path(path)
-    if file.exists():
-        return
-    try:
-        siblings = [each.name for each in file.parent.iterdir()]
-    except OSError:
-        siblings = []
-    candidates = tuple(str(file.with_name(name)) for name in nearest(file.name, siblings))
-    raise ModelError(Problem("there is no such model file", Place(path, 0, 0, 0), candidates=candidates))
-
-
-def check_bound(plan: Plan[Op], inputs: Mapping[str, str]) -> None:
-    """Say which of a plan's inputs are not bound, or bound to a file that is missing.
-
-    Raises:
-        CallError, ModelError: some are.
-    """
-    missing = [name for name in plan.inputs if name not in inputs]
-    misspelt = {name: near for name in inputs if name not in plan.inputs and (near := nearest(name, missing))}
-    problems = [
-        Problem(
-            f"the plan `{plan.name}` declares no input `{name}`", candidates=tuple(f"inputs.{each}" for each in near)
-        )
-        for name, near in misspelt.items()
-    ]
-    problems += [
-        Problem(f"the input `{name}` of the plan `{plan.name}` is not bound", hint=f"add inputs.{name}=MODEL")
-        for name in missing
-        if not any(name in near for near in misspelt.values())
-    ]
-    if problems:
-        raise CallError(problems)
-    for name in plan.inputs:
-        check_file(inputs[name])
 
 
 def place_of(key: str, given: Sequence[Given], *, on_key: bool = False) -> Place | None:
@@ -159,24 +117,6 @@ def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]
         yield Problem(message, place_of("save", given), hint=hint)
 
 
-def boundless(gates: Iterable[Gate]) -> Iterator[Problem]:
-    """Gates that let everything through."""
-    for gate in gates:
-        if not gate.bounds:
-            hint = f"give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}"
-            yield Problem(f"`require` sets no bound to `{gate.metric}`", hint=hint)
-
-
-def measures(settings: EvaluateSettings) -> list[str] | None:
-    """The names of all that is measured, and can be an objective; None if only Keras can tell."""
-    if not all(isinstance(each, str) for each in settings.metrics):
-        return None
-    metrics = [*map(str, settings.metrics), *(["loss"] if settings.loss is not None else [])]
-    drops = [f"drop.{name}" for name in metrics]
-    fidelity = [*(["agreement", "divergence"] if settings.agreement else []), "deviation"]
-    return [*metrics, *fidelity, "non_finite_outputs", *drops]
-
-
 def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     """The objective and gates that are about nothing that is measured."""
     known = measures(settings.evaluate)
@@ -192,9 +132,3 @@ def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
         )
         if not is_known:
             yield replace(no_measure(str(name), known), place=place_of(key, given))
-
-
-def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:
-    """That nothing is measured of a name."""
-    hint = f"there are {', '.join(known)}{why}"
-    return Problem(f"nothing is measured that is called `{name}`", hint=hint, candidates=nearest(name, known))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.interval import Estimate, estimate
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
@@ -20,8 +20,6 @@ _OF_ROWS = (*FIDELITY, BREAKING_POINT)
 
 AGREEMENT = "agreement"
 """The part of the samples of which mutant and base say the same."""
-
-_SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,6 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
         bases.pop() if len(bases) == 1 else None,
         len(bases) > 1,
     )
-
-
-def is_share(metric: str, values: Iterable[float]) -> bool:
-    """Whether a metric is a part of the samples, by its name and what was measured."""
-    return _SHARE.fullmatch(metric) is not None and all(not (value < 0 or value > 1) for value in values)
 
 
 def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:

@@ -6,23 +6,16 @@ A place is a value of the one setting that is no number, such as a layer; the sc
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from mutspec.experiment.naming import grows_when_worse
 from mutspec.experiment.reports.groups import AGREEMENT, Summary, measure
 from mutspec.experiment.reports.interval import Estimate, estimate, is_surely_above
 from mutspec.experiment.result import FIDELITY, Row
 from mutspec.experiment.settings import as_number, labels, shown
-
-_GROWS_WHEN_WORSE = re.compile(
-    r"(?:.*_)?(?:loss|error|crossentropy|entropy|divergence|deviation|hinge|poisson|cosh|logcosh|perplexity"
-    r"|mse|mae|mape|msle|rmse|false_(?:positives|negatives))",
-    re.IGNORECASE,
-)
-"""Metrics that are greater for a worse model, by the ends of Keras's names. All others are taken to be smaller."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +101,6 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
         ranking=_ranked({value: _by_seed(each, compared) for value, each in found.items()}) if compared else (),
         is_rise=grows_when_worse(summary.metric),
     )
-
-
-def grows_when_worse(metric: str) -> bool:
-    """Whether a metric is greater for a worse model, by its name."""
-    return _GROWS_WHEN_WORSE.fullmatch(metric) is not None
 
 
 def _axes(summary: Summary) -> tuple[int, int | None] | None:

@@ -330,7 +330,8 @@ def test_a_missing_matplotlib_is_named_with_the_extra_that_brings_it(monkeypatch
 
 def test_no_window_and_no_global_figure_is_touched() -> None:
     code = (
-        "import sys; from tests.experiment.made_up import sweep; from mutspec.experiment.reports.groups import summarise\n"
+        "import sys; from tests.experiment.made_up import sweep\n"
+        "from mutspec.experiment.reports.groups import summarise\n"
         "from mutspec.experiment.reports import plot; assert 'matplotlib' not in sys.modules\n"
         "plot.pictures(summarise(sweep())); print('matplotlib.pyplot' in sys.modules)"
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mutspec.experiment.naming import grows_when_worse
 from mutspec.experiment.reports.axes import MOST_LINES
 from mutspec.experiment.reports.curves import curves
 from mutspec.experiment.reports.groups import summarise
@@ -19,7 +20,7 @@ from mutspec.experiment.reports.heat_map import MOST_PLACES, draw_map
 from mutspec.experiment.reports.interval import estimate, is_surely_above
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.plot import draw, pictures
-from mutspec.experiment.reports.sensitivity import Sensitivity, grows_when_worse, sensitivity
+from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Result
 from tests.experiment.made_up import LAYERS, SAMPLES, SCALES, failed, layers, several_plans, sweep

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mutspec.execute import words
+from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
-from mutspec.experiment.reports.groups import Summary, is_share
+from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import decimals, metric_label, places
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from mutspec.execute import words
 from mutspec.experiment.gates import Verdict
+from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
-from mutspec.experiment.reports.groups import Summary, is_share
+from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, table
 from mutspec.experiment.reports.table import BAND_NOTE, decimals, facts, group_table, metric_label, overrides
 from mutspec.experiment.result import Result
