@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from mutspec.experiment.gates import Gate, verdicts
@@ -33,6 +34,22 @@ def test_a_gate_is_held_against_the_seed_that_is_worst(gate: Gate, value: float,
 def test_what_is_not_a_number_passes_no_gate(gate: Gate) -> None:
     (verdict,) = verdicts([gate], {"loss": 0.1}, {0: {"loss": 0.2}, 1: {"loss": math.nan}})
     assert (verdict.seed, verdict.holds) == (1, False)
+
+
+@pytest.mark.parametrize("gate", [Gate("accuracy", min=0.9), Gate("accuracy", max_drop=0.1), Gate("loss", max=2.3)])
+def test_a_measure_at_the_limit_holds_though_keras_gives_it_as_a_32_bit_float(gate: Gate) -> None:
+    """As such a number 0.9 is less, and 2.3 is more."""
+    mutant = {"accuracy": float(np.float32(0.9)), "loss": float(np.float32(2.3))}
+    (verdict,) = verdicts([gate], {"accuracy": 1.0, "loss": 0.1}, {0: mutant})
+    assert verdict.holds
+
+
+@pytest.mark.parametrize(
+    "gate", [Gate("accuracy", min=0.9), Gate("accuracy", max_drop=0.1), Gate("accuracy", max=0.899998)]
+)
+def test_one_sample_of_a_million_too_few_or_too_many_is_seen(gate: Gate) -> None:
+    (verdict,) = verdicts([gate], {"accuracy": 1.0}, {0: {"accuracy": float(np.float32(0.899999))}})
+    assert not verdict.holds
 
 
 def test_every_bound_of_a_gate_is_a_verdict_and_says_by_how_much_it_is_missed() -> None:
