@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import ceil, floor, log2, log10
+from math import ceil, floor, isinf, ldexp, log2, log10
+from sys import float_info
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -56,10 +57,14 @@ class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def greatest(self) -> float:
         """The greatest scale."""
-        return self.high * 2.0**MOST_DOUBLINGS if self.limit is None else self.limit
+        return min(self.high * 2.0**MOST_DOUBLINGS, float_info.max) if self.limit is None else self.limit
 
     def problems(self) -> Iterator[tuple[str, Problem]]:
         """What no single value shows, with the key to blame."""
+        for name, value in (("high", self.high), ("limit", self.greatest)):
+            if isinf(value):
+                yield name, Problem(f"`{name}` is infinite, and a scale is a number")
+                return
         if self.low >= self.high:
             yield "low", Problem(f"`low` is {self.low:g}, and must be less than `high`, which is {self.high:g}")
         if self.greatest < self.high:
@@ -91,13 +96,13 @@ class Ladder:
     @property
     def bottom(self) -> int:
         """The lowest rung."""
-        octaves = -MOST_HALVINGS if self.low <= 0 else log2(self.low / self.high)
+        octaves = -MOST_HALVINGS if self.low <= 0 else log2(self.low) - log2(self.high)
         return min(floor(octaves * self.octave + 1e-9), -1)
 
     @property
     def top(self) -> int:
         """The highest rung."""
-        return ceil(log2(self.limit / self.high) * self.octave - 1e-9)
+        return ceil((log2(self.limit) - log2(self.high)) * self.octave - 1e-9)
 
     def scale(self, rung: int) -> float | int:
         """The scale of a rung.
@@ -105,7 +110,8 @@ class Ladder:
         Rounded, so that it is the same whatever a platform's `pow` makes of the last bit.
         """
         ends = {self.bottom: self.low, 0: self.high, self.top: self.limit}
-        exact: float = ends.get(rung, self.high * 2.0 ** (rung / self.octave))
+        octaves, rest = divmod(rung, self.octave)  # 2.0 ** octaves may be beyond what floats hold
+        exact = ends[rung] if rung in ends else ldexp(self.high * 2.0 ** (rest / self.octave - 1), octaves + 1)
         if self.is_whole:
             return round(exact)
         if rung in ends:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from operator import index
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -126,8 +127,14 @@ def breaking_point(
 
 
 def _numbers(plan: Plan[Op], seeds: int | Iterable[int]) -> tuple[int, ...]:
-    """The seeds that a call names, or counts from the plan's own on."""
-    numbers = tuple(seeds) if not isinstance(seeds, int) else tuple(range(plan.seed, plan.seed + seeds))
+    """The seeds that a call names, each once, or counts from the plan's own on."""
+    if isinstance(seeds, Iterable):
+        numbers = tuple(dict.fromkeys(map(_plain, seeds)))
+    else:
+        try:
+            numbers = tuple(range(plan.seed, plan.seed + index(seeds)))
+        except TypeError:
+            raise CallError(f"`seeds` is {seeds!r}", hint="give how many there are, or list them") from None
     if not numbers:
         raise CallError("no seeds are given", hint="give how many there are, or list them")
     return numbers

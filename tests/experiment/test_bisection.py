@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.experiment.bisection import BrokenAtLow, Ladder, crossing
+from mutspec.experiment.bisection import BrokenAtLow, Ladder, Search, crossing
 
 TOLERANCES = st.sampled_from([0.001, 0.01, 0.05, 0.3, 1.0])
 HIGHS = st.floats(1e-3, 1e3)
@@ -89,6 +89,24 @@ def test_rungs_rise_from_low_by_high_to_the_limit(ladder: Ladder) -> None:
 def test_a_tolerance_of_a_percent_asks_for_four_digits() -> None:
     ladder = Ladder(0, 1, 1, 0.01)
     assert [ladder.scale(-rung) for rung in (1, 2, ladder.octave)] == [0.9916, 0.9832, 0.5]
+
+
+@pytest.mark.parametrize(
+    "search", [Search(high=1e308), Search(high=1e-300, limit=1e300), Search(low=1e-320, high=1e300)]
+)
+@pytest.mark.parametrize("threshold", [1e-310, 1e-100, 1e100, 1.7e308])
+def test_scales_may_be_as_far_apart_as_floats_are(search: Search, threshold: float) -> None:
+    assert not list(search.problems())
+    asked = Asked(threshold)
+    bracket = crossing(asked, Ladder(search.low, search.high, search.greatest, search.tolerance))
+    assert bracket.holds_at < threshold
+    assert (bracket.breaks_at or inf) >= threshold
+
+
+@pytest.mark.parametrize("name", ["high", "limit"])
+def test_a_search_has_ends(name: str) -> None:
+    ((blamed, problem),) = Search(**{name: inf}).problems()
+    assert (blamed, problem.message) == (name, f"`{name}` is infinite, and a scale is a number")
 
 
 def test_what_is_broken_at_low_is_not_searched() -> None:

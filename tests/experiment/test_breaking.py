@@ -119,6 +119,13 @@ def test_what_breaks_is_said_in_the_words_of_gates(model: Any, asked: dict[str, 
     assert not any(breaks(row) for row in below)
 
 
+def test_a_drop_of_exactly_the_bound_does_not_break(model: Any) -> None:
+    """Of ten samples one is a drop of 0.1, but 1 - 0.9 is more in 32-bit floats."""
+    right = np.flatnonzero(model.predict_on_batch(X).argmax(-1) == Y)[:10]
+    found = mutspec.breaking_point(recipe(), model, (X[right], Y[right]), seeds=5)
+    assert all(row.metrics["accuracy"] < 0.85 for row in found.result.rows)
+
+
 def test_the_model_is_as_it_was(model: Any) -> None:
     before = [weight.copy() for weight in model.get_weights()]
     mutspec.breaking_point(recipe(), model, (X, Y), seeds=2)
@@ -206,6 +213,18 @@ def test_the_result_says_what_breaks_where_with_both_ends(model: Any) -> None:
     for row in (first, second):
         line = [str(row.seed), f"{row.holds_at:g}", f"{row.breaking_point:g}", str(row.evaluations)]
         assert line in [each.split() for each in said.splitlines()]
+
+
+def test_the_ends_of_a_bracket_are_told_apart_however_close_they_are(model: Any) -> None:
+    found = mutspec.breaking_point(recipe(), model, (X, Y), tolerance=1e-6)
+    (row,) = found.result.rows
+    (line,) = (each.split() for each in str(found).splitlines() if each.split()[:1] == ["0"])
+    assert [float(each) for each in line[1:3]] == [row.holds_at, row.breaking_point]
+
+
+def test_seeds_with_gaps_are_counted_and_not_called_a_range(model: Any) -> None:
+    said = str(mutspec.breaking_point(recipe(), model, (X, Y), seeds=[7, 3], tolerance=0.5))
+    assert "2 seeds from 3 to 7," in said
 
 
 def test_a_sweep_over_layers_ranks_them_by_their_breaking_points(room: Path) -> None:

@@ -108,6 +108,13 @@ def test_what_it_leaves_is_read_by_the_report(model: Any, plan: Any, tmp_path: P
     assert "params" not in str(report).splitlines()[0]
 
 
+@pytest.mark.parametrize("seeds", [2, np.int64(2), range(2), np.arange(2), [1, 0, 1]])
+def test_seeds_are_a_number_of_them_or_a_list_in_which_each_counts_once(model: Any, plan: Any, seeds: Any) -> None:
+    (result,) = mutspec.sweep(plan, model, (X, Y), seeds=seeds).results
+    assert sorted(row.seed for row in result.rows) == [0, 1]
+    assert all(type(row.seed) is int for row in result.rows)
+
+
 def test_progress_counts_mutants(model: Any, plan: Any) -> None:
     heard: list[tuple[int, int]] = []
     mutspec.sweep(plan, model, (X, Y), {"params.std": [0, 1]}, seeds=2, on_progress=lambda *told: heard.append(told))
@@ -124,6 +131,8 @@ def test_progress_counts_mutants(model: Any, plan: Any) -> None:
         ({"values": {"params.std": []}}, "no values"),
         ({"seeds": []}, "no seeds"),
         ({"seeds": 0}, "no seeds"),
+        ({"seeds": 2.5}, "`seeds` is 2.5"),
+        ({"seeds": None}, "`seeds` is None"),
         ({"metrics": ["acuracy"]}, "acuracy"),
         ({"metric": ["accuracy"]}, "`evaluate` has no key `metric`"),
         ({"batch_size": 0}, "batch_size"),

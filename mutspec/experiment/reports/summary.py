@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from math import inf, isfinite
+from math import floor, inf, isfinite, log10
 from pathlib import Path
 from statistics import fmean
 
@@ -45,9 +45,11 @@ def result_text(result: Result, *, width: int = 80, styled: bool = False) -> str
 
 
 def _facts(result: Result) -> list[str]:
-    seeds = [row.seed for row in result.rows]
+    seeds = sorted(row.seed for row in result.rows)
     facts = [f"{name} {words.flow(value)}" for name, value in result.parameters.items()]
-    facts.append(f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}")
+    has_gaps = seeds[-1] - seeds[0] >= len(seeds)
+    number = f"{len(seeds)} seeds from" if has_gaps else "seeds"
+    facts.append(f"seed {seeds[0]}" if len(seeds) == 1 else f"{number} {seeds[0]} to {seeds[-1]}")
     if result.samples:
         facts.append(f"{words.plural(result.samples, 'sample')} of {Path(result.data).name}")
     return [*facts, f"{sum(row.seconds for row in result.rows):.3g} s"]
@@ -65,8 +67,14 @@ def _breaking(result: Result, breaking: Breaking, width: int, paint: Paint) -> s
     elif broken < len(points):
         line = f"{breaking.key} breaks the model with {broken} of {len(points)} seeds: from there {breaking}."
     titles = ("Seed", "Holds at", "Breaks at", "Scales tried")
+    digits = max(6, 2 - floor(log10(breaking.tolerance)))
     rows = [
-        [str(row.seed), f"{row.holds_at:.6g}", f"{point:.6g}" if isfinite(point) else NEVER, f"{row.evaluations}"]
+        [
+            str(row.seed),
+            f"{row.holds_at:.{digits}g}",
+            f"{point:.{digits}g}" if isfinite(point) else NEVER,
+            f"{row.evaluations}",
+        ]
         for row, point in points
     ]
     brackets = table([Column(name, is_number=True) for name in titles], rows, width=width, paint=paint)
