@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 _GROWS_WHEN_WORSE = re.compile(
-    r"(?:.*_)?(?:loss|error|crossentropy|entropy|divergence|deviation|hinge|poisson|cosh|logcosh|perplexity"
+    r"(?:.*_)?(?:loss|error|crossentropy|entropy|divergence|deviation|hinge|huber|poisson|cosh|logcosh|perplexity"
     r"|mse|mae|mape|msle|rmse|false_(?:positives|negatives))",
     re.IGNORECASE,
 )

@@ -106,7 +106,7 @@ def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
 def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
     """A sweep: its table, and its picture."""
     from mutspec.execute.words import plural
-    from mutspec.experiment.reports.report import make_report
+    from mutspec.experiment.reports.report import HTML_NAME, make_report
 
     report = make_report(outcome.folder)
     if as_json:
@@ -116,7 +116,7 @@ def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
         if since.before.is_resumed:
             verb = "was" if since.kept == 1 else "were"
             write(f"{since.kept} of {plural(len(since.done), 'job')} {verb} done already\n")
-        write(report.text(width=width(), styled=is_styled(), hint="results.csv has all"))
+        write(report.text(width=width(), styled=is_styled(), hint=f"{HTML_NAME} has all"))
 
 
 def _failures(outcome: Outcome) -> int:

@@ -41,6 +41,9 @@ def value_extent(summary: Summary, groups: Sequence[Group], *, is_upright: bool)
     if not summary.is_share and low > 0 and high / low >= 300:
         return Extent(low / (high / low) ** 0.06, high * (high / low) ** 0.08, is_log=True)
     span = max(high - low, 0.04 if summary.is_share else 0.02 * abs(high) or 1.0)
+    high = (low + high + span) / 2  # equal values are not looked at through a magnifying glass
+    high = min(high, 1.0) if summary.is_share else high
+    low = high - span
     ends = [
         (group.metric.mean - group.metric.half_width, group.metric.mean + group.metric.half_width)
         for group in groups
@@ -51,6 +54,11 @@ def value_extent(summary: Summary, groups: Sequence[Group], *, is_upright: bool)
     if summary.is_share:
         lowest, highest = 0.0 if low < 0.2 else max(lowest, 0.0), min(highest, 1.06 if is_upright else 1.03)
     return Extent(lowest, highest, is_log=False)
+
+
+def band_opacity(lines: int) -> float:
+    """How opaque each band is: where many lie over one another, lines and dots have to be seen through them."""
+    return 0.16 * min(1.0, 3 / lines)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

@@ -20,6 +20,7 @@ from mutspec.experiment.reports.axes import (
     MOST_LINES,
     SCALE_NOTES,
     TICK_ROOM,
+    band_opacity,
     marks,
     shortened,
     value_extent,
@@ -105,7 +106,7 @@ def draw(summary: Summary) -> Figure:
 def _draw_curves(axes: Axes, over: Curves, summary: Summary) -> list[str]:
     lines = over.lines if over.is_scatter else over.lines[:MOST_LINES]
     for line, colour in zip(lines, _colours(over, len(lines)), strict=True):
-        _draw_line(axes, line, colour, summary, is_scatter=over.is_scatter)
+        _draw_line(axes, line, colour, summary, band_opacity(len(lines)), is_scatter=over.is_scatter)
     _space_x(axes, over)
     is_log = _space_values(axes, "y", summary, [group for line in lines for group in line.groups])
     _draw_base(axes, summary, "y")
@@ -128,7 +129,7 @@ def _colours(over: Curves, number: int) -> list[Any]:
     return list(PALETTE[:number])
 
 
-def _draw_line(axes: Axes, line: Line, colour: Any, summary: Summary, *, is_scatter: bool) -> None:
+def _draw_line(axes: Axes, line: Line, colour: Any, summary: Summary, opacity: float, *, is_scatter: bool) -> None:
     dots = [(x, y) for x, group in zip(line.x, line.groups, strict=True) for y in group.measured]
     axes.plot(*zip(*dots, strict=True), "o", color=colour, alpha=0.45, markersize=4.5, markeredgewidth=0, zorder=3)
     if is_scatter:
@@ -140,7 +141,7 @@ def _draw_line(axes: Axes, line: Line, colour: Any, summary: Summary, *, is_scat
     if any(math.isfinite(half) for half in halves):
         low = [mean - half for mean, half in zip(means, halves, strict=True)]
         high = [mean + half for mean, half in zip(means, halves, strict=True)]
-        axes.fill_between(line.x, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+        axes.fill_between(line.x, low, high, color=colour, alpha=opacity, linewidth=0, zorder=2)
     if summary.base_varies and line.groups[0].base is not None:
         axes.axhline(line.groups[0].base, color=colour, linestyle=(0, (4, 3)), linewidth=1, zorder=1)
 

@@ -167,7 +167,7 @@ def write_report(
         The table, warnings, and where the files are, as lines of a width, with the colours of terminals if `styled`.
     """
     return make_report(folder, metric=metric, output=output).text(
-        width=width, styled=styled, hint=f"{CSV_NAME} has all"
+        width=width, styled=styled, hint=f"{HTML_NAME} has all"
     )
 
 

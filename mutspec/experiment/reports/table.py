@@ -17,6 +17,9 @@ from mutspec.experiment.settings import as_number, labels, shown
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
 
+_NOUNS = ("layer", "model", "tensor")
+"""Settings of which several are called by their plural."""
+
 _MANY_SAMPLES = 5000
 """From here on a sample is worth less than 0.02 points of a percentage, and these get a second decimal."""
 
@@ -68,7 +71,7 @@ def facts(summary: Summary) -> list[str]:
     found = [words.plural(len(summary.results), "job")]
     for index, (name, label) in enumerate(zip(summary.names, labels(summary.names), strict=True)):
         values = len({words.flow(group.values[index]) for group in summary.groups})
-        if name not in ("plan", "model", "data"):  # the head and the samples say how many there are
+        if values and name not in ("plan", "model", "data"):  # the head and the samples say how many there are
             found.append(f"{words.plural(values, 'value')} of {label}")
     seeds = sorted({len(group.rows) for group in summary.groups})
     if seeds:
@@ -168,7 +171,8 @@ def _ranking(found: Sensitivity, summary: Summary, page: Page) -> str:
     columns, rows = ranking_table(found, summary)
     text = table(columns, rows[: page.most_rows], width=page.width, paint=page.paint)
     notes = sentence(ranking_note(found), width=page.width).splitlines()
-    heading = page.paint(f"{words.plural(len(rows), found.name)}, the most sensitive first", "bold")
+    what = words.plural(len(rows), found.name) if found.name in _NOUNS else f"{len(rows)} values of {found.name}"
+    heading = page.paint(f"{what}, the most sensitive first", "bold")
     return "\n".join([heading, text, *page.more(len(rows), 0), *(page.paint(note, "dim") for note in notes)])
 
 

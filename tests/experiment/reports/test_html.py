@@ -15,6 +15,7 @@ import pytest
 from mutspec.experiment.gates import Verdict
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.page import web_page
+from mutspec.experiment.reports.page.chart import WIDTH
 from mutspec.experiment.reports.page.colours import PALETTE, ramp
 from mutspec.experiment.reports.report import make_report
 from mutspec.experiment.result import Result
@@ -139,6 +140,27 @@ def test_marks_of_the_picture_tell_their_seeds() -> None:
     titles = [text for name, text in page(sweep()).texts if name == "title" and "seed" in text]
     assert len(titles) == 5
     assert titles[0].splitlines()[:3] == ["std = 0.03", "mean 97.2% ± 0.0%", "seed 0: 97.2%"]
+
+
+def test_bands_of_rows_do_not_lie_on_their_names() -> None:
+    """Two seeds have an interval that is wider than the picture."""
+    wild = [replace(each, rows=(row(0, 0.1), row(1, 3))) for each in categories({"a": 1.0, "b": 1.0})]
+    bands = [given for name, given in page(wild).elements if name == "rect" and given.get("class") == "band"]
+    names = [
+        float(given["x"] or 0) for name, given in page(wild).elements if name == "text" and given.get("class") == "end"
+    ]
+    assert len(bands) == 2
+    for band in bands:
+        assert max(names) < float(band["x"] or 0)
+        assert float(band["x"] or 0) + float(band["width"] or 0) <= WIDTH
+
+
+def test_dots_are_small_where_many_are_drawn_and_not_where_many_are_left_out() -> None:
+    def is_dense(results: list[Result]) -> bool:
+        return any(name == "svg" and given.get("class") == "many" for name, given in page(results).elements)
+
+    assert is_dense(sweep([n / 100 for n in range(1, 71)]))
+    assert not is_dense(layers({f"conv_{n}": 1 + n for n in range(60)}, (0.5, 1), seeds=3))
 
 
 @pytest.mark.parametrize(

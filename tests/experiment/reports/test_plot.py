@@ -145,6 +145,28 @@ def test_shares_are_in_percent_of_the_samples_and_within_what_is_possible() -> N
     assert 1 < high < 1.1
 
 
+@pytest.mark.parametrize(
+    ("metrics", "low", "high"),
+    [({"accuracy": 1.0}, 0.96, 1.0), ({"accuracy": 0.5}, 0.48, 0.52), ({"loss": 2.0}, 1.98, 2.02)],
+)
+def test_equal_values_are_not_blown_up(metrics: dict[str, float], low: float, high: float) -> None:
+    (metric,) = metrics
+    results = [
+        result(
+            number,
+            [f"plan.params.std={scale}"],
+            [row(0, metrics=metrics)],
+            {"std": scale},
+            base=metrics,
+            objective=metric,
+        )
+        for number, scale in enumerate(SCALES)
+    ]
+    bottom, top = drawn(results).get_ylim()
+    assert bottom == pytest.approx(low, abs=0.1 * (high - low))
+    assert top == pytest.approx(high, abs=0.1 * (high - low))
+
+
 def test_a_loss_that_grows_without_bound_is_on_a_log_scale_and_says_so() -> None:
     jobs = enumerate(SCALES)
     results = [result(n, rows=[row(0, metrics={"loss": 0.1 * 10 ** (2 * x)})], parameters={"std": x}) for n, x in jobs]
@@ -208,6 +230,16 @@ def test_more_lines_than_people_can_tell_apart_are_not_drawn_and_that_is_said() 
     axes = drawn(several_plans({f"plan_{n}": 0.1 * n for n in range(1, 13)}, seeds=2))
     assert len(means(axes)) == MOST_LINES
     assert "8 of 12 lines" in words(axes)
+
+
+def test_lines_are_seen_through_bands_that_lie_over_one_another() -> None:
+    def opacity(lines: int) -> float:
+        return float(
+            drawn(several_plans({f"plan_{n}": n for n in range(1, 1 + lines)})).collections[0].get_alpha() or 1
+        )
+
+    assert opacity(1) == opacity(3) == 0.16
+    assert opacity(8) == pytest.approx(0.06)
 
 
 def test_a_search_in_which_no_two_jobs_share_a_line_is_a_cloud_of_dots() -> None:

@@ -138,6 +138,7 @@ def test_agreement_falls_from_that_of_the_base_with_itself() -> None:
         ("head_loss", True),
         ("mean_squared_error", True),
         ("mae", True),
+        ("huber", True),
         ("sparse_categorical_crossentropy", True),
         ("divergence", True),
         ("deviation", True),
@@ -194,6 +195,14 @@ def test_the_terminal_shows_the_ranking() -> None:
     assert [(words[0], words[1]) for words in ranking] == [
         (str(rank), each.value) for rank, each in enumerate(found(layers(LAYERS)).ranking, start=1)
     ]
+
+
+def test_settings_that_have_no_plural_are_not_given_one() -> None:
+    results = [
+        replace(each, parameters={**each.parameters, "relative_to": each.parameters["layer"], "layer": "**"})
+        for each in layers(LAYERS)
+    ]
+    assert "5 values of relative_to, the most sensitive first" in summary_text(summarise(results))
 
 
 def test_at_one_scale_there_is_a_ranking_and_no_map() -> None:

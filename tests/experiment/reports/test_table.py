@@ -121,11 +121,12 @@ def test_a_sweep_of_which_every_job_failed_is_shown_too() -> None:
     assert "30 jobs failed" in shown
     assert "… and 10 more" in shown
     assert "Seeds" not in shown
+    assert shown.splitlines()[1] == "30 jobs, 0 s"
 
 
 def test_long_tables_are_collapsed() -> None:
-    shown = text(sweep([n / 100 for n in range(1, 51)]), hint="results.csv has all")
-    assert "… and 31 more (results.csv has all)" in shown
+    shown = text(sweep([n / 100 for n in range(1, 51)]), hint="report.html has all")
+    assert "… and 31 more (report.html has all)" in shown
     assert "more" not in text(sweep([n / 100 for n in range(1, 51)]), most_rows=None)
 
 

@@ -13,6 +13,7 @@ from mutspec.experiment.reports.axes import (
     SCALE_NOTES,
     TICK_ROOM,
     Extent,
+    band_opacity,
     log_ticks,
     marks,
     shortened,
@@ -86,7 +87,7 @@ def _over_number(summary: Summary, over: Curves) -> tuple[Markup, Markup, list[s
 
     def draw(line: Line, colour: Colour) -> Markup:
         kinds = {"is_scatter": over.is_scatter, "has_own_base": summary.base_varies}
-        return _line(line, colour, x, y, tell, frame, **kinds)
+        return _line(line, colour, x, y, tell, frame, **kinds, band_style=f"opacity:{band_opacity(count):.2g}")
 
     parts = [
         element("defs", band),
@@ -100,7 +101,7 @@ def _over_number(summary: Summary, over: Curves) -> tuple[Markup, Markup, list[s
     notes = marks(groups, "" if over.is_scatter else "line")
     notes += over.cut(count)
     entries = shown_lines if count > 1 and not over.is_scatter else []
-    return _svg(parts, HEIGHT, summary), _legend(entries), notes
+    return _svg(parts, HEIGHT, summary, groups), _legend(entries), notes
 
 
 def _over_categories(summary: Summary, groups: Sequence[Group]) -> tuple[Markup, Markup, list[str]]:
@@ -120,16 +121,16 @@ def _over_categories(summary: Summary, groups: Sequence[Group]) -> tuple[Markup,
     for index, (name, group) in enumerate(zip(names, drawn, strict=True)):
         middle = frame.top + ROW_HEIGHT * (index + 0.5) + 4
         parts.append(_words(name, frame.left - 12, middle + 4.5, "end"))
-        parts.append(_category(group, x, middle, tell, has_own_base=summary.base_varies))
+        parts.append(_category(group, x, middle, tell, frame, has_own_base=summary.base_varies))
     notes = marks(drawn, "bar")
     if len(drawn) < len(groups):
         notes.append(f"{len(drawn)} of {len(groups)} rows")
-    return _svg(parts, height, summary), Markup(), notes
+    return _svg(parts, height, summary, drawn), Markup(), notes
 
 
-def _svg(parts: Iterable[Markup], height: float, summary: Summary) -> Markup:
+def _svg(parts: Iterable[Markup], height: float, summary: Summary, drawn: Sequence[Group]) -> Markup:
     label = f"{title(summary)}: {value_label(summary, is_log=False)}; the table below has the numbers"
-    is_dense = sum(len(group.measured) for group in summary.groups) > MANY_DOTS
+    is_dense = sum(len(group.measured) for group in drawn) > MANY_DOTS
     picture = element(
         "svg",
         *parts,
@@ -214,7 +215,16 @@ def _ticks_below(at: Sequence[tuple[float, str]], frame: Frame) -> Iterator[Mark
 
 
 def _line(
-    line: Line, colour: Colour, x: Place, y: Place, tell: Teller, frame: Frame, *, is_scatter: bool, has_own_base: bool
+    line: Line,
+    colour: Colour,
+    x: Place,
+    y: Place,
+    tell: Teller,
+    frame: Frame,
+    *,
+    is_scatter: bool,
+    has_own_base: bool,
+    band_style: str,
 ) -> Markup:
     means = [math.nan if group.metric.mean is None else group.metric.mean for group in line.groups]
     halves = [math.nan if group.metric.half_width is None else group.metric.half_width for group in line.groups]
@@ -225,7 +235,7 @@ def _line(
             over = [(at[index], y(means[index] + halves[index])) for index in run]
             under = [(at[index], y(means[index] - halves[index])) for index in reversed(run)]
             outline = f"{_polyline([*over, *under])}Z"
-            parts.append(element("path", d=outline, class_="band", clip_path="url(#plot-area)"))
+            parts.append(element("path", d=outline, class_="band", clip_path="url(#plot-area)", style=band_style))
         if has_own_base and line.groups[0].base is not None:
             height = _n(y(line.groups[0].base))
             parts.append(element("path", d=f"M{_n(frame.left)} {height}H{_n(frame.right)}", class_="own-base"))
@@ -237,12 +247,12 @@ def _line(
     return element("g", *parts, style=colour.style)
 
 
-def _category(group: Group, x: Place, middle: float, tell: Teller, *, has_own_base: bool) -> Markup:
+def _category(group: Group, x: Place, middle: float, tell: Teller, frame: Frame, *, has_own_base: bool) -> Markup:
     """The dots of a category, its band, and a bar at the mean."""
     mean, half = group.metric.mean, group.metric.half_width
     parts = []
     if half is not None and mean is not None:
-        low, high = x(mean - half), x(mean + half)
+        low, high = max(x(mean - half), frame.left), min(x(mean + half), frame.right)
         parts.append(_rectangle(Frame(low, max(high, low + 0.5), middle - 9, middle + 9), class_="band"))
     if has_own_base and group.base is not None:
         parts.append(element("path", d=f"M{_n(x(group.base))} {_n(middle - 13)}v26", class_="own-base"))
