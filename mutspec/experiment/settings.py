@@ -24,16 +24,24 @@ _PERCENT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 
 
 def settings(result: Result) -> dict[str, Any]:
-    """What a job was given, by name: what its result says, then the overrides that are none of that."""
+    """What a job was given, by name: what its result says, then the overrides that are none of that.
+
+    What a search scaled is not among it: whatever the job was given, the search did not use.
+    """
     found: dict[str, Any] = {"plan": result.plan_name, "model": result.model, "data": result.data}
     found |= {PARAMETER + name: value for name, value in result.parameters.items()}
     for override in result.job.overrides:
         match = _OVERRIDE.fullmatch(override)
-        if match is not None and not _OF_THE_RUN.fullmatch(match[1]):
+        if match is not None and not _OF_THE_RUN.fullmatch(match[1]) and not is_scaled(result, match[1]):
             name = _name(match[1])
             if not found.get(name):  # a job that failed early knows its overrides alone
                 found[name] = _value(match[2])
     return found
+
+
+def is_scaled(result: Result, key: str) -> bool:
+    """Whether an override is of the number that a search for a breaking point scaled."""
+    return result.breaking is not None and key.strip().lstrip("+") == f"plan.{result.breaking.key}"
 
 
 def varying(results: Iterable[Result]) -> tuple[str, ...]:

@@ -251,6 +251,21 @@ def test_a_sweep_over_layers_ranks_them_by_their_breaking_points(room: Path) -> 
     ]
 
 
+def test_values_of_what_is_scaled_make_no_rows_and_are_pointed_out(room: Path) -> None:
+    layers = ["experiment=sensitivity", "sensitivity.select=[conv_1,logits]", "mode.tolerance=0.5", "seeds=2"]
+    outcome = run(Call((*layers, "mode=breaking_point", "plan.params.std=1,2"), is_sweep=True))
+    report = make_report(outcome.folder)
+    document = report.to_json()
+    assert [(each["settings"], each["seeds"]) for each in document["groups"]] == [
+        ({"params.layer": "conv_1"}, [0, 1]),
+        ({"params.layer": "logits"}, [0, 1]),
+    ]
+    said = (
+        "the searches scale params.std, so that its 2 values in the sweep make no difference; give it one, such as plan"
+    )
+    assert [each.partition(".params.std=")[0] for each in document["warnings"]] == [said]
+
+
 def test_a_model_can_be_required_to_stand_a_scale() -> None:
     weak = single(*SEARCH, "require=[{metric: breaking_point, min: 0.5}]")
     assert [str(verdict).partition(",")[0] for verdict in weak.failed_gates] == [f"breaking_point is {weak.value:.4g}"]

@@ -19,6 +19,7 @@ from mutspec.experiment.reports.plot import NoMatplotlib, pictures
 from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import FILE_NAME, as_json, write_whole
+from mutspec.experiment.settings import is_scaled
 from mutspec.language.errors import CallError, EnvironmentProblem, Problem, nearest
 
 FORMAT_VERSION = 1
@@ -190,7 +191,7 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
     if output.exists() and not output.is_dir():
         raise CallError(f"the output {output} is a file", hint="give the name of a folder, which may be a new one")
     summary = summarise(found.results, metric)
-    warnings = [*found.damaged, *_unfinished(found), *_said_by_jobs(found)]
+    warnings = [*found.damaged, *_unfinished(found), *_in_vain(found), *_said_by_jobs(found)]
     page = web_page(summary, warnings=list(map(str, warnings)))
     made = dict(parquet_files(found.results))
     try:
@@ -244,6 +245,19 @@ def _unfinished(found: Found) -> Iterator[Problem]:
         shown = ", ".join(found.unfinished[:_MOST_WARNINGS])
         more = ", …" if len(found.unfinished) > _MOST_WARNINGS else ""
         yield Problem(f"{words.plural(len(found.unfinished), 'job')} left no result: {shown}{more}", is_warning=True)
+
+
+def _in_vain(found: Found) -> Iterator[Problem]:
+    """What a sweep varied and its searches scaled, so that jobs found the same."""
+    given: dict[str, set[str]] = {}
+    for result in found.results:
+        for key, _, value in (override.partition("=") for override in result.job.overrides):
+            if is_scaled(result, key):
+                given.setdefault(key, set()).add(value)
+    for key, values in given.items():
+        if len(values) > 1:
+            message = f"the searches scale {key.removeprefix('plan.')}, so that its {len(values)} values in the sweep"
+            yield Problem(f"{message} make no difference; give it one, such as {key}=1", is_warning=True)
 
 
 def _said_by_jobs(found: Found) -> Iterator[Problem]:
