@@ -60,7 +60,7 @@ def bits_meant(bits: Any, dtype: str | Mapping[str, int], width: int) -> list[in
     if bits is None:
         return list(range(width))
     if isinstance(bits, str):
-        mantissa = MANTISSA[dtype] if isinstance(dtype, str) else dtype.get("mantissa", 0)
+        mantissa = MANTISSA.get(dtype, 0) if isinstance(dtype, str) else dtype.get("mantissa", 0)
         return {
             "mantissa": list(range(mantissa)),
             "exponent": list(range(mantissa, width - 1)),

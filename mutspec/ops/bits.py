@@ -47,7 +47,13 @@ def float_layout(name: str, width: int, mantissa: int) -> Layout:
 def layout_of(dtype: str) -> Layout:
     """The bits of the numbers of a dtype."""
     width = width_of(dtype)
-    return float_layout(dtype, width, MANTISSA_BITS[dtype]) if dtype in MANTISSA_BITS else Layout(dtype, width, {})
+    if dtype in MANTISSA_BITS:
+        return float_layout(dtype, width, MANTISSA_BITS[dtype])
+    return _twos_complement(dtype, width) if dtype.startswith("int") else Layout(dtype, width, {})
+
+
+def _twos_complement(name: str, width: int) -> Layout:
+    return Layout(name, width, {BitField.SIGN: (width - 1,)})
 
 
 class NumberFormat(StrEnum):
@@ -89,7 +95,7 @@ class Widths(PlanValue, frozen=True):
 
 
 class BitField(StrEnum):
-    """A part of a float."""
+    """A part of a number."""
 
     SIGN = "sign"
     EXPONENT = "exponent"
@@ -188,7 +194,7 @@ def _of_widths(widths: Widths) -> Layout:
     assert form is not None
     if isinstance(form, Float):
         return float_layout(str(form), form.width, form.mantissa)
-    return Layout(str(form), form.width, {BitField.SIGN: (form.width - 1,)})
+    return _twos_complement(str(form), form.width)
 
 
 def width_of(dtype: str) -> int:

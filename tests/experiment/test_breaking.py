@@ -15,11 +15,12 @@ from jsonschema import Draft202012Validator
 
 import mutspec
 from mutspec.experiment.data import digits
-from mutspec.experiment.jobs.application import Call, run
-from mutspec.experiment.reports.aggregate import collect
+from mutspec.experiment.reports.groups import summarise
+from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.report import make_report
-from mutspec.experiment.result import Result, read
+from mutspec.experiment.result import Breaking, Result, read
 from mutspec.resources import resource_folder
+from tests.experiment import made_up
 from tests.experiment.read_html import Page
 
 CONF = resource_folder("conf")
@@ -249,6 +250,24 @@ def test_a_sweep_over_layers_ranks_them_by_their_breaking_points(room: Path) -> 
     assert [float(row["breaking_point"]) for row in rows] == [
         row.breaking_point for each in results for row in each.rows
     ]
+
+
+def test_layers_that_some_seeds_break_are_weaker_than_those_that_none_does() -> None:
+    points = {"never": [inf, inf], "once": [0.5, inf], "earlier": [0.2, inf], "always": [30.0, 40.0]}
+    meaning = Breaking("params.std", "accuracy", {"max_drop": 0.1}, 0.01)
+    results = [
+        made_up.result(
+            number,
+            [f"plan.params.layer={layer}"],
+            [made_up.row(seed, breaking_point=point, holds_at=0.1, evaluations=9) for seed, point in enumerate(found)],
+            {"layer": layer},
+            objective="breaking_point",
+            breaking=meaning,
+        )
+        for number, (layer, found) in enumerate(points.items())
+    ]
+    page = Page(web_page(summarise(results)).decode())
+    assert page.table("Breaking points, ranked").column("layer") == ["always", "earlier", "once", "never"]
 
 
 def test_values_of_what_is_scaled_make_no_rows_and_are_pointed_out(room: Path) -> None:

@@ -48,14 +48,15 @@ NOISE = both(
     maybe(bounds=st.sampled_from([{"min": 0.75}, {"max": 1.25}, {"min": -0.5, "max": 1.0}])),
 )
 BITS = maybe(bits=st.sampled_from([0, 7, [0, 2, 6], {"first": 1, "last": 5}]))
+SIGNED_BITS = st.one_of(BITS, st.just({"bits": "sign"}))
 FLOAT_BITS = st.one_of(BITS, maybe(bits=st.sampled_from(["sign", "exponent", "mantissa"])))
 MINIFLOATS = [{"exponent": 5, "mantissa": 2}, {"exponent": 3, "mantissa": 4}, {"exponent": 2, "mantissa": 7}]
 FIXED = [{"integer": 1, "fraction": 6}, {"integer": 7, "fraction": 0}, {"integer": 0, "fraction": 9}]
 FORMS = st.one_of(
     both(FLOAT_BITS, keys(format=st.sampled_from(MINIFLOATS))),
-    both(st.one_of(BITS, st.just({"bits": "sign"})), keys(format=st.sampled_from(FIXED))),
+    both(SIGNED_BITS, keys(format=st.sampled_from(FIXED))),
     both(FLOAT_BITS, maybe(format=st.sampled_from(["stored", "float32", "float16", "bfloat16"]))),
-    both(both(BITS, st.just({"format": "int8"})), maybe(scale=st.sampled_from([0.01, 0.5]))),
+    both(both(SIGNED_BITS, st.just({"format": "int8"})), maybe(scale=st.sampled_from([0.01, 0.5]))),
 )
 SHARING = maybe(
     exponent=st.sampled_from([2, 5]), mantissa=st.sampled_from([1, 4, 10]), shared_by=st.sampled_from([1, 2, 8])
@@ -137,7 +138,7 @@ OF_INTEGERS: Mapping[str, st.SearchStrategy[Step]] = {
     "fill": keys(value=st.sampled_from([7, -128, 127])),
     "zero": st.just({}),
     "shuffle": st.just({}),
-    "bit_flip": both(BITS_8, st.sampled_from([{}, {"flip": "all"}])),
+    "bit_flip": both(st.one_of(BITS_8, st.just({"bits": "sign"})), st.sampled_from([{}, {"flip": "all"}])),
     "stuck_at": both(BITS_8, keys(value=st.integers(0, 1))),
     "crossover": st.just({"source": "other:"}),
 }

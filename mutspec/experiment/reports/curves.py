@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log10
+from math import isfinite, log10
 from statistics import fmean
 
 from mutspec.experiment.reports.axes import MOST_LINES
@@ -133,11 +133,19 @@ def _line(label: str, members: Sequence[tuple[float, Group]]) -> Line:
 
 
 def ranked(summary: Summary) -> list[Group]:
-    """The groups in which something was measured, in the order of the jobs; breaking points from the least one on."""
+    """The groups in which something was measured, in the order of the jobs; breaking points from the least one on.
+
+    Where mutants hold at the greatest scale the mean is infinite: there, of how many seeds they do so counts first.
+    """
     groups = [group for group in summary.groups if group.measured]
     if summary.metric == BREAKING_POINT:
-        groups.sort(key=lambda group: fmean(group.measured))
+        groups.sort(key=_strength)
     return groups
+
+
+def _strength(group: Group) -> tuple[float, float]:
+    found = [point for point in group.measured if isfinite(point)]
+    return 1 - len(found) / len(group.measured), fmean(found or [0.0])
 
 
 def category(group: Group) -> str:
