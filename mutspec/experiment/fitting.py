@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from mutspec.experiment.data import Arrays, Data, leaves
@@ -108,11 +109,23 @@ def matched(outputs: Arrays, labels: Arrays, names: list[str]) -> list[tuple[str
 
 
 def output_names(model: Any) -> list[str]:
-    """What a model calls its outputs: a Sequential model, as Keras does elsewhere, by its last layer."""
+    """What a model calls its outputs: a Sequential model, as Keras does elsewhere, by its last layer.
+
+    Outputs of one layer that is called twice have one name in Keras; here the second one is `<name>_1`.
+    """
     names = getattr(model, "output_names", None)
     if names is None and type(model).__name__ == "Sequential" and model.layers:
         names = [model.layers[-1].name]
-    return [str(name) for name in names or []]
+    return _apart([str(name) for name in names or []])
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Names with numbers behind those that were there before."""
+    found: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name}_{number}" for number in count(1))
+        found[name if name not in found else next(each for each in numbered if each not in (*names, *found))] = None
+    return list(found)
 
 
 def output_arrays(outputs: Arrays, names: list[str]) -> dict[str, NDArray[Any]]:

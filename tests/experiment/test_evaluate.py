@@ -131,6 +131,20 @@ def test_without_labels_there_are_classes_and_no_metrics() -> None:
     assert evaluation.classes["out"].tolist() == model.predict(X, verbose=0).argmax(axis=-1).tolist()
 
 
+def test_each_output_of_a_layer_that_is_called_twice_counts() -> None:
+    """Keras calls both of them by the layer's name."""
+    inputs, layer = keras.Input((6,)), keras.layers.Dense(4, name="out")
+    model = keras.Model(inputs, [layer(inputs), layer(keras.layers.Lambda(lambda x: -x)(inputs))])
+    there, back = (each.argmax(axis=-1) for each in model.predict(X, verbose=0))
+    measured = judge([there, CLASSES], loss=None).evaluate(model).metrics
+    assert measured == pytest.approx({"out_accuracy": 1.0, "out_1_accuracy": np.mean(back == CLASSES)})
+    base = judge(None)
+    found = base.evaluate(model)
+    assert list(found.outputs) == ["out", "out_1"]
+    layer.bias.assign_add([1.0, 2.0, 3.0, 4.0])
+    assert base.evaluate(model, found).fidelity.deviation == pytest.approx(2.5, abs=1e-6)
+
+
 def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> None:
     model = network(4)
     base = judge(None)
