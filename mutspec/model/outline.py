@@ -192,8 +192,9 @@ def _model_children(config: Config, path: str, depth: int) -> tuple[Node, ...]:
     children = []
     for entry in config["layers"]:
         # A Sequential's InputLayer is not among its `.layers`, but nothing else has that stored name.
-        stored = "" if is_operation(entry) else join("layers", unique(snake_case(stored_class(entry)), used))
-        child = _node(entry, path, "", (stored,), depth + 1)
+        segment = "" if is_operation(entry) else unique(snake_case(stored_class(entry)), used)
+        # Keras (3.15) keeps no name of a layer whose class has no get_config, and calls it like this after loading.
+        child = _node({"name": segment, **entry}, path, "", (join("layers", segment) if segment else "",), depth + 1)
         children.append(replace(child, calls=graph.calls.get(str(entry.get("name") or child.name), ())))
     return tuple(children)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from mutspec.language.errors import ModelError
+from mutspec.model.files import open_archive
 from mutspec.model.live import read_live
 from tests.model.conftest import Zoo
 
@@ -37,3 +41,27 @@ def test_reading_changes_nothing(zoo: Zoo) -> None:
     first, second = read_live(model), read_live(model)
     assert first.spec == second.spec
     assert [value.tobytes() for value in model.get_weights()] == before
+
+
+def test_layers_of_which_keras_keeps_no_name_are_called_as_keras_calls_them_after_loading(tmp_path: Path) -> None:
+    import keras
+
+    class Squeeze(keras.layers.Layer):
+        """Two weights and no get_config, so that Keras writes a config without a name."""
+
+        def build(self, shape: tuple[int | None, ...]) -> None:
+            self.factor = self.add_weight(shape=(shape[-1],))
+            self.inner = keras.layers.Dense(3, name="inner")
+            self.inner.build(shape)
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x * self.factor)
+
+    model = keras.Sequential([keras.Input((3,)), Squeeze(), keras.layers.Dense(3, name="dense"), Squeeze()])
+    model.save(tmp_path / "model.keras")
+    keras.backend.clear_session()
+    again = keras.saving.load_model(tmp_path / "model.keras", custom_objects={"Squeeze": Squeeze})
+    assert [layer.name for layer in again.layers] == ["squeeze", "dense", "squeeze_1"]
+    for spec in (read_live(model).spec, read_live(again).spec, open_archive(tmp_path / "model.keras").spec):
+        layers = dict.fromkeys(tensor.layer for tensor in spec.tensors)
+        assert [name for name in layers if "/" not in name] == ["squeeze", "dense", "squeeze_1"]
