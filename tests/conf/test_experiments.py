@@ -16,7 +16,7 @@ from mutspec.experiment.jobs.application import Call, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.result import Result
-from mutspec.language import MutspecError, PlanError
+from mutspec.language import CallError, MutspecError, PlanError
 from mutspec.resources import resource_folder
 
 MODEL = resource_folder("conf") / "model" / "digits.keras"
@@ -199,6 +199,12 @@ def test_matching_names_what_inspect_selects() -> None:
     assert mutspec.matching(MODEL, {"weights": "kernels"}, by="tensor") == list(KERNELS)
     with pytest.raises(PlanError, match="no layer is called `conv_11`"):
         mutspec.matching(MODEL, "conv_11")
+
+
+@pytest.mark.parametrize("target", [None, 5, {"name": {"conv_1"}}, {"type": float}])
+def test_what_is_no_target_is_told(target: Any) -> None:
+    with pytest.raises(CallError, match="is no target"):
+        mutspec.matching(MODEL, target)
 
 
 def test_a_sweep_from_python_finds_what_the_experiment_finds(sensitivity: tuple[Result, ...]) -> None:

@@ -44,8 +44,8 @@ def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], b
         CallError: `by` is neither.
     """
     if by not in KINDS:
-        raise CallError(f"names are by layer or by tensor, not by `{by}`", candidates=nearest(by, KINDS))
-    written = load_target(target if isinstance(target, str) else json.dumps(target, ensure_ascii=False), TARGET)
+        raise CallError(f"names are by layer or by tensor, not by `{by}`", candidates=nearest(str(by), KINDS))
+    written = load_target(_text(target), TARGET)
     try:
         chosen = SelectorIndex(spec).tensors(written.target)
     except PlanError as error:
@@ -57,6 +57,19 @@ def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], b
     return [
         layer.path if "/" in layer.path or own_names[layer.path] == 1 else f"{layer.path}/*" for layer in chosen.layers
     ]
+
+
+def _text(target: str | Mapping[str, Any] | Sequence[Any]) -> str:
+    if isinstance(target, str):
+        return target
+    try:
+        text = json.dumps(target, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = ""
+    if not text.startswith(("{", "[")):
+        message = f"{target!r} is no target"
+        raise CallError(message, hint="give a name or path, a mapping such as {'type': 'Dense'}, or a list of them")
+    return text
 
 
 def register_resolvers() -> None:
