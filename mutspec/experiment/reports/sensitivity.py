@@ -70,8 +70,11 @@ class Sensitivity:
 def sensitivity(summary: Summary) -> Sensitivity | None:
     """A sweep as a map and a ranking; None if it does not vary one setting that is no number, and at most one number.
 
-    Plans are no places: their scales are in units of their own.
+    Plans are no places: their scales are in units of their own. Nor are breaking points compared by another measure, as
+    each was found at a scale of its own.
     """
+    if any(result.breaking for result in summary.results):
+        return None
     axes = _axes(summary)
     if axes is None or summary.metric is None:
         return None

@@ -276,7 +276,9 @@ def _failed(results: Sequence[Result], page: Page) -> str:
 
 def overrides(result: Result) -> str:
     """What a job was given by the call or the sweep, but how jobs are run and what is required of them."""
-    return " ".join(each for each in result.job.overrides if not each.startswith(("hydra", "require=")))
+    return " ".join(
+        each for each in result.job.overrides if not each.startswith(("hydra", "require=", "strict_gates="))
+    )
 
 
 def _jobs(results: Sequence[Result], heading: str, title: str, said: Sequence[str], page: Page) -> str:

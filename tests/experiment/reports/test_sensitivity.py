@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mutspec.experiment.naming import grows_when_worse
 from mutspec.experiment.reports.axes import MOST_LINES
 from mutspec.experiment.reports.curves import curves
 from mutspec.experiment.reports.groups import summarise
@@ -20,9 +19,9 @@ from mutspec.experiment.reports.heat_map import MOST_PLACES, draw_map
 from mutspec.experiment.reports.interval import estimate, is_surely_above
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.plot import draw, pictures
-from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
+from mutspec.experiment.reports.sensitivity import Sensitivity, grows_when_worse, sensitivity
 from mutspec.experiment.reports.table import summary_text
-from mutspec.experiment.result import Result
+from mutspec.experiment.result import Breaking, Result
 from tests.experiment.made_up import LAYERS, SAMPLES, SCALES, failed, layers, several_plans, sweep
 from tests.experiment.read_html import Page
 
@@ -166,6 +165,12 @@ def test_what_is_not_finite_is_worst() -> None:
     ranking = found(results, "loss").ranking
     assert ranking[0].value == "bn_1"
     assert ranking[0].ranks is None
+
+
+def test_mutants_that_break_at_scales_of_their_own_are_not_ranked_by_another_measure() -> None:
+    meaning = Breaking("params.std", "accuracy", {"max_drop": 0.1}, 0.01)
+    results = [replace(each, breaking=meaning) for each in layers(LAYERS, [0.3])]
+    assert sensitivity(summarise(results, "accuracy")) is None
 
 
 @pytest.mark.parametrize(

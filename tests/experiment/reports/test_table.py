@@ -116,6 +116,12 @@ def test_failed_jobs_are_listed_below_with_the_first_line_of_their_errors() -> N
     assert "hydra" not in shown
 
 
+def test_what_is_required_of_all_jobs_does_not_tell_them_apart() -> None:
+    given = ["plan.params.std=-1", "hydra/launcher=joblib", "require=[{metric: loss, max: 1}]", "strict_gates=true"]
+    lines = text([failed(0, given, "boom")]).splitlines()
+    assert lines[-1].split() == ["0", "plan.params.std=-1", "boom"]
+
+
 def test_a_sweep_of_which_every_job_failed_is_shown_too() -> None:
     shown = text([failed(n, [f"plan.params.std={n}"], "boom") for n in range(30)])
     assert "30 jobs failed" in shown
