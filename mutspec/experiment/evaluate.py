@@ -23,6 +23,7 @@ from mutspec.experiment.measures import (
     loss_of,
     metric_name,
     metric_of,
+    needs_classes,
 )
 from mutspec.language import CallError, MutspecError, Problem
 from mutspec.model.live.errors import first_line
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+REGRESSION_HINT = "for numbers to predict there is evaluate=regression, a loss and metrics that take no classes"
 MOST_KEPT_BYTES = 1 << 30
 """Outputs of a base beyond this many bytes are not kept; what needs them is not measured then."""
 
@@ -171,21 +173,37 @@ class Judge:
             raise CallError(Problem(message.replace("(n)", "(n,)"), hint=hint))
         if kind is Kind.SPARSE:
             self._check_classes(name, width)
+        if kind is Kind.BINARY and any(map(needs_classes, specs)):
+            self._check_answers(name)
         metrics = [(each, metric_of(each, kind, from_logits=from_logits)) for each in self.settings.metrics]
         loss = None if self.settings.loss is None else loss_of(self.settings.loss, kind, from_logits=from_logits)
         return _Output(kind, from_logits, width, {metric_name(each, metric): metric for each, metric in metrics}, loss)
 
     def _check_classes(self, name: str, width: int) -> None:
         """Refuse class numbers that there are no classes for: Keras makes NaN of them."""
-        labels = self.data.y.get(name) if isinstance(self.data.y, dict) else self.data.y
-        if not isinstance(labels, np.ndarray):
+        labels = self._labels(name)
+        if labels is None:
             return
-        if labels.dtype.kind not in "iub" and not (labels.dtype.kind == "f" and (labels == np.floor(labels)).all()):
-            raise CallError(Problem(f"the labels of `{self.data.name}` are {labels.dtype}, and not class numbers"))
+        is_whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all()
+        if labels.dtype.kind not in "iub" and not is_whole:
+            message = f"the labels of `{self.data.name}` are {labels.dtype}, and not class numbers"
+            raise CallError(Problem(message, hint=REGRESSION_HINT))
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= width:
             message = f"the labels of `{self.data.name}` go from {low} to {high}, and the output has {width} classes"
             raise CallError(Problem(message, hint=f"classes are numbered from 0 to {width - 1}"))
+
+    def _check_answers(self, name: str) -> None:
+        """Refuse labels of a single output that are no answers: an accuracy of them would be a number without sense."""
+        labels = self._labels(name)
+        if labels is not None and labels.dtype.kind in "iuf" and not ((labels >= 0) & (labels <= 1)).all():
+            message = f"the labels of `{self.data.name}` are not all from 0, for no, to 1, for yes"
+            raise CallError(Problem(message, hint=REGRESSION_HINT))
+
+    def _labels(self, name: str) -> NDArray[Any] | None:
+        """All labels of an output, if they are one array."""
+        labels = self.data.y.get(name) if isinstance(self.data.y, dict) else self.data.y
+        return labels if isinstance(labels, np.ndarray) else None
 
     def _measured(self, totals: _Totals) -> dict[str, float]:
         """The metrics, then the loss; with several outputs, metrics have the output's name in front, as in Keras."""

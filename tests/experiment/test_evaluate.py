@@ -131,6 +131,14 @@ def test_without_labels_there_are_classes_and_no_metrics() -> None:
     assert evaluation.classes["out"].tolist() == model.predict(X, verbose=0).argmax(axis=-1).tolist()
 
 
+@pytest.mark.parametrize("labels", [VALUES[:, 0], VALUES[:, :1], 2 * ANSWERS - 1, np.where(ANSWERS, np.nan, 0)])
+def test_an_accuracy_of_labels_that_are_no_answers_is_refused(labels: np.ndarray) -> None:
+    with pytest.raises(CallError, match=r"are not all from 0, for no, to 1, for yes.*evaluate=regression"):
+        judge(labels).evaluate(network(1))
+    assert judge(labels, loss="mean_squared_error", metrics=["mae"]).evaluate(network(1)).metrics
+    assert judge(np.nan_to_num(labels).clip(0.2, 0.7)).evaluate(network(1)).metrics
+
+
 def test_each_output_of_a_layer_that_is_called_twice_counts() -> None:
     """Keras calls both of them by the layer's name."""
     inputs, layer = keras.Input((6,)), keras.layers.Dense(4, name="out")
@@ -165,6 +173,7 @@ def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> Non
         (CLASSES - 1, {}, "go from -1 to 2, and the output has 4 classes"),
         (CLASSES + 0.5, {}, "are float64, and not class numbers"),
         (np.array(["a"] * 50), {}, "are <U1, and not class numbers"),
+        (np.where(ANSWERS, np.inf, 0.0), {}, "are float64, and not class numbers"),
         (np.zeros((50, 3)), {}, r"of shape \(n, 4\), and its labels are of shape \(n, 3\)"),
         (CLASSES, {"loss": "mse", "metrics": []}, r"of shape \(n, 4\), and its labels are of shape \(n,\)"),
         ([CLASSES, CLASSES], {}, "one output, `out`, and the labels are 2 arrays"),
