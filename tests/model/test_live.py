@@ -9,7 +9,7 @@ import pytest
 
 from mutspec.language.errors import ModelError
 from mutspec.model.files import open_archive
-from mutspec.model.live import read_live
+from mutspec.model.live import load_model, read_live
 from tests.model.conftest import Zoo
 
 
@@ -23,6 +23,14 @@ def test_an_unbuilt_model_is_refused() -> None:
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ModelError, match="no Keras 3 model"):
         read_live("model.keras")
+
+
+def test_a_file_of_weights_alone_is_no_model_to_load(tmp_path: Path, zoo: Zoo) -> None:
+    file = tmp_path / "model.weights.h5"
+    zoo["residual"].model.save_weights(file)
+    with pytest.raises(ModelError, match="holds weights and no architecture") as caught:
+        load_model(file)
+    assert "whole model" in caught.value.problems[0].hint
 
 
 def test_merged_lora_weights_are_refused_by_name() -> None:

@@ -31,6 +31,11 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
     try:
         return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
+        if path.name.endswith(".weights.h5"):
+            raise ModelError(
+                f"{path} holds weights and no architecture, so there is no model to load",
+                hint="give the whole model, a .keras or .h5 file",
+            ) from None
         text = str(error)
         if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
             raise ModelError(
