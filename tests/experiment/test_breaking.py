@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator
 
 import mutspec
 from mutspec.experiment.data import digits
+from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.report import make_report
