@@ -10,10 +10,7 @@ and machines of launchers, which compose their jobs themselves.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -26,16 +23,16 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mutspec.experiment.job_folders import JobFolders, folder_name
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
-from mutspec.experiment.jobs.template import Templates, parsed
+from mutspec.experiment.jobs.template import Templates
 from mutspec.experiment.objectives import check_directions
 from mutspec.language import CallError, Problem
 
@@ -47,8 +44,6 @@ OPEN_KEYS = ("plan", "inputs")
 """Keys of the configuration that begin as empty mappings. In a sweep over plans there is no recipe to begin with."""
 MOST_KEPT = 100
 """How many composed configurations of jobs are kept for the launcher: each takes some 90 kB."""
-LONGEST_FOLDER = 120
-"""Of a job's folder, in characters; file systems allow 255 bytes."""
 
 
 class RecipeSource(ConfigSource):
@@ -177,6 +172,7 @@ class Loader(ConfigLoaderImpl):
         self._before = Before()
         self._new_folders: list[Path] = []
         self._templates = Templates()
+        self._job_folders = JobFolders()
         self._sweep: _Sweep | None = None
         self._checked: dict[tuple[str, ...], DictConfig | None] = {}
 
@@ -238,6 +234,7 @@ class Loader(ConfigLoaderImpl):
             return config
         if self.checks:
             self.composer.check(config, in_sweep=True)
+            self._job_folders.claim(config, job)
         self.jobs += 1
         if self.knows_all_jobs:
             self._checked[job] = config if len(self._checked) < MOST_KEPT else None
@@ -318,29 +315,4 @@ class Loader(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is known of other jobs. Templates travel: they spare each process its composing."""
-        return {**self.__dict__, "_checked": {}, "_before": Before(), "_sweep": None}
-
-
-def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
-    """What a job's folder is called: the overrides that the call leaves open, `std=0.01,seed=2`.
-
-    Arguments:
-        fixed: the overrides of the call, those that are swept over among them.
-        overrides: the overrides of the job.
-    """
-    constant = {each.key_or_group for each in map(parsed, fixed) if not each.is_sweep_override()}
-    varying = [each for each in map(parsed, overrides) if _is_open(each, constant)]
-    keys = [each.key_or_group for each in varying]
-    short = [key.removeprefix("plan.").removeprefix("params.").removeprefix("steps.") for key in keys]
-    names = [name if short.count(name) == 1 else key for name, key in zip(short, keys, strict=True)]
-    pairs = zip(names, varying, strict=True)
-    written = ",".join(f"{name}={each.get_value_element_as_str()}" for name, each in pairs) or "job"
-    safe = re.sub(r"[^A-Za-z0-9_.,=+@%-]+", "_", written)
-    if safe == written and len(safe) <= LONGEST_FOLDER:
-        return safe
-    digest = hashlib.blake2b(written.encode(), digest_size=4).hexdigest()  # other texts must not share the folder
-    return f"{safe[:LONGEST_FOLDER]}-{digest}"
-
-
-def _is_open(override: HydraOverride, constant: set[str]) -> bool:
-    return override.key_or_group not in constant and not override.is_hydra_override()
+        return {**self.__dict__, "_checked": {}, "_before": Before(), "_sweep": None, "_job_folders": JobFolders()}

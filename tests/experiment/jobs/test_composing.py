@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hydra.types import RunMode
 
+from mutspec.experiment.job_folders import folder_name
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.application import Call, _application, composed
-from mutspec.experiment.jobs.loader import folder_name
 from mutspec.language import MutspecError, Plan
 
 JITTER = """
@@ -229,6 +229,9 @@ def test_composing_leaves_nothing_in_hydras_store(folder: Path) -> None:
             ["data.path=x", "model.path=y"],
             "data.path=x,model.path=y",
         ),
+        (["plan.seed=5", "plan.seed=1,2"], ["plan.seed=1"], "seed=1"),
+        (["plan.seed=1,2", "++plan.seed=5"], ["plan.seed=1", "++plan.seed=5"], "job"),
+        (["plan.seed=5", "++plan.seed=1,2"], ["plan.seed=5", "++plan.seed=2"], "seed=2"),
     ],
 )
 def test_a_jobs_folder_is_called_by_what_varies(fixed: list[str], overrides: list[str], name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from mutspec.experiment.jobs.application import Call, _application, run
 from mutspec.experiment.jobs.failures import FailedJob
 from mutspec.experiment.jobs.job import Task
 from mutspec.experiment.jobs.launcher import Launcher
-from mutspec.language import EnvironmentProblem
+from mutspec.language import CallError, EnvironmentProblem
 from mutspec.resources import resource_folder
 
 SWEEP = ("plan=dense_noise", "plan.params.std=0.1,0.5", "plan.seed=3", "seeds=2")
@@ -95,6 +96,29 @@ def test_an_optimiser_has_its_jobs_run_in_other_processes(tmp_path: Path, worker
 @pytest.mark.parametrize("launcher", ["basic", "mutspec"])
 def test_a_job_may_be_in_a_sweep_twice(launcher: str, tmp_path: Path) -> None:
     assert list(results(sweep(tmp_path, launcher, *DRY, "plan.seed=1,1,2"))) == ["seed=1", "seed=2"]
+
+
+def test_every_job_has_a_result_where_the_call_gives_a_key_twice(tmp_path: Path) -> None:
+    assert list(results(sweep(tmp_path, "mutspec", *DRY, "plan.seed=7", "plan.seed=1,2"))) == ["seed=1", "seed=2"]
+
+
+@pytest.mark.parametrize(
+    ("subdir", "words"),
+    [
+        ("same", "the jobs `plan.seed=1` and `plan.seed=2` have the same folder, `same`"),
+        ("a/../${plan.params.std}", "`plan.seed=1` and `plan.seed=2` have the same folder, `0.1`"),
+        ("../${hydra.job.num}", "the job's folder `../0` is outside of the sweep's"),
+    ],
+)
+def test_a_sweep_whose_results_would_be_lost_is_refused(subdir: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(CallError, match=re.escape(words)):
+        sweep(tmp_path, "mutspec", *DRY, "plan.seed=1,2", f"hydra.sweep.subdir={subdir}")
+    assert not list(tmp_path.glob("**/result.json"))
+
+
+def test_a_jobs_folder_may_be_called_by_its_number(tmp_path: Path) -> None:
+    sweep(tmp_path, "mutspec", *DRY, "plan.seed=1,2", "hydra.sweep.subdir=jobs/${hydra.job.num}")
+    assert sorted(path.parent.name for path in tmp_path.glob("jobs/*/result.json")) == ["0", "1"]
 
 
 def test_our_launcher_leaves_the_files_that_hydras_leaves(tmp_path: Path) -> None:
@@ -172,6 +196,9 @@ def test_a_worker_in_another_folder_finds_and_leaves_files_where_the_call_is(
 
 
 def test_a_sweep_whose_results_are_out_of_sight_says_so(tmp_path: Path) -> None:
-    far = f"hydra.sweep.subdir={tmp_path}/far/${{hydra.job.num}}"
+    for folder in ("near", "far"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "near" / "link").symlink_to(tmp_path / "far")  # a report follows no links
+    far = "hydra.sweep.subdir=link/${hydra.job.num}"
     with pytest.raises(EnvironmentProblem, match=r"left no results here.*have to share this folder"):
         run(Call((*DRY, "plan.seed=1,2", f"hydra.sweep.dir={tmp_path}/near", far), is_sweep=True))
