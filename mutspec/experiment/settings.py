@@ -30,13 +30,12 @@ def settings(result: Result) -> dict[str, Any]:
     """
     found: dict[str, Any] = {"plan": result.plan_name, "model": result.model, "data": result.data}
     found |= {PARAMETER + name: value for name, value in result.parameters.items()}
+    given: dict[str, Any] = {}
     for override in result.job.overrides:
         match = _OVERRIDE.fullmatch(override)
         if match is not None and not _OF_THE_RUN.fullmatch(match[1]) and not is_scaled(result, match[1]):
-            name = _name(match[1])
-            if not found.get(name):  # a job that failed early knows its overrides alone
-                found[name] = _value(match[2])
-    return found
+            given[_name(match[1])] = _value(match[2])  # of one key the last one counts, as to Hydra
+    return found | {name: value for name, value in given.items() if not found.get(name)}  # if it failed, it knows these
 
 
 def is_scaled(result: Result, key: str) -> bool:
@@ -53,7 +52,7 @@ def varying(results: Iterable[Result]) -> tuple[str, ...]:
     results = list(results)
     given = [settings(result) for result in [each for each in results if each.rows] or results]
     names = list(dict.fromkeys(name for each in given for name in each))
-    columns = {name: [_key(each.get(name)) for each in given] for name in names}
+    columns = {name: [key(each.get(name)) for each in given] for name in names}
     found: dict[str, list[str]] = {}
     for name in names:
         if name.startswith(PARAMETER):
@@ -110,7 +109,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _key(value: Any) -> str:
+def key(value: Any) -> str:
     """A text that is the same for equal values: 1 and 1.0 too."""
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
     return json.dumps(value, sort_keys=True) if number is None else repr(float(number))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.interval import Estimate, estimate
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import settings, varying
+from mutspec.experiment.settings import key, settings, varying
 from mutspec.language.errors import CallError, nearest
 
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
@@ -99,11 +98,11 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
     """
     metric = choose_metric(results, metric)
     names = varying(results)
-    members: dict[str, list[Result]] = {}
+    members: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
         if result.rows:
             given = settings(result)
-            members.setdefault(json.dumps([given.get(name) for name in names], sort_keys=True), []).append(result)
+            members.setdefault(tuple(key(given.get(name)) for name in names), []).append(result)
     groups = tuple(_group(each, names, metric) for each in members.values())
     values = [value for group in groups for value in (*group.measured, *_known([group.base]))]
     bases = set(_known(group.base for group in groups))

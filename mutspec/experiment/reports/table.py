@@ -13,7 +13,7 @@ from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import as_number, labels, shown
+from mutspec.experiment.settings import as_number, key, labels, shown
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
 
@@ -70,7 +70,7 @@ def facts(summary: Summary) -> list[str]:
     """What there is: jobs, values of each setting that varies, seeds, samples, seconds."""
     found = [words.plural(len(summary.results), "job")]
     for index, (name, label) in enumerate(zip(summary.names, labels(summary.names), strict=True)):
-        values = len({words.flow(group.values[index]) for group in summary.groups})
+        values = len({key(group.values[index]) for group in summary.groups})
         if values and name not in ("plan", "model", "data"):  # the head and the samples say how many there are
             found.append(f"{words.plural(values, 'value')} of {label}")
     seeds = sorted({len(group.rows) for group in summary.groups})
@@ -84,7 +84,8 @@ def facts(summary: Summary) -> list[str]:
             words.plural(samples[0], "sample") if len(samples) == 1 else f"{samples[0]:,} to {samples[-1]:,} samples"
         )
         found.append(f"{number} of {data[0]}" if len(data) == 1 else f"{len(data)} data sets")
-    found.append(f"{sum(row.seconds for result in summary.results for row in result.rows):.3g} s")
+    if seeds:
+        found.append(f"{sum(row.seconds for result in summary.results for row in result.rows):.3g} s")
     return found
 
 

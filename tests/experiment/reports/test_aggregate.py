@@ -129,6 +129,10 @@ def test_values_of_overrides_are_numbers_where_they_are() -> None:
     assert numbers == [3.0, 0.5, 0.02, None, None, None, None, None]
 
 
+def test_of_overrides_of_one_key_the_last_one_is_the_setting() -> None:
+    assert settings(result(0, ["plan.steps.a.std=1", "++plan.steps.a.std=2"]))["plan.steps.a.std"] == 2
+
+
 def test_labels_are_short_where_that_leaves_them_apart() -> None:
     assert labels(["params.std", "plan", "plan.steps.a.std"]) == ["std", "plan", "a.std"]
     assert labels(["params.std", "std"]) == ["params.std", "std"]

@@ -127,7 +127,13 @@ def test_a_sweep_of_which_every_job_failed_is_shown_too() -> None:
     assert "30 jobs failed" in shown
     assert "… and 10 more" in shown
     assert "Seeds" not in shown
-    assert shown.splitlines()[1] == "30 jobs, 0 s"
+    assert shown.splitlines()[1] == "30 jobs"
+
+
+def test_numbers_that_are_equal_share_a_row() -> None:
+    shown = text([result(n, [f"plan.params.std={std}"], [row(n)], {"std": std}) for n, std in enumerate((1, 1.0, 2))])
+    assert shown.splitlines()[1].startswith("3 jobs, 2 values of std, 1 to 2 seeds each")
+    assert line(shown, "1")[:2] == ["1", "2"]
 
 
 def test_long_tables_are_collapsed() -> None:
