@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from mutspec.cli.boundary import UnknownCommandError, run
+from mutspec.cli.exit_codes import ExitCode
 
 COMMANDS: dict[str, str] = {
     "validate": "Check plans, and what they choose in a model.",
@@ -103,7 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     All files are closed and all output is written by then. So the process ends at once: for Python to take NumPy and
     h5py down in good order takes as long as reading a plan.
     """
-    code = int(run(cli, arguments, "mutspec"))
+    try:
+        code = int(run(cli, arguments, "mutspec"))
+    except KeyboardInterrupt:  # once more, while the first interrupt was being told
+        code = int(ExitCode.INTERRUPTED)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -180,6 +180,21 @@ def test_an_interrupt_ends_a_sweep_with_130_and_without_a_traceback(room: Path) 
     assert (running.returncode, errors.strip()) == (130, "mutspec: interrupted")
 
 
+def test_a_second_interrupt_while_the_first_is_told_leaves_no_traceback(room: Path) -> None:
+    (room / "impatient.py").write_text(
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def write(self, text):\n"
+        "        raise KeyboardInterrupt\n"
+        "    def flush(self):\n"
+        "        pass\n"
+        "def make():\n"
+        "    sys.stderr = Interrupted()\n"
+        "    raise KeyboardInterrupt\n"
+    )
+    assert process("plan=dense_noise", "data._target_=impatient.make").returncode == 130
+
+
 # -- mistakes
 
 INTERNALS = (

@@ -84,7 +84,11 @@ def command(
     if outcome.result is not None:
         _show_result(outcome, as_json, is_quiet)
         return ExitCode.CHECK_FAILED if outcome.result.failed_gates else ExitCode.DONE
-    _show_sweep(outcome, as_json, is_quiet)
+    try:
+        _show_sweep(outcome, as_json, is_quiet)
+    except KeyboardInterrupt as error:
+        error.add_note(f"all jobs are done; `mutspec report {outcome.folder}` makes the report")
+        raise
     return _failures(outcome)
 
 
