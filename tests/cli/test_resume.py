@@ -186,6 +186,17 @@ def test_an_interrupted_sweep_that_went_on_counts_what_it_had_not_come_to_as_don
     assert "5 jobs are done; the same call goes on with the others" in result.err
 
 
+def test_a_sweep_that_cannot_write_says_what_and_how_it_goes_on(room: Path, mutspec: Call) -> None:
+    Path("sweep").mkdir()
+    Path("sweep/seed=1").touch()  # where a job's folder should be
+    result = mutspec("run", "-m", "plan=dense_noise", "mode=dry_run", "plan.seed=0,1", "hydra.sweep.dir=sweep")
+    assert (result.code, result.err) == (
+        3,
+        "error: cannot write sweep/seed=1: File exists\n"
+        "  = 1 job is done; the same call with resume=sweep goes on with the others\n",
+    )
+
+
 def test_a_job_that_failed_is_run_again_and_the_others_are_not(counted: Path, mutspec: Call) -> None:
     Path("fail").touch()
     failed = mutspec("run", *SWEEP, "hydra.sweep.dir=sweep")
@@ -235,6 +246,14 @@ def test_jobs_that_the_sweep_no_longer_has_are_pointed_out(room: Path, mutspec: 
         "  = to leave out a job, delete its folder\n"
     )
     assert result.out.startswith("1 of 2 jobs was done already\n")
+
+
+def test_jobs_that_failed_and_that_the_sweep_no_longer_has_do_not_make_it_fail(room: Path, mutspec: Call) -> None:
+    sweep = ("run", "-m", "plan=dense_noise", "data=npz", "mode=apply", "hydra.sweep.dir=sweep")
+    assert mutspec(*sweep, "data.path=none.npz", "plan.seed=0,1").code == 2
+    result = mutspec(*sweep, "plan.seed=0,2", "data=digits", "resume=true")
+    assert result.code == 0
+    assert result.err.startswith("sweep: warning: 1 job of an earlier sweep is in the report: seed=1\n")
 
 
 # -- mistakes

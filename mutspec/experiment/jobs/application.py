@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from logging import CRITICAL, WARNING, getLogger
 from pathlib import Path
@@ -99,7 +99,8 @@ def run(call: Call, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
                 on_sweep(Watch(lambda: loader.jobs, loader.since))
             folder = application.sweep()
             since = loader.since()
-            return Outcome(folder, None, since, tuple(read_failures(folder)), (*heard(), *since.warnings))
+            failures = tuple(each for each in read_failures(folder) if each[0] not in since.foreign)
+            return Outcome(folder, None, since, failures, (*heard(), *since.warnings))
         folder = application.run()
         return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
 
@@ -162,8 +163,11 @@ class _Application:
                 raise CallError(_no_jobs(self))
         except BaseException as error:
             self.loader.forget_sweep()
+            how_to_go_on = self.loader.since().how_to_go_on
             if isinstance(error, KeyboardInterrupt):
-                error.add_note(self.loader.since().how_to_go_on)
+                error.add_note(how_to_go_on)
+            elif isinstance(error, EnvironmentProblem) and how_to_go_on:
+                raise EnvironmentProblem([replace(each, hint=how_to_go_on) for each in error.problems]) from None
             raise
         if not has_results:
             message = "the jobs have left no results here"

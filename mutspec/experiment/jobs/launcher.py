@@ -19,7 +19,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf._utils import get_omega_conf_dumper
 
+from mutspec.execute.output import write_problem
 from mutspec.experiment.jobs.configuration import task_overrides
+from mutspec.experiment.jobs.recipes import shown
 
 TARGET = "hydra_plugins.mutspec.Launcher"
 """What the configuration calls the launcher: Hydra takes plug-ins from below `hydra_plugins` alone. There is no such
@@ -67,9 +69,12 @@ class Launcher(HydraLauncher):
         try:
             folder = Path(os.path.abspath(Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))))
             config.hydra.runtime.output_dir = str(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            if config.hydra.output_subdir is not None:
-                _save(config, folder / str(config.hydra.output_subdir))
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                if config.hydra.output_subdir is not None:
+                    _save(config, folder / str(config.hydra.output_subdir))
+            except OSError as error:
+                raise write_problem(error, Path(shown(folder))) from error
             done = JobReturn(task_overrides(config.hydra), working_dir=os.getcwd())
             done.task_name = JobRuntime.instance().get("name")
             try:
