@@ -173,6 +173,9 @@ def import_modules(names: Iterable[str]) -> None:
         CallError: if one cannot be imported.
     """
     for name in names:
+        from mutspec.model.live import import_quietly
+
+        import_quietly()
         if "" not in sys.path:
             sys.path.insert(0, "")
         try:

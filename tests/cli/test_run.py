@@ -180,6 +180,12 @@ def test_an_interrupt_ends_a_sweep_with_130_and_without_a_traceback(room: Path) 
     assert (running.returncode, errors.strip()) == (130, "mutspec: interrupted")
 
 
+def test_modules_of_ones_own_that_import_keras_are_not_heard_doing_so(room: Path) -> None:
+    (room / "layers.py").write_text("import tensorflow, keras, sys\nprint('mine', file=sys.stderr)\n")
+    result = process("plan=dense_noise", "mode=dry_run", "--import", "layers", TF_CPP_MIN_LOG_LEVEL="0")
+    assert (result.returncode, result.stderr) == (0, "mine\n")
+
+
 def test_a_second_interrupt_while_the_first_is_told_leaves_no_traceback(room: Path) -> None:
     (room / "impatient.py").write_text(
         "import sys\n"

@@ -31,6 +31,7 @@ from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
+from mutspec.model.live import import_quietly
 from mutspec.ops.base import Op, is_structural
 
 DRY_RUN_FILE = "dry_run.json"
@@ -67,6 +68,7 @@ class Task:
         info = JobInfo(number, without_resume(task_overrides(hydra)), shown(folder))
         forget_failure(folder)
         try:
+            import_quietly()
             for module in self.modules:
                 import_module(module)
             result = self._run(config, hydra, info, folder)

@@ -1,6 +1,6 @@
 """Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
 
-from mutspec.model.live.backend import import_keras
+from mutspec.model.live.backend import import_keras, import_quietly
 from mutspec.model.live.cut import Cut, cut_before
 from mutspec.model.live.loading import load_model
 from mutspec.model.live.read import LiveModel, read_live
@@ -16,6 +16,7 @@ __all__ = [
     "custom_classes",
     "cut_before",
     "import_keras",
+    "import_quietly",
     "load_model",
     "read_live",
     "rebuild",
