@@ -180,6 +180,16 @@ def test_an_interrupt_ends_a_sweep_with_130_and_without_a_traceback(room: Path) 
     assert (running.returncode, errors.strip()) == (130, "mutspec: interrupted")
 
 
+def test_a_file_that_a_job_in_its_own_folder_does_not_find_is_told_by_its_whole_path(room: Path, mutspec: Call) -> None:
+    result = mutspec("run", "plan=dense_noise", "model.path=model.keras", "hydra.job.chdir=true")
+    assert result.code == 2
+    assert "model.keras: there is no such model file\n" in result.err
+    assert (
+        f"hydra.job.chdir has it looked for in the job's folder; give its whole path, {room}/model.keras" in result.err
+    )
+    assert mutspec("run", "plan=dense_noise", f"model.path={room}/model.keras", "hydra.job.chdir=true").code == 0
+
+
 def test_modules_of_ones_own_that_import_keras_are_not_heard_doing_so(room: Path) -> None:
     (room / "layers.py").write_text("import tensorflow, keras, sys\nprint('mine', file=sys.stderr)\n")
     result = process("plan=dense_noise", "mode=dry_run", "--import", "layers", TF_CPP_MIN_LOG_LEVEL="0")

@@ -74,6 +74,8 @@ class Task:
             result = self._run(config, hydra, info, folder)
         except (MutspecError, OSError, MemoryError) as exception:
             error = as_error(exception)
+            if hydra.job.chdir:
+                error = _sought_in_the_folder_of_the_call(error, Path(hydra.runtime.cwd))
             failed(info, str(OmegaConf.select(hydra, "runtime.choices.plan")), error).write(folder)
             write_failure(folder, error)
             return FailedJob(error)
@@ -111,6 +113,23 @@ def _folder_of_the_call() -> AbstractContextManager[Any]:
     hydra = HydraConfig.get()
     is_elsewhere = not hydra.job.chdir and hydra.runtime.cwd != os.getcwd()
     return chdir(hydra.runtime.cwd) if is_elsewhere and Path(hydra.runtime.cwd).is_dir() else nullcontext()
+
+
+def _sought_in_the_folder_of_the_call(error: MutspecError, folder: Path) -> MutspecError:
+    """An error of a job in a folder of its own, with a word about files that are not there, and are where the call is.
+
+    Hydra leaves what relative paths mean to the application; a data function of the user's own is given them as they
+    are written, so they mean the same to all: what is in the job's folder.
+    """
+
+    def explained(problem: Problem) -> Problem:
+        path = Path(problem.place.file) if problem.place is not None else Path()
+        if path.exists() or not (folder / path).exists():
+            return problem
+        hint = f"hydra.job.chdir has it looked for in the job's folder; give its whole path, {folder / path}"
+        return replace(problem, hint=hint, candidates=())
+
+    return type(error)([explained(problem) for problem in error.problems])
 
 
 def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> Result:
