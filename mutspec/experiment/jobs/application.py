@@ -163,11 +163,8 @@ class _Application:
                 raise CallError(_no_jobs(self))
         except BaseException as error:
             self.loader.forget_sweep()
-            how_to_go_on = self.loader.since().how_to_go_on
-            if isinstance(error, KeyboardInterrupt):
+            if how_to_go_on := self.loader.since().how_to_go_on:
                 error.add_note(how_to_go_on)
-            elif isinstance(error, EnvironmentProblem) and how_to_go_on:
-                raise EnvironmentProblem([replace(each, hint=how_to_go_on) for each in error.problems]) from None
             raise
         if not has_results:
             message = "the jobs have left no results here"
@@ -214,6 +211,9 @@ def _application(call: Call, *, checks: bool = True) -> Iterator[_Application]:
         yield application
     except Exception as error:
         ours = translated(error, application.context())
+        notes = getattr(error, "__notes__", ())
+        if isinstance(ours, EnvironmentProblem) and notes:  # mended elsewhere, after which the sweep can go on
+            ours = EnvironmentProblem([replace(each, hint="\n".join(notes)) for each in ours.problems])
         if ours is None or ours is error:
             raise
         raise ours from None

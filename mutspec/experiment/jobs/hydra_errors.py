@@ -121,7 +121,8 @@ def _of_a_package(error: BaseException, context: Context) -> MutspecError | None
     if package is None:
         return None
     kind, meaning, key = _WORKING[package]
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    sentence = re.split(r"\n(?![a-z])", str(error).strip())[0]  # submitit breaks lines in the middle of one
+    said = " ".join(sentence.split()) or type(error).__name__
     return kind(Problem(f"{meaning}: {said[:1].lower()}{said[1:].rstrip('.')}", context.value_place(key)))
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from omegaconf import DictConfig
 from mutspec.experiment.jobs import loader
 from mutspec.experiment.jobs.application import Call, _application, run
 from mutspec.experiment.jobs.failures import FailedJob
+from mutspec.experiment.jobs.hydra_errors import translated
 from mutspec.experiment.jobs.job import Task
 from mutspec.experiment.jobs.launcher import Launcher
 from mutspec.language import CallError, EnvironmentProblem
@@ -193,6 +195,26 @@ def test_a_worker_in_another_folder_finds_and_leaves_files_where_the_call_is(
     assert not isinstance(done.return_value, FailedJob)
     assert (tmp_path / "here/sweep/seed=1/result.json").exists()
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_sweep_whose_processes_die_says_how_it_goes_on(tmp_path: Path, workers: None) -> None:
+    pytest.importorskip("joblib")
+    (tmp_path / "deadly.py").write_text("import os\nos._exit(9)\n")
+    overrides = (*DRY, "hydra.sweep.dir=sweep", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "plan.seed=2,3")
+    with chdir(tmp_path):
+        sweep(Path("sweep"), "mutspec", *DRY, "plan.seed=1")
+        with pytest.raises(EnvironmentProblem, match="the launcher cannot run the jobs: a worker process") as caught:
+            run(Call(overrides, is_sweep=True, modules=("deadly",)))
+    assert caught.value.problems[0].hint == "1 job is done; the same call with resume=sweep goes on with the others"
+
+
+def test_what_a_launcher_says_is_told_to_the_end_of_the_sentence() -> None:
+    errors = pytest.importorskip("submitit.core.utils")
+    error = errors.UncompletedJobError("Job 1 with path x\nhas not produced any output\nNo error stream produced.")
+    with _application(Call(("plan=dense_noise", "hydra/launcher=submitit_local"))) as application:
+        told = translated(error, application.context())
+    assert isinstance(told, EnvironmentProblem)
+    assert told.problems[0].message.endswith("the jobs: job 1 with path x has not produced any output")
 
 
 def test_a_sweep_whose_results_are_out_of_sight_says_so(tmp_path: Path) -> None:
