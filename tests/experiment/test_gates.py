@@ -30,6 +30,19 @@ def test_a_gate_is_held_against_the_seed_that_is_worst(gate: Gate, value: float,
     assert (verdict.value, verdict.seed, verdict.holds) == (pytest.approx(value), seed, holds)
 
 
+@pytest.mark.parametrize("samples", [10, 50, 364])
+def test_a_part_of_the_samples_that_is_exactly_the_limit_holds(samples: int) -> None:
+    shares = [float(np.float32(right) / np.float32(samples)) for right in range(samples + 1)]  # as Keras counts
+    for right, share in enumerate(shares):
+        limit = right / samples
+        gate = Gate("accuracy", min=limit, max=limit, max_drop=(samples - right) / samples)
+        assert all(each.holds for each in verdicts([gate], {"accuracy": 1.0}, {0: {"accuracy": share}}))
+        if right:
+            gate = Gate("accuracy", min=limit, max_drop=(samples - right) / samples)
+            fewer = {0: {"accuracy": shares[right - 1]}}
+            assert not any(each.holds for each in verdicts([gate], {"accuracy": 1.0}, fewer))
+
+
 @pytest.mark.parametrize("gate", [Gate("loss", max=9.0), Gate("loss", min=0.0), Gate("loss", max_drop=9.0)])
 def test_what_is_not_a_number_passes_no_gate(gate: Gate) -> None:
     (verdict,) = verdicts([gate], {"loss": 0.1}, {0: {"loss": 0.2}, 1: {"loss": math.nan}})
