@@ -19,6 +19,7 @@ from mutspec.execute import files
 from mutspec.execute.report import engine
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.checks import check_bound, check_file
+from mutspec.experiment.data import look_in_current_folder
 from mutspec.experiment.inputs import inputs_digest
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
@@ -68,6 +69,7 @@ class Task:
         info = JobInfo(number, without_resume(task_overrides(hydra)), shown(folder))
         forget_failure(folder)
         try:
+            look_in_current_folder()
             import_quietly()
             for module in self.modules:
                 import_module(module)
