@@ -84,6 +84,12 @@ def replacing(output: Path, *, force: bool, is_lasting: bool = True) -> Iterator
             temporary.unlink(missing_ok=True)
 
 
+def forget_temporary_files(folder: Path) -> None:
+    """Take away what a killed process has left in a folder that is one's own: nobody else is writing there."""
+    for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
 def write_problem(error: OSError, output: Path) -> EnvironmentProblem:
     """What a failure to write means to the user."""
     if error.errno in _NO_SPACE:

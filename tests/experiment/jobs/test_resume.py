@@ -239,6 +239,14 @@ def test_a_job_that_is_killed_leaves_no_result_of_earlier_inputs(room: Path) -> 
     assert [path.parent.name for path in Path("sweep").glob("*/result.json")] == ["seed=2"]
 
 
+def test_a_job_takes_away_what_it_left_half_written_when_it_was_killed(room: Path) -> None:
+    half = room / "sweep/seed=1/.mutant.keras.0a1b2c3d.mutspec-tmp"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half a mutant")
+    sweep(*DRY)
+    assert not half.exists()
+
+
 def test_the_results_of_a_resumed_sweep_say_nothing_of_it() -> None:
     sweep(*DRY, resume="resume=true")
     assert all("resume" not in path.read_text() for path in Path("sweep").glob("*/result.json"))
