@@ -173,13 +173,13 @@ def import_modules(names: Iterable[str]) -> None:
         CallError: if one cannot be imported.
     """
     for name in names:
-        from mutspec.model.live import import_quietly
+        from mutspec.model.live import quiet_imports
 
-        import_quietly()
         if "" not in sys.path:
             sys.path.insert(0, "")
         try:
-            import_module(name)
+            with quiet_imports():
+                import_module(name)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: a module must not end the run, and say nothing

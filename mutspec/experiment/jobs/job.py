@@ -33,7 +33,7 @@ from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
-from mutspec.model.live import import_quietly
+from mutspec.model.live import quiet_imports
 from mutspec.ops.base import Op, is_structural
 
 DRY_RUN_FILE = "dry_run.json"
@@ -71,10 +71,10 @@ class Task:
         forget_failure(folder)
         try:
             look_in_current_folder()
-            import_quietly()
-            for module in self.modules:
-                import_module(module)
-            result = self._run(config, hydra, info, folder)
+            with quiet_imports():
+                for module in self.modules:
+                    import_module(module)
+                result = self._run(config, hydra, info, folder)
         except (MutspecError, OSError, MemoryError) as exception:
             error = as_error(exception)
             if hydra.job.chdir:

@@ -28,8 +28,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mutspec.experiment.job_folders import JobFolders, folder_name
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
+from mutspec.experiment.jobs.job_folders import JobFolders, folder_name
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates

@@ -1,6 +1,6 @@
 """Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
 
-from mutspec.model.live.backend import import_keras, import_quietly
+from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import Cut, cut_before
 from mutspec.model.live.loading import load_model
 from mutspec.model.live.read import LiveModel, read_live
@@ -16,8 +16,8 @@ __all__ = [
     "custom_classes",
     "cut_before",
     "import_keras",
-    "import_quietly",
     "load_model",
+    "quiet_imports",
     "read_live",
     "rebuild",
     "refresh",

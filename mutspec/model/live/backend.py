@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -19,17 +19,22 @@ def import_keras() -> Any:
     Raises:
         ImportError: it is not installed, or has no backend.
     """
-    import_quietly()
-    import keras
+    with nullcontext() if "keras" in sys.modules else quiet_imports():
+        import keras
 
-    return keras
+        return keras
 
 
-def import_quietly() -> None:
-    """Have Keras and TensorFlow make no noise whoever imports them from now on, such as modules of the user's own."""
-    if not any(isinstance(each, _QuietFinder) for each in sys.meta_path):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        sys.meta_path.insert(0, _QuietFinder())
+@contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Have Keras and TensorFlow make no noise if anyone imports them meanwhile, such as modules of the user's own."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    finder = _QuietFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 class _QuietFinder:

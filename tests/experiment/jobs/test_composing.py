@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hydra.types import RunMode
 
-from mutspec.experiment.job_folders import folder_name
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.application import Call, _application, composed
+from mutspec.experiment.jobs.job_folders import folder_name
 from mutspec.language import MutspecError, Plan
 
 JITTER = """
