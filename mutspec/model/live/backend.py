@@ -44,7 +44,8 @@ class _QuietFinder:
         """Where a module is; None for all others, which Python finds itself."""
         if name not in _NOISY:
             return None
-        found = (each.find_spec(name, path, target) for each in sys.meta_path if each is not self)
+        others = (each for each in sys.meta_path if not isinstance(each, _QuietFinder))  # there may be two of us
+        found = (each.find_spec(name, path, target) for each in others)
         spec = next((each for each in found if each is not None), None)
         if spec is None or spec.loader is None:
             return None
