@@ -9,6 +9,7 @@ from mutspec.experiment.gates import BOUNDS, Gate
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.language import CallError, ModelError, Plan, Problem, nearest
 from mutspec.language.errors import Place
+from mutspec.language.files import called_like
 from mutspec.ops.base import Op
 
 
@@ -19,14 +20,9 @@ def check_file(path: str) -> None:
         ModelError: it is.
     """
     file = Path(path)
-    if file.exists():
-        return
-    try:
-        siblings = [each.name for each in file.parent.iterdir()]
-    except OSError:
-        siblings = []
-    candidates = tuple(str(file.with_name(name)) for name in nearest(file.name, siblings))
-    raise ModelError(Problem("there is no such model file", Place(path, 0, 0, 0), candidates=candidates))
+    if not file.exists():
+        place = Place(path, 0, 0, 0)
+        raise ModelError(Problem("there is no such model file", place, candidates=called_like(file)))
 
 
 def check_bound(plan: Plan[Op], inputs: Mapping[str, str]) -> None:

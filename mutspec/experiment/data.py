@@ -17,9 +17,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from mutspec.experiment.sources import as_limit, is_dataset, of_dataset, siblings
+from mutspec.experiment.sources import as_limit, is_dataset, of_dataset
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
+from mutspec.language.files import called_like
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def npz(path: str, limit: int | None = None) -> tuple[Arrays, Arrays]:
         with open(path, "rb") as opened:
             x, y = _x_and_y(opened, place)
     except FileNotFoundError:
-        raise CallError(Problem("there is no such file", place, candidates=siblings(Path(path)))) from None
+        raise CallError(Problem("there is no such file", place, candidates=called_like(Path(path)))) from None
     except OSError as error:
         raise CallError(Problem(f"the file cannot be read: {_reason(error)}", place)) from None
     for name, array in (("x", x), ("y", y)):

@@ -11,6 +11,7 @@ import numpy as np
 
 from mutspec.language import CallError, Problem, nearest
 from mutspec.language.errors import Place
+from mutspec.language.files import called_like
 from mutspec.model.live import import_keras
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def csv(
         with open(path, newline="", encoding="utf-8-sig") as file:
             head, *body = [row for row in tables.reader(file) if row] or [[]]
     except FileNotFoundError:
-        raise CallError(Problem("there is no such file", place, candidates=siblings(Path(path)))) from None
+        raise CallError(Problem("there is no such file", place, candidates=called_like(Path(path)))) from None
     except OSError as error:
         raise CallError(Problem(f"the file cannot be read: {error.strerror}", place)) from None
     except (UnicodeDecodeError, tables.Error) as error:
@@ -99,7 +100,7 @@ def images(
     """
     place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
     if not Path(path).is_dir():
-        raise CallError(Problem("there is no such folder", place, candidates=siblings(Path(path))))
+        raise CallError(Problem("there is no such folder", place, candidates=called_like(Path(path))))
     keras = import_keras()
     drawn = {"shuffle": limit is not None, "seed": 0}  # in the order of the folders, the first ones are of one class
     try:
@@ -122,15 +123,6 @@ def as_limit(limit: Any) -> int | None:
     if limit is None or (type(limit) is int and limit > 0):
         return limit
     raise CallError(Problem(f"`data.limit` is {limit!r}", hint="give a whole number above 0, or null for all samples"))
-
-
-def siblings(path: Path) -> tuple[str, ...]:
-    """What lies beside a file or folder that is missing and is called like it."""
-    try:
-        names = [each.name for each in path.parent.iterdir()]
-    except OSError:
-        return ()
-    return tuple(str(path.with_name(name)) for name in nearest(path.name, names))
 
 
 def is_dataset(value: Any) -> bool:

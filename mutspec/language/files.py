@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mutspec.language.errors import Place, PlanError, Problem, nearest
@@ -58,12 +59,21 @@ def decode(data: bytes, name: str) -> str:
 
 
 def _missing_file(path: Path) -> Problem:
+    return Problem("there is no such file", Place(str(path), 0, 0, 0), candidates=called_like(path))
+
+
+def called_like(path: Path, is_meant: Callable[[Path], bool] = lambda _: True) -> tuple[str, ...]:
+    """What lies beside a file or folder that is missing, and is called like it.
+
+    Arguments:
+        path: of what is missing.
+        is_meant: whether something beside it may be.
+    """
     try:
-        siblings = [entry.name for entry in path.parent.iterdir()]
+        siblings = [entry.name for entry in path.parent.iterdir() if is_meant(entry)]
     except OSError:
         siblings = []
-    candidates = tuple(str(path.with_name(name)) for name in nearest(path.name, siblings))
-    return Problem("there is no such file", Place(str(path), 0, 0, 0), candidates=candidates)
+    return tuple(str(path.with_name(name)) for name in nearest(path.name, siblings))
 
 
 def about(name: str, message: str, hint: str = "") -> Problem:

@@ -18,8 +18,9 @@ from mutspec.execute import words
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.reports.aggregate import natural
 from mutspec.experiment.result import FILE_NAME, JobInfo, Result, read
-from mutspec.language import CallError, Problem, nearest
+from mutspec.language import CallError, Problem
 from mutspec.language.errors import Place
+from mutspec.language.files import called_like
 
 _HYDRAS = ".hydra"
 """The folder that Hydra writes into a job's own, each time that it begins the job."""
@@ -188,8 +189,7 @@ def folder_to_go_on_in(resume: bool | str, configured: Path, *, is_new: bool, is
 
 
 def _siblings(folder: Path) -> tuple[str, ...]:
-    near = nearest(folder.name, [each.name for each in _folders(folder.parent)])
-    return tuple(written(folder.with_name(name)) for name in near)
+    return tuple(written(Path(each)) for each in called_like(folder, Path.is_dir))
 
 
 def _latest(parent: Path, *, is_sweep: bool) -> tuple[str, ...]:

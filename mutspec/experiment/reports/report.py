@@ -20,7 +20,8 @@ from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import FILE_NAME, as_json, write_whole
 from mutspec.experiment.settings import is_scaled
-from mutspec.language.errors import CallError, EnvironmentProblem, Problem, nearest
+from mutspec.language.errors import CallError, EnvironmentProblem, Problem
+from mutspec.language.files import called_like
 
 FORMAT_VERSION = 1
 """Of the JSON document."""
@@ -220,7 +221,7 @@ def _found(folder: Path) -> Found:
         )
         raise CallError(f"{folder} is a file, not the folder of a run or sweep", hint=hint)
     if not folder.exists():
-        raise CallError(f"the folder {folder} does not exist", candidates=_like(folder))
+        raise CallError(f"the folder {folder} does not exist", candidates=called_like(folder, Path.is_dir))
     found = find(folder)
     if not found.results:
         if found.damaged:
@@ -229,15 +230,6 @@ def _found(folder: Path) -> Found:
         hint = f"{jobs} there left none; run again" if found.unfinished else "name the output folder of `mutspec run`"
         raise CallError(f"there is no {FILE_NAME} in {folder} or below", hint=hint)
     return found
-
-
-def _like(folder: Path) -> list[str]:
-    """Folders beside the one that is missing that are called like it."""
-    try:
-        siblings = [each.name for each in folder.parent.iterdir() if each.is_dir()]
-    except OSError:
-        return []
-    return [str(folder.with_name(name)) for name in nearest(folder.name, siblings)]
 
 
 def _unfinished(found: Found) -> Iterator[Problem]:
