@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Timer
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -38,9 +38,6 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
     from rich.console import Console
     from rich.live import Live
 
-    timers: list[Timer] = []
-    views: list[Live] = []
-
     def show(watch: Watch) -> None:
         view = Live(
             get_renderable=_View(watch).render,
@@ -48,19 +45,14 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
             transient=True,
             refresh_per_second=1 / REFRESH_SECONDS,
         )
-        views.append(view)
-        timers.append(Timer(progress.PATIENCE_SECONDS, view.start))
-        timers[-1].daemon = True
-        timers[-1].start()
+        timer = Timer(progress.PATIENCE_SECONDS, view.start)
+        timer.daemon = True
+        timer.start()
+        for last_to_first in (view.stop, timer.join, timer.cancel):
+            at_the_end.callback(last_to_first)
 
-    try:
+    with ExitStack() as at_the_end:
         yield show
-    finally:
-        for timer in timers:
-            timer.cancel()
-            timer.join()
-        for view in views:
-            view.stop()
 
 
 class _View:
