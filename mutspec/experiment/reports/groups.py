@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.interval import Estimate, estimate
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import key, settings, varying
+from mutspec.experiment.settings import as_number, key, settings, varying
 from mutspec.language.errors import CallError, nearest
 
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
@@ -53,9 +54,9 @@ class Group:
         return sum(row.non_finite_outputs for row in self.rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Summary:
-    """A sweep by what varies in it.
+    """A sweep by what varies in it. One is equal to itself alone, so that what is found in it can be kept.
 
     Arguments:
         results: all of its results.
@@ -74,6 +75,13 @@ class Summary:
     groups: tuple[Group, ...]
     base: float | None
     base_varies: bool
+
+    @cached_property
+    def are_numbers(self) -> tuple[bool, ...]:
+        """Of each setting that varies, whether all its values are numbers."""
+        return tuple(
+            all(as_number(group.values[index]) is not None for group in self.groups) for index in range(len(self.names))
+        )
 
     @property
     def failed(self) -> tuple[Result, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
@@ -67,11 +68,14 @@ class Sensitivity:
         return max([0.0, *every])
 
 
+@lru_cache(maxsize=1)
 def sensitivity(summary: Summary) -> Sensitivity | None:
     """A sweep as a map and a ranking; None if it does not vary one setting that is no number, and at most one number.
 
     Plans are no places: their scales are in units of their own. Nor are breaking points compared by another measure, as
     each was found at a scale of its own.
+
+    It is kept for the last summary: page, pictures and tables of a report all ask for it.
     """
     if any(result.breaking for result in summary.results):
         return None
@@ -108,12 +112,8 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
 
 def _axes(summary: Summary) -> tuple[int, int | None] | None:
     """Which settings are the places and the scale, by their indices."""
-    is_number = [
-        all(as_number(group.values[index]) is not None for group in summary.groups)
-        for index in range(len(summary.names))
-    ]
-    numbers = [index for index, is_one in enumerate(is_number) if is_one]
-    others = [index for index, is_one in enumerate(is_number) if not is_one]
+    numbers = [index for index, is_one in enumerate(summary.are_numbers) if is_one]
+    others = [index for index, is_one in enumerate(summary.are_numbers) if not is_one]
     if len(others) != 1 or len(numbers) > 1 or summary.names[others[0]] == "plan":
         return None
     return others[0], numbers[0] if numbers else None

@@ -13,7 +13,7 @@ from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import as_number, key, labels, shown
+from mutspec.experiment.settings import key, labels, shown
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
 
@@ -122,8 +122,7 @@ def group_table(summary: Summary) -> tuple[list[Column], list[list[str]]]:
 def _setting_columns(summary: Summary) -> Iterator[Column]:
     if not summary.names:
         yield Column("")
-    for index, label in enumerate(labels(summary.names)):
-        is_number = all(as_number(group.values[index]) is not None for group in summary.groups)
+    for label, is_number in zip(labels(summary.names), summary.are_numbers, strict=True):
         yield Column(label, is_number=is_number, folds=not is_number)
 
 
@@ -282,11 +281,16 @@ def overrides(result: Result) -> str:
     )
 
 
+def job_number(result: Result) -> str:
+    """A job's number, as tables have it."""
+    return words.NOTHING if result.job.number is None else str(result.job.number)
+
+
 def _jobs(results: Sequence[Result], heading: str, title: str, said: Sequence[str], page: Page) -> str:
     """A table of jobs, and what is said about each."""
     columns = [Column("Job", is_number=True), Column("Overrides", folds=True), Column(title, folds=True)]
     rows = [
-        [words.NOTHING if result.job.number is None else str(result.job.number), overrides(result), text]
+        [job_number(result), overrides(result), text]
         for result, text in list(zip(results, said, strict=True))[: page.most_rows]
     ]
     shown_table = table(columns, rows, width=page.width, paint=page.paint)

@@ -11,7 +11,7 @@ from mutspec.experiment.reports.groups import Group, Summary, summarise
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import BAND_NOTE, Numbers
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.experiment.settings import as_number, labels, shown
+from mutspec.experiment.settings import labels, shown
 
 
 def breaking_points(summary: Summary) -> Markup:
@@ -23,12 +23,13 @@ def breaking_points(summary: Summary) -> Markup:
     said = dict.fromkeys((each.key, str(each)) for result in searched if (each := result.breaking))
     meanings = (element("p", "The scale of ", element("code", key), f" from which {what}.") for key, what in said)
     titles = [*labels(points.names), "Seeds", "Mean", "±", "Least", "Greatest", "Never broken", "Scales tried"]
-    settings = [
-        all(as_number(group.values[index]) is not None for group in points.groups) for index in range(len(points.names))
-    ]
-    rows = [list(_row(group, Numbers(points))) for group in ranked(points)]
+    numbers = Numbers(points)
+    rows = [list(_row(group, numbers)) for group in ranked(points)]
     made = table(
-        titles, rows, numbers=[*settings, *[True] * (len(titles) - len(settings))], caption="Breaking points, ranked"
+        titles,
+        rows,
+        numbers=[*points.are_numbers, *[True] * (len(titles) - len(points.names))],
+        caption="Breaking points, ranked",
     )
     return join([*meanings, made, element("p", BAND_NOTE, class_="note")])
 

@@ -11,7 +11,7 @@ from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.page.markup import Markup, element, join, shaded, table
 from mutspec.experiment.reports.table import decimals
 from mutspec.experiment.result import FIDELITY
-from mutspec.experiment.settings import as_number, labels, shown
+from mutspec.experiment.settings import labels, shown
 
 _MOST_CLASSES = 20
 
@@ -47,8 +47,8 @@ def _settings(summary: Summary) -> list[tuple[str, bool, Callable[[int, Group], 
     if not summary.names:
         return [("", False, lambda _, group: "mutant")]
     return [
-        (label, all(as_number(group.values[index]) is not None for group in summary.groups), value_of(index))
-        for index, label in enumerate(labels(summary.names))
+        (label, is_number, value_of(index))
+        for index, (label, is_number) in enumerate(zip(labels(summary.names), summary.are_numbers, strict=True))
     ]
 
 

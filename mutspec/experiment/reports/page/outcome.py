@@ -11,8 +11,15 @@ from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, table
-from mutspec.experiment.reports.table import BAND_NOTE, decimals, facts, group_table, metric_label, overrides
-from mutspec.experiment.result import Result
+from mutspec.experiment.reports.table import (
+    BAND_NOTE,
+    decimals,
+    facts,
+    group_table,
+    job_number,
+    metric_label,
+    overrides,
+)
 
 
 def opening(summary: Summary, heading: str) -> Markup:
@@ -90,7 +97,7 @@ def gates(summary: Summary) -> Markup:
         return required
     rows = [
         [
-            _number(result),
+            job_number(result),
             overrides(result),
             _required(each),
             f"{each.value:.4g}",
@@ -121,7 +128,7 @@ def failures(summary: Summary) -> Markup:
     """The jobs that failed, with all that they said."""
     if not summary.failed:
         return Markup()
-    rows = [[_number(result), overrides(result), _error(result.error or "")] for result in summary.failed]
+    rows = [[job_number(result), overrides(result), _error(result.error or "")] for result in summary.failed]
     return table(
         ["Job", "Overrides", "Error"],
         rows,
@@ -135,7 +142,3 @@ def _error(said: str) -> Markup:
     if said.strip() == first:
         return element("span", first, class_="bad")
     return element("details", element("summary", first, class_="bad"), element("pre", said.strip("\n")))
-
-
-def _number(result: Result) -> str:
-    return words.NOTHING if result.job.number is None else str(result.job.number)
