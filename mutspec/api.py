@@ -57,7 +57,12 @@ def plan(document: Mapping[str, Any]) -> Plan[Op]:
 
 
 def dry_run(
-    plan: Plan[Op], model: File | KerasModel, *, inputs: Inputs | None = None, architecture: File | None = None
+    plan: Plan[Op],
+    model: File | KerasModel,
+    *,
+    inputs: Inputs | None = None,
+    architecture: File | None = None,
+    unsafe: bool = False,
 ) -> Report:
     """What a plan would do to a model. It reads no weights and changes nothing; printing it shows a table.
 
@@ -66,6 +71,7 @@ def dry_run(
         model: a `.keras`, whole-model `.h5` or `.weights.h5` file, for which no TensorFlow is needed; or a keras.Model.
         inputs: the files or models of the plan's inputs, by name.
         architecture: a file with the architecture, for a `.weights.h5` model.
+        unsafe: whether code that the model holds (Lambda layers) may run, where only Keras knows what a layer makes.
 
     Raises:
         PlanError: the plan does not fit the model.
@@ -75,10 +81,10 @@ def dry_run(
     if not _is_file(model):
         from mutspec.execute import live
 
-        return live.dry_run(plan, model, inputs=_inputs(inputs))
+        return live.dry_run(plan, model, inputs=_inputs(inputs), unsafe=unsafe)
     from mutspec.execute import files
 
-    return files.dry_run(plan, Path(model), inputs=_files(inputs), architecture=_path(architecture))
+    return files.dry_run(plan, Path(model), inputs=_files(inputs), architecture=_path(architecture), unsafe=unsafe)
 
 
 @overload
@@ -137,7 +143,7 @@ def apply(
         in_place: whether to change the keras.Model itself; for plans without structural steps.
         architecture: a file with the architecture, for a `.weights.h5` model.
         force: whether to replace the output if it exists.
-        unsafe: whether code in a model file (Lambda layers) may run.
+        unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
         threads: how many chunks to compute at once; by default one per processor, up to 8. The bytes do not depend on
             it.
         max_memory: the bytes that editing a file may use.
@@ -171,7 +177,12 @@ def apply(
 
     base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
     done = live.apply(
-        plan, base, inputs=_inputs(inputs), in_place=in_place or _may_become_mutant(plan, model), threads=threads
+        plan,
+        base,
+        inputs=_inputs(inputs),
+        in_place=in_place or _may_become_mutant(plan, model),
+        unsafe=unsafe,
+        threads=threads,
     )
     for problem in done.report.warnings:
         warnings.warn(str(problem), MutspecWarning, stacklevel=2)
@@ -224,7 +235,7 @@ def sweep(
         inputs: the models of the plan's inputs, by name.
         require: gates, such as `[{"metric": "accuracy", "max_drop": 0.02}]`; the results say which hold.
         objective: the measure that the table shows; by default the first metric.
-        unsafe: whether code in a model file (Lambda layers) may run.
+        unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
         on_progress: told about the mutants that are done, and the mutants in all.
         evaluate: the keys of the group `evaluate`: `loss`, by default "crossentropy", `metrics`, by default
             ["accuracy"], `from_logits`, `agreement`, `batch_size`.
@@ -246,6 +257,7 @@ def sweep(
         seeds=seeds,
         inputs=_inputs(inputs),
         settings=as_evaluate(evaluate),
+        unsafe=unsafe,
         require=as_gates(require),
         objective=objective,
         on_progress=on_progress,
@@ -294,7 +306,7 @@ def breaking_point(
         tolerance: how far apart, relatively, the last scale that holds and the first that breaks may be.
         seeds: the seeds, or how many there are, from the plan's own on.
         inputs: the models of the plan's inputs, by name.
-        unsafe: whether code in a model file (Lambda layers) may run.
+        unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
         on_progress: told about the seeds that are done, and the seeds in all.
         evaluate: the keys of the group `evaluate`, as for `sweep`.
 
@@ -317,6 +329,7 @@ def breaking_point(
         seeds=seeds,
         inputs=_inputs(inputs),
         settings=as_evaluate(evaluate),
+        unsafe=unsafe,
         on_progress=on_progress,
     )
 

@@ -32,7 +32,12 @@ _RESIDENT_BYTES = 90 << 20
 
 
 def prepare_files(
-    plan: Plan[Op], model: Path, *, inputs: Mapping[str, Path], architecture: Path | None = None
+    plan: Plan[Op],
+    model: Path,
+    *,
+    inputs: Mapping[str, Path],
+    architecture: Path | None = None,
+    unsafe: bool = False,
 ) -> Prepared:
     """Read the specs of model files, and compile a plan for them. No weight is read.
 
@@ -41,6 +46,7 @@ def prepare_files(
         model: the model file to mutate.
         inputs: the files of the plan's inputs, by name.
         architecture: a file with the architecture, for a `.weights.h5` model.
+        unsafe: whether code in the model file (Lambda layers) may run, where only Keras knows what a layer makes.
 
     Raises:
         CallError: an input is not bound, or the plan does not declare it.
@@ -54,18 +60,23 @@ def prepare_files(
         # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
         from mutspec.model.live import load_model
 
-        return prepare(plan, read_live(load_model(model)), dict(others))
-    return prepare(plan, archive, dict(others))
+        return prepare(plan, read_live(load_model(model, unsafe=unsafe)), dict(others), unsafe=unsafe)
+    return prepare(plan, archive, dict(others), unsafe=unsafe)
 
 
 def dry_run(
-    plan: Plan[Op], model: Path, *, inputs: Mapping[str, Path] | None = None, architecture: Path | None = None
+    plan: Plan[Op],
+    model: Path,
+    *,
+    inputs: Mapping[str, Path] | None = None,
+    architecture: Path | None = None,
+    unsafe: bool = False,
 ) -> Report:
     """What a plan would do to a model file. Reads no weights and writes nothing.
 
     Arguments, errors: as for `prepare_files`.
     """
-    prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture)
+    prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture, unsafe=unsafe)
     return report(prepared.program, prepared.model, prepared.inputs)
 
 
@@ -115,7 +126,7 @@ def apply(
         done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe)
         save_model(done.model, output, force=force, date_saved=date_saved_of(model))
         return replace(done.report, model=str(model), output=output)
-    prepared = prepare(plan, archive, others)
+    prepared = prepare(plan, archive, others, unsafe=unsafe)
     warnings: list[Problem] = []
     effects = write_archive(
         prepared.program.graph,
@@ -165,7 +176,7 @@ def in_keras(
         PlanError, ModelError, CheckError: as for `live.apply`.
     """
     if not is_legacy(archive.config):
-        prepare(plan, archive, inputs)  # what is wrong with the plan is said before the model is loaded
+        prepare(plan, archive, inputs, unsafe=unsafe)  # what is wrong with the plan is said before the model is loaded
     from mutspec.model.live import load_model
 
     model = load_model(archive.path, unsafe=unsafe)
@@ -173,6 +184,7 @@ def in_keras(
         plan,
         model,
         inputs={name: each.path for name, each in inputs.items()},
+        unsafe=unsafe,
         threads=threads,
         on_progress=on_progress,
     )

@@ -50,12 +50,14 @@ class Applied:
     report: Report
 
 
-def dry_run(plan: Plan[Op], model: Model, *, inputs: Mapping[str, Model | Path] | None = None) -> Report:
+def dry_run(
+    plan: Plan[Op], model: Model, *, inputs: Mapping[str, Model | Path] | None = None, unsafe: bool = False
+) -> Report:
     """What a plan would do to a Keras model. Reads no values and changes nothing.
 
     Arguments, errors: as for `apply`.
     """
-    prepared = _prepare(plan, model, inputs or {}, NonFinite.ERROR)
+    prepared = _prepare(plan, model, inputs or {}, NonFinite.ERROR, unsafe=unsafe)
     return report(prepared.program, prepared.model, prepared.inputs)
 
 
@@ -65,6 +67,7 @@ def apply(
     *,
     inputs: Mapping[str, Model | Path] | None = None,
     in_place: bool = False,
+    unsafe: bool = False,
     non_finite: NonFinite = NonFinite.ERROR,
     threads: int | None = None,
     on_progress: Progress | None = None,
@@ -77,6 +80,7 @@ def apply(
         inputs: the models of the plan's inputs, by name: keras.Models, or model files.
         in_place: whether to change `model` itself, which only plans without structural steps can; otherwise the mutant
             is a new model, and `model` stays as it is.
+        unsafe: whether code that the model holds (Lambda layers) may run where the mutant is built from its config.
         non_finite: what newly non-finite entries mean where neither step nor plan say.
         threads: how many chunks to compute at once; by default one per processor, up to 8.
         on_progress: told about the entries done, and the entries in all.
@@ -89,7 +93,7 @@ def apply(
     """
     if in_place:
         _refuse_structure(plan, "be applied in place", "leave `in_place` out: the mutant is a new model")
-    prepared = _prepare(plan, model, inputs or {}, non_finite)
+    prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe)
     results = _compute(prepared, threads, on_progress)
     live = _live(prepared)
     if in_place:
@@ -104,7 +108,7 @@ def apply(
             return results.values[tensor.origin]
         return as_array(snapshot(live.variables[tensor.origin])) if tensor.origin in live.variables else None
 
-    rebuilt = rebuild(live, program.config, program.after.tensors, value, plan.seed)
+    rebuilt = rebuild(live, program.config, program.after.tensors, value, plan.seed, unsafe=unsafe)
     return Applied(rebuilt.model, results.report.with_warnings(rebuilt.warnings))
 
 
@@ -148,13 +152,20 @@ class _Results:
     report: Report
 
 
-def _prepare(plan: Plan[Op], model: Model, inputs: Mapping[str, Model | Path], non_finite: NonFinite) -> Prepared:
+def _prepare(
+    plan: Plan[Op],
+    model: Model,
+    inputs: Mapping[str, Model | Path],
+    non_finite: NonFinite,
+    *,
+    unsafe: bool = False,
+) -> Prepared:
     check_inputs(plan, inputs)
     others: dict[str, Readable] = {
         name: open_archive(Path(other)) if isinstance(other, str | Path) else _read(other)
         for name, other in inputs.items()
     }
-    return prepare(plan, _read(model), others, non_finite)
+    return prepare(plan, _read(model), others, non_finite, unsafe=unsafe)
 
 
 def _read(model: Model) -> LiveModel:

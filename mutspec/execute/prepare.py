@@ -35,7 +35,12 @@ class Prepared:
 
 
 def prepare(
-    plan: Plan[Op], model: Readable, inputs: Mapping[str, Readable], non_finite: NonFinite = NonFinite.ERROR
+    plan: Plan[Op],
+    model: Readable,
+    inputs: Mapping[str, Readable],
+    non_finite: NonFinite = NonFinite.ERROR,
+    *,
+    unsafe: bool = False,
 ) -> Prepared:
     """Compile a plan for models. No weight is read.
 
@@ -44,25 +49,25 @@ def prepare(
         model: the model to mutate.
         inputs: the models of the plan's inputs, by name.
         non_finite: what newly non-finite entries mean where neither step nor plan say.
+        unsafe: whether code in the model (Lambda layers) may run, where only Keras knows the shapes that a layer makes.
 
     Raises:
         PlanError: the plan does not fit the model.
     """
     specs = {name: other.spec for name, other in inputs.items()}
-    program = compile_plan(plan, model.spec, specs, non_finite, config=model.config, oracle=_oracle(model))
+    program = compile_plan(plan, model.spec, specs, non_finite, config=model.config, oracle=_oracle(model, unsafe))
     return Prepared(program, model, inputs)
 
 
-def _oracle(model: Readable) -> ShapeOracle:
+def _oracle(model: Readable, unsafe: bool) -> ShapeOracle:
     """What tells the shapes that layers make: a table, and Keras for the rest."""
 
     def ask_keras(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
         from mutspec.model.live.oracle import KerasOracle
 
         if not asked:
-            is_live = isinstance(model, LiveModel)
             classes = custom_classes(model.model) if isinstance(model, LiveModel) else {}
-            asked.append(KerasOracle(classes, safe_mode=not is_live))
+            asked.append(KerasOracle(classes, safe_mode=not unsafe))
         return asked[0](entry, inputs)
 
     asked: list[ShapeOracle] = []

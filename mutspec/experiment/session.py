@@ -33,6 +33,7 @@ class Session:
         judge: evaluates it, and its mutants.
         base: what it says about the data.
         shortcuts: to the outputs of its mutants.
+        unsafe: whether code that the model holds may run, where mutants are built from its config.
     """
 
     model: Any
@@ -41,9 +42,10 @@ class Session:
     judge: Judge
     base: Evaluation
     shortcuts: Shortcuts
+    unsafe: bool
 
 
-def opened(model: Any, data: Data, settings: EvaluateSettings) -> Session:
+def opened(model: Any, data: Data, settings: EvaluateSettings, *, unsafe: bool) -> Session:
     """A session with a keras.Model, which is evaluated.
 
     Raises:
@@ -51,9 +53,8 @@ def opened(model: Any, data: Data, settings: EvaluateSettings) -> Session:
     """
     getLogger("tensorflow").addFilter(_is_no_mistake)
     live, judge = read_live(model), Judge(settings, data)
-    return Session(
-        model, live, data, judge, judge.evaluate(model), Shortcuts(live, data, partial(predicted, model, data))
-    )
+    shortcuts = Shortcuts(live, data, partial(predicted, model, data))
+    return Session(model, live, data, judge, judge.evaluate(model), shortcuts, unsafe)
 
 
 def _is_no_mistake(record: LogRecord) -> bool:
@@ -86,4 +87,4 @@ def _made(path: str, is_unsafe: bool, data: bytes, evaluate: bytes, _: Any) -> S
         raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
     check_names(settings.loss, settings.metrics)
     loaded = load_data(msgspec.json.decode(data))
-    return opened(load_model(Path(path), unsafe=is_unsafe), loaded, settings)
+    return opened(load_model(Path(path), unsafe=is_unsafe), loaded, settings, unsafe=is_unsafe)

@@ -87,7 +87,9 @@ class Trials:
         from mutspec.execute.live import apply, mutated
 
         if is_structural(plan):
-            applied = apply(plan, self.shared.live, inputs=inputs, non_finite=NonFinite.REPORT)
+            applied = apply(
+                plan, self.shared.live, inputs=inputs, unsafe=self.shared.unsafe, non_finite=NonFinite.REPORT
+            )
             yield applied.model, applied.report
         else:
             with mutated(plan, self.shared.live, inputs=inputs, non_finite=NonFinite.REPORT) as report:

@@ -14,14 +14,8 @@ from typing import Any
 from mutspec.language.errors import Problem, nearest
 from mutspec.language.explain import got
 from mutspec.structure.dtypes import POLICY_NAMES
-from mutspec.structure.keras_arguments import (
-    ACTIVATIONS,
-    CHOOSES_DTYPE,
-    CONSTRAINTS,
-    INITIALIZERS,
-    REGULARIZERS,
-    arguments_of,
-)
+from mutspec.structure.keras_arguments import CHOOSES_DTYPE, arguments_of
+from mutspec.structure.keras_objects import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +103,7 @@ def _named(what: str, names: frozenset[str]) -> Kind:
         if isinstance(value, Mapping):
             name = value.get("class_name")
             name = value.get("config") if name == "function" else name
-            known = isinstance(name, str) and (name in names or bool(value.get("registered_name")))
+            known = isinstance(name, str) and (name in names or ">" in name or bool(value.get("registered_name")))
             return known and isinstance(value.get("config", {}), Mapping | str)
         return isinstance(value, str) and (value in names or ">" in value)
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from mutspec.model.code import HOLD_CODE
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -310,9 +312,6 @@ CLASS_ALIASES: Mapping[str, str] = {
 }
 """Keras's other names for its classes."""
 
-HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
-"""Classes whose layers hold or load code. A plan is data."""
-
 NOT_IN_PLANS: Mapping[str, str] = {
     **dict.fromkeys(sorted(HOLD_CODE), "it runs code of its own, and a plan is data"),
     "InputLayer": "it is a port of the model, and makes nothing of a tensor",
@@ -324,32 +323,6 @@ NOT_IN_PLANS: Mapping[str, str] = {
     ),
 }
 """Classes that a plan cannot bring into a model as `type: …`, and why."""
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-ACTIVATIONS = _names(
-    """
-    celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear log_sigmoid
-    log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid
-    sparsemax squareplus swish tanh tanh_shrink threshold
-    """
-)
-
-INITIALIZERS = _names(
-    """
-    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform Ones
-    Orthogonal OrthogonalInitializer RandomNormal RandomUniform STFT STFTInitializer TruncatedNormal VarianceScaling
-    Zeros constant glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform normal one ones
-    orthogonal random_normal random_uniform stft truncated_normal uniform variance_scaling zero zeros
-    """
-)
-
-REGULARIZERS = _names("L1 L1L2 L2 OrthogonalRegularizer l1 l1l2 l2 orthogonal_regularizer")
-
-CONSTRAINTS = _names("MaxNorm MinMaxNorm NonNeg UnitNorm max_norm min_max_norm non_neg unit_norm")
 
 
 @cache

@@ -14,6 +14,7 @@ from mutspec.language.explain import got
 from mutspec.model.class_names import MODELS
 from mutspec.model.classes import is_keras_class, plain_class_name, snake_case
 from mutspec.model.outline import is_operation, unique
+from mutspec.structure.allowed import AllowList, operation_module
 from mutspec.structure.argument_values import a, value_problem
 from mutspec.structure.dtypes import FLOATS, policy_of
 from mutspec.structure.harmless_arguments import changes_no_shape, why_refused
@@ -21,7 +22,6 @@ from mutspec.structure.keras_arguments import (
     BASE_ARGUMENTS,
     CHOOSES_DTYPE,
     CLASS_ALIASES,
-    HOLD_CODE,
     NEEDED_TO_LOAD,
     NOT_IN_PLANS,
     arguments_of,
@@ -40,6 +40,13 @@ WIDTHS = frozenset({"units", "filters", "output_dim", "output_shape", "key_dim",
 
 _LAYERS_WITHIN = frozenset({"layer", "backward_layer", "cell", "cells"})
 """The arguments of wrappers that are layers themselves."""
+
+_INPUT_ARGUMENTS = dict.fromkeys(
+    ("batch_input_shape", "batch_shape", "batch_size", "dtype", "name", "optional", "ragged", "shape", "sparse")
+)
+"""What the config of an InputLayer of a plan's model may hold."""
+
+_MODEL_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
 _KERAS_KEYS = frozenset({"class_name", "config", "module", "registered_name", "name", "build_config", "compile_config"})
 
@@ -87,17 +94,19 @@ def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
     """
     class_name = plain_class_name(entry)
     arguments = arguments_of(class_name) if is_keras_class(entry) and not is_operation(entry) else None
-    problems = []
+    writer = _Writer(entry.get("config", {}), None)
+    written = {}
     for key, value in changes.items():
         if arguments is not None and key not in arguments:
-            problems.append(_unknown_argument(class_name, key, arguments, (key,)))
+            writer.problems.append(_unknown_argument(class_name, key, arguments, (key,)))
         elif not changes_no_shape(class_name if arguments is not None else "", key):
-            problems.append(Problem(f"`{key}` of {a(class_name)} cannot be set", path=(key,), hint=why_refused(key)))
-        elif problem := _value_problem(class_name, key, value):
-            problems.append(problem.below(key))
-    if problems:
-        raise PlanError(problems)
-    return {**entry, "config": {**entry.get("config", {}), **_json(changes)}}
+            problem = Problem(f"`{key}` of {a(class_name)} cannot be set", path=(key,), hint=why_refused(key))
+            writer.problems.append(problem)
+        else:
+            written[key] = writer.argument(class_name, key, value, (key,))
+    if writer.problems:
+        raise PlanError(writer.problems)
+    return {**entry, "config": {**entry.get("config", {}), **written}}
 
 
 class _Writer:
@@ -108,6 +117,7 @@ class _Writer:
         self.data_format = like.get("data_format") or "channels_last"
         self.width = width
         self.problems: list[Problem] = []
+        self.allowed = AllowList(self._layer_in_value, self.problems)
 
     def layer(self, layer: Any, name: str, path: DocumentPath, defaults: Mapping[str, Any]) -> Entry:
         """The entry; meaningless if there are problems."""
@@ -178,7 +188,7 @@ class _Writer:
                 self.problems.append(_unknown_argument(class_name, key, arguments, (*path, key)))
                 continue
             if value is not None or not arguments[key].is_required:
-                config[key] = self._value(class_name, key, value, (*path, key))
+                config[key] = self.argument(class_name, key, value, (*path, key))
         missing = [
             key
             for key, argument in arguments.items()
@@ -211,13 +221,44 @@ class _Writer:
 
     def _model(self, class_name: str, values: Mapping[str, Any], name: str, path: DocumentPath) -> Entry:
         """A whole model, in Keras's form."""
-        if not isinstance(values.get("layers"), list):
+        layers = values.get("layers")
+        if not isinstance(layers, list):
             self._wrong(f"the config of {a(class_name)} needs the list `layers`", path)
-        config = {key: self._sound(value, (*path, key)) for key, value in values.items()}
-        module = "keras" if class_name == "Sequential" else "keras.src.models.functional"
-        return _entry(module, class_name, None, config, name)
+            return {}
+        config = {key: self.allowed.value(value, (*path, key), key) for key, value in values.items() if key != "layers"}
+        used: dict[str, int] = {}
+        config["layers"] = [
+            self._layer_of_model(each, (*path, "layers", index), used) for index, each in enumerate(layers)
+        ]
+        return _entry(_MODEL_MODULES[class_name], class_name, None, config, name)
 
-    def _value(self, class_name: str, key: str, value: Any, path: DocumentPath) -> Any:
+    def _layer_of_model(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
+        """A layer of a model in Keras's form, with how it is called; an input, or an operation such as `x + y`."""
+        if not isinstance(layer, Mapping):
+            return self.layer(layer, "", path, {})
+        calls = {key: self.allowed.value(layer[key], (*path, key)) for key in ("name", "inbound_nodes") if key in layer}
+        is_input = layer.get("class_name") == "InputLayer" and is_keras_class(layer)
+        module = "keras.layers" if is_input else operation_module(layer)
+        if not module:
+            rest = {key: value for key, value in layer.items() if key != "inbound_nodes"}
+            return {**self._within(rest, path, used), **calls}
+        config = layer.get("config") or {}
+        if not isinstance(config, Mapping):
+            self._wrong(f"`config` takes a mapping of arguments, not {got(config)}", (*path, "config"))
+            return {}
+        unknown = [key for key in config if is_input and key not in _INPUT_ARGUMENTS]
+        self.problems += [
+            _unknown_argument("InputLayer", key, _INPUT_ARGUMENTS, (*path, "config", key)) for key in unknown
+        ]
+        name = str(layer.get("name") or unique(snake_case(layer["class_name"]), used))
+        written = self.allowed.value(config, (*path, "config"))
+        return {**_entry(module, layer["class_name"], None, written, name), **calls}
+
+    def _layer_in_value(self, layer: Mapping[str, Any], path: DocumentPath) -> Entry:
+        """A layer that stands in a value of a user's own class."""
+        return self._within(layer, path, {})
+
+    def argument(self, class_name: str, key: str, value: Any, path: DocumentPath) -> Any:
         """A value of an argument as the entry has it."""
         if key in _LAYERS_WITHIN and value is not None:
             if key not in ("cell", "cells") or not isinstance(value, list):
@@ -228,10 +269,10 @@ class _Writer:
                 return cells
             stack = {"cells": cells, "dtype": self.dtype}
             return _entry("keras.layers", "StackedRNNCells", None, stack, "stacked_rnn_cells")
-        value = self._plain(key, value, path)
-        if value is not _UNKNOWN and (problem := value_problem(class_name, key, value)):
+        if (value != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, _json(value))):
             self.problems.append(problem.below(*path))
-        return value
+            return value
+        return self._plain(key, value, path)
 
     def _within(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
         """A layer in a layer; without a name it is called after its class, as Keras does in a fresh process."""
@@ -248,23 +289,8 @@ class _Writer:
                 path,
                 "say the number",
             )
-            return _UNKNOWN
-        return self._sound(value, path)
-
-    def _sound(self, value: Any, path: DocumentPath) -> Any:
-        """A value without what would make Keras run code or import a module."""
-        if isinstance(value, Mapping):
-            class_name = value.get("class_name")
-            if class_name == "__lambda__" or class_name in HOLD_CODE:
-                what = "Python code" if class_name == "__lambda__" else a(class_name)
-                self._wrong(f"{what} cannot be put into a model by a plan, which is data", path)
-            sound = {key: self._sound(item, (*path, key)) for key, item in value.items()}
-            if "module" in value and "class_name" in value and not is_keras_class(value):
-                sound["module"] = value["module"] if value["module"] == "builtins" else None
-            return sound
-        if isinstance(value, list | tuple):
-            return [self._sound(item, (*path, index)) for index, item in enumerate(value)]
-        return value
+            return value
+        return self.allowed.value(value, path, key)
 
     def _has_known_keys(self, layer: Mapping[str, Any], path: DocumentPath) -> bool:
         """Whether a layer in Keras's form has only the keys of that form."""
@@ -278,10 +304,6 @@ class _Writer:
 
     def _wrong(self, message: str, path: DocumentPath, hint: str = "") -> None:
         self.problems.append(Problem(message, path=path, hint=hint))
-
-
-_UNKNOWN = object()
-"""Stands for a width that is not known; it never leaves this module, as there is a problem then."""
 
 
 def _is_users_own(layer: Mapping[str, Any]) -> bool:
@@ -324,10 +346,6 @@ def _unknown_argument(class_name: str, key: str, arguments: Mapping[str, Any], p
     own = [each for each in arguments if each not in BASE_ARGUMENTS]
     hint = "" if near else f"its arguments are {', '.join(own[:12])}{', …' if len(own) > 12 else ''}" if own else ""
     return Problem(f"{a(class_name)} has no argument `{key}`", path=path, hint=hint, candidates=near)
-
-
-def _value_problem(class_name: str, key: str, value: Any) -> Problem | None:
-    return value_problem(class_name, key, _json(value))
 
 
 def _json(value: Any) -> Any:

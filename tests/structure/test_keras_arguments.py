@@ -12,16 +12,13 @@ from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.shapes import TensorType
 from mutspec.structure.harmless_arguments import changes_no_shape
 from mutspec.structure.keras_arguments import (
-    ACTIVATIONS,
     BASE_ARGUMENTS,
     CLASS_ALIASES,
-    CONSTRAINTS,
-    INITIALIZERS,
     NOT_IN_PLANS,
-    REGULARIZERS,
     arguments_of,
     known_classes,
 )
+from mutspec.structure.keras_objects import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
 from mutspec.structure.layer_config import configured, layer_entry
 from tests.structure.layer_cases import CASES, IMAGE, SOUND
 

@@ -312,8 +312,8 @@ MISTAKES: tuple[tuple[Any, tuple[Any, ...], str, tuple[str, ...]], ...] = (
     ({"class_name": "Sequential"}, ("config",), "the config of a Sequential needs the list `layers`", ()),
     (
         {"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda", "config": {}}]}},
-        ("config", "layers", 0),
-        "a Lambda cannot be put into a model by a plan, which is data",
+        ("config", "layers", 0, "class_name"),
+        "a Lambda cannot be put into a model by a plan: it runs code of its own, and a plan is data",
         (),
     ),
     (

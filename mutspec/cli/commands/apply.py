@@ -91,7 +91,7 @@ def command(
     layout = Path(architecture) if architecture else None
     if dry_run:
         report, difference = _dry_run(
-            read, Path(model), bound, layout, Path(output) if output else None, force, wants_diff
+            read, Path(model), bound, layout, Path(output) if output else None, force, wants_diff, unsafe
         )
     else:
         assert output is not None
@@ -131,6 +131,7 @@ def _dry_run(
     output: Path | None,
     force: bool,
     wants_diff: bool,
+    unsafe: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.execute.expected import expected_diff
     from mutspec.execute.files import check_kind, prepare_files
@@ -142,7 +143,7 @@ def _dry_run(
         check_output(output, (model, *inputs.values(), architecture), force=force)
     if output is not None:
         check_kind(output, open_archive(model, architecture=architecture), plan)
-    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture)
+    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, unsafe=unsafe)
     result = report(prepared.program, prepared.model, prepared.inputs)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 

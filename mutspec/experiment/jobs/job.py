@@ -188,7 +188,8 @@ class _Job:
         warnings: list[str] = []
         for plan in self._plans():
             start = perf_counter()
-            report = files.dry_run(plan, Path(self.settings.model.path), inputs=self.inputs)
+            model = self.settings.model
+            report = files.dry_run(plan, Path(model.path), inputs=self.inputs, unsafe=model.unsafe)
             if not rows:
                 self._write(DRY_RUN_FILE, report.to_json())
             warnings += [str(problem) for problem in report.warnings]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+UNSAFE = "--unsafe (`unsafe=True` in Python, `model.unsafe=true` in a run)"
+"""How a call lets code run that a model holds."""
+
 
 def first_line(error: BaseException, limit: int = 200) -> str:
     """The first line of an exception's message that says something, with its full stop taken off."""

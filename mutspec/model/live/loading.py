@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
-from mutspec.model.live.errors import first_line
+from mutspec.model.code import code_in
+from mutspec.model.live.errors import UNSAFE, first_line
+from mutspec.model.weights_file import read_config
 
 
 def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -15,11 +17,11 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
 
     Arguments:
         path: a `.keras` or whole-model `.h5` file.
-        unsafe: whether code in the file (Lambda layers) may run.
+        unsafe: whether code in the file (Lambda layers) may run, and files that it names may be read.
         custom_objects: classes that Keras does not know by itself, by name.
 
     Raises:
-        ModelError: Keras cannot load it.
+        ModelError: Keras cannot load it, or it holds code.
         EnvironmentProblem: Keras is not installed.
     """
     try:
@@ -28,6 +30,10 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
         keras = import_keras()
     except ImportError as error:
         raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
+    if not unsafe and path.is_file() and (code := code_in(read_config(path))):
+        raise ModelError(
+            f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
+        )
     try:
         return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
@@ -40,7 +46,7 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
         if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
             raise ModelError(
                 f"{path} holds a Lambda layer, whose code would run when it is loaded",
-                hint="if you trust the file, say --unsafe",
+                hint=f"if you trust the file, say {UNSAFE}",
             ) from None
         raise ModelError(
             f"Keras cannot load {path}: {first_line(error)}",

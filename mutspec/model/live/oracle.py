@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
-from mutspec.model.live.errors import first_line
+from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.read import read_live
 from mutspec.model.shapes import LayerShapes, TensorType
 
@@ -54,10 +55,9 @@ class KerasOracle:
 
     def _ask(self, entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
         name, label = _name(entry), _label(entry)
-        if self._safe_mode and _holds_code(entry):
+        if self._safe_mode and (code := code_in(entry)):
             raise ModelError(
-                f"{label} holds Python code, which is not run unless you say so",
-                hint="if you trust the model, say --unsafe",
+                f"{code}, which is not run unless you say so", hint=f"if you trust the model, say {UNSAFE}"
             )
         try:
             keras = import_keras()
@@ -87,14 +87,16 @@ class KerasOracle:
 
     def _make(self, entry: Mapping[str, Any]) -> Any:
         from keras.src.legacy.saving import saving_utils
+        from keras.src.ops.operation import Operation
         from keras.src.saving import serialization_lib
 
         try:
             copy = json.loads(json.dumps({key: value for key, value in entry.items() if key != "inbound_nodes"}))
             with serialization_lib.SafeModeScope(self._safe_mode):
                 if "module" not in copy:  # as old files have it
-                    return saving_utils.model_from_config(copy, custom_objects=self._custom_objects)
-                return serialization_lib.deserialize_keras_object(copy, custom_objects=self._custom_objects)
+                    made = saving_utils.model_from_config(copy, custom_objects=self._custom_objects)
+                else:
+                    made = serialization_lib.deserialize_keras_object(copy, custom_objects=self._custom_objects)
         except Exception as error:
             if unknown := _UNKNOWN.search(str(error)):
                 raise ModelError(
@@ -102,6 +104,12 @@ class KerasOracle:
                     hint="import the module that registers it: --import my_package.layers",
                 ) from error
             raise ModelError(f"{_label(entry)} cannot be made from its config: {_said(error)}") from error
+        if not isinstance(made, Operation):
+            raise ModelError(
+                f"{_label(entry)} is a {type(made).__name__}, not a layer",
+                hint="name a class that is derived from Layer",
+            )
+        return made
 
 
 def _shapes(keras: Any, layer: Any, name: str, inputs: tuple[TensorType, ...], attempt: Attempt) -> LayerShapes:
@@ -257,17 +265,6 @@ def _without_shapes(value: Any) -> Any:
         stale |= {"build_input_shape"} if "layers" in value else set()
         return {key: _without_shapes(item) for key, item in value.items() if key not in stale}
     return [_without_shapes(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _holds_code(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        function = value["config"].get("function") if isinstance(value.get("config"), Mapping) else None
-        return (
-            value.get("class_name") == "__lambda__"
-            or (value.get("class_name") == "Lambda" and isinstance(function, list))
-            or any(map(_holds_code, value.values()))
-        )
-    return any(map(_holds_code, value)) if isinstance(value, list) else False
 
 
 _UNKNOWN = re.compile(r"[Cc]ould not locate \w+ '([^']+)'|Unknown \w+: '?([^'.]+)'?")

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mutspec.language.errors import ModelError, Problem
-from mutspec.model.live.errors import first_line
+from mutspec.model.code import code_in
+from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
@@ -37,6 +38,8 @@ def rebuild(
     tensors: Sequence[TensorSpec],
     value: Callable[[TensorSpec], Any],
     seed: int = 0,
+    *,
+    unsafe: bool = False,
 ) -> Rebuilt:
     """Build a model from its config, and set every weight.
 
@@ -49,13 +52,14 @@ def rebuild(
         tensors: all that the new model is to hold, in model order. Those whose origin is a tensor of the base are kept.
         value: gives the value of a tensor, as a flat array; None for what Keras initialises.
         seed: for what Keras draws.
+        unsafe: whether code in the config (Lambda layers) may run.
 
     Raises:
-        ModelError: Keras cannot build it, or what it builds has other weights.
+        ModelError: Keras cannot build it, or what it builds has other weights; or it holds code, which may not run.
     """
     refuse_sharing(base.spec)
     with _drawing_from(seed):
-        model = _built(base, config)
+        model = _built(base, config, unsafe=unsafe)
     variables = _matched(read_live(model), tensors, base.spec.name)
     for tensor in tensors:
         variable, wanted = variables[tensor.path], value(tensor)
@@ -93,7 +97,7 @@ def refuse_sharing(spec: ModelSpec) -> None:
         )
 
 
-def _built(base: LiveModel, config: Mapping[str, Any]) -> Model:
+def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model:
     import keras
 
     name = base.spec.name
@@ -102,10 +106,14 @@ def _built(base: LiveModel, config: Mapping[str, Any]) -> Model:
             f"the model {name!r} has no config to build another one from",
             hint="give its class a get_config, or mutate it in place: in_place=True, or mutated(…)",
         )
+    if not unsafe and (code := code_in(config)):
+        raise ModelError(
+            f"in the model {name!r}, {code}, which is not run unless you say so",
+            hint=f"if you trust it, say {UNSAFE}; or mutate it in place: in_place=True, or mutated(…)",
+        )
     try:
-        # The model is in memory already: whatever code its config names has run, or is part of it.
         model = keras.saving.deserialize_keras_object(
-            dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=False
+            dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=not unsafe
         )
     except Exception as error:  # Keras, or a user's class, may raise anything here
         raise ModelError(

@@ -1,0 +1,104 @@
+"""What in a serialised model would run code, or read a file, if Keras built it. It says so by what Keras would resolve.
+
+Keras's safe mode refuses most of it. This is asked first, as what safe mode covers grew from Keras 3.6 to 3.15: there
+were versions in which `TFSMLayer` loaded a SavedModel, lookup layers read a vocabulary from any path (CVE-2025-12058),
+and a configuration could name functions of Keras that do more than compute (CVE-2025-9906).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mutspec.model.classes import is_keras_class
+
+HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
+"""Keras's classes whose layers hold or load code."""
+
+READ_FILES: Mapping[str, str] = {
+    "IntegerLookup": "vocabulary",
+    "StringLookup": "vocabulary",
+    "TFSMLayer": "filepath",
+    "TextVectorization": "vocabulary",
+}
+"""Keras's classes that read a file, and the argument that names it. A list of words names none."""
+
+_LOAD_CODE = frozenset({"TFSMLayer", "TorchModuleWrapper"})
+"""Classes that run what they load, whatever their arguments are. The others hold functions, which are looked at."""
+
+_COMPUTE = (
+    "activations", "constraints", "initializers", "losses", "metrics", "ops", "random", "regularizers",
+)  # fmt: skip
+"""The modules below `keras`, or `keras.src`, whose functions compute, and do nothing else."""
+
+
+def code_in(config: Any) -> str:
+    """Names the first thing in a serialised model that runs code or reads a file when Keras builds it.
+
+    Arguments:
+        config: a JSON value: a serialised model, a layer, or any part of one.
+
+    Returns:
+        What it is, as words: "the layer `scale` (Lambda) holds Python code"; empty if there is nothing of the kind.
+    """
+    return next((found for each in _objects(config) if (found := _code_of(each))), "")
+
+
+def own_name(class_name: str) -> str:
+    """The name of a class or function without what leads to it: `layers.TFSMLayer` is `TFSMLayer`."""
+    return class_name.rpartition(".")[2]
+
+
+def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The mappings in a value that Keras takes for serialised objects, those around others first."""
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if isinstance(value.get("class_name"), str):
+                yield value
+            pending += reversed(tuple(value.values()))
+        elif isinstance(value, list | tuple):
+            pending += reversed(value)
+
+
+def _code_of(entry: Mapping[str, Any]) -> str:
+    name, config = own_name(entry["class_name"]), entry.get("config")
+    if name == "__lambda__":
+        return "Python code"
+    if name == "function":
+        return _function(entry)
+    if not is_keras_class(entry):
+        return ""
+    label = (
+        f"the layer `{config['name']}` ({name})" if isinstance(config, Mapping) and "name" in config else f"a {name}"
+    )
+    if name in _LOAD_CODE:
+        return f"{label} loads code of its own"
+    if not isinstance(config, Mapping):
+        return ""
+    if name == "Lambda" and _has_code(config):
+        return f"{label} holds Python code"
+    if isinstance(path := config.get(READ_FILES.get(name, "")), str):
+        return f"{label} reads the file {path}"
+    return ""
+
+
+def _has_code(config: Mapping[str, Any]) -> bool:
+    """Whether a Lambda's functions are code and not names, as Keras 3 writes it, or as Keras 2 did."""
+    keys = ("function", "output_shape", "mask")
+    return isinstance(config.get("function"), list) or any(
+        config.get(f"{key}_type") == "lambda"
+        or (isinstance(value := config.get(key), Mapping) and value.get("class_name") == "__lambda__")
+        for key in keys
+    )
+
+
+def _function(entry: Mapping[str, Any]) -> str:
+    module = entry.get("module")
+    if not isinstance(module, str) or module.partition(".")[0] != "keras":
+        return ""
+    room = module.removeprefix("keras.").removeprefix("src.").partition(".")[0]
+    if room in _COMPUTE:
+        return ""
+    return f"the function {module}.{entry.get('config')}"

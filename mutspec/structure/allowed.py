@@ -1,0 +1,164 @@
+"""The allow-list of plans: what a value may be that Keras will deserialise.
+
+Keras makes objects of every mapping with a `class_name`, at any depth. Each of them is looked up in the tables of
+Keras's own objects and written again by the name that the table has, in Keras's module for it: how the plan spells it
+(as a registered name, by another module, with dots) does not matter. An object that is in no table is one of the user's
+own: it is written without a module, so that Keras finds it only if the call has imported and registered it. What holds
+or loads code is refused by its name, and so is what is neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mutspec.language.errors import DocumentPath, Problem
+from mutspec.language.explain import got
+from mutspec.model.class_names import MODELS
+from mutspec.model.classes import is_keras_class
+from mutspec.model.code import HOLD_CODE, own_name
+from mutspec.structure.argument_values import a
+from mutspec.structure.keras_arguments import CLASS_ALIASES, NOT_IN_PLANS, known_classes
+from mutspec.structure.keras_objects import (
+    ACTIVATIONS,
+    CONSTRAINTS,
+    INITIALIZERS,
+    OPERATIONS,
+    POLICIES,
+    QUANTIZERS,
+    REGULARIZERS,
+)
+
+WriteLayer = Callable[[Mapping[str, Any], DocumentPath], dict[str, Any]]
+"""Writes a layer that stands in a value as a full entry."""
+
+_MODULES: Mapping[str, frozenset[str]] = {
+    "keras.initializers": INITIALIZERS,
+    "keras.regularizers": REGULARIZERS,
+    "keras.constraints": CONSTRAINTS,
+    "keras": frozenset({"DTypePolicy", "FloatDTypePolicy"}),
+    "keras.quantizers": QUANTIZERS,
+    "keras.dtype_policies": POLICIES - {"DTypePolicy", "FloatDTypePolicy"},
+}
+"""Objects that go into layers and hold nothing but numbers and names, by the module that Keras writes."""
+
+_MODULE_BY_ENDING: Mapping[str, str] = {
+    "initializer": "keras.initializers",
+    "regularizer": "keras.regularizers",
+    "constraint": "keras.constraints",
+}
+"""What an argument takes, by how its name ends. It tells the layer `Identity` from the initializer."""
+
+_DATA = frozenset({"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"})
+"""Keras's marks for values that JSON does not have."""
+
+_LAYERS = frozenset({*known_classes(), *CLASS_ALIASES, *MODELS, "InputLayer"})
+
+_REGISTERED = re.compile(r"[^.>]+(>[^.>]+)?|.+>.+")
+"""A name under which a user's own object is registered."""
+
+
+class AllowList:
+    """Writes values of a plan so that Keras can make nothing of them that a plan must not bring.
+
+    Arguments:
+        layer: writes a layer that stands in a value.
+        problems: takes what is wrong.
+    """
+
+    def __init__(self, layer: WriteLayer, problems: list[Problem]) -> None:
+        self._layer = layer
+        self._problems = problems
+
+    def value(self, value: Any, path: DocumentPath, argument: str = "") -> Any:
+        """The value as Keras may have it; without meaning if it adds a problem.
+
+        Arguments:
+            value: as the plan has it.
+            path: where it stands.
+            argument: the name of the argument that it is for, if it is one.
+        """
+        if isinstance(value, Mapping):
+            if "class_name" in value:
+                return self._object(value, path, argument)
+            return {key: self.value(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(item, (*path, index)) for index, item in enumerate(value)]
+        if value is not None and not isinstance(value, bool | int | float | str):
+            self._refuse(f"a {type(value).__name__}", path)
+        return value
+
+    def _object(self, value: Mapping[str, Any], path: DocumentPath, argument: str) -> Any:
+        name, config = value["class_name"], value.get("config")
+        if not isinstance(name, str):
+            self._problems.append(
+                Problem(f"`class_name` takes the name of a class, not {got(name)}", path=(*path, "class_name"))
+            )
+            return value
+        if name in _DATA:
+            return {"class_name": name, "config": self.value(config, (*path, "config"))}
+        if name.startswith("__") or own_name(name) in HOLD_CODE:
+            what = a(own_name(name)) if own_name(name) in HOLD_CODE else f"`{name}`"
+            self._refuse("Python code" if name == "__lambda__" else what, path)
+            return value
+        registered_name = value.get("registered_name")
+        is_registered = isinstance(registered_name, str) and ">" in registered_name
+        if name == "function":
+            return self._function(str(registered_name) if is_registered else config, path)
+        if is_registered or ">" in name or not is_keras_class(value):
+            return self._users_own(value, path)
+        if module := _module_of(name, value.get("module"), argument):
+            return {
+                "module": module,
+                "class_name": name,
+                "config": self.value(config or {}, (*path, "config")),
+                "registered_name": None,
+            }
+        if name in _LAYERS:
+            return self._layer(value, path)
+        if value.get("module") is None and name not in NOT_IN_PLANS:
+            return self._users_own(value, path)
+        self._refuse(f"`{name}`", path, "it is not one of Keras's layers, initializers, regularizers or constraints")
+        return value
+
+    def _users_own(self, value: Mapping[str, Any], path: DocumentPath) -> Any:
+        """An object that Keras knows only if the call imports what registers it."""
+        name = str(value["class_name"])
+        registered = str(value.get("registered_name") or name)
+        if not _REGISTERED.fullmatch(registered):
+            self._refuse(f"`{registered}`", path, "it is not a name that Keras registers, such as my_package>MyLayer")
+        return {
+            "module": None,
+            "class_name": name.rpartition(">")[2],
+            "config": self.value(value.get("config") or {}, (*path, "config")),
+            "registered_name": registered,
+        }
+
+    def _function(self, name: Any, path: DocumentPath) -> Any:
+        """A function by its name alone: one of Keras's activations, or one that the call registers."""
+        if not isinstance(name, str) or (name not in ACTIVATIONS and ">" not in name):
+            shown = f"the function `{name}`" if isinstance(name, str) else "a function without a name"
+            self._refuse(shown, path, "of Keras's functions a plan may name the activations")
+        return name
+
+    def _refuse(self, what: str, path: DocumentPath, hint: str = "") -> None:
+        message = f"{what} cannot be put into a model by a plan, which is data"
+        self._problems.append(Problem(message, path=path, hint=hint))
+
+
+def operation_module(entry: Mapping[str, Any]) -> str:
+    """The module of an operation that a plan's model may have, such as the `Add` of `x + y`; empty if it is none."""
+    room = str(entry.get("module")).removeprefix("keras.src.ops.")
+    is_known = entry.get("class_name") in OPERATIONS.get(room, ())
+    return f"keras.src.ops.{room}" if is_known and entry.get("registered_name") in (None, entry["class_name"]) else ""
+
+
+def _module_of(name: str, stated: Any, argument: str) -> str:
+    """The module that has an object of this name; empty if none has. A layer's name may be an initializer's too."""
+    ending = argument.rpartition("_")[2]
+    wanted = _MODULE_BY_ENDING.get(ending) or (stated if isinstance(stated, str) else "")
+    modules = [module for module, names in _MODULES.items() if name in names]
+    if not modules or (name in _LAYERS and wanted not in modules):
+        return ""
+    return wanted if wanted in modules else modules[0]
