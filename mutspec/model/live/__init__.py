@@ -3,7 +3,7 @@
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import Cut, cut_before
 from mutspec.model.live.loading import load_model
-from mutspec.model.live.read import LiveModel, read_live
+from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
@@ -23,4 +23,5 @@ __all__ = [
     "refresh",
     "room_for",
     "snapshot",
+    "variables_of",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 from mutspec.language.errors import ModelError, Problem
 from mutspec.model.live.errors import first_line
 from mutspec.model.live.optimizer import carry_optimizer
+from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
 
@@ -70,12 +71,13 @@ def rebuild(
 @contextmanager
 def _drawing_from(seed: int) -> Iterator[None]:
     """Let initializers without a seed draw theirs from a known one; the user's random numbers stay as they were."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
+    with building_alone():
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
 
 
 def refuse_sharing(spec: ModelSpec) -> None:
