@@ -335,9 +335,11 @@ def test_ctrl_c_ends_the_wait(model: Any, pool: ThreadPoolExecutor) -> None:
     staying = pool.submit(stay)
     is_inside.wait(SECONDS)
     pool.submit(interrupt)
-    with pytest.raises(KeyboardInterrupt), mutspec.mutated(_noise(), model):
-        pytest.fail("the block ran")
-    may_leave.set()
+    try:
+        with pytest.raises(KeyboardInterrupt), mutspec.mutated(_noise(), model):
+            pytest.fail("the block ran")
+    finally:
+        may_leave.set()
     staying.result(SECONDS)
     with mutspec.mutated(_noise(), model):
         assert weights(model) != before
