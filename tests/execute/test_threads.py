@@ -381,6 +381,52 @@ def test_an_exception_passes_through_blocks_that_are_left_out_of_order(model: An
         assert weights(model) == before
 
 
+class _Stubborn(keras.Variable):
+    """A variable whose assignments are interrupted, once, by Ctrl-C: when none is left that may pass."""
+
+    may_pass = -1
+
+    def assign(self, value: Any) -> Any:
+        self.may_pass -= 1
+        if self.may_pass == -1:
+            raise KeyboardInterrupt
+        return super().assign(value)
+
+
+class _Gain(keras.layers.Layer):
+    def build(self, shape: Any) -> None:
+        self.before = self.add_weight(shape=(3,), initializer="ones")
+        self.gain = _Stubborn(np.full(3, 2.0, "float32"))
+        self.after = self.add_weight(shape=(3,), initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return x * self.before * self.gain * self.after
+
+
+@pytest.mark.parametrize("may_pass", [0, 1])
+def test_ctrl_c_while_weights_are_assigned_or_restored_leaves_no_mutant(
+    may_pass: int, pool: ThreadPoolExecutor
+) -> None:
+    model = keras.Sequential([keras.Input((3,)), _Gain()])
+    before, gain = weights(model), model.layers[0].gain
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+        gain.may_pass = may_pass
+        with mutspec.mutated(DOUBLE, model):
+            assert may_pass
+    assert gain.may_pass < 0
+    assert weights(model) == before
+    assert pool.submit(mutspec.apply, DOUBLE, model, in_place=True).result(SECONDS) is model
+
+
+def test_a_block_that_nobody_can_leave_any_more_is_left(model: Any, pool: ThreadPoolExecutor) -> None:
+    before, block = weights(model), mutspec.mutated(_noise(), model)
+    block.__enter__()
+    assert weights(model) != before
+    del block
+    assert weights(model) == before
+    pool.submit(mutspec.apply, DOUBLE, model, in_place=True).result(SECONDS)
+
+
 def test_blocks_on_models_that_share_nothing_are_left_in_any_order() -> None:
     models = [_model(1), _model(2)]
     before = [weights(each) for each in models]
@@ -492,6 +538,7 @@ def _in_a_child(call: Callable[[], Any]) -> str:
         warnings.simplefilter("ignore")  # Python 3.12 warns of any fork in a process with threads
         child = os.fork()
     if not child:
+        signal.alarm(SECONDS)  # ends a child that waits for what nobody does
         try:
             call()
             said = "done"
@@ -598,8 +645,10 @@ def test_models_that_are_built_in_threads_get_the_seeds_that_they_get_in_turn(po
     layer = {"type": "Dense", "units": "same", "kernel_initializer": "Orthogonal"}
     insert = {"op": "insert_layer", "after": "hidden", "id": "new", "layer": layer}
 
+    models = [_model(seed) for seed in range(THREADS)]
+
     def built(seed: int) -> list[bytes]:
-        return weights(mutspec.apply(mutspec.plan({"seed": seed, "steps": [insert]}), _model(seed)))
+        return weights(mutspec.apply(mutspec.plan({"seed": seed, "steps": [insert]}), models[seed]))
 
     alone = [built(seed) for seed in range(THREADS)]
     state, filters = random.getstate(), list(warnings.filters)
