@@ -230,9 +230,9 @@ def _is_around(held: Hold, wanted: Hold) -> bool:
 
 def _current_task() -> Any:
     """The task of asyncio that runs in this thread; None outside of any."""
-    asyncio = sys.modules.get("asyncio")  # where nobody has imported it, there is none
+    current_task = getattr(sys.modules.get("asyncio"), "current_task", None)  # not imported: there is none
     try:
-        return asyncio.current_task() if asyncio is not None else None
+        return current_task() if current_task is not None else None
     except RuntimeError:  # no event loop runs
         return None
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from threading import Barrier, Event, Thread, main_thread
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 
 import mutspec
 from mutspec.language.errors import CallError
-from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live import building_alone
 from tests.models.play import weights
 
 THREADS = 8
@@ -641,17 +642,50 @@ def test_a_child_that_is_forked_while_another_thread_builds_can_build(pool: Thre
 # What exists once in a process
 
 
-def test_models_that_are_built_in_threads_get_the_seeds_that_they_get_in_turn(pool: ThreadPoolExecutor) -> None:
+@pytest.mark.parametrize("others_load", [False, True])
+def test_models_that_are_built_in_threads_get_the_seeds_that_they_get_in_turn(
+    pool: ThreadPoolExecutor, tmp_path: Path, others_load: bool
+) -> None:
     layer = {"type": "Dense", "units": "same", "kernel_initializer": "Orthogonal"}
     insert = {"op": "insert_layer", "after": "hidden", "id": "new", "layer": layer}
 
     models = [_model(seed) for seed in range(THREADS)]
 
+    unseeded = keras.Sequential([keras.Input((6,)), *(keras.layers.Dense(4) for _ in range(5))])
+    unseeded.save(tmp_path / "unseeded.keras")
+
     def built(seed: int) -> list[bytes]:
+        if others_load and seed % 2:  # Keras draws seeds for it too, before it has its weights
+            return weights(mutspec.apply(DOUBLE, tmp_path / "unseeded.keras"))
         return weights(mutspec.apply(mutspec.plan({"seed": seed, "steps": [insert]}), models[seed]))
 
     alone = [built(seed) for seed in range(THREADS)]
     state, filters = random.getstate(), list(warnings.filters)
     assert _at_once(pool, built) == alone
-    assert random.getstate() == state
+    assert (random.getstate() == state) is not others_load
     assert warnings.filters == filters
+
+
+def test_a_warning_is_heard_while_another_thread_builds_in_silence(model: Any, pool: ThreadPoolExecutor) -> None:
+    is_silent, overflow = Event(), {"op": "scale", "target": "*", "factor": 1e39, "non_finite": "report"}
+
+    def build() -> None:
+        with building_alone(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            is_silent.set()
+            Event().wait(A_MOMENT)
+
+    with pytest.warns(mutspec.MutspecWarning, match="infinite or NaN"):  # noqa: PT031
+        building = pool.submit(build)
+        is_silent.wait(SECONDS)
+        mutspec.apply(mutspec.plan({"steps": [overflow]}), model, in_place=True)
+    building.result(SECONDS)
+
+
+@pytest.mark.parametrize("model", [None, 3, np.ones(2), keras.Sequential([keras.layers.Dense(2)])])
+def test_what_cannot_be_mutated_is_refused_and_not_held(model: Any, pool: ThreadPoolExecutor) -> None:
+    for call in (_inside_a_block, _applied, _swept):
+        with pytest.raises(mutspec.MutspecError):
+            call(model, 0)
+    with pytest.raises(mutspec.MutspecError):
+        pool.submit(_inside_a_block, model, 0).result(SECONDS)
