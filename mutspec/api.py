@@ -135,6 +135,9 @@ def apply(
     Without one, the mutant is returned as a keras.Model, a new one unless `in_place` is set. Compilation and the
     optimizer's state come along where they fit; where they do not, a MutspecWarning says so.
 
+    A call waits while another thread mutates the model, or an input in memory, or a model that shares weights with
+    them: see `mutated`.
+
     Arguments:
         plan: the plan.
         model: a keras.Model, or a file, which is never changed. Without an `output` a file is loaded by Keras.
@@ -150,7 +153,8 @@ def apply(
 
     Raises:
         PlanError, ModelError: as for `dry_run`.
-        CallError: an input is not bound; the output exists, or is an input; structure cannot be changed in place.
+        CallError: an input is not bound; the output exists, or is an input; structure cannot be changed in place; or
+            to wait for the model would never end (see `mutated`).
         CheckError: entries become infinite or NaN, and neither step nor plan say `non_finite: report`.
         EnvironmentProblem: the disk is full, or Keras is needed and not installed.
     """
@@ -173,7 +177,7 @@ def apply(
             max_memory=max_memory,
         )
     from mutspec.execute import live
-    from mutspec.model.live import load_model
+    from mutspec.model.live import building_alone, load_model
 
     base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
     done = live.apply(
@@ -185,7 +189,8 @@ def apply(
         threads=threads,
     )
     for problem in done.report.warnings:
-        warnings.warn(str(problem), MutspecWarning, stacklevel=2)
+        with building_alone():  # who builds in another thread silences all threads
+            warnings.warn(str(problem), MutspecWarning, stacklevel=2)
     return done.model
 
 
@@ -197,7 +202,23 @@ def mutated(
 
     Blocks nest. Only the variables that the plan touches are assigned.
 
-    Arguments, errors: as for `apply`; plans with structural steps are refused.
+    One thread at a time mutates a model, and others do not read it meanwhile: their blocks, sweeps, searches, `apply`
+    and `diff` wait until the block is left, also those on submodels and on models that share layers with it. So do not
+    wait inside a block for a thread that needs the model. What is not called through mutspec, such as `model.predict`
+    or `model.fit` in another thread, does not wait. Models that share no weights are mutated at the same time.
+
+    Arguments:
+        plan: the plan, without structural steps.
+        model: a built keras.Model.
+        inputs: the models of the plan's inputs, by name. They are read before the block begins.
+        threads: as for `apply`.
+
+    Raises:
+        PlanError, ModelError, CheckError: as for `apply`.
+        CallError: as for `apply`; or two threads would wait for each other; or another task of this thread is inside a
+            block; or this process was forked while the model was in use. Also where a block ends before one that was
+            opened inside it: both blocks raise it, and at the end of the outer one the model is restored to what it was
+            before it.
 
     Yields:
         What each step did.
@@ -224,7 +245,8 @@ def sweep(
 ) -> Sweep:
     """Mutate and evaluate a model for each combination of values and each seed, in this process.
 
-    The model is loaded, read and compiled once, and is as it was at the end.
+    The model is loaded, read and compiled once, and is as it was at the end. Until then it is held as in a block of
+    `mutated`, so that sweeps of one model in several threads run one after the other.
 
     Arguments:
         plan: the plan.
@@ -242,7 +264,8 @@ def sweep(
 
     Raises:
         PlanError, ModelError: a combination does not fit the plan, or the plan the model.
-        CallError: the data do not fit the model, or loss, metrics or gates are wrong.
+        CallError: the data do not fit the model, or loss, metrics or gates are wrong; or to wait for the model would
+            never end (see `mutated`).
     """
     from mutspec.experiment.direct import sweep as run
     from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
@@ -289,6 +312,8 @@ def breaking_point(
     Noise of one seed has one direction at all scales, so a mutant is a function of its scale. Where a measure does not
     fall steadily, one of the scales is found at which it crosses its bound.
 
+    The model is held as by `sweep`.
+
     Arguments:
         plan: the plan.
         model: a built keras.Model, or a file.
@@ -312,7 +337,8 @@ def breaking_point(
 
     Raises:
         PlanError, ModelError: the plan does not fit the model.
-        CallError: the data do not fit the model, the search makes no sense, or mutants are broken at `low`.
+        CallError: the data do not fit the model, the search makes no sense, or mutants are broken at `low`; or to wait
+            for the model would never end (see `mutated`).
     """
     from mutspec.experiment.direct import breaking_point as find
     from mutspec.experiment.jobs.from_python import as_evaluate, as_search
@@ -361,12 +387,15 @@ def matching(
 def diff(before: File | KerasModel, after: File | KerasModel) -> DiffReport:
     """The difference of two models, of any structure and kind: layers, tensors, values. Printing it shows a table.
 
+    It waits while another thread mutates one of them: see `mutated`.
+
     Arguments:
         before: a model file or a keras.Model.
         after: the same.
 
     Raises:
         ModelError: a model cannot be read.
+        CallError: to wait for a model would never end (see `mutated`).
     """
     from mutspec.execute.diff import diff as difference
 

@@ -11,6 +11,7 @@ from threading import local
 from typing import Any
 
 from mutspec.execute.difference import BLOCK, Partial, Scratch, compare, count_non_finite
+from mutspec.execute.model_lock import hold
 from mutspec.execute.read import Readable, Reader, numpy_dtype, reader_of
 from mutspec.execute.structure import StructureDiff, layers_as_json, structure_diff
 from mutspec.execute.threads import default_threads, in_order
@@ -152,6 +153,7 @@ def diff(
     partials = [Partial() for _ in jobs]
     threads = threads or default_threads()
     with (
+        hold(reads=(before, after)),
         reader_of(before) as reader_before,
         reader_of(after) as reader_after,
         ThreadPoolExecutor(threads) as pool,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mutspec.execute.engine import Effect, Progress, execute
+from mutspec.execute.model_lock import hold
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.read import Readable, Reader, reader_of
 from mutspec.execute.report import Report, report
@@ -91,24 +92,33 @@ def apply(
         CallError: an input is not bound; or a structural plan is to be applied in place.
         CheckError: entries become infinite or NaN, and neither step nor plan allow it.
     """
-    if in_place:
-        _refuse_structure(plan, "be applied in place", "leave `in_place` out: the mutant is a new model")
-    prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe)
-    results = _compute(prepared, threads, on_progress)
-    live = _live(prepared)
-    if in_place:
+    others = (inputs or {}).values()
+    if not in_place:
+        with hold(reads=(model, *others)):
+            prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe)
+            return _apply(prepared, threads, on_progress, unsafe=unsafe)
+    _refuse_structure(plan, "be applied in place", "leave `in_place` out: the mutant is a new model")
+    with hold(mutates=(model,), reads=others):
+        prepared = _prepare(plan, model, inputs or {}, non_finite)
+        results = _compute(prepared, threads, on_progress)
+        live = _live(prepared)
         variables = {path: live.variables[path] for path in results.values}
         with _restored_if_it_fails(live, variables):
             _assign(live, variables, results.values)
         return Applied(live.model, results.report)
-    program = prepared.program
+
+
+def _apply(prepared: Prepared, threads: int | None, on_progress: Progress | None, *, unsafe: bool) -> Applied:
+    """A mutant that is a new model."""
+    results = _compute(prepared, threads, on_progress)
+    live, program = _live(prepared), prepared.program
 
     def value(tensor: TensorSpec) -> Array | None:
         if tensor.origin in results.values:
             return results.values[tensor.origin]
         return as_array(snapshot(live.variables[tensor.origin])) if tensor.origin in live.variables else None
 
-    rebuilt = rebuild(live, program.config, program.after.tensors, value, plan.seed, unsafe=unsafe)
+    rebuilt = rebuild(live, program.config, program.after.tensors, value, program.plan.seed, unsafe=unsafe)
     return Applied(rebuilt.model, results.report.with_warnings(rebuilt.warnings))
 
 
@@ -124,7 +134,8 @@ def mutated(
     """Mutate a Keras model for the length of a `with` block, then restore it bit for bit, also after an exception.
 
     Blocks nest: the inner one sees what the outer one made. Only the variables that the plan touches are assigned; what
-    the block itself does to them is undone with it.
+    the block itself does to them is undone with it. For as long as the block lasts, its thread holds the model: see
+    `model_lock.hold`, whose errors it raises.
 
     Arguments, errors: as for `apply`; plans with structural steps are refused.
 
@@ -132,16 +143,15 @@ def mutated(
         What each step did.
     """
     _refuse_structure(plan, "be undone", "use apply(plan, model), which makes a new model")
-    prepared = _prepare(plan, model, inputs or {}, non_finite)
-    results = _compute(prepared, threads, None)
-    live = _live(prepared)
-    variables = {path: live.variables[path] for path in results.values}
-    before = {path: snapshot(variable) for path, variable in variables.items()}
-    try:
+    with hold(mutates=(model,), reads=(inputs or {}).values()) as held:
+        prepared = _prepare(plan, model, inputs or {}, non_finite)
+        results = _compute(prepared, threads, None)
+        held.read_no_more()
+        live = _live(prepared)
+        variables = {path: live.variables[path] for path in results.values}
+        held.undo = _restorer(live, variables)
         _assign(live, variables, results.values)
         yield results.report
-    finally:
-        _restore(live, variables, before)
 
 
 @dataclass(frozen=True)
@@ -319,10 +329,23 @@ def _assign(live: LiveModel, variables: Mapping[str, Any], results: Mapping[str,
     _after_assigning(live, variables)
 
 
-def _restore(live: LiveModel, variables: Mapping[str, Any], snapshots: Mapping[str, Any]) -> None:
-    for path, variable in variables.items():
-        variable.assign(snapshots[path])
-    _after_assigning(live, variables)
+def _restorer(live: LiveModel, variables: Mapping[str, Any]) -> Callable[[], None]:
+    """What gives variables the values again that they have now."""
+    before = {path: snapshot(variable) for path, variable in variables.items()}
+
+    def restore() -> None:
+        for path, variable in variables.items():
+            variable.assign(before[path])
+        _after_assigning(live, variables)
+
+    def restore_whatever_comes() -> None:
+        try:
+            restore()
+        except BaseException:  # Ctrl-C must not leave half a mutant
+            restore()
+            raise
+
+    return restore_whatever_comes
 
 
 def _after_assigning(live: LiveModel, paths: Iterable[str]) -> None:
@@ -332,9 +355,9 @@ def _after_assigning(live: LiveModel, paths: Iterable[str]) -> None:
 
 @contextmanager
 def _restored_if_it_fails(live: LiveModel, variables: Mapping[str, Any]) -> Iterator[None]:
-    before = {path: snapshot(variable) for path, variable in variables.items()}
+    restore = _restorer(live, variables)
     try:
         yield
     except BaseException:
-        _restore(live, variables, before)
+        restore()
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from operator import index
@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from mutspec.execute import words
+from mutspec.execute.model_lock import hold
 from mutspec.experiment.bisection import Search
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.data import checked
@@ -121,8 +122,10 @@ def breaking_point(
     plans = [plan.with_(seed=seed) for seed in _numbers(plan, seeds)]
     try:
         dial(plan, search)
-        trials = Trials(opened(model, checked(data, "data", "data"), settings, unsafe=unsafe), found=[BREAKING_POINT])
-        return BreakingPoint(breaking_points(trials, plans, inputs, search, model.name, on_progress))
+        with hold(mutates=(model,), reads=inputs.values()):
+            session = opened(model, checked(data, "data", "data"), settings, unsafe=unsafe)
+            trials = Trials(session, found=[BREAKING_POINT])
+            return BreakingPoint(breaking_points(trials, plans, inputs, search, model.name, on_progress))
     except CallError as error:
         raise CallError([replace(problem, path=()) for problem in error.problems]) from None
 
@@ -161,10 +164,21 @@ def sweep(
     jobs = list(_combinations(values))
     for given in [*jobs, *({"seed": seed} for seed in numbers)]:
         plan.overridden(given)  # a mistake is told before the first mutant is made
-    trials = Trials(
-        opened(model, checked(data, "data", "data"), settings, unsafe=unsafe), require, objective_names(objective)
-    )
-    results: list[Result] = []
+    with hold(mutates=(model,), reads=inputs.values()):  # from the base's evaluation to the last mutant
+        session = opened(model, checked(data, "data", "data"), settings, unsafe=unsafe)
+        trials = Trials(session, require, objective_names(objective))
+        return Sweep(tuple(_results(trials, plan, jobs, numbers, inputs, on_progress)))
+
+
+def _results(
+    trials: Trials,
+    plan: Plan[Op],
+    jobs: Sequence[Mapping[str, Any]],
+    numbers: Sequence[int],
+    inputs: Mapping[str, Any],
+    on_progress: Progress | None,
+) -> Iterator[Result]:
+    """A result for each job, with a row for each seed."""
     for number, given in enumerate(jobs):
         rows: list[Row] = []
         warnings: list[str] = []
@@ -175,10 +189,9 @@ def sweep(
                 warnings += [str(problem) for problem in trial.report.warnings]
             if on_progress is not None:
                 on_progress(number * len(numbers) + len(rows), len(jobs) * len(numbers))
-        found = result_of(plans[0], model.name, trial.report.structure_digest, rows, warnings)
+        found = result_of(plans[0], trials.shared.model.name, trial.report.structure_digest, rows, warnings)
         overrides = tuple(f"plan.{key}={words.flow(value)}" for key, value in given.items())
-        results.append(replace(trials.judged(found), job=JobInfo(number, overrides, str(number))))
-    return Sweep(tuple(results))
+        yield replace(trials.judged(found), job=JobInfo(number, overrides, str(number)))
 
 
 def _combinations(values: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:

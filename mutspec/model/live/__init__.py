@@ -3,7 +3,8 @@
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import Cut, cut_before
 from mutspec.model.live.loading import load_model
-from mutspec.model.live.read import LiveModel, read_live
+from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
@@ -13,6 +14,7 @@ __all__ = [
     "Rebuilt",
     "as_array",
     "assign",
+    "building_alone",
     "custom_classes",
     "cut_before",
     "import_keras",
@@ -23,4 +25,5 @@ __all__ = [
     "refresh",
     "room_for",
     "snapshot",
+    "variables_of",
 ]

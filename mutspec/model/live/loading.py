@@ -9,6 +9,7 @@ from typing import Any
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.code import code_in
 from mutspec.model.live.errors import UNSAFE, first_line
+from mutspec.model.live.process_wide import building_alone
 from mutspec.model.weights_file import read_config
 
 
@@ -35,7 +36,8 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
             f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
         )
     try:
-        return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
+        with building_alone():
+            return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
         if path.name.endswith(".weights.h5"):
             raise ModelError(

@@ -15,6 +15,7 @@ from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.errors import UNSAFE, first_line
+from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import read_live
 from mutspec.model.shapes import LayerShapes, TensorType
 
@@ -66,7 +67,7 @@ class KerasOracle:
                 f"Only Keras can tell what {label} makes of its inputs, and it cannot be imported ({error})",
                 hint="install mutspec[tensorflow]",
             ) from None
-        with _without_trace(keras), warnings.catch_warnings():
+        with building_alone(), _without_trace(keras), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             failures: list[tuple[bool, Exception]] = []
             for attempt in _attempts(entry, self._make(entry), inputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,12 @@ class LiveModel:
     spec: ModelSpec
     variables: Mapping[str, Any]
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def variables_of(model: Any) -> list[Any]:
+    """All variables of a keras.Model; of anything else none."""
+    keras = sys.modules.get("keras")  # where nobody has imported it, there are no models
+    return list(model.variables) if keras is not None and isinstance(model, keras.Model) else []
 
 
 def read_live(model: Any) -> LiveModel:

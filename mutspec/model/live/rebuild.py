@@ -13,6 +13,7 @@ from mutspec.language.errors import ModelError, Problem
 from mutspec.model.code import code_in
 from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.optimizer import carry_optimizer
+from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
 
@@ -74,12 +75,13 @@ def rebuild(
 @contextmanager
 def _drawing_from(seed: int) -> Iterator[None]:
     """Let initializers without a seed draw theirs from a known one; the user's random numbers stay as they were."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)
+    with building_alone():
+        state = random.getstate()
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
 
 
 def refuse_sharing(spec: ModelSpec) -> None:
