@@ -8,6 +8,7 @@ from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.live.errors import first_line
+from mutspec.own_modules import keras_imports_no_stray_module
 
 
 def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -29,7 +30,8 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
     except ImportError as error:
         raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
     try:
-        return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
+        with keras_imports_no_stray_module():
+            return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
         if path.name.endswith(".weights.h5"):
             raise ModelError(

@@ -14,6 +14,7 @@ from mutspec.model.live.errors import first_line
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
+from mutspec.own_modules import keras_imports_no_stray_module
 
 Model = Any
 
@@ -104,9 +105,10 @@ def _built(base: LiveModel, config: Mapping[str, Any]) -> Model:
         )
     try:
         # The model is in memory already: whatever code its config names has run, or is part of it.
-        model = keras.saving.deserialize_keras_object(
-            dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=False
-        )
+        with keras_imports_no_stray_module():
+            model = keras.saving.deserialize_keras_object(
+                dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=False
+            )
     except Exception as error:  # Keras, or a user's class, may raise anything here
         raise ModelError(
             f"Keras cannot build the model {name!r} from its config: {first_line(error)}",
