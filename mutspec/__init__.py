@@ -8,6 +8,7 @@ print(mutspec.diff("model.keras", "mutant.keras"))
 ```
 """
 
+from mutspec import _first as _first
 from mutspec.api import (
     MutspecWarning,
     apply,

@@ -375,6 +375,9 @@ def matching(
         target: as in a plan: a name or path, a mapping, or a list of them.
         by: "layer" for the layers that own the chosen weights, "tensor" for the weights.
 
+    Returns:
+        Targets that choose one of them each: its name, or if a plan would read more in it, a glob that fits it alone.
+
     Raises:
         PlanError: the target is wrong, or chooses nothing.
         ModelError: the model cannot be read.

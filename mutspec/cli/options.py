@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from importlib import import_module
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from mutspec.language.errors import CallError, Problem
+from mutspec.own_modules import allow_modules
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -167,16 +167,16 @@ def bound_inputs(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def import_modules(names: Iterable[str]) -> None:
-    """Import what the call names, as Python would from the current folder.
+    """Import what the call names, from the current folder too.
 
     Raises:
         CallError: if one cannot be imported.
     """
+    names = tuple(names)
+    allow_modules(names)
     for name in names:
         from mutspec.model.live import quiet_imports
 
-        if "" not in sys.path:
-            sys.path.insert(0, "")
         try:
             with quiet_imports():
                 import_module(name)
@@ -184,5 +184,5 @@ def import_modules(names: Iterable[str]) -> None:
             raise
         except BaseException as error:  # SystemExit too: a module must not end the run, and say nothing
             reason = f"{type(error).__name__}: {error}"
-            hint = "it is looked for in the current folder and among installed packages"
+            hint = "it is looked for among installed packages, and in the current folder"
             raise CallError(Problem(f"the module `{name}` cannot be imported: {reason}", hint=hint)) from error

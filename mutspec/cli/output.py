@@ -13,7 +13,7 @@ import click
 
 from mutspec.cli.boundary import wants_color
 from mutspec.cli.layout import page_width
-from mutspec.language.visible import in_lines
+from mutspec.language.visible import in_json, in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
 """What is written instead of our own characters where the encoding has none of them."""
@@ -32,7 +32,6 @@ def is_styled() -> bool:
 
 _OUR_STYLES = re.compile(r"(\x1b\[(?:[0-2]|3[0-7])m)")
 """The styles that our own pages use; no other control character reaches a terminal."""
-_RAW_IN_JSON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def write(text: str) -> None:
@@ -49,7 +48,7 @@ def write(text: str) -> None:
 def write_json(document: Mapping[str, Any]) -> None:
     """Print the one JSON document of a call on standard output."""
     text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), allow_nan=False)
-    write(_RAW_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    write(in_json(text))
 
 
 def _is_unicode() -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mutspec.cli import progress
 from mutspec.execute import words
+from mutspec.language.visible import in_one_line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -92,4 +93,4 @@ def lines(standing: Standing) -> list[str]:
 
 
 def _extreme(name: str, objective: str, extreme: Extreme) -> str:
-    return f"{name:<8} {objective} {extreme.value:<8.4g} {extreme.folder}"
+    return in_one_line(f"{name:<8} {objective} {extreme.value:<8.4g} {extreme.folder}")

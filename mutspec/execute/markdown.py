@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mutspec.execute import words
@@ -9,6 +10,7 @@ from mutspec.execute.diff import DiffReport
 from mutspec.execute.diff_text import difference_sentence, layer_change, tensor_rows
 from mutspec.execute.report import Report, StepReport
 from mutspec.execute.report_text import edit_sentence, parameters, target_rows, touched_sentence
+from mutspec.language.visible import in_one_line
 
 MOST_OPEN_ROWS = 20
 """Longer tables are folded up, and open when they are clicked."""
@@ -43,10 +45,10 @@ def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", headin
         return "\n\n".join([*blocks, f"Identical, in structure and in {words.plural(diff.compared, 'entry')}."])
     structure = diff.structure
     rows = [
-        *(["+", code(layer.path), layer.class_name] for layer in structure.added),
-        *(["-", code(layer.path), layer.class_name] for layer in structure.removed),
-        *(["~", code(change.layer), escape(layer_change(change))] for change in structure.changed),
-        *(["~", "", f"the model's {ports}"] for ports in structure.ports),
+        *(["+", code(layer.path), escape(layer.class_name)] for layer in structure.added),
+        *(["-", code(layer.path), escape(layer.class_name)] for layer in structure.removed),
+        *(["~", code(change.layer), escape(in_one_line(layer_change(change)))] for change in structure.changed),
+        *(["~", "", escape(f"the model's {ports}")] for ports in structure.ports),
     ]
     if rows:
         blocks.append(_table(["", "Layer", "Change"], rows))
@@ -63,7 +65,7 @@ def _step(number: int, step: StepReport) -> str:
     if step.parameters:
         blocks.append(", ".join(code(f"{key}: {words.flow(value)}") for key, value in step.parameters.items()))
     if step.edits:
-        blocks.append("\n".join(f"- {escape(edit_sentence(edit))}" for edit in step.edits))
+        blocks.append("\n".join(f"- {escape(in_one_line(edit_sentence(edit)))}" for edit in step.edits))
     if not step.targets:
         return "\n\n".join([*blocks, *([] if step.edits else ["Touches nothing."])])
     header, rows = target_rows(step)
@@ -79,15 +81,43 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<details><summary>{len(rows):,} rows</summary>\n\n{text}\n\n</details>"
 
 
+_PLAIN_CODE = re.compile(r"[^\s`|\\]([^`|\\]*[^\s`|\\])?")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]|^ | $|  +")
+
+
 def code(text: str) -> str:
-    """Text as code, in tables too, whatever characters it holds."""
-    text = " ".join(text.split()).replace("|", "\\|")
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
+    """Text as code, in tables too, whatever characters it holds.
+
+    In a table a backslash and a bar mean other things within code than elsewhere, and no number of backticks holds a
+    text that ends with one; so such texts are elements, where characters go by their numbers.
+    """
+    text = in_one_line(text)
+    if _PLAIN_CODE.fullmatch(text) and "  " not in text:
+        return f"`{text}`"
+    numbered = _PUNCTUATION.sub(lambda match: "".join(f"&#{ord(sign)};" for sign in match[0]), text)
+    return f"<code>{numbered}</code>"
+
+
+_CODE = re.compile(r"(`[^`]+`)")
+_MARKS = re.compile(
+    r"""(?P<entity>[&<])
+      | (?P<sign>[\\|*_\[`] | ~(?=\S) | ^[+>\#-] | (?<=^)[0-9]+(?=[.)]\s) )
+      | (?P<link>(?<=:)// | (?<=www)\. | (?<=[@\#])(?=\w))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What markdown would take for markup; links, mentions and references that GitHub makes of plain text are broken up."""
 
 
 def escape(text: str) -> str:
     """Text that markdown shows as it is. Code in it stays code."""
-    text = " ".join(text.split())
-    for character in "\\|<*_[":
-        text = text.replace(character, f"\\{character}") if character != "<" else text.replace("<", "&lt;")
-    return text
+    parts = _CODE.split(in_one_line(" ".join(text.split())))
+    return "".join(code(part[1:-1]) if number % 2 else _MARKS.sub(_escaped, part) for number, part in enumerate(parts))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    mark = match[0]
+    if match["entity"]:
+        return {"&": "&amp;", "<": "&lt;"}[mark]
+    if match["sign"]:
+        return f"\\{mark}" if not mark.isdecimal() else f"&#{ord(mark[0])};{mark[1:]}"
+    return f"<!-- -->{mark}"

@@ -8,6 +8,7 @@ from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.execute.report import Report, StepReport
 from mutspec.language.errors import Problem
+from mutspec.language.visible import in_one_line
 from mutspec.structure.layer_edit import EditKind, LayerEdit
 
 
@@ -56,7 +57,7 @@ def _step(number: int, step: StepReport, page: Page) -> str:
     if step.parameters:
         parts = [f"{key}: {words.flow(value)}" for key, value in step.parameters.items()]
         lines += [page.paint(line, "dim") for line in paragraph(parts, width=page.width, indent=indent).splitlines()]
-    lines += [" " * indent + edit_sentence(edit) for edit in step.edits]
+    lines += [" " * indent + in_one_line(edit_sentence(edit)) for edit in step.edits]
     if not step.targets:
         return "\n".join([*lines, *([] if step.edits else [" " * indent + "touches nothing"])])
     header, rows = target_rows(step)

@@ -6,7 +6,6 @@ x and y are arrays, or lists and mappings of arrays for models with several inpu
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +20,7 @@ from mutspec.experiment.sources import as_limit, is_dataset, of_dataset
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
 from mutspec.language.files import called_like
+from mutspec.own_modules import allow_modules, targets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,6 +137,7 @@ def load_data(settings: Mapping[str, Any]) -> Data:
     from hydra.utils import get_method, instantiate
 
     target = str(settings["_target_"])
+    allow_modules(targets(settings))
     function: Callable[..., Any] = located(target, get_method, "data")
     _check_arguments(function, target, settings)
     try:
@@ -152,19 +153,12 @@ def load_data(settings: Mapping[str, Any]) -> Data:
     return checked(returned, str(named) if isinstance(named, str) else name, target)
 
 
-def look_in_current_folder() -> None:
-    """Let modules of the user's own be found in the current folder."""
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-
-
 def located(target: str, find: Callable[[str], Any], key: str) -> Any:
     """What a dotted name of the configuration stands for.
 
     Raises:
         CallError: it stands for nothing that can be called.
     """
-    look_in_current_folder()
     logger = getLogger("hydra.utils")  # which tells the same at length
     level = logger.level
     logger.setLevel("CRITICAL")

@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from mutspec.execute.report import engine
-from mutspec.experiment.data import look_in_current_folder
 from mutspec.experiment.job_settings import Settings
 from mutspec.language import Plan
 from mutspec.ops.base import Op
+from mutspec.own_modules import allow_modules, targets
 
 _OF_THE_RUN = ("resume", "strict_gates")
 """Settings that no result depends on."""
@@ -66,17 +66,6 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(each)
 
 
-def targets(value: Any) -> Iterator[str]:
-    """The dotted names of all functions in a value that Hydra would call."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("_target_"), str):
-            yield value["_target_"]
-        value = list(value.values())
-    if isinstance(value, list):
-        for each in value:
-            yield from targets(each)
-
-
 def stamp(path: str | None) -> Stamp | None:
     """The stamp of a file; None if there is none."""
     with suppress(OSError, ValueError):
@@ -110,7 +99,7 @@ def _listing(path: Any) -> list[Any] | None:
 
 def _source(module: str) -> str | None:
     """The file of a module. Neither it nor the packages that it is in are imported, which may take seconds."""
-    look_in_current_folder()
+    allow_modules([module])
     file, path, name = None, None, ""
     for part in module.split("."):
         name = f"{name}.{part}".lstrip(".")

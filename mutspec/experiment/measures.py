@@ -17,6 +17,7 @@ import numpy as np
 from mutspec.experiment.data import located
 from mutspec.language import CallError, Problem, nearest
 from mutspec.model.live import import_keras
+from mutspec.own_modules import allow_modules, targets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -179,6 +180,7 @@ def _instantiated(spec: Mapping[str, Any], what: str, key: str) -> Any:
     target = spec.get("_target_")
     if not isinstance(target, str):
         raise CallError(Problem(f"`{key}` names no {what}", hint="give a name of Keras, or a mapping with `_target_`"))
+    allow_modules(targets(spec))
     located(target, get_object, key)
     try:
         return instantiate(dict(spec), _convert_="all")

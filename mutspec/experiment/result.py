@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -200,9 +201,17 @@ class Result:
             EnvironmentProblem: it cannot be written; what was there is as it was.
         """
         path = Path(folder) / FILE_NAME
-        text = json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        write_whole(path, text.encode("utf-8", errors="backslashreplace"))
+        write_whole(path, json_bytes(self.to_json()))
         return path
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def json_bytes(document: Mapping[str, Any]) -> bytes:
+    r"""A JSON document as the content of a file. Half a character, which none can hold, is written out as `\ud800`."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _HALVES.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text).encode()
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -325,6 +334,8 @@ def read(path: Path | str) -> Result:
     """
     name = os.fspath(path)
     try:
+        if Path(path).exists() and not Path(path).is_file():  # to read a pipe would wait for ever
+            raise CallError(about(name, "the result is not a file"))
         data = Path(path).read_bytes()
     except OSError as error:
         raise CallError(about(name, f"the result cannot be read: {error.strerror or error}")) from None
@@ -334,6 +345,8 @@ def read(path: Path | str) -> Result:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         what = "is empty" if not data.strip() else f"is damaged: {_lowered(str(error))}"
         raise CallError(about(name, f"the result {what}", again)) from None
+    except RecursionError:
+        raise CallError(about(name, f"the result is damaged: {_TOO_DEEP}", again)) from None
     version = content.get("format_version") if isinstance(content, dict) else None
     if not isinstance(version, int):
         raise CallError(about(name, "this is no result of mutspec: it has no format_version", "delete or rename it"))
@@ -341,9 +354,40 @@ def read(path: Path | str) -> Result:
         message = f"the result has format version {version}, and this mutspec reads version {FORMAT_VERSION}"
         raise CallError(about(name, message, "read it with the mutspec that wrote it, or run the job again"))
     try:
-        return _result(msgspec.convert(content, _Document))
+        document = msgspec.convert(content, _Document)
+        if problem := _not_ours(document):
+            raise CallError(about(name, f"the result is damaged: {problem}", again))
+        return _result(document)
     except msgspec.ValidationError as error:
         raise CallError(about(name, f"the result is damaged: {_lowered(str(error))}", again)) from None
+
+
+_TOO_DEEP = "its values are nested too deeply"
+_DEEPEST = 64
+"""Of a parameter. Plans are not nested deeper, and what shows parameters calls itself for each level."""
+_LARGEST = 2**1000
+"""Of whole numbers. Reports compare them with other numbers, which end before 2¹⁰²⁴."""
+
+
+def _not_ours(read: _Document) -> str:
+    """What a document of the right types holds that no run leaves; nothing if there is no such thing."""
+    counts = [read.job.number, read.data.samples]
+    for row in read.rows:
+        counts += [row.seed, row.non_finite_outputs, row.touched, row.changed, row.evaluations]
+        counts += (row.flips or {}).values()
+    level: list[Any] = [read.parameters, counts]
+    for _ in range(_DEEPEST):
+        if any(isinstance(each, int) and abs(each) > _LARGEST for each in level):
+            return "a whole number is too large"
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return ""
+    return _TOO_DEEP
 
 
 def _result(read: _Document) -> Result:
@@ -369,7 +413,7 @@ def _result(read: _Document) -> Result:
                 non_finite_outputs=row.non_finite_outputs,
                 touched=row.touched,
                 changed=row.changed,
-                seconds=row.seconds,
+                seconds=_within(row.seconds),
                 flips=row.flips,
                 divergence=_float(row.divergence),
                 deviation=_float(row.deviation),
@@ -383,7 +427,7 @@ def _result(read: _Document) -> Result:
         objectives=_floats(read.objectives),
         breaking=None if read.breaking is None else Breaking(**msgspec.structs.asdict(read.breaking)),
         gates=tuple(
-            Verdict(each.metric, each.bound, float(each.limit), float(each.value), each.seed, each.holds)
+            Verdict(each.metric, each.bound, float(each.limit), _within(float(each.value)), each.seed, each.holds)
             for each in read.gates
         ),
         output=read.output,
@@ -394,12 +438,24 @@ def _result(read: _Document) -> Result:
     )
 
 
+MOST = 1e70
+"""Of a measured number: a report works with fourth powers of them, and these must be finite. Beyond it all is infinite,
+and what is nearer to 0 than the inverse is 0."""
+
+
 def _float(number: float | str | None) -> float | None:
-    return None if number is None else float(number)
+    return None if number is None else _within(float(number))
 
 
 def _floats(numbers: Mapping[str, float | str]) -> dict[str, float]:
-    return {name: float(number) for name, number in numbers.items()}
+    return {name: _within(float(number)) for name, number in numbers.items()}
+
+
+def _within(number: float) -> float:
+    """A number that reports can work with."""
+    if abs(number) > MOST:
+        return math.copysign(math.inf, number)
+    return 0.0 if abs(number) < 1 / MOST else number
 
 
 def _lowered(text: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mutspec.execute import words
-from mutspec.experiment.result import Result
+from mutspec.experiment.result import MOST, Result
 
 PARAMETER = "params."
 """How the settings begin that are parameters of the plan, as in `${params.std}`."""
@@ -66,10 +66,10 @@ def varying(results: Iterable[Result]) -> tuple[str, ...]:
 
 
 def as_number(value: Any) -> float | None:
-    """The finite number that a setting is, percentages too; None if it is none."""
+    """The number that a setting is, percentages too; None if it is none, or one that no picture has room for."""
     if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
-        return float(match[1]) / 100
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        value = float(match[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
         return None
     return float(value)
 
@@ -102,9 +102,11 @@ def _value(text: str) -> Any:
     """The value of an override, as Hydra would have it as far as numbers and quotes go."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
+        return re.sub(
+            rf"(\\+)(?={text[0]}|\Z)", lambda found: found[1][len(found[1]) - len(found[1]) // 2 :], text[1:-1]
+        )
     try:
-        return int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else float(text)
+        return int(text) if re.fullmatch(r"[+-]?[0-9]{1,300}", text) else float(text)
     except ValueError:
         return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from mutspec.graph.choice import Bits, Box, Choice, Computed, Lanes, Listed, Run, Scattered, Tiles, Within
 from mutspec.graph.graph import Graph, Node
 from mutspec.graph.primitives import PRIMITIVES
+from mutspec.language.visible import in_one_line
 
 
 def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
     """The graph as a mermaid flowchart, from top to bottom. Arguments: as for `to_json`."""
     lines = ["flowchart TB"]
     for number, node, names in _labelled(graph, steps):
-        label = "<br>".join(part.replace('"', "#quot;") for part in names)
+        label = "<br>".join(map(_in_mermaid, names))
         opening, closing = ("([", "])") if node.primitive == "base" else ("[[", "]]") if len(names) > 1 else ("[", "]")
         lines.append(f'  n{number}{opening}"{label}"{closing}')
     lines += [f"  n{source} --> n{number}" for number, node in enumerate(graph.nodes) for source in node.inputs]
@@ -54,11 +56,24 @@ def to_dot(graph: Graph, steps: Sequence[str]) -> str:
     """The graph in Graphviz's language. Arguments: as for `to_json`."""
     lines = ["digraph plan {", "  node [shape=box];"]
     for number, node, names in _labelled(graph, steps):
-        label = "\\n".join(part.replace("\\", "\\\\").replace('"', '\\"') for part in names)
+        label = "\\n".join(map(_in_dot, names))
         style = " shape=ellipse" if node.primitive == "base" else " style=bold" if len(names) > 1 else ""
         lines.append(f'  n{number} [label="{label}"{style}];')
     lines += [f"  n{source} -> n{number};" for number, node in enumerate(graph.nodes) for source in node.inputs]
     return "\n".join([*lines, "}"])
+
+
+_MEANS_MORE_IN_MERMAID = re.compile(r"[^\w ./:@(),+×-]")
+
+
+def _in_mermaid(text: str) -> str:
+    """Text in a quoted label: what may be markup, an entity, a comment or a directive goes by its number, as `#60;`."""
+    return _MEANS_MORE_IN_MERMAID.sub(lambda match: f"#{ord(match[0])};", in_one_line(text))
+
+
+def _in_dot(text: str) -> str:
+    """Text in a quoted label, where Graphviz knows escapes and the entities of HTML."""
+    return in_one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
 
 
 def _labelled(graph: Graph, steps: Sequence[str]) -> Iterator[tuple[int, Node, list[str]]]:

@@ -32,6 +32,22 @@ def has_wildcards(pattern: str) -> bool:
     return any(sign in pattern for sign in "*?[")
 
 
+_READ_AS_MORE = re.compile(r"re:|[ \t]|.*(?:\$\{|[ \t]\Z)|\?\?\?\Z", re.DOTALL)
+"""Names that plans and Hydra read as more than names: expressions, interpolations, values that are missing; and blanks
+at the ends, which get lost."""
+
+
+def exact_pattern(name: str) -> str:
+    """A pattern that fits a name alone, and that plans and Hydra read as nothing else: the name itself, or a glob."""
+    return as_glob(name) if _READ_AS_MORE.match(name) else name
+
+
+def as_glob(name: str) -> str:
+    """The glob of a name alone: `[$]{x}` of what is called `${x}`, `[r]e:x` of `re:x`, `a[*]` of `a*`."""
+    glob = re.sub(r"[*?\[]|\$(?=\{)|\A[ \t]|[ \t]\Z", lambda match: f"[{match[0]}]", name)
+    return f"[r]{glob[1:]}" if name.startswith("re:") else glob
+
+
 def glob_as_regex(glob: str) -> str:
     """The regular expression of a glob: `*` and `?` stay within one part of a path, `**` crosses `/`."""
     return "".join(chain.from_iterable(_translate(part) for part in _PARTS_OF_A_GLOB.finditer(glob)))

@@ -33,8 +33,11 @@ from mutspec.model._evaluate import (
     TensorEvaluation,
 )
 from mutspec.model._index import ModelIndex, members
+from mutspec.model._patterns import as_glob, exact_pattern
 from mutspec.model._why_nothing import why_nothing
 from mutspec.model.spec import LEARNED, Group, LayerSpec, ModelSpec, TensorSpec
+
+__all__ = ["NothingMatched", "Selection", "SelectorIndex", "as_glob", "exact_pattern"]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from mutspec.cli.problems import MOST_PROBLEMS, as_github, as_text, as_texts, capped
 from mutspec.language import Place, Problem
+from mutspec.language.visible import in_lines, in_one_line
 
 
 def test_a_problem_shows_its_line_with_carets_and_help() -> None:
@@ -66,6 +72,24 @@ def test_github_escapes_what_would_end_the_annotation() -> None:
         as_github(problem)
         == "::error file=a%2Cb%3Ac%25.yaml,line=1,col=2,endColumn=3,title=mutspec::50%25 of%0Aall: a, b"
     )
+
+
+@given(st.text(st.sampled_from("%:,\n\r\x1b\u202e0ADa`")), st.text(st.sampled_from("%:,\n0ACDa="), min_size=1))
+def test_an_annotation_is_one_line_that_gives_back_what_it_was_given(message: str, file: str) -> None:
+    written = as_github(Problem(message, Place(file, 1, 2, 3, "")))
+    assert len(written.splitlines()) == 1
+    kind, properties, data = re.fullmatch(r"::(\w+) ([^:]*)::(.*)", written).groups()  # type: ignore[union-attr]
+    given = dict(each.split("=", 1) for each in properties.split(","))
+    assert (kind, list(given)) == ("error", ["file", "line", "col", "endColumn", "title"])
+    assert unescaped(given["file"]) == in_one_line(file)
+    assert unescaped(data) == in_lines(message)
+
+
+def unescaped(text: str) -> str:
+    """As GitHub's runner reads data and properties."""
+    for code, sign in (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")):
+        text = text.replace(code, sign)
+    return text
 
 
 def test_problems_of_one_line_stand_close_together() -> None:

@@ -98,6 +98,19 @@ def test_json_has_the_groups_the_failures_and_the_warnings(mutspec, runs) -> Non
     assert "runs/plans/5/result.json" in document["warnings"][0]
 
 
+@pytest.mark.parametrize("content", ["{", "[" * 100_000])
+def test_a_damaged_result_is_named_the_others_are_shown_and_the_exit_code_is_1(mutspec, runs, content) -> None:
+    for job in ("7", "12"):
+        (runs / "scales" / job / "result.json").write_text(content)
+    called = mutspec("report", "runs/scales")
+    assert (called.code, called.err) == (1, "")
+    assert all(f"runs/scales/{job}/result.json" in called.out for job in ("7", "12"))
+    assert "24 jobs" in called.out
+    assert len(Path("runs/scales/results.csv").read_text().splitlines()) == 25
+    document = json.loads(mutspec("report", "runs/scales", "--json").out)
+    assert len(document["warnings"]) == 2
+
+
 def test_quiet_writes_the_files_and_says_only_what_went_wrong(mutspec, runs) -> None:
     called = mutspec("report", "runs/scales", "-q", "-o", "figures")
     assert (called.code, called.out, called.err) == (0, "", "")
@@ -105,7 +118,7 @@ def test_quiet_writes_the_files_and_says_only_what_went_wrong(mutspec, runs) -> 
     assert written == ["plot.png", "plot.svg", "report.html", "results.csv"]
     (runs / "scales" / "7" / "result.json").write_text("{")
     called = mutspec("report", "runs/scales", "-q")
-    assert (called.code, called.out) == (0, "")
+    assert (called.code, called.out) == (1, "")
     assert called.err.startswith("runs/scales/7/result.json: warning: the result is damaged")
 
 

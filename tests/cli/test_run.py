@@ -372,3 +372,18 @@ def test_a_launcher_that_does_not_find_its_cluster_is_the_environments_fault(
     assert result.code == 3
     assert 'the launcher cannot run the jobs: could not detect "srun"' in result.err
     assert not Path("runs").exists()
+
+
+def test_code_in_a_model_file_runs_only_if_the_call_says_so(room: Path, mutspec: Call) -> None:
+    import keras
+
+    inputs = keras.Input((8, 8, 1))
+    flat = keras.layers.Lambda(lambda x: (open("canary", "w").close(), x)[1], output_shape=(8, 8, 1))(inputs)
+    keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(flat))).save("code.keras")
+    Path("canary").unlink(missing_ok=True)
+    for call in (("run",), ("run", "-m")):
+        result = mutspec(*call, "plan=dense_noise", "model.path=code.keras")
+        assert (result.code, Path("canary").exists()) == (2, False)
+        assert "holds a Lambda layer, whose code would run when it is loaded" in result.err
+    assert mutspec("run", "plan=dense_noise", "model.path=code.keras", "model.unsafe=true").code == 0
+    assert Path("canary").exists()

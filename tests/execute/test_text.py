@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from mutspec.execute import words
 from mutspec.execute.diff import DiffReport, TensorDiff, TensorStatus
 from mutspec.execute.diff_text import diff_text
 from mutspec.execute.layout import Column, Paint, cells, fold, paragraph, table
-from mutspec.execute.markdown import code, diff_markdown, report_markdown
+from mutspec.execute.markdown import code, diff_markdown, escape, report_markdown
 from mutspec.execute.report import Report, StepReport, TargetReport
 from mutspec.execute.report_text import report_text
 from mutspec.execute.structure import ConfigChange, LayerChange, StructureDiff
@@ -175,8 +176,35 @@ def test_markdown_folds_long_tables_and_keeps_pipes_out_of_cells() -> None:
     step = StepReport("zero", "zero", tuple(target(f"dense|{number}") for number in range(30)))
     text = report_markdown(report(step))
     assert "<details><summary>30 rows</summary>" in text
-    assert "| `dense\\|29/kernel` | 3×4 |" in text
-    assert code("a`b") == "`` a`b ``"
+    assert "| <code>dense&#124;29&#47;kernel</code> | 3×4 |" in text
+    assert code("a`b") == "<code>a&#96;b</code>"
+
+
+READ = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("# a", "- a", "+ a", "1. a", "> a", "a_b_c *d* ~~e~~ __f__", "[a](b) ![c](d)", "<b>&lt;</b>", "a | b \\| c"),
+        *("https://a.b/c", "www.a.b", "@user and #12", "C:\\new\\", "`", "a`b"),
+    ],
+)
+def test_text_means_nothing_to_markdown(text: str) -> None:
+    for written in (escape(text), f"| a |\n|--|\n| {escape(text)} |", f"- {escape(text)}"):
+        inline = [token for token in READ.parse(written) if token.type == "inline"][-1]
+        seen = [(each.type, each.content) for each in inline.children or []]
+        assert {kind for kind, _ in seen} <= {"text", "text_special", "html_inline"}
+        assert "".join(content for kind, content in seen if kind != "html_inline") == text
+
+
+def test_code_in_text_stays_code() -> None:
+    assert escape("* `x_y` & `a|b` <i>") == "\\* `x_y` &amp; <code>a&#124;b</code> &lt;i>"
+
+
+@pytest.mark.parametrize(("text", "broken"), [("@user", "@user"), ("see #12", "#12"), ("https://a.b", "https://a")])
+def test_github_finds_nobody_to_call_and_nothing_to_link(text: str, broken: str) -> None:
+    assert broken not in escape(text)
 
 
 def test_reports_print_as_text() -> None:

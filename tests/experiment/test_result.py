@@ -133,8 +133,33 @@ DAMAGED = {
     "without a key": (GOOD.replace('"objective"', '"goal"'), "missing required field `objective`"),
     "of a wrong type": (GOOD.replace('"seed": 0', '"seed": "zero"'), r"rows\[0\].seed"),
     "with a word for a number": (GOOD.replace('"samples": 540', '"samples": "many"'), "samples"),
+    "nested deeply": ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+    "with a deep parameter": (GOOD.replace('"std": 0.5', '"std": ' + "[" * 80 + "]" * 80), "nested too deeply"),
+    "with a huge seed": (GOOD.replace('"seed": 0', '"seed": 1' + "0" * 400), "a whole number is too large"),
+    "with a huge parameter": (
+        GOOD.replace('"std": 0.5', '"std": [-1' + "0" * 400 + "]"),
+        "a whole number is too large",
+    ),
+    "with a number of many digits": (GOOD.replace('"seed": 0', '"seed": 1' + "0" * 9000), "out of range"),
     "with a metric that is none": (GOOD.replace('"agreement": ', '"agreement": "none", "was": '), "agreement"),
 }
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(CallError, match="is not a file"):
+        read(tmp_path / "result.json")
+
+
+def test_numbers_that_no_report_can_work_with_are_infinite_or_zero(tmp_path: Path) -> None:
+    base = {"a": 1e300, "b": -1e300, "c": 1e-300, "d": 1e38}
+    found = read(replace(result(), base=base).write(tmp_path))
+    assert found.base == {"a": math.inf, "b": -math.inf, "c": 0.0, "d": 1e38}
+
+
+def test_half_a_character_is_written_out(tmp_path: Path) -> None:
+    found = read(replace(result(), warnings=("`\ud800`",)).write(tmp_path))
+    assert found.warnings == ("`\\ud800`",)
 
 
 @pytest.mark.parametrize("name", DAMAGED)

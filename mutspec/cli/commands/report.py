@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mutspec.cli.boundary import warn
+from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, json_option, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import verbose_option
@@ -23,13 +24,14 @@ from mutspec.cli.report_options import verbose_option
 @quiet_option
 def command(
     folder: str, metric: str | None, output: str | None, as_json: bool, is_verbose: bool, is_quiet: bool
-) -> None:
+) -> int:
     """Show what a run or a sweep found, from the result.json files below its folder.
 
     Writes results.csv, a row for each job and seed, report.html, one page to read or send, and plot.png and plot.svg,
     and prints a table: means over the seeds with their 95 % intervals, the drop from the base, and how often mutant and
     base agree. Nothing is computed anew: neither the model nor TensorFlow is needed. plot.png and plot.svg need
-    Matplotlib, pip install 'mutspec[plot]', and results.parquet is there where pyarrow is: 'mutspec[parquet]'.
+    Matplotlib, pip install 'mutspec[plot]', and results.parquet is there where pyarrow is: 'mutspec[parquet]'. If
+    results are damaged, the others are shown, and the exit code is 1.
 
     \b
     Examples:
@@ -51,3 +53,4 @@ def command(
 
         most_rows = None if is_verbose else MOST_ROWS
         write(report.text(width=width(), styled=is_styled(), most_rows=most_rows, hint="--verbose shows all"))
+    return ExitCode.CHECK_FAILED if report.found.damaged else ExitCode.DONE

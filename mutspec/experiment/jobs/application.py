@@ -37,6 +37,7 @@ from mutspec.experiment.jobs.watch import Watch
 from mutspec.experiment.result import FILE_NAME, Result, read
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
+from mutspec.own_modules import workers_start_safely
 from mutspec.resources import resource_folder
 
 CONFIG_NAME = "config"
@@ -154,7 +155,7 @@ class _Application:
         task = Task(self.loader.composer, self.call.modules)
         _quieten(self.overrides)
         try:
-            with _all_may_fail():
+            with _all_may_fail(), workers_start_safely():
                 self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
             folder = self.loader.folder
             assert folder is not None

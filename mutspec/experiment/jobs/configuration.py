@@ -169,11 +169,18 @@ def _unresolved(node: Any, given: Sequence[Given]) -> Any:
         if "${" not in re.sub(f"{HYDRAS_PARAMETER}|{WITHIN}", "", text):
             return text
         try:
-            return _unresolved(node._dereference_node(), given)
+            return _unresolved_below(node._dereference_node(), given)
         except OmegaConfBaseException as error:
             key = node._get_full_key(None)
             reason = str(error).splitlines()[0]
             raise CallError(Problem(f"`{key}: {text}` cannot be resolved: {reason}", place_of(key, given))) from None
+    return _unresolved_below(node, given)
+
+
+def _unresolved_below(node: Any, given: Sequence[Given]) -> Any:
+    """The same of a node that refers to nothing: a text that an interpolation gave is not one itself."""
+    if not isinstance(node, Node):
+        return node
     if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
         return {str(key): _unresolved(node._get_node(key), given) for key in node}
     if isinstance(node, ListConfig) and not node._is_none() and not node._is_missing():

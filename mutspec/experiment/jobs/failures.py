@@ -14,7 +14,7 @@ from typing import Self
 import msgspec
 
 from mutspec.experiment.objectives import NoNumber
-from mutspec.experiment.result import write_whole
+from mutspec.experiment.result import json_bytes, write_whole
 from mutspec.language.errors import (
     CallError,
     CheckError,
@@ -75,7 +75,7 @@ def in_short(error: MutspecError) -> str:
 def write_failure(folder: Path, error: MutspecError) -> None:
     """Leave an error in a job's folder."""
     kind = next(each.__name__ for each in type(error).__mro__ if each.__name__ in KINDS)
-    write_whole(folder / FILE_NAME, msgspec.json.encode(_Document(kind, list(error.problems))))
+    write_whole(folder / FILE_NAME, json_bytes(msgspec.to_builtins(_Document(kind, list(error.problems)))))
 
 
 def forget_failure(folder: Path) -> None:
@@ -89,7 +89,7 @@ def read_failures(folder: Path) -> list[tuple[str, MutspecError]]:
     for path in sorted(folder.glob(f"**/{FILE_NAME}")):
         try:
             document = msgspec.json.decode(path.read_bytes(), type=_Document)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
         error = KINDS.get(document.kind, CallError)(document.problems)
         found.append((path.parent.relative_to(folder).as_posix(), error))

@@ -20,7 +20,6 @@ from mutspec.execute.output import forget_temporary_files
 from mutspec.execute.report import engine
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.data import look_in_current_folder
 from mutspec.experiment.inputs import inputs_digest
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
@@ -35,6 +34,7 @@ from mutspec.language import CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
 from mutspec.model.live import quiet_imports
 from mutspec.ops.base import Op, is_structural
+from mutspec.own_modules import allow_modules, in_folder_of_the_call, processes_start_as_usual
 
 DRY_RUN_FILE = "dry_run.json"
 """What a dry-run says, beside the result: a document as `mutspec apply --dry-run --json` prints it."""
@@ -59,7 +59,7 @@ class Task:
 
         What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
         """
-        with _folder_of_the_call():
+        with _folder_of_the_call(), in_folder_of_the_call(str(HydraConfig.get().runtime.cwd)):
             return self._job(config)
 
     def _job(self, config: DictConfig) -> float | tuple[float, ...] | None:
@@ -70,7 +70,8 @@ class Task:
         info = JobInfo(number, without_resume(task_overrides(hydra)), shown(folder))
         forget_failure(folder)
         try:
-            look_in_current_folder()
+            processes_start_as_usual()
+            allow_modules(self.modules)
             with quiet_imports():
                 for module in self.modules:
                     import_module(module)

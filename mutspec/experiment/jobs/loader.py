@@ -11,6 +11,7 @@ and machines of launchers, which compose their jobs themselves.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
@@ -35,6 +36,7 @@ from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates
 from mutspec.experiment.objectives import check_directions
 from mutspec.language import CallError, Problem
+from mutspec.own_modules import OwnModules, allow_modules
 
 JOB_NAME = "mutspec"
 """What Hydra calls a job of which it does not know the plan."""
@@ -42,6 +44,8 @@ OPEN_GROUPS = ("data/",)
 """Groups whose options are calls of a function: it says which keys there are."""
 OPEN_KEYS = ("plan", "inputs")
 """Keys of the configuration that begin as empty mappings. In a sweep over plans there is no recipe to begin with."""
+NAMES_OF_CODE = ("_target_", "custom_search_space")
+"""Keys whose values are the dotted names of functions or classes; the second is one of Optuna's sweeper."""
 MOST_KEPT = 100
 """How many composed configurations of jobs are kept for the launcher: each takes some 90 kB."""
 
@@ -175,6 +179,7 @@ class Loader(ConfigLoaderImpl):
         self._job_folders = JobFolders()
         self._sweep: _Sweep | None = None
         self._checked: dict[tuple[str, ...], DictConfig | None] = {}
+        self._own_modules: OwnModules | None = None
 
     def load_configuration(
         self,
@@ -190,6 +195,7 @@ class Loader(ConfigLoaderImpl):
         )
         if self._in_sweep:
             return config
+        self._own_modules = allow_modules(_targets(config))
         if config.hydra.job.name == JOB_NAME:
             plan = OmegaConf.to_container(config.hydra.runtime.choices).get("plan")  # type: ignore[union-attr]
             is_one = isinstance(plan, str) and plan in self.composer.recipes.files
@@ -316,3 +322,20 @@ class Loader(ConfigLoaderImpl):
     def __getstate__(self) -> dict[str, Any]:
         """Without what is known of other jobs. Templates travel: they spare each process its composing."""
         return {**self.__dict__, "_checked": {}, "_before": Before(), "_sweep": None, "_job_folders": JobFolders()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In a launcher's process: what is unpickled after the loader, such as callbacks, may be of the user's own."""
+        self.__dict__.update(state)
+        if self._own_modules is not None:
+            self._own_modules.allow()
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """The dotted names of all that a configuration has called, interpolations among them resolved where they can be."""
+    if isinstance(node, DictConfig | ListConfig) and isinstance(node._content, dict | list):  # not `null` or `${…}`
+        for name in NAMES_OF_CODE:
+            if isinstance(node, DictConfig) and name in node:
+                with suppress(OmegaConfBaseException):
+                    yield str(node[name])
+        for child in node._content.values() if isinstance(node, DictConfig) else node._content:
+            yield from _targets(child)

@@ -17,7 +17,7 @@ from mutspec.language.document import parse
 from mutspec.language.nodes import plain
 from mutspec.language.target import load_target
 from mutspec.model.files import open_archive
-from mutspec.model.select import SelectorIndex
+from mutspec.model.select import SelectorIndex, as_glob, exact_pattern
 from mutspec.model.spec import ModelSpec
 
 KINDS = ("layer", "tensor")
@@ -26,13 +26,15 @@ KINDS = ("layer", "tensor")
 TARGET = "select"
 """What messages call the target."""
 
-_BARE = re.compile(r"[A-Za-z_][\w./-]*")
+_BARE = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
 _READ_AS_VALUES = frozenset({"null", "true", "false", "inf", "nan"})
 """Words that Hydra takes for values; quoted they are text."""
 
 
 def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], by: str = "layer") -> list[str]:
-    """The names of what a target chooses, in model order.
+    """The names of what a target chooses, in model order. Each is a target that chooses that alone.
+
+    A name that a plan or Hydra would read as more than a name comes as a glob: `[$]{x}` for what is called `${x}`.
 
     Arguments:
         spec: the model.
@@ -51,11 +53,12 @@ def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], b
     except PlanError as error:
         raise PlanError([written.placed(problem) for problem in error.problems]) from None
     if by == "tensor":
-        return [tensor.path for tensor in chosen.tensors]
+        return [exact_pattern(tensor.path) for tensor in chosen.tensors]
     own_names = Counter(layer.path.rpartition("/")[2] for layer in spec.layers)
     # A name without a `/` means layers of that name at any depth; a path with one is the path of one.
     return [
-        layer.path if "/" in layer.path or own_names[layer.path] == 1 else f"{layer.path}/*" for layer in chosen.layers
+        exact_pattern(layer.path) if "/" in layer.path or own_names[layer.path] == 1 else f"{as_glob(layer.path)}/*"
+        for layer in chosen.layers
     ]
 
 

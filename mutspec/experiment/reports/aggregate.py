@@ -154,17 +154,36 @@ def first_line(error: str | None) -> str | None:
 def write_csv(results: Sequence[Result], path: Path) -> None:
     r"""Write the tidy table as UTF-8 with `\n`. Numbers read back exactly; what has no value is empty.
 
+    A text that a spreadsheet would take for a formula has a `'` in front of it, and so has one that begins with a `'`:
+    to read texts back exactly, take one `'` off.
+
     Raises:
         EnvironmentProblem: it cannot be written.
     """
     table = rows_table(results)
+    lines = [_line(map(_text, table.columns)), *(_line(map(_cell, row)) for row in table.rows)]
+    write_whole(path, "".join(lines).encode("utf-8", errors="backslashreplace"))
+
+
+def _line(cells: Iterable[Any]) -> str:
+    r"""A line of the table. The csv module puts a cell with a `\r` in quotes only where lines end with one."""
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_cell(value) for value in row] for row in table.rows)
-    write_whole(path, text.getvalue().encode("utf-8", errors="backslashreplace"))
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return f"{text.getvalue()[:-2]}\n"
 
 
 def _cell(value: Any) -> Any:
     """What the csv module writes for a value: numbers by their shortest exact form, lists as in a plan."""
+    if isinstance(value, str):
+        return _text(value)
     return words.flow(value) if isinstance(value, bool | list | dict) else value
+
+
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n']")
+"""How a text begins that spreadsheets compute, or by which they find out what it is."""
+_SIGNED_NUMBER = re.compile(r"[+-](\d+\.?\d*|\.\d+)(e[+-]?\d+)?%?|[+-]inf", re.ASCII | re.IGNORECASE)
+
+
+def _text(text: str) -> str:
+    """A text as a cell that stays a text."""
+    return f"'{text}" if _FORMULA.match(text) and not _SIGNED_NUMBER.fullmatch(text) else text

@@ -11,6 +11,7 @@ from mutspec.model.code import code_in
 from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.weights_file import read_config
+from mutspec.own_modules import keras_imports_no_stray_module
 
 
 def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -36,7 +37,7 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
             f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
         )
     try:
-        with building_alone():
+        with building_alone(), keras_imports_no_stray_module():
             return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
         if path.name.endswith(".weights.h5"):

@@ -18,6 +18,7 @@ from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import read_live
 from mutspec.model.shapes import LayerShapes, TensorType
+from mutspec.own_modules import keras_imports_no_stray_module
 
 Attempt = Callable[[Any, list[Any]], Any]
 """A way to call a layer on tensors."""
@@ -67,7 +68,12 @@ class KerasOracle:
                 f"Only Keras can tell what {label} makes of its inputs, and it cannot be imported ({error})",
                 hint="install mutspec[tensorflow]",
             ) from None
-        with building_alone(), _without_trace(keras), warnings.catch_warnings():
+        with (
+            building_alone(),
+            _without_trace(keras),
+            keras_imports_no_stray_module(),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             failures: list[tuple[bool, Exception]] = []
             for attempt in _attempts(entry, self._make(entry), inputs):

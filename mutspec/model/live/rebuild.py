@@ -16,6 +16,7 @@ from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
+from mutspec.own_modules import keras_imports_no_stray_module
 
 Model = Any
 
@@ -114,9 +115,10 @@ def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model
             hint=f"if you trust it, say {UNSAFE}; or mutate it in place: in_place=True, or mutated(…)",
         )
     try:
-        model = keras.saving.deserialize_keras_object(
-            dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=not unsafe
-        )
+        with keras_imports_no_stray_module():
+            model = keras.saving.deserialize_keras_object(
+                dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=not unsafe
+            )
     except Exception as error:  # Keras, or a user's class, may raise anything here
         raise ModelError(
             f"Keras cannot build the model {name!r} from its config: {first_line(error)}",

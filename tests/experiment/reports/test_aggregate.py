@@ -279,3 +279,32 @@ def test_the_document_of_a_result_that_moved_still_says_where_it_ran(tmp_path: P
     each.write(tmp_path / "elsewhere")
     assert collect(tmp_path)[0].job.directory == "elsewhere"
     assert json.loads((tmp_path / "elsewhere/result.json").read_text())["job"]["directory"] == "0"
+
+
+def test_a_text_is_never_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    texts = ["=1+1", "+cmd|x", "-a", "@SUM(A1)", "\t=1", "\r=1", "=\r1,\n", " =1", "＝1", "'a"]
+    plain = ["-0.5", "+1e-3", "-5%", "conv_1", "a=1"]
+    results = [
+        result(number, [f"plan.params.layer={number}"], [row(0, drop={"loss": -0.5})], {"layer": text, "std": -0.5})
+        for number, text in enumerate([*texts, *plain])
+    ]
+    write_csv(results, tmp_path / "results.csv")
+    rows = read_csv(tmp_path / "results.csv")
+    assert [each["params.layer"] for each in rows] == [*(f"'{text}" for text in texts), *plain]
+    assert {each["params.std"] for each in rows} == {each["drop.loss"] for each in rows} == {"-0.5"}
+
+
+def test_the_head_of_a_column_is_no_formula_either(tmp_path: Path) -> None:
+    results = [result(number, [f"-x={number}"]) for number in range(2)]
+    write_csv(results, tmp_path / "results.csv")
+    assert "'-x" in read_csv(tmp_path / "results.csv")[0]
+
+
+def test_the_quotes_of_an_override_are_hydras() -> None:
+    for written, meant in (("'it\\'s'", "it's"), ("'back\\\\'", "back\\"), ('"a\\b"', "a\\b"), ("'\"'", '"')):
+        assert settings(failed(0, [f"plan.x={written}"], "boom"))["plan.x"] == meant
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "-" + "9" * 4000, "9e999", "9" * 500 + "%"])
+def test_a_setting_that_is_a_huge_number_is_none_to_a_picture(text: str) -> None:
+    assert as_number(settings(failed(0, [f"plan.x={text}"], "boom"))["plan.x"]) is None

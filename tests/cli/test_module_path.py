@@ -1,0 +1,167 @@
+"""Modules in the folder of a call: found if the call names them, and never in the place of others."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Call
+
+STRAYS = ("copy", "json", "keras", "numpy", "yaml", "hydra", "tensorflow", "sklearn", "not_installed")
+"""Modules that Python, mutspec, or what it imports asks for."""
+
+LAYER = """
+import keras
+
+@keras.saving.register_keras_serializable()
+class Own(keras.layers.Layer):
+    pass
+"""
+DATA = """
+import numpy as np
+import own_neighbour
+
+def load(samples):
+    import own_late_neighbour
+    return np.zeros((samples, 8, 8, 1), "float32"), np.arange(samples)
+"""
+NOTES = """
+import os
+
+with open(os.path.join(os.path.dirname(__file__), "imported"), "a") as file:
+    file.write(f"{os.getpid()} ")
+"""
+CALLBACK = """
+import os
+from hydra.experimental.callback import Callback
+
+class Own(Callback):
+    def on_job_start(self, config, **_):
+        with open(os.path.join(os.path.dirname(__file__), "called"), "a") as file:
+            file.write(f"{os.getpid()} ")
+"""
+
+
+@pytest.fixture
+def trapped(room: Path) -> Path:
+    """A working folder with modules of the user's own, and with stray ones that leave a canary if they are executed."""
+    canary = f"open({str(room / 'canary')!r}, 'a').write(f'{{__name__}} ')\n"
+    for name in STRAYS:
+        (room / f"{name}.py").write_text(canary)
+    for name in ("keras_hub", "hydra_plugins"):
+        (room / name).mkdir()
+        (room / name / "__init__.py").write_text(canary)
+    (room / "keras_hub" / "layers.py").write_text(canary)
+    (room / "own_layers.py").write_text(LAYER)
+    (room / "own_data.py").write_text(DATA)
+    (room / "own_neighbour.py").write_text("")
+    (room / "own_late_neighbour.py").write_text("")
+    (room / "own_callback.py").write_text(CALLBACK)
+    (room / "own_notes.py").write_text(NOTES)
+    return room
+
+
+def python(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What a new Python process leaves."""
+    plain = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={**plain, **variables}, check=False)
+
+
+def executed(room: Path) -> str:
+    """The stray modules that were executed."""
+    canary = room / "canary"
+    return canary.read_text() if canary.exists() else ""
+
+
+def names_keras_hub(room: Path) -> Path:
+    """A model file with a layer of a module that Keras imports when a model names it."""
+    made = room / "hub.keras"
+    with zipfile.ZipFile(room / "model.keras") as base, zipfile.ZipFile(made, "w") as written:
+        for name in base.namelist():
+            data = base.read(name)
+            if name == "config.json":
+                document = json.loads(data)
+                layer = next(each for each in document["config"]["layers"] if each["class_name"] == "Dense")
+                layer |= {"module": "keras_hub.layers", "class_name": "Dense", "registered_name": None}
+                data = json.dumps(document).encode()
+            written.writestr(name, data)
+    return made
+
+
+def test_a_call_by_python_m_executes_nothing_in_its_folder_but_what_it_names(trapped: Path) -> None:
+    data = ("data._target_=own_data.load", "+data.samples=4")
+    done = python("-m", "mutspec", "run", "plan=dense_noise", *data, "--import", "own_layers")
+    assert (done.returncode, executed(trapped)) == (0, ""), done.stderr
+    assert "4 samples of own_data.load" in done.stdout
+
+
+def test_a_module_of_the_call_is_found_where_jobs_have_folders_of_their_own(mutspec: Call, trapped: Path) -> None:
+    (trapped / "own_data.py").rename("own_chdir_data.py")
+    arguments = ("plan=dense_noise", "data._target_=own_chdir_data.load", "+data.samples=4", "hydra.job.chdir=true")
+    done = mutspec("run", "-m", *arguments)
+    assert (done.code, executed(trapped)) == (0, ""), done.err
+    assert "4 samples of own_chdir_data.load" in done.out
+
+
+@pytest.mark.parametrize(("launcher", "package"), [("joblib", "joblib"), ("submitit_local", "submitit")])
+def test_the_processes_of_launchers_find_what_the_call_names_and_nothing_else(
+    launcher: str, package: str, trapped: Path
+) -> None:
+    pytest.importorskip(package)
+    callback = "+hydra.callbacks.own._target_=own_callback.Own"
+    call = ("run", "-m", "plan=dense_noise", "mode=dry_run", "plan.seed=1,2", f"hydra/launcher={launcher}", callback)
+    done = python("-m", "mutspec", *call, "--import", "own_notes")
+    assert (done.returncode, executed(trapped)) == (0, ""), done.stderr
+    assert "2 jobs" in done.stdout
+    caller, *workers = dict.fromkeys((trapped / "imported").read_text().split())
+    assert workers, "no worker has imported it"
+    assert caller not in (trapped / "called").read_text().split()
+
+
+def test_an_import_that_is_nowhere_is_refused_though_a_neighbour_of_the_call_asks_for_another(trapped: Path) -> None:
+    done = python("-m", "mutspec", "apply", "dense_noise.yaml", "model.keras", "--dry-run", "--import", "own_nothing")
+    assert (done.returncode, executed(trapped)) == (2, "")
+    assert "the module `own_nothing` cannot be imported" in done.stderr
+
+
+def test_keras_imports_nothing_in_the_folder_because_a_model_names_it(mutspec: Call, trapped: Path) -> None:
+    names_keras_hub(trapped)
+    done = mutspec("run", "plan=dense_noise", "model.path=hub.keras", "--import", "own_neighbour")
+    assert (done.code, executed(trapped)) == (2, ""), done.err
+    assert "Keras cannot load hub.keras" in done.err
+
+
+def test_in_an_interactive_session_a_model_has_nothing_imported_either(room: Path) -> None:
+    (room / "keras_hub").mkdir()
+    for name in ("__init__", "layers"):
+        (room / "keras_hub" / f"{name}.py").write_text("print('executed')\n")
+    names_keras_hub(room)
+    script = (
+        "import mutspec\n"
+        "try:\n"
+        "    mutspec.apply(mutspec.load_plan('dense_noise.yaml'), 'hub.keras')\n"
+        "except mutspec.ModelError:\n"
+        "    print('refused')\n"
+        "import keras_hub\n"  # what the user imports is the user's
+    )
+    done = python("-c", script)
+    assert (done.returncode, done.stdout.split()) == (0, ["refused", "executed"]), done.stderr
+
+
+def test_a_folder_that_the_user_has_put_on_the_path_is_on_the_path(room: Path) -> None:
+    (room / "yaml.py").write_text("print('executed')\n")
+    assert "executed" in python("-m", "mutspec", "validate", "dense_noise.yaml", PYTHONPATH=str(room)).stdout
+
+
+def test_a_module_of_an_earlier_call_does_not_open_the_folder(mutspec: Call, trapped: Path) -> None:
+    assert mutspec("apply", "dense_noise.yaml", "model.keras", "--dry-run", "--import", "own_neighbour").code == 0
+    with pytest.raises(ImportError):
+        __import__("not_installed")
+    assert (executed(trapped), [each for each in sys.path if each in ("", str(trapped))]) == ("", [])

@@ -1,0 +1,200 @@
+"""Names in model files are data: each grammar that they pass through gives them back, and none reads more in them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from mutspec.language.visible import in_one_line
+from mutspec.resources import resource_folder
+from tests.cli.conftest import Result, called
+from tests.experiment.read_html import Page
+
+SECRET = "the-value-of-a-variable"
+PLACEHOLDER = "name_of_the_layer"
+
+PIECES = (
+    *("${oc.env:MUTSPEC_SECRET}", "${MUTSPEC_SECRET}", "${params.std}", "${", "}", "$", "???", "null", "true", "1e3"),
+    *("re:", "'", '"', "\\", "\\'", ",", "=", "(", ")", "[", "]", "{", "glob(*)", "*", "?", " ", "~", "+", "-", "!"),
+    *("=1+1", "|", "\\|", "`", "``", "<b>", "<script>alert(1)</script>", "&lt;", "[a](http://b.c)", "https://b.c"),
+    *("_a_", "**", "@user", "#1", "::error::", "%%{init}%%", "#quot;", "\\N", ";", "..", "a" * 80, "é", "漢", "👍"),
+    *("\n", "\r", "\t", "\x1b[31m", "\x00", "\u202e", "\u200b", "\u2028", "\x85"),
+)
+PART = st.sampled_from(PIECES) | st.text("aB1 _.", min_size=1, max_size=3)
+NAMES = st.lists(PART, min_size=1, max_size=4).map("".join)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model as Keras saves it."""
+    path = tmp_path_factory.mktemp("plain") / "plain.keras"
+    layers = [keras.layers.Dense(3, name=PLACEHOLDER), keras.layers.Dense(2, name="last")]
+    keras.Sequential([keras.Input((4,), name="first"), *layers]).save(path)
+    return path
+
+
+def renamed(plain: Path, name: str, path: Path) -> Path:
+    """The model with another name of its first layer: the weights in the file do not go by it."""
+    with zipfile.ZipFile(plain) as base, zipfile.ZipFile(path, "w") as written:
+        for member in base.namelist():
+            data = base.read(member)
+            if member == "config.json":
+                data = data.replace(json.dumps(PLACEHOLDER).encode(), json.dumps(name).encode())
+            written.writestr(member, data)
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_a_plain_page() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "400")
+        patch.setenv("MUTSPEC_SECRET", SECRET)
+        for variable in ("FORCE_COLOR", "NO_COLOR"):
+            patch.delenv(variable, raising=False)
+        yield
+
+
+def shown(result: Result, *codes: int) -> str:
+    """What a call prints, in which nothing is resolved, and nothing reaches a terminal that it would act upon."""
+    assert result.code in (codes or (0,)), result.err
+    for text in (result.out, result.err):
+        assert SECRET not in text
+        assert text == text.replace("\r", "").replace("\x1b", "").replace("\x00", "").replace("\u202e", "")
+    return result.out
+
+
+def cells(text: str) -> list[list[str]]:
+    """The cells of all tables of a markdown text, as a parser of its own reads them."""
+    rows: list[list[str]] = []
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and rows and token.level > 3:
+            rows[-1].append(plain_text(token))
+    return rows
+
+
+def plain_text(token: Any) -> str:
+    """The text that a reader sees; an element other than one for code is a failure."""
+    parts = []
+    for child in token.children:
+        assert child.type in ("text", "code_inline", "html_inline", "text_special", "softbreak"), (
+            child.type,
+            child.content,
+        )
+        if child.type == "html_inline":
+            assert child.content in ("<code>", "</code>", "<!-- -->"), child.content
+        else:
+            parts.append(child.content)
+    return "".join(parts)
+
+
+@settings(max_examples=20, deadline=None)
+@example("${oc.env:MUTSPEC_SECRET}")
+@example("a\\|b`")
+@example("[a](http://b.c)<script>alert(1)</script>")
+@given(name=NAMES)
+def test_what_is_shown_of_a_file_gives_names_back(plain: Path, name: str) -> None:
+    with TemporaryDirectory() as folder:
+        model = str(renamed(plain, name, Path(folder, "m.keras")))
+        document = json.loads(shown(called("inspect", model, "--json")))
+        assert name in {layer["layer"] for layer in document["layers"]}
+        assert in_one_line(name) in shown(called("inspect", model))
+        assert in_one_line(name) in shown(called("diff", str(plain), model), 1)
+        text = shown(called("diff", str(plain), model, "--format", "markdown"), 1)
+        assert in_one_line(f"{name}/kernel") in {row[1] for row in cells(text)}
+
+
+@settings(max_examples=20, deadline=None)
+@example("a\\|b`")
+@example('"]; n0 --> n1; %%{init}%%')
+@given(name=NAMES)
+def test_what_a_plan_does_is_told_with_names_as_they_are(plain: Path, name: str) -> None:
+    recipe = str(resource_folder("conf") / "plan" / "dense_noise.yaml")
+    weight = in_one_line(f"{name}/kernel")
+    with TemporaryDirectory() as folder:
+        model = str(renamed(plain, name, Path(folder, "m.keras")))
+        text = shown(called("apply", recipe, model, "--dry-run", "--format", "markdown"))
+        assert weight in {row[0] for row in cells(text)}
+        graph = json.loads(shown(called("graph", recipe, model, "--format", "json")))
+        assert f"{name}/kernel" in {node["attributes"].get("path") for node in graph["nodes"]}
+        *_, first = (line for line in shown(called("graph", recipe, model)).splitlines() if line.startswith("  n0("))
+        label = re.fullmatch(r'  n0\(\["([^"<>&`\\%]*)"\]\)', first)
+        assert label is not None, first
+        assert re.sub(r"#([0-9]+);", lambda number: chr(int(number[1])), label[1]) == f"{weight}@0"
+        dot = shown(called("graph", recipe, model, "--format", "dot")).splitlines()
+        quoted = re.fullmatch(r'  n0 \[label="((?:[^"\\]|\\["\\])*)" shape=ellipse\];', dot[2])
+        assert quoted is not None, dot[2]
+        assert re.sub(r"\\(.)", r"\1", quoted[1]).replace("&amp;", "&") == f"{weight}@0"
+
+
+def sweep(plain: Path, name: str, folder: Path) -> Path:
+    """The folder of a sweep over the layers of the model, each of which is a job's."""
+    model = renamed(plain, name, folder / "m.keras")
+    sensitivity = ("run", "-m", "experiment=sensitivity", "mode=dry_run", "plan.params.std=1", "seeds=1")
+    shown(called(*sensitivity, f"model.path={model}", f"hydra.sweep.dir={folder / 'sweep'}"))
+    return folder / "sweep"
+
+
+@settings(max_examples=4, deadline=None)
+@example("${oc.env:MUTSPEC_SECRET}")
+@example("???")
+@example("re:.*")
+@example("*")
+@example("it's, \\'a' = (b)")
+@given(name=NAMES)
+def test_a_sweep_over_layers_mutates_each_alone_and_resolves_nothing(plain: Path, name: str) -> None:
+    with TemporaryDirectory() as path:
+        folder = sweep(plain, name, Path(path))
+        results = [json.loads(each.read_text()) for each in sorted(folder.glob("*/result.json"))]
+        assert sorted(result["rows"][0]["touched"] for result in results) == [6, 12]
+        assert {each.parent.parent for each in folder.glob("**/result.json")} == {folder}
+        for file in folder.glob("**/*"):
+            assert SECRET not in str(file)
+            assert not file.is_file() or SECRET.encode() not in file.read_bytes()
+        for file in folder.glob("**/*.yaml"):
+            yaml.safe_load(file.read_text())
+        layers = {result["parameters"]["layer"] for result in results}
+        with (folder / "results.csv").open(newline="", encoding="utf-8") as text:
+            rows = list(csv.DictReader(text))
+        assert {re.sub("^'", "", row["params.layer"]) for row in rows} == layers
+        assert not any(re.match(r"[=+@\t\r]|-\D", cell) for row in rows for cell in row.values())
+
+
+@pytest.mark.parametrize("name", ["${oc.env:MUTSPEC_SECRET}", "=1+1", "<script>alert(1)</script>", "a|b`\x1b[31m"])
+def test_a_report_says_names_as_they_are(plain: Path, name: str, tmp_path: Path) -> None:
+    folder = sweep(plain, name, tmp_path)
+    (named,) = {
+        result["parameters"]["layer"]
+        for result in (json.loads(each.read_text()) for each in folder.glob("*/result.json"))
+        if result["rows"][0]["touched"] == 12
+    }
+    assert in_one_line(named) in shown(called("report", str(folder), "--verbose"))
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert in_one_line(named) in {text for _, text in page.texts}
+    assert sum(element == "script" for element, _ in page.elements) == 1
+
+
+@pytest.mark.parametrize("subdir", ["${plan.params.layer}", "a/${plan.params.layer}"])
+def test_a_name_does_not_lead_out_of_the_folder_of_a_sweep(plain: Path, subdir: str, tmp_path: Path) -> None:
+    model = renamed(plain, "../../..", tmp_path / "m.keras")
+    sensitivity = ("run", "-m", "experiment=sensitivity", "mode=dry_run", "plan.params.std=1", "seeds=1")
+    result = called(
+        *sensitivity, f"model.path={model}", f"hydra.sweep.dir={tmp_path}/s", f"hydra.sweep.subdir={subdir}"
+    )
+    assert result.code == 2
+    assert "outside of the sweep's" in result.err
+    assert [each.name for each in (tmp_path / "s").iterdir()] == ["multirun.yaml"]
