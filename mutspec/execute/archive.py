@@ -21,7 +21,6 @@ from zipfile import ZipFile, ZipInfo
 import h5py
 import numpy as np
 
-from mutspec.execute.crc import crc32_delta, patched_crc32
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.output import Copying, replacing, write_at
 from mutspec.execute.read import TensorReader, flat_range_as_slabs
@@ -30,6 +29,7 @@ from mutspec.graph.kernels import Array
 from mutspec.graph.places import Entries, by_chunk
 from mutspec.graph.primitives import CHUNK
 from mutspec.model.archive import Archive, Extent, Member
+from mutspec.model.crc import crc32_delta, patched_crc32
 from mutspec.model.zip_member import inflated, undamaged
 
 _BLOCK = 1 << 20

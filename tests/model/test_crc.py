@@ -7,7 +7,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.execute.crc import patched_crc32
+from mutspec.model.crc import patched_crc32
 
 
 @st.composite
