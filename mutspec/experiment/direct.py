@@ -113,6 +113,7 @@ def breaking_point(
     seeds: int | Iterable[int],
     inputs: Mapping[str, Any],
     settings: EvaluateSettings,
+    verify: bool = True,
     on_progress: Progress | None = None,
 ) -> BreakingPoint:
     """See `mutspec.breaking_point`; `settings` are those of the group `evaluate`."""
@@ -120,7 +121,8 @@ def breaking_point(
     plans = [plan.with_(seed=seed) for seed in _numbers(plan, seeds)]
     try:
         dial(plan, search)
-        trials = Trials(opened(model, checked(data, "data", "data"), settings), found=[BREAKING_POINT])
+        shared = opened(model, checked(data, "data", "data"), settings)
+        trials = Trials(shared, found=[BREAKING_POINT], verify=verify)
         return BreakingPoint(breaking_points(trials, plans, inputs, search, model.name, on_progress))
     except CallError as error:
         raise CallError([replace(problem, path=()) for problem in error.problems]) from None
@@ -149,6 +151,7 @@ def sweep(
     seeds: int | Iterable[int],
     inputs: Mapping[str, Any],
     settings: EvaluateSettings,
+    verify: bool = True,
     require: Iterable[Gate] = (),
     objective: str | None = None,
     on_progress: Progress | None = None,
@@ -159,7 +162,8 @@ def sweep(
     jobs = list(_combinations(values))
     for given in [*jobs, *({"seed": seed} for seed in numbers)]:
         plan.overridden(given)  # a mistake is told before the first mutant is made
-    trials = Trials(opened(model, checked(data, "data", "data"), settings), require, objective_names(objective))
+    shared = opened(model, checked(data, "data", "data"), settings)
+    trials = Trials(shared, require, objective_names(objective), verify=verify)
     results: list[Result] = []
     for number, given in enumerate(jobs):
         rows: list[Row] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.model.spec import ModelSpec
+from mutspec.model.stamp import Stamp
 
 
 class FileKind(StrEnum):
@@ -79,6 +80,7 @@ class Archive:
         copies: further places that hold the same tensor, by canonical path: Keras stores the kernel of a spectrally
             normalised layer twice. Who writes a tensor writes these too.
         config: the serialised model as the file has it; empty for a partial spec.
+        stamp: the file's, when it was opened; None if nobody took one.
     """
 
     path: Path
@@ -89,3 +91,4 @@ class Archive:
     member: Member | None
     copies: Mapping[str, tuple[Extent, ...]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    stamp: Stamp | None = None

@@ -48,6 +48,8 @@ _NEVER_WRITTEN = 0x0020 | 0x0040 | 0x2000
 _WHAT_COUNTS = _IS_ENCRYPTED | _HAS_DESCRIPTOR | _IS_UTF8 | _NEVER_WRITTEN
 """The flags that change how a member is read. The others tell how hard the writer compressed it."""
 
+_NEWEST_VERSION = 63
+"""Of the specification: zipfile, and so Keras, refuses what needs a newer one."""
 _STORED, _DEFLATED = 0, 8
 _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 99: "AES"}
 
@@ -151,8 +153,8 @@ class _Zip:
             if at + _CENTRAL.size > len(data):
                 self._refuse("its zip directory ends too early")
             fields = _CENTRAL.unpack_from(data, at)
-            mark, _, _, flags, method, _, _, crc32, stored, content, *lengths, disk, _, _, header = fields
-            if mark != _CENTRAL_MARK:
+            mark, _, version, flags, method, _, _, crc32, stored, content, *lengths, disk, _, _, header = fields
+            if mark != _CENTRAL_MARK or version & 0xFF > _NEWEST_VERSION:
                 self._refuse("its zip directory is not one")
             name_end = at + _CENTRAL.size + lengths[0]
             end = name_end + lengths[1] + lengths[2]

@@ -41,7 +41,7 @@ def read_member(file: BinaryIO, members: Mapping[str, Member], name: str, limit:
             f"{name} in {shown} is {member.content_bytes:,} bytes; at most {limit:,} are read",
             hint="no Keras model needs so many",
         )
-    return b"".join(_content(file, member, shown))
+    return b"".join(content(file, member, shown))
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def inflated(path: Path, name: str, folder: Path | None = None) -> Iterator[Bina
         members = read_directory(file, shown)
         if name not in members:
             raise ModelError(f"{shown} has no member {name}", hint="the file was changed while it was read")
-        for block in _content(file, members[name], shown):
+        for block in content(file, members[name], shown):
             _write(target, block, name, shown)
         yield target
 
@@ -76,8 +76,13 @@ def undamaged(name: str, shown: str) -> Iterator[None]:
         raise _damaged(name, shown, str(error)) from None
 
 
-def _content(file: BinaryIO, member: Member, shown: str) -> Iterator[bytes]:
+def content(file: BinaryIO, member: Member, shown: str) -> Iterator[bytes]:
     """A member's content in blocks. That it is what the file states is known only after the last one.
+
+    Arguments:
+        file: the open zip file.
+        member: the member.
+        shown: what to call the file in errors.
 
     Raises:
         ModelError: it is damaged.

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.model.damage import check_weights
 from mutspec.model.live.errors import first_line
 
 
-def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def load_model(
+    path: Path, *, unsafe: bool = False, verify: bool = True, custom_objects: Mapping[str, Any] | None = None
+) -> Any:
     """Load a model file in Keras.
 
     Arguments:
         path: a `.keras` or whole-model `.h5` file.
         unsafe: whether code in the file (Lambda layers) may run.
+        verify: whether the checksum of the weights is checked: Keras does not where zipfile seeks in them.
         custom_objects: classes that Keras does not know by itself, by name.
 
     Raises:
-        ModelError: Keras cannot load it.
+        ModelError: Keras cannot load it, or it is damaged.
         EnvironmentProblem: Keras is not installed.
     """
     try:
@@ -28,6 +33,9 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
         keras = import_keras()
     except ImportError as error:
         raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
+    if verify:
+        with suppress(OSError):  # Keras says what it is
+            check_weights(path)
     try:
         return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
