@@ -32,6 +32,7 @@ from mutspec.graph.places import Entries, by_chunk
 from mutspec.graph.primitives import CHUNK
 from mutspec.model.archive import Archive, Extent, Member
 from mutspec.model.crc import crc32_delta, patched_crc32
+from mutspec.model.damage import COPY_AGAIN
 from mutspec.model.zip_member import inflated, undamaged
 
 _BLOCK = 1 << 20
@@ -80,7 +81,7 @@ def write_archive(
             copying = stack.enter_context(Copying(archive.path, descriptor))
             writer = PlainWriter(descriptor, copying, archive.member)
         else:
-            verification.check("")
+            verification.check("", hint=COPY_AGAIN)  # to write a zip again is to state new checksums
             writer = stack.enter_context(SlowWriter(archive, descriptor, temporary))
         home = ArchiveHome(archive, readers, writer, output.parent)
         effects = execute(graph, home, threads=threads, on_progress=on_progress)

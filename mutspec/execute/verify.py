@@ -19,7 +19,7 @@ from mutspec.execute.threads import default_threads
 from mutspec.language.errors import CheckError, EnvironmentProblem, ModelError, Problem
 from mutspec.model.archive import Archive, Member
 from mutspec.model.crc import crc32_of_range
-from mutspec.model.damage import AFTER_DAMAGE, damage, is_damaged
+from mutspec.model.damage import COPY_AGAIN, COPY_AGAIN_OR_GO_ON, damage, is_damaged
 from mutspec.model.stamp import check_unchanged
 from mutspec.ops.compile import Program
 
@@ -59,8 +59,12 @@ class Verification:
             raise
         self._check_unchanged()
 
-    def check(self, *names: str) -> None:
+    def check(self, *names: str, hint: str = COPY_AGAIN_OR_GO_ON) -> None:
         """Hold the checksums of input files against what they state; of those that the plan reads.
+
+        Arguments:
+            names: which files.
+            hint: what to do if one is damaged.
 
         Raises:
             ModelError: one is damaged.
@@ -71,7 +75,7 @@ class Verification:
                 continue
             if is_damaged(archive, self.threads):
                 found = damage(archive.path, archive.member)
-                raise ModelError(f"{found}; {self._consequence(name)}", hint=AFTER_DAMAGE)
+                raise ModelError(f"{found}; {self._consequence(name)}", hint=hint)
 
     def check_inputs(self) -> None:
         """The same for all files but the model that is mutated."""
@@ -137,7 +141,7 @@ def damages(models: Iterable[Readable]) -> Iterator[Problem]:
         check_unchanged(model.path, model.stamp, model.path)
         if is_wrong:
             message = f"{damage(model.path, model.member)}; its weights may be wrong"
-            yield Problem(message, hint="copy the file again from where it was whole", is_warning=True)
+            yield Problem(message, hint=COPY_AGAIN, is_warning=True)
 
 
 def tensors_read(program: Program, model: str) -> Mapping[str, Sequence[str]]:

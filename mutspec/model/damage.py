@@ -14,7 +14,8 @@ from mutspec.model.crc import crc32_of_range
 from mutspec.model.zip_directory import read_directory
 from mutspec.model.zip_member import content
 
-AFTER_DAMAGE = "copy the file again from where it was whole; --no-verify (in Python verify=False) leaves the check out"
+COPY_AGAIN = "copy the file again from where it was whole"
+COPY_AGAIN_OR_GO_ON = f"{COPY_AGAIN}; --no-verify (in Python verify=False) leaves the check out"
 """What a user can do."""
 
 _WEIGHTS = "model.weights.h5"
@@ -55,7 +56,7 @@ def check_weights(path: Path) -> None:
                 pass
             return
     if member is not None and _differs(path, member, _THREADS):
-        raise ModelError(f"{damage(path, member)}; its weights may be wrong", hint=AFTER_DAMAGE)
+        raise ModelError(f"{damage(path, member)}; its weights may be wrong", hint=COPY_AGAIN_OR_GO_ON)
 
 
 def damage(path: Path, member: Member) -> str:

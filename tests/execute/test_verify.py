@@ -265,3 +265,22 @@ def test_a_link_to_a_file_does_not_change_it(tmp_path: Path) -> None:
     names = iter(range(10**6))
     apply(plan_of(NOISE), base, output, on_progress=lambda *_: os.link(base, tmp_path / f"link{next(names)}"))
     assert output.exists()
+
+
+@pytest.mark.parametrize("kind", ["keras with data descriptors", "keras, deflated"])
+def test_whatever_bytes_change_the_answer_is_an_error_or_an_output_that_is_whole(kind: str, tmp_path: Path) -> None:
+    base, output = make_file(kind, tmp_path), tmp_path / "mutant.keras"
+    whole, random = base.read_bytes(), np.random.default_rng(3)
+    refused = 0
+    for _ in range(25):
+        changed = bytearray(whole)
+        changed[random.integers(len(whole))] = random.integers(256)
+        base.write_bytes(changed)
+        try:
+            apply(plan_of(NOISE), base, output, force=True)
+        except ModelError:
+            refused += 1
+        else:
+            with zipfile.ZipFile(output) as opened:
+                assert opened.testzip() is None
+    assert refused > 20
