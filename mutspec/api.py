@@ -97,6 +97,7 @@ def apply(
     architecture: File | None = None,
     force: bool = False,
     unsafe: bool = False,
+    verify: bool = True,
     threads: int | None = None,
     max_memory: int | None = None,
 ) -> Report: ...
@@ -110,6 +111,7 @@ def apply(
     inputs: Inputs | None = None,
     in_place: bool = False,
     unsafe: bool = False,
+    verify: bool = True,
     threads: int | None = None,
 ) -> KerasModel: ...
 
@@ -124,6 +126,7 @@ def apply(
     architecture: File | None = None,
     force: bool = False,
     unsafe: bool = False,
+    verify: bool = True,
     threads: int | None = None,
     max_memory: int | None = None,
 ) -> Any:
@@ -147,12 +150,14 @@ def apply(
         architecture: a file with the architecture, for a `.weights.h5` model.
         force: whether to replace the output if it exists.
         unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
+        verify: whether the checksums of the files are checked that the plan reads weights of. Without it, damage of the
+            model stays detectable in the output.
         threads: how many chunks to compute at once; by default one per processor, up to 8. The bytes do not depend on
             it.
         max_memory: the bytes that editing a file may use.
 
     Raises:
-        PlanError, ModelError: as for `dry_run`.
+        PlanError, ModelError: as for `dry_run`; or a file is damaged, or was changed while it was read.
         CallError: an input is not bound; the output exists, or is an input; structure cannot be changed in place; or
             to wait for the model would never end (see `mutated`).
         CheckError: entries become infinite or NaN, and neither step nor plan say `non_finite: report`.
@@ -173,19 +178,21 @@ def apply(
             architecture=_path(architecture),
             force=force,
             unsafe=unsafe,
+            verify=verify,
             threads=threads,
             max_memory=max_memory,
         )
     from mutspec.execute import live
     from mutspec.model.live import building_alone, load_model
 
-    base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
+    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
     done = live.apply(
         plan,
         base,
         inputs=_inputs(inputs),
         in_place=in_place or _may_become_mutant(plan, model),
         unsafe=unsafe,
+        verify=verify,
         threads=threads,
     )
     for problem in done.report.warnings:
@@ -196,7 +203,12 @@ def apply(
 
 @contextmanager
 def mutated(
-    plan: Plan[Op], model: KerasModel, *, inputs: Inputs | None = None, threads: int | None = None
+    plan: Plan[Op],
+    model: KerasModel,
+    *,
+    inputs: Inputs | None = None,
+    verify: bool = True,
+    threads: int | None = None,
 ) -> Iterator[Report]:
     """Mutate a keras.Model for the length of a `with` block, then restore it bit for bit, also after an exception.
 
@@ -211,6 +223,7 @@ def mutated(
         plan: the plan, without structural steps.
         model: a built keras.Model.
         inputs: the models of the plan's inputs, by name. They are read before the block begins.
+        verify: whether the checksums of inputs that are files are checked, as for `apply`.
         threads: as for `apply`.
 
     Raises:
@@ -225,7 +238,7 @@ def mutated(
     """
     from mutspec.execute import live
 
-    with live.mutated(plan, model, inputs=_inputs(inputs), threads=threads) as report:
+    with live.mutated(plan, model, inputs=_inputs(inputs), verify=verify, threads=threads) as report:
         yield report
 
 
@@ -240,6 +253,7 @@ def sweep(
     require: Iterable[Mapping[str, Any]] = (),
     objective: str | None = None,
     unsafe: bool = False,
+    verify: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
     **evaluate: Any,
 ) -> Sweep:
@@ -258,6 +272,7 @@ def sweep(
         require: gates, such as `[{"metric": "accuracy", "max_drop": 0.02}]`; the results say which hold.
         objective: the measure that the table shows; by default the first metric.
         unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
+        verify: whether the checksums of files are checked, as for `apply`.
         on_progress: told about the mutants that are done, and the mutants in all.
         evaluate: the keys of the group `evaluate`: `loss`, by default "crossentropy", `metrics`, by default
             ["accuracy"], `from_logits`, `agreement`, `batch_size`.
@@ -271,7 +286,7 @@ def sweep(
     from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
     from mutspec.model.live import load_model
 
-    base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
+    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
     return run(
         plan,
         base,
@@ -279,6 +294,7 @@ def sweep(
         values or {},
         seeds=seeds,
         inputs=_inputs(inputs),
+        verify=verify,
         settings=as_evaluate(evaluate),
         unsafe=unsafe,
         require=as_gates(require),
@@ -304,6 +320,7 @@ def breaking_point(
     seeds: int | Iterable[int] = 1,
     inputs: Inputs | None = None,
     unsafe: bool = False,
+    verify: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
     **evaluate: Any,
 ) -> BreakingPoint:
@@ -332,6 +349,7 @@ def breaking_point(
         seeds: the seeds, or how many there are, from the plan's own on.
         inputs: the models of the plan's inputs, by name.
         unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
+        verify: whether the checksums of files are checked, as for `apply`.
         on_progress: told about the seeds that are done, and the seeds in all.
         evaluate: the keys of the group `evaluate`, as for `sweep`.
 
@@ -346,7 +364,7 @@ def breaking_point(
 
     bounds = {"max_drop": max_drop, "min": min, "max": max}
     search = {"key": key, "metric": metric, **bounds, "low": low, "high": high, "limit": limit, "tolerance": tolerance}
-    base = load_model(Path(model), unsafe=unsafe) if _is_file(model) else model
+    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
     return find(
         plan,
         base,
@@ -354,6 +372,7 @@ def breaking_point(
         as_search(search),
         seeds=seeds,
         inputs=_inputs(inputs),
+        verify=verify,
         settings=as_evaluate(evaluate),
         unsafe=unsafe,
         on_progress=on_progress,
@@ -387,7 +406,7 @@ def matching(
     return names(_read(model).spec, target, by)
 
 
-def diff(before: File | KerasModel, after: File | KerasModel) -> DiffReport:
+def diff(before: File | KerasModel, after: File | KerasModel, *, verify: bool = True) -> DiffReport:
     """The difference of two models, of any structure and kind: layers, tensors, values. Printing it shows a table.
 
     It waits while another thread mutates one of them: see `mutated`.
@@ -395,14 +414,20 @@ def diff(before: File | KerasModel, after: File | KerasModel) -> DiffReport:
     Arguments:
         before: a model file or a keras.Model.
         after: the same.
+        verify: whether the checksums of files are checked. Of one that is damaged a MutspecWarning tells.
 
     Raises:
-        ModelError: a model cannot be read.
+        ModelError: a model cannot be read, or was changed while it was read.
         CallError: to wait for a model would never end (see `mutated`).
     """
     from mutspec.execute.diff import diff as difference
+    from mutspec.execute.verify import damages
 
-    return difference(_read(before), _read(after))
+    models = _read(before), _read(after)
+    found = difference(*models)
+    for problem in damages(models) if verify else ():
+        warnings.warn(str(problem), MutspecWarning, stacklevel=2)
+    return found
 
 
 def _read(model: File | KerasModel) -> Readable:

@@ -23,6 +23,16 @@ def architecture_option(command: Command) -> Command:
     )(command)
 
 
+def verify_option(command: Command) -> Command:
+    """`--no-verify`, as `is_unverified`."""
+    return click.option(
+        "--no-verify",
+        "is_unverified",
+        is_flag=True,
+        help="Leave out the check of the weights' checksums in .keras files.",
+    )(command)
+
+
 def verbose_option(command: Command) -> Command:
     """`-v`, as `is_verbose`."""
     return click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Show every row of long tables.")(command)

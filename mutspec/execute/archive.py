@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -21,15 +22,17 @@ from zipfile import ZipFile, ZipInfo
 import h5py
 import numpy as np
 
-from mutspec.execute.crc import crc32_delta, patched_crc32
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.output import Copying, replacing, write_at
 from mutspec.execute.read import TensorReader, flat_range_as_slabs
+from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.kernels import Array
 from mutspec.graph.places import Entries, by_chunk
 from mutspec.graph.primitives import CHUNK
 from mutspec.model.archive import Archive, Extent, Member
+from mutspec.model.crc import crc32_delta, patched_crc32
+from mutspec.model.damage import COPY_AGAIN
 from mutspec.model.zip_member import inflated, undamaged
 
 _BLOCK = 1 << 20
@@ -46,6 +49,7 @@ def write_archive(
     force: bool,
     threads: int,
     check: Check,
+    verification: Verification,
     on_progress: Progress | None = None,
 ) -> Mapping[Version, Effect]:
     """Compute a graph over files, and write the result.
@@ -58,6 +62,7 @@ def write_archive(
         force: whether to replace it if it exists.
         threads: how many chunks are computed at once.
         check: called with the effects before the output takes its place; if it raises, nothing is written.
+        verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
 
     Returns:
@@ -66,6 +71,7 @@ def write_archive(
     with ExitStack() as stack:
         readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": archive, **inputs}.items()}
         descriptor, temporary = stack.enter_context(replacing(output, force=force))
+        stack.enter_context(verification.guard())
         touched = [
             extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))
         ]
@@ -75,11 +81,15 @@ def write_archive(
             copying = stack.enter_context(Copying(archive.path, descriptor))
             writer = PlainWriter(descriptor, copying, archive.member)
         else:
+            verification.check("", hint=COPY_AGAIN)  # to write a zip again is to state new checksums
             writer = stack.enter_context(SlowWriter(archive, descriptor, temporary))
         home = ArchiveHome(archive, readers, writer, output.parent)
         effects = execute(graph, home, threads=threads, on_progress=on_progress)
+        verification.check_inputs()
         check(effects)
         writer.finish()
+        if isinstance(writer, PlainWriter):
+            verification.check_output(descriptor, writer.member)
     return effects
 
 
@@ -179,13 +189,14 @@ class PlainWriter:
         write_at(self.descriptor, new, offset)
 
     def finish(self) -> None:
-        """Wait for the copy, and patch the CRC-32."""
+        """Wait for the copy, and patch the CRC-32; `member` is then the output's."""
         self.copying.wait()
         if self.member is None or not self.deltas:
             return
         crc32 = patched_crc32(self.member.crc32, self.member.bytes, self.deltas)
         for offset in self.member.crc32_offsets:
             write_at(self.descriptor, crc32.to_bytes(4, "little"), offset)
+        self.member = replace(self.member, crc32=crc32)
 
 
 class SlowWriter:

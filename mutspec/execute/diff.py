@@ -15,7 +15,9 @@ from mutspec.execute.model_lock import hold
 from mutspec.execute.read import Readable, Reader, numpy_dtype, reader_of
 from mutspec.execute.structure import StructureDiff, layers_as_json, structure_diff
 from mutspec.execute.threads import default_threads, in_order
+from mutspec.model.archive import Archive
 from mutspec.model.spec import ModelSpec, TensorSpec
+from mutspec.model.stamp import check_unchanged
 
 FORMAT_VERSION = 1
 _CHUNK_BYTES = 1 << 20
@@ -146,7 +148,7 @@ def diff(
             is the same for any number.
 
     Raises:
-        ModelError: a file cannot be read.
+        ModelError: a file cannot be read, or was changed while it was read.
     """
     jobs = _jobs(before.spec, after.spec)
     total, done = sum(job.elements for job in jobs), 0
@@ -165,6 +167,9 @@ def diff(
             done += chunk.stop - chunk.start
             if on_progress is not None:
                 on_progress(done, total)
+    for model in (before, after):
+        if isinstance(model, Archive):
+            check_unchanged(model.path, model.stamp, model.path)
     found = (_tensor_diff(job, partial) for job, partial in zip(jobs, partials, strict=True))
     structure = structure_diff(before.spec, after.spec)
     return DiffReport(structure, tuple(tensor for tensor in found if tensor is not None), total)

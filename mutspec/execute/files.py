@@ -15,6 +15,7 @@ from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings,
 from mutspec.execute.report import Report, report
 from mutspec.execute.saving import date_saved_of, kind_of_name, save_model
 from mutspec.execute.threads import default_threads
+from mutspec.execute.verify import Verification
 from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
 from mutspec.language.errors import CallError, Problem
@@ -22,6 +23,7 @@ from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive, FileKind
 from mutspec.model.files import open_archive
 from mutspec.model.live import read_live
+from mutspec.model.stamp import check_unchanged
 from mutspec.ops.base import Op, is_structural
 from mutspec.structure.network import is_legacy
 
@@ -89,6 +91,7 @@ def apply(
     architecture: Path | None = None,
     force: bool = False,
     unsafe: bool = False,
+    verify: bool = True,
     threads: int | None = None,
     max_memory: int | None = None,
     on_progress: Progress | None = None,
@@ -106,6 +109,7 @@ def apply(
         architecture: a file with the architecture, for a `.weights.h5` model.
         force: whether to replace the output if it exists.
         unsafe: whether code in the model file (Lambda layers) may run, where Keras must load it.
+        verify: whether the checksums of the files are checked that the plan reads tensors of.
         threads: how many chunks to compute at once; by default one per processor, up to 8. The bytes do not depend on
             it.
         max_memory: the bytes that the process may use.
@@ -114,7 +118,8 @@ def apply(
     Raises:
         CallError: the call is wrong: see `prepare_files` and `check_output`; or `max_memory` is too small.
         CheckError: entries become infinite or NaN, and the step or plan does not say `report`.
-        EnvironmentProblem: the disk is full.
+        ModelError: a file cannot be read, is damaged, or was changed while it was read.
+        EnvironmentProblem: the disk is full, or does not hold what was written to it.
     """
     check_output(output, (model, *(inputs or {}).values(), architecture), force=force)
     kind = kind_of_name(output)
@@ -123,19 +128,21 @@ def apply(
     others = {name: open_archive(path) for name, path in (inputs or {}).items()}
     if kind is not archive.kind or is_structural(plan):
         _check_rebuilding(output, archive, plan)
-        done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe)
+        done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe, verify=verify)
         save_model(done.model, output, force=force, date_saved=date_saved_of(model))
         return replace(done.report, model=str(model), output=output)
     prepared = prepare(plan, archive, others, unsafe=unsafe)
     warnings: list[Problem] = []
+    threads = _threads(threads, max_memory, max(whole_bytes(prepared.program.graph).values(), default=0))
     effects = write_archive(
         prepared.program.graph,
         archive,
         others,
         output,
         force=force,
-        threads=_threads(threads, max_memory, max(whole_bytes(prepared.program.graph).values(), default=0)),
+        threads=threads,
         check=lambda effects: warnings.extend(non_finite_warnings(prepared.program, effects)),
+        verification=Verification(prepared.program, {"": archive, **others}, verify, threads),
         on_progress=on_progress,
     )
     return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
@@ -169,6 +176,7 @@ def in_keras(
     on_progress: Progress | None,
     *,
     unsafe: bool = False,
+    verify: bool = True,
 ) -> Applied:
     """Apply a plan to a model that Keras loads from a file.
 
@@ -179,12 +187,14 @@ def in_keras(
         prepare(plan, archive, inputs, unsafe=unsafe)  # what is wrong with the plan is said before the model is loaded
     from mutspec.model.live import load_model
 
-    model = load_model(archive.path, unsafe=unsafe)
+    model = load_model(archive.path, unsafe=unsafe, verify=verify)
+    check_unchanged(archive.path, archive.stamp, archive.path)
     return apply_live(
         plan,
         model,
         inputs={name: each.path for name, each in inputs.items()},
         unsafe=unsafe,
+        verify=verify,
         threads=threads,
         on_progress=on_progress,
     )

@@ -21,6 +21,7 @@ from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings,
 from mutspec.execute.read import Readable, Reader, reader_of
 from mutspec.execute.report import Report, report
 from mutspec.execute.threads import default_threads
+from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Version
 from mutspec.graph.kernels import Array
 from mutspec.graph.places import Entries
@@ -28,6 +29,7 @@ from mutspec.graph.primitives import CHUNK
 from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
+from mutspec.model.archive import Archive
 from mutspec.model.files import open_archive
 from mutspec.model.live import LiveModel, as_array, assign, read_live, rebuild, refresh, room_for, snapshot
 from mutspec.model.spec import Group, TensorSpec
@@ -70,6 +72,7 @@ def apply(
     in_place: bool = False,
     unsafe: bool = False,
     non_finite: NonFinite = NonFinite.ERROR,
+    verify: bool = True,
     threads: int | None = None,
     on_progress: Progress | None = None,
 ) -> Applied:
@@ -83,12 +86,14 @@ def apply(
             is a new model, and `model` stays as it is.
         unsafe: whether code that the model holds (Lambda layers) may run where the mutant is built from its config.
         non_finite: what newly non-finite entries mean where neither step nor plan say.
+        verify: whether the checksums of inputs that are files are checked, where the plan reads tensors of them.
         threads: how many chunks to compute at once; by default one per processor, up to 8.
         on_progress: told about the entries done, and the entries in all.
 
     Raises:
         PlanError: the plan does not fit the model.
-        ModelError: a model cannot be read, or not be built anew from its config.
+        ModelError: a model cannot be read, or not be built anew from its config; an input's file is damaged, or was
+            changed while it was read.
         CallError: an input is not bound; or a structural plan is to be applied in place.
         CheckError: entries become infinite or NaN, and neither step nor plan allow it.
     """
@@ -96,11 +101,12 @@ def apply(
     if not in_place:
         with hold(reads=(model, *others)):
             prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe)
-            return _apply(prepared, threads, on_progress, unsafe=unsafe)
+            results = _compute(prepared, threads, on_progress, verify=verify)
+            return _new_model(prepared, results, unsafe=unsafe)
     _refuse_structure(plan, "be applied in place", "leave `in_place` out: the mutant is a new model")
     with hold(mutates=(model,), reads=others):
         prepared = _prepare(plan, model, inputs or {}, non_finite)
-        results = _compute(prepared, threads, on_progress)
+        results = _compute(prepared, threads, on_progress, verify=verify)
         live = _live(prepared)
         variables = {path: live.variables[path] for path in results.values}
         with _restored_if_it_fails(live, variables):
@@ -108,9 +114,8 @@ def apply(
         return Applied(live.model, results.report)
 
 
-def _apply(prepared: Prepared, threads: int | None, on_progress: Progress | None, *, unsafe: bool) -> Applied:
+def _new_model(prepared: Prepared, results: _Results, *, unsafe: bool) -> Applied:
     """A mutant that is a new model."""
-    results = _compute(prepared, threads, on_progress)
     live, program = _live(prepared), prepared.program
 
     def value(tensor: TensorSpec) -> Array | None:
@@ -129,6 +134,7 @@ def mutated(
     *,
     inputs: Mapping[str, Model | Path] | None = None,
     non_finite: NonFinite = NonFinite.ERROR,
+    verify: bool = True,
     threads: int | None = None,
 ) -> Iterator[Report]:
     """Mutate a Keras model for the length of a `with` block, then restore it bit for bit, also after an exception.
@@ -145,7 +151,7 @@ def mutated(
     _refuse_structure(plan, "be undone", "use apply(plan, model), which makes a new model")
     with hold(mutates=(model,), reads=(inputs or {}).values()) as held:
         prepared = _prepare(plan, model, inputs or {}, non_finite)
-        results = _compute(prepared, threads, None)
+        results = _compute(prepared, threads, None, verify=verify)
         held.read_no_more()
         live = _live(prepared)
         variables = {path: live.variables[path] for path in results.values}
@@ -196,14 +202,16 @@ def _refuse_structure(plan: Plan[Op], what: str, hint: str) -> None:
             raise CallError(plan.placed(problem))
 
 
-def _compute(prepared: Prepared, threads: int | None, on_progress: Progress | None) -> _Results:
-    program = prepared.program
+def _compute(prepared: Prepared, threads: int | None, on_progress: Progress | None, *, verify: bool = True) -> _Results:
+    program, threads = prepared.program, threads or default_threads()
+    files = {name: each for name, each in prepared.inputs.items() if isinstance(each, Archive)}
+    verification = Verification(program, files, verify, threads)
     with ExitStack() as stack:
+        stack.enter_context(verification.guard())
         models = {"": prepared.model, **prepared.inputs}
         home = MemoryHome({name: stack.enter_context(reader_of(each)) for name, each in models.items()}, program)
-        effects: Mapping[Version, Effect] = execute(
-            program.graph, home, threads=threads or default_threads(), on_progress=on_progress
-        )
+        effects: Mapping[Version, Effect] = execute(program.graph, home, threads=threads, on_progress=on_progress)
+        verification.check_inputs()
     warnings = non_finite_warnings(program, effects)
     done = report(program, prepared.model, prepared.inputs, effects=effects, warnings=warnings)
     return _Results(home.values(), done)

@@ -18,6 +18,7 @@ from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, Extent
 from mutspec.model.hdf5 import Window
 from mutspec.model.live import LiveModel, as_array, snapshot
+from mutspec.model.stamp import check_unchanged
 from mutspec.model.zip_member import inflated
 
 _CHUNK_CACHE_BYTES = 16 << 20
@@ -116,7 +117,7 @@ class TensorReader:
         archive: the model file. It is opened for reading now, and h5py opens it only when it is needed.
 
     Raises:
-        ModelError: the file cannot be opened.
+        ModelError: the file cannot be opened, or is not the one that the archive describes any more.
     """
 
     def __init__(self, archive: Archive) -> None:
@@ -128,6 +129,11 @@ class TensorReader:
             self._file: BinaryIO = open(archive.path, "rb", buffering=0)  # noqa: SIM115 - `close` closes it
         except OSError as error:
             raise ModelError(f"cannot read {archive.path}: {error.strerror}") from error
+        try:
+            check_unchanged(self._file.fileno(), archive.stamp, archive.path)
+        except ModelError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         """The reader itself."""

@@ -115,6 +115,7 @@ def breaking_point(
     inputs: Mapping[str, Any],
     settings: EvaluateSettings,
     unsafe: bool = False,
+    verify: bool = True,
     on_progress: Progress | None = None,
 ) -> BreakingPoint:
     """See `mutspec.breaking_point`; `settings` are those of the group `evaluate`."""
@@ -124,7 +125,7 @@ def breaking_point(
         dial(plan, search)
         with hold(mutates=(model,), reads=inputs.values()):
             session = opened(model, checked(data, "data", "data"), settings, unsafe=unsafe)
-            trials = Trials(session, found=[BREAKING_POINT])
+            trials = Trials(session, found=[BREAKING_POINT], verify=verify)
             return BreakingPoint(breaking_points(trials, plans, inputs, search, model.name, on_progress))
     except CallError as error:
         raise CallError([replace(problem, path=()) for problem in error.problems]) from None
@@ -154,6 +155,7 @@ def sweep(
     inputs: Mapping[str, Any],
     settings: EvaluateSettings,
     unsafe: bool = False,
+    verify: bool = True,
     require: Iterable[Gate] = (),
     objective: str | None = None,
     on_progress: Progress | None = None,
@@ -166,7 +168,7 @@ def sweep(
         plan.overridden(given)  # a mistake is told before the first mutant is made
     with hold(mutates=(model,), reads=inputs.values()):  # from the base's evaluation to the last mutant
         session = opened(model, checked(data, "data", "data"), settings, unsafe=unsafe)
-        trials = Trials(session, require, objective_names(objective))
+        trials = Trials(session, require, objective_names(objective), verify=verify)
         return Sweep(tuple(_results(trials, plan, jobs, numbers, inputs, on_progress)))
 
 

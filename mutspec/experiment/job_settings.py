@@ -11,10 +11,11 @@ from mutspec.experiment.gates import Gate
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The group `model`: the file, and whether code in it may run."""
+    """The group `model`: the file, whether code in it may run, and whether checksums are checked, of inputs too."""
 
     path: str
     unsafe: bool = False
+    verify: bool = True
 
 
 class ModeSettings(Search, frozen=True, kw_only=True, forbid_unknown_fields=True):

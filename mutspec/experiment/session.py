@@ -72,11 +72,12 @@ def session(settings: Settings) -> Session:
     """
     stamps = tuple(map(stamp, [settings.model.path, *texts(settings.data)]))
     data, evaluate = (msgspec.json.encode(each, order="sorted") for each in (settings.data, settings.evaluate))
-    return _made(settings.model.path, settings.model.unsafe, data, evaluate, stamps)
+    model = settings.model
+    return _made(model.path, model.unsafe, model.verify, data, evaluate, stamps)
 
 
 @lru_cache(maxsize=1)
-def _made(path: str, is_unsafe: bool, data: bytes, evaluate: bytes, _: Any) -> Session:
+def _made(path: str, is_unsafe: bool, is_verified: bool, data: bytes, evaluate: bytes, _: Any) -> Session:
     check_file(path)
     open_archive(Path(path))  # says in our words what is no model file, before Keras is loaded
     settings = msgspec.json.decode(evaluate, type=EvaluateSettings)
@@ -87,4 +88,5 @@ def _made(path: str, is_unsafe: bool, data: bytes, evaluate: bytes, _: Any) -> S
         raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
     check_names(settings.loss, settings.metrics)
     loaded = load_data(msgspec.json.decode(data))
-    return opened(load_model(Path(path), unsafe=is_unsafe), loaded, settings, unsafe=is_unsafe)
+    model = load_model(Path(path), unsafe=is_unsafe, verify=is_verified)
+    return opened(model, loaded, settings, unsafe=is_unsafe)

@@ -44,6 +44,7 @@ class Trials:
         require: what mutants must hold to.
         objectives: the measures that count; if there are none, the first one that is measured.
         found: measures of the mutants that are found by several trials, and that no base has.
+        verify: whether the checksums of inputs that are files are checked.
 
     Raises:
         CallError: an objective, or what is required, is not measured.
@@ -55,8 +56,10 @@ class Trials:
         require: Iterable[Gate] = (),
         objectives: Sequence[str] = (),
         found: Sequence[str] = (),
+        verify: bool = True,
     ) -> None:
         self.shared = shared
+        self.verify = verify
         self.base = measures(_row(0, shared.base, shared.base, None, 0.0))
         known = [*found, *self.base]
         self.objectives = [self.measured(name, known) for name in objectives or known[:1]]
@@ -86,13 +89,12 @@ class Trials:
     def _made(self, plan: Plan[Op], inputs: Mapping[str, Any]) -> Iterator[tuple[Any, Report]]:
         from mutspec.execute.live import apply, mutated
 
+        options: dict[str, Any] = {"inputs": inputs, "non_finite": NonFinite.REPORT, "verify": self.verify}
         if is_structural(plan):
-            applied = apply(
-                plan, self.shared.live, inputs=inputs, unsafe=self.shared.unsafe, non_finite=NonFinite.REPORT
-            )
+            applied = apply(plan, self.shared.live, unsafe=self.shared.unsafe, **options)
             yield applied.model, applied.report
         else:
-            with mutated(plan, self.shared.live, inputs=inputs, non_finite=NonFinite.REPORT) as report:
+            with mutated(plan, self.shared.live, **options) as report:
                 yield self.shared.model, report
 
     def verdicts(self, rows: Iterable[Row]) -> tuple[Verdict, ...]:

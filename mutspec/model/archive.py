@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.model.spec import ModelSpec
+from mutspec.model.stamp import Stamp
 
 
 class FileKind(StrEnum):
@@ -43,16 +44,17 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The zip member of a `.keras` file that holds the weights.
+    """A member of a zip file. That of a `.keras` file with the weights is `model.weights.h5`.
 
     Arguments:
-        name: `model.weights.h5`.
+        name: its name in the zip.
         offset: the absolute offset of its first data byte.
-        bytes: its stored size.
-        crc32: as the central directory states it.
+        bytes: how many bytes of the file it takes.
+        crc32: of its content, as the file states it.
         is_compressed: whether it is stored deflated, so that no tensor is a plain range of the file.
         crc32_offsets: where in the file the CRC-32 stands (little endian, 4 bytes each): central directory, and local
-            header or data descriptor.
+            header or data descriptor, or both.
+        content_bytes: how many bytes it has when it is inflated.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Member:
     crc32: int
     is_compressed: bool
     crc32_offsets: tuple[int, ...]
+    content_bytes: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Archive:
         copies: further places that hold the same tensor, by canonical path: Keras stores the kernel of a spectrally
             normalised layer twice. Who writes a tensor writes these too.
         config: the serialised model as the file has it; empty for a partial spec.
+        stamp: the file's, when it was opened; None if nobody took one.
     """
 
     path: Path
@@ -87,3 +91,4 @@ class Archive:
     member: Member | None
     copies: Mapping[str, tuple[Extent, ...]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    stamp: Stamp | None = None

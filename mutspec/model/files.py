@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mutspec.language.errors import ModelError, Place, nearest
 from mutspec.model.archive import Archive
+from mutspec.model.stamp import check_unchanged, stamp_of
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 
@@ -19,10 +20,24 @@ def open_archive(path: Path, *, architecture: Path | None = None) -> Archive:
         architecture: for `.weights.h5`, a file with the model's config: `.keras`, `.h5`, or JSON as
             `model.to_json()` writes it. Without one the spec is partial.
 
-    Errors: ModelError if the file is missing, damaged, or not understood. Its problems name the file.
+    Errors: ModelError if the file is missing, damaged, not understood, or changed meanwhile. Its problems name it.
     """
+    stamp = stamp_of(path)
+    try:
+        archive = _opened(path, architecture)
+    except ModelError:
+        check_unchanged(path, stamp, path)  # what seems to be damaged may be half of one file and half of another
+        raise
+    check_unchanged(path, stamp, path)
+    return replace(archive, stamp=stamp)
+
+
+def _opened(path: Path, architecture: Path | None) -> Archive:
+    """What is in the file, as far as it is known while it is read; its problems name the file."""
     try:
         return _open(path, architecture)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}", hint="check the file's disk") from error
     except ModelError as error:
         place = Place(str(path), 0, 0, 0)
         raise ModelError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -12,7 +11,8 @@ from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind, Member
 from mutspec.model.build import build_spec
 from mutspec.model.hdf5 import Window, check_extents, extents_of, open_hdf5
-from mutspec.model.zip_member import inflated, member_of, read_member
+from mutspec.model.zip_directory import read_directory
+from mutspec.model.zip_member import inflated, read_member
 
 CONFIG_LIMIT = 64 * 2**20
 """The most bytes of JSON that are read."""
@@ -26,25 +26,19 @@ def read_keras(path: Path) -> Archive:
     Errors: ModelError if it is damaged, or holds what mutspec does not understand.
     """
     with path.open("rb") as file:
-        try:
-            archive = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, OverflowError) as error:
-            raise ModelError(
-                f"{path} is not a whole zip file ({error})", hint="it may be truncated; copy it again"
-            ) from None
-        with archive:
-            config = _json(archive, "config.json", path)
-            names = archive.namelist()
-            metadata = _json(archive, "metadata.json", path) if "metadata.json" in names else {}
-            if _WEIGHTS not in names and any(
-                name.startswith("model.weights") or name.endswith(".npz") for name in names
-            ):
+        members = read_directory(file, str(path))
+        config = _json(file, members, "config.json", path)
+        metadata = _json(file, members, "metadata.json", path) if "metadata.json" in members else {}
+        if _WEIGHTS not in members:
+            if any(name.startswith("model.weights") or name.endswith(".npz") for name in members):
                 raise ModelError(
                     f"{path} keeps its weights in another form than {_WEIGHTS}",
                     hint="save the model with model.save('name.keras')",
                 )
-            member = member_of(file, archive, _WEIGHTS, str(path))
-            return _read(path, file, config, str(metadata.get("keras_version", "")), member)
+            raise ModelError(
+                f"{path} has no member {_WEIGHTS}", hint="it is not a whole .keras file; save the model again"
+            )
+        return _read(path, file, config, str(metadata.get("keras_version", "")), members[_WEIGHTS])
 
 
 def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
@@ -71,8 +65,8 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
     )
 
 
-def _json(archive: zipfile.ZipFile, name: str, path: Path) -> Mapping[str, Any]:
-    return parse_json(read_member(archive, name, CONFIG_LIMIT, str(path)), f"{name} in {path}")
+def _json(file: BinaryIO, members: Mapping[str, Member], name: str, path: Path) -> Mapping[str, Any]:
+    return parse_json(read_member(file, members, name, CONFIG_LIMIT, str(path)), f"{name} in {path}")
 
 
 def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:

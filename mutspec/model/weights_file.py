@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import product
@@ -22,6 +21,7 @@ from mutspec.model.keras_file import CONFIG_LIMIT, parse_json
 from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_weights
 from mutspec.model.outline import Node, Outline, join, outline_of
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
+from mutspec.model.zip_directory import read_directory
 from mutspec.model.zip_member import read_member
 
 _ARCHITECTURE = "give the model's architecture: --architecture FILE (a .keras, .h5 or config.json of the same model)"
@@ -84,10 +84,9 @@ def read_config(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             head = file.read(8)
             if head.startswith(b"PK\x03\x04"):
-                with zipfile.ZipFile(file) as archive:
-                    return parse_json(
-                        read_member(archive, "config.json", CONFIG_LIMIT, str(path)), f"config.json in {path}"
-                    )
+                members = read_directory(file, str(path))
+                config = read_member(file, members, "config.json", CONFIG_LIMIT, str(path))
+                return parse_json(config, f"config.json in {path}")
             if not head.startswith(b"\x89HDF"):
                 file.seek(0)
                 return parse_json(file.read(CONFIG_LIMIT + 1), str(path))
@@ -95,8 +94,6 @@ def read_config(path: Path) -> Mapping[str, Any]:
         raise ModelError(
             f"{path} cannot be read: {error.strerror}", hint="check the path of the architecture"
         ) from None
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise ModelError(f"{path} is not a whole zip file ({error})", hint="copy it again") from None
     with open_hdf5(path, str(path)) as file:
         return legacy_config(file, path)
 

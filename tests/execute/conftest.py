@@ -43,7 +43,7 @@ def write_archive(
             "<HH", path.read_bytes()[info.header_offset + 26 : info.header_offset + 30]
         )
         base = info.header_offset + 30 + name_length + extra_length
-        member = Member("model.weights.h5", base, info.compress_size, info.CRC, deflated, ())
+        member = Member("model.weights.h5", base, info.compress_size, info.CRC, deflated, (), info.file_size)
     extents = {}
     with h5py.File(hdf5_path) as file:
         for name, values in tensors.items():

@@ -176,14 +176,9 @@ def test_a_flipped_bit_of_the_input_is_never_covered_up(kind: str, where: str, t
     base.write_bytes(content)
     output = tmp_path / "mutant.keras"
     plan = plan_of({"op": "fill", "target": {"name": last.layer}, "value": 0.5})
-    if kind in SLOW:
-        with pytest.raises(ModelError, match=r"damaged|cannot be read|not a whole|Bad CRC"):
-            apply(plan, base, output)
-        assert [path.name for path in tmp_path.iterdir()] == [base.name]
-    else:
+    with pytest.raises(ModelError, match=r"is damaged|cannot be read"):
         apply(plan, base, output)
-        with zipfile.ZipFile(output) as opened:
-            assert opened.testzip() == WEIGHTS
+    assert [path.name for path in tmp_path.iterdir()] == [base.name]
 
 
 def test_a_second_application_begins_where_the_first_ended(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_keras_still_finds_the_damage_that_was_in_the_input(tmp_path: Path) -> N
     content[offset + 1000] ^= 1
     base, output = tmp_path / "base.keras", tmp_path / "mutant.keras"
     base.write_bytes(content)
-    apply(plan_of({"op": "scale", "target": {"type": "Conv2D"}, "factor": 2.0}), base, output)
+    apply(plan_of({"op": "scale", "target": {"type": "Conv2D"}, "factor": 2.0}), base, output, verify=False)
     with pytest.raises((zipfile.BadZipFile, OSError, ValueError), match=r"CRC|checksum|Unable"):
         keras.saving.load_model(output)
 

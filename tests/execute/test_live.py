@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import mutspec
 from mutspec.execute import live as executor
 from mutspec.execute.read import numpy_dtype
-from mutspec.language.errors import CallError, CheckError
+from mutspec.language.errors import CallError, CheckError, ModelError
+from mutspec.model.files import open_archive
 from mutspec.model.live import as_array, assign, room_for, snapshot
 from tests.models.play import fresh, inputs_of, outputs, shared, weights
 
@@ -312,3 +313,36 @@ def test_values_are_assigned_and_read_to_the_bit(dtype: str, shape: tuple[int, .
         assert as_array(held).tobytes() == values.tobytes()
         with pytest.raises(ValueError, match="read-only"):
             copy[...] = 1
+
+
+def test_damage_of_a_file_is_found_wherever_it_is_read(tmp_path: Path) -> None:
+    model = fresh("residual")
+    path = _quiet_save(model, tmp_path / "teacher.keras")
+    archive = open_archive(path)
+    kernel = next(tensor.path for tensor in archive.spec.tensors if tensor.role == "kernel")
+    offset = archive.extents[kernel].offset
+    assert offset is not None
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+    step = {"op": "transfer_weights", "id": "graft", "source": f"teacher:{kernel}", "target": kernel}
+    graft, noise = _plan(step, inputs={"teacher": {}}), _plan({**STEPS["zero"]})
+    before = weights(model)
+    from_file: dict[str, Any] = {"inputs": {"teacher": path}}
+    data = (inputs_of(model)[0], None)
+    message = f"`{kernel}`, which step `graft` reads, may be wrong"
+    for in_place in (False, True):
+        with pytest.raises(ModelError, match=message):
+            mutspec.apply(graft, model, in_place=in_place, **from_file)
+    with pytest.raises(ModelError, match=message), mutspec.mutated(graft, model, **from_file):
+        raise AssertionError("the block must not be entered")
+    with pytest.raises(ModelError, match=message):
+        mutspec.sweep(graft, model, data, metrics=[], loss=None, **from_file)
+    for call in (lambda: mutspec.apply(noise, path), lambda: mutspec.sweep(noise, path, data, metrics=[], loss=None)):
+        with pytest.raises(ModelError, match="its weights may be wrong"):
+            call()
+    assert weights(model) == before
+    with pytest.warns(mutspec.MutspecWarning, match="is damaged"):
+        mutspec.diff(model, path)
+    mutspec.apply(graft, model, in_place=True, verify=False, **from_file)
+    assert weights(model) != before

@@ -20,7 +20,7 @@ from mutspec.cli.options import (
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.progress import progress
-from mutspec.cli.report_options import architecture_option, format_options, verbose_option
+from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
 from mutspec.language.errors import Problem
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @architecture_option
 @force_option
 @click.option("--unsafe", is_flag=True, help="Let code in the model file (Lambda layers) run, where Keras loads it.")
+@verify_option
 @memory_option
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compute. [default: up to 8]")
 @format_options("text", "markdown", "json")
@@ -62,6 +63,7 @@ def command(
     architecture: str | None,
     force: bool,
     unsafe: bool,
+    is_unverified: bool,
     max_memory: int | None,
     threads: int | None,
     output_format: str,
@@ -106,6 +108,7 @@ def command(
                 architecture=layout,
                 force=force,
                 unsafe=unsafe,
+                verify=not is_unverified,
                 threads=threads,
                 max_memory=max_memory,
                 on_progress=advance,

@@ -6,28 +6,37 @@ from pathlib import Path
 
 import click
 
+from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.progress import progress
-from mutspec.cli.report_options import format_options, verbose_option
+from mutspec.cli.report_options import format_options, verbose_option, verify_option
 
 
 @click.command("diff")
 @click.argument("before", metavar="A", type=FILE)
 @click.argument("after", metavar="B", type=FILE)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compare. [default: up to 8]")
+@verify_option
 @format_options("text", "markdown", "json")
 @verbose_option
 @quiet_option
 def command(
-    before: str, after: str, threads: int | None, output_format: str, is_verbose: bool, is_quiet: bool
+    before: str,
+    after: str,
+    threads: int | None,
+    is_unverified: bool,
+    output_format: str,
+    is_verbose: bool,
+    is_quiet: bool,
 ) -> ExitCode:
     """Compare two model files: layers, weights, and how far their values are apart. B is described against A.
 
     The files may be of different kinds and structures; weights are matched by their paths. Layers and weights that only
     B has are marked +, those that only A has -, those that differ ~. The exit code is 0 if nothing differs, 1 if
-    anything does, 2 if a file cannot be read.
+    anything does, 2 if a file cannot be read. A file whose weights do not have the checksum that it states gives a
+    warning.
 
     \b
     Examples:
@@ -36,11 +45,14 @@ def command(
       mutspec diff model.keras mutant.keras --json
     """  # noqa: D301
     from mutspec.execute.diff import diff
+    from mutspec.execute.verify import damages
     from mutspec.model.files import open_archive
 
     archives = open_archive(Path(before)), open_archive(Path(after))
     with progress("Comparing", is_quiet=is_quiet) as advance:
         result = diff(*archives, on_progress=advance, threads=threads)
+    for problem in () if is_unverified else damages(archives):
+        warn(problem)
     code = ExitCode.DONE if result.identical else ExitCode.CHECK_FAILED
     if output_format == "json":
         write_json(result.to_json())

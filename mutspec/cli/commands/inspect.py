@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mutspec.cli.boundary import warn
 from mutspec.cli.options import FILE, json_option
 from mutspec.cli.output import is_styled, width, write, write_json
-from mutspec.cli.report_options import architecture_option
+from mutspec.cli.report_options import architecture_option, verify_option
 from mutspec.language.errors import PlanError
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
 )
 @click.option("--weights/--layers", "shows_weights", default=True, help="A row for each weight, or for each layer.")
 @architecture_option
+@verify_option
 @json_option
-def command(model: str, target: str | None, shows_weights: bool, architecture: str | None, as_json: bool) -> None:
+def command(
+    model: str, target: str | None, shows_weights: bool, architecture: str | None, is_unverified: bool, as_json: bool
+) -> None:
     """List a model file's layers and weights: names as plans use them, classes, roles, groups, shapes.
 
-    Neither values nor TensorFlow are needed. `--select` tries a target out: what a step with it would choose.
+    TensorFlow is not needed, and values are read only to warn of a file whose weights do not have the checksum that it
+    states. `--select` tries a target out: what a step with it would choose.
 
     \b
     Examples:
@@ -41,10 +46,13 @@ def command(model: str, target: str | None, shows_weights: bool, architecture: s
       mutspec inspect model.keras --select '{type: Dense, weights: kernel, pick: {skip_last: 1}}'
       mutspec inspect epoch9.weights.h5 --architecture model.json
     """  # noqa: D301
+    from mutspec.execute.verify import damages
     from mutspec.model.files import open_archive
 
     archive = open_archive(Path(model), architecture=Path(architecture) if architecture else None)
     inspection = _inspect(archive, target)
+    for problem in () if is_unverified else damages([archive]):
+        warn(problem)
     if as_json:
         write_json(inspection.to_json())
         return

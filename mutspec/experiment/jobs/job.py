@@ -199,7 +199,9 @@ class _Job:
 
     def evaluated(self) -> Result:
         """Mutate and evaluate, for each seed."""
-        trials = Trials(session(self.settings), self.settings.require, objective_names(self.settings.objective))
+        settings = self.settings
+        objectives = objective_names(settings.objective)
+        trials = Trials(session(settings), settings.require, objectives, verify=settings.model.verify)
         rows, warnings, output = [], [], None
         for plan in self._plans():
             with trials.mutant(plan, self.inputs) as trial:
@@ -219,7 +221,7 @@ class _Job:
         """Search for the breaking point, for each seed."""
         settings = self.settings
         objectives = objective_names(settings.objective)
-        trials = Trials(session(settings), settings.require, objectives, found=[BREAKING_POINT])
+        trials = Trials(session(settings), settings.require, objectives, [BREAKING_POINT], settings.model.verify)
         found = breaking_points(trials, list(self._plans()), self.inputs, settings.mode, settings.model.path)
         return replace(found, mode=settings.mode.name)
 
@@ -244,7 +246,7 @@ class _Job:
             mutant.save(path)
         else:
             allowed = plan if plan.non_finite else replace(plan, non_finite=NonFinite.REPORT)
-            files.apply(allowed, base, path, inputs=self.inputs, force=True)
+            files.apply(allowed, base, path, inputs=self.inputs, force=True, verify=self.settings.model.verify)
         return shown(path)
 
     def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:

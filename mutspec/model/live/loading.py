@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.code import code_in
+from mutspec.model.damage import check_weights
 from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.weights_file import read_config
 from mutspec.own_modules import keras_imports_no_stray_module
 
 
-def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def load_model(
+    path: Path, *, unsafe: bool = False, verify: bool = True, custom_objects: Mapping[str, Any] | None = None
+) -> Any:
     """Load a model file in Keras.
 
     Arguments:
         path: a `.keras` or whole-model `.h5` file.
         unsafe: whether code in the file (Lambda layers) may run, and files that it names may be read.
+        verify: whether the checksum of the weights is checked: Keras does not where zipfile seeks in them.
         custom_objects: classes that Keras does not know by itself, by name.
 
     Raises:
-        ModelError: Keras cannot load it, or it holds code.
+        ModelError: Keras cannot load it, or it holds code, or is damaged.
         EnvironmentProblem: Keras is not installed.
     """
     try:
@@ -32,19 +37,17 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
         keras = import_keras()
     except ImportError as error:
         raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
-    if not unsafe and path.is_file() and (code := code_in(read_config(path))):
-        raise ModelError(
-            f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
-        )
+    if not unsafe and path.is_file():
+        _refuse_code(path)
+    if verify:
+        with suppress(OSError):  # Keras says what it is
+            check_weights(path)
     try:
         with building_alone(), keras_imports_no_stray_module():
             return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
         if path.name.endswith(".weights.h5"):
-            raise ModelError(
-                f"{path} holds weights and no architecture, so there is no model to load",
-                hint="give the whole model, a .keras or .h5 file",
-            ) from None
+            raise _weights_alone(path) from None
         text = str(error)
         if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
             raise ModelError(
@@ -55,3 +58,23 @@ def load_model(path: Path, *, unsafe: bool = False, custom_objects: Mapping[str,
             f"Keras cannot load {path}: {first_line(error)}",
             hint="if it holds layers of your own, import their module: --import my_package.layers",
         ) from error
+
+
+def _refuse_code(path: Path) -> None:
+    try:
+        code = code_in(read_config(path))
+    except ModelError:
+        if path.name.endswith(".weights.h5"):
+            raise _weights_alone(path) from None
+        raise
+    if code:
+        raise ModelError(
+            f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
+        )
+
+
+def _weights_alone(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} holds weights and no architecture, so there is no model to load",
+        hint="give the whole model, a .keras or .h5 file",
+    )

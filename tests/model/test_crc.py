@@ -1,13 +1,16 @@
-"""The patched CRC-32 is zlib's of the changed bytes."""
+"""The CRC-32 of a range, and the patched one of changed bytes, are zlib's."""
 
 from __future__ import annotations
 
 import zlib
+from pathlib import Path
 
-from hypothesis import given
+import numpy as np
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mutspec.execute.crc import patched_crc32
+from mutspec.model.crc import crc32_of_range, patched_crc32
 
 
 @st.composite
@@ -43,3 +46,28 @@ def test_gigabytes_take_no_time() -> None:
     assert patched_crc32(0xDEADBEEF, size, []) == 0xDEADBEEF
     once = patched_crc32(0, size, [(4096, 0x12345678)])
     assert patched_crc32(once, size, [(4096, 0x12345678)]) == 0
+
+
+@given(st.integers(0, 20 << 20), st.integers(0, 20 << 20), st.integers(1, 5))
+@settings(max_examples=30)
+def test_the_checksum_of_a_range_is_zlibs_for_any_number_of_threads(
+    range_file: tuple[Path, bytes], start: int, stop: int, threads: int
+) -> None:
+    path, data = range_file
+    start, stop = min(start, stop), max(start, stop)
+    with path.open("rb") as file:
+        assert crc32_of_range(file.fileno(), start, stop - start, threads) == zlib.crc32(data[start:stop])
+
+
+def test_a_range_beyond_the_end_is_an_error(range_file: tuple[Path, bytes]) -> None:
+    path, data = range_file
+    with path.open("rb") as file, pytest.raises(OSError, match="became shorter"):
+        crc32_of_range(file.fileno(), len(data) - 10, 11, 2)
+
+
+@pytest.fixture(scope="module")
+def range_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    data = np.random.default_rng(0).bytes(20 << 20)
+    path = tmp_path_factory.mktemp("crc") / "data"
+    path.write_bytes(data)
+    return path, data

@@ -1,4 +1,4 @@
-"""CRC-32 of a file after some of its bytes changed, from its old CRC-32 and those bytes alone.
+"""CRC-32 of parts of a file, and of a file after some of its bytes changed, from its old one and those bytes alone.
 
 CRC-32 is linear over GF(2): for equal lengths, crc(old) ⊕ crc(new) depends on old ⊕ new alone, and bytes that follow
 multiply it by a power of x. So damage that was in the untouched bytes stays as detectable as it was. The arithmetic on
@@ -7,12 +7,57 @@ polynomials is that of zlib's `crc32_combine` (Mark Adler, zlib 1.2.12).
 
 from __future__ import annotations
 
+import errno
+import os
 import zlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
+_PART = 4 << 20
+"""What a thread computes at once: long enough that to combine the parts costs nothing."""
+_BUFFER = 256 << 10
+"""What is read at once: little enough to be still in the processor's cache when its CRC is computed."""
+
+
+def crc32_of_range(descriptor: int, offset: int, size: int, threads: int) -> int:
+    """The CRC-32 of some bytes of a file.
+
+    Arguments:
+        descriptor: the file, open for reading.
+        offset: where they begin.
+        size: how many there are.
+        threads: how many parts are read at once.
+
+    Raises:
+        OSError: the file cannot be read, or ends before they do.
+    """
+
+    def of_part(start: int) -> tuple[int, int]:
+        return _crc32_of_part(descriptor, start, stop := min(start + _PART, offset + size)), stop - start
+
+    total = 0
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for crc32, length in pool.map(of_part, range(offset, offset + size, _PART)):
+            total = _multiply(total, _zeros(length)) ^ crc32
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return total
+
+
+def _crc32_of_part(descriptor: int, start: int, stop: int) -> int:
+    buffer = memoryview(bytearray(min(_BUFFER, stop - start)))
+    crc32 = 0
+    while start < stop:
+        count = os.preadv(descriptor, [buffer[: stop - start]], start)
+        if count == 0:
+            raise OSError(errno.EIO, "the file became shorter while it was read")
+        crc32 = zlib.crc32(buffer[:count], crc32)
+        start += count
+    return crc32
 
 
 def patched_crc32(crc32: int, size: int, deltas: Iterable[tuple[int, int]]) -> int:
