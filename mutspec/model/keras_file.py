@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind, Member
 from mutspec.model.build import build_spec
-from mutspec.model.hdf5 import Window, check_extents, extents_of, open_hdf5
+from mutspec.model.config import parse_config, parse_json
+from mutspec.model.hdf5 import Window, check_extents, stored_hdf5
+from mutspec.model.limits import current_limits
 from mutspec.model.zip_member import inflated, member_of, read_member
 
-CONFIG_LIMIT = 64 * 2**20
-"""The most bytes of JSON that are read."""
+_METADATA_LIMIT = 2**16
+"""The most bytes of `metadata.json` that are read: it has a version and a date."""
 
 _WEIGHTS = "model.weights.h5"
 
@@ -33,9 +36,9 @@ def read_keras(path: Path) -> Archive:
                 f"{path} is not a whole zip file ({error})", hint="it may be truncated; copy it again"
             ) from None
         with archive:
-            config = _json(archive, "config.json", path)
+            config = parse_config(read_config_member(archive, str(path)), f"config.json in {path}")
             names = archive.namelist()
-            metadata = _json(archive, "metadata.json", path) if "metadata.json" in names else {}
+            metadata = _metadata(archive, path) if "metadata.json" in names else {}
             if _WEIGHTS not in names and any(
                 name.startswith("model.weights") or name.endswith(".npz") for name in names
             ):
@@ -50,12 +53,10 @@ def read_keras(path: Path) -> Archive:
 def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
     shown = f"{_WEIGHTS} in {path}"
     if member.is_compressed:
-        with inflated(path, _WEIGHTS) as copy, open_hdf5(cast(Any, copy), shown) as weights:
-            extents = extents_of(weights["/"], -1, shown)
+        with inflated(path, _WEIGHTS) as copy:
+            extents = stored_hdf5(Window(copy, 0, os.fstat(copy.fileno()).st_size), -1, shown, attributes=False).extents
     else:
-        with open_hdf5(Window(file, member.offset, member.bytes), shown) as weights:
-            base = member.offset
-            extents = extents_of(weights["/"], base, shown)
+        extents = stored_hdf5(Window(file, member.offset, member.bytes), member.offset, shown, attributes=False).extents
         check_extents(extents, member.offset + member.bytes, shown)
     extents = {name.replace("\\", "/"): extent for name, extent in extents.items()}
     build = build_spec(config, {name: (extent.shape, extent.dtype) for name, extent in extents.items()})
@@ -71,19 +72,17 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
     )
 
 
-def _json(archive: zipfile.ZipFile, name: str, path: Path) -> Mapping[str, Any]:
-    return parse_json(read_member(archive, name, CONFIG_LIMIT, str(path)), f"{name} in {path}")
+def read_config_member(archive: zipfile.ZipFile, shown: str) -> bytes:
+    """The bytes of `config.json`.
 
-
-def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
-    """A JSON object.
-
-    Errors: ModelError if it is none.
+    Raises:
+        ModelError: it is missing, above the limit, or damaged.
     """
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{shown} is not JSON ({error})", hint="the file is damaged; save the model again") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{shown} is not a JSON object", hint="save the model again in Keras")
-    return value
+    limits = current_limits()
+    with suppress(KeyError):
+        limits.check("config_bytes", archive.getinfo("config.json").file_size, f"config.json in {shown}")
+    return read_member(archive, "config.json", limits.config_bytes, shown)
+
+
+def _metadata(archive: zipfile.ZipFile, path: Path) -> Mapping[str, Any]:
+    return parse_json(read_member(archive, "metadata.json", _METADATA_LIMIT, str(path)), f"metadata.json in {path}")
