@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mutspec.cli.options import FILE, json_option
+from mutspec.cli.options import FILE, json_option, limit_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import architecture_option
 from mutspec.language.errors import PlanError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--weights/--layers", "shows_weights", default=True, help="A row for each weight, or for each layer.")
 @architecture_option
+@limit_option
 @json_option
 def command(model: str, target: str | None, shows_weights: bool, architecture: str | None, as_json: bool) -> None:
     """List a model file's layers and weights: names as plans use them, classes, roles, groups, shapes.
