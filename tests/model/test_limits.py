@@ -190,8 +190,10 @@ def test_a_child_returns_what_it_makes_and_nothing_is_left() -> None:
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     assert watch(lambda: b"x" * 5_000_000) == b"x" * 5_000_000
     assert before == (len(os.listdir("/proc/self/fd")) if before else 0)
+    child = int(watch(lambda: str(os.getpid()).encode()))
+    assert child != os.getpid()
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(child, os.WNOHANG)
 
 
 def test_a_child_that_fails_is_told_by_how_it_ended() -> None:
