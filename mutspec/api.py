@@ -28,6 +28,28 @@ class MutspecWarning(UserWarning):
     """What a user should know of a mutant that was made all the same."""
 
 
+@contextmanager
+def limits(**changes: int) -> Iterator[None]:
+    """Read files that declare more than mutspec believes by default, for the length of a `with` block.
+
+    The error that a file is above a limit names the limit. docs/limits.md has all of them. They hold in this thread.
+
+    Example:
+        with mutspec.limits(config_bytes=2**30):
+            mutspec.dry_run(plan, "huge.keras")
+
+    Arguments:
+        changes: the new limits by name; the others stay as they are.
+
+    Raises:
+        CallError: there is no such limit, or its value is not a whole number from 1 on.
+    """
+    from mutspec.model.limits import limits as changed
+
+    with changed(**changes):
+        yield
+
+
 def load_plan(path: File, *, overrides: Iterable[str] = ()) -> Plan[Op]:
     """Read and validate a plan file.
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 import click
 
 from mutspec.cli.exit_codes import ExitCode, code_of
+from mutspec.cli.memory import memory_problem, prepare_for_little_memory
 from mutspec.cli.problems import as_texts
 from mutspec.language.errors import MutspecError, Place, Problem, nearest
 
@@ -17,6 +18,7 @@ from mutspec.language.errors import MutspecError, Place, Problem, nearest
 def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
     """Run a command to its exit code; errors go to standard error."""
     _open_closed_streams()
+    prepare_for_little_memory()
     try:
         result = command.main(
             args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False
@@ -42,8 +44,11 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     except OSError as error:
         let_go_of_output()
         return _report([os_problem(error)], code_of(error))
-    except MemoryError:
-        return _report([Problem("there is not enough memory", hint="lower --max-memory")], ExitCode.ENVIRONMENT)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        problem = memory_problem(error)
+        if problem is None:
+            raise
+        return _report([problem], ExitCode.ENVIRONMENT)
     return result if isinstance(result, int) else ExitCode.DONE
 
 

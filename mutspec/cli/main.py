@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -98,12 +99,29 @@ def cli() -> None:
     """  # noqa: D301
 
 
+def _let_the_second_interrupt_end_all() -> None:
+    """Hand SIGINT back to the system once the first one was heard.
+
+    Python tells of a signal between two of its instructions, and so not at all from within a library that loops, or
+    that catches what it is told. The first interrupt clears up; whatever that comes to, the second one ends the
+    process.
+    """
+
+    def first(number: int, frame: object) -> NoReturn:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, first)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code.
 
     All files are closed and all output is written by then. So the process ends at once: for Python to take NumPy and
     h5py down in good order takes as long as reading a plan.
     """
+    _let_the_second_interrupt_end_all()
     try:
         code = int(run(cli, arguments, "mutspec"))
     except KeyboardInterrupt:  # once more, while the first interrupt was being told

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mutspec.language.errors import CallError, Problem
+from mutspec.language.errors import CallError, Problem, nearest
 from mutspec.own_modules import allow_modules
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -144,6 +144,56 @@ def memory_option(command: Command) -> Command:
         type=Memory(),
         metavar="SIZE",
         help="The most memory to use for values, such as 200MB or 1.5GiB.",
+    )(command)
+
+
+class LimitValue(click.ParamType[tuple[str, int]]):
+    """`NAME=VALUE`: a limit on what files may declare; bytes may have a unit, as in `config_bytes=64MiB`."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Name and number."""
+        if isinstance(value, tuple):
+            return value
+        from mutspec.model.limits import table
+
+        name, equals, number = value.partition("=")
+        if not equals or not number:
+            self.fail(f"`{value}` is not of the form NAME=VALUE", param, ctx)
+        known = table()
+        if name not in known:
+            raise CallError(
+                Problem(f"there is no limit `{name}`", hint=_limits_hint(), candidates=nearest(name, known))
+            )
+        if known[name].unit == "bytes":
+            return name, Memory().convert(number, param, ctx)
+        return name, click.IntRange(min=1).convert(number, param, ctx)
+
+
+def _limits_hint() -> str:
+    from mutspec.model.limits import table
+
+    return f"there are {', '.join(table())}"
+
+
+def limit_option(command: Command) -> Command:
+    """`--limit NAME=VALUE`, which holds while the command runs."""
+
+    def apply(context: click.Context, _: click.Parameter, pairs: tuple[tuple[str, int], ...]) -> None:
+        if pairs:
+            from mutspec.model.limits import limits
+
+            context.with_resource(limits(**dict(pairs)))
+
+    return click.option(
+        "--limit",
+        type=LimitValue(),
+        multiple=True,
+        expose_value=False,
+        callback=apply,
+        metavar="NAME=VALUE",
+        help="Read files that are above a limit, which the error names, if you trust them. Repeatable.",
     )(command)
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from logging import getLogger
+from lzma import LZMAError
+from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import BadZipFile
+from zlib import error as ZlibError  # noqa: N812
 
 import numpy as np
 
@@ -20,6 +23,7 @@ from mutspec.experiment.sources import as_limit, is_dataset, of_dataset
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
 from mutspec.language.files import called_like
+from mutspec.model.limits import UNPACKED_BYTES, current_limits
 from mutspec.own_modules import allow_modules, targets
 
 if TYPE_CHECKING:
@@ -103,19 +107,51 @@ def npz(path: str, limit: int | None = None) -> tuple[Arrays, Arrays]:
 
 
 def _x_and_y(opened: IO[bytes], place: Place) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    if opened.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+        raise CallError(Problem("the file holds one array, and not x and y by name", place, hint=_HOW_TO_SAVE))
+    opened.seek(0)
     try:
         file = np.load(opened, allow_pickle=False)
     except (ValueError, EOFError, BadZipFile):
         raise CallError(Problem("the file is no NumPy archive", place, hint=_HOW_TO_SAVE)) from None
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise CallError(Problem("the file holds one array, and not x and y by name", place, hint=_HOW_TO_SAVE))
     if "x" not in file.files:
         listing = ", ".join(f"`{name}`" for name in file.files) or "nothing"
         raise CallError(Problem(f"the file has no array `x`; it has {listing}", place, hint=_HOW_TO_SAVE))
     try:
-        return file["x"], file["y"] if "y" in file.files else None
-    except (ValueError, EOFError, BadZipFile) as error:
+        return _array(file, "x", place), _array(file, "y", place) if "y" in file.files else None
+    except _UNREADABLE as error:
         raise CallError(Problem(f"an array cannot be read: {_reason(error)}", place)) from None
+
+
+_UNREADABLE = (ValueError, EOFError, BadZipFile, LZMAError, ZlibError, NotImplementedError, RuntimeError, KeyError)
+"""What NumPy and zipfile raise on damaged members, on encrypted ones, and on methods that they do not know."""
+
+
+def _array(file: np.lib.npyio.NpzFile, name: str, place: Place) -> NDArray[Any]:
+    """An array of an archive, if its member is not far larger unpacked, and holds what its head declares.
+
+    Raises:
+        CallError: it is above the limit.
+        ValueError: it is damaged.
+    """
+    archive = file.zip
+    assert archive is not None  # until it is closed
+    member = name if name in archive.namelist() else f"{name}.npy"
+    info, limits = archive.getinfo(member), current_limits()
+    times = -(-info.file_size // max(1, info.compress_size))
+    if info.file_size > UNPACKED_BYTES and times > limits.inflation:
+        what = f"`{name}` is {info.compress_size:,} bytes, and {info.file_size:,} unpacked"
+        raise CallError(replace(limits.problem("inflation", times, what), place=place))
+    with archive.open(info) as opened:
+        version = np.lib.format.read_magic(opened)
+        read_head = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version in read_head:
+            shape, _, dtype = read_head[version](opened)
+            size = prod(shape) * dtype.itemsize + opened.tell()
+            if not dtype.hasobject and size != info.file_size:
+                raise ValueError(f"`{name}` declares {size:,} bytes and holds {info.file_size:,}")
+    array: NDArray[Any] = file[name]
+    return array
 
 
 _HOW_TO_SAVE = 'save it with numpy.savez("data.npz", x=…, y=…)'

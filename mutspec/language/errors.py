@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import islice
 
 DocumentPath = tuple[str | int, ...]
 """Keys and indices that lead to a value of a plan, such as `("steps", 0, "target")`."""
+
+
+_MOST_COMPARED, _LONGEST_COMPARED = 5000, 200
+"""How many names are compared with one that is unknown, and how long they may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +111,9 @@ def written_path(path: DocumentPath) -> str:
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...]:
     """The known names that are most like `name`, best first, for a "did you mean"."""
-    names = {known_name.lower(): known_name for known_name in known}
+    # Comparing is quadratic in the length of names, and a model's may be of any length and number.
+    few = (each for each in islice(known, _MOST_COMPARED) if len(each) <= _LONGEST_COMPARED)
+    names = {known_name.lower(): known_name for known_name in few}
+    if len(name) > _LONGEST_COMPARED:
+        return ()
     return tuple(names[match] for match in get_close_matches(name.lower(), list(names), n=limit, cutoff=0.6))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 
+from mutspec.model.limits import current_limits
+
 _PARTS_OF_A_GLOB = re.compile(
     r"""(?P<any_parents>(?:^|(?<=/))\*\*/)  # `**/` at the start of a part: no part, or any number of parts
       | (?P<any_path>\*\*+)                 # `**`: anything, `/` included
@@ -21,6 +23,10 @@ _PARTS_OF_A_GLOB = re.compile(
 )
 _NOT_LINE_BY_LINE = re.compile(r"\\[AzZQ]|\(\?(?!:|P?<|i\))")
 """What would mean another thing in a text of many lines: anchors of the text, unclosed quotes, changed flags."""
+
+
+_MOST_MEMORY = 8 << 20
+"""What RE2 may take to compile a pattern, and again to match with it; `(.{1000}){1000}` asks for more."""
 
 
 class BadPattern(ValueError):
@@ -112,7 +118,12 @@ class NameTable:
         """
         import re2
 
+        most = current_limits()
+        if len(pattern) > most.pattern_characters:
+            problem = most.problem("pattern_characters", len(pattern), "it is long")
+            raise BadPattern(f"{problem.message}; {problem.hint}")
         options = re2.Options()
+        options.max_mem = _MOST_MEMORY
         options.log_errors = False
         options.never_nl = True
         try:

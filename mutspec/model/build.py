@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -247,47 +248,62 @@ def _alias_shared(found: _Found) -> None:
     """Find the layers that are stored elsewhere, since two models share them, and make their paths aliases."""
     if not found.absent:
         return
-    candidates: dict[str, list[LayerSpec]] = defaultdict(list)
     absent = {node.path for node in found.absent}
+    ends = _Ends()
+    owners: dict[str, LayerSpec] = {}
     for layer in found.layers:
-        candidates[layer.name].append(layer)
+        owners.setdefault(layer.path, layer)
+        if layer.path not in absent:
+            ends.add(layer)
     renamed: dict[str, str] = {}
     for node in found.absent:
-        owner = next(layer for layer in found.layers if layer.path == node.path)
-        twins = [
-            layer
-            for layer in candidates[owner.name]
-            if layer.path not in absent and layer.class_name == owner.class_name and layer.config == owner.config
-        ]
-        best = max((_common_suffix(layer.path, owner.path) for layer in twins), default=0)
-        twins = [layer for layer in twins if _common_suffix(layer.path, owner.path) == best]
+        twins = ends.nearest(owners[node.path])
         if len(twins) != 1:
             raise ModelError(
                 f"The weights of {node.path} ({node.class_name}) are not in the file",
                 hint="the file is incomplete, or of another architecture",
             )
         renamed[node.path] = twins[0].path
+    aliases: dict[str, list[str]] = defaultdict(list)
+    for alias, target in renamed.items():
+        aliases[target].append(alias)
     found.layers[:] = [
-        replace(layer, aliases=tuple(alias for alias, target in renamed.items() if target == layer.path))
+        replace(layer, aliases=tuple(aliases.get(layer.path, ())))
         for layer in found.layers
         if layer.path not in renamed
     ]
     found.tensors[:] = [
         replace(
             tensor,
-            aliases=tuple(join(alias, tensor.role) for alias, target in renamed.items() if target == tensor.layer),
+            aliases=tuple(join(alias, tensor.role) for alias in aliases.get(tensor.layer, ())),
         )
         for tensor in found.tensors
     ]
 
 
-def _common_suffix(first: str, second: str) -> int:
-    count = 0
-    for one, other in zip(reversed(first.split("/")), reversed(second.split("/")), strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
+class _Ends:
+    """Layers by how their paths end, and by class and config: a model in a model may hold thousands of the same."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, str], int] = {}
+        self._layers: dict[tuple[int, str, str], list[LayerSpec]] = defaultdict(list)
+
+    def add(self, layer: LayerSpec) -> None:
+        """Remember a layer under each end of its path."""
+        for key in self._keys(layer):
+            self._layers[key].append(layer)
+
+    def nearest(self, layer: LayerSpec) -> list[LayerSpec]:
+        """The layers like this one whose paths have the longest end in common with its."""
+        return next((self._layers[key] for key in reversed(self._keys(layer)) if key in self._layers), [])
+
+    def _keys(self, layer: LayerSpec) -> list[tuple[int, str, str]]:
+        """The ends of a path, the shortest first; an end is known by the number of the shorter one and a name."""
+        config, keys, at = json.dumps(layer.config, sort_keys=True), [], 0
+        for name in reversed(layer.path.split("/")):
+            at = self._numbers.setdefault((at, name), len(self._numbers) + 1)
+            keys.append((at, layer.class_name, config))
+        return keys
 
 
 def _check_unique(found: _Found) -> None:

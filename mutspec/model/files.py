@@ -54,13 +54,15 @@ def _open(path: Path, architecture: Path | None) -> Archive:
         _no_architecture(path, architecture)
         return read_keras(path)
     if head.startswith(_HDF5):
+        from mutspec.model.hdf5 import stored_hdf5
         from mutspec.model.legacy_file import is_whole_model, read_whole_h5
         from mutspec.model.weights_file import read_weights_h5
 
-        if not is_whole_model(path):
-            return read_weights_h5(path, architecture)
+        stored = stored_hdf5(path, 0, str(path))
+        if not is_whole_model(stored):
+            return read_weights_h5(path, stored, architecture)
         _no_architecture(path, architecture)
-        return read_whole_h5(path)
+        return read_whole_h5(path, stored)
     raise ModelError(f"{path} is not a model file", hint=_guess(head))
 
 

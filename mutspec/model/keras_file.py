@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind, Member
 from mutspec.model.build import build_spec
-from mutspec.model.hdf5 import Window, check_extents, extents_of, open_hdf5
+from mutspec.model.config import parse_config, parse_json
+from mutspec.model.hdf5 import Window, check_extents, stored_hdf5
+from mutspec.model.limits import current_limits
 from mutspec.model.zip_directory import read_directory
 from mutspec.model.zip_member import inflated, read_member
 
-CONFIG_LIMIT = 64 * 2**20
-"""The most bytes of JSON that are read."""
+_METADATA_LIMIT = 2**16
+"""The most bytes of `metadata.json` that are read: it has a version and a date."""
 
 _WEIGHTS = "model.weights.h5"
 
@@ -27,8 +29,8 @@ def read_keras(path: Path) -> Archive:
     """
     with path.open("rb") as file:
         members = read_directory(file, str(path))
-        config = _json(file, members, "config.json", path)
-        metadata = _json(file, members, "metadata.json", path) if "metadata.json" in members else {}
+        config = parse_config(read_config_member(file, members, str(path)), f"config.json in {path}")
+        metadata = _metadata(file, members, path) if "metadata.json" in members else {}
         if _WEIGHTS not in members:
             if any(name.startswith("model.weights") or name.endswith(".npz") for name in members):
                 raise ModelError(
@@ -44,12 +46,10 @@ def read_keras(path: Path) -> Archive:
 def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
     shown = f"{_WEIGHTS} in {path}"
     if member.is_compressed:
-        with inflated(path, _WEIGHTS) as copy, open_hdf5(cast(Any, copy), shown) as weights:
-            extents = extents_of(weights["/"], -1, shown)
+        with inflated(path, _WEIGHTS) as copy:
+            extents = stored_hdf5(Window(copy, 0, os.fstat(copy.fileno()).st_size), -1, shown, attributes=False).extents
     else:
-        with open_hdf5(Window(file, member.offset, member.bytes), shown) as weights:
-            base = member.offset
-            extents = extents_of(weights["/"], base, shown)
+        extents = stored_hdf5(Window(file, member.offset, member.bytes), member.offset, shown, attributes=False).extents
         check_extents(extents, member.offset + member.bytes, shown)
     extents = {name.replace("\\", "/"): extent for name, extent in extents.items()}
     build = build_spec(config, {name: (extent.shape, extent.dtype) for name, extent in extents.items()})
@@ -65,19 +65,18 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
     )
 
 
-def _json(file: BinaryIO, members: Mapping[str, Member], name: str, path: Path) -> Mapping[str, Any]:
-    return parse_json(read_member(file, members, name, CONFIG_LIMIT, str(path)), f"{name} in {path}")
+def read_config_member(file: BinaryIO, members: Mapping[str, Member], shown: str) -> bytes:
+    """The bytes of `config.json`.
 
-
-def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
-    """A JSON object.
-
-    Errors: ModelError if it is none.
+    Raises:
+        ModelError: it is missing, above the limit, or damaged.
     """
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{shown} is not JSON ({error})", hint="the file is damaged; save the model again") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{shown} is not a JSON object", hint="save the model again in Keras")
-    return value
+    limits = current_limits()
+    if "config.json" in members:
+        limits.check("config_bytes", members["config.json"].content_bytes, f"config.json in {shown}")
+    return read_member(file, members, "config.json", limits.config_bytes, shown)
+
+
+def _metadata(file: BinaryIO, members: Mapping[str, Member], path: Path) -> Mapping[str, Any]:
+    content = read_member(file, members, "metadata.json", _METADATA_LIMIT, str(path))
+    return parse_json(content, f"metadata.json in {path}")

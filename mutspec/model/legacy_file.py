@@ -7,54 +7,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from mutspec.language.errors import ModelError, nearest
 from mutspec.model.archive import Archive, Extent, FileKind
 from mutspec.model.build import Build, build_from_outline
-from mutspec.model.hdf5 import check_extents, extents_of, open_hdf5, text, text_list
-from mutspec.model.keras_file import CONFIG_LIMIT, parse_json
+from mutspec.model.config import parse_config
+from mutspec.model.hdf5 import StoredHdf5, check_extents
 from mutspec.model.legacy_order import legacy_slots
 from mutspec.model.outline import Node, Outline, join, outline_of
 
+_WEIGHTS = "model_weights"
 _OWN = "top_level_model_weights"
 
 
-def is_whole_model(path: Path) -> bool:
-    """Whether an HDF5 file holds a model's config beside its weights.
-
-    Errors: ModelError if it is not a whole HDF5 file.
-    """
-    with open_hdf5(path, str(path)) as file:
-        return "model_config" in file.attrs or "model_weights" in file
+def is_whole_model(stored: StoredHdf5) -> bool:
+    """Whether an HDF5 file holds a model's config beside its weights."""
+    return "model_config" in stored.attributes() or _WEIGHTS in stored.groups or _WEIGHTS in stored.extents
 
 
-def read_whole_h5(path: Path) -> Archive:
+def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
     """Read a legacy whole-model file.
+
+    Arguments:
+        path: the file.
+        stored: what it stores.
 
     Errors: ModelError if it is damaged, or holds what mutspec does not understand.
     """
-    with open_hdf5(path, str(path)) as file:
-        config = legacy_config(file, path)
-        if "model_weights" not in file or not isinstance(file["model_weights"], h5py.Group):
-            raise ModelError(f"{path} has no weights", hint="save the model again with model.save")
-        version = text(file.attrs.get("keras_version", file["model_weights"].attrs.get("keras_version", "")))
-        weights = legacy_weights(file["model_weights"], path)
+    config = legacy_config(stored, path)
+    if _WEIGHTS not in stored.groups:
+        raise ModelError(f"{path} has no weights", hint="save the model again with model.save")
+    version = stored.text("keras_version") or stored.text("keras_version", _WEIGHTS) or ""
+    weights = legacy_weights(stored.below(_WEIGHTS), path)
     return legacy_archive(path, weights, config, version, FileKind.LEGACY_H5)
 
 
-def legacy_config(file: h5py.File, path: Path) -> Mapping[str, Any]:
+def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:
     """The serialised model in a whole-model file.
 
     Errors: ModelError if there is none.
     """
-    value = file.attrs.get("model_config")
-    if value is None:
+    written = stored.text("model_config")
+    if written is None:
         raise ModelError(f"{path} has no model_config", hint="save the whole model, not its weights alone")
-    written = text(value)
-    if len(written) > CONFIG_LIMIT:
-        raise ModelError(f"The model_config of {path} is {len(written):,} bytes", hint="no Keras model needs so many")
-    return parse_json(written, f"the model_config of {path}")
+    return parse_config(written, f"the model_config of {path}")
 
 
 @dataclass(frozen=True)
@@ -65,14 +60,13 @@ class LegacyWeights:
     listed: Mapping[str, tuple[str, ...]]
 
 
-def legacy_weights(group: h5py.Group, path: Path) -> LegacyWeights:
+def legacy_weights(stored: StoredHdf5, path: Path) -> LegacyWeights:
     """What a group with the attribute `layer_names` lists.
 
     Errors: ModelError if it does not hold what it lists.
     """
-    extents = extents_of(group, 0, str(path))
-    check_extents(extents, path.stat().st_size, str(path))
-    return LegacyWeights(extents, _listed(group, path))
+    check_extents(stored.extents, path.stat().st_size, str(path))
+    return LegacyWeights(stored.extents, _listed(stored, path))
 
 
 def legacy_archive(
@@ -100,18 +94,18 @@ def legacy_archive(
     )
 
 
-def _listed(group: h5py.Group, path: Path) -> dict[str, tuple[str, ...]]:
+def _listed(stored: StoredHdf5, path: Path) -> dict[str, tuple[str, ...]]:
     """The weights' names by layer, layers without weights left out."""
-    layers = text_list(group.attrs, "layer_names")
+    layers = stored.texts("layer_names")
     if layers is None:
         raise ModelError(
             f"{path} does not list its layers (layer_names)", hint="load the model in Keras and save it again"
         )
     listed = {}
-    for layer in (*layers, *((_OWN,) if _OWN in group else ())):
-        if layer not in group:
+    for layer in (*layers, *((_OWN,) if _OWN in stored.groups else ())):
+        if layer not in stored.groups:
             raise ModelError(f"{path} lists the layer {layer!r}, but holds nothing of it", hint="save the model again")
-        names = text_list(group[layer].attrs, "weight_names")
+        names = stored.texts("weight_names", layer)
         if names:
             listed[layer] = names
     return listed

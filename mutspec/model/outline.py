@@ -24,15 +24,13 @@ from mutspec.model.classes import (
     snake_case,
     variables_of,
 )
+from mutspec.model.limits import current_limits
 from mutspec.model.spec import Call, TensorRef
 
 Config = Mapping[str, Any]
 
 _DROPPED = frozenset({"shared_object_id", "build_config", "compile_config"})
 """Keys that differ between two savings of one model: memory addresses, shapes that edits make stale, training."""
-
-DEPTH_LIMIT = 64
-"""Layers nested deeper than this are an attack, not a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +145,8 @@ def is_operation(entry: Config) -> bool:
 
 
 def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth: int) -> Node:
-    if depth > DEPTH_LIMIT:
-        raise ModelError(f"The model nests layers more than {DEPTH_LIMIT} deep", hint="Keras could not build it either")
+    limits = current_limits()
+    limits.check("layer_depth", depth, "layers in layers", is_counted=False)
     config = entry.get("config")
     if isinstance(config, list):  # Keras before 2.2.3 wrote a Sequential's layers bare
         config = {"name": "", "layers": config}
@@ -158,6 +156,7 @@ def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth
         opposite = "backward_" if prefix == "forward_" else "forward_"
         name = prefix + name.removeprefix(opposite)
     path = join(owner, name) if depth else ""
+    limits.check("path_characters", len(path), f"the path of `{name[:20]}…`")
     node = Node(
         path=path,
         name=name,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
-
-import h5py
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind
@@ -16,42 +14,40 @@ from mutspec.model.build import build_from_outline
 from mutspec.model.class_names import MODELS, STORED_NAMES, UNKNOWN, WEIGHTLESS
 from mutspec.model.class_table import CLASSES, Part, Variable
 from mutspec.model.classes import ancestry_of, snake_case
-from mutspec.model.hdf5 import check_extents, extents_of, open_hdf5, text
-from mutspec.model.keras_file import CONFIG_LIMIT, parse_json
+from mutspec.model.config import parse_config
+from mutspec.model.hdf5 import StoredHdf5, check_extents, stored_hdf5
+from mutspec.model.keras_file import read_config_member
 from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_weights
+from mutspec.model.limits import current_limits
 from mutspec.model.outline import Node, Outline, join, outline_of
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
 from mutspec.model.zip_directory import read_directory
-from mutspec.model.zip_member import read_member
 
 _ARCHITECTURE = "give the model's architecture: --architecture FILE (a .keras, .h5 or config.json of the same model)"
 _BY_SNAKE = {snake_case(STORED_NAMES.get(name, name)): name for table in (CLASSES, MODELS) for name in table}
 _WEIGHTLESS_BY_SNAKE = {snake_case(name): name for table in (WEIGHTLESS, UNKNOWN) for name in table}
 
 
-def read_weights_h5(path: Path, architecture: Path | None) -> Archive:
+def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
     """Read a weights file.
 
     Arguments:
         path: the file.
+        stored_in: what it stores.
         architecture: a file with the model's config; None for a partial spec.
 
     Errors: ModelError if it is damaged, or if without an architecture it cannot be told what some weights are.
     """
     config = None if architecture is None else read_config(architecture)
-    with open_hdf5(path, str(path)) as file:
-        if "layer_names" in file.attrs or "layer_names0" in file.attrs:
-            if config is None:
-                raise ModelError(
-                    f"{path} has the weights in the form of Keras 2, which names no classes", hint=_ARCHITECTURE
-                )
-            version, legacy = text(file.attrs.get("keras_version", "")), legacy_weights(file["/"], path)
-        else:
-            version, legacy = "", None
-            extents = extents_of(file["/"], 0, str(path))
-            names = {} if config is not None else _names(file, extents)
-    if legacy is not None and config is not None:
-        return legacy_archive(path, legacy, config, version, FileKind.WEIGHTS_H5)
+    if "layer_names" in stored_in.attributes():
+        if config is None:
+            raise ModelError(
+                f"{path} has the weights in the form of Keras 2, which names no classes", hint=_ARCHITECTURE
+            )
+        version, weights = stored_in.text("keras_version") or "", legacy_weights(stored_in, path)
+        return legacy_archive(path, weights, config, version, FileKind.WEIGHTS_H5)
+    extents = stored_in.extents
+    names = {} if config is not None else _names(stored_in)
     check_extents(extents, path.stat().st_size, str(path))
     stored = {name: (extent.shape, extent.dtype) for name, extent in extents.items()}
     if not any(name.startswith("vars/") or "/vars/" in name for name in stored):
@@ -85,29 +81,24 @@ def read_config(path: Path) -> Mapping[str, Any]:
             head = file.read(8)
             if head.startswith(b"PK\x03\x04"):
                 members = read_directory(file, str(path))
-                config = read_member(file, members, "config.json", CONFIG_LIMIT, str(path))
-                return parse_json(config, f"config.json in {path}")
+                return parse_config(read_config_member(file, members, str(path)), f"config.json in {path}")
             if not head.startswith(b"\x89HDF"):
                 file.seek(0)
-                return parse_json(file.read(CONFIG_LIMIT + 1), str(path))
+                return parse_config(file.read(current_limits().config_bytes + 1), str(path))
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror}", hint="check the path of the architecture"
         ) from None
-    with open_hdf5(path, str(path)) as file:
-        return legacy_config(file, path)
+    return legacy_config(stored_hdf5(path, 0, str(path)), path)
 
 
-def _names(file: h5py.File, extents: Iterable[str]) -> dict[str, str]:
+def _names(stored: StoredHdf5) -> dict[str, str]:
     """The layers' names by stored path; Keras states them since 3.6, as attributes."""
-    groups = {""}
-    for path in extents:
-        at = path.rpartition("vars/")[0].rstrip("/")
-        while at and at not in groups:
-            groups.add(at)
-            at = at.rpartition("/")[0]
-    found = {at: file.get(join(at, "vars")) for at in groups}
-    return {at: text(group.attrs["name"]) for at, group in found.items() if group is not None and "name" in group.attrs}
+    return {
+        at.removesuffix("vars").rstrip("/"): str(attributes["name"])
+        for at, attributes in stored.groups.items()
+        if "name" in attributes and (at == "vars" or at.endswith("/vars"))
+    }
 
 
 def _guess(tree: StoredTree, names: Mapping[str, str], path: Path) -> Outline:

@@ -16,17 +16,7 @@ from typing import BinaryIO, NoReturn
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Member
-
-MOST_MEMBERS = 10_000
-"""Keras writes three members, and one or two for each layer with a vocabulary."""
-MOST_DIRECTORY_BYTES = 16 << 20
-"""`MOST_MEMBERS` members with names of 1,600 characters. The directory is read into memory at once."""
-LONGEST_NAME = 4096
-"""The longest path that Linux takes: Keras unpacks the members that belong to layers into a folder."""
-MOST_INFLATION = 100
-"""A compressed member that grows more times than this is a zip bomb; Keras refuses the same."""
-INFLATION_THAT_IS_FREE = 2**28
-"""Below this size compressed members may grow as they like: to inflate them takes a second."""
+from mutspec.model.limits import UNPACKED_BYTES, current_limits
 
 _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q")
@@ -89,6 +79,7 @@ class _Zip:
     def __init__(self, file: BinaryIO, shown: str) -> None:
         self._file = file
         self._shown = shown
+        self._limits = current_limits()
         self._bytes = os.fstat(file.fileno()).st_size
 
     def members(self) -> Mapping[str, Member]:
@@ -122,12 +113,8 @@ class _Zip:
             disk, first_disk, here, count, size, start = wide
         if (disk, first_disk) != (0, 0) or here != count:
             self._refuse("it is one part of several")
-        if count > MOST_MEMBERS or size > MOST_DIRECTORY_BYTES:
-            raise ModelError(
-                f"{self._shown} lists {count:,} members in {size:,} bytes; at most {MOST_MEMBERS:,} in"
-                f" {MOST_DIRECTORY_BYTES:,} are read",
-                hint="no Keras model needs so many; save the model again",
-            )
+        self._limits.check("zip_members", count, self._shown)
+        self._limits.check("zip_directory_bytes", size, self._shown)
         if start + size != stop:
             self._refuse("its zip directory is not where it says")
         return start, stop, count
@@ -177,11 +164,7 @@ class _Zip:
             self._refuse("its zip directory lists more than it counts")
 
     def _name(self, raw: bytes, flags: int) -> str:
-        if len(raw) > LONGEST_NAME:
-            raise ModelError(
-                f"{self._shown} has a member whose name has {len(raw):,} bytes; at most {LONGEST_NAME:,} are read",
-                hint="save the model again in Keras",
-            )
+        self._limits.check("path_characters", len(raw), f"the name of a member of {self._shown}")
         try:
             name = raw.decode("utf8" if flags & _IS_UTF8 else "cp437")
         except UnicodeDecodeError:
@@ -235,17 +218,15 @@ class _Zip:
                 )
             if entry.method == _STORED and entry.stored_bytes != entry.content_bytes:
                 self._refuse(f"it states two sizes for {name}")
-            if entry.content_bytes > max(INFLATION_THAT_IS_FREE, MOST_INFLATION * entry.stored_bytes):
-                self._refuse_bomb(name, entry.content_bytes, entry.stored_bytes)
+            self._refuse_bomb(name, entry.content_bytes, entry.stored_bytes)
         content, stored = (sum(getattr(entry, name) for entry in entries) for name in ("content_bytes", "stored_bytes"))
-        if content > max(INFLATION_THAT_IS_FREE, MOST_INFLATION * stored):
-            self._refuse_bomb("all members", content, stored)
+        self._refuse_bomb("all members", content, stored)
 
-    def _refuse_bomb(self, what: str, content: int, stored: int) -> NoReturn:
-        raise ModelError(
-            f"{what} in {self._shown} would grow from {stored:,} to {content:,} bytes",
-            hint="this is a zip bomb and not a model; a model that is all zeros can be stored without compression",
-        )
+    def _refuse_bomb(self, what: str, content: int, stored: int) -> None:
+        if content > UNPACKED_BYTES:
+            times = -(-content // max(stored, 1))
+            shown = f"{what} in {self._shown} would grow from {stored:,} to {content:,} bytes"
+            self._limits.check("inflation", times, shown)
 
     def _member(self, entry: _Entry, end: int) -> Member:
         """The member, if its own header says what the directory does, and it ends where the next one begins."""

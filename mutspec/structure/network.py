@@ -6,7 +6,7 @@ is then the same for both, and calls never need renumbering: an edit adds or rem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,8 @@ Arguments = Any
 
 SEQUENTIAL_INPUT = TensorRef("", 0, 0)
 """What the first layer of a Sequential model without an InputLayer is called on."""
+
+_RESAVE = "the file is damaged; load the model in Keras and save it again"
 
 _STALE = ("build_config", "shared_object_id")
 """Keys that edits make wrong: the shape that a layer was built for; ids of objects in another process."""
@@ -91,9 +93,19 @@ def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Argume
 
 
 def is_legacy(entry: Entry) -> bool:
-    """Whether a model is serialised as Keras 2 did: its calls are lists, and tell no shapes."""
-    layers = entry["config"].get("layers", ())
-    for layer in layers:
+    """Whether a model is serialised as Keras 2 did: its calls are lists, and tell no shapes.
+
+    Raises:
+        ModelError: it is of a Keras so old that Keras 3 does not read it.
+    """
+    config = entry.get("config")
+    if isinstance(config, list):
+        raise ModelError(
+            "the model's configuration is a bare list of layers, as Keras before 2.2.3 wrote it, and Keras 3 cannot "
+            "build it",
+            hint="load it in Keras 2 and save it again; steps on weights work as it is",
+        )
+    for layer in config.get("layers", ()) if isinstance(config, Mapping) and is_network(entry) else ():
         nodes = layer.get("inbound_nodes") or ()
         if "module" not in layer or any(not isinstance(node, Mapping) for node in nodes):
             return True
@@ -124,7 +136,74 @@ def network_of(entry: Entry) -> Network:
         )
     config = entry["config"]
     whole = {key: value for key, value in entry.items() if key not in (*_STALE, "inbound_nodes")}
-    return _sequential(whole, config) if "output_layers" not in config else _functional(whole, config)
+    _check_names(config["layers"])
+    return _checked(_sequential(whole, config) if "output_layers" not in config else _functional(whole, config))
+
+
+def _check_names(layers: Sequence[Entry]) -> None:
+    seen: set[str] = set()
+    for entry in layers:
+        name = _name_of(entry)
+        if not name or name in seen:
+            what = f"two layers of a model are called `{name}`" if name else f"a {entry['class_name']} has no name"
+            raise ModelError(f"{what}, so that calls do not tell which is meant", hint=_RESAVE)
+        seen.add(name)
+
+
+def _checked(network: Network) -> Network:
+    """The network, if its calls can be made one after the other.
+
+    Raises:
+        ModelError: layers are called on what is not there, or on what follows from them.
+    """
+    for name, calls in network.calls.items():
+        for ref in refs(calls):
+            _check_ref(network, ref, f"`{name}` is called on")
+    for ref in refs([network.inputs, network.outputs]):
+        _check_ref(network, ref, f"`{network.name}` begins or ends with")
+    if cycle := _cycle(network):
+        names = " → ".join(f"`{name}`" for name in (*cycle, cycle[0]))
+        raise ModelError(
+            f"the model's graph has a cycle, so that no layer in it can be called first: {names}",
+            hint="Keras cannot build such a model; save it again from where it came",
+        )
+    return network
+
+
+def _check_ref(network: Network, ref: TensorRef, who: str) -> None:
+    if ref == SEQUENTIAL_INPUT and network.is_sequential:
+        return
+    made = network.calls.get(ref.layer)
+    if made is None:
+        raise ModelError(f"{who} an output of `{ref.layer}`, which is not among the layers", hint=_RESAVE)
+    is_input = not made and not isinstance(network.layers[ref.layer], Network)
+    if not 0 <= ref.call < max(len(made), int(is_input)):
+        what = f"call {ref.call} of `{ref.layer}`, which is called {len(made)} times"
+        raise ModelError(f"{who} an output of {what}", hint=_RESAVE)
+
+
+def _cycle(network: Network) -> tuple[str, ...]:
+    """The layers of a cycle, in the order of their calls; empty if there is none."""
+    # Depth first, with a stack of our own: a chain of layers is as long as the model is deep.
+    done: set[tuple[str, int]] = set()
+    under_way: dict[tuple[str, int], Iterator[TensorRef]] = {}
+    for name, calls in network.calls.items():
+        for start in ((name, number) for number in range(len(calls))):
+            if start in done:
+                continue
+            under_way[start] = refs(calls[start[1]])
+            while under_way:
+                at = next(reversed(under_way))
+                before = next(((ref.layer, ref.call) for ref in under_way[at] if network.calls.get(ref.layer)), None)
+                if before is None:
+                    del under_way[at]
+                    done.add(at)
+                elif before in under_way:
+                    path = list(under_way)
+                    return tuple(each for each, _ in reversed(path[path.index(before) :]))
+                elif before not in done:
+                    under_way[before] = refs(network.calls[before[0]][before[1]])
+    return ()
 
 
 def _layer(entry: Entry) -> Entry | Network:
@@ -140,7 +219,7 @@ def _without_stale(value: Any) -> Any:
 
 
 def _name_of(entry: Entry) -> str:
-    return str(entry.get("name") or entry["config"].get("name", ""))
+    return str(entry.get("name") or (entry.get("config") or {}).get("name") or "")
 
 
 def _without(config: Entry, *keys: str) -> Entry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -114,6 +115,83 @@ def test_an_interrupt_ends_with_130_and_without_a_traceback(tmp_path: Path) -> N
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 130
     assert errors.strip() == "mutspec: interrupted"
+
+
+STUBBORN = """
+import time
+def wait(said):
+    try:
+        print(said, flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        wait("heard")
+wait("ready")
+"""
+
+
+def test_a_second_interrupt_ends_whatever_the_first_one_did_not(plans: Path) -> None:
+    (plans / "stubborn.py").write_text(STUBBORN)
+    with subprocess.Popen(
+        [*COMMAND, "validate", "--import", "stubborn", "good.yaml"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=plans,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stdout is not None
+        for said in ("ready", "heard"):
+            assert process.stdout.readline().strip() == said
+            process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == -signal.SIGINT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems limit no address space")
+@pytest.mark.parametrize("megabytes", [60, 100, 150, 190])
+def test_too_little_memory_is_the_environments_fault(megabytes: int) -> None:
+    limit = (megabytes << 20, megabytes << 20)
+    result = subprocess.run(
+        [*COMMAND, "inspect", str(ROOT / "conf" / "model" / "digits.keras")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={key: value for key, value in ENVIRONMENT.items() if key != "OPENBLAS_NUM_THREADS"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
+    )
+    assert result.returncode == 3, result.stderr
+    assert result.stderr.startswith("error: there is not enough memory")
+    assert len(result.stderr.splitlines()) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems limit no address space")
+def test_the_least_memory_is_enough_to_apply_a_plan(plans: Path) -> None:
+    (plans / "noise.yaml").write_text(GOOD.replace("zero, target: dense", "zero, target: {weights: kernels}"))
+    limit = (200 << 20, 200 << 20)
+    model = str(ROOT / "conf" / "model" / "digits.keras")
+    result = subprocess.run(
+        [*COMMAND, "apply", "noise.yaml", model, "-o", "mutant.keras"],
+        cwd=plans,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_limit_is_raised_by_the_flag_that_the_error_names(tmp_path: Path) -> None:
+    model = str(ROOT / "conf" / "model" / "digits.keras")
+    refused = mutspec("inspect", model, "--limit", "name_characters=3")
+    assert refused.returncode == 2
+    flag = refused.stderr.rpartition(": ")[2].split()
+    assert flag[0] == "--limit"
+    assert mutspec("inspect", model, "--limit", "name_characters=3", "--limit", "name_characters=30").returncode == 0
+    assert mutspec("inspect", model, "--limit", "config_bytes=1MiB").returncode == 0
+    unknown = mutspec("inspect", model, "--limit", "config_byte=3")
+    assert unknown.returncode == 2
+    assert "did you mean `config_bytes`" in unknown.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

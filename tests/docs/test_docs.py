@@ -50,6 +50,15 @@ def test_every_link_leads_somewhere(page: str) -> None:
         assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), link
 
 
+def test_the_page_on_limits_has_every_limit_with_its_value_and_reason() -> None:
+    from mutspec.model.limits import table
+
+    page = (ROOT / "docs" / "limits.md").read_text()
+    for row in table().values():
+        number = f"{row.default // 2**20} MiB" if row.unit == "bytes" else f"{row.default:,} {row.unit}"
+        assert f"| `{row.name}` | {number} | {row.of} | {row.why} |" in page
+
+
 CLUSTERS = re.findall(r"mutspec run -m ((?:.*\\\n)*.*)", (ROOT / "docs" / "clusters.md").read_text())
 
 

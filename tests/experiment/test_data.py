@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from sklearn.datasets import load_digits
 
 from mutspec.experiment.data import checked, digits, leaves, load_data, npz, rows
 from mutspec.language import CallError
+from mutspec.model.limits import limits
 
 X, Y = np.zeros((4, 8, 8, 1), np.float32), np.arange(4)
 
@@ -145,3 +149,39 @@ def test_a_file_that_is_missing_is_named_with_its_neighbours(room: Path) -> None
     np.savez("test.npz", x=X)
     with pytest.raises(CallError, match=r"tset\.npz: there is no such file\. Did you mean `test\.npz`"):
         npz("tset.npz")
+
+
+def test_an_array_that_is_far_larger_unpacked_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((1100, 1 << 18), np.uint8))
+    with pytest.raises(CallError, match="limit `inflation` is 100"):
+        npz(str(path))
+    with limits(inflation=2000):
+        assert npz(str(path))[0].shape == (1100, 1 << 18)
+
+
+def test_an_array_that_declares_more_than_it_holds_is_not_allocated(tmp_path: Path) -> None:
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (10**15,)})
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
+        file.writestr("x.npy", head.getvalue())
+    with pytest.raises(CallError, match="declares 4,000,000,000,000,128 bytes and holds 128"):
+        npz(str(tmp_path / "x.npz"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_damaged_bytes_of_every_method_are_told_in_a_sentence(method: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w", method) as file:
+        data = io.BytesIO()
+        values = np.random.default_rng(0).normal(size=1000)
+        np.save(data, values)
+        file.writestr("x.npy", data.getvalue())
+    whole = path.read_bytes()
+    unnoticed = []
+    for at in range(40, 400, 7):
+        path.write_bytes(whole[:at] + bytes(byte ^ 0x5A for byte in whole[at : at + 3]) + whole[at + 3 :])
+        with suppress(CallError):  # where it is only a version, or a date
+            assert np.array_equal(npz(str(path))[0], values)
+            unnoticed.append(at)
+    assert len(unnoticed) < 10

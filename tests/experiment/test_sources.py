@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,14 @@ def test_a_dataset_of_batches_is_its_samples() -> None:
     assert (named.samples, named.x["two"].tolist(), named.y) == (5, y.tolist(), None)
     with pytest.raises(CallError, match="empty"):
         checked(tf.data.Dataset.from_tensor_slices(x).batch(2).take(0), "own", "own")
+
+
+def test_a_table_takes_little_more_memory_than_its_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a\n" + "1\n" * 200_000)
+    tracemalloc.start()
+    try:
+        assert csv(str(path))[0].shape == (200_000, 1)
+        assert tracemalloc.get_traced_memory()[1] < 200_000 * 4 * 6
+    finally:
+        tracemalloc.stop()

@@ -121,7 +121,7 @@ def test_missing_members_are_named(zoo: Zoo, tmp_path: Path) -> None:
 def test_bad_configs_are_refused(zoo: Zoo, tmp_path: Path) -> None:
     source = zoo["sequential"].keras
     path = tmp_path / "bad.keras"
-    for config in (b"", b"{", b"[]", b"\xff\xfe", b"1", b"[" * 100_000):
+    for config in (b"", b"{", b"[]", b"\xff\xfe", b"1", b'{"x": ' + b"9" * 5000 + b"}"):
         assert "JSON" in refusal(rewritten(source, path, config=config))
     for config in (b"{}", b'{"class_name": 3}', b'{"class_name": "Sequential", "config": {"layers": [1]}}'):
         assert "config" in refusal(rewritten(source, path, config=config))
@@ -131,7 +131,7 @@ def test_a_huge_config_is_not_read(zoo: Zoo, tmp_path: Path) -> None:
     bomb = b'{"class_name": "' + b"a" * (65 * 2**20) + b'"}'
     path = rewritten(zoo["sequential"].keras, tmp_path / "bomb", config=bomb, compression=zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 2**20
-    assert "at most" in refusal(path)
+    assert "the limit `config_bytes` is 16,777,216" in refusal(path)
 
 
 def test_deep_nesting_is_refused(zoo: Zoo, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_deep_nesting_is_refused(zoo: Zoo, tmp_path: Path) -> None:
             config = {"class_name": "TimeDistributed", "config": {"name": "deep", "layer": config}}
         return {"class_name": "Sequential", "config": {"name": "top", "layers": [config]}}
 
-    assert "more than 64 deep" in refusal(rewritten(zoo["sequential"].keras, tmp_path / "deep", config=bury))
+    assert "more than 64 levels" in refusal(rewritten(zoo["sequential"].keras, tmp_path / "deep", config=bury))
 
 
 def test_a_compressed_file_is_read_but_has_no_offsets(zoo: Zoo, tmp_path: Path) -> None:

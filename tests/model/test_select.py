@@ -544,3 +544,14 @@ def test_a_thousand_steps_select_from_a_thousand_layers(target: Callable[[int], 
     for value in targets:
         assert index.tensors(value).tensors
     assert time.process_time() - begin < HANGS
+
+
+def test_a_pattern_of_any_size_is_refused_before_it_is_compiled() -> None:
+    from mutspec.model._patterns import BadPattern, NameTable
+
+    names = NameTable({"dense": 1})
+    for pattern in ("a" * 5000, "(.{1000}){1000}", r"\pL{1000}"):
+        with pytest.raises(BadPattern):
+            names.regex(pattern)
+    with pytest.raises(BadPattern, match="--limit pattern_characters="):
+        names.glob("?" + "a" * 4998 + "?")

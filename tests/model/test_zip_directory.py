@@ -17,7 +17,8 @@ import pytest
 
 from mutspec.language.errors import ModelError
 from mutspec.model import Archive, open_archive
-from mutspec.model.zip_directory import LONGEST_NAME, MOST_MEMBERS, read_directory
+from mutspec.model.limits import Limits
+from mutspec.model.zip_directory import read_directory
 from tests.model.raw_zip import Part, parts_of, raw_zip
 
 OLD = Path(__file__).parents[1] / "data" / "old"
@@ -278,14 +279,14 @@ def test_a_large_directory_that_contradicts_the_small_one_is_refused(tmp_path: P
 
 def test_more_members_than_any_model_has_are_refused_before_they_are_read(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    many = [Part(b"%d" % number, b"") for number in range(MOST_MEMBERS)]
+    many = [Part(b"%d" % number, b"") for number in range(Limits().zip_members)]
     path.write_bytes(raw_zip([*parts_of(CNN), *many]))
     assert "10,003 members" in refusal(path)
     path.write_bytes(raw_zip([*parts_of(CNN), *many[:-3]]))
     open_archive(path)
     path.write_bytes(raw_zip([*parts_of(CNN), *(Part(b"%4000d" % number, b"") for number in range(9_000))]))
-    assert "bytes; at most" in refusal(path)
-    path.write_bytes(raw_zip([*parts_of(CNN), Part(b"x" * LONGEST_NAME, b"")]))
+    assert "zip_directory_bytes" in refusal(path)
+    path.write_bytes(raw_zip([*parts_of(CNN), Part(b"x" * Limits().path_characters, b"")]))
     open_archive(path)
 
 

@@ -60,3 +60,57 @@ def test_put_together_again_a_model_predicts_the_same(name: str) -> None:
 def test_a_subclassed_model_cannot_be_taken_apart() -> None:
     with pytest.raises(ModelError, match="called by code"):
         network_of(read_live(shared("subclassed")).config)
+
+
+def _layer(name: str, *sources: str) -> dict[str, Any]:
+    config = {"shape": [None, 3], "dtype": "float32"}
+    tensors = [
+        {"class_name": "__keras_tensor__", "config": {**config, "keras_history": [source, 0, 0]}} for source in sources
+    ]
+    nodes = [{"args": tensors, "kwargs": {}}] if sources else []
+    kind = "Add" if sources else "InputLayer"
+    return {
+        "class_name": kind,
+        "module": "keras.layers",
+        "config": {"name": name},
+        "name": name,
+        "inbound_nodes": nodes,
+    }
+
+
+def _model(*layers: dict[str, Any], output: str, name: str = "m") -> dict[str, Any]:
+    config = {"name": name, "layers": list(layers), "input_layers": [["x", 0, 0]], "output_layers": [[output, 0, 0]]}
+    return {"class_name": "Functional", "module": "keras", "config": config}
+
+
+LOOP = _model(_layer("x"), _layer("a", "x", "c"), _layer("b", "a"), _layer("c", "b"), output="c")
+
+BROKEN = {
+    "has a cycle.*`b` → `c` → `a` → `b`|has a cycle.*`a` → `b` → `c` → `a`|has a cycle.*`c` → `a` → `b` → `c`": LOOP,
+    "has a cycle.*: `a` → `a`": _model(_layer("x"), _layer("a", "a", "x"), output="a"),
+    "`a` is called on an output of `nowhere`, which is not": _model(_layer("x"), _layer("a", "nowhere"), output="a"),
+    "begins or ends with an output of `nowhere`": _model(_layer("x"), output="nowhere"),
+    "two layers of a model are called `x`": _model(_layer("x"), _layer("x"), output="x"),
+    "has no name": _model(_layer("x"), _layer(""), output="x"),
+    "has a cycle.*`c` →|has a cycle.*→ `c`": _model(
+        _layer("x"), {**LOOP, "name": "m", "inbound_nodes": _layer("m", "x")["inbound_nodes"]}, output="m"
+    ),
+}
+
+
+@pytest.mark.parametrize("said", BROKEN)
+def test_a_graph_that_cannot_be_run_is_refused_at_once(said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        network_of(BROKEN[said])
+
+
+def test_a_graph_as_deep_as_it_is_long_is_taken_apart() -> None:
+    layers = [_layer("x"), *(_layer(f"l{number}", f"l{number - 1}" if number else "x") for number in range(5000))]
+    assert len(network_of(_model(*reversed(layers), output="l4999")).layers) == 5001
+
+
+def test_a_call_that_was_not_made_is_refused() -> None:
+    layer = _layer("a", "x")
+    layer["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = ["x", 4, 0]
+    with pytest.raises(ModelError, match="call 4 of `x`"):
+        network_of(_model(_layer("x"), layer, output="a"))

@@ -13,6 +13,7 @@ from mutspec.cli.options import (
     bound_inputs,
     force_option,
     import_modules,
+    limit_option,
     memory_option,
     plan_options,
     quiet_option,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--unsafe", is_flag=True, help="Let code in the model file (Lambda layers) run, where Keras loads it.")
 @verify_option
 @memory_option
+@limit_option
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compute. [default: up to 8]")
 @format_options("text", "markdown", "json")
 @verbose_option

@@ -8,7 +8,7 @@ import click
 
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode
-from mutspec.cli.options import FILE, quiet_option
+from mutspec.cli.options import FILE, limit_option, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import format_options, verbose_option, verify_option
@@ -19,6 +19,7 @@ from mutspec.cli.report_options import format_options, verbose_option, verify_op
 @click.argument("after", metavar="B", type=FILE)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compare. [default: up to 8]")
 @verify_option
+@limit_option
 @format_options("text", "markdown", "json")
 @verbose_option
 @quiet_option

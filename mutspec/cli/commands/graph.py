@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mutspec.cli.options import FILE, bound_inputs, force_option, import_modules, plan_options
+from mutspec.cli.options import FILE, bound_inputs, force_option, import_modules, limit_option, plan_options
 from mutspec.cli.output import write
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.report_options import architecture_option, format_options
@@ -23,6 +23,7 @@ FORMAT_VERSION = 1
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write to a file instead of standard output.")
 @plan_options
 @architecture_option
+@limit_option
 @force_option
 def command(
     plan: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mutspec.cli.boundary import warn
-from mutspec.cli.options import FILE, json_option
+from mutspec.cli.options import FILE, json_option, limit_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import architecture_option, verify_option
 from mutspec.language.errors import PlanError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--weights/--layers", "shows_weights", default=True, help="A row for each weight, or for each layer.")
 @architecture_option
 @verify_option
+@limit_option
 @json_option
 def command(
     model: str, target: str | None, shows_weights: bool, architecture: str | None, is_unverified: bool, as_json: bool

@@ -10,7 +10,7 @@ import click
 
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode, code_of
-from mutspec.cli.options import FILE, import_modules, import_option, json_option, quiet_option
+from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.sweep_view import sweep_view
 from mutspec.language.errors import Place, Problem
@@ -39,6 +39,7 @@ class RunCommand(click.Command):
 @click.option("--config-name", metavar="NAME", help="Begin with DIR/NAME.yaml.  [default: config]")
 @click.option("--cfg", type=click.Choice(["job", "hydra", "all"]), help="Print the configuration, and run nothing.")
 @import_option
+@limit_option
 @json_option
 @quiet_option
 def command(

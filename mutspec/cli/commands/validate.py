@@ -12,7 +12,7 @@ import click
 
 from mutspec.cli.boundary import wants_color
 from mutspec.cli.exit_codes import ExitCode
-from mutspec.cli.options import FILE, bound_inputs, import_modules, plan_options, quiet_option
+from mutspec.cli.options import FILE, bound_inputs, import_modules, limit_option, plan_options, quiet_option
 from mutspec.cli.output import write, write_json
 from mutspec.cli.plans import read_plan
 from mutspec.cli.problems import as_github, as_json, as_texts, capped
@@ -29,6 +29,7 @@ FORMAT_VERSION = 1
 @click.argument("plans", nargs=-1, required=True, metavar="PLAN...", type=FILE)
 @click.option("--model", type=FILE, metavar="MODEL", help="Check too what the plans choose in this model file.")
 @plan_options
+@limit_option
 @click.option(
     "--format",
     "output_format",

@@ -37,6 +37,7 @@ from mutspec.experiment.jobs.watch import Watch
 from mutspec.experiment.result import FILE_NAME, Result, read
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
+from mutspec.model.limits import changed_limits
 from mutspec.own_modules import workers_start_safely
 from mutspec.resources import resource_folder
 
@@ -142,7 +143,7 @@ class _Application:
     def run(self) -> Path:
         """Run the job; its folder."""
         overrides = [*self.overrides, "hydra.mode=RUN"]
-        task = Task(self.loader.composer, self.call.modules)
+        task = Task(self.loader.composer, self.call.modules, changed_limits())
         done = self.hydra.run(self.call.config_name, task, overrides)
         if isinstance(done.return_value, FailedJob):
             self.loader.forget_run()
@@ -152,7 +153,7 @@ class _Application:
 
     def sweep(self) -> Path:
         """Run the sweep; its folder."""
-        task = Task(self.loader.composer, self.call.modules)
+        task = Task(self.loader.composer, self.call.modules, changed_limits())
         _quieten(self.overrides)
         try:
             with _all_may_fail(), workers_start_safely():

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, chdir, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -32,6 +32,7 @@ from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
+from mutspec.model.limits import limits
 from mutspec.model.live import quiet_imports
 from mutspec.ops.base import Op, is_structural
 from mutspec.own_modules import allow_modules, in_folder_of_the_call, processes_start_as_usual
@@ -49,17 +50,20 @@ class Task:
     Arguments:
         composer: makes settings and plan of the job's configuration.
         modules: what the call imports, for layers of the user's own.
+        limits: the limits on what files may declare that the call changes.
     """
 
     composer: Composer
     modules: tuple[str, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     def __call__(self, config: DictConfig) -> float | tuple[float, ...] | None:
         """Run the job that Hydra is about to run, and return its objective, or several, to the sweeper.
 
         What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
         """
-        with _folder_of_the_call(), in_folder_of_the_call(str(HydraConfig.get().runtime.cwd)):
+        here = str(HydraConfig.get().runtime.cwd)
+        with _folder_of_the_call(), in_folder_of_the_call(here), limits(**self.limits):
             return self._job(config)
 
     def _job(self, config: DictConfig) -> float | tuple[float, ...] | None:
