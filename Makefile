@@ -1,6 +1,8 @@
 # make demo    mutate a trained model, look at the mutant, measure its accuracy; then sweep over noise scales
 # make test    everything that CI runs: style, types, import contracts, tests
 # make bench   time and memory, as a table in build/bench/
+# make fuzz    damaged and hostile inputs, for MINUTES=10 minutes, of SEED=1
+# make faults  signals and full disks, at POINTS=200 points of each; disks need root
 # make clean   remove what the others made
 #
 # They need Python 3.11 or newer and a package index. PYTHON=… takes another interpreter, JOBS=… the number of test
@@ -8,6 +10,9 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 JOBS ?= 2
+MINUTES ?= 10
+SEED ?= 1
+POINTS ?= 200
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -24,7 +29,7 @@ CHECKS := "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo"
 # Print a command as a user would type it, then run it.
 run = @printf '\n$$ %s\n' '$(1)'; $(1)
 
-.PHONY: help demo test bench clean
+.PHONY: help demo test bench fuzz faults clean
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
@@ -57,6 +62,12 @@ bench: .venv/dev.installed
 	python benchmarks/sweep.py
 	python benchmarks/report.py
 	python benchmarks/sensitivity.py
+
+fuzz: .venv/dev.installed
+	python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+
+faults: .venv/dev.installed
+	python -m tests.fuzz.faults --points $(POINTS) --seed $(SEED)
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
