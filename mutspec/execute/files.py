@@ -105,7 +105,7 @@ def apply(
         CheckError: entries become infinite or NaN, and the step or plan does not say `report`.
         EnvironmentProblem: the disk is full.
     """
-    check_output(output, (model, *(inputs or {}).values(), architecture), force=force)
+    check_output(output, files_read(plan, model, inputs or {}, architecture), force=force)
     kind = kind_of_name(output)
     check_inputs(plan, inputs or {})
     archive = open_archive(model, architecture=architecture)
@@ -113,7 +113,8 @@ def apply(
     if kind is not archive.kind or is_structural(plan):
         _check_rebuilding(output, archive, plan)
         done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe)
-        save_model(done.model, output, force=force, date_saved=date_saved_of(model))
+        sources = [model, *(inputs or {}).values()]
+        save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         return replace(done.report, model=str(model), output=output)
     prepared = prepare(plan, archive, others)
     warnings: list[Problem] = []
@@ -128,6 +129,14 @@ def apply(
         on_progress=on_progress,
     )
     return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
+
+
+def files_read(
+    plan: Plan[Op], model: Path, inputs: Mapping[str, Path], architecture: Path | None = None
+) -> tuple[Path | None, ...]:
+    """All files that applying a plan reads: none of them may be its output."""
+    place = plan.locate(())
+    return model, *inputs.values(), architecture, None if place is None else Path(place.file)
 
 
 def check_kind(output: Path, archive: Archive, plan: Plan[Op]) -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from mutspec.execute.files import apply
 from mutspec.execute.output import TEMPORARY_SUFFIX
-from tests.execute.model_files import MAKERS, ROOT, make_file, write_stack
+from tests.execute.model_files import MAKERS, ROOT, gzipped, hdf5_of, make_file, rewrite_hdf5, rezip, write_stack
 from tests.execute.test_output import KINDS, PLAN, names
+from tests.toys import plan_of
 
 
 def script(text: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -46,6 +47,31 @@ def test_the_bytes_do_not_depend_on_process_hash_seed_or_threads(kind: str, tmp_
         done = script(APPLY, str(base), str(output), threads, environment={"PYTHONHASHSEED": hash_seed})
         assert done.returncode == 0, done.stderr
         assert output.read_bytes() == here.read_bytes()
+
+
+def gzipped_stack(folder: Path) -> Path:
+    """A `.keras` file of some tensors of several chunks of work each, which HDF5 compresses."""
+    plain, base = folder / "plain.keras", folder / "base.keras"
+    write_stack(plain, layers=3, units=300)
+    (folder / "plain.h5").write_bytes(hdf5_of(plain))
+    rewrite_hdf5(folder / "plain.h5", folder / "gzipped.h5", gzipped)
+    rezip(plain, base, weights=(folder / "gzipped.h5").read_bytes())
+    for name in ("plain.keras", "plain.h5", "gzipped.h5"):
+        (folder / name).unlink()
+    return base
+
+
+def test_the_bytes_of_compressed_weights_do_not_depend_on_threads(tmp_path: Path) -> None:
+    base = gzipped_stack(tmp_path)
+    few = plan_of({"op": "gaussian_noise", "target": {"weights": "kernels"}, "std": 0.5, "fraction": 1e-4})
+    for plan in (PLAN, few):
+        outputs = []
+        for number, threads in enumerate((1, 2, 4, 4)):
+            output = tmp_path / f"mutant{number}.keras"
+            apply(plan, base, output, threads=threads, force=True)
+            outputs.append(output.read_bytes())
+        assert len(set(outputs)) == 1
+        assert outputs[0] != base.read_bytes()
 
 
 LIMITED = """

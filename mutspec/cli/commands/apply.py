@@ -133,13 +133,13 @@ def _dry_run(
     wants_diff: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.execute.expected import expected_diff
-    from mutspec.execute.files import check_kind, prepare_files
+    from mutspec.execute.files import check_kind, files_read, prepare_files
     from mutspec.execute.output import check_output
     from mutspec.execute.report import report
     from mutspec.model.files import open_archive
 
     if output is not None:
-        check_output(output, (model, *inputs.values(), architecture), force=force)
+        check_output(output, files_read(plan, model, inputs, architecture), force=force)
     if output is not None:
         check_kind(output, open_archive(model, architecture=architecture), plan)
     prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture)

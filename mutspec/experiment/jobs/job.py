@@ -16,7 +16,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mutspec.execute import files
-from mutspec.execute.output import forget_temporary_files
 from mutspec.execute.report import engine
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.checks import check_bound, check_file
@@ -94,8 +93,6 @@ class Task:
         else:
             # If the job is killed, its folder must not have the result of another one.
             (folder / FILE_NAME).unlink(missing_ok=True)
-            if settings.resume:  # else calls that share a study may be at the same job in one folder
-                forget_temporary_files(folder)
             try:
                 result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
             except MutspecError as error:

@@ -5,6 +5,7 @@ from mutspec.model.live.cut import Cut, cut_before
 from mutspec.model.live.loading import load_model
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
+from mutspec.model.live.saving import write_keras, write_legacy
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
 __all__ = [
@@ -23,4 +24,6 @@ __all__ = [
     "refresh",
     "room_for",
     "snapshot",
+    "write_keras",
+    "write_legacy",
 ]
