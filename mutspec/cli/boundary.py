@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 import click
 
@@ -14,9 +17,64 @@ from mutspec.cli.problems import as_texts
 from mutspec.language.errors import MutspecError, Place, Problem, nearest
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP has come: what cleans up after Ctrl-C does so after them.
+
+    Arguments:
+        code: the exit code that says so.
+    """
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__()
+        self.code = code
+
+
+_TERMINATIONS = {"SIGTERM": ExitCode.TERMINATED, "SIGHUP": ExitCode.HUNG_UP}
+"""The signals that end a process as Ctrl-C does, and the exit codes for them. Not every system has both."""
+
+
+@contextmanager
+def _terminations_as_interrupts() -> Iterator[None]:
+    """A block in which SIGTERM and SIGHUP raise `Terminated`, unless they are ignored or handled already."""
+    before = {}
+    owner = os.getpid()
+
+    def terminate(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked child, such as a worker of a pool, ends at once as it always did
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise Terminated(_TERMINATIONS[signal.Signals(number).name])
+
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, each) for each in _TERMINATIONS if hasattr(signal, each)]
+        before = {number: signal.getsignal(number) for number in numbers}
+    taken = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    try:
+        for number in taken:
+            signal.signal(number, terminate)
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
     """Run a command to its exit code; errors go to standard error."""
     _open_closed_streams()
+    try:
+        with _terminations_as_interrupts():
+            return _run(command, arguments, name)
+    except KeyboardInterrupt as error:  # once more, while the first interrupt was being told
+        return interrupt_code(error)
+
+
+def interrupt_code(error: BaseException) -> ExitCode:
+    """The exit code for an interrupt, or for what Click has made of it."""
+    cause = error.__cause__ or error
+    return cause.code if isinstance(cause, Terminated) else ExitCode.INTERRUPTED
+
+
+def _run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
     try:
         result = command.main(
             args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False
@@ -34,8 +92,9 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     except click.ClickException as error:
         return _report([Problem(error.format_message())], ExitCode.WRONG_INPUT)
     except (KeyboardInterrupt, click.Abort, EOFError) as error:
-        text = "\n  = ".join(["\nmutspec: interrupted", *filter(None, _notes(error))])
-        return _guarded(lambda: print(text, file=sys.stderr), ExitCode.INTERRUPTED)
+        code = interrupt_code(error)
+        text = "\n  = ".join([f"\nmutspec: {_ENDED[code]}", *filter(None, _notes(error))])
+        return _guarded(lambda: print(text, file=sys.stderr), code)
     except BrokenPipeError:  # the reader has seen enough: `mutspec ops | head`
         let_go_of_output()
         return ExitCode.DONE
@@ -45,6 +104,9 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     except MemoryError:
         return _report([Problem("there is not enough memory", hint="lower --max-memory")], ExitCode.ENVIRONMENT)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+_ENDED = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated", ExitCode.HUNG_UP: "hung up"}
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -11,8 +11,7 @@ from typing import NoReturn
 
 import click
 
-from mutspec.cli.boundary import UnknownCommandError, run
-from mutspec.cli.exit_codes import ExitCode
+from mutspec.cli.boundary import UnknownCommandError, interrupt_code, run
 
 COMMANDS: dict[str, str] = {
     "validate": "Check plans, and what they choose in a model.",
@@ -72,7 +71,7 @@ def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`mutspec COMMAND --help` has examples. Exit codes: 0 done, 1 a check says no, 2 wrong input or call, "
-    "3 the machine does not allow it, 130 interrupted.",
+    "3 the machine does not allow it, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
@@ -106,8 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     try:
         code = int(run(cli, arguments, "mutspec"))
-    except KeyboardInterrupt:  # once more, while the first interrupt was being told
-        code = int(ExitCode.INTERRUPTED)
+    except KeyboardInterrupt as error:  # once more, while the first interrupt was being told
+        code = int(interrupt_code(error))
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

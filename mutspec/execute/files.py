@@ -10,7 +10,7 @@ from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
 from mutspec.execute.live import Applied
 from mutspec.execute.live import apply as apply_live
-from mutspec.execute.output import check_output
+from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.report import Report, report
 from mutspec.execute.saving import date_saved_of, kind_of_name, save_model
@@ -128,7 +128,8 @@ def apply(
         check=lambda effects: warnings.extend(non_finite_warnings(prepared.program, effects)),
         on_progress=on_progress,
     )
-    return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
+    with telling_written(output):
+        return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
 
 
 def files_read(

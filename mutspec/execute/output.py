@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fcntl import ioctl
 from pathlib import Path
 from threading import Condition, Thread
@@ -15,7 +15,16 @@ from mutspec.execute.interrupts import held_interrupts
 from mutspec.execute.temporary import TEMPORARY_SUFFIX, create_temporary, remove_leftovers
 from mutspec.language.errors import CallError, EnvironmentProblem
 
-__all__ = ["TEMPORARY_SUFFIX", "Copying", "check_output", "refuse_inputs", "replacing", "write_at", "write_problem"]
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "Copying",
+    "check_output",
+    "refuse_inputs",
+    "replacing",
+    "telling_written",
+    "write_at",
+    "write_problem",
+]
 
 _FICLONE = 0x40049409
 _BLOCK = 1 << 20
@@ -95,11 +104,13 @@ def replacing(
         EnvironmentProblem: the disk is full, or the folder does not allow writing.
         CallError: the output has come to exist in the meantime, without `force`.
     """
-    is_placed = False
     try:
         remove_leftovers(output.parent)
-        lock, temporary = create_temporary(output, 0o600 if force and output.exists() else _mode_of_new(output, inputs))
-        try:
+        mode = 0o600 if force and output.exists() else _mode_of_new(output, inputs)
+        with ExitStack() as stack:
+            with held_interrupts():
+                lock, temporary = create_temporary(output, mode)
+                stack.callback(_remove, temporary, lock)
             descriptor = os.dup(lock)
             try:
                 yield descriptor, temporary
@@ -113,18 +124,29 @@ def replacing(
                 if force:
                     _hand_on_permissions(output, lock)
                 _put_in_place(temporary, output, force=force)
-                is_placed = True
-                if is_lasting:
-                    _sync_folder(output.parent)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            os.close(lock)
+                stack.enter_context(telling_written(output))
+            if is_lasting:
+                _sync_folder(output.parent)
     except OSError as error:
         raise write_problem(error, output) from error
+
+
+def _remove(temporary: Path, lock: int) -> None:
+    with held_interrupts():
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        os.close(lock)
+
+
+@contextmanager
+def telling_written(output: Path) -> Iterator[None]:
+    """A block after an output was written: an interrupt in it says so, as most mean that nothing was."""
+    try:
+        yield
     except KeyboardInterrupt as error:
-        if is_placed:
-            error.add_note(f"{output} was written")
+        note = f"{output} was written"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         raise
 
 

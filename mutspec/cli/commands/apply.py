@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ def command(
     else:
         assert output is not None
         from mutspec.execute.files import apply
+        from mutspec.execute.output import telling_written
 
         with progress(f"Applying {read.name}", is_quiet=is_quiet) as advance:
             report = apply(
@@ -110,9 +112,11 @@ def command(
                 max_memory=max_memory,
                 on_progress=advance,
             )
-        difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
+        with telling_written(Path(output)):
+            difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
     try:
-        _show(report, difference, output_format, is_verbose, is_quiet)
+        with nullcontext() if output is None or dry_run else telling_written(Path(output)):
+            _show(report, difference, output_format, is_verbose, is_quiet)
     except BrokenPipeError:
         raise
     except OSError as error:
