@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 
 import click
@@ -33,10 +32,8 @@ _TERMINATIONS = {"SIGTERM": ExitCode.TERMINATED, "SIGHUP": ExitCode.HUNG_UP}
 """The signals that end a process as Ctrl-C does, and the exit codes for them. Not every system has both."""
 
 
-@contextmanager
-def _terminations_as_interrupts() -> Iterator[None]:
-    """A block in which SIGTERM and SIGHUP raise `Terminated`, unless they are ignored or handled already."""
-    before = {}
+def terminations_as_interrupts() -> None:
+    """Let SIGTERM and SIGHUP raise `Terminated` from now on, unless they are ignored or handled already."""
     owner = os.getpid()
 
     def terminate(number: int, _: FrameType | None) -> None:
@@ -45,36 +42,21 @@ def _terminations_as_interrupts() -> Iterator[None]:
             os.kill(os.getpid(), number)
         raise Terminated(_TERMINATIONS[signal.Signals(number).name])
 
-    if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, each) for each in _TERMINATIONS if hasattr(signal, each)]
-        before = {number: signal.getsignal(number) for number in numbers}
-    taken = [number for number, handler in before.items() if handler is signal.SIG_DFL]
-    try:
-        for number in taken:
-            signal.signal(number, terminate)
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+    for name in _TERMINATIONS:
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+            signal.signal(getattr(signal, name), terminate)
+
+
+def too_late_for_interrupts(code: int) -> None:
+    """Let a signal that ends the process end it with this exit code from now on: the work is done, and says so."""
+    for name in ("SIGINT", *_TERMINATIONS):
+        if hasattr(signal, name) and callable(signal.getsignal(getattr(signal, name))):
+            signal.signal(getattr(signal, name), lambda *_: os._exit(code))
 
 
 def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
     """Run a command to its exit code; errors go to standard error."""
     _open_closed_streams()
-    try:
-        with _terminations_as_interrupts():
-            return _run(command, arguments, name)
-    except KeyboardInterrupt as error:  # once more, while the first interrupt was being told
-        return interrupt_code(error)
-
-
-def interrupt_code(error: BaseException) -> ExitCode:
-    """The exit code for an interrupt, or for what Click has made of it."""
-    cause = error.__cause__ or error
-    return cause.code if isinstance(cause, Terminated) else ExitCode.INTERRUPTED
-
-
-def _run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
     try:
         result = command.main(
             args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False
@@ -104,6 +86,12 @@ def _run(command: click.Command, arguments: Sequence[str] | None, name: str) -> 
     except MemoryError:
         return _report([Problem("there is not enough memory", hint="lower --max-memory")], ExitCode.ENVIRONMENT)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def interrupt_code(error: BaseException) -> ExitCode:
+    """The exit code for an interrupt, or for what Click has made of it."""
+    cause = error.__cause__ or error
+    return cause.code if isinstance(cause, Terminated) else ExitCode.INTERRUPTED
 
 
 _ENDED = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated", ExitCode.HUNG_UP: "hung up"}

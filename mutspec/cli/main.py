@@ -11,7 +11,13 @@ from typing import NoReturn
 
 import click
 
-from mutspec.cli.boundary import UnknownCommandError, interrupt_code, run
+from mutspec.cli.boundary import (
+    UnknownCommandError,
+    interrupt_code,
+    run,
+    terminations_as_interrupts,
+    too_late_for_interrupts,
+)
 
 COMMANDS: dict[str, str] = {
     "validate": "Check plans, and what they choose in a model.",
@@ -104,7 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     h5py down in good order takes as long as reading a plan.
     """
     try:
+        terminations_as_interrupts()
         code = int(run(cli, arguments, "mutspec"))
+        too_late_for_interrupts(code)
     except KeyboardInterrupt as error:  # once more, while the first interrupt was being told
         code = int(interrupt_code(error))
     for stream in (sys.stdout, sys.stderr):
