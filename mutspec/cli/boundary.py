@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from types import FrameType
 
 import click
 
@@ -13,6 +15,44 @@ from mutspec.cli.exit_codes import ExitCode, code_of
 from mutspec.cli.memory import memory_problem, prepare_for_little_memory
 from mutspec.cli.problems import as_texts
 from mutspec.language.errors import MutspecError, Place, Problem, nearest
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP has come: what cleans up after Ctrl-C does so after them.
+
+    Arguments:
+        code: the exit code that says so.
+    """
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__()
+        self.code = code
+
+
+_TERMINATIONS = {"SIGTERM": ExitCode.TERMINATED, "SIGHUP": ExitCode.HUNG_UP}
+"""The signals that end a process as Ctrl-C does, and the exit codes for them. Not every system has both."""
+
+
+def terminations_as_interrupts() -> None:
+    """Let SIGTERM and SIGHUP raise `Terminated` from now on, unless they are ignored or handled already."""
+    owner = os.getpid()
+
+    def terminate(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked child, such as a worker of a pool, ends at once as it always did
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise Terminated(_TERMINATIONS[signal.Signals(number).name])
+
+    for name in _TERMINATIONS:
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+            signal.signal(getattr(signal, name), terminate)
+
+
+def too_late_for_interrupts(code: int) -> None:
+    """Let a signal that ends the process end it with this exit code from now on: the work is done, and says so."""
+    for name in ("SIGINT", *_TERMINATIONS):
+        if hasattr(signal, name) and callable(signal.getsignal(getattr(signal, name))):
+            signal.signal(getattr(signal, name), lambda *_: os._exit(code))
 
 
 def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
@@ -36,8 +76,9 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     except click.ClickException as error:
         return _report([Problem(error.format_message())], ExitCode.WRONG_INPUT)
     except (KeyboardInterrupt, click.Abort, EOFError) as error:
-        text = "\n  = ".join(["\nmutspec: interrupted", *filter(None, _notes(error))])
-        return _guarded(lambda: print(text, file=sys.stderr), ExitCode.INTERRUPTED)
+        code = interrupt_code(error)
+        text = "\n  = ".join([f"\nmutspec: {_ENDED[code]}", *filter(None, _notes(error))])
+        return _guarded(lambda: print(text, file=sys.stderr), code)
     except BrokenPipeError:  # the reader has seen enough: `mutspec ops | head`
         let_go_of_output()
         return ExitCode.DONE
@@ -50,6 +91,15 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
             raise
         return _report([problem], ExitCode.ENVIRONMENT)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def interrupt_code(error: BaseException) -> ExitCode:
+    """The exit code for an interrupt, or for what Click has made of it."""
+    cause = error.__cause__ or error
+    return cause.code if isinstance(cause, Terminated) else ExitCode.INTERRUPTED
+
+
+_ENDED = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated", ExitCode.HUNG_UP: "hung up"}
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a run's exit code says. From 1 on, nothing was written."""
+"""What a run's exit code says. From 1 on, nothing was written; an interrupt that came too late for that says so."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ class ExitCode(IntEnum):
     """The plan, the model or the call is wrong."""
     ENVIRONMENT = 3
     """The machine does not allow it: a full disk, a missing package."""
+    HUNG_UP = 129
+    """Ended by SIGHUP: the terminal was closed."""
     INTERRUPTED = 130
+    """Ended by Ctrl-C (SIGINT)."""
+    TERMINATED = 143
+    """Ended by SIGTERM."""
 
 
 CODE_OF_ERROR: dict[type[MutspecError], ExitCode] = {

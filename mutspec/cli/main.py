@@ -12,8 +12,13 @@ from typing import NoReturn
 
 import click
 
-from mutspec.cli.boundary import UnknownCommandError, run
-from mutspec.cli.exit_codes import ExitCode
+from mutspec.cli.boundary import (
+    UnknownCommandError,
+    interrupt_code,
+    run,
+    terminations_as_interrupts,
+    too_late_for_interrupts,
+)
 
 COMMANDS: dict[str, str] = {
     "validate": "Check plans, and what they choose in a model.",
@@ -73,7 +78,7 @@ def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`mutspec COMMAND --help` has examples. Exit codes: 0 done, 1 a check says no, 2 wrong input or call, "
-    "3 the machine does not allow it, 130 interrupted.",
+    "3 the machine does not allow it, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
@@ -123,9 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     _let_the_second_interrupt_end_all()
     try:
+        terminations_as_interrupts()
         code = int(run(cli, arguments, "mutspec"))
-    except KeyboardInterrupt:  # once more, while the first interrupt was being told
-        code = int(ExitCode.INTERRUPTED)
+        too_late_for_interrupts(code)
+    except KeyboardInterrupt as error:  # once more, while the first interrupt was being told
+        code = int(interrupt_code(error))
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -132,9 +132,14 @@ def quiet_option(command: Command) -> Command:
     return click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Print only what went wrong.")(command)
 
 
+_FORCE_HELP = (
+    "Replace an output that exists, and keep its permissions. A link is replaced, not followed; an input never is."
+)
+
+
 def force_option(command: Command) -> Command:
     """`--force`, as `force`."""
-    return click.option("--force", is_flag=True, help="Replace an output that exists. Never an input.")(command)
+    return click.option("--force", is_flag=True, help=_FORCE_HELP)(command)
 
 
 def memory_option(command: Command) -> Command:

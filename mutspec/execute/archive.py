@@ -3,29 +3,28 @@
 The output begins as a copy of the input, of which only the touched tensors' bytes are written, by pwrite. (Pages of a
 writable mapping would count as memory, and a full disk would kill the process.) The weights' CRC-32 in a zip is patched
 by what the touched bytes changed. Where a touched tensor is not one plain range of the file, because it is chunked or
-compressed, the file takes a slow path: HDF5 writes it, and a zip is written anew.
+compressed, the file takes the slow path of `SlowWriter`: HDF5 writes it, and a zip is written again.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
-from threading import Lock
-from typing import IO, Any
-from zipfile import ZipFile, ZipInfo
+from typing import Any
 
-import h5py
 import numpy as np
 
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.output import Copying, replacing, write_at
-from mutspec.execute.read import TensorReader, flat_range_as_slabs
+from mutspec.execute.read import TensorReader
+from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
+from mutspec.execute.written import check_size
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.kernels import Array
 from mutspec.graph.places import Entries, by_chunk
@@ -33,9 +32,6 @@ from mutspec.graph.primitives import CHUNK
 from mutspec.model.archive import Archive, Extent, Member
 from mutspec.model.crc import crc32_delta, patched_crc32
 from mutspec.model.damage import COPY_AGAIN
-from mutspec.model.zip_member import inflated, undamaged
-
-_BLOCK = 1 << 20
 
 Check = Callable[[Mapping[Version, Effect]], None]
 
@@ -70,19 +66,22 @@ def write_archive(
     """
     with ExitStack() as stack:
         readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": archive, **inputs}.items()}
-        descriptor, temporary = stack.enter_context(replacing(output, force=force))
+        writer: PlainWriter | SlowWriter
+        sources = [each.path for each in (archive, *inputs.values())]
+        descriptor, _ = stack.enter_context(
+            replacing(output, force=force, inputs=sources, check=lambda path: writer.check(path))
+        )
         stack.enter_context(verification.guard())
         touched = [
             extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))
         ]
         is_plain = all(extent.offset is not None for extent in touched)
-        writer: PlainWriter | SlowWriter
         if is_plain:
             copying = stack.enter_context(Copying(archive.path, descriptor))
             writer = PlainWriter(descriptor, copying, archive.member)
         else:
             verification.check("", hint=COPY_AGAIN)  # to write a zip again is to state new checksums
-            writer = stack.enter_context(SlowWriter(archive, descriptor, temporary))
+            writer = stack.enter_context(SlowWriter(archive, touched, descriptor, output.parent))
         home = ArchiveHome(archive, readers, writer, output.parent)
         effects = execute(graph, home, threads=threads, on_progress=on_progress)
         verification.check_inputs()
@@ -198,87 +197,9 @@ class PlainWriter:
             write_at(self.descriptor, crc32.to_bytes(4, "little"), offset)
         self.member = replace(self.member, crc32=crc32)
 
-
-class SlowWriter:
-    """Writes through HDF5, for tensors that are chunked or compressed, and writes a zip anew.
-
-    Arguments:
-        archive: the input.
-        descriptor, temporary: the output under way.
-    """
-
-    def __init__(self, archive: Archive, descriptor: int, temporary: Path) -> None:
-        self.archive = archive
-        self.descriptor = descriptor
-        self.temporary = temporary
-        self.lock = Lock()
-        self.weights: IO[bytes] | None = None
-        with ExitStack() as stack:
-            if archive.member is None:
-                with Copying(archive.path, descriptor) as copying:
-                    copying.wait()
-                self.file = stack.enter_context(h5py.File(temporary, "r+"))
-            else:
-                self.weights = stack.enter_context(inflated(archive.path, archive.member.name, temporary.parent))
-                self.file = stack.enter_context(h5py.File(self.weights, "r+"))
-            self.opened = stack.pop_all()
-
-    def __enter__(self) -> SlowWriter:
-        """The writer itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close what is open."""
-        self.opened.close()
-
-    def write(self, extent: Extent, start: int, before: Array | None, after: Array) -> None:
-        """Write entries of a tensor from `start` on."""
-        with self.lock:
-            dataset = self.file[extent.dataset]
-            values = after.view(dataset.dtype) if dataset.dtype.kind == "V" else after
-            done = 0
-            for slab in flat_range_as_slabs(extent.shape, start, start + len(after)):
-                lengths = [part.stop - part.start for part in slab if isinstance(part, slice)]
-                shape = (*lengths, *extent.shape[len(slab) :])
-                dataset[slab] = values[done : done + prod(shape)].reshape(shape)
-                done += prod(shape)
-
-    def finish(self) -> None:
-        """Write the zip anew, all other members as they were."""
-        self.file.close()
-        if self.weights is None or self.archive.member is None:
-            return
-        with (
-            ZipFile(self.archive.path) as source,
-            os.fdopen(os.dup(self.descriptor), "w+b") as file,
-            ZipFile(file, "w") as target,
-        ):
-            for info in source.infolist():
-                is_weights = info.filename == self.archive.member.name
-                self.weights.seek(0)
-                with (
-                    nullcontext(self.weights) if is_weights else source.open(info) as data,
-                    target.open(_fresh(info), "w", force_zip64=True) as sink,
-                ):
-                    _copy(data, sink, info.filename, str(self.archive.path))
-
-
-def _copy(source: IO[bytes], target: IO[bytes], name: str, shown: str) -> None:
-    while True:
-        with undamaged(name, shown):
-            block = source.read(_BLOCK)
-        if not block:
-            return
-        target.write(block)
-
-
-def _fresh(info: ZipInfo) -> ZipInfo:
-    """A member of the same name, date, permissions and compression, whose size and CRC-32 are not known yet."""
-    fresh = ZipInfo(info.filename, info.date_time)
-    fresh.compress_type = info.compress_type
-    fresh.external_attr = info.external_attr
-    fresh.create_system = info.create_system
-    return fresh
+    def check(self, path: Path) -> None:
+        """Check the finished file: that nothing of the copy is missing."""
+        check_size(path, self.copying.size)
 
 
 def _stored(values: Array, extent: Extent) -> memoryview:

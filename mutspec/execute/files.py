@@ -10,7 +10,7 @@ from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
 from mutspec.execute.live import Applied
 from mutspec.execute.live import apply as apply_live
-from mutspec.execute.output import check_output
+from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.report import Report, report
 from mutspec.execute.saving import date_saved_of, kind_of_name, save_model
@@ -121,7 +121,7 @@ def apply(
         ModelError: a file cannot be read, is damaged, or was changed while it was read.
         EnvironmentProblem: the disk is full, or does not hold what was written to it.
     """
-    check_output(output, (model, *(inputs or {}).values(), architecture), force=force)
+    check_output(output, files_read(plan, model, inputs or {}, architecture), force=force)
     kind = kind_of_name(output)
     check_inputs(plan, inputs or {})
     archive = open_archive(model, architecture=architecture)
@@ -129,7 +129,8 @@ def apply(
     if kind is not archive.kind or is_structural(plan):
         _check_rebuilding(output, archive, plan)
         done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe, verify=verify)
-        save_model(done.model, output, force=force, date_saved=date_saved_of(model))
+        sources = [model, *(inputs or {}).values()]
+        save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         return replace(done.report, model=str(model), output=output)
     prepared = prepare(plan, archive, others, unsafe=unsafe)
     warnings: list[Problem] = []
@@ -145,7 +146,16 @@ def apply(
         verification=Verification(prepared.program, {"": archive, **others}, verify, threads),
         on_progress=on_progress,
     )
-    return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
+    with telling_written(output):
+        return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
+
+
+def files_read(
+    plan: Plan[Op], model: Path, inputs: Mapping[str, Path], architecture: Path | None = None
+) -> tuple[Path | None, ...]:
+    """All files that applying a plan reads: none of them may be its output."""
+    place = plan.locate(())
+    return model, *inputs.values(), architecture, None if place is None else Path(place.file)
 
 
 def check_kind(output: Path, archive: Archive, plan: Plan[Op]) -> None:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from fcntl import ioctl
 from pathlib import Path
 from threading import Condition, Thread
 
+from mutspec.execute.interrupts import held_interrupts
+from mutspec.execute.temporary import TEMPORARY_SUFFIX, create_temporary, remove_leftovers
 from mutspec.language.errors import CallError, EnvironmentProblem
 
-TEMPORARY_SUFFIX = ".mutspec-tmp"
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "Copying",
+    "check_output",
+    "refuse_inputs",
+    "replacing",
+    "telling_written",
+    "write_at",
+    "write_problem",
+]
+
 _FICLONE = 0x40049409
 _BLOCK = 1 << 20
 _COPIED_AT_ONCE = 32 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_EXISTS_HINT = "give another name, or --force to replace it"
 
 
 def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) -> None:
@@ -25,11 +38,13 @@ def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) ->
 
     Arguments:
         output: the file to write.
-        inputs: all files that the call reads. None and missing ones are passed over; who reads them says so.
+        inputs: all files that the call reads: models, plans, architectures, data. None and missing ones are passed
+            over; who reads them says so.
         force: whether to replace the output if it exists.
 
     Raises:
-        CallError: the output is one of the inputs, or exists without `force`, or its folder does not exist.
+        CallError: the output is one of the inputs, or exists without `force`, or is not a file, or its folder does not
+            exist.
     """
     if output.is_dir():
         raise CallError(f"the output {output} is a folder", hint="give the name of a file in it")
@@ -37,26 +52,50 @@ def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) ->
         raise CallError(
             f"the folder {output.parent} of the output does not exist", hint=f"create it: mkdir -p {output.parent}"
         )
-    if not output.exists():
+    if not os.path.lexists(output):
         return
+    refuse_inputs(output, inputs)
+    if output.exists() and not output.is_file():  # to replace /dev/null would do harm to all
+        raise CallError(f"the output {output} is a device or a pipe", hint="give the name of a file")
+    if not force:
+        raise CallError(f"the output {output} exists", hint=_EXISTS_HINT)
+
+
+def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse an output that is a file which the call reads, by whatever name or link.
+
+    Raises:
+        CallError: it is.
+    """
     for path in inputs:
-        if path is not None and path.exists() and os.path.samefile(path, output):
+        if path is not None and path.exists() and output.exists() and os.path.samefile(path, output):
             raise CallError(
                 f"the output {output} is the same file as the input {path}",
                 hint="give another name: inputs are never changed",
             )
-    if not force:
-        raise CallError(f"the output {output} exists", hint="give another name, or --force to replace it")
 
 
 @contextmanager
-def replacing(output: Path, *, force: bool, is_lasting: bool = True) -> Iterator[tuple[int, Path]]:
+def replacing(
+    output: Path,
+    *,
+    force: bool,
+    is_lasting: bool = True,
+    inputs: Iterable[Path] = (),
+    check: Callable[[Path], None] | None = None,
+) -> Iterator[tuple[int, Path]]:
     """A temporary file beside `output`, open for reading and writing, which becomes `output` if all goes well.
+
+    A file that is replaced hands on its permissions, and its owner where that is allowed; a link is replaced, not
+    followed. What killed processes left in the folder is removed.
 
     Arguments:
         output: the file.
         force: whether to replace it if it exists.
         is_lasting: whether to wait until the disk has it, so that a power cut does not take it away.
+        inputs: what the output is made of: who may not read all of these may not read a new output.
+        check: called with the temporary file's path when it is written and closed; if it raises, the file does not
+            become the output.
 
     Yields:
         Its descriptor and its path.
@@ -65,29 +104,50 @@ def replacing(output: Path, *, force: bool, is_lasting: bool = True) -> Iterator
         EnvironmentProblem: the disk is full, or the folder does not allow writing.
         CallError: the output has come to exist in the meantime, without `force`.
     """
-    temporary = output.with_name(f".{output.name[:50]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            yield descriptor, temporary
+        remove_leftovers(output.parent)
+        mode = 0o600 if force and output.exists() else _mode_of_new(output, inputs)
+        with ExitStack() as stack:
+            with held_interrupts():
+                lock, temporary = create_temporary(output, mode)
+                stack.callback(_remove, temporary, lock)
+            descriptor = os.dup(lock)
+            try:
+                yield descriptor, temporary
+                if is_lasting:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)  # network file systems say here, at the latest, that the disk is full
+            if check is not None:
+                check(temporary)
+            with held_interrupts():
+                if force:
+                    _hand_on_permissions(output, lock)
+                _put_in_place(temporary, output, force=force)
+                stack.enter_context(telling_written(output))
             if is_lasting:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        _put_in_place(temporary, output, force=force)
-        if is_lasting:
-            _sync_folder(output.parent)
+                _sync_folder(output.parent)
     except OSError as error:
         raise write_problem(error, output) from error
-    finally:
+
+
+def _remove(temporary: Path, lock: int) -> None:
+    with held_interrupts():
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        os.close(lock)
 
 
-def forget_temporary_files(folder: Path) -> None:
-    """Take away what a killed process has left in a folder that is one's own: nobody else is writing there."""
-    for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        path.unlink(missing_ok=True)
+@contextmanager
+def telling_written(output: Path) -> Iterator[None]:
+    """A block after an output was written: an interrupt in it says so, as most mean that nothing was."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        note = f"{output} was written"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
+        raise
 
 
 def write_problem(error: OSError, output: Path) -> EnvironmentProblem:
@@ -99,32 +159,63 @@ def write_problem(error: OSError, output: Path) -> EnvironmentProblem:
     return EnvironmentProblem(f"cannot write {output}: {error.strerror or error}", hint="nothing was written")
 
 
+def _mode_of_new(output: Path, inputs: Iterable[Path]) -> int:
+    """The permissions of a new file: none for those who may not read what it is made of."""
+    folder = output.parent.stat()
+    group = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()
+    mode = 0o666
+    for path in inputs:
+        status = path.stat()
+        readable = status.st_mode & 0o444
+        if status.st_gid != group:
+            readable = readable & 0o404 | (readable & 0o004) << 3
+        mode &= 0o600 | readable | readable >> 1
+    return mode
+
+
+def _hand_on_permissions(output: Path, descriptor: int) -> None:
+    """Give a file the permissions of the one that it replaces, and its owner and group where that is allowed."""
+    with suppress(OSError):  # there is none; or the file system has no permissions
+        replaced = output.stat()
+        mode = stat.S_IMODE(replaced.st_mode) & 0o777
+        try:
+            os.fchown(descriptor, replaced.st_uid, replaced.st_gid)
+        except OSError:
+            with suppress(OSError):
+                os.fchown(descriptor, -1, replaced.st_gid)
+        if os.fstat(descriptor).st_gid != replaced.st_gid:  # another group may do what all may
+            mode = mode & 0o707 | (mode & 0o007) << 3
+        os.fchmod(descriptor, mode)
+
+
 def _put_in_place(temporary: Path, output: Path, *, force: bool) -> None:
     if force:
         temporary.replace(output)
-    else:
-        # A link, unlike a rename, never replaces a file that has come to exist in the meantime.
-        try:
-            os.link(temporary, output)
-        except FileExistsError:
-            raise CallError(f"the output {output} exists", hint="give another name, or --force to replace it") from None
-        except OSError:
-            temporary.rename(output)
+        return
+    # A link, unlike a rename, never replaces a file that has come to exist in the meantime.
+    try:
+        os.link(temporary, output)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or os.path.lexists(output):
+            raise CallError(f"the output {output} exists", hint=_EXISTS_HINT) from None
+        temporary.rename(output)  # the file system has no links
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Wait until the disk has the name. The output is in place and whole by now, so a refusal changes nothing."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class Copying:
     """A copy of a file into an empty one, on a thread of its own, so that computing need not wait for it.
 
     It goes from the first byte to the last; whoever writes to the copy first waits for the part that they write. Where
-    the file system can copy by reference, it is done at once.
+    the file system can copy by reference, it is done at once. Its `size` is what the file had in the beginning.
 
     Arguments:
         source: the file.
@@ -135,7 +226,7 @@ class Copying:
         """Begin."""
         self._source = source
         self._descriptor = descriptor
-        self._size = source.stat().st_size
+        self.size = source.stat().st_size
         self._copied = 0
         self._error: Exception | None = None
         self._is_wanted = True
@@ -158,7 +249,7 @@ class Copying:
         Raises:
             OSError: they cannot be written.
         """
-        wanted = self._size if stop is None else min(stop, self._size)
+        wanted = self.size if stop is None else min(stop, self.size)
         with self._progress:
             self._progress.wait_for(lambda: self._copied >= wanted or self._error is not None)
         if self._error is not None:
@@ -168,11 +259,11 @@ class Copying:
         try:
             with self._source.open("rb") as file:
                 if _is_cloned(file.fileno(), self._descriptor):
-                    self._advance(self._size)
+                    self._advance(self.size)
                 else:
-                    _reserve(self._descriptor, self._size)
-                while self._copied < self._size and self._is_wanted:
-                    stop = min(self._copied + _COPIED_AT_ONCE, self._size)
+                    _reserve(self._descriptor, self.size)
+                while self._copied < self.size and self._is_wanted:
+                    stop = min(self._copied + _COPIED_AT_ONCE, self.size)
                     _copy_range(file.fileno(), self._descriptor, self._copied, stop)
                     self._advance(stop)
         except Exception as error:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from mutspec.execute.output import replacing
-from mutspec.language.errors import CallError, ModelError
+import h5py
+
+from mutspec.execute.interrupts import held_interrupts
+from mutspec.execute.output import TEMPORARY_SUFFIX, replacing
+from mutspec.execute.sink import Sink
+from mutspec.execute.written import WEIGHTS_MEMBER, check_model_file
+from mutspec.language.errors import CallError, EnvironmentProblem, ModelError
 from mutspec.model.archive import FileKind
+from mutspec.model.live import write_keras, write_legacy
 from mutspec.model.live.errors import first_line
 
 SUFFIXES: Mapping[FileKind, tuple[str, ...]] = {
@@ -43,7 +49,7 @@ def kind_of_name(path: Path) -> FileKind:
     )
 
 
-def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "") -> None:
+def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", inputs: Iterable[Path] = ()) -> None:
     """Write a Keras model as a file of the kind that its name asks for.
 
     Arguments:
@@ -51,6 +57,7 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "") -
         output: the file. It comes to be whole or not at all.
         force: whether to replace it if it exists.
         date_saved: the date that the file is to state; that of the base, so that a rerun gives the same bytes.
+        inputs: the files that the model was made of.
 
     Raises:
         CallError: the name asks for no kind, or the file exists.
@@ -58,42 +65,45 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "") -
         EnvironmentProblem: the disk is full.
     """
     kind = kind_of_name(output)
-    with TemporaryDirectory(prefix=".mutspec-", dir=output.parent) as folder:
-        written = Path(folder) / f"model{SUFFIXES[kind][0]}"
+    checked = partial(check_model_file, kind=kind)
+    with replacing(output, force=force, inputs=inputs, check=checked) as (descriptor, _):
         try:
-            if kind is FileKind.WEIGHTS_H5:
-                model.save_weights(written)
+            if kind is FileKind.LEGACY_H5:
+                _write_legacy(model, descriptor)
             else:
-                _save(model, written)
-        except OSError:
+                _write_keras(model, descriptor, kind, output.parent, date_saved)
+        except (OSError, EnvironmentProblem):
             raise
         except Exception as error:  # Keras raises whatever its layers raise
             raise ModelError(
                 f"Keras cannot save the mutant as {kind}: {first_line(error)}", hint="save it as .keras"
             ) from error
-        with replacing(output, force=force) as (descriptor, _), os.fdopen(os.dup(descriptor), "wb") as target:
+
+
+def _write_legacy(model: Any, descriptor: int) -> None:
+    sink = Sink(descriptor)
+    with sink.judging(), held_interrupts(), h5py.File(sink, "w") as file:
+        write_legacy(model, file)
+
+
+def _write_keras(model: Any, descriptor: int, kind: FileKind, folder: Path, date_saved: str) -> None:
+    """Write a `.keras` file, or the weights of one: Keras puts the same into a `.weights.h5` file."""
+    with TemporaryFile(dir=folder, prefix=".", suffix=TEMPORARY_SUFFIX, buffering=0) as written:
+        sink = Sink(written.fileno())
+        with sink.judging(), held_interrupts():
+            write_keras(model, sink)
+        target = Sink(descriptor)
+        with target.judging(), ZipFile(written) as old:
             if kind is FileKind.KERAS:
-                _rezip(written, target, date_saved)
+                _rezip(old, target, date_saved)
             else:
-                with written.open("rb") as source:
+                with old.open(WEIGHTS_MEMBER) as source:
                     copyfileobj(source, target, _BLOCK)
 
 
-def _save(model: Any, path: Path) -> None:
-    """Save without Keras's advice on kinds of files: the call has chosen one."""
-    from absl import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        model.save(path)
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-def _rezip(written: Path, target: Any, date_saved: str) -> None:
+def _rezip(old: ZipFile, target: Any, date_saved: str) -> None:
     """The same members without what differs between two savings: times, and the ids of objects in a process."""
-    with ZipFile(written) as old, ZipFile(target, "w", ZIP_STORED) as new:
+    with ZipFile(target, "w", ZIP_STORED) as new:
         for info in old.infolist():
             fresh = ZipInfo(info.filename, _EPOCH)
             fresh.external_attr = 0o644 << 16

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.execute.model_files import write_gzipped_stack
+
 GOOD = "mutspec: 1\nsteps: [{op: zero, target: dense}]\n"
 BAD = "mutspec: 1\nsteps: [{op: zero, taget: dense}]\n"
 
@@ -192,6 +194,46 @@ def test_a_limit_is_raised_by_the_flag_that_the_error_names(tmp_path: Path) -> N
     unknown = mutspec("inspect", model, "--limit", "config_byte=3")
     assert unknown.returncode == 2
     assert "did you mean `config_bytes`" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "hung up")],
+)
+def test_a_signal_that_ends_an_apply_leaves_nothing(number: int, code: int, said: str, tmp_path: Path) -> None:
+    model, plan = tmp_path / "model.keras", tmp_path / "plan.yaml"
+    write_gzipped_stack(model, layers=4, units=600)
+    plan.write_text("mutspec: 1\nsteps: [{op: gaussian_noise, target: {weights: kernels}, std: 0.5}]\n")
+    process = subprocess.Popen(
+        [*COMMAND, "apply", str(plan), str(model), "-o", str(tmp_path / "mutant.keras"), "--quiet"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    while not list(tmp_path.glob(".mutant*")) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors.strip()) == (code, f"mutspec: {said}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "plan.yaml"]
+
+
+def test_a_hang_up_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """`nohup mutspec …` goes on when the terminal is closed."""
+    pipe = tmp_path / "plan.yaml"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [*COMMAND, "validate", str(pipe)],
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    with pipe.open("w") as plan:
+        process.send_signal(signal.SIGHUP)
+        plan.write("mutspec: 1\nsteps: [{op: gaussian_noise, target: {weights: kernels}, std: 0.5}]\n")
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

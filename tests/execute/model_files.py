@@ -100,6 +100,17 @@ def write_stack(path: Path, *, layers: int, units: int) -> None:
     weights.unlink()
 
 
+def write_gzipped_stack(path: Path, *, layers: int, units: int) -> None:
+    """The same model, whose weights HDF5 has compressed."""
+    plain, weights, packed = (path.with_suffix(suffix) for suffix in (".plain.keras", ".plain.h5", ".packed.h5"))
+    write_stack(plain, layers=layers, units=units)
+    weights.write_bytes(hdf5_of(plain))
+    rewrite_hdf5(weights, packed, gzipped)
+    rezip(plain, path, weights=packed.read_bytes())
+    for made in (plain, weights, packed):
+        made.unlink()
+
+
 def layer_config(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return {"module": "keras.layers", "class_name": class_name, "config": dict(config), "registered_name": None}
 

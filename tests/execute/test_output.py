@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mutspec import load_plan
 from mutspec.execute.files import apply
 from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, check_output, replacing
+from mutspec.execute.written import not_whole
 from mutspec.language import CallError, EnvironmentProblem, ModelError
 from tests.execute.model_files import CNN, make_file
 from tests.toys import plan_of
@@ -101,13 +103,132 @@ def test_names_may_be_long_and_in_any_script(tmp_path: Path) -> None:
     assert output.exists()
 
 
-def test_the_output_has_the_permissions_of_a_new_file(tmp_path: Path) -> None:
+@pytest.fixture
+def umask() -> Iterator[int]:
+    before = os.umask(0o002)
+    yield 0o002
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize(
+    ("of_input", "of_output"), [(0o644, 0o664), (0o444, 0o664), (0o600, 0o600), (0o400, 0o600), (0o640, 0o660)]
+)
+def test_who_may_not_read_the_input_may_not_read_a_new_output(of_input: int, of_output: int, tmp_path: Path) -> None:
     base, output = make_file("keras", tmp_path), tmp_path / "mutant.keras"
-    base.chmod(0o400)
+    base.chmod(of_input)
     apply(PLAN, base, output)
-    umask = os.umask(0)
-    os.umask(umask)
-    assert output.stat().st_mode & 0o777 == 0o666 & ~umask
+    assert oct(output.stat().st_mode & 0o777) == oct(of_output)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_group_that_may_not_read_the_input_may_not_read_the_output(tmp_path: Path) -> None:
+    base, output = make_file("keras", tmp_path), tmp_path / "mutant.keras"
+    base.chmod(0o640)
+    os.chown(base, -1, 54_321)
+    apply(PLAN, base, output)
+    assert output.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_output_is_as_private_as_the_most_private_input(tmp_path: Path) -> None:
+    base, teacher = make_file("keras", tmp_path), make_file("keras", tmp_path, "teacher")
+    teacher.chmod(0o600)
+    plan = plan_of({"op": "transfer_weights", "source": "teacher:dense", "target": "dense"}, inputs={"teacher": {}})
+    apply(plan, base, tmp_path / "mutant.keras", inputs={"teacher": teacher})
+    assert (tmp_path / "mutant.keras").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o444, 0o640, 0o666])
+def test_a_replaced_output_keeps_its_permissions_and_its_owner(mode: int, tmp_path: Path) -> None:
+    base, output = make_file("keras", tmp_path), make_file("keras", tmp_path, "output")
+    base.chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(output, 54_321, 54_322)
+    output.chmod(mode)
+    before = output.stat()
+    apply(PLAN, base, output, force=True)
+    after = output.stat()
+    assert after.st_ino != before.st_ino
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_a_private_output_is_private_while_it_is_written(tmp_path: Path) -> None:
+    base, output = make_file("keras", tmp_path), make_file("keras", tmp_path, "output")
+    output.chmod(0o600)
+    seen = []
+
+    def look(done: int, total: int) -> None:
+        seen.extend(path.stat().st_mode & 0o077 for path in tmp_path.glob(f".*{TEMPORARY_SUFFIX}"))
+
+    apply(PLAN, base, output, force=True, on_progress=look)
+    assert set(seen) == {0}
+
+
+def test_a_plan_is_never_overwritten(tmp_path: Path) -> None:
+    base, written = make_file("keras", tmp_path), tmp_path / "plan.keras"
+    written.write_text("mutspec: 1\nsteps: [{op: gaussian_noise, target: {weights: kernels}, std: 0.5}]\n")
+    plan = load_plan(written)
+    (tmp_path / "linked.keras").symlink_to(written)
+    os.link(written, tmp_path / "same.keras")
+    for name in ("plan.keras", "linked.keras", "same.keras"):
+        with pytest.raises(CallError, match="is the same file as the input"):
+            apply(plan, base, tmp_path / name, force=True)
+        with pytest.raises(CallError, match="is the same file as the input"):
+            apply(plan.with_(seed=3), base, tmp_path / name, force=True)
+    assert written.read_text().startswith("mutspec")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_output_that_is_not_a_file_is_refused(force: bool, tmp_path: Path) -> None:
+    base = make_file("keras", tmp_path)
+    os.mkfifo(tmp_path / "pipe.keras")
+    (tmp_path / "null.keras").symlink_to("/dev/null")
+    for name in ("pipe.keras", "null.keras"):
+        with pytest.raises(CallError, match="is a device or a pipe"):
+            apply(PLAN, base, tmp_path / name, force=force)
+
+
+def test_a_link_that_leads_nowhere_is_an_output_that_exists(tmp_path: Path) -> None:
+    base, output = make_file("keras", tmp_path), tmp_path / "mutant.keras"
+    output.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CallError, match="exists"):
+        check_output(output, [base], force=False)
+    apply(PLAN, base, output, force=True)
+    assert not output.is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_without_links_in_the_file_system_a_file_is_not_replaced_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: Any) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", unsupported)
+    output = tmp_path / "result"
+    with replacing(output, force=False) as (descriptor, _):
+        os.write(descriptor, b"first")
+    with pytest.raises(CallError, match="exists"), replacing(output, force=False) as (descriptor, _):
+        os.write(descriptor, b"second")
+    assert output.read_bytes() == b"first"
+    assert names(tmp_path) == ["result"]
+
+
+def test_what_fails_its_check_does_not_become_the_output(tmp_path: Path) -> None:
+    output = tmp_path / "result"
+    output.write_bytes(b"old")
+
+    def refuse(path: Path) -> None:
+        assert path.read_bytes() == b"new"
+        raise not_whole("a bit flipped")
+
+    with (
+        pytest.raises(EnvironmentProblem, match="does not read back as it was written"),
+        replacing(output, force=True, check=refuse) as (descriptor, _),
+    ):
+        os.write(descriptor, b"new")
+    assert output.read_bytes() == b"old"
+    assert names(tmp_path) == ["result"]
 
 
 def test_a_copy_is_whole_whatever_the_file_system_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

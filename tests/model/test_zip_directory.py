@@ -182,7 +182,7 @@ LIES: dict[str, tuple[str, Change]] = {
     "a NUL in its name": ("is not one", lambda part: replace(part, name=WEIGHTS + b"\0.txt")),
     "no name": ("is not one", lambda part: replace(part, name=b"")),
     "a name that is not text": ("is not text", lambda part: replace(part, name=b"\xff\xfe", flags=0x800)),
-    "a name without end": ("65,000 bytes", lambda part: replace(part, name=b"x" * 65_000)),
+    "a name without end": ("65,000 characters", lambda part: replace(part, name=b"x" * 65_000)),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,7 @@ def command(
     else:
         assert output is not None
         from mutspec.execute.files import apply
+        from mutspec.execute.output import telling_written
 
         with progress(f"Applying {read.name}", is_quiet=is_quiet) as advance:
             report = apply(
@@ -115,9 +117,11 @@ def command(
                 max_memory=max_memory,
                 on_progress=advance,
             )
-        difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
+        with telling_written(Path(output)):
+            difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
     try:
-        _show(report, difference, output_format, is_verbose, is_quiet)
+        with nullcontext() if output is None or dry_run else telling_written(Path(output)):
+            _show(report, difference, output_format, is_verbose, is_quiet)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -139,13 +143,13 @@ def _dry_run(
     unsafe: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.execute.expected import expected_diff
-    from mutspec.execute.files import check_kind, prepare_files
+    from mutspec.execute.files import check_kind, files_read, prepare_files
     from mutspec.execute.output import check_output
     from mutspec.execute.report import report
     from mutspec.model.files import open_archive
 
     if output is not None:
-        check_output(output, (model, *inputs.values(), architecture), force=force)
+        check_output(output, files_read(plan, model, inputs, architecture), force=force)
     if output is not None:
         check_kind(output, open_archive(model, architecture=architecture), plan)
     prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, unsafe=unsafe)

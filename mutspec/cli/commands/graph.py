@@ -47,7 +47,7 @@ def command(
       mutspec graph plan.yaml model.keras --format dot | dot -Tsvg > plan.svg
       mutspec graph plan.yaml model.keras --format json -o plan.json
     """  # noqa: D301
-    from mutspec.execute.files import prepare_files
+    from mutspec.execute.files import files_read, prepare_files
     from mutspec.execute.output import check_output, replacing, write_at
 
     bound = paths(bound_inputs(inputs))
@@ -56,13 +56,13 @@ def command(
     target = Path(output) if output else None
     layout = Path(architecture) if architecture else None
     if target is not None:
-        check_output(target, (Path(plan), Path(model), *bound.values(), layout), force=force)
+        check_output(target, files_read(read, Path(model), bound, layout), force=force)
     prepared = prepare_files(read, Path(model), inputs=bound, architecture=layout)
     text = _render(prepared.program, output_format)
     if target is None:
         write(text)
         return
-    with replacing(target, force=force) as (descriptor, _):
+    with replacing(target, force=force, inputs=(Path(model), *bound.values())) as (descriptor, _):
         write_at(descriptor, f"{text}\n".encode(), 0)
 
 

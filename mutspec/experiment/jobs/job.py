@@ -16,11 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mutspec.execute import files
-from mutspec.execute.output import forget_temporary_files
+from mutspec.execute.output import refuse_inputs
 from mutspec.execute.report import engine
+from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.inputs import inputs_digest
+from mutspec.experiment.inputs import inputs_digest, texts
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
@@ -30,7 +31,7 @@ from mutspec.experiment.objectives import objective_names, returned
 from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
-from mutspec.language import CheckError, MutspecError, Plan, Problem
+from mutspec.language import CallError, CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
 from mutspec.model.limits import limits
 from mutspec.model.live import quiet_imports
@@ -41,6 +42,10 @@ DRY_RUN_FILE = "dry_run.json"
 """What a dry-run says, beside the result: a document as `mutspec apply --dry-run --json` prints it."""
 DIFF_FILE = "diff.json"
 """The difference of base and mutant: a document as `mutspec diff --json` prints it."""
+
+
+class _InputInPlaceError(CallError):
+    """A file that the job reads is where it would write, so that nothing may be left in its folder."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Task:
                 for module in self.modules:
                     import_module(module)
                 result = self._run(config, hydra, info, folder)
+        except _InputInPlaceError as refusal:
+            return FailedJob(refusal)
         except (MutspecError, OSError, MemoryError) as exception:
             error = as_error(exception)
             if hydra.job.chdir:
@@ -97,10 +104,13 @@ class Task:
         if known is not None:
             result = labelled(known, info, folder)
         else:
+            try:
+                for name in (FILE_NAME, *_files(settings)):
+                    refuse_inputs(folder / name, _files_read(settings, composed.plan))
+            except CallError as error:
+                raise _InputInPlaceError(error.problems) from None
             # If the job is killed, its folder must not have the result of another one.
             (folder / FILE_NAME).unlink(missing_ok=True)
-            if settings.resume:  # else calls that share a study may be at the same job in one folder
-                forget_temporary_files(folder)
             try:
                 result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
             except MutspecError as error:
@@ -109,6 +119,13 @@ class Task:
         if settings.strict_gates and result.failed_gates:
             write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
         return result
+
+
+def _files_read(settings: Settings, plan: Plan[Op]) -> list[Path]:
+    """The files that a job reads, as far as its settings name them."""
+    bound = {name: Path(path) for name, path in settings.inputs.items()}
+    read = files.files_read(plan, Path(settings.model.path), bound)
+    return [Path(path) for path in (*read, *texts(settings.data)) if path is not None and os.path.isfile(path)]
 
 
 def _files(settings: Settings) -> list[str]:
@@ -246,8 +263,9 @@ class _Job:
         """Keep the mutant; its path. Weight-only plans are applied to the file, which keeps all else in it as it is."""
         wanted, base = self.settings.save, Path(self.settings.model.path)
         path = self.folder / (wanted if isinstance(wanted, str) else f"mutant{base.suffix}")
+        refuse_inputs(path, _files_read(self.settings, plan))
         if is_structural(plan):
-            mutant.save(path)
+            save_model(mutant, path, force=True, date_saved=date_saved_of(base), inputs=[base, *self.inputs.values()])
         else:
             allowed = plan if plan.non_finite else replace(plan, non_finite=NonFinite.REPORT)
             files.apply(allowed, base, path, inputs=self.inputs, force=True, verify=self.settings.model.verify)

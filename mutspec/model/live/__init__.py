@@ -6,6 +6,7 @@ from mutspec.model.live.loading import load_model
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
+from mutspec.model.live.saving import write_keras, write_legacy
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
 __all__ = [
@@ -26,4 +27,6 @@ __all__ = [
     "room_for",
     "snapshot",
     "variables_of",
+    "write_keras",
+    "write_legacy",
 ]

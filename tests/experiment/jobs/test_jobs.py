@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -251,6 +253,42 @@ def test_a_saved_mutant_is_the_file_that_apply_writes() -> None:
     mutspec.apply(mutspec.load_plan(RECIPE).with_(seed=3), MODEL, "expected.keras")
     assert result.output == str(folder / "mutant.keras")
     assert (folder / "mutant.keras").read_bytes() == Path("expected.keras").read_bytes()
+
+
+def test_a_saved_mutant_of_another_structure_is_the_file_that_apply_writes() -> None:
+    result, folder = single("plan=insert_adapter", "save=true")
+    mutspec.apply(mutspec.load_plan(RECIPE.with_name("insert_adapter.yaml")), MODEL, "expected.keras")
+    assert result.output == str(folder / "mutant.keras")
+    assert mutspec.diff("expected.keras", folder / "mutant.keras").identical
+    with ZipFile(folder / "mutant.keras") as saved, ZipFile(MODEL) as base:
+        dates = [json.loads(each.read("metadata.json")).get("date_saved") for each in (saved, base)]
+    assert dates[0] == (dates[1] or "1980-01-01@00:00:00")
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_a_job_overwrites_none_of_the_files_that_it_reads(
+    link: Callable[[Path, Path], None] | None, room: Path
+) -> None:
+    def placed(source: Path, name: str) -> None:
+        Path("kept").write_bytes(source.read_bytes())
+        Path(name).unlink(missing_ok=True)
+        link(room / "kept", room / name) if link else Path("kept").rename(name)
+
+    here = "hydra.run.dir=."
+    placed(RECIPE, "mutant.keras")
+    plan = Path("mutant.keras").read_bytes()
+    with pytest.raises(CallError, match="is the same file as the input"):
+        run(Call(("plan_file=mutant.keras", "save=mutant.keras", here)))
+    assert Path("mutant.keras").read_bytes() == plan
+    placed(MODEL, "mutant.keras")
+    with pytest.raises(CallError, match="is the same file as the input"):
+        run(Call(("plan=dense_noise", "model.path=mutant.keras", "save=true", here)))
+    np.savez("data.npz", x=np.zeros((4, 8, 8, 1), np.float32), y=np.zeros(4, int))
+    placed(Path("data.npz"), "result.json")
+    data = Path("result.json").read_bytes()
+    with pytest.raises(CallError, match="is the same file as the input"):
+        run(Call(("plan=dense_noise", "data=npz", "data.path=result.json", here)))
+    assert Path("result.json").read_bytes() == data
 
 
 def test_the_mode_diff_leaves_the_difference_that_diff_finds() -> None:

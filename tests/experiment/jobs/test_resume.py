@@ -240,7 +240,7 @@ def test_a_job_that_is_killed_leaves_no_result_of_earlier_inputs(room: Path) -> 
 
 
 def test_a_job_takes_away_what_it_left_half_written_when_it_was_killed(room: Path) -> None:
-    half = room / "sweep/seed=1/.mutant.keras.0a1b2c3d.mutspec-tmp"
+    half = room / "sweep/seed=1/.mutant.keras.4242-0a1b2c3d.mutspec-tmp"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half a mutant")
     sweep(*DRY)

@@ -1,0 +1,106 @@
+"""A file for libraries that cannot bear a write that fails."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mutspec.execute.output import write_at
+
+
+class Sink(io.RawIOBase):
+    """A file that takes every write, and keeps the first failure for its owner.
+
+    libhdf5 1.14 ends the process with a segmentation fault when the flush fails by which it closes a file, and Keras
+    leaves folders behind when a zip file cannot be written. So neither ever sees a failure: what cannot be written is
+    kept in memory, where it reads back as if it had been. Who writes much looks at `error` now and then, and stops.
+
+    Arguments:
+        descriptor: an open file, for reading and writing; it is not closed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self.error: OSError | None = None
+        self._descriptor = descriptor
+        self._size = os.fstat(descriptor).st_size
+        self._position = 0
+        self._kept: list[tuple[int, bytes]] = []
+
+    def check(self) -> None:
+        """Raises the first failure, if there was one.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        if self.error is not None:
+            raise self.error
+
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """A block that writes. Its end raises the first failure, whatever the library made of it.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
+        self.check()
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence] + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        view = view[: max(0, min(len(view), self._size - self._position))]
+        filled = 0
+        while filled < len(view) and (count := os.preadv(self._descriptor, [view[filled:]], self._position + filled)):
+            filled += count
+        view[filled:] = bytes(len(view) - filled)
+        for at, data in self._kept:
+            start, stop = max(at, self._position), min(at + len(data), self._position + len(view))
+            if start < stop:
+                view[start - self._position : stop - self._position] = data[start - at : stop - at]
+        self._position += len(view)
+        return len(view)
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        if self.error is None:
+            try:
+                write_at(self._descriptor, view, self._position)
+            except OSError as error:
+                self.error = error
+        if self.error is not None:
+            self._kept.append((self._position, bytes(view)))
+        self._position += len(view)
+        self._size = max(self._size, self._position)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._size = self._position if size is None else size
+        if self.error is None:
+            try:
+                os.ftruncate(self._descriptor, self._size)
+            except OSError as error:
+                self.error = error
+        return self._size

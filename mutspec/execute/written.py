@@ -1,0 +1,105 @@
+"""Checks of files that were just written: opened again, they hold what they should."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from struct import unpack
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, ZipFile
+
+import h5py
+
+from mutspec.execute.read import flat_range_as_slabs
+from mutspec.model.archive import FileKind
+from mutspec.model.hdf5 import Window
+
+_BLOCK_BYTES = 16 << 20
+WEIGHTS_MEMBER = "model.weights.h5"
+_LOCAL_HEADER_BYTES = 30
+_NAME_BYTES_AT = 26
+
+
+def not_whole(reason: str) -> OSError:
+    """The error of an output that cannot be read as it was written: the disk did not keep it."""
+    return OSError(errno.EIO, f"it does not read back as it was written ({reason})")
+
+
+def check_size(path: Path, expected: int) -> None:
+    """Checks that a file has the size that it should have.
+
+    Raises:
+        OSError: it does not.
+    """
+    if (size := path.stat().st_size) != expected:
+        raise not_whole(f"{size:,} bytes instead of {expected:,}")
+
+
+def check_zip(path: Path) -> None:
+    """Checks the directory of a zip file, and the CRC-32 of each member.
+
+    Raises:
+        OSError: something is wrong.
+    """
+    try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        raise not_whole(str(error)) from error
+    if damaged is not None:
+        raise not_whole(f"the CRC-32 of {damaged}")
+
+
+def check_model_file(path: Path, kind: FileKind) -> None:
+    """Checks a model file that Keras has written: its zip directory and CRC-32s, and that every dataset can be read.
+
+    Raises:
+        OSError: something is wrong.
+    """
+    with path.open("rb") as file:
+        if kind is not FileKind.KERAS:
+            _check_datasets(whole(file))
+            return
+        check_zip(path)
+        archive = ZipFile(file)
+        info = archive.getinfo(WEIGHTS_MEMBER)
+        file.seek(info.header_offset + _NAME_BYTES_AT)
+        name_bytes, extra_bytes = unpack("<HH", file.read(4))
+        offset = info.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes
+        _check_datasets(Window(file, offset, info.file_size))
+
+
+def whole(file: BinaryIO) -> Window:
+    """All of an open file, for HDF5 to read: by path it would ask for a lock, which the file's writer has."""
+    return Window(file, 0, os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def reopened(source: Window) -> Iterator[h5py.File]:
+    """HDF5 that was just written, opened for reading.
+
+    Raises:
+        OSError: HDF5 finds it broken, in opening or in use.
+    """
+    try:
+        with h5py.File(source, "r") as file:
+            yield file
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise not_whole(str(error)) from error
+
+
+def _check_datasets(source: Window) -> None:
+    with reopened(source) as file:
+        file.visititems(_read_through)
+
+
+def _read_through(_: str, item: Any) -> None:
+    """Read all of a dataset, a part at a time."""
+    if isinstance(item, h5py.Dataset) and item.shape is not None:
+        at_once = max(1, _BLOCK_BYTES // item.dtype.itemsize)
+        for start in range(0, item.size, at_once):
+            for slab in flat_range_as_slabs(item.shape, start, min(start + at_once, item.size)):
+                item[slab]

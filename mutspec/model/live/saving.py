@@ -1,0 +1,52 @@
+"""Keras models written to files that are open already, so that their owner sees what cannot be written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+
+
+def write_keras(model: Any, file: io.IOBase) -> None:
+    """Write a model as a `.keras` file.
+
+    Keras 3.15 makes the HDF5 file of the weights in memory, where no write fails, as the file has no `name` in whose
+    folder it might be put. `keras.saving.save_model` takes paths only; what it calls takes files as well.
+
+    Raises:
+        Exception: whatever Keras and the model's layers raise.
+    """
+    from keras.src.saving import saving_lib
+
+    with _quiet():
+        saving_lib.save_model(model, file)
+
+
+def write_legacy(model: Any, file: h5py.File) -> None:
+    """Write a model as a whole-model `.h5` file.
+
+    Keras 3.15's `keras.saving.save_model` takes paths only; what it calls takes an open HDF5 file as well.
+
+    Raises:
+        Exception: whatever Keras and the model's layers raise.
+    """
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with _quiet():
+        legacy_h5_format.save_model_to_hdf5(model, file)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A block without Keras's advice on kinds of files: the call has chosen one."""
+    from absl import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
