@@ -65,7 +65,9 @@ def test_a_file_of_a_dead_process_whose_child_still_writes_stays(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("process", "age_days", "stays"), [(DEAD, 0, True), (DEAD, 2, False), (os.getpid(), 2, True), (1, 2, True)]
+    ("process", "age_days", "stays"),
+    [(DEAD, 0, True), (DEAD, 2, False), (os.getpid(), 2, True), (1, 2, True)],
+    ids=["just written", "dead", "this one", "another one"],
 )
 def test_without_locks_a_file_goes_when_its_process_is_gone_and_it_is_old(
     process: int, age_days: float, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
