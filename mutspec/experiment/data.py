@@ -6,6 +6,7 @@ x and y are arrays, or lists and mappings of arrays for models with several inpu
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -120,8 +121,12 @@ def _x_and_y(opened: IO[bytes], place: Place) -> tuple[NDArray[Any], NDArray[Any
     try:
         return _array(file, "x", place), _array(file, "y", place) if "y" in file.files else None
     except _UNREADABLE as error:
-        raise CallError(Problem(f"an array cannot be read: {_reason(error)}", place)) from None
+        reason = _SHOWS_OBJECTS.sub("", _reason(error))
+        raise CallError(Problem(f"an array cannot be read: {reason}", place)) from None
 
+
+_SHOWS_OBJECTS = re.compile(r": <[\w.]+ object at 0x[0-9a-f]+>")
+"""What NumPy says of a shape that is an expression: an address that means nothing to anyone."""
 
 _UNREADABLE = (ValueError, EOFError, BadZipFile, LZMAError, ZlibError, NotImplementedError, RuntimeError, KeyError)
 """What NumPy and zipfile raise on damaged members, on encrypted ones, and on methods that they do not know."""

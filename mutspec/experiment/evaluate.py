@@ -106,6 +106,7 @@ class Judge:
     settings: EvaluateSettings
     data: Data
     _outputs: dict[str, _Output] = field(default_factory=dict)
+    _names: list[str] = field(default_factory=list)
 
     def evaluate(
         self, model: Any, base: Evaluation | None = None, forward: Callable[[int, int], Arrays] | None = None
@@ -122,6 +123,8 @@ class Judge:
         """
         check_inputs(model, self.data)
         totals = _Totals(base)
+        if base is None:
+            self._names = output_names(model)
         for output in self._outputs.values():
             for metric in output.metrics.values():
                 metric.reset_state()
@@ -139,6 +142,8 @@ class Judge:
 
     def _judge(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
         names = output_names(model)
+        if len(names) == len(self._names):  # a mutant's outputs stand in the base's order, whatever it calls them
+            names = self._names
         arrays = {name: _in_float(array) for name, array in output_arrays(outputs, names).items()}
         labels = rows(self.data.y, start, stop)
         labelled = {name: label for name, _, label in matched(outputs, labels, names)} if labels is not None else {}

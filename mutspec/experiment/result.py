@@ -355,7 +355,7 @@ def read(path: Path | str) -> Result:
         raise CallError(about(name, message, "read it with the mutspec that wrote it, or run the job again"))
     try:
         document = msgspec.convert(content, _Document)
-        if problem := _not_ours(document):
+        if problem := _too_long(content) or _not_ours(document):
             raise CallError(about(name, f"the result is damaged: {problem}", again))
         return _result(document)
     except msgspec.ValidationError as error:
@@ -367,6 +367,24 @@ _DEEPEST = 64
 """Of a parameter. Plans are not nested deeper, and what shows parameters calls itself for each level."""
 _LARGEST = 2**1000
 """Of whole numbers. Reports compare them with other numbers, which end before 2¹⁰²⁴."""
+
+
+_LONGEST = 10_000
+"""The characters of a text, such as a name or an error. Reports wrap, escape and compare each of them."""
+
+
+def _too_long(content: Any) -> str:
+    """What is said of a document that holds a longer text than any run leaves; nothing if there is none."""
+    pending = [content]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str) and len(value) > _LONGEST:
+            return f"a text has {len(value):,} characters, and at most {_LONGEST:,} are read"
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list):
+            pending += value
+    return ""
 
 
 def _not_ours(read: _Document) -> str:

@@ -153,6 +153,18 @@ def test_each_output_of_a_layer_that_is_called_twice_counts() -> None:
     assert base.evaluate(model, found).fidelity.deviation == pytest.approx(2.5, abs=1e-6)
 
 
+def test_a_mutant_whose_output_is_called_otherwise_is_held_against_the_same_output() -> None:
+    inputs = keras.Input((6,), name="x")
+    base = keras.Model(inputs, keras.layers.Dense(4, name="logits")(inputs))
+    mutant = keras.Model(inputs, keras.layers.Dense(4, name="head")(inputs))
+    mutant.set_weights(base.get_weights())
+    judging = judge(CLASSES)
+    before = judging.evaluate(base)
+    after = judging.evaluate(mutant, before)
+    assert after.metrics == before.metrics
+    assert after.fidelity.agreement == 1
+
+
 def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> None:
     model = network(4)
     base = judge(None)

@@ -141,6 +141,10 @@ DAMAGED = {
         "a whole number is too large",
     ),
     "with a number of many digits": (GOOD.replace('"seed": 0', '"seed": 1' + "0" * 9000), "out of range"),
+    "with a text without end": (
+        GOOD.replace('"agreement": ', f'"{"x" * 300_000}": 1, "agreement": '),
+        "300,000 characters",
+    ),
     "with a metric that is none": (GOOD.replace('"agreement": ', '"agreement": "none", "was": '), "agreement"),
 }
 
