@@ -60,9 +60,7 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
     _open_closed_streams()
     prepare_for_little_memory()
     try:
-        result = command.main(
-            args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False
-        )
+        result = _called(command, arguments, name)
         sys.stdout.flush()
     except MutspecError as error:
         return _report(error.problems, code_of(error))
@@ -91,6 +89,22 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
             raise
         return _report([problem], ExitCode.ENVIRONMENT)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _called(command: click.Command, arguments: Sequence[str] | None, name: str) -> object:
+    """What a command returns. An error that an interrupt led to is that interrupt.
+
+    Libraries make other errors of interrupts: an ImportError, for one, where they are being imported.
+    """
+    try:
+        return command.main(args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
+    except Exception as error:
+        behind: BaseException | None = error
+        while behind is not None and not isinstance(behind, KeyboardInterrupt):
+            behind = behind.__cause__ or behind.__context__
+        if behind is None:
+            raise
+        raise behind from None
 
 
 def interrupt_code(error: BaseException) -> ExitCode:

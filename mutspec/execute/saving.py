@@ -13,10 +13,10 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import h5py
 
-from mutspec.execute.interrupts import held_interrupts
 from mutspec.execute.output import TEMPORARY_SUFFIX, replacing
 from mutspec.execute.sink import Sink
 from mutspec.execute.written import WEIGHTS_MEMBER, check_model_file
+from mutspec.interrupts import held_interrupts
 from mutspec.language.errors import CallError, EnvironmentProblem, ModelError
 from mutspec.model.archive import FileKind
 from mutspec.model.live import write_keras, write_legacy

@@ -17,12 +17,12 @@ from zlib import crc32
 import h5py
 import numpy as np
 
-from mutspec.execute.interrupts import held_interrupts
 from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, write_at
 from mutspec.execute.read import flat_range_as_slabs, numpy_dtype
 from mutspec.execute.sink import Sink
 from mutspec.execute.written import check_zip, not_whole, reopened, whole
 from mutspec.graph.kernels import Array
+from mutspec.interrupts import held_interrupts
 from mutspec.model.archive import Archive, Extent
 from mutspec.model.hdf5 import Window
 from mutspec.model.zip_member import inflated, undamaged

@@ -20,6 +20,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import NoReturn
 
+from mutspec.interrupts import INTERRUPTS, held_interrupts
 from mutspec.language.errors import EnvironmentProblem
 
 _WALL_PER_SECOND = 12
@@ -55,9 +56,11 @@ def watched(work: Callable[[], bytes], *, seconds: int, memory: int, most_bytes:
     reading, writing = os.pipe()
     pid = 0
     try:
-        pid = _fork()
-        if pid == 0:
-            _be_child(work, (reading, writing), seconds, memory)
+        # An interrupt that came while Python and its libraries clear up after the fork would be printed, and lost.
+        with held_interrupts():
+            pid = _fork()
+            if pid == 0:
+                _be_child(work, (reading, writing), seconds, memory)
         os.close(writing)
         writing = -1
         answer = _answer(reading, monotonic() + seconds * _WALL_PER_SECOND, most_bytes)
@@ -99,7 +102,7 @@ def _be_child(work: Callable[[], bytes], pipe: tuple[int, int], seconds: int, me
     code, (reading, writing) = 1, pipe
     try:
         os.close(reading)  # so that writing fails once the parent is gone
-        for number in (signal.SIGINT, signal.SIGTERM):  # Python's handlers would wait for libhdf5 to return
+        for number in INTERRUPTS:  # Python's handlers would wait for libhdf5 to return
             signal.signal(number, signal.SIG_DFL)
         faulthandler.disable()  # what crashes here is told in a sentence by the parent
         gc.disable()

@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 
+from mutspec.cli.boundary import run
 from tests.execute.model_files import write_gzipped_stack
 
 GOOD = "mutspec: 1\nsteps: [{op: zero, target: dense}]\n"
@@ -360,3 +362,31 @@ def test_a_plan_may_come_through_a_pipe_and_a_model_may_not(plans: Path) -> None
     result = shell("timeout 20 bash -c 'exec \"$0\" -m mutspec inspect pipe.keras' " + sys.executable, plans)
     assert result.returncode == 2
     assert "pipe.keras is a pipe" in result.stderr
+
+
+def test_what_a_library_makes_of_an_interrupt_is_still_one(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def command() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise ImportError("initialization failed") from error
+
+    assert run(command, [], "mutspec") == 130
+    assert capsys.readouterr().err.strip() == "mutspec: interrupted"
+
+
+def test_an_interrupt_while_a_child_is_forked_is_neither_lost_nor_told_as_a_traceback(plans: Path) -> None:
+    """Python and its libraries run code of theirs after a fork, in which exceptions are printed and passed over."""
+    (plans / "late.py").write_text(
+        "import os, signal\nos.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+    )
+    result = subprocess.run(
+        [*COMMAND, "validate", "--import", "late", "good.yaml", "--model", str(ROOT / "conf/model/digits.keras")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+        cwd=plans,
+    )
+    assert (result.returncode, result.stderr.strip()) == (143, "mutspec: terminated")

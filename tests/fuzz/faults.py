@@ -118,7 +118,8 @@ class Bench:
     def temporaries(self) -> list[str]:
         """The temporary files and folders that are left: of those within one another, the outermost."""
         found = {match[0] for name in digests(self.disk) if (match := _TEMPORARY.search(name))}
-        return sorted(found | {f"$TMPDIR/{path.name}" for path in self.temporary.iterdir()})
+        in_folder = (path for path in self.temporary.iterdir() if not _is_empty(path))  # Keras leaves empty folders
+        return sorted(found | {f"$TMPDIR/{path.name}" for path in in_folder})
 
     def changed_inputs(self) -> list[str]:
         now = self._digests_of_inputs()
@@ -146,6 +147,10 @@ class Bench:
             yield
         finally:
             subprocess.run(["umount", "-l", folder], check=True)
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not any(each.is_file() for each in path.rglob("*"))
 
 
 def inject(bench: Bench, subject: Subject, fault: Fault, random: Random) -> tuple[str, list[str]]:
@@ -207,7 +212,7 @@ def _wrong_with_code(fault: Fault, outcome: Outcome) -> Iterator[str]:
         yield f"exit code {outcome.code}"
     if TRACEBACK.search(outcome.err):
         yield f"traceback: {raised_in(outcome.err)}"
-    if outcome.code and fault is not Fault.KILLED and not outcome.err.strip():
+    if outcome.code > 0 and fault is not Fault.KILLED and not outcome.err.strip():  # else Python did not begin yet
         yield "not a word"
 
 

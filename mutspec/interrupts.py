@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_INTERRUPTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+INTERRUPTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that ask a process to end."""
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def held_interrupts() -> Iterator[Callable[[], bool]]:
         waiting.append((number, frame))
 
     try:
-        for number in _INTERRUPTS:
+        for number in INTERRUPTS:
             handler = signal.getsignal(number)
             if callable(handler):
                 handlers[number] = handler
