@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from mutspec.execute.files import prepare_archives
 from mutspec.language.errors import Problem
 from mutspec.language.plan import Plan
-from mutspec.model.spec import ModelSpec
+from mutspec.model.archive import Archive
 from mutspec.ops.base import Op
 from mutspec.ops.bench import Bench, Touch
-from mutspec.ops.compile import compile_plan
 
 
 class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
@@ -21,13 +21,13 @@ class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
         return ()
 
 
-def check_plan(plan: Plan[Op], model: ModelSpec, inputs: Mapping[str, ModelSpec]) -> tuple[Problem, ...]:
+def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) -> tuple[Problem, ...]:
     """Check what a plan chooses in a model, by compiling it.
 
     Arguments:
         plan: the plan.
-        model: the spec of the model to mutate.
-        inputs: the specs of the plan's inputs, as far as they are at hand.
+        model: the model file to mutate.
+        inputs: the files of the plan's inputs, as far as they are at hand.
 
     Returns:
         Warnings; one for each step that reads an input which is not at hand, and so is not checked.
@@ -46,5 +46,5 @@ def check_plan(plan: Plan[Op], model: ModelSpec, inputs: Mapping[str, ModelSpec]
                 is_warning=True,
             )
             warnings.append(plan.placed(problem))
-    program = compile_plan(replace(plan, steps=tuple(steps)), model, inputs)
-    return (*program.warnings, *warnings)
+    prepared = prepare_archives(replace(plan, steps=tuple(steps)), model, inputs)
+    return (*prepared.program.warnings, *warnings)

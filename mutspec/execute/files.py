@@ -57,13 +57,24 @@ def prepare_files(
     """
     check_inputs(plan, inputs)
     archive = open_archive(model, architecture=architecture)
-    others = {name: open_archive(path) for name, path in inputs.items()}
+    return prepare_archives(plan, archive, {name: open_archive(path) for name, path in inputs.items()}, unsafe=unsafe)
+
+
+def prepare_archives(
+    plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool = False
+) -> Prepared:
+    """The same for files that are open already: every command that compiles a plan for files goes this way.
+
+    Raises:
+        ModelError: Keras cannot load a file of Keras 2, where it must.
+        PlanError: the plan does not fit the model.
+    """
     if is_structural(plan) and archive.kind is not FileKind.WEIGHTS_H5 and is_legacy(archive.config):
         # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
         from mutspec.model.live import load_model
 
-        return prepare(plan, read_live(load_model(model, unsafe=unsafe)), dict(others), unsafe=unsafe)
-    return prepare(plan, archive, dict(others), unsafe=unsafe)
+        return prepare(plan, read_live(load_model(archive.path, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
+    return prepare(plan, archive, dict(inputs), unsafe=unsafe)
 
 
 def dry_run(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+from tests.cli.conftest import Call
 
 
 def test_all_problems_of_all_plans_come_in_one_run(mutspec, room) -> None:
@@ -36,3 +39,13 @@ def test_a_model_that_cannot_be_read_is_said_once(mutspec, room) -> None:
     result = mutspec("validate", "dense_noise.yaml", "conv_noise.yaml", "--model", "modle.keras")
     assert result.code == 2
     assert result.err.count("modle.keras cannot be read") == 1
+
+
+def test_steps_on_structure_are_checked_as_a_dry_run_checks_them(room: Path, mutspec: Call) -> None:
+    good = mutspec("validate", "insert_adapter.yaml", "deepen_and_jitter.yaml", "--model", "model.keras")
+    assert (good.code, good.err) == (0, "")
+    Path("bad.yaml").write_text("mutspec: 1\nsteps: [{op: remove_layer, target: nowhere}]\n")
+    bad = mutspec("validate", "bad.yaml", "--model", "model.keras")
+    dry_run = mutspec("apply", "bad.yaml", "model.keras", "--dry-run")
+    assert (bad.code, dry_run.code) == (2, 2)
+    assert dry_run.err.strip() in bad.err

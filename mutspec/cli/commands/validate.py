@@ -116,8 +116,8 @@ def _check_model(plan: Plan[Any], model: str | None, inputs: dict[str, str]) -> 
         return ()
     from mutspec.execute.check import check_plan
 
-    specs = {name: _open(path).spec for name, path in inputs.items() if name in plan.inputs}
-    return check_plan(plan, _open(model).spec, specs)
+    archives = {name: _open(path) for name, path in inputs.items() if name in plan.inputs}
+    return check_plan(plan, _open(model), archives)
 
 
 @cache
