@@ -113,8 +113,8 @@ def processes_start_as_usual() -> None:
 def keras_imports_no_stray_module() -> Iterator[None]:
     """Have Keras import nothing from the current folder, whatever a model names, while it builds the model.
 
-    Keras imports `keras_hub` and its like when a model names them, and the first entry of an interactive session's path
-    is the current folder. What is imported already stays, and an entry that is on the path for other reasons counts.
+    Keras imports `keras_hub` and its like when a model names them, and the current folder is on the path of interactive
+    sessions: first, or before the installed packages. What is imported already stays.
     """
     finder = _Refusal()
     sys.meta_path.insert(0, finder)
@@ -147,9 +147,11 @@ class _Refusal:
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Where a module of the path is, but for the current folder; None if others are to find it."""
-        if path is not None or sys.path[:1] not in ([""], [os.getcwd()]) or _importer() != "keras":
+        here = ("", os.getcwd())
+        others = [entry for entry in sys.path if entry not in here]
+        if path is not None or len(others) == len(sys.path) or _importer() != "keras":
             return None
-        spec = PathFinder.find_spec(name, sys.path[1:])
+        spec = PathFinder.find_spec(name, others)
         if spec is None and PathFinder.find_spec(name, [os.getcwd()]) is not None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return spec

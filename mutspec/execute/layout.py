@@ -140,9 +140,9 @@ def fold(text: str, width: int) -> list[str]:
     lines, line = [], ""
     for part in _PARTS.split(text):
         rest = part
-        while cells(line) + cells(rest) > width:
-            taken = _prefix(rest, width - cells(line))
-            if line.strip() and (cells(rest) <= width - _GAP or not taken):
+        # Only what fits is measured: a name may be as long as its file allows.
+        while len(taken := _prefix(rest, width - cells(line))) < len(rest):
+            if line.strip() and (not taken or len(_prefix(rest, width - _GAP)) == len(rest)):
                 lines.append(line)
             else:
                 taken = taken or rest[0]
@@ -155,12 +155,12 @@ def fold(text: str, width: int) -> list[str]:
 
 def _prefix(text: str, width: int) -> str:
     """As much of a text as a width takes."""
-    taken = ""
-    for character in text:
-        if cells(taken + character) > width:
-            break
-        taken += character
-    return taken
+    taken = 0
+    for place, character in enumerate(text):
+        taken += cells(character)
+        if taken > width:
+            return text[:place]
+    return text
 
 
 def paragraph(parts: Sequence[str], *, width: int, indent: int = 0, separator: str = ", ") -> str:

@@ -150,11 +150,14 @@ def _array(file: np.lib.npyio.NpzFile, name: str, place: Place) -> NDArray[Any]:
     with archive.open(info) as opened:
         version = np.lib.format.read_magic(opened)
         read_head = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version in read_head:
-            shape, _, dtype = read_head[version](opened)
-            size = prod(shape) * dtype.itemsize + opened.tell()
-            if not dtype.hasobject and size != info.file_size:
-                raise ValueError(f"`{name}` declares {size:,} bytes and holds {info.file_size:,}")
+        if version not in read_head:  # 3.0 is for fields whose names are not in Latin 1
+            raise ValueError(
+                f"`{name}` is of version {version[0]}.{version[1]} of NumPy's format, which numbers need not"
+            )
+        shape, _, dtype = read_head[version](opened)
+        size = prod(shape) * dtype.itemsize + opened.tell()
+        if not dtype.hasobject and (not dtype.itemsize or size != info.file_size):
+            raise ValueError(f"`{name}` declares {size:,} bytes and holds {info.file_size:,}")
     array: NDArray[Any] = file[name]
     return array
 

@@ -336,6 +336,10 @@ def read(path: Path | str) -> Result:
     try:
         if Path(path).exists() and not Path(path).is_file():  # to read a pipe would wait for ever
             raise CallError(about(name, "the result is not a file"))
+        if (size := Path(path).stat().st_size) > _LARGEST_FILE:
+            raise CallError(
+                about(name, f"the result is damaged: {size:,} bytes, and at most {_LARGEST_FILE:,} are read")
+            )
         data = Path(path).read_bytes()
     except OSError as error:
         raise CallError(about(name, f"the result cannot be read: {error.strerror or error}")) from None
@@ -355,7 +359,7 @@ def read(path: Path | str) -> Result:
         raise CallError(about(name, message, "read it with the mutspec that wrote it, or run the job again"))
     try:
         document = msgspec.convert(content, _Document)
-        if problem := _too_long(content) or _not_ours(document):
+        if problem := _too_much(content) or _not_ours(document):
             raise CallError(about(name, f"the result is damaged: {problem}", again))
         return _result(document)
     except msgspec.ValidationError as error:
@@ -369,26 +373,37 @@ _LARGEST = 2**1000
 """Of whole numbers. Reports compare them with other numbers, which end before 2¹⁰²⁴."""
 
 
+_LARGEST_FILE = 64 * 2**20
+"""The bytes of a result. A row for each of 100,000 seeds takes half of it."""
 _LONGEST = 10_000
 """The characters of a text, such as a name or an error. Reports wrap, escape and compare each of them."""
+_MOST_ENTRIES = 1_000
+"""The entries of a mapping or a list: reports make columns and lines of them."""
+_AS_MANY_AS_THERE_ARE = frozenset({"flips", "rows"})
+"""What has an entry for each class, or for each seed."""
 
 
-def _too_long(content: Any) -> str:
-    """What is said of a document that holds a longer text than any run leaves; nothing if there is none."""
-    pending = [content]
+def _too_much(content: Any) -> str:
+    """What is said of a document that holds more than any run leaves; nothing if it does not."""
+    pending = [("", content)]
     while pending:
-        value = pending.pop()
+        key, value = pending.pop()
         if isinstance(value, str) and len(value) > _LONGEST:
             return f"a text has {len(value):,} characters, and at most {_LONGEST:,} are read"
+        if isinstance(value, dict | list) and len(value) > _MOST_ENTRIES and key not in _AS_MANY_AS_THERE_ARE:
+            return f"`{key}` has {len(value):,} entries, and at most {_MOST_ENTRIES:,} are read"
         if isinstance(value, dict):
-            pending += [*value, *value.values()]
+            pending += [("", name) for name in value]
+            pending += value.items()
         elif isinstance(value, list):
-            pending += value
+            pending += [(key, each) for each in value]
     return ""
 
 
 def _not_ours(read: _Document) -> str:
     """What a document of the right types holds that no run leaves; nothing if there is no such thing."""
+    if read.breaking is not None and read.rows and all(row.breaking_point is None for row in read.rows):
+        return "it tells of breaking points, and has none"
     counts = [read.job.number, read.data.samples]
     for row in read.rows:
         counts += [row.seed, row.non_finite_outputs, row.touched, row.changed, row.evaluations]

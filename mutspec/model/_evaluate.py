@@ -59,6 +59,10 @@ class Chosen:
         return Chosen(self.named | other.named, self.undecided | other.undecided, self.matched | other.matched)
 
 
+MOST_TOLD = 100
+"""Of how many unknown names of a target is told: for each the nearest names are searched."""
+
+
 class Evaluation:
     """Evaluates one target. What it is a set of is up to the subclass."""
 
@@ -163,6 +167,8 @@ class Evaluation:
                 self._note(f"no weight is a `{pattern}`", pattern, (*index.roles.names, *KNOWN_ROLES))
 
     def _note(self, message: str, pattern: str, known: Iterable[str]) -> None:
+        if len(self.unknown) >= MOST_TOLD:
+            return
         self.unknown.append(message + "".join(f"; did you mean `{close}`?" for close in nearest(pattern, known, 1)))
 
 

@@ -7,6 +7,7 @@ from msgspec import UNSET
 from mutspec.language.errors import DocumentPath, Problem, nearest
 from mutspec.language.types import Selector, Target
 from mutspec.model._evaluate import (
+    MOST_TOLD,
     REGEX_PREFIX,
     Evaluation,
     LayerEvaluation,
@@ -50,7 +51,8 @@ class _Explanation:
     def _list(self, targets: tuple[Target, ...], path: DocumentPath) -> list[Problem]:
         if not targets:
             return [Problem("an empty list matches nothing", path=path)]
-        return [problem for number, member in enumerate(targets) for problem in self.target(member, (*path, number))]
+        told = enumerate(targets[:MOST_TOLD])
+        return [problem for number, member in told for problem in self.target(member, (*path, number))]
 
     def _selector(self, selector: Selector, path: DocumentPath) -> list[Problem]:
         return (
@@ -66,7 +68,7 @@ class _Explanation:
         for key, value in keys.items():
             problems = [
                 self._pattern(key, pattern, (*path, *pattern_path(key, value, number)))
-                for number, pattern in enumerate(patterns(value))
+                for number, pattern in enumerate(patterns(value)[:MOST_TOLD])
             ]
             if value is not UNSET and all(problems):
                 return [problem for found in problems for problem in found] or [

@@ -26,10 +26,15 @@ READ_FILES: Mapping[str, str] = {
 _LOAD_CODE = frozenset({"TFSMLayer", "TorchModuleWrapper"})
 """Classes that run what they load, whatever their arguments are. The others hold functions, which are looked at."""
 
-_COMPUTE = (
-    "activations", "constraints", "initializers", "losses", "metrics", "ops", "random", "regularizers",
-)  # fmt: skip
+_COMPUTE = frozenset(
+    {"activations", "constraints", "initializers", "losses", "metrics", "ops", "random", "regularizers"}
+)
 """The modules below `keras`, or `keras.src`, whose functions compute, and do nothing else."""
+
+_HOLD_CLASSES = frozenset(
+    {"backend", "dtype_policies", "engine", "export", "layers", "legacy", "models", "optimizers", "quantizers", "utils"}
+)
+"""The further modules whose classes models are made of. Other modules, such as `visualization`, have nothing in one."""
 
 
 def code_in(config: Any) -> str:
@@ -67,9 +72,11 @@ def _code_of(entry: Mapping[str, Any]) -> str:
     if name == "__lambda__":
         return "Python code"
     if name == "function":
-        return _function(entry)
+        return _function(entry.get("module"), entry.get("config"))
     if not is_keras_class(entry):
         return ""
+    if function := _function(entry.get("module"), entry["class_name"]):
+        return function
     label = (
         f"the layer `{config['name']}` ({name})" if isinstance(config, Mapping) and "name" in config else f"a {name}"
     )
@@ -79,7 +86,7 @@ def _code_of(entry: Mapping[str, Any]) -> str:
         return ""
     if name == "Lambda" and _has_code(config):
         return f"{label} holds Python code"
-    if isinstance(path := config.get(READ_FILES.get(name, "")), str):
+    if isinstance(path := config.get(READ_FILES.get(name, "vocabulary")), str):
         return f"{label} reads the file {path}"
     return ""
 
@@ -94,11 +101,15 @@ def _has_code(config: Mapping[str, Any]) -> bool:
     )
 
 
-def _function(entry: Mapping[str, Any]) -> str:
-    module = entry.get("module")
+def _function(module: Any, name: Any) -> str:
+    """Names what Keras would find under a name in a module of its own, if it is neither a class nor only computes.
+
+    Keras takes functions for classes: it resolves a `class_name` to whatever is called so, and a Lambda calls it.
+    """
     if not isinstance(module, str) or module.partition(".")[0] != "keras":
         return ""
-    room = module.removeprefix("keras.").removeprefix("src.").partition(".")[0]
-    if room in _COMPUTE:
-        return ""
-    return f"the function {module}.{entry.get('config')}"
+    full = f"{module}.{name}"
+    *rooms, own = full.removeprefix("keras.").removeprefix("src.").split(".")
+    room = rooms[0] if rooms else ""
+    is_class = own[:1].isupper() and (not rooms or room in _HOLD_CLASSES)
+    return "" if room in _COMPUTE or is_class else f"the function {full}"

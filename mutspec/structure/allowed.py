@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from mutspec.language.errors import DocumentPath, Problem
@@ -85,6 +86,8 @@ class AllowList:
             return {key: self.value(item, (*path, key)) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.value(item, (*path, index)) for index, item in enumerate(value)]
+        if isinstance(value, str) and ">" in value and argument.endswith("activation"):
+            return self._function(value, path)
         if value is not None and not isinstance(value, bool | int | float | str):
             self._refuse(f"a {type(value).__name__}", path)
         return value
@@ -105,10 +108,12 @@ class AllowList:
         registered_name = value.get("registered_name")
         is_registered = isinstance(registered_name, str) and ">" in registered_name
         if name == "function":
-            return self._function(str(registered_name) if is_registered else config, path)
+            return self._function(config if isinstance(config, str) else registered_name, path)
         if is_registered or ">" in name or not is_keras_class(value):
             return self._users_own(value, path)
         if module := _module_of(name, value.get("module"), argument):
+            if module == "keras.initializers" and not _is_finite(config):
+                self._problems.append(Problem(f"the values of {a(name)} must be finite", path=(*path, "config")))
             return {
                 "module": module,
                 "class_name": name,
@@ -140,11 +145,24 @@ class AllowList:
         if not isinstance(name, str) or (name not in ACTIVATIONS and ">" not in name):
             shown = f"the function `{name}`" if isinstance(name, str) else "a function without a name"
             self._refuse(shown, path, "of Keras's functions a plan may name the activations")
-        return name
+            return name
+        if name in ACTIVATIONS:
+            return name
+        # Keras looks texts up among its own activations alone.
+        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
     def _refuse(self, what: str, path: DocumentPath, hint: str = "") -> None:
         message = f"{what} cannot be put into a model by a plan, which is data"
         self._problems.append(Problem(message, path=path, hint=hint))
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value holds neither infinity nor NaN."""
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or isfinite(value)
 
 
 def operation_module(entry: Mapping[str, Any]) -> str:

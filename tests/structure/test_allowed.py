@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mutspec
@@ -189,16 +190,46 @@ def _put(value: Any, function: Any) -> Any:
     return [_put(item, function) for item in value] if isinstance(value, list) else value
 
 
-def test_a_registered_function_is_written_by_its_name_alone() -> None:
-    own = {"class_name": "function", "config": "mine>gate", "module": "os", "registered_name": "mine>gate"}
-    assert (
-        layer_entry({"type": "Dense", "units": 1, "activation": own}, name="s", like={}, width=1)["config"][
-            "activation"
-        ]
-        == "mine>gate"
+@pytest.mark.parametrize("form", ["text", "function", "function of a module"])
+def test_an_activation_that_the_call_registers_is_found(form: str) -> None:
+    import keras
+
+    @keras.saving.register_keras_serializable(package="allowed")
+    def gate(x: Any) -> Any:
+        return x * 3
+
+    function = {"module": "builtins", "class_name": "function", "config": "allowed>gate", "registered_name": "function"}
+    written = {"text": "allowed>gate", "function": function, "function of a module": {**function, "module": "os"}}[form]
+    layer = {"type": "Activation", "activation": written, "name": "gate"}
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Identity(name="end")(inputs))
+    mutant = mutspec.apply(
+        mutspec.plan({"steps": [{"op": "insert_layer", "id": "new", "after": "end", "layer": layer}]}), model
     )
+    assert float(mutant(np.ones((1, 4), "float32"))[0, 0]) == 3
+
+
+def test_an_activation_of_keras_is_written_by_its_name() -> None:
     relu = {"class_name": "function", "config": "relu", "module": "builtins", "registered_name": "relu"}
     assert _written("set", {"activation": relu})["config"]["activation"] == "relu"
+
+
+def test_an_initial_value_may_be_an_array_and_must_be_finite() -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="end")])
+
+    def inserted(value: Any) -> Any:
+        bias = {"class_name": "Constant", "config": {"value": value}}
+        layer = {"type": "Dense", "units": 2, "bias_initializer": bias}
+        step = {"op": "insert_layer", "id": "new", "after": "end", "layer": layer}
+        return mutspec.apply(mutspec.plan({"steps": [step]}), model)
+
+    assert inserted([1.5, 2.5]).get_layer("new").bias.numpy().tolist() == [1.5, 2.5]
+    with pytest.raises(PlanError, match="must be finite"):
+        inserted(float("inf"))
+    with pytest.raises((PlanError, mutspec.ModelError)):
+        inserted("abc")
 
 
 def test_values_that_are_no_data_are_refused() -> None:
@@ -209,7 +240,6 @@ def test_values_that_are_no_data_are_refused() -> None:
 
 def test_a_model_with_every_kind_of_call_is_written_as_keras_wrote_it() -> None:
     import keras
-    import numpy as np
 
     inputs = keras.Input((6, 3), name="rows")
     x = keras.layers.Conv1D(4, 3, padding="same", activation=keras.activations.silu, name="conv")(inputs)

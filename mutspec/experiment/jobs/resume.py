@@ -174,6 +174,8 @@ def folder_to_go_on_in(resume: bool | str, configured: Path, *, is_new: bool, is
             hint = f"name the folder by resume=DIR, or give all calls the same one by hydra.{what}.dir=DIR"
             latest = _latest(configured.parent, is_sweep=is_sweep)
             raise CallError(Problem(message, hint=hint, candidates=latest))
+        if configured.is_dir():
+            _refuse_links(configured)
         return configured
     folder = Path(str(resume))
     place = Place(str(folder), 0, 0, 0)
@@ -185,7 +187,16 @@ def folder_to_go_on_in(resume: bool | str, configured: Path, *, is_new: bool, is
             other = "it is that of a single run: leave out -m" if is_sweep else "it is that of a sweep: add -m"
             raise CallError(Problem(message, place, hint=other))
         raise CallError(Problem(message, place, candidates=_latest(folder, is_sweep=is_sweep)))
+    _refuse_links(folder)
     return folder
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse a folder in which a job, or what Hydra writes of one, is a link: jobs would write to where it leads."""
+    for each in (folder / _HYDRAS, *folder.iterdir(), *folder.glob(f"*/{_HYDRAS}")):
+        if each.is_symlink() and each.is_dir():
+            place = Place(str(each), 0, 0, 0)
+            raise CallError(Problem("this is a link, and going on would write to where it leads", place))
 
 
 def _siblings(folder: Path) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def find(folder: Path | str) -> Found:
 
     for name, folders, files in os.walk(folder, onerror=unreadable):
         directory = Path(name).relative_to(folder).as_posix()
-        if FILE_NAME in files:
+        if FILE_NAME in (*files, *folders):  # a folder of that name is told as such
             try:
                 result = read(Path(name) / FILE_NAME)
                 results.append(replace(result, job=replace(result.job, directory=directory)))

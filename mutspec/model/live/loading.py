@@ -51,7 +51,7 @@ def load_model(
         text = str(error)
         if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
             raise ModelError(
-                f"{path} holds a Lambda layer, whose code would run when it is loaded",
+                f"Keras does not load {path} in safe mode: {first_line(error)}",
                 hint=f"if you trust the file, say {UNSAFE}",
             ) from None
         raise ModelError(
