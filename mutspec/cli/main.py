@@ -35,8 +35,10 @@ COMMANDS: dict[str, str] = {
 """Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""
 
 
-_WITH_WORKERS = frozenset({"joblib.externals.loky", "ray", "submitit"})
+_WITH_WORKERS = frozenset({"ray", "submitit"})
 """Modules whose worker processes are ended when Python ends, and would live on otherwise."""
+_LOKY = "joblib.externals.loky.reusable_executor"
+"""The same of joblib, which Keras imports too: it has workers only if it has an executor."""
 
 
 class LazyGroup(click.Group):
@@ -136,6 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    if not _WITH_WORKERS.isdisjoint(sys.modules):
+    if not _WITH_WORKERS.isdisjoint(sys.modules) or getattr(sys.modules.get(_LOKY), "_executor", None) is not None:
         sys.exit(code)
     os._exit(code)
