@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -188,6 +190,34 @@ def test_a_users_own_class_is_found_by_its_registered_name() -> None:
     legacy = {"class_name": "Widen", "config": {"name": "wide"}}
     with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which Keras does not know"):
         KerasOracle()(legacy, _types((None, 4)))
+
+
+ASK = """
+import resource
+from mutspec.language.errors import ModelError
+from mutspec.model.live.oracle import KerasOracle
+from mutspec.model.shapes import TensorType
+
+def ask(units):
+    wide = [{"class_name": "Dense", "config": {"name": name, "units": units}} for name in ("one", "two")]
+    layers = [*wide, {"class_name": "Conv2D", "config": {"name": "conv", "filters": 1, "kernel_size": 1}}]
+    layers = [{"module": "keras.layers", "registered_name": None, **layer} for layer in layers]
+    config = {"name": "it", "layers": layers}
+    entry = {"class_name": "Sequential", "module": "keras", "registered_name": None, "config": config}
+    try:
+        KerasOracle()(entry, (TensorType((None, units)),))
+    except ModelError as error:
+        assert "cannot be called" in str(error), error
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+print(ask(10), ask(10_000))
+"""
+
+
+def test_a_wide_model_that_does_not_fit_is_refused_without_making_its_weights() -> None:
+    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
+    small, wide = map(int, done.stdout.split())
+    assert wide - small < 200, "megabytes; the weights have 763"
 
 
 def test_code_in_a_layer_is_not_run_unless_asked_for() -> None:

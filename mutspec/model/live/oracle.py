@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
@@ -79,13 +80,18 @@ class KerasOracle:
             for attempt in _attempts(entry, self._make(entry), inputs):
                 # Without values is faster, and takes no memory; but some layers insist on making their variables.
                 for with_values in (False, True):
+                    layer = None
                     try:
                         with _scope(keras, with_values):
-                            return _shapes(keras, self._make(entry), name, inputs, attempt)
+                            layer = self._make(entry)
+                            return _shapes(keras, layer, name, inputs, attempt)
                     except MemoryError:
                         raise
                     except Exception as error:  # Keras raises whatever its layers raise
                         failures.append((with_values, error))
+                        if not with_values and _entries(layer) > _MOST_ENTRIES_MADE:
+                            failures.append((True, error))
+                            break
         failure = next(failure for with_values, failure in failures if with_values)
         if isinstance(failure, ModelError):
             raise failure
@@ -131,6 +137,15 @@ def _shapes(keras: Any, layer: Any, name: str, inputs: tuple[TensorType, ...], a
     outputs = attempt(layer, tensors)
     weights = read_live(keras.Model(tensors, outputs)).spec.tensors if getattr(layer, "variables", ()) else ()
     return LayerShapes(_types(outputs), weights)
+
+
+_MOST_ENTRIES_MADE = 2**24
+"""Of the weights that a question may have Keras make: 64 MB of float32. A layer that fits is asked without values."""
+
+
+def _entries(layer: Any) -> int:
+    """How many entries the weights have that a layer has declared so far, with values or without."""
+    return sum(prod(variable.shape) for variable in getattr(layer, "variables", ()))
 
 
 def _types(outputs: Any) -> tuple[TensorType, ...]:
