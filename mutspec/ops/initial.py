@@ -195,7 +195,4 @@ def initial_value(fresh: Fresh, initializer: Any) -> Expression | None:
     rule = INITIALIZERS.get(_plain(name))
     if rule is None or config.get("input_axes") is not None or config.get("output_axes") is not None:
         return None
-    try:
-        return rule(fresh, config).cast(fresh.tensor.dtype)
-    except (TypeError, ValueError):  # not a number: an array, which Keras takes too, or what Keras refuses in its words
-        return None
+    return rule(fresh, config).cast(fresh.tensor.dtype)

@@ -143,7 +143,13 @@ def add_layer(
             bench.create(tensor, identity_value(fresh, str(entry["class_name"]), entry["config"]))
             continue
         initializer = initializer_of(tensor, _configs(bench, tensor))
-        drawn = None if _has_forget_bias(tensor, entry) else initial_value(fresh, initializer)
+        try:
+            drawn = None if _has_forget_bias(tensor, entry) else initial_value(fresh, initializer)
+        except (
+            TypeError,
+            ValueError,
+        ):  # an array, which Keras takes too, or what it refuses in its words
+            drawn = None
         if drawn is None:
             bench.keras_made.add(tensor.origin)
         else:
