@@ -100,11 +100,13 @@ def _called(command: click.Command, arguments: Sequence[str] | None, name: str) 
         return command.main(args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
     except Exception as error:
         behind: BaseException | None = error
-        while behind is not None and not isinstance(behind, KeyboardInterrupt):
+        seen: list[BaseException] = []
+        while behind is not None and behind not in seen:  # a cause may lead back to where it began
+            if isinstance(behind, KeyboardInterrupt):
+                raise behind from None
+            seen.append(behind)
             behind = behind.__cause__ or behind.__context__
-        if behind is None:
-            raise
-        raise behind from None
+        raise
 
 
 def interrupt_code(error: BaseException) -> ExitCode:
