@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from logging import getLogger
 from lzma import LZMAError
@@ -20,6 +21,7 @@ from zlib import error as ZlibError  # noqa: N812
 
 import numpy as np
 
+from mutspec.execute.content import arrays_digest
 from mutspec.experiment.sources import as_limit, is_dataset, of_dataset
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
@@ -53,6 +55,11 @@ class Data:
     x: Arrays
     y: Arrays
     samples: int
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the arrays as they are used, whatever they are called and wherever they come from."""
+        return arrays_digest((f"{which}{path}", each) for which in "xy" for path, each in leaves(getattr(self, which)))
 
 
 def digits() -> Split:

@@ -11,12 +11,14 @@ from statistics import fmean
 from typing import Any
 
 from mutspec.execute import words
+from mutspec.execute.content import weights_digest
 from mutspec.execute.model_lock import hold
 from mutspec.experiment.bisection import Search
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.data import checked
 from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
+from mutspec.experiment.inputs import model_content
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.objectives import objective_names
@@ -30,6 +32,7 @@ from mutspec.experiment.result import BREAKING_POINT, JobInfo, Result, Row
 from mutspec.experiment.session import opened
 from mutspec.experiment.trial import Trials, result_of
 from mutspec.language import CallError, Plan
+from mutspec.model.live import read_live
 from mutspec.ops.base import Op
 
 Progress = Callable[[int, int], None]
@@ -126,7 +129,8 @@ def breaking_point(
         with hold(mutates=(model,), reads=inputs.values()):
             session = opened(model, checked(data, "data", "data"), settings, unsafe=unsafe)
             trials = Trials(session, found=[BREAKING_POINT], verify=verify)
-            return BreakingPoint(breaking_points(trials, plans, inputs, search, model.name, on_progress))
+            found = breaking_points(trials, plans, inputs, search, model.name, on_progress)
+            return BreakingPoint(_known_by(found, trials, inputs))
     except CallError as error:
         raise CallError([replace(problem, path=()) for problem in error.problems]) from None
 
@@ -191,9 +195,22 @@ def _results(
                 warnings += [str(problem) for problem in trial.report.warnings]
             if on_progress is not None:
                 on_progress(number * len(numbers) + len(rows), len(jobs) * len(numbers))
-        found = result_of(plans[0], trials.shared.model.name, trial.report.structure_digest, rows, warnings)
+        found = result_of(plans[0], trials.shared.model.name, trial.report.structure_digest, rows, warnings, plan)
         overrides = tuple(f"plan.{key}={words.flow(value)}" for key, value in given.items())
-        yield replace(trials.judged(found), job=JobInfo(number, overrides, str(number)))
+        judged = _known_by(trials.judged(found), trials, inputs)
+        yield replace(judged, job=JobInfo(number, overrides, str(number)))
+
+
+def _known_by(result: Result, trials: Trials, inputs: Mapping[str, Any]) -> Result:
+    """The result with the digests of the models that it is about."""
+    digests = {name: _weights(each) for name, each in inputs.items()}
+    return replace(result, weights_digest=trials.shared.weights_digest, input_digests=digests)
+
+
+def _weights(model: Any) -> str:
+    """The digest of the weights of an input: a file, or a live model."""
+    is_file = isinstance(model, str | Path)
+    return model_content(str(model)).weights if is_file else weights_digest(read_live(model))
 
 
 def _combinations(values: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:

@@ -21,7 +21,7 @@ from mutspec.execute.report import engine
 from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.inputs import inputs_digest, texts
+from mutspec.experiment.inputs import inputs_digest, is_known_by_files, load_data_once, model_content, texts
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
@@ -101,6 +101,8 @@ class Task:
         composed = self.composer.plan(config, hydra)
         digest = inputs_digest(settings, composed.plan, self.modules)
         known = finished(folder, digest, _files(settings)) if settings.resume else None
+        if known is not None and not _has_same_data(known, settings):
+            known = None
         if known is not None:
             result = labelled(known, info, folder)
         else:
@@ -112,13 +114,23 @@ class Task:
             # If the job is killed, its folder must not have the result of another one.
             (folder / FILE_NAME).unlink(missing_ok=True)
             try:
-                result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
+                done = run_job(settings, composed.plan, info, folder)
+                result = replace(
+                    done, inputs_digest=digest, recipe=composed.recipe, recipe_digest=composed.recipe_digest
+                )
             except MutspecError as error:
                 raise self.composer.placed(composed.placed(error), hydra) from None
             result.write(folder)
         if settings.strict_gates and result.failed_gates:
             write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
         return result
+
+
+def _has_same_data(known: Result, settings: Settings) -> bool:
+    """Whether a function of the user's own, which may read any files, still returns the data of a result."""
+    if is_known_by_files(settings.data) or not known.data_digest:
+        return True
+    return load_data_once(settings.data).digest == known.data_digest
 
 
 def _files_read(settings: Settings, plan: Plan[Op]) -> list[Path]:
@@ -178,7 +190,9 @@ def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> 
     mode = settings.mode
     result = job.broken() if mode.bisects else job.evaluated() if mode.evaluates else job.dry_run()
     warnings = tuple(dict.fromkeys([*unused, *result.warnings]))
-    return replace(result, job=info, warnings=warnings)
+    weights = model_content(settings.model.path).weights
+    given = {name: model_content(str(path)).weights for name, path in inputs.items()}
+    return replace(result, job=info, warnings=warnings, weights_digest=weights, input_digests=given)
 
 
 def _inputs(settings: Settings, plan: Plan[Op]) -> tuple[dict[str, Path], list[str]]:

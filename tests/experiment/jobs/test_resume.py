@@ -176,7 +176,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut off": lambda content: content[: len(content) // 2],
     "no JSON": lambda _: b"\xff\xfe{",
     "none of ours": lambda _: b"[1]",
-    "of another format": lambda content: content.replace(b'"format_version": 1', b'"format_version": 2'),
+    "of another format": lambda content: content.replace(b'"format_version": 2', b'"format_version": 3'),
     "of other inputs": lambda content: content.replace(b"0123", b"3210"),
     "of a mutspec that knew no digests": lambda content: content.replace(b"inputs_digest", b"digest"),
     "with an error": lambda content: content.replace(b'"error": null', b'"error": "boom"'),
