@@ -199,9 +199,14 @@ def load_data(settings: Mapping[str, Any]) -> Data:
             raise cause from None
         reason = f"{type(cause).__name__}: {_reason(cause) if str(cause) else 'no message'}"
         raise CallError(Problem(f"`{target}` fails: {reason}")) from error
-    named = settings.get("path")
+    return checked(returned, name_of_data(settings), target)
+
+
+def name_of_data(settings: Mapping[str, Any]) -> str:
+    """Returns what reports call the data of some settings: the file, or the function."""
+    named, target = settings.get("path"), str(settings["_target_"])
     name = target.rpartition(".")[2] if target.startswith("mutspec.") else target
-    return checked(returned, str(named) if isinstance(named, str) else name, target)
+    return named if isinstance(named, str) else name
 
 
 def located(target: str, find: Callable[[str], Any], key: str) -> Any:

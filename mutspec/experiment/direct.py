@@ -20,9 +20,10 @@ from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.inputs import model_content
 from mutspec.experiment.job_settings import EvaluateSettings
+from mutspec.experiment.labels import data_identity, model_identity, plan_identity
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.objectives import objective_names
-from mutspec.experiment.reports.aggregate import rows_table
+from mutspec.experiment.reports.aggregate import find, rows_table
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.report import SweepReport, make_report
@@ -31,7 +32,8 @@ from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import BREAKING_POINT, JobInfo, Result, Row
 from mutspec.experiment.session import opened
 from mutspec.experiment.trial import Trials, result_of
-from mutspec.language import CallError, Plan
+from mutspec.language import CallError, Plan, Problem
+from mutspec.language.errors import Place
 from mutspec.model.live import read_live
 from mutspec.ops.base import Op
 
@@ -67,15 +69,46 @@ class Sweep:
         """
         return summary_text(summarise(self.results, metric), width=width, most_rows=None)
 
-    def write(self, folder: str | Path) -> SweepReport:
+    def write(self, folder: str | Path, *, force: bool = False) -> SweepReport:
         """Leave what `mutspec run -m` leaves: `result.json` for each job in a folder, and its report.
 
+        Arguments:
+            folder: which is made if it is missing.
+            force: whether results of other sweeps that are there may be replaced and joined.
+
         Raises:
+            CallError: results of another sweep are there.
             EnvironmentProblem: a file cannot be written.
         """
+        if not force:
+            _refuse_others(Path(folder), self.results)
         for result in self.results:
             result.write(Path(folder) / result.job.directory)
         return make_report(folder)
+
+
+def _refuse_others(folder: Path, results: Iterable[Result]) -> None:
+    """Refuses a folder with results of other plans, models, data or values than those that are to be written.
+
+    Raises:
+        CallError: it has such results.
+    """
+    own = {result.job.directory: _identity(result) for result in results}
+    others = [
+        known.job.directory
+        for known in (find(folder).results if folder.is_dir() else ())
+        if known.error is None and own.get(known.job.directory) != _identity(known)
+    ]
+    if others:
+        more = f" and {words.plural(len(others) - 1, 'more job')}" if len(others) > 1 else ""
+        message = f"the folder has the results of another sweep: {others[0]}{more}"
+        place = Place(str(folder), 0, 0, 0)
+        raise CallError(Problem(message, place, hint="write elsewhere, or give force=True to replace and join them"))
+
+
+def _identity(result: Result) -> tuple[object, ...]:
+    seeds = tuple(row.seed for row in result.rows)
+    return plan_identity(result), model_identity(result), data_identity(result), result.job.overrides, seeds
 
 
 @dataclass(frozen=True)

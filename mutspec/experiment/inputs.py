@@ -131,6 +131,15 @@ def is_known_by_files(data: Mapping[str, Any]) -> bool:
     return str(data.get("_target_")).startswith("mutspec.")
 
 
+def has_same_data(digest: str, data: Mapping[str, Any]) -> bool:
+    """Whether a function of the user's own, which may read any files, still returns data of some digest.
+
+    Raises:
+        CallError: it fails.
+    """
+    return not digest or is_known_by_files(data) or load_data_once(data).digest == digest
+
+
 def load_data_once(data: Mapping[str, Any]) -> Data:
     """Returns the data of some settings. They are kept until others are asked for, or their files change."""
     content = msgspec.json.encode(data, order="sorted")

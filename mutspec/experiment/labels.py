@@ -115,7 +115,8 @@ def _join(results: Sequence[Result], given: Sequence[Given], part: _Part) -> lis
     for result, each in zip(results, given, strict=True):
         if identity := part.identity(result):
             own = part.own(each)
-            names.setdefault(identity, {})[str(own.get(part.name, ""))] = None
+            name = (part is _PLAN and result.recipe) or str(own.get(part.name, ""))
+            names.setdefault(identity, {})[name] = None
             known = first.setdefault(identity, own)
             for name in own:
                 del each[name]

@@ -204,7 +204,7 @@ def _application(call: Call, *, checks: bool = True) -> Iterator[_Application]:
     register_resolvers()
     register_launcher()
     recipes, overrides = _with_plan_files(call)
-    loader = Loader(_search_path(call.config_dir), Composer(recipes, call.overrides), checks=checks)
+    loader = Loader(_search_path(call.config_dir), Composer(recipes, call.overrides, call.modules), checks=checks)
     GlobalHydra.instance().clear()
     hydra = Hydra(task_name=JOB_NAME, config_loader=loader)
     GlobalHydra.instance().initialize(hydra)

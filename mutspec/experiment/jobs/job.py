@@ -21,9 +21,10 @@ from mutspec.execute.report import engine
 from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.inputs import inputs_digest, is_known_by_files, load_data_once, model_content, texts
+from mutspec.experiment.inputs import has_same_data, inputs_digest, model_content, texts
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
+from mutspec.experiment.jobs.earlier import InTheWayError, Wanted, check_job
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
@@ -87,6 +88,9 @@ class Task:
                 result = self._run(config, hydra, info, folder)
         except _InputInPlaceError as refusal:
             return FailedJob(refusal)
+        except InTheWayError as refusal:  # where nobody could refuse it before it was launched
+            write_failure(folder, refusal)
+            return FailedJob(refusal)
         except (MutspecError, OSError, MemoryError) as exception:
             error = as_error(exception)
             if hydra.job.chdir:
@@ -101,7 +105,7 @@ class Task:
         composed = self.composer.plan(config, hydra)
         digest = inputs_digest(settings, composed.plan, self.modules)
         known = finished(folder, digest, _files(settings)) if settings.resume else None
-        if known is not None and not _has_same_data(known, settings):
+        if known is not None and not has_same_data(known.data_digest, settings.data):
             known = None
         if known is not None:
             result = labelled(known, info, folder)
@@ -111,6 +115,7 @@ class Task:
                     refuse_inputs(folder / name, _files_read(settings, composed.plan))
             except CallError as error:
                 raise _InputInPlaceError(error.problems) from None
+            check_job(Wanted(folder, settings, composed, self.modules))
             # If the job is killed, its folder must not have the result of another one.
             (folder / FILE_NAME).unlink(missing_ok=True)
             try:
@@ -124,13 +129,6 @@ class Task:
         if settings.strict_gates and result.failed_gates:
             write_failure(folder, CheckError([Problem(str(verdict)) for verdict in result.failed_gates]))
         return result
-
-
-def _has_same_data(known: Result, settings: Settings) -> bool:
-    """Whether a function of the user's own, which may read any files, still returns the data of a result."""
-    if is_known_by_files(settings.data) or not known.data_digest:
-        return True
-    return load_data_once(settings.data).digest == known.data_digest
 
 
 def _files_read(settings: Settings, plan: Plan[Op]) -> list[Path]:

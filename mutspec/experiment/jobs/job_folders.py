@@ -27,8 +27,7 @@ def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
         fixed: the overrides of the call, those that are swept over among them.
         overrides: the overrides of the job.
     """
-    constant = {key for key, each in _last(fixed).items() if not each.is_sweep_override()}
-    varying = {key: each for key, each in _last(overrides).items() if _is_open(each, constant)}
+    varying = _varying(fixed, overrides)
     short = [key.removeprefix("plan.").removeprefix("params.").removeprefix("steps.") for key in varying]
     names = [name if short.count(name) == 1 else key for name, key in zip(short, varying, strict=True)]
     pairs = zip(names, varying.values(), strict=True)
@@ -38,6 +37,16 @@ def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
         return safe
     digest = hashlib.blake2b(written.encode(), digest_size=4).hexdigest()  # other texts must not share the folder
     return f"{safe[:LONGEST]}-{digest}"
+
+
+def swept_keys(fixed: Sequence[str], overrides: Sequence[str]) -> frozenset[str]:
+    """Returns the keys that the call leaves open to its jobs. Arguments: as for `folder_name`."""
+    return frozenset(_varying(fixed, overrides))
+
+
+def _varying(fixed: Sequence[str], overrides: Sequence[str]) -> dict[str, Override]:
+    constant = {key for key, each in _last(fixed).items() if not each.is_sweep_override()}
+    return {key: each for key, each in _last(overrides).items() if _is_open(each, constant)}
 
 
 def _last(lines: Sequence[str]) -> dict[str, Override]:
@@ -58,8 +67,8 @@ class JobFolders:
 
     jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def claim(self, config: DictConfig, job: tuple[str, ...]) -> None:
-        """Note the folder that a job's configuration gives it.
+    def claim(self, config: DictConfig, job: tuple[str, ...]) -> str:
+        """Note the folder that a job's configuration gives it, and return it.
 
         Raises:
             CallError: another job has it, so that one's result would replace the other's; or it is not the sweep's.
@@ -74,6 +83,7 @@ class JobFolders:
         other = self.jobs.setdefault(folder, job)
         if other is not job and _last(other) != _last(job):
             raise CallError(_shared(folder, other, job))
+        return folder
 
 
 def _shared(folder: str, one: tuple[str, ...], other: tuple[str, ...]) -> Problem:

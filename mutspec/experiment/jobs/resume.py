@@ -24,12 +24,12 @@ from mutspec.language.files import called_like
 
 _HYDRAS = ".hydra"
 """The folder that Hydra writes into a job's own, each time that it begins the job."""
-_OVERRIDE = re.compile(r"\+{0,2}resume=")
+_OVERRIDE = re.compile(r"\+{0,2}(resume|force)=")
 _MOST_NAMED = 3
 
 
 def without_resume(overrides: Iterable[str]) -> tuple[str, ...]:
-    """Overrides but for `resume=…`, which says nothing about a job: its result is that of a job which ran at once."""
+    """Overrides but for `resume=…` and `force=…`, which say nothing about a job: its result is as if it ran at once."""
     return tuple(each for each in overrides if not _OVERRIDE.match(each))
 
 
