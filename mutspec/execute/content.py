@@ -46,7 +46,11 @@ def weights_digest(model: Readable) -> str:
 def arrays_digest(arrays: Iterable[tuple[str, NDArray[Any]]]) -> str:
     """Returns a digest of arrays by their names: of their shapes, dtypes and bits."""
     named = sorted(arrays, key=itemgetter(0))
-    return _joined((name, str(array.dtype), array.shape, _digest_of_array(array)) for name, array in named)
+    return _joined((name, _dtype(array), array.shape, _digest_of_array(array)) for name, array in named)
+
+
+def _dtype(array: NDArray[Any]) -> str:
+    return array.dtype.newbyteorder("<").str
 
 
 def _joined(parts: Iterable[tuple[str, str, tuple[int, ...], str]]) -> str:

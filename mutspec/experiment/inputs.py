@@ -153,6 +153,11 @@ def stamps_of_folder(data: Mapping[str, Any]) -> tuple[Stamp | None, ...]:
     return stamps(path) if isinstance(path, str) and os.path.isdir(path) else ()
 
 
+def forget_data() -> None:
+    """Lets go of data that were loaded: in another call a function of the user's own may read something else."""
+    _load_data.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _load_data(data: bytes, _: Any) -> Data:
     return load_data(msgspec.json.decode(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from logging import LogRecord, getLogger
@@ -14,7 +15,7 @@ from mutspec.execute.content import weights_digest
 from mutspec.experiment.checks import check_file
 from mutspec.experiment.data import Data
 from mutspec.experiment.evaluate import Evaluation, Judge, predicted
-from mutspec.experiment.inputs import load_data_once, stamp, stamps, stamps_of_folder, texts
+from mutspec.experiment.inputs import is_known_by_files, load_data_once, stamp, stamps, stamps_of_folder, texts
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.shortcut import Shortcuts
@@ -76,7 +77,11 @@ def session(settings: Settings) -> Session:
         ModelError: the model cannot be loaded.
         EnvironmentProblem: Keras is not installed.
     """
-    known = (stamps(settings.model.path), *map(stamp, texts(settings.data)), *stamps_of_folder(settings.data))
+    known: tuple[Any, ...] = (stamps(settings.model.path), *map(stamp, texts(settings.data)))
+    if is_known_by_files(settings.data):
+        known = (*known, *stamps_of_folder(settings.data))
+    elif os.path.exists(settings.model.path):  # what a function of the user's own reads is seen in what it returns
+        known = (*known, load_data_once(settings.data).digest)
     data, evaluate = (msgspec.json.encode(each, order="sorted") for each in (settings.data, settings.evaluate))
     model = settings.model
     return _made(model.path, model.unsafe, model.verify, data, evaluate, known)
