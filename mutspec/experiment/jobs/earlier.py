@@ -193,13 +193,14 @@ class Earlier:
         Arguments:
             folder: of the sweep.
             jobs: the folders of the jobs that have left results.
+
+        Raises:
+            InTheWayError: a result is of a format that cannot be read.
         """
         found = cls(folder)
         for job in jobs:
-            with suppress(CallError):
-                result = read(folder / job / FILE_NAME)
-                if result.error is None:
-                    found._take(result)
+            if (result := _result(folder / job)) is not None:
+                found._take(result)
         return found
 
     def _take(self, result: Result) -> None:

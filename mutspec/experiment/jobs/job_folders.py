@@ -1,4 +1,4 @@
-"""The folders of a sweep's jobs: what they are called, and that each job has one of its own."""
+"""The jobs of a sweep and their folders: what these are called, and that each job has one of its own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig
 
+from mutspec.experiment.jobs.configuration import task_overrides
 from mutspec.experiment.jobs.template import parsed
 from mutspec.language import CallError, Problem
 
@@ -55,6 +59,17 @@ def _last(lines: Sequence[str]) -> dict[str, Override]:
 
 def _is_open(override: Override, constant: set[str]) -> bool:
     return override.key_or_group not in constant and not override.is_hydra_override()
+
+
+def jobs_of(config: DictConfig, loader: ConfigLoader) -> list[list[str]]:
+    """Returns the overrides of each job that Hydra's own sweeper will make of a configuration, as it makes them."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=loader)
+    jobs: list[list[str]]
+    (jobs,) = BasicSweeper.split_arguments(
+        parser.parse_overrides([*params, *task_overrides(config.hydra)]), max_batch_size=None
+    )
+    return jobs
 
 
 @dataclass

@@ -22,10 +22,8 @@ from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -33,9 +31,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.earlier import Earlier, Wanted, check_job
-from mutspec.experiment.jobs.job_folders import JobFolders, folder_name, swept_keys
+from mutspec.experiment.jobs.job_folders import JobFolders, folder_name, jobs_of, swept_keys
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
-from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
+from mutspec.experiment.jobs.resume import SWEEPS_FILE, Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates
 from mutspec.experiment.objectives import check_directions
 from mutspec.language import CallError, Problem
@@ -224,16 +222,21 @@ class Loader(ConfigLoaderImpl):
         others run, and each of them is held against what was there when the call began.
         """
         assert self.folder is not None
+        if not self._before.times or OmegaConf.select(config, "force", default=False) is True:
+            return
         if not is_sweep:
-            check_job(self._wanted(config, self.folder, ()))
+            wanted = self._wanted(config, self.folder, ())
+            if (self.folder / SWEEPS_FILE).is_file():
+                Earlier.of(self.folder, self._before.times).check_all([wanted])
+            check_job(wanted)
             return
         earlier = Earlier.of(self.folder, self._before.times)
-        if not earlier or OmegaConf.select(config, "force", default=False) is True:
+        if not earlier:
             return
         self._earlier, self._seen = earlier, []
         if not self.knows_all_jobs:
             return
-        for job in _jobs_of(config, self):
+        for job in jobs_of(config, self):
             self.load_sweep_config(config, job)
         earlier.check_all(self._seen)
         self._earlier, self.jobs, self._checked, self._job_folders = None, 0, {}, JobFolders()
@@ -339,6 +342,7 @@ class Loader(ConfigLoaderImpl):
             with suppress(FileExistsError):
                 folder.mkdir()
                 self.folder, settings.dir = folder, str(folder)
+                self._before = Before.of(folder, is_resumed=False)
                 self._new_folders.insert(0, folder)
                 return
 
@@ -352,7 +356,7 @@ class Loader(ConfigLoaderImpl):
 
     def forget_sweep(self) -> None:
         """Take away the folder of a sweep of which no job has run, if it was made for that sweep alone."""
-        self._forget({"multirun.yaml"})
+        self._forget({SWEEPS_FILE})
 
     def _forget(self, names: set[str]) -> None:
         """Take away the folder if it was claimed, and has nothing in it but what is named."""
@@ -379,14 +383,6 @@ class Loader(ConfigLoaderImpl):
         self.__dict__.update(state)
         if self._own_modules is not None:
             self._own_modules.allow()
-
-
-def _jobs_of(config: DictConfig, loader: Loader) -> list[list[str]]:
-    """The overrides of each job that Hydra's own sweeper will make of a configuration, as it makes them."""
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    parser = OverridesParser.create(config_loader=loader)
-    (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *task_overrides(config.hydra)]), None)
-    return jobs
 
 
 def _targets(node: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ import pytest
 
 import mutspec
 from mutspec.experiment.jobs.application import Call, Outcome, run
+from mutspec.experiment.jobs.loader import Loader
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.result import read
@@ -209,11 +210,17 @@ def test_a_result_of_a_later_version_is_not_replaced() -> None:
     sweep(*DRY)
     for path in Path("sweep").glob("*/result.json"):
         path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
-    (Path("sweep/seed=2/result.json")).unlink()
+    assert "format version 3" in refused(*DRY)
+
+
+def test_a_job_looks_itself_where_nobody_could_before_it_was_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep(*DRY)
+    monkeypatch.setattr(Loader, "_protect", lambda *_, **__: None)  # as in the process of a launcher
     before = everything()
-    outcome = run(Call((*DRY, "hydra.sweep.dir=sweep"), is_sweep=True))
-    assert "format version 3" in str(outcome.failures[0][1])
-    assert {path: before[path] for path in before if path.endswith("result.json")}.items() <= everything().items()
+    outcome = run(Call((*DRY, "plan.params.std=0.3", "hydra.sweep.dir=sweep"), is_sweep=True))
+    assert {name for name, _ in outcome.failures} == {"seed=1", "seed=2"}
+    assert "its params.std is 0.1, not 0.3" in str(outcome.failures[0][1])
+    assert {name: before[name] for name in before if name.endswith(".json")}.items() <= everything().items()
 
 
 def test_force_cannot_be_swept_over() -> None:
@@ -248,6 +255,12 @@ def test_a_run_replaces_no_result_of_another(
         assert said in str(caught.value)
     assert {path: path.read_bytes() for path in Path("one").glob("**/*") if path.is_file()} == before
     assert run(Call((*call, "force=true"))).result is not None
+
+
+def test_a_run_does_not_join_a_sweep_of_another_plan() -> None:
+    sweep(*DRY)
+    with pytest.raises(CallError, match="the plan is `own`, not `other`"):
+        run(Call(("plan_file=other.yaml", *SINGLE[1:3], "hydra.run.dir=sweep")))
 
 
 def test_a_run_that_is_the_same_may_be_run_again() -> None:
