@@ -11,7 +11,7 @@ from typing import Any
 from mutspec.execute import words
 from mutspec.execute.report import Report
 from mutspec.experiment.bisection import BrokenAtLow, Ladder, Search, crossing
-from mutspec.experiment.dial import Dial, dial, greatest
+from mutspec.experiment.dial import Dial, dial, greatest, searched_effect
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.naming import is_share
 from mutspec.experiment.result import Breaking, Result, Row
@@ -65,7 +65,9 @@ def breaking_points(
     made = result_of(plans[0], model, report.structure_digest, rows, warnings)
     parameters = {name: value for name, value in made.parameters.items() if PARAMETER + name != turned.key}
     breaking = Breaking(turned.key, gate.metric, gate.bounds, search.tolerance)
-    return trials.judged(replace(made, mode="breaking_point", parameters=parameters, breaking=breaking))
+    effect = searched_effect(plans[0], search)
+    found = replace(made, mode="breaking_point", parameters=parameters, breaking=breaking, effect_digest=effect)
+    return trials.judged(found)
 
 
 def _gate(trials: Trials, search: Search) -> Gate:

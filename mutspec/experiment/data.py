@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from logging import getLogger
 from lzma import LZMAError
@@ -20,6 +21,7 @@ from zlib import error as ZlibError  # noqa: N812
 
 import numpy as np
 
+from mutspec.execute.content import arrays_digest
 from mutspec.experiment.sources import as_limit, is_dataset, of_dataset
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.language.errors import Place
@@ -53,6 +55,11 @@ class Data:
     x: Arrays
     y: Arrays
     samples: int
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of the arrays as they are used, whatever they are called and wherever they come from."""
+        return arrays_digest((f"{which}{path}", each) for which in "xy" for path, each in leaves(getattr(self, which)))
 
 
 def digits() -> Split:
@@ -192,9 +199,14 @@ def load_data(settings: Mapping[str, Any]) -> Data:
             raise cause from None
         reason = f"{type(cause).__name__}: {_reason(cause) if str(cause) else 'no message'}"
         raise CallError(Problem(f"`{target}` fails: {reason}")) from error
-    named = settings.get("path")
+    return checked(returned, name_of_data(settings), target)
+
+
+def name_of_data(settings: Mapping[str, Any]) -> str:
+    """Returns what reports call the data of some settings: the file, or the function."""
+    named, target = settings.get("path"), str(settings["_target_"])
     name = target.rpartition(".")[2] if target.startswith("mutspec.") else target
-    return checked(returned, str(named) if isinstance(named, str) else name, target)
+    return named if isinstance(named, str) else name
 
 
 def located(target: str, find: Callable[[str], Any], key: str) -> Any:

@@ -76,6 +76,15 @@ def dial(plan: Plan[Op], search: Search) -> Dial:
     return found
 
 
+def searched_effect(plan: Plan[Op], search: Search) -> str:
+    """Returns the `effect_digest` of a plan of which a search chooses one number, whatever that is in the plan.
+
+    Raises:
+        CallError: see `dial`.
+    """
+    return dial(plan, search).at(plan, search.high).effect_digest
+
+
 def _misfit(error: PlanError, key: str, scale: float, name: str) -> Problem:
     """Why a plan does not take a scale: it has no such key, or the key takes other values."""
     problem = next((each for each in error.problems if _is_of_override(each)), error.problems[0])

@@ -11,16 +11,19 @@ from statistics import fmean
 from typing import Any
 
 from mutspec.execute import words
+from mutspec.execute.content import weights_digest
 from mutspec.execute.model_lock import hold
 from mutspec.experiment.bisection import Search
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.data import checked
 from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
+from mutspec.experiment.inputs import model_content
 from mutspec.experiment.job_settings import EvaluateSettings
+from mutspec.experiment.labels import data_identity, model_identity, plan_identity
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.objectives import objective_names
-from mutspec.experiment.reports.aggregate import rows_table
+from mutspec.experiment.reports.aggregate import find, rows_table
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.report import SweepReport, make_report
@@ -29,7 +32,9 @@ from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import BREAKING_POINT, JobInfo, Result, Row
 from mutspec.experiment.session import opened
 from mutspec.experiment.trial import Trials, result_of
-from mutspec.language import CallError, Plan
+from mutspec.language import CallError, Plan, Problem
+from mutspec.language.errors import Place
+from mutspec.model.live import read_live
 from mutspec.ops.base import Op
 
 Progress = Callable[[int, int], None]
@@ -64,15 +69,46 @@ class Sweep:
         """
         return summary_text(summarise(self.results, metric), width=width, most_rows=None)
 
-    def write(self, folder: str | Path) -> SweepReport:
+    def write(self, folder: str | Path, *, force: bool = False) -> SweepReport:
         """Leave what `mutspec run -m` leaves: `result.json` for each job in a folder, and its report.
 
+        Arguments:
+            folder: which is made if it is missing.
+            force: whether results of other sweeps that are there may be replaced and joined.
+
         Raises:
+            CallError: results of another sweep are there.
             EnvironmentProblem: a file cannot be written.
         """
+        if not force:
+            _refuse_others(Path(folder), self.results)
         for result in self.results:
             result.write(Path(folder) / result.job.directory)
         return make_report(folder)
+
+
+def _refuse_others(folder: Path, results: Iterable[Result]) -> None:
+    """Refuses a folder with results of other plans, models, data or values than those that are to be written.
+
+    Raises:
+        CallError: it has such results.
+    """
+    own = {result.job.directory: _identity(result) for result in results}
+    others = [
+        known.job.directory
+        for known in (find(folder).results if folder.is_dir() else ())
+        if known.error is None and own.get(known.job.directory) != _identity(known)
+    ]
+    if others:
+        more = f" and {words.plural(len(others) - 1, 'more job')}" if len(others) > 1 else ""
+        message = f"the folder has the results of another sweep: {others[0]}{more}"
+        place = Place(str(folder), 0, 0, 0)
+        raise CallError(Problem(message, place, hint="write elsewhere, or give force=True to replace and join them"))
+
+
+def _identity(result: Result) -> tuple[object, ...]:
+    seeds = tuple(row.seed for row in result.rows)
+    return plan_identity(result), model_identity(result), data_identity(result), result.job.overrides, seeds
 
 
 @dataclass(frozen=True)
@@ -126,7 +162,8 @@ def breaking_point(
         with hold(mutates=(model,), reads=inputs.values()):
             session = opened(model, checked(data, "data", "data"), settings, unsafe=unsafe)
             trials = Trials(session, found=[BREAKING_POINT], verify=verify)
-            return BreakingPoint(breaking_points(trials, plans, inputs, search, model.name, on_progress))
+            found = breaking_points(trials, plans, inputs, search, model.name, on_progress)
+            return BreakingPoint(_known_by(found, trials, inputs))
     except CallError as error:
         raise CallError([replace(problem, path=()) for problem in error.problems]) from None
 
@@ -191,9 +228,22 @@ def _results(
                 warnings += [str(problem) for problem in trial.report.warnings]
             if on_progress is not None:
                 on_progress(number * len(numbers) + len(rows), len(jobs) * len(numbers))
-        found = result_of(plans[0], trials.shared.model.name, trial.report.structure_digest, rows, warnings)
+        found = result_of(plans[0], trials.shared.model.name, trial.report.structure_digest, rows, warnings, plan)
         overrides = tuple(f"plan.{key}={words.flow(value)}" for key, value in given.items())
-        yield replace(trials.judged(found), job=JobInfo(number, overrides, str(number)))
+        judged = _known_by(trials.judged(found), trials, inputs)
+        yield replace(judged, job=JobInfo(number, overrides, str(number)))
+
+
+def _known_by(result: Result, trials: Trials, inputs: Mapping[str, Any]) -> Result:
+    """The result with the digests of the models that it is about."""
+    digests = {name: _weights(each) for name, each in inputs.items()}
+    return replace(result, weights_digest=trials.shared.weights_digest, input_digests=digests)
+
+
+def _weights(model: Any) -> str:
+    """The digest of the weights of an input: a file, or a live model."""
+    is_file = isinstance(model, str | Path)
+    return model_content(str(model)).weights if is_file else weights_digest(read_live(model))
 
 
 def _combinations(values: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import blake2b, file_digest
 from importlib.metadata import PackageNotFoundError, version
@@ -15,23 +16,42 @@ from typing import Any
 
 import msgspec
 
+from mutspec.execute.content import weights_digest
 from mutspec.execute.report import engine
+from mutspec.experiment.data import Data, load_data
 from mutspec.experiment.job_settings import Settings
-from mutspec.language import Plan
+from mutspec.language import MutspecError, Plan
+from mutspec.model.files import open_archive
+from mutspec.model.limits import current_limits
 from mutspec.ops.base import Op
 from mutspec.own_modules import allow_modules, targets
 
-_OF_THE_RUN = ("resume", "strict_gates")
+_OF_THE_RUN = ("resume", "strict_gates", "force")
 """Settings that no result depends on."""
 _PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu")
 """Those that compute what results say."""
 
-Stamp = tuple[str, int, int]
-"""Of a file, what changes when it is written again: its path, size and time."""
+Stamp = tuple[str, tuple[int, ...]]
+"""Of a file, what changes when it is written again or replaced: its path, and its place, size and times."""
+
+
+@dataclass(frozen=True)
+class ModelContent:
+    """What is in a model's file, as digests.
+
+    Arguments:
+        weights: of its weights; empty if they cannot be read.
+        all: of its weights and its configuration.
+    """
+
+    weights: str
+    all: str
 
 
 def inputs_digest(settings: Settings, plan: Plan[Op], modules: Iterable[str] = ()) -> str:
     """A digest of the plan, the settings, the content of the files that they name, and the versions of what computes.
+
+    Names are not in it, neither the plan's nor those of model files and of data files: what was moved is the same.
 
     Of the user's own code it knows the files of the functions that the settings name, and not what these import.
 
@@ -41,14 +61,17 @@ def inputs_digest(settings: Settings, plan: Plan[Op], modules: Iterable[str] = (
         modules: what the call imports.
     """
     given = {key: value for key, value in msgspec.to_builtins(settings).items() if key not in _OF_THE_RUN}
-    bound = [settings.inputs[name] for name in plan.inputs if name in settings.inputs]
-    files = [settings.model.path, *bound, *texts(settings.data)]
+    bound = {name: settings.inputs[name] for name in plan.inputs if name in settings.inputs}
+    given |= {"model": {**given["model"], "path": ""}, "inputs": sorted(bound)}
+    is_named_by_content = is_known_by_files(settings.data) and "path" in settings.data
+    given |= {"data": {**settings.data, "path": ""}} if is_named_by_content else {}
     code = [*modules, *(name.rpartition(".")[0] for name in targets([settings.data, given["evaluate"]]))]
     document = {
         "engine": [engine(), *_versions()],
-        "plan": [plan.name, plan.digest],
+        "plan": [plan.effect_digest, plan.seed],
         "settings": given,
-        "files": [[path, _content(path)] for path in files],
+        "models": [model_content(path).all for path in (settings.model.path, *(bound[name] for name in sorted(bound)))],
+        "files": [["" if is_named_by_content else path, _content(path)] for path in texts(settings.data)],
         "folder": _listing(settings.data.get("path")),
         "code": [[module, _content(_source(module))] for module in code],
     }
@@ -70,9 +93,74 @@ def stamp(path: str | None) -> Stamp | None:
     """The stamp of a file; None if there is none."""
     with suppress(OSError, ValueError):
         if path is not None and Path(path).is_file():
-            status = os.stat(path)
-            return os.path.abspath(path), status.st_size, status.st_mtime_ns
+            return os.path.abspath(path), _facts(os.stat(path))
     return None
+
+
+def stamps(path: str) -> tuple[Stamp | None, ...]:
+    """The stamps of a file, or of all that is in a folder: some models are folders."""
+    return tuple(map(stamp, _below(path))) if os.path.isdir(path) else (stamp(path),)
+
+
+def _facts(status: os.stat_result) -> tuple[int, ...]:
+    """What the system says of a file. Who copies a file with its time of writing changes the second time."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def model_content(path: str) -> ModelContent:
+    """Returns digests of what is in a model's file. For as long as it keeps its stamp, it is read once.
+
+    The same model has the same ones when it is saved again, or moved.
+    """
+    return _model_content(path, stamps(path), current_limits())
+
+
+@lru_cache(maxsize=64)
+def _model_content(path: str, *_: Any) -> ModelContent:
+    try:
+        archive = open_archive(Path(path))
+        weights = weights_digest(archive)
+    except (MutspecError, OSError):  # the job says what is wrong with it
+        return ModelContent("", _content(path) or "")
+    config = json.dumps([archive.spec.structure_digest, archive.config], sort_keys=True, default=str)
+    return ModelContent(weights, blake2b(f"{weights} {config}".encode("utf-8", "backslashreplace")).hexdigest()[:32])
+
+
+def is_known_by_files(data: Mapping[str, Any]) -> bool:
+    """Whether data come from files that the settings name, and not from a function that may read others."""
+    return str(data.get("_target_")).startswith("mutspec.")
+
+
+def has_same_data(digest: str, data: Mapping[str, Any]) -> bool:
+    """Whether a function of the user's own, which may read any files, still returns data of some digest.
+
+    Raises:
+        CallError: it fails.
+    """
+    return not digest or is_known_by_files(data) or load_data_once(data).digest == digest
+
+
+def load_data_once(data: Mapping[str, Any]) -> Data:
+    """Returns the data of some settings. They are kept until others are asked for, or their files change."""
+    content = msgspec.json.encode(data, order="sorted")
+    known = (*map(stamp, texts(data)), *stamps_of_folder(data))
+    return _load_data(content, known)
+
+
+def stamps_of_folder(data: Mapping[str, Any]) -> tuple[Stamp | None, ...]:
+    """The stamps of the files in a folder that `data.path` names; none if it names no folder."""
+    path = data.get("path")
+    return stamps(path) if isinstance(path, str) and os.path.isdir(path) else ()
+
+
+def forget_data() -> None:
+    """Lets go of data that were loaded: in another call a function of the user's own may read something else."""
+    _load_data.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _load_data(data: bytes, _: Any) -> Data:
+    return load_data(msgspec.json.decode(data))
 
 
 def _content(path: str | None) -> str | None:
@@ -84,7 +172,7 @@ def _content(path: str | None) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _digest(path: str, *_: int) -> str:
+def _digest(path: str, _: Any) -> str:
     with open(path, "rb") as file:
         return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
 
@@ -93,8 +181,18 @@ def _listing(path: Any) -> list[Any] | None:
     """What is in a folder, such as one of images: the stamps of all files, for reading these would take too long."""
     if not isinstance(path, str) or not os.path.isdir(path):
         return None
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-    return [[os.path.relpath(each, path), *(stamp(each) or ("",))[1:]] for each in sorted(found)]
+    return [[os.path.relpath(each, path), *_size_and_time(each)] for each in _below(path)]
+
+
+def _below(path: str) -> list[str]:
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+
+
+def _size_and_time(path: str) -> tuple[int, ...]:
+    with suppress(OSError):
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
+    return ()
 
 
 def _source(module: str) -> str | None:

@@ -53,6 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         require: what the mutant must hold to; one that does not is not kept.
         strict_gates: whether a sweep, as a single run, ends with exit code 1 if a job's mutant does not.
         resume: whether a job whose folder has its result already is not run again; or the folder of the sweep.
+        force: whether results of other jobs, which are in the way, may be replaced.
     """
 
     model: ModelSettings
@@ -66,3 +67,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     require: list[Gate] = []
     strict_gates: bool = False
     resume: bool | str = False
+    force: bool = False

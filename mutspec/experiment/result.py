@@ -19,8 +19,9 @@ from mutspec.experiment.gates import Bound, Verdict
 from mutspec.language.errors import CallError
 from mutspec.language.files import about
 
-FORMAT_VERSION = 1
-"""Of `result.json`."""
+FORMAT_VERSION = 2
+"""Of `result.json`. Version 1 has no digests of weights, data and recipes: there names say what is the same."""
+READ_VERSIONS = (1, 2)
 
 FIDELITY = ("agreement", "divergence", "deviation")
 """What a row says about how true the mutant is to its base, in one number each."""
@@ -125,6 +126,13 @@ class Result:
         value: the mean of the objective over the seeds; None if the job failed or evaluated nothing.
         objectives: the means of all that the job returns, by name; empty if there is no value.
         breaking: what the search for breaking points went by; None if there was none.
+        effect_digest: of the plan, but for its seed and its labels: mutants of one model that have the same one differ
+            by their seed alone. Empty, as the following ones, if it is not known.
+        recipe: what the call chose the plan by, such as `paper/noise`; empty if it came from Python.
+        recipe_digest: of the plan as it was written, before the call set anything, without its parameters' values.
+        weights_digest: of the base model's weights.
+        data_digest: of the data's arrays, as they were used.
+        input_digests: of the weights of the models that the plan takes from, by the inputs' names.
         gates: whether what is required of the mutants holds.
         output: the mutant's file; None if it was not saved.
         warnings: what the user should know, one sentence each.
@@ -155,6 +163,12 @@ class Result:
     environment: dict[str, str] = field(default_factory=dict)
     inputs_digest: str = ""
     breaking: Breaking | None = None
+    effect_digest: str = ""
+    recipe: str = ""
+    recipe_digest: str = ""
+    weights_digest: str = ""
+    data_digest: str = ""
+    input_digests: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed_gates(self) -> tuple[Verdict, ...]:
@@ -171,11 +185,22 @@ class Result:
                 "overrides": list(self.job.overrides),
                 "directory": self.job.directory,
             },
-            "plan": {"name": self.plan_name, "digest": self.plan_digest},
+            "plan": {
+                "name": self.plan_name,
+                "digest": self.plan_digest,
+                "effect_digest": self.effect_digest,
+                "recipe": self.recipe,
+                "recipe_digest": self.recipe_digest,
+            },
             "parameters": self.parameters,
             "mode": self.mode,
-            "model": {"path": self.model, "structure_digest": self.structure_digest},
-            "data": {"name": self.data, "samples": self.samples},
+            "model": {
+                "path": self.model,
+                "structure_digest": self.structure_digest,
+                "weights_digest": self.weights_digest,
+            },
+            "data": {"name": self.data, "samples": self.samples, "digest": self.data_digest},
+            "inputs": self.input_digests,
             "objective": self.objective,
             "value": self.value,
             "objectives": self.objectives,
@@ -259,16 +284,21 @@ class _Job(msgspec.Struct):
 class _Plan(msgspec.Struct):
     name: str
     digest: str
+    effect_digest: str = ""
+    recipe: str = ""
+    recipe_digest: str = ""
 
 
 class _Model(msgspec.Struct):
     path: str
     structure_digest: str
+    weights_digest: str = ""
 
 
 class _Data(msgspec.Struct):
     name: str
     samples: int
+    digest: str = ""
 
 
 class _Row(msgspec.Struct):
@@ -324,6 +354,11 @@ class _Document(msgspec.Struct):
     environment: dict[str, str] = {}
     inputs_digest: str = ""
     breaking: _Breaking | None = None
+    inputs: dict[str, str] = {}
+
+
+class OtherVersionError(CallError):
+    """A file is a result, and of a format that this mutspec does not read."""
 
 
 def read(path: Path | str) -> Result:
@@ -331,6 +366,7 @@ def read(path: Path | str) -> Result:
 
     Raises:
         CallError: the file cannot be read, is damaged, or is none of ours.
+        OtherVersionError: it is of a format that is not read.
     """
     name = os.fspath(path)
     try:
@@ -354,9 +390,9 @@ def read(path: Path | str) -> Result:
     version = content.get("format_version") if isinstance(content, dict) else None
     if not isinstance(version, int):
         raise CallError(about(name, "this is no result of mutspec: it has no format_version", "delete or rename it"))
-    if version != FORMAT_VERSION:
-        message = f"the result has format version {version}, and this mutspec reads version {FORMAT_VERSION}"
-        raise CallError(about(name, message, "read it with the mutspec that wrote it, or run the job again"))
+    if version not in READ_VERSIONS:
+        message = f"the result has format version {version}, and this mutspec reads versions 1 and {FORMAT_VERSION}"
+        raise OtherVersionError(about(name, message, "read it with the mutspec that wrote it, or run the job again"))
     try:
         document = msgspec.convert(content, _Document)
         if problem := _too_much(content) or _not_ours(document):
@@ -468,6 +504,12 @@ def _result(read: _Document) -> Result:
         error=read.error,
         environment=read.environment,
         inputs_digest=read.inputs_digest,
+        effect_digest=read.plan.effect_digest,
+        recipe=read.plan.recipe,
+        recipe_digest=read.plan.recipe_digest,
+        weights_digest=read.model.weights_digest,
+        data_digest=read.data.digest,
+        input_digests=read.inputs,
     )
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from logging import LogRecord, getLogger
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from mutspec.execute.content import weights_digest
 from mutspec.experiment.checks import check_file
-from mutspec.experiment.data import Data, load_data
+from mutspec.experiment.data import Data
 from mutspec.experiment.evaluate import Evaluation, Judge, predicted
-from mutspec.experiment.inputs import stamp, texts
+from mutspec.experiment.inputs import is_known_by_files, load_data_once, stamp, stamps, stamps_of_folder, texts
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.shortcut import Shortcuts
@@ -44,6 +46,11 @@ class Session:
     shortcuts: Shortcuts
     unsafe: bool
 
+    @cached_property
+    def weights_digest(self) -> str:
+        """A digest of the base's weights, while no trial is on its way."""
+        return weights_digest(self.live)
+
 
 def opened(model: Any, data: Data, settings: EvaluateSettings, *, unsafe: bool) -> Session:
     """A session with a keras.Model, which is evaluated.
@@ -70,10 +77,14 @@ def session(settings: Settings) -> Session:
         ModelError: the model cannot be loaded.
         EnvironmentProblem: Keras is not installed.
     """
-    stamps = tuple(map(stamp, [settings.model.path, *texts(settings.data)]))
+    known: tuple[Any, ...] = (stamps(settings.model.path), *map(stamp, texts(settings.data)))
+    if is_known_by_files(settings.data):
+        known = (*known, *stamps_of_folder(settings.data))
+    elif os.path.exists(settings.model.path):  # what a function of the user's own reads is seen in what it returns
+        known = (*known, load_data_once(settings.data).digest)
     data, evaluate = (msgspec.json.encode(each, order="sorted") for each in (settings.data, settings.evaluate))
     model = settings.model
-    return _made(model.path, model.unsafe, model.verify, data, evaluate, stamps)
+    return _made(model.path, model.unsafe, model.verify, data, evaluate, known)
 
 
 @lru_cache(maxsize=1)
@@ -87,6 +98,6 @@ def _made(path: str, is_unsafe: bool, is_verified: bool, data: bytes, evaluate: 
         message = f"evaluating a model needs Keras, which cannot be imported ({error})"
         raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
     check_names(settings.loss, settings.metrics)
-    loaded = load_data(msgspec.json.decode(data))
+    loaded = load_data_once(msgspec.json.decode(data))
     model = load_model(Path(path), unsafe=is_unsafe, verify=is_verified)
     return opened(model, loaded, settings, unsafe=is_unsafe)

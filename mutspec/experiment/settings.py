@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mutspec.execute import words
@@ -43,14 +43,19 @@ def is_scaled(result: Result, key: str) -> bool:
     return result.breaking is not None and key.strip().lstrip("+") == f"plan.{result.breaking.key}"
 
 
-def varying(results: Iterable[Result]) -> tuple[str, ...]:
+def varying(results: Iterable[Result], labelled: Sequence[Mapping[str, Any]] | None = None) -> tuple[str, ...]:
     """The names of the settings that differ between the jobs, in the order in which the jobs' overrides have them.
 
     A parameter of a plan varies if it does so between jobs with that plan. An override that only says in other words
     what another setting says, such as the choice of a model that goes with the model's path, is left out.
+
+    Arguments:
+        results: of the jobs.
+        labelled: the settings of each, with labels that tell apart what is not the same; by default with names.
     """
     results = list(results)
-    given = [settings(result) for result in [each for each in results if each.rows] or results]
+    every = [settings(result) for result in results] if labelled is None else labelled
+    given = [each for each, result in zip(every, results, strict=True) if result.rows] or every
     names = list(dict.fromkeys(name for each in given for name in each))
     columns = {name: [key(each.get(name)) for each in given] for name in names}
     found: dict[str, list[str]] = {}

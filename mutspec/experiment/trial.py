@@ -108,6 +108,7 @@ class Trials:
             result,
             data=self.shared.data.name,
             samples=self.shared.data.samples,
+            data_digest=self.shared.data.digest,
             objective=self.objectives[0],
             base=self.shared.base.metrics,
             value=means[self.objectives[0]],
@@ -130,12 +131,18 @@ class Trials:
 
 
 def result_of(
-    plan: Plan[Op], model: str, structure_digest: str, rows: Iterable[Row], warnings: Iterable[str]
+    plan: Plan[Op],
+    model: str,
+    structure_digest: str,
+    rows: Iterable[Row],
+    warnings: Iterable[str],
+    form: Plan[Op] | None = None,
 ) -> Result:
     """A result that knows its plan, model and rows, and not yet what they come to.
 
     Arguments:
         plan: of the rows; of several seeds, the first one's.
+        form: the plan as it was before the sweep set anything, where that is known; by default `plan`.
         model: what the call names the base.
         structure_digest: the base's.
         rows: a row for each seed.
@@ -158,6 +165,8 @@ def result_of(
         value=None,
         warnings=tuple(dict.fromkeys(warnings)),
         environment=environment(),
+        effect_digest=plan.effect_digest,
+        recipe_digest=(form or plan).form_digest,
     )
 
 

@@ -24,7 +24,7 @@ from mutspec.language.head import LANGUAGE_VERSION, PlanHead
 from mutspec.language.interpolation import NAME, Interpolator, literal_problems
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, span_at
 from mutspec.language.overrides import Override, apply_overrides, numbered, step_id
-from mutspec.language.plan import Plan
+from mutspec.language.plan import Plan, digest_of, effect_of
 from mutspec.language.scalars import BOOLEAN_WORDS
 from mutspec.language.schema import RESERVED, Catalogue, op_definitions
 from mutspec.language.steps import without_own_keys
@@ -133,11 +133,30 @@ class PlanSource:
         span = _span(self.resolved, path)
         return span.place() if span else None
 
+    @property
+    def form_digest(self) -> str:
+        """A digest of the plan before interpolation, without the values of its parameters."""
+        return form_digest(self.written, self.catalogue)
+
     def again(
         self, overrides: Overrides = (), params: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> Plan[Any]:
         """The same plan with other values, parameters, or another seed."""
         return _Loader(self.catalogue, self.name, []).load(self.written, _all_overrides(overrides, params, seed))
+
+
+def form_digest(written: Node, catalogue: Catalogue) -> str:
+    """Returns a digest of a plan as it is written, without its labels, its seed and the values of its parameters.
+
+    Plans of which only the parameters were set to other values have the same one.
+
+    Arguments:
+        written: the plan before interpolation, right or wrong.
+        catalogue: the ops by name.
+    """
+    document = plain(without_own_keys(written, catalogue)) if isinstance(written, Table) else {}
+    params = document.get("params")
+    return digest_of({**effect_of(document), "params": sorted(params) if isinstance(params, dict) else []})
 
 
 def _span(root: Node, path: DocumentPath, *, on_key: bool = False) -> Any:

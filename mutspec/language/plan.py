@@ -27,6 +27,20 @@ class Step(Protocol):
 
 S = TypeVar("S", bound=Step)
 
+_OF_NO_EFFECT = ("name", "description", "metadata", "seed")
+"""Keys of a plan that say nothing about what it does; the seed says only which random numbers it takes."""
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """Returns a digest of a document of JSON values."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def effect_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a plan's document without its labels and its seed."""
+    return {key: value for key, value in document.items() if key not in _OF_NO_EFFECT}
+
 
 @dataclass(frozen=True)
 class Plan(Generic[S]):
@@ -61,8 +75,18 @@ class Plan(Generic[S]):
     @cached_property
     def digest(self) -> str:
         """A digest of the resolved document: the same for plans that differ only in layout, comments or `x-` keys."""
-        text = json.dumps(self.document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return blake2b(text.encode(), digest_size=16).hexdigest()
+        return digest_of(self.document)
+
+    @cached_property
+    def effect_digest(self) -> str:
+        """A digest of what the plan does: the same where only seed, name, description or metadata differ."""
+        return digest_of(effect_of(self.document))
+
+    @property
+    def form_digest(self) -> str:
+        """A digest of what the plan does for any values of its parameters: the same for `with_(params=…)`."""
+        digest: str = self.source.form_digest
+        return digest
 
     def locate(self, path: DocumentPath) -> Place | None:
         """Where the value at a path was written, or its nearest ancestor; None for a plan that came from Python.

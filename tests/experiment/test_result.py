@@ -129,7 +129,7 @@ DAMAGED = {
     "not UTF-8": (b"\xff\xfe\x00", "is damaged"),
     "a list": ("[]", "no result of mutspec"),
     "of another program": ('{"accuracy": 0.97}', "no result of mutspec"),
-    "of a later format": (GOOD.replace('"format_version": 1', '"format_version": 2'), "format version 2"),
+    "of a later format": (GOOD.replace('"format_version": 2', '"format_version": 3'), "format version 3"),
     "without a key": (GOOD.replace('"objective"', '"goal"'), "missing required field `objective`"),
     "of a wrong type": (GOOD.replace('"seed": 0', '"seed": "zero"'), r"rows\[0\].seed"),
     "with a word for a number": (GOOD.replace('"samples": 540', '"samples": "many"'), "samples"),

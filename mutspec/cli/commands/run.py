@@ -56,7 +56,8 @@ def command(
 
     A job leaves result.json in its folder under runs/. A sweep ends with a table, results.csv, plot.png and
     report.html; a job that fails does not end it, but gives it its exit code. A sweep that was interrupted goes on
-    by the same call with resume=DIR. A run whose mutant fails a gate of `require` ends with 1.
+    by the same call with resume=DIR. Results of another plan, model or data in the folder are not replaced, unless
+    force=true says so. A run whose mutant fails a gate of `require` ends with 1.
 
     \b
     Examples:

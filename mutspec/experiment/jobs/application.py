@@ -25,6 +25,7 @@ from hydra.core.override_parser.types import QuotedString
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
+from mutspec.experiment.inputs import forget_data
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers
 from mutspec.experiment.jobs.failures import FailedJob, read_failures
 from mutspec.experiment.jobs.hydra_errors import Context, keys_of, translated
@@ -94,6 +95,7 @@ def run(call: Call, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
     Raises:
         MutspecError: the call is wrong, or the single job fails. A sweep goes on when a job fails.
     """
+    forget_data()
     with _application(call) as application, _heard() as heard:
         if application.is_sweep:
             loader = application.loader
@@ -204,7 +206,7 @@ def _application(call: Call, *, checks: bool = True) -> Iterator[_Application]:
     register_resolvers()
     register_launcher()
     recipes, overrides = _with_plan_files(call)
-    loader = Loader(_search_path(call.config_dir), Composer(recipes, call.overrides), checks=checks)
+    loader = Loader(_search_path(call.config_dir), Composer(recipes, call.overrides, call.modules), checks=checks)
     GlobalHydra.instance().clear()
     hydra = Hydra(task_name=JOB_NAME, config_loader=loader)
     GlobalHydra.instance().initialize(hydra)

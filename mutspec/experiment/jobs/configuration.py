@@ -29,10 +29,12 @@ class Composer:
     Arguments:
         recipes: the recipes there are.
         call: the overrides of the call, as written.
+        modules: what the call imports.
     """
 
     recipes: Recipes
     call: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
     def check(self, config: DictConfig, *, in_sweep: bool = False) -> None:
         """Say what is wrong with a configuration, before a folder is made or a job is launched.

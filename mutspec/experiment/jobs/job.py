@@ -21,9 +21,10 @@ from mutspec.execute.report import engine
 from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.inputs import inputs_digest, texts
+from mutspec.experiment.inputs import has_same_data, inputs_digest, model_content, texts
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
+from mutspec.experiment.jobs.earlier import InTheWayError, Wanted, check_job
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
@@ -87,6 +88,9 @@ class Task:
                 result = self._run(config, hydra, info, folder)
         except _InputInPlaceError as refusal:
             return FailedJob(refusal)
+        except InTheWayError as refusal:  # where nobody could refuse it before it was launched
+            write_failure(folder, refusal)
+            return FailedJob(refusal)
         except (MutspecError, OSError, MemoryError) as exception:
             error = as_error(exception)
             if hydra.job.chdir:
@@ -101,6 +105,8 @@ class Task:
         composed = self.composer.plan(config, hydra)
         digest = inputs_digest(settings, composed.plan, self.modules)
         known = finished(folder, digest, _files(settings)) if settings.resume else None
+        if known is not None and not has_same_data(known.data_digest, settings.data):
+            known = None
         if known is not None:
             result = labelled(known, info, folder)
         else:
@@ -109,10 +115,14 @@ class Task:
                     refuse_inputs(folder / name, _files_read(settings, composed.plan))
             except CallError as error:
                 raise _InputInPlaceError(error.problems) from None
+            check_job(Wanted(folder, settings, composed, self.modules))
             # If the job is killed, its folder must not have the result of another one.
             (folder / FILE_NAME).unlink(missing_ok=True)
             try:
-                result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
+                done = run_job(settings, composed.plan, info, folder)
+                result = replace(
+                    done, inputs_digest=digest, recipe=composed.recipe, recipe_digest=composed.recipe_digest
+                )
             except MutspecError as error:
                 raise self.composer.placed(composed.placed(error), hydra) from None
             result.write(folder)
@@ -178,7 +188,9 @@ def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> 
     mode = settings.mode
     result = job.broken() if mode.bisects else job.evaluated() if mode.evaluates else job.dry_run()
     warnings = tuple(dict.fromkeys([*unused, *result.warnings]))
-    return replace(result, job=info, warnings=warnings)
+    weights = model_content(settings.model.path).weights
+    given = {name: model_content(str(path)).weights for name, path in inputs.items()}
+    return replace(result, job=info, warnings=warnings, weights_digest=weights, input_digests=given)
 
 
 def _inputs(settings: Settings, plan: Plan[Op]) -> tuple[dict[str, Path], list[str]]:

@@ -1,4 +1,4 @@
-"""The folders of a sweep's jobs: what they are called, and that each job has one of its own."""
+"""The jobs of a sweep and their folders: what these are called, and that each job has one of its own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig
 
+from mutspec.experiment.jobs.configuration import task_overrides
 from mutspec.experiment.jobs.template import parsed
 from mutspec.language import CallError, Problem
 
@@ -27,8 +31,7 @@ def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
         fixed: the overrides of the call, those that are swept over among them.
         overrides: the overrides of the job.
     """
-    constant = {key for key, each in _last(fixed).items() if not each.is_sweep_override()}
-    varying = {key: each for key, each in _last(overrides).items() if _is_open(each, constant)}
+    varying = _varying(fixed, overrides)
     short = [key.removeprefix("plan.").removeprefix("params.").removeprefix("steps.") for key in varying]
     names = [name if short.count(name) == 1 else key for name, key in zip(short, varying, strict=True)]
     pairs = zip(names, varying.values(), strict=True)
@@ -40,12 +43,33 @@ def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
     return f"{safe[:LONGEST]}-{digest}"
 
 
+def swept_keys(fixed: Sequence[str], overrides: Sequence[str]) -> frozenset[str]:
+    """Returns the keys that the call leaves open to its jobs. Arguments: as for `folder_name`."""
+    return frozenset(_varying(fixed, overrides))
+
+
+def _varying(fixed: Sequence[str], overrides: Sequence[str]) -> dict[str, Override]:
+    constant = {key for key, each in _last(fixed).items() if not each.is_sweep_override()}
+    return {key: each for key, each in _last(overrides).items() if _is_open(each, constant)}
+
+
 def _last(lines: Sequence[str]) -> dict[str, Override]:
     return {each.key_or_group: each for each in map(parsed, lines)}
 
 
 def _is_open(override: Override, constant: set[str]) -> bool:
     return override.key_or_group not in constant and not override.is_hydra_override()
+
+
+def jobs_of(config: DictConfig, loader: ConfigLoader) -> list[list[str]]:
+    """Returns the overrides of each job that Hydra's own sweeper will make of a configuration, as it makes them."""
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=loader)
+    jobs: list[list[str]]
+    (jobs,) = BasicSweeper.split_arguments(
+        parser.parse_overrides([*params, *task_overrides(config.hydra)]), max_batch_size=None
+    )
+    return jobs
 
 
 @dataclass
@@ -58,8 +82,8 @@ class JobFolders:
 
     jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def claim(self, config: DictConfig, job: tuple[str, ...]) -> None:
-        """Note the folder that a job's configuration gives it.
+    def claim(self, config: DictConfig, job: tuple[str, ...]) -> str:
+        """Note the folder that a job's configuration gives it, and return it.
 
         Raises:
             CallError: another job has it, so that one's result would replace the other's; or it is not the sweep's.
@@ -74,6 +98,7 @@ class JobFolders:
         other = self.jobs.setdefault(folder, job)
         if other is not job and _last(other) != _last(job):
             raise CallError(_shared(folder, other, job))
+        return folder
 
 
 def _shared(folder: str, one: tuple[str, ...], other: tuple[str, ...]) -> Problem:

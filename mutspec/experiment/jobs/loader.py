@@ -11,7 +11,7 @@ and machines of launchers, which compose their jobs themselves.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -30,9 +30,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
-from mutspec.experiment.jobs.job_folders import JobFolders, folder_name
+from mutspec.experiment.jobs.earlier import Earlier, Wanted, check_job
+from mutspec.experiment.jobs.job_folders import JobFolders, folder_name, jobs_of, swept_keys
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
-from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
+from mutspec.experiment.jobs.resume import SWEEPS_FILE, Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates
 from mutspec.experiment.objectives import check_directions
 from mutspec.language import CallError, Problem
@@ -151,12 +152,13 @@ class _Sweep:
     folder: str
     fixed: list[str]
     resume: Any
+    force: Any
 
     @classmethod
     def of(cls, master: DictConfig) -> _Sweep:
         hydra = master.hydra
         folder = os.path.join(hydra.runtime.cwd, str(hydra.sweep.dir))  # whatever folder a launcher's workers are in
-        return cls(master, hydra.job.name, folder, task_overrides(hydra), master.get("resume"))
+        return cls(master, hydra.job.name, folder, task_overrides(hydra), master.get("resume"), master.get("force"))
 
 
 class Loader(ConfigLoaderImpl):
@@ -174,6 +176,8 @@ class Loader(ConfigLoaderImpl):
         self._in_sweep = False
         self.folder: Path | None = None
         self._before = Before()
+        self._earlier: Earlier | None = None
+        self._seen: list[Wanted] = []
         self._new_folders: list[Path] = []
         self._templates = Templates()
         self._job_folders = JobFolders()
@@ -208,7 +212,40 @@ class Loader(ConfigLoaderImpl):
                 self.knows_all_jobs = str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
             resume = OmegaConf.select(config, "resume", default=False)
             self._claim(config.hydra, resume, is_sweep=run_mode is RunMode.MULTIRUN)
+            self._protect(config, is_sweep=run_mode is RunMode.MULTIRUN)
         return config
+
+    def _protect(self, config: DictConfig, *, is_sweep: bool) -> None:
+        """Refuses a call that would replace the results of another, before anything is written.
+
+        Where the sweeper knows its jobs, these are composed now, and forgotten again. Other sweepers choose jobs while
+        others run, and each of them is held against what was there when the call began.
+        """
+        assert self.folder is not None
+        if not self._before.times or OmegaConf.select(config, "force", default=False) is True:
+            return
+        if not is_sweep:
+            wanted = self._wanted(config, self.folder, ())
+            if (self.folder / SWEEPS_FILE).is_file():
+                Earlier.of(self.folder, self._before.times).check_all([wanted])
+            check_job(wanted)
+            return
+        earlier = Earlier.of(self.folder, self._before.times)
+        if not earlier:
+            return
+        self._earlier, self._seen = earlier, []
+        if not self.knows_all_jobs:
+            return
+        for job in jobs_of(config, self):
+            self.load_sweep_config(config, job)
+        earlier.check_all(self._seen)
+        self._earlier, self.jobs, self._checked, self._job_folders = None, 0, {}, JobFolders()
+
+    def _wanted(self, config: DictConfig, folder: Path, swept: Iterable[str]) -> Wanted:
+        """The job of a configuration."""
+        settings, composed = self.composer.settings(config, config.hydra), self.composer.plan(config, config.hydra)
+        overrides = tuple(task_overrides(config.hydra))
+        return Wanted(folder, settings, composed, self.composer.modules, overrides, frozenset(swept))
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """As Hydra does; the job is checked, and its folder is called by what varies.
@@ -232,6 +269,9 @@ class Loader(ConfigLoaderImpl):
         if config.get("resume") != self._sweep.resume:
             hint = "it is true, or the folder to go on in"
             raise CallError(Problem("`resume` is said of all jobs, and cannot be swept over", hint=hint))
+        if config.get("force") != self._sweep.force:
+            hint = "it is true or false"
+            raise CallError(Problem("`force` is said of all jobs, and cannot be swept over", hint=hint))
         hydra = config.hydra
         hydra.job.name, hydra.sweep.dir = self._sweep.name, self._sweep.folder
         hydra.job.override_dirname = folder_name(self._sweep.fixed, sweep_overrides)
@@ -240,7 +280,14 @@ class Loader(ConfigLoaderImpl):
             return config
         if self.checks:
             self.composer.check(config, in_sweep=True)
-            self._job_folders.claim(config, job)
+            folder = self._job_folders.claim(config, job)
+            if self._earlier is not None:
+                assert self.folder is not None
+                wanted = self._wanted(config, self.folder / folder, swept_keys(self._sweep.fixed, sweep_overrides))
+                if self.knows_all_jobs:
+                    self._seen.append(wanted)
+                else:
+                    self._earlier.check(wanted)
         self.jobs += 1
         if self.knows_all_jobs:
             self._checked[job] = config if len(self._checked) < MOST_KEPT else None
@@ -295,6 +342,7 @@ class Loader(ConfigLoaderImpl):
             with suppress(FileExistsError):
                 folder.mkdir()
                 self.folder, settings.dir = folder, str(folder)
+                self._before = Before.of(folder, is_resumed=False)
                 self._new_folders.insert(0, folder)
                 return
 
@@ -308,7 +356,7 @@ class Loader(ConfigLoaderImpl):
 
     def forget_sweep(self) -> None:
         """Take away the folder of a sweep of which no job has run, if it was made for that sweep alone."""
-        self._forget({"multirun.yaml"})
+        self._forget({SWEEPS_FILE})
 
     def _forget(self, names: set[str]) -> None:
         """Take away the folder if it was claimed, and has nothing in it but what is named."""
@@ -321,7 +369,14 @@ class Loader(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is known of other jobs. Templates travel: they spare each process its composing."""
-        return {**self.__dict__, "_checked": {}, "_before": Before(), "_sweep": None, "_job_folders": JobFolders()}
+        unknown: dict[str, Any] = {
+            "_before": Before(),
+            "_sweep": None,
+            "_job_folders": JobFolders(),
+            "_earlier": None,
+            "_seen": [],
+        }
+        return {**self.__dict__, "_checked": {}, **unknown}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In a launcher's process: what is unpickled after the loader, such as callbacks, may be of the user's own."""

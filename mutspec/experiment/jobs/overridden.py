@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from mutspec.experiment.jobs.recipes import Recipe, as_in_a_plan, for_hydra
 from mutspec.language import Plan, PlanError, Problem, load_text
+from mutspec.language.document import parse
 from mutspec.language.errors import MutspecError, Place
+from mutspec.language.load import form_digest
 from mutspec.language.overrides import OVERRIDABLE, Override
 from mutspec.ops import catalogue
 from mutspec.ops.base import Op
@@ -66,10 +69,14 @@ class Composed:
     Arguments:
         plan: the plan.
         changes: how it differs from its recipe, in the order of the call.
+        recipe: what the call chose the recipe by.
+        recipe_digest: the `form_digest` of the recipe, before the call overrides anything.
     """
 
     plan: Plan[Op]
     changes: tuple[_Change, ...]
+    recipe: str = ""
+    recipe_digest: str = ""
 
     def placed(self, error: MutspecError) -> MutspecError:
         """An error of the plan with places as the call has them."""
@@ -96,9 +103,15 @@ def compile_recipe(recipe: Recipe, composed: Mapping[str, Any], given: Sequence[
     changes = tuple(sorted(found, key=lambda change: change.given.position if change.given else 0))
     overrides = [Override(change.text, number, change.value) for number, change in enumerate(changes, start=1)]
     try:
-        return Composed(load_text(recipe.text, catalogue(), file=recipe.file, overrides=overrides), changes)
+        plan = load_text(recipe.text, catalogue(), file=recipe.file, overrides=overrides)
+        return Composed(plan, changes, recipe.name, _form_digest(recipe))
     except PlanError as error:
         raise PlanError([_placed(problem, changes) for problem in error.problems]) from None
+
+
+@lru_cache
+def _form_digest(recipe: Recipe) -> str:
+    return form_digest(parse(recipe.text, recipe.file).root, catalogue())
 
 
 def _differences(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -24,12 +24,14 @@ from mutspec.language.files import called_like
 
 _HYDRAS = ".hydra"
 """The folder that Hydra writes into a job's own, each time that it begins the job."""
-_OVERRIDE = re.compile(r"\+{0,2}resume=")
+SWEEPS_FILE = "multirun.yaml"
+"""What Hydra's own sweeper leaves in the folder of a sweep."""
+_OVERRIDE = re.compile(r"\+{0,2}(resume|force)=")
 _MOST_NAMED = 3
 
 
 def without_resume(overrides: Iterable[str]) -> tuple[str, ...]:
-    """Overrides but for `resume=…`, which says nothing about a job: its result is that of a job which ran at once."""
+    """Overrides but for `resume=…` and `force=…`, which say nothing about a job: its result is as if it ran at once."""
     return tuple(each for each in overrides if not _OVERRIDE.match(each))
 
 
@@ -221,7 +223,7 @@ def _was_run(folder: Path, *, is_sweep: bool) -> bool:
     """Whether a folder is that of a single run, or of a sweep."""
     if not is_sweep:
         return (folder / _HYDRAS).is_dir()
-    return (folder / "multirun.yaml").is_file() or any(_has_number(path) for path in folder.glob(f"*/{FILE_NAME}"))
+    return (folder / SWEEPS_FILE).is_file() or any(_has_number(path) for path in folder.glob(f"*/{FILE_NAME}"))
 
 
 def _has_number(path: Path) -> bool:

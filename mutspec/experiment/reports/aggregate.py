@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.execute import words
+from mutspec.experiment.labels import labelled
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, Result, Row, read, write_whole
-from mutspec.experiment.settings import PARAMETER, settings, varying
+from mutspec.experiment.settings import PARAMETER, varying
 from mutspec.language.errors import CallError, Place, Problem
 
 __all__ = ["Found", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]
@@ -95,6 +96,10 @@ _SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
 """The columns of results among which are some of searches for breaking points."""
 
 
+_DIGEST_COLUMNS = ("effect_digest", "weights_digest", "data_digest")
+"""What says which rows are of the same plan, but for its seed, of the same model and of the same data."""
+
+
 @dataclass(frozen=True)
 class RowsTable:
     """A tidy table: the names of its columns, and its rows. None stands where there is no value."""
@@ -108,19 +113,21 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
 
     Columns whose names are not fixed have a prefix, so that nothing can collide: `params.std`, `metrics.accuracy`,
     `base.accuracy`, `drop.accuracy`. Settings that are no parameters and differ between jobs are called as the override
-    that makes them.
+    that makes them. `plan`, `model` and `data` are labels, and differ where the digests do: the last columns.
     """
-    given = [settings(result) for result in results]
+    told = labelled(results)
+    results, given = told.results, told.given
     metrics = metric_names(results)
     parameters = list(dict.fromkeys(name for each in given for name in each if name.startswith(PARAMETER)))
     fixed = ("plan", "model", "data")
     of_rows = (*(_SEARCH_COLUMNS if any(result.breaking for result in results) else ()), *_ROW_COLUMNS)
-    others = [name for name in varying(results) if name not in fixed and name not in parameters]
+    others = [name for name in varying(results, given) if name not in fixed and name not in parameters]
     columns = (
         *("job", "directory", "plan", "model", "data", "seed"),
         *(*parameters, *others),
         *(f"{kind}.{name}" for kind in ("metrics", "base", "drop") for name in metrics),
         *(*of_rows, "failed_gates", "error"),
+        *_DIGEST_COLUMNS,
     )
     return RowsTable(
         columns,
@@ -135,6 +142,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
                 *(getattr(row, name) if row is not None else None for name in of_rows),
                 "; ".join(map(str, result.failed_gates)) or None,
                 first_line(result.error),
+                *(getattr(result, name) or None for name in _DIGEST_COLUMNS),
             )
             for result, each in zip(results, given, strict=True)
             for row in _rows(result)

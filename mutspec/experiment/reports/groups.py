@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mutspec.experiment.labels import labelled
 from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.interval import Estimate, estimate
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, key, settings, varying
+from mutspec.experiment.settings import as_number, key, varying
 from mutspec.language.errors import CallError, nearest
 
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
@@ -24,7 +25,7 @@ AGREEMENT = "agreement"
 
 @dataclass(frozen=True)
 class Group:
-    """The mutants that differ by their seed alone.
+    """The mutants that differ by their seed alone: of plan, model and data the digests are the same.
 
     Arguments:
         values: the values of the settings that vary, in the order of `Summary.names`.
@@ -59,13 +60,15 @@ class Summary:
     """A sweep by what varies in it. One is equal to itself alone, so that what is found in it can be kept.
 
     Arguments:
-        results: all of its results.
+        results: all of its results, with labels in the place of names: what is not the same is called otherwise.
         names: the settings that vary.
         metric: the metric that is shown; None if nothing was evaluated.
         is_share: whether it is a part of the samples, to be written in percent.
         groups: a group for each combination of the settings' values, in the order of the jobs.
         base: the base's value, if all groups have the same; else None.
         base_varies: whether groups have different bases.
+        given: the settings of each result, with labels.
+        joined: the names of what is the same, where several are given: what it is, and the names.
     """
 
     results: tuple[Result, ...]
@@ -75,6 +78,14 @@ class Summary:
     groups: tuple[Group, ...]
     base: float | None
     base_varies: bool
+    given: tuple[Mapping[str, Any], ...] = ()
+    joined: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @cached_property
+    def has_job_numbers(self) -> bool:
+        """Whether each job has a number of its own: those of several calls share them."""
+        numbers = [result.job.number for result in self.results]
+        return len(set(numbers)) == len(numbers)
 
     @cached_property
     def are_numbers(self) -> tuple[bool, ...]:
@@ -105,23 +116,29 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
         CallError: no result has that metric.
     """
     metric = choose_metric(results, metric)
-    names = varying(results)
+    told = labelled(results)
+    names = varying(told.results, told.given)
     members: dict[tuple[str, ...], list[Result]] = {}
-    for result in results:
+    values_of: dict[tuple[str, ...], tuple[Any, ...]] = {}
+    for result, given in zip(told.results, told.given, strict=True):
         if result.rows:
-            given = settings(result)
-            members.setdefault(tuple(key(given.get(name)) for name in names), []).append(result)
-    groups = tuple(_group(each, names, metric) for each in members.values())
+            settings = tuple(given.get(name) for name in names)
+            keys = tuple(map(key, settings))
+            members.setdefault(keys, []).append(result)
+            values_of.setdefault(keys, settings)
+    groups = tuple(_group(each, values_of[keys], metric) for keys, each in members.items())
     values = [value for group in groups for value in (*group.measured, *_known([group.base]))]
     bases = set(_known(group.base for group in groups))
     return Summary(
-        tuple(results),
+        told.results,
         names,
         metric,
         metric is not None and is_share(metric, values),
         groups,
         bases.pop() if len(bases) == 1 else None,
         len(bases) > 1,
+        told.given,
+        told.joined,
     )
 
 
@@ -141,13 +158,15 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
     return asked or (objectives.most_common(1)[0][0] if objectives else known[0] if known else None)
 
 
-def _group(results: Sequence[Result], names: Sequence[str], metric: str | None) -> Group:
-    given = settings(results[0])
-    rows = {row.seed: row for result in results for row in result.rows}
+def _group(results: Sequence[Result], values: tuple[Any, ...], metric: str | None) -> Group:
+    rows: dict[int, Row] = {}
+    for row in (row for result in results for row in result.rows):
+        if row.seed not in rows or measure(rows[row.seed], metric) is None:
+            rows[row.seed] = row
     measured = tuple(_known(measure(row, metric) for row in rows.values()))
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
     return Group(
-        tuple(given.get(name) for name in names),
+        values,
         tuple(rows.values()),
         measured,
         bases.pop() if len(bases) == 1 else None,

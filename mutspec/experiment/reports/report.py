@@ -192,7 +192,7 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
     if output.exists() and not output.is_dir():
         raise CallError(f"the output {output} is a file", hint="give the name of a folder, which may be a new one")
     summary = summarise(found.results, metric)
-    warnings = [*found.damaged, *_unfinished(found), *_in_vain(found), *_said_by_jobs(found)]
+    warnings = [*found.damaged, *_unfinished(found), *_joined(summary), *_in_vain(found), *_said_by_jobs(found)]
     page = web_page(summary, warnings=list(map(str, warnings)))
     made = dict(parquet_files(found.results))
     try:
@@ -237,6 +237,18 @@ def _unfinished(found: Found) -> Iterator[Problem]:
         shown = ", ".join(found.unfinished[:_MOST_WARNINGS])
         more = ", …" if len(found.unfinished) > _MOST_WARNINGS else ""
         yield Problem(f"{words.plural(len(found.unfinished), 'job')} left no result: {shown}{more}", is_warning=True)
+
+
+def _joined(summary: Summary) -> Iterator[Problem]:
+    """What has several names, and counts as one."""
+    for what, names in summary.joined:
+        more = ", …" if len(names) > _MOST_WARNINGS else ""
+        listed = ", ".join(f"`{name}`" for name in names[:_MOST_WARNINGS]) + more
+        said = {"plan": "do the same", "data": "hold the same arrays"}.get(what, "hold the same weights")
+        yield Problem(f"{listed} {said}, and count as one {_NOUNS.get(what, 'model')}", is_warning=True)
+
+
+_NOUNS = {"plan": "plan", "data": "data set"}
 
 
 def _in_vain(found: Found) -> Iterator[Problem]:

@@ -43,21 +43,26 @@ def summary_text(
     if (found := sensitivity(summary)) and found.ranking:
         blocks.append(_ranking(found, summary, page))
     if summary.refused:
-        blocks.append(_refused(summary.refused, page))
+        blocks.append(_refused(summary, page))
     if summary.failed:
-        blocks.append(_failed(summary.failed, page))
+        blocks.append(_failed(summary, page))
     return "\n\n".join(blocks)
 
 
 def title(summary: Summary) -> str:
     """The plan and the model, or how many there are."""
-    plans = _distinct(result.plan_name for result in summary.results)
-    models = _distinct(Path(result.model).name for result in summary.results)
+    results = [each for each in summary.results if each.rows] or summary.results
+    plans = _distinct(result.plan_name for result in results)
+    models = _distinct(result.model for result in results)
     return " on ".join(
-        each[0] if len(each) == 1 else f"{len(each)} {noun}"
-        for each, noun in ((plans, "plans"), (models, "models"))
+        name(each[0]) if len(each) == 1 else f"{len(each)} {noun}"
+        for each, noun, name in ((plans, "plans", str), (models, "models", _file_name))
         if each
     )
+
+
+def _file_name(path: str) -> str:
+    return Path(path).name
 
 
 def metric_label(metric: str) -> str:
@@ -78,12 +83,12 @@ def facts(summary: Summary) -> list[str]:
         number = words.plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
         found.append(number + (" each" if len(summary.groups) > 1 else ""))
     evaluated = [result for result in summary.results if result.samples]
-    if data := _distinct(Path(result.data).name for result in evaluated):
+    if data := _distinct(result.data for result in evaluated):
         samples = sorted({result.samples for result in evaluated})
         number = (
             words.plural(samples[0], "sample") if len(samples) == 1 else f"{samples[0]:,} to {samples[-1]:,} samples"
         )
-        found.append(f"{number} of {data[0]}" if len(data) == 1 else f"{len(data)} data sets")
+        found.append(f"{number} of {_file_name(data[0])}" if len(data) == 1 else f"{len(data)} data sets")
     if seeds:
         found.append(f"{sum(row.seconds for result in summary.results for row in result.rows):.3g} s")
     return found
@@ -263,15 +268,18 @@ def places(sizes: Sequence[float]) -> int | None:
     return min(max(2 - math.floor(math.log10(min(sizes))), 0), 6)
 
 
-def _refused(results: Sequence[Result], page: Page) -> str:
+def _refused(summary: Summary, page: Page) -> str:
     """The jobs whose mutants fail gates, and by how much."""
+    results = summary.refused
     heading = f"{words.plural(len(results), 'job')} failed a gate"
-    return _jobs(results, heading, "Gate", ["; ".join(map(str, result.failed_gates)) for result in results], page)
+    said = ["; ".join(map(str, result.failed_gates)) for result in results]
+    return _jobs(summary, results, heading, "Gate", said, page)
 
 
-def _failed(results: Sequence[Result], page: Page) -> str:
+def _failed(summary: Summary, page: Page) -> str:
+    results = summary.failed
     heading = f"{words.plural(len(results), 'job')} failed"
-    return _jobs(results, heading, "Error", [first_line(result.error) or "" for result in results], page)
+    return _jobs(summary, results, heading, "Error", [first_line(result.error) or "" for result in results], page)
 
 
 def overrides(result: Result) -> str:
@@ -281,16 +289,25 @@ def overrides(result: Result) -> str:
     )
 
 
-def job_number(result: Result) -> str:
-    """A job's number, as tables have it."""
+def job_name(result: Result, summary: Summary) -> str:
+    """What tables call a job: its number, or its folder where jobs share numbers, as those of several calls do."""
+    if not summary.has_job_numbers:
+        return result.job.directory
     return words.NOTHING if result.job.number is None else str(result.job.number)
 
 
-def _jobs(results: Sequence[Result], heading: str, title: str, said: Sequence[str], page: Page) -> str:
+def _jobs(
+    summary: Summary, results: Sequence[Result], heading: str, title: str, said: Sequence[str], page: Page
+) -> str:
     """A table of jobs, and what is said about each."""
-    columns = [Column("Job", is_number=True), Column("Overrides", folds=True), Column(title, folds=True)]
+    has_numbers = summary.has_job_numbers
+    columns = [
+        Column("Job", is_number=has_numbers, folds=not has_numbers),
+        Column("Overrides", folds=True),
+        Column(title, folds=True),
+    ]
     rows = [
-        [job_number(result), overrides(result), text]
+        [job_name(result, summary), overrides(result), text]
         for result, text in list(zip(results, said, strict=True))[: page.most_rows]
     ]
     shown_table = table(columns, rows, width=page.width, paint=page.paint)

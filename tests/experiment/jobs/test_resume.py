@@ -133,7 +133,7 @@ def test_a_job_of_another_setting_has_another_digest(setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["strict_gates=true", "resume=true", "hydra.job.name=another", "plan.params.std=0.1"]
+    "setting", ["strict_gates=true", "resume=true", "force=true", "hydra.job.name=another", "plan.params.std=0.1"]
 )
 def test_what_no_result_depends_on_is_not_in_the_digest(setting: str) -> None:
     assert digest(setting, "hydra.run.dir=here") == digest("hydra.run.dir=here")
@@ -176,7 +176,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "cut off": lambda content: content[: len(content) // 2],
     "no JSON": lambda _: b"\xff\xfe{",
     "none of ours": lambda _: b"[1]",
-    "of another format": lambda content: content.replace(b'"format_version": 1', b'"format_version": 2'),
+    "of another format": lambda content: content.replace(b'"format_version": 2', b'"format_version": 3'),
     "of other inputs": lambda content: content.replace(b"0123", b"3210"),
     "of a mutspec that knew no digests": lambda content: content.replace(b"inputs_digest", b"digest"),
     "with an error": lambda content: content.replace(b'"error": null', b'"error": "boom"'),
@@ -235,7 +235,7 @@ def test_a_job_that_is_killed_leaves_no_result_of_earlier_inputs(room: Path) -> 
     (room / "quits.py").write_text("def make():\n    raise KeyboardInterrupt\n")
     sweep(*DRY)
     with pytest.raises(KeyboardInterrupt):
-        sweep(*DRY, "mode=apply", "data._target_=quits.make")
+        sweep(*DRY, "mode=apply", "data._target_=quits.make", "force=true")
     assert [path.parent.name for path in Path("sweep").glob("*/result.json")] == ["seed=2"]
 
 
@@ -257,7 +257,7 @@ def test_a_file_of_the_data_that_is_written_again_is_loaded_again() -> None:
     sweep(*arguments)
     (first,) = collect("sweep")
     np.save("labels.npy", np.zeros(5, int))
-    sweep(*arguments)
+    sweep(*arguments, "force=true")
     (second,) = collect("sweep")
     assert first.base["loss"] != second.base["loss"]
 

@@ -21,7 +21,7 @@ def origin(summary: Summary) -> Markup:
     """Facts that all jobs share or of which there are few, then each plan with its parameters and digests."""
     results = summary.results
     facts = [
-        ("Model", _named((Path(each.model).name, each.structure_digest) for each in results if each.model)),
+        ("Model", _named((Path(each.model).name, _digests_of_model(each)) for each in results if each.model)),
         ("Data", [element("span", each) for each in _data(results)]),
         ("Objective", _codes(name for each in results for name in each.objectives or [each.objective])),
         ("Mode", _codes(each.mode for each in results)),
@@ -98,13 +98,21 @@ def _named(pairs: Iterable[tuple[str, str]]) -> list[Markup]:
     ]
 
 
+def _digests_of_model(result: Result) -> str:
+    """The digests of the model's structure and, where it is known, of its weights."""
+    return " ".join(filter(None, [result.structure_digest, result.weights_digest]))
+
+
 def _environment(result: Result) -> str:
     return ", ".join(f"{name} {version}" for name, version in result.environment.items())
 
 
 def _data(results: Sequence[Result]) -> list[str]:
-    evaluated = dict.fromkeys((Path(each.data).name, each.samples) for each in results if each.samples)
-    return [f"{name}, {words.plural(samples, 'sample')}" for name, samples in evaluated]
+    evaluated = dict.fromkeys((each.data, each.samples, each.data_digest) for each in results if each.samples)
+    return [
+        f"{Path(name).name}, {words.plural(samples, 'sample')}{digest and f', {digest}'}"
+        for name, samples, digest in evaluated
+    ]
 
 
 def _codes(values: Iterable[str]) -> list[Markup]:

@@ -16,7 +16,7 @@ from mutspec.experiment.reports.table import (
     decimals,
     facts,
     group_table,
-    job_number,
+    job_name,
     metric_label,
     overrides,
 )
@@ -97,7 +97,7 @@ def gates(summary: Summary) -> Markup:
         return required
     rows = [
         [
-            job_number(result),
+            job_name(result, summary),
             overrides(result),
             _required(each),
             f"{each.value:.4g}",
@@ -109,7 +109,7 @@ def gates(summary: Summary) -> Markup:
     failed = table(
         ["Job", "Overrides", "Required", "Measured", "Missed by", "Worst seed"],
         rows,
-        numbers=[True, False, False, True, True, True],
+        numbers=[summary.has_job_numbers, False, False, True, True, True],
         caption="Gates that failed",
     )
     return join([required, element("h3", f"{words.plural(len(missed), 'gate')} failed"), failed])
@@ -128,11 +128,11 @@ def failures(summary: Summary) -> Markup:
     """The jobs that failed, with all that they said."""
     if not summary.failed:
         return Markup()
-    rows = [[job_number(result), overrides(result), _error(result.error or "")] for result in summary.failed]
+    rows = [[job_name(result, summary), overrides(result), _error(result.error or "")] for result in summary.failed]
     return table(
         ["Job", "Overrides", "Error"],
         rows,
-        numbers=[True, False, False],
+        numbers=[summary.has_job_numbers, False, False],
         caption="Jobs that failed",
     )
 
