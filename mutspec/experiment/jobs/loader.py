@@ -35,7 +35,7 @@ from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates
 from mutspec.experiment.objectives import check_directions
-from mutspec.language import CallError, Problem
+from mutspec.language import CallError, MutspecError, Problem
 from mutspec.own_modules import OwnModules, allow_modules
 
 JOB_NAME = "mutspec"
@@ -239,12 +239,31 @@ class Loader(ConfigLoaderImpl):
             del self._checked[job]
             return config
         if self.checks:
-            self.composer.check(config, in_sweep=True)
+            self._check_job(config, master_config)
             self._job_folders.claim(config, job)
         self.jobs += 1
         if self.knows_all_jobs:
             self._checked[job] = config if len(self._checked) < MOST_KEPT else None
         return config
+
+    def _check_job(self, config: DictConfig, master: DictConfig) -> None:
+        """Say what is wrong with a job, unless its sweeper draws jobs and only the drawn values are to blame.
+
+        Such a job is launched: it fails by itself, for the same reason, and its sweeper hears of a trial that failed.
+        """
+        try:
+            self.composer.check(config, in_sweep=True)
+        except MutspecError as error:
+            if self.knows_all_jobs or self._is_wrong_in_all_jobs(error, master):
+                raise
+
+    def _is_wrong_in_all_jobs(self, error: MutspecError, master: DictConfig) -> bool:
+        """Whether a problem is there without the values of a job, too."""
+        try:
+            self.composer.check(master, in_sweep=True)
+        except MutspecError as other:
+            return any(problem in other.problems for problem in error.problems)
+        return False
 
     def _load_configuration_impl(
         self,
