@@ -102,8 +102,8 @@ def _within(error: BaseException) -> MutspecError | None:
 
 
 def _is_hydras(error: BaseException) -> bool:
-    """Whether Hydra itself raised it, and not the job or a plug-in's code below it."""
-    return _raised_in(error).startswith(("hydra.", "omegaconf.", "hydra_plugins.", "antlr4."))
+    """Whether Hydra itself raised it, or the set-up of its logs, and not the job or a plug-in's code below it."""
+    return _raised_in(error).startswith(("hydra.", "omegaconf.", "hydra_plugins.", "antlr4.", "logging.config"))
 
 
 def _raised_in(error: BaseException) -> str:
@@ -356,6 +356,22 @@ def _in_file(found: Found, _: Context) -> Problem:
     return Problem(f"the configuration `{found[1]}` is wrong: {said[:1].lower()}{said[1:].rstrip('.')}")
 
 
+def _not_found(found: Found, _: Context) -> Problem:
+    hint = "it is looked for among installed packages, and in the folder of the call"
+    return Problem(f"nothing is found that is called `{found[1]}`, a `_target_` of the configuration", hint=hint)
+
+
+def _call_fails(found: Found, _: Context) -> Problem:
+    reason = re.sub(r"^(\w+)\((['\"])(.*)\2\)$", r"\1: \3", found[2].strip().splitlines()[0])
+    return Problem(f"`{found[1]}`, a `_target_` of the configuration, fails: {reason}")
+
+
+def _not_set_up(found: Found, context: Context) -> Problem:
+    message = f"the logs cannot be set up: {found[1][:1].lower()}{found[1][1:]}"
+    reason = f": {found[2].splitlines()[0]}" if found[2] else ""
+    return Problem(message + reason, context.place("hydra.job_logging"))
+
+
 _TABLE: list[tuple[str, Callable[[Found, Context], Problem]]] = [
     (r"You must specify '(.+?)', e\.g", _no_plan),
     (r"Ambiguous value for argument '(.+?)'\n", _ambiguous),
@@ -376,6 +392,9 @@ _TABLE: list[tuple[str, Callable[[Found, Context], Problem]]] = [
     (r"Error merging override ([^\0]+)(?:\0(?P<reason>[^\0\n]*))?", _wrong_value),
     (r"Config group override (?:must be|deletion value)", _wrong_choice),
     (r"force-add of config groups is not supported: '\+\+(.+?)=", _twice),
+    (r"Error locating target '(.+?)'", _not_found),
+    (r"Error in call to target '(.+?)':\s*([^\0]+)", _call_fails),
+    (r"(Unable to configure [^\0]+)(?:\0([^\0]+))?", _not_set_up),
     (r"In '(.+?)': (.+)", _in_file),
 ]
 """Patterns of Hydra's messages, and the problems that they are."""
