@@ -2,8 +2,8 @@
 
 Python puts the folder of the call first on its path. There a stray `keras.py` takes the place of Keras, and a model
 file that names `keras_hub` gets the folder's. So no entry of `sys.path` is the folder. Instead a finder after all
-others knows the names that the call has, in `--import` and in its configuration; what it found may import its neighbours. What a
-model, a plan or an installed package asks for is not found in the folder.
+others knows the names that the call has, in `--import` and in its configuration; what it found may import its
+neighbours. What a model, a plan or an installed package asks for is not found in the folder.
 """
 
 from __future__ import annotations

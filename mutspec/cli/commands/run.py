@@ -68,6 +68,7 @@ def command(
       mutspec run plan=dense_noise mode=breaking_point mode.max_drop=0.1 seeds=5
       mutspec run -m experiment=sensitivity 'sensitivity.select={type: Conv2D}' seeds=5
       mutspec run -m 'plan=glob(*_noise)' objective=drop.accuracy hydra/launcher=joblib
+      mutspec run -m plan=dense_noise 'model.path=glob(models/*.keras)'
     """  # noqa: D301
     import_modules(modules)
     from mutspec.experiment.jobs.application import CONFIG_NAME, Call, composed, run

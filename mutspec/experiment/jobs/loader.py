@@ -30,6 +30,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
+from mutspec.experiment.jobs.globs import spell_out
 from mutspec.experiment.jobs.job_folders import JobFolders, folder_name
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
@@ -173,6 +174,7 @@ class Loader(ConfigLoaderImpl):
         self.jobs = 0
         self.knows_all_jobs = False
         """Whether a sweeper composes all jobs here, before a launcher may do so elsewhere."""
+        self.warnings: list[Problem] = []
         self._in_sweep = False
         self.folder: Path | None = None
         self._before = Before()
@@ -197,6 +199,8 @@ class Loader(ConfigLoaderImpl):
         )
         if self._in_sweep:
             return config
+        if run_mode is RunMode.MULTIRUN:
+            self.warnings = spell_out(config, self.composer.recipes, self.composer.given(config.hydra))
         if config.hydra.job.name == JOB_NAME:
             plan = OmegaConf.to_container(config.hydra.runtime.choices).get("plan")  # type: ignore[union-attr]
             is_one = isinstance(plan, str) and plan in self.composer.recipes.files
