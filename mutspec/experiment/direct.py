@@ -18,7 +18,7 @@ from mutspec.experiment.data import checked
 from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.experiment.measures import check_names
+from mutspec.experiment.measures import check_measures
 from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.reports.aggregate import rows_table
 from mutspec.experiment.reports.groups import summarise
@@ -119,7 +119,7 @@ def breaking_point(
     on_progress: Progress | None = None,
 ) -> BreakingPoint:
     """See `mutspec.breaking_point`; `settings` are those of the group `evaluate`."""
-    check_names(settings.loss, settings.metrics)
+    check_measures(settings)
     plans = [plan.with_(seed=seed) for seed in _numbers(plan, seeds)]
     try:
         dial(plan, search)
@@ -161,7 +161,7 @@ def sweep(
     on_progress: Progress | None = None,
 ) -> Sweep:
     """See `mutspec.sweep`; `settings` are those of the group `evaluate`."""
-    check_names(settings.loss, settings.metrics)
+    check_measures(settings)
     numbers = _numbers(plan, seeds)
     jobs = list(_combinations(values))
     for given in [*jobs, *({"seed": seed} for seed in numbers)]:

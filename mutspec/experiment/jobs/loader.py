@@ -34,7 +34,7 @@ from mutspec.experiment.jobs.globs import spell_out
 from mutspec.experiment.jobs.job_folders import JobFolders, folder_name
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import Before, Since, folder_to_go_on_in
-from mutspec.experiment.jobs.template import Templates
+from mutspec.experiment.jobs.template import Templates, parsed, replacing
 from mutspec.experiment.objectives import check_directions
 from mutspec.language import CallError, MutspecError, Problem
 from mutspec.own_modules import OwnModules, allow_modules, keys_of_names
@@ -281,9 +281,12 @@ class Loader(ConfigLoaderImpl):
         """As Hydra does; for a sweep's jobs from templates."""
 
         def compose(lines: list[str]) -> DictConfig:
+            replaced = [each for line in lines for each in replacing(line)]
             config: DictConfig = super(Loader, self)._load_configuration_impl(
-                config_name, lines, run_mode, from_shell, validate_sweep_overrides
+                config_name, replaced, run_mode, from_shell, validate_sweep_overrides
             )
+            if replaced != lines:
+                config.hydra.overrides.task = [line for line in lines if not parsed(line).is_hydra_override()]
             self._allow_modules(config)
             return config
 

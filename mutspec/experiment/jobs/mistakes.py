@@ -117,6 +117,12 @@ def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]
         yield Problem(message, place_of("save", given), hint=hint)
 
 
+def _is_of_an_output(name: str, known: str) -> bool:
+    """Whether a measure is one of an output, whose name is in front; or, of the only output, without that name."""
+    bare = name.removeprefix("drop.")
+    return bare.endswith(f"_{known}") or known.endswith(f"_{bare}")
+
+
 def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     """The objective and gates that are about nothing that is measured."""
     known = measures(settings.evaluate)
@@ -127,8 +133,5 @@ def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     if settings.mode.bisects:
         wanted = [each for each in wanted if each[1] != BREAKING_POINT] + [("mode.metric", settings.mode.metric or "")]
     for key, name in wanted:
-        is_known = (
-            name in known or any(each.endswith(f"_{name.removeprefix('drop.')}") for each in known) if name else True
-        )
-        if not is_known:
+        if name and name not in known and not any(_is_of_an_output(name, each) for each in known):
             yield replace(no_measure(str(name), known), place=place_of(key, given))
