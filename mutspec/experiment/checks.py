@@ -73,5 +73,5 @@ def measures(settings: EvaluateSettings) -> list[str] | None:
 
 def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:
     """That nothing is measured of a name."""
-    hint = f"there are {', '.join(known)}{why}"
+    hint = f"there are {', '.join(known)}{why}" if known else why.removeprefix("; ")
     return Problem(f"nothing is measured that is called `{name}`", hint=hint, candidates=nearest(name, known))

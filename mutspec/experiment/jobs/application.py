@@ -308,7 +308,8 @@ def _no_jobs(application: _Application) -> Problem:
         if found:
             place = Place(f"override {number}", 1, len(found[1]) + 2, len(line) + 1, line)
             options = ", ".join(application.loader.get_group_options(found[1]))
-            return Problem("nothing matches, so the sweep has no jobs", place, hint=f"`{found[1]}` has {options}")
+            hint = f"`{found[1]}` has {options}" if options else "glob lists files, or the options of a group"
+            return Problem("nothing matches, so the sweep has no jobs", place, hint=hint)
     return Problem("the sweep has no jobs", hint="check the ranges and globs in its overrides")
 
 

@@ -216,7 +216,8 @@ def _missing(error: MissingConfigException, context: Context) -> MutspecError:
     what = "recipe" if group == "plan" else "option"
     hint = f"`{group}` has {', '.join(options)}" if options and not candidates else ""
     hint = hint or ("`mutspec run --help` lists them" if not candidates else "")
-    said = f"there is no {what} `{option}`" + ("" if group == "plan" else f" in the group `{group}`")
+    said = f"`{group}` has no value" if not option else f"there is no {what} `{option}`"
+    said += "" if not option else ("" if group == "plan" else f" in the group `{group}`")
     return CallError(Problem(said + where, place, hint=hint, candidates=candidates))
 
 
@@ -254,7 +255,11 @@ def _no_plan(found: Found, context: Context) -> Problem:
     key = found[1]
     if key == "plan":
         return no_recipe_named(context.recipes)
-    return Problem(f"the call names no {key}", hint=f"add {key}=NAME, one of {', '.join(context.options(key))}")
+    return Problem(f"the call names no {key}", hint=f"add {key}=NAME{_one_of(context.options(key))}")
+
+
+def _one_of(options: list[str]) -> str:
+    return f", one of {', '.join(options)}" if options else ""
 
 
 def _unknown_key(found: Found, context: Context) -> Problem:
@@ -335,7 +340,8 @@ def _wrong_choice(_: Found, context: Context) -> Problem:
     for line in context.call:
         key = line.lstrip("~+").partition("=")[0]
         if (key in groups and not re.fullmatch(r"[\w./-]+", line.partition("=")[2])) or line.endswith("=null"):
-            hint = f"`{key}` has {', '.join(context.options(key))}"
+            options = context.options(key)
+            hint = f"`{key}` has {', '.join(options)}" if options else "it has none"
             return Problem(f"`{key}` takes the name of an option", context.value_place(key), hint=hint)
     return Problem("a group takes the name of an option")
 
