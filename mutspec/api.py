@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from mutspec import arguments
+
 if TYPE_CHECKING:
     from mutspec.execute.diff import DiffReport
     from mutspec.execute.read import Readable
@@ -63,7 +65,7 @@ def load_plan(path: File, *, overrides: Iterable[str] = ()) -> Plan[Op]:
     from mutspec.language import load_plan as load
     from mutspec.ops import catalogue
 
-    return load(Path(path), catalogue(), overrides=tuple(overrides))
+    return load(arguments.plan_path(path), catalogue(), overrides=arguments.texts(overrides, "overrides"))
 
 
 def plan(document: Mapping[str, Any]) -> Plan[Op]:
@@ -75,7 +77,7 @@ def plan(document: Mapping[str, Any]) -> Plan[Op]:
     from mutspec.language import plan_from
     from mutspec.ops import catalogue
 
-    return plan_from(document, catalogue())
+    return plan_from(arguments.plan_document(document), catalogue())
 
 
 def dry_run(
@@ -100,13 +102,14 @@ def dry_run(
         ModelError: a model cannot be read.
         CallError: an input is not bound.
     """
+    arguments.check_plan(plan)
     if not _is_file(model):
         from mutspec.execute import live
 
         return live.dry_run(plan, model, inputs=_inputs(inputs), unsafe=unsafe)
     from mutspec.execute import files
 
-    return files.dry_run(plan, Path(model), inputs=_files(inputs), architecture=_path(architecture), unsafe=unsafe)
+    return files.dry_run(plan, _file(model), inputs=_files(inputs), architecture=_path(architecture), unsafe=unsafe)
 
 
 @overload
@@ -185,6 +188,9 @@ def apply(
         CheckError: entries become infinite or NaN, and neither step nor plan say `non_finite: report`.
         EnvironmentProblem: the disk is full, or Keras is needed and not installed.
     """
+    arguments.check_plan(plan)
+    arguments.check_count(threads, "threads")
+    arguments.check_count(max_memory, "max_memory")
     if output is not None:
         from mutspec.execute import files
 
@@ -194,8 +200,8 @@ def apply(
             raise _call_error("a file is never changed in place", "leave `in_place` out")
         return files.apply(
             plan,
-            Path(model),
-            Path(output),
+            _file(model),
+            arguments.file_path(output, "the output"),
             inputs=_files(inputs),
             architecture=_path(architecture),
             force=force,
@@ -207,7 +213,8 @@ def apply(
     from mutspec.execute import live
     from mutspec.model.live import building_alone, load_model
 
-    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    arguments.check_plan(plan)
+    base = load_model(_file(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
     done = live.apply(
         plan,
         base,
@@ -260,6 +267,7 @@ def mutated(
     """
     from mutspec.execute import live
 
+    arguments.check_plan(plan)
     with live.mutated(plan, model, inputs=_inputs(inputs), verify=verify, threads=threads) as report:
         yield report
 
@@ -308,12 +316,13 @@ def sweep(
     from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
     from mutspec.model.live import load_model
 
-    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    arguments.check_plan(plan)
+    base = load_model(_file(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
     return run(
         plan,
         base,
         data,
-        values or {},
+        arguments.mapping({} if values is None else values, "values"),
         seeds=seeds,
         inputs=_inputs(inputs),
         verify=verify,
@@ -386,7 +395,8 @@ def breaking_point(
 
     bounds = {"max_drop": max_drop, "min": min, "max": max}
     search = {"key": key, "metric": metric, **bounds, "low": low, "high": high, "limit": limit, "tolerance": tolerance}
-    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    arguments.check_plan(plan)
+    base = load_model(_file(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
     return find(
         plan,
         base,
@@ -456,7 +466,7 @@ def _read(model: File | KerasModel) -> Readable:
     if _is_file(model):
         from mutspec.model.files import open_archive
 
-        return open_archive(Path(model))
+        return open_archive(_file(model))
     from mutspec.model.live import read_live
 
     return read_live(model)
@@ -474,18 +484,28 @@ def _may_become_mutant(plan: Plan[Op], model: object) -> bool:
 
 
 def _path(file: File | None) -> Path | None:
-    return None if file is None else Path(file)
+    return None if file is None else arguments.file_path(file, "the architecture")
+
+
+def _file(model: File) -> Path:
+    return arguments.file_path(model, "the model")
 
 
 def _inputs(inputs: Inputs | None) -> dict[str, Any]:
-    return {name: Path(each) if _is_file(each) else each for name, each in (inputs or {}).items()}
+    given = arguments.mapping({} if inputs is None else inputs, "inputs")
+    return {name: _input(name, each) if _is_file(each) else each for name, each in given.items()}
 
 
 def _files(inputs: Inputs | None) -> dict[str, Path]:
-    for name, each in (inputs or {}).items():
+    given = arguments.mapping({} if inputs is None else inputs, "inputs")
+    for name, each in given.items():
         if not _is_file(each):
             raise _call_error(f"the input `{name}` is a model in memory", "give a file, as the model is one")
-    return {name: Path(each) for name, each in (inputs or {}).items()}
+    return {name: _input(name, each) for name, each in given.items()}
+
+
+def _input(name: str, file: File) -> Path:
+    return arguments.file_path(file, f"the input `{name}`")
 
 
 def _call_error(message: str, hint: str) -> Exception:

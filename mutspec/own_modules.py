@@ -2,8 +2,8 @@
 
 Python puts the folder of the call first on its path. There a stray `keras.py` takes the place of Keras, and a model
 file that names `keras_hub` gets the folder's. So no entry of `sys.path` is the folder. Instead a finder after all
-others knows the names that the call has, in `--import` and `_target_`; what it found may import its neighbours. What a
-model, a plan or an installed package asks for is not found in the folder.
+others knows the names that the call has, in `--import` and in its configuration; what it found may import its
+neighbours. What a model, a plan or an installed package asks for is not found in the folder.
 """
 
 from __future__ import annotations
@@ -63,14 +63,18 @@ def allow_modules(names: Iterable[str], folder: str | os.PathLike[str] | None = 
 
 
 def targets(value: Any) -> Iterator[str]:
-    """The dotted names of all functions and classes in a value that Hydra would call."""
+    """The dotted names of all functions and classes in a value that Hydra would call, or find by its `get_method`."""
     if isinstance(value, Mapping):
-        if isinstance(value.get("_target_"), str):
-            yield value["_target_"]
+        yield from (str(value[name]) for name in keys_of_names(value) if isinstance(value.get(name), str))
         value = list(value.values())
     if isinstance(value, list):
         for each in value:
             yield from targets(each)
+
+
+def keys_of_names(call: Mapping[Any, Any]) -> tuple[str, ...]:
+    """The keys of a mapping with `_target_` whose values are dotted names: `hydra.utils.get_method` takes one, too."""
+    return ("_target_", "path") if str(call.get("_target_")).startswith("hydra.utils.get_") else ("_target_",)
 
 
 @contextmanager

@@ -228,6 +228,8 @@ def import_modules(names: Iterable[str]) -> None:
         CallError: if one cannot be imported.
     """
     names = tuple(names)
+    if not all(names):
+        raise CallError("--import is empty", hint="give the name of a module, or leave it out")
     allow_modules(names)
     for name in names:
         from mutspec.model.live import quiet_imports

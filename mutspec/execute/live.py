@@ -5,9 +5,10 @@ All results are computed before anything is assigned, so that a plan that fails 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mutspec.execute.difference import count_non_finite
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.model_lock import hold
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
@@ -124,7 +126,29 @@ def _new_model(prepared: Prepared, results: _Results, *, unsafe: bool) -> Applie
         return as_array(snapshot(live.variables[tensor.origin])) if tensor.origin in live.variables else None
 
     rebuilt = rebuild(live, program.config, program.after.tensors, value, program.plan.seed, unsafe=unsafe)
-    return Applied(rebuilt.model, results.report.with_warnings(rebuilt.warnings))
+    made_by_keras = _non_finite_of_keras(program, rebuilt.model)
+    return Applied(rebuilt.model, results.report.with_warnings((*made_by_keras, *rebuilt.warnings)))
+
+
+def _non_finite_of_keras(program: Program, mutant: Model) -> tuple[Problem, ...]:
+    """Warnings of new weights whose first values Keras made, while it built the mutant.
+
+    Raises:
+        CheckError: as `non_finite_warnings`, of which this is the rest.
+    """
+    drawn = program.graph.created
+    steps = [
+        replace(step, touches=(), created=tuple(each for each in step.created if each.origin not in drawn))
+        for step in program.steps
+    ]
+    paths = {tensor.origin: tensor.path for tensor in program.after.tensors}
+    origins = [each.origin for step in steps for each in step.created if each.origin in paths]
+    if not origins:
+        return ()
+    variables = read_live(mutant).variables
+    values = {origin: as_array(snapshot(variables[paths[origin]])) for origin in origins if paths[origin] in variables}
+    counts = {origin: count_non_finite(value.reshape(-1)).non_finite for origin, value in values.items()}
+    return non_finite_warnings(replace(program, steps=tuple(steps)), {}, counts)
 
 
 @contextmanager
@@ -212,9 +236,22 @@ def _compute(prepared: Prepared, threads: int | None, on_progress: Progress | No
         home = MemoryHome({name: stack.enter_context(reader_of(each)) for name, each in models.items()}, program)
         effects: Mapping[Version, Effect] = execute(program.graph, home, threads=threads, on_progress=on_progress)
         verification.check_inputs()
-    warnings = non_finite_warnings(program, effects)
+    values = home.values()
+    warnings = non_finite_warnings(program, effects, _begun_non_finite(program, effects, values))
     done = report(program, prepared.model, prepared.inputs, effects=effects, warnings=warnings)
-    return _Results(home.values(), done)
+    return _Results(values, done)
+
+
+def _begun_non_finite(
+    program: Program, effects: Mapping[Version, Effect], values: Mapping[str, Array]
+) -> dict[str, int]:
+    """How many entries of new weights are infinite or NaN, and were so before a step changed them."""
+    made = Counter[str]()
+    for version, effect in effects.items():
+        made[version.path] += effect.non_finite
+    kept = {tensor.origin for tensor in program.after.tensors} & program.graph.created.keys()
+    ends = {path: count_non_finite(values[path]).non_finite for path in kept}
+    return {path: max(0, count - made[path]) for path, count in ends.items()}
 
 
 class MemoryHome:

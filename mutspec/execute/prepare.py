@@ -95,18 +95,26 @@ def check_inputs(plan: Plan[Op], bound: Iterable[str]) -> None:
         raise CallError(problems)
 
 
-def non_finite_warnings(program: Program, effects: Mapping[Version, Effect]) -> tuple[Problem, ...]:
+def non_finite_warnings(
+    program: Program, effects: Mapping[Version, Effect], created: Mapping[str, int] | None = None
+) -> tuple[Problem, ...]:
     """One warning for each step and tensor with newly non-finite entries, where the step lets them stand.
 
+    Arguments:
+        program: what was computed.
+        effects: what each version changed.
+        created: how many entries of new weights began as infinite or NaN, by the weights' origins.
+
     Raises:
-        CheckError: a step does not.
+        CheckError: a step does not let them stand.
     """
     problems = []
     for number, step in enumerate(program.steps):
-        for touch in step.touches:
-            count = effects[touch.version].non_finite
+        counts = [(touch.tensor, effects[touch.version].non_finite) for touch in step.touches]
+        counts += [(tensor, (created or {}).get(tensor.origin, 0)) for tensor in step.created]
+        for tensor, count in counts:
             if count:
-                tensor, is_allowed = touch.tensor, step.non_finite is NonFinite.REPORT
+                is_allowed = step.non_finite is NonFinite.REPORT
                 problem = Problem(
                     f"step `{step.id}` makes {count:,} of {tensor.size:,} entries of `{tensor.path}` infinite or NaN",
                     path=("steps", number),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mutspec.experiment.gates import BOUNDS, Gate
 from mutspec.experiment.job_settings import EvaluateSettings
+from mutspec.experiment.per_output import parts
 from mutspec.language import CallError, ModelError, Plan, Problem, nearest
 from mutspec.language.errors import Place
 from mutspec.language.files import called_like
@@ -60,9 +61,11 @@ def boundless(gates: Iterable[Gate]) -> Iterator[Problem]:
 
 def measures(settings: EvaluateSettings) -> list[str] | None:
     """The names of all that is measured, and can be an objective; None if only Keras can tell."""
-    if not all(isinstance(each, str) for each in settings.metrics):
+    of_outputs = {f"{name}_" if name else "": each.metrics for name, each in parts(settings).items()}
+    if not all(isinstance(each, str) for metrics in of_outputs.values() for each in metrics):
         return None
-    metrics = [*map(str, settings.metrics), *(["loss"] if settings.loss is not None else [])]
+    named = [f"{prefix}{each}" for prefix, metrics in of_outputs.items() for each in metrics]
+    metrics = [*named, *(["loss"] if settings.loss is not None else [])]
     drops = [f"drop.{name}" for name in metrics]
     fidelity = [*(["agreement", "divergence"] if settings.agreement else []), "deviation"]
     return [*metrics, *fidelity, "non_finite_outputs", *drops]
@@ -70,5 +73,5 @@ def measures(settings: EvaluateSettings) -> list[str] | None:
 
 def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:
     """That nothing is measured of a name."""
-    hint = f"there are {', '.join(known)}{why}"
+    hint = f"there are {', '.join(known)}{why}" if known else why.removeprefix("; ")
     return Problem(f"nothing is measured that is called `{name}`", hint=hint, candidates=nearest(name, known))

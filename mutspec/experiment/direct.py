@@ -21,7 +21,7 @@ from mutspec.experiment.gates import Gate
 from mutspec.experiment.inputs import model_content
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.labels import data_identity, model_identity, plan_identity
-from mutspec.experiment.measures import check_names
+from mutspec.experiment.measures import check_measures
 from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.reports.aggregate import find, rows_table
 from mutspec.experiment.reports.groups import summarise
@@ -155,7 +155,7 @@ def breaking_point(
     on_progress: Progress | None = None,
 ) -> BreakingPoint:
     """See `mutspec.breaking_point`; `settings` are those of the group `evaluate`."""
-    check_names(settings.loss, settings.metrics)
+    check_measures(settings)
     plans = [plan.with_(seed=seed) for seed in _numbers(plan, seeds)]
     try:
         dial(plan, search)
@@ -198,7 +198,7 @@ def sweep(
     on_progress: Progress | None = None,
 ) -> Sweep:
     """See `mutspec.sweep`; `settings` are those of the group `evaluate`."""
-    check_names(settings.loss, settings.metrics)
+    check_measures(settings)
     numbers = _numbers(plan, seeds)
     jobs = list(_combinations(values))
     for given in [*jobs, *({"seed": seed} for seed in numbers)]:

@@ -25,6 +25,7 @@ from mutspec.experiment.measures import (
     metric_of,
     needs_classes,
 )
+from mutspec.experiment.per_output import check_outputs, of_output
 from mutspec.language import CallError, MutspecError, Problem
 from mutspec.model.live.errors import first_line
 
@@ -147,6 +148,8 @@ class Judge:
         arrays = {name: _in_float(array) for name, array in output_arrays(outputs, names).items()}
         labels = rows(self.data.y, start, stop)
         labelled = {name: label for name, _, label in matched(outputs, labels, names)} if labels is not None else {}
+        if not self._outputs:
+            check_outputs(self.settings, arrays)
         for name, array in arrays.items():
             if name not in self._outputs:
                 self._outputs[name] = self._output(name, array, labelled.get(name))
@@ -167,7 +170,8 @@ class Judge:
         width = array.shape[-1] if array.ndim > 1 else 1
         asked = self.settings.from_logits
         from_logits = not are_probabilities(array) if asked == "auto" else asked
-        specs = [*([self.settings.loss] if self.settings.loss is not None else []), *self.settings.metrics]
+        settings = of_output(self.settings, name)
+        specs = [*([settings.loss] if settings.loss is not None else []), *settings.metrics]
         if label is None or not specs:
             return _Output(None, from_logits, width)
         kind = kind_of(label, array, specs)
@@ -180,8 +184,8 @@ class Judge:
             self._check_classes(name, width)
         if kind is Kind.BINARY and any(map(needs_classes, specs)):
             self._check_answers(name)
-        metrics = [(each, metric_of(each, kind, from_logits=from_logits)) for each in self.settings.metrics]
-        loss = None if self.settings.loss is None else loss_of(self.settings.loss, kind, from_logits=from_logits)
+        metrics = [(each, metric_of(each, kind, from_logits=from_logits)) for each in settings.metrics]
+        loss = None if settings.loss is None else loss_of(settings.loss, kind, from_logits=from_logits)
         return _Output(kind, from_logits, width, {metric_name(each, metric): metric for each, metric in metrics}, loss)
 
     def _check_classes(self, name: str, width: int) -> None:

@@ -31,10 +31,13 @@ class ModeSettings(Search, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The group `evaluate`: a loss and metrics of Keras, by name or as a mapping with `_target_`."""
+    """The group `evaluate`: a loss and metrics of Keras, by name or as a mapping with `_target_`.
+
+    Both may also be mappings of these by the names of outputs.
+    """
 
     loss: str | dict[str, Any] | None = None
-    metrics: list[str | dict[str, Any]] = []
+    metrics: list[str | dict[str, Any]] | dict[str, Any] = []
     from_logits: bool | Literal["auto"] = "auto"
     agreement: bool = True
     batch_size: Annotated[int, Meta(ge=1)] = 512

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mutspec.experiment.data import located
+from mutspec.experiment.job_settings import EvaluateSettings
+from mutspec.experiment.per_output import parts
 from mutspec.language import CallError, Problem, nearest
 from mutspec.model.live import import_keras
 from mutspec.own_modules import allow_modules, targets
@@ -48,6 +50,11 @@ OF_KIND = {
 """What `accuracy` and `crossentropy` are, by kind."""
 
 
+def is_own(spec: Spec) -> bool:
+    """Whether a loss or metric is code of the user's, which may take any labels."""
+    return not isinstance(spec, str) and not str(spec.get("_target_")).startswith("keras.")
+
+
 def needs_classes(spec: Spec) -> bool:
     """Whether a loss or metric takes class numbers as labels."""
     name = spec if isinstance(spec, str) else str(spec.get("_target_", ""))
@@ -62,9 +69,11 @@ def kind_of(labels: NDArray[Any], outputs: NDArray[Any], specs: Iterable[Spec]) 
         outputs: a model's outputs for as many samples.
         specs: the losses and metrics that are asked for.
     """
+    specs = list(specs)
     width = outputs.shape[-1] if outputs.ndim > 1 else 1
     positions = outputs.shape[:-1] if outputs.ndim > 1 else outputs.shape
-    if width > 1 and labels.shape in (positions, (*positions, 1)) and any(map(needs_classes, specs)):
+    takes_classes = any(map(needs_classes, specs)) or (labels.dtype.kind in "iub" and any(map(is_own, specs)))
+    if width > 1 and labels.shape in (positions, (*positions, 1)) and takes_classes:
         return Kind.SPARSE
     if width > 1:
         return Kind.CATEGORICAL if labels.shape == outputs.shape else None
@@ -89,6 +98,30 @@ class Loss:
     def mean(self, labels: Labels, outputs: NDArray[Any]) -> float:
         """The mean over samples and positions."""
         return float(np.mean(np.asarray(self.function(labels, outputs, **self.options), np.float64)))
+
+
+class MeanOf:
+    """The metric of a function of (y_true, y_pred): its mean over samples, of which it returns one value, or each."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        """Of a function."""
+        self.function = function
+        self.name = name
+        self.reset_state()
+
+    def reset_state(self) -> None:
+        """Forget all batches."""
+        self.total, self.count = 0.0, 0
+
+    def update_state(self, labels: Labels, outputs: NDArray[Any]) -> None:
+        """Take a batch; a single value counts for each of its samples."""
+        values = np.asarray(self.function(labels, outputs), np.float64)
+        self.total += float(values.sum()) * (1 if values.ndim else len(outputs))
+        self.count += values.size if values.ndim else len(outputs)
+
+    def result(self) -> float:
+        """The mean over all batches."""
+        return self.total / self.count if self.count else float("nan")
 
 
 def loss_of(spec: Spec, kind: Kind, *, from_logits: bool) -> Loss:
@@ -117,9 +150,16 @@ def metric_of(spec: Spec, kind: Kind, *, from_logits: bool) -> Any:
         made = _made(spec, "metric", "evaluate.metrics", keras.metrics)
     if isinstance(spec, str) and from_logits and _takes(type(made), "from_logits"):
         made = type(made)(from_logits=True)
+    if not callable(getattr(made, "update_state", None)) and callable(made) and not inspect.isclass(made):
+        made = MeanOf(made, spec if isinstance(spec, str) else _name_of(made, spec))
     if not callable(getattr(made, "update_state", None)):
         what = f"`{spec}`" if isinstance(spec, str) else f"`{spec.get('_target_')}`"
-        raise CallError(Problem(f"{what} is no metric of Keras", hint="a metric is a keras.metrics.Metric"))
+        raise CallError(
+            Problem(
+                f"{what} is no metric of Keras",
+                hint="a metric is a keras.metrics.Metric, or a function of (y_true, y_pred)",
+            )
+        )
     return made
 
 
@@ -132,6 +172,16 @@ def compares_with_threshold(metric: Any) -> bool:
     """Whether a metric takes probabilities alone: `BinaryAccuracy`, `Precision`, `AUC`."""
     own = getattr(metric, "_fn_kwargs", {})
     return "threshold" in own or any(hasattr(metric, name) for name in ("threshold", "thresholds"))
+
+
+def check_measures(settings: EvaluateSettings) -> None:
+    """Say which losses and metrics are not there, of all outputs, before anything is loaded.
+
+    Raises:
+        CallError: with those of the first output that has such.
+    """
+    for each in parts(settings).values():
+        check_names(each.loss, each.metrics)
 
 
 def check_names(loss: Spec | None, metrics: Iterable[Spec]) -> None:
@@ -181,13 +231,42 @@ def _instantiated(spec: Mapping[str, Any], what: str, key: str) -> Any:
     if not isinstance(target, str):
         raise CallError(Problem(f"`{key}` names no {what}", hint="give a name of Keras, or a mapping with `_target_`"))
     allow_modules(targets(spec))
-    located(target, get_object, key)
+    found = located(target, get_object, key)
+    asked = {name: value for name, value in spec.items() if name != "name" or _takes(found, "name")}
+    is_measure = not inspect.isclass(found) and _waits_for_outputs(found, [key for key in asked if key[:1] != "_"])
     try:
-        return instantiate(dict(spec), _convert_="all")
+        return instantiate(
+            {**(asked if is_measure else spec), **({"_partial_": True} if is_measure else {})}, _convert_="all"
+        )
     except Exception as error:  # a user's own class may raise anything
         cause = error.__cause__ or error
         reason = str(cause).splitlines()[0] if str(cause) else ""
         raise CallError(Problem(f"the {what} `{target}` cannot be made: {type(cause).__name__}: {reason}")) from None
+
+
+def _waits_for_outputs(function: Any, given: Iterable[str]) -> bool:
+    """Whether a function, with some arguments given, needs two more: it measures by itself, and makes no measure."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return False
+    arguments = dict.fromkeys(given)
+    return not _binds(signature, **arguments) and _binds(signature, None, None, **arguments)
+
+
+def _binds(signature: inspect.Signature, *arguments: Any, **named: Any) -> bool:
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError:
+        return False
+    return True
+
+
+def _name_of(function: Any, spec: Mapping[str, Any]) -> str:
+    """What a function's metric is called."""
+    own = getattr(getattr(function, "func", function), "__name__", type(function).__name__)
+    given = spec.get("name")
+    return given if isinstance(given, str) and given else str(own)
 
 
 def _takes(function: Any, name: str) -> bool:

@@ -17,7 +17,7 @@ from mutspec.experiment.data import Data
 from mutspec.experiment.evaluate import Evaluation, Judge, predicted
 from mutspec.experiment.inputs import is_known_by_files, load_data_once, stamp, stamps, stamps_of_folder, texts
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
-from mutspec.experiment.measures import check_names
+from mutspec.experiment.measures import check_measures
 from mutspec.experiment.shortcut import Shortcuts
 from mutspec.language import EnvironmentProblem
 from mutspec.model.files import open_archive
@@ -97,7 +97,7 @@ def _made(path: str, is_unsafe: bool, is_verified: bool, data: bytes, evaluate: 
     except ImportError as error:
         message = f"evaluating a model needs Keras, which cannot be imported ({error})"
         raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
-    check_names(settings.loss, settings.metrics)
+    check_measures(settings)
     loaded = load_data_once(msgspec.json.decode(data))
     model = load_model(Path(path), unsafe=is_unsafe, verify=is_verified)
     return opened(model, loaded, settings, unsafe=is_unsafe)

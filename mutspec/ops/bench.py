@@ -79,6 +79,7 @@ class Bench:
         step: the step under way.
         notes: what the user should know about it.
         edits: what it does to layers.
+        created: the weights that it adds.
         keras_made: the origins of weights whose first value only Keras can make.
     """
 
@@ -89,6 +90,7 @@ class Bench:
     step: StepContext = StepContext(-1, "", "", 0, False)
     notes: list[str] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
+    created: list[TensorSpec] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
     _architecture: Architecture | None = None
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Bench:
         self.step = step
         self.notes.clear()
         self.edits.clear()
+        self.created.clear()
         self._cases.clear()
 
     def index(self, model: str = "") -> SelectorIndex:
@@ -174,6 +177,7 @@ class Bench:
         before = self.architecture
         self._architecture, created = restructured(before, change, self.oracle, self.step.number, origin)
         self.edits += layer_edits(before.spec, self._architecture.spec, change)
+        self.created += created
         self.models[""] = self._architecture.spec
         self._indexes.pop("", None)
         self._cases.clear()

@@ -14,7 +14,7 @@ from mutspec.language.errors import EnvironmentProblem, PlanError, Problem
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
 from mutspec.model.shapes import ShapeOracle
-from mutspec.model.spec import ModelSpec
+from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.ops.base import Op, op_name
 from mutspec.ops.bench import Bench, Touch
 from mutspec.structure.architecture import Architecture
@@ -32,6 +32,7 @@ class StepRecord:
         touches: what it does to each tensor, in the order of the model.
         non_finite: what newly non-finite entries mean here.
         edits: what it does to layers.
+        created: the weights that it adds, as they are after it.
     """
 
     id: str
@@ -39,6 +40,7 @@ class StepRecord:
     touches: tuple[Touch, ...]
     non_finite: NonFinite
     edits: tuple[LayerEdit, ...] = ()
+    created: tuple[TensorSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ def compile_plan(
             problems.append(plan.placed(_bug(op, error).below("steps", number)))
             continue
         policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
-        records.append(StepRecord(op.id, op_name(type(op)), tuple(touches), policy, tuple(bench.edits)))
+        records.append(
+            StepRecord(op.id, op_name(type(op)), tuple(touches), policy, tuple(bench.edits), tuple(bench.created))
+        )
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in bench.notes]
     if problems:
         raise PlanError(problems)

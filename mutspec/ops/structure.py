@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
@@ -11,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.language.errors import ModelError, PlanError, Problem
 from mutspec.language.types import Count, Target
-from mutspec.model.outline import join
+from mutspec.model.outline import is_operation, join
 from mutspec.model.shapes import TensorType
 from mutspec.model.spec import LayerSpec, TensorRef
 from mutspec.ops.base import StructureOp
@@ -30,7 +31,7 @@ from mutspec.ops.new_layer import (
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change
 from mutspec.structure.layer_config import configured
-from mutspec.structure.network import Network, refs
+from mutspec.structure.network import Entry, Network, refs
 
 _LEAVE_OUT = "leave it out of the target, with `not:` if a pattern matches it"
 
@@ -268,6 +269,8 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
 class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=True):
     """Change arguments of layers that change neither shapes nor weights: activation, rate, trainable, momentum, ….
 
+    A model in the model takes `trainable` alone, and passes it on to its layers; a pattern may take in inputs then.
+
     Literature: AFRm (DeepMutation) and ARem (LEMON): `activation: linear`; ARep (LEMON); change and remove activation
     (DeepCrime).
     """
@@ -282,21 +285,63 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
 
     def apply(self, bench: Bench) -> Sequence[Touch]:
         """Configure the layers."""
-        for layer in _chosen(bench, self.target, "target"):
+        chosen = _chosen(bench, self.target, "target")
+        if self._sets_trainable_alone:
+            chosen = _trainable(bench, chosen) or chosen
+        for layer in chosen:
             owner, name, network = _found(bench, layer, "target")
             entry = network.layers[name]
             _refuse_input(network, layer, "with nothing to set")
-            if isinstance(entry, Network):
+            if isinstance(entry, Network) and not self._sets_trainable_alone:
                 raise PlanError(
                     Problem(f"`{layer.path}` is a model", path=("target",), hint="name the layers in it to configure")
                 )
             try:
-                changed = configured(entry, self.set)
+                changed = self._configured(entry)
             except PlanError as error:
                 raise PlanError(problem.below("set") for problem in error.problems) from None
             change = _edited(bench, owner, partial(edits.put, name=name, entry=changed, new_name=name))
-            bench.restructure(Change(change.network, configured=frozenset({layer.path})), self.id)
+            paths = frozenset({layer.path, *_paths_in(changed, layer.path)})
+            bench.restructure(Change(change.network, configured=paths), self.id)
         return ()
+
+    @property
+    def _sets_trainable_alone(self) -> bool:
+        """Whether models are set too, which pass it on to their layers, as in Keras."""
+        return self.set.keys() == {"trainable"}
+
+    def _configured(self, entry: Entry | Network) -> Entry | Network:
+        if not isinstance(entry, Network):
+            return configured(entry, self.set)
+        layers = {
+            name: self._configured(each) if _can_be_trained(entry, name) else each
+            for name, each in entry.layers.items()
+        }
+        config = {**entry.entry["config"], "trainable": self.set["trainable"]}
+        return replace(entry.with_layers(layers), entry={**entry.entry, "config": config})
+
+
+def _trainable(bench: Bench, layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
+    """The layers without inputs and operations, which a pattern may take in and which have nothing to train."""
+
+    def is_one(layer: LayerSpec) -> bool:
+        _, name, network = _found(bench, layer, "target")
+        return _can_be_trained(network, name)
+
+    return tuple(filter(is_one, layers))
+
+
+def _can_be_trained(network: Network, name: str) -> bool:
+    entry = network.layers[name]
+    return bool(network.calls[name]) and (isinstance(entry, Network) or not is_operation(entry))
+
+
+def _paths_in(entry: Entry | Network, path: str) -> Iterator[str]:
+    """The paths of what is set in a model."""
+    for name, each in entry.layers.items() if isinstance(entry, Network) else ():
+        if isinstance(entry, Network) and _can_be_trained(entry, name):
+            yield join(path, name)
+            yield from _paths_in(each, join(path, name))
 
 
 def _chosen(bench: Bench, target: Target, at: str) -> tuple[LayerSpec, ...]:

@@ -16,6 +16,7 @@ from mutspec.ops.bench import INTEGERS
 from mutspec.ops.initial import Fresh, config_problem, initial_value
 from mutspec.ops.perturbation import RelativeTo
 from mutspec.ops.site import Site
+from mutspec.structure.argument_values import long_form
 
 
 class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
@@ -148,21 +149,26 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         """An initializer that is not written as Keras's are."""
         yield from super().problems()
-        if message := config_problem(self.initializer):
+        if message := config_problem(self._initializer):
             yield Problem(f"the initializer is wrong: {message}", path=("initializer",), hint=_SEE)
+
+    @property
+    def _initializer(self) -> Any:
+        """The initializer in Keras's form, also where it is written as layers are: `{type: RandomNormal}`."""
+        return long_form("initializer", self.initializer)
 
     def lower(self, weight: Expression, at: Site) -> Expression:
         """What the initializer draws."""
         fresh = Fresh(at.bench.builder, at.tensor, at.key("init"))
         try:
-            value = initial_value(fresh, self.initializer)
+            value = initial_value(fresh, self._initializer)
         except (TypeError, ValueError) as error:
             message = f"the initializer's config is wrong: {error}"
             raise PlanError(Problem(message, path=("initializer",), hint=_SEE)) from None
         if value is None:
             raise PlanError(
                 Problem(
-                    f"the initializer `{_name_of(self.initializer)}` is none that mutspec draws",
+                    f"the initializer `{_name_of(self._initializer)}` is none that mutspec draws",
                     path=("initializer",),
                     hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
                     "glorot_*, he_* or lecun_*",

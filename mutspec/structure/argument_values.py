@@ -14,7 +14,7 @@ from typing import Any
 from mutspec.language.errors import Problem, nearest
 from mutspec.language.explain import got
 from mutspec.structure.dtypes import POLICY_NAMES
-from mutspec.structure.keras_arguments import CHOOSES_DTYPE, arguments_of
+from mutspec.structure.keras_arguments import CHOOSES_DTYPE, arguments_of, known_classes
 from mutspec.structure.keras_objects import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
 
 
@@ -192,6 +192,28 @@ def _kind_of(class_name: str, key: str) -> Kind | None:
     return _KINDS.get(key) or next((kind for end, kind in _KINDS_BY_END.items() if key.endswith(end)), None)
 
 
+_FORMS: Mapping[str, str] = {
+    "initializer": "glorot_uniform, or {type: RandomNormal, stddev: 0.02}",
+    "regularizer": "l2, or {type: L2, l2: 0.01}",
+    "constraint": "non_neg, or {type: MaxNorm, max_value: 2}",
+    "activation": "relu",
+}
+"""How an object of Keras is written, by what an argument's name ends with."""
+
+
+def long_form(key: str, value: Any) -> Any:
+    """Returns Keras's form of an object for an argument that is written as layers are: `{type: L2, l2: 0.01}`."""
+    if not isinstance(value, Mapping) or not key.endswith(tuple(_FORMS)) or "class_name" in value:
+        return value
+    name = value.get("type")
+    if not isinstance(name, str):
+        return value
+    config = {each: argument for each, argument in value.items() if each != "type"}
+    if key.endswith("activation") and name in ACTIVATIONS and not config:
+        return name
+    return {"class_name": name, "config": config}
+
+
 def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
     """What is wrong with a value of an argument, its path being that of the value; None if nothing is.
 
@@ -209,10 +231,18 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
     if kind.names and name is not None and kind.says.startswith("the name of"):
         what = kind.says.removeprefix("the name of a ").removeprefix("the name of an ")
         candidates = _nearest(name, kind.names)
+        if what == "activation" and name in known_classes():
+            function = next((each for each in ACTIVATIONS if each.replace("_", "") == name.lower()), "")
+            instead = f"the function is called {function}; " if function else ""
+            hint = f"{instead}as a layer, with arguments of its own, it goes after this one by `insert_layer`"
+            return Problem(f"{name} is a layer, and `{key}` takes the name of a function", hint=hint)
         hint = "" if candidates else f"one of your own is written as it is registered, such as my_package>{name}"
         return Problem(f"unknown {what} `{name}`", hint=hint, candidates=candidates)
     candidates = nearest(value, kind.names) if isinstance(value, str) else ()
-    return Problem(f"`{key}` of {a(class_name)} takes {kind.says}, not {_shown(value)}", candidates=candidates)
+    form = next((form for end, form in _FORMS.items() if key.endswith(end)), "")
+    hint = f"for instance {form}" if form and not candidates else ""
+    message = f"`{key}` of {a(class_name)} takes {kind.says}, not {_shown(value)}"
+    return Problem(message, hint=hint, candidates=candidates)
 
 
 def a(class_name: str) -> str:

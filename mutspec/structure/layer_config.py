@@ -15,7 +15,7 @@ from mutspec.model.class_names import MODELS
 from mutspec.model.classes import is_keras_class, plain_class_name, snake_case
 from mutspec.model.outline import is_operation, unique
 from mutspec.structure.allowed import AllowList, operation_module
-from mutspec.structure.argument_values import a, value_problem
+from mutspec.structure.argument_values import a, long_form, value_problem
 from mutspec.structure.dtypes import FLOATS, policy_of
 from mutspec.structure.harmless_arguments import changes_no_shape, why_refused
 from mutspec.structure.keras_arguments import (
@@ -269,6 +269,7 @@ class _Writer:
                 return cells
             stack = {"cells": cells, "dtype": self.dtype}
             return _entry("keras.layers", "StackedRNNCells", None, stack, "stacked_rnn_cells")
+        value = long_form(key, value)
         if (value != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, _json(value))):
             self.problems.append(problem.below(*path))
             return value

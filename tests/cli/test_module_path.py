@@ -110,6 +110,77 @@ def test_a_module_of_the_call_is_found_where_jobs_have_folders_of_their_own(muts
     assert "4 samples of own_chdir_data.load" in done.out
 
 
+NAMED = {
+    "a callback": "callbacks: {x: {_target_: NAME.Own}}",
+    "an argument of a callback": "callbacks: {x: {_target_: own_callback.Takes, it: {_target_: NAME.make}}}",
+    "a function that a callback is given": (
+        "callbacks: {x: {_target_: own_callback.Takes, it: {_target_: hydra.utils.get_method, path: NAME.make}}}"
+    ),
+    "a handler of logs": (
+        "job_logging: {version: 1, formatters: {}, handlers: {h: {class: NAME.Handler}}, root: {handlers: [h]}}"
+    ),
+}
+"""Parts of Hydra's configuration that name a module of the call's folder."""
+OF_ALL_KINDS = """
+import logging
+from hydra.experimental.callback import Callback
+
+class Own(Callback):
+    pass
+
+class Handler(logging.StreamHandler):
+    pass
+
+def make():
+    pass
+"""
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_whatever_the_configuration_names_is_found_in_the_folder(kind: str, mutspec: Call, trapped: Path) -> None:
+    name = f"own_{kind.replace(' ', '_')}"
+    (trapped / f"{name}.py").write_text(OF_ALL_KINDS)
+    (trapped / "own_callback.py").write_text(f"{CALLBACK}\nclass Takes(Own):\n    def __init__(self, it): pass\n")
+    (trapped / "mine.yaml").write_text(f"defaults: [config, _self_]\nhydra: {{{NAMED[kind].replace('NAME', name)}}}\n")
+    done = mutspec("run", "--config-dir", ".", "--config-name", "mine", "plan=dense_noise", "mode=dry_run")
+    assert (done.code, executed(trapped)) == (0, ""), done.err
+    assert name in sys.modules
+
+
+def test_what_a_job_of_a_sweep_names_is_found_in_the_folder(mutspec: Call, trapped: Path) -> None:
+    (trapped / "own_of_job.py").write_text(OF_ALL_KINDS)
+    (trapped / "own_calls.py").write_text(
+        "from hydra.utils import instantiate\nfrom hydra.experimental.callback import Callback\n"
+        "class Calls(Callback):\n    def on_job_start(self, config, **_): instantiate(config.it)\n"
+    )
+    call = ("run", "-m", "plan=dense_noise", "mode=dry_run", "+hydra.callbacks.x._target_=own_calls.Calls")
+    done = mutspec(*call, "+it._target_=builtins.dict,own_of_job.make")
+    assert (done.code, executed(trapped)) == (0, ""), done.err
+    assert "own_of_job" in sys.modules
+
+
+WRONG_NAMES = {
+    "a module that there is not": ("+hydra.callbacks.x._target_=own_nowhere.Own", "called `own_nowhere.Own`"),
+    "an argument that it does not take": (
+        "+hydra.callbacks.x._target_=own_callback.Own +hydra.callbacks.x.speed=3",
+        "`own_callback.Own`, a `_target_` of the configuration, fails: TypeError",
+    ),
+    "a handler that there is not": (
+        "hydra/job_logging=default hydra.job_logging.handlers.console.class=own_nowhere.Own",
+        "the logs cannot be set up",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG_NAMES)
+def test_a_wrong_name_of_code_is_told(mistake: str, mutspec: Call, trapped: Path) -> None:
+    override, words = WRONG_NAMES[mistake]
+    done = mutspec("run", "plan=dense_noise", "mode=dry_run", *override.split())
+    assert done.code == 2
+    assert words in done.err
+    assert "HYDRA_FULL_ERROR" not in done.err
+
+
 @pytest.mark.parametrize(("launcher", "package"), [("joblib", "joblib"), ("submitit_local", "submitit")])
 def test_the_processes_of_launchers_find_what_the_call_names_and_nothing_else(
     launcher: str, package: str, trapped: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,6 +124,24 @@ def test_help_lists_the_groups_and_has_examples(room: Path, mutspec: Call) -> No
     groups = page.partition("Groups, and their options:")[2]
     for words in ("dense_noise", "csv, digits, images, npz", "apply, breaking_point, diff, dry_run", "classification"):
         assert words in groups
+
+
+@pytest.mark.parametrize("arguments", [("--config-dir", ".", "--help"), ("--help", "--config-dir=.")])
+def test_the_help_page_lists_the_calls_own_recipes_and_groups(
+    arguments: tuple[str, ...], mutspec: Call, room: Path
+) -> None:
+    for name in ("recipes/own_plan", "data/own_data", "mine/own_option", "sweep/multirun", "sweep/results", ".hid/it"):
+        (room / name).parent.mkdir(exist_ok=True)
+        (room / f"{name}.yaml").write_text("mutspec: 1\nsteps: [{op: zero, target: dense_1}]\n")
+    done = mutspec("run", *arguments)
+    listing = done.out.partition("Groups, and their options:")[2]
+    groups = dict(re.findall(r"^  (\S+) +(\S.*(?:\n   +.*)*)", listing, re.MULTILINE))
+    assert done.code == 0
+    assert "own_plan" in groups["plan"]
+    assert "own_data" in groups["data"]
+    assert groups["mine"] == "own_option"
+    assert not {"sweep", "recipes", ".hid"} & set(groups)
+    assert "own_plan" not in mutspec("run", "--help").out
 
 
 def test_help_does_not_load_hydra() -> None:

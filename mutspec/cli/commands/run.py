@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +23,26 @@ MOST_FAILURES = 8
 """How many different errors of a sweep's jobs are told."""
 
 
+_CONFIG_DIR = "mutspec.config_dir"
+"""Under which the folder of `--config-dir` is known before options are read."""
+
+
 class RunCommand(click.Command):
-    """The command, whose help page lists the groups that there are to choose from."""
+    """The command, whose help page lists the groups that there are to choose from, in the call's own folder too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the folder before all else: the help page needs it, and is shown before other options are read."""
+        with suppress(click.UsageError):  # which is raised once more
+            ctx.meta[_CONFIG_DIR] = self.make_parser(ctx).parse_args(args=list(args))[0].get("config_dir")
+        return super().parse_args(ctx, args)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from mutspec.experiment.jobs.recipes import option_groups
 
+        folder = ctx.meta.get(_CONFIG_DIR)
+        groups = option_groups(Path(folder) if folder else None)
         with formatter.section("Groups, and their options"):
-            formatter.write_dl([(name, ", ".join(options)) for name, options in option_groups().items()])
+            formatter.write_dl([(name, ", ".join(options)) for name, options in groups.items()])
 
 
 @click.command("run", cls=RunCommand)
@@ -69,6 +82,7 @@ def command(
       mutspec run plan=dense_noise mode=breaking_point mode.max_drop=0.1 seeds=5
       mutspec run -m experiment=sensitivity 'sensitivity.select={type: Conv2D}' seeds=5
       mutspec run -m 'plan=glob(*_noise)' objective=drop.accuracy hydra/launcher=joblib
+      mutspec run -m plan=dense_noise 'model.path=glob(models/*.keras)'
     """  # noqa: D301
     import_modules(modules)
     from mutspec.experiment.jobs.application import CONFIG_NAME, Call, composed, run

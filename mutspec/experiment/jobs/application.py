@@ -21,13 +21,14 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import QuotedString
+from hydra.core.override_parser.types import Glob, QuotedString
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
 from mutspec.experiment.inputs import forget_data
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers
 from mutspec.experiment.jobs.failures import FailedJob, read_failures
+from mutspec.experiment.jobs.globs import files_matching
 from mutspec.experiment.jobs.hydra_errors import Context, keys_of, translated
 from mutspec.experiment.jobs.job import Task
 from mutspec.experiment.jobs.launcher import register as register_launcher
@@ -75,7 +76,7 @@ class Outcome:
         result: of a single run.
         since: what became of the jobs that were there before.
         failures: the errors of a sweep's jobs, by their folders.
-        warnings: what Python's warnings said meanwhile.
+        warnings: what a sweep leaves out, and what Python's warnings said meanwhile.
     """
 
     folder: Path
@@ -104,7 +105,7 @@ def run(call: Call, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
             folder = application.sweep()
             since = loader.since()
             failures = tuple(each for each in read_failures(folder) if each[0] not in since.foreign)
-            return Outcome(folder, None, since, failures, (*heard(), *since.warnings))
+            return Outcome(folder, None, since, failures, (*loader.warnings, *heard(), *since.warnings))
         folder = application.run()
         return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
 
@@ -239,9 +240,10 @@ def _search_path(config_dir: Path | None) -> ConfigSearchPath:
 def _with_plan_files(call: Call) -> tuple[Recipes, list[str]]:
     """The recipes, those of `plan_file=…` among them; and the overrides with `plan=…` in its place."""
     overrides, named = [], []
-    for line in call.overrides:
+    for number, line in enumerate(call.overrides, start=1):
         if line.lstrip("+").startswith("plan_file="):
-            paths = _paths(line)
+            start = line.index("=") + 2
+            paths = _paths(line, Place(f"override {number}", 1, start, max(len(line), start) + 1, line))
             named += paths
             line = f"plan={','.join(_quoted(path.stem) for path in paths)}"
         overrides.append(line)
@@ -257,18 +259,23 @@ def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z_][\w.-]*", name) else f"'{name}'"
 
 
-def _paths(line: str) -> list[Path]:
+def _paths(line: str, place: Place) -> list[Path]:
     """The files that `plan_file=…` names."""
     text = line.partition("=")[2]
     values: list[Any]
     try:
         parsed = OverridesParser.create().parse_override(line)
+        pattern: object = parsed.value()
+        if isinstance(pattern, Glob):
+            return list(map(Path, files_matching(pattern)))
         values = list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [parsed.value()]
+    except CallError as error:
+        raise CallError([replace(problem, place=place) for problem in error.problems]) from None
     except Exception:  # an odd path, such as one with brackets, is a path all the same
         values = [text]
     paths = [Path(value.text if isinstance(value, QuotedString) else str(value)) for value in values if value]
     if not paths:
-        raise CallError(Problem("`plan_file` names no file", hint="write plan_file=path/to/plan.yaml"))
+        raise CallError(Problem("`plan_file` names no file", place, hint="write plan_file=path/to/plan.yaml"))
     return paths
 
 
@@ -289,8 +296,12 @@ def _all_may_fail() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        if "No trials are completed" not in str(error):
+        if not str(error).startswith(_NO_TRIALS):
             raise
+
+
+_NO_TRIALS = ("No trials are completed", "Record does not exist")
+"""What Optuna says of a study without a best trial, in memory and in a database."""
 
 
 def _no_jobs(application: _Application) -> Problem:
@@ -299,7 +310,8 @@ def _no_jobs(application: _Application) -> Problem:
         if found:
             place = Place(f"override {number}", 1, len(found[1]) + 2, len(line) + 1, line)
             options = ", ".join(application.loader.get_group_options(found[1]))
-            return Problem("nothing matches, so the sweep has no jobs", place, hint=f"`{found[1]}` has {options}")
+            hint = f"`{found[1]}` has {options}" if options else "glob lists files, or the options of a group"
+            return Problem("nothing matches, so the sweep has no jobs", place, hint=hint)
     return Problem("the sweep has no jobs", hint="check the ranges and globs in its overrides")
 
 

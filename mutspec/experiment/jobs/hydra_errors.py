@@ -102,8 +102,8 @@ def _within(error: BaseException) -> MutspecError | None:
 
 
 def _is_hydras(error: BaseException) -> bool:
-    """Whether Hydra itself raised it, and not the job or a plug-in's code below it."""
-    return _raised_in(error).startswith(("hydra.", "omegaconf.", "hydra_plugins.", "antlr4."))
+    """Whether Hydra itself raised it, or the set-up of its logs, and not the job or a plug-in's code below it."""
+    return _raised_in(error).startswith(("hydra.", "omegaconf.", "hydra_plugins.", "antlr4.", "logging.config"))
 
 
 def _raised_in(error: BaseException) -> str:
@@ -216,7 +216,8 @@ def _missing(error: MissingConfigException, context: Context) -> MutspecError:
     what = "recipe" if group == "plan" else "option"
     hint = f"`{group}` has {', '.join(options)}" if options and not candidates else ""
     hint = hint or ("`mutspec run --help` lists them" if not candidates else "")
-    said = f"there is no {what} `{option}`" + ("" if group == "plan" else f" in the group `{group}`")
+    said = f"`{group}` has no value" if not option else f"there is no {what} `{option}`"
+    said += "" if not option else ("" if group == "plan" else f" in the group `{group}`")
     return CallError(Problem(said + where, place, hint=hint, candidates=candidates))
 
 
@@ -254,7 +255,11 @@ def _no_plan(found: Found, context: Context) -> Problem:
     key = found[1]
     if key == "plan":
         return no_recipe_named(context.recipes)
-    return Problem(f"the call names no {key}", hint=f"add {key}=NAME, one of {', '.join(context.options(key))}")
+    return Problem(f"the call names no {key}", hint=f"add {key}=NAME{_one_of(context.options(key))}")
+
+
+def _one_of(options: list[str]) -> str:
+    return f", one of {', '.join(options)}" if options else ""
 
 
 def _unknown_key(found: Found, context: Context) -> Problem:
@@ -335,7 +340,8 @@ def _wrong_choice(_: Found, context: Context) -> Problem:
     for line in context.call:
         key = line.lstrip("~+").partition("=")[0]
         if (key in groups and not re.fullmatch(r"[\w./-]+", line.partition("=")[2])) or line.endswith("=null"):
-            hint = f"`{key}` has {', '.join(context.options(key))}"
+            options = context.options(key)
+            hint = f"`{key}` has {', '.join(options)}" if options else "it has none"
             return Problem(f"`{key}` takes the name of an option", context.value_place(key), hint=hint)
     return Problem("a group takes the name of an option")
 
@@ -354,6 +360,22 @@ def _unsupported_sweep(_: Found, context: Context) -> Problem:
 def _in_file(found: Found, _: Context) -> Problem:
     said = found[2].strip().splitlines()[0]
     return Problem(f"the configuration `{found[1]}` is wrong: {said[:1].lower()}{said[1:].rstrip('.')}")
+
+
+def _not_found(found: Found, _: Context) -> Problem:
+    hint = "it is looked for among installed packages, and in the folder of the call"
+    return Problem(f"nothing is found that is called `{found[1]}`, a `_target_` of the configuration", hint=hint)
+
+
+def _call_fails(found: Found, _: Context) -> Problem:
+    reason = re.sub(r"^(\w+)\((['\"])(.*)\2\)$", r"\1: \3", found[2].strip().splitlines()[0])
+    return Problem(f"`{found[1]}`, a `_target_` of the configuration, fails: {reason}")
+
+
+def _not_set_up(found: Found, context: Context) -> Problem:
+    message = f"the logs cannot be set up: {found[1][:1].lower()}{found[1][1:]}"
+    reason = f": {found[2].splitlines()[0]}" if found[2] else ""
+    return Problem(message + reason, context.place("hydra.job_logging"))
 
 
 _TABLE: list[tuple[str, Callable[[Found, Context], Problem]]] = [
@@ -376,6 +398,9 @@ _TABLE: list[tuple[str, Callable[[Found, Context], Problem]]] = [
     (r"Error merging override ([^\0]+)(?:\0(?P<reason>[^\0\n]*))?", _wrong_value),
     (r"Config group override (?:must be|deletion value)", _wrong_choice),
     (r"force-add of config groups is not supported: '\+\+(.+?)=", _twice),
+    (r"Error locating target '(.+?)'", _not_found),
+    (r"Error in call to target '(.+?)':\s*([^\0]+)", _call_fails),
+    (r"(Unable to configure [^\0]+)(?:\0([^\0]+))?", _not_set_up),
     (r"In '(.+?)': (.+)", _in_file),
 ]
 """Patterns of Hydra's messages, and the problems that they are."""

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -31,13 +31,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.earlier import Earlier, Wanted, check_job
+from mutspec.experiment.jobs.globs import spell_out
 from mutspec.experiment.jobs.job_folders import JobFolders, folder_name, jobs_of, swept_keys
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import SWEEPS_FILE, Before, Since, folder_to_go_on_in
-from mutspec.experiment.jobs.template import Templates
+from mutspec.experiment.jobs.template import Templates, parsed, replacing
 from mutspec.experiment.objectives import check_directions
-from mutspec.language import CallError, Problem
-from mutspec.own_modules import OwnModules, allow_modules
+from mutspec.language import CallError, MutspecError, Problem
+from mutspec.own_modules import OwnModules, allow_modules, keys_of_names
 
 JOB_NAME = "mutspec"
 """What Hydra calls a job of which it does not know the plan."""
@@ -45,8 +46,10 @@ OPEN_GROUPS = ("data/",)
 """Groups whose options are calls of a function: it says which keys there are."""
 OPEN_KEYS = ("plan", "inputs")
 """Keys of the configuration that begin as empty mappings. In a sweep over plans there is no recipe to begin with."""
-NAMES_OF_CODE = ("_target_", "custom_search_space")
-"""Keys whose values are the dotted names of functions or classes; the second is one of Optuna's sweeper."""
+NAMES_OF_CODE = ("custom_search_space",)
+"""Keys whose values are dotted names, too: of a function for Optuna's sweeper."""
+NAMES_OF_LOGS = ("class", "()")
+"""Keys whose values are dotted names in the configuration of Python's logging."""
 MOST_KEPT = 100
 """How many composed configurations of jobs are kept for the launcher: each takes some 90 kB."""
 
@@ -173,6 +176,7 @@ class Loader(ConfigLoaderImpl):
         self.jobs = 0
         self.knows_all_jobs = False
         """Whether a sweeper composes all jobs here, before a launcher may do so elsewhere."""
+        self.warnings: list[Problem] = []
         self._in_sweep = False
         self.folder: Path | None = None
         self._before = Before()
@@ -199,7 +203,8 @@ class Loader(ConfigLoaderImpl):
         )
         if self._in_sweep:
             return config
-        self._own_modules = allow_modules(_targets(config))
+        if run_mode is RunMode.MULTIRUN:
+            self.warnings = spell_out(config, self.composer.recipes, self.composer.given(config.hydra))
         if config.hydra.job.name == JOB_NAME:
             plan = OmegaConf.to_container(config.hydra.runtime.choices).get("plan")  # type: ignore[union-attr]
             is_one = isinstance(plan, str) and plan in self.composer.recipes.files
@@ -279,9 +284,9 @@ class Loader(ConfigLoaderImpl):
             del self._checked[job]
             return config
         if self.checks:
-            self.composer.check(config, in_sweep=True)
+            is_sound = self._check_job(config, master_config)
             folder = self._job_folders.claim(config, job)
-            if self._earlier is not None:
+            if is_sound and self._earlier is not None:
                 assert self.folder is not None
                 wanted = self._wanted(config, self.folder / folder, swept_keys(self._sweep.fixed, sweep_overrides))
                 if self.knows_all_jobs:
@@ -292,6 +297,30 @@ class Loader(ConfigLoaderImpl):
         if self.knows_all_jobs:
             self._checked[job] = config if len(self._checked) < MOST_KEPT else None
         return config
+
+    def _check_job(self, config: DictConfig, master: DictConfig) -> bool:
+        """Say what is wrong with a job, unless its sweeper draws jobs and only the drawn values are to blame.
+
+        Such a job is launched: it fails by itself, for the same reason, and its sweeper hears of a trial that failed.
+
+        Returns:
+            Whether nothing is wrong with it.
+        """
+        try:
+            self.composer.check(config, in_sweep=True)
+        except MutspecError as error:
+            if self.knows_all_jobs or self._is_wrong_in_all_jobs(error, master):
+                raise
+            return False
+        return True
+
+    def _is_wrong_in_all_jobs(self, error: MutspecError, master: DictConfig) -> bool:
+        """Whether a problem is there without the values of a job, too."""
+        try:
+            self.composer.check(master, in_sweep=True)
+        except MutspecError as other:
+            return any(problem in other.problems for problem in error.problems)
+        return False
 
     def _load_configuration_impl(
         self,
@@ -304,14 +333,28 @@ class Loader(ConfigLoaderImpl):
         """As Hydra does; for a sweep's jobs from templates."""
 
         def compose(lines: list[str]) -> DictConfig:
+            replaced = [each for line in lines for each in replacing(line)]
             config: DictConfig = super(Loader, self)._load_configuration_impl(
-                config_name, lines, run_mode, from_shell, validate_sweep_overrides
+                config_name, replaced, run_mode, from_shell, validate_sweep_overrides
             )
+            if replaced != lines:
+                config.hydra.overrides.task = [line for line in lines if not parsed(line).is_hydra_override()]
+            self._allow_modules(config)
             return config
 
         if not self._in_sweep:
             return compose(overrides)
-        return self._templates.job(overrides, compose, partial(self._find_groups, config_name, overrides))
+        config = self._templates.job(overrides, compose, partial(self._find_groups, config_name, overrides))
+        if any("_target_" in line for line in overrides):  # it is set in a copy of the template
+            self._allow_modules(config)
+        return config
+
+    def _allow_modules(self, config: DictConfig) -> None:
+        """Let all code that a configuration names be found, before Hydra calls any of it."""
+        logs = (config.hydra.get(name) for name in ("job_logging", "hydra_logging"))
+        named = allow_modules([*_targets(config), *(name for log in logs for name in _targets(log, NAMES_OF_LOGS))])
+        known = self._own_modules
+        self._own_modules = replace(named, names=named.names | known.names) if known is not None else named
 
     def _find_groups(self, config_name: str | None, overrides: list[str], keys: set[str]) -> dict[str, bool]:
         """Which keys are those of groups, in folders too that the overrides or the configuration add."""
@@ -385,12 +428,20 @@ class Loader(ConfigLoaderImpl):
             self._own_modules.allow()
 
 
-def _targets(node: Any) -> Iterator[str]:
+def _targets(node: Any, names: tuple[str, ...] = NAMES_OF_CODE) -> Iterator[str]:
     """The dotted names of all that a configuration has called, interpolations among them resolved where they can be."""
     if isinstance(node, DictConfig | ListConfig) and isinstance(node._content, dict | list):  # not `null` or `${…}`
-        for name in NAMES_OF_CODE:
-            if isinstance(node, DictConfig) and name in node:
-                with suppress(OmegaConfBaseException):
-                    yield str(node[name])
+        if isinstance(node, DictConfig):
+            for name in (*_keys_of_names(node), *names):
+                if name in node:
+                    with suppress(OmegaConfBaseException):
+                        yield str(node[name])
         for child in node._content.values() if isinstance(node, DictConfig) else node._content:
-            yield from _targets(child)
+            yield from _targets(child, names)
+
+
+def _keys_of_names(node: DictConfig) -> tuple[str, ...]:
+    try:
+        return keys_of_names(node)
+    except OmegaConfBaseException:
+        return ()

@@ -89,7 +89,7 @@ def _matching_values(path: str, target: Any, by: str) -> str:
     """What matches in a model file, as Hydra's grammar has the values of a sweep."""
     check_file(path)
     names = matching(open_archive(Path(path)).spec, _target(target), by)
-    return ",".join(map(_quoted, names))
+    return ",".join(map(quoted, names))
 
 
 def _target(written: Any) -> Any:
@@ -99,7 +99,7 @@ def _target(written: Any) -> Any:
     return OmegaConf.to_container(written, resolve=True) if OmegaConf.is_config(written) else written
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A name as Hydra's grammar reads it back."""
     from hydra.core.override_parser.types import Quote, QuotedString
 

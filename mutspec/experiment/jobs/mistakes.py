@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from mutspec.experiment.checks import boundless, measures, no_measure
@@ -86,6 +87,9 @@ def wrong_value(reason: str, given: Sequence[Given]) -> Problem:
 
 def odd(settings: Settings, given: Sequence[Given]) -> Any:
     """What no single value shows."""
+    if problems := list(_empty(settings, given)):
+        yield from problems
+        return
     if not isinstance(settings.data.get("_target_"), str):
         yield Problem("`data` names no function", hint="choose data=npz, for example, or say data._target_=module.name")
     objectives = objective_names(settings.objective)
@@ -107,6 +111,32 @@ def odd(settings: Settings, given: Sequence[Given]) -> Any:
         yield replace(problem, place=place_of("require", given))
 
 
+def _empty(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]:
+    """Yields a problem for each setting that is a text without characters: a path, a name, a measure."""
+    data = {
+        key: value for key, value in settings.data.items() if key in ("_target_", "path")
+    }  # others are a function's
+    plain = {**msgspec.to_builtins(settings), "data": data}
+    for key, value in _texts_of(plain):
+        if not value:
+            yield Problem(
+                f"`{key}` is empty", place_of(re.sub(r"\[.*", "", key), given), hint="give a value, or leave it out"
+            )
+
+
+def _texts_of(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the texts in settings with their keys, but for the arguments of what `_target_` names."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _texts_of(each, f"{key}[{index}]")
+    elif isinstance(value, dict):
+        names = ("_target_",) if "_target_" in value and key != "data" else value
+        for name in names:
+            yield from _texts_of(value[name], f"{key}.{name}".lstrip("."))
+
+
 def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]:
     """What is odd about a search for breaking points."""
     for name, problem in settings.mode.problems():
@@ -115,6 +145,12 @@ def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]
         message = f"`save` keeps one mutant, and mode={settings.mode.name} makes many"
         hint = "leave `save` out; mode=apply saves the mutant of a scale"
         yield Problem(message, place_of("save", given), hint=hint)
+
+
+def _is_of_an_output(name: str, known: str) -> bool:
+    """Whether a measure is one of an output, whose name is in front; or, of the only output, without that name."""
+    bare = name.removeprefix("drop.")
+    return bare.endswith(f"_{known}") or known.endswith(f"_{bare}")
 
 
 def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
@@ -127,8 +163,5 @@ def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     if settings.mode.bisects:
         wanted = [each for each in wanted if each[1] != BREAKING_POINT] + [("mode.metric", settings.mode.metric or "")]
     for key, name in wanted:
-        is_known = (
-            name in known or any(each.endswith(f"_{name.removeprefix('drop.')}") for each in known) if name else True
-        )
-        if not is_known:
+        if name and name not in known and not any(_is_of_an_output(name, each) for each in known):
             yield replace(no_measure(str(name), known), place=place_of(key, given))

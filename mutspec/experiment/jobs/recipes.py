@@ -160,8 +160,9 @@ def option_groups(folder: Path | None = None) -> dict[str, list[str]]:
     """
     from mutspec.resources import resource_folder
 
-    found = {"plan": find_recipes(folder).names}
+    found = {"plan": dict.fromkeys(find_recipes(folder).names)}
     for path in [path for each in (resource_folder("conf"), folder) if each for path in sorted(each.glob("*/*.yaml"))]:
-        if path.parent.name not in FOLDERS:
-            found.setdefault(path.parent.name, []).append(path.stem)
-    return found
+        is_no_group = path.parent.name in FOLDERS or path.parent.name.startswith(".")
+        if not is_no_group and not (path.parent / "multirun.yaml").exists():  # which Hydra leaves in a sweep's folder
+            found.setdefault(path.parent.name, {})[path.stem] = None
+    return {name: list(options) for name, options in found.items()}

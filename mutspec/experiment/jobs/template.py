@@ -35,6 +35,16 @@ def parsed(line: str) -> Override:
     return override
 
 
+def replacing(line: str) -> list[str]:
+    """An override, after one that empties its key if Hydra would merge a mapping into the list that is there.
+
+    Metrics are a list, or a mapping by output.
+    """
+    if not line.lstrip("+").startswith("evaluate.metrics={"):
+        return [line]
+    return ["++evaluate.metrics=null", line]
+
+
 @dataclass
 class Templates:
     """The templates of a sweep, by the overrides that choose what is in them.
@@ -67,7 +77,8 @@ class Templates:
         setting: list[Override] = []
         choosing: list[Override] = []
         for each in given:
-            (setting if self._sets_a_value(each) else choosing).append(each)
+            sets_a_value = self._sets_a_value(each)
+            (setting if sets_a_value else choosing).extend(map(parsed, replacing(str(each.input_line))))
         chosen = tuple(str(each.input_line) for each in choosing)
         template = self.pickled.get(chosen)
         config: DictConfig = compose(list(chosen)) if template is None else pickle.loads(template)

@@ -19,6 +19,10 @@ from mutspec.language.errors import CallError, nearest
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
 """What rows say beside the metrics, in one number each."""
 
+_NON_FINITE = "non_finite_outputs"
+_DROP = "drop."
+"""How the names of measures begin that say how far a metric fell."""
+
 AGREEMENT = "agreement"
 """The part of the samples of which mutant and base say the same."""
 
@@ -145,16 +149,23 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
 def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:
     """The metric to show: the one asked for, else the objective of most jobs, else the first there is.
 
+    All that can be an objective can be asked for. Of a drop that is the objective the metric is shown: beside it stands
+    how far it fell.
+
     Raises:
         CallError: no result has the one that is asked for.
     """
     measured = metric_names(each for each in results if any(row.metrics for row in each.rows))
     rows = [row for each in results for row in each.rows]
     known = [*measured, *(name for name in _OF_ROWS if any(getattr(row, name) is not None for row in rows))]
-    if asked is not None and asked not in known:
-        has = f"there are {', '.join(f'`{name}`' for name in known)}" if known else "nothing was evaluated"
-        raise CallError(f"no result has the metric `{asked}`", hint=has, candidates=nearest(asked, known))
-    objectives = Counter(result.objective for result in results if result.objective in known)
+    others = [_NON_FINITE, *(f"{_DROP}{name}" for name in measured)] if known else []
+    if asked is not None and asked not in (*known, *others):
+        has = f"there are {', '.join(f'`{name}`' for name in (*known, *others))}" if known else "nothing was evaluated"
+        raise CallError(
+            f"no result has the metric `{asked}`", hint=has, candidates=nearest(asked, known) or nearest(asked, others)
+        )
+    named = Counter(result.objective.removeprefix(_DROP) for result in results)
+    objectives = Counter({name: count for name, count in named.items() if name in (*known, *others)})
     return asked or (objectives.most_common(1)[0][0] if objectives else known[0] if known else None)
 
 
@@ -177,9 +188,13 @@ def _group(results: Sequence[Result], values: tuple[Any, ...], metric: str | Non
 
 
 def measure(row: Row, metric: str | None) -> float | None:
-    """What a mutant measured of a metric, or of how true it is to its base."""
+    """What a mutant measured of a metric, of how far that fell, or of how true the mutant is to its base."""
     if metric is None or metric in row.metrics:
         return None if metric is None else row.metrics[metric]
+    if metric == _NON_FINITE:
+        return float(row.non_finite_outputs)
+    if metric.startswith(_DROP):
+        return row.drop.get(metric.removeprefix(_DROP))
     measured: float | None = getattr(row, metric) if metric in _OF_ROWS else None
     return measured
 

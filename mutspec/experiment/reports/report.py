@@ -180,7 +180,8 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
 
     Arguments:
         folder: of a run or a sweep.
-        metric: the metric to show, or `agreement`, `divergence`, `deviation`; by default the objective of the jobs.
+        metric: the metric to show, or another measure that can be an objective, such as `agreement`; by default the
+            objective of the jobs.
         output: the folder to write to, which is made if it is missing; by default `folder`.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from hydra.types import RunMode
 
 from mutspec.experiment.job_settings import Settings
-from mutspec.experiment.jobs.application import Call, _application, composed
+from mutspec.experiment.jobs.application import Call, _application, composed, run
 from mutspec.experiment.jobs.job_folders import folder_name
-from mutspec.language import MutspecError, Plan
+from mutspec.language import CallError, MutspecError, Plan
 
 JITTER = """
 mutspec: 1
@@ -242,3 +243,46 @@ def test_jobs_whose_values_are_no_names_of_files_have_folders_of_their_own() -> 
     names = {folder_name(["model.path=a/b,a_b"], [f"model.path={path}"]) for path in ("a/b", "a_b", "a/" + "b" * 300)}
     assert len(names) == 3
     assert all("/" not in name and len(name) < 200 for name in names)
+
+
+EMPTY = {
+    "model.path": "model.path=",
+    "inputs.teacher": "inputs.teacher=''",
+    "data.path": "data=npz data.path=''",
+    "data._target_": "data._target_=",
+    "evaluate.loss": "evaluate.loss=''",
+    "evaluate.metrics[1]": "evaluate.metrics=[accuracy,'']",
+    "objective": "objective=''",
+    "objective[0]": "objective=['',loss]",
+    "require[0].metric": "require=[{metric:'',min:1}]",
+    "mode.key": "mode=breaking_point mode.key=''",
+    "mode.metric": "mode=breaking_point mode.metric=''",
+    "save": "save=''",
+    "resume": "resume=''",
+}
+
+
+@pytest.mark.parametrize("key", EMPTY)
+def test_a_setting_that_is_empty_is_told_as_such_and_nothing_begins(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CallError) as caught:
+        run(Call(("plan=dense_noise", *EMPTY[key].split())))
+    (problem,) = caught.value.problems
+    assert problem.message == f"`{key}` is empty"
+    assert problem.place is not None
+    assert not list(tmp_path.iterdir())
+
+
+WITHOUT_AN_END = ("plan=", "plan=''", "data=", "seeds=glob(x)", "model=null", "plan=dense_noise data=null")
+
+
+@pytest.mark.parametrize("call", WITHOUT_AN_END)
+def test_no_message_or_hint_ends_where_a_value_is_missing(call: str) -> None:
+    plan = () if call.startswith("plan") else ("plan=dense_noise",)
+    with pytest.raises(CallError) as caught:
+        run(Call((*plan, *call.split()), is_sweep=True))
+    for problem in caught.value.problems:
+        assert "``" not in problem.message
+        assert not re.search(r"( has|one of|there are|takes) ?$|^$", problem.hint)

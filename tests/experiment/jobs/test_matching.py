@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mutspec.experiment.jobs.matching import _quoted
+from mutspec.experiment.jobs.matching import quoted
 from mutspec.experiment.jobs.template import parsed
 from mutspec.model._patterns import NameTable
 from mutspec.model.select import as_glob, exact_pattern
@@ -23,7 +23,7 @@ NAMES = st.lists(st.sampled_from(PIECES) | st.text(max_size=2), min_size=1, max_
 @given(NAMES)
 def test_a_name_comes_out_of_hydra_as_it_went_in(name: str) -> None:
     pattern = exact_pattern(name)
-    swept = parsed(f"key={_quoted(pattern)},{_quoted('other')}")
+    swept = parsed(f"key={quoted(pattern)},{quoted('other')}")
     first = parsed(f"key={next(swept.sweep_string_iterator())}")
     assert first.value() == pattern
     assert parsed(f"key={first.get_value_element_as_str()}").value() == pattern

@@ -14,7 +14,7 @@ from mutspec.experiment.jobs.application import Call, Outcome, run
 from mutspec.experiment.jobs.failures import FailedJob
 from mutspec.experiment.objectives import NoNumber
 from mutspec.experiment.reports.aggregate import collect
-from mutspec.language import CallError
+from mutspec.language import CallError, ModelError
 
 optuna = pytest.importorskip("optuna")
 
@@ -85,6 +85,51 @@ def test_a_job_that_fails_is_a_trial_that_failed_and_the_study_goes_on(settings:
     assert [name for name, _ in outcome.failures] == ["gaussian_noise.target.name=dense_3"]
     assert failed == [trial.params.popitem()[1] == "dense_3" for trial in optuna.load_study("layers", STORAGE).trials]
     assert set(failed) == {True, False}
+
+
+OUTSIDE = {
+    "a negative scale": (("plan=dense_noise", "plan.params.std=choice(0.1,-1)"), "-1"),
+    "a fraction above 1": (("plan=kernel_faults", "plan.params.fraction=choice(0.1,1.5)"), "1.5"),
+    "a choice that there is not": (
+        ("plan=dense_noise", "plan.steps.gaussian_noise.relative_to=choice(std,mode)"),
+        "mode",
+    ),
+    "a plan that needs another model": (("plan=choice(dense_noise,graft_and_jitter)",), "graft_and_jitter"),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "launcher"), [("a negative scale", "basic"), *((each, "mutspec") for each in OUTSIDE)]
+)
+def test_a_trial_outside_of_what_the_plan_allows_is_a_job_that_fails_and_the_study_goes_on(
+    case: str,
+) -> None:
+    drawn, outside = OUTSIDE[case]
+    launcher = "basic" if case == "a negative scale" else "mutspec"
+    few = ("hydra.sweeper.n_trials=4", "mode=dry_run", f"hydra/launcher={launcher}")
+    ((folder, _),) = run(Call((*SWEEPER, *drawn, *few), is_sweep=True)).failures
+    assert folder.endswith(f"={outside}")
+    errors = {each.job.directory: each.error is not None for each in collect("here")}
+    assert len(errors) == 2
+    assert [name for name, has_failed in errors.items() if has_failed] == [folder]
+
+
+def test_the_sweeper_hears_that_a_trial_outside_of_what_the_plan_allows_has_failed() -> None:
+    study = (f"hydra.sweeper.storage={STORAGE}", "hydra.sweeper.study_name=wide")
+    optimise("plan.params.std=choice(0.1,-1)", *study)
+    trials = optuna.load_study("wide", STORAGE).trials
+    assert {(trial.params.popitem()[1], trial.state.name) for trial in trials} == {(0.1, "COMPLETE"), (-1, "FAIL")}
+
+
+def test_a_study_kept_in_a_database_may_have_no_trial_that_is_done() -> None:
+    study = (f"hydra.sweeper.storage={STORAGE}", "hydra.sweeper.study_name=none")
+    assert optimise("plan.params.std=choice(-2,-1)", *study, trials=1).failures
+
+
+def test_what_is_wrong_whatever_a_trial_draws_ends_the_sweep_before_its_first_trial(room: Path) -> None:
+    with pytest.raises(ModelError, match=r"no\.keras: there is no such model file"):
+        optimise("plan.params.std=interval(0.1,2)", "model.path=no.keras")
+    assert not list(room.glob("here/*"))
 
 
 def test_a_value_that_is_no_number_is_a_trial_that_failed() -> None:

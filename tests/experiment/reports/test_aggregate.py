@@ -13,6 +13,7 @@ import pytest
 from mutspec.experiment.reports.aggregate import collect, find, natural, rows_table, varying, write_csv
 from mutspec.experiment.reports.groups import choose_metric, summarise
 from mutspec.experiment.settings import as_number, labels, settings
+from mutspec.experiment.trial import measures
 from mutspec.language.errors import CallError
 from tests.experiment.made_up import BASE, categories, failed, result, row, several_plans, sweep, write
 
@@ -247,6 +248,22 @@ def test_the_objective_is_shown_unless_another_metric_is_asked_for() -> None:
     with pytest.raises(CallError, match="no result has the metric `acuracy`") as caught:
         choose_metric(results, "acuracy")
     assert caught.value.problems[0].candidates == ("accuracy",)
+
+
+def test_all_that_can_be_an_objective_can_be_shown() -> None:
+    made = row(1, non_finite_outputs=7, divergence=0.5, deviation=0.25)
+    expected = measures(made)
+    assert {"loss", "agreement", "drop.loss", "non_finite_outputs", "deviation"} < set(expected)
+    shown = {name: summarise([result(rows=[made], objective=name)], name) for name in expected}
+    assert {name: each.groups[0].measured for name, each in shown.items()} == {
+        name: (value,) for name, value in expected.items()
+    }
+
+
+def test_of_a_drop_that_is_the_objective_the_metric_is_shown_with_its_drop() -> None:
+    (group,) = summarise([result(objective="drop.loss")]).groups
+    assert group.base == BASE["loss"]
+    assert group.drop == pytest.approx(row(0).drop["loss"])
 
 
 def test_only_what_is_a_part_of_the_samples_is_shown_in_percent() -> None:

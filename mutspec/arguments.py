@@ -1,0 +1,122 @@
+"""Arguments of the Python API that are of a wrong type: the error names the function that takes such a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import index
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from mutspec.language.errors import CallError
+
+_HOW_TO_MAKE_A_PLAN = (
+    "mutspec.load_plan(FILE) reads a plan file, and mutspec.plan(MAPPING) makes a plan of Python values"
+)
+
+
+def check_plan(plan: object) -> None:
+    """Checks that an argument is a plan.
+
+    Raises:
+        CallError: it is not; for instance it is what a plan is made of.
+    """
+    from mutspec.language.plan import Plan
+
+    if not isinstance(plan, Plan):
+        raise CallError(f"the plan is {_kind(plan)}, not a Plan", hint=_how_to_make(plan))
+
+
+def plan_path(path: object) -> Path:
+    """Returns the path of a plan file.
+
+    Raises:
+        CallError: it is not a path.
+    """
+    if not isinstance(path, str | PathLike):
+        raise CallError(f"load_plan takes the path of a file, not {_kind(path)}", hint=_how_to_make(path))
+    return _path(path, "the plan file")
+
+
+def plan_document(document: object) -> Mapping[str, Any]:
+    """Returns the mapping that a plan is made of.
+
+    Raises:
+        CallError: it is not a mapping.
+    """
+    if not isinstance(document, Mapping):
+        raise CallError(f"plan takes a mapping, not {_kind(document)}", hint=_how_to_make(document))
+    return document
+
+
+def texts(values: object, name: str) -> tuple[str, ...]:
+    """Returns the texts of an argument that takes several.
+
+    Raises:
+        CallError: it is one text, a mapping, or something else.
+    """
+    if isinstance(values, Iterable) and not isinstance(values, str | Mapping):
+        listed = tuple(values)
+        if all(isinstance(each, str) for each in listed):
+            return listed
+    raise CallError(f"`{name}` is {_kind(values)}, not a list of texts", hint=f'for instance {name}=["seed=3"]')
+
+
+def mapping(value: object, name: str) -> Mapping[str, Any]:
+    """Returns an argument that is a mapping.
+
+    Raises:
+        CallError: it is not.
+    """
+    if not isinstance(value, Mapping):
+        raise CallError(f"`{name}` is {_kind(value)}, not a mapping by name")
+    return value
+
+
+def file_path(file: object, what: str) -> Path:
+    """Returns the path of a file.
+
+    Raises:
+        CallError: it is not a path, or empty.
+    """
+    if not isinstance(file, str | PathLike):
+        raise CallError(f"{what} is {_kind(file)}, not the path of a file")
+    return _path(file, what)
+
+
+def check_count(value: object, name: str) -> None:
+    """Checks that an argument is a whole number, or None.
+
+    Raises:
+        CallError: it is not.
+    """
+    try:
+        index(0 if value is None else value)  # type: ignore[arg-type]
+    except TypeError:
+        raise CallError(f"`{name}` is {value!r}", hint="give a whole number") from None
+
+
+def _path(path: str | PathLike[str], what: str) -> Path:
+    if not fspath(path):
+        raise CallError(f"the path of {what} is empty")
+    return Path(path)
+
+
+def _how_to_make(value: object) -> str:
+    """Returns how a plan comes of a value."""
+    from mutspec.language.plan import Plan
+
+    if isinstance(value, Plan):
+        return "it is a plan already"
+    if isinstance(value, Mapping):
+        return "mutspec.plan(MAPPING) makes a plan of a mapping"
+    if isinstance(value, str | PathLike):
+        return "mutspec.load_plan(FILE) reads a plan file"
+    if isinstance(value, list | tuple):
+        return 'mutspec.plan({"steps": [...]}) makes a plan of steps'
+    return _HOW_TO_MAKE_A_PLAN
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
