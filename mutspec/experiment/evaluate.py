@@ -21,10 +21,11 @@ from mutspec.experiment.measures import (
     compares_with_threshold,
     kind_of,
     loss_of,
-    metric_name,
+    metric_names,
     metric_of,
     needs_classes,
 )
+from mutspec.experiment.metric_names import by_output
 from mutspec.language import CallError, MutspecError, Problem
 from mutspec.model.live.errors import first_line
 
@@ -180,9 +181,11 @@ class Judge:
             self._check_classes(name, width)
         if kind is Kind.BINARY and any(map(needs_classes, specs)):
             self._check_answers(name)
-        metrics = [(each, metric_of(each, kind, from_logits=from_logits)) for each in self.settings.metrics]
+        asked_for = self.settings.metrics
+        metrics = [metric_of(each, kind, from_logits=from_logits) for each in asked_for]
         loss = None if self.settings.loss is None else loss_of(self.settings.loss, kind, from_logits=from_logits)
-        return _Output(kind, from_logits, width, {metric_name(each, metric): metric for each, metric in metrics}, loss)
+        named = dict(zip(metric_names(asked_for, metrics), metrics, strict=True))
+        return _Output(kind, from_logits, width, named, loss)
 
     def _check_classes(self, name: str, width: int) -> None:
         """Refuse class numbers that there are no classes for: Keras makes NaN of them."""
@@ -212,13 +215,11 @@ class Judge:
 
     def _measured(self, totals: _Totals) -> dict[str, float]:
         """The metrics, then the loss; with several outputs, metrics have the output's name in front, as in Keras."""
-        is_single = len(self._outputs) == 1
+        names = by_output({name: list(output.metrics) for name, output in self._outputs.items()})
         with _told():
             found = {
-                metric if is_single else f"{name}_{metric}": _number(metric, made.result())
-                for name, output in self._outputs.items()
-                for metric, made in output.metrics.items()
-                if output.kind is not None
+                whole: _number(metric, self._outputs[name].metrics[metric].result())
+                for (name, metric), whole in names.items()
             }
         return found | ({"loss": totals.loss / self.data.samples} if totals.has_loss else {})
 
