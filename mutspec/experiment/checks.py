@@ -64,7 +64,7 @@ def measures(settings: EvaluateSettings) -> list[str] | None:
         return None
     metrics = [*map(str, settings.metrics), *(["loss"] if settings.loss is not None else [])]
     drops = [f"drop.{name}" for name in metrics]
-    fidelity = [*(["agreement", "divergence"] if settings.agreement else []), "deviation"]
+    fidelity = [*(["agreement", "sample_agreement", "divergence"] if settings.agreement else []), "deviation"]
     return [*metrics, *fidelity, "non_finite_outputs", *drops]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -38,23 +38,40 @@ MOST_KEPT_BYTES = 1 << 30
 """Outputs of a base beyond this many bytes are not kept; what needs them is not measured then."""
 
 
+class Extent(NamedTuple):
+    """How many numbers an output has, and how many of them are infinite or NaN."""
+
+    numbers: int = 0
+    non_finite: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a model says about the data.
 
     Arguments:
         metrics: the metrics and the loss by name; empty without labels.
-        non_finite: how many numbers in the outputs are infinite or NaN.
+        extents: of each output, how many numbers it has, and how many of them are infinite or NaN.
         fidelity: how far the outputs are from the base's.
         classes: of each output of a base, the class chosen at each position; -1 where the output is not finite.
         outputs: of a base, its outputs by name; empty if they are too large to keep.
     """
 
     metrics: dict[str, float]
-    non_finite: int
+    extents: dict[str, Extent]
     fidelity: Fidelity
     classes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def non_finite(self) -> int:
+        """How many numbers in all outputs are infinite or NaN."""
+        return sum(each.non_finite for each in self.extents.values())
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers all outputs have."""
+        return sum(each.numbers for each in self.extents.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +154,9 @@ class Judge:
         metrics = self._measured(totals)
         if base is None:
             classes, outputs = totals.kept()
-            return Evaluation(metrics, totals.non_finite, of_itself(bool(classes), bool(outputs)), classes, outputs)
+            return Evaluation(metrics, totals.extents, of_itself(bool(classes), bool(outputs)), classes, outputs)
         fidelity = totals.comparison.result() if totals.is_comparable else Fidelity()
-        return Evaluation(metrics, totals.non_finite, fidelity)
+        return Evaluation(metrics, totals.extents, fidelity)
 
     def _judge(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
         names = output_names(model)
@@ -155,7 +172,7 @@ class Judge:
             if (array.shape[-1] if array.ndim > 1 else 1) != output.width:
                 message = f"the mutant's output `{name}` has width {array.shape[-1]}, and the base's {output.width}"
                 raise CallError(Problem(message, hint="data and labels are the base's, so the widths must be the same"))
-            totals.non_finite += int(np.count_nonzero(~np.isfinite(array)))
+            totals.count(name, array)
             classes = output.classes(array) if self.settings.agreement else None
             if totals.base is None:
                 totals.keep(name, classes, array)
@@ -229,7 +246,7 @@ class _Totals:
 
     def __init__(self, base: Evaluation | None) -> None:
         self.base = base
-        self.non_finite = 0
+        self.extents: dict[str, Extent] = {}
         self.loss = 0.0
         self.has_loss = False
         self.comparison = Comparison()
@@ -237,6 +254,12 @@ class _Totals:
         self._classes: dict[str, list[NDArray[np.int64]]] = {}
         self._outputs: dict[str, list[NDArray[Any]]] | None = {}
         self._bytes = 0
+
+    def count(self, name: str, outputs: NDArray[Any]) -> None:
+        """Count the numbers of an output."""
+        numbers, non_finite = self.extents.get(name, Extent())
+        bad = int(np.count_nonzero(~np.isfinite(outputs)))
+        self.extents[name] = Extent(numbers + outputs.size, non_finite + bad)
 
     def keep(self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any]) -> None:
         """Keep what a base says about a batch, for mutants to be held against."""
@@ -267,11 +290,11 @@ class _Totals:
             if theirs.shape != classes.shape:
                 self.is_comparable = False
                 return
-            prefix = f"{name}/" if len(self.base.classes) > 1 else ""
-            self.comparison.choices(theirs, classes, prefix)
+            self.comparison.choices(name, start, theirs, classes)
         said = self.base.outputs.get(name, outputs[:0])[here]
         if said.shape == outputs.shape:
-            self.comparison.outputs(said, outputs, are_classes=classes is not None, from_logits=output.from_logits)
+            are_classes = classes is not None
+            self.comparison.outputs(name, said, outputs, are_classes=are_classes, from_logits=output.from_logits)
 
 
 def _update(output: _Output, labels: NDArray[Any], outputs: NDArray[Any], totals: _Totals) -> None:

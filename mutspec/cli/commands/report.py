@@ -16,7 +16,8 @@ from mutspec.cli.report_options import verbose_option
 @click.option(
     "--metric",
     metavar="NAME",
-    help="The metric to show, or `agreement`, `divergence`, `deviation`. [default: the jobs' objective]",
+    help="The metric to show, or `agreement`, `sample_agreement`, `divergence`, `deviation`. "
+    "[default: the jobs' objective]",
 )
 @click.option("-o", "--output", type=FILE, metavar="DIR", help="Write to another folder.")
 @json_option

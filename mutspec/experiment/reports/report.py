@@ -126,7 +126,9 @@ def _group_as_json(group: Group, names: tuple[str, ...]) -> dict[str, Any]:
         "half_width": group.metric.half_width,
         "drop": group.drop,
         "agreement": group.agreement.mean,
+        "sample_agreement": group.sample_agreement.mean,
         "non_finite_outputs": group.non_finite_outputs,
+        "output_numbers": group.output_numbers,
     }
 
 
@@ -180,7 +182,8 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
 
     Arguments:
         folder: of a run or a sweep.
-        metric: the metric to show, or `agreement`, `divergence`, `deviation`; by default the objective of the jobs.
+        metric: the metric to show, or `agreement`, `sample_agreement`, `divergence`, `deviation`; by default the
+            objective of the jobs.
         output: the folder to write to, which is made if it is missing; by default `folder`.
 
     Raises:

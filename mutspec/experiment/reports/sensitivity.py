@@ -13,9 +13,9 @@ from statistics import fmean
 from typing import Any
 
 from mutspec.experiment.naming import grows_when_worse
-from mutspec.experiment.reports.groups import AGREEMENT, Summary, measure
+from mutspec.experiment.reports.groups import Summary, measure
 from mutspec.experiment.reports.interval import Estimate, estimate, is_surely_above
-from mutspec.experiment.result import FIDELITY, Row
+from mutspec.experiment.result import AGREEMENTS, FIDELITY, Row
 from mutspec.experiment.settings import as_number, labels, shown
 
 
@@ -123,7 +123,7 @@ def _harm(row: Row, metric: str) -> float | None:
     """How much worse a mutant is than its base. Held against its own outputs, a base agrees and is at no distance."""
     drop = row.drop.get(metric)
     if drop is None and metric in FIDELITY and (measured := measure(row, metric)) is not None:
-        drop = (1.0 if metric == AGREEMENT else 0.0) - measured
+        drop = (1.0 if metric in AGREEMENTS else 0.0) - measured
     return None if drop is None else -drop if grows_when_worse(metric) else drop
 
 

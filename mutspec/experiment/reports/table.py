@@ -9,7 +9,7 @@ from pathlib import Path
 from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
 from mutspec.experiment.reports.aggregate import first_line
-from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
+from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.result import Result
@@ -130,7 +130,8 @@ def _measure_columns(summary: Summary) -> list[Column]:
     """The columns of numbers, in the order of `_measures`."""
     metric = metric_label(summary.metric or "")
     drop = "Drop, points" if summary.is_share else "Drop"
-    titles = ["Seeds", "Base", metric, drop, "Agreement", "Non-finite outputs", "Gates held"]
+    agreements = ["Agreement", "Sample agreement"]
+    titles = ["Seeds", "Base", metric, drop, *agreements, "Non-finite outputs", "Gates held"]
     titles += [] if summary.metric else ["Touched", "Changed"]
     return [Column(each, is_number=True) for each in titles]
 
@@ -151,10 +152,11 @@ def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]
     yield numbers.number(group.base) if summary.base_varies else ""
     yield numbers.mean(group.metric)
     yield numbers.drop(group.drop)
-    is_shown = summary.metric != AGREEMENT and group.agreement.mean is not None
-    yield f"{group.agreement.mean:.{numbers.decimals}%}" if is_shown else ""
+    yield "" if summary.metric == AGREEMENT else numbers.part(group.agreement.mean)
+    is_shown = summary.tells_samples and summary.metric != SAMPLE_AGREEMENT
+    yield numbers.part(group.sample_agreement.mean) if is_shown else ""
     any_non_finite = any(each.non_finite_outputs for each in summary.groups)
-    yield words.count(group.non_finite_outputs) if any_non_finite else ""
+    yield words.part_of(group.non_finite_outputs, group.output_numbers) if any_non_finite else ""
     yield f"{sum(group.gates)} of {len(group.gates)}" if group.gates else ""
     if summary.metric is None:
         yield _extent(row.touched for row in group.rows)
@@ -220,6 +222,10 @@ class Numbers:
         halves = [self._half(group.metric) for group in summary.groups]
         self.room = max(map(len, halves), default=0)
         self.harm_room = max((len(self.drop(each.half_width)) for each in harms), default=0)
+
+    def part(self, value: float | None) -> str:
+        """A part of choices or samples; nothing if it is not known."""
+        return "" if value is None else f"{value:.{self.decimals}%}"
 
     def number(self, value: float | None) -> str:
         """A value of the metric."""
