@@ -87,6 +87,8 @@ class Row:
         sample_agreement: see `fidelity.Fidelity`.
         output_numbers: how many numbers the mutant's outputs have; None if nothing was evaluated.
         by_output: what is measured of each output, if there are several; else empty.
+        changed_nothing: whether the mutant surely predicts what the base does, as the plan changed no weight, and no
+            layer that acts in predictions; None if that is not known.
     """
 
     seed: int
@@ -106,6 +108,14 @@ class Row:
     sample_agreement: float | None = None
     output_numbers: int | None = None
     by_output: dict[str, OutputRow] = field(default_factory=dict)
+    changed_nothing: bool | None = None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the mutant is no mutant; of results that do not say so, told by what they count and measure."""
+        if self.changed_nothing is not None:
+            return self.changed_nothing
+        return self.touched > 0 and self.changed == 0 and self.deviation == 0
 
     def to_json(self) -> dict[str, Any]:
         """As in the document."""
@@ -332,6 +342,7 @@ class _Row(msgspec.Struct):
     sample_agreement: _Number | None = None
     output_numbers: int | None = None
     by_output: dict[str, _Output] = {}
+    changed_nothing: bool | None = None
 
 
 class _Breaking(msgspec.Struct):
@@ -505,6 +516,7 @@ def _result(read: _Document) -> Result:
                 sample_agreement=_float(row.sample_agreement),
                 output_numbers=row.output_numbers,
                 by_output={name: _output(each) for name, each in row.by_output.items()},
+                changed_nothing=row.changed_nothing,
             )
             for row in read.rows
         ),

@@ -194,6 +194,7 @@ def _row(seed: int, base: Evaluation, mutant: Evaluation, report: Report | None,
         sample_agreement=fidelity.sample_agreement,
         output_numbers=mutant.numbers,
         by_output=_by_output(mutant),
+        changed_nothing=report.changes_nothing if report else None,
     )
 
 

@@ -90,7 +90,7 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
     )
 
 
-_ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "output_numbers", "touched", "changed", "seconds")
+_ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "output_numbers", "touched", "changed", "changed_nothing", "seconds")
 _SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
 """The columns of results among which are some of searches for breaking points."""
 

@@ -57,6 +57,11 @@ class Group:
         return sum(row.non_finite_outputs for row in self.rows)
 
     @property
+    def unchanged(self) -> int:
+        """Of how many seeds the plan changed nothing, so that what was measured says nothing of it."""
+        return sum(row.is_unchanged for row in self.rows)
+
+    @property
     def output_numbers(self) -> int | None:
         """The numbers in the outputs of all seeds together; None if that is not known."""
         counts = _known(row.output_numbers for row in self.rows)

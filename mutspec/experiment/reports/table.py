@@ -11,9 +11,12 @@ from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragr
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate
-from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
+from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import key, labels, shown
+
+CHANGED_NOTHING = "Changed nothing"
+"""The title of the column that says of how many seeds, or where, the plan changed nothing."""
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
 
@@ -131,7 +134,7 @@ def _measure_columns(summary: Summary) -> list[Column]:
     metric = metric_label(summary.metric or "")
     drop = "Drop, points" if summary.is_share else "Drop"
     agreements = ["Agreement", "Sample agreement"]
-    titles = ["Seeds", "Base", metric, drop, *agreements, "Non-finite outputs", "Gates held"]
+    titles = ["Seeds", "Base", metric, drop, *agreements, "Non-finite outputs", CHANGED_NOTHING, "Gates held"]
     titles += [] if summary.metric else ["Touched", "Changed"]
     return [Column(each, is_number=True) for each in titles]
 
@@ -157,6 +160,7 @@ def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]
     yield numbers.part(group.sample_agreement.mean) if is_shown else ""
     any_non_finite = any(each.non_finite_outputs for each in summary.groups)
     yield words.part_of(group.non_finite_outputs, group.output_numbers) if any_non_finite else ""
+    yield words.part_of(group.unchanged, len(group.rows)) if group.unchanged else ""
     yield f"{sum(group.gates)} of {len(group.gates)}" if group.gates else ""
     if summary.metric is None:
         yield _extent(row.touched for row in group.rows)
@@ -182,17 +186,29 @@ def ranking_table(found: Sensitivity, summary: Summary) -> tuple[list[Column], l
     """The columns and rows of a ranking; what seeds leave open of it is left out where there is one seed."""
     numbers = Numbers(summary, [each.harm for each in found.ranking])
     has_ranks = any(each.ranks for each in found.ranking)
+    has_still = any(each.unchanged for each in found.ranking)
     columns = [
         Column("Rank", is_number=True),
         Column(found.name, folds=True),
         Column(f"{found.word}, points" if summary.is_share else found.word, is_number=True),
         *([Column("May be", is_number=True)] if has_ranks else []),
+        *([Column(CHANGED_NOTHING)] if has_still else []),
     ]
     rows = []
     for number, each in enumerate(found.ranking, start=1):
         ranks = "–".join(map(str, dict.fromkeys(each.ranks))) if each.ranks else words.NOTHING
-        rows.append([str(number), each.value, numbers.harm(each.harm), *([ranks] if has_ranks else [])])
+        rank = str(number) if each.is_ranked else words.NOTHING
+        still = [_still(each, found)] if has_still else []
+        rows.append([rank, each.value, numbers.harm(each.harm), *([ranks] if has_ranks else []), *still])
     return columns, rows
+
+
+def _still(one: Ranked, found: Sensitivity) -> str:
+    """Where a place was not changed."""
+    if not one.unchanged:
+        return ""
+    is_some = one.is_ranked and found.compared > 1
+    return f"at {one.unchanged} of {words.plural(found.compared, 'value')} of {found.over}" if is_some else "anywhere"
 
 
 def harm_label(found: Sensitivity, summary: Summary) -> str:
@@ -208,6 +224,8 @@ def ranking_note(found: Sensitivity) -> str:
         parts.append(f"{len(found.scales) - found.compared} more were not measured for each {found.name}")
     if any(each.ranks for each in found.ranking):
         parts.append("May be: the ranks that comparing each pair at 95 % leaves open")
+    if any(not each.is_ranked for each in found.ranking):
+        parts.append("where the plan changed nothing, there is no rank")
     return "; ".join(filter(None, parts))
 
 

@@ -12,7 +12,7 @@ from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
 from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
-from mutspec.experiment.reports.table import decimals, metric_label, places
+from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import as_number, labels, settings, shown
 
@@ -72,6 +72,8 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
         yield _Column("Scales tried", [_count(row, "evaluations") for _, row in pairs])
     yield _Column("Touched", [_count(row, "touched") for _, row in pairs])
     yield _Column("Changed", [_count(row, "changed") for _, row in pairs])
+    if any(row is not None and row.is_unchanged for _, row in pairs):
+        yield _Column(CHANGED_NOTHING, ["yes" if row and row.is_unchanged else "" for _, row in pairs], is_number=False)
     yield _Column("Seconds", ["" if row is None else f"{row.seconds:.2f}" for _, row in pairs])
     yield _Column("Failed", [_wrong(result) for result, _ in pairs], is_number=False)
 
