@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,9 +12,11 @@ from mutspec.execute.engine import Effect
 from mutspec.execute.read import Readable, name_of
 from mutspec.execute.structure import StructureDiff, layers_as_json, structure_diff
 from mutspec.execute.threads import default_threads
+from mutspec.execute.unchanged import changes_nothing, unchanged_warnings
 from mutspec.graph.graph import Version
 from mutspec.graph.masks import Mask
 from mutspec.graph.memory import whole_bytes
+from mutspec.graph.sameness import unchangeable
 from mutspec.language.errors import Problem
 from mutspec.model.archive import Archive
 from mutspec.ops.compile import Program, StepRecord
@@ -41,6 +43,7 @@ class TargetReport:
         elements: the number of its entries.
         touched: how many of them the step chooses.
         changed: how many of them change by any bit; None in a dry-run.
+        may_change: whether any may, as far as is known without values.
     """
 
     layer: str
@@ -50,6 +53,12 @@ class TargetReport:
     elements: int
     touched: int
     changed: int | None
+    may_change: bool = True
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether none of its entries changes; in a dry-run, whether that is known."""
+        return not (self.touched and self.may_change) if self.changed is None else self.changed == 0
 
     @property
     def path(self) -> str:
@@ -127,6 +136,11 @@ class Report:
 
         return report_text(self)
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the mutant surely predicts what the model does; in a dry-run, whether that is known."""
+        return changes_nothing(self.steps)
+
     def with_warnings(self, warnings: tuple[Problem, ...]) -> Report:
         """The same report with further warnings."""
         return replace(self, warnings=(*self.warnings, *warnings))
@@ -179,6 +193,12 @@ def report(
         output: the file that was written.
     """
     counts = _drawn_counts(program) if effects is None else effects
+    still = unchangeable(program.graph)
+    steps = tuple(
+        _step(step, written, counts, still, is_applied=effects is not None)
+        for step, written in zip(program.steps, program.plan.document["steps"], strict=True)
+    )
+    known = (*program.plan.warnings, *program.warnings, *unchanged_warnings(program, steps))
     return Report(
         engine(),
         program.plan.name,
@@ -186,11 +206,8 @@ def report(
         program.plan.seed,
         name_of(model),
         program.before.structure_digest,
-        (*program.plan.warnings, *program.warnings, *_slow_path(program, model), *_in_memory(program), *warnings),
-        tuple(
-            _step(step, written, counts, is_applied=effects is not None)
-            for step, written in zip(program.steps, program.plan.document["steps"], strict=True)
-        ),
+        (*known, *_slow_path(program, model), *_in_memory(program), *warnings),
+        steps,
         program.before.parameters,
         program.after.parameters,
         output,
@@ -242,7 +259,12 @@ def _drawn_counts(program: Program) -> Mapping[Version, Effect]:
 
 
 def _step(
-    step: StepRecord, written: Mapping[str, Any], counts: Mapping[Version, Effect], *, is_applied: bool
+    step: StepRecord,
+    written: Mapping[str, Any],
+    counts: Mapping[Version, Effect],
+    still: Set[Version],
+    *,
+    is_applied: bool,
 ) -> StepReport:
     parameters = {key: value for key, value in written.items() if key not in ("id", "op")}
     targets = []
@@ -250,7 +272,16 @@ def _step(
         tensor, effect = touch.tensor, counts.get(touch.version, Effect(touch.touched or 0))
         changed = effect.changed if is_applied else None
         targets.append(
-            TargetReport(tensor.layer, tensor.role, tensor.shape, tensor.dtype, tensor.size, effect.touched, changed)
+            TargetReport(
+                tensor.layer,
+                tensor.role,
+                tensor.shape,
+                tensor.dtype,
+                tensor.size,
+                effect.touched,
+                changed,
+                touch.version not in still,
+            )
         )
     return StepReport(step.id, step.op, tuple(targets), parameters, step.edits)
 

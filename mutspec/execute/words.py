@@ -41,6 +41,11 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
+def part_of(part: int, whole: int | None) -> str:
+    """A number of things among others: `12 of 5,000`; without those if their number is not known."""
+    return count(part) if whole is None else f"{count(part)} of {count(whole)}"
+
+
 _ROUNDING = 1e-12
 """Of a cosine that is computed from sums in float64."""
 

@@ -67,7 +67,7 @@ def measures(settings: EvaluateSettings) -> list[str] | None:
     named = [f"{prefix}{each}" for prefix, metrics in of_outputs.items() for each in metrics]
     metrics = [*named, *(["loss"] if settings.loss is not None else [])]
     drops = [f"drop.{name}" for name in metrics]
-    fidelity = [*(["agreement", "divergence"] if settings.agreement else []), "deviation"]
+    fidelity = [*(["agreement", "sample_agreement", "divergence"] if settings.agreement else []), "deviation"]
     return [*metrics, *fidelity, "non_finite_outputs", *drops]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,10 +21,11 @@ from mutspec.experiment.measures import (
     compares_with_threshold,
     kind_of,
     loss_of,
-    metric_name,
+    metric_names,
     metric_of,
     needs_classes,
 )
+from mutspec.experiment.metric_names import by_output
 from mutspec.experiment.per_output import check_outputs, of_output
 from mutspec.language import CallError, MutspecError, Problem
 from mutspec.model.live.errors import first_line
@@ -38,23 +39,40 @@ MOST_KEPT_BYTES = 1 << 30
 """Outputs of a base beyond this many bytes are not kept; what needs them is not measured then."""
 
 
+class Extent(NamedTuple):
+    """How many numbers an output has, and how many of them are infinite or NaN."""
+
+    numbers: int = 0
+    non_finite: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a model says about the data.
 
     Arguments:
         metrics: the metrics and the loss by name; empty without labels.
-        non_finite: how many numbers in the outputs are infinite or NaN.
+        extents: of each output, how many numbers it has, and how many of them are infinite or NaN.
         fidelity: how far the outputs are from the base's.
         classes: of each output of a base, the class chosen at each position; -1 where the output is not finite.
         outputs: of a base, its outputs by name; empty if they are too large to keep.
     """
 
     metrics: dict[str, float]
-    non_finite: int
+    extents: dict[str, Extent]
     fidelity: Fidelity
     classes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     outputs: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def non_finite(self) -> int:
+        """How many numbers in all outputs are infinite or NaN."""
+        return sum(each.non_finite for each in self.extents.values())
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers all outputs have."""
+        return sum(each.numbers for each in self.extents.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +155,9 @@ class Judge:
         metrics = self._measured(totals)
         if base is None:
             classes, outputs = totals.kept()
-            return Evaluation(metrics, totals.non_finite, of_itself(bool(classes), bool(outputs)), classes, outputs)
+            return Evaluation(metrics, totals.extents, of_itself(bool(classes), bool(outputs)), classes, outputs)
         fidelity = totals.comparison.result() if totals.is_comparable else Fidelity()
-        return Evaluation(metrics, totals.non_finite, fidelity)
+        return Evaluation(metrics, totals.extents, fidelity)
 
     def _judge(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
         names = output_names(model)
@@ -157,7 +175,7 @@ class Judge:
             if (array.shape[-1] if array.ndim > 1 else 1) != output.width:
                 message = f"the mutant's output `{name}` has width {array.shape[-1]}, and the base's {output.width}"
                 raise CallError(Problem(message, hint="data and labels are the base's, so the widths must be the same"))
-            totals.non_finite += int(np.count_nonzero(~np.isfinite(array)))
+            totals.count(name, array)
             classes = output.classes(array) if self.settings.agreement else None
             if totals.base is None:
                 totals.keep(name, classes, array)
@@ -171,7 +189,8 @@ class Judge:
         asked = self.settings.from_logits
         from_logits = not are_probabilities(array) if asked == "auto" else asked
         settings = of_output(self.settings, name)
-        specs = [*([settings.loss] if settings.loss is not None else []), *settings.metrics]
+        asked_for = list(settings.metrics)
+        specs = [*([settings.loss] if settings.loss is not None else []), *asked_for]
         if label is None or not specs:
             return _Output(None, from_logits, width)
         kind = kind_of(label, array, specs)
@@ -184,9 +203,10 @@ class Judge:
             self._check_classes(name, width)
         if kind is Kind.BINARY and any(map(needs_classes, specs)):
             self._check_answers(name)
-        metrics = [(each, metric_of(each, kind, from_logits=from_logits)) for each in settings.metrics]
+        metrics = [metric_of(each, kind, from_logits=from_logits) for each in asked_for]
         loss = None if settings.loss is None else loss_of(settings.loss, kind, from_logits=from_logits)
-        return _Output(kind, from_logits, width, {metric_name(each, metric): metric for each, metric in metrics}, loss)
+        named = dict(zip(metric_names(asked_for, metrics), metrics, strict=True))
+        return _Output(kind, from_logits, width, named, loss)
 
     def _check_classes(self, name: str, width: int) -> None:
         """Refuse class numbers that there are no classes for: Keras makes NaN of them."""
@@ -216,13 +236,11 @@ class Judge:
 
     def _measured(self, totals: _Totals) -> dict[str, float]:
         """The metrics, then the loss; with several outputs, metrics have the output's name in front, as in Keras."""
-        is_single = len(self._outputs) == 1
+        names = by_output({name: list(output.metrics) for name, output in self._outputs.items()})
         with _told():
             found = {
-                metric if is_single else f"{name}_{metric}": _number(metric, made.result())
-                for name, output in self._outputs.items()
-                for metric, made in output.metrics.items()
-                if output.kind is not None
+                whole: _number(metric, self._outputs[name].metrics[metric].result())
+                for (name, metric), whole in names.items()
             }
         return found | ({"loss": totals.loss / self.data.samples} if totals.has_loss else {})
 
@@ -232,7 +250,7 @@ class _Totals:
 
     def __init__(self, base: Evaluation | None) -> None:
         self.base = base
-        self.non_finite = 0
+        self.extents: dict[str, Extent] = {}
         self.loss = 0.0
         self.has_loss = False
         self.comparison = Comparison()
@@ -240,6 +258,12 @@ class _Totals:
         self._classes: dict[str, list[NDArray[np.int64]]] = {}
         self._outputs: dict[str, list[NDArray[Any]]] | None = {}
         self._bytes = 0
+
+    def count(self, name: str, outputs: NDArray[Any]) -> None:
+        """Count the numbers of an output."""
+        numbers, non_finite = self.extents.get(name, Extent())
+        bad = int(np.count_nonzero(~np.isfinite(outputs)))
+        self.extents[name] = Extent(numbers + outputs.size, non_finite + bad)
 
     def keep(self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any]) -> None:
         """Keep what a base says about a batch, for mutants to be held against."""
@@ -270,11 +294,11 @@ class _Totals:
             if theirs.shape != classes.shape:
                 self.is_comparable = False
                 return
-            prefix = f"{name}/" if len(self.base.classes) > 1 else ""
-            self.comparison.choices(theirs, classes, prefix)
+            self.comparison.choices(name, start, theirs, classes)
         said = self.base.outputs.get(name, outputs[:0])[here]
         if said.shape == outputs.shape:
-            self.comparison.outputs(said, outputs, are_classes=classes is not None, from_logits=output.from_logits)
+            are_classes = classes is not None
+            self.comparison.outputs(name, said, outputs, are_classes=are_classes, from_logits=output.from_logits)
 
 
 def _update(output: _Output, labels: NDArray[Any], outputs: NDArray[Any], totals: _Totals) -> None:

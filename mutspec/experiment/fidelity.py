@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,15 +18,32 @@ LEAST_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True)
+class OutputFidelity:
+    """How far one output of a mutant is from its base's.
+
+    Arguments:
+        agreement: the part of its choices that are as the base's; None if it chooses between nothing.
+        divergence: the mean Kullback–Leibler divergence of its classes from the base's, in nats; None if it is of no
+            classes.
+        deviation: the mean of |mutant − base| over its numbers.
+    """
+
+    agreement: float | None
+    divergence: float | None
+    deviation: float | None
+
+
+@dataclass(frozen=True)
 class Fidelity:
     """How far a mutant's outputs are from its base's.
 
     Arguments:
-        agreement: the part of all choices that are as the base's; None if the outputs choose between nothing.
-        flips: by class of the base, how many choices of it the mutant changed; classes without any are left out.
-        divergence: the mean Kullback–Leibler divergence of the mutant's classes from the base's, in nats; None if
-            the outputs are no classes.
-        deviation: the mean of |mutant − base| over all numbers of the outputs.
+        agreement, divergence, deviation: see `OutputFidelity`; of several outputs, which count alike, the mean over
+            those that have one.
+        flips: by class of the base, how many choices of it the mutant changed; classes without any are left out. With
+            several outputs, the output is in front.
+        sample_agreement: the part of the samples of which all choices in all outputs are as the base's.
+        by_output: the same for each output.
 
     Outputs that are not finite disagree, and do not count for divergence and deviation, which are None if nothing is
     left.
@@ -35,32 +53,93 @@ class Fidelity:
     flips: Mapping[str, int] = field(default_factory=dict)
     divergence: float | None = None
     deviation: float | None = None
+    sample_agreement: float | None = None
+    by_output: Mapping[str, OutputFidelity] = field(default_factory=dict)
 
 
 def of_itself(has_classes: bool, has_outputs: bool) -> Fidelity:
     """How true a base is to itself, as far as it can be measured."""
     agreement = 1.0 if has_classes else None
-    return Fidelity(agreement, {}, 0.0 if has_classes and has_outputs else None, 0.0 if has_outputs else None)
+    divergence = 0.0 if has_classes and has_outputs else None
+    return Fidelity(agreement, {}, divergence, 0.0 if has_outputs else None, agreement)
+
+
+def class_name(output: str, number: int, *, is_single: bool) -> str:
+    """What a class is called in results."""
+    return f"{number}" if is_single else f"{output}/{number}"
+
+
+def class_counts(classes: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:
+    """How many choices are of each class.
+
+    Arguments:
+        classes: the classes chosen, by output; -1 where the output was not finite.
+    """
+    return {
+        class_name(output, int(number), is_single=len(classes) == 1): int(count)
+        for output, chosen in classes.items()
+        for number, count in zip(*np.unique(chosen[chosen >= 0], return_counts=True), strict=True)
+    }
 
 
 class Comparison:
     """Adds up, batch by batch, how far outputs are from the base's."""
 
     def __init__(self) -> None:
+        self._outputs: dict[str, _Sums] = {}
+        self._agreeing: dict[int, NDArray[np.bool_]] = {}
+
+    def choices(self, output: str, start: int, base: NDArray[np.int64], mutant: NDArray[np.int64]) -> None:
+        """Take the classes that an output chose for the samples from `start` on, -1 where it was not finite."""
+        same = (base == mutant) & (mutant >= 0)
+        self._of(output).take_choices(base, same)
+        whole = same.reshape(len(same), -1).all(axis=1)
+        self._agreeing[start] = self._agreeing.get(start, True) & whole
+
+    def outputs(
+        self, output: str, base: NDArray[Any], mutant: NDArray[Any], *, are_classes: bool, from_logits: bool
+    ) -> None:
+        """Take an output's numbers, of one shape."""
+        self._of(output).take_outputs(base, mutant, are_classes=are_classes, from_logits=from_logits)
+
+    def _of(self, output: str) -> _Sums:
+        return self._outputs.setdefault(output, _Sums())
+
+    def result(self) -> Fidelity:
+        """What has been added up."""
+        found = {output: sums.result() for output, sums in self._outputs.items()}
+        samples = sum(map(len, self._agreeing.values()))
+        flips = {
+            (output, number): count for output, sums in self._outputs.items() for number, count in sums.flips.items()
+        }
+        return Fidelity(
+            _mean(each.agreement for each in found.values()),
+            {
+                class_name(output, number, is_single=len(found) == 1): flips[output, number]
+                for output, number in sorted(flips)
+            },
+            _mean(each.divergence for each in found.values()),
+            _mean(each.deviation for each in found.values()),
+            sum(int(np.count_nonzero(each)) for each in self._agreeing.values()) / samples if samples else None,
+            found,
+        )
+
+
+class _Sums:
+    """What is added up of one output."""
+
+    def __init__(self) -> None:
         self._choices = self._same = self._divergences = self._deviations = 0
         self._divergence = self._deviation = 0.0
-        self._flips: Counter[str] = Counter()
+        self.flips: Counter[int] = Counter()
 
-    def choices(self, base: NDArray[np.int64], mutant: NDArray[np.int64], prefix: str = "") -> None:
-        """Take classes chosen, -1 where outputs were not finite; `prefix` tells an output's classes from others'."""
-        same = (base == mutant) & (mutant >= 0)
+    def take_choices(self, base: NDArray[np.int64], same: NDArray[np.bool_]) -> None:
         self._choices += base.size
         self._same += int(np.count_nonzero(same))
         classes, counts = np.unique(base[~same & (base >= 0)], return_counts=True)
-        self._flips.update({f"{prefix}{number}": int(count) for number, count in zip(classes, counts, strict=True)})
+        self.flips.update({int(number): int(count) for number, count in zip(classes, counts, strict=True)})
 
-    def outputs(self, base: NDArray[Any], mutant: NDArray[Any], *, are_classes: bool, from_logits: bool) -> None:
-        """Take outputs of one shape."""
+    def take_outputs(self, base: NDArray[Any], mutant: NDArray[Any], *, are_classes: bool, from_logits: bool) -> None:
         base, mutant = (np.asarray(each, np.float64) for each in (base, mutant))
         both = np.isfinite(base) & np.isfinite(mutant)
         self._deviations += int(np.count_nonzero(both))
@@ -70,14 +149,17 @@ class Comparison:
             self._divergences += int(np.count_nonzero(rows))
             self._divergence += float(_divergence(base[rows], mutant[rows], from_logits=from_logits).sum())
 
-    def result(self) -> Fidelity:
-        """What has been added up."""
-        return Fidelity(
+    def result(self) -> OutputFidelity:
+        return OutputFidelity(
             self._same / self._choices if self._choices else None,
-            dict(sorted(self._flips.items())),
             self._divergence / self._divergences if self._divergences else None,
             self._deviation / self._deviations if self._deviations else None,
         )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _divergence(base: NDArray[Any], mutant: NDArray[Any], *, from_logits: bool) -> NDArray[Any]:

@@ -20,7 +20,8 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
     """What is required of one measure.
 
     Arguments:
-        metric: the measure: a metric, `loss`, `agreement`, `divergence`, `deviation`, `non_finite_outputs`.
+        metric: the measure: a metric, `loss`, `agreement`, `sample_agreement`, `divergence`, `deviation`,
+            `non_finite_outputs`.
         min, max: the least and the greatest value that pass.
         max_drop: how far the mutant may be below its base.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from mutspec.experiment.data import located
 from mutspec.experiment.job_settings import EvaluateSettings
+from mutspec.experiment.metric_names import named, snake_case, unique_names
 from mutspec.experiment.per_output import parts
 from mutspec.language import CallError, Problem, nearest
 from mutspec.model.live import import_keras
@@ -163,9 +164,18 @@ def metric_of(spec: Spec, kind: Kind, *, from_logits: bool) -> Any:
     return made
 
 
-def metric_name(spec: Spec, metric: Any) -> str:
-    """What a metric is called: as the configuration has it, or as it calls itself."""
-    return spec if isinstance(spec, str) else str(metric.name)
+def metric_names(specs: Sequence[Spec], metrics: Sequence[Any]) -> list[str]:
+    """What results call some metrics, of which those that are equal in everything share a name.
+
+    Arguments:
+        specs: the metrics in the configuration.
+        metrics: the objects that they stand for.
+
+    Raises:
+        CallError: two that differ have one name.
+    """
+    pairs = zip(specs, metrics, strict=True)
+    return unique_names([named(spec, type(metric).__name__, str(metric.name)) for spec, metric in pairs])
 
 
 def compares_with_threshold(metric: Any) -> bool:
@@ -185,20 +195,26 @@ def check_measures(settings: EvaluateSettings) -> None:
 
 
 def check_names(loss: Spec | None, metrics: Iterable[Spec]) -> None:
-    """Say which losses and metrics are not there, before anything is loaded.
+    """Say which losses and metrics are not there, or have names that do not do, before anything is loaded.
 
     Raises:
         CallError: with all of them.
     """
     problems: list[Problem] = []
-    for spec, make in [(loss, loss_of), *((metric, metric_of) for metric in metrics)]:
+    made: list[tuple[Spec, Any]] = []
+    try:
+        if loss is not None:
+            loss_of(loss, Kind.SPARSE, from_logits=False)
+    except CallError as error:
+        problems += error.problems
+    for spec in metrics:
         try:
-            if spec is not None:
-                make(spec, Kind.SPARSE, from_logits=False)
+            made.append((spec, metric_of(spec, Kind.SPARSE, from_logits=False)))
         except CallError as error:
             problems += error.problems
     if problems:
         raise CallError(problems)
+    metric_names([spec for spec, _ in made], [metric for _, metric in made])
 
 
 def _made(spec: Spec, what: str, key: str, room: Any) -> Any:
@@ -208,13 +224,18 @@ def _made(spec: Spec, what: str, key: str, room: Any) -> Any:
         return room.get(spec)
     except TypeError as error:
         missing = ", ".join(f"`{name}`" for name in re.findall(r"'(\w+)'", str(error)))
-        public = next((name for name in dir(room) if _snake(name) == spec), spec)
+        public = next((name for name in dir(room) if snake_case(name) == spec), spec)
         hint = f"write {key.replace('metrics', 'metrics.0')}._target_=keras.{what.replace('loss', 'losse')}s.{public}"
         raise CallError(
             Problem(f"the {what} `{spec}` needs {missing or 'arguments'}", hint=f"{hint}, and its arguments")
         ) from None
     except (ValueError, AttributeError):
-        known = [_snake(name) for name in dir(room) if name[:1].isupper()] + ["accuracy", "crossentropy", "mse", "mae"]
+        known = [snake_case(name) for name in dir(room) if name[:1].isupper()] + [
+            "accuracy",
+            "crossentropy",
+            "mse",
+            "mae",
+        ]
         candidates = nearest(spec, known)
         hint = (
             ""
@@ -274,8 +295,3 @@ def _takes(function: Any, name: str) -> bool:
         return name in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
-
-
-def _snake(name: str) -> str:
-    """`TopKCategoricalAccuracy` as Keras names it: `top_k_categorical_accuracy`."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])|(?<!^)([A-Z])(?=[a-z])", r"_\1\2", name).lower()

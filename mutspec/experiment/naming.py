@@ -8,10 +8,12 @@ from collections.abc import Iterable
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 _GROWS_WHEN_WORSE = re.compile(
     r"(?:.*_)?(?:loss|error|crossentropy|entropy|divergence|deviation|hinge|huber|poisson|cosh|logcosh|perplexity"
-    r"|mse|mae|mape|msle|rmse|false_(?:positives|negatives))",
+    r"|mse|mae|mape|msle|rmse|false_(?:positives|negatives))"
+    r"(?:_[a-z]+(?:_[a-z]+)*_(?:[0-9.e+_-]+|true|false))*",
     re.IGNORECASE,
 )
-"""Metrics that are greater for a worse model, by the ends of Keras's names. All others are taken to be smaller."""
+"""Metrics that are greater for a worse model, by the ends of Keras's names, which arguments may follow as in
+`huber_delta_0.5`. All others are taken to be smaller."""
 
 
 def is_share(metric: str, values: Iterable[float]) -> bool:

@@ -23,8 +23,11 @@ FORMAT_VERSION = 2
 """Of `result.json`. Version 1 has no digests of weights, data and recipes: there names say what is the same."""
 READ_VERSIONS = (1, 2)
 
-FIDELITY = ("agreement", "divergence", "deviation")
+FIDELITY = ("agreement", "sample_agreement", "divergence", "deviation")
 """What a row says about how true the mutant is to its base, in one number each."""
+
+AGREEMENTS = FIDELITY[:2]
+"""Those that are parts of the choices or samples, of which a base has all."""
 
 BREAKING_POINT = "breaking_point"
 """What a search for the scale at which a mutant breaks says of a row."""
@@ -49,6 +52,23 @@ class JobInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRow:
+    """What is measured of one of several outputs.
+
+    Arguments:
+        agreement, divergence, deviation: see `fidelity.OutputFidelity`; None if not measured.
+        non_finite: how many of its numbers are infinite or NaN.
+        numbers: how many numbers it has.
+    """
+
+    agreement: float | None
+    divergence: float | None
+    deviation: float | None
+    non_finite: int
+    numbers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """What one mutant, of one seed, did.
 
@@ -65,6 +85,11 @@ class Row:
             infinite if it holds at the greatest one; None if nothing was searched for.
         holds_at: the scale before it, at which the mutant holds.
         evaluations: how many scales were tried.
+        sample_agreement: see `fidelity.Fidelity`.
+        output_numbers: how many numbers the mutant's outputs have; None if nothing was evaluated.
+        by_output: what is measured of each output, if there are several; else empty.
+        changed_nothing: whether the mutant surely predicts what the base does, as the plan changed no weight, and no
+            layer that acts in predictions; None if that is not known.
     """
 
     seed: int
@@ -81,6 +106,23 @@ class Row:
     breaking_point: float | None = None
     holds_at: float | None = None
     evaluations: int | None = None
+    sample_agreement: float | None = None
+    output_numbers: int | None = None
+    by_output: dict[str, OutputRow] = field(default_factory=dict)
+    changed_nothing: bool | None = None
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the mutant is no mutant; of results that do not say so, told by what they count and measure."""
+        if self.changed_nothing is not None:
+            return self.changed_nothing
+        return self.touched > 0 and self.changed == 0 and self.deviation == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As in the document."""
+        document = {name: getattr(self, name) for name in self.__slots__}
+        outputs = {name: {key: getattr(each, key) for key in each.__slots__} for name, each in self.by_output.items()}
+        return document | {"by_output": outputs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +181,7 @@ class Result:
         error: why the job failed; None if it did not.
         environment: what it ran in: versions by name, and the platform.
         inputs_digest: of all that it depends on; empty if the job failed, or was none of `mutspec run`.
+        classes: how many choices of the base are of each class, which is called as in `Row.flips`.
     """
 
     engine: str
@@ -169,6 +212,7 @@ class Result:
     weights_digest: str = ""
     data_digest: str = ""
     input_digests: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
 
     @property
     def failed_gates(self) -> tuple[Verdict, ...]:
@@ -205,7 +249,7 @@ class Result:
             "value": self.value,
             "objectives": self.objectives,
             "base": self.base,
-            "rows": [{name: getattr(row, name) for name in Row.__slots__} for row in self.rows],
+            "rows": [row.to_json() for row in self.rows],
             "breaking": self.breaking and {name: getattr(self.breaking, name) for name in Breaking.__slots__},
             "gates": [{name: getattr(verdict, name) for name in Verdict.__slots__} for verdict in self.gates],
             "output": self.output,
@@ -213,6 +257,7 @@ class Result:
             "error": self.error,
             "environment": self.environment,
             "inputs_digest": self.inputs_digest,
+            "classes": self.classes,
         }
         return {key: as_json(value) for key, value in document.items()}
 
@@ -301,6 +346,14 @@ class _Data(msgspec.Struct):
     digest: str = ""
 
 
+class _Output(msgspec.Struct):
+    agreement: _Number | None
+    divergence: _Number | None
+    deviation: _Number | None
+    non_finite: int
+    numbers: int
+
+
 class _Row(msgspec.Struct):
     seed: int
     metrics: dict[str, _Number]
@@ -316,6 +369,10 @@ class _Row(msgspec.Struct):
     breaking_point: _Number | None = None
     holds_at: _Number | None = None
     evaluations: int | None = None
+    sample_agreement: _Number | None = None
+    output_numbers: int | None = None
+    by_output: dict[str, _Output] = {}
+    changed_nothing: bool | None = None
 
 
 class _Breaking(msgspec.Struct):
@@ -355,6 +412,7 @@ class _Document(msgspec.Struct):
     inputs_digest: str = ""
     breaking: _Breaking | None = None
     inputs: dict[str, str] = {}
+    classes: dict[str, int] = {}
 
 
 class OtherVersionError(CallError):
@@ -415,7 +473,7 @@ _LONGEST = 10_000
 """The characters of a text, such as a name or an error. Reports wrap, escape and compare each of them."""
 _MOST_ENTRIES = 1_000
 """The entries of a mapping or a list: reports make columns and lines of them."""
-_AS_MANY_AS_THERE_ARE = frozenset({"flips", "rows"})
+_AS_MANY_AS_THERE_ARE = frozenset({"flips", "classes", "rows"})
 """What has an entry for each class, or for each seed."""
 
 
@@ -442,8 +500,10 @@ def _not_ours(read: _Document) -> str:
         return "it tells of breaking points, and has none"
     counts = [read.job.number, read.data.samples]
     for row in read.rows:
-        counts += [row.seed, row.non_finite_outputs, row.touched, row.changed, row.evaluations]
+        counts += [row.seed, row.non_finite_outputs, row.touched, row.changed, row.evaluations, row.output_numbers]
         counts += (row.flips or {}).values()
+        counts += [count for each in row.by_output.values() for count in (each.non_finite, each.numbers)]
+    counts += read.classes.values()
     level: list[Any] = [read.parameters, counts]
     for _ in range(_DEEPEST):
         if any(isinstance(each, int) and abs(each) > _LARGEST for each in level):
@@ -489,6 +549,10 @@ def _result(read: _Document) -> Result:
                 breaking_point=_float(row.breaking_point),
                 holds_at=_float(row.holds_at),
                 evaluations=row.evaluations,
+                sample_agreement=_float(row.sample_agreement),
+                output_numbers=row.output_numbers,
+                by_output={name: _output(each) for name, each in row.by_output.items()},
+                changed_nothing=row.changed_nothing,
             )
             for row in read.rows
         ),
@@ -510,7 +574,13 @@ def _result(read: _Document) -> Result:
         weights_digest=read.model.weights_digest,
         data_digest=read.data.digest,
         input_digests=read.inputs,
+        classes=read.classes,
     )
+
+
+def _output(read: _Output) -> OutputRow:
+    agreement, divergence, deviation = map(_float, (read.agreement, read.divergence, read.deviation))
+    return OutputRow(agreement, divergence, deviation, read.non_finite, read.numbers)
 
 
 MOST = 1e70

@@ -13,8 +13,9 @@ from mutspec.execute.report import Report, engine
 from mutspec.experiment.checks import no_measure
 from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluate import Evaluation
+from mutspec.experiment.fidelity import OutputFidelity, class_counts
 from mutspec.experiment.gates import Gate, Verdict, verdicts
-from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, Result, Row
+from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, OutputRow, Result, Row
 from mutspec.experiment.session import Session
 from mutspec.language import CallError, Plan
 from mutspec.language.types import NonFinite
@@ -114,6 +115,7 @@ class Trials:
             value=means[self.objectives[0]],
             objectives=means,
             gates=self.verdicts(result.rows),
+            classes=class_counts(self.shared.base.classes),
         )
 
     def measured(self, name: str, known: Sequence[str] = ()) -> str:
@@ -198,4 +200,20 @@ def _row(seed: int, base: Evaluation, mutant: Evaluation, report: Report | None,
         flips=dict(fidelity.flips) if fidelity.agreement is not None else None,
         divergence=fidelity.divergence,
         deviation=fidelity.deviation,
+        sample_agreement=fidelity.sample_agreement,
+        output_numbers=mutant.numbers,
+        by_output=_by_output(mutant),
+        changed_nothing=report.changes_nothing if report else None,
     )
+
+
+def _by_output(mutant: Evaluation) -> dict[str, OutputRow]:
+    """What is measured of each of several outputs."""
+    if len(mutant.extents) == 1:
+        return {}
+    nothing = OutputFidelity(None, None, None)
+    return {
+        name: OutputRow(found.agreement, found.divergence, found.deviation, extent.non_finite, extent.numbers)
+        for name, extent in mutant.extents.items()
+        for found in (mutant.fidelity.by_output.get(name, nothing),)
+    }

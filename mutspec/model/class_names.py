@@ -38,6 +38,18 @@ WEIGHTLESS: Mapping[str, tuple[str, ...]] = {
 }
 """Classes without weights in a file, and the classes that they derive from. Seeds are not in files."""
 
+TRAINING_ONLY = frozenset(
+    {
+        *_each("ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise"),
+        *_each("SpatialDropout1D SpatialDropout2D SpatialDropout3D"),
+        *_each("AugMix CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter"),
+        *_each("RandomContrast RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale"),
+        *_each("RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation"),
+        *_each("RandomSharpness RandomShear RandomTranslation RandomZoom Solarization"),
+    }
+)
+"""Classes that act in training only: where a model predicts, they pass their input on as it is."""
+
 UNKNOWN: Mapping[str, tuple[str, ...]] = {
     **_each("Discretization IntegerLookup JaxLayer Pipeline StringLookup TFSMLayer TextVectorization"),
     **_each("TorchModuleWrapper Wrapper"),

@@ -26,6 +26,8 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
     """The keys for which NaN is a value like others; for all others it is refused."""
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Keys that an example of a step needs beside the required ones, or that make a better one."""
+    may_be_done: ClassVar[bool] = False
+    """Whether weights are often as it leaves them already, such as within its bounds: no news if some of them are."""
     is_structural: ClassVar[bool] = False
     """Whether it changes the architecture, so that the mutant is a new model."""
 

@@ -176,7 +176,7 @@ class Bench:
         assert self.oracle is not None
         before = self.architecture
         self._architecture, created = restructured(before, change, self.oracle, self.step.number, origin)
-        self.edits += layer_edits(before.spec, self._architecture.spec, change)
+        self.edits += layer_edits(before, self._architecture, change)
         self.created += created
         self.models[""] = self._architecture.spec
         self._indexes.pop("", None)

@@ -108,6 +108,7 @@ class StuckAt(BitOp, tag="stuck_at", frozen=True, kw_only=True):
     Literature: stuck-at faults of memory cells (hardware fault studies).
     """
 
+    may_be_done: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 5, "bits": 22})
 
     bits: Annotated[BitSet, Meta(description=f"The bits that are stuck. {BITS}", examples=[30, "exponent"])]

@@ -9,16 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mutspec.graph.expression import Expression, dirac
+from mutspec.model.class_names import TRAINING_ONLY
 from mutspec.ops.initial import Fresh
 
 Config = Mapping[str, Any]
 
-_PASSES = frozenset(
-    {
-        "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity",
-        "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
-    }
-)  # fmt: skip
+_PASSES = TRAINING_ONLY | {"Identity"}
 """Layers without weights that change nothing when a model predicts."""
 
 

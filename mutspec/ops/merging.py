@@ -240,6 +240,8 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
     Literature: weight sharing across layers (Universal Transformer, Dehghani et al. 2019; ALBERT, Lan et al. 2020).
     """
 
+    may_be_done: ClassVar[bool] = True
+
     target: Annotated[
         Target, Meta(description="The layers or weights to share values.", examples=[["dense_1", "dense_2"]])
     ]

@@ -29,6 +29,7 @@ class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True)
     `bias: true, at_least: 1`); filter pruning with `rank: smallest` (Li et al. 2017).
     """
 
+    may_be_done: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bias": True})
 
     def lower(self, weight: Expression, at: Site) -> Expression:

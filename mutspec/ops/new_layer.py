@@ -16,6 +16,7 @@ from mutspec.ops.identity import identity_problem, identity_value
 from mutspec.ops.initial import Fresh, initial_value, initializer_of
 from mutspec.structure.architecture import Change
 from mutspec.structure.layer_config import layer_entry
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.network import Entry, Network
 
 
@@ -154,6 +155,17 @@ def add_layer(
             bench.keras_made.add(tensor.origin)
         else:
             bench.create(tensor, drawn)
+
+
+def tell_training_only(bench: Bench) -> None:
+    """Note that layers which the step under way adds act in training only, if so: as faults they are none."""
+    idle = [edit for edit in bench.edits if edit.kind is EditKind.ADDED and edit.acts_in_training_only]
+    if not idle:
+        return
+    more = f" and {len(idle) - 1:,} more act" if len(idle) > 1 else " acts"
+    is_all = all(edit.acts_in_training_only for edit in bench.edits)
+    so = "predictions do not change" if is_all else "in predictions the input is passed on as it is"
+    bench.notes.append(f"`{idle[0].layer}` ({idle[0].type}){more} in training only: {so}")
 
 
 def _has_forget_bias(tensor: TensorSpec, entry: Entry) -> bool:

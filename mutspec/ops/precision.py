@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -37,6 +37,8 @@ class RoundWeights(WeightOp, tag="round", frozen=True, kw_only=True):
     Literature: RNN weight precision reduction (DeepMutation++).
     """
 
+    may_be_done: ClassVar[bool] = True
+
     decimals: Annotated[ByTarget[int], Meta(description="Digits after the point; negative ones before.", examples=[2])]
 
     def lower(self, weight: Expression, at: Site) -> Expression:
@@ -58,6 +60,8 @@ class Quantize(WeightOp, tag="quantize", frozen=True, kw_only=True):
     Literature: RNN weight precision, quantisation (DeepMutation++); Discretize (AIHWKit); fixed-point weights (Ares);
     Jacob et al. 2018.
     """
+
+    may_be_done: ClassVar[bool] = True
 
     bits: Annotated[
         int, Meta(ge=2, le=16, description="The width of the integers that weights are rounded to.", examples=[8])
@@ -117,6 +121,8 @@ class Binarize(WeightOp, tag="binarize", frozen=True, kw_only=True):
     Literature: RNN weight binarise (DeepMutation++: `scale: 1`); BinaryConnect (Courbariaux et al. 2015: `scale: 1`);
     XNOR-Net (Rastegari et al. 2016: the mean).
     """
+
+    may_be_done: ClassVar[bool] = True
 
     scale: Annotated[
         ByTarget[float] | None,

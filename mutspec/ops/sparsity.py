@@ -31,6 +31,7 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
     `unit: neuron` (Li et al. 2017).
     """
 
+    may_be_done: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"fraction": "30%"})
 
     default_rank: ClassVar[Rank | None] = Rank.SMALLEST

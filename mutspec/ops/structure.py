@@ -27,6 +27,7 @@ from mutspec.ops.new_layer import (
     refuse_name,
     refuse_name_of_new,
     refuse_no_identity,
+    tell_training_only,
 )
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change
@@ -88,6 +89,8 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             edit = partial(edits.insert, name=name, entry=entry, sources=outputs, only=only)
             change = _edited(bench, owner, edit)
             add_layer(bench, change, join(owner, name), entry, f"{self.id}/{number}", self.initialize)
+        if self.initialize is not Initialize.IDENTITY:
+            tell_training_only(bench)
         return ()
 
     def _places(self, bench: Bench) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
@@ -226,6 +229,7 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
             change = _edited(bench, owner, partial(edits.put, name=name, entry=entry, new_name=wanted))
             like = layer.path if self.keep_weights else ""
             add_layer(bench, change, join(owner, wanted), entry, f"{self.id}/{number}", like=like)
+        tell_training_only(bench)
         return ()
 
 

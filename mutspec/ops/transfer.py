@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -40,6 +40,8 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     Literature: transfer learning and grafting of trained layers; crossover of networks (neuro-evolution).
     """
+
+    may_be_done: ClassVar[bool] = True
 
     source: Annotated[
         str,

@@ -79,6 +79,7 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
     Literature: weight clipping (WGAN, Arjovsky et al. 2017); range restriction (Ranger, Chen et al. 2021).
     """
 
+    may_be_done: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"min": -1.0, "max": 1.0})
 
     smallest: Annotated[
@@ -190,6 +191,7 @@ class Fill(WeightOp, tag="fill", frozen=True, kw_only=True):
     Literature: SetValue (MRFI); change one cell (Xavier: `indices`); stuck weights (hardware fault studies).
     """
 
+    may_be_done: ClassVar[bool] = True
     accepts_integers: ClassVar[bool] = True
     accepts_nan: ClassVar[frozenset[str]] = frozenset({"value"})
 
@@ -212,6 +214,7 @@ class Zero(WeightOp, tag="zero", frozen=True, kw_only=True):
     `indices`); DropConnect (AIHWKit: `rate`).
     """
 
+    may_be_done: ClassVar[bool] = True
     accepts_integers: ClassVar[bool] = True
 
     def lower(self, weight: Expression, at: Site) -> Expression:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from mutspec.model.class_names import TRAINING_ONLY
 from mutspec.model.outline import is_within
-from mutspec.model.spec import ModelSpec
-from mutspec.structure.architecture import Change
+from mutspec.model.spec import LayerSpec, ModelSpec
+from mutspec.structure.architecture import Architecture, Change
+from mutspec.structure.edits import level
+from mutspec.structure.network import Network
 
 
 class EditKind(StrEnum):
@@ -30,6 +33,7 @@ class LayerEdit:
         type: its class.
         before: its path before, if it was renamed.
         parameters: how many entries its weights have.
+        acts_in_training_only: whether it passes its input on as it is where the model predicts.
     """
 
     kind: EditKind
@@ -37,9 +41,10 @@ class LayerEdit:
     type: str
     before: str = ""
     parameters: int = 0
+    acts_in_training_only: bool = False
 
 
-def layer_edits(before: ModelSpec, after: ModelSpec, change: Change) -> Iterator[LayerEdit]:
+def layer_edits(before: Architecture, after: Architecture, change: Change) -> Iterator[LayerEdit]:
     """The edits of a change, outermost layers only, in model order.
 
     Arguments:
@@ -48,18 +53,34 @@ def layer_edits(before: ModelSpec, after: ModelSpec, change: Change) -> Iterator
         change: what was done.
     """
     renamed = set(change.renamed.values())
-    for layer in before.layers:
+    for layer in before.spec.layers:
         is_replaced = layer.path in change.new
-        if (layer.path not in after.layer_by_path or is_replaced) and not _below(layer.path, renamed, before):
-            yield LayerEdit(EditKind.REMOVED, layer.path, layer.class_name, parameters=_parameters(before, layer.path))
-    for layer in after.layers:
+        is_gone = layer.path not in after.spec.layer_by_path or is_replaced
+        if is_gone and not _below(layer.path, renamed, before.spec):
+            yield _edit(EditKind.REMOVED, layer, before, _parameters(before.spec, layer.path))
+    for layer in after.spec.layers:
         path = layer.path
         if path in change.new:
-            yield LayerEdit(EditKind.ADDED, path, layer.class_name, parameters=_parameters(after, path))
+            yield _edit(EditKind.ADDED, layer, after, _parameters(after.spec, path))
         elif path in change.renamed:
-            yield LayerEdit(EditKind.RENAMED, path, layer.class_name, change.renamed[path])
+            yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
         elif path in change.configured:
-            yield LayerEdit(EditKind.CONFIGURED, path, layer.class_name)
+            yield _edit(EditKind.CONFIGURED, layer, after)
+
+
+def _edit(kind: EditKind, layer: LayerSpec, model: Architecture, parameters: int = 0) -> LayerEdit:
+    is_idle = _acts_in_training_only(layer, model.network)
+    return LayerEdit(kind, layer.path, layer.class_name, "", parameters, is_idle)
+
+
+def _acts_in_training_only(layer: LayerSpec, network: Network) -> bool:
+    """Whether a layer does, which is surely one of Keras's, and is not called as if the model were training."""
+    owner, _, name = layer.path.rpartition("/")
+    inside = level(network, owner)
+    calls = inside.calls.get(name, ()) if inside is not None else ()
+    is_keras_own = len(layer.ancestry) > 1
+    is_one = is_keras_own and layer.class_name in TRAINING_ONLY
+    return is_one and inside is not None and not any(call.get("kwargs", {}).get("training") for call in calls)
 
 
 def _below(path: str, renamed: set[str], before: ModelSpec) -> bool:

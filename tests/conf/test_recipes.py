@@ -45,7 +45,18 @@ def test_a_recipe_has_its_files_name_a_description_and_fits_the_shipped_model(pa
     assert plan.description.endswith(".")
     assert path.read_text().startswith("# yaml-language-server: $schema=../../schemas/plan.schema.json\nmutspec: 1\n")
     report = mutspec.dry_run(plan, MODEL, inputs=dict.fromkeys(plan.inputs, MODEL)).to_json()
+    assert report["warnings"] == []
     assert any(step["targets"] for step in report["steps"]) or any(report["layers"].values())
+
+
+def test_recipes_warn_of_nothing_where_they_change_the_shipped_model() -> None:
+    model = keras.saving.load_model(MODEL)
+    plans = [plan for plan in map(mutspec.load_plan, RECIPES) if not plan.inputs]
+    changing = [plan for plan in plans if not any(step.is_structural for step in plan.steps)]
+    assert len(changing) > 5
+    for plan in changing:
+        with mutspec.mutated(plan, model) as report:
+            assert report.warnings == (), plan.name
 
 
 def test_bit_flips_flips_as_many_bits_as_the_rate_says_and_only_in_kernels(before: Weights, tmp_path: Path) -> None:

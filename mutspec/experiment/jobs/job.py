@@ -227,7 +227,8 @@ class _Job:
             if not rows:
                 self._write(DRY_RUN_FILE, report.to_json())
             warnings += [str(problem) for problem in report.warnings]
-            rows.append(Row(plan.seed, {}, {}, None, 0, touched(report), None, perf_counter() - start))
+            row = Row(plan.seed, {}, {}, None, 0, touched(report), None, perf_counter() - start)
+            rows.append(replace(row, changed_nothing=report.changes_nothing))
         return self._result(report.structure_digest, rows, warnings)
 
     def evaluated(self) -> Result:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mutspec.execute import words
 from mutspec.experiment.labels import labelled
-from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, Result, Row, read, write_whole
+from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, OutputRow, Result, Row, read, write_whole
 from mutspec.experiment.settings import PARAMETER, varying
 from mutspec.language.errors import CallError, Place, Problem
 
@@ -91,7 +91,7 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
     )
 
 
-_ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "touched", "changed", "seconds")
+_ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "output_numbers", "touched", "changed", "changed_nothing", "seconds")
 _SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
 """The columns of results among which are some of searches for breaking points."""
 
@@ -112,8 +112,9 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
     """One row for each job and seed; a job without rows, a failed one, has one too.
 
     Columns whose names are not fixed have a prefix, so that nothing can collide: `params.std`, `metrics.accuracy`,
-    `base.accuracy`, `drop.accuracy`. Settings that are no parameters and differ between jobs are called as the override
-    that makes them. `plan`, `model` and `data` are labels, and differ where the digests do: the last columns.
+    `base.accuracy`, `drop.accuracy`, and of models with several outputs `agreement.<output>`. Settings that are no
+    parameters and differ between jobs are called as the override that makes them. `plan`, `model` and `data` are
+    labels, and differ where the digests do: the last columns.
     """
     told = labelled(results)
     results, given = told.results, told.given
@@ -121,12 +122,19 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
     parameters = list(dict.fromkeys(name for each in given for name in each if name.startswith(PARAMETER)))
     fixed = ("plan", "model", "data")
     of_rows = (*(_SEARCH_COLUMNS if any(result.breaking for result in results) else ()), *_ROW_COLUMNS)
+    outputs = [
+        (measure, name)
+        for name in dict.fromkeys(name for result in results for row in result.rows for name in row.by_output)
+        for measure in OutputRow.__slots__
+    ]
     others = [name for name in varying(results, given) if name not in fixed and name not in parameters]
     columns = (
         *("job", "directory", "plan", "model", "data", "seed"),
         *(*parameters, *others),
         *(f"{kind}.{name}" for kind in ("metrics", "base", "drop") for name in metrics),
-        *(*of_rows, "failed_gates", "error"),
+        *of_rows,
+        *(f"{measure}.{name}" for measure, name in outputs),
+        *("failed_gates", "error"),
         *_DIGEST_COLUMNS,
     )
     return RowsTable(
@@ -140,6 +148,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
                 *(result.base.get(name) for name in metrics),
                 *((row.drop if row is not None else {}).get(name) for name in metrics),
                 *(getattr(row, name) if row is not None else None for name in of_rows),
+                *(getattr((row.by_output if row else {}).get(name), measure, None) for measure, name in outputs),
                 "; ".join(map(str, result.failed_gates)) or None,
                 first_line(result.error),
                 *(getattr(result, name) or None for name in _DIGEST_COLUMNS),

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from mutspec.experiment.labels import labelled
 from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.interval import Estimate, estimate
-from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
+from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import as_number, key, varying
 from mutspec.language.errors import CallError, nearest
+
+T = TypeVar("T")
 
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
 """What rows say beside the metrics, in one number each."""
@@ -23,8 +25,8 @@ _NON_FINITE = "non_finite_outputs"
 _DROP = "drop."
 """How the names of measures begin that say how far a metric fell."""
 
-AGREEMENT = "agreement"
-"""The part of the samples of which mutant and base say the same."""
+AGREEMENT, SAMPLE_AGREEMENT = AGREEMENTS
+"""The part of the choices in which mutant and base say the same, and of the samples in which they do so in all."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Group:
         rows: a row for each seed; a seed that several jobs have counts once.
         measured: the metric's values, of the rows that have it, with their seeds' order.
         base: the base's value; None if it is not known, or if the jobs do not agree about it.
-        metric, agreement: means over the seeds, with their intervals.
+        metric, agreement, sample_agreement: means over the seeds, with their intervals.
         gates: for each job with gates, whether all of them hold.
     """
 
@@ -46,6 +48,7 @@ class Group:
     base: float | None
     metric: Estimate
     agreement: Estimate
+    sample_agreement: Estimate
     gates: tuple[bool, ...] = ()
 
     @property
@@ -57,6 +60,17 @@ class Group:
     def non_finite_outputs(self) -> int:
         """In the outputs of all seeds together."""
         return sum(row.non_finite_outputs for row in self.rows)
+
+    @property
+    def unchanged(self) -> int:
+        """Of how many seeds the plan changed nothing, so that what was measured says nothing of it."""
+        return sum(row.is_unchanged for row in self.rows)
+
+    @property
+    def output_numbers(self) -> int | None:
+        """The numbers in the outputs of all seeds together; None if that is not known."""
+        counts = _known(row.output_numbers for row in self.rows)
+        return sum(counts) if len(counts) == len(self.rows) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +111,17 @@ class Summary:
         return tuple(
             all(as_number(group.values[index]) is not None for group in self.groups) for index in range(len(self.names))
         )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs of which something is known by itself: those of models with several."""
+        return tuple(dict.fromkeys(name for group in self.groups for row in group.rows for name in row.by_output))
+
+    @property
+    def tells_samples(self) -> bool:
+        """Whether a sample has several choices, so that agreement on choices and on samples are two things."""
+        rows = [row for group in self.groups for row in group.rows if row.sample_agreement is not None]
+        return bool(self.outputs) or any(row.sample_agreement != row.agreement for row in rows)
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -183,6 +208,7 @@ def _group(results: Sequence[Result], values: tuple[Any, ...], metric: str | Non
         bases.pop() if len(bases) == 1 else None,
         estimate(measured),
         estimate(_known(row.agreement for row in rows.values())),
+        estimate(_known(row.sample_agreement for row in rows.values())),
         tuple(not result.failed_gates for result in results if result.gates),
     )
 
@@ -199,5 +225,5 @@ def measure(row: Row, metric: str | None) -> float | None:
     return measured
 
 
-def _known(values: Iterable[float | None]) -> list[float]:
+def _known(values: Iterable[T | None]) -> list[T]:
     return [value for value in values if value is not None]

@@ -126,7 +126,10 @@ def _group_as_json(group: Group, names: tuple[str, ...]) -> dict[str, Any]:
         "half_width": group.metric.half_width,
         "drop": group.drop,
         "agreement": group.agreement.mean,
+        "sample_agreement": group.sample_agreement.mean,
         "non_finite_outputs": group.non_finite_outputs,
+        "output_numbers": group.output_numbers,
+        "unchanged": group.unchanged,
     }
 
 
@@ -147,6 +150,8 @@ def _sensitivity_as_json(found: Sensitivity | None) -> dict[str, Any] | None:
                 "seeds": each.harm.count,
                 "best_rank": each.ranks[0] if each.ranks else None,
                 "worst_rank": each.ranks[1] if each.ranks else None,
+                "unchanged": each.unchanged,
+                "is_ranked": each.is_ranked,
             }
             for each in found.ranking
         ],

@@ -13,9 +13,9 @@ from statistics import fmean
 from typing import Any
 
 from mutspec.experiment.naming import grows_when_worse
-from mutspec.experiment.reports.groups import AGREEMENT, Summary, measure
+from mutspec.experiment.reports.groups import Summary, measure
 from mutspec.experiment.reports.interval import Estimate, estimate, is_surely_above
-from mutspec.experiment.result import FIDELITY, Row
+from mutspec.experiment.result import AGREEMENTS, FIDELITY, Row
 from mutspec.experiment.settings import as_number, labels, shown
 
 
@@ -26,12 +26,16 @@ class Ranked:
     Arguments:
         value: what it is called, such as the layer's name.
         harm: how much worse the metric gets: the mean over the scales for each seed, and of these the mean.
-        ranks: the best and the worst rank that seeds leave open; None if there is one seed.
+        ranks: the best and the worst rank that seeds leave open; None if there is one seed, or no rank.
+        unchanged: at how many of the scales that are compared the plan changed nothing there, with any seed.
+        is_ranked: whether it changed something at one of them; else the place comes last and has no rank.
     """
 
     value: str
     harm: Estimate
     ranks: tuple[int, int] | None
+    unchanged: int = 0
+    is_ranked: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Sensitivity:
         scales: the scales as they were written, ascending.
         harms: for each place, in the order of the sweep, the mean at each scale; None where nothing was measured.
         compared: how many of the scales count in the ranking: those at which all places were measured.
-        ranking: the places, the most sensitive first.
+        ranking: the places, the most sensitive first, and last those where nothing was changed.
         is_rise: whether the metric grows when a model gets worse.
     """
 
@@ -84,6 +88,7 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
         return None
     place, scale = axes
     found: dict[str, dict[float, dict[int, float]]] = {}
+    still: dict[str, set[float]] = {}
     written: dict[float, Any] = {}
     for group in summary.groups:
         harms = {row.seed: harm for row in group.rows if (harm := _harm(row, summary.metric)) is not None}
@@ -91,6 +96,8 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
             at = 0.0 if scale is None else as_number(group.values[scale]) or 0.0
             written.setdefault(at, "" if scale is None else group.values[scale])
             found.setdefault(shown(group.values[place]), {})[at] = harms
+            if group.unchanged == len(group.rows):
+                still.setdefault(shown(group.values[place]), set()).add(at)
     if len(found) < 2:
         return None
     scales = sorted(written)
@@ -105,7 +112,7 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
             for value, each in found.items()
         },
         compared=len(compared),
-        ranking=_ranked({value: _by_seed(each, compared) for value, each in found.items()}) if compared else (),
+        ranking=_ranking(found, still, compared) if compared else (),
         is_rise=grows_when_worse(summary.metric),
     )
 
@@ -123,7 +130,7 @@ def _harm(row: Row, metric: str) -> float | None:
     """How much worse a mutant is than its base. Held against its own outputs, a base agrees and is at no distance."""
     drop = row.drop.get(metric)
     if drop is None and metric in FIDELITY and (measured := measure(row, metric)) is not None:
-        drop = (1.0 if metric == AGREEMENT else 0.0) - measured
+        drop = (1.0 if metric in AGREEMENTS else 0.0) - measured
     return None if drop is None else -drop if grows_when_worse(metric) else drop
 
 
@@ -133,16 +140,34 @@ def _by_seed(harms: dict[float, dict[int, float]], scales: Sequence[float]) -> l
     return [fmean(harms[at][seed] for at in scales) for seed in seeds]
 
 
-def _ranked(values: dict[str, list[float]]) -> tuple[Ranked, ...]:
-    """The places by their harm. What is not finite is beyond all that is."""
-    known = {value: estimate(each) for value, each in values.items() if each}
+def _ranking(
+    harms: dict[str, dict[float, dict[int, float]]], still: dict[str, set[float]], compared: Sequence[float]
+) -> tuple[Ranked, ...]:
+    """The places by their harm. What is not finite is beyond all that is; where nothing was changed, there is no rank.
 
-    def size(value: str) -> float:
+    Arguments:
+        harms: by place, scale and seed.
+        still: the scales at which nothing was changed, by place.
+        compared: the scales that count.
+    """
+    known = {value: estimate(values) for value, each in harms.items() if (values := _by_seed(each, compared))}
+    unchanged = {value: sum(at in still.get(value, ()) for at in compared) for value in known}
+    ranked = {value: each for value, each in known.items() if unchanged[value] < len(compared)}
+
+    def place(value: str) -> tuple[bool, float]:
         mean = known[value].mean
-        return math.inf if mean is None or math.isnan(mean) else mean
+        return value in ranked, math.inf if mean is None or math.isnan(mean) else mean
 
-    ordered = sorted(known, key=size, reverse=True)
-    return tuple(Ranked(value, known[value], _ranks(known[value], known.values())) for value in ordered)
+    return tuple(
+        Ranked(
+            value,
+            known[value],
+            _ranks(known[value], ranked.values()) if value in ranked else None,
+            unchanged[value],
+            value in ranked,
+        )
+        for value in sorted(known, key=place, reverse=True)
+    )
 
 
 def _ranks(one: Estimate, all_of_them: Iterable[Estimate]) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from mutspec.execute.layout import Column, Paint, paragraph, sentence, table
 from mutspec.experiment.gates import Verdict
 from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.table import BAND_NOTE, metric_label
-from mutspec.experiment.result import Breaking, Result, Row
+from mutspec.experiment.result import AGREEMENTS, Breaking, Result, Row
 
 NEVER = "never"
 """Where a mutant breaks that holds at the greatest scale."""
@@ -36,6 +36,7 @@ def result_text(result: Result, *, width: int = 80, styled: bool = False) -> str
     if any(row.metrics for row in result.rows):
         blocks.append(_metrics(result, width, paint))
     blocks.append("\n".join(sentence(line, width=width) for line in _lines(result)))
+    blocks.append(_outputs(result.rows, width, paint))
     if result.gates:
         blocks.append("\n".join(_gate(verdict, width, paint) for verdict in result.gates))
     if result.warnings:
@@ -95,40 +96,93 @@ def _metrics(result: Result, width: int, paint: Paint) -> str:
 
 
 def _lines(result: Result) -> list[str]:
-    lines = []
-    if agreements := [row.agreement for row in result.rows if row.agreement is not None]:
-        lines.append(f"Base and mutant agree on {100 * fmean(agreements):.1f}% of all samples.{_flips(result.rows)}")
-    lines += _distances(result.rows)
+    lines = [*_agreement(result), *_distances(result.rows)]
     non_finite = sum(row.non_finite_outputs for row in result.rows)
     if non_finite:
-        lines.append(f"{words.count(non_finite)} numbers in the outputs are infinite or NaN.")
+        counts = [row.output_numbers for row in result.rows]
+        whole = sum(number or 0 for number in counts) if None not in counts else None
+        lines.append(f"{words.part_of(non_finite, whole)} numbers in the outputs are infinite or NaN.")
     lines.append(_touched(result.rows))
     if result.output:
         lines.append(f"The mutant is {result.output}.")
     return lines
 
 
+def _agreement(result: Result) -> list[str]:
+    """On how much base and mutant agree, the mean over the seeds, and what flipped in all of them together."""
+    agreement, samples = (_mean(result.rows, name) for name in AGREEMENTS)
+    if agreement is None:
+        return []
+    outputs = len(result.rows[0].by_output)
+    if samples is not None and samples == agreement and not outputs:
+        said = f"Base and mutant agree on {agreement:.1%} of all samples."
+    elif samples is None:
+        said = f"Base and mutant agree on {agreement:.1%} of all choices."
+    else:
+        choices = f"the choices, the mean over {outputs} outputs" if outputs else "all choices"
+        said = (
+            f"Base and mutant agree on {agreement:.1%} of {choices}; on {samples:.1%} of all samples in every choice."
+        )
+    return [said + _flips(result)]
+
+
+def _mean(rows: tuple[Row, ...], name: str) -> float | None:
+    """The mean over the seeds of what was measured."""
+    values = [value for row in rows if (value := getattr(row, name)) is not None]
+    return fmean(values) if values else None
+
+
+def _outputs(rows: tuple[Row, ...], width: int, paint: Paint) -> str:
+    """What was measured of each of several outputs, means over the seeds; of counts, all seeds together."""
+    names = list(dict.fromkeys(name for row in rows for name in row.by_output))
+    if not names:
+        return ""
+    measures: tuple[tuple[str, str, str], ...] = (
+        ("Agreement", "agreement", ".1%"),
+        ("Divergence, nats", "divergence", ".3g"),
+        ("Deviation", "deviation", ".3g"),
+    )
+    lines = []
+    for name in names:
+        found = [row.by_output[name] for row in rows if name in row.by_output]
+        known = [[value for each in found if (value := getattr(each, key)) is not None] for _, key, _ in measures]
+        said = [
+            f"{fmean(values):{form}}" if values else "" for values, (_, _, form) in zip(known, measures, strict=True)
+        ]
+        bad = sum(each.non_finite for each in found)
+        lines.append([name, *said, words.part_of(bad, sum(each.numbers for each in found)) if bad else ""])
+    columns = [Column("Output", folds=True), *(Column(title, is_number=True) for title, _, _ in measures)]
+    columns.append(Column("Non-finite", is_number=True))
+    kept = [0, *(index for index in range(1, len(columns)) if any(line[index] for line in lines))]
+    cells = [[line[index] for index in kept] for line in lines]
+    return table([columns[index] for index in kept], cells, width=width, paint=paint)
+
+
 _MOST_CLASSES = 4
 """How many classes are named from which choices flipped."""
 
 
-def _flips(rows: tuple[Row, ...]) -> str:
-    """From which classes most choices flipped."""
-    total = sum((Counter(row.flips) for row in rows), Counter())
+def _flips(result: Result) -> str:
+    """From which classes most choices flipped, of how many that the base made in the comparisons of all seeds."""
+    total = sum((Counter(row.flips) for row in result.rows), Counter())
     if not total:
         return ""
-    named = ", ".join(f"{name} ({count:,})" for name, count in total.most_common(_MOST_CLASSES))
+    seeds = len(result.rows)
+    classes = {name: seeds * count for name, count in result.classes.items()}
+    named = ", ".join(
+        f"{name} ({words.part_of(count, classes.get(name))})" for name, count in total.most_common(_MOST_CLASSES)
+    )
     more = f", and {len(total) - _MOST_CLASSES} more" if len(total) > _MOST_CLASSES else ""
-    return f" It left the classes {named}{more}." if len(total) > 1 else f" It left the class {named}."
+    over = f" (choices of all {seeds} seeds)" if seeds > 1 else ""
+    return f" It left the classes {named}{more}{over}." if len(total) > 1 else f" It left the class {named}{over}."
 
 
 def _distances(rows: tuple[Row, ...]) -> list[str]:
     """How far the outputs are from the base's, in one line."""
     said = []
     for name, what in (("divergence", "diverge by {} nats (Kullback–Leibler)"), ("deviation", "deviate by {}")):
-        values = [value for row in rows if (value := getattr(row, name)) is not None]
-        if values:
-            said.append(what.format(f"{fmean(values):.3g}"))
+        if (value := _mean(rows, name)) is not None:
+            said.append(what.format(f"{value:.3g}"))
     return [f"On average its outputs {' and '.join(said)}."] if said else []
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
 from mutspec.experiment.reports.aggregate import first_line
-from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
+from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate
-from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
+from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import key, labels, shown
+
+CHANGED_NOTHING = "Changed nothing"
+"""The title of the column that says of how many seeds, or where, the plan changed nothing."""
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
 
@@ -135,7 +138,8 @@ def _measure_columns(summary: Summary) -> list[Column]:
     """The columns of numbers, in the order of `_measures`."""
     metric = metric_label(summary.metric or "")
     drop = "Drop, points" if summary.is_share else "Drop"
-    titles = ["Seeds", "Base", metric, drop, "Agreement", "Non-finite outputs", "Gates held"]
+    agreements = ["Agreement", "Sample agreement"]
+    titles = ["Seeds", "Base", metric, drop, *agreements, "Non-finite outputs", CHANGED_NOTHING, "Gates held"]
     titles += [] if summary.metric else ["Touched", "Changed"]
     return [Column(each, is_number=True) for each in titles]
 
@@ -156,10 +160,12 @@ def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]
     yield numbers.number(group.base) if summary.base_varies else ""
     yield numbers.mean(group.metric)
     yield numbers.drop(group.drop)
-    is_shown = summary.metric != AGREEMENT and group.agreement.mean is not None
-    yield f"{group.agreement.mean:.{numbers.decimals}%}" if is_shown else ""
+    yield "" if summary.metric == AGREEMENT else numbers.part(group.agreement.mean)
+    is_shown = summary.tells_samples and summary.metric != SAMPLE_AGREEMENT
+    yield numbers.part(group.sample_agreement.mean) if is_shown else ""
     any_non_finite = any(each.non_finite_outputs for each in summary.groups)
-    yield words.count(group.non_finite_outputs) if any_non_finite else ""
+    yield words.part_of(group.non_finite_outputs, group.output_numbers) if any_non_finite else ""
+    yield words.part_of(group.unchanged, len(group.rows)) if group.unchanged else ""
     yield f"{sum(group.gates)} of {len(group.gates)}" if group.gates else ""
     if summary.metric is None:
         yield _extent(row.touched for row in group.rows)
@@ -185,17 +191,29 @@ def ranking_table(found: Sensitivity, summary: Summary) -> tuple[list[Column], l
     """The columns and rows of a ranking; what seeds leave open of it is left out where there is one seed."""
     numbers = Numbers(summary, [each.harm for each in found.ranking])
     has_ranks = any(each.ranks for each in found.ranking)
+    has_still = any(each.unchanged for each in found.ranking)
     columns = [
         Column("Rank", is_number=True),
         Column(found.name, folds=True),
         Column(f"{found.word}, points" if summary.is_share else found.word, is_number=True),
         *([Column("May be", is_number=True)] if has_ranks else []),
+        *([Column(CHANGED_NOTHING)] if has_still else []),
     ]
     rows = []
     for number, each in enumerate(found.ranking, start=1):
         ranks = "–".join(map(str, dict.fromkeys(each.ranks))) if each.ranks else words.NOTHING
-        rows.append([str(number), each.value, numbers.harm(each.harm), *([ranks] if has_ranks else [])])
+        rank = str(number) if each.is_ranked else words.NOTHING
+        still = [_still(each, found)] if has_still else []
+        rows.append([rank, each.value, numbers.harm(each.harm), *([ranks] if has_ranks else []), *still])
     return columns, rows
+
+
+def _still(one: Ranked, found: Sensitivity) -> str:
+    """Where a place was not changed."""
+    if not one.unchanged:
+        return ""
+    is_some = one.is_ranked and found.compared > 1
+    return f"at {one.unchanged} of {words.plural(found.compared, 'value')} of {found.over}" if is_some else "anywhere"
 
 
 def harm_label(found: Sensitivity, summary: Summary) -> str:
@@ -211,6 +229,8 @@ def ranking_note(found: Sensitivity) -> str:
         parts.append(f"{len(found.scales) - found.compared} more were not measured for each {found.name}")
     if any(each.ranks for each in found.ranking):
         parts.append("May be: the ranks that comparing each pair at 95 % leaves open")
+    if any(not each.is_ranked for each in found.ranking):
+        parts.append("where the plan changed nothing, there is no rank")
     return "; ".join(filter(None, parts))
 
 
@@ -225,6 +245,10 @@ class Numbers:
         halves = [self._half(group.metric) for group in summary.groups]
         self.room = max(map(len, halves), default=0)
         self.harm_room = max((len(self.drop(each.half_width)) for each in harms), default=0)
+
+    def part(self, value: float | None) -> str:
+        """A part of choices or samples; nothing if it is not known."""
+        return "" if value is None else f"{value:.{self.decimals}%}"
 
     def number(self, value: float | None) -> str:
         """A value of the metric."""

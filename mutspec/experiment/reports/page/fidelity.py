@@ -5,29 +5,42 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from mutspec.execute import words
 from mutspec.experiment.reports.aggregate import natural
-from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
+from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.page.markup import Markup, element, join, shaded, table
-from mutspec.experiment.reports.table import decimals
-from mutspec.experiment.result import FIDELITY
+from mutspec.experiment.reports.table import decimals, metric_label
+from mutspec.experiment.result import AGREEMENTS, FIDELITY
 from mutspec.experiment.settings import labels, shown
 
 _MOST_CLASSES = 20
+_MOST_OUTPUTS = 6
 
 
 def fidelity(summary: Summary) -> Markup:
     """Means over the seeds of what was measured against the base's outputs."""
-    measures = [name for name in FIDELITY if any(_mean(group, name) is not None for group in summary.groups)]
+    measures = [
+        name
+        for name in FIDELITY
+        if any(_mean(group, name) is not None for group in summary.groups)
+        and (name != SAMPLE_AGREEMENT or summary.tells_samples)
+    ]
     classes, note = _classes(summary)
-    if not classes and measures in ([], [AGREEMENT]):  # the table of groups says it
+    if not (classes or summary.outputs) and measures in ([], [AGREEMENT]):  # the table of groups says it
         return Markup()
     flips = [_flips(group) for group in summary.groups]
     most = max((number for each in flips for name, number in each.items() if name in classes), default=0)
     columns: list[tuple[str, bool, Callable[[int, Group], object]]] = [
         *_settings(summary),
-        *((name.capitalize(), True, _measure(name, summary)) for name in measures),
-        *((name, True, _flip(name, flips, most)) for name in classes),
+        *((metric_label(name), True, _measure(name, summary)) for name in measures),
+        *(
+            (f"{metric_label(name)}, {output}", True, _measure(name, summary, output))
+            for output in summary.outputs[:_MOST_OUTPUTS]
+            for name in measures
+            if name != SAMPLE_AGREEMENT
+        ),
+        *((_class(name, summary), True, _flip(name, flips, most)) for name in classes),
     ]
     rows = [[cell(index, group) for _, _, cell in columns] for index, group in enumerate(summary.groups)]
     made = table(
@@ -52,17 +65,25 @@ def _settings(summary: Summary) -> list[tuple[str, bool, Callable[[int, Group], 
     ]
 
 
-def _mean(group: Group, name: str) -> float | None:
-    values = [getattr(row, name) for row in group.rows]
+def _mean(group: Group, name: str, output: str | None = None) -> float | None:
+    measured = [row if output is None else row.by_output.get(output) for row in group.rows]
+    values = [getattr(each, name, None) for each in measured]
     return estimate([value for value in values if value is not None]).mean
 
 
-def _measure(name: str, summary: Summary) -> Callable[[int, Group], object]:
+def _class(name: str, summary: Summary) -> str:
+    """A class, and how many choices of the base are of it, if it is the same base everywhere."""
+    counts = {result.classes.get(name) for result in summary.results if result.classes}
+    count = counts.pop() if len(counts) == 1 else None
+    return name if count is None else f"{name} (of {words.count(count)})"
+
+
+def _measure(name: str, summary: Summary, output: str | None = None) -> Callable[[int, Group], object]:
     percent = f".{decimals(summary.results)}%"
 
     def cell(_: int, group: Group) -> str:
-        mean = _mean(group, name)
-        return "" if mean is None else f"{mean:{percent if name == AGREEMENT else '.3g'}}"
+        mean = _mean(group, name, output)
+        return "" if mean is None else f"{mean:{percent if name in AGREEMENTS else '.3g'}}"
 
     return cell
 
@@ -95,7 +116,10 @@ def _classes(summary: Summary) -> tuple[list[str], str]:
         total.update(_flips(group))
     kept = [name for name, number in total.most_common(_MOST_CLASSES) if number]
     said = "Means over the seeds."
+    if len(summary.outputs) > 1:
+        said += " What names no output is the mean over the outputs; a sample agrees if all of its choices do."
     if kept:
-        said += " Columns named after classes: how many of the base's choices of that class the mutant changed"
+        said += " Columns named after classes: how many of the base's choices of that class, of which there are as many"
+        said += " as it says, the mutant changed"
         said += f"; {len(kept)} classes of {len(total)}, those with most." if len(kept) < len(total) else "."
     return sorted(kept, key=natural), said

@@ -10,9 +10,9 @@ from typing import Any
 from mutspec.execute import words
 from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
-from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
-from mutspec.experiment.reports.table import decimals, metric_label, places
+from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import as_number, labels, shown
 
@@ -65,7 +65,8 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
         if name == summary.metric:
             is_percent = is_share(name, _known(measured))
             yield _Column(*_drops(drops, summary) if is_percent else ("Drop", list(map(write, drops))))
-    for name in (BREAKING_POINT, "holds_at", *FIDELITY):
+    fidelity = [name for name in FIDELITY if name != SAMPLE_AGREEMENT or summary.tells_samples]
+    for name in (BREAKING_POINT, "holds_at", *fidelity):
         values = [None if row is None else getattr(row, name) for _, row in pairs]
         yield _Column(metric_label(name), list(map(_writer(name, values, summary), values)))
     if any(row is not None and row.non_finite_outputs for _, row in pairs):
@@ -74,6 +75,8 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
         yield _Column("Scales tried", [_count(row, "evaluations") for _, row in pairs])
     yield _Column("Touched", [_count(row, "touched") for _, row in pairs])
     yield _Column("Changed", [_count(row, "changed") for _, row in pairs])
+    if any(row is not None and row.is_unchanged for _, row in pairs):
+        yield _Column(CHANGED_NOTHING, ["yes" if row and row.is_unchanged else "" for _, row in pairs], is_number=False)
     yield _Column("Seconds", ["" if row is None else f"{row.seconds:.2f}" for _, row in pairs])
     yield _Column("Failed", [_wrong(result) for result, _ in pairs], is_number=False)
 

@@ -29,7 +29,7 @@ def sensitivity(summary: Summary) -> Markup:
 
 def _map(found: Sensitivity, summary: Summary) -> Markup:
     numbers = Numbers(summary)
-    ranks = {each.value: str(number) for number, each in enumerate(found.ranking, start=1)}
+    ranks = {each.value: str(number) for number, each in enumerate(found.ranking, start=1) if each.is_ranked}
     rows = [
         [value, *(_cell(harm, found.most, numbers) for harm in harms), ranks.get(value, "")]
         for value, harms in found.harms.items()

@@ -1,0 +1,59 @@
+"""What is said of steps that change nothing, or can change nothing: such a mutant is no more robust than its base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from mutspec.execute import words
+from mutspec.language.errors import Problem
+from mutspec.structure.layer_edit import EditKind
+
+if TYPE_CHECKING:
+    from mutspec.execute.report import StepReport, TargetReport
+    from mutspec.ops.compile import Program
+
+_MOST_NAMES = 3
+
+_IS_0 = "what it adds there is 0, or what it multiplies by is 1; a single entry has a standard deviation of 0"
+_MAY_BE_0 = (
+    "equal entries have a standard deviation of 0, zeros stay 0 by any factor, what is too small is rounded away"
+)
+_IS_DONE = "they were already as it leaves them"
+
+
+def unchanged_warnings(program: Program, steps: Iterable[StepReport]) -> Iterator[Problem]:
+    """A warning for each step that changes nothing in weights that it touches, with the first few of them.
+
+    A step that brings weights into a form, such as `clip`, often finds some in it: it says so of all or none.
+
+    Arguments:
+        program: the plan, compiled for the model.
+        steps: what each step did, or would do.
+    """
+    for number, (op, step) in enumerate(zip(program.plan.steps, steps, strict=True)):
+        touched = [target for target in step.targets if target.touched]
+        still = [target for target in touched if target.is_unchanged]
+        if still and (len(still) == len(touched) or not op.may_be_done):
+            hint = _IS_DONE if op.may_be_done else _MAY_BE_0 if any(each.may_change for each in still) else _IS_0
+            message = _sentence(step.id, touched, still)
+            yield program.plan.placed(Problem(message, path=("steps", number), hint=hint, is_warning=True))
+
+
+def _sentence(step: str, touched: Sequence[TargetReport], still: Sequence[TargetReport]) -> str:
+    is_applied = still[0].changed is not None
+    did = "changed nothing" if is_applied else "can change nothing"
+    names = ", ".join(f"`{target.path}`" for target in still[:_MOST_NAMES])
+    more = f" and {len(still) - _MOST_NAMES} more" if len(still) > _MOST_NAMES else ""
+    if len(still) < len(touched):
+        return f"step `{step}` {did} in {len(still)} of {words.plural(len(touched), 'weight')}: {names}{more}"
+    return f"step `{step}` {did} in {names}{more}, all that it touches"
+
+
+def changes_nothing(steps: Iterable[StepReport]) -> bool:
+    """Whether a mutant surely predicts what the model does: no step changes a weight, or a layer that acts in it."""
+    return all(
+        all(target.is_unchanged for target in step.targets)
+        and all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in step.edits)
+        for step in steps
+    )

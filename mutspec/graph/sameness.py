@@ -1,0 +1,245 @@
+"""What is known of values before any is read: which nodes are a number in every entry, and which are the same value.
+
+So a version of a tensor that can only be what it was before is known without its values: noise whose size is 0, the
+standard deviation of a single entry, a factor of 1.
+
+It is told for finite values, and of zeros not the sign: 0 · a is 0, a + 0 is a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, sqrt
+
+from mutspec.graph.choice import Choice, chosen_count, size_of
+from mutspec.graph.graph import Graph, Node, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of a node's value.
+
+    Arguments:
+        root: the first node with the same value. If that is a number or has one entry, each entry of this one is it.
+        dtype: the dtype that the root's value is of, which holds it exactly.
+        number: the number in every entry; None if none is known.
+        size: how many entries the root has.
+    """
+
+    root: int
+    dtype: str
+    number: float | None = None
+    size: int = 0
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all entries are equal."""
+        return self.number is not None or self.size == 1
+
+    def is_same(self, other: Fact) -> bool:
+        """Whether two nodes surely have the same value."""
+        return self.root == other.root or (self.number is not None and self.number == other.number)
+
+
+def unchangeable(graph: Graph) -> frozenset[Version]:
+    """The versions of tensors that can only be what they were before."""
+    facts: list[Fact] = []
+    for number, node in enumerate(graph.nodes):
+        own = Fact(number, node.dtype, size=size_of(node.shape))
+        rule = _RULES.get(node.primitive)
+        facts.append(own if rule is None else _known(rule, _At(graph.nodes, facts, node, own)))
+    return frozenset(version for version in graph.versions if facts[version.before].is_same(facts[version.node]))
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A node whose fact is sought.
+
+    Arguments:
+        nodes: the nodes of the graph.
+        facts: of the nodes before it.
+        node: the node.
+        own: its fact if nothing is known.
+    """
+
+    nodes: Sequence[Node]
+    facts: Sequence[Fact]
+    node: Node
+    own: Fact
+
+    @property
+    def inputs(self) -> list[Fact]:
+        """What is known of the inputs."""
+        return [self.facts[number] for number in self.node.inputs]
+
+    def number(self, value: float) -> Fact:
+        """That the value is a number in every entry, unless the dtype may round it."""
+        is_exact = self.node.dtype == "float64" or value in (-1, 0, 1)
+        return replace(self.own, number=float(value)) if is_exact else self.own
+
+    def source(self, position: int) -> _At:
+        """What makes an input."""
+        number = self.facts[self.node.inputs[position]].root
+        return _At(self.nodes, self.facts, self.nodes[number], self.facts[number])
+
+
+_Rule = Callable[[_At], Fact | None]
+
+
+def _known(rule: _Rule, at: _At) -> Fact:
+    """What a rule says, if the node's dtype holds it: a number of the graph is rounded where it meets a tensor."""
+    fact = rule(at)
+    if fact is None:
+        return at.own
+    if fact.number is not None:
+        return at.number(fact.number)
+    return fact if _holds(at.node.dtype, fact.dtype) else at.own
+
+
+def _add(at: _At) -> Fact | None:
+    left, right = at.inputs
+    if left.number is not None and right.number is not None:
+        return at.number(left.number + right.number)
+    return left if right.number == 0 else right if left.number == 0 else None
+
+
+def _subtract(at: _At) -> Fact | None:
+    left, right = at.inputs
+    if left.is_same(right):
+        return at.number(0.0)
+    if left.number is not None and right.number is not None:
+        return at.number(left.number - right.number)
+    return left if right.number == 0 else None
+
+
+def _multiply(at: _At) -> Fact | None:
+    left, right = at.inputs
+    if 0 in (left.number, right.number):
+        return at.number(0.0)
+    if left.number is not None and right.number is not None:
+        return at.number(left.number * right.number)
+    return left if right.number == 1 else right if left.number == 1 else _signed(at)
+
+
+def _signed(at: _At) -> Fact | None:
+    """Of a product of a sign and a size of one value, that value."""
+    made = {source.node.primitive: source for source in map(at.source, (0, 1))}
+    if set(made) != {"sign", "absolute"}:
+        return None
+    sign, size = (made[name].inputs[0] for name in ("sign", "absolute"))
+    return sign if sign.is_same(size) else None
+
+
+def _divide(at: _At) -> Fact | None:
+    left, right = at.inputs
+    if right.number == 1:
+        return left
+    return at.number(left.number / right.number) if left.number is not None and right.number else None
+
+
+def _either(at: _At) -> Fact | None:
+    """The smaller or larger of two values, one of two by a choice: either way one of them."""
+    left, right = at.inputs[-2:]
+    return left if left.is_same(right) else None
+
+
+def _of_number(function: Callable[[float], float]) -> _Rule:
+    def rule(at: _At) -> Fact | None:
+        (value,) = at.inputs
+        return None if value.number is None or not isfinite(value.number) else at.number(function(value.number))
+
+    return rule
+
+
+def _square_root(at: _At) -> Fact | None:
+    (value,) = at.inputs
+    return None if value.number is None or value.number < 0 else at.number(sqrt(value.number))
+
+
+_WIDER: Mapping[str, frozenset[str]] = {
+    "float32": frozenset({"float64"}),
+    "float16": frozenset({"float32", "float64"}),
+    "bfloat16": frozenset({"float32", "float64"}),
+}
+"""The dtypes that hold all numbers of a dtype."""
+_NARROW = ("float8_", "float6_", "float4_")
+
+
+def _holds(dtype: str, values_of: str) -> bool:
+    wider = _WIDER["float16"] if values_of.startswith(_NARROW) else _WIDER.get(values_of, frozenset())
+    return dtype == values_of or dtype in wider
+
+
+def _bits(at: _At) -> Fact | None:
+    """The bits of bits are what these are of."""
+    source = at.source(0)
+    is_back = source.node.primitive == "bits" and at.nodes[source.node.inputs[0]].dtype == at.node.dtype
+    return source.inputs[0] if is_back else None
+
+
+def _with_bits(at: _At) -> Fact | None:
+    value, bits = at.inputs
+    return value if bits.number == 0 else None
+
+
+def _alike(at: _At) -> Fact | None:
+    """Of equal entries: what only moves, repeats or chooses among them."""
+    (value,) = at.inputs
+    return value if value.is_uniform else None
+
+
+def _moved(at: _At) -> Fact | None:
+    """Of entries that change places: that they are equal, or that no two of them do."""
+    (value,), shape = at.inputs, at.node.shape
+    given = dict(at.node.attributes)
+    choice: Choice | None = given.get("choice")
+    moved = given["count"] if "count" in given else size_of(shape) if choice is None else chosen_count(choice, shape)
+    return value if value.is_uniform or moved in (0, 1) else None
+
+
+def _moved_in_slices(at: _At) -> Fact | None:
+    (value,), length = at.inputs, at.node.attribute("length")
+    return value if value.is_uniform or size_of(at.node.shape) <= length else None
+
+
+def _sum(at: _At) -> Fact | None:
+    (value,) = at.inputs
+    size = size_of(at.nodes[at.node.inputs[0]].shape)
+    if size == 1:
+        return value
+    return None if value.number is None else at.number(value.number * size)
+
+
+_RULES: Mapping[str, _Rule] = {
+    "constant": lambda at: at.number(float.fromhex(at.node.attribute("value"))),
+    "word": lambda at: at.number(float(at.node.attribute("value"))),
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "divide": _divide,
+    "minimum": _either,
+    "maximum": _either,
+    "choose": _either,
+    "select": _either,
+    "negative": _of_number(lambda value: -value),
+    "absolute": _of_number(abs),
+    "round": _of_number(round),
+    "square_root": _square_root,
+    "cast": lambda at: at.inputs[0],
+    "bits": _bits,
+    "flip": _with_bits,
+    "set": _with_bits,
+    "clear": _with_bits,
+    "spread": _alike,
+    "along": _alike,
+    "max": _alike,
+    "max_along": _alike,
+    "max_of_run": _alike,
+    "quantile": _alike,
+    "sum": _sum,
+    "shuffle": _moved,
+    "shuffle_slices": _moved_in_slices,
+    "swap": _moved,
+}
+"""What is known of a primitive's value from what is known of its inputs. Of those that have no rule, nothing is."""
