@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
-from mutspec.experiment.naming import is_share
+from mutspec.experiment.naming import is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
-from mutspec.experiment.reports.interval import Estimate, estimate
+from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
+from mutspec.experiment.reports.interval import Estimate, estimate, rate
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, key, settings, varying
+from mutspec.experiment.settings import as_number, key, labels, settings, varying
 from mutspec.language.errors import CallError, nearest
 
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
 """What rows say beside the metrics, in one number each."""
+
+NOT_AVERAGED = "none"
+"""Asks for no means, over seeds either."""
+
+FRACTION = "%"
+"""The unit of a part of something."""
 
 AGREEMENT = "agreement"
 """The part of the samples of which mutant and base say the same."""
@@ -66,6 +74,9 @@ class Summary:
         groups: a group for each combination of the settings' values, in the order of the jobs.
         base: the base's value, if all groups have the same; else None.
         base_varies: whether groups have different bases.
+        averaged: the settings over which means are taken for each seed.
+        replicates: what the values of a group differ by, such as `seeds`.
+        units: the units of settings, by name.
     """
 
     results: tuple[Result, ...]
@@ -75,6 +86,13 @@ class Summary:
     groups: tuple[Group, ...]
     base: float | None
     base_varies: bool
+    averaged: tuple[str, ...] = ()
+    replicates: str = "seeds"
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def is_fraction(self, index: int) -> bool:
+        """Whether a setting is a part of something, to be written in percent."""
+        return self.units.get(self.names[index]) == FRACTION
 
     @cached_property
     def are_numbers(self) -> tuple[bool, ...]:
@@ -94,24 +112,29 @@ class Summary:
         return tuple(result for result in self.results if result.failed_gates)
 
 
-def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
+def summarise(results: Sequence[Result], metric: str | None = None, average: Sequence[str] = ()) -> Summary:
     """A sweep by what varies in it.
 
     Arguments:
         results: its results.
         metric: the metric to show, or what else rows say, such as `agreement`; by default the objective.
+        average: the settings over which means are taken beside the seeds; `none` alone: not over the seeds either.
 
     Raises:
-        CallError: no result has that metric.
+        CallError: no result has that metric, or no such setting varies.
     """
     metric = choose_metric(results, metric)
-    names = varying(results)
+    is_by_seed = list(average) == [NOT_AVERAGED]
+    grouped = by_seed(results) if is_by_seed else results
+    names = varying(grouped)
+    averaged = _named(names, () if is_by_seed else average)
+    names = tuple(name for name in names if name not in averaged)
     members: dict[tuple[str, ...], list[Result]] = {}
-    for result in results:
+    for result in grouped:
         if result.rows:
             given = settings(result)
             members.setdefault(tuple(key(given.get(name)) for name in names), []).append(result)
-    groups = tuple(_group(each, names, metric) for each in members.values())
+    groups = tuple(_group(each, names, metric, averaged) for each in members.values())
     values = [value for group in groups for value in (*group.measured, *_known([group.base]))]
     bases = set(_known(group.base for group in groups))
     return Summary(
@@ -122,7 +145,41 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
         groups,
         bases.pop() if len(bases) == 1 else None,
         len(bases) > 1,
+        tuple(labels(averaged)),
+        _replicates(grouped, averaged),
     )
+
+
+def _named(names: Sequence[str], asked: Iterable[str]) -> tuple[str, ...]:
+    """The names of settings that are asked for by name or label; seeds are averaged without being asked for."""
+    known = {**dict(zip(labels(names), names, strict=True)), **{name: name for name in names}}
+    wanted = [each for each in asked if each != SEED]
+    if unknown := [each for each in wanted if each not in known]:
+        hint = f"there are {', '.join(f'`{each}`' for each in labels(names))}" if names else "nothing varies but seeds"
+        message = f"no setting `{unknown[0]}` varies, so there is nothing to average"
+        raise CallError(message, hint=hint, candidates=nearest(unknown[0], labels(names)))
+    return tuple(dict.fromkeys(known[each] for each in wanted))
+
+
+def _replicates(results: Sequence[Result], averaged: Sequence[str]) -> str:
+    """What the values of a group differ by."""
+    has_one_seed = len({row.seed for result in results for row in result.rows}) == 1
+    return " and ".join(labels(averaged)) if averaged and has_one_seed else "seeds"
+
+
+def setting_index(summary: Summary, asked: str, among: Iterable[int]) -> int:
+    """The index of a setting by its name or its label.
+
+    Raises:
+        CallError: none of those that it may be is called so.
+    """
+    names = labels(summary.names)
+    known = {name: index for index in among for name in (summary.names[index], names[index])}
+    if asked not in known:
+        varies = dict.fromkeys(names[index] for index in known.values())
+        hint = f"there are {', '.join(f'`{name}`' for name in varies)}" if varies else "nothing else varies"
+        raise CallError(f"no setting `{asked}` tells lines or rows apart", hint=hint, candidates=nearest(asked, varies))
+    return known[asked]
 
 
 def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:
@@ -141,18 +198,21 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
     return asked or (objectives.most_common(1)[0][0] if objectives else known[0] if known else None)
 
 
-def _group(results: Sequence[Result], names: Sequence[str], metric: str | None) -> Group:
+def _group(results: Sequence[Result], names: Sequence[str], metric: str | None, averaged: Sequence[str] = ()) -> Group:
     given = settings(results[0])
-    rows = {row.seed: row for result in results for row in result.rows}
+    rows = {row.seed: row for row in mean_rows(results, averaged)}
     measured = tuple(_known(measure(row, metric) for row in rows.values()))
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
+    if averaged and bases:  # a mean of mutants is held against the mean of their bases
+        bases = {fmean(_known(result.base.get(metric or "") for result in results))}
+    samples = 0 if averaged else results[0].samples
     return Group(
         tuple(given.get(name) for name in names),
         tuple(rows.values()),
         measured,
         bases.pop() if len(bases) == 1 else None,
-        estimate(measured),
-        estimate(_known(row.agreement for row in rows.values())),
+        rate(measured, samples) if metric is not None and is_rate_of_samples(metric) else estimate(measured),
+        rate(_known(row.agreement for row in rows.values()), samples),
         tuple(not result.failed_gates for result in results if result.gates),
     )
 

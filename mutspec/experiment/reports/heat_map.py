@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mutspec.experiment.reports.axes import shortened
-from mutspec.experiment.reports.figure import INK, new_figure, put_heading
+from mutspec.experiment.reports.figure import INK, new_figure
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.sensitivity import Sensitivity
-from mutspec.experiment.reports.table import Numbers, harm_label
+from mutspec.experiment.reports.table import Numbers, harm_label, setting_label, title
 from mutspec.experiment.settings import shown
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def draw_map(found: Sensitivity, summary: Summary) -> Figure:
 
     kept = {each.value for each in found.ranking[:MOST_PLACES]} or set(list(found.harms)[:MOST_PLACES])
     rows = [(place, harms) for place, harms in found.harms.items() if place in kept]
-    figure, axes = new_figure(1.5 + ROW_INCHES * len(rows))
+    figure = new_figure(0.8 + ROW_INCHES * len(rows), title(summary), _notes(found, summary, len(rows)))
+    axes = figure.add_subplot()
     cells = [[_size(harm, found.most) for harm in harms] for _, harms in rows]
     colours = colormaps["Blues"].with_extremes(bad=NOTHING)
     image = axes.imshow(cells, cmap=colours, norm=Normalize(0, found.most or 1.0), aspect="auto")
@@ -46,14 +47,13 @@ def draw_map(found: Sensitivity, summary: Summary) -> Figure:
         bar.outline.set_visible(False)
     axes.set_yticks(range(len(rows)), [shortened(place, 36) for place, _ in rows], fontsize=8)
     axes.set_xticks(range(len(found.scales)), [shown(scale) for scale in found.scales])
-    axes.set_xlabel(shortened(found.over, 60))
+    axes.set_xlabel(shortened(setting_label(summary, summary.are_numbers.index(True)), 60))
     axes.tick_params(length=0)
     axes.set_xticks([column - 0.5 for column in range(1, len(found.scales))], minor=True)
     axes.set_yticks([row - 0.5 for row in range(1, len(rows))], minor=True)
     axes.grid(which="minor", color="white", linewidth=1)
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    put_heading(axes, summary, _notes(found, summary, len(rows)))
     return figure
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mutspec.experiment.reports.axes import MOST_LINES
-from mutspec.experiment.reports.curves import curves
+from mutspec.experiment.reports.facets import MOST_PANELS
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.heat_map import MOST_PLACES, draw_map
 from mutspec.experiment.reports.interval import estimate, is_surely_above
 from mutspec.experiment.reports.page import web_page
-from mutspec.experiment.reports.plot import draw, pictures
+from mutspec.experiment.reports.plot import pictures
 from mutspec.experiment.reports.sensitivity import Sensitivity, grows_when_worse, sensitivity
+from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Breaking, Result
 from tests.experiment.made_up import LAYERS, SAMPLES, SCALES, failed, layers, several_plans, sweep
@@ -285,7 +285,7 @@ def test_what_was_not_measured_is_grey_in_the_picture() -> None:
     results[4] = failed(4, results[4].job.overrides, "out of memory")
     axes = heat(results)
     assert np.isnan(np.ma.filled(axes.images[0].get_array(), np.nan)[0, -1])
-    assert any("grey: not measured" in text.get_text() for text in axes.texts)
+    assert any("grey: not measured" in text.get_text() for text in axes.figure.texts)
 
 
 def test_of_very_many_layers_the_picture_has_the_most_sensitive_in_the_order_of_the_sweep() -> None:
@@ -296,18 +296,16 @@ def test_of_very_many_layers_the_picture_has_the_most_sensitive_in_the_order_of_
 
 
 def test_of_more_lines_than_can_be_told_apart_those_of_the_most_sensitive_layers_are_drawn() -> None:
-    results = many(20)
-    over = curves(summarise(results))
-    assert over is not None
-    best = [each.value for each in found(results).ranking[:MOST_LINES]]
-    assert [line.label for line in over.lines[:MOST_LINES]] == best
-    texts = [text.get_text() for text in draw(summarise(results)).axes[0].texts]
-    assert any(f"the most sensitive {MOST_LINES} of 20 lines" in text for text in texts)
+    results = many(30)
+    chart = sweep_chart(summarise(results))
+    assert chart is not None
+    assert [panel.title for panel in chart.panels] == [each.value for each in found(results).ranking[:MOST_PANELS]]
+    assert f"the most sensitive {MOST_PANELS} of 30 lines" in chart.notes
 
 
 def test_pictures_of_equal_results_are_equal_files() -> None:
     one, other = (pictures(summarise(layers(LAYERS))) for _ in range(2))
-    assert sorted(one) == ["map.png", "map.svg", "plot.png", "plot.svg"]
+    assert sorted(one) == ["map.pdf", "map.png", "map.svg", "plot.pdf", "plot.png", "plot.svg"]
     assert one == other
 
 

@@ -1,0 +1,76 @@
+"""Means over more than the seeds: what jobs measured that differ by some settings alone, as the rows of one.
+
+For each seed the mean over all values of these settings is one value, as jobs of one seed are not independent. Where
+there is one seed, the values themselves are the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from statistics import fmean
+from typing import Any
+
+from mutspec.experiment.result import FIDELITY, Result, Row
+from mutspec.experiment.settings import key, settings
+
+SEED = "seed"
+"""What seeds are called where they are a setting."""
+
+
+def by_seed(results: Iterable[Result]) -> list[Result]:
+    """Results with one seed each, which is a parameter of theirs, so that seeds are not averaged."""
+    return [
+        replace(result, parameters={**result.parameters, SEED: row.seed}, rows=(row,))
+        for result in results
+        for row in result.rows
+    ]
+
+
+def mean_rows(results: Sequence[Result], names: Sequence[str]) -> tuple[Row, ...]:
+    """The rows of results that differ by some settings alone: the mean over these for each seed.
+
+    A seed that not all values have is left out. Where all values have one seed, each of them is a row.
+
+    Arguments:
+        results: of a group.
+        names: the settings, as `settings` names them.
+    """
+    if not names:
+        return tuple({row.seed: row for result in results for row in result.rows}.values())
+    by_value: dict[tuple[str, ...], dict[int, Row]] = {}
+    for result in results:
+        given = settings(result)
+        rows = by_value.setdefault(tuple(key(given.get(name)) for name in names), {})
+        rows.update({row.seed: row for row in result.rows})
+    each = list(by_value.values())
+    seeds = list(dict.fromkeys(seed for rows in each for seed in rows))
+    if len(seeds) == 1:
+        return tuple(replace(rows[seeds[0]], seed=number) for number, rows in enumerate(each))
+    return tuple(_mean([rows[seed] for rows in each]) for seed in seeds if all(seed in rows for rows in each))
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    """The mean of rows of one seed; of what each of them has."""
+
+    def mean(read: Callable[[Row], float | None]) -> float | None:
+        values = [value for row in rows if (value := read(row)) is not None]
+        return fmean(values) if len(values) == len(rows) else None
+
+    def means(read: Callable[[Row], dict[str, float]]) -> dict[str, float]:
+        known = [name for name in read(rows[0]) if all(name in read(row) for row in rows)]
+        return {name: fmean(read(row)[name] for row in rows) for name in known}
+
+    numbers: dict[str, Any] = {name: mean(attrgetter(name)) for name in (*FIDELITY, *_SEARCHED)}
+    return replace(
+        rows[0],
+        metrics=means(lambda row: row.metrics),
+        drop=means(lambda row: row.drop),
+        non_finite_outputs=sum(row.non_finite_outputs for row in rows),
+        flips=None,
+        **numbers,
+    )
+
+
+_SEARCHED = ("breaking_point", "holds_at")
