@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+PERCENT = "%"
+"""The unit of a setting that is a part of something, and is written in percent."""
+
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 _RATE_OF_SAMPLES = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement)(?:_.*)?", re.IGNORECASE)
 """Shares whose denominator is the number of samples: of precision and recall it is another number."""

@@ -131,6 +131,8 @@ class Result:
         error: why the job failed; None if it did not.
         environment: what it ran in: versions by name, and the platform.
         inputs_digest: of all that it depends on; empty if the job failed, or was none of `mutspec run`.
+        units: of the plan's numbers, by the names of settings; see `units.units`.
+        directions: `minimize` or `maximize` for each objective of a sweeper that optimises; empty for others.
     """
 
     engine: str
@@ -155,6 +157,8 @@ class Result:
     environment: dict[str, str] = field(default_factory=dict)
     inputs_digest: str = ""
     breaking: Breaking | None = None
+    units: dict[str, str] = field(default_factory=dict)
+    directions: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed_gates(self) -> tuple[Verdict, ...]:
@@ -173,12 +177,14 @@ class Result:
             },
             "plan": {"name": self.plan_name, "digest": self.plan_digest},
             "parameters": self.parameters,
+            "units": self.units,
             "mode": self.mode,
             "model": {"path": self.model, "structure_digest": self.structure_digest},
             "data": {"name": self.data, "samples": self.samples},
             "objective": self.objective,
             "value": self.value,
             "objectives": self.objectives,
+            "directions": self.directions,
             "base": self.base,
             "rows": [{name: getattr(row, name) for name in Row.__slots__} for row in self.rows],
             "breaking": self.breaking and {name: getattr(self.breaking, name) for name in Breaking.__slots__},
@@ -324,6 +330,8 @@ class _Document(msgspec.Struct):
     environment: dict[str, str] = {}
     inputs_digest: str = ""
     breaking: _Breaking | None = None
+    units: dict[str, str] = {}
+    directions: dict[str, Literal["minimize", "maximize"]] = {}
 
 
 def read(path: Path | str) -> Result:
@@ -468,6 +476,8 @@ def _result(read: _Document) -> Result:
         error=read.error,
         environment=read.environment,
         inputs_digest=read.inputs_digest,
+        units=read.units,
+        directions=dict(read.directions),
     )
 
 

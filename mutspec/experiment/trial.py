@@ -16,6 +16,7 @@ from mutspec.experiment.evaluate import Evaluation
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, Result, Row
 from mutspec.experiment.session import Session
+from mutspec.experiment.units import units
 from mutspec.language import CallError, Plan
 from mutspec.language.types import NonFinite
 from mutspec.ops.base import Op, is_structural
@@ -158,6 +159,7 @@ def result_of(
         value=None,
         warnings=tuple(dict.fromkeys(warnings)),
         environment=environment(),
+        units=units(plan),
     )
 
 

@@ -27,7 +27,7 @@ from mutspec.experiment.jobs.configuration import Composer, register_resolvers, 
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
-from mutspec.experiment.objectives import objective_names, returned
+from mutspec.experiment.objectives import directions_of, objective_names, returned
 from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
@@ -113,6 +113,7 @@ class Task:
             (folder / FILE_NAME).unlink(missing_ok=True)
             try:
                 result = replace(run_job(settings, composed.plan, info, folder), inputs_digest=digest)
+                result = replace(result, directions=directions_of(hydra, result.objectives))
             except MutspecError as error:
                 raise self.composer.placed(composed.placed(error), hydra) from None
             result.write(folder)

@@ -6,14 +6,13 @@ there is one seed, the values themselves are the sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
 from mutspec.experiment.result import FIDELITY, Result, Row
-from mutspec.experiment.settings import key, settings
 
 SEED = "seed"
 """What seeds are called where they are a setting."""
@@ -28,23 +27,17 @@ def by_seed(results: Iterable[Result]) -> list[Result]:
     ]
 
 
-def mean_rows(results: Sequence[Result], names: Sequence[str]) -> tuple[Row, ...]:
-    """The rows of results that differ by some settings alone: the mean over these for each seed.
+def mean_rows(by_value: Mapping[Any, Mapping[int, Row]]) -> tuple[Row, ...]:
+    """The rows of jobs that differ by some settings alone: the mean over the values of these, for each seed.
 
     A seed that not all values have is left out. Where all values have one seed, each of them is a row.
 
     Arguments:
-        results: of a group.
-        names: the settings, as `settings` names them.
+        by_value: for each combination of values, the rows by seed.
     """
-    if not names:
-        return tuple({row.seed: row for result in results for row in result.rows}.values())
-    by_value: dict[tuple[str, ...], dict[int, Row]] = {}
-    for result in results:
-        given = settings(result)
-        rows = by_value.setdefault(tuple(key(given.get(name)) for name in names), {})
-        rows.update({row.seed: row for row in result.rows})
     each = list(by_value.values())
+    if len(each) == 1:
+        return tuple(each[0].values())
     seeds = list(dict.fromkeys(seed for rows in each for seed in rows))
     if len(seeds) == 1:
         return tuple(replace(rows[seeds[0]], seed=number) for number, rows in enumerate(each))

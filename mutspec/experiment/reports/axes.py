@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from mutspec.experiment.naming import PERCENT
 from mutspec.experiment.reports.groups import Group, Summary
 from mutspec.experiment.reports.marks import Axis, Spacing, Tick
 from mutspec.experiment.reports.table import metric_label
@@ -149,7 +150,9 @@ def value_label(summary: Summary, *, is_log: bool) -> str:
     label = shortened(metric_label(summary.metric or ""), 40)
     keys = {result.breaking.key for result in summary.results if result.breaking}
     if summary.metric == BREAKING_POINT and len(keys) == 1:
-        label = f"{label}, {shortened(keys.pop(), 40)}"
+        name = keys.pop()
+        unit = summary.units.get(name, summary.units.get(f"plan.{name}", PERCENT))
+        label = f"{label}, {shortened(name, 40)}" + ("" if unit == PERCENT else f" ({unit})")
     samples = {result.samples for result in summary.results if result.samples}
     if summary.is_share:
         return f"{label} (percent of {samples.pop():,} samples)" if len(samples) == 1 else f"{label} (percent)"

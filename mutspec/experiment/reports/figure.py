@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mutspec.experiment.reports.axes import shortened
 from mutspec.experiment.reports.colours import Colour
-from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Path, Point, Words
+from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Path, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,26 +127,30 @@ def draw_chart(chart: Chart) -> Figure:
     """A chart as a picture."""
     rows = ceil(len(chart.panels) / chart.columns)
     has_titles = any(panel.title for panel in chart.panels)
-    height = rows * (chart.height + 0.2 * has_titles + 0.1) + 0.5
+    height = rows * (chart.height + 0.2 * has_titles + 0.1 + 0.45 * (not chart.shares_x)) + 0.5
     figure = new_figure(height, chart.title, chart.notes, chart.legend)
-    made = figure.subplots(rows, chart.columns, squeeze=False)
+    made = list(figure.subplots(rows, chart.columns, squeeze=False).flat)
     size = 9.0 if chart.columns > 1 else 10.0
-    for index, axes in enumerate(made.flat):
-        if index >= len(chart.panels):
-            axes.remove()
-            continue
-        is_lowest = index + chart.columns >= len(chart.panels)
-        _draw_panel(axes, chart, chart.panels[index], size)
-        _put_ticks(axes, "x", chart.x, is_written=is_lowest, size=size)
-        _put_ticks(axes, "y", chart.y, is_written=index % chart.columns == 0, size=size)
-    upright = "\n".join(textwrap.wrap(chart.y.label, max(16, int(rows * chart.height / _CHARACTER))))
-    if len(chart.panels) == 1:
-        made[0, 0].set_xlabel(chart.x.label)
-        made[0, 0].set_ylabel(upright)
-    else:
+    for axes in made[len(chart.panels) :]:
+        axes.remove()
+    for axes, (panel, x, y, is_x_written, is_y_written) in zip(made, chart.frames, strict=False):
+        _draw_panel(axes, chart, panel, x, y, size)
+        _put_ticks(axes, "x", x, is_written=is_x_written, size=size)
+        _put_ticks(axes, "y", y, is_written=is_y_written, size=size)
+        if panel.x or len(chart.panels) == 1:
+            axes.set_xlabel(_wrapped(x.label, 5 / chart.columns), fontsize=size)
+        if panel.y or len(chart.panels) == 1:
+            axes.set_ylabel(_wrapped(y.label, chart.height), fontsize=size)
+    if chart.shares_x and len(chart.panels) > 1:
         figure.supxlabel(chart.x.label, fontsize=10)
-        figure.supylabel(upright, fontsize=10, multialignment="center")
+    if chart.shares_y and len(chart.panels) > 1:
+        figure.supylabel(_wrapped(chart.y.label, rows * chart.height), fontsize=10, multialignment="center")
     return figure
+
+
+def _wrapped(label: str, inches: float) -> str:
+    """The label of an axis in lines as long as the axis."""
+    return "\n".join(textwrap.wrap(label, max(16, int(inches / _CHARACTER))))
 
 
 def settled(figure: Figure) -> Figure:
@@ -164,7 +168,7 @@ def _put_ticks(axes: Axes, along: str, axis: Axis, *, is_written: bool, size: fl
     (axes.set_xticks if along == "x" else axes.set_yticks)(places, words, fontsize=size)
 
 
-def _draw_panel(axes: Axes, chart: Chart, panel: Panel, size: float) -> None:
+def _draw_panel(axes: Axes, chart: Chart, panel: Panel, x: Axis, y: Axis, size: float) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     if panel.title:
@@ -175,7 +179,7 @@ def _draw_panel(axes: Axes, chart: Chart, panel: Panel, size: float) -> None:
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     for order, mark in enumerate(_merged(panel.marks)):
-        _draw(axes, chart, mark, 2 + 0.01 * order)
+        _draw(axes, chart, mark, x, y, 2 + 0.01 * order)
 
 
 def _merged(marks: Sequence[Mark]) -> Iterator[Mark]:
@@ -197,12 +201,12 @@ def _look(mark: Mark) -> tuple[Any, ...] | None:
     return (Path, mark.colour, mark.kind, mark.opacity) if isinstance(mark, Path) else None
 
 
-def _draw(axes: Axes, chart: Chart, mark: Mark, order: float) -> None:
+def _draw(axes: Axes, chart: Chart, mark: Mark, across: Axis, up: Axis, order: float) -> None:
     if isinstance(mark, Words):
-        at = (chart.x.part(mark.at[0]), chart.y.part(mark.at[1]))
+        at = (across.part(mark.at[0]), up.part(mark.at[1]))
         axes.text(*at, mark.text, ha="center", va="center", fontsize=8, color=FAINT, zorder=order)
         return
-    x, y = _placed(chart, mark.points)
+    x, y = [across.part(each) for each, _ in mark.points], [up.part(each) for _, each in mark.points]
     colour = _hex(mark.colour)
     if isinstance(mark, Area):
         axes.fill(x, y, color=colour, alpha=mark.opacity, linewidth=0, zorder=order)
@@ -219,10 +223,6 @@ def _draw(axes: Axes, chart: Chart, mark: Mark, order: float) -> None:
             "base": {"linewidth": 1, "linestyle": (0, (4, 3))},
         }
         axes.plot(x, y, **{"color": colour, "alpha": mark.opacity, "zorder": order, **style[mark.kind]})
-
-
-def _placed(chart: Chart, points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    return [chart.x.part(x) for x, _ in points], [chart.y.part(y) for _, y in points]
 
 
 def _hex(colour: Colour | None) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from mutspec.experiment.naming import is_rate_of_samples, is_share
+from mutspec.experiment.naming import PERCENT, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
 from mutspec.experiment.reports.interval import Estimate, estimate, rate
@@ -22,9 +22,6 @@ _OF_ROWS = (*FIDELITY, BREAKING_POINT)
 
 NOT_AVERAGED = "none"
 """Asks for no means, over seeds either."""
-
-FRACTION = "%"
-"""The unit of a part of something."""
 
 AGREEMENT = "agreement"
 """The part of the samples of which mutant and base say the same."""
@@ -92,7 +89,7 @@ class Summary:
 
     def is_fraction(self, index: int) -> bool:
         """Whether a setting is a part of something, to be written in percent."""
-        return self.units.get(self.names[index]) == FRACTION
+        return self.units.get(self.names[index]) == PERCENT
 
     @cached_property
     def are_numbers(self) -> tuple[bool, ...]:
@@ -147,7 +144,17 @@ def summarise(results: Sequence[Result], metric: str | None = None, average: Seq
         len(bases) > 1,
         tuple(labels(averaged)),
         _replicates(grouped, averaged),
+        _units(results),
     )
+
+
+def _units(results: Iterable[Result]) -> dict[str, str]:
+    """The units of settings in which all results agree that have one."""
+    known: dict[str, set[str]] = {}
+    for result in results:
+        for name, unit in result.units.items():
+            known.setdefault(name, set()).add(unit)
+    return {name: units.pop() for name, units in known.items() if len(units) == 1}
 
 
 def _named(names: Sequence[str], asked: Iterable[str]) -> tuple[str, ...]:
@@ -200,7 +207,12 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
 
 def _group(results: Sequence[Result], names: Sequence[str], metric: str | None, averaged: Sequence[str] = ()) -> Group:
     given = settings(results[0])
-    rows = {row.seed: row for row in mean_rows(results, averaged)}
+    by_value: dict[tuple[str, ...], dict[int, Row]] = {}
+    for result in results:
+        values = settings(result)
+        of_value = by_value.setdefault(tuple(key(values.get(name)) for name in averaged), {})
+        of_value.update({row.seed: row for row in result.rows})
+    rows = {row.seed: row for row in mean_rows(by_value)}
     measured = tuple(_known(measure(row, metric) for row in rows.values()))
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
     if averaged and bases:  # a mean of mutants is held against the mean of their bases

@@ -130,10 +130,18 @@ Mark = Dots | Path | Area | Words
 
 @dataclass(frozen=True)
 class Panel:
-    """A part of a chart: its title, and its marks from the lowest to the topmost."""
+    """A part of a chart.
+
+    Arguments:
+        title: what it shows; may be empty.
+        marks: from the lowest to the topmost.
+        x, y: axes of its own, with labels; None for those of the chart.
+    """
 
     title: str
     marks: tuple[Mark, ...]
+    x: Axis | None = None
+    y: Axis | None = None
 
     @property
     def dots(self) -> tuple[Point, ...]:
@@ -161,12 +169,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of one or more panels that share their axes.
+    """A chart of one or more panels. Panels share their axes unless they have their own.
 
     Arguments:
         title: its heading.
         notes: the meaning of the marks, and what is left out.
-        x, y: the axes.
+        x, y: the axes of the panels that have none of their own.
         panels: row by row.
         columns: the number of panels side by side.
         height: of a panel, in inches of the printed picture.
@@ -183,6 +191,27 @@ class Chart:
     height: float = 3.0
     grid: Literal["x", "y", ""] = "y"
     legend: tuple[Entry, ...] = ()
+
+    @property
+    def frames(self) -> Iterator[tuple[Panel, Axis, Axis, bool, bool]]:
+        """Each panel with its axes, and whether the ticks of x and of y are written at it.
+
+        Shared ticks are written at the lowest panels and at those on the left.
+        """
+        for index, panel in enumerate(self.panels):
+            is_lowest = index + self.columns >= len(self.panels)
+            is_first = index % self.columns == 0
+            yield panel, panel.x or self.x, panel.y or self.y, bool(panel.x) or is_lowest, bool(panel.y) or is_first
+
+    @property
+    def shares_x(self) -> bool:
+        """Whether the panels have one x-axis."""
+        return all(panel.x is None for panel in self.panels)
+
+    @property
+    def shares_y(self) -> bool:
+        """Whether the panels have one y-axis."""
+        return all(panel.y is None for panel in self.panels)
 
     @property
     def crowding(self) -> float:

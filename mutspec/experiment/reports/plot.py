@@ -17,6 +17,8 @@ from mutspec.experiment.reports.figure import DPI, STYLE, draw_chart, settled
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.heat_map import draw_map
 from mutspec.experiment.reports.sensitivity import sensitivity
+from mutspec.experiment.reports.study import study
+from mutspec.experiment.reports.study_charts import study_charts
 from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.language.errors import EnvironmentProblem
 
@@ -35,7 +37,8 @@ class NoMatplotlib(EnvironmentProblem):
 def pictures(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
     """The files of each picture by name, such as `plot.png`, `plot.svg` and `plot.pdf`.
 
-    `plot` is there if there is something to see, and `map` if the sweep has one.
+    `plot` is there if there is something to see, `map` if the sweep has one, and `best`, `front` and `parallel` if its
+    sweeper optimised.
 
     Arguments:
         summary: the sweep.
@@ -53,6 +56,8 @@ def pictures(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
         figures = {"plot": draw_chart(chart)}
         if (found := sensitivity(summary)) and len(found.scales) > 1:
             figures["map"] = draw_map(found, summary)
+        if optimised := study(summary):
+            figures |= {name: draw_chart(each) for name, each in study_charts(optimised, summary).items()}
         for stem, figure in figures.items():
             settled(figure)
             for suffix in SUFFIXES:

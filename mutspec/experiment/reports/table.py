@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
-from mutspec.experiment.naming import grows_when_worse
+from mutspec.experiment.naming import PERCENT, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate
@@ -66,8 +66,8 @@ def title(summary: Summary) -> str:
 def setting_label(summary: Summary, index: int) -> str:
     """A setting that varies, with its unit: `std, × std of the weight`."""
     name = labels(summary.names)[index]
-    unit = summary.units.get(summary.names[index], "")
-    return f"{name}, {unit}" if unit else name
+    unit = summary.units.get(summary.names[index], PERCENT)
+    return name if unit == PERCENT else f"{name}, {unit}"  # percent stands at each tick
 
 
 def worsening(summary: Summary) -> str:

@@ -54,21 +54,28 @@ def _picture(chart: Chart, name: str) -> Markup:
     rows = ceil(len(chart.panels) / chart.columns)
     has_titles = any(panel.title for panel in chart.panels)
     title = TITLE if has_titles else 0
-    label_room = 26 if chart.y.label else 0
-    left = label_room + 14 + CHARACTER * max((len(tick.text) for tick in chart.y.ticks), default=0)
+    every = [y for _, _, y, _, _ in chart.frames]
+    label_room = 26 if any(y.label for y in every) else 0
+    left = label_room + 14 + CHARACTER * max((len(tick.text) for y in every for tick in y.ticks), default=0)
     height = INCH * chart.height
-    width = (WIDTH - RIGHT - left - GAP * (chart.columns - 1)) / chart.columns
-    whole = TOP + rows * (title + height) + GAP * (rows - 1) * 0.6 + BOTTOM
+    between = GAP if chart.shares_y else left + GAP / 2
+    width = (WIDTH - RIGHT - left - between * (chart.columns - 1)) / chart.columns
+    below = 0.6 * GAP if chart.shares_x else BOTTOM
+    whole = TOP + rows * (title + height) + below * (rows - 1) + BOTTOM
     parts: list[Markup] = []
-    for index, panel in enumerate(chart.panels):
+    for index, (panel, x, y, is_x_written, is_y_written) in enumerate(chart.frames):
         row, column = divmod(index, chart.columns)
-        start = left + column * (width + GAP)
-        top = TOP + title + row * (height + title + 0.6 * GAP)
-        frame = Frame(start, start + width, top, top + height, chart.x, chart.y)
-        is_lowest = index + chart.columns >= len(chart.panels)
-        parts.append(_panel(chart, panel, frame, f"{name}-{index}", is_lowest=is_lowest, is_first=column == 0))
-    parts.append(_words(chart.x.label, (left + WIDTH - RIGHT) / 2, whole - 10, "title"))
-    if chart.y.label:
+        start = left + column * (width + between)
+        top = TOP + title + row * (height + title + below)
+        frame = Frame(start, start + width, top, top + height, x, y)
+        parts.append(_panel(chart, panel, frame, f"{name}-{index}", is_lowest=is_x_written, is_first=is_y_written))
+        if panel.x:
+            parts.append(_words(x.label, (frame.left + frame.right) / 2, frame.bottom + BOTTOM - 10, "title"))
+        if panel.y:
+            parts.append(_turned(y.label, frame.left - left + 16, (frame.top + frame.bottom) / 2))
+    if chart.shares_x and chart.x.label:
+        parts.append(_words(chart.x.label, (left + WIDTH - RIGHT) / 2, whole - 10, "title"))
+    if chart.shares_y and chart.y.label:
         parts.append(_turned(chart.y.label, 16, (TOP + title + whole - BOTTOM) / 2))
     picture = element(
         "svg",
@@ -93,7 +100,7 @@ def _panel(chart: Chart, panel: Panel, frame: Frame, name: str, *, is_lowest: bo
 
 def _across(chart: Chart, frame: Frame, *, is_written: bool) -> Iterator[Markup]:
     """The ticks of the upright axis."""
-    at = [(frame.bottom - chart.y.part(tick.at) * (frame.bottom - frame.top), tick.text) for tick in chart.y.ticks]
+    at = [(frame.bottom - frame.y.part(tick.at) * (frame.bottom - frame.top), tick.text) for tick in frame.y.ticks]
     if chart.grid == "y":
         yield element("path", d="".join(f"M{_n(frame.left)} {_n(y)}H{_n(frame.right)}" for y, _ in at), class_="grid")
     if is_written:
@@ -103,7 +110,7 @@ def _across(chart: Chart, frame: Frame, *, is_written: bool) -> Iterator[Markup]
 
 def _below(chart: Chart, frame: Frame, *, is_written: bool) -> Iterator[Markup]:
     """The ticks of the lower axis."""
-    at = [(frame.left + chart.x.part(tick.at) * (frame.right - frame.left), tick.text) for tick in chart.x.ticks]
+    at = [(frame.left + frame.x.part(tick.at) * (frame.right - frame.left), tick.text) for tick in frame.x.ticks]
     if chart.grid == "x":
         yield element("path", d="".join(f"M{_n(x)} {_n(frame.top)}V{_n(frame.bottom)}" for x, _ in at), class_="grid")
     strokes = "".join(f"M{_n(x)} {_n(frame.bottom)}v5" for x, _ in at)

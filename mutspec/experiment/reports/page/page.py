@@ -14,6 +14,7 @@ from mutspec.experiment.reports.page.chart import drawn
 from mutspec.experiment.reports.page.fidelity import fidelity
 from mutspec.experiment.reports.page.markup import Markup, element, empty, join
 from mutspec.experiment.reports.page.mutants import mutants
+from mutspec.experiment.reports.page.optimisation import optimisation
 from mutspec.experiment.reports.page.origin import origin
 from mutspec.experiment.reports.page.outcome import failures, gates, groups, opening, warned
 from mutspec.experiment.reports.page.sensitivity import sensitivity
@@ -36,6 +37,7 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = (), facet: str | Non
     heading = title(summary) or "No plan"
     sections = [
         ("results", "Results", join([_charted(sweep_chart(summary, facet)), groups(summary)])),
+        ("optimisation", "Optimisation", optimisation(summary)),
         ("breaking", "Breaking points", breaking_points(summary)),
         ("sensitivity", "Sensitivity", sensitivity(summary)),
         ("gates", "Gates", gates(summary)),
