@@ -82,7 +82,8 @@ def test_json_is_one_document_as_its_schema_describes_it(mutspec, runs, name) ->
     called = mutspec("report", f"runs/{name}", "--json", "--metric", "loss")
     document = json.loads(called.out, parse_constant=pytest.fail)
     Draft202012Validator(SCHEMA).validate(document)
-    maps = ("map.png", "map.svg", "map.pdf") if name == "layers" else ()
+    stems = ("map", "ranking") if name == "layers" else ()
+    maps = [f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg", "pdf")]
     names = ("results.csv", "plot.png", "plot.svg", "plot.pdf", *maps, "report.html")
     assert document["files"] == [f"runs/{name}/{file}" for file in names]
     assert all(Path(file).is_file() for file in document["files"])

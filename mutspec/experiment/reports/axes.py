@@ -145,6 +145,14 @@ def percent(value: float) -> str:
     return f"{round(100 * value, 8):g}%"
 
 
+def end_of(text: str, length: int) -> str:
+    """A text in one line, cut to a length: of a path the end is kept, as its layers differ there."""
+    if "/" not in text:
+        return shortened(text, length)
+    text = shortened(text, 10 * length)
+    return text if len(text) <= length else f"…{text[1 - length :]}"
+
+
 def value_label(summary: Summary, *, is_log: bool) -> str:
     """What to write at the metric's axis."""
     label = shortened(metric_label(summary.metric or ""), 40)

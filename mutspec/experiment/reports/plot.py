@@ -16,6 +16,7 @@ from typing import Any
 from mutspec.experiment.reports.figure import DPI, STYLE, draw_chart, settled
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.heat_map import draw_map
+from mutspec.experiment.reports.ranking_chart import ranking_chart
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.reports.study import study
 from mutspec.experiment.reports.study_charts import study_charts
@@ -37,8 +38,8 @@ class NoMatplotlib(EnvironmentProblem):
 def pictures(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
     """The files of each picture by name, such as `plot.png`, `plot.svg` and `plot.pdf`.
 
-    `plot` is there if there is something to see, `map` if the sweep has one, and `best`, `front` and `parallel` if its
-    sweeper optimised.
+    `plot` is there if there is something to see, `map` and `ranking` if the sweep has them, and `best`, `front` and
+    `parallel` if its sweeper optimised.
 
     Arguments:
         summary: the sweep.
@@ -54,8 +55,11 @@ def pictures(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
     files = {}
     with our_style():
         figures = {"plot": draw_chart(chart)}
-        if (found := sensitivity(summary)) and len(found.scales) > 1:
-            figures["map"] = draw_map(found, summary)
+        if found := sensitivity(summary):
+            if len(found.scales) > 1:
+                figures["map"] = draw_map(found, summary)
+            if ranking := ranking_chart(found, summary):
+                figures["ranking"] = draw_chart(ranking)
         if optimised := study(summary):
             figures |= {name: draw_chart(each) for name, each in study_charts(optimised, summary).items()}
         for stem, figure in figures.items():

@@ -9,6 +9,7 @@ from dataclasses import replace
 from mutspec.experiment.reports.axes import (
     SPACING_NOTES,
     TICK_CHARACTERS,
+    end_of,
     have_room,
     log_ticks,
     percent,
@@ -110,14 +111,6 @@ def _panel_title(summary: Summary, name: str, lines: Sequence[Line], columns: in
         return end_of(name, room)
     said = f" (base {Numbers(summary).number(base)})"
     return end_of(name, max(room - len(said), 8)) + said
-
-
-def end_of(text: str, length: int) -> str:
-    """A text in one line, cut to a length: of a path the end is kept, as its layers differ there."""
-    if "/" not in text:
-        return shortened(text, length)
-    text = shortened(text, 10 * length)
-    return text if len(text) <= length else f"…{text[1 - length :]}"
 
 
 def _colours(summary: Summary, over: Curves, parts: Facets) -> dict[str, Colour]:
