@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+PERCENT = "%"
+"""The unit of a setting that is a part of something, and is written in percent."""
+
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
+_RATE_OF_SAMPLES = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement)(?:_.*)?", re.IGNORECASE)
+"""Shares whose denominator is the number of samples: of precision and recall it is another number."""
 _GROWS_WHEN_WORSE = re.compile(
     r"(?:.*_)?(?:loss|error|crossentropy|entropy|divergence|deviation|hinge|huber|poisson|cosh|logcosh|perplexity"
     r"|mse|mae|mape|msle|rmse|false_(?:positives|negatives))"
@@ -21,6 +26,23 @@ def is_share(metric: str, values: Iterable[float]) -> bool:
     return _SHARE.fullmatch(metric) is not None and all(not (value < 0 or value > 1) for value in values)
 
 
+def is_rate_of_samples(metric: str) -> bool:
+    """Whether a metric counts samples and divides by their number, by its name."""
+    return _RATE_OF_SAMPLES.fullmatch(metric) is not None
+
+
 def grows_when_worse(metric: str) -> bool:
     """Whether a metric is greater for a worse model, by its name."""
     return _GROWS_WHEN_WORSE.fullmatch(metric) is not None
+
+
+_POSITION = re.compile(
+    r"(?:.*[._])?(?:bits?|position|index|axis|channel|unit|neuron|row|column|block|head|layer|class|step|seed)",
+    re.IGNORECASE,
+)
+"""Settings whose numbers say which thing, not how much of it, by the last word of their names."""
+
+
+def is_position(setting: str) -> bool:
+    """Whether the numbers of a setting say which thing is meant, such as a bit of a weight, by its name."""
+    return _POSITION.fullmatch(setting) is not None

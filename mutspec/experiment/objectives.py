@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Self
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -44,6 +45,19 @@ def objective_names(objective: Any) -> tuple[str, ...]:
     return (objective,) if isinstance(objective, str) else tuple(objective or ())
 
 
+def directions_of(hydra: DictConfig, objectives: Iterable[str]) -> dict[str, str]:
+    """The direction of each objective, as Hydra's sweeper of a multirun has it; empty if it does not optimise."""
+    given = OmegaConf.select(hydra, "sweeper.direction")
+    if given is None or not str(hydra.mode).endswith("MULTIRUN"):
+        return {}
+    return dict(zip(objectives, _named(given), strict=False))
+
+
+def _named(given: Any) -> list[str]:
+    """The names of directions, of which there is one or a list."""
+    return [str(getattr(each, "name", each)) for each in (given if isinstance(given, ListConfig) else [given])]
+
+
 def check_directions(config: DictConfig) -> None:
     """Hold a sweeper's directions against the objectives: those of a sweeper that has none are for the user to read.
 
@@ -53,7 +67,7 @@ def check_directions(config: DictConfig) -> None:
     given = OmegaConf.select(config, "hydra.sweeper.direction")
     if given is None:
         return
-    directions = [str(getattr(each, "name", each)) for each in (given if isinstance(given, ListConfig) else [given])]
+    directions = _named(given)
     for each in directions:
         if each not in DIRECTIONS:
             message = f"`hydra.sweeper.direction` is {' or '.join(DIRECTIONS)}, not `{each}`"

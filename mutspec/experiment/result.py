@@ -182,6 +182,8 @@ class Result:
         environment: what it ran in: versions by name, and the platform.
         inputs_digest: of all that it depends on; empty if the job failed, or was none of `mutspec run`.
         classes: how many choices of the base are of each class, which is called as in `Row.flips`.
+        units: of the plan's numbers, by the names of settings; see `units.units`.
+        directions: `minimize` or `maximize` for each objective of a sweeper that optimises; empty for others.
     """
 
     engine: str
@@ -213,6 +215,8 @@ class Result:
     data_digest: str = ""
     input_digests: dict[str, str] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    directions: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed_gates(self) -> tuple[Verdict, ...]:
@@ -237,6 +241,7 @@ class Result:
                 "recipe_digest": self.recipe_digest,
             },
             "parameters": self.parameters,
+            "units": self.units,
             "mode": self.mode,
             "model": {
                 "path": self.model,
@@ -248,6 +253,7 @@ class Result:
             "objective": self.objective,
             "value": self.value,
             "objectives": self.objectives,
+            "directions": self.directions,
             "base": self.base,
             "rows": [row.to_json() for row in self.rows],
             "breaking": self.breaking and {name: getattr(self.breaking, name) for name in Breaking.__slots__},
@@ -413,6 +419,8 @@ class _Document(msgspec.Struct):
     breaking: _Breaking | None = None
     inputs: dict[str, str] = {}
     classes: dict[str, int] = {}
+    units: dict[str, str] = {}
+    directions: dict[str, Literal["minimize", "maximize"]] = {}
 
 
 class OtherVersionError(CallError):
@@ -575,6 +583,8 @@ def _result(read: _Document) -> Result:
         data_digest=read.data.digest,
         input_digests=read.inputs,
         classes=read.classes,
+        units=read.units,
+        directions=dict(read.directions),
     )
 
 

@@ -17,6 +17,7 @@ from mutspec.experiment.fidelity import OutputFidelity, class_counts
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, OutputRow, Result, Row
 from mutspec.experiment.session import Session
+from mutspec.experiment.units import units
 from mutspec.language import CallError, Plan
 from mutspec.language.types import NonFinite
 from mutspec.ops.base import Op, is_structural
@@ -169,6 +170,7 @@ def result_of(
         environment=environment(),
         effect_digest=plan.effect_digest,
         recipe_digest=(form or plan).form_digest,
+        units=units(plan),
     )
 
 

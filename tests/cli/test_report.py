@@ -82,8 +82,9 @@ def test_json_is_one_document_as_its_schema_describes_it(mutspec, runs, name) ->
     called = mutspec("report", f"runs/{name}", "--json", "--metric", "loss")
     document = json.loads(called.out, parse_constant=pytest.fail)
     Draft202012Validator(SCHEMA).validate(document)
-    maps = ("map.png", "map.svg") if name == "layers" else ()
-    names = ("results.csv", "plot.png", "plot.svg", *maps, "report.html")
+    stems = ("map", "ranking") if name == "layers" else ()
+    maps = [f"{stem}.{suffix}" for stem in stems for suffix in ("png", "svg", "pdf")]
+    names = ("results.csv", "plot.png", "plot.svg", "plot.pdf", *maps, "report.html")
     assert document["files"] == [f"runs/{name}/{file}" for file in names]
     assert all(Path(file).is_file() for file in document["files"])
 
@@ -115,7 +116,7 @@ def test_quiet_writes_the_files_and_says_only_what_went_wrong(mutspec, runs) -> 
     called = mutspec("report", "runs/scales", "-q", "-o", "figures")
     assert (called.code, called.out, called.err) == (0, "", "")
     written = sorted(each.name for each in Path("figures").iterdir())
-    assert written == ["plot.png", "plot.svg", "report.html", "results.csv"]
+    assert written == ["plot.pdf", "plot.png", "plot.svg", "report.html", "results.csv"]
     (runs / "scales" / "7" / "result.json").write_text("{")
     called = mutspec("report", "runs/scales", "-q")
     assert (called.code, called.out) == (1, "")
@@ -128,6 +129,19 @@ def test_long_tables_are_shown_in_full_on_demand(mutspec, runs) -> None:
     assert "more" not in mutspec("report", "runs/long", "--verbose").out
 
 
+def test_panels_and_means_are_for_the_caller_to_choose(mutspec, runs) -> None:
+    called = mutspec("report", "runs/layers", "--average", "layer")
+    assert (called.code, called.err) == (0, "")
+    assert "averaged over layer" in called.out
+    pages = []
+    for name, options in {"own": [], "asked": ["--facet", "layer"]}.items():
+        assert mutspec("report", "runs/layers", "-q", "-o", name, *options).code == 0
+        pages.append(Path(name, "report.html").read_text(encoding="utf-8").count("<clipPath"))
+    assert pages == [5, 5]  # five layers are too many for one panel
+    assert mutspec("report", "runs/plans", "-q", "-o", "plans", "--facet", "plan").code == 0
+    assert Path("plans/report.html").read_text(encoding="utf-8").count("<clipPath") == 2
+
+
 WRONG = {
     "no folder": ("report", 2, ("missing argument 'DIR'",)),
     "a folder that is misspelt": ("report runs/scale", 2, ("runs/scale does not exist", "`runs/scales`")),
@@ -138,6 +152,9 @@ WRONG = {
     "an empty name": ("report=", 2, ("DIR is empty",)),
     "a metric that is misspelt": ("report runs/scales --metric acuracy", 2, ("`acuracy`", "did you mean `accuracy`")),
     "a metric of nothing like it": ("report runs/scales --metric f1", 2, ("`accuracy`, `loss`, `agreement`",)),
+    "a facet that is misspelt": ("report runs/plans --facet plam", 2, ("no setting `plam`", "did you mean `plan`")),
+    "a facet of nothing": ("report runs/scales --facet layer", 2, ("no setting `layer`", "nothing else varies")),
+    "an average that is misspelt": ("report runs/plans --average plam", 2, ("`plam`", "did you mean `plan`")),
     "an output that is a file": ("report runs/scales -o runs/notes.txt", 2, ("runs/notes.txt is a file",)),
     "an output that cannot be": ("report runs/scales -o runs/notes.txt/a", 3, ("cannot write runs/notes.txt/a",)),
     "an option that is misspelt": ("report runs/scales --metrics loss", 2, ("did you mean `--metric`",)),

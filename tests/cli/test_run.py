@@ -43,9 +43,9 @@ def test_a_run_says_what_the_mutation_costs(room: Path, mutspec: Call) -> None:
     assert lines[0] == "dense_noise on model.keras"
     assert lines[1].startswith("std 1, seed 0, 364 samples of digits")
     header, accuracy, loss = (line.split() for line in lines[3:6])
-    assert header == ["Base", "Mutant", "Drop"]
+    assert header == ["Base", "Mutant", "Change"]
     assert [accuracy[0], loss[0]] == ["Accuracy", "Loss"]
-    assert float(accuracy[3]) == pytest.approx(float(accuracy[1]) - float(accuracy[2]), abs=1e-4)
+    assert float(accuracy[3]) == pytest.approx(float(accuracy[2]) - float(accuracy[1]), abs=1e-4)
     assert Path(lines[-1].removeprefix("Wrote ")).is_file()
     assert max(len(line) for line in lines) <= 80
 
@@ -73,7 +73,7 @@ def test_a_sweep_ends_with_a_table_and_its_files(room: Path, mutspec: Call) -> N
     assert (result.code, result.err) == (0, "")
     assert "4 jobs, 2 values of std, 2 seeds each" in result.out
     (folder,) = Path("runs/dense_noise").iterdir()
-    assert f"plot.png, plot.svg and report.html in {folder}" in " ".join(result.out.split())
+    assert f"plot.png, plot.svg, plot.pdf and report.html in {folder}" in " ".join(result.out.split())
     assert (folder / "plot.png").stat().st_size > 1000
     with open(folder / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -18,31 +18,50 @@ from mutspec.cli.report_options import verbose_option
     metavar="NAME",
     help="What to show: a metric, or another measure that can be an objective. [default: the jobs' objective]",
 )
+@click.option(
+    "--facet",
+    metavar="SETTING",
+    help="A panel of the picture for each value of a setting, such as `model`. [default: up to four lines in a panel]",
+)
+@click.option(
+    "--average",
+    metavar="SETTING",
+    multiple=True,
+    help="Average over a setting too; may be repeated. `none`: do not average over seeds. [default: seed]",
+)
 @click.option("-o", "--output", type=FILE, metavar="DIR", help="Write to another folder.")
 @json_option
 @verbose_option
 @quiet_option
 def command(
-    folder: str, metric: str | None, output: str | None, as_json: bool, is_verbose: bool, is_quiet: bool
+    folder: str,
+    metric: str | None,
+    facet: str | None,
+    average: tuple[str, ...],
+    output: str | None,
+    as_json: bool,
+    is_verbose: bool,
+    is_quiet: bool,
 ) -> int:
     """Show what a run or a sweep found, from the result.json files below its folder.
 
-    Writes results.csv, a row for each job and seed, report.html, one page to read or send, and plot.png and plot.svg,
-    and prints a table: means over the seeds with their 95 % intervals, the drop from the base, and how often mutant and
-    base agree. Nothing is computed anew: neither the model nor TensorFlow is needed. plot.png and plot.svg need
-    Matplotlib, pip install 'mutspec[plot]', and results.parquet is there where pyarrow is: 'mutspec[parquet]'. If
-    results are damaged, the others are shown, and the exit code is 1.
+    Writes results.csv, a row for each job and seed, report.html, one page to read or send, and plot.png, plot.svg and
+    plot.pdf, and prints a table: means over the seeds with their 95 % intervals, the drop from the base, and how often
+    mutant and base agree. Neither the model nor TensorFlow is needed. The pictures need Matplotlib, pip install
+    'mutspec[plot]', and results.parquet is there where pyarrow is: 'mutspec[parquet]'. If results are damaged, the
+    others are shown, and the exit code is 1.
 
     \b
     Examples:
       mutspec report runs/dense_noise
       mutspec report runs/dense_noise --metric loss
+      mutspec report runs/layers --facet model --average layer
       mutspec report runs/dense_noise -o figures --quiet
       mutspec report runs/dense_noise --json
     """  # noqa: D301
     from mutspec.experiment.reports.report import make_report
 
-    report = make_report(folder, metric=metric, output=output)
+    report = make_report(folder, metric=metric, output=output, facet=facet, average=average)
     if as_json:
         write_json(report.to_json())
     elif is_quiet:

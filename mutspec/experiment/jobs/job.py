@@ -28,7 +28,7 @@ from mutspec.experiment.jobs.earlier import InTheWayError, Wanted, check_job
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
-from mutspec.experiment.objectives import objective_names, returned
+from mutspec.experiment.objectives import directions_of, objective_names, returned
 from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
@@ -121,7 +121,11 @@ class Task:
             try:
                 done = run_job(settings, composed.plan, info, folder)
                 result = replace(
-                    done, inputs_digest=digest, recipe=composed.recipe, recipe_digest=composed.recipe_digest
+                    done,
+                    inputs_digest=digest,
+                    recipe=composed.recipe,
+                    recipe_digest=composed.recipe_digest,
+                    directions=directions_of(hydra, done.objectives),
                 )
             except MutspecError as error:
                 raise self.composer.placed(composed.placed(error), hydra) from None

@@ -1,23 +1,24 @@
-"""What every picture of a sweep shares: how far its axes reach, where their ticks are, and what is said beside them."""
+"""The axes of charts: how far they reach, where their ticks are, and what is said of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
+from mutspec.experiment.naming import PERCENT
 from mutspec.experiment.reports.groups import Group, Summary
+from mutspec.experiment.reports.marks import Axis, Spacing, Tick
 from mutspec.experiment.reports.table import metric_label
 from mutspec.experiment.result import BREAKING_POINT
 from mutspec.language.visible import in_one_line
 
-MOST_LINES = 8
-MOST_CATEGORIES = 40
-TICK_ROOM = 0.07
-"""The part of an axis that a tick's number needs."""
-
-SCALE_NOTES = {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}
-"""What follows the name of what is on the x-axis."""
+SPACING_NOTES: dict[Spacing, str] = {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}
+"""What follows the label of an axis."""
+TICK_CHARACTERS = {1: 58, 2: 30, 3: 20, 4: 15}
+"""How many characters of ticks fit side by side below a panel, by the number of columns."""
+_WHOLE_STEPS = (1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100)
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Extent:
     is_log: bool
 
 
-def value_extent(summary: Summary, groups: Sequence[Group], *, is_upright: bool) -> Extent:
-    """The extent of the metric's axis: all dots and the base, and of a band as much as leaves them room.
+def value_extent(summary: Summary, groups: Sequence[Group]) -> Extent:
+    """The extent of the metric's axis: all dots and the base, and of an interval as much as leaves them room.
 
     It is logarithmic where the values ask for it: a loss can grow without bound.
     """
@@ -39,26 +40,22 @@ def value_extent(summary: Summary, groups: Sequence[Group], *, is_upright: bool)
     values = [value for value in values if math.isfinite(value)]
     low, high = min(values), max(values)
     if not summary.is_share and low > 0 and high / low >= 300:
-        return Extent(low / (high / low) ** 0.06, high * (high / low) ** 0.08, is_log=True)
+        return Extent(low / (high / low) ** 0.05, high * (high / low) ** 0.05, is_log=True)
     span = max(high - low, 0.04 if summary.is_share else 0.02 * abs(high) or 1.0)
     high = (low + high + span) / 2  # equal values are not looked at through a magnifying glass
     high = min(high, 1.0) if summary.is_share else high
     low = high - span
     ends = [
-        (group.metric.mean - group.metric.half_width, group.metric.mean + group.metric.half_width)
+        (group.metric.low, group.metric.high)
         for group in groups
-        if group.metric.mean is not None and group.metric.half_width is not None
+        if group.metric.low is not None and group.metric.high is not None
     ]
-    lowest = max(min([low, *(end[0] for end in ends)]), low - 0.3 * span) - 0.06 * span
-    highest = min(max([high, *(end[1] for end in ends)]), high + 0.3 * span) + 0.09 * span
+    rates = [end for group in groups for end in group.metric.binomial or ()]  # which are never very wide
+    lowest = min(max(min([low, *(end[0] for end in ends)]), low - 0.3 * span), *rates, low) - 0.05 * span
+    highest = max(min(max([high, *(end[1] for end in ends)]), high + 0.3 * span), *rates, high) + 0.05 * span
     if summary.is_share:
-        lowest, highest = 0.0 if low < 0.2 else max(lowest, 0.0), min(highest, 1.06 if is_upright else 1.03)
+        lowest, highest = -0.01 if low < 0.2 else max(lowest, -0.01), min(highest, 1.02)
     return Extent(lowest, highest, is_log=False)
-
-
-def band_opacity(lines: int) -> float:
-    """How opaque each band is: where many lie over one another, lines and dots have to be seen through them."""
-    return 0.16 * min(1.0, 3 / lines)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -84,14 +81,76 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def marks(groups: Sequence[Group], mean: str) -> list[str]:
-    """What the marks of a picture mean."""
-    notes = ["dots: seeds" if any(len(group.measured) > 1 for group in groups) else "dots: mutants"]
-    if any(len(group.measured) > 1 for group in groups) and mean:
-        notes.append(f"{mean}: mean")
-    if any(group.metric.half_width is not None for group in groups) and mean:
-        notes.append("band: 95 % interval of the mean")
-    return notes
+def value_axis(summary: Summary, groups: Sequence[Group], characters: int | None = None) -> Axis:
+    """The metric's axis.
+
+    Arguments:
+        summary: whose metric it is.
+        groups: those that are drawn.
+        characters: how many fit side by side below the axis; None if it is upright.
+    """
+    extent = value_extent(summary, groups)
+    label = value_label(summary, is_log=extent.is_log)
+    if extent.is_log:
+        axis = Axis(label, math.log10(extent.low), math.log10(extent.high), spacing="log")
+        return with_ticks(axis, lambda most: log_ticks(extent.low, extent.high, most), plain, characters)
+
+    def round_numbers(most: int) -> list[float]:
+        found = ticks(extent.low, extent.high, most)
+        return [value for value in found if 0 <= value <= 1 + 1e-9] if summary.is_share else found
+
+    written = percent if summary.is_share else plain
+    return with_ticks(Axis(label, extent.low, extent.high), round_numbers, written, characters)
+
+
+def with_ticks(
+    axis: Axis, chosen: Callable[[int], Sequence[float]], written: Callable[[float], str], characters: int | None
+) -> Axis:
+    """An axis with its ticks: as many as have room.
+
+    Arguments:
+        axis: without ticks.
+        chosen: from how many there may be to values.
+        written: how a value is written.
+        characters: how many fit side by side below the axis; None if it is upright.
+    """
+    for most in (7,) if characters is None else (9, 8, 7, 6, 5, 4, 3, 2):
+        made = replace(axis, ticks=tuple(Tick(value, written(value)) for value in chosen(most)))
+        if characters is None or have_room(made, characters):
+            return made
+    return made
+
+
+def have_room(axis: Axis, characters: int) -> bool:
+    """Whether ticks do not run into each other where this number of characters fits below the axis."""
+    return all(
+        characters * abs(axis.part(right.at) - axis.part(left.at)) >= (len(left.text) + len(right.text)) / 2 + 1.4
+        for left, right in pairwise(axis.ticks)
+    )
+
+
+def whole_ticks(values: Sequence[float], most: int) -> list[float]:
+    """Some of a list of whole numbers at equal distances, at most this number of them."""
+    step = next((each for each in _WHOLE_STEPS if len(values) / each <= most), len(values))
+    return list(values[::step])
+
+
+def plain(value: float) -> str:
+    """A number at an axis."""
+    return f"{value:.6g}"
+
+
+def percent(value: float) -> str:
+    """A part at an axis, in percent."""
+    return f"{round(100 * value, 8):g}%"
+
+
+def end_of(text: str, length: int) -> str:
+    """A text in one line, cut to a length: of a path the end is kept, as its layers differ there."""
+    if "/" not in text:
+        return shortened(text, length)
+    text = shortened(text, 10 * length)
+    return text if len(text) <= length else f"…{text[1 - length :]}"
 
 
 def value_label(summary: Summary, *, is_log: bool) -> str:
@@ -99,7 +158,9 @@ def value_label(summary: Summary, *, is_log: bool) -> str:
     label = shortened(metric_label(summary.metric or ""), 40)
     keys = {result.breaking.key for result in summary.results if result.breaking}
     if summary.metric == BREAKING_POINT and len(keys) == 1:
-        label = f"{label}, {shortened(keys.pop(), 40)}"
+        name = keys.pop()
+        unit = summary.units.get(name, summary.units.get(f"plan.{name}", PERCENT))
+        label = f"{label}, {shortened(name, 40)}" + ("" if unit == PERCENT else f" ({unit})")
     samples = {result.samples for result in summary.results if result.samples}
     if summary.is_share:
         return f"{label} (percent of {samples.pop():,} samples)" if len(samples) == 1 else f"{label} (percent)"

@@ -1,20 +1,25 @@
-"""What a picture of a sweep shows, before anything is drawn: lines over a number, or categories."""
+"""A sweep as lines over a number, or as the categories that it compares."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite, log10
-from statistics import fmean
+from statistics import fmean, pstdev
 
-from mutspec.experiment.reports.axes import MOST_LINES
+from mutspec.experiment.naming import is_position
+from mutspec.experiment.reports.averaging import SEED
 from mutspec.experiment.reports.groups import Group, Summary
+from mutspec.experiment.reports.marks import Spacing
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.experiment.settings import as_number, is_percentage, labels, shown
+from mutspec.experiment.settings import PARAMETER, as_number, is_percentage, labels, shown
 
 LOG_DECADES = 1.5
 """How many powers of ten numbers span before an axis becomes logarithmic."""
+MANY_POSITIONS = 6
+"""From this number on, consecutive whole numbers are positions, whatever their name is."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +43,17 @@ class Curves:
 
     Arguments:
         name: what is on the x-axis.
-        lines: the lines.
-        is_ordered: whether the lines differ by one number, from low to high.
+        axis: the index of that setting.
+        lines: the lines, in the order of the sweep; by their number if one number tells them apart.
         is_percentage: whether x is written in percent.
-        is_ranked: whether the lines are too many to draw, so that those where the model is most sensitive come first.
+        ranks: the rank of each line's label, if the lines are what a ranking ranks.
     """
 
     name: str
+    axis: int
     lines: tuple[Line, ...]
-    is_ordered: bool
     is_percentage: bool
-    is_ranked: bool = False
-
-    def cut(self, drawn: int) -> list[str]:
-        """A note that not all lines are drawn, if so."""
-        most = "the most sensitive " if self.is_ranked else ""
-        return [f"{most}{drawn} of {len(self.lines)} lines"] if drawn < len(self.lines) else []
+    ranks: dict[str, int]
 
     @property
     def values(self) -> list[float]:
@@ -66,13 +66,33 @@ class Curves:
         return len(self.lines) > 1 and all(len(line.groups) == 1 for line in self.lines)
 
     @property
-    def scale(self) -> str:
-        """How x is spaced: `linear`, `log`, or `symlog` where a zero stands beside numbers that ask for `log`."""
+    def is_discrete(self) -> bool:
+        """Whether x numbers things, such as the bits of a weight, so that nothing lies between two of them."""
+        values = self.values
+        if any(value != int(value) for value in values):
+            return False
+        is_consecutive = all(right - left == 1 for left, right in pairwise(values))
+        return is_position(self.name) or (is_consecutive and len(values) >= MANY_POSITIONS)
+
+    @property
+    def spacing(self) -> Spacing:
+        """How x is spaced: `symlog` is where a zero stands beside numbers that ask for `log`."""
         positive = [x for x in self.values if x > 0]
-        is_wide = len(positive) > 1 and log10(max(positive)) - log10(min(positive)) >= LOG_DECADES
-        if not is_wide or min(self.values) < 0:
+        decades = log10(max(positive)) - log10(min(positive)) if len(positive) > 1 else 0.0
+        is_wide = decades >= LOG_DECADES or (decades >= 1 and _are_ratios_even(positive))
+        if not is_wide or min(self.values) < 0 or (self.is_discrete and not self.is_scatter):
             return "linear"
         return "symlog" if 0 in self.values else "log"
+
+
+def _are_ratios_even(values: Sequence[float]) -> bool:
+    """Whether numbers were chosen by their ratios, as 0.1, 0.3, 1, 3, and not by their differences."""
+
+    def unevenness(places: Sequence[float]) -> float:
+        gaps = [right - left for left, right in pairwise(places)]
+        return pstdev(gaps) / fmean(gaps)
+
+    return unevenness([log10(value) for value in values]) < 0.5 * unevenness(values)
 
 
 def curves(summary: Summary) -> Curves | None:
@@ -80,32 +100,40 @@ def curves(summary: Summary) -> Curves | None:
     groups = [group for group in summary.groups if group.measured]
     numbers = {
         index: {as_number(group.values[index]) for group in groups}
-        for index in range(len(summary.names))
-        if _is_axis([group.values[index] for group in groups])
+        for index, name in enumerate(summary.names)
+        if name != PARAMETER + SEED and _is_axis([group.values[index] for group in groups])
     }
     if not numbers:
         return None
     axis = max(numbers, key=lambda index: len(numbers[index]))  # the first of several
     others = [index for index in range(len(summary.names)) if index != axis]
     members: dict[str, list[tuple[float, Group]]] = {}
-    by_value: dict[str, float | None] = {}
     for group in groups:
         x = as_number(group.values[axis])
         if x is not None:
-            label = _label(summary, others, group)
-            members.setdefault(label, []).append((x, group))
-            by_value[label] = as_number(group.values[others[0]]) if len(others) == 1 else None
-    is_ordered = len(members) > 1 and None not in by_value.values()
-    ordered = sorted(members, key=lambda label: by_value[label] or 0.0) if is_ordered else list(members)
-    lines = tuple(_line(label, members[label]) for label in ordered)
+            members.setdefault(label_of(summary, others, group), []).append((x, group))
+    lines = ordered(summary, others, [_line(label, each) for label, each in members.items()])
     percent = all(is_percentage(group.values[axis]) for group in groups if group.values[axis] is not None)
-    ranks = _ranks(summary) if len(lines) > MOST_LINES and not is_ordered else {}
-    lines = tuple(sorted(lines, key=lambda line: ranks.get(line.label, len(ranks))))
-    return Curves(labels(summary.names)[axis], lines, is_ordered, percent, bool(ranks))
+    return Curves(labels(summary.names)[axis], axis, lines, percent, _ranks(summary))
+
+
+def is_ordered(summary: Summary, settings: Sequence[int], lines: Sequence[Line]) -> bool:
+    """Whether one number tells lines apart."""
+    return (
+        len(settings) == 1
+        and len(lines) > 1
+        and all(as_number(line.groups[0].values[settings[0]]) is not None for line in lines)
+    )
+
+
+def ordered(summary: Summary, settings: Sequence[int], lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Lines from low to high if one number tells them apart; else as they are."""
+    if not is_ordered(summary, settings, lines):
+        return tuple(lines)
+    return tuple(sorted(lines, key=lambda line: as_number(line.groups[0].values[settings[0]]) or 0.0))
 
 
 def _ranks(summary: Summary) -> dict[str, int]:
-    """The rank of each line, if the lines are what a ranking ranks."""
     found = sensitivity(summary)
     return {each.value: rank for rank, each in enumerate(found.ranking)} if found else {}
 
@@ -116,14 +144,14 @@ def _is_axis(values: Sequence[object]) -> bool:
     return None not in numbers and len(set(numbers)) > 1
 
 
-def _label(summary: Summary, others: Sequence[int], group: Group) -> str:
-    """What tells a line from others: names of plans and the like say it themselves, numbers need their names."""
+def label_of(summary: Summary, settings: Sequence[int], group: Group) -> str:
+    """What some settings of a group are: names of plans and the like say it themselves, numbers need their names."""
     names = labels(summary.names)
     return ", ".join(
         f"{names[index]} = {shown(group.values[index])}"
         if as_number(group.values[index]) is not None
         else shown(group.values[index])
-        for index in others
+        for index in settings
     )
 
 
@@ -146,8 +174,3 @@ def ranked(summary: Summary) -> list[Group]:
 def _strength(group: Group) -> tuple[float, float]:
     found = [point for point in group.measured if isfinite(point)]
     return 1 - len(found) / len(group.measured), fmean(found or [0.0])
-
-
-def category(group: Group) -> str:
-    """What to call a group where no number is on an axis."""
-    return ", ".join(shown(value) for value in group.values)

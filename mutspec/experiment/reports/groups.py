@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any, TypeVar
 
-from mutspec.experiment.labels import labelled
-from mutspec.experiment.naming import is_share
+from mutspec.experiment.labels import Given, labelled
+from mutspec.experiment.naming import PERCENT, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
-from mutspec.experiment.reports.interval import Estimate, estimate
+from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
+from mutspec.experiment.reports.interval import Estimate, estimate, rate
 from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, key, varying
+from mutspec.experiment.settings import as_number, key, labels, varying
 from mutspec.language.errors import CallError, nearest
 
 T = TypeVar("T")
 
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
 """What rows say beside the metrics, in one number each."""
+
+NOT_AVERAGED = "none"
+"""Asks for no means, over seeds either."""
 
 _NON_FINITE = "non_finite_outputs"
 _DROP = "drop."
@@ -87,6 +92,9 @@ class Summary:
         base_varies: whether groups have different bases.
         given: the settings of each result, with labels.
         joined: the names of what is the same, where several are given: what it is, and the names.
+        averaged: the settings over which means are taken for each seed.
+        replicates: what the values of a group differ by, such as `seeds`.
+        units: the units of settings, by name.
     """
 
     results: tuple[Result, ...]
@@ -98,6 +106,13 @@ class Summary:
     base_varies: bool
     given: tuple[Mapping[str, Any], ...] = ()
     joined: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    averaged: tuple[str, ...] = ()
+    replicates: str = "seeds"
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def is_fraction(self, index: int) -> bool:
+        """Whether a setting is a part of something, to be written in percent."""
+        return self.units.get(self.names[index]) == PERCENT
 
     @cached_property
     def has_job_numbers(self) -> bool:
@@ -134,28 +149,30 @@ class Summary:
         return tuple(result for result in self.results if result.failed_gates)
 
 
-def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
+def summarise(results: Sequence[Result], metric: str | None = None, average: Sequence[str] = ()) -> Summary:
     """A sweep by what varies in it.
 
     Arguments:
         results: its results.
         metric: the metric to show, or what else rows say, such as `agreement`; by default the objective.
+        average: the settings over which means are taken beside the seeds; `none` alone: not over the seeds either.
 
     Raises:
-        CallError: no result has that metric.
+        CallError: no result has that metric, or no such setting varies.
     """
     metric = choose_metric(results, metric)
+    is_by_seed = list(average) == [NOT_AVERAGED]
     told = labelled(results)
-    names = varying(told.results, told.given)
-    members: dict[tuple[str, ...], list[Result]] = {}
-    values_of: dict[tuple[str, ...], tuple[Any, ...]] = {}
-    for result, given in zip(told.results, told.given, strict=True):
+    known = list(zip(told.results, told.given, strict=True))
+    known = by_seed(known) if is_by_seed else known
+    names = varying([result for result, _ in known], [given for _, given in known])
+    averaged = _named(names, () if is_by_seed else average)
+    names = tuple(name for name in names if name not in averaged)
+    members: dict[tuple[str, ...], list[tuple[Result, Given]]] = {}
+    for result, given in known:
         if result.rows:
-            settings = tuple(given.get(name) for name in names)
-            keys = tuple(map(key, settings))
-            members.setdefault(keys, []).append(result)
-            values_of.setdefault(keys, settings)
-    groups = tuple(_group(each, values_of[keys], metric) for keys, each in members.items())
+            members.setdefault(tuple(key(given.get(name)) for name in names), []).append((result, given))
+    groups = tuple(_group(each, names, metric, averaged) for each in members.values())
     values = [value for group in groups for value in (*group.measured, *_known([group.base]))]
     bases = set(_known(group.base for group in groups))
     return Summary(
@@ -168,7 +185,51 @@ def summarise(results: Sequence[Result], metric: str | None = None) -> Summary:
         len(bases) > 1,
         told.given,
         told.joined,
+        tuple(labels(averaged)),
+        _replicates(told.results, averaged),
+        _units(results),
     )
+
+
+def _units(results: Iterable[Result]) -> dict[str, str]:
+    """The units of settings in which all results agree that have one."""
+    known: dict[str, set[str]] = {}
+    for result in results:
+        for name, unit in result.units.items():
+            known.setdefault(name, set()).add(unit)
+    return {name: units.pop() for name, units in known.items() if len(units) == 1}
+
+
+def _named(names: Sequence[str], asked: Iterable[str]) -> tuple[str, ...]:
+    """The names of settings that are asked for by name or label; seeds are averaged without being asked for."""
+    known = {**dict(zip(labels(names), names, strict=True)), **{name: name for name in names}}
+    wanted = [each for each in asked if each != SEED]
+    if unknown := [each for each in wanted if each not in known]:
+        hint = f"there are {', '.join(f'`{each}`' for each in labels(names))}" if names else "nothing varies but seeds"
+        message = f"no setting `{unknown[0]}` varies, so there is nothing to average"
+        raise CallError(message, hint=hint, candidates=nearest(unknown[0], labels(names)))
+    return tuple(dict.fromkeys(known[each] for each in wanted))
+
+
+def _replicates(results: Sequence[Result], averaged: Sequence[str]) -> str:
+    """What the values of a group differ by."""
+    has_one_seed = len({row.seed for result in results for row in result.rows}) == 1
+    return " and ".join(labels(averaged)) if averaged and has_one_seed else "seeds"
+
+
+def setting_index(summary: Summary, asked: str, among: Iterable[int]) -> int:
+    """The index of a setting by its name or its label.
+
+    Raises:
+        CallError: none of those that it may be is called so.
+    """
+    names = labels(summary.names)
+    known = {name: index for index in among for name in (summary.names[index], names[index])}
+    if asked not in known:
+        varies = dict.fromkeys(names[index] for index in known.values())
+        hint = f"there are {', '.join(f'`{name}`' for name in varies)}" if varies else "nothing else varies"
+        raise CallError(f"no setting `{asked}` tells lines or rows apart", hint=hint, candidates=nearest(asked, varies))
+    return known[asked]
 
 
 def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:
@@ -194,21 +255,30 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
     return asked or (objectives.most_common(1)[0][0] if objectives else known[0] if known else None)
 
 
-def _group(results: Sequence[Result], values: tuple[Any, ...], metric: str | None) -> Group:
-    rows: dict[int, Row] = {}
-    for row in (row for result in results for row in result.rows):
-        if row.seed not in rows or measure(rows[row.seed], metric) is None:
-            rows[row.seed] = row
+def _group(
+    known: Sequence[tuple[Result, Given]], names: Sequence[str], metric: str | None, averaged: Sequence[str] = ()
+) -> Group:
+    results, settings = [result for result, _ in known], known[0][1]
+    by_value: dict[tuple[str, ...], dict[int, Row]] = {}
+    for result, given in known:
+        of_value = by_value.setdefault(tuple(key(given.get(name)) for name in averaged), {})
+        for row in result.rows:
+            if row.seed not in of_value or measure(of_value[row.seed], metric) is None:
+                of_value[row.seed] = row
+    rows = {row.seed: row for row in mean_rows(by_value)}
     measured = tuple(_known(measure(row, metric) for row in rows.values()))
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
+    if averaged and bases:  # a mean of mutants is held against the mean of their bases
+        bases = {fmean(_known(result.base.get(metric or "") for result in results))}
+    samples = 0 if averaged else results[0].samples
     return Group(
-        values,
+        tuple(settings.get(name) for name in names),
         tuple(rows.values()),
         measured,
         bases.pop() if len(bases) == 1 else None,
-        estimate(measured),
-        estimate(_known(row.agreement for row in rows.values())),
-        estimate(_known(row.sample_agreement for row in rows.values())),
+        rate(measured, samples) if metric is not None and is_rate_of_samples(metric) else estimate(measured),
+        rate(_known(row.agreement for row in rows.values()), samples),
+        rate(_known(row.sample_agreement for row in rows.values()), samples),
         tuple(not result.failed_gates for result in results if result.gates),
     )
 

@@ -7,22 +7,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mutspec.experiment.reports.axes import shortened
-from mutspec.experiment.reports.figure import INK, new_figure, put_heading
+from mutspec.experiment.reports.figure import INK, new_figure
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.sensitivity import Sensitivity
-from mutspec.experiment.reports.table import Numbers, harm_label
+from mutspec.experiment.reports.table import Numbers, harm_label, setting_label, title
 from mutspec.experiment.settings import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 MOST_PLACES = 80
 MOST_NUMBERS = 12
 """How many scales there may be for cells to have numbers."""
 ROW_INCHES = 0.2
-DARK = 0.68
-"""From this part of the largest value on, numbers are white."""
+HALF_WAY = 0.214
+"""The luminance of a ground on which white and our ink have the same contrast, by WCAG's formula."""
 NOTHING = "#E4E4E4"
 """Where nothing was measured."""
 
@@ -34,38 +35,48 @@ def draw_map(found: Sensitivity, summary: Summary) -> Figure:
 
     kept = {each.value for each in found.ranking[:MOST_PLACES]} or set(list(found.harms)[:MOST_PLACES])
     rows = [(place, harms) for place, harms in found.harms.items() if place in kept]
-    figure, axes = new_figure(1.5 + ROW_INCHES * len(rows))
+    figure = new_figure(0.8 + ROW_INCHES * len(rows), title(summary), _notes(found, summary, len(rows)))
+    axes = figure.add_subplot()
     cells = [[_size(harm, found.most) for harm in harms] for _, harms in rows]
     colours = colormaps["Blues"].with_extremes(bad=NOTHING)
     image = axes.imshow(cells, cmap=colours, norm=Normalize(0, found.most or 1.0), aspect="auto")
     if len(found.scales) <= MOST_NUMBERS:
-        _put_numbers(axes, found, summary, [harms for _, harms in rows])
+        _put_numbers(axes, found, summary, [harms for _, harms in rows], colours)
     else:
         factor = 100 if summary.is_share else 1
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, format=lambda size, _: f"{factor * size:g}")
         bar.outline.set_visible(False)
     axes.set_yticks(range(len(rows)), [shortened(place, 36) for place, _ in rows], fontsize=8)
     axes.set_xticks(range(len(found.scales)), [shown(scale) for scale in found.scales])
-    axes.set_xlabel(shortened(found.over, 60))
+    axes.set_xlabel(shortened(setting_label(summary, summary.are_numbers.index(True)), 60))
     axes.tick_params(length=0)
     axes.set_xticks([column - 0.5 for column in range(1, len(found.scales))], minor=True)
     axes.set_yticks([row - 0.5 for row in range(1, len(rows))], minor=True)
     axes.grid(which="minor", color="white", linewidth=1)
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    put_heading(axes, summary, _notes(found, summary, len(rows)))
     return figure
 
 
-def _put_numbers(axes: Axes, found: Sensitivity, summary: Summary, cells: Sequence[Sequence[float | None]]) -> None:
+def _put_numbers(
+    axes: Axes, found: Sensitivity, summary: Summary, cells: Sequence[Sequence[float | None]], colours: Colormap
+) -> None:
     """Each cell's number, in ink that its ground leaves readable."""
+    from matplotlib.colors import Normalize
+
     numbers = Numbers(summary)
     for row, harms in enumerate(cells):
         for column, harm in enumerate(harms):
             if harm is not None:
-                is_dark = _size(harm, found.most) > DARK * (found.most or 1.0)
-                colour = "white" if is_dark else INK
+                ground = colours(Normalize(0, found.most or 1.0)(_size(harm, found.most)))
+                colour = "white" if _luminance(ground) < HALF_WAY else INK
                 axes.text(column, row, numbers.drop(harm), ha="center", va="center", fontsize=7.5, color=colour)
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """The relative luminance of a colour, as WCAG defines it."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _size(harm: float | None, most: float) -> float:

@@ -1,12 +1,14 @@
-"""Means over seeds, and how far to trust them: Student's 95 % interval of the mean."""
+"""Means over seeds and rates of samples, and how far to trust them: 95 % intervals by Student and by Wilson."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from statistics import NormalDist
+from typing import Literal
 
 CONFIDENCE = 0.95
 """How often the band around a mean covers the mean over all seeds, if values are spread about normally."""
@@ -20,11 +22,28 @@ class Estimate:
         count: how many values there are.
         mean: their mean; None of no values, and NaN or infinite if a value is.
         half_width: the interval is mean ± half_width; None for less than two values, or if one is not finite.
+        binomial: of one value that is a rate of samples, the interval of that rate.
     """
 
     count: int
     mean: float | None
     half_width: float | None
+    binomial: tuple[float, float] | None = None
+
+    @property
+    def low(self) -> float | None:
+        """The lower end of the interval; None if there is none."""
+        return self._end(-1)
+
+    @property
+    def high(self) -> float | None:
+        """The upper end of the interval; None if there is none."""
+        return self._end(1)
+
+    def _end(self, side: Literal[-1, 1]) -> float | None:
+        if self.binomial is not None:
+            return self.binomial[(side + 1) // 2]
+        return None if self.mean is None or self.half_width is None else self.mean + side * self.half_width
 
     @property
     def variance(self) -> float | None:
@@ -45,6 +64,40 @@ def estimate(values: Iterable[float]) -> Estimate:
         return Estimate(1, mean, None)
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
     return Estimate(count, mean, student_quantile(count - 1) * math.sqrt(variance / count))
+
+
+def rate(values: Iterable[float], samples: int) -> Estimate:
+    """The mean of rates over the same samples. A single one that is a whole number of them has Wilson's interval.
+
+    Arguments:
+        values: parts of the samples, one for each seed.
+        samples: how many samples each is a part of.
+    """
+    found = estimate(values)
+    if found.count != 1 or found.mean is None or not 0 <= found.mean <= 1 or samples < 1:
+        return found
+    hits = round(found.mean * samples)
+    if abs(found.mean * samples - hits) > 1e-3 + 1e-6 * hits:  # Keras counts in 32-bit floats
+        return found
+    return replace(found, binomial=wilson_interval(hits, samples))
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a probability, without a correction for continuity.
+
+    Wilson, E. B. (1927), Probable inference, the law of succession, and statistical inference, Journal of the American
+    Statistical Association 22(158), 209-212.
+
+    Arguments:
+        hits: how many of the trials succeeded.
+        trials: how many there were, at least 1.
+    """
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    part, weight = hits / trials, z * z / trials
+    centre = part + weight / 2
+    reach = z * math.sqrt(part * (1 - part) / trials + weight / (4 * trials))
+    low, high = (centre - reach) / (1 + weight), (centre + reach) / (1 + weight)
+    return 0.0 if hits == 0 else low, 1.0 if hits == trials else high
 
 
 def is_surely_above(one: Estimate, other: Estimate) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Paint, sentence
 from mutspec.execute.report import engine
 from mutspec.experiment.reports.aggregate import Found, find, first_line, write_csv
-from mutspec.experiment.reports.groups import Group, Summary, summarise
+from mutspec.experiment.reports.averaging import SEED
+from mutspec.experiment.reports.groups import NOT_AVERAGED, Group, Summary, summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.parquet import parquet_files
 from mutspec.experiment.reports.plot import NoMatplotlib, pictures
@@ -87,6 +88,7 @@ class SweepReport:
             "folder": str(self.folder),
             "metric": summary.metric,
             "settings": list(summary.names),
+            "averaged": list(summary.averaged),
             "groups": [_group_as_json(group, summary.names) for group in summary.groups],
             "sensitivity": _sensitivity_as_json(sensitivity(summary)),
             "jobs": {
@@ -124,6 +126,7 @@ def _group_as_json(group: Group, names: tuple[str, ...]) -> dict[str, Any]:
         "base": group.base,
         "mean": group.metric.mean,
         "half_width": group.metric.half_width,
+        "interval": None if group.metric.low is None else [group.metric.low, group.metric.high],
         "drop": group.drop,
         "agreement": group.agreement.mean,
         "sample_agreement": group.sample_agreement.mean,
@@ -163,6 +166,8 @@ def write_report(
     *,
     metric: str | None = None,
     output: Path | str | None = None,
+    facet: str | None = None,
+    average: Sequence[str] = (),
     width: int = 80,
     styled: bool = False,
 ) -> str:
@@ -173,12 +178,18 @@ def write_report(
     Returns:
         The table, warnings, and where the files are, as lines of a width, with the colours of terminals if `styled`.
     """
-    return make_report(folder, metric=metric, output=output).text(
-        width=width, styled=styled, hint=f"{HTML_NAME} has all"
-    )
+    made = make_report(folder, metric=metric, output=output, facet=facet, average=average)
+    return made.text(width=width, styled=styled, hint=f"{HTML_NAME} has all")
 
 
-def make_report(folder: Path | str, *, metric: str | None = None, output: Path | str | None = None) -> SweepReport:
+def make_report(
+    folder: Path | str,
+    *,
+    metric: str | None = None,
+    output: Path | str | None = None,
+    facet: str | None = None,
+    average: Sequence[str] = (),
+) -> SweepReport:
     """Read the results below a folder, and write results.csv and report.html.
 
     Beside them are the pictures if Matplotlib is there, and results.parquet if pyarrow is.
@@ -188,21 +199,23 @@ def make_report(folder: Path | str, *, metric: str | None = None, output: Path |
         metric: the metric to show, or another measure that can be an objective, such as `agreement`; by default the
             objective of the jobs.
         output: the folder to write to, which is made if it is missing; by default `folder`.
+        facet: the setting whose values have a panel of the picture each; None to choose.
+        average: the settings over which means are taken beside the seeds; `none` alone: not over the seeds either.
 
     Raises:
-        CallError: there is no such folder, no result in it, or no such metric.
+        CallError: there is no such folder, no result in it, or no such metric or setting.
         EnvironmentProblem: a file cannot be written.
     """
     folder, output = Path(folder), Path(folder if output is None else output)
     found = _found(folder)
     if output.exists() and not output.is_dir():
         raise CallError(f"the output {output} is a file", hint="give the name of a folder, which may be a new one")
-    summary = summarise(found.results, metric)
+    summary = summarise(found.results, metric, average or ([NOT_AVERAGED] if facet == SEED else ()))
     warnings = [*found.damaged, *_unfinished(found), *_joined(summary), *_in_vain(found), *_said_by_jobs(found)]
-    page = web_page(summary, warnings=list(map(str, warnings)))
+    page = web_page(summary, warnings=list(map(str, warnings)), facet=facet)
     made = dict(parquet_files(found.results))
     try:
-        made |= pictures(summary)
+        made |= pictures(summary, facet)
     except NoMatplotlib as error:
         warnings += [replace(problem, is_warning=True) for problem in error.problems]
     made[HTML_NAME] = page  # which draws for itself and so does not miss Matplotlib

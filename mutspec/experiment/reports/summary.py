@@ -87,11 +87,12 @@ def _metrics(result: Result, width: int, paint: Paint) -> str:
     mean = " (mean)" if len(result.rows) > 1 else ""
     is_broken = bool(result.breaking) and all(row.breaking_point != inf for row in result.rows)
     mutant = "Broken mutant" if is_broken else "Mutant"
-    columns = [Column(""), *(Column(name, is_number=True) for name in ("Base", f"{mutant}{mean}", "Drop"))]
+    columns = [Column(""), *(Column(name, is_number=True) for name in ("Base", f"{mutant}{mean}", "Change"))]
     rows = []
     for name, base in result.base.items():
-        values = [base, fmean(row.metrics[name] for row in result.rows), fmean(row.drop[name] for row in result.rows)]
-        rows.append([metric_label(name), *(f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}" for value in values)])
+        values = [base, fmean(row.metrics[name] for row in result.rows), -fmean(row.drop[name] for row in result.rows)]
+        said = (f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1e4 else f"{value:.4g}" for value in values)
+        rows.append([metric_label(name), *said])
     return table(columns, rows, width=width, paint=paint)
 
 

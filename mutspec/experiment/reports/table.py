@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
+from mutspec.experiment.naming import PERCENT, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate
@@ -19,6 +20,8 @@ CHANGED_NOTHING = "Changed nothing"
 """The title of the column that says of how many seeds, or where, the plan changed nothing."""
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
+
+RATE_NOTE = "95 % interval: of the rate, given so many samples (Wilson); it says nothing of other seeds"
 
 _NOUNS = ("layer", "model", "tensor")
 """Settings of which several are called by their plural."""
@@ -64,6 +67,23 @@ def title(summary: Summary) -> str:
     )
 
 
+def setting_label(summary: Summary, index: int) -> str:
+    """A setting that varies, with its unit: `std, × std of the weight`."""
+    name = labels(summary.names)[index]
+    unit = summary.units.get(summary.names[index], PERCENT)
+    return name if unit == PERCENT else f"{name}, {unit}"  # percent stands at each tick
+
+
+def worsening(summary: Summary) -> str:
+    """What the metric does when a model gets worse: a loss or an error rises, all else drops."""
+    return "Rise" if grows_when_worse(summary.metric or "") else "Drop"
+
+
+def worse_by(drop: float | None, summary: Summary) -> float | None:
+    """How much worse a mutant is than its base: its drop, or its rise if the metric is an error."""
+    return drop if drop is None or not grows_when_worse(summary.metric or "") else -drop
+
+
 def _file_name(path: str) -> str:
     return Path(path).name
 
@@ -78,13 +98,15 @@ def facts(summary: Summary) -> list[str]:
     """What there is: jobs, values of each setting that varies, seeds, samples, seconds."""
     found = [words.plural(len(summary.results), "job")]
     for index, (name, label) in enumerate(zip(summary.names, labels(summary.names), strict=True)):
-        values = len({key(group.values[index]) for group in summary.groups})
+        values = len({key(group.values[index]) for group in summary.groups if group.values[index] not in (None, "")})
         if values and name not in ("plan", "model", "data"):  # the head and the samples say how many there are
             found.append(f"{words.plural(values, 'value')} of {label}")
     seeds = sorted({len(group.rows) for group in summary.groups})
     if seeds:
-        number = words.plural(seeds[0], "seed") if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+        noun = "seed" if summary.replicates == "seeds" else "value"
+        number = words.plural(seeds[0], noun) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} {noun}s"
         found.append(number + (" each" if len(summary.groups) > 1 else ""))
+    found += [f"averaged over {name}" for name in summary.averaged]
     evaluated = [result for result in summary.results if result.samples]
     if data := _distinct(result.data for result in evaluated):
         samples = sorted({result.samples for result in evaluated})
@@ -111,9 +133,17 @@ def _groups(summary: Summary, page: Page) -> str:
     styles: list[Style] = ["bold" if row[0] == "base" else "" for row in rows[: page.most_rows]]
     text = table(columns, rows[: page.most_rows], width=page.width, paint=page.paint, styles=styles)
     lines = [text, *page.more(len(rows), 0)]
-    if any(group.metric.half_width is not None for group in summary.groups):
-        lines.append(page.paint(BAND_NOTE, "dim"))
-    return "\n".join(lines)
+    notes = (line for note in interval_notes(summary) for line in sentence(note, width=page.width).splitlines())
+    return "\n".join([*lines, *(page.paint(line, "dim") for line in notes)])
+
+
+def interval_notes(summary: Summary) -> list[str]:
+    """What the intervals of the table are."""
+    are_seeds = summary.replicates == "seeds"
+    over = "" if are_seeds else f"±: 95 % interval of the mean over {summary.replicates} (Student's t)"
+    has_means = any(group.metric.half_width is not None for group in summary.groups)
+    has_rates = any(group.metric.binomial is not None for group in summary.groups)
+    return [*([over or BAND_NOTE] if has_means else []), *([RATE_NOTE] if has_rates else [])]
 
 
 def group_table(summary: Summary) -> tuple[list[Column], list[list[str]]]:
@@ -137,9 +167,11 @@ def _setting_columns(summary: Summary) -> Iterator[Column]:
 def _measure_columns(summary: Summary) -> list[Column]:
     """The columns of numbers, in the order of `_measures`."""
     metric = metric_label(summary.metric or "")
-    drop = "Drop, points" if summary.is_share else "Drop"
+    drop = f"{worsening(summary)}, points" if summary.is_share else worsening(summary)
+    number = "Seeds" if summary.replicates == "seeds" else "Values"
     agreements = ["Agreement", "Sample agreement"]
-    titles = ["Seeds", "Base", metric, drop, *agreements, "Non-finite outputs", CHANGED_NOTHING, "Gates held"]
+    titles = [number, "Base", metric, "95 % interval", drop, *agreements, "Non-finite outputs", CHANGED_NOTHING]
+    titles += ["Gates held"]
     titles += [] if summary.metric else ["Touched", "Changed"]
     return [Column(each, is_number=True) for each in titles]
 
@@ -148,7 +180,7 @@ def _rows(summary: Summary) -> Iterator[list[str]]:
     numbers = Numbers(summary)
     if summary.base is not None:
         settings = max(1, len(summary.names))
-        after = [""] * (len(_measure_columns(summary)) - 3)
+        after = ["", *[""] * (len(_measure_columns(summary)) - 4)]
         yield ["base", *[""] * (settings - 1), "", "", numbers.mean(Estimate(1, summary.base, None)), *after]
     for group in summary.groups:
         values = [shown(value) for value in group.values] or ["mutant"]
@@ -159,7 +191,8 @@ def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]
     yield words.count(len(group.rows))
     yield numbers.number(group.base) if summary.base_varies else ""
     yield numbers.mean(group.metric)
-    yield numbers.drop(group.drop)
+    yield numbers.interval(group.metric)
+    yield numbers.drop(worse_by(group.drop, summary))
     yield "" if summary.metric == AGREEMENT else numbers.part(group.agreement.mean)
     is_shown = summary.tells_samples and summary.metric != SAMPLE_AGREEMENT
     yield numbers.part(group.sample_agreement.mean) if is_shown else ""
@@ -261,6 +294,12 @@ class Numbers:
         half = self._half(estimate)
         spread = f" ± {half.rjust(self.room)}" if half else " " * (self.room + 3 if self.room else 0)
         return self.number(estimate.mean) + spread
+
+    def interval(self, estimate: Estimate) -> str:
+        """The interval of a rate; nothing if there is none."""
+        if estimate.binomial is None:
+            return ""
+        return "–".join(map(self.number, estimate.binomial))
 
     def drop(self, value: float | None) -> str:
         """A drop, of shares in points of a percentage."""

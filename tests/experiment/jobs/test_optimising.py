@@ -14,6 +14,8 @@ from mutspec.experiment.jobs.application import Call, Outcome, run
 from mutspec.experiment.jobs.failures import FailedJob
 from mutspec.experiment.objectives import NoNumber
 from mutspec.experiment.reports.aggregate import collect
+from mutspec.experiment.reports.groups import summarise
+from mutspec.experiment.reports.study import study
 from mutspec.language import CallError, ModelError
 
 optuna = pytest.importorskip("optuna")
@@ -52,6 +54,12 @@ def test_several_objectives_give_the_jobs_that_no_other_one_beats_in_all() -> No
     points = [(each.objectives["agreement"], each.objectives["loss"]) for each in collect("here")]
     beaten = [any(a <= c and b <= d and (a, b) != (c, d) for a, b in points) for c, d in points]
     front = {point for point, is_beaten in zip(points, beaten, strict=True) if not is_beaten}
+    assert {tuple(each.directions.items()) for each in collect("here")} == {
+        (("agreement", "minimize"), ("loss", "minimize"))
+    }
+    found = study(summarise(collect("here")))
+    assert found is not None
+    assert {trial.values for trial in found.front} == front
     assert {tuple(each["values"]) for each in best()["solutions"]} == front
     assert len(front) > 1
 
@@ -66,6 +74,12 @@ def test_of_several_objectives_the_first_one_is_the_jobs_value() -> None:
     }
     assert outcome.result.objectives == pytest.approx(means, abs=1e-12)
     assert (outcome.result.objective, outcome.result.value) == ("loss", outcome.result.objectives["loss"])
+
+
+def test_other_sweeps_and_single_runs_have_no_directions() -> None:
+    for call, is_sweep in (("plan.params.std=0.1,0.2", True), ("plan.params.std=0.1", False)):
+        run(Call(("plan=dense_noise", call, "hydra.sweep.dir=here", "hydra.run.dir=here"), is_sweep=is_sweep))
+        assert all(each.directions == {} for each in collect("here"))
 
 
 def test_a_second_call_adds_its_trials_to_the_study_of_the_first() -> None:

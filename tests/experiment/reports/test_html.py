@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -13,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from mutspec.experiment.gates import Verdict
+from mutspec.experiment.reports.colours import PALETTE, ramp
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.page.chart import WIDTH
-from mutspec.experiment.reports.page.colours import PALETTE, ramp
 from mutspec.experiment.reports.report import make_report
+from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.result import Result
 from tests.experiment.made_up import (
     BASE,
@@ -142,17 +144,68 @@ def test_marks_of_the_picture_tell_their_seeds() -> None:
     assert titles[0].splitlines()[:3] == ["std = 0.03", "mean 97.2% ± 0.0%", "seed 0: 97.2%"]
 
 
-def test_bands_of_rows_do_not_lie_on_their_names() -> None:
+def coordinates(path: str | None) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", path or "")]
+
+
+def drawn(shown: Page, kind: str) -> list[list[tuple[float, float]]]:
+    """The points of each path of a kind."""
+    return [
+        coordinates(given.get("d"))
+        for name, given in shown.elements
+        if name == "path" and kind in (given.get("class") or "").split()
+    ]
+
+
+def test_dots_are_where_the_ticks_of_the_axes_say() -> None:
+    results = sweep()
+    shown = page(results)
+    texts = [given for name, given in shown.elements if name == "text"]
+    places = {
+        text: (float(at.get("x") or 0), float(at.get("y") or 0))
+        for text, at in zip(shown.said("text"), texts, strict=True)
+    }
+    across = (places["3"][0] - places["0.03"][0]) / 2  # two decades
+    up = (places["100%"][1] - places["0%"][1]) / 1
+    for dots, scale in zip(drawn(shown, "dots"), (0.03, 0.1, 0.3, 1, 3), strict=True):
+        measured = [each.rows[0].metrics["accuracy"] for each in results if each.parameters["std"] == scale]
+        for (x, y), value in zip(dots, measured, strict=True):
+            assert x == pytest.approx(places["0.03"][0] + across * math.log10(scale / 0.03), abs=0.2)
+            assert y + 4.5 == pytest.approx(places["0%"][1] + up * value, abs=0.2)
+
+
+def test_marks_are_clipped_to_their_panels_so_that_none_lies_on_words() -> None:
     """Two seeds have an interval that is wider than the picture."""
     wild = [replace(each, rows=(row(0, 0.1), row(1, 3))) for each in categories({"a": 1.0, "b": 1.0})]
-    bands = [given for name, given in page(wild).elements if name == "rect" and given.get("class") == "band"]
-    names = [
-        float(given["x"] or 0) for name, given in page(wild).elements if name == "text" and given.get("class") == "end"
-    ]
-    assert len(bands) == 2
-    for band in bands:
-        assert max(names) < float(band["x"] or 0)
-        assert float(band["x"] or 0) + float(band["width"] or 0) <= WIDTH
+    shown = page(wild)
+    frames = [given for name, given in shown.elements if name == "rect"]
+    clips = [given["clip-path"] for name, given in shown.elements if name == "g" and "clip-path" in given]
+    names = [given["id"] for name, given in shown.elements if name == "clippath"]
+    assert clips == [f"url(#{name})" for name in names]
+    assert len(frames) == len(clips) == 1
+    left, width = float(frames[0]["x"] or 0), float(frames[0]["width"] or 0)
+    ticks = [float(at["x"] or 0) for name, at in shown.elements if name == "text" and at.get("class") == "end"]
+    assert len(ticks) == 2
+    assert max(ticks) < left
+    assert left + width <= WIDTH
+    reach = [x for path in drawn(shown, "interval") for x, _ in path]
+    assert min(reach) < left or max(reach) > left + width
+
+
+def test_the_page_and_the_picture_have_the_same_panels_and_strokes() -> None:
+    results = layers({f"conv_{n}": 0.5 + n for n in range(6)})
+    chart = sweep_chart(summarise(results))
+    assert chart is not None
+    shown = page(results)
+    assert [text for text in shown.said("text") if text.startswith("conv_")] == [each.title for each in chart.panels]
+    for kind in ("mean", "interval", "context", "base"):
+        assert len(drawn(shown, kind)) == sum(len(panel.paths(kind)) for panel in chart.panels)
+    assert sum(map(len, drawn(shown, "dots"))) == sum(len(panel.dots) for panel in chart.panels)
+
+
+def test_headings_are_in_plain_words() -> None:
+    flips = [row(seed, flips={"cat": 4}, divergence=0.5) for seed in range(2)]
+    assert "Fidelity to the base model" in page([result(rows=flips)]).said("h2")
 
 
 def test_dots_are_small_where_many_are_drawn_and_not_where_many_are_left_out() -> None:

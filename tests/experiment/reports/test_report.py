@@ -14,7 +14,7 @@ from mutspec.experiment.reports.report import make_report, write_report
 from mutspec.language.errors import CallError, EnvironmentProblem
 from tests.experiment.made_up import failed, result, row, sweep, write
 
-WRITTEN = ["plot.png", "plot.svg", "report.html", "results.csv"]
+WRITTEN = ["plot.pdf", "plot.png", "plot.svg", "report.html", "results.csv"]
 
 
 @pytest.fixture

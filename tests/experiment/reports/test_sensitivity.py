@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mutspec.experiment.reports.axes import MOST_LINES
-from mutspec.experiment.reports.curves import curves
+from mutspec.experiment.reports.facets import MOST_PANELS
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.heat_map import MOST_PLACES, draw_map
 from mutspec.experiment.reports.interval import estimate, is_surely_above
 from mutspec.experiment.reports.page import web_page
-from mutspec.experiment.reports.plot import draw, pictures
+from mutspec.experiment.reports.plot import pictures
+from mutspec.experiment.reports.ranking_chart import ranking_chart
 from mutspec.experiment.reports.sensitivity import Sensitivity, grows_when_worse, sensitivity
+from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Breaking, Result
 from tests.experiment.made_up import LAYERS, SAMPLES, SCALES, failed, layers, several_plans, sweep
@@ -270,7 +271,7 @@ def test_numbers_in_the_picture_have_the_contrast_that_wcag_asks_of_graphics() -
         if re.fullmatch(r"-?[\d.]+", text.get_text()):
             column, row_number = text.get_position()
             ground = image.cmap(image.norm(image.get_array()[row_number, column]))
-            assert contrast(ground, 1.0 if text.get_color() == "white" else 0.0159) >= 3
+            assert contrast(ground, 1.0 if text.get_color() == "white" else 0.0159) >= 3.9
 
 
 def contrast(ground: tuple[float, ...], ink: float) -> float:
@@ -280,12 +281,54 @@ def contrast(ground: tuple[float, ...], ink: float) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def test_the_ranking_has_a_bar_and_a_whisker_for_each_layer() -> None:
+    results = layers(LAYERS)
+    made, summary = found(results), summarise(results)
+    chart = ranking_chart(made, summary)
+    assert chart is not None
+    by_seed = drops(results).mean(axis=1)
+    order = np.argsort(-by_seed.mean(axis=1))
+    (panel,) = chart.panels
+    assert [tick.text for tick in chart.y.ticks] == [list(LAYERS)[number] for number in order]
+    assert [area.points[1][0] for area in panel.areas] == pytest.approx(list(100 * by_seed[order].mean(axis=1)))
+    whiskers = [path.points for path in panel.paths("interval") if path.points[0][1] == path.points[1][1]]
+    for (start, end), number in zip(whiskers, order, strict=True):
+        low, high = stats.t.interval(0.95, 4, loc=by_seed[number].mean(), scale=stats.sem(by_seed[number]) or 1e-300)
+        assert [start[0], end[0]] == pytest.approx([100 * low, 100 * high], abs=1e-9)
+    assert chart.x.label == "Drop of accuracy in points"
+
+
+def test_the_ranking_of_one_seed_has_bars_without_whiskers() -> None:
+    results = layers(LAYERS, seeds=1)
+    chart = ranking_chart(found(results), summarise(results))
+    assert chart is not None
+    assert len(chart.panels[0].areas) == len(LAYERS)
+    assert not chart.panels[0].paths("interval")
+    assert chart.notes == ("bar: mean over 5 values of std",)
+
+
+def test_bars_of_the_page_have_whiskers_where_the_intervals_are() -> None:
+    results = layers(LAYERS)
+    ranking = found(results).ranking
+    text = web_page(summarise(results)).decode()
+    parts = [float(each) for each in re.findall(r'class="bar" style="--part:([\d.e-]+)"', text)]
+    ends = [tuple(map(float, each)) for each in re.findall(r"--low:([\d.e-]+);--high:([\d.e-]+)", text)]
+    most = max(each.harm.high or 0 for each in ranking)
+    assert parts == pytest.approx([(each.harm.mean or 0) / most for each in ranking], abs=1e-3)
+    assert ends == [
+        pytest.approx((max(each.harm.low or 0, 0) / most, (each.harm.high or 0) / most), abs=2e-3) for each in ranking
+    ]
+    one_seed = web_page(summarise(layers(LAYERS, seeds=1))).decode()
+    assert one_seed.count('class="bar"') == len(LAYERS)
+    assert 'class="whisker"' not in one_seed
+
+
 def test_what_was_not_measured_is_grey_in_the_picture() -> None:
     results = layers(LAYERS)
     results[4] = failed(4, results[4].job.overrides, "out of memory")
     axes = heat(results)
     assert np.isnan(np.ma.filled(axes.images[0].get_array(), np.nan)[0, -1])
-    assert any("grey: not measured" in text.get_text() for text in axes.texts)
+    assert any("grey: not measured" in text.get_text() for text in axes.figure.texts)
 
 
 def test_of_very_many_layers_the_picture_has_the_most_sensitive_in_the_order_of_the_sweep() -> None:
@@ -296,18 +339,16 @@ def test_of_very_many_layers_the_picture_has_the_most_sensitive_in_the_order_of_
 
 
 def test_of_more_lines_than_can_be_told_apart_those_of_the_most_sensitive_layers_are_drawn() -> None:
-    results = many(20)
-    over = curves(summarise(results))
-    assert over is not None
-    best = [each.value for each in found(results).ranking[:MOST_LINES]]
-    assert [line.label for line in over.lines[:MOST_LINES]] == best
-    texts = [text.get_text() for text in draw(summarise(results)).axes[0].texts]
-    assert any(f"the most sensitive {MOST_LINES} of 20 lines" in text for text in texts)
+    results = many(30)
+    chart = sweep_chart(summarise(results))
+    assert chart is not None
+    assert [panel.title for panel in chart.panels] == [each.value for each in found(results).ranking[:MOST_PANELS]]
+    assert f"the most sensitive {MOST_PANELS} of 30 lines" in chart.notes
 
 
 def test_pictures_of_equal_results_are_equal_files() -> None:
     one, other = (pictures(summarise(layers(LAYERS))) for _ in range(2))
-    assert sorted(one) == ["map.png", "map.svg", "plot.png", "plot.svg"]
+    assert list(dict.fromkeys(name.partition(".")[0] for name in one)) == ["plot", "map", "ranking"]
     assert one == other
 
 

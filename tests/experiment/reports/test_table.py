@@ -5,12 +5,26 @@ from __future__ import annotations
 import re
 
 import pytest
+from scipy import stats
 
 from mutspec.execute.layout import cells
 from mutspec.experiment.reports.groups import summarise
-from mutspec.experiment.reports.table import summary_text
+from mutspec.experiment.reports.summary import result_text
+from mutspec.experiment.reports.table import facts, group_table, summary_text
 from mutspec.experiment.result import Result
-from tests.experiment.made_up import BASE, RECIPES, SCALES, categories, failed, result, row, several_plans, sweep
+from tests.experiment.made_up import (
+    BASE,
+    RECIPES,
+    SAMPLES,
+    SCALES,
+    categories,
+    failed,
+    layers,
+    result,
+    row,
+    several_plans,
+    sweep,
+)
 
 
 def text(results: list[Result], metric: str | None = None, **page: object) -> str:
@@ -56,8 +70,8 @@ def test_a_loss_is_written_with_the_same_places_in_all_rows() -> None:
 def test_numbers_far_apart_are_written_in_four_digits() -> None:
     rows = [result(n, [f"a={n}"], [row(0, metrics={"loss": value}, drop={})]) for n, value in enumerate((0.01, 2e6))]
     shown = text(rows, "loss")
-    assert line(shown, "0") == ["0", "1", "0.01", "0.0812", "93.9%"]
-    assert line(shown, "1") == ["1", "1", "2e+06", "-2e+06", "93.9%"]
+    assert line(shown, "0") == ["0", "1", "0.01", "-0.0812", "93.9%"]
+    assert line(shown, "1") == ["1", "1", "2e+06", "2e+06", "93.9%"]
 
 
 def test_one_seed_has_no_interval_and_no_word_about_it() -> None:
@@ -165,3 +179,59 @@ def test_names_that_would_move_the_cursor_are_spelt_out() -> None:
 def test_a_drop_that_rounds_to_nothing_has_no_sign() -> None:
     better = row(0, metrics={"accuracy": BASE["accuracy"] + 0.0001})
     assert line(text([result(rows=[better])]), "mutant")[3] == "0.0"
+
+
+# What a reader expects
+
+
+def test_a_loss_rises_where_an_accuracy_drops_and_both_are_positive_if_the_mutant_is_worse() -> None:
+    results = sweep()
+    for metric, heading in {"accuracy": "Drop, points", "loss": "Rise"}.items():
+        columns, rows = group_table(summarise(results, metric))
+        index = [column.title for column in columns].index(heading)
+        harms = [float(row[index]) for row in rows[1:]]
+        assert harms[-1] > 0.1
+        assert harms == sorted(harms)
+
+
+@pytest.mark.parametrize("metric", ["mae", "mse", "loss", "head_loss", "root_mean_squared_error", "divergence"])
+def test_what_grows_when_a_model_gets_worse_rises(metric: str) -> None:
+    rows = [row(0, metrics={metric: 3.0}, drop={metric: -2.0})]
+    columns, found = group_table(summarise([result(rows=rows, base={metric: 1.0})], metric))
+    rises = {column.title: cell.strip() for column, cell in zip(columns, found[-1], strict=True)}
+    assert float(rises["Rise"]) == 2
+
+
+def test_a_single_run_says_how_each_metric_changed() -> None:
+    shown = result_text(result(rows=[row(0, 1.0)]))
+    changes = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.startswith(("Acc", "Loss"))}
+    for base, mutant, change in changes.values():
+        assert float(change) == pytest.approx(float(mutant) - float(base), abs=1.01e-4)
+    assert changes["Accuracy"][2].startswith("-")
+
+
+def test_a_setting_that_some_jobs_lack_is_not_counted_as_one_of_its_values() -> None:
+    results = [
+        *(result(n, [f"plan.params.std={x}"], [row(0, x)], {"std": x}) for n, x in enumerate((0.1, 0.3, 1))),
+        result(3, ["plan=other"], [row(0)], {}, plan_name="other"),
+    ]
+    assert "3 values of std" in facts(summarise(results))
+
+
+def test_the_rate_of_one_seed_has_wilsons_interval_and_says_what_it_does_not_say() -> None:
+    results = sweep((0.3, 1), seeds=1)
+    columns, rows = group_table(summarise(results))
+    index = [column.title for column in columns].index("95 % interval")
+    for each, said in zip(results, rows[1:], strict=True):
+        hits = round(each.rows[0].metrics["accuracy"] * SAMPLES)
+        low, high = stats.binomtest(hits, SAMPLES).proportion_ci(method="wilson")
+        assert said[index] == f"{low:.1%}–{high:.1%}"
+    assert "Wilson" in text(results)
+    assert "Wilson" not in text(sweep())
+    assert "95 % interval" not in [column.title for column in group_table(summarise(results, "loss"))[0]]
+
+
+def test_means_over_another_setting_are_named() -> None:
+    summary = summarise(layers({"a": 0.5, "b": 1.0}, (0.1, 1)), average=["layer"])
+    assert "averaged over layer" in facts(summary)
+    assert len(summary.groups) == 2

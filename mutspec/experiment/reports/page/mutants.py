@@ -12,7 +12,7 @@ from mutspec.experiment.naming import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
 from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
-from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places
+from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places, worse_by, worsening
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import as_number, labels, shown
 
@@ -59,12 +59,12 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
     yield _Column("Seed", ["" if row is None else row.seed for _, row in pairs])
     for name in metric_names(summary.results):
         measured = [None if row is None else row.metrics.get(name) for _, row in pairs]
-        drops = [None if row is None else row.drop.get(name) for _, row in pairs]
+        drops = [None if row is None else worse_by(row.drop.get(name), summary) for _, row in pairs]
         write = _writer(name, measured, summary)
         yield _Column(metric_label(name), list(map(write, measured)))
         if name == summary.metric:
             is_percent = is_share(name, _known(measured))
-            yield _Column(*_drops(drops, summary) if is_percent else ("Drop", list(map(write, drops))))
+            yield _Column(*_drops(drops, summary) if is_percent else (worsening(summary), list(map(write, drops))))
     fidelity = [name for name in FIDELITY if name != SAMPLE_AGREEMENT or summary.tells_samples]
     for name in (BREAKING_POINT, "holds_at", *fidelity):
         values = [None if row is None else getattr(row, name) for _, row in pairs]
@@ -84,7 +84,8 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
 def _drops(drops: Sequence[float | None], summary: Summary) -> tuple[str, list[object]]:
     """Drops of shares, in points of a percentage."""
     digits = decimals(summary.results)
-    return "Drop, points", ["" if each is None else f"{round(100 * each, digits) + 0.0:.{digits}f}" for each in drops]
+    cells: list[object] = ["" if each is None else f"{round(100 * each, digits) + 0.0:.{digits}f}" for each in drops]
+    return f"{worsening(summary)}, points", cells
 
 
 def _writer(name: str, values: Sequence[float | None], summary: Summary) -> Callable[[float | None], str]:

@@ -12,10 +12,10 @@ from mutspec.experiment.reports.aggregate import first_line, metric_names
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, table
 from mutspec.experiment.reports.table import (
-    BAND_NOTE,
     decimals,
     facts,
     group_table,
+    interval_notes,
     job_name,
     metric_label,
     overrides,
@@ -73,7 +73,7 @@ def groups(summary: Summary) -> Markup:
         [column.title for column in columns], [column.is_number for column in columns], rows
     )
     made = table(titles, rows, numbers=numbers, caption="Means over the seeds", bold_first=summary.base is not None)
-    return join([made, element("p", BAND_NOTE, class_="note") if "±" in titles else Markup()])
+    return join([made, *(element("p", note, class_="note") for note in interval_notes(summary))])
 
 
 def gates(summary: Summary) -> Markup:

@@ -8,33 +8,41 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.reports.marks import Chart
 from mutspec.experiment.reports.page.breaking import breaking_points
-from mutspec.experiment.reports.page.chart import chart
+from mutspec.experiment.reports.page.chart import drawn
 from mutspec.experiment.reports.page.fidelity import fidelity
 from mutspec.experiment.reports.page.markup import Markup, element, empty, join
 from mutspec.experiment.reports.page.mutants import mutants
+from mutspec.experiment.reports.page.optimisation import optimisation
 from mutspec.experiment.reports.page.origin import origin
 from mutspec.experiment.reports.page.outcome import failures, gates, groups, opening, warned
 from mutspec.experiment.reports.page.sensitivity import sensitivity
+from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.reports.table import title
 
 
-def web_page(summary: Summary, *, warnings: Sequence[str] = ()) -> bytes:
+def web_page(summary: Summary, *, warnings: Sequence[str] = (), facet: str | None = None) -> bytes:
     """The report of a sweep as one HTML file, the same for the same results.
 
     Arguments:
         summary: the sweep by what varies.
         warnings: what the reader should know, one sentence each.
+        facet: the setting whose values have a panel of the chart each; None to choose.
+
+    Raises:
+        CallError: no such setting varies between what would share a panel.
     """
     style, script = _asset("page.css"), _asset("page.js")
     heading = title(summary) or "No plan"
     sections = [
-        ("results", "Results", join(filter(None, [chart(summary), groups(summary)]))),
+        ("results", "Results", join([_charted(sweep_chart(summary, facet)), groups(summary)])),
+        ("optimisation", "Optimisation", optimisation(summary)),
         ("breaking", "Breaking points", breaking_points(summary)),
         ("sensitivity", "Sensitivity", sensitivity(summary)),
         ("gates", "Gates", gates(summary)),
         ("failed", "Failed jobs", failures(summary)),
-        ("fidelity", "True to the base", fidelity(summary)),
+        ("fidelity", "Fidelity to the base model", fidelity(summary)),
         ("mutants", "Mutants", mutants(summary)),
         ("origin", "How it was made", origin(summary)),
     ]
@@ -61,6 +69,10 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = ()) -> bytes:
     )
     page = f"<!doctype html>\n<html lang=en>\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     return page.encode("utf-8", errors="backslashreplace")
+
+
+def _charted(chart: Chart | None) -> Markup:
+    return Markup() if chart is None else drawn(chart, "sweep")
 
 
 def _asset(name: str) -> Markup:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, shaded, table
+from mutspec.experiment.reports.ranking_chart import longest
 from mutspec.experiment.reports.sensitivity import Sensitivity
 from mutspec.experiment.reports.sensitivity import sensitivity as found_in
 from mutspec.experiment.reports.table import Numbers, harm_label, ranking_note, ranking_table
@@ -52,16 +54,16 @@ def _cell(harm: float | None, most: float, numbers: Numbers) -> object:
 
 
 def _ranking(found: Sensitivity, summary: Summary) -> Markup:
-    """The ranking, with a bar for each mean."""
+    """The ranking, with a bar for each mean and a whisker for its interval."""
     columns, rows = ranking_table(found, summary)
     titles, numbers, cells = intervals_apart(
         [column.title for column in columns], [column.is_number for column in columns], rows
     )
-    means = [each.harm.mean or 0.0 for each in found.ranking]
-    most = max((mean for mean in means if math.isfinite(mean)), default=0.0)
+    harms = [each.harm for each in found.ranking]
+    most = longest(harms)
     made = table(
         [*titles, ""],
-        [[*row, _bar(mean, most)] for row, mean in zip(cells, means, strict=True)],
+        [[*row, _bar(harm, most)] for row, harm in zip(cells, harms, strict=True)],
         numbers=[*numbers, False],
         caption=f"Ranking: {harm_label(found, summary)}",
         most_rows=_MOST_ROWS,
@@ -70,7 +72,16 @@ def _ranking(found: Sensitivity, summary: Summary) -> Markup:
     return join([element("h3", "The most sensitive first"), made, element("p", ranking_note(found), class_="note")])
 
 
-def _bar(mean: float, most: float) -> Markup:
-    """A bar as long as a mean is large; the numbers beside it say the same."""
-    part = min(max(mean / most, 0.0), 1.0) if math.isfinite(mean) and most > 0 else float(not math.isfinite(mean))
-    return element("span", class_="bar", style=f"--part:{part:.3g}")
+def _bar(harm: Estimate, most: float) -> Markup:
+    """A bar as long as a mean is large, with its interval; the numbers beside it say the same."""
+
+    def part(value: float) -> float:
+        if not math.isfinite(value):
+            return 1.0
+        return min(max(value / most, 0.0), 1.0) if most > 0 else 0.0
+
+    bar = element("span", class_="bar", style=f"--part:{part(harm.mean or 0.0):.3g}")
+    if harm.low is None or harm.high is None:
+        return element("span", bar, class_="track")
+    ends = f"--low:{part(harm.low):.3g};--high:{part(harm.high):.3g}"
+    return element("span", bar, element("span", class_="whisker", style=ends), class_="track")

@@ -1,0 +1,96 @@
+"""A sweep that optimised: its trials, the best one so far, and those that no other one beats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.result import Result
+from mutspec.experiment.settings import labels
+
+MAXIMIZE = "maximize"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A job that has a value of each objective.
+
+    Arguments:
+        number: its place among the trials, from 0.
+        result: what the job found.
+        values: the objectives, in their order.
+        given: what the sweeper chose, by label.
+    """
+
+    number: int
+    result: Result
+    values: tuple[float, ...]
+    given: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The trials of a sweeper that optimises.
+
+    Arguments:
+        directions: `minimize` or `maximize` for each objective, by name.
+        trials: in the order of the jobs.
+        front: the trials that no other one beats: none is as good in all objectives and better in one.
+        names: the labels of what the sweeper chose.
+        left_out: how many jobs failed, or have a value that is not finite.
+    """
+
+    directions: dict[str, str]
+    trials: tuple[Trial, ...]
+    front: tuple[Trial, ...]
+    names: tuple[str, ...]
+    left_out: int
+
+    def best_so_far(self, objective: int) -> list[float]:
+        """After each trial the best value of an objective that was found until then."""
+        better = max if list(self.directions.values())[objective] == MAXIMIZE else min
+        best: list[float] = []
+        for trial in self.trials:
+            value = trial.values[objective]
+            best.append(better(best[-1], value) if best else value)
+        return best
+
+
+def study(summary: Summary) -> Study | None:
+    """The trials of a sweep; None if its sweeper did not optimise, or if there are less than two."""
+    directions = next((result.directions for result in summary.results if result.directions), {})
+    if not directions:
+        return None
+    names = summary.names
+    trials: list[Trial] = []
+    for result, given in zip(summary.results, summary.given, strict=True):
+        values = tuple(result.objectives.get(name, math.nan) for name in directions)
+        if result.directions == directions and all(map(math.isfinite, values)):
+            chosen = {label: given.get(name) for name, label in zip(names, labels(names), strict=True)}
+            trials.append(Trial(len(trials), result, values, chosen))
+    if len(trials) < 2:
+        return None
+    left_out = len(summary.results) - len(trials)
+    return Study(dict(directions), tuple(trials), _front(trials, directions), tuple(labels(names)), left_out)
+
+
+def _front(trials: Sequence[Trial], directions: Mapping[str, str]) -> tuple[Trial, ...]:
+    """The trials that no other one beats, the best in the first objective first."""
+    signs = [-1 if direction == MAXIMIZE else 1 for direction in directions.values()]
+
+    def costs(trial: Trial) -> tuple[float, ...]:
+        return tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
+
+    front: list[Trial] = []
+    for trial in sorted(trials, key=costs):  # what comes later beats nothing before it
+        mine = costs(trial)
+        is_beaten = any(
+            costs(other) != mine and all(one <= two for one, two in zip(costs(other), mine, strict=True))
+            for other in front
+        )
+        if not is_beaten:
+            front.append(trial)
+    return tuple(front)
