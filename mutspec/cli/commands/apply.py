@@ -143,9 +143,8 @@ def _dry_run(
     unsafe: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.execute.expected import expected_diff
-    from mutspec.execute.files import check_kind, files_read, prepare_files
+    from mutspec.execute.files import check_kind, dry_report, files_read, prepare_files
     from mutspec.execute.output import check_output
-    from mutspec.execute.report import report
     from mutspec.model.files import open_archive
 
     if output is not None:
@@ -153,7 +152,7 @@ def _dry_run(
     if output is not None:
         check_kind(output, open_archive(model, architecture=architecture), plan)
     prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, unsafe=unsafe)
-    result = report(prepared.program, prepared.model, prepared.inputs)
+    result = dry_report(prepared)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 
 

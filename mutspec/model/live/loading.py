@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.code import code_in
 from mutspec.model.damage import check_weights
+from mutspec.model.files import holds_model
 from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.weights_file import read_config
 from mutspec.own_modules import keras_imports_no_stray_module
+
+_NAMES = {b"PK\x03\x04": (".keras",), b"\x89HDF": (".h5", ".hdf5")}
+"""How the names of Keras's files end, by their first four bytes."""
 
 
 def load_model(
@@ -22,7 +27,7 @@ def load_model(
     """Load a model file in Keras.
 
     Arguments:
-        path: a `.keras` or whole-model `.h5` file.
+        path: a `.keras` or whole-model `.h5` file, whatever its name says, or an unpacked `.keras` folder.
         unsafe: whether code in the file (Lambda layers) may run, and files that it names may be read.
         verify: whether the checksum of the weights is checked: Keras does not where zipfile seeks in them.
         custom_objects: classes that Keras does not know by itself, by name.
@@ -37,17 +42,17 @@ def load_model(
         keras = import_keras()
     except ImportError as error:
         raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
-    if not unsafe and path.is_file():
+    if path.exists() and not holds_model(path):
+        raise _weights_alone(path)
+    if not unsafe and path.exists():
         _refuse_code(path)
     if verify:
         with suppress(OSError):  # Keras says what it is
             check_weights(path)
     try:
-        with building_alone(), keras_imports_no_stray_module():
-            return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
+        with building_alone(), keras_imports_no_stray_module(), _named_by_content(path) as named:
+            return keras.saving.load_model(str(named), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
     except Exception as error:  # Keras raises whatever its layers raise
-        if path.name.endswith(".weights.h5"):
-            raise _weights_alone(path) from None
         text = str(error)
         if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
             raise ModelError(
@@ -60,14 +65,25 @@ def load_model(
         ) from error
 
 
-def _refuse_code(path: Path) -> None:
+@contextmanager
+def _named_by_content(path: Path) -> Iterator[Path]:
+    """A file under a name that says what it is: Keras goes by names, and Keras 2 wrote HDF5 under `.keras` too."""
     try:
-        code = code_in(read_config(path))
-    except ModelError:
-        if path.name.endswith(".weights.h5"):
-            raise _weights_alone(path) from None
-        raise
-    if code:
+        with path.open("rb") as file:
+            suffixes = _NAMES.get(file.read(4), ())
+    except OSError:  # Keras says what it is
+        suffixes = ()
+    if not suffixes or path.name.endswith(suffixes):
+        yield path
+        return
+    with TemporaryDirectory(prefix="mutspec-") as folder:
+        named = Path(folder) / f"model{suffixes[0]}"
+        named.symlink_to(path.resolve())
+        yield named
+
+
+def _refuse_code(path: Path) -> None:
+    if code := code_in(read_config(path)):
         raise ModelError(
             f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
         )
