@@ -42,7 +42,7 @@ def read_sharded(path: Path, index: Mapping[str, Any], architecture: Path | None
         for at, extent in stored.extents.items():
             if at in extents:
                 raise ModelError(f"{path} has {at} in two shards, which Keras never writes", hint=_AGAIN)
-            if names[number] not in shards_of.get(at.rpartition("/")[0], ()):
+            if at.rpartition("/")[0] not in shards_of:  # Keras 3.10 says of a group only where it begins
                 raise ModelError(f"{part.path} holds {at}, which {path.name} does not say", hint=_AGAIN)
             extents[at] = replace(extent, part=number)
         groups |= {at: {**groups.get(at, {}), **found} for at, found in stored.groups.items()}

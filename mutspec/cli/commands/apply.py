@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.command("apply")
 @click.argument("plan", type=FILE)
 @click.argument("model", type=FILE)
-@click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5 or .weights.h5.")
+@click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5, .weights.h5, …")
 @click.option("--dry-run", is_flag=True, help="Say what would be touched. Reads no weights, writes nothing.")
 @click.option(
     "--diff",
