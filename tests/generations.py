@@ -60,7 +60,7 @@ class Form:
     @cached_property
     def architecture(self) -> Path | None:
         """For weights alone, the whole model of the same Keras; safetensors are of none, and take the newest."""
-        if self.path.name in ("dense.h5", "dense.keras", "unpacked"):
+        if self.path.name in ("dense.h5", "dense.keras", "unpacked") or (self.path / "keras_metadata.pb").exists():
             return None
         folder = self.path.parent if self.path.suffix != ".safetensors" else DATA / "keras-3.15"
         return next(path for name in ("dense.keras", "dense.h5") if (path := folder / name).exists())

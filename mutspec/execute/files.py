@@ -23,7 +23,7 @@ from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive
 from mutspec.model.files import open_archive
-from mutspec.model.formats import FORMATS, misnamed
+from mutspec.model.formats import misnamed
 from mutspec.model.live import read_live
 from mutspec.ops.base import Op, is_structural
 from mutspec.structure.network import is_legacy
@@ -70,11 +70,11 @@ def prepare_archives(
         ModelError: Keras cannot load a file of Keras 2, where it must.
         PlanError: the plan does not fit the model.
     """
-    if is_structural(plan) and FORMATS[archive.kind].is_whole and is_legacy(archive.config):
+    if is_structural(plan) and archive.config and is_legacy(archive.config):
         # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
-        from mutspec.model.live import load_model
+        from mutspec.execute.assembling import model_of
 
-        return prepare(plan, read_live(load_model(archive.path, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
+        return prepare(plan, read_live(model_of(archive, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
     return prepare(plan, archive, dict(inputs), unsafe=unsafe)
 
 
@@ -145,10 +145,10 @@ def apply(
     archive = open_archive(model, architecture=architecture)
     others = {name: open_archive(path) for name, path in (inputs or {}).items()}
     kind = kind_of_output(output, archive, is_structural=is_structural(plan))
-    check_output(output, [part.path for each in (archive, *others.values()) for part in each.files], force=force)
+    sources = [part.path for each in (archive, *others.values()) for part in each.files]
+    check_output(output, sources, force=force)
     if needs_keras(kind, archive, is_structural=is_structural(plan)):
         done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe, verify=verify)
-        sources = [model, *(inputs or {}).values()]
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         warnings = (*misnamed(archive), *done.report.warnings)
         return replace(done.report, model=str(model), output=output, warnings=warnings)
@@ -205,9 +205,9 @@ def in_keras(
     """
     if not is_legacy(archive.config):
         prepare(plan, archive, inputs, unsafe=unsafe)  # what is wrong with the plan is said before the model is loaded
-    from mutspec.model.live import load_model
+    from mutspec.execute.assembling import model_of
 
-    model = load_model(archive.path, unsafe=unsafe, verify=verify)
+    model = model_of(archive, unsafe=unsafe, verify=verify)
     archive.check_unchanged()
     return apply_live(
         plan,

@@ -85,17 +85,17 @@ def _check_rebuilding(kind: FileKind, output: Path, archive: Archive, is_structu
             else f"the output {output.name} would be {what}, which mutspec reads and does not write",
             hint=f"name it …{next(endings, '.keras')}",
         )
-    if own.is_whole:
-        return
     if archive.kind is FileKind.LEGACY_WEIGHTS and kind is FileKind.WEIGHTS_H5 and not is_structural:
         raise CallError(
             f"{name} has the form of Keras 2, which Keras does not load under a name that ends in .weights.h5",
             hint="name the output ….h5",
         )
+    if archive.config:  # its own, or one that the call gives
+        return
     what = "the plan changes the architecture" if is_structural else f"{output.name} is another kind of file"
     names = " or ".join(f"….{FORMATS[each].suffixes[0].lstrip('.')}" for each in own.becomes)
     raise CallError(
         f"{what}, and {name} holds weights only",
-        hint="load them into their model in Keras and save it as .keras"
+        hint="give the model's architecture: --architecture FILE"
         + ("" if is_structural else f", or name the output {names}"),
     )

@@ -72,7 +72,8 @@ def read_safetensors(path: Path, architecture: Path | None) -> Archive:
     start = _LENGTH_BYTES + length
     extents = {name: _extent(name, header[name], start, path) for name in names}
     _check_places(extents, start, size, path)
-    found = matched(extents, None if architecture is None else read_config(architecture), path)
+    config = None if architecture is None else read_config(architecture)
+    found = matched(extents, config, path)
     return Archive(
         path=path,
         kind=FileKind.SAFETENSORS,
@@ -80,6 +81,7 @@ def read_safetensors(path: Path, architecture: Path | None) -> Archive:
         spec=found.spec,
         extents=found.extents,
         member=None,
+        config=config or {},
         stored=found.stored,
         names=found.names,
     )

@@ -102,6 +102,21 @@ def test_an_unpacked_model_is_restructured_as_its_zip_is(saved: Saved, tmp_path:
     assert mutspec.diff(tmp_path / "model.keras.keras", tmp_path / "unpacked.keras").identical
 
 
+@pytest.mark.parametrize("name", sorted(set(FORMS) - WHOLE))
+def test_weights_and_their_architecture_are_restructured_as_the_whole_model_is(
+    name: str, saved: Saved, tmp_path: Path
+) -> None:
+    for model in (name, "model.keras"):
+        apply(saved[model], tmp_path / f"{model}.keras", RENAME, **architecture(model, saved))
+    assert mutspec.diff(tmp_path / "model.keras.keras", tmp_path / f"{name}.keras").identical
+
+
+def test_weights_without_an_architecture_are_not_restructured(saved: Saved, tmp_path: Path) -> None:
+    with pytest.raises(CallError, match="holds weights only") as caught:
+        apply(saved["model.weights.h5"], tmp_path / "out.keras", RENAME)
+    assert "--architecture FILE" in caught.value.problems[0].hint
+
+
 def test_assets_of_an_unpacked_model_come_along(saved: Saved, tmp_path: Path) -> None:
     copytree(saved["unpacked"], tmp_path / "in")
     (tmp_path / "in/assets/words").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,6 +66,45 @@ def load_model(
         ) from error
 
 
+def build_model(config: Mapping[str, Any], path: Path, *, is_legacy: bool, unsafe: bool = False) -> Any:
+    """Build the model that a configuration describes, for weights that lie elsewhere. Its values are new ones.
+
+    Arguments:
+        config: the serialised model.
+        path: the file with the weights, for errors.
+        is_legacy: whether Keras 2 wrote the configuration.
+        unsafe: whether code in it may run.
+
+    Raises:
+        ModelError: Keras cannot build it, or it holds code.
+        EnvironmentProblem: Keras is not installed.
+    """
+    try:
+        from mutspec.model.live.backend import import_keras
+
+        keras = import_keras()
+    except ImportError as error:
+        raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
+    if not unsafe:
+        _refuse(code_in(config), f"the architecture of {path}")
+    from keras.src.legacy.saving import saving_options, saving_utils
+    from keras.src.saving import serialization_lib
+
+    copy = json.loads(json.dumps(config))
+    try:
+        with building_alone(), keras_imports_no_stray_module():
+            if not is_legacy:
+                return keras.saving.deserialize_keras_object(copy, safe_mode=not unsafe)
+            legacy = saving_options.keras_option_scope(use_legacy_config=True)
+            with legacy, serialization_lib.SafeModeScope(not unsafe):
+                return saving_utils.model_from_config(copy)
+    except Exception as error:  # Keras raises whatever its layers raise
+        raise ModelError(
+            f"Keras cannot build the architecture of {path}: {first_line(error)}",
+            hint="if it holds layers of your own, import their module: --import my_package.layers",
+        ) from error
+
+
 @contextmanager
 def _named_by_content(path: Path) -> Iterator[Path]:
     """A file under a name that says what it is: Keras goes by names, and Keras 2 wrote HDF5 under `.keras` too."""
@@ -83,9 +123,13 @@ def _named_by_content(path: Path) -> Iterator[Path]:
 
 
 def _refuse_code(path: Path) -> None:
-    if code := code_in(read_config(path)):
+    _refuse(code_in(read_config(path)), str(path))
+
+
+def _refuse(code: str, shown: str) -> None:
+    if code:
         raise ModelError(
-            f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
+            f"in {shown}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
         )
 
 
