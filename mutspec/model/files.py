@@ -24,7 +24,7 @@ def open_archive(path: Path, *, architecture: Path | None = None) -> Archive:
     Errors: ModelError if the file is missing, damaged, not understood, or changed meanwhile. Its problems name it.
     """
     path = _named(path)
-    stamp = None if path.is_dir() else stamp_of(path)  # a folder changes with each file that is written into it
+    stamp = None if os.path.isdir(path) else stamp_of(path)  # a folder changes with each file that is written into it
     try:
         archive = _opened(path, architecture)
     except ModelError:

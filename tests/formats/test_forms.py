@@ -6,6 +6,7 @@ import os
 import zipfile
 from pathlib import Path
 from shutil import copy, copytree
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from mutspec.execute.read import TensorReader
 from mutspec.language.errors import CallError, ModelError
 from mutspec.model import FileKind, open_archive
 from mutspec.model.formats import FORMATS
-from tests.formats.conftest import RENAME, Saved, apply, same, values_in
+from tests.formats.conftest import NOISE, RENAME, Saved, apply, same, values_in
 
 FORMS = {
     "model.keras": FileKind.KERAS,
@@ -111,10 +112,16 @@ def test_weights_and_their_architecture_are_restructured_as_the_whole_model_is(
     assert mutspec.diff(tmp_path / "model.keras.keras", tmp_path / f"{name}.keras").identical
 
 
-def test_weights_without_an_architecture_are_not_restructured(saved: Saved, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("plan", "output"), [(RENAME, "out.keras"), (RENAME, "out.weights.h5"), (NOISE, "out.keras"), (NOISE, "out.h5")]
+)
+def test_weights_without_an_architecture_become_no_whole_model(
+    plan: dict[str, Any], output: str, saved: Saved, tmp_path: Path
+) -> None:
     with pytest.raises(CallError, match="holds weights only") as caught:
-        apply(saved["model.weights.h5"], tmp_path / "out.keras", RENAME)
+        apply(saved["model.weights.h5"], tmp_path / output, plan)
     assert "--architecture FILE" in caught.value.problems[0].hint
+    assert not list(tmp_path.iterdir())
 
 
 def test_assets_of_an_unpacked_model_come_along(saved: Saved, tmp_path: Path) -> None:
