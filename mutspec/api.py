@@ -92,9 +92,9 @@ def dry_run(
 
     Arguments:
         plan: the plan.
-        model: a `.keras`, whole-model `.h5` or `.weights.h5` file, for which no TensorFlow is needed; or a keras.Model.
+        model: a file of one of the forms on the page on formats, for which no TensorFlow is needed; or a keras.Model.
         inputs: the files or models of the plan's inputs, by name.
-        architecture: a file with the architecture, for a `.weights.h5` model.
+        architecture: a file with the architecture, for a model that is weights alone.
         unsafe: whether code that the model holds (Lambda layers) may run, where only Keras knows what a layer makes.
 
     Raises:
@@ -172,7 +172,7 @@ def apply(
         output: the file to write. It comes to be whole or not at all.
         inputs: the models of the plan's inputs, by name: files, or (without an `output`) keras.Models.
         in_place: whether to change the keras.Model itself; for plans without structural steps.
-        architecture: a file with the architecture, for a `.weights.h5` model.
+        architecture: a file with the architecture, for a model that is weights alone.
         force: whether to replace the output if it exists.
         unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
         verify: whether the checksums of the files are checked that the plan reads weights of. Without it, damage of the

@@ -19,7 +19,7 @@ def architecture_option(command: Command) -> Command:
         "--architecture",
         type=FILE,
         metavar="FILE",
-        help="For a .weights.h5 model: a .keras, .h5 or JSON file with its architecture.",
+        help="For a file of weights alone: a .keras, .h5 or JSON file with its architecture.",
     )(command)
 
 

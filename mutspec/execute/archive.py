@@ -1,6 +1,7 @@
-"""The archive executor: runs a program over model files, streaming, and writes a file of the same kind.
+"""The archive executor: runs a program over model files, streaming, and writes a file.
 
-The output begins as a copy of the input, of which only the touched tensors' bytes are written, by pwrite. (Pages of a
+The output begins as the input: a copy of it, or, where it is to be another kind of file, what `convert` makes of it. Of
+that only the touched tensors' bytes are written, by pwrite. (Pages of a
 writable mapping would count as memory, and a full disk would kill the process.) The weights' CRC-32 in a zip is patched
 by what the touched bytes changed. Where a touched tensor is not one plain range of the file, because it is chunked or
 compressed, the file takes the slow path of `SlowWriter`: HDF5 writes it, and a zip is written again.
@@ -12,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -19,17 +21,18 @@ from typing import Any
 
 import numpy as np
 
+from mutspec.execute.conversion import Written, convert
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.output import Copying, replacing, write_at
 from mutspec.execute.read import TensorReader
 from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
-from mutspec.execute.written import check_size
+from mutspec.execute.written import check_model_file, check_size
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.kernels import Array
 from mutspec.graph.places import Entries, by_chunk
 from mutspec.graph.primitives import CHUNK
-from mutspec.model.archive import Archive, Extent, Member
+from mutspec.model.archive import Archive, Extent, FileKind, Member
 from mutspec.model.crc import crc32_delta, patched_crc32
 from mutspec.model.damage import COPY_AGAIN
 
@@ -42,6 +45,7 @@ def write_archive(
     inputs: Mapping[str, Archive],
     output: Path,
     *,
+    kind: FileKind | None = None,
     force: bool,
     threads: int,
     check: Check,
@@ -55,6 +59,7 @@ def write_archive(
         archive: the model file to mutate.
         inputs: the other model files, by name.
         output: the file to write.
+        kind: what it is to be; by default what the model's file is.
         force: whether to replace it if it exists.
         threads: how many chunks are computed at once.
         check: called with the effects before the output takes its place; if it raises, nothing is written.
@@ -67,22 +72,27 @@ def write_archive(
     with ExitStack() as stack:
         readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": archive, **inputs}.items()}
         writer: PlainWriter | SlowWriter
-        sources = [each.path for each in (archive, *inputs.values())]
+        sources = [part.path for each in (archive, *inputs.values()) for part in each.files]
         descriptor, _ = stack.enter_context(
             replacing(output, force=force, inputs=sources, check=lambda path: writer.check(path))
         )
         stack.enter_context(verification.guard())
-        touched = [
-            extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))
-        ]
-        is_plain = all(extent.offset is not None for extent in touched)
-        if is_plain:
-            copying = stack.enter_context(Copying(archive.path, descriptor))
-            writer = PlainWriter(descriptor, copying, archive.member)
+        target = archive
+        if kind in (None, archive.kind):
+            is_plain = all(extent.offset is not None for extent in _touched(graph, archive))
+            copying: Copying | Written | None = None
+            if is_plain:
+                copying = stack.enter_context(Copying(archive.path, descriptor))
+        else:
+            target = convert(archive, readers[""], kind, descriptor)
+            copying = Written(os.fstat(descriptor).st_size, partial(check_model_file, kind=kind))
+        touched = _touched(graph, target)
+        if copying is not None:
+            writer = PlainWriter(descriptor, copying, target.member)
         else:
             verification.check("", hint=COPY_AGAIN)  # to write a zip again is to state new checksums
             writer = stack.enter_context(SlowWriter(archive, touched, descriptor, output.parent))
-        home = ArchiveHome(archive, readers, writer, output.parent)
+        home = ArchiveHome(target, readers, writer, output.parent)
         effects = execute(graph, home, threads=threads, on_progress=on_progress)
         verification.check_inputs()
         check(effects)
@@ -92,11 +102,16 @@ def write_archive(
     return effects
 
 
+def _touched(graph: Graph, archive: Archive) -> list[Extent]:
+    """Where what a graph writes lies."""
+    return [extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))]
+
+
 class ArchiveHome:
     """Model files as the home of tensors.
 
     Arguments:
-        archive: the model file to mutate.
+        archive: the output, as it is before anything is written into it.
         readers: readers of it, under "", and of the input files, by name.
         writer: takes the bytes of results.
         folder: where to store computed tensors for a while.
@@ -169,7 +184,7 @@ class FileStore:
 class PlainWriter:
     """Writes plain ranges of bytes into a copy of the input, and patches the zip's CRC-32."""
 
-    def __init__(self, descriptor: int, copying: Copying, member: Member | None) -> None:
+    def __init__(self, descriptor: int, copying: Copying | Written, member: Member | None) -> None:
         self.descriptor = descriptor
         self.copying = copying
         self.member = member
@@ -198,8 +213,10 @@ class PlainWriter:
         self.member = replace(self.member, crc32=crc32)
 
     def check(self, path: Path) -> None:
-        """Check the finished file: that nothing of the copy is missing."""
+        """Check the finished file: that nothing of the copy is missing, and that what was converted can be read."""
         check_size(path, self.copying.size)
+        if isinstance(self.copying, Written):
+            self.copying.check(path)
 
 
 def _stored(values: Array, extent: Extent) -> memoryview:

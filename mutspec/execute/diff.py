@@ -17,7 +17,6 @@ from mutspec.execute.structure import StructureDiff, layers_as_json, structure_d
 from mutspec.execute.threads import default_threads, in_order
 from mutspec.model.archive import Archive
 from mutspec.model.spec import ModelSpec, TensorSpec
-from mutspec.model.stamp import check_unchanged
 
 FORMAT_VERSION = 1
 _CHUNK_BYTES = 1 << 20
@@ -169,7 +168,7 @@ def diff(
                 on_progress(done, total)
     for model in (before, after):
         if isinstance(model, Archive):
-            check_unchanged(model.path, model.stamp, model.path)
+            model.check_unchanged()
     found = (_tensor_diff(job, partial) for job, partial in zip(jobs, partials, strict=True))
     structure = structure_diff(before.spec, after.spec)
     return DiffReport(structure, tuple(tensor for tensor in found if tensor is not None), total)

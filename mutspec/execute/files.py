@@ -8,22 +8,23 @@ from pathlib import Path
 
 from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
+from mutspec.execute.kinds import kind_of_name, kind_of_output, needs_keras, output_warnings
 from mutspec.execute.live import Applied
 from mutspec.execute.live import apply as apply_live
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.report import Report, report
-from mutspec.execute.saving import date_saved_of, kind_of_name, save_model
+from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.execute.threads import default_threads
 from mutspec.execute.verify import Verification
 from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
 from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
-from mutspec.model.archive import Archive, FileKind
+from mutspec.model.archive import Archive
 from mutspec.model.files import open_archive
+from mutspec.model.formats import misnamed
 from mutspec.model.live import read_live
-from mutspec.model.stamp import check_unchanged
 from mutspec.ops.base import Op, is_structural
 from mutspec.structure.network import is_legacy
 
@@ -69,11 +70,11 @@ def prepare_archives(
         ModelError: Keras cannot load a file of Keras 2, where it must.
         PlanError: the plan does not fit the model.
     """
-    if is_structural(plan) and archive.kind is not FileKind.WEIGHTS_H5 and is_legacy(archive.config):
+    if is_structural(plan) and archive.config and is_legacy(archive.config):
         # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
-        from mutspec.model.live import load_model
+        from mutspec.execute.assembling import model_of
 
-        return prepare(plan, read_live(load_model(archive.path, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
+        return prepare(plan, read_live(model_of(archive, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
     return prepare(plan, archive, dict(inputs), unsafe=unsafe)
 
 
@@ -90,7 +91,13 @@ def dry_run(
     Arguments, errors: as for `prepare_files`.
     """
     prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture, unsafe=unsafe)
-    return report(prepared.program, prepared.model, prepared.inputs)
+    return dry_report(prepared)
+
+
+def dry_report(prepared: Prepared) -> Report:
+    """What a compiled plan would do."""
+    warnings = misnamed(prepared.model) if isinstance(prepared.model, Archive) else ()
+    return report(prepared.program, prepared.model, prepared.inputs, warnings=warnings)
 
 
 def apply(
@@ -109,8 +116,8 @@ def apply(
 ) -> Report:
     """Apply a plan to a model file and write the mutant.
 
-    Where the plan changes no structure and the output is to be of the input's kind, the file is edited; otherwise Keras
-    loads the model, builds the mutant, and saves it as the output's name asks.
+    Where the plan changes no structure, and the table of formats says that the model's file can become what the
+    output's name asks for, bytes are edited; otherwise Keras loads the model, builds the mutant, and saves it as that.
 
     Arguments:
         plan: the plan.
@@ -133,32 +140,35 @@ def apply(
         EnvironmentProblem: the disk is full, or does not hold what was written to it.
     """
     check_output(output, files_read(plan, model, inputs or {}, architecture), force=force)
-    kind = kind_of_name(output)
+    kind_of_name(output)
     check_inputs(plan, inputs or {})
     archive = open_archive(model, architecture=architecture)
     others = {name: open_archive(path) for name, path in (inputs or {}).items()}
-    if kind is not archive.kind or is_structural(plan):
-        _check_rebuilding(output, archive, plan)
+    kind = kind_of_output(output, archive, is_structural=is_structural(plan))
+    sources = [part.path for each in (archive, *others.values()) for part in each.files]
+    check_output(output, sources, force=force)
+    if needs_keras(kind, archive, is_structural=is_structural(plan)):
         done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe, verify=verify)
-        sources = [model, *(inputs or {}).values()]
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
-        return replace(done.report, model=str(model), output=output)
+        warnings = (*misnamed(archive), *done.report.warnings)
+        return replace(done.report, model=str(model), output=output, warnings=warnings)
     prepared = prepare(plan, archive, others, unsafe=unsafe)
-    warnings: list[Problem] = []
+    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
     threads = _threads(threads, max_memory, max(whole_bytes(prepared.program.graph).values(), default=0))
     effects = write_archive(
         prepared.program.graph,
         archive,
         others,
         output,
+        kind=kind,
         force=force,
         threads=threads,
-        check=lambda effects: warnings.extend(non_finite_warnings(prepared.program, effects)),
+        check=lambda effects: found.extend(non_finite_warnings(prepared.program, effects)),
         verification=Verification(prepared.program, {"": archive, **others}, verify, threads),
         on_progress=on_progress,
     )
     with telling_written(output):
-        return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
+        return report(prepared.program, archive, others, effects=effects, warnings=tuple(found), output=output)
 
 
 def files_read(
@@ -173,20 +183,9 @@ def check_kind(output: Path, archive: Archive, plan: Plan[Op]) -> None:
     """Refuse an output of a kind that cannot be written.
 
     Raises:
-        CallError: its name asks for no kind of model file, or the model is known by its weights only.
+        CallError: its name asks for no kind of model file, or the model cannot be written as that.
     """
-    if kind_of_name(output) is not archive.kind or is_structural(plan):
-        _check_rebuilding(output, archive, plan)
-
-
-def _check_rebuilding(output: Path, archive: Archive, plan: Plan[Op]) -> None:
-    if archive.kind is FileKind.WEIGHTS_H5:
-        what = "the plan changes the architecture" if is_structural(plan) else f"{output.name} is another kind of file"
-        raise CallError(
-            f"{what}, and {archive.path.name} holds weights only",
-            hint="load them into their model in Keras and save it as .keras"
-            + ("" if is_structural(plan) else ", or name the output ….weights.h5"),
-        )
+    kind_of_output(output, archive, is_structural=is_structural(plan))
 
 
 def in_keras(
@@ -206,10 +205,10 @@ def in_keras(
     """
     if not is_legacy(archive.config):
         prepare(plan, archive, inputs, unsafe=unsafe)  # what is wrong with the plan is said before the model is loaded
-    from mutspec.model.live import load_model
+    from mutspec.execute.assembling import model_of
 
-    model = load_model(archive.path, unsafe=unsafe, verify=verify)
-    check_unchanged(archive.path, archive.stamp, archive.path)
+    model = model_of(archive, unsafe=unsafe, verify=verify)
+    archive.check_unchanged()
     return apply_live(
         plan,
         model,

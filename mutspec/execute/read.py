@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Protocol, Self
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from mutspec.graph.places import Entries, by_chunk
 from mutspec.language.errors import ModelError
-from mutspec.model.archive import Archive, Extent
+from mutspec.model.archive import Archive, Extent, Member
 from mutspec.model.hdf5 import Window
 from mutspec.model.live import LiveModel, as_array, snapshot
 from mutspec.model.stamp import check_unchanged
@@ -114,33 +115,26 @@ class TensorReader:
     file.
 
     Arguments:
-        archive: the model file. It is opened for reading now, and h5py opens it only when it is needed.
+        archive: the model. Its file is opened for reading now, or its files as they are needed, if it has several;
+            h5py opens one only when it is needed.
 
     Raises:
-        ModelError: the file cannot be opened, or is not the one that the archive describes any more.
+        ModelError: a file cannot be opened, or is not the one that the archive describes any more.
     """
 
     def __init__(self, archive: Archive) -> None:
         """Open the file."""
         self._archive = archive
         self._lock = Lock()
-        self._datasets: _Datasets | None = None
-        try:
-            self._file: BinaryIO = open(archive.path, "rb", buffering=0)  # noqa: SIM115 - `close` closes it
-        except OSError as error:
-            raise ModelError(f"cannot read {archive.path}: {error.strerror}") from error
-        try:
-            check_unchanged(self._file.fileno(), archive.stamp, archive.path)
-        except ModelError:
-            self._file.close()
-            raise
+        self._sources: dict[int, _Source] = {}
+        self._source(0)
 
     def __enter__(self) -> Self:
         """The reader itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
+        """Close the files."""
         self.close()
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
@@ -152,16 +146,22 @@ class TensorReader:
             stop: one past the last entry's; at most the tensor's size.
 
         Raises:
-            ModelError: the file ends before the tensor does, or its compressed data is damaged.
+            ModelError: a file ends before the tensor does, or its compressed data is damaged.
             EnvironmentProblem: there is no space to inflate a compressed file.
         """
-        extent = self._extent(path)
+        return self.read_extent(self._extent(path), start, stop)
+
+    def read_extent(self, extent: Extent, start: int, stop: int) -> NDArray[Any]:
+        """The same of anything that is stored.
+
+        Errors: as for `read`.
+        """
+        source = self._source(extent.part)
         if extent.offset is not None:
-            return _read_plain(self._file, extent, extent.offset, start, stop, self._archive)
+            return _read_plain(source.file, extent, extent.offset, start, stop, source.path)
         with self._lock:
-            if self._datasets is None:
-                self._datasets = _Datasets(self._file, self._archive)
-        return self._datasets.read(extent, start, stop)
+            datasets = source.datasets()
+        return datasets.read(extent, start, stop)
 
     def read_entries(self, path: str, entries: Entries) -> NDArray[Any]:
         """Some entries of a tensor, which ascend: of each chunk the part that holds them is read.
@@ -175,33 +175,69 @@ class TensorReader:
         return values
 
     def close(self) -> None:
-        """Close the file. Calling it again does nothing."""
-        if self._datasets is not None:
-            self._datasets.close()
-            self._datasets = None
-        self._file.close()
+        """Close the files. Calling it again does nothing."""
+        for source in self._sources.values():
+            source.close()
+
+    def _source(self, number: int) -> _Source:
+        if number not in self._sources:
+            with self._lock:
+                if number not in self._sources:
+                    self._sources[number] = _Source(self._archive, number)
+        return self._sources[number]
 
     def _extent(self, path: str) -> Extent:
         extents = self._archive.extents
         return extents[path] if path in extents else extents[self._archive.spec.tensor_by_path[path].path]
 
 
+class _Source:
+    """One of the files that an archive lies in, open."""
+
+    def __init__(self, archive: Archive, number: int) -> None:
+        self.path = archive.files[number].path
+        self._archive = archive
+        self._datasets: _Datasets | None = None
+        try:
+            self.file: BinaryIO = open(self.path, "rb", buffering=0)  # noqa: SIM115 - `close` closes it
+        except OSError as error:
+            raise ModelError(f"cannot read {self.path}: {error.strerror}") from error
+        try:
+            check_unchanged(self.file.fileno(), archive.files[number].stamp, self.path)
+        except ModelError:
+            self.file.close()
+            raise
+
+    def datasets(self) -> _Datasets:
+        """The file as HDF5."""
+        if self._datasets is None:
+            self._datasets = _Datasets(self.file, self.path, self._archive.member)
+        return self._datasets
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._datasets is not None:
+            self._datasets.close()
+            self._datasets = None
+        self.file.close()
+
+
 class _Datasets:
     """The slow path: an HDF5 file, or one inside a zip, read through h5py."""
 
-    def __init__(self, file: BinaryIO, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, file: BinaryIO, path: Path, member: Member | None) -> None:
+        self._path = path
         self._inflated: BinaryIO | None = None
-        source: Any = archive.path
+        source: Any = path
         with ExitStack() as stack:
-            if archive.member is not None and archive.member.is_compressed:
-                self._inflated = source = stack.enter_context(inflated(archive.path, archive.member.name))
-            elif archive.member is not None:
-                source = Window(file, archive.member.offset, archive.member.bytes)
+            if member is not None and member.is_compressed:
+                self._inflated = source = stack.enter_context(inflated(path, member.name))
+            elif member is not None:
+                source = Window(file, member.offset, member.bytes)
             try:
                 self._file = stack.enter_context(h5py.File(source, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES))
             except OSError as error:
-                message = f"cannot read the weights in {archive.path}: {error}"
+                message = f"cannot read the weights in {path}: {error}"
                 raise ModelError(message, hint="the file is damaged") from error
             self._opened = stack.pop_all()
 
@@ -209,7 +245,7 @@ class _Datasets:
         dataset = self._file[extent.dataset]
         offset = dataset.id.get_offset()
         if self._inflated is not None and offset is not None:
-            return _read_plain(self._inflated, extent, offset, start, stop, self._archive)
+            return _read_plain(self._inflated, extent, offset, start, stop, self._path)
         dtype = numpy_dtype(extent.dtype)
         values = np.empty(stop - start, dtype)
         filled = 0
@@ -221,7 +257,7 @@ class _Datasets:
                 values[filled : filled + part.size] = part
                 filled += part.size
         except OSError as error:
-            message = f"cannot read `{extent.dataset}` in {self._archive.path}: {error}"
+            message = f"cannot read `{extent.dataset}` in {self._path}: {error}"
             raise ModelError(message, hint="the file is damaged") from error
         return values
 
@@ -253,7 +289,7 @@ def flat_range_as_slabs(shape: tuple[int, ...], start: int, stop: int) -> Iterat
         yield from ((last, *rest) for rest in flat_range_as_slabs(shape[1:], 0, into_last))
 
 
-def _read_plain(file: BinaryIO, extent: Extent, offset: int, start: int, stop: int, archive: Archive) -> NDArray[Any]:
+def _read_plain(file: BinaryIO, extent: Extent, offset: int, start: int, stop: int, path: Path) -> NDArray[Any]:
     dtype = numpy_dtype(extent.dtype)
     values = np.empty(stop - start, dtype)
     unread = values.view(np.uint8).data
@@ -261,7 +297,7 @@ def _read_plain(file: BinaryIO, extent: Extent, offset: int, start: int, stop: i
     while unread:
         count = os.preadv(file.fileno(), [unread], position)
         if count == 0:
-            message = f"{archive.path} ends inside `{extent.dataset}`"
+            message = f"{path} ends inside `{extent.dataset}`"
             raise ModelError(message, hint="the file is damaged, or was changed after it was opened")
         unread, position = unread[count:], position + count
     # In place, and for every dtype: NumPy has no big-endian dtype for bfloat16.

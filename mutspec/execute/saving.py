@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
@@ -13,40 +13,18 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import h5py
 
+from mutspec.execute.kinds import kind_of_name
 from mutspec.execute.output import TEMPORARY_SUFFIX, replacing
 from mutspec.execute.sink import Sink
 from mutspec.execute.written import WEIGHTS_MEMBER, check_model_file
 from mutspec.interrupts import held_interrupts
-from mutspec.language.errors import CallError, EnvironmentProblem, ModelError
+from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.archive import FileKind
 from mutspec.model.live import write_keras, write_legacy
 from mutspec.model.live.errors import first_line
 
-SUFFIXES: Mapping[FileKind, tuple[str, ...]] = {
-    FileKind.WEIGHTS_H5: (".weights.h5",),
-    FileKind.KERAS: (".keras",),
-    FileKind.LEGACY_H5: (".h5", ".hdf5"),
-}
-"""How the names of each kind of file end; the first that fits tells."""
-
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _BLOCK = 1 << 20
-
-
-def kind_of_name(path: Path) -> FileKind:
-    """The kind of model file that a name asks for.
-
-    Raises:
-        CallError: it asks for none.
-    """
-    name = path.name.lower()
-    for kind, suffixes in SUFFIXES.items():
-        if name.endswith(suffixes):
-            return kind
-    raise CallError(
-        f"the name of the output {path.name} does not say which kind of model file it is to be",
-        hint="end it with .keras, .h5 or .weights.h5",
-    )
 
 
 def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", inputs: Iterable[Path] = ()) -> None:

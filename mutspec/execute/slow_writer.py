@@ -107,7 +107,7 @@ class SlowWriter:
                     break
                 values = self._values(extent, start, stop)
                 digest = crc32(values.view(np.uint8).data, digest)
-                _write(file[extent.dataset], extent.shape, start, values)
+                write_range(file[extent.dataset], extent.shape, start, values)
         self.digest = digest
 
     def _check_tensors(self, source: Window) -> None:
@@ -174,7 +174,8 @@ def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _write(dataset: h5py.Dataset, shape: tuple[int, ...], start: int, values: Array) -> None:
+def write_range(dataset: h5py.Dataset, shape: tuple[int, ...], start: int, values: Array) -> None:
+    """Write a flat range of a dataset's entries."""
     values = values.view(dataset.dtype) if dataset.dtype.kind == "V" else values
     done = 0
     for slab in flat_range_as_slabs(shape, start, start + len(values)):

@@ -20,7 +20,6 @@ from mutspec.language.errors import CheckError, EnvironmentProblem, ModelError, 
 from mutspec.model.archive import Archive, Member
 from mutspec.model.crc import crc32_of_range
 from mutspec.model.damage import COPY_AGAIN, COPY_AGAIN_OR_GO_ON, damage, is_damaged
-from mutspec.model.stamp import check_unchanged
 from mutspec.ops.compile import Program
 
 _NAMED = 3
@@ -108,7 +107,7 @@ class Verification:
 
     def _check_unchanged(self) -> None:
         for archive in self.archives.values():
-            check_unchanged(archive.path, archive.stamp, archive.path)
+            archive.check_unchanged()
 
     @cached_property
     def _read(self) -> frozenset[str]:
@@ -138,7 +137,7 @@ def damages(models: Iterable[Readable]) -> Iterator[Problem]:
         if not isinstance(model, Archive) or model.member is None:
             continue
         is_wrong = is_damaged(model, default_threads())
-        check_unchanged(model.path, model.stamp, model.path)
+        model.check_unchanged()
         if is_wrong:
             message = f"{damage(model.path, model.member)}; its weights may be wrong"
             yield Problem(message, hint=COPY_AGAIN, is_warning=True)

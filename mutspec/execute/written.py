@@ -14,8 +14,10 @@ from zipfile import BadZipFile, ZipFile
 import h5py
 
 from mutspec.execute.read import flat_range_as_slabs
+from mutspec.language.errors import ModelError
 from mutspec.model.archive import FileKind
 from mutspec.model.hdf5 import Window
+from mutspec.model.safetensors_file import read_safetensors
 
 _BLOCK_BYTES = 16 << 20
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -54,11 +56,14 @@ def check_zip(path: Path) -> None:
 
 
 def check_model_file(path: Path, kind: FileKind) -> None:
-    """Checks a model file that Keras has written: its zip directory and CRC-32s, and that every dataset can be read.
+    """Checks a model file that was written whole: a zip's directory and CRC-32s, and that all datasets can be read.
 
     Raises:
         OSError: something is wrong.
     """
+    if kind is FileKind.SAFETENSORS:
+        _check_safetensors(path)
+        return
     with path.open("rb") as file:
         if kind is not FileKind.KERAS:
             _check_datasets(whole(file))
@@ -70,6 +75,13 @@ def check_model_file(path: Path, kind: FileKind) -> None:
         name_bytes, extra_bytes = unpack("<HH", file.read(4))
         offset = info.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes
         _check_datasets(Window(file, offset, info.file_size))
+
+
+def _check_safetensors(path: Path) -> None:
+    try:
+        read_safetensors(path, None)
+    except ModelError as error:
+        raise not_whole(error.problems[0].message) from error
 
 
 def whole(file: BinaryIO) -> Window:

@@ -1,4 +1,4 @@
-"""Model files as values: which kind, what spec, and where in the file the bytes of each tensor lie."""
+"""Model files as values: which kind, what spec, and where in which file the bytes of each tensor lie."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.model.spec import ModelSpec
-from mutspec.model.stamp import Stamp
+from mutspec.model.stamp import Stamp, check_unchanged
 
 
 class FileKind(StrEnum):
-    """The kinds of model files that mutspec reads and writes."""
+    """The kinds of model files that mutspec reads; the table of formats says which of them it writes."""
 
     KERAS = ".keras"
     LEGACY_H5 = ".h5"
     WEIGHTS_H5 = ".weights.h5"
+    LEGACY_WEIGHTS = "legacy weights"
+    SHARDED = ".weights.json"
+    KERAS_FOLDER = "unpacked .keras"
+    SAFETENSORS = ".safetensors"
+    SAVED_MODEL = "SavedModel"
+    CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Extent:
         offset: the absolute offset in the model file of its first byte; None if its bytes are not one plain range there
             (a chunked or compressed dataset, a compressed zip member).
         bytes: the number of bytes.
+        part: which of the archive's parts it lies in, where a model is several files.
     """
 
     dataset: str
@@ -40,6 +47,20 @@ class Extent:
     is_big_endian: bool
     offset: int | None
     bytes: int
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that a model of several files was read from.
+
+    Arguments:
+        path: the file.
+        stamp: its stamp, when it was opened.
+    """
+
+    path: Path
+    stamp: Stamp | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ class Archive:
     """A model file, read without values.
 
     Arguments:
-        path: the file.
+        path: the file or folder that the call names.
         kind: its kind, by content rather than by name.
         keras_version: as the file states it; empty if it does not.
         spec: the model in it.
@@ -80,7 +101,12 @@ class Archive:
         copies: further places that hold the same tensor, by canonical path: Keras stores the kernel of a spectrally
             normalised layer twice. Who writes a tensor writes these too.
         config: the serialised model as the file has it; empty for a partial spec.
-        stamp: the file's, when it was opened; None if nobody took one.
+        stamp: the file's, when it was opened; None if nobody took one, or if it is a folder.
+        parts: the files that the model lies in, if it is not `path` alone. Extents number them; some hold no values.
+        stored: everything that is stored, by the path at which Keras 3 stores it; empty where nobody needs it, or
+            where it is not known. A `.weights.h5` file can be made of it.
+        names: the layers' own names, by their paths in `stored`.
+        assets: further members of an unpacked `.keras` folder, by their names in a zip.
     """
 
     path: Path
@@ -92,3 +118,22 @@ class Archive:
     copies: Mapping[str, tuple[Extent, ...]] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     stamp: Stamp | None = None
+    parts: tuple[Part, ...] = ()
+    stored: Mapping[str, Extent] = field(default_factory=dict, repr=False)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
+    assets: Mapping[str, Path] = field(default_factory=dict, repr=False)
+
+    @property
+    def files(self) -> tuple[Part, ...]:
+        """The files that extents number: the parts, or the file itself."""
+        return self.parts or (Part(self.path, self.stamp),)
+
+    def check_unchanged(self) -> None:
+        """Hold all files that it was read from against their stamps.
+
+        Raises:
+            ModelError: one was replaced, written to or removed.
+        """
+        check_unchanged(self.path, self.stamp, self.path)
+        for part in self.parts:
+            check_unchanged(part.path, part.stamp, part.path)

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from mutspec.language.errors import ModelError, Place, nearest
 from mutspec.model.archive import Archive
+from mutspec.model.found import END_BYTES, Found
 from mutspec.model.stamp import check_unchanged, stamp_of
-
-_ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 
 
 def open_archive(path: Path, *, architecture: Path | None = None) -> Archive:
     """Read a model file, without values and without TensorFlow. Its content decides its kind, not its name.
 
     Arguments:
-        path: a `.keras`, whole-model `.h5`, or `.weights.h5` file.
-        architecture: for `.weights.h5`, a file with the model's config: `.keras`, `.h5`, or JSON as
+        path: a file or folder of one of the formats in `mutspec.model.formats`.
+        architecture: for weights alone, a file with the model's config: `.keras`, `.h5`, or JSON as
             `model.to_json()` writes it. Without one the spec is partial.
 
     Errors: ModelError if the file is missing, damaged, not understood, or changed meanwhile. Its problems name it.
     """
-    stamp = stamp_of(path)
+    path = _named(path)
+    stamp = None if os.path.isdir(path) else stamp_of(path)  # a folder changes with each file that is written into it
     try:
         archive = _opened(path, architecture)
     except ModelError:
         check_unchanged(path, stamp, path)  # what seems to be damaged may be half of one file and half of another
         raise
-    check_unchanged(path, stamp, path)
-    return replace(archive, stamp=stamp)
+    archive = replace(archive, stamp=stamp)
+    archive.check_unchanged()
+    return archive
+
+
+def _named(path: Path) -> Path:
+    """The file that a path names: TensorFlow calls a checkpoint by what the names of its files have in common."""
+    with suppress(OSError, ValueError):  # who opens the path says what is wrong with it
+        if path.name and not os.path.lexists(path) and (index := path.with_name(f"{path.name}.index")).is_file():
+            return index
+    return path
+
+
+def holds_model(path: Path) -> bool:
+    """Whether a file is of a format that holds a whole model, as far as can be told without reading it.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    from mutspec.model.formats import FORMATS
+
+    found = _found(path)
+    return next((each.is_whole for each in FORMATS.values() if each.fits(found)), True)
 
 
 def _opened(path: Path, architecture: Path | None) -> Archive:
@@ -47,36 +70,39 @@ def _opened(path: Path, architecture: Path | None) -> Archive:
 
 
 def _open(path: Path, architecture: Path | None) -> Archive:
-    head = _head(path)
-    if head.startswith(_ZIP):
-        from mutspec.model.keras_file import read_keras
+    from mutspec.model.formats import FORMATS
+    from mutspec.model.unsupported import UNSUPPORTED
 
-        _no_architecture(path, architecture)
-        return read_keras(path)
-    if head.startswith(_HDF5):
-        from mutspec.model.hdf5 import stored_hdf5
-        from mutspec.model.legacy_file import is_whole_model, read_whole_h5
-        from mutspec.model.weights_file import read_weights_h5
-
-        stored = stored_hdf5(path, 0, str(path))
-        if not is_whole_model(stored):
-            return read_weights_h5(path, stored, architecture)
-        _no_architecture(path, architecture)
-        return read_whole_h5(path, stored)
-    raise ModelError(f"{path} is not a model file", hint=_guess(head))
+    found = _found(path)
+    form = next((each for each in FORMATS.values() if each.fits(found)), None)
+    if form is not None:
+        if form.is_whole:
+            _no_architecture(path, architecture)
+        return form.read(found, architecture)
+    for other in UNSUPPORTED:
+        if other.fits(found):
+            raise ModelError(f"{path} is {other.title}, which mutspec does not read", hint=other.hint)
+    if found.is_folder:
+        raise ModelError(f"{path} is a folder", hint=_guess_in_folder(path))
+    raise ModelError(f"{path} is not a model file", hint=_guess(found.head))
 
 
-def _head(path: Path) -> bytes:
+def _found(path: Path) -> Found:
+    """What lies under a path.
+
+    Raises:
+        ModelError: nothing that can be read.
+    """
     try:
         if path.is_dir():
-            is_saved_model = (path / "saved_model.pb").exists()
-            hint = "convert the SavedModel in Keras and save it as .keras" if is_saved_model else "name the file in it"
-            raise ModelError(f"{path} is a folder", hint=hint)
+            return Found(path, True)
         if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
             hint = "a model is read in places: write it to a file first"
             raise ModelError(f"{path} is a pipe or a device, not a file", hint=hint)
         with path.open("rb") as file:
-            return file.read(16)
+            head = file.read(END_BYTES)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - END_BYTES))
+            return Found(path, False, head, file.read(END_BYTES))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelError(f"{path} cannot be read: {reason}", hint="check the path", candidates=_near(path)) from None
@@ -92,13 +118,17 @@ def _near(path: Path) -> tuple[str, ...]:
 def _no_architecture(path: Path, architecture: Path | None) -> None:
     if architecture is not None:
         raise ModelError(
-            f"{path} has its own architecture", hint="--architecture is for .weights.h5 files; leave it out"
+            f"{path} has its own architecture", hint="--architecture is for files of weights alone; leave it out"
         )
 
 
 def _guess(head: bytes) -> str:
     if not head:
         return "the file is empty; save the model again"
-    if head.startswith(b"version https://"):
-        return "it is a Git LFS pointer; fetch the file itself with `git lfs pull`"
-    return "mutspec reads .keras, .h5 and .weights.h5 files that Keras wrote"
+    return "mutspec reads what Keras writes, TensorFlow's checkpoints, and .safetensors files"
+
+
+def _guess_in_folder(path: Path) -> str:
+    """A way on from a folder that is no model itself."""
+    indexes = sorted(each.name for each in path.glob("*.index"))[:3]
+    return f"name a checkpoint in it: {', '.join(indexes)}" if indexes else "name the file in it"

@@ -13,6 +13,7 @@ from mutspec.model.build import build_spec
 from mutspec.model.config import parse_config, parse_json
 from mutspec.model.hdf5 import Window, check_extents, stored_hdf5
 from mutspec.model.limits import current_limits
+from mutspec.model.unsupported import unsupported_zip
 from mutspec.model.zip_directory import read_directory
 from mutspec.model.zip_member import inflated, read_member
 
@@ -29,6 +30,8 @@ def read_keras(path: Path) -> Archive:
     """
     with path.open("rb") as file:
         members = read_directory(file, str(path))
+        if refusal := unsupported_zip(path, tuple(members)):
+            raise refusal
         config = parse_config(read_config_member(file, members, str(path)), f"config.json in {path}")
         metadata = _metadata(file, members, path) if "metadata.json" in members else {}
         if _WEIGHTS not in members:

@@ -82,6 +82,10 @@ class Limits:
     hdf5_memory_bytes: int = _limit(
         256 * MiB, "bytes", "memory in HDF5, metadata only", "ResNet50 takes 3 MB; a damaged file can ask for anything"
     )
+    shards: int = _limit(500, "files", "weights in several files", "Keras makes shards of 5 GB unless it is told to")
+    checkpoint_index_bytes: int = _limit(
+        16 * MiB, "bytes", "the index of a TensorFlow checkpoint", "each weight takes some 100; it is read whole"
+    )
     inflation: int = _limit(
         100,
         "times",

@@ -17,6 +17,7 @@ from mutspec.model.classes import ancestry_of, snake_case
 from mutspec.model.config import parse_config
 from mutspec.model.hdf5 import StoredHdf5, check_extents, stored_hdf5
 from mutspec.model.keras_file import read_config_member
+from mutspec.model.keras_folder import folder_config
 from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_weights
 from mutspec.model.limits import current_limits
 from mutspec.model.outline import Node, Outline, join, outline_of
@@ -38,17 +39,32 @@ def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None
 
     Errors: ModelError if it is damaged, or if without an architecture it cannot be told what some weights are.
     """
-    config = None if architecture is None else read_config(architecture)
     if "layer_names" in stored_in.attributes():
+        config = None if architecture is None else read_config(architecture)
         if config is None:
             raise ModelError(
                 f"{path} has the weights in the form of Keras 2, which names no classes", hint=_ARCHITECTURE
             )
         version, weights = stored_in.text("keras_version") or "", legacy_weights(stored_in, path)
-        return legacy_archive(path, weights, config, version, FileKind.WEIGHTS_H5)
+        return legacy_archive(path, weights, config, version, FileKind.LEGACY_WEIGHTS)
+    check_extents(stored_in.extents, path.stat().st_size, str(path))
+    return weights_archive(path, stored_in, architecture, FileKind.WEIGHTS_H5)
+
+
+def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None, kind: FileKind) -> Archive:
+    """Weights that Keras 3 has stored, in one file or several.
+
+    Arguments:
+        path: what the call names.
+        stored_in: what it stores.
+        architecture: a file with the model's config; None for a partial spec.
+        kind: of which kind it is.
+
+    Errors: ModelError if without an architecture it cannot be told what some weights are.
+    """
+    config = None if architecture is None else read_config(architecture)
     extents = stored_in.extents
-    names = {} if config is not None else _names(stored_in)
-    check_extents(extents, path.stat().st_size, str(path))
+    names = {} if config is not None else layer_names(stored_in)
     stored = {name: (extent.shape, extent.dtype) for name, extent in extents.items()}
     if not any(name.startswith("vars/") or "/vars/" in name for name in stored):
         raise ModelError(
@@ -59,7 +75,7 @@ def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None
     spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
     return Archive(
         path=path,
-        kind=FileKind.WEIGHTS_H5,
+        kind=kind,
         keras_version="",
         spec=spec,
         extents={tensor: extents[at] for tensor, at in build.stored.items()},
@@ -77,6 +93,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe would wait for its writer
             raise ModelError(f"{path} is a pipe or a device, not a file", hint="write the architecture to a file first")
+        if path.is_dir():
+            return folder_config(path)
         with path.open("rb") as file:
             head = file.read(8)
             if head.startswith(b"PK\x03\x04"):
@@ -92,7 +110,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
     return legacy_config(stored_hdf5(path, 0, str(path)), path)
 
 
-def _names(stored: StoredHdf5) -> dict[str, str]:
+def layer_names(stored: StoredHdf5) -> dict[str, str]:
     """The layers' names by stored path; Keras states them since 3.6, as attributes."""
     return {
         at.removesuffix("vars").rstrip("/"): str(attributes["name"])

@@ -200,7 +200,7 @@ CALLS: dict[str, Bad] = {
     "a plan that is the model": Bad("apply model.keras good.yaml -o out.keras", ("model.keras",)),
     "a model that is not there": read("modle.keras", "`model.keras`"),
     "a model that is a folder": read("folder", "is a folder"),
-    "a model that is a SavedModel": read("saved_model", "save it as .keras"),
+    "a SavedModel without weights": read("saved_model", "variables/variables.index"),
     "a model that is empty": read("empty.keras", "is empty"),
     "a model that is text": read("text.keras", "not a model file"),
     "a model that is a Git LFS pointer": read("pointer.keras", "git lfs pull"),
@@ -240,7 +240,9 @@ CALLS: dict[str, Bad] = {
     "an output that exists": Bad("apply good.yaml model.keras -o taken.keras", ("taken.keras exists", "--force")),
     "an output without a folder": Bad("apply good.yaml model.keras -o no/where/out.keras", ("mkdir -p no/where",)),
     "an output that is a folder": Bad("apply good.yaml model.keras -o folder", ("the output folder is a folder",)),
-    "an output of no kind": Bad("apply good.yaml model.keras -o out.bin", ("out.bin", ".keras, .h5 or .weights.h5")),
+    "an output of no kind": Bad(
+        "apply good.yaml model.keras -o out.bin", ("out.bin", ".keras, .h5, .weights.h5 or .safetensors")
+    ),
     "an output of no kind, of an old file": Bad("apply old.yaml old.h5 -o out.hdf", ("out.hdf", ".h5")),
     "a dry-run whose output is of no kind": Bad("apply good.yaml model.keras -o out --dry-run", ("out", ".keras")),
     "an input that is not bound": Bad("apply graft.yaml model.keras -o out.keras", ("--input teacher=MODEL",)),

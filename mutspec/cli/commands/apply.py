@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.command("apply")
 @click.argument("plan", type=FILE)
 @click.argument("model", type=FILE)
-@click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5 or .weights.h5.")
+@click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5, .weights.h5, …")
 @click.option("--dry-run", is_flag=True, help="Say what would be touched. Reads no weights, writes nothing.")
 @click.option(
     "--diff",
@@ -143,9 +143,8 @@ def _dry_run(
     unsafe: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.execute.expected import expected_diff
-    from mutspec.execute.files import check_kind, files_read, prepare_files
+    from mutspec.execute.files import check_kind, dry_report, files_read, prepare_files
     from mutspec.execute.output import check_output
-    from mutspec.execute.report import report
     from mutspec.model.files import open_archive
 
     if output is not None:
@@ -153,7 +152,7 @@ def _dry_run(
     if output is not None:
         check_kind(output, open_archive(model, architecture=architecture), plan)
     prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, unsafe=unsafe)
-    result = report(prepared.program, prepared.model, prepared.inputs)
+    result = dry_report(prepared)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 
 

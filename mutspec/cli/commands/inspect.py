@@ -49,10 +49,11 @@ def command(
     """  # noqa: D301
     from mutspec.execute.verify import damages
     from mutspec.model.files import open_archive
+    from mutspec.model.formats import misnamed
 
     archive = open_archive(Path(model), architecture=Path(architecture) if architecture else None)
     inspection = _inspect(archive, target)
-    for problem in () if is_unverified else damages([archive]):
+    for problem in (*misnamed(archive), *(() if is_unverified else damages([archive]))):
         warn(problem)
     if as_json:
         write_json(inspection.to_json())

@@ -2,7 +2,7 @@
 
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import Cut, cut_before
-from mutspec.model.live.loading import load_model
+from mutspec.model.live.loading import build_model, load_model
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
@@ -15,6 +15,7 @@ __all__ = [
     "Rebuilt",
     "as_array",
     "assign",
+    "build_model",
     "building_alone",
     "custom_classes",
     "cut_before",

@@ -1,0 +1,86 @@
+"""Reading an unpacked `.keras` file: a folder with what the zip would hold (`model.save(…, zipped=False)`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mutspec.language.errors import ModelError
+from mutspec.model.archive import Archive, FileKind, Part
+from mutspec.model.build import build_spec
+from mutspec.model.config import parse_config, parse_json
+from mutspec.model.hdf5 import check_extents, stored_hdf5
+from mutspec.model.inner_files import inner_file, read_inner
+from mutspec.model.limits import current_limits
+from mutspec.model.stamp import stamp_of
+
+WEIGHTS = "model.weights.h5"
+_CONFIG, _METADATA, _ASSETS = "config.json", "metadata.json", "assets"
+_METADATA_LIMIT = 2**16
+"""The most bytes of `metadata.json` that are read: it has a version and a date."""
+
+
+def read_keras_folder(path: Path) -> Archive:
+    """Read an unpacked `.keras` file.
+
+    Raises:
+        ModelError: it is damaged, or holds what mutspec does not understand; or a file in it is a link.
+    """
+    shown = str(path)
+    if not (path / WEIGHTS).exists():
+        raise ModelError(f"{path} has a {_CONFIG} and no {WEIGHTS}", hint="it is not a whole model; save it again")
+    files = [inner_file(path, name, shown) for name in (WEIGHTS, _CONFIG)]
+    if (path / _METADATA).exists():
+        files.append(inner_file(path, _METADATA, shown))
+    parts = tuple(Part(each, stamp_of(each)) for each in files)
+    config = folder_config(path)
+    metadata = (
+        parse_json(read_inner(path, _METADATA, _METADATA_LIMIT, shown), f"{_METADATA} in {path}")
+        if len(files) > 2
+        else {}
+    )
+    extents = stored_hdf5(files[0], 0, str(files[0]), attributes=False).extents
+    check_extents(extents, files[0].stat().st_size, str(files[0]))
+    build = build_spec(config, {name: (extent.shape, extent.dtype) for name, extent in extents.items()})
+    return Archive(
+        path=path,
+        kind=FileKind.KERAS_FOLDER,
+        keras_version=str(metadata.get("keras_version", "")),
+        spec=build.spec,
+        extents={tensor: extents[stored] for tensor, stored in build.stored.items()},
+        member=None,
+        copies={tensor: tuple(extents[at] for at in stored) for tensor, stored in build.copies.items()},
+        config=config,
+        parts=parts,
+        assets=dict(_assets(path)),
+    )
+
+
+def folder_config(path: Path) -> Mapping[str, object]:
+    """The serialised model in an unpacked `.keras` file.
+
+    Raises:
+        ModelError: it is missing, above the limit, or damaged.
+    """
+    written = read_inner(path, _CONFIG, current_limits().config_bytes, str(path))
+    return parse_config(written, f"{_CONFIG} in {path}")
+
+
+def _assets(path: Path) -> Iterator[tuple[str, Path]]:
+    """What layers keep beside their weights, such as vocabularies, by its name in a zip."""
+    limits, pending, count = current_limits(), [path / _ASSETS], 0
+    if not pending[0].is_dir():
+        return
+    while pending:
+        folder = pending.pop()
+        if folder.is_symlink():
+            raise ModelError(f"{folder} is a link", hint="copy the files of the model themselves")
+        for name in sorted(os.listdir(folder)):
+            count += 1
+            limits.check("zip_members", count, f"assets in {path}", is_counted=False)
+            if (folder / name).is_dir():
+                pending.append(folder / name)
+            else:
+                file = inner_file(folder, name, str(path))
+                yield file.relative_to(path).as_posix(), file

@@ -1,0 +1,6 @@
+Åä
+ûÒ
+^
+AssignVariableOp
+resource
+value"dtype"

@@ -1,0 +1,6 @@
+±¹
+œï
+^
+AssignVariableOp
+resource
+value"dtype"

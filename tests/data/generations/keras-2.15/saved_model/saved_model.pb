@@ -1,0 +1,6 @@
+žº
+¶‰
+^
+AssignVariableOp
+resource
+value"dtype"

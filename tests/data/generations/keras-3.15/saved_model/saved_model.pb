@@ -1,0 +1,6 @@
+»ı
+ùÌ
+^
+AssignVariableOp
+resource
+value"dtype"

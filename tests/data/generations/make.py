@@ -1,0 +1,100 @@
+"""Writes one small model in every form that the installed Keras knows: run once in an environment for each Keras.
+
+    python make.py                                # Keras 2: tensorflow-cpu==2.12.*, 2.13.*, 2.15.*, each in a venv
+    PYTHONPATH=/tmp/keras36 python make.py        # Keras 3: pip install --no-deps --target /tmp/keras36 keras==3.6.0
+    python make.py --list-config                  # rewrites keras-2.12/dense.h5 as Keras 2.0 to 2.2 wrote it
+
+Every file holds `VALUES`, so that no other file is needed to say what is right. The graphs of SavedModels, which nobody
+reads here, are cut to their first bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+SHAPES = {"fc1/kernel": (4, 3), "fc1/bias": (3,), "out/kernel": (3, 2), "out/bias": (2,)}
+VALUES = {
+    path: (np.arange(np.prod(shape), dtype=np.float32).reshape(shape) + 1) / 8 - number
+    for number, (path, shape) in enumerate(SHAPES.items())
+}
+SHARD_GIGABYTES = 5e-8
+GRAPH_BYTES = 64
+
+
+def main() -> None:
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    warnings.simplefilter("ignore")
+    import keras
+    import tensorflow as tf
+
+    model = keras.Sequential(
+        [
+            keras.layers.InputLayer((4,), name="input") if keras.__version__ < "3" else keras.Input((4,), name="input"),
+            keras.layers.Dense(3, activation="relu", name="fc1"),
+            keras.layers.Dense(2, name="out"),
+        ],
+        name="dense",
+    )
+    model.set_weights(list(VALUES.values()))
+    folder = HERE / ("keras-" + ".".join(keras.__version__.split(".")[:2]))
+    folder.mkdir(exist_ok=True)
+    tries = {
+        "dense.h5": lambda path: model.save(path),
+        "dense.keras": lambda path: model.save(path),
+        "dense.weights.h5": lambda path: model.save_weights(path),
+        "dense.legacy.h5": lambda path: model.save_weights(path),
+        "dense.weights.json": lambda path: model.save_weights(path, max_shard_size=SHARD_GIGABYTES),
+        "unpacked": lambda path: model.save(path, zipped=False),
+        "checkpoint": lambda path: tf.train.Checkpoint(model=model).write(path),
+        "saved_model": lambda path: (
+            model.save(path, save_format="tf") if keras.__version__ < "3" else model.export(path, verbose=False)
+        ),
+    }
+    for name, write in tries.items():
+        try:
+            write(str(folder / name))
+        except Exception as error:  # this Keras does not know the form
+            print(f"{folder.name} has no {name}: {error}")
+    for graph in folder.glob("*/saved_model.pb"):
+        graph.write_bytes(graph.read_bytes()[:GRAPH_BYTES])
+    for left in folder.glob("*/fingerprint.pb"):
+        left.unlink()
+
+
+def write_list_config() -> None:
+    """What Keras 2.0 to 2.2 wrote for a Sequential: its layers as a bare list, and their version."""
+    import h5py
+
+    folder = HERE / "keras-2.2"
+    folder.mkdir(exist_ok=True)
+    (folder / "dense.h5").write_bytes((HERE / "keras-2.12" / "dense.h5").read_bytes())
+    with h5py.File(folder / "dense.h5", "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        layers = [each for each in config["config"]["layers"] if each["class_name"] != "InputLayer"]
+        layers[0]["config"]["batch_input_shape"] = [None, 4]
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": layers})
+        for group in (file, file["model_weights"]):
+            group.attrs["keras_version"] = "2.2.4"
+
+
+def write_safetensors() -> None:
+    from safetensors.numpy import save_file
+
+    (HERE / "safetensors").mkdir(exist_ok=True)
+    save_file(VALUES, HERE / "safetensors" / "dense.safetensors")
+
+
+if __name__ == "__main__":
+    if "--list-config" in sys.argv:
+        write_list_config()
+    elif "--safetensors" in sys.argv:
+        write_safetensors()
+    else:
+        main()
