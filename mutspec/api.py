@@ -205,9 +205,9 @@ def apply(
             max_memory=max_memory,
         )
     from mutspec.execute import live
-    from mutspec.model.live import building_alone, load_model
+    from mutspec.model.live import building_alone
 
-    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    base = _loaded(model, unsafe=unsafe, verify=verify) if _is_file(model) else model
     done = live.apply(
         plan,
         base,
@@ -306,9 +306,8 @@ def sweep(
     """
     from mutspec.experiment.direct import sweep as run
     from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
-    from mutspec.model.live import load_model
 
-    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    base = _loaded(model, unsafe=unsafe, verify=verify) if _is_file(model) else model
     return run(
         plan,
         base,
@@ -382,11 +381,10 @@ def breaking_point(
     """
     from mutspec.experiment.direct import breaking_point as find
     from mutspec.experiment.jobs.from_python import as_evaluate, as_search
-    from mutspec.model.live import load_model
 
     bounds = {"max_drop": max_drop, "min": min, "max": max}
     search = {"key": key, "metric": metric, **bounds, "low": low, "high": high, "limit": limit, "tolerance": tolerance}
-    base = load_model(Path(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    base = _loaded(model, unsafe=unsafe, verify=verify) if _is_file(model) else model
     return find(
         plan,
         base,
@@ -460,6 +458,16 @@ def _read(model: File | KerasModel) -> Readable:
     from mutspec.model.live import read_live
 
     return read_live(model)
+
+
+def _loaded(model: File, *, unsafe: bool, verify: bool) -> KerasModel:
+    """The model in a file; what it does not have of the file is warned of where the function was called."""
+    from mutspec.execute.loading import load
+
+    loaded = load(Path(model), unsafe=unsafe, verify=verify)
+    for problem in loaded.warnings:
+        warnings.warn(str(problem), MutspecWarning, stacklevel=3)
+    return loaded.model
 
 
 def _is_file(model: object) -> bool:

@@ -10,6 +10,7 @@ from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
 from mutspec.execute.live import Applied
 from mutspec.execute.live import apply as apply_live
+from mutspec.execute.loading import load, refuse_what_is_gone
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.report import Report, report
@@ -22,10 +23,9 @@ from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive, FileKind
 from mutspec.model.files import open_archive
-from mutspec.model.live import read_live
+from mutspec.model.old_configs import is_of_keras_2
 from mutspec.model.stamp import check_unchanged
 from mutspec.ops.base import Op, is_structural
-from mutspec.structure.network import is_legacy
 
 _WORKING_BYTES = 100 * CHUNK * 8
 """What one thread has under way at most: chunks of a long chain of steps, in float64."""
@@ -66,15 +66,24 @@ def prepare_archives(
     """The same for files that are open already: every command that compiles a plan for files goes this way.
 
     Raises:
-        ModelError: Keras cannot load a file of Keras 2, where it must.
+        ModelError: the plan changes the structure of a model that no Keras 3 can build.
         PlanError: the plan does not fit the model.
     """
-    if is_structural(plan) and archive.kind is not FileKind.WEIGHTS_H5 and is_legacy(archive.config):
-        # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
-        from mutspec.model.live import load_model
+    if is_structural(plan):
+        refuse_what_is_gone(archive)
+    prepared = prepare(plan, archive, dict(inputs), unsafe=unsafe)
+    if not is_structural(plan):
+        return prepared
+    warnings = (*prepared.program.warnings, *_will_be_of_keras_3(archive))
+    return replace(prepared, program=replace(prepared.program, warnings=warnings))
 
-        return prepare(plan, read_live(load_model(archive.path, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
-    return prepare(plan, archive, dict(inputs), unsafe=unsafe)
+
+def _will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
+    """The warning that a mutant which Keras builds is of another Keras than its base."""
+    if archive.kind is FileKind.WEIGHTS_H5 or not is_of_keras_2(archive.keras_version):
+        return ()
+    message = f"{archive.path.name} was written by Keras {archive.keras_version or 2}, and the mutant is Keras 3's"
+    return (Problem(message, hint="Keras 2 does not load what Keras 3 writes", is_warning=True),)
 
 
 def dry_run(
@@ -204,21 +213,19 @@ def in_keras(
     Raises:
         PlanError, ModelError, CheckError: as for `live.apply`.
     """
-    if not is_legacy(archive.config):
-        prepare(plan, archive, inputs, unsafe=unsafe)  # what is wrong with the plan is said before the model is loaded
-    from mutspec.model.live import load_model
-
-    model = load_model(archive.path, unsafe=unsafe, verify=verify)
+    prepare_archives(plan, archive, inputs, unsafe=unsafe)  # what is wrong is said before the model is loaded
+    loaded = load(archive.path, unsafe=unsafe, verify=verify)
     check_unchanged(archive.path, archive.stamp, archive.path)
-    return apply_live(
+    done = apply_live(
         plan,
-        model,
+        loaded.model,
         inputs={name: each.path for name, each in inputs.items()},
         unsafe=unsafe,
         verify=verify,
         threads=threads,
         on_progress=on_progress,
     )
+    return replace(done, report=done.report.with_warnings((*loaded.warnings, *_will_be_of_keras_3(archive))))
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:

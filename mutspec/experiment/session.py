@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from logging import LogRecord, getLogger
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from mutspec.execute.loading import load
 from mutspec.experiment.checks import check_file
 from mutspec.experiment.data import Data, load_data
 from mutspec.experiment.evaluate import Evaluation, Judge, predicted
@@ -17,9 +18,9 @@ from mutspec.experiment.inputs import stamp, texts
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.experiment.measures import check_names
 from mutspec.experiment.shortcut import Shortcuts
-from mutspec.language import EnvironmentProblem
+from mutspec.language import EnvironmentProblem, Problem
 from mutspec.model.files import open_archive
-from mutspec.model.live import LiveModel, import_keras, load_model, read_live
+from mutspec.model.live import LiveModel, import_keras, read_live
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Session:
         base: what it says about the data.
         shortcuts: to the outputs of its mutants.
         unsafe: whether code that the model holds may run, where mutants are built from its config.
+        warnings: what of its file the base does not have.
     """
 
     model: Any
@@ -43,6 +45,7 @@ class Session:
     base: Evaluation
     shortcuts: Shortcuts
     unsafe: bool
+    warnings: tuple[Problem, ...] = ()
 
 
 def opened(model: Any, data: Data, settings: EvaluateSettings, *, unsafe: bool) -> Session:
@@ -88,5 +91,5 @@ def _made(path: str, is_unsafe: bool, is_verified: bool, data: bytes, evaluate: 
         raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
     check_names(settings.loss, settings.metrics)
     loaded = load_data(msgspec.json.decode(data))
-    model = load_model(Path(path), unsafe=is_unsafe, verify=is_verified)
-    return opened(model, loaded, settings, unsafe=is_unsafe)
+    base = load(Path(path), unsafe=is_unsafe, verify=is_verified)
+    return replace(opened(base.model, loaded, settings, unsafe=is_unsafe), warnings=base.warnings)

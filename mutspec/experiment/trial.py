@@ -113,6 +113,7 @@ class Trials:
             value=means[self.objectives[0]],
             objectives=means,
             gates=self.verdicts(result.rows),
+            warnings=tuple(dict.fromkeys((*map(str, self.shared.warnings), *result.warnings))),
         )
 
     def measured(self, name: str, known: Sequence[str] = ()) -> str:

@@ -36,7 +36,7 @@ def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
     config = legacy_config(stored, path)
     if _WEIGHTS not in stored.groups:
         raise ModelError(f"{path} has no weights", hint="save the model again with model.save")
-    version = stored.text("keras_version") or stored.text("keras_version", _WEIGHTS) or ""
+    version = legacy_version(stored)
     weights = legacy_weights(stored.below(_WEIGHTS), path)
     return legacy_archive(path, weights, config, version, FileKind.LEGACY_H5)
 
@@ -49,7 +49,13 @@ def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:
     written = stored.text("model_config")
     if written is None:
         raise ModelError(f"{path} has no model_config", hint="save the whole model, not its weights alone")
-    return parse_config(written, f"the model_config of {path}")
+    return parse_config(written, f"the model_config of {path}", legacy_version(stored))
+
+
+def legacy_version(stored: StoredHdf5) -> str:
+    """Returns the version of Keras that a whole-model file states; empty if it states none."""
+    beside = stored.text("keras_version", _WEIGHTS) if _WEIGHTS in stored.groups else None
+    return stored.text("keras_version") or beside or ""
 
 
 @dataclass(frozen=True)

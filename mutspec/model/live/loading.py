@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.language.errors import EnvironmentProblem, ModelError, Problem
 from mutspec.model.code import code_in
 from mutspec.model.damage import check_weights
 from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live.quiet import without_advice
 from mutspec.model.weights_file import read_config
 from mutspec.own_modules import keras_imports_no_stray_module
+
+OWN_LAYERS = "if it holds layers of your own, import their module: --import my_package.layers"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that Keras has loaded or built from a file.
+
+    Arguments:
+        model: the keras.Model.
+        warnings: what of the file it does not have.
+    """
+
+    model: Any
+    warnings: tuple[Problem, ...] = ()
 
 
 def load_model(
     path: Path, *, unsafe: bool = False, verify: bool = True, custom_objects: Mapping[str, Any] | None = None
-) -> Any:
-    """Load a model file in Keras.
+) -> Loaded:
+    """Load a model file in Keras. A loss, optimizer or metrics that Keras does not know are left out, with a warning.
 
     Arguments:
-        path: a `.keras` or whole-model `.h5` file.
+        path: a `.keras` or whole-model `.h5` file of Keras 3; `execute.loading.load` takes those of Keras 2 too.
         unsafe: whether code in the file (Lambda layers) may run, and files that it names may be read.
         verify: whether the checksum of the weights is checked: Keras does not where zipfile seeks in them.
         custom_objects: classes that Keras does not know by itself, by name.
@@ -42,10 +59,17 @@ def load_model(
     if verify:
         with suppress(OSError):  # Keras says what it is
             check_weights(path)
+
+    def load(*, compile: bool) -> Any:
+        options = {"custom_objects": dict(custom_objects or {}), "compile": compile, "safe_mode": not unsafe}
+        with building_alone(), keras_imports_no_stray_module(), without_advice():
+            return keras.saving.load_model(str(path), **options)
+
     try:
-        with building_alone(), keras_imports_no_stray_module():
-            return keras.saving.load_model(str(path), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
+        return Loaded(load(compile=True))
     except Exception as error:  # Keras raises whatever its layers raise
+        with suppress(Exception):  # what it says of the whole is said below
+            return Loaded(load(compile=False), (uncompiled(str(path), error),))
         if path.name.endswith(".weights.h5"):
             raise _weights_alone(path) from None
         text = str(error)
@@ -54,20 +78,35 @@ def load_model(
                 f"Keras does not load {path} in safe mode: {first_line(error)}",
                 hint=f"if you trust the file, say {UNSAFE}",
             ) from None
-        raise ModelError(
-            f"Keras cannot load {path}: {first_line(error)}",
-            hint="if it holds layers of your own, import their module: --import my_package.layers",
-        ) from error
+        raise ModelError(f"Keras cannot load {path}: {first_line(error)}", hint=OWN_LAYERS) from error
+
+
+def uncompiled(shown: str, error: Exception) -> Problem:
+    """The warning that a model is not compiled as its file says."""
+    return Problem(
+        f"{shown} is loaded without its loss, optimizer and metrics, which Keras cannot revive: {first_line(error)}",
+        hint="if they are your own, import their module: --import my_package.losses; or compile the mutant yourself",
+        is_warning=True,
+    )
 
 
 def _refuse_code(path: Path) -> None:
     try:
-        code = code_in(read_config(path))
+        config = read_config(path)
     except ModelError:
         if path.name.endswith(".weights.h5"):
             raise _weights_alone(path) from None
         raise
-    if code:
+    refuse_code(path, config)
+
+
+def refuse_code(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a file whose model would run code or read a file when Keras builds it.
+
+    Raises:
+        ModelError: it does; the message says what would.
+    """
+    if code := code_in(config):
         raise ModelError(
             f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
         )
