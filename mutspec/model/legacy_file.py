@@ -16,7 +16,8 @@ from mutspec.model.legacy_order import legacy_slots
 from mutspec.model.outline import Node, Outline, join, outline_of
 
 _WEIGHTS = "model_weights"
-_OWN = "top_level_model_weights"
+OWN_WEIGHTS = "top_level_model_weights"
+"""The group of the weights that a model has beside its layers'."""
 
 
 def is_whole_model(stored: StoredHdf5) -> bool:
@@ -108,7 +109,7 @@ def _listed(stored: StoredHdf5, path: Path) -> dict[str, tuple[str, ...]]:
             f"{path} does not list its layers (layer_names)", hint="load the model in Keras and save it again"
         )
     listed = {}
-    for layer in (*layers, *((_OWN,) if _OWN in stored.groups else ())):
+    for layer in (*layers, *((OWN_WEIGHTS,) if OWN_WEIGHTS in stored.groups else ())):
         if layer not in stored.groups:
             raise ModelError(f"{path} lists the layer {layer!r}, but holds nothing of it", hint="save the model again")
         names = stored.texts("weight_names", layer)
@@ -126,7 +127,7 @@ def _extent(extents: Mapping[str, Extent], layer: str, name: str, path: Path) ->
 
 def _slots_of(layer: str, names: tuple[str, ...], weights: list[Extent], outline: Outline, path: Path) -> list[str]:
     """Where a `.keras` file would store the weights of a layer of the outermost model."""
-    if layer == _OWN:
+    if layer == OWN_WEIGHTS:
         return [join("vars", str(index)) for index in range(len(names))]
     if not outline.root.is_model:
         raise ModelError(

@@ -18,6 +18,7 @@ from mutspec.model.config import parse_config
 from mutspec.model.hdf5 import StoredHdf5, check_extents, stored_hdf5
 from mutspec.model.keras_file import read_config_member, read_version
 from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_version, legacy_weights
+from mutspec.model.legacy_names import named_archive
 from mutspec.model.limits import current_limits
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, join, outline_of
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
@@ -40,11 +41,9 @@ def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None
     """
     config = None if architecture is None else read_config(architecture)
     if "layer_names" in stored_in.attributes():
-        if config is None:
-            raise ModelError(
-                f"{path} has the weights in the form of Keras 2, which names no classes", hint=_ARCHITECTURE
-            )
         version, weights = stored_in.text("keras_version") or "", legacy_weights(stored_in, path)
+        if config is None:
+            return named_archive(path, weights, version)
         return legacy_archive(path, weights, config, version, FileKind.WEIGHTS_H5)
     extents = stored_in.extents
     names = {} if config is not None else _names(stored_in)

@@ -212,3 +212,38 @@ def test_a_file_without_a_version_hides_nothing_from_who_looks_for_code(tmp_path
         file.attrs["model_config"] = json.dumps(config)
     with pytest.raises(ModelError, match="Python code"):
         load(path)
+
+
+@pytest.mark.parametrize("name", ["stack", "graph"])
+def test_weights_of_keras_2_have_the_same_paths_with_an_architecture_and_without(name: str) -> None:
+    path = KERAS_2 / "keras_2.15.0" / f"{name}.legacy.h5"
+    named, known = open_archive(path), open_archive(path, architecture=path.with_name(f"{name}.h5"))
+    assert named.spec.is_partial
+    assert not known.spec.is_partial
+    assert dict(named.extents) == dict(known.extents)
+    assert [(each.path, each.group) for each in named.spec.tensors] == [
+        (each.path, each.group) for each in known.spec.tensors
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layer", "stored", "path"),
+    [
+        ("lstm", "lstm/lstm_cell_3/recurrent_kernel:0", "lstm/recurrent_kernel"),
+        ("two_ways", "two_ways/forward_gru/gru_cell/bias:0", "two_ways/forward_gru/bias"),
+        ("dense_1", "dense_1_1/kernel:0", "dense_1/kernel"),
+        ("encoder", "inner/gamma:0", "encoder/inner/gamma"),
+        ("dense", "my_model/dense/kernel:0", "dense/kernel"),
+        ("depthwise", "depthwise/depthwise_kernel:0", "depthwise/kernel"),
+        ("mine", "mine/gain:0", "mine/var0"),
+    ],
+)
+def test_names_of_weights_tell_their_layer_and_role(layer: str, stored: str, path: str, tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file.attrs["layer_names"] = [layer.encode()]
+        group = file.create_group(layer)
+        group.attrs["weight_names"] = [stored.encode()]
+        group[stored] = np.ones((2, 2), "f4")
+    assert [each.path for each in open_archive(tmp_path / "weights.h5").spec.tensors] == [path]
