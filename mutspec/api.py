@@ -426,7 +426,9 @@ def matching(
     return names(_read(model).spec, target, by)
 
 
-def diff(before: File | KerasModel, after: File | KerasModel, *, verify: bool = True) -> DiffReport:
+def diff(
+    before: File | KerasModel, after: File | KerasModel, *, architecture: File | None = None, verify: bool = True
+) -> DiffReport:
     """The difference of two models, of any structure and kind: layers, tensors, values. Printing it shows a table.
 
     It waits while another thread mutates one of them: see `mutated`.
@@ -434,6 +436,7 @@ def diff(before: File | KerasModel, after: File | KerasModel, *, verify: bool = 
     Arguments:
         before: a model file or a keras.Model.
         after: the same.
+        architecture: a file with the architecture of those that hold weights alone.
         verify: whether the checksums of files are checked. Of one that is damaged a MutspecWarning tells.
 
     Raises:
@@ -443,18 +446,18 @@ def diff(before: File | KerasModel, after: File | KerasModel, *, verify: bool = 
     from mutspec.execute.diff import diff as difference
     from mutspec.execute.verify import damages
 
-    models = _read(before), _read(after)
+    models = _read(before, architecture), _read(after, architecture)
     found = difference(*models)
     for problem in damages(models) if verify else ():
         warnings.warn(str(problem), MutspecWarning, stacklevel=2)
     return found
 
 
-def _read(model: File | KerasModel) -> Readable:
+def _read(model: File | KerasModel, architecture: File | None = None) -> Readable:
     if _is_file(model):
-        from mutspec.model.files import open_archive
+        from mutspec.model.files import open_beside
 
-        return open_archive(Path(model))
+        return open_beside(Path(model), _path(architecture))
     from mutspec.model.live import read_live
 
     return read_live(model)

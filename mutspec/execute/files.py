@@ -22,7 +22,7 @@ from mutspec.graph.primitives import CHUNK
 from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive, FileKind
-from mutspec.model.files import open_archive
+from mutspec.model.files import open_archive, open_beside
 from mutspec.model.old_configs import is_of_keras_2
 from mutspec.model.stamp import check_unchanged
 from mutspec.ops.base import Op, is_structural
@@ -168,6 +168,23 @@ def apply(
     )
     with telling_written(output):
         return report(prepared.program, archive, others, effects=effects, warnings=tuple(warnings), output=output)
+
+
+def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:
+    """Read two model files that are compared.
+
+    Arguments:
+        before: the one file.
+        after: the other.
+        architecture: a file with the architecture of those that hold weights alone.
+
+    Raises:
+        ModelError: a file cannot be read; or both have an architecture of their own, and another one is given.
+    """
+    archives = open_beside(before, architecture), open_beside(after, architecture)
+    if architecture is not None and all(each.kind is not FileKind.WEIGHTS_H5 for each in archives):
+        return open_archive(before, architecture=architecture), archives[1]
+    return archives
 
 
 def files_read(

@@ -154,6 +154,8 @@ class _Writer:
     def with_inner_layers(self, entry: Entry, config: Entry) -> Entry:
         """The config of a layer, with the layers in it in today's form."""
         facts = facts_of(entry)
+        if self.is_old and entry["class_name"] == "Bidirectional" and not config.get("backward_layer"):
+            config = _with_backward_layer(config)
         written = dict(config)
         for key in {key for part in facts.parts for key in (part.config, part.fallback) if key} if facts else ():
             inner = config.get(key)
@@ -250,6 +252,17 @@ def _value(key: str, value: Any) -> Any:
     if key.endswith("_initializer") and isinstance(config, Mapping) and "dtype" in config and is_keras_class(value):
         return {**value, "config": {each: item for each, item in config.items() if each != "dtype"}}
     return value
+
+
+def _with_backward_layer(config: Entry) -> Entry:
+    """The config of a Bidirectional, with the other direction as a layer of its own: Keras 3 always writes it so."""
+    layer = config.get("layer")
+    inner = layer.get("config") if isinstance(layer, Mapping) else None
+    if not isinstance(layer, Mapping) or not isinstance(inner, Mapping):
+        return config
+    name = "backward_" + str(inner.get("name", "")).removeprefix("forward_")
+    backward = {**inner, "name": name, "go_backwards": not inner.get("go_backwards", False)}
+    return {**config, "backward_layer": {**layer, "config": backward}}
 
 
 def _input_shape(layers: list[Entry]) -> Any:
