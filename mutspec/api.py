@@ -211,10 +211,10 @@ def apply(
             max_memory=max_memory,
         )
     from mutspec.execute import live
-    from mutspec.model.live import building_alone, load_model
+    from mutspec.model.live import building_alone
 
     arguments.check_plan(plan)
-    base = load_model(_file(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    base = _loaded(model, unsafe=unsafe, verify=verify) if _is_file(model) else model
     done = live.apply(
         plan,
         base,
@@ -314,10 +314,9 @@ def sweep(
     """
     from mutspec.experiment.direct import sweep as run
     from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
-    from mutspec.model.live import load_model
 
     arguments.check_plan(plan)
-    base = load_model(_file(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    base = _loaded(model, unsafe=unsafe, verify=verify) if _is_file(model) else model
     return run(
         plan,
         base,
@@ -391,12 +390,11 @@ def breaking_point(
     """
     from mutspec.experiment.direct import breaking_point as find
     from mutspec.experiment.jobs.from_python import as_evaluate, as_search
-    from mutspec.model.live import load_model
 
     bounds = {"max_drop": max_drop, "min": min, "max": max}
     search = {"key": key, "metric": metric, **bounds, "low": low, "high": high, "limit": limit, "tolerance": tolerance}
     arguments.check_plan(plan)
-    base = load_model(_file(model), unsafe=unsafe, verify=verify) if _is_file(model) else model
+    base = _loaded(model, unsafe=unsafe, verify=verify) if _is_file(model) else model
     return find(
         plan,
         base,
@@ -438,7 +436,9 @@ def matching(
     return names(_read(model).spec, target, by)
 
 
-def diff(before: File | KerasModel, after: File | KerasModel, *, verify: bool = True) -> DiffReport:
+def diff(
+    before: File | KerasModel, after: File | KerasModel, *, architecture: File | None = None, verify: bool = True
+) -> DiffReport:
     """The difference of two models, of any structure and kind: layers, tensors, values. Printing it shows a table.
 
     It waits while another thread mutates one of them: see `mutated`.
@@ -446,6 +446,7 @@ def diff(before: File | KerasModel, after: File | KerasModel, *, verify: bool = 
     Arguments:
         before: a model file or a keras.Model.
         after: the same.
+        architecture: a file with the architecture of those that hold weights alone.
         verify: whether the checksums of files are checked. Of one that is damaged a MutspecWarning tells.
 
     Raises:
@@ -455,21 +456,31 @@ def diff(before: File | KerasModel, after: File | KerasModel, *, verify: bool = 
     from mutspec.execute.diff import diff as difference
     from mutspec.execute.verify import damages
 
-    models = _read(before), _read(after)
+    models = _read(before, architecture), _read(after, architecture)
     found = difference(*models)
     for problem in damages(models) if verify else ():
         warnings.warn(str(problem), MutspecWarning, stacklevel=2)
     return found
 
 
-def _read(model: File | KerasModel) -> Readable:
+def _read(model: File | KerasModel, architecture: File | None = None) -> Readable:
     if _is_file(model):
-        from mutspec.model.files import open_archive
+        from mutspec.model.files import open_beside
 
-        return open_archive(_file(model))
+        return open_beside(Path(model), _path(architecture))
     from mutspec.model.live import read_live
 
     return read_live(model)
+
+
+def _loaded(model: File, *, unsafe: bool, verify: bool) -> KerasModel:
+    """The model in a file; what it does not have of the file is warned of where the function was called."""
+    from mutspec.execute.loading import load
+
+    loaded = load(Path(model), unsafe=unsafe, verify=verify)
+    for problem in loaded.warnings:
+        warnings.warn(str(problem), MutspecWarning, stacklevel=3)
+    return loaded.model
 
 
 def _is_file(model: object) -> bool:

@@ -11,6 +11,7 @@ from mutspec.execute.engine import Progress
 from mutspec.execute.kinds import kind_of_name, kind_of_output, needs_keras, output_warnings
 from mutspec.execute.live import Applied
 from mutspec.execute.live import apply as apply_live
+from mutspec.execute.loading import is_by_keras_2, model_of, refuse_what_is_gone
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.report import Report, report
@@ -22,11 +23,9 @@ from mutspec.graph.primitives import CHUNK
 from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive
-from mutspec.model.files import open_archive
-from mutspec.model.formats import misnamed
-from mutspec.model.live import read_live
+from mutspec.model.files import open_archive, open_beside
+from mutspec.model.formats import FORMATS, misnamed
 from mutspec.ops.base import Op, is_structural
-from mutspec.structure.network import is_legacy
 
 _WORKING_BYTES = 100 * CHUNK * 8
 """What one thread has under way at most: chunks of a long chain of steps, in float64."""
@@ -67,15 +66,24 @@ def prepare_archives(
     """The same for files that are open already: every command that compiles a plan for files goes this way.
 
     Raises:
-        ModelError: Keras cannot load a file of Keras 2, where it must.
+        ModelError: the plan changes the structure of a model that no Keras 3 can build.
         PlanError: the plan does not fit the model.
     """
-    if is_structural(plan) and archive.config and is_legacy(archive.config):
-        # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
-        from mutspec.execute.assembling import model_of
+    if is_structural(plan):
+        refuse_what_is_gone(archive)
+    prepared = prepare(plan, archive, dict(inputs), unsafe=unsafe)
+    if not is_structural(plan):
+        return prepared
+    warnings = (*prepared.program.warnings, *_will_be_of_keras_3(archive))
+    return replace(prepared, program=replace(prepared.program, warnings=warnings))
 
-        return prepare(plan, read_live(model_of(archive, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
-    return prepare(plan, archive, dict(inputs), unsafe=unsafe)
+
+def _will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
+    """The warning that a mutant which Keras builds is of another Keras than its base."""
+    if not is_by_keras_2(archive):
+        return ()
+    message = f"{archive.path.name} was written by Keras {archive.keras_version or 2}, and the mutant is Keras 3's"
+    return (Problem(message, hint="Keras 2 does not load what Keras 3 writes", is_warning=True),)
 
 
 def dry_run(
@@ -171,6 +179,23 @@ def apply(
         return report(prepared.program, archive, others, effects=effects, warnings=tuple(found), output=output)
 
 
+def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:
+    """Read two model files that are compared.
+
+    Arguments:
+        before: the one file.
+        after: the other.
+        architecture: a file with the architecture of those that hold weights alone.
+
+    Raises:
+        ModelError: a file cannot be read; or both have an architecture of their own, and another one is given.
+    """
+    archives = open_beside(before, architecture), open_beside(after, architecture)
+    if architecture is not None and all(FORMATS[each.kind].is_whole for each in archives):
+        return open_archive(before, architecture=architecture), archives[1]
+    return archives
+
+
 def files_read(
     plan: Plan[Op], model: Path, inputs: Mapping[str, Path], architecture: Path | None = None
 ) -> tuple[Path | None, ...]:
@@ -203,21 +228,19 @@ def in_keras(
     Raises:
         PlanError, ModelError, CheckError: as for `live.apply`.
     """
-    if not is_legacy(archive.config):
-        prepare(plan, archive, inputs, unsafe=unsafe)  # what is wrong with the plan is said before the model is loaded
-    from mutspec.execute.assembling import model_of
-
-    model = model_of(archive, unsafe=unsafe, verify=verify)
+    prepare_archives(plan, archive, inputs, unsafe=unsafe)  # what is wrong is said before the model is loaded
+    loaded = model_of(archive, unsafe=unsafe, verify=verify)
     archive.check_unchanged()
-    return apply_live(
+    done = apply_live(
         plan,
-        model,
+        loaded.model,
         inputs={name: each.path for name, each in inputs.items()},
         unsafe=unsafe,
         verify=verify,
         threads=threads,
         on_progress=on_progress,
     )
+    return replace(done, report=done.report.with_warnings((*loaded.warnings, *_will_be_of_keras_3(archive))))
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:

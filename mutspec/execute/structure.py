@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from mutspec.model.spec import LayerSpec, ModelSpec
+from mutspec.structure.meaning import SET_BY_OWNERS, class_meant, config_meant, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,8 @@ def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
     """
     known, wanted = before.layer_by_path, after.layer_by_path
     has_graphs = not (before.is_partial or after.is_partial)
-    layers_before = before.layers if has_graphs else _with_weights(before)
-    layers_after = after.layers if has_graphs else _with_weights(after)
+    layers_before = _stated(before, after) if has_graphs else _with_weights(before)
+    layers_after = _stated(after, before) if has_graphs else _with_weights(after)
     shared = _differently_shared(before, after)
     moved = _moved(before, after) if has_graphs else set()
     changes = (
@@ -98,6 +99,18 @@ def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
     )
 
 
+def _stated(spec: ModelSpec, other: ModelSpec) -> tuple[LayerSpec, ...]:
+    """The layers, without the InputLayers of Sequential models of which the other spec leaves them out, as it may."""
+    implied = _sequential(spec) & _sequential(other) - {path for path, each in _input_layers(other)}
+    inputs = {each.path for path, each in _input_layers(spec) if path in implied}
+    return tuple(layer for layer in spec.layers if layer.path not in inputs)
+
+
+def _input_layers(spec: ModelSpec) -> Iterator[tuple[str, LayerSpec]]:
+    """The InputLayers, each after the path of the model that it is in."""
+    return ((each.path.rpartition("/")[0], each) for each in spec.layers if each.class_name == "InputLayer")
+
+
 def _with_weights(spec: ModelSpec) -> tuple[LayerSpec, ...]:
     """The layers that own weights: all that a file of weights tells of."""
     owners = {tensor.layer for tensor in spec.tensors}
@@ -106,15 +119,30 @@ def _with_weights(spec: ModelSpec) -> tuple[LayerSpec, ...]:
 
 def _layer_change(before: LayerSpec, after: LayerSpec, moved: bool, sharing: bool, has_graphs: bool) -> LayerChange:
     is_known = has_graphs and bool(before.class_name and after.class_name)
+    is_same_class = not is_known or class_meant(before.class_name) == class_meant(after.class_name)
     return LayerChange(
         after.path,
         after.class_name,
-        before.class_name if is_known else after.class_name,
-        tuple(_config_changes(before.config, after.config)) if is_known else (),
+        after.class_name if is_same_class else before.class_name,
+        tuple(_layer_config_changes(before, after)) if is_known else (),
         has_graphs and before.calls != after.calls,
         moved,
         sharing,
     )
+
+
+def _layer_config_changes(before: LayerSpec, after: LayerSpec) -> Iterator[ConfigChange]:
+    """What differs in what two configurations mean, as they spell it."""
+    one, other = config_meant(before.class_name, before.config), config_meant(after.class_name, after.config)
+    for key in dict.fromkeys((*before.config, *after.config)):
+        is_unstated = key in SET_BY_OWNERS and not (key in before.config and key in after.config)
+        if is_unstated or _is_same(one.get(key), other.get(key)):
+            continue
+        old, new = before.config.get(key), after.config.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _config_changes(plain(old), plain(new), f"{key}.")
+        else:
+            yield ConfigChange(key, old, new)
 
 
 def _config_changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[ConfigChange]:

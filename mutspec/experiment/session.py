@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from logging import LogRecord, getLogger
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from mutspec.execute.content import weights_digest
+from mutspec.execute.loading import load
 from mutspec.experiment.checks import check_file
 from mutspec.experiment.data import Data
 from mutspec.experiment.evaluate import Evaluation, Judge, predicted
@@ -19,9 +20,9 @@ from mutspec.experiment.inputs import is_known_by_files, load_data_once, stamp, 
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.experiment.measures import check_measures
 from mutspec.experiment.shortcut import Shortcuts
-from mutspec.language import EnvironmentProblem
+from mutspec.language import EnvironmentProblem, Problem
 from mutspec.model.files import open_archive
-from mutspec.model.live import LiveModel, import_keras, load_model, read_live
+from mutspec.model.live import LiveModel, import_keras, read_live
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class Session:
         base: what it says about the data.
         shortcuts: to the outputs of its mutants.
         unsafe: whether code that the model holds may run, where mutants are built from its config.
+        warnings: what of its file the base does not have.
     """
 
     model: Any
@@ -45,6 +47,7 @@ class Session:
     base: Evaluation
     shortcuts: Shortcuts
     unsafe: bool
+    warnings: tuple[Problem, ...] = ()
 
     @cached_property
     def weights_digest(self) -> str:
@@ -99,5 +102,5 @@ def _made(path: str, is_unsafe: bool, is_verified: bool, data: bytes, evaluate: 
         raise EnvironmentProblem(message, hint="pip install 'mutspec[tensorflow]'") from None
     check_measures(settings)
     loaded = load_data_once(msgspec.json.decode(data))
-    model = load_model(Path(path), unsafe=is_unsafe, verify=is_verified)
-    return opened(model, loaded, settings, unsafe=is_unsafe)
+    base = load(Path(path), unsafe=is_unsafe, verify=is_verified)
+    return replace(opened(base.model, loaded, settings, unsafe=is_unsafe), warnings=base.warnings)

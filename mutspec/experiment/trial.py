@@ -117,6 +117,7 @@ class Trials:
             objectives=means,
             gates=self.verdicts(result.rows),
             classes=class_counts(self.shared.base.classes),
+            warnings=tuple(dict.fromkeys((*map(str, self.shared.warnings), *result.warnings))),
         )
 
     def measured(self, name: str, known: Sequence[str] = ()) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mutspec.language.errors import ModelError
 from mutspec.model.class_table import Variable
-from mutspec.model.outline import Node, Outline, join, outline_of
+from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, is_within, join, outline_of
 from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
 
@@ -65,7 +65,7 @@ def build_from_outline(outline: Outline, stored: Mapping[str, Stored]) -> Build:
     root = outline.root
     if root.is_model:
         _own_variables(root, "", OWN, found)
-        for child in root.children:
+        for child in _placed(root, "", found.tree):
             _visit(child, "", found)
         _leftovers(root, "", found)
     else:
@@ -92,12 +92,26 @@ def _visit(node: Node, owner: str, found: _Found) -> None:
         _own_variables(node, stored, node.path, found)
     elif node.variables:
         _known(node, stored, found)
-    for child in node.children:
+    for child in _placed(node, stored, found.tree):
         _visit(child, stored, found)
     if node.is_model:
         _leftovers(node, stored, found)
     elif node.stored[0]:
         _check_explained(node, stored, found)
+
+
+def _placed(node: Node, owner: str, tree: StoredTree) -> tuple[Node, ...]:
+    """The layers in a layer; those of a model where the Keras that wrote the file stored them, which finds the most."""
+    if not node.is_model:
+        return node.children
+    versions = range(max((len(child.stored) for child in node.children), default=1))
+
+    def in_version(child: Node, version: int) -> str:
+        return child.stored[version] if version < len(child.stored) else child.stored[0]
+
+    found = [sum(join(owner, in_version(child, version)) in tree for child in node.children) for version in versions]
+    version = found.index(max(found))
+    return tuple(replace(child, stored=(in_version(child, version),)) for child in node.children)
 
 
 def _layer(node: Node) -> LayerSpec:
@@ -200,14 +214,14 @@ def _unknown(node: Node, stored: str, found: _Found, is_outermost: bool = False)
 
 def _leftovers(node: Node, stored: str, found: _Found) -> None:
     """What a model holds beside its layers: attributes of a subclass."""
-    _stored_layers(node.path, stored, found, skip=join(stored, "layers"))
+    _stored_layers(node.path, stored, found, skip=(join(stored, "layers"), join(stored, LAYERS_UNTIL_2_14)))
 
 
-def _stored_layers(path: str, stored: str, found: _Found, skip: str = "") -> None:
+def _stored_layers(path: str, stored: str, found: _Found, skip: tuple[str, ...] = ()) -> None:
     """Layers that only the file tells of; they are called after their stored path."""
     for below in found.tree.groups_below(stored):
         relative = below[len(stored) :].lstrip("/")
-        if not relative or (skip and (below == skip or below.startswith(skip + "/"))):
+        if not relative or any(is_within(below, each) for each in skip):
             continue
         if not stored and relative.partition("/")[0] in NOT_THE_MODELS:
             continue

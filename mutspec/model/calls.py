@@ -1,4 +1,4 @@
-"""A model's graph, from its config: who calls whom, in the forms of Keras 3 and of Keras 2."""
+"""A model's graph, from its config in the form of Keras 3: who calls whom."""
 
 from __future__ import annotations
 
@@ -34,27 +34,11 @@ def graph_of(config: Config, nested: frozenset[str]) -> Graph:
     Arguments:
         config: the model's config.
         nested: the names of those of its layers that are Functional models themselves. Keras counts the calls of such
-            a layer from 1 in some places, call 0 being the one that made it: in the outputs (Keras 3), or everywhere
-            (Keras 2).
+            a layer from 1 in the outputs, call 0 being the one that made it.
     """
     entries = [entry for entry in config["layers"] if isinstance(entry, Mapping)]
-    names = {_name(entry) for entry in entries}
-    is_old = not any(_is_new_node(node) for entry in entries for node in _nodes(entry))
-    calls = {
-        _name(entry): tuple(Call(tuple(_old_refs(node, names) if is_old else _refs(node))) for node in _nodes(entry))
-        for entry in entries
-    }
+    calls = {_name(entry): tuple(Call(tuple(_refs(node))) for node in _nodes(entry)) for entry in entries}
     inputs, outputs = tuple(_port_refs(config.get("input_layers"))), tuple(_port_refs(config["output_layers"]))
-    if is_old:
-        lowest: dict[str, int] = {}
-        for ref in (*(ref for made in calls.values() for call in made for ref in call.inputs), *outputs):
-            lowest[ref.layer] = min(ref.call, lowest.get(ref.layer, ref.call))
-        shifted = {name for name, call in lowest.items() if call > 0}
-        calls = {
-            name: tuple(Call(_shift(call.inputs, shifted)) for call in layer_calls)
-            for name, layer_calls in calls.items()
-        }
-        return Graph(calls, inputs, _shift(outputs, shifted))
     return Graph(calls, inputs, _shift(outputs, nested))
 
 
@@ -68,11 +52,12 @@ def _nodes(entry: Config) -> Sequence[Any]:
     return nodes if isinstance(nodes, list) else ()
 
 
-def _is_new_node(node: Any) -> bool:
+def is_new_call(node: Any) -> bool:
+    """Tells whether a serialised call is of Keras 3's form, a mapping of its arguments."""
     return isinstance(node, Mapping) and ("args" in node or "kwargs" in node)
 
 
-def _shift(refs: tuple[TensorRef, ...], names: set[str] | frozenset[str]) -> tuple[TensorRef, ...]:
+def _shift(refs: tuple[TensorRef, ...], names: frozenset[str]) -> tuple[TensorRef, ...]:
     return tuple(replace(ref, call=ref.call - 1) if ref.layer in names and ref.call > 0 else ref for ref in refs)
 
 
@@ -90,22 +75,8 @@ def _refs(value: Any) -> Iterator[TensorRef]:
             yield from _refs(item)
 
 
-def _old_refs(value: Any, names: set[str]) -> Iterator[TensorRef]:
-    """The tensors of a Keras 2 node: lists `[layer, call, output]`, with keyword arguments as a fourth item."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _old_refs(item, names)
-    elif _is_triple(value):
-        if value[0] in names:
-            yield TensorRef(value[0], value[1], value[2])
-        for item in value[3:]:
-            yield from _old_refs(item, names)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _old_refs(item, names)
-
-
-def _is_triple(value: Any) -> bool:
+def is_triple(value: Any) -> bool:
+    """Tells whether a value names a tensor as `[layer, call, output]`, perhaps with arguments as a fourth item."""
     return (
         isinstance(value, list)
         and 3 <= len(value) <= 4
@@ -119,7 +90,7 @@ def _port_refs(value: Any) -> Iterator[TensorRef]:
     if isinstance(value, Mapping):
         for key in sorted(value):
             yield from _port_refs(value[key])
-    elif _is_triple(value):
+    elif is_triple(value):
         yield TensorRef(value[0], value[1], value[2])
     elif isinstance(value, list):
         for item in value:

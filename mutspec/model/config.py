@@ -15,6 +15,7 @@ from mutspec.model.calls import is_graph
 from mutspec.model.class_names import MODELS
 from mutspec.model.classes import facts_of, is_keras_class
 from mutspec.model.limits import current_limits
+from mutspec.model.old_configs import in_keras_3_form
 
 _LONGEST_INTEGER = 2**64
 """Seeds have up to 64 bits; nothing in a configuration has more."""
@@ -24,19 +25,21 @@ _SEPARATORS = (b",", b"[", b"{", b":")
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
-def parse_config(data: bytes | str, shown: str) -> Mapping[str, Any]:
-    """A serialised model, of the form that Keras 2 and 3 write.
+def parse_config(data: bytes | str, shown: str, version: str = "") -> Mapping[str, Any]:
+    """A serialised model of Keras 2 or 3, in the form that Keras 3 writes.
 
     Arguments:
         data: JSON.
         shown: what to call it in errors.
+        version: of the Keras that wrote it, as far as the file states it.
 
     Raises:
         ModelError: it is not JSON, above a limit, or malformed; the message says where.
     """
     value = parse_json(data, shown)
     _Form(shown).layer(value, "")
-    return value
+    stated = value.get("keras_version")  # in what `model.to_json()` gives
+    return in_keras_3_form(value, version or (stated if isinstance(stated, str) else ""))
 
 
 def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:

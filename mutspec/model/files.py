@@ -55,6 +55,21 @@ def holds_model(path: Path) -> bool:
     return next((each.is_whole for each in FORMATS.values() if each.fits(found)), True)
 
 
+def open_beside(path: Path, architecture: Path | None) -> Archive:
+    """Read one of several model files, of which those with weights alone share an architecture.
+
+    Arguments, errors: as for `open_archive`, but that a file with an architecture of its own keeps it.
+    """
+    try:
+        return open_archive(path, architecture=architecture)
+    except OwnArchitectureError:
+        return open_archive(path)
+
+
+class OwnArchitectureError(ModelError):
+    """An architecture is given for a file that has one."""
+
+
 def _opened(path: Path, architecture: Path | None) -> Archive:
     """What is in the file, as far as it is known while it is read; its problems name the file."""
     try:
@@ -63,7 +78,7 @@ def _opened(path: Path, architecture: Path | None) -> Archive:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}", hint="check the file's disk") from error
     except ModelError as error:
         place = Place(str(path), 0, 0, 0)
-        raise ModelError(
+        raise type(error)(
             problem if problem.place or str(path) in problem.message else replace(problem, place=place)
             for problem in error.problems
         ) from error
@@ -117,7 +132,7 @@ def _near(path: Path) -> tuple[str, ...]:
 
 def _no_architecture(path: Path, architecture: Path | None) -> None:
     if architecture is not None:
-        raise ModelError(
+        raise OwnArchitectureError(
             f"{path} has its own architecture", hint="--architecture is for files of weights alone; leave it out"
         )
 

@@ -25,7 +25,7 @@ from mutspec.model.watched import ChildFailed, ChildTooSlow, watched
 
 Attribute = str | list[str]
 
-_TEXTS = ("model_config", "keras_version", "name")
+_TEXTS = ("model_config", "training_config", "keras_version", "name")
 _LISTS = ("layer_names", "weight_names")
 """The attributes that Keras's readers need. Long lists are split into `layer_names0`, `layer_names1`, …."""
 

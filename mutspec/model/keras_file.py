@@ -32,8 +32,8 @@ def read_keras(path: Path) -> Archive:
         members = read_directory(file, str(path))
         if refusal := unsupported_zip(path, tuple(members)):
             raise refusal
-        config = parse_config(read_config_member(file, members, str(path)), f"config.json in {path}")
-        metadata = _metadata(file, members, path) if "metadata.json" in members else {}
+        version = read_version(file, members, str(path))
+        config = parse_config(read_config_member(file, members, str(path)), f"config.json in {path}", version)
         if _WEIGHTS not in members:
             if any(name.startswith("model.weights") or name.endswith(".npz") for name in members):
                 raise ModelError(
@@ -43,7 +43,7 @@ def read_keras(path: Path) -> Archive:
             raise ModelError(
                 f"{path} has no member {_WEIGHTS}", hint="it is not a whole .keras file; save the model again"
             )
-        return _read(path, file, config, str(metadata.get("keras_version", "")), members[_WEIGHTS])
+        return _read(path, file, config, version, members[_WEIGHTS])
 
 
 def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
@@ -80,6 +80,13 @@ def read_config_member(file: BinaryIO, members: Mapping[str, Member], shown: str
     return read_member(file, members, "config.json", limits.config_bytes, shown)
 
 
-def _metadata(file: BinaryIO, members: Mapping[str, Member], path: Path) -> Mapping[str, Any]:
-    content = read_member(file, members, "metadata.json", _METADATA_LIMIT, str(path))
-    return parse_json(content, f"metadata.json in {path}")
+def read_version(file: BinaryIO, members: Mapping[str, Member], shown: str) -> str:
+    """Returns the version of Keras that a `.keras` file states; empty if it states none.
+
+    Raises:
+        ModelError: its metadata are damaged.
+    """
+    if "metadata.json" not in members:
+        return ""
+    content = read_member(file, members, "metadata.json", _METADATA_LIMIT, shown)
+    return str(parse_json(content, f"metadata.json in {shown}").get("keras_version", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind, Part
@@ -34,19 +35,14 @@ def read_keras_folder(path: Path) -> Archive:
     if (path / _METADATA).exists():
         files.append(inner_file(path, _METADATA, shown))
     parts = tuple(Part(each, stamp_of(each)) for each in files)
-    config = folder_config(path)
-    metadata = (
-        parse_json(read_inner(path, _METADATA, _METADATA_LIMIT, shown), f"{_METADATA} in {path}")
-        if len(files) > 2
-        else {}
-    )
+    config, version = folder_config_and_version(path)
     extents = stored_hdf5(files[0], 0, str(files[0]), attributes=False).extents
     check_extents(extents, files[0].stat().st_size, str(files[0]))
     build = build_spec(config, {name: (extent.shape, extent.dtype) for name, extent in extents.items()})
     return Archive(
         path=path,
         kind=FileKind.KERAS_FOLDER,
-        keras_version=str(metadata.get("keras_version", "")),
+        keras_version=version,
         spec=build.spec,
         extents={tensor: extents[stored] for tensor, stored in build.stored.items()},
         member=None,
@@ -57,14 +53,18 @@ def read_keras_folder(path: Path) -> Archive:
     )
 
 
-def folder_config(path: Path) -> Mapping[str, object]:
-    """The serialised model in an unpacked `.keras` file.
+def folder_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
+    """Returns the serialised model in an unpacked `.keras` file, and the version of Keras; empty if it states none.
 
     Raises:
-        ModelError: it is missing, above the limit, or damaged.
+        ModelError: a file is missing, above the limit, or damaged.
     """
+    version = ""
+    if (path / _METADATA).exists():
+        metadata = parse_json(read_inner(path, _METADATA, _METADATA_LIMIT, str(path)), f"{_METADATA} in {path}")
+        version = str(metadata.get("keras_version", ""))
     written = read_inner(path, _CONFIG, current_limits().config_bytes, str(path))
-    return parse_config(written, f"{_CONFIG} in {path}")
+    return parse_config(written, f"{_CONFIG} in {path}", version), version
 
 
 def _assets(path: Path) -> Iterator[tuple[str, Path]]:

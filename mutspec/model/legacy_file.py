@@ -16,7 +16,8 @@ from mutspec.model.legacy_order import legacy_slots
 from mutspec.model.outline import Node, Outline, join, outline_of
 
 _WEIGHTS = "model_weights"
-_OWN = "top_level_model_weights"
+OWN_WEIGHTS = "top_level_model_weights"
+"""The group of the weights that a model has beside its layers'."""
 
 
 def is_whole_model(stored: StoredHdf5) -> bool:
@@ -36,7 +37,7 @@ def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
     config = legacy_config(stored, path)
     if _WEIGHTS not in stored.groups:
         raise ModelError(f"{path} has no weights", hint="save the model again with model.save")
-    version = stored.text("keras_version") or stored.text("keras_version", _WEIGHTS) or ""
+    version = legacy_version(stored)
     weights = legacy_weights(stored.below(_WEIGHTS), path)
     return legacy_archive(path, weights, config, version, FileKind.LEGACY_H5)
 
@@ -49,7 +50,13 @@ def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:
     written = stored.text("model_config")
     if written is None:
         raise ModelError(f"{path} has no model_config", hint="save the whole model, not its weights alone")
-    return parse_config(written, f"the model_config of {path}")
+    return parse_config(written, f"the model_config of {path}", legacy_version(stored))
+
+
+def legacy_version(stored: StoredHdf5) -> str:
+    """Returns the version of Keras that a whole-model file states; empty if it states none."""
+    beside = stored.text("keras_version", _WEIGHTS) if _WEIGHTS in stored.groups else None
+    return stored.text("keras_version") or beside or ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def _listed(stored: StoredHdf5, path: Path) -> dict[str, tuple[str, ...]]:
             f"{path} does not list its layers (layer_names)", hint="load the model in Keras and save it again"
         )
     listed = {}
-    for layer in (*layers, *((_OWN,) if _OWN in stored.groups else ())):
+    for layer in (*layers, *((OWN_WEIGHTS,) if OWN_WEIGHTS in stored.groups else ())):
         if layer not in stored.groups:
             raise ModelError(f"{path} lists the layer {layer!r}, but holds nothing of it", hint="save the model again")
         names = stored.texts("weight_names", layer)
@@ -120,7 +127,7 @@ def _extent(extents: Mapping[str, Extent], layer: str, name: str, path: Path) ->
 
 def _slots_of(layer: str, names: tuple[str, ...], weights: list[Extent], outline: Outline, path: Path) -> list[str]:
     """Where a `.keras` file would store the weights of a layer of the outermost model."""
-    if layer == _OWN:
+    if layer == OWN_WEIGHTS:
         return [join("vars", str(index)) for index in range(len(names))]
     if not outline.root.is_model:
         raise ModelError(

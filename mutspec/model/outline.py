@@ -29,6 +29,9 @@ from mutspec.model.spec import Call, TensorRef
 
 Config = Mapping[str, Any]
 
+LAYERS_UNTIL_2_14 = "_layer_checkpoint_dependencies"
+"""Where Keras 2.12 to 2.14 stored a model's layers, which are below `layers` since."""
+
 _DROPPED = frozenset({"shared_object_id", "build_config", "compile_config"})
 """Keys that differ between two savings of one model: memory addresses, shapes that edits make stale, training."""
 
@@ -41,7 +44,8 @@ class Node:
         path: its canonical path; empty for the outermost model; an elided part has its owner's.
         name: its own name.
         class_name, ancestry, config, calls: as in LayerSpec.
-        stored: where it is stored below its owner; alternatives by Keras version.
+        stored: where it is stored below its owner; alternatives by Keras version. Those of a model's layers stand in
+            one order, as names such as `dense_2` mean another layer in each version.
         variables: the variables that its config says it has; None if its class is in no table.
         children: the layers in it.
         is_model: whether it is a Functional or Sequential model.
@@ -148,8 +152,6 @@ def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth
     limits = current_limits()
     limits.check("layer_depth", depth, "layers in layers", is_counted=False)
     config = entry.get("config")
-    if isinstance(config, list):  # Keras before 2.2.3 wrote a Sequential's layers bare
-        config = {"name": "", "layers": config}
     config = config if isinstance(config, Mapping) else {}
     name = str(config.get("name") or entry.get("name") or "")
     if prefix and not name.startswith(prefix):
@@ -188,14 +190,28 @@ def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth
 def _model_children(config: Config, path: str, depth: int) -> tuple[Node, ...]:
     graph = _graph_of(config)
     used: dict[str, int] = {}
+    used_in_2_13: dict[str, int] = {}
     children = []
     for entry in config["layers"]:
         # A Sequential's InputLayer is not among its `.layers`, but nothing else has that stored name.
-        segment = "" if is_operation(entry) else unique(snake_case(stored_class(entry)), used)
+        name = "" if is_operation(entry) else snake_case(stored_class(entry))
+        segment = unique(name, used) if name else ""
         # Keras (3.15) keeps no name of a layer whose class has no get_config, and calls it like this after loading.
         child = _node({"name": segment, **entry}, path, "", (join("layers", segment) if segment else "",), depth + 1)
+        if name:
+            in_2_13 = unique(name, used_in_2_13)
+            if _has_weights(child):  # it was listed a second time, as one of those with weights, and counted again
+                unique(name, used_in_2_13)
+            child = replace(
+                child, stored=(*child.stored, join(LAYERS_UNTIL_2_14, segment), join(LAYERS_UNTIL_2_14, in_2_13))
+            )
         children.append(replace(child, calls=graph.calls.get(str(entry.get("name") or child.name), ())))
     return tuple(children)
+
+
+def _has_weights(node: Node) -> bool:
+    """Tells whether a layer has weights; one of a class that is in no table is thought to."""
+    return node.variables is None or bool(node.variables) or any(map(_has_weights, node.children))
 
 
 def _graph_of(config: Any) -> Graph:
@@ -240,8 +256,6 @@ def _part_nodes(part: Part, config: Config, path: str, depth: int) -> list[Node]
             _node(entry, path, "", _below(part.stored, unique(snake_case(stored_class(entry)), used)), depth + 1)
             for entry in value or ()
         ]
-    if isinstance(value, list):  # RNN([cell, cell]) is RNN(StackedRNNCells([cell, cell])) in old configs
-        value = {"class_name": "StackedRNNCells", "config": {"name": "stacked_rnn_cells", "cells": value}}
     if not isinstance(value, Mapping):
         raise ValueError(f"{path} has no {part.config!r}")
     return [_node(value, path, prefix, part.stored, depth + 1)]

@@ -16,11 +16,12 @@ from mutspec.model.class_table import CLASSES, Part, Variable
 from mutspec.model.classes import ancestry_of, snake_case
 from mutspec.model.config import parse_config
 from mutspec.model.hdf5 import StoredHdf5, check_extents, stored_hdf5
-from mutspec.model.keras_file import read_config_member
-from mutspec.model.keras_folder import folder_config
-from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_weights
+from mutspec.model.keras_file import read_config_member, read_version
+from mutspec.model.keras_folder import folder_config_and_version
+from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_version, legacy_weights
+from mutspec.model.legacy_names import named_archive
 from mutspec.model.limits import current_limits
-from mutspec.model.outline import Node, Outline, join, outline_of
+from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, join, outline_of
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
 from mutspec.model.zip_directory import read_directory
 
@@ -41,11 +42,9 @@ def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None
     """
     if "layer_names" in stored_in.attributes():
         config = None if architecture is None else read_config(architecture)
-        if config is None:
-            raise ModelError(
-                f"{path} has the weights in the form of Keras 2, which names no classes", hint=_ARCHITECTURE
-            )
         version, weights = stored_in.text("keras_version") or "", legacy_weights(stored_in, path)
+        if config is None:
+            return named_archive(path, weights, version)
         return legacy_archive(path, weights, config, version, FileKind.LEGACY_WEIGHTS)
     check_extents(stored_in.extents, path.stat().st_size, str(path))
     return weights_archive(path, stored_in, architecture, FileKind.WEIGHTS_H5)
@@ -90,24 +89,35 @@ def read_config(path: Path) -> Mapping[str, Any]:
 
     Errors: ModelError if there is none.
     """
+    return read_config_and_version(path)[0]
+
+
+def read_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
+    """A serialised model, and the version of Keras that wrote it; empty if the file does not state it.
+
+    Errors: ModelError if there is none.
+    """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe would wait for its writer
             raise ModelError(f"{path} is a pipe or a device, not a file", hint="write the architecture to a file first")
         if path.is_dir():
-            return folder_config(path)
+            return folder_config_and_version(path)
         with path.open("rb") as file:
             head = file.read(8)
             if head.startswith(b"PK\x03\x04"):
                 members = read_directory(file, str(path))
-                return parse_config(read_config_member(file, members, str(path)), f"config.json in {path}")
+                version = read_version(file, members, str(path))
+                content = read_config_member(file, members, str(path))
+                return parse_config(content, f"config.json in {path}", version), version
             if not head.startswith(b"\x89HDF"):
                 file.seek(0)
-                return parse_config(file.read(current_limits().config_bytes + 1), str(path))
+                return parse_config(file.read(current_limits().config_bytes + 1), str(path)), ""
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror}", hint="check the path of the architecture"
         ) from None
-    return legacy_config(stored_hdf5(path, 0, str(path)), path)
+    stored = stored_hdf5(path, 0, str(path))
+    return legacy_config(stored, path), legacy_version(stored)
 
 
 def layer_names(stored: StoredHdf5) -> dict[str, str]:
@@ -126,7 +136,9 @@ def _guess(tree: StoredTree, names: Mapping[str, str], path: Path) -> Outline:
     """
     root = Node("", "", "", (), variables=())
     refused: list[str] = []
-    if "layers" in tree:
+    if LAYERS_UNTIL_2_14 in tree:
+        refused += dict.fromkeys(below.split("/")[1] for below in tree.groups_below(LAYERS_UNTIL_2_14))
+    elif "layers" in tree:
         top = {below.partition("/")[0] for below in tree.groups_below("")}
         refused += [f"{extra}" for extra in sorted(top - {"layers"} - NOT_THE_MODELS)]
         root = replace(root, is_model=True, children=_children(tree, names, "layers", "", refused))

@@ -12,6 +12,7 @@ from typing import Any
 
 from mutspec.language.errors import ModelError
 from mutspec.model.calls import is_graph
+from mutspec.model.old_configs import PLACEHOLDER
 from mutspec.model.shapes import Shape, TensorType
 from mutspec.model.spec import TensorRef
 
@@ -90,28 +91,6 @@ def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Argume
     if isinstance(value, Mapping):
         return {key: mapped(item, change) for key, item in value.items()}
     return [mapped(item, change) for item in value] if isinstance(value, list | tuple) else value
-
-
-def is_legacy(entry: Entry) -> bool:
-    """Whether a model is serialised as Keras 2 did: its calls are lists, and tell no shapes.
-
-    Raises:
-        ModelError: it is of a Keras so old that Keras 3 does not read it.
-    """
-    config = entry.get("config")
-    if isinstance(config, list):
-        raise ModelError(
-            "the model's configuration is a bare list of layers, as Keras before 2.2.3 wrote it, and Keras 3 cannot "
-            "build it",
-            hint="load it in Keras 2 and save it again; steps on weights work as it is",
-        )
-    for layer in config.get("layers", ()) if isinstance(config, Mapping) and is_network(entry) else ():
-        nodes = layer.get("inbound_nodes") or ()
-        if "module" not in layer or any(not isinstance(node, Mapping) for node in nodes):
-            return True
-        if is_network(layer) and is_legacy(layer):
-            return True
-    return False
 
 
 # Taking apart.
@@ -283,7 +262,8 @@ def _taken(value: Any, types: dict[TensorRef, TensorType]) -> Arguments:
             config = value["config"]
             layer, call, output = config["keras_history"]
             ref = TensorRef(str(layer), int(call), int(output))
-            types[ref] = TensorType(_shape(config["shape"]), str(config["dtype"]))
+            if PLACEHOLDER not in config:
+                types[ref] = TensorType(_shape(config["shape"]), str(config["dtype"]))
             return ref
         return {key: _taken(item, types) for key, item in value.items()}
     return [_taken(item, types) for item in value] if isinstance(value, list) else value

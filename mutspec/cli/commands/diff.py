@@ -11,13 +11,14 @@ from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, limit_option, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.progress import progress
-from mutspec.cli.report_options import format_options, verbose_option, verify_option
+from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
 
 
 @click.command("diff")
 @click.argument("before", metavar="A", type=FILE)
 @click.argument("after", metavar="B", type=FILE)
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compare. [default: up to 8]")
+@architecture_option
 @verify_option
 @limit_option
 @format_options("text", "markdown", "json")
@@ -26,6 +27,7 @@ from mutspec.cli.report_options import format_options, verbose_option, verify_op
 def command(
     before: str,
     after: str,
+    architecture: str | None,
     threads: int | None,
     is_unverified: bool,
     output_format: str,
@@ -44,12 +46,13 @@ def command(
       mutspec diff model.keras mutant.keras
       mutspec diff model.keras model.h5 --quiet && echo the same
       mutspec diff model.keras mutant.keras --json
+      mutspec diff before.weights.h5 after.weights.h5 --architecture model.json
     """  # noqa: D301
     from mutspec.execute.diff import diff
+    from mutspec.execute.files import open_both
     from mutspec.execute.verify import damages
-    from mutspec.model.files import open_archive
 
-    archives = open_archive(Path(before)), open_archive(Path(after))
+    archives = open_both(Path(before), Path(after), Path(architecture) if architecture else None)
     with progress("Comparing", is_quiet=is_quiet) as advance:
         result = diff(*archives, on_progress=advance, threads=threads)
     for problem in () if is_unverified else damages(archives):

@@ -16,6 +16,7 @@ from mutspec.cli.options import FILE, bound_inputs, import_modules, limit_option
 from mutspec.cli.output import write, write_json
 from mutspec.cli.plans import read_plan
 from mutspec.cli.problems import as_github, as_json, as_texts, capped
+from mutspec.cli.report_options import architecture_option
 from mutspec.language import CallError, ModelError, Place, Plan, PlanError, Problem, nearest
 from mutspec.language.visible import in_one_line
 
@@ -29,6 +30,7 @@ FORMAT_VERSION = 1
 @click.argument("plans", nargs=-1, required=True, metavar="PLAN...", type=FILE)
 @click.option("--model", type=FILE, metavar="MODEL", help="Check too what the plans choose in this model file.")
 @plan_options
+@architecture_option
 @limit_option
 @click.option(
     "--format",
@@ -47,6 +49,7 @@ def command(
     seed: int | None,
     inputs: tuple[tuple[str, str], ...],
     modules: tuple[str, ...],
+    architecture: str | None,
     output_format: str,
     wants_json: bool,
     is_quiet: bool,
@@ -67,7 +70,10 @@ def command(
     import_modules(modules)
     paths = list(dict.fromkeys(plans))
     declared: set[str] = set()
-    results = [_validate(path, overrides, seed, model, bound, declared) for path in paths]
+    if architecture and model is None:
+        raise CallError("--architecture is that of the model's file", hint="give the file too: --model MODEL")
+    checked = None if model is None else (model, architecture)
+    results = [_validate(path, overrides, seed, checked, bound, declared) for path in paths]
     if all(problem.is_warning for problems in results for problem in problems):
         _check_bound(bound, declared)
     output_format = "json" if wants_json else output_format
@@ -83,11 +89,11 @@ def _validate(
     path: str,
     overrides: tuple[str, ...],
     seed: int | None,
-    model: str | None,
+    model: tuple[str, str | None] | None,
     inputs: dict[str, str],
     declared: set[str],
 ) -> tuple[Problem, ...]:
-    """All problems of one plan; the names of its inputs are added to `declared`."""
+    """All problems of one plan, for a model and its architecture; the names of its inputs are added to `declared`."""
     try:
         plan = read_plan(path, overrides, seed, uses_schema=True)
         declared.update(plan.inputs)
@@ -110,22 +116,22 @@ def _check_bound(inputs: dict[str, str], declared: set[str]) -> None:
         )
 
 
-def _check_model(plan: Plan[Any], model: str | None, inputs: dict[str, str]) -> tuple[Problem, ...]:
+def _check_model(plan: Plan[Any], model: tuple[str, str | None] | None, inputs: dict[str, str]) -> tuple[Problem, ...]:
     """What the plan chooses in a model: warnings. Errors are raised."""
     if model is None:
         return ()
     from mutspec.execute.check import check_plan
 
     archives = {name: _open(path) for name, path in inputs.items() if name in plan.inputs}
-    return check_plan(plan, _open(model), archives)
+    return check_plan(plan, _open(*model), archives)
 
 
 @cache
-def _open(path: str) -> Archive:
+def _open(path: str, architecture: str | None = None) -> Archive:
     """A model file, read once for all plans of the call."""
     from mutspec.model.files import open_archive
 
-    return open_archive(Path(path))
+    return open_archive(Path(path), architecture=Path(architecture) if architecture else None)
 
 
 def _print_text(plans: list[str], results: list[tuple[Problem, ...]], is_github: bool, is_quiet: bool) -> None:

@@ -1,9 +1,11 @@
 """Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
 
 from mutspec.model.live.backend import import_keras, quiet_imports
+from mutspec.model.live.building import build_from_file
 from mutspec.model.live.cut import Cut, cut_before
-from mutspec.model.live.loading import build_model, load_model
+from mutspec.model.live.loading import Loaded, load_model, refuse_code
 from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live.quiet import without_advice
 from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
 from mutspec.model.live.saving import write_keras, write_legacy
@@ -12,10 +14,11 @@ from mutspec.model.live.values import as_array, assign, room_for, snapshot
 __all__ = [
     "Cut",
     "LiveModel",
+    "Loaded",
     "Rebuilt",
     "as_array",
     "assign",
-    "build_model",
+    "build_from_file",
     "building_alone",
     "custom_classes",
     "cut_before",
@@ -25,9 +28,11 @@ __all__ = [
     "read_live",
     "rebuild",
     "refresh",
+    "refuse_code",
     "room_for",
     "snapshot",
     "variables_of",
+    "without_advice",
     "write_keras",
     "write_legacy",
 ]

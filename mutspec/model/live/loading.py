@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.language.errors import EnvironmentProblem, ModelError, Problem
 from mutspec.model.code import code_in
 from mutspec.model.damage import check_weights
 from mutspec.model.files import holds_model
 from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live.quiet import without_advice
 from mutspec.model.weights_file import read_config
 from mutspec.own_modules import keras_imports_no_stray_module
 
 _NAMES = {b"PK\x03\x04": (".keras",), b"\x89HDF": (".h5", ".hdf5")}
 """How the names of Keras's files end, by their first four bytes."""
 
+OWN_LAYERS = "if it holds layers of your own, import their module: --import my_package.layers"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that Keras has loaded or built from a file.
+
+    Arguments:
+        model: the keras.Model.
+        warnings: what of the file it does not have.
+    """
+
+    model: Any
+    warnings: tuple[Problem, ...] = ()
+
 
 def load_model(
     path: Path, *, unsafe: bool = False, verify: bool = True, custom_objects: Mapping[str, Any] | None = None
-) -> Any:
-    """Load a model file in Keras.
+) -> Loaded:
+    """Load a model file in Keras. A loss, optimizer or metrics that Keras does not know are left out, with a warning.
 
     Arguments:
-        path: a `.keras` or whole-model `.h5` file, whatever its name says, or an unpacked `.keras` folder.
+        path: a `.keras` or whole-model `.h5` file of Keras 3, whatever its name says, or an unpacked `.keras` folder;
+            `execute.loading.load` takes those of Keras 2 too.
         unsafe: whether code in the file (Lambda layers) may run, and files that it names may be read.
         verify: whether the checksum of the weights is checked: Keras does not where zipfile seeks in them.
         custom_objects: classes that Keras does not know by itself, by name.
@@ -50,59 +67,43 @@ def load_model(
     if verify:
         with suppress(OSError):  # Keras says what it is
             check_weights(path)
+
+    def load(*, compile: bool) -> Any:
+        options = {"custom_objects": dict(custom_objects or {}), "compile": compile, "safe_mode": not unsafe}
+        with building_alone(), keras_imports_no_stray_module(), without_advice(), _named_by_content(path) as named:
+            return keras.saving.load_model(str(named), **options)
+
     try:
-        with building_alone(), keras_imports_no_stray_module(), _named_by_content(path) as named:
-            return keras.saving.load_model(str(named), custom_objects=dict(custom_objects or {}), safe_mode=not unsafe)
+        return Loaded(load(compile=True))
     except Exception as error:  # Keras raises whatever its layers raise
+        with suppress(Exception):  # what it says of the whole is said below
+            return Loaded(load(compile=False), (uncompiled(str(path), error),))
         text = str(error)
         if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
             raise ModelError(
                 f"Keras does not load {path} in safe mode: {first_line(error)}",
                 hint=f"if you trust the file, say {UNSAFE}",
             ) from None
-        raise ModelError(
-            f"Keras cannot load {path}: {first_line(error)}",
-            hint="if it holds layers of your own, import their module: --import my_package.layers",
-        ) from error
+        raise ModelError(f"Keras cannot load {path}: {first_line(error)}", hint=OWN_LAYERS) from error
 
 
-def build_model(config: Mapping[str, Any], path: Path, *, is_legacy: bool, unsafe: bool = False) -> Any:
-    """Build the model that a configuration describes, for weights that lie elsewhere. Its values are new ones.
+def uncompiled(shown: str, error: Exception) -> Problem:
+    """The warning that a model is not compiled as its file says."""
+    return Problem(
+        f"{shown} is loaded without its loss, optimizer and metrics, which Keras cannot revive: {first_line(error)}",
+        hint="if they are your own, import their module: --import my_package.losses; or compile the mutant yourself",
+        is_warning=True,
+    )
 
-    Arguments:
-        config: the serialised model.
-        path: the file with the weights, for errors.
-        is_legacy: whether Keras 2 wrote the configuration.
-        unsafe: whether code in it may run.
 
-    Raises:
-        ModelError: Keras cannot build it, or it holds code.
-        EnvironmentProblem: Keras is not installed.
-    """
+def _refuse_code(path: Path) -> None:
     try:
-        from mutspec.model.live.backend import import_keras
-
-        keras = import_keras()
-    except ImportError as error:
-        raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
-    if not unsafe:
-        _refuse(code_in(config), f"the architecture of {path}")
-    from keras.src.legacy.saving import saving_options, saving_utils
-    from keras.src.saving import serialization_lib
-
-    copy = json.loads(json.dumps(config))
-    try:
-        with building_alone(), keras_imports_no_stray_module():
-            if not is_legacy:
-                return keras.saving.deserialize_keras_object(copy, safe_mode=not unsafe)
-            legacy = saving_options.keras_option_scope(use_legacy_config=True)
-            with legacy, serialization_lib.SafeModeScope(not unsafe):
-                return saving_utils.model_from_config(copy)
-    except Exception as error:  # Keras raises whatever its layers raise
-        raise ModelError(
-            f"Keras cannot build the architecture of {path}: {first_line(error)}",
-            hint="if it holds layers of your own, import their module: --import my_package.layers",
-        ) from error
+        config = read_config(path)
+    except ModelError:
+        if path.name.endswith(".weights.h5"):
+            raise _weights_alone(path) from None
+        raise
+    refuse_code(path, config)
 
 
 @contextmanager
@@ -122,14 +123,15 @@ def _named_by_content(path: Path) -> Iterator[Path]:
         yield named
 
 
-def _refuse_code(path: Path) -> None:
-    _refuse(code_in(read_config(path)), str(path))
+def refuse_code(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a file whose model would run code or read a file when Keras builds it.
 
-
-def _refuse(code: str, shown: str) -> None:
-    if code:
+    Raises:
+        ModelError: it does; the message says what would.
+    """
+    if code := code_in(config):
         raise ModelError(
-            f"in {shown}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
+            f"in {path}, {code}, which is not run when it is loaded", hint=f"if you trust the file, say {UNSAFE}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Va
         kept: the variables of the base, each with that of the model that it became.
 
     Yields:
-        Warnings, where the state begins anew.
+        Warnings, where the state starts afresh, with the reason.
     """
     old, new = getattr(base, "optimizer", None), getattr(model, "optimizer", None)
     if old is None or not getattr(old, "built", False):
@@ -31,13 +32,15 @@ def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Va
     if not new.built:
         new.build(model.trainable_variables)
     sources = {id(target): source for source, target in kept}
-    lost = 0
+    lost: Mapping[int, str] = {}
     for before, after in zip(_optimizers(old), _optimizers(new), strict=False):
         lost = _copy_slots(before, after, sources)
     if lost:
+        trained = len(model.trainable_variables)
+        reasons = Counter(lost.values()).items()
         yield Problem(
-            f"the optimizer's state begins anew for {lost} of {len(model.trainable_variables)} trainable weights",
-            hint="they are new, or have another shape",
+            f"the optimizer's state starts afresh for {len(lost)} of {trained} trainable weights",
+            hint=", ".join(f"{number} {why if number > 1 else _SINGULAR[why]}" for why, number in reasons),
             is_warning=True,
         )
 
@@ -49,23 +52,39 @@ def _optimizers(optimizer: Any) -> Iterator[Any]:
         optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
-def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> int:
-    """Copy one optimizer's variables; the number of weights for which there was nothing that fits."""
+_NEW, _RESHAPED = "are new", "have another shape"
+_FROZEN, _OTHER = "were not trained in the base", "are kept in another way by the optimizer"
+_SINGULAR = {
+    _NEW: "is new",
+    _RESHAPED: "has another shape",
+    _FROZEN: "was not trained in the base",
+    _OTHER: "is kept in another way by the optimizer",
+}
+"""Why an optimizer has no state for a weight: of several weights, and of one."""
+
+
+def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[int, str]:
+    """Copy one optimizer's variables; the weights for which nothing fits, by number, with the reason."""
     positions = {id(variable): index for index, variable in enumerate(old._trainable_variables)}
     before, after = _slots(old), _slots(new)
-    lost = set()
+    lost: dict[int, str] = {}
     for name, slots in after.items():
         for index, slot in enumerate(slots):
-            source = sources.get(id(new._trainable_variables[index]))
+            variable = new._trainable_variables[index]
+            source = sources.get(id(variable))
             position = positions.get(id(source)) if source is not None else None
             known = before[name][position] if position is not None and name in before else None
             if slot is None or (known is not None and tuple(known.shape) == tuple(slot.shape)):
                 _copy(known, slot)
+            elif source is None:
+                lost.setdefault(index, _NEW)
+            elif tuple(source.shape) != tuple(variable.shape):
+                lost.setdefault(index, _RESHAPED)
             else:
-                lost.add(index)
+                lost.setdefault(index, _FROZEN if position is None else _OTHER)
     for one, other in zip(_counters(old, before), _counters(new, after), strict=False):
         _copy(one, other)
-    return len(lost)
+    return lost
 
 
 def _slots(optimizer: Any) -> dict[str, list[Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
-from mutspec.model.live.errors import UNSAFE, first_line
+from mutspec.model.live.errors import UNSAFE, said
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import read_live
 from mutspec.model.shapes import LayerShapes, TensorType
@@ -96,7 +96,7 @@ class KerasOracle:
         if isinstance(failure, ModelError):
             raise failure
         shapes = " and ".join(str(tensor.shape) for tensor in inputs) or "nothing"
-        raise ModelError(f"{label} cannot be called on {shapes}: {_said(failure)}") from failure
+        raise ModelError(f"{label} cannot be called on {shapes}: {said(failure)}") from failure
 
     def _make(self, entry: Mapping[str, Any]) -> Any:
         from keras.src.legacy.saving import saving_utils
@@ -116,7 +116,7 @@ class KerasOracle:
                     f"{_label(entry)} needs `{unknown[1] or unknown[2]}`, which Keras does not know",
                     hint="import the module that registers it: --import my_package.layers",
                 ) from error
-            raise ModelError(f"{_label(entry)} cannot be made from its config: {_said(error)}") from error
+            raise ModelError(f"{_label(entry)} cannot be made from its config: {said(error)}") from error
         if not isinstance(made, Operation):
             raise ModelError(
                 f"{_label(entry)} is a {type(made).__name__}, not a layer",
@@ -290,13 +290,3 @@ def _without_shapes(value: Any) -> Any:
 
 
 _UNKNOWN = re.compile(r"[Cc]ould not locate \w+ '([^']+)'|Unknown \w+: '?([^'.]+)'?")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_FRAME = re.compile(r"Exception encountered when calling .*|Arguments received by .*|Error when deserializing class .*")
-
-
-def _said(error: Exception) -> str:
-    """The line of Keras's message that says something: without colours, and what is wrapped around it."""
-    text = _COLOUR.sub("", str(error))
-    text = text.rpartition("Exception encountered: ")[2]
-    lines = [line for line in text.splitlines() if line.strip() and not _FRAME.match(line.strip())]
-    return first_line(ValueError("\n".join(lines))) if lines else first_line(error)

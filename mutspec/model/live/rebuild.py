@@ -14,6 +14,7 @@ from mutspec.model.code import code_in
 from mutspec.model.live.errors import UNSAFE, first_line
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live.quiet import without_advice
 from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.own_modules import keras_imports_no_stray_module
@@ -62,7 +63,7 @@ def rebuild(
     refuse_sharing(base.spec)
     with _drawing_from(seed):
         model = _built(base, config, unsafe=unsafe)
-    variables = _matched(read_live(model), tensors, base.spec.name)
+    variables = matched(read_live(model), tensors, repr(base.spec.name))
     for tensor in tensors:
         variable, wanted = variables[tensor.path], value(tensor)
         if wanted is not None:
@@ -70,7 +71,8 @@ def rebuild(
     refresh(model)
     _copy_assets(base.model, model)
     kept = [(base.variables[each.origin], variables[each.path]) for each in tensors if each.origin in base.variables]
-    return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept)))
+    with building_alone(), without_advice():
+        return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept)))
 
 
 @contextmanager
@@ -115,7 +117,7 @@ def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model
             hint=f"if you trust it, say {UNSAFE}; or mutate it in place: in_place=True, or mutated(…)",
         )
     try:
-        with keras_imports_no_stray_module():
+        with keras_imports_no_stray_module(), without_advice():
             model = keras.saving.deserialize_keras_object(
                 dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=not unsafe
             )
@@ -144,7 +146,7 @@ def custom_classes(model: Model) -> Mapping[str, type]:
     return found
 
 
-def _matched(live: LiveModel, tensors: Sequence[TensorSpec], name: str) -> Mapping[str, Any]:
+def matched(live: LiveModel, tensors: Sequence[TensorSpec], shown: str) -> Mapping[str, Any]:
     """The new model's variables, by the path that each is to have.
 
     Where paths differ, as a class's get_config forgets the layer's name, the order of the model tells.
@@ -160,7 +162,7 @@ def _matched(live: LiveModel, tensors: Sequence[TensorSpec], name: str) -> Mappi
         what = f"has {len(live.spec.tensors)} weights instead of {len(tensors)}"
         what = f"has another `{unlike.path}`" if unlike is not None and same else what
         raise ModelError(
-            f"the model {name!r}, built anew from its config, {what}",
+            f"the model {shown}, built anew from its config, {what}",
             hint="check the get_config and build of its classes; or mutate it in place: in_place=True, or mutated(…)",
         )
     return {one.path: live.variables[other.path] for one, other in pairs}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import h5py
+
+from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live.quiet import without_advice
 
 
 def write_keras(model: Any, file: io.IOBase) -> None:
@@ -21,7 +22,7 @@ def write_keras(model: Any, file: io.IOBase) -> None:
     """
     from keras.src.saving import saving_lib
 
-    with _quiet():
+    with building_alone(), without_advice():  # the call has chosen the kind of file
         saving_lib.save_model(model, file)
 
 
@@ -35,18 +36,5 @@ def write_legacy(model: Any, file: h5py.File) -> None:
     """
     from keras.src.legacy.saving import legacy_h5_format
 
-    with _quiet():
+    with building_alone(), without_advice():  # the call has chosen the kind of file
         legacy_h5_format.save_model_to_hdf5(model, file)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A block without Keras's advice on kinds of files: the call has chosen one."""
-    from absl import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)

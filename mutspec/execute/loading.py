@@ -1,0 +1,110 @@
+"""Models of files, in Keras: loaded by Keras, or built from what mutspec reads of them.
+
+Keras loads whole models of its own. Those of Keras 2, and weights whose architecture lies apart, are built.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mutspec.execute.read import reader_of
+from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.model.archive import Archive, FileKind
+from mutspec.model.damage import check_weights
+from mutspec.model.files import open_archive
+from mutspec.model.formats import FORMATS
+from mutspec.model.hdf5 import stored_hdf5
+from mutspec.model.live import Loaded, build_from_file, import_keras, load_model, refuse_code
+from mutspec.model.old_configs import is_of_keras_2, only_in_keras_2
+from mutspec.model.spec import TensorSpec
+from mutspec.model.weights_file import read_config_and_version
+
+
+def load(path: Path, *, unsafe: bool = False, verify: bool = True) -> Loaded:
+    """Load a whole model into Keras.
+
+    Arguments:
+        path: a `.keras` or whole-model `.h5` file, of Keras 2 or 3, or an unpacked `.keras` folder.
+        unsafe: whether code in the file (Lambda layers) may run, and files that it names may be read.
+        verify: whether the checksum of the weights is checked.
+
+    Raises:
+        ModelError: Keras cannot load or build it, or it holds code, or is damaged.
+        EnvironmentProblem: Keras is not installed.
+    """
+    if not _is_of_keras_2(path):
+        return load_model(path, unsafe=unsafe, verify=verify)
+    return model_of(open_archive(path), unsafe=unsafe, verify=verify)
+
+
+def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> Loaded:
+    """Make a Keras model of a file that is open.
+
+    Arguments:
+        archive: a whole model, or weights whose architecture is known.
+        unsafe, verify: as for `load`.
+
+    Raises:
+        ModelError, EnvironmentProblem: as for `load`.
+    """
+    is_old, is_whole = is_by_keras_2(archive), FORMATS[archive.kind].is_whole
+    if is_whole and not is_old:
+        return load_model(archive.path, unsafe=unsafe, verify=verify)
+    refuse_what_is_gone(archive)
+    if not unsafe:
+        refuse_code(archive.path, archive.config)
+    if verify and archive.member is not None:
+        check_weights(archive.path)
+    try:
+        import_keras()
+    except ImportError as error:
+        raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
+    with reader_of(archive) as reader:
+
+        def value(tensor: TensorSpec) -> Any:
+            return reader.read(tensor.path, 0, tensor.size)
+
+        done = build_from_file(
+            str(archive.path),
+            archive.config,
+            _training(archive),
+            archive.spec.tensors,
+            value,
+            is_old=is_old and is_whole,
+            unsafe=unsafe,
+        )
+    archive.check_unchanged()
+    return done
+
+
+def is_by_keras_2(archive: Archive) -> bool:
+    """Whether Keras 2 wrote a file. Weights alone do not all state a version; whole models of Keras 3 do."""
+    states_version = bool(archive.keras_version) or FORMATS[archive.kind].is_whole
+    return states_version and is_of_keras_2(archive.keras_version)
+
+
+def refuse_what_is_gone(archive: Archive) -> None:
+    """Refuse a model that holds what no Keras 3 can build.
+
+    Raises:
+        ModelError: it does; the message says what it is.
+    """
+    if reason := only_in_keras_2(archive.config):
+        raise ModelError(
+            f"Keras 3 cannot build the model in {archive.path}: {reason}, which is not in Keras 3",
+            hint="steps on weights work on the file as it is",
+        )
+
+
+def _is_of_keras_2(path: Path) -> bool:
+    try:
+        return is_of_keras_2(read_config_and_version(path)[1])
+    except ModelError:
+        return False  # loading it says what is wrong
+
+
+def _training(archive: Archive) -> str | None:
+    if archive.kind is not FileKind.LEGACY_H5:
+        return None
+    return stored_hdf5(archive.path, 0, str(archive.path)).text("training_config")

@@ -1,0 +1,403 @@
+"""Serialised models of Keras 2, and of Keras 3's `.h5` files, written again as Keras 3's `.keras` files have them.
+
+It is applied where a configuration is read, so that everything after knows one form. It is a matter of names alone:
+classes, modules and arguments that are called otherwise now, arguments that had one value in all that Keras 3 can do,
+and calls as lists. What Keras 3 cannot do at all stays as it is, and `only_in_keras_2` says what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mutspec.model.calls import is_graph, is_new_call, is_triple
+from mutspec.model.class_names import ALIASES
+from mutspec.model.classes import KNOWN_CLASSES, facts_of, is_keras_class, snake_case
+
+Entry = Mapping[str, Any]
+
+PLACEHOLDER = "shape_is_unknown"
+"""The key in a tensor of a call that says that its shape and dtype stand for nothing: Keras 2 did not write them."""
+
+_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+_OLD_MODULES = ("tf_keras", "tensorflow", "keras.engine", "keras.src.engine", "keras.layers.", "keras.mixed_precision")
+
+_RECURRENT = frozenset({"Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"})
+_CONVOLUTIONS = frozenset({"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"}) | {
+    f"Conv{rank}DTranspose" for rank in (1, 2, 3)
+}
+_SEPARABLE = frozenset({"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"})
+
+_ANY = object()
+_DROPPED: tuple[tuple[str, object, frozenset[str]], ...] = (
+    ("batch_input_shape", _ANY, frozenset()),
+    ("implementation", _ANY, _RECURRENT | {"GRUCell", "LSTMCell", "SimpleRNNCell"}),
+    ("input_length", _ANY, frozenset({"Embedding"})),
+    ("noise_shape", None, frozenset({"SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})),
+    ("noise_shape", None, frozenset({"AlphaDropout", "GaussianDropout"})),
+    ("num_constants", None, _RECURRENT),
+    ("time_major", False, _RECURRENT),
+    ("trainable", _ANY, frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})),
+    ("groups", 1, _CONVOLUTIONS),
+    ("ragged", False, frozenset({"InputLayer"})),
+    ("kernel_initializer", _ANY, _SEPARABLE),
+    ("kernel_regularizer", None, _SEPARABLE),
+    ("kernel_constraint", None, _SEPARABLE),
+    *((f"{each}_shape", _ANY, frozenset({"MultiHeadAttention"})) for each in ("query", "key", "value")),
+)
+"""Arguments that Keras 3 has not: each with the value that it must have to be left out, and the classes; none for all.
+
+What is dropped whatever its value says nothing: shapes, how fast a cell computes, whether nothing is trained."""
+
+_RENAMED: Mapping[tuple[str, str], str] = {
+    ("InputLayer", "batch_input_shape"): "batch_shape",
+    ("LeakyReLU", "alpha"): "negative_slope",
+}
+
+_FORMER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "GRU": {"reset_after": False},
+    "GRUCell": {"reset_after": False},
+}
+"""What an argument meant that a configuration does not state, as it was not yet there: Keras 3 always states it."""
+
+_GONE: Mapping[str, str] = {
+    **dict.fromkeys(("TFOpLambda", "SlicingOpLambda", "ClassMethod"), "calls a function of TensorFlow"),
+    **dict.fromkeys(("CuDNNGRU", "CuDNNLSTM"), "has its weights in the order of cuDNN"),
+    **dict.fromkeys(
+        ("LocallyConnected1D", "LocallyConnected2D", "RandomHeight", "RandomWidth", "ThresholdedReLU"),
+        "is of a class that was removed",
+    ),
+}
+"""Classes of Keras 2 that Keras 3 has not, and what is the matter with a layer of them."""
+
+
+def in_keras_3_form(entry: Entry, version: str = "") -> Entry:
+    """Returns a serialised model as Keras 3 would write it; one that it wrote itself keeps all that it says.
+
+    Arguments:
+        entry: the serialised model, of a form that `parse_config` has checked.
+        version: of the Keras that wrote it; empty if the file does not state it.
+    """
+    is_old = is_of_keras_2(version) if version else _has_marks_of_keras_2(entry)
+    return _Writer(is_old).layer(entry, "sequential")
+
+
+def is_of_keras_2(version: str) -> bool:
+    """Tells whether a version is one of Keras before 3, or that of a file that states none, as Keras 3's always do."""
+    return version.partition(".")[0] in ("", "0", "1", "2")
+
+
+def _has_marks_of_keras_2(entry: Entry) -> bool:
+    """Tells whether anything in a serialised model is written as only Keras 2 did."""
+    pending: list[Any] = [entry]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            calls = value.get("inbound_nodes")
+            if "batch_input_shape" in value or (
+                isinstance(calls, list) and any(isinstance(each, list) for each in calls)
+            ):
+                return True
+            if value.get("class_name") == "Sequential" and isinstance(value.get("config"), list):
+                return True
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
+
+
+class _Writer:
+    """Writes serialised layers, and those in them, in Keras 3's form.
+
+    Arguments:
+        is_old: whether Keras 2 wrote them. Of Keras 3's `.h5` files nothing is missing but the modules.
+    """
+
+    def __init__(self, is_old: bool) -> None:
+        self.is_old = is_old
+
+    def layer(self, entry: Entry, default_name: str) -> Entry:
+        """A serialised layer; a Sequential before Keras 2.2.3 had no name of its own."""
+        config = entry.get("config")
+        if isinstance(config, list):
+            config = {"name": entry.get("name") or default_name, "layers": config}
+        if not isinstance(config, Mapping) or _is_operation(entry):
+            return entry
+        written = {**entry, "config": config}
+        if is_keras_class(entry):
+            written, config = self.of_current_class(written, config)
+        elif "module" not in entry:
+            written = {"module": None, "registered_name": entry["class_name"], **written}
+        if is_graph(config):
+            return {**written, "config": self.functional(config)}
+        if written["class_name"] == "Sequential" and isinstance(config.get("layers"), list):
+            return {**written, "config": self.sequential(config)}
+        return {**written, "config": self.with_inner_layers(written, config)}
+
+    def of_current_class(self, entry: Entry, config: Entry) -> tuple[dict[str, Any], Entry]:
+        """An entry and its config under the names that Keras 3 has for the class and its arguments."""
+        old, module = entry["class_name"], entry.get("module")
+        name = old if not self.is_old or (old == "Model" and not is_graph(config)) else ALIASES.get(old, old)
+        is_known = name in KNOWN_CLASSES or name in _GONE
+        if is_known and (not isinstance(module, str) or (self.is_old and module.startswith(_OLD_MODULES))):
+            module = _MODULES.get(name, "keras.layers")
+        written = {**entry, "class_name": name, "module": module}
+        written.setdefault("registered_name", None if is_known else name)
+        if self.is_old and is_known:
+            built = written.pop("build_config", None)
+            if name == "Sequential" and isinstance(built, Mapping) and isinstance(built.get("input_shape"), list):
+                config = {"build_input_shape": built["input_shape"], **config}
+        if self.is_old and not is_graph(config):
+            config = {**({"synchronized": True} if old == "SyncBatchNormalization" else {}), **_arguments(name, config)}
+        return written, config
+
+    def with_inner_layers(self, entry: Entry, config: Entry) -> Entry:
+        """The config of a layer, with the layers in it in today's form."""
+        facts = facts_of(entry)
+        if self.is_old and entry["class_name"] == "Bidirectional" and not config.get("backward_layer"):
+            config = _with_backward_layer(config)
+        written = dict(config)
+        for key in {key for part in facts.parts for key in (part.config, part.fallback) if key} if facts else ():
+            inner = config.get(key)
+            if isinstance(inner, list) and key == "cell":  # RNN([cell, cell]) is RNN(StackedRNNCells([cell, cell]))
+                inner = {"class_name": "StackedRNNCells", "config": {"name": "stacked_rnn_cells", "cells": inner}}
+            if isinstance(inner, list):
+                written[key] = [self.layer(each, "") for each in inner]
+            elif isinstance(inner, Mapping):
+                written[key] = self.layer(inner, "sequential")
+        return written
+
+    def sequential(self, config: Entry) -> dict[str, Any]:
+        """The config of a Sequential model."""
+        used: dict[str, int] = {}
+        layers = []
+        for each in config["layers"]:
+            number = used[each["class_name"]] = used.get(each["class_name"], -1) + 1
+            layers.append(self.layer(each, snake_case(each["class_name"]) + (f"_{number}" if number else "")))
+        written = {**config, "layers": layers}
+        if self.is_old and config["layers"] and config["layers"][0]["class_name"] == "InputLayer":
+            written.pop("build_input_shape", None)
+        elif self.is_old and (shape := _input_shape(config["layers"])):
+            written.setdefault("build_input_shape", shape)
+        return written
+
+    def functional(self, config: Entry) -> dict[str, Any]:
+        """The config of a Functional model, with the arguments of calls by name."""
+        entries = [self.layer(each, "") for each in config["layers"]]
+        calls = [node for each in entries for node in each.get("inbound_nodes") or ()]
+        if not self.is_old or any(map(is_new_call, calls)):
+            return {**config, "layers": entries}
+        names = {_name(each) for each in entries}
+        ports = {key: _port(config[key]) for key in ("input_layers", "output_layers") if key in config}
+        # Keras 2 counts the calls of a model in it from 1, call 0 being the one that made it.
+        # Keras 3 does so too, but for Functional models alone, and only in the ports.
+        lowest: dict[str, int] = {}
+        for name, call in (*_histories(calls, names), *_histories(ports.get("output_layers"), names)):
+            lowest[name] = min(call, lowest.get(name, call))
+        functional = {_name(each) for each in entries if is_graph(each.get("config"))}
+
+        def in_calls(name: str, call: int) -> int:
+            return call - (1 if lowest.get(name, 0) > 0 else 0)
+
+        def in_ports(name: str, call: int) -> int:
+            return in_calls(name, call) + (1 if name in functional else 0)
+
+        layers = [
+            {**each, "inbound_nodes": [_call(each, node, names, in_calls) for node in each.get("inbound_nodes") or ()]}
+            for each in entries
+        ]
+        return {**config, "layers": layers, **{key: _renumbered(each, names, in_ports) for key, each in ports.items()}}
+
+
+def _is_operation(entry: Entry) -> bool:
+    """Tells whether an entry of an `.h5` file is an operation such as `x + y`: layers say whether they train."""
+    config = entry.get("config")
+    return (
+        "module" not in entry
+        and "inbound_nodes" in entry
+        and isinstance(config, Mapping)
+        and entry.get("class_name") != "InputLayer"
+        and not set(config) & {"trainable", "layers", "dtype"}
+    )
+
+
+def _arguments(name: str, config: Entry) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    for key, value in config.items():
+        if (key_now := _RENAMED.get((name, key))) is not None:
+            written.setdefault(key_now, value)
+        elif not _is_dropped(name, key, value):
+            written[key] = _value(key, value)
+    for key, value in _FORMER_DEFAULTS.get(name, {}).items():
+        written.setdefault(key, value)
+    return written
+
+
+def _is_dropped(name: str, key: str, value: Any) -> bool:
+    return any(
+        key == each and (not owners or name in owners) and (without is _ANY or value == without or value is None)
+        for each, without, owners in _DROPPED
+    )
+
+
+def _value(key: str, value: Any) -> Any:
+    if key == "axis" and isinstance(value, list) and len(value) == 1:
+        return value[0]
+    if not isinstance(value, Mapping):
+        return value
+    config = value.get("config")
+    if key == "dtype" and value.get("class_name") in ("Policy", "PolicyV1") and isinstance(config, Mapping):
+        name = {"name": config.get("name")}
+        return {"module": "keras", "class_name": "DTypePolicy", "config": name, "registered_name": None}
+    if key.endswith("_initializer") and isinstance(config, Mapping) and "dtype" in config and is_keras_class(value):
+        return {**value, "config": {each: item for each, item in config.items() if each != "dtype"}}
+    return value
+
+
+def _with_backward_layer(config: Entry) -> Entry:
+    """The config of a Bidirectional, with the other direction as a layer of its own: Keras 3 always writes it so."""
+    layer = config.get("layer")
+    inner = layer.get("config") if isinstance(layer, Mapping) else None
+    if not isinstance(layer, Mapping) or not isinstance(inner, Mapping):
+        return config
+    name = "backward_" + str(inner.get("name", "")).removeprefix("forward_")
+    backward = {**inner, "name": name, "go_backwards": not inner.get("go_backwards", False)}
+    return {**config, "backward_layer": {**layer, "config": backward}}
+
+
+def _input_shape(layers: list[Entry]) -> Any:
+    """What the first layer of a Sequential model says that it is called on, where there is no InputLayer to say so."""
+    while layers and (config := layers[0].get("config")):
+        if isinstance(config, Mapping) and layers[0]["class_name"] == "InputLayer":
+            return None
+        if isinstance(config, Mapping) and "batch_input_shape" in config:
+            return config["batch_input_shape"]
+        layers = config.get("layers") or [] if isinstance(config, Mapping) else config
+    return None
+
+
+# Calls
+
+
+def _name(entry: Entry) -> str:
+    config = entry.get("config")
+    return str(entry.get("name") or (config.get("name", "") if isinstance(config, Mapping) else ""))
+
+
+def _port(value: Any) -> Any:
+    """A model's only input or output, which Keras 2 wrote as a list of one."""
+    return value[0] if isinstance(value, list) and len(value) == 1 and is_triple(value[0]) else value
+
+
+def _histories(value: Any, names: set[str]) -> Iterator[tuple[str, int]]:
+    """The layers that calls or ports name, with the number of the call."""
+    if isinstance(value, list) and value and is_triple(value[:3]) and value[0] in names:
+        yield value[0], value[1]
+        value = value[3:]
+    if isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _histories(item, names)
+
+
+def _renumbered(value: Any, names: set[str], number: Callable[[str, int], int]) -> Any:
+    if is_triple(value) and value[0] in names:
+        return [value[0], number(value[0], value[1]), *value[2:]]
+    if isinstance(value, Mapping):
+        return {key: _renumbered(item, names, number) for key, item in value.items()}
+    return [_renumbered(item, names, number) for item in value] if isinstance(value, list) else value
+
+
+def _call(entry: Entry, node: Any, names: set[str], number: Callable[[str, int], int]) -> dict[str, Any]:
+    """A call: `[[layer, call, output, arguments], …]` as the mapping of its arguments."""
+
+    def tensor(value: Any) -> Any:
+        if isinstance(value, list) and is_triple(value[:3]) and value[0] in names:
+            history = [value[0], number(value[0], value[1]), value[2]]
+            config = {"shape": [None], "dtype": "float32", "keras_history": history, PLACEHOLDER: True}
+            return {"class_name": "__keras_tensor__", "config": config}
+        if isinstance(value, list) and len(value) >= 3 and value[0] == "_CONSTANT_VALUE":
+            return value[2]
+        if isinstance(value, Mapping):
+            return {key: tensor(item) for key, item in value.items()}
+        return [tensor(item) for item in value] if isinstance(value, list) else value
+
+    named = {key: tensor(value) for key, value in _arguments_of_call(node).items() if value is not None}
+    first = tensor(node)
+    first = first[0] if isinstance(first, list) and len(first) == 1 else first
+    if entry["class_name"] in _RECURRENT and isinstance(first, list):
+        return {"args": first[:1], "kwargs": {"initial_state": first[1:], **named}}
+    return {"args": [first], "kwargs": named}
+
+
+def _arguments_of_call(node: Any) -> Entry:
+    """The arguments by keyword, which stand with the first tensor."""
+    while isinstance(node, list) and node and not isinstance(node[0], str):
+        node = node[0]
+    if isinstance(node, Mapping):
+        return _arguments_of_call(next(iter(node.values()), []))
+    return node[3] if isinstance(node, list) and len(node) > 3 and isinstance(node[3], Mapping) else {}
+
+
+# What cannot be written so
+
+
+def only_in_keras_2(entry: Entry) -> str:
+    """Names the first thing in a serialised model that no Keras 3 can build; empty if there is nothing of the kind.
+
+    Arguments:
+        entry: a serialised model in Keras 3's form.
+
+    Returns:
+        What it is, as words: "`lstm` (LSTM) takes time as its first axis".
+    """
+    pending: list[Any] = [entry]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if reason := _reason(value):
+                return reason
+            pending += reversed([item for key, item in value.items() if key != "inbound_nodes"])
+        elif isinstance(value, list):
+            pending += reversed(value)
+    return ""
+
+
+def _reason(entry: Entry) -> str:
+    name, config = entry.get("class_name"), entry.get("config")
+    if not isinstance(name, str) or not isinstance(config, Mapping) or not is_keras_class(entry):
+        return ""
+    label = f"`{_name(entry) or name}` ({name})"
+    if _is_operation(entry):
+        return f"{label} is an operation, which Keras does not find by what an .h5 file says of it"
+    if name in _GONE:
+        return f"{label} {_GONE[name]}"
+    if name in _RECURRENT and config.get("time_major"):
+        return f"{label} takes time as its first axis"
+    if name == "InputLayer" and config.get("ragged") and "batch_shape" in config and "optional" not in config:
+        return f"{label} takes ragged tensors"
+    if name in _CONVOLUTIONS and config.get("groups") not in (None, 1):
+        return f"{label} has {config['groups']} groups"
+    return ""
+
+
+def other_functions(entry: Entry) -> tuple[str, ...]:
+    """Names the layers that compute something else in Keras 3 than in Keras 2, whose `hard_sigmoid` was steeper.
+
+    Arguments:
+        entry: a serialised model in Keras 3's form.
+    """
+    found = []
+    pending: list[Any] = [entry]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            config = value.get("config")
+            if isinstance(config, Mapping) and "hard_sigmoid" in (
+                config.get("activation"),
+                config.get("recurrent_activation"),
+            ):
+                found.append(_name(value))
+            pending += reversed(list(value.values()))
+        elif isinstance(value, list):
+            pending += reversed(value)
+    return tuple(found)

@@ -1,0 +1,194 @@
+"""What a layer's configuration means, whichever way a Keras spells it: two of one meaning are equal here.
+
+Versions of Keras write defaults or leave them out, name classes by text, by mapping or by another name, and state
+modules that say nothing. Only comparisons ask for it; what Keras is given stays as it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from struct import pack, unpack
+from typing import Any
+
+from mutspec.model.calls import is_graph, is_triple
+from mutspec.model.class_names import ALIASES
+from mutspec.model.classes import is_keras_class, snake_case
+from mutspec.structure.keras_arguments import CLASS_ALIASES, arguments_of
+from mutspec.structure.keras_objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS
+
+Config = Mapping[str, Any]
+
+_MEANINGLESS = frozenset({"module", "registered_name", "build_config", "shared_object_id"})
+
+SET_BY_OWNERS = frozenset({"zero_output_for_mask"})
+"""Arguments that the layer around a layer sets: one that is not stated is not compared."""
+
+_OF_EVERY_LAYER: Config = {"trainable": True, "dtype": "float32"}
+_OF_INPUTS: Config = {"sparse": False, "ragged": False, "optional": False, "dtype": "float32"}
+_CHANNELS_LAST = "channels_last"
+
+_FUNCTIONS: Mapping[str, str] = {"swish": "silu", "hard_swish": "hard_silu"}
+"""Keras's other names for its activations."""
+
+_VARIANCE_SCALING: Mapping[str, tuple[float, str, str]] = {
+    "GlorotNormal": (1.0, "fan_avg", "truncated_normal"),
+    "GlorotUniform": (1.0, "fan_avg", "uniform"),
+    "HeNormal": (2.0, "fan_in", "truncated_normal"),
+    "HeUniform": (2.0, "fan_in", "uniform"),
+    "LecunNormal": (1.0, "fan_in", "truncated_normal"),
+    "LecunUniform": (1.0, "fan_in", "uniform"),
+}
+"""Initializers that are a VarianceScaling, as Keras before 2.2.3 wrote them."""
+
+_INITIALIZER_ALIASES: Mapping[str, str] = {
+    "normal": "RandomNormal",
+    "uniform": "RandomUniform",
+    "one": "Ones",
+    "zero": "Zeros",
+    "IdentityInitializer": "Identity",
+    "OrthogonalInitializer": "Orthogonal",
+    "STFTInitializer": "STFT",
+}
+_DEFAULTS: Mapping[str, Config] = {
+    "Constant": {"value": 0.0},
+    "Identity": {"gain": 1.0},
+    "Orthogonal": {"gain": 1.0, "seed": None},
+    "RandomNormal": {"mean": 0.0, "stddev": 0.05, "seed": None},
+    "RandomUniform": {"minval": -0.05, "maxval": 0.05, "seed": None},
+    "TruncatedNormal": {"mean": 0.0, "stddev": 0.05, "seed": None},
+    "VarianceScaling": {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal", "seed": None},
+    "L1": {"l1": 0.01},
+    "L2": {"l2": 0.01},
+    "L1L2": {"l1": 0.0, "l2": 0.0},
+    "MaxNorm": {"max_value": 2, "axis": 0},
+    "MinMaxNorm": {"min_value": 0.0, "max_value": 1.0, "rate": 1.0, "axis": 0},
+    "UnitNorm": {"axis": 0},
+}
+"""What Keras's initializers, regularizers and constraints take where their configurations do not say it."""
+
+_BY_ENDING: Mapping[str, frozenset[str]] = {
+    "initializer": INITIALIZERS,
+    "regularizer": REGULARIZERS,
+    "constraint": CONSTRAINTS,
+}
+
+
+def class_meant(name: str) -> str:
+    """Returns the name that Keras 3 has for a class of layers."""
+    return ALIASES.get(name, CLASS_ALIASES.get(name, name))
+
+
+def config_meant(class_name: str, config: Config) -> dict[str, Any]:
+    """Returns a layer's configuration with everything that it leaves out, each value in one spelling.
+
+    Arguments:
+        class_name: the layer's class; one that is in no table has no defaults.
+        config: as Keras 2 or 3 writes it.
+    """
+    name = class_meant(class_name)
+    if name == "InputLayer":
+        defaults: Config = _OF_INPUTS
+    elif is_graph(config) or name in ("Functional", "Sequential"):
+        defaults = _OF_EVERY_LAYER
+    else:
+        arguments = arguments_of(name) or {}
+        stated = {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}
+        defaults = {**_OF_EVERY_LAYER, **stated} if arguments else _OF_EVERY_LAYER
+    whole = {**{key: value for key, value in defaults.items() if key not in config}, **config}
+    written = {key: value_meant(key, value) for key, value in whole.items()}
+    return {key: value for key, value in written.items() if value is not None and key != "name"}  # a path tells it
+
+
+def value_meant(key: str, value: Any) -> Any:
+    """Returns the value of an argument in one spelling; None for what says nothing."""
+    if key == "dtype":
+        return _dtype(value)
+    if key == "data_format":
+        return value or _CHANNELS_LAST
+    if key in ("input_layers", "output_layers"):
+        return _ports(value)
+    ending = key.rpartition("_")[2]
+    if ending in _BY_ENDING and value is not None:
+        return _object(ending, value)
+    if ending == "activation":
+        return _activation(value)
+    if key in ("sparse", "ragged", "optional"):
+        return bool(value)
+    return plain(value)
+
+
+def plain(value: Any) -> Any:
+    """Returns a value without what Keras writes beside the class and config of an object of its own."""
+    if isinstance(value, Mapping):
+        says_nothing = _MEANINGLESS if "class_name" in value else frozenset()
+        if "class_name" in value and not is_keras_class(value):
+            says_nothing = says_nothing - {"registered_name"}
+        return {key: plain(each) for key, each in value.items() if key not in says_nothing}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value
+
+
+def _dtype(value: Any) -> Any:
+    if value is None:
+        return "float32"
+    if isinstance(value, Mapping) and value.get("class_name") in ("DTypePolicy", "FloatDTypePolicy", "Policy"):
+        config = value.get("config")
+        return config.get("name") if isinstance(config, Mapping) else value
+    return plain(value)
+
+
+def _activation(value: Any) -> Any:
+    if isinstance(value, Mapping) and value.get("class_name") == "function" and isinstance(value.get("config"), str):
+        value = value["config"]
+    if isinstance(value, str):
+        return _FUNCTIONS.get(value, value)
+    return "linear" if value is None else plain(value)
+
+
+def _object(ending: str, value: Any) -> Any:
+    """An initializer, regularizer or constraint."""
+    if isinstance(value, str):
+        value = {"class_name": value, "config": {}}
+    if not isinstance(value, Mapping) or not is_keras_class(value) or not isinstance(value.get("class_name"), str):
+        return plain(value)
+    name = _named(value["class_name"], _BY_ENDING[ending])
+    config = {key: plain(each) for key, each in (value.get("config") or {}).items() if key != "dtype"}
+    if name in _VARIANCE_SCALING:
+        scale, mode, distribution = _VARIANCE_SCALING[name]
+        name, config = "VarianceScaling", {"scale": scale, "mode": mode, "distribution": distribution, **config}
+    if name == "VarianceScaling" and config.get("distribution") == "normal":
+        config["distribution"] = "truncated_normal"
+    if ending == "regularizer":
+        config = {key: _in_float32(each) for key, each in config.items()}
+    if name in ("L1", "L2"):
+        name, config = (
+            "L1L2",
+            {"l1": 0.0, "l2": 0.0, **{key: _in_float32(each) for key, each in _DEFAULTS[name].items()}, **config},
+        )
+    whole = {**_DEFAULTS.get(name, {}), **config}
+    return {"class_name": name, "config": {key: each for key, each in whole.items() if each is not None}}
+
+
+def _in_float32(value: Any) -> Any:
+    """A factor of a regularizer, as Keras keeps it."""
+    with suppress(OverflowError):
+        return unpack("f", pack("f", value))[0] if isinstance(value, float) else value
+    return value
+
+
+def _named(name: str, known: Iterable[str]) -> str:
+    """Keras's class of a name such as `glorot_uniform`."""
+    classes = {snake_case(each): each for each in known if each[:1].isupper()}
+    name = _INITIALIZER_ALIASES.get(name, classes.get(name, name))
+    return _INITIALIZER_ALIASES.get(name, name)
+
+
+def _ports(value: Any) -> list[Any]:
+    """A model's ports in order: a list of one is the one."""
+    if is_triple(value):
+        return [value]
+    if isinstance(value, Mapping):
+        value = [value[key] for key in sorted(value)]
+    return [port for each in value for port in _ports(each)] if isinstance(value, list) else []
