@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
@@ -22,7 +23,7 @@ from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive, FileKind
 from mutspec.model.files import open_archive
-from mutspec.model.live import read_live
+from mutspec.model.live import LiveModel, read_live
 from mutspec.model.stamp import check_unchanged
 from mutspec.ops.base import Op, is_structural
 from mutspec.structure.network import is_legacy
@@ -69,12 +70,28 @@ def prepare_archives(
         ModelError: Keras cannot load a file of Keras 2, where it must.
         PlanError: the plan does not fit the model.
     """
-    if is_structural(plan) and archive.kind is not FileKind.WEIGHTS_H5 and is_legacy(archive.config):
-        # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form.
+    is_rebuilt = is_structural(plan) and archive.kind is not FileKind.WEIGHTS_H5
+    if is_rebuilt and (is_legacy(archive.config) or _has_lora(archive.config)):
+        # Keras 2 wrote no shapes into its graphs: Keras 3 reads them, and says the same in its own form. LoRA's
+        # adapters are not in the file, but Keras makes them again.
         from mutspec.model.live import load_model
 
         return prepare(plan, read_live(load_model(archive.path, unsafe=unsafe)), dict(inputs), unsafe=unsafe)
     return prepare(plan, archive, dict(inputs), unsafe=unsafe)
+
+
+def _has_lora(config: Any) -> bool:
+    """Whether a serialised model has layers with LoRA."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if value.get("lora_rank"):
+                return True
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
 
 
 def dry_run(
@@ -212,13 +229,23 @@ def in_keras(
     check_unchanged(archive.path, archive.stamp, archive.path)
     return apply_live(
         plan,
-        model,
+        _as_in_file(read_live(model), archive),
         inputs={name: each.path for name, each in inputs.items()},
         unsafe=unsafe,
         verify=verify,
         threads=threads,
         on_progress=on_progress,
     )
+
+
+def _as_in_file(live: LiveModel, archive: Archive) -> LiveModel:
+    """A loaded model as its file was read, so that a plan chooses in it what the dry-run says.
+
+    Of layers inside classes that Keras imports only while it loads the model, the file alone says less.
+    """
+    tensors = ((tensor.path, tensor.shape) for tensor in live.spec.tensors)
+    same = list(tensors) == [(tensor.path, tensor.shape) for tensor in archive.spec.tensors]
+    return replace(live, spec=archive.spec) if same else live
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:

@@ -41,6 +41,7 @@ class TargetReport:
         elements: the number of its entries.
         touched: how many of them the step chooses.
         changed: how many of them change by any bit; None in a dry-run.
+        own_path: its path, where that is not the layer's with its role.
     """
 
     layer: str
@@ -50,11 +51,12 @@ class TargetReport:
     elements: int
     touched: int
     changed: int | None
+    own_path: str = ""
 
     @property
     def path(self) -> str:
         """The tensor's path."""
-        return f"{self.layer}/{self.weight}"
+        return self.own_path or f"{self.layer}/{self.weight}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,16 @@ def _step(
         tensor, effect = touch.tensor, counts.get(touch.version, Effect(touch.touched or 0))
         changed = effect.changed if is_applied else None
         targets.append(
-            TargetReport(tensor.layer, tensor.role, tensor.shape, tensor.dtype, tensor.size, effect.touched, changed)
+            TargetReport(
+                tensor.layer,
+                tensor.role,
+                tensor.shape,
+                tensor.dtype,
+                tensor.size,
+                effect.touched,
+                changed,
+                tensor.path,
+            )
         )
     return StepReport(step.id, step.op, tuple(targets), parameters, step.edits)
 
