@@ -59,6 +59,9 @@ class TargetReport:
         return self.own_path or f"{self.layer}/{self.weight}"
 
 
+_IN_JSON = tuple(name for name in TargetReport.__slots__ if name != "own_path")
+
+
 @dataclass(frozen=True, slots=True)
 class StepReport:
     """What a step does to its targets, in the order of the model.
@@ -148,7 +151,7 @@ class Report:
                     "id": step.id,
                     "op": step.op,
                     "targets": [
-                        {name: getattr(target, name) for name in TargetReport.__slots__} | {"shape": list(target.shape)}
+                        {name: getattr(target, name) for name in _IN_JSON} | {"shape": list(target.shape)}
                         for target in step.targets
                     ],
                     **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),

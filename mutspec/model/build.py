@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any
 
 from mutspec.language.errors import ModelError
-from mutspec.model.class_table import Variable
+from mutspec.model.class_table import CLASSES, Variable
+from mutspec.model.classes import other_variables_of, variables_of
 from mutspec.model.inner import LORA, Inner, Teller, ToldByNames, tell_nothing
 from mutspec.model.outline import Node, Outline, join, outline_of
 from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
@@ -79,7 +80,12 @@ def build_from_outline(
     """
     tree = StoredTree(stored)
     by_names = ToldByNames(tree, names)
-    found = _Found(tree, lambda path: told(path) or by_names(path))
+
+    def tell(path: str) -> Inner | None:
+        inner = told(path)
+        return by_names(path) if inner is None else _as_stored(inner, tree.group(path))
+
+    found = _Found(tree, tell)
     root = outline.root
     if root.is_model:
         _own_variables(root, "", OWN, found)
@@ -249,6 +255,26 @@ def _inner_layers(path: str, stored: str, found: _Found, skip: str = "") -> None
         layer, inner = join(path, relative), found.tell(below)
         found.layers.append(_inner_layer(layer, inner))
         _numbered(layer, found.tree.group(below), below, inner, found)
+
+
+def _as_stored(inner: Inner, group: Mapping[str, Stored]) -> Inner:
+    """What is known of a layer in a file, of which an object may tell that is not like the stored one.
+
+    From a model's config Keras builds quantised layers with fewer weights than they may have.
+    """
+    shapes = {key: shape for key, (shape, _) in group.items() if key not in LORA}
+    facts = next((CLASSES[name] for name in inner.ancestry if name in CLASSES), None)
+    if facts is None or all(inner.shapes.get(key) == shape for key, shape in shapes.items()):
+        return inner
+    rows = (variables_of(facts, inner.config), *other_variables_of(facts, inner.config))
+    node = Node("", "", inner.class_name, (), variables=rows[0], quantized=rows[1:])
+    try:
+        variables = fitting_variables(node, len(shapes))
+    except ModelError:
+        variables = ()
+    pairs = {str(number): variable for number, variable in enumerate(variables)}
+    fit = all(pairs[key].rank in (None, len(shape)) for key, shape in shapes.items() if key in pairs)
+    return replace(inner, variables=pairs if fit else {})
 
 
 def _inner_layer(path: str, inner: Inner | None) -> LayerSpec:

@@ -34,12 +34,14 @@ class Inner:
     Arguments:
         class_name, ancestry, config: as in LayerSpec.
         variables: what its stored weights are, by their keys (`0`, `1`, …); those of which nobody says it are missing.
+        shapes: the shapes of the object's weights, by key, which need not be those that a file stores.
     """
 
     class_name: str
     ancestry: tuple[str, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Variable] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 Teller = Callable[[str], Inner | None]

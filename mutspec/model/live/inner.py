@@ -40,11 +40,13 @@ def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) ->
         if not isinstance(layer, keras.Layer):
             return None
         base = _base_of(type(layer))
-        roles = _roles(base)
+        roles = _roles(base, str(getattr(layer, "quantization_mode", None)))
         known = ((key, _what_is(variable, layer, roles)) for key, variable in groups.get(stored, {}).items())
         found = {key: variable for key, variable in known if variable is not None}
         ancestry = _ancestry_of(type(layer), base)
-        return Inner(ancestry[0], ancestry, {} if isinstance(layer, keras.Model) else _config(layer), found)
+        config = {} if isinstance(layer, keras.Model) else _config(layer)
+        shapes = {key: tuple(variable.shape) for key, variable in groups.get(stored, {}).items()}
+        return Inner(ancestry[0], ancestry, config, found, shapes)
 
     return tell
 
@@ -71,12 +73,12 @@ def _is_in_a_table(kind: type) -> bool:
     return kind.__module__.startswith("keras.src.layers.") and (name in CLASSES or name in WEIGHTLESS)
 
 
-def _roles(base: str) -> Mapping[str, Variable]:
-    """All that the layers of a class may hold, by role."""
+def _roles(base: str, mode: str) -> Mapping[str, Variable]:
+    """All that the layers of a class may hold, by role, as it is in a mode of quantisation."""
     facts = CLASSES.get(base)
     if facts is None:
         return {}
-    rows = (*facts.quantized.values(), facts.variables)
+    rows = (*facts.quantized.values(), facts.variables, facts.quantized.get(mode, ()))
     return {variable.role: variable for row in rows for variable in row if not variable.copy_of}
 
 

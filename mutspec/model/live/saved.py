@@ -46,10 +46,10 @@ def _behind(value: Any, key: str, layer: Any, found: Mapping[str, Any], path: st
     numbered = [own[name] for name in spec if name in own]
     if key.isdecimal() and int(key) < len(numbered):
         return numbered[int(key)]
-    saved = {id(each) for each in found.values()}
-    for name, each in own.items() if value is not None else ():
+    stored = {id(each) for each in found.values()}
+    for name, each in own.items() if getattr(layer, "lora_enabled", False) else ():
         is_like = (tuple(each.shape), str(each.dtype)) == (tuple(value.shape), _dtype(value))
-        if is_like and id(each) not in saved and name not in LORA:
+        if is_like and id(each) not in stored and name not in LORA:
             return each
     raise ModelError(
         f"The weights stored at {path} are computed when they are saved, so that they cannot be set in place",
