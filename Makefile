@@ -17,6 +17,10 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
+# keras-hub, on which tests try layers inside layers. With all that it asks for it would bring TensorFlow's other
+# distribution beside tensorflow-cpu, for tokenizers that no test needs; so it comes with what its import needs.
+HUB := keras-hub==0.32.0 kagglehub==1.0.2 kagglesdk==0.1.28 regex tokenizers
+
 MODEL := conf/model/digits.keras
 PLAN := conf/plan/dense_noise.yaml
 MUTANT := build/demo/mutant.keras
@@ -79,4 +83,5 @@ clean:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing packages into .venv; with TensorFlow this is a download of about 350 MB."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	$(if $(filter dev,$*),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(HUB))
 	@touch $@

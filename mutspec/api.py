@@ -426,6 +426,7 @@ def matching(
 
     Returns:
         Targets that choose one of them each: its name, or if a plan would read more in it, a glob that fits it alone.
+        A MutspecWarning tells of weights that are left out as nobody says what they are.
 
     Raises:
         PlanError: the target is wrong, or chooses nothing.
@@ -433,7 +434,10 @@ def matching(
     """
     from mutspec.experiment.jobs.matching import matching as names
 
-    return names(_read(model).spec, target, by)
+    def tell(note: str) -> None:
+        warnings.warn(note, MutspecWarning, stacklevel=4)
+
+    return names(_read(model).spec, target, by, tell=tell)
 
 
 def diff(

@@ -22,7 +22,8 @@ def expected_diff(report: Report, program: Program) -> DiffReport:
         for touch, target in zip(step.touches, shown.targets, strict=True)
         if target.touched and target.may_change
     }
-    paths = [*(each.path for each in program.before.tensors), *(p for p in after if p not in before)]
+    new = [each.path for each in program.after.tensors if each.path not in before]
+    paths = [*(each.path for each in program.before.tensors), *new]
     found = (_expected(before.get(path), after.get(path), touched) for path in paths)
     return DiffReport(report.structure, tuple(each for each in found if each is not None))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
@@ -25,6 +26,7 @@ from mutspec.language.plan import Plan
 from mutspec.model.archive import Archive
 from mutspec.model.files import open_archive, open_beside
 from mutspec.model.formats import FORMATS, misnamed
+from mutspec.model.live import LiveModel, read_live
 from mutspec.ops.base import Op, is_structural
 
 _WORKING_BYTES = 100 * CHUNK * 8
@@ -69,11 +71,14 @@ def prepare_archives(
         ModelError: the plan changes the structure of a model that no Keras 3 can build.
         PlanError: the plan does not fit the model.
     """
-    if is_structural(plan):
-        refuse_what_is_gone(archive)
-    prepared = prepare(plan, archive, dict(inputs), unsafe=unsafe)
     if not is_structural(plan):
-        return prepared
+        return prepare(plan, archive, dict(inputs), unsafe=unsafe)
+    refuse_what_is_gone(archive)
+    model: Archive | LiveModel = archive
+    if FORMATS[archive.kind].is_whole and _has_lora(archive.config):
+        # LoRA's adapters are not in the file, but Keras makes them again.
+        model = read_live(model_of(archive, unsafe=unsafe).model)
+    prepared = prepare(plan, model, dict(inputs), unsafe=unsafe)
     warnings = (*prepared.program.warnings, *_will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
 
@@ -84,6 +89,20 @@ def _will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
         return ()
     message = f"{archive.path.name} was written by Keras {archive.keras_version or 2}, and the mutant is Keras 3's"
     return (Problem(message, hint="Keras 2 does not load what Keras 3 writes", is_warning=True),)
+
+
+def _has_lora(config: Any) -> bool:
+    """Whether a serialised model has layers with LoRA."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if value.get("lora_rank"):
+                return True
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
 
 
 def dry_run(
@@ -233,7 +252,7 @@ def in_keras(
     archive.check_unchanged()
     done = apply_live(
         plan,
-        loaded.model,
+        _as_in_file(read_live(loaded.model), archive),
         inputs={name: each.path for name, each in inputs.items()},
         unsafe=unsafe,
         verify=verify,
@@ -241,6 +260,16 @@ def in_keras(
         on_progress=on_progress,
     )
     return replace(done, report=done.report.with_warnings((*loaded.warnings, *_will_be_of_keras_3(archive))))
+
+
+def _as_in_file(live: LiveModel, archive: Archive) -> LiveModel:
+    """A loaded model as its file was read, so that a plan chooses in it what the dry-run says.
+
+    Of layers inside classes that Keras imports only while it loads the model, the file alone says less.
+    """
+    tensors = ((tensor.path, tensor.shape) for tensor in live.spec.tensors)
+    same = list(tensors) == [(tensor.path, tensor.shape) for tensor in archive.spec.tensors]
+    return replace(live, spec=archive.spec) if same else live
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:

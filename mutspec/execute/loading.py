@@ -43,7 +43,8 @@ def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> 
 
     Arguments:
         archive: a whole model, or weights whose architecture is known.
-        unsafe, verify: as for `load`.
+        unsafe: as for `load`.
+        verify: as for `load`.
 
     Raises:
         ModelError, EnvironmentProblem: as for `load`.

@@ -44,6 +44,7 @@ class TargetReport:
         touched: how many of them the step chooses.
         changed: how many of them change by any bit; None in a dry-run.
         may_change: whether any may, as far as is known without values.
+        own_path: its path, where that is not the layer's with its role.
     """
 
     layer: str
@@ -54,6 +55,7 @@ class TargetReport:
     touched: int
     changed: int | None
     may_change: bool = True
+    own_path: str = ""
 
     @property
     def is_unchanged(self) -> bool:
@@ -63,7 +65,10 @@ class TargetReport:
     @property
     def path(self) -> str:
         """The tensor's path."""
-        return f"{self.layer}/{self.weight}"
+        return self.own_path or f"{self.layer}/{self.weight}"
+
+
+_IN_JSON = tuple(name for name in TargetReport.__slots__ if name != "own_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,7 @@ class Report:
                     "id": step.id,
                     "op": step.op,
                     "targets": [
-                        {name: getattr(target, name) for name in TargetReport.__slots__} | {"shape": list(target.shape)}
+                        {name: getattr(target, name) for name in _IN_JSON} | {"shape": list(target.shape)}
                         for target in step.targets
                     ],
                     **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),
@@ -281,6 +286,7 @@ def _step(
                 effect.touched,
                 changed,
                 touch.version not in still,
+                tensor.path,
             )
         )
     return StepReport(step.id, step.op, tuple(targets), parameters, step.edits)

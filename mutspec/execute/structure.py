@@ -92,8 +92,8 @@ def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
     )
     ports = [name for name in ("inputs", "outputs") if has_graphs and getattr(before, name) != getattr(after, name)]
     return StructureDiff(
-        tuple(layer for layer in layers_after if layer.path not in known),
-        tuple(layer for layer in layers_before if layer.path not in wanted),
+        tuple(layer for layer in layers_after if layer.path not in known and _is_stored(layer, after)),
+        tuple(layer for layer in layers_before if layer.path not in wanted and _is_stored(layer, before)),
         tuple(change for change in changes if change),
         tuple(ports),
     )
@@ -117,14 +117,20 @@ def _with_weights(spec: ModelSpec) -> tuple[LayerSpec, ...]:
     return tuple(layer for layer in spec.layers if layer.path in owners)
 
 
+def _is_stored(layer: LayerSpec, spec: ModelSpec) -> bool:
+    """Whether every reader of the model tells of a layer: of inner ones without weights only objects do."""
+    return not layer.is_inner or any(tensor.layer == layer.path for tensor in spec.tensors)
+
+
 def _layer_change(before: LayerSpec, after: LayerSpec, moved: bool, sharing: bool, has_graphs: bool) -> LayerChange:
     is_known = has_graphs and bool(before.class_name and after.class_name)
     is_same_class = not is_known or class_meant(before.class_name) == class_meant(after.class_name)
+    has_configs = is_known and not (after.is_inner and not (before.config and after.config))
     return LayerChange(
         after.path,
         after.class_name,
         after.class_name if is_same_class else before.class_name,
-        tuple(_layer_config_changes(before, after)) if is_known else (),
+        tuple(_layer_config_changes(before, after)) if has_configs else (),
         has_graphs and before.calls != after.calls,
         moved,
         sharing,

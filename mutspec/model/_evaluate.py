@@ -120,11 +120,15 @@ class Evaluation:
             for number, member in enumerate(selector.all):
                 chosen &= self.target(member, (*path, "all", number), weights)
         if selector.not_ is not UNSET:
-            excluded = self.target(selector.not_, (*path, "not"), weights)
+            excluded = self.excluded(selector.not_, (*path, "not"), weights)
             chosen &= Chosen(undecided=self.everything & ~excluded.all)
         if selector.pick is not UNSET or selector.expect is not UNSET:
             chosen = self.picked(chosen, selector, path, weights)
         return chosen
+
+    def excluded(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
+        """What a target under `not` stands for."""
+        return self.target(target, path, weights)
 
     def keys(self, selector: Selector) -> Chosen:
         """What the selector's claims about layers and weights stand for together; everything if it makes none."""

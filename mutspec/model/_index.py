@@ -129,10 +129,8 @@ class ModelIndex:
 
     @cached_property
     def tensor_paths(self) -> NameTable:
-        """Tensors by their paths and aliases."""
-        return _table(
-            (path, number) for number, tensor in enumerate(self.spec.tensors) for path in (tensor.path, *tensor.aliases)
-        )
+        """Tensors by all of their paths."""
+        return _table((path, number) for number, tensor in enumerate(self.spec.tensors) for path in tensor.names)
 
     @cached_property
     def classes(self) -> NameTable:

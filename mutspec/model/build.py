@@ -6,10 +6,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from mutspec.language.errors import ModelError
-from mutspec.model.class_table import Variable
+from mutspec.model.class_table import CLASSES, Variable
+from mutspec.model.classes import other_variables_of, variables_of
+from mutspec.model.inner import LORA, Inner, Teller, ToldByNames, tell_nothing
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, is_within, join, outline_of
 from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
@@ -39,6 +42,7 @@ class _Found:
     """What the walk has collected so far."""
 
     tree: StoredTree
+    tell: Teller
     layers: list[LayerSpec] = field(default_factory=list)
     tensors: list[TensorSpec] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
@@ -46,22 +50,42 @@ class _Found:
     absent: list[Node] = field(default_factory=list)
 
 
-def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored]) -> Build:
+def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored], told: Teller = tell_nothing) -> Build:
     """The spec of a model.
 
     Arguments:
         config: the serialised model, as in config.json.
         stored: shape and dtype of everything stored, by stored path (`layers/dense/vars/0`). The optimizer's and the
             metrics' variables may be among them; they are left out.
+        told: tells of layers inside classes of the user's own, which the config does not describe.
 
     Errors: ModelError if what is stored is not what the config describes.
     """
-    return build_from_outline(outline_of(config), stored)
+    return build_from_outline(outline_of(config), stored, told)
 
 
-def build_from_outline(outline: Outline, stored: Mapping[str, Stored]) -> Build:
-    """As `build_spec`, from an outline."""
-    found = _Found(StoredTree(stored))
+def build_from_outline(
+    outline: Outline,
+    stored: Mapping[str, Stored],
+    told: Teller = tell_nothing,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> Build:
+    """As `build_spec`, from an outline.
+
+    Arguments:
+        outline: the model.
+        stored: as for `build_spec`.
+        told: as for `build_spec`.
+        names: the layers' own names by stored path, as far as a file states them: they tell what `told` does not.
+    """
+    tree = StoredTree(stored)
+    by_names = ToldByNames(tree, names)
+
+    def tell(path: str) -> Inner | None:
+        inner = told(path)
+        return by_names(path) if inner is None else _as_stored(inner, tree.group(path))
+
+    found = _Found(tree, tell)
     root = outline.root
     if root.is_model:
         _own_variables(root, "", OWN, found)
@@ -120,7 +144,8 @@ def _layer(node: Node) -> LayerSpec:
 
 def _known(node: Node, stored: str, found: _Found) -> None:
     """The variables of a layer whose class is in the table."""
-    group = found.tree.group(stored)
+    whole = found.tree.group(stored)
+    group = {key: value for key, value in whole.items() if key not in LORA}
     if not group:
         if any(not variable.is_optional for variable in node.variables or ()):
             found.absent.append(node)
@@ -144,15 +169,22 @@ def _known(node: Node, stored: str, found: _Found) -> None:
             found.copies[target] = (*found.copies.get(target, ()), join(stored, "vars", str(index)))
             continue
         check_shape(node, variable, shape)
-        path = join(node.path, variable.role)
-        axis = variable.channel_axis
-        axis = axis + len(shape) if axis is not None and axis < 0 else axis
-        axis = axis if axis is not None and 0 <= axis < len(shape) else None
-        _add(
-            TensorSpec(path, node.path, variable.role, variable.group, shape, dtype, axis),
-            join(stored, "vars", str(index)),
-            found,
-        )
+        _add_known(node.path, str(index), variable, (shape, dtype), stored, found)
+    for key in (key for key in whole if key in LORA):
+        _add_known(node.path, key, LORA[key], whole[key], stored, found)
+
+
+def _add_known(
+    layer: str, key: str, variable: Variable, value: Stored, stored: str, found: _Found, path: str = ""
+) -> None:
+    """Add a tensor of which it is known what it is; without a path of its own, it is called after its role."""
+    shape, dtype = value
+    axis = variable.channel_axis
+    axis = axis + len(shape) if axis is not None and axis < 0 else axis
+    axis = axis if axis is not None and 0 <= axis < len(shape) else None
+    path = path or join(layer, variable.role)
+    tensor = TensorSpec(path, layer, variable.role, variable.group, shape, dtype, axis)
+    _add(tensor, join(stored, "vars", key), found)
 
 
 def fitting_variables(node: Node, count: int) -> tuple[Variable, ...]:
@@ -194,48 +226,88 @@ def check_shape(node: Node, variable: Variable, shape: tuple[int, ...]) -> None:
 
 
 def _own_variables(node: Node, stored: str, path: str, found: _Found) -> None:
-    """The weights that a model has beside its layers'."""
+    """The weights that a model, or a layer of the user's own, has beside those of the layers in it."""
     group = found.tree.group(stored)
     if group and path == OWN:
         found.layers.append(LayerSpec(OWN, OWN, node.class_name, node.ancestry))
-    for key, (shape, dtype) in group.items():
-        _add_unknown(path, key, shape, dtype, join(stored, "vars", key), found)
+    _numbered(path, group, stored, found.tell(stored), found)
 
 
 def _unknown(node: Node, stored: str, found: _Found, is_outermost: bool = False) -> None:
     """A layer of a class that is in no table, and whatever is stored below it."""
     if not is_outermost:
-        found.layers.append(_layer(node))
+        inner = found.tell(stored)
+        layer = _layer(node)
+        found.layers.append(layer if inner is None else replace(layer, ancestry=inner.ancestry))
         _own_variables(node, stored, node.path, found)
     else:
         _own_variables(node, stored, OWN, found)
-    _stored_layers("" if is_outermost else node.path, stored, found)
+    _inner_layers("" if is_outermost else node.path, stored, found)
 
 
 def _leftovers(node: Node, stored: str, found: _Found) -> None:
     """What a model holds beside its layers: attributes of a subclass."""
-    _stored_layers(node.path, stored, found, skip=(join(stored, "layers"), join(stored, LAYERS_UNTIL_2_14)))
+    _inner_layers(node.path, stored, found, skip=(join(stored, "layers"), join(stored, LAYERS_UNTIL_2_14)))
 
 
-def _stored_layers(path: str, stored: str, found: _Found, skip: tuple[str, ...] = ()) -> None:
-    """Layers that only the file tells of; they are called after their stored path."""
+def _inner_layers(path: str, stored: str, found: _Found, skip: tuple[str, ...] = ()) -> None:
+    """Layers that no config tells of; they are called after their stored path."""
+    seen: set[str] = set()
     for below in found.tree.groups_below(stored):
         relative = below[len(stored) :].lstrip("/")
         if not relative or any(is_within(below, each) for each in skip):
             continue
         if not stored and relative.partition("/")[0] in NOT_THE_MODELS:
             continue
-        layer = join(path, relative)
-        found.layers.append(LayerSpec(layer, relative.rpartition("/")[2], "", ()))
-        for key, (shape, dtype) in found.tree.group(below).items():
-            _add_unknown(layer, key, shape, dtype, join(below, "vars", key), found)
+        parts = relative.split("/")
+        for end in range(1, len(parts)):
+            holder = "/".join(parts[:end])
+            at = join(stored, holder)
+            if holder not in seen and not found.tree.group(at) and found.tell(at) is not None:
+                found.layers.append(_inner_layer(join(path, holder), found.tell(at)))
+            seen.add(holder)
+        layer, inner = join(path, relative), found.tell(below)
+        found.layers.append(_inner_layer(layer, inner))
+        _numbered(layer, found.tree.group(below), below, inner, found)
 
 
-def _add_unknown(layer: str, key: str, shape: tuple[int, ...], dtype: str, stored: str, found: _Found) -> None:
-    role = f"var{key}"
-    is_number = dtype.startswith(("float", "bfloat", "complex"))
-    group = Group.OTHER if is_number else Group.STATE
-    _add(TensorSpec(join(layer, role), layer, role, group, shape, dtype), stored, found)
+def _as_stored(inner: Inner, group: Mapping[str, Stored]) -> Inner:
+    """What is known of a layer in a file, of which an object may tell that is not like the stored one.
+
+    From a model's config Keras builds quantised layers with fewer weights than they may have.
+    """
+    shapes = {key: shape for key, (shape, _) in group.items() if key not in LORA}
+    facts = next((CLASSES[name] for name in inner.ancestry if name in CLASSES), None)
+    if facts is None or all(inner.shapes.get(key) == shape for key, shape in shapes.items()):
+        return inner
+    rows = (variables_of(facts, inner.config), *other_variables_of(facts, inner.config))
+    node = Node("", "", inner.class_name, (), variables=rows[0], quantized=rows[1:])
+    try:
+        variables = fitting_variables(node, len(shapes))
+    except ModelError:
+        variables = ()
+    pairs = {str(number): variable for number, variable in enumerate(variables)}
+    fit = all(pairs[key].rank in (None, len(shape)) for key, shape in shapes.items() if key in pairs)
+    return replace(inner, variables=pairs if fit else {})
+
+
+def _inner_layer(path: str, inner: Inner | None) -> LayerSpec:
+    inner = inner or Inner("", ())
+    name = path.rpartition("/")[2]
+    return LayerSpec(path, name, inner.class_name, inner.ancestry, inner.config, is_inner=True)
+
+
+def _numbered(layer: str, group: Mapping[str, Stored], stored: str, inner: Inner | None, found: _Found) -> None:
+    """The weights of a layer that no config describes; their paths are the same whether it is known what they are."""
+    for key, (shape, dtype) in group.items():
+        variable = LORA.get(key) or (inner.variables.get(key) if inner is not None else None)
+        path = join(layer, key if key in LORA else f"var{key}")
+        if variable is not None:
+            _add_known(layer, key, variable, (shape, dtype), stored, found, path)
+            continue
+        is_number = dtype.startswith(("float", "bfloat", "complex"))
+        group_of_it = Group.OTHER if is_number else Group.STATE
+        _add(TensorSpec(path, layer, f"var{key}", group_of_it, shape, dtype), join(stored, "vars", key), found)
 
 
 def _add(tensor: TensorSpec, stored: str, found: _Found) -> None:

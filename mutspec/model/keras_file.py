@@ -9,10 +9,12 @@ from typing import Any, BinaryIO
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind, Member
-from mutspec.model.build import build_spec
+from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
-from mutspec.model.hdf5 import Window, check_extents, stored_hdf5
+from mutspec.model.hdf5 import StoredHdf5, Window, check_extents, stored_hdf5
+from mutspec.model.inner import has_inner_layers, told_by_keras
 from mutspec.model.limits import current_limits
+from mutspec.model.outline import outline_of
 from mutspec.model.unsupported import unsupported_zip
 from mutspec.model.zip_directory import read_directory
 from mutspec.model.zip_member import inflated, read_member
@@ -47,15 +49,23 @@ def read_keras(path: Path) -> Archive:
 
 
 def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
-    shown = f"{_WEIGHTS} in {path}"
+    shown, outline = f"{_WEIGHTS} in {path}", outline_of(config)
+    with_names = has_inner_layers(outline)
     if member.is_compressed:
         with inflated(path, _WEIGHTS) as copy:
-            extents = stored_hdf5(Window(copy, 0, os.fstat(copy.fileno()).st_size), -1, shown, attributes=False).extents
+            window = Window(copy, 0, os.fstat(copy.fileno()).st_size)
+            stored = stored_hdf5(window, -1, shown, attributes=with_names)
     else:
-        extents = stored_hdf5(Window(file, member.offset, member.bytes), member.offset, shown, attributes=False).extents
-        check_extents(extents, member.offset + member.bytes, shown)
-    extents = {name.replace("\\", "/"): extent for name, extent in extents.items()}
-    build = build_spec(config, {name: (extent.shape, extent.dtype) for name, extent in extents.items()})
+        window = Window(file, member.offset, member.bytes)
+        stored = stored_hdf5(window, member.offset, shown, attributes=with_names)
+        check_extents(stored.extents, member.offset + member.bytes, shown)
+    extents = {name.replace("\\", "/"): extent for name, extent in stored.extents.items()}
+    build = build_from_outline(
+        outline,
+        {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
+        told_by_keras(outline, config),
+        names_of_layers(stored) if with_names else {},
+    )
     return Archive(
         path=path,
         kind=FileKind.KERAS,
@@ -66,6 +76,15 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
         copies={tensor: tuple(extents[at] for at in stored) for tensor, stored in build.copies.items()},
         config=config,
     )
+
+
+def names_of_layers(stored: StoredHdf5) -> dict[str, str]:
+    """The layers' names by stored path; Keras states them since 3.6, as attributes."""
+    return {
+        at.replace("\\", "/").removesuffix("vars").rstrip("/"): str(attributes["name"])
+        for at, attributes in stored.groups.items()
+        if "name" in attributes and (at == "vars" or at.endswith("/vars"))
+    }
 
 
 def read_config_member(file: BinaryIO, members: Mapping[str, Member], shown: str) -> bytes:

@@ -9,11 +9,14 @@ from typing import Any
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind, Part
-from mutspec.model.build import build_spec
+from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
 from mutspec.model.hdf5 import check_extents, stored_hdf5
+from mutspec.model.inner import has_inner_layers, told_by_keras
 from mutspec.model.inner_files import inner_file, read_inner
+from mutspec.model.keras_file import names_of_layers
 from mutspec.model.limits import current_limits
+from mutspec.model.outline import outline_of
 from mutspec.model.stamp import stamp_of
 
 WEIGHTS = "model.weights.h5"
@@ -36,9 +39,17 @@ def read_keras_folder(path: Path) -> Archive:
         files.append(inner_file(path, _METADATA, shown))
     parts = tuple(Part(each, stamp_of(each)) for each in files)
     config, version = folder_config_and_version(path)
-    extents = stored_hdf5(files[0], 0, str(files[0]), attributes=False).extents
+    outline = outline_of(config)
+    with_names = has_inner_layers(outline)
+    held = stored_hdf5(files[0], 0, str(files[0]), attributes=with_names)
+    extents = held.extents
     check_extents(extents, files[0].stat().st_size, str(files[0]))
-    build = build_spec(config, {name: (extent.shape, extent.dtype) for name, extent in extents.items()})
+    build = build_from_outline(
+        outline,
+        {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
+        told_by_keras(outline, config),
+        names_of_layers(held) if with_names else {},
+    )
     return Archive(
         path=path,
         kind=FileKind.KERAS_FOLDER,

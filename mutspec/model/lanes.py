@@ -77,10 +77,12 @@ def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> Lanes | None:
 def _einsum_neurons(spec: ModelSpec, layer: LayerSpec, tensor: TensorSpec) -> Lanes | None:
     owner, _, name = layer.path.rpartition("/")
     parent = spec.layer_by_path.get(owner)
-    if parent is not None and parent.class_name in _ATTENTION and name in _HEADS:
+    is_of_attention = parent is not None and not {parent.class_name, *parent.ancestry}.isdisjoint(_ATTENTION)
+    # Inside classes of the user's own, projections are called after Keras's attributes: `query_dense`.
+    if is_of_attention and name.removeprefix("_").removesuffix("_dense") in _HEADS:
         axis = len(tensor.shape) - 2
         return Lanes(tensor.shape[axis], tensor.shape[axis + 1], owner)
-    if parent is not None and parent.class_name in _ATTENTION:
+    if is_of_attention:
         return Lanes(tensor.shape[-1], 1, layer.path)
     inputs, _, output = str(layer.config.get("equation", "")).partition("->")
     inputs, _, kernel = inputs.partition(",")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mutspec.language.errors import ModelError
 from mutspec.model.build import check_shape
 from mutspec.model.class_table import Variable
+from mutspec.model.inner import LORA
 from mutspec.model.outline import Node, join
 
 _SYNONYMS = {
@@ -96,19 +97,31 @@ def _slots(node: Node, stored: str, keep_optional: bool, is_below_frozen: bool =
         return [Slot(stored, node, None, is_below_frozen)]
     is_frozen = is_below_frozen or not node.is_trainable
     slots = []
-    for variable in sorted(node.variables, key=lambda variable: not variable.is_trainable):
+    for variable in sorted(_with_lora(node, keep_optional), key=lambda variable: not variable.is_trainable):
         if variable.is_optional and not keep_optional:
             continue
         if variable.copy_of:
             child = next(child for child in node.children if variable.copy_of in child.stored)
             slots.extend(_slots(child, join(stored, child.stored[0]), keep_optional, is_frozen)[:1])
         else:
-            slots.append(
-                Slot(join(stored, "vars", str(node.variables.index(variable))), node, variable, is_below_frozen)
-            )
+            key = variable.role if variable.role in LORA else str(_roles(node).index(variable.role))
+            slots.append(Slot(join(stored, "vars", key), node, variable, is_below_frozen))
     for child in node.children:
         slots.extend(_slots(child, join(stored, child.stored[0]), keep_optional, is_frozen))
     return list({slot.stored: slot for slot in slots}.values())
+
+
+def _roles(node: Node) -> list[str]:
+    return [variable.role for variable in node.variables or ()]
+
+
+def _with_lora(node: Node, has_lora: bool) -> tuple[Variable, ...]:
+    """A layer's variables; with LoRA its adapters stand beside the base, which is frozen. `.keras` files merge them."""
+    variables = node.variables or ()
+    if not (has_lora and node.config.get("lora_rank")):
+        return variables
+    frozen = (replace(each, is_trainable=each.is_trainable and f"lora_{each.role}_a" not in LORA) for each in variables)
+    return (*frozen, *(LORA[f"lora_{role}_{end}"] for role in _roles(node) for end in "ab" if f"lora_{role}_a" in LORA))
 
 
 def _orders(node: Node, full: list[Slot]) -> list[list[Slot]]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import Target
@@ -34,6 +35,7 @@ from mutspec.model._evaluate import (
 )
 from mutspec.model._index import ModelIndex, members
 from mutspec.model._patterns import as_glob, exact_pattern
+from mutspec.model._unknown import GenerousIndex, left_out
 from mutspec.model._why_nothing import why_nothing
 from mutspec.model.spec import LEARNED, Group, LayerSpec, ModelSpec, TensorSpec
 
@@ -96,6 +98,11 @@ class SelectorIndex:
         """Index the layers and tensors by name, path, class and role."""
         self._index = ModelIndex(spec)
 
+    @cached_property
+    def _generous(self) -> GenerousIndex | None:
+        spec = self._index.spec
+        return None if all(tensor.has_role for tensor in spec.tensors) else GenerousIndex(spec)
+
     def tensors(
         self, target: Target, *, default_groups: frozenset[Group] = LEARNED, random: RandomIndices | None = None
     ) -> Selection:
@@ -115,12 +122,19 @@ class SelectorIndex:
         evaluation = TensorEvaluation(index, random, default)
         evaluated = _evaluate(evaluation, target, default)
         chosen = evaluated.decided(default)
+        goes_by_roles = Group.OTHER not in default_groups
         if not chosen:
-            raise NothingMatched(lambda: why_nothing(evaluation, target))
+            raise NothingMatched(
+                lambda: (
+                    *why_nothing(evaluation, target),
+                    *map(Problem, left_out(self._generous, evaluation, target, 0, default, goes_by_roles)),
+                )
+            )
         layers = tuple(index.spec.layers[number] for number in index.owners(chosen))
         tensors = tuple(members(index.spec.tensors, chosen))
         matched = tuple(index.spec.layers[number] for number in sorted(evaluation.parts(evaluated, default)))
-        notes = (*evaluation.notes(), *_sharing_notes(index.spec, layers, tensors))
+        missed = left_out(self._generous, evaluation, target, chosen, default, goes_by_roles)
+        notes = (*evaluation.notes(), *missed, *_sharing_notes(index.spec, layers, tensors))
         return Selection(layers, tensors, notes, matched)
 
     def layers(self, target: Target, *, random: RandomIndices | None = None) -> Selection:

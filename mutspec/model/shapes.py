@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mutspec.model.spec import TensorSpec
+from mutspec.model.spec import LayerSpec, TensorSpec
 
 Shape = tuple[int | None, ...]
 """The extents of a tensor that flows between layers, the batch's first; None where any will do."""
@@ -28,10 +28,12 @@ class LayerShapes:
         outputs: the types of its outputs, in order.
         weights: its weights and those of the layers in it, in model order; their paths begin with the layer's own name,
             as if it stood in the outermost model.
+        inner: the layers in it of which its config does not tell, with paths like those of the weights.
     """
 
     outputs: tuple[TensorType, ...]
     weights: tuple[TensorSpec, ...]
+    inner: tuple[LayerSpec, ...] = ()
 
 
 class ShapeOracle(Protocol):

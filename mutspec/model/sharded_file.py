@@ -11,9 +11,10 @@ from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, Extent, FileKind, Part
 from mutspec.model.hdf5 import Attribute, StoredHdf5, check_extents, stored_hdf5
 from mutspec.model.inner_files import inner_file
+from mutspec.model.keras_file import names_of_layers
 from mutspec.model.limits import current_limits
 from mutspec.model.stamp import stamp_of
-from mutspec.model.weights_file import layer_names, weights_archive
+from mutspec.model.weights_file import weights_archive
 
 _AGAIN = "copy the index and its shards again, or save the weights again in Keras"
 
@@ -52,7 +53,7 @@ def read_sharded(path: Path, index: Mapping[str, Any], architecture: Path | None
             raise ModelError(f"{path} says that {shards[0]} holds {group}, which it does not", hint=_AGAIN)
     stored = StoredHdf5(groups, extents)
     archive = weights_archive(path, stored, architecture, FileKind.SHARDED)
-    return replace(archive, parts=parts, stored=extents, names=layer_names(stored))
+    return replace(archive, parts=parts, stored=extents, names=names_of_layers(stored))
 
 
 def _shards_by_group(index: Mapping[str, Any], path: Path) -> Mapping[str, tuple[str, ...]]:

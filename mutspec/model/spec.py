@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,10 +23,13 @@ class Group(StrEnum):
     STATE = "state"
     """Counters, seeds, quantisation scales: never chosen unless named."""
     OTHER = "other"
-    """Learned weights of classes outside our table (`var0`, `var1`, …)."""
+    """Learned weights of which nobody says what they are (`var0`, `var1`, …), and the adapters of LoRA."""
 
 
 LEARNED = frozenset({Group.KERNELS, Group.BIASES, Group.NORMS, Group.EMBEDDINGS, Group.OTHER})
+
+
+_NUMBERED = re.compile(r"var\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,10 @@ class TensorSpec:
     """One stored tensor.
 
     Arguments:
-        path: the canonical path, `<layer names joined by />/<role>`.
+        path: the canonical path, `<layer names joined by />/<role>`. Inside classes of the user's own it ends with the
+            weight's number (`blk/dense/var0`) whether its role is known or not: a path depends on the model alone.
         layer: the path of the layer that owns it.
-        role: Keras's attribute name (`kernel`, `gamma`, …), or `var0…` outside the class table.
+        role: Keras's attribute name (`kernel`, `gamma`, …), or `var0…` where nobody says it.
         group: what it is for.
         shape: as stored.
         dtype: the stored dtype by NumPy's name (`float32`, `bfloat16`, `int8`, …).
@@ -61,6 +66,17 @@ class TensorSpec:
         for extent in self.shape:
             size *= extent
         return size
+
+    @property
+    def has_role(self) -> bool:
+        """Whether it is known what it is for."""
+        return _NUMBERED.fullmatch(self.role) is None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All paths by which a target may name it: its own, those with its role, and the aliases."""
+        own = f"{self.layer}/{self.role}"
+        return (self.path, *self.aliases) if own == self.path else (self.path, own, *self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +108,8 @@ class LayerSpec:
             layers that a class holds implicitly.
         calls: the calls within the model that holds it; empty in Sequential, wrappers and subclassed models.
         aliases: other paths that reach the same layer.
+        is_inner: whether it lies in a class of the user's own, whose code holds it. Its class and config are known only
+            where somebody tells them, so that they are no part of the model's identity.
     """
 
     path: str
@@ -101,6 +119,7 @@ class LayerSpec:
     config: Mapping[str, Any] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
     aliases: tuple[str, ...] = ()
+    is_inner: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,11 +146,11 @@ class ModelSpec:
 
     @cached_property
     def tensor_by_path(self) -> Mapping[str, TensorSpec]:
-        """Every tensor by its path and its aliases."""
+        """Every tensor by all of its names."""
         by_path = {tensor.path: tensor for tensor in self.tensors}
         for tensor in self.tensors:
-            for alias in tensor.aliases:
-                by_path.setdefault(alias, tensor)
+            for name in tensor.names:
+                by_path.setdefault(name, tensor)
         return by_path
 
     @cached_property
@@ -151,15 +170,17 @@ class ModelSpec:
     @cached_property
     def structure_digest(self) -> str:
         """A digest of layers, calls and tensors, without values: equal for a file and the live model it came from."""
+        owners = {tensor.layer for tensor in self.tensors}
         content = [
             [
                 [
                     layer.path,
-                    layer.class_name,
-                    dict(layer.config),
+                    "" if layer.is_inner else layer.class_name,
+                    {} if layer.is_inner else dict(layer.config),
                     [[[ref.layer, ref.call, ref.output] for ref in call.inputs] for call in layer.calls],
                 ]
                 for layer in self.layers
+                if not layer.is_inner or layer.path in owners
             ],
             [[tensor.path, list(tensor.shape), tensor.dtype, list(tensor.aliases)] for tensor in self.tensors],
             [[ref.layer, ref.call, ref.output] for ref in (*self.inputs, *self.outputs)],

@@ -26,7 +26,8 @@ class StoredTree:
             head, _, key = path.rpartition("/")
             if head != "vars" and not head.endswith("/vars"):
                 continue
-            if not key.isdecimal():  # lookup layers keep tables in named entries; they are no variables
+            # Lookup layers keep tables in named entries; they are no variables.
+            if not key.isdecimal() and not key.startswith("lora_"):
                 continue
             if _SEEDS.search(path):  # older versions of Keras 3 store seeds, newer ones do not
                 continue
@@ -43,7 +44,10 @@ class StoredTree:
         return at < len(self._keys) and self._keys[at].startswith(path + "/")
 
     def group(self, path: str) -> Mapping[str, Stored]:
-        """The variables of a group itself, by their key (`0`, `1`, …) in natural order; empty if there is none."""
+        """The variables of a group itself, by their key in natural order; empty if there is none.
+
+        Keys are `0`, `1`, …; those of LoRA's adapters, which live layers have beside what they store, are their names.
+        """
         return self._groups.get(path, {})
 
     def groups_below(self, path: str) -> list[str]:

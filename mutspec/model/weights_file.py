@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from mutspec.language.errors import ModelError
 from mutspec.model.archive import Archive, FileKind
 from mutspec.model.build import build_from_outline
-from mutspec.model.class_names import MODELS, STORED_NAMES, UNKNOWN, WEIGHTLESS
-from mutspec.model.class_table import CLASSES, Part, Variable
+from mutspec.model.class_names import MODELS, UNKNOWN, WEIGHTLESS
+from mutspec.model.class_table import CLASSES, Part
 from mutspec.model.classes import ancestry_of, snake_case
 from mutspec.model.config import parse_config
 from mutspec.model.hdf5 import StoredHdf5, check_extents, stored_hdf5
-from mutspec.model.keras_file import read_config_member, read_version
+from mutspec.model.inner import class_of, only_variables, told_by_keras
+from mutspec.model.keras_file import names_of_layers, read_config_member, read_version
 from mutspec.model.keras_folder import folder_config_and_version
 from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_version, legacy_weights
 from mutspec.model.legacy_names import named_archive
 from mutspec.model.limits import current_limits
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, join, outline_of
-from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
+from mutspec.model.stored import NOT_THE_MODELS, StoredTree
 from mutspec.model.zip_directory import read_directory
 
 _ARCHITECTURE = "give the model's architecture: --architecture FILE (a .keras, .h5 or config.json of the same model)"
-_BY_SNAKE = {snake_case(STORED_NAMES.get(name, name)): name for table in (CLASSES, MODELS) for name in table}
 _WEIGHTLESS_BY_SNAKE = {snake_case(name): name for table in (WEIGHTLESS, UNKNOWN) for name in table}
 
 
@@ -63,14 +62,14 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
     """
     config = None if architecture is None else read_config(architecture)
     extents = stored_in.extents
-    names = {} if config is not None else layer_names(stored_in)
+    names = names_of_layers(stored_in)
     stored = {name: (extent.shape, extent.dtype) for name, extent in extents.items()}
     if not any(name.startswith("vars/") or "/vars/" in name for name in stored):
         raise ModelError(
             f"{path} holds no weights that Keras wrote", hint="mutspec reads .keras, .h5 and .weights.h5 files of Keras"
         )
     outline = outline_of(config) if config is not None else _guess(StoredTree(stored), names, path)
-    build = build_from_outline(outline, stored)
+    build = build_from_outline(outline, stored, told_by_keras(outline, config or {}), names)
     spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
     return Archive(
         path=path,
@@ -120,15 +119,6 @@ def read_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
     return legacy_config(stored, path), legacy_version(stored)
 
 
-def layer_names(stored: StoredHdf5) -> dict[str, str]:
-    """The layers' names by stored path; Keras states them since 3.6, as attributes."""
-    return {
-        at.removesuffix("vars").rstrip("/"): str(attributes["name"])
-        for at, attributes in stored.groups.items()
-        if "name" in attributes and (at == "vars" or at.endswith("/vars"))
-    }
-
-
 def _guess(tree: StoredTree, names: Mapping[str, str], path: Path) -> Outline:
     """An outline from stored paths alone.
 
@@ -168,7 +158,7 @@ def _layer(
     segment = stored.rpartition("/")[2]
     name = names.get(stored, segment)
     here = join(path, name)
-    class_name = _class_of(segment)
+    class_name = class_of(segment)
     node = Node(here, name, class_name, (), stored=(relative,))
     if stored not in names:
         refused.append(here)
@@ -182,7 +172,7 @@ def _layer(
         return replace(
             node, is_model=True, variables=(), children=_children(tree, names, join(stored, "layers"), here, refused)
         )
-    variables = _variables(class_name, tree.group(stored))
+    variables = only_variables(class_name, tree.group(stored))
     if variables is None:
         refused.append(here)
         return replace(node, variables=())
@@ -192,40 +182,6 @@ def _layer(
         for child in _part(part, tree, names, stored, here, class_name, refused)
     )
     return replace(node, variables=variables, children=parts)
-
-
-def _class_of(segment: str) -> str:
-    """The class that a stored segment such as `conv2d_3` comes from; empty if it is in no table."""
-    head, _, number = segment.rpartition("_")
-    return _BY_SNAKE.get(segment, "") or (_BY_SNAKE.get(head, "") if number.isdecimal() else "")
-
-
-def _variables(class_name: str, group: Mapping[str, Stored]) -> tuple[Variable, ...] | None:
-    """The variables of a class that a stored group can only be; None if it can be more than one thing, or nothing."""
-    facts = CLASSES[class_name]
-    first_dtype = group["0"][1] if "0" in group else ""
-    modes = [variables for mode, variables in facts.quantized.items() if mode in ("int8", "int4")]
-    rows = modes if first_dtype.startswith(("int", "uint")) else [facts.variables]
-    found: dict[tuple[str, ...], tuple[Variable, ...]] = {}
-    for row in rows:
-        keys = sorted({(when.key, when.values) for variable in row for when in variable.when}, key=str)
-        for settings in product((True, False), repeat=len(keys)):
-            chosen = dict(zip(keys, settings, strict=True))
-            variables = tuple(
-                variable
-                for variable in row
-                if all(chosen[when.key, when.values] for when in variable.when) and not variable.is_optional
-            )
-            if len(variables) == len(group) and all(
-                _fits(variable, group, index) for index, variable in enumerate(variables)
-            ):
-                found.setdefault(tuple(variable.role for variable in variables), variables)
-    return next(iter(found.values())) if len(found) == 1 else None
-
-
-def _fits(variable: Variable, group: Mapping[str, Stored], index: int) -> bool:
-    shape = group[str(index)][0] if str(index) in group else None
-    return shape is not None and (variable.rank is None or len(shape) == variable.rank)
 
 
 def _part(
@@ -238,7 +194,7 @@ def _part(
     if part.is_list:
         return list(_children(tree, names, at, path, refused))
     if part.class_name:
-        variables = _variables(part.class_name, tree.group(at))
+        variables = only_variables(part.class_name, tree.group(at))
         if variables is None:
             refused.append(join(path, part.name) or path)
             variables = ()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from mutspec.language.errors import PlanError, Problem
+from mutspec.model.class_table import CLASSES
 from mutspec.model.shapes import TensorType
 from mutspec.model.spec import TensorSpec
 from mutspec.ops.bench import Bench
@@ -145,7 +146,7 @@ def add_layer(
             continue
         initializer = initializer_of(tensor, _configs(bench, tensor))
         try:
-            drawn = None if _has_forget_bias(tensor, entry) else initial_value(fresh, initializer)
+            drawn = None if _is_made_by_keras(bench, tensor, entry) else initial_value(fresh, initializer)
         except (
             TypeError,
             ValueError,
@@ -168,9 +169,17 @@ def tell_training_only(bench: Bench) -> None:
     bench.notes.append(f"`{idle[0].layer}` ({idle[0].type}){more} in training only: {so}")
 
 
-def _has_forget_bias(tensor: TensorSpec, entry: Entry) -> bool:
-    """Whether a bias is one of an LSTM, whose forget gate begins at 1 (Jozefowicz et al. 2015)."""
-    return tensor.role == "bias" and "LSTM" in str(entry["class_name"])
+def _is_made_by_keras(bench: Bench, tensor: TensorSpec, entry: Entry) -> bool:
+    """Whether configs do not say what a weight begins with.
+
+    Those are the weights of which only the code of a user's class says it, and the biases of LSTMs, whose forget gates
+    begin at 1 (Jozefowicz et al. 2015).
+    """
+    layer = bench.models[""].layer_by_path.get(tensor.layer)
+    if not tensor.has_role or (layer is not None and layer.is_inner and layer.class_name not in CLASSES):
+        return True
+    kinds = (str(entry["class_name"]), layer.class_name if layer is not None else "")
+    return tensor.role == "bias" and any("LSTM" in kind for kind in kinds)
 
 
 def _configs(bench: Bench, tensor: TensorSpec) -> Iterator[Mapping[str, Any]]:

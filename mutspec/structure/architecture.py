@@ -118,7 +118,7 @@ def restructured(
         for path, like in change.new.items()
         for tensor in _tensors(path, flow.made.get(path, ()), origin, has(like) if like else {}, like)
     }
-    layers = tuple(_layers(network, "", before, change))
+    layers = tuple(_layers(network, "", before, change, flow.inner))
     tensors = tuple(_ordered(layers, before, made.values(), renamed))
     existing = {layer.path for layer in layers}
     misfits = {
@@ -150,8 +150,10 @@ def _tensors(
         yield replace(new, origin=old.origin) if old and (old.shape, old.dtype) == (new.shape, new.dtype) else new
 
 
-def _layers(network: Network, owner: str, before: ModelSpec, change: Change) -> Iterator[LayerSpec]:
-    """The layers of a network in model order, depth first."""
+def _layers(
+    network: Network, owner: str, before: ModelSpec, change: Change, made: Mapping[str, tuple[LayerSpec, ...]]
+) -> Iterator[LayerSpec]:
+    """The layers of a network in model order, depth first; `made` are those in new layers of the user's own classes."""
     positions = {layer.path: number for number, layer in enumerate(before.layers)}
     for name, layer in network.layers.items():
         path = join(owner, name)
@@ -160,11 +162,15 @@ def _layers(network: Network, owner: str, before: ModelSpec, change: Change) -> 
         if isinstance(layer, Network):
             known = before.layers[positions[old]]
             yield replace(known, path=path, name=name, config=clean(own_config(layer)), calls=calls)
-            yield from _layers(layer, path, before, change)
+            yield from _layers(layer, path, before, change, made)
         elif path in change.new or path in change.configured:
             for node in nodes_of(layer, owner):
-                made = LayerSpec(node.path, node.name, node.class_name, node.ancestry, node.config, node.calls)
-                yield replace(made, calls=calls) if node.path == path else made
+                described = LayerSpec(node.path, node.name, node.class_name, node.ancestry, node.config, node.calls)
+                yield replace(described, calls=calls) if node.path == path else described
+            if path in change.new:
+                yield from (replace(each, path=join(owner, each.path)) for each in made.get(path, ()))
+            else:
+                yield from (each for each in before.layers if each.is_inner and is_within(each.path, path))
         else:
             start = positions[old]
             known = before.layers[start]
@@ -188,7 +194,8 @@ def _ordered(
         source = _old(layer.path, renamed)
         for tensor in old.get(source, ()):
             same = source == layer.path
-            yield tensor if same else replace(tensor, path=f"{layer.path}/{tensor.role}", layer=layer.path)
+            own = tensor.path.rpartition("/")[2]
+            yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)
 
 
 def _by_layer(tensors: Iterable[TensorSpec]) -> Mapping[str, list[TensorSpec]]:

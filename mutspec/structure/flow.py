@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from mutspec.language.errors import ModelError
 from mutspec.model.outline import join
 from mutspec.model.shapes import LayerShapes, ShapeOracle, TensorType
-from mutspec.model.spec import TensorRef, TensorSpec
+from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure.network import Entry, Network, called, input_type, refs
 
 Weights = Callable[[str], Mapping[str, TensorSpec]]
@@ -26,6 +26,7 @@ class Flow:
         misfits: what a layer expects and what it gets, where that does not fit; by the layer's path.
         checked: the paths of the layers that were looked at.
         made: the weights of the fresh layers, by path.
+        inner: the layers in fresh ones of which no config tells, by the path of the fresh one.
     """
 
     oracle: ShapeOracle
@@ -34,6 +35,7 @@ class Flow:
     misfits: dict[str, str] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
     made: dict[str, tuple[TensorSpec, ...]] = field(default_factory=dict)
+    inner: dict[str, tuple[LayerSpec, ...]] = field(default_factory=dict)
 
     def settle(self, network: Network, owner: str = "", before: Network | None = None) -> Network:
         """The network with the types that follow; `misfits` and `made` are filled on the way.
@@ -144,7 +146,7 @@ class Flow:
         wanted = {join(owner, each.path): each for each in shapes.weights}
         known = self.made.get(path)
         if path in self.fresh and known is None:
-            self.made[path] = shapes.weights
+            self.made[path], self.inner[path] = shapes.weights, shapes.inner
             return
         has = self.weights(path) if known is None else {join(owner, w.path): w for w in known}
         for weight, asked in wanted.items():

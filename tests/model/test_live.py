@@ -33,14 +33,28 @@ def test_a_file_of_weights_alone_is_no_model_to_load(tmp_path: Path, zoo: Zoo) -
     assert "whole model" in caught.value.problems[0].hint
 
 
-def test_merged_lora_weights_are_refused_by_name() -> None:
+def test_weights_that_are_computed_when_saved_are_refused_by_name() -> None:
     import keras
 
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
-    model.layers[0].enable_lora(2)
-    with pytest.raises(ModelError, match="layers/dense/vars/0") as caught:
+    class Doubled(keras.layers.Layer):
+        """Saves twice what it holds."""
+
+        def build(self, shape: tuple[int | None, ...]) -> None:
+            self.factor = self.add_weight(shape=(shape[-1],))
+
+        def call(self, x: Any) -> Any:
+            return x * self.factor
+
+        def save_own_variables(self, store: Any) -> None:
+            store["0"] = self.factor * 2.0
+
+        def get_config(self) -> dict[str, Any]:
+            return {"name": self.name}
+
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Doubled(name="doubled")(inputs))
+    with pytest.raises(ModelError, match="layers/doubled/vars/0 are computed when they are saved"):
         read_live(model)
-    assert "LoRA" in caught.value.problems[0].hint
 
 
 def test_reading_changes_nothing(zoo: Zoo) -> None:

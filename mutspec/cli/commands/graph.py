@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mutspec.cli.boundary import warn
 from mutspec.cli.options import FILE, bound_inputs, force_option, import_modules, limit_option, plan_options
 from mutspec.cli.output import write
 from mutspec.cli.plans import paths, read_plan
@@ -58,6 +59,8 @@ def command(
     if target is not None:
         check_output(target, files_read(read, Path(model), bound, layout), force=force)
     prepared = prepare_files(read, Path(model), inputs=bound, architecture=layout)
+    for problem in prepared.program.warnings:
+        warn(problem)
     text = _render(prepared.program, output_format)
     if target is None:
         write(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mutspec.cli.boundary import warn
-from mutspec.cli.options import FILE, json_option, limit_option
+from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import architecture_option, verify_option
 from mutspec.language.errors import PlanError
@@ -27,17 +27,25 @@ if TYPE_CHECKING:
     help="Show what a target chooses: a name, a path, `re:…`, or a mapping as in a plan.",
 )
 @click.option("--weights/--layers", "shows_weights", default=True, help="A row for each weight, or for each layer.")
+@import_option
 @architecture_option
 @verify_option
 @limit_option
 @json_option
 def command(
-    model: str, target: str | None, shows_weights: bool, architecture: str | None, is_unverified: bool, as_json: bool
+    model: str,
+    target: str | None,
+    shows_weights: bool,
+    modules: tuple[str, ...],
+    architecture: str | None,
+    is_unverified: bool,
+    as_json: bool,
 ) -> None:
     """List a model file's layers and weights: names as plans use them, classes, roles, groups, shapes.
 
     TensorFlow is not needed, and values are read only to warn of a file whose weights do not have the checksum that it
-    states. `--select` tries a target out: what a step with it would choose.
+    states. `--select` tries a target out: what a step with it would choose. Of layers inside classes of
+    your own a file says little; their modules, named by --import, say it all.
 
     \b
     Examples:
@@ -46,11 +54,13 @@ def command(
       mutspec inspect model.keras --select 'conv*'
       mutspec inspect model.keras --select '{type: Dense, weights: kernel, pick: {skip_last: 1}}'
       mutspec inspect epoch9.weights.h5 --architecture model.json
+      mutspec inspect model.keras --import my_layers
     """  # noqa: D301
     from mutspec.execute.verify import damages
     from mutspec.model.files import open_archive
     from mutspec.model.formats import misnamed
 
+    import_modules(modules)
     archive = open_archive(Path(model), architecture=Path(architecture) if architecture else None)
     inspection = _inspect(archive, target)
     for problem in (*misnamed(archive), *(() if is_unverified else damages([archive]))):

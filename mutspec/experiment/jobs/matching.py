@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,13 @@ _READ_AS_VALUES = frozenset({"null", "true", "false", "inf", "nan"})
 """Words that Hydra takes for values; quoted they are text."""
 
 
-def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], by: str = "layer") -> list[str]:
+def matching(
+    spec: ModelSpec,
+    target: str | Mapping[str, Any] | Sequence[Any],
+    by: str = "layer",
+    *,
+    tell: Callable[[str], None] = warnings.warn,
+) -> list[str]:
     """The names of what a target chooses, in model order. Each is a target that chooses that alone.
 
     A name that a plan or Hydra would read as more than a name comes as a glob: `[$]{x}` for what is called `${x}`.
@@ -40,6 +47,7 @@ def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], b
         spec: the model.
         target: as in a plan.
         by: whether names are of the layers that own the chosen weights, or of the weights: "layer" or "tensor".
+        tell: is told what a person should know, such as weights that are left out as their roles are not known.
 
     Raises:
         PlanError: the target is wrong, or chooses nothing.
@@ -52,6 +60,8 @@ def matching(spec: ModelSpec, target: str | Mapping[str, Any] | Sequence[Any], b
         chosen = SelectorIndex(spec).tensors(written.target)
     except PlanError as error:
         raise PlanError([written.placed(problem) for problem in error.problems]) from None
+    for note in chosen.notes:
+        tell(note)
     if by == "tensor":
         return [exact_pattern(tensor.path) for tensor in chosen.tensors]
     own_names = Counter(layer.path.rpartition("/")[2] for layer in spec.layers)

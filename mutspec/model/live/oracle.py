@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
-import random
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -16,7 +14,7 @@ from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.errors import UNSAFE, said
-from mutspec.model.live.process_wide import building_alone
+from mutspec.model.live.process_wide import building_alone, making, without_trace
 from mutspec.model.live.read import read_live
 from mutspec.model.shapes import LayerShapes, TensorType
 from mutspec.own_modules import keras_imports_no_stray_module
@@ -71,7 +69,7 @@ class KerasOracle:
             ) from None
         with (
             building_alone(),
-            _without_trace(keras),
+            without_trace(keras),
             keras_imports_no_stray_module(),
             warnings.catch_warnings(),
         ):
@@ -82,7 +80,7 @@ class KerasOracle:
                 for with_values in (False, True):
                     layer = None
                     try:
-                        with _scope(keras, with_values):
+                        with making(keras, with_values):
                             layer = self._make(entry)
                             return _shapes(keras, layer, name, inputs, attempt)
                     except MemoryError:
@@ -135,8 +133,11 @@ def _shapes(keras: Any, layer: Any, name: str, inputs: tuple[TensorType, ...], a
     if layer.name != name:  # a user's class whose config does not keep it
         layer.name = name
     outputs = attempt(layer, tensors)
-    weights = read_live(keras.Model(tensors, outputs)).spec.tensors if getattr(layer, "variables", ()) else ()
-    return LayerShapes(_types(outputs), weights)
+    if not getattr(layer, "variables", ()):
+        return LayerShapes(_types(outputs), ())
+    spec = read_live(keras.Model(tensors, outputs)).spec
+    inner = tuple(each for each in spec.layers if each.is_inner)
+    return LayerShapes(_types(outputs), spec.tensors, inner)
 
 
 _MOST_ENTRIES_MADE = 2**24
@@ -230,42 +231,6 @@ def _as_before(node: Mapping[str, Any]) -> Attempt:
         return layer(*tree.map_structure(ours, values["args"]), **tree.map_structure(ours, values["kwargs"]))
 
     return call
-
-
-# What must not be seen of it
-
-
-@contextmanager
-def _without_trace(keras: Any) -> Iterator[None]:
-    """Leave names of later layers, global policies and random numbers as they were, and take none of them."""
-    from keras.src.backend.common import global_state
-
-    state = vars(global_state.GLOBAL_STATE_TRACKER)
-    before, numbers, data_format = dict(state), random.getstate(), keras.config.image_data_format()
-    try:
-        if "object_name_uids" in state:
-            state["object_name_uids"] = state["object_name_uids"].copy()
-        state["uninitialized_variables"] = []
-        keras.config.set_dtype_policy("float32")
-        if data_format != "channels_last":
-            keras.config.set_image_data_format("channels_last")
-        yield
-    finally:
-        if data_format != "channels_last":
-            keras.config.set_image_data_format(data_format)
-        random.setstate(numbers)
-        state.clear()
-        state.update(before)
-
-
-@contextmanager
-def _scope(keras: Any, with_values: bool) -> Iterator[None]:
-    """Where variables have values, or only shapes."""
-    if with_values:
-        yield
-        return
-    with keras.StatelessScope(initialize_variables=False):
-        yield
 
 
 # The entry, and what Keras says of it

@@ -11,6 +11,8 @@ from typing import Any
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.build import build_spec
 from mutspec.model.live.backend import import_keras
+from mutspec.model.live.inner import told_by_layers
+from mutspec.model.live.saved import saved
 from mutspec.model.spec import ModelSpec
 
 
@@ -58,9 +60,9 @@ def read_live(model: Any) -> LiveModel:
             f"The model {model.name!r} has no weights yet", hint="call it on some data, or build() it, first"
         )
     config = _config_of(model, keras)
-    variables = _stored_variables(model)
+    layers, variables = saved(model)
     stored = {path: (tuple(variable.shape), str(variable.dtype)) for path, variable in variables.items()}
-    build = build_spec(config, stored)
+    build = build_spec(config, stored, told_by_layers(layers, variables))
     return LiveModel(model, build.spec, {tensor: variables[path] for tensor, path in build.stored.items()}, config)
 
 
@@ -78,54 +80,3 @@ def _config_of(model: Any, keras: Any) -> Mapping[str, Any]:
         kind = type(model)
         return {"module": kind.__module__, "class_name": kind.__name__, "config": {}}
     return config
-
-
-def _stored_variables(model: Any) -> dict[str, Any]:
-    """The variables by the path that Keras would save them under, found by Keras's own walk."""
-    from keras.src.saving import saving_lib
-
-    found: dict[str, Any] = {}
-
-    class Recorder(saving_lib.H5IOStore):  # type: ignore[misc]
-        """A store that keeps the variables instead of writing their values."""
-
-        def __init__(self) -> None:
-            self._at = ""
-
-        def __bool__(self) -> bool:
-            return True
-
-        def make(self, path: str, metadata: Any = None) -> Any:
-            self._at = path
-            return self
-
-        def __setitem__(self, key: str, value: Any) -> None:
-            found["/".join(part for part in (self._at, "vars", key) if part)] = value
-
-    _remember_skipped_attributes(model)
-    saving_lib._save_state(model, weights_store=Recorder(), assets_store=None, inner_path="", visited_saveables=set())
-    for path, value in list(found.items()):
-        if path.startswith("optimizer/"):
-            del found[path]
-        elif not path.rpartition("/")[2].isdecimal():
-            del found[path]  # a lookup layer's table
-        elif not hasattr(value, "assign"):
-            raise ModelError(
-                f"The weights stored at {path} are computed when saved, so they cannot be set in place",
-                hint="if LoRA is enabled, save the model and work on the file",
-            )
-    return found
-
-
-def _remember_skipped_attributes(model: Any) -> None:
-    """Let Keras's walk look up which attributes it skips, instead of working them out anew for each layer.
-
-    Keras (3.6 to 3.15) keeps them under `saving_attr_skipset_…` and looks for them under `saving_attr_skiplist_…`, so
-    that it builds a Layer to compare with for each one that it visits: half the time of the walk.
-    """
-    from keras.src.backend.common import global_state
-    from keras.src.saving import saving_lib
-
-    for kind in {layer._obj_type() for layer in model._flatten_layers()}:
-        skipped = saving_lib.get_attr_skipset(kind)
-        global_state.set_global_attribute(f"saving_attr_skiplist_{kind}", skipped)

@@ -157,7 +157,7 @@ def matched(live: LiveModel, tensors: Sequence[TensorSpec], shown: str) -> Mappi
     else:
         pairs = list(zip(tensors, live.spec.tensors, strict=False))
     same = len(tensors) == len(live.spec.tensors)
-    unlike = next((one for one, other in pairs if (one.role, one.shape) != (other.role, other.shape)), None)
+    unlike = next((one for one, other in pairs if _is_unlike(one, other)), None)
     if not same or unlike is not None:
         what = f"has {len(live.spec.tensors)} weights instead of {len(tensors)}"
         what = f"has another `{unlike.path}`" if unlike is not None and same else what
@@ -166,6 +166,11 @@ def matched(live: LiveModel, tensors: Sequence[TensorSpec], shown: str) -> Mappi
             hint="check the get_config and build of its classes; or mutate it in place: in_place=True, or mutated(…)",
         )
     return {one.path: live.variables[other.path] for one, other in pairs}
+
+
+def _is_unlike(one: TensorSpec, other: TensorSpec) -> bool:
+    are_known = one.has_role and other.has_role
+    return one.shape != other.shape or (are_known and one.role != other.role)
 
 
 def _copy_assets(source: Model, target: Model) -> None:

@@ -1,0 +1,176 @@
+"""Layers inside classes of the user's own: what is known of them, as no config describes them.
+
+Their paths are where Keras stores them, and depend on the model alone. What they are is told by whoever knows: by the
+objects, where there is a live model or Keras can build one; and by names in the file, as far as these leave no doubt.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from mutspec.model.class_names import MODELS, STORED_NAMES
+from mutspec.model.class_table import CLASSES, Part, Variable
+from mutspec.model.classes import ancestry_of, snake_case
+from mutspec.model.outline import Node, Outline, join
+from mutspec.model.spec import Group
+from mutspec.model.stored import Stored, StoredTree
+
+LORA: Mapping[str, Variable] = {
+    role: Variable(role, Group.OTHER, channel_axis=axis, is_optional=True)
+    for base in ("kernel", "embeddings")
+    for role, axis in ((f"lora_{base}_a", None), (f"lora_{base}_b", -1))
+}
+"""The adapters of LoRA, which live layers have beside their table's variables; `.keras` files have them merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """What is known of a layer inside a class of the user's own.
+
+    Arguments:
+        class_name, ancestry, config: as in LayerSpec.
+        variables: what its stored weights are, by their keys (`0`, `1`, …); those of which nobody says it are missing.
+        shapes: the shapes of the object's weights, by key, which need not be those that a file stores.
+    """
+
+    class_name: str
+    ancestry: tuple[str, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+Teller = Callable[[str], Inner | None]
+"""Says what is known of the layer that is stored at a path; None if there is none, or nothing is known of it."""
+
+
+def tell_nothing(stored: str) -> Inner | None:
+    """Knows of no layer."""
+    return None
+
+
+def has_inner_layers(outline: Outline) -> bool:
+    """Whether a model may hold layers that its config does not describe."""
+    pending = [outline.root]
+    while pending:
+        node = pending.pop()
+        if _is_of_code(node):
+            return True
+        pending += node.children
+    return False
+
+
+def _is_of_code(node: Node) -> bool:
+    # Subclasses of Functional may hold layers beside their graph.
+    return node.variables is None or (node.is_model and node.class_name not in MODELS)
+
+
+def told_by_keras(outline: Outline, config: Mapping[str, Any]) -> Teller:
+    """What Keras tells of the layers of a model in a file, if the call has imported its classes.
+
+    Arguments:
+        outline: the model's outline.
+        config: the serialised model.
+    """
+    if "keras" not in sys.modules or not has_inner_layers(outline):
+        return tell_nothing
+    from mutspec.model.live.inner import told_by_building
+
+    return told_by_building(config)
+
+
+_BY_SNAKE = {snake_case(STORED_NAMES.get(name, name)): name for table in (CLASSES, MODELS) for name in table}
+
+
+def class_of(name: str) -> str:
+    """The class that a stored segment or an automatic name such as `conv2d_3` comes from; empty if in no table."""
+    head, _, number = name.rpartition("_")
+    return _BY_SNAKE.get(name, "") or (_BY_SNAKE.get(head, "") if number.isdecimal() else "")
+
+
+class ToldByNames:
+    """Tells of inner layers what the names in a file leave no doubt of.
+
+    Keras calls what lies in lists and dictionaries after its class, and gives layers without a name one after their
+    class. An attribute may be called anything.
+
+    Arguments:
+        tree: what is stored.
+        names: the layers' names by stored path. Every layer has one, also those without weights; lists have none.
+    """
+
+    def __init__(self, tree: StoredTree, names: Mapping[str, str]) -> None:
+        self._tree = tree
+        self._names = names
+        self._told: dict[str, Inner | None] = {}
+
+    def __call__(self, stored: str) -> Inner | None:
+        """What is known of the layer that is stored at a path."""
+        if stored not in self._told:
+            self._told[stored] = self._tell(stored)
+        return self._told[stored]
+
+    def _tell(self, stored: str) -> Inner | None:
+        if not stored or not self._names or stored not in self._tree:
+            return None
+        class_name = self._class_of(stored)
+        if class_name not in CLASSES:
+            return None
+        group = self._tree.group(stored)
+        variables = only_variables(class_name, group) if group else ()
+        if variables is None:
+            return None
+        keyed = {str(number): variable for number, variable in enumerate(variables) if not variable.copy_of}
+        return Inner(class_name, ancestry_of({"class_name": class_name}), {}, keyed)
+
+    def _class_of(self, stored: str) -> str:
+        holder, _, segment = stored.rpartition("/")
+        owner = self(holder)
+        parts = CLASSES[owner.class_name].parts if owner is not None else self._projections(holder)
+        part = next((part for part in parts if segment in part.stored), None)
+        if part is not None and part.class_name:
+            return part.class_name
+        if holder and holder not in self._names:
+            return class_of(segment)
+        return class_of(self._names.get(stored, ""))
+
+    def _projections(self, stored: str) -> tuple[Part, ...]:
+        """The projections of attention, if a layer has them all under Keras's names: other attentions have the same."""
+        parts = CLASSES["MultiHeadAttention"].parts
+        found = {part for part in parts for at in part.stored if self._names.get(join(stored, at)) == part.name}
+        return parts if found >= {part for part in parts if not part.when} else ()
+
+
+def only_variables(class_name: str, group: Mapping[str, Stored]) -> tuple[Variable, ...] | None:
+    """The variables of a class that a stored group can only be; None if it can be more than one thing, or nothing."""
+    facts = CLASSES[class_name]
+    first_dtype = group["0"][1] if "0" in group else ""
+    is_quantized = first_dtype.startswith(("int", "uint"))
+    modes = ("int8", "int4") if is_quantized else ("float8",)
+    rows = [variables for mode, variables in facts.quantized.items() if mode in modes]
+    rows += [] if is_quantized else [facts.variables]
+    found: dict[tuple[str, ...], tuple[Variable, ...]] = {}
+    for row, has_optional in product(rows, (False, True)):
+        keys = sorted({(when.key, when.values) for variable in row for when in variable.when}, key=str)
+        for settings in product((True, False), repeat=len(keys)):
+            chosen = dict(zip(keys, settings, strict=True))
+            variables = tuple(
+                variable
+                for variable in row
+                if all(chosen[when.key, when.values] for when in variable.when)
+                and (has_optional or not variable.is_optional)
+            )
+            if len(variables) == len(group) and all(
+                _fits(variable, group, index) for index, variable in enumerate(variables)
+            ):
+                found.setdefault(tuple(variable.role for variable in variables), variables)
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _fits(variable: Variable, group: Mapping[str, Stored], index: int) -> bool:
+    shape = group[str(index)][0] if str(index) in group else None
+    return shape is not None and (variable.rank is None or len(shape) == variable.rank)
