@@ -120,18 +120,18 @@ def _differences(known: Result, wanted: Wanted) -> Iterator[str]:
     if known.effect_digest != wanted.effect_digest:
         given = sorted({name for name in (*known.parameters, *plan.params) if _differs(known, wanted, name)})
         values = ", ".join(_two_values(name, known.parameters.get(name), plan.params.get(name)) for name in given)
-        found.append(values or _two("plan", known.plan_name, known.effect_digest, plan.name, wanted.effect_digest))
+        found.append(values or _two("its plan", known.plan_name, known.effect_digest, plan.name, wanted.effect_digest))
     weights = model_content(settings.model.path).weights
     if known.weights_digest != weights:
-        found.append(_two("model", known.model, known.weights_digest, settings.model.path, weights))
+        found.append(_two("its model", known.model, known.weights_digest, settings.model.path, weights))
     for name, digest in known.input_digests.items():
         path = settings.inputs.get(name)
         if path is not None and (other := model_content(path).weights) != digest:
-            found.append(_two(f"model of inputs.{name}", path, digest, path, other))
+            found.append(_two(f"its inputs.{name}", path, digest, path, other))
     if known.mode != settings.mode.name:
         found.append(f"its mode is {known.mode}, not {settings.mode.name}")
     elif settings.mode.evaluates and (data := _data_digest(settings)) not in ("", known.data_digest):
-        found.append(_two("data", known.data, known.data_digest, name_of_data(settings.data), data))
+        found.append(_two("its data", known.data, known.data_digest, name_of_data(settings.data), data))
     seeds, wanted_seeds = sorted(row.seed for row in known.rows), [plan.seed, plan.seed + settings.seeds - 1]
     if seeds and [seeds[0], seeds[-1]] != wanted_seeds:
         found.append(f"its seeds are {_range(seeds)}, not {_range(wanted_seeds)}")
@@ -157,8 +157,8 @@ def _range(seeds: Sequence[int]) -> str:
 def _two(what: str, name: str, digest: str, other_name: str, other: str) -> str:
     """That one thing is there, and another one wanted."""
     if name != other_name:
-        return f"its {what} is `{name}`, not `{other_name}`"
-    return f"its {what} is another `{name}`, @{digest[:_DIGITS]} and not @{other[:_DIGITS]}"
+        return f"{what} is `{name}`, not `{other_name}`"
+    return f"{what} is another `{name}`, @{digest[:_DIGITS]} and not @{other[:_DIGITS]}"
 
 
 def _data_digest(settings: Settings) -> str:
@@ -264,8 +264,7 @@ class Earlier:
         here = self.digests[part]
         for name, digests in found.items():
             if name in here and digests - here[name]:
-                told = _two(part, _shown(name), min(here[name]), _shown(name), min(digests - here[name]))
-                return told.replace("its", "the", 1)
+                return _two(f"the {part}", _shown(name), min(here[name]), _shown(name), min(digests - here[name]))
         known, wanted = (set().union(*each.values()) if each else set() for each in (here, found))
         if not known or not wanted or known & wanted or is_swept:
             return ""
