@@ -5,7 +5,7 @@ from mutspec.model.live.cut import Cut, cut_before
 from mutspec.model.live.loading import load_model
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.read import LiveModel, read_live, variables_of
-from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
+from mutspec.model.live.rebuild import Rebuilt, custom_classes, is_registered, rebuild, refresh
 from mutspec.model.live.saving import write_keras, write_legacy
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
@@ -22,6 +22,7 @@ __all__ = [
     "load_model",
     "quiet_imports",
     "read_live",
+    "is_registered",
     "rebuild",
     "refresh",
     "room_for",
