@@ -23,12 +23,13 @@ from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings,
 from mutspec.execute.read import Readable, Reader, reader_of
 from mutspec.execute.report import Report, report
 from mutspec.execute.threads import default_threads
+from mutspec.execute.unregistered import unregistered
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Version
 from mutspec.graph.kernels import Array
 from mutspec.graph.places import Entries
 from mutspec.graph.primitives import CHUNK
-from mutspec.language.errors import CallError, Problem
+from mutspec.language.errors import CallError, ModelError, PlanError, Problem
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
 from mutspec.model.archive import Archive
@@ -125,7 +126,12 @@ def _new_model(prepared: Prepared, results: _Results, *, unsafe: bool) -> Applie
             return results.values[tensor.origin]
         return as_array(snapshot(live.variables[tensor.origin])) if tensor.origin in live.variables else None
 
-    rebuilt = rebuild(live, program.config, program.after.tensors, value, program.plan.seed, unsafe=unsafe)
+    try:
+        rebuilt = rebuild(live, program.config, program.after.tensors, value, program.plan.seed, unsafe=unsafe)
+    except ModelError:
+        if problems := unregistered(program):  # of which a dry-run without Keras knows nothing
+            raise PlanError(problems) from None
+        raise
     made_by_keras = _non_finite_of_keras(program, rebuilt.model)
     return Applied(rebuilt.model, results.report.with_warnings((*made_by_keras, *rebuilt.warnings)))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from mutspec.graph.choice import Choice, chosen_count
-from mutspec.graph.expression import Expression
+from mutspec.graph.choice import Choice, Computed, chosen_count
+from mutspec.graph.expression import Expression, constant
 from mutspec.graph.graph import GraphBuilder, Shape, Version
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
@@ -92,6 +92,7 @@ class Bench:
     edits: list[LayerEdit] = field(default_factory=list)
     created: list[TensorSpec] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
+    _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
@@ -208,14 +209,9 @@ class Bench:
         """A tensor as the steps so far have left it; of an input model, as it is. A number counts as one entry."""
         shape: Shape = tensor.shape or (1,)
         if tensor.origin in self.keras_made and not model:
-            raise PlanError(
-                Problem(
-                    f"the first value of `{tensor.path}` is made by Keras while it builds the model, so that no step "
-                    "can read or change it",
-                    path=("target",),
-                    hint="give the new layer an initializer that mutspec draws itself, such as glorot_uniform",
-                )
-            )
+            unknown = self.builder.base("", tensor.origin, shape, tensor.dtype)
+            self._unknown[unknown] = tensor
+            return Expression(self.builder, unknown)
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
@@ -230,11 +226,35 @@ class Bench:
                     hint="leave it out with `not:`",
                 )
             )
+        if tensor.origin in self.keras_made and choice is None:
+            self._refuse_unknown(value.node)
+            self.keras_made.discard(tensor.origin)  # all of it is overwritten, so that it needs no first value
+            self.create(tensor, constant(self.builder, 0).cast(tensor.dtype).spread(tensor.shape or (1,)))
         before = self.read(tensor)
         after = value if choice is None else value.where(choice, before)
+        self._refuse_unknown(after.node, *([choice.node] if isinstance(choice, Computed) else []))
         version = self.builder.bind(tensor.origin, before.node, after.node, self.step.number, choice)
         touched = tensor.size if choice is None else chosen_count(choice, before.shape)
         return Touch(tensor, touched, version)
+
+    def _refuse_unknown(self, *nodes: int) -> None:
+        """Raise if a value depends on the first value of a weight that only Keras knows."""
+        seen, waiting = set[int](), list(nodes) if self._unknown else []
+        while waiting:
+            number = waiting.pop()
+            if number in self._unknown:
+                path = self._unknown[number].path
+                raise PlanError(
+                    Problem(
+                        f"the first value of `{path}` is made by Keras while it builds the model, so that a step can "
+                        "overwrite the whole of it, but not read it or change a part",
+                        path=("target",),
+                        hint="give the new layer an initializer that mutspec draws itself, such as glorot_uniform",
+                    )
+                )
+            if number not in seen:
+                seen.add(number)
+                waiting += self.builder.nodes[number].inputs
 
     def refuse_integers(self, tensors: Iterable[TensorSpec]) -> None:
         """Raise if a tensor holds integers and the step's op is for real numbers."""

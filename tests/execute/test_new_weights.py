@@ -68,3 +68,15 @@ def test_what_a_later_step_overwrites_or_removes_does_not_count(later: dict[str,
         warnings.simplefilter("error")
         mutant = mutspec.apply(inserting(HUGE, later), model)
     assert all(np.isfinite(each).all() for each in mutant.get_weights())
+
+
+@pytest.mark.parametrize("key", ["kernel_initializer", "activation"])
+def test_an_object_that_nothing_registers_is_told_with_its_step(key: str, model: keras.Model) -> None:
+    layer = {"type": "Dense", "units": 4, key: "mine>NotThere"}
+    plan = mutspec.plan({"steps": [{"id": "new", "op": "insert_layer", "after": "first", "layer": layer}]})
+    mutspec.dry_run(plan, model)
+    with pytest.raises(mutspec.PlanError) as caught:
+        mutspec.apply(plan, model)
+    (problem,) = caught.value.problems
+    assert problem.message == "step `new` names `mine>NotThere`, which nothing registers that the call imports"
+    assert problem.path == ("steps", 0, "layer")

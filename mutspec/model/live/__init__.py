@@ -7,7 +7,7 @@ from mutspec.model.live.loading import Loaded, load_model, refuse_code
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
 from mutspec.model.live.read import LiveModel, read_live, variables_of
-from mutspec.model.live.rebuild import Rebuilt, custom_classes, rebuild, refresh
+from mutspec.model.live.rebuild import Rebuilt, custom_classes, is_registered, rebuild, refresh
 from mutspec.model.live.saving import write_keras, write_legacy
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
@@ -23,6 +23,7 @@ __all__ = [
     "custom_classes",
     "cut_before",
     "import_keras",
+    "is_registered",
     "load_model",
     "quiet_imports",
     "read_live",

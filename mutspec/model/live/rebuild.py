@@ -134,6 +134,13 @@ def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model
     return model
 
 
+def is_registered(name: str) -> bool:
+    """Whether Keras's registry has an object of the user's own of that name."""
+    import keras
+
+    return keras.saving.get_registered_object(name) is not None
+
+
 def custom_classes(model: Model) -> Mapping[str, type]:
     """The classes that a model is made of and that Keras does not know by itself, under the names configs use."""
     from keras.saving import get_registered_name
