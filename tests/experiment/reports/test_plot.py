@@ -175,7 +175,7 @@ def test_a_single_panel_has_the_size_of_a_readme() -> None:
 # Files
 
 
-@pytest.mark.parametrize("name", ["one layer", "models", "names"])
+@pytest.mark.parametrize("name", ["one layer", "names"])
 def test_a_picture_is_a_png_an_svg_and_a_pdf_the_same_every_time(name: str) -> None:
     first = pictures(summarise(SWEEPS[name]))
     assert list(first)[:3] == ["plot.png", "plot.svg", "plot.pdf"]
