@@ -206,6 +206,15 @@ def test_the_page_and_the_picture_have_the_same_panels_and_strokes() -> None:
     assert sum(map(len, drawn(shown, "dots"))) == sum(len(panel.dots) for panel in chart.panels)
 
 
+@pytest.mark.parametrize("average", [["layer"], ["none"], []])
+def test_every_mutant_has_its_settings_whatever_is_averaged(average: list[str]) -> None:
+    results = layers({"a": 0.5, "b": 1.0}, (0.1, 1), seeds=2)
+    table = Page(web_page(summarise(results, average=average)).decode()).table("All mutants")
+    assert table.head[:4] == ["Job", "layer", "std", "Seed"]
+    assert table.column("layer") == ["a"] * 4 + ["b"] * 4
+    assert table.column("Seed") == ["0", "1"] * 4
+
+
 def test_headings_are_in_plain_words() -> None:
     flips = [row(seed, flips={"cat": 4}, divergence=0.5) for seed in range(2)]
     assert "Fidelity to the base model" in page([result(rows=flips)]).said("h2")

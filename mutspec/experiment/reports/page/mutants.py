@@ -14,7 +14,7 @@ from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import decimals, metric_label, places, worse_by, worsening
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, labels, settings, shown
+from mutspec.experiment.settings import as_number, labels, settings, shown, varying
 
 _MOST_DIGITS = 4
 """Behind the point; results.csv has all."""
@@ -49,7 +49,8 @@ def mutants(summary: Summary) -> Markup:
 def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> Iterator[_Column]:
     yield _Column("Job", ["" if result.job.number is None else result.job.number for result, _ in pairs])
     given = {id(result): settings(result) for result in summary.results}
-    for name, label in zip(summary.names, labels(summary.names), strict=True):
+    names = varying(summary.results)  # also what the tables of means average over
+    for name, label in zip(names, labels(names), strict=True):
         values = [given[id(result)].get(name) for result, _ in pairs]
         is_number = all(as_number(value) is not None for value in values if value not in (None, ""))
         yield _Column(label, [shown(value) for value in values], is_number)
