@@ -25,11 +25,14 @@ PALETTE = (
     Colour("#00855f", "#35c69b"),
     Colour("#b0588c", "#e59cc6"),
     Colour("#a87400", "#f0b541"),
-    Colour("#2e86b5", "#a0d8f5"),
+    Colour("#7048c8", "#b79dff"),
     Colour("#5b5b5b", "#b0b0b0"),
     Colour("#7a5c12", "#cfb568"),
 )
-"""Okabe and Ito's, which colour-blind people tell apart; the light ones darker on light pages, and the reverse."""
+"""Okabe and Ito's, which colour-blind people tell apart; the light ones darker on light pages, and the reverse.
+
+In the place of their sky blue is a violet: dark enough for white paper, sky blue looks like their blue.
+"""
 
 _RAMP = (Colour("#35245f", "#7f8cf0"), Colour("#2f6f9f", "#3fb3c4"), Colour("#4f9a3f", "#d3e58b"))
 

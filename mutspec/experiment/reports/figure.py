@@ -55,7 +55,7 @@ _TITLE, _NOTE, _ENTRY = 0.3, 0.17, 0.175
 """The heights of a line of the heading, of the notes and of the legend, in inches."""
 _CHARACTER = 0.082
 """The width of a character of the axes' labels, in inches."""
-_NOTE_CHARACTERS, _ENTRY_CHARACTERS = 92, 78
+_NOTE_CHARACTERS, _ENTRY_CHARACTERS = 92, 82
 """How many characters of notes and of the legend a line has room for."""
 
 
@@ -93,8 +93,12 @@ def new_figure(height: float, heading: str, notes: Sequence[str], legend: Sequen
 
 
 def _legend_columns(legend: Sequence[Entry]) -> int:
-    widest = max((len(entry.text) for entry in legend), default=0) + 6
-    return max(1, min(len(legend), _ENTRY_CHARACTERS // widest))
+    """The greatest number of columns of which the widest entries fit side by side."""
+    for columns in range(len(legend), 1, -1):
+        widths = [max(len(entry.text) for entry in legend[at::columns]) + 6 for at in range(columns)]
+        if sum(widths) <= _ENTRY_CHARACTERS:
+            return columns
+    return 1
 
 
 def _put_legend(figure: Figure, legend: Sequence[Entry], columns: int, top: float) -> None:
@@ -105,6 +109,8 @@ def _put_legend(figure: Figure, legend: Sequence[Entry], columns: int, top: floa
         "base": {"linestyle": (0, (4, 3)), "linewidth": 1},
         "dot": {"linestyle": "none", "marker": "o", "markersize": 5, "markeredgewidth": 0},
     }
+    # Matplotlib fills columns, and people read rows.
+    legend = [entry for at in range(columns) for entry in legend[at::columns]]
     handles = [Line2D([], [], color=_hex(entry.colour), **styles[entry.sign]) for entry in legend]
     # Matplotlib leaves names out that begin with `_`.
     made = figure.legend(

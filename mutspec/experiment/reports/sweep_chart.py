@@ -268,7 +268,7 @@ def _marks_said(groups: Sequence[Group], mean: str, summary: Summary) -> Iterato
     yield f"dots: {summary.replicates}" if has_seeds else "dots: mutants"
     if not mean:
         return
-    all_of = [f"all {name}" for name in summary.averaged if summary.replicates == "seeds"]
+    all_of = [f"all values of {name}" for name in summary.averaged if summary.replicates == "seeds"]
     over = " and ".join([summary.replicates, *all_of])
     if has_seeds or summary.averaged:
         yield f"{mean}: mean over {over}"

@@ -11,7 +11,7 @@ from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragr
 from mutspec.experiment.naming import PERCENT, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
-from mutspec.experiment.reports.interval import Estimate
+from mutspec.experiment.reports.interval import Estimate, wilson_interval
 from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import key, labels, shown
@@ -22,6 +22,8 @@ CHANGED_NOTHING = "Changed nothing"
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
 
 RATE_NOTE = "95 % interval: of the rate, given so many samples (Wilson); it says nothing of other seeds"
+
+HELD_NOTE = "Gates held, in brackets: 95 % interval of that rate (Wilson)"
 
 _NOUNS = ("layer", "model", "tensor")
 """Settings of which several are called by their plural."""
@@ -143,7 +145,9 @@ def interval_notes(summary: Summary) -> list[str]:
     over = "" if are_seeds else f"±: 95 % interval of the mean over {summary.replicates} (Student's t)"
     has_means = any(group.metric.half_width is not None for group in summary.groups)
     has_rates = any(group.metric.binomial is not None for group in summary.groups)
-    return [*([over or BAND_NOTE] if has_means else []), *([RATE_NOTE] if has_rates else [])]
+    has_held = any(len(group.gates) > 1 for group in summary.groups)
+    notes = {over or BAND_NOTE: has_means, RATE_NOTE: has_rates, HELD_NOTE: has_held}
+    return [note for note, is_needed in notes.items() if is_needed]
 
 
 def group_table(summary: Summary) -> tuple[list[Column], list[list[str]]]:
@@ -199,10 +203,20 @@ def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]
     any_non_finite = any(each.non_finite_outputs for each in summary.groups)
     yield words.part_of(group.non_finite_outputs, group.output_numbers) if any_non_finite else ""
     yield words.part_of(group.unchanged, len(group.rows)) if group.unchanged else ""
-    yield f"{sum(group.gates)} of {len(group.gates)}" if group.gates else ""
+    yield _held(group.gates)
     if summary.metric is None:
         yield _extent(row.touched for row in group.rows)
         yield _extent(row.changed for row in group.rows if row.changed is not None)
+
+
+def _held(gates: Sequence[bool]) -> str:
+    """How many jobs hold to what is required, and of several the interval of that rate."""
+    if not gates:
+        return ""
+    said = f"{sum(gates)} of {len(gates)}"
+    if len(gates) == 1:
+        return said
+    return f"{said} ({'–'.join(f'{end:.0%}' for end in wilson_interval(sum(gates), len(gates)))})"
 
 
 def _extent(counts: Iterable[int]) -> str:

@@ -9,12 +9,15 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mutspec.experiment.gates import Verdict
 from mutspec.experiment.reports.colours import PALETTE, ramp
+from mutspec.experiment.reports.facets import MOST_ASKED, MOST_TOGETHER
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.page.chart import WIDTH
@@ -203,6 +206,15 @@ def test_the_page_and_the_picture_have_the_same_panels_and_strokes() -> None:
     assert sum(map(len, drawn(shown, "dots"))) == sum(len(panel.dots) for panel in chart.panels)
 
 
+@pytest.mark.parametrize("average", [["layer"], ["none"], []])
+def test_every_mutant_has_its_settings_whatever_is_averaged(average: list[str]) -> None:
+    results = layers({"a": 0.5, "b": 1.0}, (0.1, 1), seeds=2)
+    table = Page(web_page(summarise(results, average=average)).decode()).table("All mutants")
+    assert table.head[:4] == ["Job", "layer", "std", "Seed"]
+    assert table.column("layer") == ["a"] * 4 + ["b"] * 4
+    assert table.column("Seed") == ["0", "1"] * 4
+
+
 def test_headings_are_in_plain_words() -> None:
     flips = [row(seed, flips={"cat": 4}, divergence=0.5) for seed in range(2)]
     assert "Fidelity to the base model" in page([result(rows=flips)]).said("h2")
@@ -334,6 +346,33 @@ def test_lines_have_the_contrast_that_wcag_asks_of_graphics() -> None:
     for colour in (*PALETTE, *ramp(8)):
         assert contrast(colour.light, light) >= 3
         assert contrast(colour.dark, dark) >= 3
+
+
+SEEN = {
+    # Machado, Oliveira and Fernandes (2009), severity 1.0: linear RGB as people without a kind of cone see it.
+    "all": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+    "protanopia": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "deuteranopia": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+}
+
+
+def lab(colour: str, seen: list[list[float]]) -> np.ndarray:
+    """A colour in CIELAB, as people see it."""
+    channels = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ np.clip(np.array(seen) @ linear, 0, 1) / np.array([0.95047, 1, 1.08883])
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_people_tell_the_lines_of_a_panel_apart_whatever_cones_they_have(scheme: str) -> None:
+    for kind, seen in SEEN.items():
+        colours = [lab(getattr(colour, scheme), seen) for colour in PALETTE[:MOST_TOGETHER]]
+        assert min(np.linalg.norm(one - other) for one, other in combinations(colours, 2)) > 12, kind
+    every = [lab(getattr(colour, scheme), SEEN["all"]) for colour in PALETTE[:MOST_ASKED]]
+    assert min(np.linalg.norm(one - other) for one, other in combinations(every, 2)) > 12
 
 
 # Nothing from outside, and nothing gets in

@@ -151,6 +151,20 @@ def test_ticks_stand_apart(drawn: Figure) -> None:
             assert right.x0 - left.x1 > 3
 
 
+@pytest.mark.parametrize(
+    "names", [["conv_1", "conv_2", "dense_1", "logits"], ["_a", "b"], ["a_long_name_of_a_plan", "b", "c", "d"]]
+)
+def test_the_legend_reads_in_the_order_of_the_lines(names: list[str]) -> None:
+    chart = sweep_chart(summarise(several_plans({name: 0.5 + n for n, name in enumerate(names)}, seeds=2)))
+    assert chart is not None
+    with our_style():
+        figure = draw_chart(chart)
+        figure.canvas.draw()
+    texts = figure.legends[0].get_texts()
+    read = sorted(texts, key=lambda text: (-round(box(text).y0), box(text).x0))
+    assert [text.get_text().strip("\u200b") for text in read] == [*names, "base 97.2%"]
+
+
 def test_a_single_panel_has_the_size_of_a_readme() -> None:
     png = pictures(summarise(sweep()))["plot.png"]
     width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
@@ -161,7 +175,7 @@ def test_a_single_panel_has_the_size_of_a_readme() -> None:
 # Files
 
 
-@pytest.mark.parametrize("name", ["one layer", "models", "names"])
+@pytest.mark.parametrize("name", ["one layer", "names"])
 def test_a_picture_is_a_png_an_svg_and_a_pdf_the_same_every_time(name: str) -> None:
     first = pictures(summarise(SWEEPS[name]))
     assert list(first)[:3] == ["plot.png", "plot.svg", "plot.pdf"]

@@ -418,7 +418,7 @@ def test_the_mean_over_a_setting_is_taken_for_each_seed_and_the_interval_is_over
         low, high = stats.t.interval(0.95, 4, loc=np.mean(seeds), scale=stats.sem(seeds))
         band = [y for x, y in panel.areas[0].points if x == scale]
         assert [min(band), max(band)] == pytest.approx([low, high])
-    assert "line: mean over seeds and all layer" in chart.notes
+    assert "line: mean over seeds and all values of layer" in chart.notes
 
 
 def test_of_one_seed_the_values_of_the_setting_are_the_sample() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from scipy import stats
 
 from mutspec.execute.layout import cells
+from mutspec.experiment.gates import Verdict
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.summary import result_text
 from mutspec.experiment.reports.table import facts, group_table, summary_text
@@ -235,3 +237,17 @@ def test_means_over_another_setting_are_named() -> None:
     summary = summarise(layers({"a": 0.5, "b": 1.0}, (0.1, 1)), average=["layer"])
     assert "averaged over layer" in facts(summary)
     assert len(summary.groups) == 2
+
+
+def test_the_part_of_jobs_that_hold_their_gates_has_wilsons_interval() -> None:
+    results = [
+        replace(each, gates=(Verdict("accuracy", "min", 0.9, 0.95, 0, number % 5 < 3),))
+        for number, each in enumerate(sweep())
+    ]
+    columns, rows = group_table(summarise(results))
+    index = [column.title for column in columns].index("Gates held")
+    low, high = stats.binomtest(3, 5).proportion_ci(method="wilson")
+    assert [cells_of[index] for cells_of in rows[1:]] == [f"3 of 5 ({low:.0%}–{high:.0%})"] * 5
+    assert "Wilson" in text(results)
+    _, single = group_table(summarise([replace(each, rows=each.rows) for each in results[:1]]))
+    assert single[-1][-1] == "1 of 1"

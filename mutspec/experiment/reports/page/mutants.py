@@ -14,7 +14,7 @@ from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places, worse_by, worsening
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, labels, shown
+from mutspec.experiment.settings import as_number, labels, shown, varying
 
 _MOST_DIGITS = 4
 """Behind the point; results.csv has all."""
@@ -52,7 +52,8 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
     else:
         yield _Column("Job", [result.job.directory for result, _ in pairs], is_number=False)
     given = {id(result): each for result, each in zip(summary.results, summary.given, strict=True)}
-    for name, label in zip(summary.names, labels(summary.names), strict=True):
+    names = varying(summary.results, summary.given)  # also what the tables of means average over
+    for name, label in zip(names, labels(names), strict=True):
         values = [given[id(result)].get(name) for result, _ in pairs]
         is_number = all(as_number(value) is not None for value in values if value not in (None, ""))
         yield _Column(label, [shown(value) for value in values], is_number)
