@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -138,10 +139,17 @@ def _places(outline: Outline, names: Mapping[str, str]) -> Mapping[str, str]:
     for name, key in names.items():
         place = key.removesuffix(_VALUE).removeprefix("model/")
         at = _walked(outline.root, "", place.split("/"))
-        if not at:
-            at = next((known[each].stored for each in (name, name.partition("/")[2]) if each in known), "")
-        found[name] = at
-    return found
+        found[name] = at or next((known[each].stored for each in _spellings(name) if each in known), "")
+    twice = {at for at, count in Counter(found.values()).items() if count > 1}
+    return {name: "" if at in twice else at for name, at in found.items()}
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """The canonical paths that a variable's name may mean: Keras 3 puts the model first, and names a layer's cell."""
+    for spelling in (name, name.partition("/")[2]):
+        yield spelling
+        *layers, role = spelling.split("/")
+        yield "/".join([*layers[:-1], role])
 
 
 def _walked(node: Node, stored: str, steps: list[str]) -> str:

@@ -170,3 +170,23 @@ def test_a_part_that_changes_while_it_is_read_is_an_error(part: str, saved: Save
     os.utime(tmp_path / "in" / part, ns=(1, 1))
     with pytest.raises(ModelError, match="was changed while it was read"):
         archive.check_unchanged()
+
+
+def test_a_checkpoint_of_cells_and_of_models_in_models_is_explained_by_its_architecture(tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="a"), layers.Dense(4, name="b")], name="inner")
+    x = keras.Input((5, 2))
+    h = layers.Bidirectional(layers.GRU(2, name="gru"), name="both")(layers.LSTM(3, return_sequences=True)(x))
+    model = keras.Model(x, inner(h))
+    model.save(tmp_path / "model.keras")
+    tf.train.Checkpoint(model=model).write(str(tmp_path / "checkpoint"))
+    whole = open_archive(tmp_path / "model.keras")
+    archive = open_archive(tmp_path / "checkpoint", architecture=tmp_path / "model.keras")
+    assert archive.spec.structure_digest == whole.spec.structure_digest
+    with TensorReader(archive) as ours, TensorReader(whole) as theirs:
+        for tensor in whole.spec.tensors:
+            values = (reader.read(tensor.path, 0, tensor.size) for reader in (ours, theirs))
+            assert np.array_equal(*values), tensor.path
