@@ -153,8 +153,11 @@ def _object(ending: str, value: Any) -> Any:
         value = {"class_name": value, "config": {}}
     if not isinstance(value, Mapping) or not is_keras_class(value) or not isinstance(value.get("class_name"), str):
         return plain(value)
+    stated = value.get("config") or {}
+    if not isinstance(stated, Mapping):
+        return plain(value)
     name = _named(value["class_name"], _BY_ENDING[ending])
-    config = {key: plain(each) for key, each in (value.get("config") or {}).items() if key != "dtype"}
+    config = {key: plain(each) for key, each in stated.items() if key != "dtype"}
     if name in _VARIANCE_SCALING:
         scale, mode, distribution = _VARIANCE_SCALING[name]
         name, config = "VarianceScaling", {"scale": scale, "mode": mode, "distribution": distribution, **config}

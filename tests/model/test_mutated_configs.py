@@ -8,9 +8,13 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import h5py
+
 from mutspec.execute.inspection import inspect, inspect_text
+from mutspec.execute.loading import load
 from mutspec.execute.prepare import prepare
 from mutspec.execute.report import report
 from mutspec.execute.structure import structure_diff
@@ -20,12 +24,20 @@ from mutspec.language.errors import MutspecError
 from mutspec.model import Archive, open_archive
 from mutspec.model.build import build_spec
 from mutspec.model.config import parse_config
+from mutspec.model.live.read import _stored_variables as stored_variables
+from mutspec.model.old_configs import only_in_keras_2, other_functions
 from mutspec.ops import catalogue
-from mutspec.structure.network import is_legacy
 from tests.model.conftest import Zoo
 
 MODELS = ("sequential", "residual", "called_twice", "nested", "bidirectional")
 MUTATIONS = 400
+
+DATA = Path(__file__).parents[1] / "data"
+KERAS_2 = [
+    DATA / "keras2" / "keras_2.15.0" / "stack.h5",
+    DATA / "keras2" / "keras_2.15.0" / "graph.h5",
+    DATA / "old" / "keras_2.0.9" / "cnn.h5",
+]
 
 PLANS = [
     plan_from({"mutspec": 1, "steps": steps}, catalogue())
@@ -86,7 +98,8 @@ def mutated(config: Any, draw: random.Random) -> Any:
 
 def outcome(base: Archive, stored: dict[str, Any], config: Any, plan: Any) -> str:
     try:
-        read = parse_config(json.dumps(config), "config.json")
+        read = parse_config(json.dumps(config), "config.json", base.keras_version)
+        only_in_keras_2(read), other_functions(read)
         built = build_spec(read, stored)
         extent = next(iter(base.extents.values()))
         extents = {tensor: base.extents.get(tensor, extent) for tensor in built.stored}
@@ -97,8 +110,6 @@ def outcome(base: Archive, stored: dict[str, Any], config: Any, plan: Any) -> st
     json.dumps(inspect(archive).to_json())
     structure_diff(base.spec, archive.spec)
     try:
-        if is_legacy(read):
-            return "of Keras 2"
         prepared = prepare(plan, archive, {})
     except MutspecError:
         return "read, and the plan refused"
@@ -119,3 +130,21 @@ def test_mutated_configurations_end_in_results_or_sentences(zoo: Zoo) -> None:
         config = mutated(bases[number].config, draw)
         counts[outcome(bases[number], stored[number], config, draw.choice(PLANS))] += 1
     assert {"refused", "read, and the plan refused", "done"} <= set(counts)
+
+
+def test_mutated_configurations_of_keras_2_end_in_results_or_sentences() -> None:
+    draw, counts = random.Random(13), Counter[str]()
+    bases = [open_archive(path) for path in KERAS_2]
+    configs = [json.loads(h5py.File(path).attrs["model_config"]) for path in KERAS_2]
+    stored = [_as_keras_3_stores(base) for base in bases]
+    for _ in range(MUTATIONS // 4):  # where Keras 2 stated no shapes, Keras is asked for them
+        number = draw.randrange(len(bases))
+        config = mutated(configs[number], draw)
+        counts[outcome(bases[number], stored[number], config, draw.choice(PLANS))] += 1
+    assert {"refused", "read, and the plan refused", "done"} <= set(counts)
+
+
+def _as_keras_3_stores(archive: Archive) -> dict[str, Any]:
+    """The weights of a file of Keras 2 by the stored paths that `build_spec` takes."""
+    model = load(archive.path).model
+    return {path: (tuple(each.shape), str(each.dtype)) for path, each in stored_variables(model).items()}
