@@ -188,20 +188,15 @@ def only_variables(class_name: str, group: Mapping[str, Stored]) -> tuple[Variab
     rows = [variables for mode, variables in facts.quantized.items() if mode in modes]
     rows += [] if is_quantized else [facts.variables]
     found: dict[tuple[str, ...], tuple[Variable, ...]] = {}
-    for row, has_optional in product(rows, (False, True)):
-        keys = sorted({(when.key, when.values) for variable in row for when in variable.when}, key=str)
-        for settings in product((True, False), repeat=len(keys)):
-            chosen = dict(zip(keys, settings, strict=True))
-            variables = tuple(
-                variable
-                for variable in row
-                if all(chosen[when.key, when.values] for when in variable.when)
-                and (has_optional or not variable.is_optional)
-            )
-            if len(variables) == len(group) and all(
-                _fits(variable, group, index) for index, variable in enumerate(variables)
-            ):
-                found.setdefault(tuple(variable.role for variable in variables), variables)
+    for row in rows:
+        required = tuple(variable for variable in row if not variable.is_optional)
+        for variables in dict.fromkeys((required, row)):
+            keys = list(dict.fromkeys((when.key, when.values) for variable in variables for when in variable.when))
+            for settings in product((True, False), repeat=len(keys)):
+                chosen = dict(zip(keys, settings, strict=True))
+                there = tuple(each for each in variables if all(chosen[w.key, w.values] for w in each.when))
+                if len(there) == len(group) and all(_fits(each, group, at) for at, each in enumerate(there)):
+                    found.setdefault(tuple(each.role for each in there), there)
     return next(iter(found.values())) if len(found) == 1 else None
 
 
