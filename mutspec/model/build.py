@@ -259,16 +259,24 @@ def _inner_layers(path: str, stored: str, found: _Found, skip: tuple[str, ...] =
             continue
         if not stored and relative.partition("/")[0] in NOT_THE_MODELS:
             continue
-        parts = relative.split("/")
-        for end in range(1, len(parts)):
-            holder = "/".join(parts[:end])
+        for holder in _holders(relative, seen):
             at = join(stored, holder)
-            if holder not in seen and not found.tree.group(at) and found.tell(at) is not None:
+            if not found.tree.group(at) and found.tell(at) is not None:
                 found.layers.append(_inner_layer(join(path, holder), found.tell(at)))
-            seen.add(holder)
         layer, inner = join(path, relative), found.tell(below)
         found.layers.append(_inner_layer(layer, inner))
         _numbered(layer, found.tree.group(below), below, inner, found)
+
+
+def _holders(path: str, seen: set[str]) -> list[str]:
+    """What a path lies in and has not been seen yet, outermost first; from now on it has."""
+    holders = []
+    holder = path.rpartition("/")[0]
+    while holder and holder not in seen:
+        seen.add(holder)
+        holders.append(holder)
+        holder = holder.rpartition("/")[0]
+    return holders[::-1]
 
 
 def _as_stored(inner: Inner, group: Mapping[str, Stored]) -> Inner:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 from mutspec.model.class_names import MODELS, STORED_NAMES
 from mutspec.model.class_table import CLASSES, Part, Variable
@@ -55,7 +55,12 @@ def tell_nothing(stored: str) -> Inner | None:
 
 def has_inner_layers(outline: Outline) -> bool:
     """Whether a model may hold layers that its config does not describe."""
-    pending = [outline.root]
+    return holds_code(outline.root)
+
+
+def holds_code(node: Node) -> bool:
+    """Whether a layer may hold layers that its config does not describe."""
+    pending = [node]
     while pending:
         node = pending.pop()
         if _is_of_code(node):
@@ -69,18 +74,47 @@ def _is_of_code(node: Node) -> bool:
     return node.variables is None or (node.is_model and node.class_name not in MODELS)
 
 
-def told_by_keras(outline: Outline, config: Mapping[str, Any]) -> Teller:
-    """What Keras tells of the layers of a model in a file, if the call has imported its classes.
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A weight as an object has it: where Keras would store it, its name, and its shape."""
+
+    stored: str
+    name: str
+    shape: tuple[int, ...]
+
+
+class InKeras(Protocol):
+    """A model that Keras can be asked about."""
+
+    def tell(self, stored: str) -> Inner | None:
+        """What is known of the layer that is stored at a path."""
+        ...
+
+    def order(self, stored: str) -> tuple[Placed, ...]:
+        """The weights of a layer in the order of legacy files; empty if it is not known."""
+        ...
+
+
+class _Nobody:
+    def tell(self, stored: str) -> Inner | None:
+        return None
+
+    def order(self, stored: str) -> tuple[Placed, ...]:
+        return ()
+
+
+def in_keras(outline: Outline, config: Mapping[str, Any]) -> InKeras:
+    """What Keras tells of a model in a file, if the call has imported its classes.
 
     Arguments:
         outline: the model's outline.
         config: the serialised model.
     """
     if "keras" not in sys.modules or not has_inner_layers(outline):
-        return tell_nothing
-    from mutspec.model.live.inner import told_by_building
+        return _Nobody()
+    from mutspec.model.live.inner import Building
 
-    return told_by_building(config)
+    return Building(config)
 
 
 _BY_SNAKE = {snake_case(STORED_NAMES.get(name, name)): name for table in (CLASSES, MODELS) for name in table}
@@ -154,20 +188,15 @@ def only_variables(class_name: str, group: Mapping[str, Stored]) -> tuple[Variab
     rows = [variables for mode, variables in facts.quantized.items() if mode in modes]
     rows += [] if is_quantized else [facts.variables]
     found: dict[tuple[str, ...], tuple[Variable, ...]] = {}
-    for row, has_optional in product(rows, (False, True)):
-        keys = sorted({(when.key, when.values) for variable in row for when in variable.when}, key=str)
-        for settings in product((True, False), repeat=len(keys)):
-            chosen = dict(zip(keys, settings, strict=True))
-            variables = tuple(
-                variable
-                for variable in row
-                if all(chosen[when.key, when.values] for when in variable.when)
-                and (has_optional or not variable.is_optional)
-            )
-            if len(variables) == len(group) and all(
-                _fits(variable, group, index) for index, variable in enumerate(variables)
-            ):
-                found.setdefault(tuple(variable.role for variable in variables), variables)
+    for row in rows:
+        required = tuple(variable for variable in row if not variable.is_optional)
+        for variables in dict.fromkeys((required, row)):
+            keys = list(dict.fromkeys((when.key, when.values) for variable in variables for when in variable.when))
+            for settings in product((True, False), repeat=len(keys)):
+                chosen = dict(zip(keys, settings, strict=True))
+                there = tuple(each for each in variables if all(chosen[w.key, w.values] for w in each.when))
+                if len(there) == len(group) and all(_fits(each, group, at) for at, each in enumerate(there)):
+                    found.setdefault(tuple(each.role for each in there), there)
     return next(iter(found.values())) if len(found) == 1 else None
 
 

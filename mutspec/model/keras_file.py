@@ -12,7 +12,7 @@ from mutspec.model.archive import Archive, FileKind, Member
 from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
 from mutspec.model.hdf5 import StoredHdf5, Window, check_extents, stored_hdf5
-from mutspec.model.inner import has_inner_layers, told_by_keras
+from mutspec.model.inner import has_inner_layers, in_keras
 from mutspec.model.limits import current_limits
 from mutspec.model.outline import outline_of
 from mutspec.model.unsupported import unsupported_zip
@@ -63,7 +63,7 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        told_by_keras(outline, config),
+        in_keras(outline, config).tell,
         names_of_layers(stored) if with_names else {},
     )
     return Archive(

@@ -12,7 +12,7 @@ from mutspec.model.archive import Archive, FileKind, Part
 from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
 from mutspec.model.hdf5 import check_extents, stored_hdf5
-from mutspec.model.inner import has_inner_layers, told_by_keras
+from mutspec.model.inner import has_inner_layers, in_keras
 from mutspec.model.inner_files import inner_file, read_inner
 from mutspec.model.keras_file import names_of_layers
 from mutspec.model.limits import current_limits
@@ -47,7 +47,7 @@ def read_keras_folder(path: Path) -> Archive:
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        told_by_keras(outline, config),
+        in_keras(outline, config).tell,
         names_of_layers(held) if with_names else {},
     )
     return Archive(

@@ -12,7 +12,8 @@ from mutspec.model.archive import Archive, Extent, FileKind
 from mutspec.model.build import Build, build_from_outline
 from mutspec.model.config import parse_config
 from mutspec.model.hdf5 import StoredHdf5, check_extents
-from mutspec.model.legacy_order import legacy_slots
+from mutspec.model.inner import InKeras, Teller, holds_code, in_keras
+from mutspec.model.legacy_order import legacy_slots, role_in
 from mutspec.model.outline import Node, Outline, join, outline_of
 
 _WEIGHTS = "model_weights"
@@ -84,12 +85,13 @@ def legacy_archive(
     Errors: ModelError if they do not fit.
     """
     outline = outline_of(config)
+    asked = in_keras(outline, config)
     stored: dict[str, Extent] = {}
     for layer, names in weights.listed.items():
         extents = [_extent(weights.extents, layer, name, path) for name in names]
-        slots = _slots_of(layer, names, extents, outline, path)
+        slots = _slots_of(layer, names, extents, outline, path, asked)
         stored.update(zip(slots, extents, strict=True))
-    build = _build(outline, stored, path)
+    build = _build(outline, stored, path, asked.tell)
     return Archive(
         path=path,
         kind=kind,
@@ -125,7 +127,9 @@ def _extent(extents: Mapping[str, Extent], layer: str, name: str, path: Path) ->
     return extents[at]
 
 
-def _slots_of(layer: str, names: tuple[str, ...], weights: list[Extent], outline: Outline, path: Path) -> list[str]:
+def _slots_of(
+    layer: str, names: tuple[str, ...], weights: list[Extent], outline: Outline, path: Path, asked: InKeras
+) -> list[str]:
     """Where a `.keras` file would store the weights of a layer of the outermost model."""
     if layer == OWN_WEIGHTS:
         return [join("vars", str(index)) for index in range(len(names))]
@@ -142,11 +146,16 @@ def _slots_of(layer: str, names: tuple[str, ...], weights: list[Extent], outline
             hint="load the model in Keras and save it again",
             candidates=nearest(layer, nodes),
         )
-    return legacy_slots(nodes[layer], names, [extent.shape for extent in weights])
+    shapes = [extent.shape for extent in weights]
+    if holds_code(nodes[layer]):
+        placed = asked.order(nodes[layer].stored[0])
+        if shapes == [each.shape for each in placed] and list(map(role_in, names)) == [each.name for each in placed]:
+            return [each.stored for each in placed]
+    return legacy_slots(nodes[layer], names, shapes)
 
 
-def _build(outline: Outline, stored: Mapping[str, Extent], path: Path) -> Build:
-    build = build_from_outline(outline, {at: (extent.shape, extent.dtype) for at, extent in stored.items()})
+def _build(outline: Outline, stored: Mapping[str, Extent], path: Path, told: Teller) -> Build:
+    build = build_from_outline(outline, {at: (extent.shape, extent.dtype) for at, extent in stored.items()}, told)
     if not any(layer.aliases for layer in build.spec.layers):
         return build
     aliased = next(layer for layer in build.spec.layers if layer.aliases)

@@ -65,7 +65,7 @@ def legacy_slots(node: Node, names: Sequence[str], shapes: Sequence[tuple[int, .
             raise ModelError(
                 f"{node.path} holds weights of a class that mutspec does not know ({unknown[0].node.class_name}), and "
                 "a legacy .h5 does not say which of its layers has which",
-                hint="load the model in Keras and save it as .keras",
+                hint="import the module of its class (--import my_layers), or save the model as .keras in Keras",
             )
         return [join(unknown[0].stored, "vars", str(index)) for index in range(len(names))]
     fitting = [order for order in _orders(node, full) if len(order) == len(names)]

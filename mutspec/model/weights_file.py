@@ -15,7 +15,7 @@ from mutspec.model.class_table import CLASSES, Part
 from mutspec.model.classes import ancestry_of, snake_case
 from mutspec.model.config import parse_config
 from mutspec.model.hdf5 import StoredHdf5, check_extents, stored_hdf5
-from mutspec.model.inner import class_of, only_variables, told_by_keras
+from mutspec.model.inner import class_of, in_keras, only_variables
 from mutspec.model.keras_file import names_of_layers, read_config_member, read_version
 from mutspec.model.keras_folder import folder_config_and_version
 from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_version, legacy_weights
@@ -69,7 +69,7 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
             f"{path} holds no weights that Keras wrote", hint="mutspec reads .keras, .h5 and .weights.h5 files of Keras"
         )
     outline = outline_of(config) if config is not None else _guess(StoredTree(stored), names, path)
-    build = build_from_outline(outline, stored, told_by_keras(outline, config or {}), names)
+    build = build_from_outline(outline, stored, in_keras(outline, config or {}).tell, names)
     spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
     return Archive(
         path=path,

@@ -264,7 +264,7 @@ def test_a_target_that_leaves_nothing_out_says_nothing(blocks: Path, target: str
 
 
 def test_a_model_of_which_all_is_known_gives_no_notes(zoo: Zoo) -> None:
-    for name in ("sequential", "transformer", "quantized_int8"):
+    for name in ("sequential", "quantized_int8"):
         assert notes(zoo[name].live.spec, "{weights: kernels}") == ()
 
 

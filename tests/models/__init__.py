@@ -41,5 +41,5 @@ ZOO: dict[str, Callable[[], Any]] = {
 }
 """Every model of the zoo by name. Call an entry to build it: tiny, and the same each time."""
 
-NO_LEGACY_H5 = frozenset({"custom_layer", "nested_custom", "subclassed", "shared_with_nested", "shared_everywhere"})
-"""Models that a legacy `.h5` file does not hold as they are: it knows no layers in custom classes, and no sharing."""
+NO_LEGACY_H5 = frozenset({"subclassed", "shared_with_nested", "shared_everywhere"})
+"""Models that a legacy `.h5` file does not hold as they are: it knows no layers in subclasses, and no sharing."""

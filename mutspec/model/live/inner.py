@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from mutspec.model.class_names import ALIASES, WEIGHTLESS
 from mutspec.model.class_table import CLASSES, Variable
 from mutspec.model.classes import ancestry_of, is_keras_class, plain_class_name
 from mutspec.model.code import code_in
-from mutspec.model.inner import Inner, Teller, tell_nothing
+from mutspec.model.inner import Inner, Placed, Teller
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.process_wide import building_alone, making, without_trace
 from mutspec.model.live.saved import saved
@@ -116,39 +117,64 @@ def _config(layer: Layer) -> Mapping[str, Any]:
     return {key: value for key, value in config.items() if key not in left_out}
 
 
-def told_by_building(config: Mapping[str, Any]) -> Teller:
-    """What the layers tell that Keras makes of a model's config; nothing, if it does not know all of the classes.
+class Building:
+    """A model that Keras builds from a config when it is first asked about, without values.
 
-    No values are made. Code in the config is not run: such a model tells nothing.
+    It tells nothing if Keras does not know all of the classes, or if the config holds code, which is not run.
 
     Arguments:
         config: the serialised model, as in config.json.
     """
-    if not _are_imported(config) or code_in(config):
-        return tell_nothing
-    found: list[Teller] = []
 
-    def tell(stored: str) -> Inner | None:
-        if not found:
-            found.append(_built(config))
-        return found[0](stored)
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = config
 
-    return tell
+    @cached_property
+    def _saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The layers and the variables by the paths under which Keras would save them."""
+        if not _are_imported(self._config) or code_in(self._config):
+            return {}, {}
+        keras = import_keras()
+        entry = {key: value for key, value in self._config.items() if key != "compile_config"}
+        try:
+            with building_alone(), without_trace(keras), keras_imports_no_stray_module(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with making(keras, with_values=False):
+                    model = _made(entry, keras)
+                return saved(model)
+        except MemoryError:
+            raise
+        except Exception:  # Keras raises whatever its layers raise; then nothing is told
+            return {}, {}
+
+    @cached_property
+    def _tell(self) -> Teller:
+        return told_by_layers(*self._saved)
+
+    def tell(self, stored: str) -> Inner | None:
+        """What is known of a layer."""
+        return self._tell(stored)
+
+    def order(self, stored: str) -> tuple[Placed, ...]:
+        """A layer's weights in the order of Keras's `layer.weights`, trainable ones first; empty if it is not known."""
+        layers, variables = self._saved
+        layer = layers.get(stored)
+        paths = {id(variable): path for path, variable in variables.items()}
+        weights = [] if layer is None else [*layer.trainable_weights, *layer.non_trainable_weights]
+        if not all(id(weight) in paths for weight in weights):
+            return ()
+        return tuple(Placed(paths[id(each)], str(each.name), tuple(each.shape)) for each in weights)
 
 
-def _built(config: Mapping[str, Any]) -> Teller:
-    keras = import_keras()
-    entry = {key: value for key, value in config.items() if key != "compile_config"}
-    try:
-        with building_alone(), without_trace(keras), keras_imports_no_stray_module(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with making(keras, with_values=False):
-                model = keras.saving.deserialize_keras_object(entry, safe_mode=True)
-            return told_by_layers(*saved(model))
-    except MemoryError:
-        raise
-    except Exception:  # Keras raises whatever its layers raise; then nothing is told
-        return tell_nothing
+def _made(entry: Mapping[str, Any], keras: Any) -> Any:
+    """A model from its config, in safe mode; those of legacy files have no modules."""
+    from keras.src.legacy.saving import saving_utils
+    from keras.src.saving import serialization_lib
+
+    if "module" in entry:
+        return keras.saving.deserialize_keras_object(dict(entry), safe_mode=True)
+    with serialization_lib.SafeModeScope(True):
+        return saving_utils.model_from_config(json.loads(json.dumps(entry)))
 
 
 def _are_imported(config: Mapping[str, Any]) -> bool:
