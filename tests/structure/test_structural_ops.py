@@ -87,7 +87,7 @@ ROUNDS = {"mixed_float16": 2e-3, "double": 1e-12}
 IDENTITIES = {
     "dense": (DENSE, {"initialize": "identity"}),
     "normalisation": ({"type": "BatchNormalization"}, {"initialize": "identity"}),
-    "dropout": ({"type": "Dropout", "rate": 0.5}, {}),
+    "dropout": ({"type": "Dropout", "rate": 0.5}, {"initialize": "identity"}),
 }
 
 
@@ -509,7 +509,13 @@ def test_a_layer_that_fits_asks_nothing_of_the_lambda_behind_it() -> None:
     inputs = keras.Input((4,))
     scaled = keras.layers.Lambda(lambda x: x * 2, output_shape=(4,))(keras.layers.Dense(4, name="first")(inputs))
     model = keras.Model(inputs, keras.layers.Dense(2)(scaled))
-    step = {"op": "insert_layer", "id": "new", "after": "first", "layer": {"type": "Dropout", "rate": 0.5}}
+    step = {
+        "op": "insert_layer",
+        "id": "new",
+        "after": "first",
+        "initialize": "identity",
+        "layer": {"type": "Dropout", "rate": 0.5},
+    }
     mutant = mutspec.apply(mutspec.plan({"steps": [step]}), model, unsafe=True)
     given = np.ones((2, 4), "float32")
     np.testing.assert_array_equal(np.asarray(mutant(given)), np.asarray(model(given)))
