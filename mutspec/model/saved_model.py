@@ -20,7 +20,7 @@ from mutspec.model.build import Build, build_from_outline
 from mutspec.model.config import parse_config, parse_json
 from mutspec.model.inner_files import inner_file, read_inner
 from mutspec.model.limits import current_limits
-from mutspec.model.named_weights import matched, places_of
+from mutspec.model.named_weights import Place, matched, places_of
 from mutspec.model.outline import Node, Outline, join, outline_of
 from mutspec.model.stamp import stamp_of
 from mutspec.model.tensor_bundle import Bundle, read_bundle
@@ -135,6 +135,7 @@ def _is_the_models(place: str) -> bool:
 def _places(outline: Outline, names: Mapping[str, str]) -> Mapping[str, str]:
     """Where Keras 3 stores each weight, by its name here; empty where the configuration does not explain it."""
     known = places_of(outline)
+    known = {**_short_names(known), **known}
     found = {}
     for name, key in names.items():
         place = key.removesuffix(_VALUE).removeprefix("model/")
@@ -142,6 +143,19 @@ def _places(outline: Outline, names: Mapping[str, str]) -> Mapping[str, str]:
         found[name] = at or next((known[each].stored for each in _spellings(name) if each in known), "")
     twice = {at for at, count in Counter(found.values()).items() if count > 1}
     return {name: "" if at in twice else at for name, at in found.items()}
+
+
+def _short_names(known: Mapping[str, Place]) -> Mapping[str, Place]:
+    """What else a weight may be called: Keras 2 leaves out the models that a layer is in, and what a wrapper wraps.
+
+    Where two weights would have one name, it is neither's.
+    """
+    found: dict[str, list[Place]] = {}
+    for path, place in known.items():
+        *layers, role = path.split("/")
+        for short in {"/".join([*layers[:-1], role]), "/".join([*layers[-1:], role])}:
+            found.setdefault(short, []).append(place)
+    return {short: places[0] for short, places in found.items() if len(places) == 1}
 
 
 def _spellings(name: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mutspec
+from mutspec.execute.read import TensorReader
 from mutspec.language.errors import CallError, ModelError
 from mutspec.model import FileKind, open_archive
 from tests.formats.conftest import RENAME, Saved, apply, same, values_in
@@ -128,3 +129,18 @@ def test_weights_alone_are_no_model_to_load(saved: Saved, tmp_path: Path) -> Non
     for name in ("parts.weights.json", "model.safetensors", "model.weights.h5"):
         with pytest.raises(ModelError, match="holds weights and no architecture"):
             mutspec.apply(mutspec.plan(RENAME), saved[name])
+
+
+def test_a_saved_model_of_keras_2_tells_of_layers_in_layers_what_each_weight_is(tmp_path: Path) -> None:
+    archive = open_archive(LEGACY.parents[1] / "keras-2.15" / "nested")
+    roles = ["kernel", "bias", *["kernel", "recurrent_kernel", "bias"] * 2, *["kernel", "bias"] * 2]
+    layers = ["all/each"] * 2 + ["both/forward_gru"] * 3 + ["both/backward_gru"] * 3 + ["inner/a"] * 2 + ["inner/b"] * 2
+    assert [tensor.path for tensor in archive.spec.tensors] == [
+        f"{layer}/{role}" for layer, role in zip(layers, roles, strict=True)
+    ]
+    with TensorReader(archive) as reader:  # weight number n holds n alone
+        for number, tensor in enumerate(archive.spec.tensors):
+            assert set(reader.read(tensor.path, 0, tensor.size)) == {number}, tensor.path
+    apply(archive.path, tmp_path / "out.weights.h5")
+    biases = {value.tobytes() for path, value in values_in(tmp_path / "out.weights.h5").items() if value.ndim == 1}
+    assert biases == {np.full(size, number, np.float32).tobytes() for number, size in ((1, 3), (9, 3), (11, 2))}

@@ -3,6 +3,8 @@
     python make.py                                # Keras 2: tensorflow-cpu==2.12.*, 2.13.*, 2.15.*, each in a venv
     PYTHONPATH=/tmp/keras36 python make.py        # Keras 3: pip install --no-deps --target /tmp/keras36 keras==3.6.0
     python make.py --list-config                  # rewrites keras-2.12/dense.h5 as Keras 2.0 to 2.2 wrote it
+    python make.py --nested                       # with Keras 2.15: a SavedModel of layers in layers
+    PYTHONPATH=… python make.py --safetensors     # with the package safetensors
 
 Every file holds `VALUES`, so that no other file is needed to say what is right. The graphs of SavedModels, which nobody
 reads here, are cut to their first bytes.
@@ -68,6 +70,23 @@ def main() -> None:
         left.unlink()
 
 
+def write_nested() -> None:
+    """A SavedModel of Keras 2 with layers in layers. Weight number n, in the order of the model, holds n alone."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+
+    layers = keras.layers
+    inner = keras.Sequential([layers.InputLayer((4,)), layers.Dense(3, name="a"), layers.Dense(2, name="b")], "inner")
+    x = keras.Input((5, 2), name="x")
+    h = layers.TimeDistributed(layers.Dense(3, name="each"), name="all")(x)
+    model = keras.Model(x, inner(layers.Bidirectional(layers.GRU(2, name="gru"), name="both")(h)), name="nested")
+    model.set_weights([np.full(each.shape, number, np.float32) for number, each in enumerate(model.weights)])
+    folder = HERE / ("keras-" + ".".join(keras.__version__.split(".")[:2])) / "nested"
+    model.save(str(folder), save_format="tf")
+    (folder / "saved_model.pb").write_bytes((folder / "saved_model.pb").read_bytes()[:GRAPH_BYTES])
+    (folder / "fingerprint.pb").unlink()
+
+
 def write_list_config() -> None:
     """What Keras 2.0 to 2.2 wrote for a Sequential: its layers as a bare list, and their version."""
     import h5py
@@ -94,6 +113,8 @@ def write_safetensors() -> None:
 if __name__ == "__main__":
     if "--list-config" in sys.argv:
         write_list_config()
+    elif "--nested" in sys.argv:
+        write_nested()
     elif "--safetensors" in sys.argv:
         write_safetensors()
     else:

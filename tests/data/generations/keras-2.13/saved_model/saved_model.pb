@@ -1,6 +1,0 @@
-±¹
-œï
-^
-AssignVariableOp
-resource
-value"dtype"
