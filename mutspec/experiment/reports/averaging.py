@@ -15,7 +15,7 @@ from typing import Any
 from mutspec.experiment.result import FIDELITY, Result, Row
 
 SEED = "seed"
-"""What seeds are called where they are a setting."""
+"""The name of seeds where they are a setting."""
 
 
 def by_seed(results: Iterable[Result]) -> list[Result]:
