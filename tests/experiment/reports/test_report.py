@@ -34,7 +34,7 @@ def test_a_report_is_a_table_and_its_files(folder: Path) -> None:
     assert "dense_noise on digits.keras" in text
     assert "97.2% ± 0.0%" in text
     # A long path is folded.
-    assert "".join(text.split()).endswith("".join(f"plot.png, plot.svg and report.html in {folder}".split()))
+    assert "".join(text.split()).endswith("".join(f"plot.png, plot.svg, plot.pdf and report.html in {folder}".split()))
     with (folder / "results.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 25
 
