@@ -27,7 +27,7 @@ def is_share(metric: str, values: Iterable[float]) -> bool:
 
 
 def is_rate_of_samples(metric: str) -> bool:
-    """Whether a metric counts samples and divides by their number, by its name."""
+    """Tells by its name whether a metric counts samples and divides by their number."""
     return _RATE_OF_SAMPLES.fullmatch(metric) is not None
 
 
@@ -44,5 +44,5 @@ _POSITION = re.compile(
 
 
 def is_position(setting: str) -> bool:
-    """Whether the numbers of a setting say which thing is meant, such as a bit of a weight, by its name."""
+    """Tells by its name whether the numbers of a setting say which thing is meant, such as a bit of a weight."""
     return _POSITION.fullmatch(setting) is not None

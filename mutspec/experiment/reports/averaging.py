@@ -17,7 +17,7 @@ from mutspec.experiment.result import FIDELITY, Result, Row
 from mutspec.experiment.settings import PARAMETER
 
 SEED = "seed"
-"""What seeds are called where they are a setting."""
+"""The name of seeds where they are a setting."""
 
 
 def by_seed(known: Iterable[tuple[Result, Given]]) -> list[tuple[Result, Given]]:

@@ -15,9 +15,9 @@ from mutspec.experiment.result import BREAKING_POINT
 from mutspec.language.visible import in_one_line
 
 SPACING_NOTES: dict[Spacing, str] = {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}
-"""What follows the label of an axis."""
+"""Notes after the label of an axis."""
 TICK_CHARACTERS = {1: 58, 2: 30, 3: 20, 4: 15}
-"""How many characters of ticks fit side by side below a panel, by the number of columns."""
+"""The characters of ticks that fit side by side below a panel, by the number of columns."""
 _WHOLE_STEPS = (1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100)
 
 
@@ -122,7 +122,7 @@ def with_ticks(
 
 
 def have_room(axis: Axis, characters: int) -> bool:
-    """Whether ticks do not run into each other where this number of characters fits below the axis."""
+    """Tells whether ticks stand apart where this number of characters fits below the axis."""
     return all(
         characters * abs(axis.part(right.at) - axis.part(left.at)) >= (len(left.text) + len(right.text)) / 2 + 1.4
         for left, right in pairwise(axis.ticks)

@@ -19,7 +19,7 @@ from mutspec.experiment.settings import PARAMETER, as_number, is_percentage, lab
 LOG_DECADES = 1.5
 """How many powers of ten numbers span before an axis becomes logarithmic."""
 MANY_POSITIONS = 6
-"""From this number on, consecutive whole numbers are positions, whatever their name is."""
+"""The number of consecutive whole numbers from which on they are positions, whatever their name is."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Curves:
 
     @property
     def is_discrete(self) -> bool:
-        """Whether x numbers things, such as the bits of a weight, so that nothing lies between two of them."""
+        """Tells whether x numbers things, such as the bits of a weight, so that nothing lies between two of them."""
         values = self.values
         if any(value != int(value) for value in values):
             return False
@@ -76,7 +76,7 @@ class Curves:
 
     @property
     def spacing(self) -> Spacing:
-        """How x is spaced: `symlog` is where a zero stands beside numbers that ask for `log`."""
+        """The spacing of x: `symlog` if a zero is among numbers that ask for `log`."""
         positive = [x for x in self.values if x > 0]
         decades = log10(max(positive)) - log10(min(positive)) if len(positive) > 1 else 0.0
         is_wide = decades >= LOG_DECADES or (decades >= 1 and _are_ratios_even(positive))
@@ -86,7 +86,7 @@ class Curves:
 
 
 def _are_ratios_even(values: Sequence[float]) -> bool:
-    """Whether numbers were chosen by their ratios, as 0.1, 0.3, 1, 3, and not by their differences."""
+    """Tells whether numbers were chosen by their ratios, as 0.1, 0.3, 1, 3, and not by their differences."""
 
     def unevenness(places: Sequence[float]) -> float:
         gaps = [right - left for left, right in pairwise(places)]
@@ -118,7 +118,7 @@ def curves(summary: Summary) -> Curves | None:
 
 
 def is_ordered(summary: Summary, settings: Sequence[int], lines: Sequence[Line]) -> bool:
-    """Whether one number tells lines apart."""
+    """Tells whether one number distinguishes lines."""
     return (
         len(settings) == 1
         and len(lines) > 1
@@ -145,7 +145,7 @@ def _is_axis(values: Sequence[object]) -> bool:
 
 
 def label_of(summary: Summary, settings: Sequence[int], group: Group) -> str:
-    """What some settings of a group are: names of plans and the like say it themselves, numbers need their names."""
+    """The label of a group by some settings: a number is given with the name of its setting."""
     names = labels(summary.names)
     return ", ".join(
         f"{names[index]} = {shown(group.values[index])}"

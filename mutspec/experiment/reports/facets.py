@@ -9,9 +9,9 @@ from mutspec.experiment.reports.curves import Curves, Line, label_of, ordered
 from mutspec.experiment.reports.groups import Summary, setting_index
 
 MOST_TOGETHER = 4
-"""How many lines one panel shows of its own accord."""
+"""The lines that share a panel unless the caller chooses the panels."""
 MOST_ASKED = 8
-"""How many lines a panel shows if the caller chooses the panels: there are so many colours."""
+"""The lines that share a panel if the caller chooses the panels: the number of colours."""
 MOST_PANELS = 20
 
 
@@ -37,7 +37,7 @@ class Facets:
 
     @property
     def are_small_multiples(self) -> bool:
-        """Whether each panel has one line, and the others stand behind it."""
+        """Tells whether each panel has one line, with the others in grey."""
         return len(self.panels) > 1 and not self.inner
 
 

@@ -1,4 +1,4 @@
-"""How Matplotlib draws charts: size, ink, and the words above the panels.
+"""Charts as Matplotlib draws them: size, ink, and the words above the panels.
 
 Heading, notes and legend stand above the panels in room of their own, so they cannot lie on data.
 """
@@ -56,7 +56,7 @@ _TITLE, _NOTE, _ENTRY = 0.3, 0.17, 0.175
 _CHARACTER = 0.082
 """The width of a character of the axes' labels, in inches."""
 _NOTE_CHARACTERS, _ENTRY_CHARACTERS = 92, 82
-"""How many characters of notes and of the legend a line has room for."""
+"""The characters that a line of notes and of the legend has room for."""
 
 
 def new_figure(height: float, heading: str, notes: Sequence[str], legend: Sequence[Entry] = ()) -> Figure:
@@ -201,7 +201,7 @@ def _merged(marks: Sequence[Mark]) -> Iterator[Mark]:
 
 
 def _look(mark: Mark) -> tuple[Any, ...] | None:
-    """What strokes and dots of one look have in common."""
+    """A key that is the same for strokes and dots of one look."""
     if isinstance(mark, Dots):
         return Dots, mark.colour, mark.is_strong
     return (Path, mark.colour, mark.kind, mark.opacity) if isinstance(mark, Path) else None

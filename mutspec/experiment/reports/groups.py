@@ -111,7 +111,7 @@ class Summary:
     units: Mapping[str, str] = field(default_factory=dict)
 
     def is_fraction(self, index: int) -> bool:
-        """Whether a setting is a part of something, to be written in percent."""
+        """Tells whether a setting is a part of something, to be written in percent."""
         return self.units.get(self.names[index]) == PERCENT
 
     @cached_property
@@ -155,7 +155,7 @@ def summarise(results: Sequence[Result], metric: str | None = None, average: Seq
     Arguments:
         results: its results.
         metric: the metric to show, or what else rows say, such as `agreement`; by default the objective.
-        average: the settings over which means are taken beside the seeds; `none` alone: not over the seeds either.
+        average: the settings over which means are taken, besides the seeds; `none` alone: not over the seeds either.
 
     Raises:
         CallError: no result has that metric, or no such setting varies.
@@ -212,7 +212,7 @@ def _named(names: Sequence[str], asked: Iterable[str]) -> tuple[str, ...]:
 
 
 def _replicates(results: Sequence[Result], averaged: Sequence[str]) -> str:
-    """What the values of a group differ by."""
+    """The name of what the values of a group differ by."""
     has_one_seed = len({row.seed for result in results for row in result.rows}) == 1
     return " and ".join(labels(averaged)) if averaged and has_one_seed else "seeds"
 

@@ -19,10 +19,10 @@ PathKind = Literal["mean", "interval", "context", "base"]
 Sign = Literal["line", "dot", "base"]
 
 ZERO_DECADES = 0.6
-"""How far 0 lies below the least positive number of a `symlog` axis, in decades."""
+"""The distance of 0 from the least positive number of a `symlog` axis, in decades."""
 
 MANY_DOTS = 300
-"""From this number of dots in a panel on, dots are at their smallest and palest."""
+"""The number of dots in a panel from which on they are at their smallest and palest."""
 
 
 @dataclass(frozen=True)
@@ -205,17 +205,17 @@ class Chart:
 
     @property
     def shares_x(self) -> bool:
-        """Whether the panels have one x-axis."""
+        """Tells whether the panels have one x-axis."""
         return all(panel.x is None for panel in self.panels)
 
     @property
     def shares_y(self) -> bool:
-        """Whether the panels have one y-axis."""
+        """Tells whether the panels have one y-axis."""
         return all(panel.y is None for panel in self.panels)
 
     @property
     def crowding(self) -> float:
-        """How many dots the fullest panel has, as a part of `MANY_DOTS`, at most 1."""
+        """The number of dots in the fullest panel, as a part of `MANY_DOTS`, at most 1."""
         return min(1.0, max((len(panel.dots) for panel in self.panels), default=0) / MANY_DOTS)
 
 

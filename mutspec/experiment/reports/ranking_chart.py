@@ -16,7 +16,7 @@ from mutspec.experiment.reports.table import harm_label, title
 MOST_PLACES = 40
 ROW_INCHES = 0.24
 LONGEST_WHISKER = 1.6
-"""How far whiskers reach at most, in the longest bar: the interval of two seeds may be ten times as wide."""
+"""The longest whisker, in units of the longest bar: the interval of two seeds may be ten times as wide."""
 
 
 def longest(harms: Iterable[Estimate]) -> float:

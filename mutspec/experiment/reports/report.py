@@ -200,7 +200,7 @@ def make_report(
             objective of the jobs.
         output: the folder to write to, which is made if it is missing; by default `folder`.
         facet: the setting whose values have a panel of the picture each; None to choose.
-        average: the settings over which means are taken beside the seeds; `none` alone: not over the seeds either.
+        average: the settings over which means are taken, besides the seeds; `none` alone: not over the seeds either.
 
     Raises:
         CallError: there is no such folder, no result in it, or no such metric or setting.

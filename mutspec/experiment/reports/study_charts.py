@@ -19,11 +19,11 @@ from mutspec.experiment.reports.table import metric_label, title
 from mutspec.experiment.settings import as_number, shown
 
 MOST_PAIRS = 6
-"""How many pairs of objectives are drawn."""
+"""The pairs of objectives that are drawn."""
 MOST_DIMENSIONS = 9
-"""How many upright axes parallel coordinates have."""
+"""The upright axes that parallel coordinates have at most."""
 STEPS = 5
-"""How many colours tell good trials from bad ones."""
+"""The colours between the best trials and the worst."""
 
 
 def study_charts(found: Study, summary: Summary) -> dict[str, Chart]:
@@ -43,7 +43,7 @@ def objective_label(found: Study, index: int) -> str:
 
 
 def _tell(found: Study, trial: Trial) -> str:
-    """What a trial's dot says under a pointer."""
+    """The words of a trial's dot under a pointer."""
     job = "" if trial.result.job.number is None else f" (job {trial.result.job.number})"
     given = [f"{name} = {shown(value)}" for name, value in trial.given.items()]
     values = [f"{name} {value:.6g}" for name, value in zip(found.directions, trial.values, strict=True)]
@@ -65,7 +65,7 @@ def _axis(label: str, name: str, values: Sequence[float], characters: int | None
 
 
 def _best(found: Study) -> Chart:
-    """For each objective its value in each trial, and the best one until then as a staircase."""
+    """A panel for each objective: its value in each trial, and the best one until then as a staircase."""
     number = len(found.trials)
     last = max(number - 1, 1)
     x = with_ticks(
@@ -113,7 +113,7 @@ def _fronts(found: Study) -> Chart | None:
             return Dots((point,), colour, _tell(found, trial), is_strong)
 
         marks: list[Mark] = [dots(trial, PALETTE[6]) for trial in found.trials if trial.number not in on_front]
-        if len(names) == 2:  # of more objectives the front is no line
+        if len(names) == 2:  # of more objectives the front is not a line
             marks.append(Path(_front_line(found), PALETTE[1], "interval"))
         marks += [dots(trial, PALETTE[1], is_strong=True) for trial in found.front]
         x, y = (
@@ -181,7 +181,7 @@ def _is_maximised(found: Study) -> bool:
 
 
 class _Scale:
-    """From the values of a setting or an objective to places from 0 to 1: numbers by size, names in their order."""
+    """Places from 0 to 1 for the values of a setting or an objective: numbers by size, names in their order."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         numbers = [as_number(value) for value in values]

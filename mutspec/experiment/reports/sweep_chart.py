@@ -30,15 +30,15 @@ from mutspec.experiment.settings import labels, shown
 
 MOST_CATEGORIES = 40
 MOST_SEEDS = 12
-"""How many seeds a mark tells of under a pointer."""
+"""The seeds that a mark tells of under a pointer."""
 BAND_OPACITY = 0.2
 ROW_INCHES = 0.3
 TITLE_CHARACTERS = {1: 80, 2: 38, 3: 28, 4: 19}
-"""How many characters a panel's title has room for, by the number of columns."""
+"""The characters that a panel's title has room for, by the number of columns."""
 PANEL_INCHES = {1: 2.9, 2: 1.9, 3: 1.35, 4: 1.2}
 
 Teller = Callable[[Group], str]
-"""From a group to what its dots say under a pointer."""
+"""Gives the words of a group's dots under a pointer."""
 
 
 def sweep_chart(summary: Summary, facet: str | None = None) -> Chart | None:
@@ -170,7 +170,7 @@ def _lines(
 
 
 def _shifts(over: Curves, number: int) -> list[float]:
-    """How far the lines of a panel stand apart where they would stand on one another."""
+    """Offsets along x of the lines of a panel, where they would cover one another."""
     if not over.is_discrete or over.is_scatter:
         return [0.0] * number
     return [0.8 * ((index + 0.5) / number - 0.5) for index in range(number)]
@@ -246,7 +246,7 @@ def _base_entries(summary: Summary) -> Iterator[Entry]:
 
 
 def teller(summary: Summary) -> Teller:
-    """What a group's dots say under a pointer."""
+    """Returns the function that words what a group's dots say under a pointer."""
     names, numbers = labels(summary.names), Numbers(summary)
 
     def tell(group: Group) -> str:
@@ -326,7 +326,7 @@ def _over_categories(summary: Summary, groups: Sequence[Group], facet: str | Non
 
 
 def label_of_row(summary: Summary, settings: Sequence[int], group: Group) -> str:
-    """What to call a group where no number is on an axis."""
+    """The name of a group where no number is on an axis."""
     return ", ".join(shown(group.values[index]) for index in settings)
 
 

@@ -21,7 +21,7 @@ CHANGED_NOTHING = "Changed nothing"
 
 BAND_NOTE = "±: 95 % interval of the mean over the seeds (Student's t)"
 
-RATE_NOTE = "95 % interval: of the rate, given so many samples (Wilson); it says nothing of other seeds"
+RATE_NOTE = "95 % interval: of the rate, of this number of samples (Wilson); it says nothing of other seeds"
 
 HELD_NOTE = "Gates held, in brackets: 95 % interval of that rate (Wilson)"
 
@@ -77,12 +77,12 @@ def setting_label(summary: Summary, index: int) -> str:
 
 
 def worsening(summary: Summary) -> str:
-    """What the metric does when a model gets worse: a loss or an error rises, all else drops."""
+    """The change of the metric when a model gets worse: a loss or an error rises, all else drops."""
     return "Rise" if grows_when_worse(summary.metric or "") else "Drop"
 
 
 def worse_by(drop: float | None, summary: Summary) -> float | None:
-    """How much worse a mutant is than its base: its drop, or its rise if the metric is an error."""
+    """The amount by which a mutant is worse than its base: its drop, or its rise if the metric is an error."""
     return drop if drop is None or not grows_when_worse(summary.metric or "") else -drop
 
 
@@ -140,7 +140,7 @@ def _groups(summary: Summary, page: Page) -> str:
 
 
 def interval_notes(summary: Summary) -> list[str]:
-    """What the intervals of the table are."""
+    """Notes on the intervals of the table."""
     are_seeds = summary.replicates == "seeds"
     over = "" if are_seeds else f"±: 95 % interval of the mean over {summary.replicates} (Student's t)"
     has_means = any(group.metric.half_width is not None for group in summary.groups)
@@ -210,7 +210,7 @@ def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]
 
 
 def _held(gates: Sequence[bool]) -> str:
-    """How many jobs hold to what is required, and of several the interval of that rate."""
+    """The number of jobs that hold to what is required, and of several the interval of that rate."""
     if not gates:
         return ""
     said = f"{sum(gates)} of {len(gates)}"
