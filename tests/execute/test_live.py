@@ -20,7 +20,7 @@ from mutspec.model.live import as_array, assign, room_for, snapshot
 from tests.models.play import fresh, inputs_of, outputs, shared, weights
 
 STEPS: dict[str, dict[str, Any]] = {
-    "gaussian_noise": {"op": "gaussian_noise", "target": "*", "std": 0.5, "relative_to": "std", "rate": 0.5},
+    "gaussian_noise": {"op": "gaussian_noise", "target": "*", "std": 0.5, "relative_to": "max_abs", "rate": 0.5},
     "uniform_noise": {"op": "uniform_noise", "target": "*", "low": -0.1, "high": 0.3, "fraction": 0.3, "per": "layer"},
     "scale": {"op": "scale", "target": "*", "factor": 1.25, "count": 3, "per": "all"},
     "fill": {"op": "fill", "target": "*", "value": 0.75, "fraction": "40%"},
