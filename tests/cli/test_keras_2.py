@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mutspec import MutspecWarning, load_plan, sweep
 from mutspec.execute.loading import load
 from tests.cli.conftest import Call
 
@@ -120,3 +121,13 @@ def test_diff_takes_the_architecture_of_files_with_weights_alone(old: Path, muts
     twice = mutspec("diff", "stack.h5", "stack.h5", "--architecture", "stack.h5")
     assert twice.code == 2
     assert "has its own architecture" in twice.err
+
+
+def test_a_sweep_runs_a_model_of_keras_2_as_it_predicted_there_and_says_what_it_lacks(old: Path) -> None:
+    oracle, plan = np.load(KERAS_2 / "stack.npz"), load_plan("insert.yaml")
+    options = {"loss": "mse", "metrics": ["mae"], "agreement": False}
+    with pytest.warns(MutspecWarning, match="stack.h5 is loaded without its loss, optimizer and metrics"):
+        found = sweep(plan, "stack.h5", (oracle["x0"], oracle["y0"]), **options)
+    (result,) = found.results
+    assert result.base["mae"] < 1e-6
+    assert result.rows[0].metrics["mae"] < 1e-6
