@@ -24,6 +24,7 @@ import numpy as np
 
 import mutspec
 from mutspec.execute.diff import diff
+from mutspec.execute.loading import load
 from mutspec.execute.read import TensorReader
 from mutspec.language.errors import MutspecError
 from mutspec.model import Archive, FileKind, open_archive
@@ -127,9 +128,7 @@ def _diff(form: Form) -> bool:
 
 
 def _run(form: Form) -> bool:
-    from mutspec.model.live import load_model
-
-    model = load_model(form.path)
+    model = load(form.path).model
     x = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
     hidden = np.maximum(x @ VALUES["fc1/kernel"] + VALUES["fc1/bias"], 0)
     return np.allclose(np.asarray(model(x)), hidden @ VALUES["out/kernel"] + VALUES["out/bias"], atol=1e-5)

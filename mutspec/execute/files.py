@@ -27,6 +27,7 @@ from mutspec.model.archive import Archive
 from mutspec.model.files import open_archive, open_beside
 from mutspec.model.formats import FORMATS, misnamed
 from mutspec.model.live import LiveModel, read_live
+from mutspec.model.spec import ModelSpec
 from mutspec.ops.base import Op, is_structural
 
 _WORKING_BYTES = 100 * CHUNK * 8
@@ -267,9 +268,13 @@ def _as_in_file(live: LiveModel, archive: Archive) -> LiveModel:
 
     Of layers inside classes that Keras imports only while it loads the model, the file alone says less.
     """
-    tensors = ((tensor.path, tensor.shape) for tensor in live.spec.tensors)
-    same = list(tensors) == [(tensor.path, tensor.shape) for tensor in archive.spec.tensors]
-    return replace(live, spec=archive.spec) if same else live
+    return replace(live, spec=archive.spec) if _described(live.spec) == _described(archive.spec) else live
+
+
+def _described(spec: ModelSpec) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
+    """The layers that a configuration describes, and the weights. Keras adds input layers that old files lack."""
+    layers = [layer.path for layer in spec.layers if not layer.is_inner]
+    return layers, [(tensor.path, tensor.shape) for tensor in spec.tensors]
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:
