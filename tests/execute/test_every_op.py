@@ -20,6 +20,11 @@ from mutspec.ops import catalogue
 from tests.models import ZOO
 from tests.models.play import shared, weights
 
+# Some weights of the zoo are constant or have one entry, and its own layers have weights without a role.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*changed nothing in:mutspec.MutspecWarning", "ignore:.*have no known role:mutspec.MutspecWarning"
+)
+
 Step = dict[str, Any]
 
 SOME: Step = {"fraction": 0.3}
