@@ -48,6 +48,10 @@ class ModelContent:
     all: str
 
 
+_INDICES = (".json", ".index")
+"""How the files end that name further ones, with the values: the shards of weights, the tables of a checkpoint."""
+
+
 def inputs_digest(settings: Settings, plan: Plan[Op], modules: Iterable[str] = ()) -> str:
     """A digest of the plan, the settings, the content of the files that they name, and the versions of what computes.
 
@@ -98,8 +102,18 @@ def stamp(path: str | None) -> Stamp | None:
 
 
 def stamps(path: str) -> tuple[Stamp | None, ...]:
-    """The stamps of a file, or of all that is in a folder: some models are folders."""
-    return tuple(map(stamp, _below(path))) if os.path.isdir(path) else (stamp(path),)
+    """The stamps of a file and of the files that belong to it: some models are folders, others lie in several files."""
+    if os.path.isdir(path):
+        return tuple(map(stamp, _below(path)))
+    if not path.endswith(_INDICES):
+        return (stamp(path),)
+    folder, name = os.path.split(path)
+    with suppress(OSError):
+        start = name.partition(".")[0]
+        return tuple(
+            stamp(os.path.join(folder, each)) for each in sorted(os.listdir(folder or ".")) if each.startswith(start)
+        )
+    return (stamp(path),)
 
 
 def _facts(status: os.stat_result) -> tuple[int, ...]:

@@ -129,6 +129,28 @@ def test_a_file_is_read_again_when_it_is_another_one_of_the_same_size_and_time(t
     assert model_content(str(path)).weights != before.weights
 
 
+GENERATIONS = Path(__file__).parents[1] / "data" / "generations" / "keras-3.15"
+
+
+@pytest.mark.parametrize("named", ["dense.weights.json", "checkpoint.index", "unpacked"])
+def test_a_model_in_several_files_is_read_again_when_one_that_the_call_does_not_name_is_another(
+    named: str, tmp_path: Path
+) -> None:
+    for each in GENERATIONS.iterdir():
+        (shutil.copytree if each.is_dir() else shutil.copy)(each, tmp_path / each.name)
+    path = tmp_path / named
+    archive = open_archive(path)
+    before = model_content(str(path)).weights
+    extent = next(each for tensor, each in archive.extents.items() if tensor.endswith("out/kernel"))
+    file = archive.files[extent.part].path
+    assert file != path
+    assert extent.offset is not None
+    content = bytearray(file.read_bytes())
+    content[extent.offset] ^= 1
+    file.write_bytes(content)
+    assert model_content(str(path)).weights not in ("", before)
+
+
 def test_arrays_are_told_apart_by_values_shapes_dtypes_and_names() -> None:
     values = np.arange(6, dtype=np.float32)
     several = [
