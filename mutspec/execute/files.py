@@ -80,11 +80,11 @@ def prepare_archives(
         # LoRA's adapters are not in the file, but Keras makes them again.
         model = read_live(model_of(archive, unsafe=unsafe).model)
     prepared = prepare(plan, model, dict(inputs), unsafe=unsafe)
-    warnings = (*prepared.program.warnings, *_will_be_of_keras_3(archive))
+    warnings = (*prepared.program.warnings, *will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
 
 
-def _will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
+def will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
     """The warning that a mutant which Keras builds is of another Keras than its base."""
     if not is_by_keras_2(archive):
         return ()
@@ -260,7 +260,7 @@ def in_keras(
         threads=threads,
         on_progress=on_progress,
     )
-    return replace(done, report=done.report.with_warnings((*loaded.warnings, *_will_be_of_keras_3(archive))))
+    return replace(done, report=done.report.with_warnings((*loaded.warnings, *will_be_of_keras_3(archive))))
 
 
 def _as_in_file(live: LiveModel, archive: Archive) -> LiveModel:

@@ -34,6 +34,7 @@ from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import CallError, CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
+from mutspec.model.files import open_archive
 from mutspec.model.limits import limits
 from mutspec.model.live import quiet_imports
 from mutspec.ops.base import Op, is_structural
@@ -250,6 +251,7 @@ class _Job:
                 if self.settings.save:
                     if all(verdict.holds for verdict in trials.verdicts(rows)):
                         output = self._save(plan, trial.model)
+                        warnings += self._told_of_saved(plan)
                     else:
                         warnings.append("the mutant is not saved, as it does not hold to what is required")
         result = self._result(trial.report.structure_digest, rows, warnings)
@@ -270,7 +272,6 @@ class _Job:
 
     def _compare(self, mutant: Any) -> None:
         from mutspec.execute.diff import diff
-        from mutspec.model.files import open_archive
         from mutspec.model.live import read_live
 
         difference = diff(open_archive(Path(self.settings.model.path)), read_live(mutant))
@@ -287,6 +288,12 @@ class _Job:
             allowed = plan if plan.non_finite else replace(plan, non_finite=NonFinite.REPORT)
             files.apply(allowed, base, path, inputs=self.inputs, force=True, verify=self.settings.model.verify)
         return shown(path)
+
+    def _told_of_saved(self, plan: Plan[Op]) -> list[str]:
+        """Returns what to know of a mutant that was saved: Keras 3 writes what it builds, whoever wrote the base."""
+        if not is_structural(plan):
+            return []
+        return [str(problem) for problem in files.will_be_of_keras_3(open_archive(Path(self.settings.model.path)))]
 
     def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:
         settings = self.settings
