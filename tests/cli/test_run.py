@@ -312,7 +312,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     (
         "plan=dense_noise evaluate=agreement objective=accuracy",
         2,
-        "there are agreement, divergence, deviation, non_finite_outputs",
+        "there are agreement, sample_agreement, divergence, deviation, non_finite_outputs",
     ),
     ("plan=dense_noise model.path=modle.keras", 2, "did you mean `model.keras`?"),
     ("plan=dense_noise model.path=dense_noise.yaml", 2, "dense_noise.yaml is not a model file"),

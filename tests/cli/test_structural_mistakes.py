@@ -187,9 +187,6 @@ MISTAKES: dict[str, Mistake] = {
     "an input that is replaced": step(
         f"replace_layer, target: image, {DROPOUT}", "3:31", "`image` is an input of the model", "leave it out"
     ),
-    "an input that is configured": step(
-        'configure_layer, target: "*", set: {trainable: false}', "3:33", "`image` is an input", "`not:`"
-    ),
     "no layer at all": step(
         "remove_layer, target: [head/dense_1, head/dense]", "3:30", "the last layer", "leave it out", model="nested"
     ),
@@ -219,13 +216,6 @@ MISTAKES: dict[str, Mistake] = {
         "configure_layer, target: dense_1, set: {actvation: relu}", "3:59", "no argument `actvation`", "`activation`?"
     ),
     "a rate beyond all": step("configure_layer, target: dropout, set: {rate: 2}", "3:54", "from 0 to 1, not 2"),
-    "a model that is configured": step(
-        "configure_layer, target: encoder, set: {trainable: false}",
-        "3:33",
-        "`encoder` is a model",
-        "layers in it",
-        model="nested",
-    ),
     # Models that stay as they are
     "a layer inside a wrapper": step(
         "rename_layer, target: both/forward_gates, to: x",

@@ -93,7 +93,7 @@ def test_a_loss_that_nobody_registered_does_not_keep_a_model_of_keras_3_from_bei
 
 def test_a_hard_sigmoid_of_keras_2_is_warned_of_as_it_is_steeper_than_that_of_keras_3() -> None:
     (warning,) = load(OLDEST[2]).warnings
-    assert "`lstm_1`, `gru`" in warning.message
+    assert "`lstm_1`, `backward_lstm_1`, `gru`" in warning.message
 
 
 def _lstm(**arguments: Any) -> dict[str, Any]:

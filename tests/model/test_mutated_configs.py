@@ -24,7 +24,7 @@ from mutspec.language.errors import MutspecError
 from mutspec.model import Archive, open_archive
 from mutspec.model.build import build_spec
 from mutspec.model.config import parse_config
-from mutspec.model.live.read import _stored_variables as stored_variables
+from mutspec.model.live.saved import saved
 from mutspec.model.old_configs import only_in_keras_2, other_functions
 from mutspec.ops import catalogue
 from tests.model.conftest import Zoo
@@ -147,4 +147,4 @@ def test_mutated_configurations_of_keras_2_end_in_results_or_sentences() -> None
 def _as_keras_3_stores(archive: Archive) -> dict[str, Any]:
     """The weights of a file of Keras 2 by the stored paths that `build_spec` takes."""
     model = load(archive.path).model
-    return {path: (tuple(each.shape), str(each.dtype)) for path, each in stored_variables(model).items()}
+    return {path: (tuple(each.shape), str(each.dtype)) for path, each in saved(model)[1].items()}

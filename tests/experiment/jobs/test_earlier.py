@@ -35,7 +35,7 @@ def make(limit=None):
 """
 BASE = ("plan_file=own.yaml", "model.path=own.keras", "plan.seed=1,2")
 DRY = (*BASE, "mode=dry_run")
-DATA = (*BASE, "data._target_=own_data.make")
+DATA = (*BASE, "data._target_=data_of_a_sweep.make")
 
 
 def noise(name: str, kernel: str) -> None:
@@ -49,7 +49,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     noise("own.yaml", "dense_1/kernel")
     noise("other.yaml", "logits/kernel")
     shutil.copy(CONF / "model" / "digits.keras", "own.keras")
-    Path("own_data.py").write_text(OWN_DATA)
+    Path("data_of_a_sweep.py").write_text(OWN_DATA)
     np.savez("stored.npz", x=np.ones((5, 8, 8, 1)), y=np.arange(5))
     return tmp_path
 
@@ -96,8 +96,13 @@ OTHERS: dict[str, tuple[tuple[str, ...], Callable[[], None] | None, tuple[str, .
     "a plan that was edited": (DRY, edit_the_plan, DRY, "the plan is another `own`, @"),
     "another plan": (DRY, None, ("plan_file=other.yaml", *DRY[1:]), "the plan is `own`, not `other`"),
     "a model that was trained again": (DRY, train_again, DRY, "the model is another `own.keras`, @"),
-    "data that changed under their name": (DATA, change_the_data, DATA, "the data is another `own_data.make"),
-    "other data": (DATA, None, BASE, "the data is `own_data.make data._target_=own_data.make`, not `digits`"),
+    "data that changed under their name": (DATA, change_the_data, DATA, "the data is another `data_of_a_sweep.make"),
+    "other data": (
+        DATA,
+        None,
+        BASE,
+        "the data is `data_of_a_sweep.make data._target_=data_of_a_sweep.make`, not `digits`",
+    ),
     "other seeds": (DRY, None, (*DRY, "seeds=3"), "its seeds are 1, not 1 to 3 (1 more job)"),
     "another parameter": (DRY, None, (*DRY, "plan.params.std=0.3"), "its params.std is 0.1, not 0.3 (1 more job)"),
     "another mode": (DRY, None, DATA, "its mode is dry_run, not apply"),
@@ -191,7 +196,7 @@ def test_a_model_that_was_trained_again_does_not_grow_a_sweep() -> None:
 
 
 def test_results_of_jobs_that_failed_are_in_nobodys_way() -> None:
-    run(Call((*DATA, "data._target_=own_data.none", "hydra.sweep.dir=sweep"), is_sweep=True))
+    run(Call((*DATA, "data._target_=data_of_a_sweep.none", "hydra.sweep.dir=sweep"), is_sweep=True))
     assert [each.error is None for each in collect("sweep")] == [False, False]
     sweep("plan_file=other.yaml", *DRY[1:])
     assert [each.error for each in collect("sweep")] == [None, None]

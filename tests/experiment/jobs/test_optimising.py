@@ -116,10 +116,9 @@ OUTSIDE = {
     ("case", "launcher"), [("a negative scale", "basic"), *((each, "mutspec") for each in OUTSIDE)]
 )
 def test_a_trial_outside_of_what_the_plan_allows_is_a_job_that_fails_and_the_study_goes_on(
-    case: str,
+    case: str, launcher: str
 ) -> None:
     drawn, outside = OUTSIDE[case]
-    launcher = "basic" if case == "a negative scale" else "mutspec"
     few = ("hydra.sweeper.n_trials=4", "mode=dry_run", f"hydra/launcher={launcher}")
     ((folder, _),) = run(Call((*SWEEPER, *drawn, *few), is_sweep=True)).failures
     assert folder.endswith(f"={outside}")
