@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -108,6 +109,12 @@ def test_a_module_of_the_call_is_found_where_jobs_have_folders_of_their_own(muts
     done = mutspec("run", "-m", *arguments)
     assert (done.code, executed(trapped)) == (0, ""), done.err
     assert "4 samples of own_chdir_data.load" in done.out
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides pytest's handlers of logs from the logging of Hydra's jobs, which closes all that there are."""
+    monkeypatch.setattr(logging, "_handlerList", [])
 
 
 NAMED = {
