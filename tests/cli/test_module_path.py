@@ -55,10 +55,10 @@ def trapped(room: Path) -> Path:
     canary = f"open({str(room / 'canary')!r}, 'a').write(f'{{__name__}} ')\n"
     for name in STRAYS:
         (room / f"{name}.py").write_text(canary)
-    for name in ("keras_hub", "hydra_plugins"):
+    for name in ("keras_cv", "hydra_plugins"):
         (room / name).mkdir()
         (room / name / "__init__.py").write_text(canary)
-    (room / "keras_hub" / "layers.py").write_text(canary)
+    (room / "keras_cv" / "layers.py").write_text(canary)
     (room / "own_layers.py").write_text(LAYER)
     (room / "own_data.py").write_text(DATA)
     (room / "own_neighbour.py").write_text("")
@@ -81,7 +81,7 @@ def executed(room: Path) -> str:
     return canary.read_text() if canary.exists() else ""
 
 
-def names_keras_hub(room: Path) -> Path:
+def names_keras_cv(room: Path) -> Path:
     """A model file with a layer of a module that Keras imports when a model names it."""
     made = room / "hub.keras"
     with zipfile.ZipFile(room / "model.keras") as base, zipfile.ZipFile(made, "w") as written:
@@ -90,7 +90,7 @@ def names_keras_hub(room: Path) -> Path:
             if name == "config.json":
                 document = json.loads(data)
                 layer = next(each for each in document["config"]["layers"] if each["class_name"] == "Dense")
-                layer |= {"module": "keras_hub.layers", "class_name": "Dense", "registered_name": None}
+                layer |= {"module": "keras_cv.layers", "class_name": "Dense", "registered_name": None}
                 data = json.dumps(document).encode()
             written.writestr(name, data)
     return made
@@ -210,24 +210,24 @@ def test_an_import_that_is_nowhere_is_refused_though_a_neighbour_of_the_call_ask
 
 
 def test_keras_imports_nothing_in_the_folder_because_a_model_names_it(mutspec: Call, trapped: Path) -> None:
-    names_keras_hub(trapped)
+    names_keras_cv(trapped)
     done = mutspec("run", "plan=dense_noise", "model.path=hub.keras", "--import", "own_neighbour")
     assert (done.code, executed(trapped)) == (2, ""), done.err
     assert "Keras cannot load hub.keras" in done.err
 
 
 def test_in_an_interactive_session_a_model_has_nothing_imported_either(room: Path) -> None:
-    (room / "keras_hub").mkdir()
+    (room / "keras_cv").mkdir()
     for name in ("__init__", "layers"):
-        (room / "keras_hub" / f"{name}.py").write_text("print('executed')\n")
-    names_keras_hub(room)
+        (room / "keras_cv" / f"{name}.py").write_text("print('executed')\n")
+    names_keras_cv(room)
     script = (
         "import mutspec\n"
         "try:\n"
         "    mutspec.apply(mutspec.load_plan('dense_noise.yaml'), 'hub.keras')\n"
         "except mutspec.ModelError:\n"
         "    print('refused')\n"
-        "import keras_hub\n"  # what the user imports is the user's
+        "import keras_cv\n"  # what the user imports is the user's
     )
     done = python("-c", script)
     assert (done.returncode, done.stdout.split()) == (0, ["refused", "executed"]), done.stderr
