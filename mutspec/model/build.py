@@ -61,7 +61,7 @@ def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored], told: Te
 
     Errors: ModelError if what is stored is not what the config describes.
     """
-    return build_from_outline(outline_of(config), stored, told)
+    return build_from_outline(outline_of(config), stored, told, knows_classes=told is not tell_nothing)
 
 
 def build_from_outline(
@@ -69,6 +69,8 @@ def build_from_outline(
     stored: Mapping[str, Stored],
     told: Teller = tell_nothing,
     names: Mapping[str, str] = MappingProxyType({}),
+    *,
+    knows_classes: bool = False,
 ) -> Build:
     """As `build_spec`, from an outline.
 
@@ -77,6 +79,7 @@ def build_from_outline(
         stored: as for `build_spec`.
         told: as for `build_spec`.
         names: the layers' own names by stored path, as far as a file states them: they tell what `told` does not.
+        knows_classes: whether Keras knows all classes of the model.
     """
     tree = StoredTree(stored)
     by_names = ToldByNames(tree, names)
@@ -97,7 +100,13 @@ def build_from_outline(
     _alias_shared(found)
     _check_unique(found)
     spec = ModelSpec(
-        root.name, root.class_name, tuple(found.layers), tuple(found.tensors), outline.inputs, outline.outputs
+        root.name,
+        root.class_name,
+        tuple(found.layers),
+        tuple(found.tensors),
+        outline.inputs,
+        outline.outputs,
+        knows_classes=knows_classes,
     )
     return Build(spec, found.stored, found.copies)
 

@@ -84,7 +84,14 @@ class Placed:
 
 
 class InKeras(Protocol):
-    """A model that Keras can be asked about."""
+    """A model that Keras can be asked about.
+
+    Arguments:
+        knows_classes: whether Keras knows all classes in the model's config, as the call has imported them.
+    """
+
+    @property
+    def knows_classes(self) -> bool: ...
 
     def tell(self, stored: str) -> Inner | None:
         """What is known of the layer that is stored at a path."""
@@ -94,17 +101,29 @@ class InKeras(Protocol):
         """The weights of a layer in the order of legacy files; empty if it is not known."""
         ...
 
+    def why_not(self) -> str:
+        """Returns why Keras, which knows the classes, has not built the model; empty if it has."""
+        ...
+
 
 class _Nobody:
+    knows_classes = False
+
     def tell(self, stored: str) -> Inner | None:
         return None
 
     def order(self, stored: str) -> tuple[Placed, ...]:
         return ()
 
+    def why_not(self) -> str:
+        return ""
+
 
 def in_keras(outline: Outline, config: Mapping[str, Any]) -> InKeras:
-    """What Keras tells of a model in a file, if the call has imported its classes.
+    """Returns what Keras tells of a model in a file, if the call has imported its classes.
+
+    That Keras is there for another reason changes nothing: it tells only of models with a class of the user's own, and
+    only if all of them are registered with it.
 
     Arguments:
         outline: the model's outline.

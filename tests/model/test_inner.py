@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import mutspec
+from mutspec.language.errors import ModelError
 from mutspec.language.target import load_target
 from mutspec.model import ModelSpec, open_archive
 from mutspec.model.inner import Inner, ToldByNames
@@ -257,6 +258,9 @@ def _quantised_blocks(folder: Path, mode: str) -> tuple[Any, type, Path]:
         def call(self, x: Any) -> Any:
             return self.named["x"](self.stack[1](self.stack[0](self.d1(x))))
 
+        def get_config(self) -> dict[str, Any]:
+            return dict(super().get_config())
+
     model = keras.Sequential([keras.Input((4,)), Quantised(name="blk"), keras.layers.Dense(2, name="head")])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # LayerNormalization cannot be quantised
@@ -303,6 +307,44 @@ def test_an_import_tells_no_less_than_the_names_do(tmp_path: Path) -> None:
     assert chosen(open_archive(path).spec, "{weights: kernels}") == chosen(by_names, "{weights: kernels}")
 
 
+def test_an_import_is_not_advised_where_it_was_done(tmp_path: Path) -> None:
+    import keras
+
+    model, kind, path = _quantised_blocks(tmp_path, "int8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a legacy format
+        model.save(tmp_path / "model.h5")
+    with pytest.raises(
+        ModelError, match=r"holds 10 weights in the file, and its class builds 7; .* quantised"
+    ) as caught:
+        open_archive(tmp_path / "model.h5")
+    assert "--import" not in str(caught.value)
+
+    def broken(self: Any, **options: Any) -> None:
+        raise RuntimeError("no such option")
+
+    keras.saving.register_keras_serializable("inner")(type(kind.__name__, (kind,), {"__init__": broken}))
+    with pytest.raises(
+        ModelError, match=r"Keras cannot build blk \(Quantised\) from its config: .*no such option"
+    ) as caught:
+        open_archive(tmp_path / "model.h5")
+    assert "--import" not in str(caught.value)
+    (note,) = notes(open_archive(path).spec, "{weights: kernels}")
+    assert note.endswith("`kernels` does not select them: name them by path, such as `blk/d1/var0`")
+
+
+def test_keras_tells_of_no_file_whose_classes_are_all_its_own(tmp_path: Path) -> None:
+    import keras
+
+    wrapper = keras.layers.Wrapper(keras.layers.Dense(3, name="own_name"), name="wrapper")
+    wrapper.build((None, 2))
+    wrapper.call = wrapper.layer.call
+    model = keras.Sequential([keras.Input((2,)), wrapper])
+    model.save(tmp_path / "model.keras")
+    spec = open_archive(tmp_path / "model.keras").spec
+    assert [tensor.role for tensor in spec.tensors] == ["var0", "var1"], "as in a process without Keras"
+
+
 # What remains unknown is counted.
 
 
@@ -311,8 +353,8 @@ def test_a_target_by_role_or_class_says_what_it_leaves_out(blocks: Path) -> None
     for target, by in (("{weights: kernels}", "`kernels` does"), ("{type: Dense}", "`type: Dense` does")):
         (note,) = notes(spec, target)
         assert note == (
-            f"20 entries in 2 weights of `blk` have no known role; {by} not select them: import the module of their "
-            "class (`--import my_layers`), or name them by path, such as `blk/named/var0`"
+            f"20 entries in 2 weights of `blk` have no known role; {by} not select them: import the module that "
+            "registers their class with Keras (`--import my_layers`), or name them by path, such as `blk/named/var0`"
         )
 
 
