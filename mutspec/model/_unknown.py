@@ -135,7 +135,7 @@ def _owner(spec: ModelSpec, tensor: TensorSpec) -> str:
 def _way_on(spec: ModelSpec, missed: list[TensorSpec]) -> str:
     by_path = f"name them by path, such as `{missed[0].path}`"
     layers = (spec.layer_by_path.get(tensor.layer) for tensor in missed)
-    if not any(layer is not None and layer.is_inner and not layer.class_name for layer in layers):
+    if spec.knows_classes or not any(layer is not None and layer.is_inner and not layer.class_name for layer in layers):
         return by_path
-    imported = "import the module of their class (`--import my_layers`)"
+    imported = "import the module that registers their class with Keras (`--import my_layers`)"
     return f"give an --architecture and {imported}, or {by_path}" if spec.is_partial else f"{imported}, or {by_path}"

@@ -12,7 +12,7 @@ from typing import Any
 from mutspec.language.errors import ModelError
 from mutspec.model.class_table import CLASSES, Variable
 from mutspec.model.classes import other_variables_of, variables_of
-from mutspec.model.inner import LORA, Inner, Teller, ToldByNames, tell_nothing
+from mutspec.model.inner import LORA, Inner, Teller, ToldByNames, only_variables, tell_nothing
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, is_within, join, outline_of
 from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
@@ -61,7 +61,7 @@ def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored], told: Te
 
     Errors: ModelError if what is stored is not what the config describes.
     """
-    return build_from_outline(outline_of(config), stored, told)
+    return build_from_outline(outline_of(config), stored, told, knows_classes=told is not tell_nothing)
 
 
 def build_from_outline(
@@ -69,6 +69,8 @@ def build_from_outline(
     stored: Mapping[str, Stored],
     told: Teller = tell_nothing,
     names: Mapping[str, str] = MappingProxyType({}),
+    *,
+    knows_classes: bool = False,
 ) -> Build:
     """As `build_spec`, from an outline.
 
@@ -77,13 +79,14 @@ def build_from_outline(
         stored: as for `build_spec`.
         told: as for `build_spec`.
         names: the layers' own names by stored path, as far as a file states them: they tell what `told` does not.
+        knows_classes: whether Keras knows all classes of the model.
     """
     tree = StoredTree(stored)
     by_names = ToldByNames(tree, names)
 
     def tell(path: str) -> Inner | None:
         inner = told(path)
-        return by_names(path) if inner is None else _as_stored(inner, tree.group(path))
+        return by_names(path) if inner is None else _as_stored(inner, tree.group(path), by_names(path))
 
     found = _Found(tree, tell)
     root = outline.root
@@ -97,7 +100,13 @@ def build_from_outline(
     _alias_shared(found)
     _check_unique(found)
     spec = ModelSpec(
-        root.name, root.class_name, tuple(found.layers), tuple(found.tensors), outline.inputs, outline.outputs
+        root.name,
+        root.class_name,
+        tuple(found.layers),
+        tuple(found.tensors),
+        outline.inputs,
+        outline.outputs,
+        knows_classes=knows_classes,
     )
     return Build(spec, found.stored, found.copies)
 
@@ -279,24 +288,42 @@ def _holders(path: str, seen: set[str]) -> list[str]:
     return holders[::-1]
 
 
-def _as_stored(inner: Inner, group: Mapping[str, Stored]) -> Inner:
-    """What is known of a layer in a file, of which an object may tell that is not like the stored one.
+def _as_stored(inner: Inner, group: Mapping[str, Stored], named: Inner | None) -> Inner:
+    """Returns what is known of a layer in a file, where an object tells of it that may hold other weights.
 
-    From a model's config Keras builds quantised layers with fewer weights than they may have.
+    A class of the user's own does not write in its config that the layers in it are quantised: Keras builds them as
+    plain ones. Of layers that it builds as quantised ones it leaves out weights that they may have.
+
+    Arguments:
+        inner: what the object tells.
+        group: what is stored of the layer.
+        named: what the names in the file tell.
     """
-    shapes = {key: shape for key, (shape, _) in group.items() if key not in LORA}
-    facts = next((CLASSES[name] for name in inner.ancestry if name in CLASSES), None)
-    if facts is None or all(inner.shapes.get(key) == shape for key, shape in shapes.items()):
+    weights = {key: value for key, value in group.items() if key not in LORA}
+    if all(inner.shapes.get(key) == shape for key, (shape, _) in weights.items()):
         return inner
-    rows = (variables_of(facts, inner.config), *other_variables_of(facts, inner.config))
-    node = Node("", "", inner.class_name, (), variables=rows[0], quantized=rows[1:])
+    base = next((name for name in inner.ancestry if name in CLASSES), "")
+    variables = _variables_as_stored(base, inner.config, weights) if base else None
+    if variables is not None:
+        return replace(inner, variables={str(number): variable for number, variable in enumerate(variables)})
+    if named is None or named.class_name in inner.ancestry:
+        return replace(inner, variables={} if named is None else named.variables)
+    return named
+
+
+def _variables_as_stored(
+    base: str, config: Mapping[str, Any], weights: Mapping[str, Stored]
+) -> tuple[Variable, ...] | None:
+    """Returns the variables of a Keras class that a stored group can be; None if there are none."""
+    facts = CLASSES[base]
+    rows = (variables_of(facts, config), *other_variables_of(facts, config))
+    node = Node("", "", base, (), variables=rows[0], quantized=rows[1:])
     try:
-        variables = fitting_variables(node, len(shapes))
+        variables = fitting_variables(node, len(weights))
     except ModelError:
-        variables = ()
-    pairs = {str(number): variable for number, variable in enumerate(variables)}
-    fit = all(pairs[key].rank in (None, len(shape)) for key, shape in shapes.items() if key in pairs)
-    return replace(inner, variables=pairs if fit else {})
+        return only_variables(base, weights, config)
+    ranks = {str(number): variable.rank for number, variable in enumerate(variables)}
+    return variables if all(ranks.get(key) in (None, len(shape)) for key, (shape, _) in weights.items()) else None
 
 
 def _inner_layer(path: str, inner: Inner | None) -> LayerSpec:

@@ -7,14 +7,14 @@ objects, where there is a live model or Keras can build one; and by names in the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Protocol
 
 from mutspec.model.class_names import MODELS, STORED_NAMES
 from mutspec.model.class_table import CLASSES, Part, Variable
-from mutspec.model.classes import ancestry_of, snake_case
+from mutspec.model.classes import ancestry_of, holds, snake_case
 from mutspec.model.outline import Node, Outline, join
 from mutspec.model.spec import Group
 from mutspec.model.stored import Stored, StoredTree
@@ -84,7 +84,14 @@ class Placed:
 
 
 class InKeras(Protocol):
-    """A model that Keras can be asked about."""
+    """A model that Keras can be asked about.
+
+    Arguments:
+        knows_classes: whether Keras knows all classes in the model's config, as the call has imported them.
+    """
+
+    @property
+    def knows_classes(self) -> bool: ...
 
     def tell(self, stored: str) -> Inner | None:
         """What is known of the layer that is stored at a path."""
@@ -94,17 +101,29 @@ class InKeras(Protocol):
         """The weights of a layer in the order of legacy files; empty if it is not known."""
         ...
 
+    def why_not(self) -> str:
+        """Returns why Keras, which knows the classes, has not built the model; empty if it has."""
+        ...
+
 
 class _Nobody:
+    knows_classes = False
+
     def tell(self, stored: str) -> Inner | None:
         return None
 
     def order(self, stored: str) -> tuple[Placed, ...]:
         return ()
 
+    def why_not(self) -> str:
+        return ""
+
 
 def in_keras(outline: Outline, config: Mapping[str, Any]) -> InKeras:
-    """What Keras tells of a model in a file, if the call has imported its classes.
+    """Returns what Keras tells of a model in a file, if the call has imported its classes.
+
+    That Keras is there for another reason changes nothing: it tells only of models with a class of the user's own, and
+    only if all of them are registered with it.
 
     Arguments:
         outline: the model's outline.
@@ -179,8 +198,16 @@ class ToldByNames:
         return parts if found >= {part for part in parts if not part.when} else ()
 
 
-def only_variables(class_name: str, group: Mapping[str, Stored]) -> tuple[Variable, ...] | None:
-    """The variables of a class that a stored group can only be; None if it can be more than one thing, or nothing."""
+def only_variables(
+    class_name: str, group: Mapping[str, Stored], config: Mapping[str, Any] | None = None
+) -> tuple[Variable, ...] | None:
+    """Returns the only variables of a class that a stored group can be; None if there are none, or several.
+
+    Arguments:
+        class_name: the class, of the table.
+        group: what is stored of a layer.
+        config: its config, if it is known; its quantisation need not be that of what is stored.
+    """
     facts = CLASSES[class_name]
     first_dtype = group["0"][1] if "0" in group else ""
     is_quantized = first_dtype.startswith(("int", "uint"))
@@ -191,13 +218,21 @@ def only_variables(class_name: str, group: Mapping[str, Stored]) -> tuple[Variab
     for row in rows:
         required = tuple(variable for variable in row if not variable.is_optional)
         for variables in dict.fromkeys((required, row)):
-            keys = list(dict.fromkeys((when.key, when.values) for variable in variables for when in variable.when))
-            for settings in product((True, False), repeat=len(keys)):
-                chosen = dict(zip(keys, settings, strict=True))
-                there = tuple(each for each in variables if all(chosen[w.key, w.values] for w in each.when))
+            for there in _existing(variables, config):
                 if len(there) == len(group) and all(_fits(each, group, at) for at, each in enumerate(there)):
                     found.setdefault(tuple(each.role for each in there), there)
     return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _existing(variables: tuple[Variable, ...], config: Mapping[str, Any] | None) -> Iterator[tuple[Variable, ...]]:
+    """Yields the variables that a layer may have: those of its config, or of each possible one."""
+    if config:
+        yield tuple(variable for variable in variables if all(holds(when, config) for when in variable.when))
+        return
+    keys = list(dict.fromkeys((when.key, when.values) for variable in variables for when in variable.when))
+    for settings in product((True, False), repeat=len(keys)):
+        chosen = dict(zip(keys, settings, strict=True))
+        yield tuple(each for each in variables if all(chosen[when.key, when.values] for when in each.when))
 
 
 def _fits(variable: Variable, group: Mapping[str, Stored], index: int) -> bool:

@@ -60,11 +60,13 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
         stored = stored_hdf5(window, member.offset, shown, attributes=with_names)
         check_extents(stored.extents, member.offset + member.bytes, shown)
     extents = {name.replace("\\", "/"): extent for name, extent in stored.extents.items()}
+    asked = in_keras(outline, config)
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        in_keras(outline, config).tell,
+        asked.tell,
         names_of_layers(stored) if with_names else {},
+        knows_classes=asked.knows_classes,
     )
     return Archive(
         path=path,

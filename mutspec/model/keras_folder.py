@@ -44,11 +44,13 @@ def read_keras_folder(path: Path) -> Archive:
     held = stored_hdf5(files[0], 0, str(files[0]), attributes=with_names)
     extents = held.extents
     check_extents(extents, files[0].stat().st_size, str(files[0]))
+    asked = in_keras(outline, config)
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        in_keras(outline, config).tell,
+        asked.tell,
         names_of_layers(held) if with_names else {},
+        knows_classes=asked.knows_classes,
     )
     return Archive(
         path=path,

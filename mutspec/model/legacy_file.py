@@ -12,7 +12,7 @@ from mutspec.model.archive import Archive, Extent, FileKind
 from mutspec.model.build import Build, build_from_outline
 from mutspec.model.config import parse_config
 from mutspec.model.hdf5 import StoredHdf5, check_extents
-from mutspec.model.inner import InKeras, Teller, holds_code, in_keras
+from mutspec.model.inner import InKeras, holds_code, in_keras
 from mutspec.model.legacy_order import legacy_slots, role_in
 from mutspec.model.outline import Node, Outline, join, outline_of
 
@@ -91,7 +91,7 @@ def legacy_archive(
         extents = [_extent(weights.extents, layer, name, path) for name in names]
         slots = _slots_of(layer, names, extents, outline, path, asked)
         stored.update(zip(slots, extents, strict=True))
-    build = _build(outline, stored, path, asked.tell)
+    build = _build(outline, stored, path, asked)
     return Archive(
         path=path,
         kind=kind,
@@ -147,15 +147,32 @@ def _slots_of(
             candidates=nearest(layer, nodes),
         )
     shapes = [extent.shape for extent in weights]
+    why_not_built = ""
     if holds_code(nodes[layer]):
         placed = asked.order(nodes[layer].stored[0])
         if shapes == [each.shape for each in placed] and list(map(role_in, names)) == [each.name for each in placed]:
             return [each.stored for each in placed]
-    return legacy_slots(nodes[layer], names, shapes)
+        if asked.knows_classes:
+            why_not_built = _why_not_built(nodes[layer], len(names), len(placed), asked.why_not())
+    return legacy_slots(nodes[layer], names, shapes, why_not_built)
 
 
-def _build(outline: Outline, stored: Mapping[str, Extent], path: Path, told: Teller) -> Build:
-    build = build_from_outline(outline, {at: (extent.shape, extent.dtype) for at, extent in stored.items()}, told)
+def _why_not_built(node: Node, count: int, built: int, reason: str) -> str:
+    """Returns why imported classes do not tell the order of a layer's weights."""
+    if reason:
+        return f"Keras cannot build {node.path} ({node.class_name}) from its config: {reason}"
+    holds = f"{node.path} ({node.class_name}) holds {count} weights in the file, and "
+    if count == built:
+        return holds + "its class builds others"
+    return (
+        f"{holds}its class builds {built}; layers in it may have LoRA's adapters or be quantised, of which its config "
+        "does not tell"
+    )
+
+
+def _build(outline: Outline, stored: Mapping[str, Extent], path: Path, asked: InKeras) -> Build:
+    shapes = {at: (extent.shape, extent.dtype) for at, extent in stored.items()}
+    build = build_from_outline(outline, shapes, asked.tell, knows_classes=asked.knows_classes)
     if not any(layer.aliases for layer in build.spec.layers):
         return build
     aliased = next(layer for layer in build.spec.layers if layer.aliases)

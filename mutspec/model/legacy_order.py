@@ -48,13 +48,16 @@ class Slot:
         return self.variable is not None and self.variable.is_trainable and self.node.is_trainable
 
 
-def legacy_slots(node: Node, names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> list[str]:
+def legacy_slots(
+    node: Node, names: Sequence[str], shapes: Sequence[tuple[int, ...]], why_not_built: str = ""
+) -> list[str]:
     """For each weight of a layer of the outermost model, where a `.keras` file would store it.
 
     Arguments:
         node: the layer.
         names: its weights' names in the file, in the file's order.
         shapes: their shapes.
+        why_not_built: why its classes do not tell the order, although the call has imported them; empty if it has not.
 
     Errors: ModelError if they are not the weights that its config means, or if they cannot be told apart.
     """
@@ -62,10 +65,13 @@ def legacy_slots(node: Node, names: Sequence[str], shapes: Sequence[tuple[int, .
     unknown = [slot for slot in full if slot.variable is None]
     if unknown:
         if len(full) > 1 or not _are_own(unknown[0].node, names):
+            which, save = "a legacy .h5 does not say which of its layers has which", "save the model as .keras in Keras"
+            if why_not_built:
+                raise ModelError(f"{why_not_built}; {which}", hint=save)
             raise ModelError(
                 f"{node.path} holds weights of a class that mutspec does not know ({unknown[0].node.class_name}), and "
-                "a legacy .h5 does not say which of its layers has which",
-                hint="import the module of its class (--import my_layers), or save the model as .keras in Keras",
+                f"{which}",
+                hint=f"import the module that registers its class with Keras (--import my_layers), or {save}",
             )
         return [join(unknown[0].stored, "vars", str(index)) for index in range(len(names))]
     fitting = [order for order in _orders(node, full) if len(order) == len(names)]

@@ -67,12 +67,16 @@ class NothingMatched(PlanError):
 
     Arguments:
         explain: the problems, or what works them out.
+        notes: what a person should know even if the target may be empty, such as weights without a known role.
     """
 
-    def __init__(self, explain: Iterable[Problem] | Callable[[], Iterable[Problem]]) -> None:
+    def __init__(
+        self, explain: Iterable[Problem] | Callable[[], Iterable[Problem]], notes: tuple[str, ...] = ()
+    ) -> None:
         """Keep the explanation for later: a caller that allows an empty target never asks for it."""
         Exception.__init__(self)
         self._explain = explain
+        self.notes = notes
         self._problems: tuple[Problem, ...] = ()
 
     @property
@@ -123,17 +127,12 @@ class SelectorIndex:
         evaluated = _evaluate(evaluation, target, default)
         chosen = evaluated.decided(default)
         goes_by_roles = Group.OTHER not in default_groups
+        missed = left_out(self._generous, evaluation, target, chosen, default, goes_by_roles)
         if not chosen:
-            raise NothingMatched(
-                lambda: (
-                    *why_nothing(evaluation, target),
-                    *map(Problem, left_out(self._generous, evaluation, target, 0, default, goes_by_roles)),
-                )
-            )
+            raise NothingMatched(lambda: (*why_nothing(evaluation, target), *map(Problem, missed)), tuple(missed))
         layers = tuple(index.spec.layers[number] for number in index.owners(chosen))
         tensors = tuple(members(index.spec.tensors, chosen))
         matched = tuple(index.spec.layers[number] for number in sorted(evaluation.parts(evaluated, default)))
-        missed = left_out(self._generous, evaluation, target, chosen, default, goes_by_roles)
         notes = (*evaluation.notes(), *missed, *_sharing_notes(index.spec, layers, tensors))
         return Selection(layers, tensors, notes, matched)
 

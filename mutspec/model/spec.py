@@ -134,6 +134,7 @@ class ModelSpec:
         inputs, outputs: the model's ports, flattened in Keras's order; empty where there is no graph.
         is_partial: whether only tensors are known (`.weights.h5` without an architecture). Such a file does not tell
             the model's order either: layers come by class, those of one class in the model's order.
+        knows_classes: whether Keras knows all classes of the model, so that to import a module tells no more.
     """
 
     name: str
@@ -143,6 +144,7 @@ class ModelSpec:
     inputs: tuple[TensorRef, ...] = ()
     outputs: tuple[TensorRef, ...] = ()
     is_partial: bool = False
+    knows_classes: bool = field(default=False, compare=False)
 
     @cached_property
     def tensor_by_path(self) -> Mapping[str, TensorSpec]:

@@ -69,7 +69,8 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
             f"{path} holds no weights that Keras wrote", hint="mutspec reads .keras, .h5 and .weights.h5 files of Keras"
         )
     outline = outline_of(config) if config is not None else _guess(StoredTree(stored), names, path)
-    build = build_from_outline(outline, stored, in_keras(outline, config or {}).tell, names)
+    asked = in_keras(outline, config or {})
+    build = build_from_outline(outline, stored, asked.tell, names, knows_classes=asked.knows_classes)
     spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
     return Archive(
         path=path,

@@ -124,6 +124,7 @@ class Bench:
             selection = self.index(model).tensors(target, default_groups=groups, random=self._pick)
         except NothingMatched as error:
             if self.step.allow_empty:
+                self.notes += error.notes
                 return Selection((), (), ())
             raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
         except PlanError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import mutspec
+from mutspec.language.errors import ModelError
 from mutspec.language.target import load_target
 from mutspec.model import ModelSpec, open_archive
 from mutspec.model.inner import Inner, ToldByNames
@@ -232,6 +234,117 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# The class builds plain layers where the file holds quantised ones.
+
+
+def _quantised_blocks(folder: Path, mode: str) -> tuple[Any, type, Path]:
+    """A model whose layers are quantised inside a class that does not say so in its config; its class; and its file."""
+    import keras
+
+    @keras.saving.register_keras_serializable("inner")
+    class Quantised(keras.layers.Layer):
+        """Dense layers in an attribute, in a list and in a dictionary."""
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.d1 = keras.layers.Dense(4, name="own_name")
+            self.stack = [keras.layers.Dense(4, use_bias=False), keras.layers.LayerNormalization()]
+            self.named = {"x": keras.layers.Dense(4)}
+
+        def build(self, shape: Any) -> None:
+            for layer in (self.d1, *self.stack, self.named["x"]):
+                layer.build(shape)
+
+        def call(self, x: Any) -> Any:
+            return self.named["x"](self.stack[1](self.stack[0](self.d1(x))))
+
+        def get_config(self) -> dict[str, Any]:
+            return dict(super().get_config())
+
+    model = keras.Sequential([keras.Input((4,)), Quantised(name="blk"), keras.layers.Dense(2, name="head")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # LayerNormalization cannot be quantised
+        model.quantize(mode)
+    model.save(folder / "model.keras")
+    return model, Quantised, folder / "model.keras"
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_quantised_layers_inside_are_the_same_live_and_in_a_file_whose_classes_are_imported(
+    mode: str, tmp_path: Path
+) -> None:
+    model, _, path = _quantised_blocks(tmp_path, mode)
+    live, file = (
+        [(each.path, each.role, each.group) for each in spec.tensors]
+        for spec in (read_live(model).spec, open_archive(path).spec)
+    )
+    assert file == live
+    assert sum(group is Group.KERNELS for _, _, group in file) == 4
+
+
+def test_an_import_tells_no_less_than_the_names_do(tmp_path: Path) -> None:
+    import keras
+
+    _, kind, path = _quantised_blocks(tmp_path, "int8")
+    by_import = open_archive(path).spec
+    keras.src.saving.object_registration.GLOBAL_CUSTOM_OBJECTS.pop(f"inner>{kind.__name__}")
+    by_names = open_archive(path).spec
+    assert set(chosen(by_names, "{weights: kernels}")) < set(chosen(by_import, "{weights: kernels}"))
+
+    # A module whose layers are others than those of the file.
+    def other(self: Any, **options: Any) -> None:
+        keras.layers.Layer.__init__(self, **options)
+        self.d1 = keras.layers.Conv1D(4, 2)
+        self.stack = [keras.layers.Conv1D(4, 2), keras.layers.Conv1D(4, 2)]
+        self.named = {"x": keras.layers.Conv1D(4, 2)}
+
+    def build(self: Any, shape: Any) -> None:
+        for layer in (self.d1, *self.stack, self.named["x"]):
+            layer.build((None, 5, 4))
+
+    changed = type(kind.__name__, (kind,), {"__init__": other, "build": build, "call": lambda self, x: x})
+    keras.saving.register_keras_serializable("inner")(changed)
+    assert chosen(open_archive(path).spec, "{weights: kernels}") == chosen(by_names, "{weights: kernels}")
+
+
+def test_an_import_is_not_advised_where_it_was_done(tmp_path: Path) -> None:
+    import keras
+
+    model, kind, path = _quantised_blocks(tmp_path, "int8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a legacy format
+        model.save(tmp_path / "model.h5")
+    with pytest.raises(
+        ModelError, match=r"holds 10 weights in the file, and its class builds 7; .* quantised"
+    ) as caught:
+        open_archive(tmp_path / "model.h5")
+    assert "--import" not in str(caught.value)
+
+    def broken(self: Any, **options: Any) -> None:
+        raise RuntimeError("no such option")
+
+    keras.saving.register_keras_serializable("inner")(type(kind.__name__, (kind,), {"__init__": broken}))
+    with pytest.raises(
+        ModelError, match=r"Keras cannot build blk \(Quantised\) from its config: .*no such option"
+    ) as caught:
+        open_archive(tmp_path / "model.h5")
+    assert "--import" not in str(caught.value)
+    (note,) = notes(open_archive(path).spec, "{weights: kernels}")
+    assert note.endswith("`kernels` does not select them: name them by path, such as `blk/d1/var0`")
+
+
+def test_keras_tells_of_no_file_whose_classes_are_all_its_own(tmp_path: Path) -> None:
+    import keras
+
+    wrapper = keras.layers.Wrapper(keras.layers.Dense(3, name="own_name"), name="wrapper")
+    wrapper.build((None, 2))
+    wrapper.call = wrapper.layer.call
+    model = keras.Sequential([keras.Input((2,)), wrapper])
+    model.save(tmp_path / "model.keras")
+    spec = open_archive(tmp_path / "model.keras").spec
+    assert [tensor.role for tensor in spec.tensors] == ["var0", "var1"], "as in a process without Keras"
+
+
 # What remains unknown is counted.
 
 
@@ -240,8 +353,8 @@ def test_a_target_by_role_or_class_says_what_it_leaves_out(blocks: Path) -> None
     for target, by in (("{weights: kernels}", "`kernels` does"), ("{type: Dense}", "`type: Dense` does")):
         (note,) = notes(spec, target)
         assert note == (
-            f"20 entries in 2 weights of `blk` have no known role; {by} not select them: import the module of their "
-            "class (`--import my_layers`), or name them by path, such as `blk/named/var0`"
+            f"20 entries in 2 weights of `blk` have no known role; {by} not select them: import the module that "
+            "registers their class with Keras (`--import my_layers`), or name them by path, such as `blk/named/var0`"
         )
 
 
@@ -273,6 +386,13 @@ def test_a_target_that_matches_nothing_says_what_it_may_have_meant(blocks: Path)
     unknown = replace(spec, tensors=tuple(each for each in spec.tensors if not each.has_role))
     with pytest.raises(NothingMatched, match="no known role; `kernels` does not select them"):
         notes(unknown, "{weights: kernels}")
+
+
+def test_a_step_that_may_match_nothing_says_what_it_leaves_out(blocks: Path) -> None:
+    target = {"name": "blk/named", "weights": "kernels"}
+    step = {"op": "zero", "target": target, "allow_empty": True}
+    report = mutspec.dry_run(mutspec.plan({"steps": [step]}), blocks)
+    assert any("no known role; `kernels` does not select them" in each.message for each in report.warnings)
 
 
 def test_an_op_on_neurons_says_what_it_leaves_out(blocks: Path) -> None:

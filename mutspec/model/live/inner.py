@@ -130,10 +130,17 @@ class Building:
         self._config = config
 
     @cached_property
-    def _saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The layers and the variables by the paths under which Keras would save them."""
-        if not _are_imported(self._config) or code_in(self._config):
-            return {}, {}
+    def knows_classes(self) -> bool:
+        """Whether Keras knows all classes in the config, at least one of which is not its own."""
+        return _are_imported(self._config)
+
+    @cached_property
+    def _built(self) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """The layers and the variables by the paths under which Keras would save them, and why there are none."""
+        if not self.knows_classes:
+            return {}, {}, ""
+        if code := code_in(self._config):
+            return {}, {}, code
         keras = import_keras()
         entry = {key: value for key, value in self._config.items() if key != "compile_config"}
         try:
@@ -141,15 +148,17 @@ class Building:
                 warnings.simplefilter("ignore")
                 with making(keras, with_values=False):
                     model = _made(entry, keras)
-                return saved(model)
+                return (*saved(model), "")
         except MemoryError:
             raise
-        except Exception:  # Keras raises whatever its layers raise; then nothing is told
-            return {}, {}
+        except Exception as error:  # Keras raises whatever its layers raise; then nothing is told
+            # Keras quotes a whole config before what a class raised in `from_config`.
+            reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
+            return {}, {}, reason[:200] or type(error).__name__
 
     @cached_property
     def _tell(self) -> Teller:
-        return told_by_layers(*self._saved)
+        return told_by_layers(*self._built[:2])
 
     def tell(self, stored: str) -> Inner | None:
         """What is known of a layer."""
@@ -157,13 +166,17 @@ class Building:
 
     def order(self, stored: str) -> tuple[Placed, ...]:
         """A layer's weights in the order of Keras's `layer.weights`, trainable ones first; empty if it is not known."""
-        layers, variables = self._saved
+        layers, variables, _ = self._built
         layer = layers.get(stored)
         paths = {id(variable): path for path, variable in variables.items()}
         weights = [] if layer is None else [*layer.trainable_weights, *layer.non_trainable_weights]
         if not all(id(weight) in paths for weight in weights):
             return ()
         return tuple(Placed(paths[id(each)], str(each.name), tuple(each.shape)) for each in weights)
+
+    def why_not(self) -> str:
+        """Returns why Keras has not built the model; empty if it has, or does not know the classes."""
+        return self._built[2]
 
 
 def _made(entry: Mapping[str, Any], keras: Any) -> Any:
@@ -178,18 +191,21 @@ def _made(entry: Mapping[str, Any], keras: Any) -> Any:
 
 
 def _are_imported(config: Mapping[str, Any]) -> bool:
-    """Whether Keras knows all classes in a model's config that are not its own, as the call has imported them."""
+    """Whether there are classes in a model's config that are not Keras's own, and the call has imported all of them."""
     from keras.saving import get_registered_object
 
+    is_any_imported = False
     pending: list[Any] = [config]
     while pending:
         value = pending.pop()
         if isinstance(value, Mapping):
-            if isinstance(value.get("class_name"), str) and not is_keras_class(value):
+            if isinstance(value.get("class_name"), str):
                 name = value.get("registered_name") or value["class_name"]
-                if not isinstance(name, str) or get_registered_object(name) is None:
+                is_imported = isinstance(name, str) and get_registered_object(name) is not None
+                if not is_imported and not is_keras_class(value):
                     return False
+                is_any_imported = is_any_imported or is_imported
             pending += value.values()
         elif isinstance(value, list):
             pending += value
-    return True
+    return is_any_imported
