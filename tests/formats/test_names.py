@@ -144,3 +144,14 @@ def test_a_saved_model_of_keras_2_tells_of_layers_in_layers_what_each_weight_is(
     apply(archive.path, tmp_path / "out.weights.h5")
     biases = {value.tobytes() for path, value in values_in(tmp_path / "out.weights.h5").items() if value.ndim == 1}
     assert biases == {np.full(size, number, np.float32).tobytes() for number, size in ((1, 3), (9, 3), (11, 2))}
+
+
+def test_a_saved_model_of_keras_2_need_not_call_weights_as_its_configuration_does() -> None:
+    archive = open_archive(LEGACY.parents[1] / "keras-2.15" / "renamed")
+    recurrent = ("kernel", "recurrent_kernel", "bias")
+    paths = ["inner/depth/kernel", "inner/depth/bias"]
+    paths += [f"both/{layer}/{role}" for layer in ("forward_gru", "back") for role in recurrent]
+    assert [tensor.path for tensor in archive.spec.tensors] == paths  # and not the states of random generators
+    with TensorReader(archive) as reader:  # weight number n holds n alone
+        for number, path in enumerate(paths):
+            assert set(reader.read(path, 0, archive.spec.tensor_by_path[path].size)) == {number}, path
