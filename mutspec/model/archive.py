@@ -18,6 +18,7 @@ class FileKind(StrEnum):
     KERAS = ".keras"
     LEGACY_H5 = ".h5"
     WEIGHTS_H5 = ".weights.h5"
+    OLD_WEIGHTS_H5 = "older .weights.h5"
     LEGACY_WEIGHTS = "legacy weights"
     SHARDED = ".weights.json"
     KERAS_FOLDER = "unpacked .keras"

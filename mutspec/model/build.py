@@ -92,7 +92,7 @@ def build_from_outline(
     root = outline.root
     if root.is_model:
         _own_variables(root, "", OWN, found)
-        for child in _placed(root, "", found.tree):
+        for child in placed(root, "", found.tree):
             _visit(child, "", found)
         _leftovers(root, "", found)
     else:
@@ -125,7 +125,7 @@ def _visit(node: Node, owner: str, found: _Found) -> None:
         _own_variables(node, stored, node.path, found)
     elif node.variables:
         _known(node, stored, found)
-    for child in _placed(node, stored, found.tree):
+    for child in placed(node, stored, found.tree):
         _visit(child, stored, found)
     if node.is_model:
         _leftovers(node, stored, found)
@@ -133,7 +133,7 @@ def _visit(node: Node, owner: str, found: _Found) -> None:
         _check_explained(node, stored, found)
 
 
-def _placed(node: Node, owner: str, tree: StoredTree) -> tuple[Node, ...]:
+def placed(node: Node, owner: str, tree: StoredTree) -> tuple[Node, ...]:
     """The layers in a layer; those of a model where the Keras that wrote the file stored them, which finds the most."""
     if not node.is_model:
         return node.children

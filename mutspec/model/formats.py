@@ -88,6 +88,14 @@ def _checkpoint(found: Found, architecture: Path | None) -> Archive:
     return read_checkpoint(found.path, architecture)
 
 
+def _is_old_weights_h5(found: Found) -> bool:
+    if not found.is_hdf5 or _is_whole_h5(found):
+        return False
+    from mutspec.model.old_layout import is_old_layout
+
+    return is_old_layout(found.hdf5.extents)
+
+
 def _is_whole_h5(found: Found) -> bool:
     if not found.is_hdf5:
         return False
@@ -97,6 +105,15 @@ def _is_whole_h5(found: Found) -> bool:
 
 
 _FORMATS = (
+    Format(
+        FileKind.OLD_WEIGHTS_H5,
+        "a .weights.h5 file of Keras 2.12 to 2.14",
+        (),
+        (FileKind.WEIGHTS_H5, FileKind.SAFETENSORS),
+        False,
+        _is_old_weights_h5,
+        _weights_h5,
+    ),
     Format(
         FileKind.WEIGHTS_H5,
         "a .weights.h5 file",

@@ -31,15 +31,19 @@ _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _METADATA = "keras_metadata.pb"
 _NOT_THE_MODELS = re.compile(
     r"(^|/)(optimizer|_optimizer|keras_api|save_counter|_metrics|metrics|_loss_tracker|seed_generator|_all_variables)/"
-    r"|\.OPTIMIZER_SLOT/|^save_counter$"
+    r"|(^|/)_random_generator/|\.OPTIMIZER_SLOT/|^save_counter$"
 )
-"""What training and exporting leave in a checkpoint."""
+"""What training, random layers and exporting leave in a checkpoint."""
+
+_GENERATORS = ("seed_generator_state", "StateVar")
+"""What Keras 3 and TensorFlow call the state of a random generator, wherever it lies."""
 
 _TRAINED = re.compile(r"(^|/)optimizer/_trainable_variables/\d+$")
 """Where Keras 3's optimizer holds the model's variables: TensorFlow stores each at the first place that it finds."""
 
 _NUMBERED = re.compile(r"(layer|layer_with_weights)-(\d+)$")
 _SYNONYMS = {"depthwise_kernel": "kernel", "u": "vector_u", "sn_u": "vector_u"}
+_BACKWARD = "backward_"
 
 
 def read_saved_model(path: Path, architecture: Path | None) -> Archive:
@@ -115,7 +119,7 @@ def _names(bundle: Bundle) -> Mapping[str, str]:
     for key in bundle.extents:
         if not key.endswith(_VALUE) or not _is_the_models(key.removesuffix(_VALUE)):
             continue
-        if bundle.variables.get(key, "").endswith("seed_generator_state"):
+        if bundle.variables.get(key, "").endswith(_GENERATORS):
             continue
         by_name.setdefault(bundle.variables.get(key, ""), []).append(key)
     found: dict[str, str] = {}
@@ -146,24 +150,31 @@ def _places(outline: Outline, names: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _short_names(known: Mapping[str, Place]) -> Mapping[str, Place]:
-    """What else a weight may be called: Keras 2 leaves out the models that a layer is in, and what a wrapper wraps.
+    """The other names that a weight may have: Keras 2 leaves out the models that a layer is in, and the wrapped layer.
 
     Where two weights would have one name, it is neither's.
     """
     found: dict[str, list[Place]] = {}
     for path, place in known.items():
         *layers, role = path.split("/")
-        for short in {"/".join([*layers[:-1], role]), "/".join([*layers[-1:], role])}:
+        spellings = (named[at:] for named in (layers, layers[:-1]) for at in range(len(named)))
+        for short in {"/".join([*spelling, role]) for spelling in spellings}:
             found.setdefault(short, []).append(place)
     return {short: places[0] for short, places in found.items() if len(places) == 1}
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """The canonical paths that a variable's name may mean: Keras 3 puts the model first, and names a layer's cell."""
+    """The canonical paths that a variable's name may mean, the likeliest first.
+
+    Keras 3 puts the model first, and names a layer's cell. Keras 2 has other names for some roles, and puts `backward_`
+    before the name of a layer that Bidirectional was given for that direction; its config does not.
+    """
     for spelling in (name, name.partition("/")[2]):
-        yield spelling
         *layers, role = spelling.split("/")
-        yield "/".join([*layers[:-1], role])
+        for named in (layers, layers[:-1]):
+            for stated in (named, [*named[:-1], *(layer.removeprefix(_BACKWARD) for layer in named[-1:])]):
+                for meant in (role, _SYNONYMS.get(role, role)):
+                    yield "/".join([*stated, meant])
 
 
 def _walked(node: Node, stored: str, steps: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mutspec.model.keras_folder import folder_config_and_version
 from mutspec.model.legacy_file import legacy_archive, legacy_config, legacy_version, legacy_weights
 from mutspec.model.legacy_names import named_archive
 from mutspec.model.limits import current_limits
+from mutspec.model.old_layout import is_old_layout, layers_in_keras_3, path_in_keras_3
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, join, outline_of
 from mutspec.model.stored import NOT_THE_MODELS, StoredTree
 from mutspec.model.zip_directory import read_directory
@@ -46,7 +48,17 @@ def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None
             return named_archive(path, weights, version)
         return legacy_archive(path, weights, config, version, FileKind.LEGACY_WEIGHTS)
     check_extents(stored_in.extents, path.stat().st_size, str(path))
-    return weights_archive(path, stored_in, architecture, FileKind.WEIGHTS_H5)
+    if not is_old_layout(stored_in.extents):
+        return weights_archive(path, stored_in, architecture, FileKind.WEIGHTS_H5)
+    archive = weights_archive(path, stored_in, architecture, FileKind.OLD_WEIGHTS_H5)
+    tree = StoredTree({name: (extent.shape, extent.dtype) for name, extent in stored_in.extents.items()})
+    layers = layers_in_keras_3(outline_of(archive.config), tree)
+    extents = [*archive.extents.values(), *chain.from_iterable(archive.copies.values())]
+    return replace(
+        archive,
+        stored={path_in_keras_3(extent.dataset, layers): extent for extent in extents},
+        names=dict(layers.values()),
+    )
 
 
 def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None, kind: FileKind) -> Archive:

@@ -85,6 +85,24 @@ def test_legacy_weights_are_not_given_a_name_under_which_no_keras_loads_them(tmp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("generation", ["keras-2.12", "keras-2.13", "keras-2.15"])
+def test_a_weights_file_is_written_as_keras_3_loads_it(generation: str, tmp_path: Path) -> None:
+    import keras
+
+    saved, whole = (LEGACY.parents[1] / generation / name for name in ("dense.weights.h5", "dense.keras"))
+    output = tmp_path / "mutant.weights.h5"
+    apply(saved, output, architecture=whole)
+    layers = keras.layers
+    model: Any = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="fc1"), layers.Dense(2, name="out")])
+    model.load_weights(output)
+    after = {f"{layer.name}/{each.name}": np.asarray(each.value) for layer in model.layers for each in layer.weights}
+    with TensorReader(open_archive(saved, architecture=whole)) as reader:
+        before = {path: reader.read(path, 0, value.size).reshape(value.shape) for path, value in after.items()}
+    changed = {path for path, value in after.items() if not np.array_equal(before[path], value)}
+    assert changed == {"fc1/kernel", "out/kernel"}
+    assert same(after, values_in(output))
+
+
 REFUSED = {
     "m.tflite": (b"\x1c\0\0\0TFL3" + bytes(60), "TensorFlow Lite", "convert the mutant"),
     "m.onnx": (b"\x08\x08\x12\x07pytorch" + bytes(60), "ONNX", "export the mutant"),
@@ -144,3 +162,14 @@ def test_a_saved_model_of_keras_2_tells_of_layers_in_layers_what_each_weight_is(
     apply(archive.path, tmp_path / "out.weights.h5")
     biases = {value.tobytes() for path, value in values_in(tmp_path / "out.weights.h5").items() if value.ndim == 1}
     assert biases == {np.full(size, number, np.float32).tobytes() for number, size in ((1, 3), (9, 3), (11, 2))}
+
+
+def test_a_saved_model_of_keras_2_need_not_call_weights_as_its_configuration_does() -> None:
+    archive = open_archive(LEGACY.parents[1] / "keras-2.15" / "renamed")
+    recurrent = ("kernel", "recurrent_kernel", "bias")
+    paths = ["inner/depth/kernel", "inner/depth/bias"]
+    paths += [f"both/{layer}/{role}" for layer in ("forward_gru", "back") for role in recurrent]
+    assert [tensor.path for tensor in archive.spec.tensors] == paths  # and not the states of random generators
+    with TensorReader(archive) as reader:  # weight number n holds n alone
+        for number, path in enumerate(paths):
+            assert set(reader.read(path, 0, archive.spec.tensor_by_path[path].size)) == {number}, path

@@ -3,7 +3,7 @@
     python make.py                                # Keras 2: tensorflow-cpu==2.12.*, 2.13.*, 2.15.*, each in a venv
     PYTHONPATH=/tmp/keras36 python make.py        # Keras 3: pip install --no-deps --target /tmp/keras36 keras==3.6.0
     python make.py --list-config                  # rewrites keras-2.12/dense.h5 as Keras 2.0 to 2.2 wrote it
-    python make.py --nested                       # with Keras 2.15: a SavedModel of layers in layers
+    python make.py --nested                       # with Keras 2.15: SavedModels of layers in layers
     PYTHONPATH=… python make.py --safetensors     # with the package safetensors
 
 Every file holds `VALUES`, so that no other file is needed to say what is right. The graphs of SavedModels, which nobody
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def write_nested() -> None:
-    """A SavedModel of Keras 2 with layers in layers. Weight number n, in the order of the model, holds n alone."""
+    """SavedModels of Keras 2 with layers in layers. Weight number n, in the order of the model, holds n alone."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
 
@@ -79,12 +79,37 @@ def write_nested() -> None:
     inner = keras.Sequential([layers.InputLayer((4,)), layers.Dense(3, name="a"), layers.Dense(2, name="b")], "inner")
     x = keras.Input((5, 2), name="x")
     h = layers.TimeDistributed(layers.Dense(3, name="each"), name="all")(x)
-    model = keras.Model(x, inner(layers.Bidirectional(layers.GRU(2, name="gru"), name="both")(h)), name="nested")
+    save_counted(keras.Model(x, inner(layers.Bidirectional(layers.GRU(2, name="gru"), name="both")(h)), name="nested"))
+
+    # What Keras 2 calls otherwise than its configuration, or stores although it is not a weight.
+    x = keras.Input((3, 3, 2), name="x")
+    inner = keras.Sequential([layers.InputLayer((3, 3, 2)), layers.DepthwiseConv2D(2, name="depth")], "inner")
+    h = layers.Reshape((4, 2), name="steps")(inner(layers.RandomFlip(name="turn")(x)))
+    backward = layers.SimpleRNN(2, go_backwards=True, name="back")
+    both = layers.Bidirectional(layers.GRU(2, name="gru"), backward_layer=backward, name="both")
+    save_counted(keras.Model(x, both(h), name="renamed"))
+
+
+def save_counted(model) -> None:
+    import keras
+
     model.set_weights([np.full(each.shape, number, np.float32) for number, each in enumerate(model.weights)])
-    folder = HERE / ("keras-" + ".".join(keras.__version__.split(".")[:2])) / "nested"
+    folder = HERE / ("keras-" + ".".join(keras.__version__.split(".")[:2])) / model.name
     model.save(str(folder), save_format="tf")
     (folder / "saved_model.pb").write_bytes((folder / "saved_model.pb").read_bytes()[:GRAPH_BYTES])
     (folder / "fingerprint.pb").unlink()
+    metadata = folder / "keras_metadata.pb"
+    metadata.write_bytes(first_node(metadata.read_bytes()))
+
+
+def first_node(metadata: bytes) -> bytes:
+    """What Keras 2 says of a SavedModel's root, which is all that anybody reads here."""
+    size, at = 0, 1
+    while metadata[at] & 128:
+        size |= (metadata[at] & 127) << 7 * (at - 1)
+        at += 1
+    size |= metadata[at] << 7 * (at - 1)
+    return metadata[: at + 1 + size]
 
 
 def write_list_config() -> None:
