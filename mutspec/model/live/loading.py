@@ -90,10 +90,14 @@ def load_model(
 def uncompiled(shown: str, error: Exception) -> Problem:
     """The warning that a model is not compiled as its file says."""
     return Problem(
-        f"{shown} is loaded without its loss, optimizer and metrics, which Keras cannot revive: {first_line(error)}",
-        hint="if they are your own, import their module: --import my_package.losses; or compile the mutant yourself",
+        f"{shown} is loaded without its loss, optimizer and metrics, which Keras cannot revive: {_why(error)}",
+        hint="if one is your own, import its module: --import my_package.losses; or compile the mutant yourself",
         is_warning=True,
     )
+
+
+def _why(error: Exception) -> str:
+    return f"their configuration has no {error}" if isinstance(error, KeyError) else first_line(error)
 
 
 def _refuse_code(path: Path) -> None:
