@@ -69,6 +69,8 @@ def test_what_keras_3_cannot_revive_of_training_is_left_out_and_said_so() -> Non
     (warning,) = loaded.warnings
     assert warning.is_warning
     assert "stack.h5 is loaded without its loss, optimizer and metrics" in warning.message
+    assert "cannot revive the loss `mse`" in warning.message
+    assert warning.hint == "compile the mutant yourself"  # nothing of the user's own is in it
     assert not loaded.model.compiled
 
 
@@ -268,3 +270,17 @@ def test_a_lambda_of_keras_2_is_built_where_code_may_run() -> None:
     assert code_in(written) == "the layer `double` (Lambda) holds Python code"
     layer = keras.saving.deserialize_keras_object(json.loads(json.dumps(written)), safe_mode=False)
     assert layer.function(3.0) == 6.0
+
+
+def test_an_optimizer_of_keras_2_that_lacks_a_name_is_said_to_be_what_is_lost() -> None:
+    import keras
+
+    from mutspec.model.live.building import _compile
+
+    inner = {"class_name": "Custom>Adam", "config": {"name": "Adam"}}
+    optimizer = {"class_name": "LossScaleOptimizerV3", "config": {"inner_optimizer": inner, "dynamic": True}}
+    training = {"loss": "mse", "metrics": None, "loss_weights": None, "optimizer_config": optimizer}
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    (warning,) = _compile(model, "old.h5", {}, json.dumps(training))
+    assert "cannot revive the optimizer `LossScaleOptimizerV3`: its configuration has no 'name'" in warning.message
+    assert warning.hint == "compile the mutant yourself"
