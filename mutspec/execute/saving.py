@@ -20,7 +20,7 @@ from mutspec.execute.written import WEIGHTS_MEMBER, check_model_file
 from mutspec.interrupts import held_interrupts
 from mutspec.language.errors import EnvironmentProblem, ModelError
 from mutspec.model.archive import FileKind
-from mutspec.model.live import write_keras, write_legacy
+from mutspec.model.live import first_operation, write_keras, write_legacy
 from mutspec.model.live.errors import first_line
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -39,10 +39,16 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
 
     Raises:
         CallError: the name asks for no kind, or the file exists.
-        ModelError: Keras cannot save the model in that kind.
+        ModelError: Keras cannot save the model in that kind, or not load it again.
         EnvironmentProblem: the disk is full.
     """
     kind = kind_of_name(output)
+    if kind is FileKind.LEGACY_H5 and (operation := first_operation(model)):
+        raise ModelError(
+            f"the mutant cannot be saved as .h5: `{operation}` is an operation between layers, or part of a mask, "
+            "and Keras does not load it from an .h5 file",
+            hint="name the output .keras",
+        )
     checked = partial(check_model_file, kind=kind)
     with replacing(output, force=force, inputs=inputs, check=checked) as (descriptor, _):
         try:

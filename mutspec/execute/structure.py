@@ -141,7 +141,7 @@ def _layer_config_changes(before: LayerSpec, after: LayerSpec) -> Iterator[Confi
     """What differs in what two configurations mean, as they spell it."""
     one, other = config_meant(before.class_name, before.config), config_meant(after.class_name, after.config)
     for key in dict.fromkeys((*before.config, *after.config)):
-        is_unstated = key in SET_BY_OWNERS and not (key in before.config and key in after.config)
+        is_unstated = key in SET_BY_OWNERS and None in (before.config.get(key), after.config.get(key))
         if is_unstated or _is_same(one.get(key), other.get(key)):
             continue
         old, new = before.config.get(key), after.config.get(key)

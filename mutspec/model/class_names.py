@@ -76,3 +76,7 @@ MODELS: Mapping[str, tuple[str, ...]] = {"Functional": ("Model", "Layer"), "Sequ
 
 STORED_NAMES: Mapping[str, str] = {"GroupQueryAttention": "GroupedQueryAttention", "Model": "Functional"}
 """Classes whose stored paths come from another name than the one in the config."""
+
+FORMER_CLASS = "former_class"
+"""The key in an entry of Keras 2, written in Keras 3's form, that holds the class's name as it was: stored paths come
+from it (`sync_batch_normalization`)."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mutspec.model.calls import is_graph, is_new_call, is_triple
-from mutspec.model.class_names import ALIASES
+from mutspec.model.class_names import ALIASES, FORMER_CLASS, STORED_NAMES
 from mutspec.model.classes import KNOWN_CLASSES, facts_of, is_keras_class, snake_case
 
 Entry = Mapping[str, Any]
@@ -142,6 +142,8 @@ class _Writer:
         if is_known and (not isinstance(module, str) or (self.is_old and module.startswith(_OLD_MODULES))):
             module = _MODULES.get(name, "keras.layers")
         written = {**entry, "class_name": name, "module": module}
+        if self.is_old and old != name and old not in STORED_NAMES:
+            written[FORMER_CLASS] = old
         written.setdefault("registered_name", None if is_known else name)
         if self.is_old and is_known:
             built = written.pop("build_config", None)
@@ -222,6 +224,8 @@ def _is_operation(entry: Entry) -> bool:
 
 
 def _arguments(name: str, config: Entry) -> dict[str, Any]:
+    if name == "Lambda":
+        config = _with_functions(config)
     written: dict[str, Any] = {}
     for key, value in config.items():
         if (key_now := _RENAMED.get((name, key))) is not None:
@@ -252,6 +256,22 @@ def _value(key: str, value: Any) -> Any:
     if key.endswith("_initializer") and isinstance(config, Mapping) and "dtype" in config and is_keras_class(value):
         return {**value, "config": {each: item for each, item in config.items() if each != "dtype"}}
     return value
+
+
+def _with_functions(config: Entry) -> Entry:
+    """The config of a Lambda, with its code as Keras 3 has it; a function that is not code stays as it is."""
+    written = dict(config)
+    for key, module in (("function", "module"), ("output_shape", "output_shape_module"), ("mask", "mask_module")):
+        kind, value = config.get(f"{key}_type"), config.get(key)
+        if kind == "lambda" and isinstance(value, list) and len(value) == 3:
+            code, defaults, closure = value
+            function = {"code": code, "defaults": defaults, "closure": closure}
+            written[key] = {"class_name": "__lambda__", "config": function}
+        elif kind != "raw":
+            continue
+        for leftover in (f"{key}_type", module):
+            written.pop(leftover, None)
+    return written
 
 
 def _with_backward_layer(config: Entry) -> Entry:

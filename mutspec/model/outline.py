@@ -12,7 +12,7 @@ from typing import Any
 
 from mutspec.language.errors import ModelError
 from mutspec.model.calls import EMPTY, Graph, graph_of, is_graph
-from mutspec.model.class_names import STORED_NAMES
+from mutspec.model.class_names import FORMER_CLASS, STORED_NAMES
 from mutspec.model.class_table import Part, Variable
 from mutspec.model.classes import (
     ancestry_of,
@@ -228,8 +228,8 @@ def _nested_graphs(config: Config) -> frozenset[str]:
 
 
 def stored_class(entry: Config) -> str:
-    """The class's name as stored paths have it: without its package."""
-    name = str(entry.get("class_name", "")).rpartition(">")[2]
+    """The class's name as stored paths have it: without its package, and as it was when the file was written."""
+    name = str(entry.get(FORMER_CLASS) or entry.get("class_name", "")).rpartition(">")[2]
     return STORED_NAMES.get(name, name) if is_keras_class(entry) else name
 
 

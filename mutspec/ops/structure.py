@@ -363,7 +363,7 @@ def _type_of(bench: Bench, network: Network, ref: TensorRef, owner: str) -> Tens
         return bench.flow().type_of(network, ref, owner)
     except ModelError as error:
         raise PlanError(
-            Problem(problem.message, path=("op",), hint="mend that first, in a step before this one")
+            Problem(problem.message, path=("op",), hint=problem.hint or "fix that first, in a step before this one")
             for problem in error.problems
         ) from None
 

@@ -12,17 +12,17 @@ from struct import pack, unpack
 from typing import Any
 
 from mutspec.model.calls import is_graph, is_triple
-from mutspec.model.class_names import ALIASES
+from mutspec.model.class_names import ALIASES, FORMER_CLASS
 from mutspec.model.classes import is_keras_class, snake_case
 from mutspec.structure.keras_arguments import CLASS_ALIASES, arguments_of
 from mutspec.structure.keras_objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS
 
 Config = Mapping[str, Any]
 
-_MEANINGLESS = frozenset({"module", "registered_name", "build_config", "shared_object_id"})
+_MEANINGLESS = frozenset({"module", "registered_name", "build_config", "shared_object_id", FORMER_CLASS})
 
-SET_BY_OWNERS = frozenset({"zero_output_for_mask"})
-"""Arguments that the layer around a layer sets: one that is not stated is not compared."""
+SET_BY_OWNERS = frozenset({"build_input_shape", "zero_output_for_mask"})
+"""Arguments that the model or layer around a layer sets: one that is not stated is not compared."""
 
 _OF_EVERY_LAYER: Config = {"trainable": True, "dtype": "float32"}
 _OF_INPUTS: Config = {"sparse": False, "ragged": False, "optional": False, "dtype": "float32"}
@@ -115,6 +115,8 @@ def value_meant(key: str, value: Any) -> Any:
         return _activation(value)
     if key in ("sparse", "ragged", "optional"):
         return bool(value)
+    if key == "axis" and isinstance(value, list | tuple) and len(value) == 1:  # as Keras 2 writes it
+        return plain(value[0])
     return plain(value)
 
 

@@ -131,3 +131,35 @@ def test_an_alias_of_a_class_is_the_class() -> None:
 
     assert structure_diff(of_class("MaxPool1D"), of_class("MaxPooling1D")).is_empty
     assert not structure_diff(of_class("MaxPool1D"), of_class("AveragePooling1D")).is_empty
+
+
+def test_an_axis_in_a_list_of_one_is_that_axis() -> None:
+    assert value_meant("axis", [2]) == value_meant("axis", 2)
+
+
+def test_the_shape_that_a_model_was_built_on_is_compared_only_where_both_state_it() -> None:
+    def changed(one: Any, other: Any) -> bool:
+        before, after = (
+            build_spec(
+                {
+                    "class_name": "Sequential",
+                    "module": "keras",
+                    "config": {
+                        "name": "outer",
+                        "layers": [
+                            {
+                                "class_name": "Sequential",
+                                "module": "keras",
+                                "config": {"name": "inner", "layers": [], "build_input_shape": shape},
+                            }
+                        ],
+                    },
+                },
+                {},
+            ).spec
+            for shape in (one, other)
+        )
+        return bool(structure_diff(before, after).changed)
+
+    assert not changed([None, 3], None)
+    assert changed([None, 3], [None, 4])

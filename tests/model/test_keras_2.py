@@ -13,6 +13,7 @@ from mutspec.execute.loading import load
 from mutspec.execute.read import reader_of
 from mutspec.language.errors import ModelError
 from mutspec.model import open_archive
+from mutspec.model.code import code_in
 from mutspec.model.live import read_live
 from mutspec.model.old_configs import in_keras_3_form, only_in_keras_2
 
@@ -68,6 +69,8 @@ def test_what_keras_3_cannot_revive_of_training_is_left_out_and_said_so() -> Non
     (warning,) = loaded.warnings
     assert warning.is_warning
     assert "stack.h5 is loaded without its loss, optimizer and metrics" in warning.message
+    assert "cannot revive the loss `mse`" in warning.message
+    assert warning.hint == "compile the mutant yourself"  # nothing of the user's own is in it
     assert not loaded.model.compiled
 
 
@@ -247,3 +250,37 @@ def test_names_of_weights_tell_their_layer_and_role(layer: str, stored: str, pat
         group.attrs["weight_names"] = [stored.encode()]
         group[stored] = np.ones((2, 2), "f4")
     assert [each.path for each in open_archive(tmp_path / "weights.h5").spec.tensors] == [path]
+
+
+def test_weights_are_found_under_the_name_that_their_class_had_in_keras_2() -> None:
+    spec = open_archive(DATA / "keras2_classes" / "sync.keras").spec
+    found = {tensor.path for tensor in spec.tensors if tensor.layer == "sbn"}
+    assert found == {f"sbn/{each}" for each in ("gamma", "beta", "moving_mean", "moving_variance")}
+
+
+def test_a_lambda_of_keras_2_is_built_where_code_may_run() -> None:
+    import keras
+    from keras.src.utils.python_utils import func_dump
+
+    code = func_dump(lambda x: x * 2)
+    config = {"name": "double", "trainable": True, "dtype": "float32", "function": list(code), "arguments": {}}
+    config |= {"function_type": "lambda", "module": "__main__"}
+    config |= {"output_shape": None, "output_shape_type": "raw", "output_shape_module": None}
+    written = in_keras_3_form({"class_name": "Lambda", "config": config}, "2.15.0")
+    assert code_in(written) == "the layer `double` (Lambda) holds Python code"
+    layer = keras.saving.deserialize_keras_object(json.loads(json.dumps(written)), safe_mode=False)
+    assert layer.function(3.0) == 6.0
+
+
+def test_an_optimizer_of_keras_2_that_lacks_a_name_is_said_to_be_what_is_lost() -> None:
+    import keras
+
+    from mutspec.model.live.building import _compile
+
+    inner = {"class_name": "Custom>Adam", "config": {"name": "Adam"}}
+    optimizer = {"class_name": "LossScaleOptimizerV3", "config": {"inner_optimizer": inner, "dynamic": True}}
+    training = {"loss": "mse", "metrics": None, "loss_weights": None, "optimizer_config": optimizer}
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    (warning,) = _compile(model, "old.h5", {}, json.dumps(training))
+    assert "cannot revive the optimizer `LossScaleOptimizerV3`: its configuration has no 'name'" in warning.message
+    assert warning.hint == "compile the mutant yourself"

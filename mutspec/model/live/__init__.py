@@ -8,7 +8,7 @@ from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
 from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, is_registered, rebuild, refresh
-from mutspec.model.live.saving import write_keras, write_legacy
+from mutspec.model.live.saving import first_operation, write_keras, write_legacy
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "building_alone",
     "custom_classes",
     "cut_before",
+    "first_operation",
     "import_keras",
     "is_registered",
     "load_model",

@@ -113,7 +113,8 @@ def _compile(model: Model, shown: str, config: Mapping[str, Any], training: str 
     except Exception as error:  # Keras, or a user's loss, may raise anything here
         with suppress(Exception):
             model.optimizer = None
-        return (uncompiled(shown, error),)
+        part, name = _unrevived(stated) if training and isinstance(stated, dict) else ("one of them", "")
+        return (uncompiled(shown, error, part, is_of_keras=_is_of_keras(name)),)
     return (
         Problem(
             f"the state of the optimizer in {shown} is of Keras 2, and is not taken over",
@@ -121,6 +122,57 @@ def _compile(model: Model, shown: str, config: Mapping[str, Any], training: str 
             is_warning=True,
         ),
     )
+
+
+_OF_KERAS_2 = frozenset({"LossScaleOptimizer", "LossScaleOptimizerV3", "MeanMetricWrapper", "LossFunctionWrapper"}) | {
+    "mse",
+    "mae",
+    "mape",
+    "msle",
+    "bce",
+    "kld",
+    "acc",
+    "accuracy",
+    "ce",
+    "crossentropy",
+}
+"""Names of Keras's own that its modules do not show."""
+
+_PARTS: Mapping[str, str] = {
+    "optimizer_config": "the optimizer",
+    "loss": "the loss",
+    "metrics": "the metric",
+    "weighted_metrics": "the weighted metric",
+}
+
+
+def _unrevived(stated: Mapping[str, Any]) -> tuple[str, str]:
+    """Tells which part of a `training_config` Keras 3 cannot revive, as words, and the name that it has there."""
+    from keras.src.legacy.saving import saving_utils
+
+    for key, label in _PARTS.items():  # the optimizer is asked for each time, and so comes first
+        name, others = _first_name(stated.get(key)), dict.fromkeys(_PARTS.keys() - {key, "optimizer_config"})
+        try:
+            saving_utils.compile_args_from_training_config(json.loads(json.dumps({**stated, **others})))
+        except Exception:  # as above
+            return f"{label} `{name}`", name
+    return "one of them", ""
+
+
+def _first_name(value: Any) -> str:
+    """The first name in a part of a `training_config`: of a class, or of a function."""
+    while not isinstance(value, str):
+        if isinstance(value, Mapping):
+            value = value.get("class_name") or next(iter(value.values()), "")
+        else:
+            value = next(iter(value), "") if isinstance(value, list) else ""
+    return value.rpartition(">")[2]
+
+
+def _is_of_keras(name: str) -> bool:
+    keras = import_keras()
+    rooms = (keras.losses, keras.metrics, keras.optimizers)
+    return bool(name) and (name in _OF_KERAS_2 or any(hasattr(room, name) for room in rooms))
 
 
 def _compile_as_h5(model: Model, stated: Mapping[str, Any]) -> None:

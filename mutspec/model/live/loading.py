@@ -87,13 +87,25 @@ def load_model(
         raise ModelError(f"Keras cannot load {path}: {first_line(error)}", hint=OWN_LAYERS) from error
 
 
-def uncompiled(shown: str, error: Exception) -> Problem:
-    """The warning that a model is not compiled as its file says."""
+def uncompiled(shown: str, error: Exception, part: str = "one of them", *, is_of_keras: bool = False) -> Problem:
+    """The warning that a model is not compiled as its file says.
+
+    Arguments:
+        shown: what to call the file.
+        error: what Keras raised.
+        part: what it could not revive.
+        is_of_keras: whether that is Keras's own, so that no import helps.
+    """
+    own = "" if is_of_keras else "if it is your own, import its module: --import my_package.losses; or "
     return Problem(
-        f"{shown} is loaded without its loss, optimizer and metrics, which Keras cannot revive: {first_line(error)}",
-        hint="if they are your own, import their module: --import my_package.losses; or compile the mutant yourself",
+        f"{shown} is loaded without its loss, optimizer and metrics, as Keras 3 cannot revive {part}: {_why(error)}",
+        hint=f"{own}compile the mutant yourself",
         is_warning=True,
     )
+
+
+def _why(error: Exception) -> str:
+    return f"its configuration has no {error}" if isinstance(error, KeyError) else first_line(error)
 
 
 def _refuse_code(path: Path) -> None:

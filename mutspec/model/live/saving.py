@@ -26,6 +26,21 @@ def write_keras(model: Any, file: io.IOBase) -> None:
         saving_lib.save_model(model, file)
 
 
+def first_operation(model: Any) -> str:
+    """Returns the name of the first operation, such as `x + y`, in a graph of the model; empty if there is none.
+
+    Keras (3.15) writes them to `.h5` files without their modules, and then does not find their classes. It adds some
+    itself while it builds a model: the comparison that makes the mask of an Embedding.
+    """
+    from keras import Layer
+
+    for each in model._flatten_layers():
+        for operation in getattr(each, "operations", ()):
+            if not isinstance(operation, Layer):
+                return str(operation.name)
+    return ""
+
+
 def write_legacy(model: Any, file: h5py.File) -> None:
     """Write a model as a whole-model `.h5` file.
 

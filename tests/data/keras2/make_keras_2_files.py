@@ -16,6 +16,9 @@ Two models:
 - `graph`: Functional, with what Keras 3 spells otherwise: a model called twice, recurrent layers with `time_major` and
   an initial state, an axis in a list.
 
+`../keras2_classes/sync.keras` was made by hand with Keras 2.15: a Dense layer `d` of 3 units on 4 inputs, and
+`layers.experimental.SyncBatchNormalization(name="sbn")` on it.
+
 `<name>.2.0.9.npz` holds what Keras 2.0.9 predicts with its files in `../old`, on the inputs that stand there too:
 
     old-2.0/bin/python make_keras_2_files.py --predict ../old/keras_2.0.9
