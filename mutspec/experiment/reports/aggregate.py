@@ -25,8 +25,8 @@ class Found:
     """What is below a folder.
 
     Arguments:
-        results: the results, by the number of the job, then by the overrides; each job's directory is relative to the
-            folder, wherever the job ran.
+        results: the results, by the call, the number of the job, and the overrides; each job's directory is relative
+            to the folder, wherever the job ran.
         damaged: a warning for each file that cannot be read.
         unfinished: the folders of jobs that left no result.
     """
@@ -70,7 +70,8 @@ def find(folder: Path | str) -> Found:
 
 def _order(result: Result) -> tuple[Any, ...]:
     job = result.job
-    return (job.number is None, job.number or 0, natural(" ".join(job.overrides)), natural(job.directory))
+    call = "" if job.number is None else job.call  # single runs are calls of their own, and are read by what they set
+    return (job.number is None, call, job.number or 0, natural(" ".join(job.overrides)), natural(job.directory))
 
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", re.IGNORECASE)
@@ -96,8 +97,8 @@ _SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
 """The columns of results among which are some of searches for breaking points."""
 
 
-_DIGEST_COLUMNS = ("effect_digest", "weights_digest", "data_digest")
-"""What says which rows are of the same plan, but for its seed, of the same model and of the same data."""
+_DIGEST_COLUMNS = ("effect_digest", "weights_digest", "data_digest", "evaluate_digest")
+"""What says which rows are of the same plan, but for its seed, model and data, and evaluated by the same metrics."""
 
 
 @dataclass(frozen=True)

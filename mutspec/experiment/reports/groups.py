@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isclose, isnan
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ class Group:
         base: the base's value; None if it is not known, or if the jobs do not agree about it.
         metric, agreement, sample_agreement: means over the seeds, with their intervals.
         gates: for each job with gates, whether all of them hold.
+        conflicts: a clause for each thing about which its jobs do not agree, so that not all that they say is shown.
     """
 
     values: tuple[Any, ...]
@@ -55,6 +57,7 @@ class Group:
     agreement: Estimate
     sample_agreement: Estimate
     gates: tuple[bool, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
     @property
     def drop(self) -> float | None:
@@ -266,6 +269,7 @@ def _group(
             if row.seed not in of_value or measure(of_value[row.seed], metric) is None:
                 of_value[row.seed] = row
     rows = {row.seed: row for row in mean_rows(by_value)}
+    conflicts = tuple(_conflicts(known, averaged))
     measured = tuple(_known(measure(row, metric) for row in rows.values()))
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
     if averaged and bases:  # a mean of mutants is held against the mean of their bases
@@ -280,7 +284,30 @@ def _group(
         rate(_known(row.agreement for row in rows.values()), samples),
         rate(_known(row.sample_agreement for row in rows.values()), samples),
         tuple(not result.failed_gates for result in results if result.gates),
+        conflicts,
     )
+
+
+def _conflicts(known: Iterable[tuple[Result, Given]], averaged: Sequence[str]) -> Iterator[str]:
+    """What jobs say of the same thing that cannot all be true: two values of a metric for one seed, or of one base."""
+    first: dict[tuple[Any, ...], tuple[float, str]] = {}
+    told: set[tuple[Any, ...]] = set()
+    for result, given in known:
+        value = tuple(key(given.get(name)) for name in averaged)
+        said: dict[tuple[Any, ...], float] = {(value, None, name): number for name, number in result.base.items()}
+        said |= {(value, row.seed, name): number for row in result.rows for name, number in row.metrics.items()}
+        for what, number in said.items():
+            other, directory = first.setdefault(what, (number, result.job.directory))
+            if what not in told and not _agree(number, other):
+                told.add(what)
+                whose = "the base" if what[1] is None else f"seed {what[1]}"
+                numbers = f"{other:.6g} in {directory} and {number:.6g} in {result.job.directory}"
+                yield f"{what[2]} of {whose} is {numbers}"
+
+
+def _agree(one: float, other: float) -> bool:
+    """Tells whether two values can be of the same: processors do not round alike."""
+    return one == other or (isnan(one) and isnan(other)) or isclose(one, other, rel_tol=1e-3, abs_tol=1e-6)
 
 
 def measure(row: Row, metric: str | None) -> float | None:
