@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from mutspec.experiment.naming import PERCENT
 from mutspec.experiment.reports.groups import Group, Summary
+from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.marks import Axis, Spacing, Tick
 from mutspec.experiment.reports.table import metric_label
 from mutspec.experiment.result import BREAKING_POINT
@@ -28,6 +29,16 @@ class Extent:
     low: float
     high: float
     is_log: bool
+
+
+BEYOND = "{} that end at the frame go on beyond it"
+"""A note on intervals of which not all is seen."""
+
+
+def reaches_beyond(estimate: Estimate, start: float, end: float) -> bool:
+    """Tells whether an interval is cut off at the ends of an axis."""
+    low, high = estimate.low, estimate.high
+    return low is not None and high is not None and (low < start or high > end)
 
 
 def value_extent(summary: Summary, groups: Sequence[Group]) -> Extent:

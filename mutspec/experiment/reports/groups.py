@@ -75,6 +75,11 @@ class Group:
         return sum(row.is_unchanged for row in self.rows)
 
     @property
+    def is_unchanged(self) -> bool:
+        """Whether the plan changed nothing with any seed."""
+        return 0 < self.unchanged == len(self.rows)
+
+    @property
     def output_numbers(self) -> int | None:
         """The numbers in the outputs of all seeds together; None if that is not known."""
         counts = _known(row.output_numbers for row in self.rows)

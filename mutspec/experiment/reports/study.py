@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mutspec.experiment.reports.aggregate import rounds_of
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import labels
@@ -81,18 +82,20 @@ def study(summary: Summary) -> Study | None:
 def _places(results: Sequence[Result], directions: Mapping[str, str]) -> list[int]:
     """The number of each job among the trials of a study that several calls may have gone on with.
 
-    Within a call it is the job's number, so that what left no value leaves a gap. Where a call has a number twice, as
-    results of older versions do that do not know their calls, the jobs are counted.
+    Within a call it is the job's number, so that what left no value leaves a gap. Where a number is there twice, as in
+    results of older versions, which do not know their calls, the jobs are counted.
     """
-    calls = dict.fromkeys(result.job.call for result in results if result.directions == directions)
-    of_study = [result for result in results if result.job.call in calls]
-    known = {(result.job.call, result.job.number) for result in of_study}
-    if len(known) < len(of_study) or any(number is None for _, number in known):
+    rounds = rounds_of(results)
+    of_study = {rounds.get(result.job.call, 0) for result in results if result.directions == directions}
+    known = [(rounds.get(result.job.call, 0), result.job.number) for result in results]
+    counted = [each for each in known if each[0] in of_study]
+    if len(set(counted)) < len(counted) or any(number is None for _, number in counted):
         return list(range(len(results)))
-    begins: dict[str, int] = {}
-    for call in calls:
-        begins[call] = sum(1 + max(number or 0 for one, number in known if one == earlier) for earlier in begins)
-    return [begins.get(result.job.call, 0) + (result.job.number or 0) for result in results]
+    begins, next_one = {}, 0
+    for one in sorted(of_study):
+        begins[one] = next_one
+        next_one += 1 + max(number or 0 for other, number in counted if other == one)
+    return [begins.get(one, 0) + (number or 0) for one, number in known]
 
 
 def _front(trials: Sequence[Trial], directions: Mapping[str, str]) -> tuple[Trial, ...]:

@@ -77,6 +77,13 @@ def test_trials_of_a_study_that_goes_on_are_in_the_order_of_the_calls(tmp_path: 
     assert study.best_so_far(0) == [min(values[: number + 1]) for number in range(10)]
 
 
+def test_jobs_of_a_sweep_that_another_call_went_on_with_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    made = trials({"loss": "minimize"}, 4)
+    results = collect(write([*of_call(1, made[1:2]), *of_call(0, [made[0], *made[2:]])], tmp_path))
+    assert [each.job.number for each in results] == [0, 1, 2, 3]
+    assert [trial.number for trial in found(list(results)).trials] == [0, 1, 2, 3]
+
+
 def test_trials_keep_their_numbers_where_others_failed() -> None:
     results = of_call(0, trials({"loss": "minimize"}, 5))
     for number in (0, 1, 3):
