@@ -11,12 +11,12 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from mutspec.experiment.labels import Given, labelled
-from mutspec.experiment.naming import PERCENT, is_rate_of_samples, is_share
+from mutspec.experiment.naming import DROP, PERCENT, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
 from mutspec.experiment.reports.interval import Estimate, estimate, rate
 from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, key, labels, varying
+from mutspec.experiment.settings import as_number, key, labels, shown, varying
 from mutspec.language.errors import CallError, nearest
 
 T = TypeVar("T")
@@ -28,8 +28,6 @@ NOT_AVERAGED = "none"
 """Asks for no means, over seeds either."""
 
 _NON_FINITE = "non_finite_outputs"
-_DROP = "drop."
-"""How the names of measures begin that say how far a metric fell."""
 
 AGREEMENT, SAMPLE_AGREEMENT = AGREEMENTS
 """The part of the choices in which mutant and base say the same, and of the samples in which they do so in all."""
@@ -121,6 +119,11 @@ class Summary:
     def is_fraction(self, index: int) -> bool:
         """Tells whether a setting is a part of something, to be written in percent."""
         return self.units.get(self.names[index]) == PERCENT
+
+    def written(self, name: str, value: Any) -> str:
+        """Returns the value of a setting for people: a part of something in percent, however the call wrote it."""
+        number = as_number(value) if self.units.get(name) == PERCENT else None
+        return shown(value) if number is None else f"{round(100 * number, 8):.6g}%"
 
     @cached_property
     def has_job_numbers(self) -> bool:
@@ -252,13 +255,13 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
     measured = metric_names(each for each in results if any(row.metrics for row in each.rows))
     rows = [row for each in results for row in each.rows]
     known = [*measured, *(name for name in _OF_ROWS if any(getattr(row, name) is not None for row in rows))]
-    others = [_NON_FINITE, *(f"{_DROP}{name}" for name in measured)] if known else []
+    others = [_NON_FINITE, *(f"{DROP}{name}" for name in measured)] if known else []
     if asked is not None and asked not in (*known, *others):
         has = f"there are {', '.join(f'`{name}`' for name in (*known, *others))}" if known else "nothing was evaluated"
         raise CallError(
             f"no result has the metric `{asked}`", hint=has, candidates=nearest(asked, known) or nearest(asked, others)
         )
-    named = Counter(result.objective.removeprefix(_DROP) for result in results)
+    named = Counter(result.objective.removeprefix(DROP) for result in results)
     objectives = Counter({name: count for name, count in named.items() if name in (*known, *others)})
     return asked or (objectives.most_common(1)[0][0] if objectives else known[0] if known else None)
 
@@ -321,8 +324,8 @@ def measure(row: Row, metric: str | None) -> float | None:
         return None if metric is None else row.metrics[metric]
     if metric == _NON_FINITE:
         return float(row.non_finite_outputs)
-    if metric.startswith(_DROP):
-        return row.drop.get(metric.removeprefix(_DROP))
+    if metric.startswith(DROP):
+        return row.drop.get(metric.removeprefix(DROP))
     measured: float | None = getattr(row, metric) if metric in _OF_ROWS else None
     return measured
 

@@ -11,7 +11,6 @@ from mutspec.experiment.reports.figure import INK, new_figure
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.sensitivity import Sensitivity
 from mutspec.experiment.reports.table import Numbers, harm_label, setting_label, title
-from mutspec.experiment.settings import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +53,9 @@ def draw_map(found: Sensitivity, summary: Summary) -> Figure:
             if is_unchanged:
                 axes.add_patch(_hatched(column, row))
     axes.set_yticks(range(len(rows)), [shortened(place, 36) for place, _ in rows], fontsize=8)
-    axes.set_xticks(range(len(found.scales)), [shown(scale) for scale in found.scales])
-    axes.set_xlabel(shortened(setting_label(summary, summary.are_numbers.index(True)), 60))
+    scale = summary.are_numbers.index(True)
+    axes.set_xticks(range(len(found.scales)), [summary.written(summary.names[scale], each) for each in found.scales])
+    axes.set_xlabel(shortened(setting_label(summary, scale), 60))
     axes.tick_params(length=0)
     axes.set_xticks([column - 0.5 for column in range(1, len(found.scales))], minor=True)
     axes.set_yticks([row - 0.5 for row in range(1, len(rows))], minor=True)

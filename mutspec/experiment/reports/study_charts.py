@@ -38,8 +38,7 @@ HEADINGS = {"best": "best so far", "front": "Pareto front", "parallel": "all tri
 def objective_label(found: Study, index: int) -> str:
     """An objective and its direction: `Loss, minimised`."""
     name, direction = list(found.directions.items())[index]
-    label = f"Drop of {name.removeprefix('drop.')}" if name.startswith("drop.") else metric_label(name)
-    return f"{shortened(label, 40)}, {'maximised' if direction == MAXIMIZE else 'minimised'}"
+    return f"{shortened(metric_label(name), 40)}, {'maximised' if direction == MAXIMIZE else 'minimised'}"
 
 
 def _tell(found: Study, trial: Trial) -> str:
@@ -53,7 +52,7 @@ def _tell(found: Study, trial: Trial) -> str:
 def _axis(label: str, name: str, values: Sequence[float], characters: int | None) -> Axis:
     """The axis of an objective."""
     low, high = min(values), max(values)
-    is_part = is_share(name.removeprefix("drop."), [abs(value) for value in values])
+    is_part = is_share(name, values)
     if low > 0 and high / low >= 300:
         start, end = math.log10(low), math.log10(high)
         axis = Axis(f"{label} (log scale)", start - 0.05 * (end - start), end + 0.05 * (end - start), (), "log")

@@ -29,7 +29,7 @@ from mutspec.experiment.reports.facets import Facets, facets
 from mutspec.experiment.reports.groups import Group, Summary, measure, setting_index
 from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Path, Point, Tick, runs
 from mutspec.experiment.reports.table import Numbers, setting_label, title
-from mutspec.experiment.settings import labels, shown
+from mutspec.experiment.settings import labels
 
 MOST_CATEGORIES = 40
 MOST_SEEDS = 12
@@ -267,7 +267,8 @@ def teller(summary: Summary) -> Teller:
     names, numbers = labels(summary.names), Numbers(summary)
 
     def tell(group: Group) -> str:
-        given = ", ".join(f"{name} = {shown(value)}" for name, value in zip(names, group.values, strict=True))
+        written = (summary.written(*each) for each in zip(summary.names, group.values, strict=True))
+        given = ", ".join(f"{name} = {value}" for name, value in zip(names, written, strict=True))
         mean = "" if group.metric.half_width is None else f"mean {' '.join(numbers.mean(group.metric).split())}"
         interval = numbers.interval(group.metric)
         measured = ((row.seed, measure(row, summary.metric)) for row in group.rows)
@@ -347,7 +348,7 @@ def _over_categories(summary: Summary, groups: Sequence[Group], facet: str | Non
 
 def label_of_row(summary: Summary, settings: Sequence[int], group: Group) -> str:
     """The name of a group where no number is on an axis."""
-    return ", ".join(shown(group.values[index]) for index in settings)
+    return ", ".join(summary.written(summary.names[index], group.values[index]) for index in settings)
 
 
 def _row(summary: Summary, group: Group, place: int, tell: Teller) -> Iterator[Mark]:

@@ -12,7 +12,6 @@ from mutspec.experiment.reports.ranking_chart import longest
 from mutspec.experiment.reports.sensitivity import Sensitivity
 from mutspec.experiment.reports.sensitivity import sensitivity as found_in
 from mutspec.experiment.reports.table import Numbers, harm_label, ranking_note, ranking_table
-from mutspec.experiment.settings import shown
 
 _MOST_ROWS = 80
 
@@ -44,7 +43,8 @@ def _map(found: Sensitivity, summary: Summary) -> Markup:
         ]
         for value, harms in found.harms.items()
     ]
-    titles = [found.name, *(f"{found.over} {shown(scale)}" for scale in found.scales), "Rank"]
+    over = summary.names[summary.are_numbers.index(True)]
+    titles = [found.name, *(f"{found.over} {summary.written(over, scale)}" for scale in found.scales), "Rank"]
     label = harm_label(found, summary)
     made = table(
         titles,
