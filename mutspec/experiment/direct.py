@@ -20,7 +20,7 @@ from mutspec.experiment.dial import dial
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.inputs import model_content
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.experiment.labels import data_identity, model_identity, plan_identity
+from mutspec.experiment.labels import data_identity, evaluate_identity, model_identity, plan_identity
 from mutspec.experiment.measures import check_measures
 from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.reports.aggregate import find, rows_table
@@ -108,7 +108,8 @@ def _refuse_others(folder: Path, results: Iterable[Result]) -> None:
 
 def _identity(result: Result) -> tuple[object, ...]:
     seeds = tuple(row.seed for row in result.rows)
-    return plan_identity(result), model_identity(result), data_identity(result), result.job.overrides, seeds
+    parts = (plan_identity, model_identity, data_identity, evaluate_identity)
+    return *(identity(result) for identity in parts), result.job.overrides, seeds
 
 
 @dataclass(frozen=True)

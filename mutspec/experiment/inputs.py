@@ -19,7 +19,7 @@ import msgspec
 from mutspec.execute.content import weights_digest
 from mutspec.execute.report import engine
 from mutspec.experiment.data import Data, load_data
-from mutspec.experiment.job_settings import Settings
+from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.language import MutspecError, Plan
 from mutspec.model.files import open_archive
 from mutspec.model.limits import current_limits
@@ -79,6 +79,26 @@ def inputs_digest(settings: Settings, plan: Plan[Op], modules: Iterable[str] = (
         "folder": _listing(settings.data.get("path")),
         "code": [[module, _content(_source(module))] for module in code],
     }
+    return _digest_of(document)
+
+
+def evaluate_digest(settings: EvaluateSettings) -> str:
+    """Returns a digest of what says which numbers are measured: loss and metrics, and the code of the user's own.
+
+    Whether outputs are compared, and how many samples are in a batch, changes none of these numbers.
+    """
+    given = {key: value for key, value in msgspec.to_builtins(settings).items() if key not in _NOT_MEASURED_BY}
+    modules = sorted({name.rpartition(".")[0] for name in targets(given)})
+    own = [module for module in modules if module.partition(".")[0] not in _NOT_THE_USERS]
+    return _digest_of([given, [[module, _content(_source(module))] for module in own]])
+
+
+_NOT_MEASURED_BY = ("agreement", "batch_size")
+_NOT_THE_USERS = ("keras", "tensorflow", "mutspec")
+"""Packages whose code is known by its version, which is in `Result.environment`."""
+
+
+def _digest_of(document: Any) -> str:
     # Not by msgspec's encoder: to it, as to JSON proper, NaN and infinity are both null.
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
     return blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()

@@ -1,4 +1,4 @@
-"""Labels of plans, models and data: two have the same label where their digests are equal, and only there.
+"""Labels of plans, models and data, and of what evaluated: two have the same label only where digests are equal.
 
 Results know what they are of by digests; what the call named is for people. A name that stands for several things gets
 what tells them apart: what the call chose a recipe by, or else the beginning of a digest, `noise @3fa2c1`. Results of
@@ -75,6 +75,11 @@ def data_identity(result: Result) -> Identity:
     return (result.data_digest,) if result.data_digest else ()
 
 
+def evaluate_identity(result: Result) -> Identity:
+    """Returns what tells apart by which loss and metrics results were evaluated."""
+    return (result.evaluate_digest,) if result.evaluate_digest else ()
+
+
 def _input_identity(result: Result, name: str) -> Identity:
     digest = result.input_digests.get(name)
     return (digest,) if digest else ()
@@ -83,6 +88,7 @@ def _input_identity(result: Result, name: str) -> Identity:
 _PLAN = _Part("plan", plan_identity, ("plan.", PARAMETER))
 _MODEL = _Part("model", model_identity, ("model.",))
 _DATA = _Part("data", data_identity, ("data.",))
+_EVALUATE = _Part("evaluate", evaluate_identity, ("evaluate.",))
 
 
 def labelled(results: Iterable[Result]) -> Labelled:
@@ -92,6 +98,7 @@ def labelled(results: Iterable[Result]) -> Labelled:
     inputs = dict.fromkeys(name for result in results for name in result.input_digests)
     others = [_MODEL, _DATA, *(_Part(_INPUT + name, partial(_input_identity, name=name), ()) for name in inputs)]
     joined = [(part.name, names) for part in (_PLAN, *others) for names in _join(results, given, part)]
+    others.append(_EVALUATE)  # not joined: its settings, such as the batch size, are more than what its digest tells
     for part in others:
         _tell_apart(results, given, part)
     _tell_plans_apart(results, given, others)

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 PERCENT = "%"
 """The unit of a setting that is a part of something, and is written in percent."""
 
+DROP = "drop."
+"""How the names of measures begin that say how far a metric fell."""
+
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 _RATE_OF_SAMPLES = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement)(?:_.*)?", re.IGNORECASE)
 """Shares whose denominator is the number of samples: of precision and recall it is another number."""
@@ -22,8 +25,11 @@ _GROWS_WHEN_WORSE = re.compile(
 
 
 def is_share(metric: str, values: Iterable[float]) -> bool:
-    """Whether a metric is a part of the samples, by its name and what was measured."""
-    return _SHARE.fullmatch(metric) is not None and all(not (value < 0 or value > 1) for value in values)
+    """Whether a metric is a part of the samples, or a difference of two, by its name and what was measured."""
+    least = -1 if metric.startswith(DROP) else 0
+    return _SHARE.fullmatch(metric.removeprefix(DROP)) is not None and all(
+        not (value < least or value > 1) for value in values
+    )
 
 
 def is_rate_of_samples(metric: str) -> bool:

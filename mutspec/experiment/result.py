@@ -44,11 +44,13 @@ class JobInfo:
         number: its number in the sweep, from 0; None for a single run.
         overrides: what the call or the sweep set, as `key=value`.
         directory: its output folder.
+        call: the time at which its call began, in UTC by ISO 8601; the jobs of a call share it. Empty if not known.
     """
 
     number: int | None
     overrides: tuple[str, ...]
     directory: str
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,7 @@ class Result:
         inputs_digest: of all that it depends on; empty if the job failed, or was none of `mutspec run`.
         classes: how many choices of the base are of each class, which is called as in `Row.flips`.
         units: of the plan's numbers, by the names of settings; see `units.units`.
+        evaluate_digest: of the loss and the metrics that it was evaluated by, and of their code; empty if not known.
         directions: `minimize` or `maximize` for each objective of a sweeper that optimises; empty for others.
     """
 
@@ -216,6 +219,7 @@ class Result:
     input_digests: dict[str, str] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    evaluate_digest: str = ""
     directions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -232,6 +236,7 @@ class Result:
                 "number": self.job.number,
                 "overrides": list(self.job.overrides),
                 "directory": self.job.directory,
+                "call": self.job.call,
             },
             "plan": {
                 "name": self.plan_name,
@@ -250,6 +255,7 @@ class Result:
             },
             "data": {"name": self.data, "samples": self.samples, "digest": self.data_digest},
             "inputs": self.input_digests,
+            "evaluate_digest": self.evaluate_digest,
             "objective": self.objective,
             "value": self.value,
             "objectives": self.objectives,
@@ -330,6 +336,7 @@ class _Job(msgspec.Struct):
     number: int | None
     overrides: tuple[str, ...]
     directory: str
+    call: str = ""
 
 
 class _Plan(msgspec.Struct):
@@ -418,6 +425,7 @@ class _Document(msgspec.Struct):
     inputs_digest: str = ""
     breaking: _Breaking | None = None
     inputs: dict[str, str] = {}
+    evaluate_digest: str = ""
     classes: dict[str, int] = {}
     units: dict[str, str] = {}
     directions: dict[str, Literal["minimize", "maximize"]] = {}
@@ -530,7 +538,7 @@ def _not_ours(read: _Document) -> str:
 def _result(read: _Document) -> Result:
     return Result(
         engine=read.engine,
-        job=JobInfo(read.job.number, read.job.overrides, read.job.directory),
+        job=JobInfo(read.job.number, read.job.overrides, read.job.directory, read.job.call),
         plan_name=read.plan.name,
         plan_digest=read.plan.digest,
         parameters=read.parameters,
@@ -582,6 +590,7 @@ def _result(read: _Document) -> Result:
         weights_digest=read.model.weights_digest,
         data_digest=read.data.digest,
         input_digests=read.inputs,
+        evaluate_digest=read.evaluate_digest,
         classes=read.classes,
         units=read.units,
         directions=dict(read.directions),

@@ -15,6 +15,7 @@ from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluate import Evaluation
 from mutspec.experiment.fidelity import OutputFidelity, class_counts
 from mutspec.experiment.gates import Gate, Verdict, verdicts
+from mutspec.experiment.inputs import evaluate_digest
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, OutputRow, Result, Row
 from mutspec.experiment.session import Session
 from mutspec.experiment.units import units
@@ -111,6 +112,7 @@ class Trials:
             data=self.shared.data.name,
             samples=self.shared.data.samples,
             data_digest=self.shared.data.digest,
+            evaluate_digest=evaluate_digest(self.shared.judge.settings),
             objective=self.objectives[0],
             base=self.shared.base.metrics,
             value=means[self.objectives[0]],

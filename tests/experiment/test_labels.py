@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from mutspec.experiment.inputs import evaluate_digest
+from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.labels import labelled
 from mutspec.experiment.reports.aggregate import collect, rows_table
 from mutspec.experiment.reports.curves import curves
@@ -20,6 +22,7 @@ from mutspec.experiment.reports.report import make_report
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Result, Row
+from mutspec.own_modules import in_folder_of_the_call
 from tests.experiment.made_up import LAYERS, layers, result, row, sweep, write
 
 VERSION_1 = Path(__file__).parents[1] / "data" / "results_1"
@@ -318,3 +321,46 @@ def test_summaries_keep_the_results_that_failed() -> None:
     failed = replace(known(), rows=(), error="no memory", weights_digest="", effect_digest="")
     summary: Summary = summarise([known(), failed])
     assert (len(summary.results), len(summary.groups)) == (2, 1)
+
+
+# -- one mutant, evaluated by several metrics
+
+
+def measured(value: float, evaluate: str, directory: str, base: float = 0.9) -> Result:
+    """A job that measured a value of the metric `off`."""
+    one = row(0, metrics={"off": value}, drop={"off": base - value})
+    made = known(rows=[one], base={"off": base}, objective="off", evaluate_digest=evaluate and digest(evaluate))
+    return replace(made, job=replace(made.job, directory=directory))
+
+
+def test_a_mutant_that_was_evaluated_by_two_metrics_of_one_name_has_two_rows() -> None:
+    results = [measured(0.3, "tol=1", "a/0"), measured(0.6, "tol=2", "b/0", base=0.95)]
+    summary = summarise(results)
+    assert summary.names == ("evaluate",)
+    assert [(group.measured, group.base) for group in summary.groups] == [((0.3,), 0.9), ((0.6,), 0.95)]
+    assert [f"@{digest(each)[:6]}" for each in ("tol=1", "tol=2")] == [group.values[0] for group in summary.groups]
+    assert not any(group.conflicts for group in summary.groups)
+
+
+def test_jobs_that_count_as_one_and_measured_two_things_are_a_warning(tmp_path: Path) -> None:
+    results = [measured(0.3, "", "a/0"), measured(0.6, "", "b/0", base=0.95)]
+    warnings = list(map(str, make_report(write(results, tmp_path)).warnings))
+    assert any("off of seed 0 is 0.3 in a/0 and 0.6 in b/0" in each for each in warnings)
+    assert any("off of the base is 0.9 in a/0 and 0.95 in b/0" in each for each in warnings)
+    again = [measured(0.3, "", "a/0"), measured(0.3 + 1e-8, "", "b/0")]
+    assert not any(group.conflicts for group in summarise(again).groups)
+
+
+def test_what_evaluates_is_known_by_loss_and_metrics_and_by_the_code_of_these(tmp_path: Path) -> None:
+    def found(code: str, folder: str, **changes: Any) -> str:
+        path = tmp_path / folder
+        path.mkdir(exist_ok=True)
+        (path / "metric_of_mine.py").write_text(code, encoding="utf-8")
+        with in_folder_of_the_call(str(path)):
+            return evaluate_digest(EvaluateSettings(metrics=[{"_target_": "metric_of_mine.off"}], **changes))
+
+    one = found("tol = 1", "a")
+    assert found("tol = 1", "b") == one
+    assert found("tol = 1", "a", batch_size=7, agreement=False) == one
+    assert found("tol = 2", "c") != one
+    assert found("tol = 1", "a", loss="mse") != one

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -58,11 +59,13 @@ class Task:
         composer: makes settings and plan of the job's configuration.
         modules: what the call imports, for layers of the user's own.
         limits: the limits on what files may declare that the call changes.
+        began: the time at which the call began, in UTC.
     """
 
     composer: Composer
     modules: tuple[str, ...] = ()
     limits: Mapping[str, int] = field(default_factory=dict)
+    began: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f"))
 
     def __call__(self, config: DictConfig) -> float | tuple[float, ...] | None:
         """Run the job that Hydra is about to run, and return its objective, or several, to the sweeper.
@@ -78,7 +81,7 @@ class Task:
         hydra = cast(DictConfig, HydraConfig.get())
         folder = Path(hydra.runtime.output_dir)
         number = OmegaConf.select(hydra, "job.num", throw_on_missing=False)
-        info = JobInfo(number, without_resume(task_overrides(hydra)), shown(folder))
+        info = JobInfo(number, without_resume(task_overrides(hydra)), shown(folder), self.began)
         forget_failure(folder)
         try:
             processes_start_as_usual()

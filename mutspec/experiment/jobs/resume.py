@@ -62,6 +62,8 @@ def labelled(result: Result, info: JobInfo, folder: Path) -> Result:
     Its file is written anew only if it has to be, and keeps its time, which is when the job ran.
     """
     output = None if result.output is None else shown(folder / Path(result.output).name)
+    if replace(info, call=result.job.call) == result.job:
+        info = result.job  # it ran in the call that it says
     known = replace(result, job=info, output=output)
     if known != result:
         status = (folder / FILE_NAME).stat()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -25,8 +25,8 @@ class Found:
     """What is below a folder.
 
     Arguments:
-        results: the results, by the number of the job, then by the overrides; each job's directory is relative to the
-            folder, wherever the job ran.
+        results: the results, by the call, the number of the job, and the overrides; each job's directory is relative
+            to the folder, wherever the job ran.
         damaged: a warning for each file that cannot be read.
         unfinished: the folders of jobs that left no result.
     """
@@ -63,14 +63,37 @@ def find(folder: Path | str) -> Found:
         elif ".hydra" in folders:  # Hydra writes it before a job begins
             unfinished.append(directory)
         folders[:] = sorted(each for each in folders if not each.startswith("."))
-    results.sort(key=_order)
+    rounds = rounds_of(results)
+    results.sort(key=lambda result: _order(result, rounds))
     damaged.sort(key=lambda problem: natural(problem.place.file if problem.place else ""))
     return Found(tuple(results), tuple(damaged), tuple(sorted(unfinished, key=natural)))
 
 
-def _order(result: Result) -> tuple[Any, ...]:
+def rounds_of(results: Iterable[Result]) -> dict[str, int]:
+    """Returns for each call the round that it belongs to, from 0, in the order in which calls began.
+
+    A call that goes on with a sweep numbers its jobs as the sweep does, so that both are one round. A call that adds
+    trials to a study numbers them from 0 again: that begins a round.
+    """
+    numbers: dict[str, set[int]] = {}
+    for result in results:
+        if result.job.number is not None:
+            numbers.setdefault(result.job.call, set()).add(result.job.number)
+    rounds: dict[str, int] = {}
+    taken: set[int] = set()
+    for call in sorted(numbers):
+        begins = bool(taken & numbers[call])
+        taken = numbers[call] if begins else taken | numbers[call]
+        rounds[call] = max(rounds.values(), default=0) + begins
+    return rounds
+
+
+def _order(result: Result, rounds: Mapping[str, int]) -> tuple[Any, ...]:
     job = result.job
-    return (job.number is None, job.number or 0, natural(" ".join(job.overrides)), natural(job.directory))
+    at = (
+        0 if job.number is None else rounds[job.call]
+    )  # single runs are calls of their own, and are read by what they set
+    return (job.number is None, at, job.number or 0, natural(" ".join(job.overrides)), natural(job.directory))
 
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", re.IGNORECASE)
@@ -96,8 +119,8 @@ _SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
 """The columns of results among which are some of searches for breaking points."""
 
 
-_DIGEST_COLUMNS = ("effect_digest", "weights_digest", "data_digest")
-"""What says which rows are of the same plan, but for its seed, of the same model and of the same data."""
+_DIGEST_COLUMNS = ("effect_digest", "weights_digest", "data_digest", "evaluate_digest")
+"""What says which rows are of the same plan, but for its seed, model and data, and evaluated by the same metrics."""
 
 
 @dataclass(frozen=True)

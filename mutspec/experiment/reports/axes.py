@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from mutspec.experiment.naming import PERCENT
+from mutspec.experiment.naming import DROP, PERCENT
 from mutspec.experiment.reports.groups import Group, Summary
+from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.marks import Axis, Spacing, Tick
 from mutspec.experiment.reports.table import metric_label
 from mutspec.experiment.result import BREAKING_POINT
@@ -28,6 +29,16 @@ class Extent:
     low: float
     high: float
     is_log: bool
+
+
+BEYOND = "{} that end at the frame go on beyond it"
+"""A note on intervals of which not all is seen."""
+
+
+def reaches_beyond(estimate: Estimate, start: float, end: float) -> bool:
+    """Tells whether an interval is cut off at the ends of an axis."""
+    low, high = estimate.low, estimate.high
+    return low is not None and high is not None and (low < start or high > end)
 
 
 def value_extent(summary: Summary, groups: Sequence[Group]) -> Extent:
@@ -53,7 +64,7 @@ def value_extent(summary: Summary, groups: Sequence[Group]) -> Extent:
     rates = [end for group in groups for end in group.metric.binomial or ()]  # which are never very wide
     lowest = min(max(min([low, *(end[0] for end in ends)]), low - 0.3 * span), *rates, low) - 0.05 * span
     highest = max(min(max([high, *(end[1] for end in ends)]), high + 0.3 * span), *rates, high) + 0.05 * span
-    if summary.is_share:
+    if summary.is_share and not (summary.metric or "").startswith(DROP):
         lowest, highest = -0.01 if low < 0.2 else max(lowest, -0.01), min(highest, 1.02)
     return Extent(lowest, highest, is_log=False)
 
@@ -97,7 +108,8 @@ def value_axis(summary: Summary, groups: Sequence[Group], characters: int | None
 
     def round_numbers(most: int) -> list[float]:
         found = ticks(extent.low, extent.high, most)
-        return [value for value in found if 0 <= value <= 1 + 1e-9] if summary.is_share else found
+        least = -1 if (summary.metric or "").startswith(DROP) else 0
+        return [value for value in found if least <= value <= 1 + 1e-9] if summary.is_share else found
 
     written = percent if summary.is_share else plain
     return with_ticks(Axis(label, extent.low, extent.high), round_numbers, written, characters)

@@ -148,7 +148,7 @@ def label_of(summary: Summary, settings: Sequence[int], group: Group) -> str:
     """The label of a group by some settings: a number is given with the name of its setting."""
     names = labels(summary.names)
     return ", ".join(
-        f"{names[index]} = {shown(group.values[index])}"
+        f"{names[index]} = {summary.written(summary.names[index], group.values[index])}"
         if as_number(group.values[index]) is not None
         else shown(group.values[index])
         for index in settings

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isclose, isnan
 from statistics import fmean
 from typing import Any, TypeVar
 
 from mutspec.experiment.labels import Given, labelled
-from mutspec.experiment.naming import PERCENT, is_rate_of_samples, is_share
+from mutspec.experiment.naming import DROP, PERCENT, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
 from mutspec.experiment.reports.interval import Estimate, estimate, rate
 from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, key, labels, varying
+from mutspec.experiment.settings import as_number, key, labels, shown, varying
 from mutspec.language.errors import CallError, nearest
 
 T = TypeVar("T")
@@ -27,8 +28,6 @@ NOT_AVERAGED = "none"
 """Asks for no means, over seeds either."""
 
 _NON_FINITE = "non_finite_outputs"
-_DROP = "drop."
-"""How the names of measures begin that say how far a metric fell."""
 
 AGREEMENT, SAMPLE_AGREEMENT = AGREEMENTS
 """The part of the choices in which mutant and base say the same, and of the samples in which they do so in all."""
@@ -45,6 +44,7 @@ class Group:
         base: the base's value; None if it is not known, or if the jobs do not agree about it.
         metric, agreement, sample_agreement: means over the seeds, with their intervals.
         gates: for each job with gates, whether all of them hold.
+        conflicts: a clause for each thing about which its jobs do not agree, so that not all that they say is shown.
     """
 
     values: tuple[Any, ...]
@@ -55,6 +55,7 @@ class Group:
     agreement: Estimate
     sample_agreement: Estimate
     gates: tuple[bool, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
     @property
     def drop(self) -> float | None:
@@ -70,6 +71,11 @@ class Group:
     def unchanged(self) -> int:
         """Of how many seeds the plan changed nothing, so that what was measured says nothing of it."""
         return sum(row.is_unchanged for row in self.rows)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the plan changed nothing with any seed."""
+        return 0 < self.unchanged == len(self.rows)
 
     @property
     def output_numbers(self) -> int | None:
@@ -113,6 +119,11 @@ class Summary:
     def is_fraction(self, index: int) -> bool:
         """Tells whether a setting is a part of something, to be written in percent."""
         return self.units.get(self.names[index]) == PERCENT
+
+    def written(self, name: str, value: Any) -> str:
+        """Returns the value of a setting for people: a part of something in percent, however the call wrote it."""
+        number = as_number(value) if self.units.get(name) == PERCENT else None
+        return shown(value) if number is None else f"{round(100 * number, 8):.6g}%"
 
     @cached_property
     def has_job_numbers(self) -> bool:
@@ -244,13 +255,13 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
     measured = metric_names(each for each in results if any(row.metrics for row in each.rows))
     rows = [row for each in results for row in each.rows]
     known = [*measured, *(name for name in _OF_ROWS if any(getattr(row, name) is not None for row in rows))]
-    others = [_NON_FINITE, *(f"{_DROP}{name}" for name in measured)] if known else []
+    others = [_NON_FINITE, *(f"{DROP}{name}" for name in measured)] if known else []
     if asked is not None and asked not in (*known, *others):
         has = f"there are {', '.join(f'`{name}`' for name in (*known, *others))}" if known else "nothing was evaluated"
         raise CallError(
             f"no result has the metric `{asked}`", hint=has, candidates=nearest(asked, known) or nearest(asked, others)
         )
-    named = Counter(result.objective.removeprefix(_DROP) for result in results)
+    named = Counter(result.objective.removeprefix(DROP) for result in results)
     objectives = Counter({name: count for name, count in named.items() if name in (*known, *others)})
     return asked or (objectives.most_common(1)[0][0] if objectives else known[0] if known else None)
 
@@ -266,6 +277,7 @@ def _group(
             if row.seed not in of_value or measure(of_value[row.seed], metric) is None:
                 of_value[row.seed] = row
     rows = {row.seed: row for row in mean_rows(by_value)}
+    conflicts = tuple(_conflicts(known, averaged))
     measured = tuple(_known(measure(row, metric) for row in rows.values()))
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
     if averaged and bases:  # a mean of mutants is held against the mean of their bases
@@ -280,7 +292,30 @@ def _group(
         rate(_known(row.agreement for row in rows.values()), samples),
         rate(_known(row.sample_agreement for row in rows.values()), samples),
         tuple(not result.failed_gates for result in results if result.gates),
+        conflicts,
     )
+
+
+def _conflicts(known: Iterable[tuple[Result, Given]], averaged: Sequence[str]) -> Iterator[str]:
+    """What jobs say of the same thing that cannot all be true: two values of a metric for one seed, or of one base."""
+    first: dict[tuple[Any, ...], tuple[float, str]] = {}
+    told: set[tuple[Any, ...]] = set()
+    for result, given in known:
+        value = tuple(key(given.get(name)) for name in averaged)
+        said: dict[tuple[Any, ...], float] = {(value, None, name): number for name, number in result.base.items()}
+        said |= {(value, row.seed, name): number for row in result.rows for name, number in row.metrics.items()}
+        for what, number in said.items():
+            other, directory = first.setdefault(what, (number, result.job.directory))
+            if what not in told and not _agree(number, other):
+                told.add(what)
+                whose = "the base" if what[1] is None else f"seed {what[1]}"
+                numbers = f"{other:.6g} in {directory} and {number:.6g} in {result.job.directory}"
+                yield f"{what[2]} of {whose} is {numbers}"
+
+
+def _agree(one: float, other: float) -> bool:
+    """Tells whether two values can be of the same: processors do not round alike."""
+    return one == other or (isnan(one) and isnan(other)) or isclose(one, other, rel_tol=1e-3, abs_tol=1e-6)
 
 
 def measure(row: Row, metric: str | None) -> float | None:
@@ -289,8 +324,8 @@ def measure(row: Row, metric: str | None) -> float | None:
         return None if metric is None else row.metrics[metric]
     if metric == _NON_FINITE:
         return float(row.non_finite_outputs)
-    if metric.startswith(_DROP):
-        return row.drop.get(metric.removeprefix(_DROP))
+    if metric.startswith(DROP):
+        return row.drop.get(metric.removeprefix(DROP))
     measured: float | None = getattr(row, metric) if metric in _OF_ROWS else None
     return measured
 

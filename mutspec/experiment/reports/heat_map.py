@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mutspec.experiment.reports.axes import shortened
@@ -11,12 +11,12 @@ from mutspec.experiment.reports.figure import INK, new_figure
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.sensitivity import Sensitivity
 from mutspec.experiment.reports.table import Numbers, harm_label, setting_label, title
-from mutspec.experiment.settings import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 MOST_PLACES = 80
 MOST_NUMBERS = 12
@@ -26,6 +26,8 @@ HALF_WAY = 0.214
 """The luminance of a ground on which white and our ink have the same contrast, by WCAG's formula."""
 NOTHING = "#E4E4E4"
 """Where nothing was measured."""
+HATCH = "#A8A8A8"
+"""Where the plan changed nothing."""
 
 
 def draw_map(found: Sensitivity, summary: Summary) -> Figure:
@@ -41,14 +43,19 @@ def draw_map(found: Sensitivity, summary: Summary) -> Figure:
     colours = colormaps["Blues"].with_extremes(bad=NOTHING)
     image = axes.imshow(cells, cmap=colours, norm=Normalize(0, found.most or 1.0), aspect="auto")
     if len(found.scales) <= MOST_NUMBERS:
-        _put_numbers(axes, found, summary, [harms for _, harms in rows], colours)
+        _put_numbers(axes, found, summary, dict(rows), colours)
     else:
         factor = 100 if summary.is_share else 1
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.02, format=lambda size, _: f"{factor * size:g}")
         bar.outline.set_visible(False)
+    for row, (place, _) in enumerate(rows):
+        for column, is_unchanged in enumerate(found.unchanged[place]):
+            if is_unchanged:
+                axes.add_patch(_hatched(column, row))
     axes.set_yticks(range(len(rows)), [shortened(place, 36) for place, _ in rows], fontsize=8)
-    axes.set_xticks(range(len(found.scales)), [shown(scale) for scale in found.scales])
-    axes.set_xlabel(shortened(setting_label(summary, summary.are_numbers.index(True)), 60))
+    scale = summary.are_numbers.index(True)
+    axes.set_xticks(range(len(found.scales)), [summary.written(summary.names[scale], each) for each in found.scales])
+    axes.set_xlabel(shortened(setting_label(summary, scale), 60))
     axes.tick_params(length=0)
     axes.set_xticks([column - 0.5 for column in range(1, len(found.scales))], minor=True)
     axes.set_yticks([row - 0.5 for row in range(1, len(rows))], minor=True)
@@ -59,18 +66,25 @@ def draw_map(found: Sensitivity, summary: Summary) -> Figure:
 
 
 def _put_numbers(
-    axes: Axes, found: Sensitivity, summary: Summary, cells: Sequence[Sequence[float | None]], colours: Colormap
+    axes: Axes, found: Sensitivity, summary: Summary, rows: Mapping[str, Sequence[float | None]], colours: Colormap
 ) -> None:
     """Each cell's number, in ink that its ground leaves readable."""
     from matplotlib.colors import Normalize
 
     numbers = Numbers(summary)
-    for row, harms in enumerate(cells):
+    for row, (place, harms) in enumerate(rows.items()):
         for column, harm in enumerate(harms):
-            if harm is not None:
+            if harm is not None and not found.unchanged[place][column]:
                 ground = colours(Normalize(0, found.most or 1.0)(_size(harm, found.most)))
                 colour = "white" if _luminance(ground) < HALF_WAY else INK
                 axes.text(column, row, numbers.drop(harm), ha="center", va="center", fontsize=7.5, color=colour)
+
+
+def _hatched(column: int, row: int) -> Rectangle:
+    """The mark of a cell in which a harm of 0 was not measured of a mutant, as there was none."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", edgecolor=HATCH, linewidth=0)
 
 
 def _luminance(colour: Sequence[float]) -> float:
@@ -88,6 +102,8 @@ def _notes(found: Sensitivity, summary: Summary, drawn: int) -> Sequence[str]:
     notes = [f"{harm_label(found, summary)}, means over the seeds"]
     if any(harm is None for harms in found.harms.values() for harm in harms):
         notes.append("grey: not measured")
+    if any(map(any, found.unchanged.values())):
+        notes.append("hatched: the plan changed nothing")
     if drawn < len(found.harms):
         notes.append(f"the most sensitive {drawn} of {len(found.harms)} rows")
     return notes

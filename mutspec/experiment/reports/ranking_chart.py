@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from mutspec.experiment.reports.axes import TICK_CHARACTERS, end_of, plain, ticks, with_ticks
+from mutspec.experiment.reports.axes import BEYOND, TICK_CHARACTERS, end_of, plain, reaches_beyond, ticks, with_ticks
 from mutspec.experiment.reports.colours import PALETTE
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.interval import Estimate
@@ -28,21 +28,27 @@ def longest(harms: Iterable[Estimate]) -> float:
 
 
 def ranking_chart(found: Sensitivity, summary: Summary) -> Chart | None:
-    """A bar for each place, with a whisker for its interval; None if nothing was compared."""
+    """A bar for each place, with a whisker for its interval; None if no mean is finite."""
     drawn = [each for each in found.ranking[:MOST_PLACES] if each.harm.mean is not None]
     finite = [each for each in drawn if math.isfinite(each.harm.mean or 0.0)]
     most = longest(each.harm for each in drawn)
-    if not finite or most <= 0:
+    if not finite:
         return None
+    size = (
+        most if most > 0 else max(abs(each.harm.mean or 0.0) for each in finite) or (0.01 if summary.is_share else 1.0)
+    )
+    most = max(most, 0.05 * size)  # of a sweep that made no place worse, bars go to the left
     factor = 100 if summary.is_share else 1
-    lows = [max(each.harm.low or 0.0, -0.3 * most) for each in finite]
+    lows = [max(each.harm.low or 0.0, -0.3 * size) for each in finite]
     least = min(0.0, *lows, *(each.harm.mean or 0.0 for each in finite))
     names = tuple(Tick(place, end_of(each.value, 32)) for place, each in enumerate(drawn))
     room = max(10, TICK_CHARACTERS[1] - max(len(name.text) for name in names))
     axis = Axis(harm_label(found, summary), factor * least * 1.04, factor * most * 1.04)
     x = with_ticks(axis, lambda count: ticks(factor * least, factor * most, count), plain, room)
     marks = [mark for place, each in enumerate(drawn) for mark in _bar(each, place, factor, x.end)]
-    cut = [f"{len(drawn)} of {len(found.ranking)} rows"] if len(drawn) < len(found.ranking) else []
+    beyond = any(reaches_beyond(each.harm, x.start / factor, x.end / factor) for each in finite)
+    cut = [BEYOND.format("whiskers")] if beyond else []
+    cut += [f"{len(drawn)} of {len(found.ranking)} rows"] if len(drawn) < len(found.ranking) else []
     return Chart(
         f"{title(summary)}: the most sensitive first",
         (*_notes(found), *cut),

@@ -211,7 +211,14 @@ def make_report(
     if output.exists() and not output.is_dir():
         raise CallError(f"the output {output} is a file", hint="give the name of a folder, which may be a new one")
     summary = summarise(found.results, metric, average or ([NOT_AVERAGED] if facet == SEED else ()))
-    warnings = [*found.damaged, *_unfinished(found), *_joined(summary), *_in_vain(found), *_said_by_jobs(found)]
+    warnings = [
+        *found.damaged,
+        *_unfinished(found),
+        *_joined(summary),
+        *_conflicting(summary),
+        *_in_vain(found),
+        *_said_by_jobs(found),
+    ]
     page = web_page(summary, warnings=list(map(str, warnings)), facet=facet)
     made = dict(parquet_files(found.results))
     try:
@@ -265,6 +272,16 @@ def _joined(summary: Summary) -> Iterator[Problem]:
         listed = ", ".join(f"`{name}`" for name in names[:_MOST_WARNINGS]) + more
         said = {"plan": "do the same", "data": "hold the same arrays"}.get(what, "hold the same weights")
         yield Problem(f"{listed} {said}, and count as one {_NOUNS.get(what, 'model')}", is_warning=True)
+
+
+def _conflicting(summary: Summary) -> Iterator[Problem]:
+    """What jobs that count as one say differently, so that the table has the first one's values, or no base."""
+    said = [clause for group in summary.groups for clause in group.conflicts]
+    for clause in said[:_MOST_WARNINGS]:
+        hint = "the same plan, model, data and metrics measured two things; the first one counts"
+        yield Problem(clause, hint=hint, is_warning=True)
+    if len(said) > _MOST_WARNINGS:
+        yield Problem(f"and {len(said) - _MOST_WARNINGS} more values of which jobs say two things", is_warning=True)
 
 
 _NOUNS = {"plan": "plan", "data": "data set"}

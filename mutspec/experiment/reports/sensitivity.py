@@ -50,6 +50,7 @@ class Sensitivity:
         compared: how many of the scales count in the ranking: those at which all places were measured.
         ranking: the places, the most sensitive first, and last those where nothing was changed.
         is_rise: whether the metric grows when a model gets worse.
+        unchanged: for each place, whether the plan changed nothing at each scale, with any seed.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Sensitivity:
     compared: int
     ranking: tuple[Ranked, ...]
     is_rise: bool
+    unchanged: dict[str, tuple[bool, ...]]
 
     @property
     def word(self) -> str:
@@ -96,7 +98,7 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
             at = 0.0 if scale is None else as_number(group.values[scale]) or 0.0
             written.setdefault(at, "" if scale is None else group.values[scale])
             found.setdefault(shown(group.values[place]), {})[at] = harms
-            if group.unchanged == len(group.rows):
+            if group.is_unchanged:
                 still.setdefault(shown(group.values[place]), set()).add(at)
     if len(found) < 2:
         return None
@@ -114,6 +116,7 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
         compared=len(compared),
         ranking=_ranking(found, still, compared) if compared else (),
         is_rise=grows_when_worse(summary.metric),
+        unchanged={value: tuple(at in still.get(value, ()) for at in scales) for value in found},
     )
 
 

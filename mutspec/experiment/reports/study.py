@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mutspec.experiment.reports.aggregate import rounds_of
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import labels
@@ -19,7 +20,7 @@ class Trial:
     """A job that has a value of each objective.
 
     Arguments:
-        number: its place among the trials, from 0.
+        number: its place among all trials of the study, from 0, of which some may have failed.
         result: what the job found.
         values: the objectives, in their order.
         given: what the sweeper chose, by label.
@@ -37,7 +38,7 @@ class Study:
 
     Arguments:
         directions: `minimize` or `maximize` for each objective, by name.
-        trials: in the order of the jobs.
+        trials: in the order of the calls and of their jobs.
         front: the trials that no other one beats: none is as good in all objectives and better in one.
         names: the labels of what the sweeper chose.
         left_out: how many jobs failed, or have a value that is not finite.
@@ -66,15 +67,35 @@ def study(summary: Summary) -> Study | None:
         return None
     names = summary.names
     trials: list[Trial] = []
-    for result, given in zip(summary.results, summary.given, strict=True):
+    places = _places(summary.results, directions)
+    for number, result, given in zip(places, summary.results, summary.given, strict=True):
         values = tuple(result.objectives.get(name, math.nan) for name in directions)
         if result.directions == directions and all(map(math.isfinite, values)):
             chosen = {label: given.get(name) for name, label in zip(names, labels(names), strict=True)}
-            trials.append(Trial(len(trials), result, values, chosen))
+            trials.append(Trial(number, result, values, chosen))
     if len(trials) < 2:
         return None
     left_out = len(summary.results) - len(trials)
     return Study(dict(directions), tuple(trials), _front(trials, directions), tuple(labels(names)), left_out)
+
+
+def _places(results: Sequence[Result], directions: Mapping[str, str]) -> list[int]:
+    """The number of each job among the trials of a study that several calls may have gone on with.
+
+    Within a call it is the job's number, so that what left no value leaves a gap. Where a number is there twice, as in
+    results of older versions, which do not know their calls, the jobs are counted.
+    """
+    rounds = rounds_of(results)
+    of_study = {rounds.get(result.job.call, 0) for result in results if result.directions == directions}
+    known = [(rounds.get(result.job.call, 0), result.job.number) for result in results]
+    counted = [each for each in known if each[0] in of_study]
+    if len(set(counted)) < len(counted) or any(number is None for _, number in counted):
+        return list(range(len(results)))
+    begins, next_one = {}, 0
+    for one in sorted(of_study):
+        begins[one] = next_one
+        next_one += 1 + max(number or 0 for other, number in counted if other == one)
+    return [begins.get(one, 0) + (number or 0) for one, number in known]
 
 
 def _front(trials: Sequence[Trial], directions: Mapping[str, str]) -> tuple[Trial, ...]:

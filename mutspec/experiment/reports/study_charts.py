@@ -38,8 +38,7 @@ HEADINGS = {"best": "best so far", "front": "Pareto front", "parallel": "all tri
 def objective_label(found: Study, index: int) -> str:
     """An objective and its direction: `Loss, minimised`."""
     name, direction = list(found.directions.items())[index]
-    label = f"Drop of {name.removeprefix('drop.')}" if name.startswith("drop.") else metric_label(name)
-    return f"{shortened(label, 40)}, {'maximised' if direction == MAXIMIZE else 'minimised'}"
+    return f"{shortened(metric_label(name), 40)}, {'maximised' if direction == MAXIMIZE else 'minimised'}"
 
 
 def _tell(found: Study, trial: Trial) -> str:
@@ -53,7 +52,7 @@ def _tell(found: Study, trial: Trial) -> str:
 def _axis(label: str, name: str, values: Sequence[float], characters: int | None) -> Axis:
     """The axis of an objective."""
     low, high = min(values), max(values)
-    is_part = is_share(name.removeprefix("drop."), [abs(value) for value in values])
+    is_part = is_share(name, values)
     if low > 0 and high / low >= 300:
         start, end = math.log10(low), math.log10(high)
         axis = Axis(f"{label} (log scale)", start - 0.05 * (end - start), end + 0.05 * (end - start), (), "log")
@@ -66,8 +65,7 @@ def _axis(label: str, name: str, values: Sequence[float], characters: int | None
 
 def _best(found: Study) -> Chart:
     """A panel for each objective: its value in each trial, and the best one until then as a staircase."""
-    number = len(found.trials)
-    last = max(number - 1, 1)
+    last = max(found.trials[-1].number, 1)
     x = with_ticks(
         Axis("Trial", -0.04 * last, 1.04 * last),
         lambda most: [value for value in ticks(0, last, most) if value == int(value)],
@@ -75,12 +73,13 @@ def _best(found: Study) -> Chart:
         58,
     )
     panels = []
+    numbers = [trial.number for trial in found.trials]
     for index, name in enumerate(found.directions):
         values = [trial.values[index] for trial in found.trials]
         dots = tuple(
             Dots(((trial.number, trial.values[index]),), PALETTE[0], _tell(found, trial)) for trial in found.trials
         )
-        staircase = Path(_stairs(found.best_so_far(index)), PALETTE[1])
+        staircase = Path(_stairs(numbers, found.best_so_far(index)), PALETTE[1])
         y = _axis(objective_label(found, index), name, values, None)
         panels.append(Panel("", (*dots, staircase), y=y))
     legend = (Entry("trials", PALETTE[0], "dot"), Entry("best so far", PALETTE[1]))
@@ -89,9 +88,9 @@ def _best(found: Study) -> Chart:
     )
 
 
-def _stairs(best: Sequence[float]) -> tuple[Point, ...]:
-    points: list[Point] = [(0.0, best[0])]
-    for number, value in enumerate(best[1:], start=1):
+def _stairs(numbers: Sequence[int], best: Sequence[float]) -> tuple[Point, ...]:
+    points: list[Point] = [(float(numbers[0]), best[0])]
+    for number, value in zip(numbers[1:], best[1:], strict=True):
         points += [(float(number), points[-1][1]), (float(number), value)]
     return tuple(points)
 
@@ -155,11 +154,12 @@ def _parallel(found: Study) -> Chart | None:
     if len(kept) < 2:
         return None
     scales = [_Scale(values) for _, values in kept]
-    order = sorted(found.trials, key=lambda trial: trial.values[0], reverse=_is_maximised(found))
+    indices = range(len(found.trials))
+    order = sorted(indices, key=lambda index: found.trials[index].values[0], reverse=_is_maximised(found))
     colours = ramp(STEPS)
-    marks: list[Mark] = [Path(((index, 0.0), (index, 1.0)), None, "context") for index in range(len(kept))]
-    for place, trial in reversed(list(enumerate(order))):  # the best ones on top
-        parts = [scale.part(values[trial.number]) for scale, (_, values) in zip(scales, kept, strict=True)]
+    marks: list[Mark] = [Path(((at, 0.0), (at, 1.0)), None, "context") for at in range(len(kept))]
+    for place, index in reversed(list(enumerate(order))):  # the best ones on top
+        parts = [scale.part(values[index]) for scale, (_, values) in zip(scales, kept, strict=True)]
         points = tuple((float(at), part) for at, part in enumerate(parts))
         colour = colours[STEPS * place // len(order)]
         marks.append(Path(points, colour, "interval", 0.85 if place < len(order) / STEPS else 0.45))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mutspec.experiment.reports.axes import (
+    BEYOND,
     SPACING_NOTES,
     TICK_CHARACTERS,
     end_of,
@@ -14,9 +15,11 @@ from mutspec.experiment.reports.axes import (
     log_ticks,
     percent,
     plain,
+    reaches_beyond,
     shortened,
     ticks,
     value_axis,
+    value_extent,
     whole_ticks,
     with_ticks,
 )
@@ -26,7 +29,7 @@ from mutspec.experiment.reports.facets import Facets, facets
 from mutspec.experiment.reports.groups import Group, Summary, measure, setting_index
 from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Path, Point, Tick, runs
 from mutspec.experiment.reports.table import Numbers, setting_label, title
-from mutspec.experiment.settings import labels, shown
+from mutspec.experiment.settings import labels
 
 MOST_CATEGORIES = 40
 MOST_SEEDS = 12
@@ -90,7 +93,11 @@ def _over_number(summary: Summary, over: Curves, facet: str | None) -> Chart:
         panels=tuple(panels),
         columns=columns,
         height=PANEL_INCHES[columns],
-        legend=(*(entries if len(entries) > 1 and not over.is_scatter else []), *_base_entries(summary)),
+        legend=(
+            *(entries if len(entries) > 1 and not over.is_scatter else []),
+            *_base_entries(summary),
+            *_unchanged_entries(groups),
+        ),
     )
 
 
@@ -156,7 +163,7 @@ def _lines(
     for line, shift in zip(lines, shifts, strict=True):
         for x, group in zip(line.x, line.groups, strict=True):
             points = tuple((x + shift, value) for value in group.measured if math.isfinite(value))
-            yield Dots(points, colours[line.label], tell(group))
+            yield Dots(points, _colour_of(group, colours[line.label]), tell(group))
     if over.is_scatter:
         return
     if over.is_discrete:
@@ -245,12 +252,23 @@ def _base_entries(summary: Summary) -> Iterator[Entry]:
         yield Entry("base", None, "base")
 
 
+def _colour_of(group: Group, colour: Colour) -> Colour | None:
+    """The colour of a group's dots; the ink of the base where the plan changed nothing, so that they are the base."""
+    return None if group.is_unchanged else colour
+
+
+def _unchanged_entries(groups: Iterable[Group]) -> Iterator[Entry]:
+    if any(group.is_unchanged for group in groups):
+        yield Entry("the plan changed nothing", None, "dot")
+
+
 def teller(summary: Summary) -> Teller:
     """Returns the function that words what a group's dots say under a pointer."""
     names, numbers = labels(summary.names), Numbers(summary)
 
     def tell(group: Group) -> str:
-        given = ", ".join(f"{name} = {shown(value)}" for name, value in zip(names, group.values, strict=True))
+        written = (summary.written(*each) for each in zip(summary.names, group.values, strict=True))
+        given = ", ".join(f"{name} = {value}" for name, value in zip(names, written, strict=True))
         mean = "" if group.metric.half_width is None else f"mean {' '.join(numbers.mean(group.metric).split())}"
         interval = numbers.interval(group.metric)
         measured = ((row.seed, measure(row, summary.metric)) for row in group.rows)
@@ -277,6 +295,9 @@ def _marks_said(groups: Sequence[Group], mean: str, summary: Summary) -> Iterato
         yield f"{shape}: 95 % interval of the mean (Student)"
     if any(group.metric.binomial is not None for group in groups):
         yield f"{shape}: 95 % interval of the rate (Wilson)"
+    extent = value_extent(summary, groups)
+    if any(reaches_beyond(group.metric, extent.low, extent.high) for group in groups):
+        yield BEYOND.format(f"{shape}s")
 
 
 # Over categories
@@ -321,17 +342,17 @@ def _over_categories(summary: Summary, groups: Sequence[Group], facet: str | Non
         columns=columns,
         height=ROW_INCHES * len(kept) + 0.15,
         grid="x",
-        legend=tuple(_base_entries(summary)),
+        legend=(*_base_entries(summary), *_unchanged_entries(drawn)),
     )
 
 
 def label_of_row(summary: Summary, settings: Sequence[int], group: Group) -> str:
     """The name of a group where no number is on an axis."""
-    return ", ".join(shown(group.values[index]) for index in settings)
+    return ", ".join(summary.written(summary.names[index], group.values[index]) for index in settings)
 
 
 def _row(summary: Summary, group: Group, place: int, tell: Teller) -> Iterator[Mark]:
-    colour, estimate = PALETTE[0], group.metric
+    colour, estimate = _colour_of(group, PALETTE[0]), group.metric
     points = tuple((value, place) for value in group.measured if math.isfinite(value))
     yield Dots(points, colour, tell(group), is_strong=len(points) == 1)
     if estimate.low is not None and estimate.high is not None:

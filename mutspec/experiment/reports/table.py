@@ -8,13 +8,13 @@ from pathlib import Path
 
 from mutspec.execute import words
 from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
-from mutspec.experiment.naming import PERCENT, grows_when_worse
+from mutspec.experiment.naming import DROP, PERCENT, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
 from mutspec.experiment.reports.interval import Estimate, wilson_interval
 from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import key, labels, shown
+from mutspec.experiment.settings import key, labels
 
 CHANGED_NOTHING = "Changed nothing"
 """The title of the column that says of how many seeds, or where, the plan changed nothing."""
@@ -92,8 +92,17 @@ def _file_name(path: str) -> str:
 
 def metric_label(metric: str) -> str:
     """What to call a metric at the head of a column or at an axis."""
+    if metric.startswith(DROP):
+        return f"Drop of {metric.removeprefix(DROP).replace('_', ' ')}"
+    first, *rest = metric.split("_")
+    if first in _ABBREVIATIONS:
+        return " ".join([first.upper(), *rest])
     text = metric.replace("_", " ")
     return text[:1].upper() + text[1:]
+
+
+_ABBREVIATIONS = ("auc", "mae", "mape", "mse", "msle", "rmse")
+"""Names of metrics, or their first words, that are written in capitals."""
 
 
 def facts(summary: Summary) -> list[str]:
@@ -187,7 +196,7 @@ def _rows(summary: Summary) -> Iterator[list[str]]:
         after = ["", *[""] * (len(_measure_columns(summary)) - 4)]
         yield ["base", *[""] * (settings - 1), "", "", numbers.mean(Estimate(1, summary.base, None)), *after]
     for group in summary.groups:
-        values = [shown(value) for value in group.values] or ["mutant"]
+        values = [summary.written(*each) for each in zip(summary.names, group.values, strict=True)] or ["mutant"]
         yield [*values, *_measures(group, summary, numbers)]
 
 

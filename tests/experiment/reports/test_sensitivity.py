@@ -16,6 +16,7 @@ from mutspec.experiment.reports.facets import MOST_PANELS
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.heat_map import MOST_PLACES, draw_map
 from mutspec.experiment.reports.interval import estimate, is_surely_above
+from mutspec.experiment.reports.marks import Dots
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.plot import pictures
 from mutspec.experiment.reports.ranking_chart import ranking_chart
@@ -355,3 +356,70 @@ def test_pictures_of_equal_results_are_equal_files() -> None:
 def test_samples_decide_how_many_decimals_a_drop_has() -> None:
     results = [replace(each, samples=10 * SAMPLES) for each in layers({"one": 0.5, "two": 1.0}, seeds=2)]
     assert re.search(r"one +\d+\.\d\d ± +\d+\.\d\d", summary_text(summarise(results)))
+
+
+def idle(results: list[Result], layer: str) -> list[Result]:
+    """Results in which the plan changes nothing in a layer."""
+    return [
+        replace(
+            each,
+            rows=tuple(
+                replace(one, metrics=dict(each.base), drop=dict.fromkeys(each.base, 0.0), changed_nothing=True)
+                for one in each.rows
+            ),
+        )
+        if each.parameters["layer"] == layer
+        else each
+        for each in results
+    ]
+
+
+def test_where_the_plan_changed_nothing_the_map_has_no_number() -> None:
+    from matplotlib.patches import Rectangle
+
+    summary = summarise(idle(layers(LAYERS), "bn_1"))
+    made = sensitivity(summary)
+    assert made is not None
+    axes = draw_map(made, summary).axes[0]
+    cells = [each for each in axes.patches if isinstance(each, Rectangle) and each.get_hatch()]
+    assert [each.get_y() + 0.5 for each in cells] == [list(LAYERS).index("bn_1")] * len(SCALES)
+    assert len(axes.texts) == (len(LAYERS) - 1) * len(SCALES)
+    table = Page(web_page(summary).decode()).table("Drop of accuracy in points by layer and std")
+    assert next(row for row in table.rows if row[0] == "bn_1")[1:-1] == ["–"] * len(SCALES)
+
+
+def test_dots_of_mutants_that_are_not_mutants_are_in_the_colour_of_the_base() -> None:
+    chart = sweep_chart(summarise(idle(layers(LAYERS), "bn_1")))
+    assert chart is not None
+    dots = [mark for panel in chart.panels for mark in panel.marks if isinstance(mark, Dots)]
+    assert {"bn_1" in mark.tells for mark in dots if mark.colour is None} == {True}
+    assert sum(mark.colour is None for mark in dots) == len(SCALES)
+    assert "the plan changed nothing" in [entry.text for entry in chart.legend]
+
+
+@pytest.mark.parametrize("drop", [0.0, -0.05])
+def test_a_ranking_in_which_nothing_got_worse_is_drawn_too(drop: float) -> None:
+    results = [
+        replace(each, rows=tuple(replace(one, drop={"accuracy": drop}) for one in each.rows)) for each in layers(LAYERS)
+    ]
+    summary = summarise(results)
+    made = sensitivity(summary)
+    assert made is not None
+    chart = ranking_chart(made, summary)
+    assert chart is not None
+    for bar in chart.panels[0].areas:
+        assert all(0 <= chart.x.part(x) <= 1 for x, _ in bar.points)
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.1])
+def test_whiskers_that_the_frame_cuts_off_are_said(spread: float) -> None:
+    results = [
+        replace(each, rows=tuple(replace(one, drop={"accuracy": 0.2 + spread * one.seed}) for one in each.rows))
+        for each in layers(LAYERS, seeds=2)
+    ]
+    summary = summarise(results)
+    made = sensitivity(summary)
+    assert made is not None
+    chart = ranking_chart(made, summary)
+    assert chart is not None
+    assert ("whiskers that end at the frame go on beyond it" in chart.notes) is (spread == 0.1)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.colours import PALETTE, ramp
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.marks import Chart, Dots, Words
@@ -18,7 +20,7 @@ from mutspec.experiment.reports.plot import pictures
 from mutspec.experiment.reports.study import Study, study
 from mutspec.experiment.reports.study_charts import MOST_PAIRS, study_charts
 from mutspec.experiment.result import Result
-from tests.experiment.made_up import failed, result, row, sweep
+from tests.experiment.made_up import failed, result, row, sweep, write
 from tests.experiment.read_html import Page
 
 ONE = {"loss": "minimize"}
@@ -54,7 +56,44 @@ def is_better(one: float, other: float, direction: str) -> bool:
     return one > other if direction == "maximize" else one < other
 
 
+def of_call(call: int, results: list[Result]) -> list[Result]:
+    """The jobs of a call, in a folder of their own."""
+    began = f"2026-01-0{call + 1}T00:00:00.000000"
+    jobs = [replace(each.job, call=began, directory=f"{9 - call}/{each.job.number}") for each in results]
+    return [replace(each, job=job) for each, job in zip(results, jobs, strict=True)]
+
+
 # What was found
+
+
+def test_trials_of_a_study_that_goes_on_are_in_the_order_of_the_calls(tmp_path: Path) -> None:
+    made = trials({"loss": "minimize"}, 10)
+    later = [replace(each, job=replace(each.job, number=number)) for number, each in enumerate(made[5:])]
+    results = list(collect(write([*of_call(1, later), *of_call(0, made[:5])], tmp_path)))
+    values = [each.objectives["loss"] for each in made]
+    assert [each.objectives["loss"] for each in results] == values
+    study = found(results)
+    assert [(trial.number, trial.values[0]) for trial in study.trials] == list(enumerate(values))
+    assert study.best_so_far(0) == [min(values[: number + 1]) for number in range(10)]
+
+
+def test_jobs_of_a_sweep_that_another_call_went_on_with_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    made = trials({"loss": "minimize"}, 4)
+    results = collect(write([*of_call(1, made[1:2]), *of_call(0, [made[0], *made[2:]])], tmp_path))
+    assert [each.job.number for each in results] == [0, 1, 2, 3]
+    assert [trial.number for trial in found(list(results)).trials] == [0, 1, 2, 3]
+
+
+def test_trials_keep_their_numbers_where_others_failed() -> None:
+    results = of_call(0, trials({"loss": "minimize"}, 5))
+    for number in (0, 1, 3):
+        results[number] = replace(failed(number, (), "boom"), job=results[number].job)
+    made = found(results)
+    assert [trial.number for trial in made.trials] == [2, 4]
+    chart = charts(results)["best"]
+    assert [mark.points[0][0] for mark in chart.panels[0].marks if isinstance(mark, Dots)] == [2, 4]
+    assert [x for x, _ in chart.panels[0].paths("mean")[0].points] == [2, 4, 4]
+    assert "parallel" in charts(results)
 
 
 @pytest.mark.parametrize("signs", SIGNS)

@@ -11,8 +11,10 @@ from scipy import stats
 from mutspec.execute.layout import cells
 from mutspec.experiment.gates import Verdict
 from mutspec.experiment.reports.groups import summarise
+from mutspec.experiment.reports.marks import Dots
 from mutspec.experiment.reports.summary import result_text
-from mutspec.experiment.reports.table import facts, group_table, summary_text
+from mutspec.experiment.reports.sweep_chart import sweep_chart
+from mutspec.experiment.reports.table import facts, group_table, metric_label, summary_text
 from mutspec.experiment.result import Result
 from tests.experiment.made_up import (
     BASE,
@@ -251,3 +253,41 @@ def test_the_part_of_jobs_that_hold_their_gates_has_wilsons_interval() -> None:
     assert "Wilson" in text(results)
     _, single = group_table(summarise([replace(each, rows=each.rows) for each in results[:1]]))
     assert single[-1][-1] == "1 of 1"
+
+
+def test_a_fraction_is_in_percent_however_it_was_written() -> None:
+    results = [
+        replace(
+            result(number, [f"plan.params.part={part}"], [row(0, number)], {"part": part}), units={"params.part": "%"}
+        )
+        for number, part in enumerate(("1%", "5%", 0.1, 0.2))
+    ]
+    shown = text(results)
+    assert [line(shown, part)[0] for part in ("1%", "5%", "10%", "20%")] == ["1%", "5%", "10%", "20%"]
+    chart = sweep_chart(summarise(results))
+    assert chart is not None
+    tells = [mark.tells for mark in chart.panels[0].marks if isinstance(mark, Dots)]
+    assert [each.splitlines()[0] for each in tells] == [f"part = {part}%" for part in (1, 5, 10, 20)]
+
+
+def test_the_drop_of_a_share_is_called_and_written_as_in_the_picture() -> None:
+    results = [
+        replace(each, rows=tuple(replace(one, drop={"accuracy": -0.01}) for one in each.rows))
+        if each.parameters["std"] == SCALES[0]
+        else each
+        for each in sweep()
+    ]
+    shown = text(results, "drop.accuracy")
+    assert "Drop of accuracy" in shown
+    assert any(each.startswith("-1.0%") for each in line(shown, f"{SCALES[0]:g}"))
+    chart = sweep_chart(summarise(results, "drop.accuracy"))
+    assert chart is not None
+    assert chart.y.label == f"Drop of accuracy (percent of {SAMPLES} samples)"
+    assert chart.y.part(-0.01) > 0
+    assert all(tick.text.endswith("%") for tick in chart.y.ticks)
+
+
+def test_abbreviations_of_metrics_are_in_capitals() -> None:
+    names = ["auc", "auc_curve_pr", "mse", "mean_squared_error", "AUC", "automatic"]
+    said = ["AUC", "AUC curve pr", "MSE", "Mean squared error", "AUC", "Automatic"]
+    assert [metric_label(name) for name in names] == said

@@ -12,7 +12,7 @@ from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.page.markup import Markup, element, join, shaded, table
 from mutspec.experiment.reports.table import decimals, metric_label
 from mutspec.experiment.result import AGREEMENTS, FIDELITY
-from mutspec.experiment.settings import labels, shown
+from mutspec.experiment.settings import labels
 
 _MOST_CLASSES = 20
 _MOST_OUTPUTS = 6
@@ -55,7 +55,7 @@ def fidelity(summary: Summary) -> Markup:
 
 def _settings(summary: Summary) -> list[tuple[str, bool, Callable[[int, Group], object]]]:
     def value_of(index: int) -> Callable[[int, Group], object]:
-        return lambda _, group: shown(group.values[index])
+        return lambda _, group: summary.written(summary.names[index], group.values[index])
 
     if not summary.names:
         return [("", False, lambda _, group: "mutant")]

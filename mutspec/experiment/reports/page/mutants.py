@@ -14,7 +14,7 @@ from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places, worse_by, worsening
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, labels, shown, varying
+from mutspec.experiment.settings import as_number, labels, varying
 
 _MOST_DIGITS = 4
 """Behind the point; results.csv has all."""
@@ -56,7 +56,7 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
     for name, label in zip(names, labels(names), strict=True):
         values = [given[id(result)].get(name) for result, _ in pairs]
         is_number = all(as_number(value) is not None for value in values if value not in (None, ""))
-        yield _Column(label, [shown(value) for value in values], is_number)
+        yield _Column(label, [summary.written(name, value) for value in values], is_number)
     yield _Column("Seed", ["" if row is None else row.seed for _, row in pairs])
     for name in metric_names(summary.results):
         measured = [None if row is None else row.metrics.get(name) for _, row in pairs]

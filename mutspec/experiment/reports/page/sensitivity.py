@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from mutspec.execute import words
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, shaded, table
@@ -11,7 +12,6 @@ from mutspec.experiment.reports.ranking_chart import longest
 from mutspec.experiment.reports.sensitivity import Sensitivity
 from mutspec.experiment.reports.sensitivity import sensitivity as found_in
 from mutspec.experiment.reports.table import Numbers, harm_label, ranking_note, ranking_table
-from mutspec.experiment.settings import shown
 
 _MOST_ROWS = 80
 
@@ -33,10 +33,18 @@ def _map(found: Sensitivity, summary: Summary) -> Markup:
     numbers = Numbers(summary)
     ranks = {each.value: str(number) for number, each in enumerate(found.ranking, start=1) if each.is_ranked}
     rows = [
-        [value, *(_cell(harm, found.most, numbers) for harm in harms), ranks.get(value, "")]
+        [
+            value,
+            *(
+                words.NOTHING if is_unchanged else _cell(harm, found.most, numbers)
+                for harm, is_unchanged in zip(harms, found.unchanged[value], strict=True)
+            ),
+            ranks.get(value, ""),
+        ]
         for value, harms in found.harms.items()
     ]
-    titles = [found.name, *(f"{found.over} {shown(scale)}" for scale in found.scales), "Rank"]
+    over = summary.names[summary.are_numbers.index(True)]
+    titles = [found.name, *(f"{found.over} {summary.written(over, scale)}" for scale in found.scales), "Rank"]
     label = harm_label(found, summary)
     made = table(
         titles,
@@ -46,7 +54,9 @@ def _map(found: Sensitivity, summary: Summary) -> Markup:
         most_rows=_MOST_ROWS,
         class_="map",
     )
-    return join([element("h3", f"{label}, means over the seeds"), made])
+    is_any = any(map(any, found.unchanged.values()))
+    note = element("p", f"{words.NOTHING}: the plan changed nothing", class_="note") if is_any else Markup()
+    return join([element("h3", f"{label}, means over the seeds"), made, note])
 
 
 def _cell(harm: float | None, most: float, numbers: Numbers) -> object:
