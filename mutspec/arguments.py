@@ -73,14 +73,14 @@ def mapping(value: object, name: str) -> Mapping[str, Any]:
     return value
 
 
-def file_path(file: object, what: str) -> Path:
-    """Returns the path of a file.
+def file_path(file: object, what: str, of: str = "a file") -> Path:
+    """Returns the path of a file, or of a folder.
 
     Raises:
         CallError: it is not a path, or empty.
     """
     if not isinstance(file, str | PathLike):
-        raise CallError(f"{what} is {_kind(file)}, not the path of a file")
+        raise CallError(f"{what} is {_kind(file)}, not the path of {of}")
     return _path(file, what)
 
 

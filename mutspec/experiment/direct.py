@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mutspec.arguments import file_path
 from mutspec.execute import words
 from mutspec.execute.content import weights_digest
 from mutspec.execute.model_lock import hold
@@ -17,10 +18,10 @@ from mutspec.experiment.bisection import Search
 from mutspec.experiment.breaking import breaking_points
 from mutspec.experiment.data import checked
 from mutspec.experiment.dial import dial
+from mutspec.experiment.differences import differences
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.inputs import model_content
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.experiment.labels import data_identity, evaluate_identity, model_identity, plan_identity
 from mutspec.experiment.measures import check_measures
 from mutspec.experiment.objectives import objective_names
 from mutspec.experiment.reports.aggregate import find, rows_table
@@ -77,14 +78,15 @@ class Sweep:
             force: whether results of other sweeps that are there may be replaced and joined.
 
         Raises:
-            CallError: results of another sweep are there.
+            CallError: results of another sweep are there, or the folder is not a path.
             EnvironmentProblem: a file cannot be written.
         """
+        path = file_path(folder, "the folder", of="a folder")
         if not force:
-            _refuse_others(Path(folder), self.results)
+            _refuse_others(path, self.results)
         for result in self.results:
-            result.write(Path(folder) / result.job.directory)
-        return make_report(folder)
+            result.write(path / result.job.directory)
+        return make_report(path)
 
 
 def _refuse_others(folder: Path, results: Iterable[Result]) -> None:
@@ -93,23 +95,19 @@ def _refuse_others(folder: Path, results: Iterable[Result]) -> None:
     Raises:
         CallError: it has such results.
     """
-    own = {result.job.directory: _identity(result) for result in results}
-    others = [
-        known.job.directory
-        for known in (find(folder).results if folder.is_dir() else ())
-        if known.error is None and own.get(known.job.directory) != _identity(known)
-    ]
+    own = {result.job.directory: result for result in results}
+    others = {}
+    for known in find(folder).results if folder.is_dir() else ():
+        wanted = own.get(known.job.directory)
+        said = ["this sweep has no such job"] if wanted is None else list(differences(known, wanted))
+        if known.error is None and said:
+            others[known.job.directory] = "; ".join(said)
     if others:
+        first, said_of_first = next(iter(others.items()))
         more = f" and {words.plural(len(others) - 1, 'more job')}" if len(others) > 1 else ""
-        message = f"the folder has the results of another sweep: {others[0]}{more}"
+        message = f"the folder has the results of another sweep: {said_of_first} (job {first}{more})"
         place = Place(str(folder), 0, 0, 0)
         raise CallError(Problem(message, place, hint="write elsewhere, or give force=True to replace and join them"))
-
-
-def _identity(result: Result) -> tuple[object, ...]:
-    seeds = tuple(row.seed for row in result.rows)
-    parts = (plan_identity, model_identity, data_identity, evaluate_identity)
-    return *(identity(result) for identity in parts), result.job.overrides, seeds
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,9 @@ LEFT_OUT = "20 entries in 2 weights of `blk` have no known role; `kernels` does 
 
 
 def _forget() -> None:
-    """Have neither Keras nor the process know the class, nor the file as it was read with it."""
+    """Have neither Keras nor the process know the class."""
     import keras
 
-    from mutspec.cli.commands.validate import _open
-
-    _open.cache_clear()
     sys.modules.pop("blocks_of_a_user", None)
     keras.src.saving.object_registration.GLOBAL_CUSTOM_OBJECTS.pop("blocks_of_a_user>Block", None)
 

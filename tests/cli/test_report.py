@@ -154,6 +154,7 @@ WRONG = {
     "a metric of nothing like it": ("report runs/scales --metric f1", 2, ("`accuracy`, `loss`, `agreement`",)),
     "a facet that is misspelt": ("report runs/plans --facet plam", 2, ("no setting `plam`", "did you mean `plan`")),
     "a facet of nothing": ("report runs/scales --facet layer", 2, ("no setting `layer`", "nothing else varies")),
+    "the axis as a facet": ("report runs/scales --facet std", 2, ("`std` is the axis", "nothing else varies")),
     "an average that is misspelt": ("report runs/plans --average plam", 2, ("`plam`", "did you mean `plan`")),
     "an output that is a file": ("report runs/scales -o runs/notes.txt", 2, ("runs/notes.txt is a file",)),
     "an output that cannot be": ("report runs/scales -o runs/notes.txt/a", 3, ("cannot write runs/notes.txt/a",)),

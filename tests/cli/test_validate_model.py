@@ -49,3 +49,13 @@ def test_steps_on_structure_are_checked_as_a_dry_run_checks_them(room: Path, mut
     dry_run = mutspec("apply", "bad.yaml", "model.keras", "--dry-run")
     assert (bad.code, dry_run.code) == (2, 2)
     assert dry_run.err.strip() in bad.err
+
+
+def test_a_file_that_has_changed_is_read_again_by_the_next_call_of_a_process(mutspec, room) -> None:
+    (room / "late.keras").write_bytes(b"not yet")
+    (room / "late.yaml").write_text("mutspec: 1\nsteps: [{op: zero, target: dence_1}]\n")
+    call = ("validate", "late.yaml", "--model", "late.keras")
+    (room / "late.keras").write_bytes((room / "model.keras").read_bytes())
+    assert "dence_1" in mutspec(*call).err
+    (room / "late.keras").write_bytes(b"damaged")
+    assert "dence_1" not in mutspec(*call).err

@@ -21,7 +21,7 @@ def test_an_unbuilt_model_is_refused() -> None:
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(ModelError, match="no Keras 3 model"):
+    with pytest.raises(ModelError, match="is not a Keras 3 model"):
         read_live("model.keras")
 
 

@@ -73,6 +73,7 @@ def command(
     if architecture and model is None:
         raise CallError("--architecture is that of the model's file", hint="give the file too: --model MODEL")
     checked = None if model is None else (model, architecture)
+    _open.cache_clear()  # of an earlier call in this process, whose files may have changed
     results = [_validate(path, overrides, seed, checked, bound, declared) for path in paths]
     if all(problem.is_warning for problems in results for problem in problems):
         _check_bound(bound, declared)

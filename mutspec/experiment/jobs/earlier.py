@@ -11,13 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from mutspec.execute import words
 from mutspec.experiment.data import name_of_data
 from mutspec.experiment.dial import searched_effect
+from mutspec.experiment.differences import seed_range, two, two_values
 from mutspec.experiment.inputs import has_same_data, inputs_digest, load_data_once, model_content
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.overridden import Composed
@@ -27,8 +27,6 @@ from mutspec.language import CallError, MutspecError, Problem
 from mutspec.language.errors import Place
 from mutspec.model.live import quiet_imports
 
-_DIGITS = 6
-"""Of digests in messages."""
 _PARTS = ("plan", "model", "data")
 
 
@@ -119,22 +117,24 @@ def _differences(known: Result, wanted: Wanted) -> Iterator[str]:
     found = []
     if known.effect_digest != wanted.effect_digest:
         given = sorted({name for name in (*known.parameters, *plan.params) if _differs(known, wanted, name)})
-        values = ", ".join(_two_values(name, known.parameters.get(name), plan.params.get(name)) for name in given)
-        found.append(values or _two("its plan", known.plan_name, known.effect_digest, plan.name, wanted.effect_digest))
+        values = ", ".join(
+            two_values(f"its params.{name}", known.parameters.get(name), plan.params.get(name)) for name in given
+        )
+        found.append(values or two("its plan", known.plan_name, known.effect_digest, plan.name, wanted.effect_digest))
     weights = model_content(settings.model.path).weights
     if known.weights_digest != weights:
-        found.append(_two("its model", known.model, known.weights_digest, settings.model.path, weights))
+        found.append(two("its model", known.model, known.weights_digest, settings.model.path, weights))
     for name, digest in known.input_digests.items():
         path = settings.inputs.get(name)
         if path is not None and (other := model_content(path).weights) != digest:
-            found.append(_two(f"its inputs.{name}", path, digest, path, other))
+            found.append(two(f"its inputs.{name}", path, digest, path, other))
     if known.mode != settings.mode.name:
         found.append(f"its mode is {known.mode}, not {settings.mode.name}")
     elif settings.mode.evaluates and (data := _data_digest(settings)) not in ("", known.data_digest):
-        found.append(_two("its data", known.data, known.data_digest, name_of_data(settings.data), data))
+        found.append(two("its data", known.data, known.data_digest, name_of_data(settings.data), data))
     seeds, wanted_seeds = sorted(row.seed for row in known.rows), [plan.seed, plan.seed + settings.seeds - 1]
     if seeds and [seeds[0], seeds[-1]] != wanted_seeds:
-        found.append(f"its seeds are {_range(seeds)}, not {_range(wanted_seeds)}")
+        found.append(f"its seeds are {seed_range(seeds)}, not {seed_range(wanted_seeds)}")
     yield from found or ["its settings, what they read, or the versions of what computes are others"]
 
 
@@ -144,21 +144,6 @@ def _differs(known: Result, wanted: Wanted, name: str) -> bool:
     return bool(known.parameters.get(name) != wanted.composed.plan.params.get(name)) and (
         known.plan_name == wanted.composed.plan.name
     )
-
-
-def _two_values(name: str, there: Any, here: Any) -> str:
-    return f"its params.{name} is {words.flow(there)}, not {words.flow(here)}"
-
-
-def _range(seeds: Sequence[int]) -> str:
-    return f"{seeds[0]}" if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
-
-
-def _two(what: str, name: str, digest: str, other_name: str, other: str) -> str:
-    """That one thing is there, and another one wanted."""
-    if name != other_name:
-        return f"{what} is `{name}`, not `{other_name}`"
-    return f"{what} is another `{name}`, @{digest[:_DIGITS]} and not @{other[:_DIGITS]}"
 
 
 def _data_digest(settings: Settings) -> str:
@@ -264,7 +249,7 @@ class Earlier:
         here = self.digests[part]
         for name, digests in found.items():
             if name in here and digests - here[name]:
-                return _two(f"the {part}", _shown(name), min(here[name]), _shown(name), min(digests - here[name]))
+                return two(f"the {part}", _shown(name), min(here[name]), _shown(name), min(digests - here[name]))
         known, wanted = (set().union(*each.values()) if each else set() for each in (here, found))
         if not known or not wanted or known & wanted or is_swept:
             return ""

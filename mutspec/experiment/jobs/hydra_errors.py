@@ -326,7 +326,14 @@ def _sweeps_hydra(found: Found, context: Context) -> Problem:
 
 def _not_in_hydra(found: Found, context: Context) -> Problem:
     place = next((context.place(line) for line in context.call if line.startswith(("hydra.", "+hydra."))), None)
-    return Problem(f"Hydra has no setting `{found[1]}`", place, hint="see https://hydra.cc/docs/configure_hydra/intro")
+    line = next((line for line in context.call if line.partition("=")[0] == found[1]), "")
+    is_open = found[1].startswith(_OPEN_IN_HYDRA)
+    hint = f"write +{line}" if line and is_open else "see https://hydra.cc/docs/configure_hydra/intro"
+    return Problem(f"Hydra has no setting `{found[1]}`", place, hint=hint)
+
+
+_OPEN_IN_HYDRA = ("hydra.callbacks.", "hydra.job.env_set.", "hydra.sweeper.params.")
+"""How the settings of Hydra begin to which a call may add keys of its own."""
 
 
 def _wrong_value(found: Found, context: Context) -> Problem:

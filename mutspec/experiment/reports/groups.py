@@ -218,7 +218,7 @@ def _named(names: Sequence[str], asked: Iterable[str]) -> tuple[str, ...]:
     if unknown := [each for each in wanted if each not in known]:
         hint = f"there are {', '.join(f'`{each}`' for each in labels(names))}" if names else "nothing varies but seeds"
         message = f"no setting `{unknown[0]}` varies, so there is nothing to average"
-        raise CallError(message, hint=hint, candidates=nearest(unknown[0], labels(names)))
+        raise CallError(message, hint=hint, candidates=_meant(unknown[0], labels(names)))
     return tuple(dict.fromkeys(known[each] for each in wanted))
 
 
@@ -239,8 +239,19 @@ def setting_index(summary: Summary, asked: str, among: Iterable[int]) -> int:
     if asked not in known:
         varies = dict.fromkeys(names[index] for index in known.values())
         hint = f"there are {', '.join(f'`{name}`' for name in varies)}" if varies else "nothing else varies"
-        raise CallError(f"no setting `{asked}` tells lines or rows apart", hint=hint, candidates=nearest(asked, varies))
+        is_axis = asked in names or asked in summary.names
+        said = f"`{asked}` is the axis of each line, and" if is_axis else f"no setting `{asked}`"
+        does = "does not tell lines or rows apart" if is_axis else "tells lines or rows apart"
+        raise CallError(f"{said} {does}", hint=hint, candidates=() if is_axis else _meant(asked, varies))
     return known[asked]
+
+
+def _meant(asked: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names that may have been meant: similar ones, or those that end with what is asked for, or with similar."""
+    names = list(names)
+    last = {name: name.rpartition(".")[2] for name in names}
+    near = nearest(asked.rpartition(".")[2], list(last.values()))
+    return nearest(asked, names) or tuple(name for name in names if last[name] in near)[:3]
 
 
 def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:

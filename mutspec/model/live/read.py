@@ -54,7 +54,8 @@ def read_live(model: Any) -> LiveModel:
             f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow], or work on the model's file"
         ) from None
     if not isinstance(model, keras.Model):
-        raise ModelError(f"A {type(model).__name__} is no Keras 3 model", hint="pass a keras.Model")
+        what = "None" if model is None else f"an object of type {type(model).__name__}"
+        raise ModelError(f"{what} is not a Keras 3 model", hint="pass a keras.Model")
     if not model.built:
         raise ModelError(
             f"The model {model.name!r} has no weights yet", hint="call it on some data, or build() it, first"

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -333,11 +334,25 @@ def test_a_sweep_from_python_is_not_written_over_another() -> None:
     one.write("sweep")  # the same
     before = everything()
     other = mutspec.sweep(mutspec.load_plan("other.yaml"), "own.keras", data)
-    changes = [{"data_digest": "1" * 32}, {"weights_digest": "2" * 32}, {"effect_digest": "3" * 32}, {"rows": ()}]
-    others = [replace(one, results=tuple(replace(each, **change) for each in one.results)) for change in changes]
-    for each in (other, *others):
-        with pytest.raises(CallError, match=r"the folder has the results of another sweep: 0"):
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"data_digest": "1" * 32}, r"the data is another `data`, @\w{6} and not @111111 \(job 0 and 1 more job\)"),
+        ({"weights_digest": "2" * 32}, r"the model is another `\w+`, @\w{6} and not @222222 "),
+        ({"effect_digest": "3" * 32}, r"the plan is another `\w+`, @\w{6} and not @333333 "),
+        ({"parameters": {"std": 9}, "effect_digest": "3" * 32}, r"params\.std is 0\.1, not 9 "),
+        ({"rows": ()}, "the seeds are 0, not none "),
+    ]
+    others = [
+        (replace(one, results=tuple(replace(each, **change) for each in one.results)), said) for change, said in changes
+    ]
+    for each, said in (
+        (other, "the plan is `own`, not `other`"),
+        (replace(one, results=()), "this sweep has no such job"),
+        *others,
+    ):
+        with pytest.raises(CallError, match=f"the folder has the results of another sweep: {said}"):
             each.write("sweep")
+    with pytest.raises(CallError, match="the folder is None, not the path of a folder"):
+        one.write(None)  # type: ignore[arg-type]
     assert everything() == before
     other.write("sweep", force=True)
     assert read("sweep/0/result.json").plan_name == "other"

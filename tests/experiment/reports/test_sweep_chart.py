@@ -364,11 +364,29 @@ def test_a_caller_chooses_the_setting_whose_values_have_a_panel_each() -> None:
     assert colours == set(PALETTE[:2])
 
 
-@pytest.mark.parametrize("facet", ["std", "modle", "seed"])
-def test_a_setting_that_does_not_tell_lines_apart_is_named_with_those_that_do(facet: str) -> None:
-    with pytest.raises(CallError, match=f"no setting `{facet}`") as caught:
+@pytest.mark.parametrize(
+    ("facet", "said", "candidates"),
+    [
+        ("std", "`std` is the axis of each line, and does not tell", ()),
+        ("modle", "no setting `modle` tells", ("model",)),
+        ("seed", "no setting `seed` tells", ()),
+        ("conv.layer", "no setting `conv.layer` tells", ("layer",)),
+    ],
+)
+def test_a_setting_that_does_not_tell_lines_apart_is_named_with_those_that_do(
+    facet: str, said: str, candidates: tuple[str, ...]
+) -> None:
+    with pytest.raises(CallError, match=said) as caught:
         chart_of(models(), facet=facet)
     assert "`model`, `layer`" in caught.value.problems[0].hint
+    assert caught.value.problems[0].candidates == candidates
+
+
+def test_a_setting_is_suggested_by_the_last_part_of_its_name() -> None:
+    jobs = [result(number, (f"plan.steps.bit_flip.bits={number}",)) for number in range(3)]
+    with pytest.raises(CallError, match="no setting `bits` varies") as caught:
+        summarise(jobs, average=["bits"])
+    assert caught.value.problems[0].candidates == ("bit_flip.bits",)
 
 
 def test_a_panel_of_one_model_says_the_base_of_that_model() -> None:
