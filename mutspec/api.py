@@ -305,7 +305,8 @@ def sweep(
         verify: whether the checksums of files are checked, as for `apply`.
         on_progress: told about the mutants that are done, and the mutants in all.
         evaluate: the keys of the group `evaluate`: `loss`, by default "crossentropy", `metrics`, by default
-            ["accuracy"], `from_logits`, `agreement`, `batch_size`.
+            ["accuracy"], `from_logits`, `agreement`, `batch_size`. Losses and metrics are also taken as objects of
+            Keras, or as functions of (y_true, y_pred).
 
     Raises:
         PlanError, ModelError: a combination does not fit the plan, or the plan the model.

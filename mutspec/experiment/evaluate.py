@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -206,7 +206,21 @@ class Judge:
         metrics = [metric_of(each, kind, from_logits=from_logits) for each in asked_for]
         loss = None if settings.loss is None else loss_of(settings.loss, kind, from_logits=from_logits)
         named = dict(zip(metric_names(asked_for, metrics), metrics, strict=True))
+        self._begin(named)
         return _Output(kind, from_logits, width, named, loss)
+
+    def _begin(self, metrics: Mapping[str, Any]) -> None:
+        """Resets the metrics of an output: an object that Python gives may have measured before.
+
+        Raises:
+            CallError: one of them measures another output too, and what it says would be of both.
+        """
+        others = [id(metric) for output in self._outputs.values() for metric in output.metrics.values()]
+        for name, metric in metrics.items():
+            if id(metric) in others:
+                message = f"the metric `{name}` is one object, and would measure several outputs together"
+                raise CallError(Problem(message, hint="give metrics by output, with an object for each output"))
+            metric.reset_state()
 
     def _check_classes(self, name: str, width: int) -> None:
         """Refuse class numbers that there are no classes for: Keras makes NaN of them."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from mutspec.experiment.data import located
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.experiment.metric_names import named, snake_case, unique_names
+from mutspec.experiment.metric_names import OBJECT, named, snake_case, unique_names
 from mutspec.experiment.per_output import parts
 from mutspec.language import CallError, Problem, nearest
 from mutspec.model.live import import_keras
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Labels = Any
 Spec = str | Mapping[str, Any]
-"""A loss or metric in the configuration: a name of Keras, or a mapping with `_target_`."""
+"""A loss or metric in the configuration: a name of Keras, or a mapping with `_target_`, or with an object."""
 
 
 class Kind(StrEnum):
@@ -219,7 +219,7 @@ def check_names(loss: Spec | None, metrics: Iterable[Spec]) -> None:
 
 def _made(spec: Spec, what: str, key: str, room: Any) -> Any:
     if not isinstance(spec, str):
-        return _instantiated(spec, what, key)
+        return spec[OBJECT] if OBJECT in spec else _instantiated(spec, what, key)
     try:
         return room.get(spec)
     except TypeError as error:
@@ -237,11 +237,9 @@ def _made(spec: Spec, what: str, key: str, room: Any) -> Any:
             "mae",
         ]
         candidates = nearest(spec, known)
-        hint = (
-            ""
-            if candidates
-            else f"Keras lists them at https://keras.io/api/{'losses' if what == 'loss' else 'metrics'}"
-        )
+        listed = f"Keras lists them at https://keras.io/api/{'losses' if what == 'loss' else 'metrics'}"
+        of_a_module = f"a function or a class of a module is written as {{_target_: {spec}}}"
+        hint = of_a_module if re.fullmatch(r"\w+(\.\w+)+", spec) else "" if candidates else listed
         raise CallError(Problem(f"Keras has no {what} `{spec}`", hint=hint, candidates=candidates)) from None
 
 

@@ -18,6 +18,9 @@ from mutspec.language import CallError, Problem
 LOSS = "loss"
 """The name of the loss."""
 
+OBJECT = "_object_"
+"""The key of a mapping for a metric or loss that Python gives as an object, or as a function. It has `_target_` too."""
+
 _TAKEN = frozenset(
     {LOSS, "agreement", "sample_agreement", "divergence", "deviation", "non_finite_outputs", "breaking_point"}
 )
@@ -36,12 +39,14 @@ class Named:
         arguments: those that the call gives, of which the name may take some.
         is_given: whether the call gives the name, which is then taken as it is.
         target: what makes the metric, as the call has it; empty for a name of Keras.
+        made: the metric itself, if Python gives it.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     is_given: bool = False
     target: str = ""
+    made: Any = None
 
 
 def named(spec: str | Mapping[str, Any], class_name: str, own: str) -> Named:
@@ -60,9 +65,10 @@ def named(spec: str | Mapping[str, Any], class_name: str, own: str) -> Named:
     target = str(spec.get("_target_"))
     if isinstance(given := spec.get("name"), str) and given:
         return Named(given, arguments, is_given=True, target=target)
+    made = spec.get(OBJECT)
     snake = snake_case(class_name)
     is_counted = re.fullmatch(rf"{re.escape(snake)}(_\d+)?", own) is not None
-    return Named(snake if is_counted or not own else own, arguments, target=target)
+    return Named(snake if is_counted or not own else own, arguments, target=target, made=made)
 
 
 def unique_names(metrics: Sequence[Named]) -> list[str]:

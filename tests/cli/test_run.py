@@ -302,6 +302,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("plan=dense_noise hydra/launcher=submitit_locl", 2, "there is no option `submitit_locl`"),
     ("-m plan=dense_noise hydra/launcher=mutspc", 2, "did you mean `mutspec`"),
     ("plan=dense_noise hydra.rn.dir=x", 2, "Hydra has no setting `hydra.rn.dir`"),
+    ("plan=dense_noise hydra.callbacks.log._target_=cbs.Log", 2, "write +hydra.callbacks.log._target_=cbs.Log"),
     ("plan=dense_noise hydra.job.chdir=foo", 2, "`hydra.job.chdir` does not take this value"),
     ("-m plan=dense_noise hydra.job.chdir=true,false", 2, "belongs to Hydra, and cannot be swept over"),
     # settings
@@ -323,6 +324,9 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("plan=dense_noise data=npz data.path=x.npz", 2, "x.npz: there is no such file"),
     ("plan=dense_noise data._target_=no_such_module.make", 2, "there is no module `no_such_module`"),
     ("plan=dense_noise evaluate.metrics=[acuracy]", 2, "Keras has no metric `acuracy`"),
+    ("plan=dense_noise evaluate.metrics=[mymet.off]", 2, "is written as {_target_: mymet.off}"),
+    ("plan=dense_noise evaluate.metrics=accuracy", 2, "`evaluate.metrics`: expected a list of metrics, got text"),
+    ("plan=dense_noise evaluate.metrics=[3]", 2, "expected a name of Keras or a mapping with `_target_`"),
     ("plan=dense_noise evaluate.loss=crosentropy", 2, "Keras has no loss `crosentropy`"),
     ("plan=dense_noise evaluate=regression", 2, "is of shape (n, 10), and its labels are of shape (n,)"),
     (

@@ -121,6 +121,74 @@ def test_progress_counts_mutants(model: Any, plan: Any) -> None:
     assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
+def off_by(y_true: Any, y_pred: Any) -> Any:
+    return np.abs(np.asarray(y_true) - np.asarray(y_pred).argmax(-1))
+
+
+class Within(keras.metrics.Metric):
+    """How many answers are at most `distance` away; it tells no configuration."""
+
+    def __init__(self, distance: int) -> None:
+        super().__init__(name="within")
+        self.distance = distance
+        self.hits = self.add_weight(name="hits", initializer="zeros")
+        self.count = self.add_weight(name="count", initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        away = np.abs(np.asarray(y_true) - np.asarray(y_pred).argmax(-1))
+        self.hits.assign_add(float((away <= self.distance).sum()))
+        self.count.assign_add(float(len(away)))
+
+    def result(self) -> Any:
+        return self.hits / self.count
+
+
+def test_losses_and_metrics_may_be_objects_of_keras_and_functions(model: Any, plan: Any) -> None:
+    top = keras.metrics.SparseTopKCategoricalAccuracy
+    metrics = [
+        *("accuracy", keras.metrics.sparse_categorical_accuracy, off_by, Within(1)),
+        *(top(k=2), top(k=3), top(k=1, name="first")),
+    ]
+    metrics[3].update_state(Y, np.eye(4)[Y])  # what an object has measured before does not count
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    sweep = mutspec.sweep(plan, model, (X, Y), seeds=2, metrics=metrics, loss=loss)
+    wanted = mutspec.sweep(plan, model, (X, Y), seeds=2)
+    for row, same in zip(sweep.rows, wanted.rows, strict=True):
+        outputs = mutspec.apply(plan.with_(seed=row["seed"]), model).predict(X, verbose=0)
+        away = np.abs(outputs.argmax(-1) - Y)
+        order = np.argsort(-outputs, axis=-1)
+        measured = {name.removeprefix("metrics."): value for name, value in row.items() if name.startswith("metrics.")}
+        assert measured == pytest.approx(
+            {
+                "loss": same["metrics.loss"],
+                "accuracy": same["metrics.accuracy"],
+                "sparse_categorical_accuracy": same["metrics.accuracy"],
+                "off_by": away.mean(),
+                "within": (away <= 1).mean(),
+                "sparse_top_k_categorical_accuracy_k_2": (order[:, :2] == Y[:, None]).any(-1).mean(),
+                "sparse_top_k_categorical_accuracy_k_3": (order[:, :3] == Y[:, None]).any(-1).mean(),
+                "first": same["metrics.accuracy"],
+            },
+            rel=1e-5,
+        )
+
+
+def test_one_object_does_not_measure_two_outputs(plan: Any) -> None:
+    inputs = keras.Input((6,))
+    two = keras.Model(inputs, {name: keras.layers.Dense(4, name=name)(inputs) for name in ("a", "b")})
+    top = keras.metrics.SparseTopKCategoricalAccuracy
+    with pytest.raises(mutspec.MutspecError, match="is one object, and would measure several outputs together"):
+        mutspec.sweep(plan, two, (X, {"a": Y, "b": Y}), metrics=[top(k=2)])
+    (row,) = mutspec.sweep(plan, two, (X, {"a": Y, "b": Y}), metrics={"a": [top(k=4)], "b": top(k=4)}).rows
+    assert [row[f"metrics.{name}_sparse_top_k_categorical_accuracy"] for name in "ab"] == [1, 1]
+
+
+def test_functions_of_one_name_are_not_taken_for_one_metric(model: Any, plan: Any) -> None:
+    both = [lambda y_true, y_pred: 0.0, lambda y_true, y_pred: 1.0]
+    with pytest.raises(mutspec.MutspecError, match="two metrics are called `<lambda>`"):
+        mutspec.sweep(plan, model, (X, Y), metrics=both)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -134,6 +202,10 @@ def test_progress_counts_mutants(model: Any, plan: Any) -> None:
         ({"seeds": 2.5}, "`seeds` is 2.5"),
         ({"seeds": None}, "`seeds` is None"),
         ({"metrics": ["acuracy"]}, "acuracy"),
+        ({"metrics": "accuracy"}, "expected a list of metrics, got text"),
+        ({"metrics": [3]}, "expected a name of Keras or a mapping with `_target_`"),
+        ({"metrics": [keras.metrics.AUC]}, r"the class AUC, not an object of it. write AUC\(\)"),
+        ({"loss": keras.losses.MeanSquaredError}, "the class MeanSquaredError"),
         ({"metric": ["accuracy"]}, "`evaluate` has no key `metric`"),
         ({"batch_size": 0}, "batch_size"),
         ({"require": [{"metric": "accuracy"}]}, "sets no bound"),

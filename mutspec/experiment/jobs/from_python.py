@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +14,7 @@ from mutspec.experiment.checks import boundless
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.jobs.mistakes import wrong_value
+from mutspec.experiment.metric_names import OBJECT
 from mutspec.language import CallError
 
 T = TypeVar("T")
@@ -23,7 +26,37 @@ def as_evaluate(values: Mapping[str, Any]) -> EvaluateSettings:
     Raises:
         CallError: something is wrong.
     """
-    return _converted({"loss": "crossentropy", "metrics": ["accuracy"], **values}, EvaluateSettings, "evaluate")
+    given = {"loss": "crossentropy", "metrics": ["accuracy"], **values}
+    given |= {key: _as_specs(given[key]) for key in ("loss", "metrics")}
+    return _converted(given, EvaluateSettings, "evaluate")
+
+
+def _as_specs(value: Any) -> Any:
+    """Returns losses or metrics as the configuration has them: an object or a function is a mapping that holds it."""
+    if isinstance(value, list | tuple):
+        return [_as_specs(each) for each in value]
+    if isinstance(value, Mapping):
+        return dict(value) if "_target_" in value else {name: _as_specs(each) for name, each in value.items()}
+    return _spec_of(value) if callable(value) or hasattr(value, "update_state") else value
+
+
+def _spec_of(made: Any) -> dict[str, Any]:
+    """Returns the mapping of an object or a function. The arguments of an object are what its name may be made of.
+
+    Raises:
+        CallError: it is a class.
+    """
+    if isinstance(made, type):
+        message = f"`evaluate` has the class {made.__name__}, not an object of it"
+        raise CallError(message, hint=f"write {made.__name__}(), with its arguments")
+    config: Mapping[str, Any] = {}
+    with suppress(Exception), warnings.catch_warnings():  # a class of the user may have any configuration, or none
+        warnings.simplefilter("ignore")
+        config = dict(made.get_config())
+    arguments = {key: value for key, value in config.items() if key not in ("name", "dtype") and key[:1] != "_"}
+    function = getattr(made, "func", made)
+    kind = function if hasattr(function, "__qualname__") else type(made)
+    return {**arguments, "_target_": f"{kind.__module__}.{kind.__qualname__}", OBJECT: made}
 
 
 def as_search(values: Mapping[str, Any]) -> Search:

@@ -71,6 +71,9 @@ def wrong_value(reason: str, given: Sequence[Given]) -> Problem:
         return Problem(f"`{key}` is not given", hint=f"add {key}=…")
     said = message[:1].lower() + message[1:]
     for theirs, ours in (
+        ("`str | object`", "a name of Keras or a mapping with `_target_`"),
+        ("`str | object | null`", "a name of Keras or a mapping with `_target_`"),
+        ("`object | array`", "a list of metrics"),
         ("`bool | str`", "true, false or text"),
         ("`str`", "text"),
         ("`null`", "null"),
