@@ -41,11 +41,18 @@ def _as_specs(value: Any) -> Any:
 
 
 def _spec_of(made: Any) -> dict[str, Any]:
-    """Returns the mapping of an object or a function. The arguments of an object are what its name may be made of."""
+    """Returns the mapping of an object or a function. The arguments of an object are what its name may be made of.
+
+    Raises:
+        CallError: it is a class.
+    """
+    if isinstance(made, type):
+        message = f"`evaluate` has the class {made.__name__}, not an object of it"
+        raise CallError(message, hint=f"write {made.__name__}(), with its arguments")
     config: Mapping[str, Any] = {}
     with suppress(Exception), warnings.catch_warnings():  # a class of the user may have any configuration, or none
         warnings.simplefilter("ignore")
-        config = {} if isinstance(made, type) else dict(made.get_config())
+        config = dict(made.get_config())
     arguments = {key: value for key, value in config.items() if key not in ("name", "dtype") and key[:1] != "_"}
     function = getattr(made, "func", made)
     kind = function if hasattr(function, "__qualname__") else type(made)
