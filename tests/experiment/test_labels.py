@@ -340,6 +340,7 @@ def test_a_mutant_that_was_evaluated_by_two_metrics_of_one_name_has_two_rows() -
     assert [(group.measured, group.base) for group in summary.groups] == [((0.3,), 0.9), ((0.6,), 0.95)]
     assert [f"@{digest(each)[:6]}" for each in ("tol=1", "tol=2")] == [group.values[0] for group in summary.groups]
     assert not any(group.conflicts for group in summary.groups)
+    assert sensitivity(summary) is None
 
 
 def test_jobs_that_count_as_one_and_measured_two_things_are_a_warning(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ class Sensitivity:
 def sensitivity(summary: Summary) -> Sensitivity | None:
     """A sweep as a map and a ranking; None if it does not vary one setting that is no number, and at most one number.
 
-    Plans are no places: their scales are in units of their own. Nor are breaking points compared by another measure, as
-    each was found at a scale of its own.
+    Plans are not places, as their scales are in units of their own; nor are metrics. Breaking points are not compared
+    by another measure, as each was found at a scale of its own.
 
     It is kept for the last summary: page, pictures and tables of a report all ask for it.
     """
@@ -124,7 +124,7 @@ def _axes(summary: Summary) -> tuple[int, int | None] | None:
     """Which settings are the places and the scale, by their indices."""
     numbers = [index for index, is_one in enumerate(summary.are_numbers) if is_one]
     others = [index for index, is_one in enumerate(summary.are_numbers) if not is_one]
-    if len(others) != 1 or len(numbers) > 1 or summary.names[others[0]] == "plan":
+    if len(others) != 1 or len(numbers) > 1 or summary.names[others[0]] in ("plan", "evaluate"):
         return None
     return others[0], numbers[0] if numbers else None
 
