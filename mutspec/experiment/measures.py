@@ -153,12 +153,8 @@ def metric_of(spec: Spec, kind: Kind, *, from_logits: bool) -> Any:
         made = type(made)(from_logits=True)
     if not callable(getattr(made, "update_state", None)) and callable(made) and not inspect.isclass(made):
         made = MeanOf(made, spec if isinstance(spec, str) else _name_of(made, spec))
-    what = f"`{spec}`" if isinstance(spec, str) else f"`{spec.get('_target_')}`"
-    if inspect.isclass(made):
-        raise CallError(
-            Problem(f"{what} is a class, not a metric", hint=f"write {made.__name__}(), with its arguments")
-        )
     if not callable(getattr(made, "update_state", None)):
+        what = f"`{spec}`" if isinstance(spec, str) else f"`{spec.get('_target_')}`"
         raise CallError(
             Problem(
                 f"{what} is no metric of Keras",
