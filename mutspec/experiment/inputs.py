@@ -20,6 +20,7 @@ from mutspec.execute.content import weights_digest
 from mutspec.execute.report import engine
 from mutspec.experiment.data import Data, load_data
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
+from mutspec.experiment.metric_names import OBJECT
 from mutspec.language import MutspecError, Plan
 from mutspec.model.files import open_archive
 from mutspec.model.limits import current_limits
@@ -87,13 +88,19 @@ def evaluate_digest(settings: EvaluateSettings) -> str:
 
     Whether outputs are compared, and how many samples are in a batch, changes none of these numbers.
     """
-    given = {key: value for key, value in msgspec.to_builtins(settings).items() if key not in _NOT_MEASURED_BY}
+    given = {name: _without_objects(getattr(settings, name)) for name in ("loss", "metrics", "from_logits")}
     modules = sorted({name.rpartition(".")[0] for name in targets(given)})
     own = [module for module in modules if module.partition(".")[0] not in _NOT_THE_USERS]
     return _digest_of([given, [[module, _content(_source(module))] for module in own]])
 
 
-_NOT_MEASURED_BY = ("agreement", "batch_size")
+def _without_objects(value: Any) -> Any:
+    """Returns losses and metrics without the objects that Python gives, of which class and arguments are there."""
+    if isinstance(value, Mapping):
+        return {key: _without_objects(each) for key, each in value.items() if key != OBJECT}
+    return [_without_objects(each) for each in value] if isinstance(value, list) else value
+
+
 _NOT_THE_USERS = ("keras", "tensorflow", "mutspec")
 """Packages whose code is known by its version, which is in `Result.environment`."""
 
