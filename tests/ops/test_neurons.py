@@ -56,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
     "EinsumDense, kernel the other way round": Kind(
         lambda k: k.EinsumDense("abc,dc->abd", (None, 4), bias_axes="d", name="layer"), (5, 3), 4
     ),
-    "TimeDistributed": Kind(lambda k: k.TimeDistributed(k.Dense(4, name="inner"), name="layer"), (5, 3), 4),
+    "TimeDistributed": Kind(lambda k: k.TimeDistributed(k.Dense(4, name="dense"), name="layer"), (5, 3), 4),
 }
 
 
