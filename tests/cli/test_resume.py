@@ -154,7 +154,7 @@ def test_but_for_seconds_the_report_of_a_sweep_that_was_killed_is_that_of_one_th
         shutil.copytree(folder, room / "sweep")
         for path in room.glob("sweep/*/result.json"):
             document = json.loads(path.read_text())
-            document["job"]["directory"] = ""
+            document["job"] |= {"directory": "", "call": ""}
             for row in document["rows"]:
                 row["seconds"] = 0
             path.write_text(json.dumps(document))

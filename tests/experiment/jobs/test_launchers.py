@@ -46,11 +46,12 @@ def sweep(folder: Path, launcher: str, *overrides: str) -> Path:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """The results of a sweep's jobs by folder, but for where they ran and how long that took."""
+    """The results of a sweep's jobs by folder, but for where and when they ran, and how long that took."""
     found = {}
     for path in sorted(folder.glob("*/result.json")):
         found[path.parent.name] = document = json.loads(path.read_text())
         assert document["job"].pop("directory").endswith(path.parent.name)
+        assert document["job"].pop("call")
         for row in document["rows"]:
             assert row.pop("seconds") > 0
     return found
