@@ -275,7 +275,7 @@ def _step(
     targets = []
     for touch in step.touches:
         tensor, effect = touch.tensor, counts.get(touch.version, Effect(touch.touched or 0))
-        changed = effect.changed if is_applied else None
+        changed = (effect.touched if touch.is_first else effect.changed) if is_applied else None
         targets.append(
             TargetReport(
                 tensor.layer,
@@ -285,7 +285,7 @@ def _step(
                 tensor.size,
                 effect.touched,
                 changed,
-                touch.version not in still,
+                touch.is_first or touch.version not in still,
                 tensor.path,
             )
         )

@@ -60,11 +60,13 @@ class Touch:
         tensor: the tensor.
         touched: how many of its entries; None if only drawing tells.
         version: the version that the step makes.
+        is_first: whether it takes the place of a first value that only Keras knows; all of it counts as changed.
     """
 
     tensor: TensorSpec
     touched: int | None
     version: Version
+    is_first: bool = False
 
 
 @dataclass
@@ -227,7 +229,8 @@ class Bench:
                     hint="leave it out with `not:`",
                 )
             )
-        if tensor.origin in self.keras_made and choice is None:
+        is_first = tensor.origin in self.keras_made and choice is None
+        if is_first:
             self._refuse_unknown(value.node)
             self.keras_made.discard(tensor.origin)  # all of it is overwritten, so that it needs no first value
             self.create(tensor, constant(self.builder, 0).cast(tensor.dtype).spread(tensor.shape or (1,)))
@@ -236,7 +239,7 @@ class Bench:
         self._refuse_unknown(after.node, *([choice.node] if isinstance(choice, Computed) else []))
         version = self.builder.bind(tensor.origin, before.node, after.node, self.step.number, choice)
         touched = tensor.size if choice is None else chosen_count(choice, before.shape)
-        return Touch(tensor, touched, version)
+        return Touch(tensor, touched, version, is_first)
 
     def _refuse_unknown(self, *nodes: int) -> None:
         """Raise if a value depends on the first value of a weight that only Keras knows."""
