@@ -129,7 +129,7 @@ def in_keras(outline: Outline, config: Mapping[str, Any]) -> InKeras:
         outline: the model's outline.
         config: the serialised model.
     """
-    if "keras" not in sys.modules or not has_inner_layers(outline):
+    if sys.modules.get("keras") is None or not has_inner_layers(outline):
         return _Nobody()
     from mutspec.model.live.inner import Building
 
