@@ -16,10 +16,11 @@ from mutspec.graph.expression import Expression
 from mutspec.graph.graph import Graph, GraphBuilder, Version
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.schedule import schedule
+from mutspec.keras_facts.roles import Group
 from mutspec.language import Plan, plan_from
-from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.lowering.compile import Program, compile_plan
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.ops import catalogue
-from mutspec.ops.compile import Program, compile_plan
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -188,7 +189,7 @@ class Mutant:
 
     def touched(self, step: int = 0) -> Mapping[str, int | None]:
         """What the dry-run says is touched, by tensor."""
-        return {touch.tensor.path: touch.touched for touch in self.program.steps[step].touches}
+        return {write.tensor.path: write.touched for write in self.program.steps[step].writes}
 
 
 def plan_of(*steps: Mapping[str, Any], **document: Any) -> Plan[Any]:

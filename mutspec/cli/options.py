@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mutspec.language.errors import CallError, Problem, nearest
+from mutspec.errors import CallError, Problem, nearest
 from mutspec.own_modules import allow_modules
 
 Command = TypeVar("Command", bound=Callable[..., Any])

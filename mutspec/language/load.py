@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from mutspec.errors import DocumentPath, Place, PlanError, Problem, nearest
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import parse
-from mutspec.language.errors import DocumentPath, Place, PlanError, Problem, nearest
 from mutspec.language.explain import Finding, Validator
 from mutspec.language.files import read_text
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead

@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.language.document import parse, refuse_unprintable
-from mutspec.language.errors import DocumentPath, PlanError, Problem
 from mutspec.language.head import LANGUAGE_VERSION
 from mutspec.language.load import _Loader
-from mutspec.language.nodes import Node, Scalar, Sequence, Source, Span, Table
+from mutspec.language.nodes import Node, Scalar, Sequence, Source, SourceSpan, Table
 from mutspec.language.plan import Plan
 from mutspec.language.types import Target
 
@@ -74,4 +74,4 @@ def _node(text: str, name: str) -> Node:
         return parse(text, name).root
     source = Source(name, (text,))
     refuse_unprintable(text, source)
-    return Scalar(text.strip(), Span(source, 1, 1, len(text) + 1))
+    return Scalar(text.strip(), SourceSpan(source, 1, 1, len(text) + 1))

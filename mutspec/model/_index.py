@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from mutspec.language.errors import DocumentPath, PlanError, Problem
+from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.language.types import Patterns
 from mutspec.model._patterns import BadPattern, NameTable
 from mutspec.model.spec import ModelSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from mutspec.language.errors import PlanError, Problem
+from mutspec.errors import PlanError, Problem
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, mapped, refs
 

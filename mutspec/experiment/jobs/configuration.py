@@ -11,12 +11,12 @@ import msgspec
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.dial import dial
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.mistakes import not_given, odd, place_of, wrong_value
 from mutspec.experiment.jobs.overridden import Composed, Given, compile_recipe
 from mutspec.experiment.jobs.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
+from mutspec.experiment.preconditions import check_bound, check_file
+from mutspec.experiment.search.scaled_number import scaled_number
 from mutspec.language import CallError, MutspecError, PlanError, Problem
 from mutspec.language.interpolation import WITHIN
 from mutspec.resources import resource_folder
@@ -51,7 +51,7 @@ class Composer:
         plan = self.plan(config, config.hydra).plan
         if settings.mode.bisects:
             try:
-                dial(plan, settings.mode)
+                scaled_number(plan, settings.mode)
             except CallError as error:
                 raise self.placed(error, config.hydra) from None
         check_file(settings.model.path)

@@ -15,9 +15,9 @@ import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from mutspec.errors import Place
 from mutspec.experiment.jobs.recipes import Recipes, no_recipe_named
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
-from mutspec.language.errors import Place
 
 HYDRAS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 """The errors that are about the configuration whoever raises them."""

@@ -15,8 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mutspec.errors import CallError, Place, PlanError, Problem
 from mutspec.language.document import parse
-from mutspec.language.errors import CallError, Place, PlanError, Problem
 from mutspec.language.files import read_text
 from mutspec.language.interpolation import NAME, WITHIN
 from mutspec.language.nodes import Sequence, Table, plain

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from mutspec.execute import words
+from mutspec.errors import Place
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.reports.aggregate import natural
 from mutspec.experiment.result import FILE_NAME, JobInfo, Result, read
 from mutspec.language import CallError, Problem
-from mutspec.language.errors import Place
 from mutspec.language.files import called_like
+from mutspec.text import words
 
 _HYDRAS = ".hydra"
 """The folder that Hydra writes into a job's own, each time that it begins the job."""

@@ -1,0 +1,99 @@
+"""How numbers, shapes and values of plans are written for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mutspec.text.visible import in_one_line
+
+NOTHING = "–"
+"""What stands where a number has no meaning."""
+
+
+def count(number: int) -> str:
+    """A number of things: 25,778."""
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number of things with its noun: `1 weight`, `1,200 weights`, `3 entries`."""
+    plurals = {"entry": "entries"}
+    return f"{number:,} {noun if number == 1 else plurals.get(noun, f'{noun}s')}"
+
+
+def share(part: int, whole: int) -> str:
+    """A part of a whole in percent, never 0% of something, nor 100% unless it is all."""
+    if part in (0, whole):
+        return "0%" if part == 0 else "100%"
+    percent = 100 * part / whole
+    if percent < 0.01:
+        return "<0.01%"
+    if percent > 99.9:
+        return ">99.9%"
+    return f"{percent:.2f}%" if percent < 1 else f"{percent:.1f}%"
+
+
+def number(value: float | None) -> str:
+    """A measured number in three digits."""
+    if value is None:
+        return NOTHING
+    return f"{value:.3g}"
+
+
+def part_of(part: int, whole: int | None) -> str:
+    """A number of things among others: `12 of 5,000`; without those if their number is not known."""
+    return count(part) if whole is None else f"{count(part)} of {count(whole)}"
+
+
+_ROUNDING = 1e-12
+"""Of a cosine that is computed from sums in float64."""
+
+
+def cosine(value: float | None) -> str:
+    """A cosine: near 1 its digits are what counts."""
+    if value is None:
+        return NOTHING
+    text = f"{value:.6f}"
+    if abs(float(text)) == 1 and abs(value) < 1 - _ROUNDING:
+        text = f"{'-' if value < 0 else ''}0.999999"
+    return text
+
+
+def shape(extents: Sequence[int]) -> str:
+    """A shape: 3×3×1×16; of a single number, `scalar`."""
+    return "×".join(str(extent) for extent in extents) or "scalar"
+
+
+_PLAIN = re.compile(r"[A-Za-z_][\w./+-]*( [\w./+-]+)*|[0-9.]+%|re:[\w./+-]+")
+
+
+def flow(value: Any) -> str:
+    """A value of a plan as it would be written on one line of YAML."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        shown = [flow(each) for each in value[:12]]
+        return "[" + ", ".join([*shown, "…"] if len(value) > len(shown) else shown) + "]"
+    if isinstance(value, str):
+        is_plain = _PLAIN.fullmatch(value) and value.lower() not in {"true", "false", "null", "yes", "no", "on", "off"}
+        return value if is_plain else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
+
+
+def got(value: Any) -> str:
+    """A value as an error names it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value}" if len(f"{value}") < 30 else f"{f'{value}'[:29]}…"
+    if isinstance(value, str):
+        shown = value if len(value) <= 40 else value[:39] + "…"
+        return f'the text "{in_one_line(shown)}"'
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return "a mapping"
