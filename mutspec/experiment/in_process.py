@@ -32,7 +32,7 @@ from mutspec.experiment.search.breaking_points import breaking_points
 from mutspec.experiment.search.scaled_number import scaled_number
 from mutspec.experiment.session import opened
 from mutspec.experiment.trial import Trials, result_of
-from mutspec.language import CallError, Plan, Problem
+from mutspec.language import CallError, Plan
 from mutspec.lowering.base import Op
 from mutspec.model.live import read_live
 from mutspec.text import words
@@ -106,7 +106,7 @@ def _refuse_others(folder: Path, results: Iterable[Result]) -> None:
         more = f" and {words.plural(len(others) - 1, 'more job')}" if len(others) > 1 else ""
         message = f"the folder has the results of another sweep: {said_of_first} (job {first}{more})"
         place = Place(str(folder), 0, 0, 0)
-        raise CallError(Problem(message, place, hint="write elsewhere, or give force=True to replace and join them"))
+        raise CallError(message, place=place, hint="write elsewhere, or give force=True to replace and join them")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def check_file(path: str) -> None:
     file = Path(path)
     if not file.exists():
         place = Place(path, 0, 0, 0)
-        raise ModelError(Problem("there is no such model file", place, candidates=called_like(file)))
+        raise ModelError("there is no such model file", place=place, candidates=called_like(file))
 
 
 def check_bound(plan: Plan[Op], inputs: Mapping[str, str]) -> None:

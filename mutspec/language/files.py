@@ -55,7 +55,7 @@ def decode(data: bytes, name: str) -> str:
             line, column = line + 1, 1
         message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
         place = SourceSpan(source, line, column, column + 1).place()
-        raise PlanError(Problem(message, place, hint="save the file as UTF-8")) from None
+        raise PlanError(message, place=place, hint="save the file as UTF-8") from None
 
 
 def _missing_file(path: Path) -> Problem:

@@ -191,7 +191,7 @@ class _Loader:
         """
         if not isinstance(root, Table):
             hint = "it begins with `mutspec: 1`, and has `steps`"
-            raise PlanError(Problem("a plan is a mapping", root.span.place() if root.span else None, hint=hint))
+            raise PlanError("a plan is a mapping", place=root.span.place() if root.span else None, hint=hint)
         written, problems = apply_overrides(root, overrides)
         self.problems += problems
         self._resolve(written)

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mutspec.errors import DocumentPath, Place, PlanError, Problem
+from mutspec.errors import DocumentPath, Place, PlanError
 
 MAX_DEPTH = 64
 """How deep a document may nest. Real plans reach about ten levels."""
@@ -96,7 +96,7 @@ def from_plain(value: Any, span: SourceSpan | None = None, path: DocumentPath = 
         PlanError: for values that a plan cannot hold.
     """
     if len(path) > MAX_DEPTH:
-        raise PlanError(Problem(f"the values nest deeper than {MAX_DEPTH} levels", path=path[:4]))
+        raise PlanError(f"the values nest deeper than {MAX_DEPTH} levels", path=path[:4])
     if value is None or isinstance(value, str | bool):
         return Scalar(value, span)
     if isinstance(value, Integral):
@@ -106,13 +106,13 @@ def from_plain(value: Any, span: SourceSpan | None = None, path: DocumentPath = 
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise PlanError(Problem(f"keys are text, and {key!r} is not", path=path))
+                raise PlanError(f"keys are text, and {key!r} is not", path=path)
         entries = {str(key): from_plain(entry, span, (*path, key)) for key, entry in value.items()}
         return Table(entries, dict.fromkeys(entries, span), span)
     if isinstance(value, list | tuple):
         return Sequence(tuple(from_plain(item, span, (*path, index)) for index, item in enumerate(value)), span)
     message = f"a plan holds numbers, text, lists and mappings, not a {type(value).__name__}"
-    raise PlanError(Problem(message, path=path))
+    raise PlanError(message, path=path)
 
 
 def child(node: Node, key: str | int) -> Node | None:

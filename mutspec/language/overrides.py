@@ -66,7 +66,7 @@ def _apply(root: Node, override: Override) -> Node:
     key = key.strip()
     span = SourceSpan(override.source, 1, 1, len(key) + 1)
     if not equals or not key:
-        raise PlanError(Problem("an override is written key=value", span.place(), hint="for instance params.std=0.05"))
+        raise PlanError("an override is written key=value", place=span.place(), hint="for instance params.std=0.05")
     parts = key.split(".")
     _check_head(root, parts, span)
     value = _value(override, len(override.text) - len(override.text.partition("=")[2]))
@@ -92,13 +92,11 @@ def _check_head(root: Node, parts: list[str], span: SourceSpan) -> None:
         if head in ("mutspec", "inputs"):
             message = f"`{head}` cannot be overridden"
             hint = "bind an input by --input name=MODEL" if head == "inputs" else "it is the language's version"
-        raise PlanError(Problem(message, span.place(), hint=hint, candidates=candidates))
+        raise PlanError(message, place=span.place(), hint=hint, candidates=candidates)
     if head == "params":
         _check_param(root, parts, span)
     if head == "steps" and len(parts) == 3 and parts[2] in ("id", "op"):
-        raise PlanError(
-            Problem(f"a step's `{parts[2]}` cannot be overridden", span.place(), hint="change it in the plan")
-        )
+        raise PlanError(f"a step's `{parts[2]}` cannot be overridden", place=span.place(), hint="change it in the plan")
 
 
 def _check_param(root: Node, parts: list[str], span: SourceSpan) -> None:
@@ -109,7 +107,7 @@ def _check_param(root: Node, parts: list[str], span: SourceSpan) -> None:
         candidates = tuple(f"params.{near}" for near in nearest(name, declared))
         hint = f"it declares {_listing(declared)}" if declared else "it has no `params`"
         raise PlanError(
-            Problem(f"the plan declares no parameter `{name}`", span.place(), hint=hint, candidates=candidates)
+            f"the plan declares no parameter `{name}`", place=span.place(), hint=hint, candidates=candidates
         )
 
 
@@ -165,7 +163,7 @@ def _path(root: Node, parts: list[str], span: SourceSpan) -> DocumentPath:
         rest = rest[1:]
         if not rest:
             raise PlanError(
-                Problem("an override of a step names one of its keys", span.place(), hint="steps.<id>.<key>=value")
+                "an override of a step names one of its keys", place=span.place(), hint="steps.<id>.<key>=value"
             )
     node: Node | None = root
     for key in path:
@@ -186,7 +184,7 @@ def _step_index(root: Node, wanted: str, span: SourceSpan) -> int:
     known = [name for name in ids if name]
     candidates = tuple(f"steps.{near}" for near in nearest(wanted, known))
     hint = f"its steps are {_listing(known)}" if known else ""
-    raise PlanError(Problem(f"the plan has no step `{wanted}`", span.place(), hint=hint, candidates=candidates))
+    raise PlanError(f"the plan has no step `{wanted}`", place=span.place(), hint=hint, candidates=candidates)
 
 
 def step_id(step: Node) -> str:

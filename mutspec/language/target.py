@@ -69,7 +69,7 @@ def load_target(text: str, name: str = "target") -> WrittenTarget:
 
 def _node(text: str, name: str) -> Node:
     if not text.strip():
-        raise PlanError(Problem("the target is empty", hint="for instance `dense_1`, `re:conv_.*` or `{type: Dense}`"))
+        raise PlanError("the target is empty", hint="for instance `dense_1`, `re:conv_.*` or `{type: Dense}`")
     if text.lstrip()[0] in "{[":
         return parse(text, name).root
     source = Source(name, (text,))

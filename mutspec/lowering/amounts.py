@@ -149,11 +149,9 @@ class Amount:
         if self.count > size:
             has = f"`{_name(pool[0])}` has" if len(pool) == 1 else "the targets together have"
             raise PlanError(
-                Problem(
-                    f"`count` is {self.count:,}, but {has} only {size:,} {self.units.noun}",
-                    path=("count",),
-                    hint="lower it, use `fraction`, or count over more with `per: layer` or `per: all`",
-                )
+                f"`count` is {self.count:,}, but {has} only {size:,} {self.units.noun}",
+                path=("count",),
+                hint="lower it, use `fraction`, or count over more with `per: layer` or `per: all`",
             )
         return self.count
 
@@ -179,11 +177,9 @@ def _listed(indices: tuple[int, ...], pool: UnitPool, units: Units) -> Listed:
     for position, index in enumerate(indices):
         if not -size <= index < size:
             raise PlanError(
-                Problem(
-                    f"index {index:,} is outside `{name}`, which has {size:,} {units.noun}",
-                    path=("indices", position),
-                    hint=f"indices run from 0 to {size - 1:,}, or from -1 down to {-size:,}",
-                )
+                f"index {index:,} is outside `{name}`, which has {size:,} {units.noun}",
+                path=("indices", position),
+                hint=f"indices run from 0 to {size - 1:,}, or from -1 down to {-size:,}",
             )
     entries = sorted({index % size for index in indices})
     if len(entries) < len(indices):
@@ -191,10 +187,8 @@ def _listed(indices: tuple[int, ...], pool: UnitPool, units: Units) -> Listed:
         again = next(position for position, place in enumerate(places) if place in places[:position])
         first = indices[places.index(places[again])]
         raise PlanError(
-            Problem(
-                f"the indices {first} and {indices[again]} name the same {units.unit.value} of `{name}`",
-                path=("indices", again),
-                hint=f"name each {units.unit.value} once",
-            )
+            f"the indices {first} and {indices[again]} name the same {units.unit.value} of `{name}`",
+            path=("indices", again),
+            hint=f"name each {units.unit.value} once",
         )
     return Listed(tuple(entries))

@@ -180,11 +180,9 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
         layout = layout_of(self.format.value) if isinstance(self.format, NumberFormat) else _of_widths(self.format)
         if tensor.dtype not in MANTISSA_BITS:
             raise PlanError(
-                Problem(
-                    f"`{tensor.path}` is {tensor.dtype}, which is not cast to {layout.name} and back",
-                    path=("format",),
-                    hint="leave `format` out to touch the bits that are stored",
-                )
+                f"`{tensor.path}` is {tensor.dtype}, which is not cast to {layout.name} and back",
+                path=("format",),
+                hint="leave `format` out to touch the bits that are stored",
             )
         return layout
 
@@ -210,7 +208,7 @@ def positions(bits: BitSet | UnsetType, layout: Layout, tensor: TensorSpec) -> t
     """
     if isinstance(bits, BitField) and bits not in layout.fields:
         message = f"`{tensor.path}` is touched as {layout.name}, which has no {bits.value}"
-        raise PlanError(Problem(message, path=("bits",), hint="give bits by number"))
+        raise PlanError(message, path=("bits",), hint="give bits by number")
     chosen = listed(bits, layout)
     for problem in bits_beyond(chosen, layout, f"`{tensor.path}`"):
         raise PlanError(problem)

@@ -147,7 +147,5 @@ def _bug(op: Op, error: Exception) -> Problem:
 def _refuse_nothing(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> None:
     if not writes and not edits and not op.allow_empty:
         raise PlanError(
-            Problem(
-                "the step touches nothing", hint="choose other weights or another amount, or say `allow_empty: true`"
-            )
+            "the step touches nothing", hint="choose other weights or another amount, or say `allow_empty: true`"
         )

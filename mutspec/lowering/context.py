@@ -224,11 +224,9 @@ class LoweringContext:
         """Make a value the tensor's next version, in the chosen entries alone."""
         if tensor.dtype not in INTEGERS | FLOATS and not tensor.dtype.startswith(NARROW_FLOATS):
             raise PlanError(
-                Problem(
-                    f"`{tensor.path}` is {tensor.dtype}, which mutspec does not compute with",
-                    path=("target",),
-                    hint="leave it out with `not:`",
-                )
+                f"`{tensor.path}` is {tensor.dtype}, which mutspec does not compute with",
+                path=("target",),
+                hint="leave it out with `not:`",
             )
         is_first = tensor.origin in self.keras_made and choice is None
         if is_first:
@@ -250,12 +248,10 @@ class LoweringContext:
             if number in self._unknown:
                 path = self._unknown[number].path
                 raise PlanError(
-                    Problem(
-                        f"the first value of `{path}` is made by Keras while it builds the model, so that a step can "
-                        "overwrite the whole of it, but not read it or change a part",
-                        path=("target",),
-                        hint="give the new layer an initializer that mutspec draws itself, such as glorot_uniform",
-                    )
+                    f"the first value of `{path}` is made by Keras while it builds the model, so that a step can "
+                    "overwrite the whole of it, but not read it or change a part",
+                    path=("target",),
+                    hint="give the new layer an initializer that mutspec draws itself, such as glorot_uniform",
                 )
             if number not in seen:
                 seen.add(number)
@@ -267,11 +263,9 @@ class LoweringContext:
         if integers:
             paths = ", ".join(f"`{tensor.path}` ({tensor.dtype})" for tensor in integers[:3])
             raise PlanError(
-                Problem(
-                    f"`{self.step.op}` is for real numbers, and cannot change {paths}",
-                    path=("target",),
-                    hint="leave quantised layers out with `not:`, or choose other `weights:`",
-                )
+                f"`{self.step.op}` is for real numbers, and cannot change {paths}",
+                path=("target",),
+                hint="leave quantised layers out with `not:`, or choose other `weights:`",
             )
 
     def _pick(self, total: int, count: int) -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod, sqrt
 from typing import Any
 
-from mutspec.errors import PlanError, Problem
+from mutspec.errors import PlanError
 from mutspec.graph.expression import Expression, constant, dirac, draw
 from mutspec.graph.graph import GraphBuilder
 from mutspec.model.spec import TensorSpec
@@ -112,7 +112,7 @@ def _normal(primitive: str) -> Callable[[NewWeight, Config], Expression]:
 
 def _identity(fresh: NewWeight, config: Config) -> Expression:
     if len(fresh.shape) != 2:
-        raise PlanError(Problem(f"an identity matrix does not fit `{fresh.tensor.path}`, of {len(fresh.shape)} axes"))
+        raise PlanError(f"an identity matrix does not fit `{fresh.tensor.path}`, of {len(fresh.shape)} axes")
     return dirac(fresh.builder, fresh.shape, fresh.dtype, ()) * float(config.get("gain", 1.0))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from mutspec.errors import DocumentPath, PlanError, Problem, nearest
+from mutspec.errors import DocumentPath, PlanError, nearest
 from mutspec.graph.expression import Expression
 from mutspec.lowering.base import WeightOp
 from mutspec.lowering.context import ALL_GROUPS, INTEGERS, LoweringContext
@@ -60,11 +60,9 @@ class MergeOp(WeightOp, frozen=True, kw_only=True):
         other = _named(context, model, name, tensor, path) if name else _same(context, model, tensor, path)
         if other.shape != tensor.shape:
             raise PlanError(
-                Problem(
-                    f"{described(other, model)} does not fit {described(tensor)}",
-                    path=path,
-                    hint="choose weights of one shape, with `weights:` in the target",
-                )
+                f"{described(other, model)} does not fit {described(tensor)}",
+                path=path,
+                hint="choose weights of one shape, with `weights:` in the target",
             )
         refuse_kinds(other, tensor, *path, model=model)
         return context.read(other, model).cast(context.compute_dtype(tensor))
@@ -75,12 +73,10 @@ def _same(context: LoweringContext, model: str, tensor: TensorSpec, path: Docume
     known: Mapping[str, TensorSpec] = context.models[model].tensor_by_path
     if tensor.path not in known:
         raise PlanError(
-            Problem(
-                f"the input `{model}` has no weight `{tensor.path}`",
-                path=path,
-                hint="leave that weight out of the target, or name the layer to take it from",
-                candidates=nearest(tensor.path, known),
-            )
+            f"the input `{model}` has no weight `{tensor.path}`",
+            path=path,
+            hint="leave that weight out of the target, or name the layer to take it from",
+            candidates=nearest(tensor.path, known),
         )
     return known[tensor.path]
 
@@ -98,11 +94,9 @@ def _named(context: LoweringContext, model: str, name: str, tensor: TensorSpec, 
             return alike[0]
     has = ", ".join(f"`{each.path}`" for each in chosen[:4])
     raise PlanError(
-        Problem(
-            f"`{name}` has no one weight that belongs to `{tensor.path}`, but {has}",
-            path=path,
-            hint="name one layer, or one weight",
-        )
+        f"`{name}` has no one weight that belongs to `{tensor.path}`, but {has}",
+        path=path,
+        hint="name one layer, or one weight",
     )
 
 
@@ -125,9 +119,7 @@ def refuse_kinds(source: TensorSpec, target: TensorSpec, *path: str | int, model
     if source.dtype != target.dtype and {source.dtype, target.dtype} & INTEGERS:
         where = f"{model}:" if model else ""
         raise PlanError(
-            Problem(
-                f"`{where}{source.path}` is {source.dtype} and `{target.path}` is {target.dtype}",
-                path=path,
-                hint="integers go between equal dtypes only; choose other weights",
-            )
+            f"`{where}{source.path}` is {source.dtype} and `{target.path}` is {target.dtype}",
+            path=path,
+            hint="integers go between equal dtypes only; choose other weights",
         )

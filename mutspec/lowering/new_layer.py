@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from mutspec.errors import PlanError, Problem
+from mutspec.errors import PlanError
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.lowering.context import LoweringContext
@@ -46,7 +46,7 @@ def name_of_new(step: str, number: int) -> str:
 def refuse_name(network: Network, name: str, at: tuple[str, ...], hint: str) -> None:
     """Refuse a name that a layer of the network has; `at` is where the step says it."""
     if name in network.layers:
-        raise PlanError(Problem(f"the model has a layer `{name}` already", path=at, hint=hint))
+        raise PlanError(f"the model has a layer `{name}` already", path=at, hint=hint)
 
 
 def refuse_name_of_new(network: Network, name: str, number: int) -> None:
@@ -65,11 +65,9 @@ def refuse_merge(entry: Entry, inputs: int) -> None:
     """Refuse a layer that merges several tensors where it would get one."""
     if entry["class_name"] in _MERGES and inputs == 1:
         raise PlanError(
-            Problem(
-                f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
-                path=("layer",),
-                hint="choose a layer that takes one",
-            )
+            f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
+            path=("layer",),
+            hint="choose a layer that takes one",
         )
 
 
@@ -107,11 +105,9 @@ def refuse_no_identity(entry: Entry, flow: TensorType, beside: Entry | Network |
     why = identity_problem(str(entry["class_name"]), config, width, before)
     if why:
         raise PlanError(
-            Problem(
-                f"the new layer cannot begin as an identity: {why}",
-                path=("initialize",),
-                hint="leave `initialize` out, or choose a layer that can",
-            )
+            f"the new layer cannot begin as an identity: {why}",
+            path=("initialize",),
+            hint="leave `initialize` out, or choose a layer that can",
         )
 
 
@@ -138,7 +134,7 @@ def add_layer(
     created = context.restructure(Change(change.network, new={path: like}), origin)
     if path in context.architecture.misfits:
         _, message = context.architecture.misfits[path]
-        raise PlanError(Problem(message, path=("layer",), hint="choose a layer that fits what it gets"))
+        raise PlanError(message, path=("layer",), hint="choose a layer that fits what it gets")
     for tensor in created:
         fresh = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"))
         if initialize is Initialize.IDENTITY:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
-from mutspec.errors import PlanError, Problem
+from mutspec.errors import PlanError
 from mutspec.graph.choice import Choice
 from mutspec.graph.expression import Expression, constant, draw
 from mutspec.language.types import ByTarget, Case, Scale
@@ -45,11 +45,9 @@ class TensorContext:
             if self.context.case_matches(case.target, self.tensor, (field, position, "target")):
                 return case.value
         raise PlanError(
-            Problem(
-                f"no entry of `{field}` matches `{self.tensor.path}`",
-                path=(field,),
-                hint="end the list with an entry that has no `target`; it is for all others",
-            )
+            f"no entry of `{field}` matches `{self.tensor.path}`",
+            path=(field,),
+            hint="end the list with an entry that has no `target`; it is for all others",
         )
 
     def weight(self) -> Expression:
@@ -113,12 +111,10 @@ class TensorContext:
         axis = self.tensor.channel_axis
         if axis is None:
             raise PlanError(
-                Problem(
-                    f"`{self.tensor.path}` has no known output channels, which "
-                    f"`{needed_by}: {getattr(self.op, needed_by)}` needs",
-                    path=(needed_by,),
-                    hint="use `max_abs`, or leave this weight out" if needed_by == "relative_to" else "use `tensor`",
-                )
+                f"`{self.tensor.path}` has no known output channels, which "
+                f"`{needed_by}: {getattr(self.op, needed_by)}` needs",
+                path=(needed_by,),
+                hint="use `max_abs`, or leave this weight out" if needed_by == "relative_to" else "use `tensor`",
             )
         axis %= max(1, len(self.tensor.shape))
         return values.max_along(axis).along(axis, values.shape)

@@ -142,11 +142,9 @@ class Units:
             lanes = neurons_of(context.models[""], tensor)
             if lanes is None:
                 raise PlanError(
-                    Problem(
-                        f"`{tensor.path}` has no known neurons",
-                        path=("target",),
-                        hint="choose kernels of Dense, convolution, recurrent or attention layers with `weights:`",
-                    )
+                    f"`{tensor.path}` has no known neurons",
+                    path=("target",),
+                    hint="choose kernels of Dense, convolution, recurrent or attention layers with `weights:`",
                 )
             return TensorUnits(tensor, lanes.length, (lanes.length, lanes.stride), region=region)
         return TensorUnits(tensor, size, region=region)
@@ -157,11 +155,9 @@ class Units:
             if gate not in names:
                 has = f"no gate `{gate}`, but {', '.join(names)}" if names else "no gates"
                 raise PlanError(
-                    Problem(
-                        f"`{tensor.path}` has {has}",
-                        path=("gates", position),
-                        hint="target LSTM and GRU layers alone, and name gates that they have",
-                    )
+                    f"`{tensor.path}` has {has}",
+                    path=("gates", position),
+                    hint="target LSTM and GRU layers alone, and name gates that they have",
                 )
         lanes = gate_lanes(tensor, names)
         return StridedSlices(

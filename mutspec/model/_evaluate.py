@@ -256,7 +256,7 @@ def _pick(layers: list[int], pick: Pick, random: RandomIndices | None, path: Doc
     if pick.random is not UNSET and pick.random < len(layers):
         if random is None:
             message = "`random` needs the random stream of a step"
-            raise PlanError(Problem(message, path=(*path, "pick", "random")))
+            raise PlanError(message, path=(*path, "pick", "random"))
         layers = sorted(layers[number] for number in random(len(layers), pick.random))
     return layers
 

@@ -217,12 +217,10 @@ class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
         if shapes[0] != shapes[1]:
             one, two = (", ".join(described(tensor, dtype=True) for tensor in side[:4]) or "nothing" for side in sides)
             raise PlanError(
-                Problem(
-                    f"{one} cannot change places with {two}", path=("other",), hint="name two of the same structure"
-                )
+                f"{one} cannot change places with {two}", path=("other",), hint="name two of the same structure"
             )
         if {tensor.path for tensor in sides[0]} & {tensor.path for tensor in sides[1]}:
-            raise PlanError(Problem("a weight is on both sides", path=("other",), hint="name another layer"))
+            raise PlanError("a weight is on both sides", path=("other",), hint="name another layer")
         values = [[context.read(tensor) for tensor in side] for side in sides]
         pairs = [*zip(sides[0], values[1], strict=True), *zip(sides[1], values[0], strict=True)]
         return [context.bind(tensor, value, None) for tensor, value in pairs if tensor.size]
@@ -270,11 +268,9 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
         unlike = next((each for each in group if (each.shape, each.dtype) != (first.shape, first.dtype)), None)
         if unlike is not None:
             raise PlanError(
-                Problem(
-                    f"{described(unlike, dtype=True)} cannot have the values of {described(first, dtype=True)}",
-                    path=("target",),
-                    hint="choose layers of one structure, or single weights",
-                )
+                f"{described(unlike, dtype=True)} cannot have the values of {described(first, dtype=True)}",
+                path=("target",),
+                hint="choose layers of one structure, or single weights",
             )
         values = [context.read(tensor).cast(context.compute_dtype(tensor)) for tensor in group]
         value = values[0] if self.take is Common.FIRST else sum(values[1:], start=values[0]) / float(len(values))

@@ -124,12 +124,9 @@ class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
         """unit·(low + (high - low)·u)."""
         if ctx.value(self.low) > ctx.value(self.high):
             raise PlanError(
-                Problem(
-                    f"`low` ({ctx.value(self.low):g}) is above `high` ({ctx.value(self.high):g}) "
-                    f"for `{ctx.tensor.path}`",
-                    path=("low",),
-                    hint="give this weight values in order: of each list the first entry that matches counts",
-                )
+                f"`low` ({ctx.value(self.low):g}) is above `high` ({ctx.value(self.high):g}) for `{ctx.tensor.path}`",
+                path=("low",),
+                hint="give this weight values in order: of each list the first entry that matches counts",
             )
         low, high = ctx.number(self.low), ctx.number(self.high)
         return unit * (low + (high - low) * ctx.uniform("noise"))

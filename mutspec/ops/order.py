@@ -84,11 +84,9 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
         unlike = next((each for each in genome if each.dtype != genome[0].dtype), None)
         if unlike is not None:
             raise PlanError(
-                Problem(
-                    f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}, in one genome",
-                    path=("target",),
-                    hint="choose weights of one dtype, or say `per: tensor`",
-                )
+                f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}, in one genome",
+                path=("target",),
+                hint="choose weights of one dtype, or say `per: tensor`",
             )
         size = sum(tensor.size for tensor in genome)
         if size < 2:

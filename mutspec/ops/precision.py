@@ -46,7 +46,7 @@ class RoundWeights(WeightOp, tag="round", frozen=True, kw_only=True):
         decimals = ctx.value(self.decimals)
         if abs(decimals) > 30:
             message = f"`decimals` is {decimals}, beyond what floats can hold"
-            raise PlanError(Problem(message, path=("decimals",), hint="give a number from -30 to 30"))
+            raise PlanError(message, path=("decimals",), hint="give a number from -30 to 30")
         power = constant(ctx.context.builder, 10.0 ** abs(decimals))
         return (weight * power).round() / power if decimals >= 0 else (weight / power).round() * power
 

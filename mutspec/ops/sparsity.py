@@ -79,12 +79,9 @@ def _beyond_pattern(context: LoweringContext, tensor: TensorSpec, pattern: str) 
     shape = tensor.shape
     if len(shape) < 2 or shape[-2] % group:
         raise PlanError(
-            Problem(
-                f"`{tensor.path}` ({'×'.join(map(str, shape)) or 'a number'}) has no input axis of whole groups of "
-                f"{group}",
-                path=("keep",),
-                hint="choose kernels whose last axis but one is a multiple of it",
-            )
+            f"`{tensor.path}` ({'×'.join(map(str, shape)) or 'a number'}) has no input axis of whole groups of {group}",
+            path=("keep",),
+            hint="choose kernels whose last axis but one is a multiple of it",
         )
     magnitude = abs(context.read(tensor).cast(context.compute_dtype(tensor)))
     dropped = group - kept
@@ -128,11 +125,9 @@ class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
         rank = None if isinstance(self.to_rank, UnsetType) else self.to_rank
         if len(shape) < 2 or (rank is not None and rank > min(rows, columns)):
             raise PlanError(
-                Problem(
-                    f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
-                    path=("to_rank",) if rank else ("target",),
-                    hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
-                )
+                f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
+                path=("to_rank",) if rank else ("target",),
+                hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
             )
         energy = None if isinstance(self.energy, UnsetType) else float(self.energy).hex()
         return weight.whole("low_rank", rows=rows, rank=rank, energy=energy)

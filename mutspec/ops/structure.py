@@ -114,11 +114,9 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
                 if not sources:
                     users = ", ".join(f"`{each}`" for each in network.consumers(name)) or "the model's outputs alone"
                     raise PlanError(
-                        Problem(
-                            f"no layer that `before` names is called on `{name}`",
-                            path=("before",),
-                            hint=f"its output is used by {users}",
-                        )
+                        f"no layer that `before` names is called on `{name}`",
+                        path=("before",),
+                        hint=f"its output is used by {users}",
                     )
             yield owner, sources, only
 
@@ -129,17 +127,13 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             if len(found) != 1:
                 listing = ", ".join(f"`{ref.layer}`" for ref in found) or "none"
                 raise PlanError(
-                    Problem(
-                        f"`{name}` has {len(found)} inputs: {listing}",
-                        path=("before",),
-                        hint="say on which of them the layer goes: add `after: <layer>`",
-                    )
+                    f"`{name}` has {len(found)} inputs: {listing}",
+                    path=("before",),
+                    hint="say on which of them the layer goes: add `after: <layer>`",
                 )
             sources += found
         if not sources:
-            raise PlanError(
-                Problem(f"`{name}` is an input of the model", path=("before",), hint=f"insert `after: {name}`")
-            )
+            raise PlanError(f"`{name}` is an input of the model", path=("before",), hint=f"insert `after: {name}`")
         return list(dict.fromkeys(sources))
 
     def _output(self, network: Network, name: str) -> int:
@@ -147,16 +141,14 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
         if not isinstance(self.output, UnsetType):
             if self.output not in used:
                 raise PlanError(
-                    Problem(
-                        f"nothing uses output {self.output} of `{name}`",
-                        path=("output",),
-                        hint=f"used are: {', '.join(map(str, used)) or 'none'}",
-                    )
+                    f"nothing uses output {self.output} of `{name}`",
+                    path=("output",),
+                    hint=f"used are: {', '.join(map(str, used)) or 'none'}",
                 )
             return self.output
         if len(used) > 1:
             raise PlanError(
-                Problem(f"`{name}` has {len(used)} outputs that are used", path=("after",), hint="choose: `output: 0`")
+                f"`{name}` has {len(used)} outputs that are used", path=("after",), hint="choose: `output: 0`"
             )
         return used[0] if used else 0
 
@@ -185,9 +177,7 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
             owner, name, network = _found(context, layer, "target")
             _refuse_input(network, layer, "which stays")
             if sum(bool(calls) for calls in network.calls.values()) == 1:
-                raise PlanError(
-                    Problem(f"`{layer.path}` is the last layer of its model", path=("target",), hint=_LEAVE_OUT)
-                )
+                raise PlanError(f"`{layer.path}` is the last layer of its model", path=("target",), hint=_LEAVE_OUT)
             try:
                 context.restructure(_edited(context, owner, partial(edits.remove, name=name, keep=keep)), self.id)
             except PlanError as error:
@@ -251,18 +241,14 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
         if len(found) > 1:
             paths = ", ".join(f"`{layer.path}`" for layer in found[:4])
             raise PlanError(
-                Problem(
-                    f"one name is for one layer, and the target matches {len(found)}: {paths}",
-                    path=("target",),
-                    hint="write a step for each of them",
-                )
+                f"one name is for one layer, and the target matches {len(found)}: {paths}",
+                path=("target",),
+                hint="write a step for each of them",
             )
         for layer in found:
             owner, name, network = _found(context, layer, "target")
             if self.to == name:
-                raise PlanError(
-                    Problem(f"`{layer.path}` is called that already", path=("to",), hint="give another name")
-                )
+                raise PlanError(f"`{layer.path}` is called that already", path=("to",), hint="give another name")
             refuse_name(network, self.to, ("to",), "give another name")
             change = _edited(context, owner, partial(edits.rename, name=name, new_name=self.to))
             renamed = {join(owner, self.to): layer.path}
@@ -298,7 +284,7 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
             _refuse_input(network, layer, "with nothing to set")
             if isinstance(entry, Network) and not self._sets_trainable_alone:
                 raise PlanError(
-                    Problem(f"`{layer.path}` is a model", path=("target",), hint="name the layers in it to configure")
+                    f"`{layer.path}` is a model", path=("target",), hint="name the layers in it to configure"
                 )
             try:
                 changed = self._configured(entry)
@@ -382,11 +368,9 @@ def _found(context: LoweringContext, layer: LayerSpec, at: str) -> tuple[str, st
         holder = context.models[""].layer_by_path.get(owner)
         kind = f" ({holder.class_name})" if holder is not None else ""
         raise PlanError(
-            Problem(
-                f"`{layer.path}` is inside `{owner}`{kind}, which calls it itself",
-                path=(at,),
-                hint=f"name `{owner}`, or leave the layers in it out with `not:`",
-            )
+            f"`{layer.path}` is inside `{owner}`{kind}, which calls it itself",
+            path=(at,),
+            hint=f"name `{owner}`, or leave the layers in it out with `not:`",
         )
     return owner, name, network
 
@@ -394,4 +378,4 @@ def _found(context: LoweringContext, layer: LayerSpec, at: str) -> tuple[str, st
 def _refuse_input(network: Network, layer: LayerSpec, so: str) -> None:
     if not network.calls[layer.name]:
         message = f"`{layer.path}` is an input of the model, {so}"
-        raise PlanError(Problem(message, path=("target",), hint=_LEAVE_OUT))
+        raise PlanError(message, path=("target",), hint=_LEAVE_OUT)

@@ -110,12 +110,10 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         ]
         if pairs and not copies and not self.allow_empty:
             raise PlanError(
-                Problem(
-                    f"source and target are the same weight{'s' * (len(pairs) > 1)}, "
-                    + ", ".join(f"`{target.path}`" for _, target in pairs[:3]),
-                    path=("target",),
-                    hint="name another layer to copy to, or copy from an input: `source: <input>:layer`",
-                )
+                f"source and target are the same weight{'s' * (len(pairs) > 1)}, "
+                + ", ".join(f"`{target.path}`" for _, target in pairs[:3]),
+                path=("target",),
+                hint="name another layer to copy to, or copy from an input: `source: <input>:layer`",
             )
         return [self._copy(context, value, source, target) for value, source, target in copies]
 
@@ -134,11 +132,9 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         has = ", ".join(f"`{role}`" for role in roles[:6])
         wanted = self.weights if isinstance(self.weights, str) else ", ".join(self.weights)
         raise PlanError(
-            Problem(
-                f"`{at}` has no weights that `weights: {wanted}` names, only {has}",
-                path=("weights",),
-                hint=f"leave `weights` out, or let it and `{at}` name the same ones",
-            )
+            f"`{at}` has no weights that `weights: {wanted}` names, only {has}",
+            path=("weights",),
+            hint=f"leave `weights` out, or let it and `{at}` name the same ones",
         )
 
     def _sources(self, context: LoweringContext) -> tuple[str, Mapping[str, TensorSpec]]:
@@ -149,11 +145,9 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         if len(groups) != 1:
             paths = ", ".join(f"`{layer.path}`" for layer in selection.matched[:4])
             raise PlanError(
-                Problem(
-                    f"`source` must be one layer, but it matches {len(groups)}: {paths}",
-                    path=("source",),
-                    hint="name one of them, and take a step for each",
-                )
+                f"`source` must be one layer, but it matches {len(groups)}: {paths}",
+                path=("source",),
+                hint="name one of them, and take a step for each",
             )
         return model, groups[0]
 
@@ -170,11 +164,9 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         if not shared:
             one, other = (f"`{next(iter(each.values())).layer}` ({', '.join(each)})" for each in (sources, targets))
             raise PlanError(
-                Problem(
-                    f"{one} and {other} have no weight in common",
-                    path=("target",),
-                    hint="name one weight of each, such as `layer/kernel`",
-                )
+                f"{one} and {other} have no weight in common",
+                path=("target",),
+                hint="name one weight of each, such as `layer/kernel`",
             )
         return shared
 
@@ -199,7 +191,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
             hint = "only weights with as many axes are fitted; choose `weights`"
             if self.on_mismatch is Mismatch.ERROR:
                 hint = "copy a slice with `axis`, choose `weights` that fit, or say `on_mismatch: slice`"
-            raise PlanError(Problem(message, path=("source",), hint=hint))
+            raise PlanError(message, path=("source",), hint=hint)
         stops = tuple(min(pair) for pair in zip(value.shape, shape, strict=True))
         for axis, extent in enumerate(shape):
             if value.shape[axis] != extent:
@@ -215,20 +207,16 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         rank = len(target.shape)
         if len(source.shape) != rank or not -rank <= self.axis < rank:
             raise PlanError(
-                Problem(
-                    f"`axis: {self.axis}` does not fit {described(source)} and {described(target)}",
-                    path=("axis",),
-                    hint="narrow the step to weights of one rank with `weights`",
-                )
+                f"`axis: {self.axis}` does not fit {described(source)} and {described(target)}",
+                path=("axis",),
+                hint="narrow the step to weights of one rank with `weights`",
             )
         axis = self.axis % rank
         if any(a != b for at, (a, b) in enumerate(zip(source.shape, target.shape, strict=True)) if at != axis):
             raise PlanError(
-                Problem(
-                    f"{described(source)} and {described(target)} differ in more than axis {axis}",
-                    path=("axis",),
-                    hint="all other axes must have the same length",
-                )
+                f"{described(source)} and {described(target)} differ in more than axis {axis}",
+                path=("axis",),
+                hint="all other axes must have the same length",
             )
         return axis
 
@@ -238,19 +226,15 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         stop = length if isinstance(self.stop, UnsetType) else self._index(self.stop, length, "stop", source)
         if stop > room:
             raise PlanError(
-                Problem(
-                    f"the slice {start}:{stop} does not fit `{target.path}`, whose axis {axis} has {room} entries",
-                    path=("axis",) if isinstance(self.stop, UnsetType) else ("stop",),
-                    hint=f"end it with `stop: {room}` or earlier",
-                )
+                f"the slice {start}:{stop} does not fit `{target.path}`, whose axis {axis} has {room} entries",
+                path=("axis",) if isinstance(self.stop, UnsetType) else ("stop",),
+                hint=f"end it with `stop: {room}` or earlier",
             )
         if start >= stop and not self.allow_empty:
             raise PlanError(
-                Problem(
-                    f"the slice {start}:{stop} of `{source.path}` is empty",
-                    path=("stop",) if isinstance(self.start, UnsetType) else ("start",),
-                    hint="widen it, or say `allow_empty: true`",
-                )
+                f"the slice {start}:{stop} of `{source.path}` is empty",
+                path=("stop",) if isinstance(self.start, UnsetType) else ("start",),
+                hint="widen it, or say `allow_empty: true`",
             )
         return Window(axis, start, max(start, stop))
 
@@ -258,11 +242,9 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         index = rounded_share(exact_share(position), length) if isinstance(position, str) else position
         if not -length <= index <= length:
             raise PlanError(
-                Problem(
-                    f"`{name}: {index}` is outside the axis of `{source.path}`, of {length} entries",
-                    path=(name,),
-                    hint=f"positions run from 0 to {length}, or from -1 down to {-length}",
-                )
+                f"`{name}: {index}` is outside the axis of `{source.path}`, of {length} entries",
+                path=(name,),
+                hint=f"positions run from 0 to {length}, or from -1 down to {-length}",
             )
         return index + length if index < 0 else index
 

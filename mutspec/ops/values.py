@@ -168,15 +168,13 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
             value = initial_value(fresh, self._initializer)
         except (TypeError, ValueError) as error:
             message = f"the initializer's config is wrong: {error}"
-            raise PlanError(Problem(message, path=("initializer",), hint=_SEE)) from None
+            raise PlanError(message, path=("initializer",), hint=_SEE) from None
         if value is None:
             raise PlanError(
-                Problem(
-                    f"the initializer `{_name_of(self._initializer)}` is none that mutspec draws",
-                    path=("initializer",),
-                    hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
-                    "glorot_*, he_* or lecun_*",
-                )
+                f"the initializer `{_name_of(self._initializer)}` is none that mutspec draws",
+                path=("initializer",),
+                hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
+                "glorot_*, he_* or lecun_*",
             )
         return value
 
@@ -231,9 +229,7 @@ def _refuse_unrepresentable(value: float, ctx: TensorContext) -> None:
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if dtype.startswith("int") else (0, (1 << bits) - 1)
     if not (value == value and low <= value <= high and value == int(value)):
         raise PlanError(
-            Problem(
-                f"`{ctx.tensor.path}` is {dtype} and cannot hold {value:g}",
-                path=("value",),
-                hint=f"give a whole number from {low:,} to {high:,}",
-            )
+            f"`{ctx.tensor.path}` is {dtype} and cannot hold {value:g}",
+            path=("value",),
+            hint=f"give a whole number from {low:,} to {high:,}",
         )

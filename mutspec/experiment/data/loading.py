@@ -105,31 +105,31 @@ def npz(path: str, limit: int | None = None) -> tuple[Arrays, Arrays]:
         with open(path, "rb") as opened:
             x, y = _x_and_y(opened, place)
     except FileNotFoundError:
-        raise CallError(Problem("there is no such file", place, candidates=called_like(Path(path)))) from None
+        raise CallError("there is no such file", place=place, candidates=called_like(Path(path))) from None
     except OSError as error:
-        raise CallError(Problem(f"the file cannot be read: {_reason(error)}", place)) from None
+        raise CallError(f"the file cannot be read: {_reason(error)}", place=place) from None
     for name, array in (("x", x), ("y", y)):
         if array is not None and not array.ndim:
-            raise CallError(Problem(f"`{name}` is a single value, and not an array with a row per sample", place))
+            raise CallError(f"`{name}` is a single value, and not an array with a row per sample", place=place)
     return x[:limit], None if y is None else y[:limit]
 
 
 def _x_and_y(opened: IO[bytes], place: Place) -> tuple[NDArray[Any], NDArray[Any] | None]:
     if opened.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
-        raise CallError(Problem("the file holds one array, and not x and y by name", place, hint=_HOW_TO_SAVE))
+        raise CallError("the file holds one array, and not x and y by name", place=place, hint=_HOW_TO_SAVE)
     opened.seek(0)
     try:
         file = np.load(opened, allow_pickle=False)
     except (ValueError, EOFError, BadZipFile):
-        raise CallError(Problem("the file is no NumPy archive", place, hint=_HOW_TO_SAVE)) from None
+        raise CallError("the file is no NumPy archive", place=place, hint=_HOW_TO_SAVE) from None
     if "x" not in file.files:
         listing = ", ".join(f"`{name}`" for name in file.files) or "nothing"
-        raise CallError(Problem(f"the file has no array `x`; it has {listing}", place, hint=_HOW_TO_SAVE))
+        raise CallError(f"the file has no array `x`; it has {listing}", place=place, hint=_HOW_TO_SAVE)
     try:
         return _array(file, "x", place), _array(file, "y", place) if "y" in file.files else None
     except _UNREADABLE as error:
         reason = _SHOWS_OBJECTS.sub("", _reason(error))
-        raise CallError(Problem(f"an array cannot be read: {reason}", place)) from None
+        raise CallError(f"an array cannot be read: {reason}", place=place) from None
 
 
 _SHOWS_OBJECTS = re.compile(r": <[\w.]+ object at 0x[0-9a-f]+>")
@@ -198,7 +198,7 @@ def load_data(settings: Mapping[str, Any]) -> Data:
         if isinstance(cause, MutspecError):
             raise cause from None
         reason = f"{type(cause).__name__}: {_reason(cause) if str(cause) else 'no message'}"
-        raise CallError(Problem(f"`{target}` fails: {reason}")) from error
+        raise CallError(f"`{target}` fails: {reason}") from error
     return checked(returned, name_of_data(settings), target)
 
 
@@ -267,7 +267,7 @@ def _check_arguments(function: Callable[..., Any], target: str, settings: Mappin
         signature.bind(**given)
     except TypeError as error:
         missing = str(error).partition("'")[2].rstrip("'")
-        raise CallError(Problem(f"`data.{missing}` is not given", hint=f"add data.{missing}=…")) from None
+        raise CallError(f"`data.{missing}` is not given", hint=f"add data.{missing}=…") from None
 
 
 def _keys(key: str, names: list[str]) -> tuple[str, ...]:
@@ -285,17 +285,17 @@ def checked(returned: Any, name: str, target: str) -> Data:
     if not isinstance(returned, tuple) or len(returned) != 2:
         what = f"a tuple of {len(returned)}" if isinstance(returned, tuple) else f"a value of type {_kind(returned)}"
         hint = "return (x, y), NumPy arrays or lists and mappings of them; y may be None"
-        raise CallError(Problem(f"`{target}` returns {what}, and not x and y", hint=hint))
+        raise CallError(f"`{target}` returns {what}, and not x and y", hint=hint)
     x, y = (_as_arrays(each, which, target) for each, which in zip(returned, "xy", strict=True))
     if x is None:
-        raise CallError(Problem(f"`{target}` returns no x"))
+        raise CallError(f"`{target}` returns no x")
     lengths = {f"{which}{path}": len(array) for which, each in (("x", x), ("y", y)) for path, array in leaves(each)}
     if len(set(lengths.values())) > 1:
         listing = ", ".join(f"{path} has {length:,}" for path, length in lengths.items())
-        raise CallError(Problem(f"the data are of different lengths: {listing}", hint="each sample needs all of them"))
+        raise CallError(f"the data are of different lengths: {listing}", hint="each sample needs all of them")
     samples = next(iter(lengths.values()), 0)
     if not samples:
-        raise CallError(Problem(f"`{name}` has no samples to evaluate on"))
+        raise CallError(f"`{name}` has no samples to evaluate on")
     return Data(name, x, y, samples)
 
 
@@ -313,10 +313,10 @@ def _as_arrays(value: Any, path: str, target: str) -> Arrays:
     try:
         array = np.asarray(value)
     except Exception as error:  # a ragged list, for instance
-        raise CallError(Problem(f"`{target}` returns a {path} that is no array: {_reason(error)}")) from None
+        raise CallError(f"`{target}` returns a {path} that is no array: {_reason(error)}") from None
     if array.ndim == 0 or array.dtype == object:
         what = f"a single value of type {_kind(value)}" if array.ndim == 0 else "an array of Python objects"
-        raise CallError(Problem(f"`{target}` returns a {path} that is {what}, and not an array with a row per sample"))
+        raise CallError(f"`{target}` returns a {path} that is {what}, and not an array with a row per sample")
     return array
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mutspec.errors import Place
-from mutspec.language import CallError, Problem, nearest
+from mutspec.language import CallError, nearest
 from mutspec.language.files import called_like
 from mutspec.model.live import import_keras
 
@@ -43,11 +43,11 @@ def csv(
         with open(path, newline="", encoding="utf-8-sig") as file:
             return _table((row for row in tables.reader(file) if row), label, limit, place)
     except FileNotFoundError:
-        raise CallError(Problem("there is no such file", place, candidates=called_like(Path(path)))) from None
+        raise CallError("there is no such file", place=place, candidates=called_like(Path(path))) from None
     except OSError as error:
-        raise CallError(Problem(f"the file cannot be read: {error.strerror}", place)) from None
+        raise CallError(f"the file cannot be read: {error.strerror}", place=place) from None
     except (UnicodeDecodeError, tables.Error) as error:
-        raise CallError(Problem(f"the file is no CSV in UTF-8: {error}", place)) from None
+        raise CallError(f"the file is no CSV in UTF-8: {error}", place=place) from None
 
 
 def _table(
@@ -58,11 +58,11 @@ def _table(
     if label is not None and label not in head:
         candidates = tuple(f"data.label={name}" for name in nearest(label, head))
         hint = f"it has {', '.join(f'`{name}`' for name in head[:12]) or 'none'}"
-        raise CallError(Problem(f"there is no column `{label}`", place, (), hint, candidates))
+        raise CallError(f"there is no column `{label}`", place=place, hint=hint, candidates=candidates)
     values, labels, count = array("f"), list[str](), 0
     for row, cells in enumerate(rows, start=2):
         if len(cells) != len(head):
-            raise CallError(Problem(f"row {row} has {len(cells)} cells, and the head has {len(head)}", place))
+            raise CallError(f"row {row} has {len(cells)} cells, and the head has {len(head)}", place=place)
         if label is not None:
             labels.append(cells[head.index(label)])
         if limit is None or count < limit:
@@ -81,7 +81,7 @@ def _number(cell: str, name: str, row: int, place: Place) -> float:
         return float(cell)
     except ValueError:
         hint = "name the column of the labels: data.label=…"
-        raise CallError(Problem(f"`{cell}` in column `{name}`, row {row}, is no number", place, hint=hint)) from None
+        raise CallError(f"`{cell}` in column `{name}`, row {row}, is no number", place=place, hint=hint) from None
 
 
 def _labels(cells: Sequence[str]) -> NDArray[Any]:
@@ -111,7 +111,7 @@ def images(
     """
     place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
     if not Path(path).is_dir():
-        raise CallError(Problem("there is no such folder", place, candidates=called_like(Path(path))))
+        raise CallError("there is no such folder", place=place, candidates=called_like(Path(path)))
     keras = import_keras()
     drawn = {"shuffle": limit is not None, "seed": 0}  # in the order of the folders, the first ones are of one class
     try:
@@ -120,7 +120,7 @@ def images(
         )
         pairs = list((dataset if limit is None else dataset.take(limit)).as_numpy_iterator())
     except Exception as error:  # Keras raises ValueError, and TensorFlow what its readers raise
-        raise CallError(Problem(f"the images cannot be read: {str(error).splitlines()[0]}", place)) from None
+        raise CallError(f"the images cannot be read: {str(error).splitlines()[0]}", place=place) from None
     x = np.stack([image for image, _ in pairs]).astype(np.float32) * np.float32(scale)
     return x, np.array([label for _, label in pairs], np.int64)
 
@@ -133,7 +133,7 @@ def as_limit(limit: Any) -> int | None:
     """
     if limit is None or (type(limit) is int and limit > 0):
         return limit
-    raise CallError(Problem(f"`data.limit` is {limit!r}", hint="give a whole number above 0, or null for all samples"))
+    raise CallError(f"`data.limit` is {limit!r}", hint="give a whole number above 0, or null for all samples")
 
 
 def is_dataset(value: Any) -> bool:
@@ -151,7 +151,7 @@ def of_dataset(dataset: Any) -> tuple[Arrays, Arrays]:
         each if isinstance(each, tuple) and len(each) > 1 else (each, None) for each in dataset.as_numpy_iterator()
     ]
     if not batches:
-        raise CallError(Problem("the dataset is empty"))
+        raise CallError("the dataset is empty")
     return tuple(_joined([batch[part] for batch in batches]) for part in (0, 1))
 
 

@@ -59,7 +59,7 @@ def _pairs(expected: dict[str, Shape], data: Data) -> Iterator[tuple[str, NDArra
     if len(arrays) != len(names):
         takes = f"{len(names)} inputs, {listing}" if len(names) > 1 else f"one input, {listing}"
         have = f"{len(arrays)} arrays" if len(arrays) > 1 else "one array"
-        raise CallError(Problem(f"the model takes {takes}, and `{data.name}` has {have}"))
+        raise CallError(f"the model takes {takes}, and `{data.name}` has {have}")
     yield from zip(names, arrays, strict=True)
 
 
@@ -103,9 +103,7 @@ def matched(outputs: Arrays, labels: Arrays, names: list[str]) -> list[tuple[str
         labelled = ", ".join(f"`{name}`" for name in labels)
     listing = ", ".join(f"`{name}`" for name in there)
     outputs_are = f"outputs {listing}" if len(there) > 1 else f"one output, {listing}"
-    raise CallError(
-        Problem(f"the model has the {outputs_are}, and the labels are {labelled}".replace("the one", "one"))
-    )
+    raise CallError(f"the model has the {outputs_are}, and the labels are {labelled}".replace("the one", "one"))
 
 
 def output_names(model: Any) -> list[str]:

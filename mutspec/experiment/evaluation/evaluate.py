@@ -27,7 +27,7 @@ from mutspec.experiment.evaluation.measures import (
 from mutspec.experiment.evaluation.metric_names import by_output
 from mutspec.experiment.evaluation.per_output import check_outputs, of_output
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.language import CallError, MutspecError, Problem
+from mutspec.language import CallError, MutspecError
 from mutspec.model.live.keras_errors import first_line
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Judge:
             output = self._outputs[name]
             if (array.shape[-1] if array.ndim > 1 else 1) != output.width:
                 message = f"the mutant's output `{name}` has width {array.shape[-1]}, and the base's {output.width}"
-                raise CallError(Problem(message, hint="data and labels are the base's, so the widths must be the same"))
+                raise CallError(message, hint="data and labels are the base's, so the widths must be the same")
             totals.count(name, array)
             classes = output.classes(array) if self.settings.agreement else None
             if totals.base is None:
@@ -198,7 +198,7 @@ class Judge:
             shapes = [f"({', '.join(['n', *map(str, each.shape[1:])])})" for each in (array, label)]
             message = f"the output `{name}` is of shape {shapes[0]}, and its labels are of shape {shapes[1]}"
             hint = "labels are class numbers, or of the output's shape; evaluate=agreement needs none"
-            raise CallError(Problem(message.replace("(n)", "(n,)"), hint=hint))
+            raise CallError(message.replace("(n)", "(n,)"), hint=hint)
         if kind is MeasureKind.SPARSE:
             self._check_classes(name, width)
         if kind is MeasureKind.BINARY and any(map(needs_classes, specs)):
@@ -219,7 +219,7 @@ class Judge:
         for name, metric in metrics.items():
             if id(metric) in others:
                 message = f"the metric `{name}` is one object, and would measure several outputs together"
-                raise CallError(Problem(message, hint="give metrics by output, with an object for each output"))
+                raise CallError(message, hint="give metrics by output, with an object for each output")
             metric.reset_state()
 
     def _check_classes(self, name: str, width: int) -> None:
@@ -230,18 +230,18 @@ class Judge:
         is_whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all()
         if labels.dtype.kind not in "iub" and not is_whole:
             message = f"the labels of `{self.data.name}` are {labels.dtype}, and not class numbers"
-            raise CallError(Problem(message, hint=REGRESSION_HINT))
+            raise CallError(message, hint=REGRESSION_HINT)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= width:
             message = f"the labels of `{self.data.name}` go from {low} to {high}, and the output has {width} classes"
-            raise CallError(Problem(message, hint=f"classes are numbered from 0 to {width - 1}"))
+            raise CallError(message, hint=f"classes are numbered from 0 to {width - 1}")
 
     def _check_answers(self, name: str) -> None:
         """Refuse labels of a single output that are no answers: an accuracy of them would be a number without sense."""
         labels = self._labels(name)
         if labels is not None and labels.dtype.kind in "iuf" and not ((labels >= 0) & (labels <= 1)).all():
             message = f"the labels of `{self.data.name}` are not all from 0, for no, to 1, for yes"
-            raise CallError(Problem(message, hint=REGRESSION_HINT))
+            raise CallError(message, hint=REGRESSION_HINT)
 
     def _labels(self, name: str) -> NDArray[Any] | None:
         """All labels of an output, if they are one array."""
@@ -336,7 +336,7 @@ def _told() -> Iterator[None]:
         raise
     except Exception as error:
         message = f"loss and metrics cannot be computed: {first_line(error)}"
-        raise CallError(Problem(message, hint="check evaluate.loss and evaluate.metrics against the labels")) from error
+        raise CallError(message, hint="check evaluate.loss and evaluate.metrics against the labels") from error
 
 
 def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
@@ -351,7 +351,7 @@ def predicted(model: Any, data: Data, start: int, stop: int) -> Arrays:
         return model.predict_on_batch(rows(data.x, start, stop))
     except Exception as error:  # Keras raises whatever its layers raise
         message = f"the model fails on `{data.name}`: {_said(error)}"
-        raise CallError(Problem(message, hint="check what the model takes against the data")) from error
+        raise CallError(message, hint="check what the model takes against the data") from error
 
 
 def _said(error: Exception) -> str:
@@ -369,5 +369,5 @@ def _in_float(array: Any) -> NDArray[Any]:
 def _number(name: str, value: Any) -> float:
     values = np.asarray(value, np.float64) if not isinstance(value, dict) else None
     if values is None or values.size != 1:
-        raise CallError(Problem(f"the metric `{name}` is no single number", hint="choose one that averages"))
+        raise CallError(f"the metric `{name}` is no single number", hint="choose one that averages")
     return float(values.reshape(()))

@@ -156,10 +156,8 @@ def metric_of(spec: Spec, kind: MeasureKind, *, from_logits: bool) -> Any:
     if not callable(getattr(made, "update_state", None)):
         what = f"`{spec}`" if isinstance(spec, str) else f"`{spec.get('_target_')}`"
         raise CallError(
-            Problem(
-                f"{what} is no metric of Keras",
-                hint="a metric is a keras.metrics.Metric, or a function of (y_true, y_pred)",
-            )
+            f"{what} is no metric of Keras",
+            hint="a metric is a keras.metrics.Metric, or a function of (y_true, y_pred)",
         )
     return made
 
@@ -227,7 +225,7 @@ def _made(spec: Spec, what: str, key: str, room: Any) -> Any:
         public = next((name for name in dir(room) if snake_case(name) == spec), spec)
         hint = f"write {key.replace('metrics', 'metrics.0')}._target_=keras.{what.replace('loss', 'losse')}s.{public}"
         raise CallError(
-            Problem(f"the {what} `{spec}` needs {missing or 'arguments'}", hint=f"{hint}, and its arguments")
+            f"the {what} `{spec}` needs {missing or 'arguments'}", hint=f"{hint}, and its arguments"
         ) from None
     except (ValueError, AttributeError):
         known = [snake_case(name) for name in dir(room) if name[:1].isupper()] + [
@@ -240,7 +238,7 @@ def _made(spec: Spec, what: str, key: str, room: Any) -> Any:
         listed = f"Keras lists them at https://keras.io/api/{'losses' if what == 'loss' else 'metrics'}"
         of_a_module = f"a function or a class of a module is written as {{_target_: {spec}}}"
         hint = of_a_module if re.fullmatch(r"\w+(\.\w+)+", spec) else "" if candidates else listed
-        raise CallError(Problem(f"Keras has no {what} `{spec}`", hint=hint, candidates=candidates)) from None
+        raise CallError(f"Keras has no {what} `{spec}`", hint=hint, candidates=candidates) from None
 
 
 def _instantiated(spec: Mapping[str, Any], what: str, key: str) -> Any:
@@ -248,7 +246,7 @@ def _instantiated(spec: Mapping[str, Any], what: str, key: str) -> Any:
 
     target = spec.get("_target_")
     if not isinstance(target, str):
-        raise CallError(Problem(f"`{key}` names no {what}", hint="give a name of Keras, or a mapping with `_target_`"))
+        raise CallError(f"`{key}` names no {what}", hint="give a name of Keras, or a mapping with `_target_`")
     allow_modules(targets(spec))
     found = located(target, get_object, key)
     asked = {name: value for name, value in spec.items() if name != "name" or _takes(found, "name")}
@@ -260,7 +258,7 @@ def _instantiated(spec: Mapping[str, Any], what: str, key: str) -> Any:
     except Exception as error:  # a user's own class may raise anything
         cause = error.__cause__ or error
         reason = str(cause).splitlines()[0] if str(cause) else ""
-        raise CallError(Problem(f"the {what} `{target}` cannot be made: {type(cause).__name__}: {reason}")) from None
+        raise CallError(f"the {what} `{target}` cannot be made: {type(cause).__name__}: {reason}") from None
 
 
 def _waits_for_outputs(function: Any, given: Iterable[str]) -> bool:

@@ -111,7 +111,7 @@ def by_output(names: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], str]:
     for (output, name), whole in joined.items():
         if whole in _TAKEN or found.setdefault(whole, (output, name)) != (output, name):
             message = f"the metric `{name}` of the output `{output}` is called `{whole}`, as another measure is"
-            raise CallError(Problem(message, hint="give the metric another `name`"))
+            raise CallError(message, hint="give the metric another `name`")
     return joined
 
 

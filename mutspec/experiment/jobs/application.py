@@ -232,7 +232,7 @@ def _search_path(config_dir: Path | None) -> ConfigSearchPath:
         if not config_dir.is_dir():
             siblings = [str(each) for each in config_dir.parent.glob("*") if each.is_dir()]
             place = Place(str(config_dir), 0, 0, 0)
-            raise CallError(Problem("there is no such folder", place, candidates=nearest(str(config_dir), siblings)))
+            raise CallError("there is no such folder", place=place, candidates=nearest(str(config_dir), siblings))
         path.prepend("command-line", f"file://{config_dir.absolute()}", SearchPathQuery(provider="schema"))
     return path
 
@@ -248,7 +248,7 @@ def _with_plan_files(call: ApplicationCall) -> tuple[Recipes, list[str]]:
             line = f"plan={','.join(_quoted(path.stem) for path in paths)}"
         overrides.append(line)
     if named and any(re.match(r"\+*plan=", line) for line in call.overrides):
-        raise CallError(Problem("the call names a plan by plan=… and by plan_file=…", hint="leave one of them out"))
+        raise CallError("the call names a plan by plan=… and by plan_file=…", hint="leave one of them out")
     recipes = find_recipes(call.config_dir, named)
     for path in named:
         recipes.read(path.stem)
@@ -275,7 +275,7 @@ def _paths(line: str, place: Place) -> list[Path]:
         values = [text]
     paths = [Path(value.text if isinstance(value, QuotedString) else str(value)) for value in values if value]
     if not paths:
-        raise CallError(Problem("`plan_file` names no file", place, hint="write plan_file=path/to/plan.yaml"))
+        raise CallError("`plan_file` names no file", place=place, hint="write plan_file=path/to/plan.yaml")
     return paths
 
 

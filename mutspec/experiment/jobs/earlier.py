@@ -262,7 +262,7 @@ class Earlier:
             hint = (
                 "write elsewhere by hydra.sweep.dir=DIR, or add force=true to join them and replace what is in the way"
             )
-            raise CallError(Problem(f"this folder has the results of another sweep: {said}", place, hint=hint))
+            raise CallError(f"this folder has the results of another sweep: {said}", place=place, hint=hint)
 
     def _parts(self, wanted: Wanted) -> Iterator[tuple[str, str, str]]:
         """A job's plan, model and data: the name and the digest of each, where it is known."""

@@ -102,7 +102,7 @@ def _option(path: Path, folder: Path) -> str:
 def _put(recipes: dict[str, Path], name: str, path: Path) -> None:
     if recipes.setdefault(name, path) != path:
         message = f"two recipes are called `{name}`: {recipes[name]} and {path}"
-        raise CallError(Problem(message, hint="rename one of the files"))
+        raise CallError(message, hint="rename one of the files")
 
 
 @lru_cache

@@ -16,7 +16,7 @@ from mutspec.experiment.search.bisection import BrokenAtLow, Ladder, crossing
 from mutspec.experiment.search.scaled_number import ScaledNumber, greatest, scaled_number, searched_effect
 from mutspec.experiment.settings import PARAMETER
 from mutspec.experiment.trial import Trials, measures, result_of
-from mutspec.language import CallError, Plan, PlanError, Problem
+from mutspec.language import CallError, Plan, PlanError
 from mutspec.lowering.base import Op
 from mutspec.show.report import Report
 from mutspec.text import words
@@ -78,11 +78,11 @@ def _gate(trials: Trials, search: Search) -> Gate:
     if not gate.bounds:
         if not is_share(metric, [trials.base[metric]]):
             hint = "give `max`, `min` or `max_drop`"
-            raise CallError(Problem(f"nothing says when `{metric}` breaks", path=("mode", "metric"), hint=hint))
+            raise CallError(f"nothing says when `{metric}` breaks", path=("mode", "metric"), hint=hint)
         gate = Gate(metric, max_drop=MAX_DROP)
     if failed := _failed(gate, trials, 0, trials.base):
         message = f"the base itself is broken: {failed[0]}"
-        raise CallError(Problem(message, path=("mode", "metric"), hint="set a bound that it holds to"))
+        raise CallError(message, path=("mode", "metric"), hint="set a bound that it holds to")
     return gate
 
 
@@ -113,7 +113,7 @@ def _found(
         failed = _failed(gate, trials, plan.seed, measures(row))[0]
         message = f"with seed {plan.seed} the mutant is broken at {turned.key}={scale:g} already: {failed}"
         hint = "begin with a lower `low`" if scale else "something else in the plan breaks the model"
-        raise CallError(Problem(message, path=("mode", "low"), hint=hint)) from None
+        raise CallError(message, path=("mode", "low"), hint=hint) from None
     row, report = tried[bracket.holds_at if bracket.breaks_at is None else bracket.breaks_at]
     point = inf if bracket.breaks_at is None else bracket.breaks_at
     found = replace(

@@ -64,9 +64,7 @@ def scaled_number(plan: Plan[Op], search: Search) -> ScaledNumber:
     key = _only_number(plan) if search.key is None else search.key.removeprefix("plan.")
     if not key.startswith((PARAMETER, "steps.")):
         known = tuple(each for each in _numbers(plan) if each.endswith(f".{key}"))
-        raise CallError(
-            Problem(f"`{key}` is no parameter, and no key of a step", path=("mode", "key"), candidates=known)
-        )
+        raise CallError(f"`{key}` is no parameter, and no key of a step", path=("mode", "key"), candidates=known)
     found = ScaledNumber(
         key,
         is_whole=not ScaledNumber(key).takes(plan, search.high) and ScaledNumber(key, True).takes(plan, search.high),
@@ -111,9 +109,9 @@ def _only_number(plan: Plan[Op]) -> str:
         return numbers[0]
     if numbers:
         message = f"the plan `{plan.name}` has {len(numbers)} numbers that can be scaled: {', '.join(numbers)}"
-        raise CallError(Problem(message, path=("mode", "key"), hint=f"say which one, such as `{numbers[0]}`"))
+        raise CallError(message, path=("mode", "key"), hint=f"say which one, such as `{numbers[0]}`")
     hint = "say what to scale, such as `steps.<id>.std`"
-    raise CallError(Problem(f"no parameter of the plan `{plan.name}` is a number", path=("mode", "key"), hint=hint))
+    raise CallError(f"no parameter of the plan `{plan.name}` is a number", path=("mode", "key"), hint=hint)
 
 
 def greatest(number: ScaledNumber, plan: Plan[Op], search: Search) -> float:
