@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 ROOT = Path(__file__).parents[2]
 FROM_ZOO = ("residual", "nested", "shared_with_nested", "subclassed", "bidirectional", "operators", "embedding_mask")

@@ -17,8 +17,8 @@ from mutspec.language import PlanError
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.ops import catalogue
-from tests.models import ZOO
-from tests.models.play import shared, weights
+from tests.zoo import ZOO
+from tests.zoo.play import shared, weights
 
 # Some weights of the zoo are constant or have one entry, and its own layers have weights without a role.
 pytestmark = pytest.mark.filterwarnings(

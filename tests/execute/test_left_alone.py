@@ -13,7 +13,7 @@ import pytest
 
 import mutspec
 from tests.execute.test_every_op import STEPS
-from tests.models.play import weights
+from tests.zoo.play import weights
 
 NAMING = ("transfer_weights", "swap_weights", "share_values", "low_rank")
 """Ops whose step names single weights."""

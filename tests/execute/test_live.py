@@ -17,7 +17,7 @@ from mutspec.errors import CallError, CheckError, ModelError
 from mutspec.execute import live as executor
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import as_array, assign, room_for, snapshot
-from tests.models.play import fresh, inputs_of, outputs, shared, weights
+from tests.zoo.play import fresh, inputs_of, outputs, shared, weights
 
 STEPS: dict[str, dict[str, Any]] = {
     "gaussian_noise": {"op": "gaussian_noise", "target": "*", "std": 0.5, "relative_to": "max_abs", "rate": 0.5},

@@ -23,7 +23,7 @@ import mutspec
 from mutspec.access import model_lock
 from mutspec.errors import CallError
 from mutspec.model.live import building_alone
-from tests.models.play import weights
+from tests.zoo.play import weights
 
 THREADS = 8
 SECONDS = 60

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mutspec.model.live import LiveModel, read_live
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -14,7 +14,7 @@ from keras.src import api_export
 import mutspec
 from mutspec.model.code import code_in
 from mutspec.model.loading import load_model
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 
 def _functions() -> dict[str, Any]:

@@ -20,8 +20,8 @@ from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.shapes import LayerShapes
 from mutspec.model.spec import TensorSpec
 from mutspec.structure.shape_rules import RULES, TableOracle
-from tests.models import ZOO
 from tests.structure.layer_cases import CASES, IMPOSSIBLE
+from tests.zoo import ZOO
 
 ORACLE = TableOracle()
 
