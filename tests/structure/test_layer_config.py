@@ -243,7 +243,7 @@ def test_what_keras_writes_is_accepted_as_it_is() -> None:
             if "layer" not in entry["config"] and "cell" not in entry["config"]:
                 assert {key: made["config"][key] for key in entry["config"]} == entry["config"]
             seen.add(entry["class_name"])
-    assert len(seen) > 25
+    assert {"BatchNormalization", "Bidirectional", "Conv2D", "Embedding", "LSTM", "MultiHeadAttention"} <= seen
 
 
 # What is wrong with it
