@@ -15,6 +15,8 @@ import mutspec
 from tests.execute.test_every_op import STEPS
 from tests.zoo.play import weights
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 NAMING = ("transfer_weights", "swap_weights", "share_values", "low_rank")
 """Ops whose step names single weights."""
 EVERYTHING: list[dict[str, Any]] = [

@@ -25,7 +25,7 @@ from mutspec.errors import CallError
 from mutspec.model.live import building_alone
 from tests.zoo.play import weights
 
-THREADS = 8
+THREADS = 5
 SECONDS = 60
 """After which a test gives up: nothing here takes as long."""
 RANDOM = np.random.default_rng(11)
