@@ -59,6 +59,11 @@ def test_the_page_on_limits_has_every_limit_with_its_value_and_reason() -> None:
         assert f"| `{row.name}` | {number} | {row.of} | {row.why} |" in page
 
 
+def test_every_file_of_make_quick_exists() -> None:
+    quick = (ROOT / "tests" / "quick.txt").read_text().splitlines()
+    assert [each for each in quick if not (ROOT / each).is_file()] == []
+
+
 CLUSTERS = re.findall(r"mutspec run -m ((?:.*\\\n)*.*)", (ROOT / "docs" / "clusters.md").read_text())
 
 
