@@ -415,7 +415,6 @@ def test_a_bad_call_says_where_and_what_to_do_and_writes_nothing(mutspec, mess, 
     assert list(_listing(mess)) == before
 
 
-def test_the_table_is_long_enough_and_uses_every_plan() -> None:
-    assert len(CALLS) >= 50
+def test_every_plan_is_used() -> None:
     named = {word for bad in CALLS.values() for word in bad.call.split()}
     assert {f"{name}.yaml" for name in PLANS} <= named
