@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mutspec.graph.choice import StridedSlices
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
-class NeuronSlices:
-    """Slices of a tensor: entry i, in C order, lies in the slice (i // stride) mod length.
+class NeuronSlices(StridedSlices):
+    """The neurons of a weight, as slices of it.
 
     Arguments:
-        length: how many there are.
-        stride: how far apart two neighbours are.
         owner: the path of the layer whose neurons they are; the weights of one owner and length share its neurons.
     """
 
-    length: int
-    stride: int
-    owner: str = ""
+    owner: str
 
 
 GATES: Mapping[str, tuple[str, ...]] = {
@@ -48,9 +45,9 @@ def gates_of(layer: LayerSpec, tensor: TensorSpec) -> tuple[str, ...]:
     return next(names, ()) if tensor.role in _CELL_ROLES else ()
 
 
-def gate_lanes(tensor: TensorSpec, gates: tuple[str, ...]) -> NeuronSlices:
+def gate_slices(tensor: TensorSpec, gates: tuple[str, ...]) -> StridedSlices:
     """The gates of a weight, which its last axis holds one after the other."""
-    return NeuronSlices(len(gates), tensor.shape[-1] // len(gates), tensor.layer)
+    return StridedSlices(len(gates), tensor.shape[-1] // len(gates))
 
 
 def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
