@@ -14,6 +14,7 @@ from mutspec.language.plan import Plan
 from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.lowering.units import Units
 from mutspec.model.spec import TensorSpec
@@ -195,9 +196,22 @@ class WeightOp(Op, frozen=True, kw_only=True):
 
 
 class StructureOp(Op, frozen=True, kw_only=True):
-    """An op that changes the architecture. A subclass gives `apply`, which restructures the bench's model."""
+    """An op that changes the architecture. A subclass gives `restructure`."""
 
     is_structural: ClassVar[bool] = True
+
+    def restructure(self, ctx: StructureContext) -> None:
+        """Changes the architecture by the context's methods.
+
+        Arguments:
+            ctx: the model as the steps before left it, and the ways in which it can be changed.
+        """
+        raise NotImplementedError
+
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
+        """Changes the architecture; the first values of new weights are not counted as changes."""
+        self.restructure(StructureContext(context, self.id))
+        return ()
 
 
 def is_structural(plan: Plan[Op]) -> bool:
