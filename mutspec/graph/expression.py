@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mutspec.graph.choice import Choice, Computed, StridedSlices, size_of
+from mutspec.graph.computed_dtypes import is_computed_with
 from mutspec.graph.graph import GraphBuilder, Shape
 from mutspec.graph.number_formats import Format
 
@@ -153,7 +154,13 @@ class Expression:
         return self._make("square_root", self, shape=self.shape, dtype=self.dtype)
 
     def cast(self, dtype: str) -> Expression:
-        """The same values in another dtype, rounded once to nearest even."""
+        """The same values in another dtype, rounded once to nearest even.
+
+        Raises:
+            ValueError: there is no such dtype.
+        """
+        if not is_computed_with(dtype):
+            raise ValueError(f"there is no dtype `{dtype}` to compute in")
         return self if dtype == self.dtype else self._make("cast", self, shape=self.shape, dtype=dtype)
 
     def spread(self, shape: Shape) -> Expression:

@@ -180,18 +180,16 @@ class WeightOp(Op, frozen=True, kw_only=True):
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Lower every chosen weight, choose entries, and bind the results."""
         tensors = self.tensors(context)
+        context.refuse_dtypes(tensors)
         if not self.accepts_integers:
             context.refuse_integers(tensors)
         writes = []
         for tensor, choice in self.choices(context, tensors):
             before = context.read(tensor)
             compute = before if self.computes_as_stored else before.cast(context.compute_dtype(tensor))
-            after = (
-                self.lower(compute, TensorContext(context, self, tensor, choice))
-                .cast(tensor.dtype)
-                .spread(before.shape)
-            )
-            writes.append(context.bind(tensor, after, choice))
+            after = self.lower(compute, TensorContext(context, self, tensor, choice))
+            context.check_result(tensor, after)
+            writes.append(context.bind(tensor, after.cast(tensor.dtype).spread(before.shape), choice))
         return writes
 
 
@@ -217,6 +215,11 @@ class StructureOp(Op, frozen=True, kw_only=True):
 def is_structural(plan: Plan[Op]) -> bool:
     """Whether a plan changes the architecture."""
     return any(step.is_structural for step in plan.steps)
+
+
+def package(op: type[Op]) -> str:
+    """The package that an op comes from, as one imports it: `mutspec`, `dead_zone`."""
+    return op.__module__.partition(".")[0]
 
 
 def op_name(op: type[Op]) -> str:

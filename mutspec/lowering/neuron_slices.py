@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mutspec.errors import PlanError
 from mutspec.graph.choice import StridedSlices
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
@@ -69,6 +70,22 @@ def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
         return None
     axis = tensor.channel_axis % len(shape)
     return NeuronSlices(shape[axis], _size(shape[axis + 1 :]), tensor.layer)
+
+
+def known_neurons(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices:
+    """The neurons of a weight.
+
+    Raises:
+        PlanError: it has none, or they are unknown.
+    """
+    neurons = neurons_of(spec, tensor)
+    if neurons is None:
+        raise PlanError(
+            f"`{tensor.path}` has no known neurons",
+            path=("target",),
+            hint="choose kernels of Dense, convolution, recurrent or attention layers with `weights:`",
+        )
+    return neurons
 
 
 def _einsum_neurons(spec: ModelSpec, layer: LayerSpec, tensor: TensorSpec) -> NeuronSlices | None:

@@ -18,10 +18,11 @@ from mutspec.graph.choice import (
     chosen_count,
     size_of,
 )
+from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression, constant, words
 from mutspec.language.types import Per, Rank, Unit
-from mutspec.lowering.context import INTEGERS, LoweringContext
-from mutspec.lowering.neuron_slices import gate_slices, gates_of, neurons_of
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.neuron_slices import gate_slices, gates_of, known_neurons
 from mutspec.model.spec import TensorSpec
 
 NOUNS = {Unit.ENTRY: "entries", Unit.ROW: "rows", Unit.COLUMN: "columns", Unit.BLOCK: "blocks", Unit.NEURON: "neurons"}
@@ -115,8 +116,7 @@ class Units:
             return [UnitPool(part.tensor.origin, part.tensor.layer, (part,)) for part in parts]
         groups: dict[tuple[str, int], list[TensorUnits]] = {}
         for part in parts:
-            neurons = neurons_of(context.models[""], part.tensor)
-            assert neurons is not None
+            neurons = known_neurons(context.models[""], part.tensor)
             groups.setdefault((neurons.owner, part.size), []).append(part)
         return [UnitPool(_origin(group[0].tensor, owner), owner, tuple(group)) for (owner, _), group in groups.items()]
 
@@ -140,13 +140,7 @@ class Units:
             blocks = -(-rows // height) * -(-columns // width)
             return TensorUnits(tensor, blocks, tiles=(columns, height, width), region=region)
         if self.unit is Unit.NEURON:
-            neurons = neurons_of(context.models[""], tensor)
-            if neurons is None:
-                raise PlanError(
-                    f"`{tensor.path}` has no known neurons",
-                    path=("target",),
-                    hint="choose kernels of Dense, convolution, recurrent or attention layers with `weights:`",
-                )
+            neurons = known_neurons(context.models[""], tensor)
             return TensorUnits(tensor, neurons.length, neurons, region=region)
         return TensorUnits(tensor, size, region=region)
 

@@ -10,12 +10,11 @@ from msgspec import Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Choice, ChosenSlices, Listed, Scattered
-from mutspec.graph.expression import Expression, constant
+from mutspec.graph.expression import Expression
 from mutspec.language.types import ByTarget, Per
 from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.neuron_op import BiasedNeuronOp, NeuronOp
-from mutspec.lowering.neuron_slices import neurons_of
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
 
@@ -34,7 +33,7 @@ class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Zero."""
-        return constant(ctx.context.builder, 0.0)
+        return ctx.number(0.0)
 
 
 class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
@@ -89,8 +88,7 @@ class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The weights, those of each neuron permuted."""
-        neurons = neurons_of(ctx.context.models[""], ctx.tensor)
-        assert neurons is not None
+        neurons = ctx.neurons()
         chosen = ctx.choice.chosen if isinstance(ctx.choice, ChosenSlices) else None
         return weight.whole(
             "shuffle_slices", length=neurons.length, stride=neurons.stride, choice=chosen, key=ctx.key("order")
@@ -135,9 +133,7 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The weights, with pairs of slices swapped."""
-        neurons = neurons_of(ctx.context.models[""], ctx.tensor)
-        assert neurons is not None
-        return weight.swap(neurons, **self._order(ctx))
+        return weight.swap(ctx.neurons(), **self._order(ctx))
 
     def _order(self, ctx: TensorContext) -> dict[str, Any]:
         """The neurons in an order in which neighbours are pairs."""
