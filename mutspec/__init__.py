@@ -22,7 +22,7 @@ from mutspec.api import (
     plan,
     sweep,
 )
-from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, OpError, PlanError
 from mutspec.version import __version__
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "ModelError",
     "MutspecError",
     "MutspecWarning",
+    "OpError",
     "PlanError",
     "__version__",
     "apply",

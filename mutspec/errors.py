@@ -114,6 +114,10 @@ class EnvironmentProblem(MutspecError):
     """The machine does not allow it: a full disk, a missing package."""
 
 
+class OpError(EnvironmentProblem):
+    """An op has a bug: it fails, or makes what cannot be a weight's value. Neither the plan nor the call is wrong."""
+
+
 def written_path(path: DocumentPath) -> str:
     """A path as messages write it: `std[0].value`, in backquotes."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")

@@ -207,7 +207,7 @@ MISTAKES: dict[str, Mistake] = {
     "a rename to a path": step("rename_layer, target: dense_1, to: a/b", "3:43", "holds a `/`", "the bare name"),
     "a rename to nothing": step('rename_layer, target: dense_1, to: ""', "3:43", "is empty", "the bare name"),
     "a rename of several": step(
-        'rename_layer, target: "conv_*", to: x', "3:30", "matches 2: `conv_1`, `conv_2`", "a step for each"
+        'rename_layer, target: "conv_*", to: x', "3:30", "matches 2 layers: `conv_1`, `conv_2`", "a step for each"
     ),
     "units that are configured": step("configure_layer, target: dense_1, set: {units: 20}", "3:55", "`replace_layer`"),
     "a name that is configured": step("configure_layer, target: dense_1, set: {name: x}", "3:54", "use `rename_layer`"),

@@ -88,11 +88,11 @@ def test_what_the_dry_run_says_is_touched_is_touched(op: str, data: st.DataObjec
         touched[write.tensor.path] = executed
     assert touched == {path: int(mask.sum()) for path, mask in chosen.items()}
     for version, effect in mutant.outcome.effects.items():
-        before, after = (np.frombuffer(each[version.path].tobytes(), np.uint8) for each in (tensors, mutant.tensors))
-        rows = (before != after).reshape(tensors[version.path].size, -1).any(axis=1)
-        assert effect.changed == rows.sum() <= touched[version.path]
+        before, after = (np.frombuffer(each[version.origin].tobytes(), np.uint8) for each in (tensors, mutant.tensors))
+        rows = (before != after).reshape(tensors[version.origin].size, -1).any(axis=1)
+        assert effect.changed == rows.sum() <= touched[version.origin]
         with np.errstate(invalid="ignore"):  # to cast a signalling NaN is a warning on some processors
-            was, is_now = (np.isfinite(each[version.path].astype("float64")) for each in (tensors, mutant.tensors))
+            was, is_now = (np.isfinite(each[version.origin].astype("float64")) for each in (tensors, mutant.tensors))
         assert effect.non_finite == np.count_nonzero(was & ~is_now)
 
 
