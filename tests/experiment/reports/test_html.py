@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from tests.experiment.made_up import (
     categories,
     failed,
     layers,
+    replace,
     result,
     row,
     several_plans,
@@ -77,7 +77,7 @@ def test_every_mutant_is_a_row_with_the_numbers_of_its_result() -> None:
     results = several_plans({"conv_noise": 0.4, "dense_noise": 1.0})
     table = page(results).table("All mutants")
     pairs = [(each, one) for each in results for one in each.rows]
-    assert table.column("plan") == [each.plan_name for each, _ in pairs]
+    assert table.column("plan") == [each.plan.name for each, _ in pairs]
     for name, expected in {
         "Job": [each.job.number for each, _ in pairs],
         "std": [each.parameters["std"] for each, _ in pairs],
