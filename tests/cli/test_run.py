@@ -262,7 +262,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("plan=dense_noise +plan=conv_noise", 2, "`plan` is chosen twice"),
     ("--config-dir own plan=broken", 2, "own/recipes/broken.yaml:2:36: this is not YAML"),
     ("--config-dir own plan=typo", 2, "own/recipes/typo.yaml:2:20: `zero` has no key `taget`"),
-    ("--config-dir own plan=hydras", 2, "a plan stands alone, and knows no `@package`"),
+    ("--config-dir own plan=hydras", 2, "a plan cannot have the line `# @package`"),
     ("plan=dense_noise plan.params.sdt=1", 2, "did you mean `plan.params.std`?"),
     ("plan=dense_noise plan.params.std=-1", 2, "override 2:1:17: `std` takes a number of at least 0, not -1"),
     ("plan=dense_noise plan.steps.noise.std=1", 2, "the plan has no step `noise`"),

@@ -185,5 +185,5 @@ def _placed(problem: Problem, changes: Sequence[_Change]) -> Problem:
         PREFIX + name if is_of_key and name.partition(".")[0] in OVERRIDABLE else name for name in problem.candidates
     )
     hint = problem.hint.replace("by --input name=MODEL", "by inputs.name=MODEL")
-    hint = re.sub(r"(?<=override the whole of it: )", PREFIX, hint)
+    hint = re.sub(r"(?<=override it as a whole: )", PREFIX, hint)
     return replace(problem, place=Place(source, 1, *span, line), candidates=candidates, hint=hint)
