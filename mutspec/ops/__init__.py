@@ -1,6 +1,6 @@
-"""The catalogue of ops, a file per family: an op is one small class, of parameters, documentation, and how it lowers.
+"""The catalogue of ops, one file for each family: an op is a small class of parameters, documentation and lowering.
 
-Nothing here computes: ops write expressions over tensors whose values nobody has read yet. What may not enter: NumPy,
+Ops compute nothing. They write expressions over tensors whose values have not been read yet. What may not enter: NumPy,
 TensorFlow, files.
 """
 
