@@ -140,9 +140,9 @@ def fold(text: str, width: int) -> list[str]:
     lines, line = [], ""
     for part in _PARTS.split(text):
         rest = part
-        # Only the part that fits is measured, because a name may be as long as its file allows.
-        while len(taken := _prefix(rest, width - cells(line))) < len(rest):
-            if line.strip() and (not taken or len(_prefix(rest, width - _GAP)) == len(rest)):
+        # Only what fits is measured: a name may be as long as its file allows.
+        while len(taken := prefix(rest, width - cells(line))) < len(rest):
+            if line.strip() and (not taken or len(prefix(rest, width - _GAP)) == len(rest)):
                 lines.append(line)
             else:
                 taken = taken or rest[0]
@@ -153,8 +153,8 @@ def fold(text: str, width: int) -> list[str]:
     return [*lines, line] if line.strip() or not lines else lines
 
 
-def _prefix(text: str, width: int) -> str:
-    """Returns the longest beginning of a text that fits into a width."""
+def prefix(text: str, width: int) -> str:
+    """Returns as much of a text as a width takes."""
     taken = 0
     for place, character in enumerate(text):
         taken += cells(character)
@@ -188,7 +188,7 @@ def _words(text: str, width: int) -> list[str]:
             lines.append(line)
             joined = word
         while cells(joined) > width:
-            taken = _prefix(joined, width) or joined[0]
+            taken = prefix(joined, width) or joined[0]
             lines.append(taken)
             joined = joined[len(taken) :]
         line = joined

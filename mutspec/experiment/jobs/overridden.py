@@ -42,6 +42,11 @@ class Given:
     line: str
     position: int
 
+    @classmethod
+    def of(cls, line: str, position: int) -> Given:
+        """Returns an override from its line."""
+        return cls(line.lstrip("~+").partition("=")[0].partition("@")[0].strip(), line, position)
+
     @property
     def source(self) -> str:
         """What messages call it."""
