@@ -8,6 +8,8 @@ import pytest
 
 from tests.generations import COMMANDS, DATA, PAGE, RIGHT, Form, forms, outcomes, read_table
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 ROWS = read_table(PAGE.read_text(encoding="utf-8"))
 FORMS = {(form.generation, form.path.name): form for form in forms(Path())}
 

@@ -21,6 +21,8 @@ from mutspec.model.select import NothingMatched, SelectorIndex
 from mutspec.model.stored import StoredTree
 from tests.model.conftest import Zoo
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 
 def kernels_by_walking(model: Any) -> set[int]:
     """The kernels of all layers that have one, by identity: an oracle that knows objects alone."""

@@ -16,6 +16,8 @@ from mutspec.model import Archive, FileKind, ModelSpec, open_archive
 from tests.model.conftest import Kept, Zoo
 from tests.zoo import NO_LEGACY_H5, ZOO
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 NO_PARTIAL = {
     "bidirectional": "bidirectional/forward_lstm, bidirectional/backward_lstm",
     "normalizers": "unscaled, uncentered, two_axes",
