@@ -21,9 +21,9 @@ import numpy as np
 from turns import in_turns
 
 import mutspec
-from mutspec.experiment import shortcut
-from mutspec.experiment.data import digits
-from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.data.loading import digits
+from mutspec.experiment.evaluation import shortcut
+from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.resources import resource_folder
 
 MODEL = resource_folder("conf") / "model" / "digits.keras"
@@ -61,7 +61,7 @@ def by_jobs(launcher: str, folder: str) -> Path:
     scales = ",".join(str(float(scale)) for scale in SCALES)
     overrides = ("plan=dense_noise", f"plan.params.std={scales}", f"plan.seed=range({len(SEEDS)})")
     settings = (f"hydra.sweep.dir={mkdtemp(dir=folder)}", f"hydra/launcher={launcher}")
-    return run(Call((*overrides, *settings), is_sweep=True)).folder
+    return run(ApplicationCall((*overrides, *settings), is_sweep=True)).folder
 
 
 def late_noise(model: Any, x: Any, *, takes_shortcuts: bool) -> None:

@@ -22,7 +22,7 @@ from mutspec.api import (
     plan,
     sweep,
 )
-from mutspec.language.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
 from mutspec.version import __version__
 
 __all__ = [

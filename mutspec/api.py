@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, overload
 from mutspec import arguments
 
 if TYPE_CHECKING:
-    from mutspec.execute.diff import DiffReport
-    from mutspec.execute.read import Readable
-    from mutspec.execute.report import Report
-    from mutspec.experiment.direct import BreakingPoint, Sweep
+    from mutspec.access.read import Readable
+    from mutspec.experiment.in_process import BreakingPoint, Sweep
     from mutspec.language.plan import Plan
-    from mutspec.ops.base import Op
+    from mutspec.lowering.base import Op
+    from mutspec.show.diff import DiffReport
+    from mutspec.show.report import Report
 
 File = str | PathLike[str]
 KerasModel = Any
@@ -313,7 +313,7 @@ def sweep(
         CallError: the data do not fit the model, or loss, metrics or gates are wrong; or to wait for the model would
             never end (see `mutated`).
     """
-    from mutspec.experiment.direct import sweep as run
+    from mutspec.experiment.in_process import sweep as run
     from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
 
     arguments.check_plan(plan)
@@ -389,7 +389,7 @@ def breaking_point(
         CallError: the data do not fit the model, the search makes no sense, or mutants are broken at `low`; or to wait
             for the model would never end (see `mutated`).
     """
-    from mutspec.experiment.direct import breaking_point as find
+    from mutspec.experiment.in_process import breaking_point as find
     from mutspec.experiment.jobs.from_python import as_evaluate, as_search
 
     bounds = {"max_drop": max_drop, "min": min, "max": max}
@@ -458,7 +458,7 @@ def diff(
         ModelError: a model cannot be read, or was changed while it was read.
         CallError: to wait for a model would never end (see `mutated`).
     """
-    from mutspec.execute.diff import diff as difference
+    from mutspec.compare.diff import diff as difference
     from mutspec.execute.verify import damages
 
     models = _read(before, architecture), _read(after, architecture)
@@ -470,7 +470,7 @@ def diff(
 
 def _read(model: File | KerasModel, architecture: File | None = None) -> Readable:
     if _is_file(model):
-        from mutspec.model.files import open_beside
+        from mutspec.model.files.opening import open_beside
 
         return open_beside(Path(model), _path(architecture))
     from mutspec.model.live import read_live
@@ -494,7 +494,7 @@ def _is_file(model: object) -> bool:
 
 def _may_become_mutant(plan: Plan[Op], model: object) -> bool:
     """Whether the base was loaded for this call alone, so that it may become the mutant itself."""
-    from mutspec.ops.base import is_structural
+    from mutspec.lowering.base import is_structural
 
     return _is_file(model) and not is_structural(plan)
 
@@ -525,6 +525,6 @@ def _input(name: str, file: File) -> Path:
 
 
 def _call_error(message: str, hint: str) -> Exception:
-    from mutspec.language.errors import CallError
+    from mutspec.errors import CallError
 
     return CallError(message, hint=hint)

@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from mutspec.language.errors import CallError
+from mutspec.errors import CallError
 
 _HOW_TO_MAKE_A_PLAN = (
     "mutspec.load_plan(FILE) reads a plan file, and mutspec.plan(MAPPING) makes a plan of Python values"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mutspec.graph.amounts import binomial_quantile
+from mutspec.graph.exact_counts import binomial_quantile
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
 

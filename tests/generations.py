@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 
 import mutspec
-from mutspec.execute.diff import diff
+from mutspec.access.read import TensorReader
+from mutspec.compare.diff import diff
+from mutspec.errors import MutspecError
 from mutspec.execute.loading import load
-from mutspec.execute.read import TensorReader
-from mutspec.language.errors import MutspecError
 from mutspec.model import Archive, FileKind, open_archive
-from mutspec.model.formats import FORMATS
+from mutspec.model.files.formats import FORMATS
 from tests.data.generations.make import VALUES
 from tests.formats.conftest import values_in
 

@@ -11,7 +11,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 by name)
 import numpy as np
 
-from mutspec.graph.amounts import binomial_quantile
+from mutspec.graph.exact_counts import binomial_quantile
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key, uniform_64_bits
 from tests.bits import bits_per_weight, flipped_bits

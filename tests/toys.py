@@ -9,6 +9,7 @@ from typing import Any
 
 import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 by name)
 import numpy as np
+from mutspec.keras_facts.roles import Group
 
 from mutspec.execute.engine import Effect, execute
 from mutspec.graph.choice import Choice
@@ -17,9 +18,9 @@ from mutspec.graph.graph import Graph, GraphBuilder, Version
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.schedule import schedule
 from mutspec.language import Plan, plan_from
-from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.lowering.compile import Program, compile_plan
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.ops import catalogue
-from mutspec.ops.compile import Program, compile_plan
 
 Tensors = Mapping[str, np.ndarray]
 
@@ -188,7 +189,7 @@ class Mutant:
 
     def touched(self, step: int = 0) -> Mapping[str, int | None]:
         """What the dry-run says is touched, by tensor."""
-        return {touch.tensor.path: touch.touched for touch in self.program.steps[step].touches}
+        return {write.tensor.path: write.touched for write in self.program.steps[step].writes}
 
 
 def plan_of(*steps: Mapping[str, Any], **document: Any) -> Plan[Any]:

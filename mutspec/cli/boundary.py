@@ -12,9 +12,9 @@ from types import FrameType
 import click
 
 from mutspec.cli.exit_codes import ExitCode, code_of
-from mutspec.cli.memory import memory_problem, prepare_for_little_memory
+from mutspec.cli.memory_limit import memory_problem, prepare_for_little_memory
 from mutspec.cli.problems import as_texts
-from mutspec.language.errors import MutspecError, Place, Problem, nearest
+from mutspec.errors import MutspecError, Place, Problem, nearest
 
 
 class Terminated(KeyboardInterrupt):

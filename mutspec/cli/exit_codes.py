@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 
-from mutspec.language.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
 
 
 class ExitCode(IntEnum):

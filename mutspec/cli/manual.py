@@ -54,7 +54,7 @@ def _example(name: str, kind: type[Any], parameters: Sequence[Mapping[str, Any]]
 
 def example(page: Mapping[str, Any]) -> str:
     """A short step with the op, as an item of YAML."""
-    from mutspec.execute.words import flow
+    from mutspec.text.words import flow
 
     lines = [f"{key}: {flow(value)}" for key, value in page["example"].items()]
     return "\n".join(f"{'- ' if number == 0 else '  '}{line}" for number, line in enumerate(lines))

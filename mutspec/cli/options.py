@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from mutspec.language.errors import CallError, Problem, nearest
+from mutspec.errors import CallError, nearest
 from mutspec.own_modules import allow_modules
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -168,9 +168,7 @@ class LimitValue(click.ParamType[tuple[str, int]]):
             self.fail(f"`{value}` is not of the form NAME=VALUE", param, ctx)
         known = table()
         if name not in known:
-            raise CallError(
-                Problem(f"there is no limit `{name}`", hint=_limits_hint(), candidates=nearest(name, known))
-            )
+            raise CallError(f"there is no limit `{name}`", hint=_limits_hint(), candidates=nearest(name, known))
         if known[name].unit == "bytes":
             return name, Memory().convert(number, param, ctx)
         return name, click.IntRange(min=1).convert(number, param, ctx)
@@ -216,7 +214,7 @@ def bound_inputs(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     bound: dict[str, str] = {}
     for name, path in pairs:
         if name in bound:
-            raise CallError(Problem(f"--input binds `{name}` twice", hint=f"keep {bound[name]} or {path}"))
+            raise CallError(f"--input binds `{name}` twice", hint=f"keep {bound[name]} or {path}")
         bound[name] = path
     return bound
 
@@ -242,4 +240,4 @@ def import_modules(names: Iterable[str]) -> None:
         except BaseException as error:  # SystemExit too: a module must not end the run, and say nothing
             reason = f"{type(error).__name__}: {error}"
             hint = "it is looked for among installed packages, and in the current folder"
-            raise CallError(Problem(f"the module `{name}` cannot be imported: {reason}", hint=hint)) from error
+            raise CallError(f"the module `{name}` cannot be imported: {reason}", hint=hint) from error

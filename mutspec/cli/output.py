@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from mutspec.cli.boundary import wants_color
-from mutspec.cli.layout import page_width
-from mutspec.language.visible import in_json, in_lines
+from mutspec.cli.page import page_width
+from mutspec.text.visible import in_json, in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
 """What is written instead of our own characters where the encoding has none of them."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from mutspec.language.errors import Place, Problem
-from mutspec.language.visible import in_lines, in_one_line, in_place
+from mutspec.errors import Place, Problem
+from mutspec.text.visible import in_lines, in_one_line, in_place
 
 _RED, _YELLOW, _BOLD, _BLUE, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[36m", "\x1b[0m"
 

@@ -10,8 +10,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from mutspec.cli import progress
-from mutspec.execute import words
-from mutspec.language.visible import in_one_line
+from mutspec.text import words
+from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -21,20 +21,20 @@ from typing import Any
 
 import numpy as np
 
+from mutspec.access.read import TensorReader
 from mutspec.execute.conversion import Written, convert
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.output import Copying, replacing, write_at
-from mutspec.execute.read import TensorReader
 from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
 from mutspec.execute.written import check_model_file, check_size
 from mutspec.graph.graph import Graph, Version
-from mutspec.graph.kernels import Array
-from mutspec.graph.places import Entries, by_chunk
+from mutspec.graph.numpy_kernels.entrywise import Array
+from mutspec.graph.numpy_kernels.places import Entries, by_chunk
 from mutspec.graph.primitives import CHUNK
-from mutspec.model.archive import Archive, Extent, FileKind, Member
-from mutspec.model.crc import crc32_delta, patched_crc32
-from mutspec.model.damage import COPY_AGAIN
+from mutspec.model.files.archive import Archive, Extent, FileKind, Member
+from mutspec.model.files.crc import crc32_delta, patched_crc32
+from mutspec.model.files.damage import COPY_AGAIN
 
 Check = Callable[[Mapping[Version, Effect]], None]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from mutspec.errors import Problem
 from mutspec.execute.files import prepare_archives
-from mutspec.language.errors import Problem
 from mutspec.language.plan import Plan
-from mutspec.model.archive import Archive
-from mutspec.ops.base import Op
-from mutspec.ops.bench import Bench, Touch
+from mutspec.lowering.base import Op
+from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.model.files.archive import Archive
 
 
 class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
     """Stands for a step that reads a model which is not there."""
 
-    def apply(self, bench: Bench) -> tuple[Touch, ...]:
+    def apply(self, context: LoweringContext) -> tuple[TensorWrite, ...]:
         """Do nothing."""
         return ()
 

@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mutspec.execute.home import Home, Store
+from mutspec.execute.tensor_store import StoredTensor, TensorStore
 from mutspec.graph.choice import Choice, Computed
 from mutspec.graph.graph import Graph, Node, Version
-from mutspec.graph.kernels import MAP_KERNELS, TAKES_ROOM, Array, gather_indices
-from mutspec.graph.masks import Mask
-from mutspec.graph.places import Place, Span
+from mutspec.graph.numpy_kernels.entrywise import MAP_KERNELS, TAKES_ROOM, Array, gather_indices
+from mutspec.graph.numpy_kernels.masks import Mask
+from mutspec.graph.numpy_kernels.places import Place, Span
+from mutspec.graph.numpy_kernels.traits import passing
+from mutspec.graph.numpy_kernels.whole import WHOLE_KERNELS
 from mutspec.graph.primitives import CHUNK, Access
-from mutspec.graph.traits import passing
-from mutspec.graph.whole import WHOLE_KERNELS
 
 GATHER_LIMIT = 16 * CHUNK
 """Entries that one gather may read at once; a sparser one is split."""
 
 
 @dataclass
-class Known:
+class RunState:
     """What is known while a graph runs, wherever one looks.
 
     Arguments:
@@ -36,9 +36,9 @@ class Known:
     """
 
     graph: Graph
-    home: Home
+    home: TensorStore
     small: dict[int, Any] = field(default_factory=dict)
-    stores: dict[int, Store] = field(default_factory=dict)
+    stores: dict[int, StoredTensor] = field(default_factory=dict)
 
     @cached_property
     def passing(self) -> frozenset[int]:
@@ -74,7 +74,7 @@ class Masks:
 class Chunk:
     """The values in one place, computed when asked for."""
 
-    def __init__(self, known: Known, place: Place, masks: Masks) -> None:
+    def __init__(self, known: RunState, place: Place, masks: Masks) -> None:
         self.known = known
         self.place = place
         self.all_masks = masks

@@ -17,17 +17,17 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import h5py
 import numpy as np
 
+from mutspec.access.read import TensorReader, numpy_dtype
+from mutspec.errors import ModelError
 from mutspec.execute.output import write_at
-from mutspec.execute.read import TensorReader, numpy_dtype
 from mutspec.execute.sink import Sink
 from mutspec.execute.written import whole
 from mutspec.interrupts import held_interrupts
-from mutspec.language.errors import ModelError
-from mutspec.model.archive import Archive, Extent, FileKind
-from mutspec.model.hdf5 import stored_hdf5
-from mutspec.model.keras_folder import WEIGHTS
-from mutspec.model.safetensors_file import header_of
-from mutspec.model.zip_directory import read_directory
+from mutspec.model.files.archive import Archive, Extent, FileKind
+from mutspec.model.files.hdf5 import stored_hdf5
+from mutspec.model.files.keras_folder import WEIGHTS
+from mutspec.model.files.safetensors_file import header_of
+from mutspec.model.files.zip_directory import read_directory
 
 _BLOCK = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)

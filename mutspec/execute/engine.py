@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from mutspec.execute.chunk import Chunk, Known, Masks
-from mutspec.execute.home import Home
-from mutspec.execute.threads import in_order
+from mutspec.access.threads import in_order
+from mutspec.execute.chunk import Chunk, Masks, RunState
+from mutspec.execute.tensor_store import TensorStore
 from mutspec.graph.graph import Graph, Node, Version
-from mutspec.graph.kernels import Array, combine, empty_reduction, reduce_chunk
-from mutspec.graph.masks import Mask
-from mutspec.graph.places import Entries, Few, Place, Span, by_chunk
+from mutspec.graph.numpy_kernels.entrywise import Array, combine, empty_reduction, reduce_chunk
+from mutspec.graph.numpy_kernels.masks import Mask
+from mutspec.graph.numpy_kernels.places import Entries, Place, Span, SparseEntries, by_chunk
+from mutspec.graph.numpy_kernels.traits import are_by_entry
+from mutspec.graph.numpy_kernels.whole import WHOLE_KERNELS
 from mutspec.graph.primitives import CHUNK, Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
-from mutspec.graph.traits import are_by_entry
-from mutspec.graph.whole import WHOLE_KERNELS
 
 SPARSE_SHARE = 16
 """Where at most one entry in so many is touched, those are computed alone: to scatter one costs as much as a dozen."""
@@ -57,7 +57,9 @@ Progress = Callable[[int, int], None]
 """Called with the entries that are done and the entries in all."""
 
 
-def execute(graph: Graph, home: Home, *, threads: int, on_progress: Progress | None = None) -> Mapping[Version, Effect]:
+def execute(
+    graph: Graph, home: TensorStore, *, threads: int, on_progress: Progress | None = None
+) -> Mapping[Version, Effect]:
     """Run all passes of a graph.
 
     Arguments:
@@ -122,12 +124,12 @@ class _Task:
 class _Run:
     """The state of one run."""
 
-    def __init__(self, graph: Graph, home: Home, pool: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(self, graph: Graph, home: TensorStore, pool: ThreadPoolExecutor, threads: int) -> None:
         self.graph = graph
         self.home = home
         self.pool = pool
         self.threads = threads
-        self.known = Known(graph, home)
+        self.known = RunState(graph, home)
         self.effects: dict[Version, Effect] = {version: Effect() for version in graph.versions}
         self.is_by_entry = are_by_entry(graph)
 
@@ -280,16 +282,16 @@ def _spans(size: int, chunks: Iterable[int] | None = None) -> Iterator[Span]:
     return (Span(number * CHUNK, min((number + 1) * CHUNK, size)) for number in chunks)
 
 
-def _batches(entries: Entries) -> Iterator[Few]:
+def _batches(entries: Entries) -> Iterator[SparseEntries]:
     """Entries by the chunk: those of a few chunks together."""
     start, chunks = 0, 0
     for _, part in by_chunk(entries):
         if chunks == SPARSE_CHUNKS or part.stop - start > CHUNK:
-            yield Few(entries[start : part.start])
+            yield SparseEntries(entries[start : part.start])
             start, chunks = part.start, 0
         chunks += 1
     if chunks:
-        yield Few(entries[start:])
+        yield SparseEntries(entries[start:])
 
 
 def _effect(touched: int, before: Array, after: Array) -> Effect:

@@ -7,28 +7,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mutspec.access.threads import default_threads
+from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
-from mutspec.execute.kinds import kind_of_name, kind_of_output, needs_keras, output_warnings
 from mutspec.execute.live import Applied
 from mutspec.execute.live import apply as apply_live
 from mutspec.execute.loading import is_by_keras_2, model_of, refuse_what_is_gone
 from mutspec.execute.output import check_output, telling_written
+from mutspec.execute.output_kind import kind_of_name, kind_of_output, needs_keras, output_warnings
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
-from mutspec.execute.report import Report, report
+from mutspec.execute.reporting import report
 from mutspec.execute.saving import date_saved_of, save_model
-from mutspec.execute.threads import default_threads
 from mutspec.execute.verify import Verification
 from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
-from mutspec.language.errors import CallError, Problem
 from mutspec.language.plan import Plan
-from mutspec.model.archive import Archive
-from mutspec.model.files import open_archive, open_beside
-from mutspec.model.formats import FORMATS, misnamed
+from mutspec.lowering.base import Op, is_structural
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.formats import FORMATS, misnamed
+from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.model.live import LiveModel, read_live
 from mutspec.model.spec import ModelSpec
-from mutspec.ops.base import Op, is_structural
+from mutspec.show.report import Report
 
 _WORKING_BYTES = 100 * CHUNK * 8
 """What one thread has under way at most: chunks of a long chain of steps, in float64."""

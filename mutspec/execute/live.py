@@ -16,28 +16,30 @@ from typing import Any
 
 import numpy as np
 
-from mutspec.execute.difference import count_non_finite
+from mutspec.access.model_lock import hold
+from mutspec.access.read import Readable, Reader, reader_of
+from mutspec.access.threads import default_threads
+from mutspec.compare.arithmetic import count_non_finite
+from mutspec.errors import CallError, ModelError, PlanError, Problem
 from mutspec.execute.engine import Effect, Progress, execute
-from mutspec.execute.model_lock import hold
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
-from mutspec.execute.read import Readable, Reader, reader_of
-from mutspec.execute.report import Report, report
-from mutspec.execute.threads import default_threads
+from mutspec.execute.reporting import report
 from mutspec.execute.unregistered import unregistered
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Version
-from mutspec.graph.kernels import Array
-from mutspec.graph.places import Entries
+from mutspec.graph.numpy_kernels.entrywise import Array
+from mutspec.graph.numpy_kernels.places import Entries
 from mutspec.graph.primitives import CHUNK
-from mutspec.language.errors import CallError, ModelError, PlanError, Problem
+from mutspec.keras_facts.roles import Group
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
-from mutspec.model.archive import Archive
-from mutspec.model.files import open_archive
+from mutspec.lowering.base import Op
+from mutspec.lowering.compile import Program
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import LiveModel, as_array, assign, read_live, rebuild, refresh, room_for, snapshot
-from mutspec.model.spec import Group, TensorSpec
-from mutspec.ops.base import Op
-from mutspec.ops.compile import Program
+from mutspec.model.spec import TensorSpec
+from mutspec.show.report import Report
 
 Model = Any
 """A keras.Model; this module does not import Keras to say so."""
@@ -144,7 +146,7 @@ def _non_finite_of_keras(program: Program, mutant: Model) -> tuple[Problem, ...]
     """
     drawn = program.graph.created
     steps = [
-        replace(step, touches=(), created=tuple(each for each in step.created if each.origin not in drawn))
+        replace(step, writes=(), created=tuple(each for each in step.created if each.origin not in drawn))
         for step in program.steps
     ]
     paths = {tensor.origin: tensor.path for tensor in program.after.tensors}

@@ -8,17 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mutspec.execute.read import reader_of
-from mutspec.language.errors import EnvironmentProblem, ModelError
-from mutspec.model.archive import Archive, FileKind
-from mutspec.model.damage import check_weights
-from mutspec.model.files import open_archive
-from mutspec.model.formats import FORMATS
-from mutspec.model.hdf5 import stored_hdf5
-from mutspec.model.live import Loaded, build_from_file, import_keras, load_model, refuse_code
+from mutspec.access.read import reader_of
+from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.model.files.archive import Archive, FileKind
+from mutspec.model.files.damage import check_weights
+from mutspec.model.files.formats import FORMATS
+from mutspec.model.files.hdf5 import stored_hdf5
+from mutspec.model.files.opening import open_archive
+from mutspec.model.files.weights_file import read_config_and_version
+from mutspec.model.live import import_keras
+from mutspec.model.loading import Loaded, build_from_file, load_model, refuse_code
 from mutspec.model.old_configs import is_of_keras_2, only_in_keras_2
 from mutspec.model.spec import TensorSpec
-from mutspec.model.weights_file import read_config_and_version
 
 
 def load(path: Path, *, unsafe: bool = False, verify: bool = True) -> Loaded:

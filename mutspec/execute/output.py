@@ -11,9 +11,9 @@ from fcntl import ioctl
 from pathlib import Path
 from threading import Condition, Thread
 
+from mutspec.errors import CallError, EnvironmentProblem
 from mutspec.execute.temporary import TEMPORARY_SUFFIX, create_temporary, remove_leftovers
 from mutspec.interrupts import held_interrupts
-from mutspec.language.errors import CallError, EnvironmentProblem
 
 __all__ = [
     "TEMPORARY_SUFFIX",

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mutspec.access.read import Readable
+from mutspec.errors import CallError, CheckError, Problem, nearest
 from mutspec.execute.engine import Effect
-from mutspec.execute.read import Readable
 from mutspec.graph.graph import Version
-from mutspec.language.errors import CallError, CheckError, Problem, nearest
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
+from mutspec.lowering.base import Op
+from mutspec.lowering.compile import Program, compile_plan
 from mutspec.model.live import LiveModel, custom_classes
-from mutspec.model.shapes import LayerShapes, ShapeOracle, TensorType
-from mutspec.ops.base import Op
-from mutspec.ops.compile import Program, compile_plan
+from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.structure.shape_rules import TableOracle
 
 
@@ -110,7 +111,7 @@ def non_finite_warnings(
     """
     problems = []
     for number, step in enumerate(program.steps):
-        counts = [(touch.tensor, effects[touch.version].non_finite) for touch in step.touches]
+        counts = [(write.tensor, effects[write.version].non_finite) for write in step.writes]
         counts += [(tensor, (created or {}).get(tensor.origin, 0)) for tensor in step.created]
         for tensor, count in counts:
             if count:

@@ -13,15 +13,15 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import h5py
 
-from mutspec.execute.kinds import kind_of_name
+from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.execute.output import TEMPORARY_SUFFIX, replacing
+from mutspec.execute.output_kind import kind_of_name
 from mutspec.execute.sink import Sink
 from mutspec.execute.written import WEIGHTS_MEMBER, check_model_file
 from mutspec.interrupts import held_interrupts
-from mutspec.language.errors import EnvironmentProblem, ModelError
-from mutspec.model.archive import FileKind
+from mutspec.model.files.archive import FileKind
 from mutspec.model.live import first_operation, write_keras, write_legacy
-from mutspec.model.live.errors import first_line
+from mutspec.model.live.keras_errors import first_line
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _BLOCK = 1 << 20

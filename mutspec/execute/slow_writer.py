@@ -17,15 +17,15 @@ from zlib import crc32
 import h5py
 import numpy as np
 
+from mutspec.access.read import flat_range_as_slabs, numpy_dtype
 from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, write_at
-from mutspec.execute.read import flat_range_as_slabs, numpy_dtype
 from mutspec.execute.sink import Sink
 from mutspec.execute.written import check_zip, not_whole, reopened, whole
-from mutspec.graph.kernels import Array
+from mutspec.graph.numpy_kernels.entrywise import Array
 from mutspec.interrupts import held_interrupts
-from mutspec.model.archive import Archive, Extent
-from mutspec.model.hdf5 import Window
-from mutspec.model.zip_member import inflated, undamaged
+from mutspec.model.files.archive import Archive, Extent
+from mutspec.model.files.hdf5 import FileWindow
+from mutspec.model.files.zip_member import inflated, undamaged
 
 _BLOCK = 1 << 20
 _WRITTEN_AT_ONCE = 16 << 20
@@ -110,7 +110,7 @@ class SlowWriter:
                 write_range(file[extent.dataset], extent.shape, start, values)
         self.digest = digest
 
-    def _check_tensors(self, source: Window) -> None:
+    def _check_tensors(self, source: FileWindow) -> None:
         digest = 0
         with reopened(source) as file:
             for extent, start, stop in self._pieces(file):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mutspec.execute import words
-from mutspec.language.errors import Problem
+from mutspec.errors import Problem
 from mutspec.structure.layer_edit import EditKind
+from mutspec.text import words
 
 if TYPE_CHECKING:
-    from mutspec.execute.report import StepReport, TargetReport
-    from mutspec.ops.compile import Program
+    from mutspec.lowering.compile import Program
+    from mutspec.show.report import StepReport, TargetReport
 
 _MOST_NAMES = 3
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mutspec.language.errors import Problem
+from mutspec.errors import Problem
+from mutspec.lowering.compile import Program
 from mutspec.model.live import is_registered
-from mutspec.ops.compile import Program
 
 _WRITTEN_IN = ("layer", "set")
 """The keys of structural steps under which objects of Keras stand."""

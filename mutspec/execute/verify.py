@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from mutspec.execute.read import Readable
-from mutspec.execute.threads import default_threads
-from mutspec.language.errors import CheckError, EnvironmentProblem, ModelError, Problem
-from mutspec.model.archive import Archive, Member
-from mutspec.model.crc import crc32_of_range
-from mutspec.model.damage import COPY_AGAIN, COPY_AGAIN_OR_GO_ON, damage, is_damaged
-from mutspec.ops.compile import Program
+from mutspec.access.read import Readable
+from mutspec.access.threads import default_threads
+from mutspec.errors import CheckError, EnvironmentProblem, ModelError, Problem
+from mutspec.lowering.compile import Program
+from mutspec.model.files.archive import Archive, Member
+from mutspec.model.files.crc import crc32_of_range
+from mutspec.model.files.damage import COPY_AGAIN, COPY_AGAIN_OR_GO_ON, damage, is_damaged
 
 _NAMED = 3
 """So many tensors are named in an error; the others are counted."""

@@ -13,11 +13,11 @@ from zipfile import BadZipFile, ZipFile
 
 import h5py
 
-from mutspec.execute.read import flat_range_as_slabs
-from mutspec.language.errors import ModelError
-from mutspec.model.archive import FileKind
-from mutspec.model.hdf5 import Window
-from mutspec.model.safetensors_file import read_safetensors
+from mutspec.access.read import flat_range_as_slabs
+from mutspec.errors import ModelError
+from mutspec.model.files.archive import FileKind
+from mutspec.model.files.hdf5 import FileWindow
+from mutspec.model.files.safetensors_file import read_safetensors
 
 _BLOCK_BYTES = 16 << 20
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -74,7 +74,7 @@ def check_model_file(path: Path, kind: FileKind) -> None:
         file.seek(info.header_offset + _NAME_BYTES_AT)
         name_bytes, extra_bytes = unpack("<HH", file.read(4))
         offset = info.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes
-        _check_datasets(Window(file, offset, info.file_size))
+        _check_datasets(FileWindow(file, offset, info.file_size))
 
 
 def _check_safetensors(path: Path) -> None:
@@ -84,13 +84,13 @@ def _check_safetensors(path: Path) -> None:
         raise not_whole(error.problems[0].message) from error
 
 
-def whole(file: BinaryIO) -> Window:
+def whole(file: BinaryIO) -> FileWindow:
     """All of an open file, for HDF5 to read: by path it would ask for a lock, which the file's writer has."""
-    return Window(file, 0, os.fstat(file.fileno()).st_size)
+    return FileWindow(file, 0, os.fstat(file.fileno()).st_size)
 
 
 @contextmanager
-def reopened(source: Window) -> Iterator[h5py.File]:
+def reopened(source: FileWindow) -> Iterator[h5py.File]:
     """HDF5 that was just written, opened for reading.
 
     Raises:
@@ -103,7 +103,7 @@ def reopened(source: Window) -> Iterator[h5py.File]:
         raise not_whole(str(error)) from error
 
 
-def _check_datasets(source: Window) -> None:
+def _check_datasets(source: FileWindow) -> None:
     with reopened(source) as file:
         file.visititems(_read_through)
 

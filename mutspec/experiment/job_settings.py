@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from mutspec.experiment.bisection import Search
 from mutspec.experiment.gates import Gate
+from mutspec.experiment.job_settings import Search
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mutspec.experiment.result import Result
-from mutspec.language import CallError, Problem, nearest
+from mutspec.language import CallError, nearest
 
 DIRECTIONS = ("minimize", "maximize")
 _EXAMPLE = "'objective=[agreement,drop.loss]' 'hydra.sweeper.direction=[minimize,maximize]'"
@@ -71,8 +71,8 @@ def check_directions(config: DictConfig) -> None:
     for each in directions:
         if each not in DIRECTIONS:
             message = f"`hydra.sweeper.direction` is {' or '.join(DIRECTIONS)}, not `{each}`"
-            raise CallError(Problem(message, candidates=nearest(each, DIRECTIONS)))
+            raise CallError(message, candidates=nearest(each, DIRECTIONS))
     asked = max(1, len(objective_names(config.objective)))
     if asked != len(directions):
         message = f"the sweeper has {len(directions)} in `hydra.sweeper.direction`, and `objective` names {asked}"
-        raise CallError(Problem(message, hint=f"say a direction for each measure: {_EXAMPLE}"))
+        raise CallError(message, hint=f"say a direction for each measure: {_EXAMPLE}")

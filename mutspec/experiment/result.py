@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from mutspec.errors import CallError
 from mutspec.execute.output import replacing, write_at, write_problem
 from mutspec.experiment.gates import Bound, Verdict
-from mutspec.language.errors import CallError
 from mutspec.language.files import about
 
 FORMAT_VERSION = 2

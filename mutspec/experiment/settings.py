@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mutspec.execute import words
 from mutspec.experiment.result import MOST, Result
+from mutspec.text import words
 
 PARAMETER = "params."
 """How the settings begin that are parameters of the plan, as in `${params.std}`."""

@@ -9,19 +9,20 @@ from statistics import fmean
 from time import perf_counter
 from typing import Any
 
-from mutspec.execute.report import Report, engine
-from mutspec.experiment.checks import no_measure
+from mutspec.experiment.axis_units import units
 from mutspec.experiment.environment import environment
-from mutspec.experiment.evaluate import Evaluation
-from mutspec.experiment.fidelity import OutputFidelity, class_counts
+from mutspec.experiment.evaluation.evaluate import Evaluation
+from mutspec.experiment.evaluation.fidelity import OutputFidelity, class_counts
 from mutspec.experiment.gates import Gate, Verdict, verdicts
-from mutspec.experiment.inputs import evaluate_digest
+from mutspec.experiment.job_inputs import evaluate_digest
+from mutspec.experiment.preconditions import no_measure
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, OutputRow, Result, Row
 from mutspec.experiment.session import Session
-from mutspec.experiment.units import units
 from mutspec.language import CallError, Plan
 from mutspec.language.types import NonFinite
-from mutspec.ops.base import Op, is_structural
+from mutspec.lowering.base import Op, is_structural
+from mutspec.show.report import Report
+from mutspec.version import engine
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
+class StridedSlices:
     """The entries of whole slices: of neurons, rows, columns, gates.
 
     Entry i lies in the slice (i // stride) mod length: an axis of `length` entries, before axes of `stride` together.
@@ -105,7 +105,7 @@ class Within:
         chosen: which of their entries; None for all.
     """
 
-    region: Lanes
+    region: StridedSlices
     chosen: Choice | None
 
 
@@ -135,7 +135,7 @@ class Computed:
     count: int
 
 
-Choice = Scattered | Listed | Window | Box | Run | Lanes | Tiles | Within | Bits | Computed
+Choice = Scattered | Listed | Window | Box | Run | StridedSlices | Tiles | Within | Bits | Computed
 
 
 def size_of(shape: tuple[int, ...]) -> int:
@@ -162,7 +162,7 @@ def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
         return choice.stop - choice.start
     if isinstance(choice, Window):
         return size // shape[choice.axis] * (choice.stop - choice.start) if size else 0
-    if isinstance(choice, Lanes):
+    if isinstance(choice, StridedSlices):
         lanes = chosen_count(choice.chosen, (choice.length,))
         return None if lanes is None else size // choice.length * lanes
     if isinstance(choice, Within):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mutspec.graph.choice import Choice, Computed, size_of
-from mutspec.graph.formats import Format
 from mutspec.graph.graph import GraphBuilder, Shape
+from mutspec.graph.number_formats import Format
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ it knows none of them.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mutspec.language.errors import (
+from mutspec.errors import (
     CallError,
     CheckError,
     DocumentPath,

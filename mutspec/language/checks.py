@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import UNSET, Struct, ValidationError, convert
 
-from mutspec.language.errors import DocumentPath, Problem, nearest, written_path
+from mutspec.errors import DocumentPath, Problem, nearest, written_path
 from mutspec.language.schema import STEP_ID
 from mutspec.language.steps import field_types, holds_target
 from mutspec.language.types import Case, Expect, Pick, Selector
-from mutspec.language.visible import in_one_line
+from mutspec.text.visible import in_one_line
 
 LARGEST = 2**1024
 """From here on, whole numbers have no floating-point number."""

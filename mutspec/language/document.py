@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from mutspec.language.errors import PlanError, Problem
+from mutspec.errors import PlanError, Problem
 from mutspec.language.files import about, source_of
-from mutspec.language.nodes import MAX_DEPTH, Node, Scalar, Sequence, Source, Span, Table
+from mutspec.language.nodes import MAX_DEPTH, Node, Scalar, Sequence, Source, SourceSpan, Table
 from mutspec.language.scalars import UnreadableNumberError, scalar_value, surprise
 from mutspec.language.traps import LOADER, Trap, find_trap, quote_special
 
@@ -81,15 +81,15 @@ class _Frame:
     """A list or mapping that is being read."""
 
     is_table: bool
-    span: Span
+    span: SourceSpan
     anchor: str | None
     size_before: int
     items: list[Node] = field(default_factory=list)
     entries: dict[str, Node] = field(default_factory=dict)
-    keys: dict[str, Span | None] = field(default_factory=dict)
-    merges: list[tuple[Node, Span]] = field(default_factory=list)
+    keys: dict[str, SourceSpan | None] = field(default_factory=dict)
+    merges: list[tuple[Node, SourceSpan]] = field(default_factory=list)
     key: str | None = None
-    key_span: Span | None = None
+    key_span: SourceSpan | None = None
     awaits_key: bool = True
     depth_below: int = 0
 
@@ -122,15 +122,15 @@ class _Builder:
         if handler is not None:
             handler(event)
 
-    def _say(self, message: str, span: Span, hint: str = "", *, is_warning: bool = False) -> None:
+    def _say(self, message: str, span: SourceSpan, hint: str = "", *, is_warning: bool = False) -> None:
         self.problems.append(Problem(message, span.place(), hint=hint, is_warning=is_warning))
 
-    def _span(self, event: Any) -> Span:
+    def _span(self, event: Any) -> SourceSpan:
         start, end = event.start_mark, event.end_mark
         line = start.line + 1
         text = self.source.lines[start.line] if start.line < len(self.source.lines) else ""
         end_column = end.column if end.line == start.line else len(text.rstrip())
-        return Span(self.source, line, start.column + 1, max(end_column, start.column) + 1)
+        return SourceSpan(self.source, line, start.column + 1, max(end_column, start.column) + 1)
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -185,7 +185,7 @@ class _Builder:
             self._say("an alias cannot be a key", span, "write the key itself")
         self._put(node, depth)
 
-    def _bad_alias(self, name: str, span: Span) -> None:
+    def _bad_alias(self, name: str, span: SourceSpan) -> None:
         if name in self._anchors:
             self._say(f"the alias `*{name}` stands within what it names", span)
             return
@@ -206,7 +206,7 @@ class _Builder:
         self._size += 1
         self._frames.append(_Frame(isinstance(event, yaml.MappingStartEvent), span, event.anchor, self._size - 1))
 
-    def _too_deep(self, span: Span) -> None:
+    def _too_deep(self, span: SourceSpan) -> None:
         self._say(_TOO_DEEP, span)
         raise _Refused
 
@@ -249,7 +249,7 @@ class _Builder:
 
     # -- keys
 
-    def _take_key(self, frame: _Frame, text: str, span: Span, is_plain: bool) -> None:
+    def _take_key(self, frame: _Frame, text: str, span: SourceSpan, is_plain: bool) -> None:
         frame.awaits_key = False
         frame.key, frame.key_span = text, span
         earlier = frame.keys.get(text)
@@ -261,7 +261,7 @@ class _Builder:
         elif is_plain and text != "<<":
             self._check_plain_key(frame, text, span)
 
-    def _check_plain_key(self, frame: _Frame, text: str, span: Span) -> None:
+    def _check_plain_key(self, frame: _Frame, text: str, span: SourceSpan) -> None:
         try:
             value = scalar_value(text)
         except UnreadableNumberError:
@@ -292,7 +292,7 @@ class _Builder:
                         frame.entries[key] = value
                         frame.keys[key] = table.keys[key]
 
-    def _refuse_tag(self, event: Any, span: Span) -> None:
+    def _refuse_tag(self, event: Any, span: SourceSpan) -> None:
         if event.tag:
             tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
             self._say(
@@ -334,7 +334,9 @@ def _unprintable_problem(source: Source, text: str, at: int) -> Problem:
     what = "a NUL character" if not code else f"the control character U+{code:04X}"
     if 0xDC80 <= code <= 0xDCFF:  # how Python hands over a byte of a call that is not UTF-8
         what = f"the byte 0x{code - 0xDC00:02x}, which is not UTF-8,"
-    return Problem(f"{what} has no place in a plan", Span(source, line, column, column + 1).place(), hint="remove it")
+    return Problem(
+        f"{what} has no place in a plan", SourceSpan(source, line, column, column + 1).place(), hint="remove it"
+    )
 
 
 def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
@@ -345,15 +347,15 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     suspects = [line, line - 1, *([error.context_mark.line] if error.context_mark else [])]
     trap: Trap | None = find_trap(list(source.lines), suspects) if len(source.lines) < 5_000 else None
     if trap is not None:
-        span = Span(source, trap.index + 1, trap.column + 1, trap.column + 2)
+        span = SourceSpan(source, trap.index + 1, trap.column + 1, trap.column + 2)
         return Problem(trap.message, span.place(), hint=f"write: {trap.line.strip()}")
     text = source.lines[line] if line < len(source.lines) else ""
     indentation = text[: len(text) - len(text.lstrip())]
     if "\t" in indentation:
         column = indentation.index("\t")
-        span = Span(source, line + 1, column + 1, column + 2)
+        span = SourceSpan(source, line + 1, column + 1, column + 2)
         return Problem("a tab stands where YAML allows only spaces", span.place(), hint="indent with spaces")
-    span = Span(source, line + 1, column + 1, column + 2)
+    span = SourceSpan(source, line + 1, column + 1, column + 2)
     if error.problem == "exceeded maximum nesting depth":  # libyaml from 0.2.6 on, reading ahead, before we see it
         return Problem(_TOO_DEEP, span.place())
     context = f"{error.context}, " if error.context else ""

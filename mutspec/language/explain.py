@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from mutspec.language.errors import DocumentPath, Problem, nearest, written_path
+from mutspec.errors import DocumentPath, Problem, nearest, written_path
 from mutspec.language.schema import Schema, is_extension
-from mutspec.language.visible import in_one_line
+from mutspec.text.visible import in_one_line
 
 _REFERENCE = "#/$defs/"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mutspec.language.errors import Place, PlanError, Problem, nearest
-from mutspec.language.nodes import Source, Span
+from mutspec.errors import Place, PlanError, Problem, nearest
+from mutspec.language.nodes import Source, SourceSpan
 
 MAX_BYTES = 16 * 2**20
 """The largest plan file that is read. A plan of 1,000 steps has about 0.1 MB."""
@@ -54,8 +54,8 @@ def decode(data: bytes, name: str) -> str:
         if good.endswith(("\n", "\r")):
             line, column = line + 1, 1
         message = f"the byte 0x{data[error.start]:02x} is not UTF-8"
-        place = Span(source, line, column, column + 1).place()
-        raise PlanError(Problem(message, place, hint="save the file as UTF-8")) from None
+        place = SourceSpan(source, line, column, column + 1).place()
+        raise PlanError(message, place=place, hint="save the file as UTF-8") from None
 
 
 def _missing_file(path: Path) -> Problem:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from mutspec.language.errors import DocumentPath, Problem, nearest
+from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, size_of
 from mutspec.language.types import END
 

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from mutspec.errors import DocumentPath, Place, PlanError, Problem, nearest
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import parse
-from mutspec.language.errors import DocumentPath, Place, PlanError, Problem, nearest
 from mutspec.language.explain import Finding, Validator
 from mutspec.language.files import read_text
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead
@@ -191,7 +191,7 @@ class _Loader:
         """
         if not isinstance(root, Table):
             hint = "it begins with `mutspec: 1`, and has `steps`"
-            raise PlanError(Problem("a plan is a mapping", root.span.place() if root.span else None, hint=hint))
+            raise PlanError("a plan is a mapping", place=root.span.place() if root.span else None, hint=hint)
         written, problems = apply_overrides(root, overrides)
         self.problems += problems
         self._resolve(written)

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mutspec.language.errors import DocumentPath, Place, PlanError, Problem
+from mutspec.errors import DocumentPath, Place, PlanError
 
 MAX_DEPTH = 64
 """How deep a document may nest. Real plans reach about ten levels."""
@@ -27,7 +27,7 @@ class Source:
     lines: tuple[str, ...]
 
 
-class Span(Struct, frozen=True, gc=False):
+class SourceSpan(Struct, frozen=True, gc=False):
     """Where something is written: 1-based line and columns; `end_column` is the column behind it."""
 
     source: Source
@@ -46,9 +46,9 @@ class Scalar(Struct, frozen=True):
     """A number, text, truth value or null; `written` is its text in the source if it stood there without quotes."""
 
     value: str | int | float | bool | None
-    span: Span | None = None
+    span: SourceSpan | None = None
     written: str | None = None
-    via: Span | None = None
+    via: SourceSpan | None = None
     """The `${params.…}` that this value stands for."""
 
 
@@ -56,17 +56,17 @@ class Sequence(Struct, frozen=True):
     """A list."""
 
     items: tuple[Node, ...]
-    span: Span | None = None
-    via: Span | None = None
+    span: SourceSpan | None = None
+    via: SourceSpan | None = None
 
 
 class Table(Struct, frozen=True):
     """A mapping, with the place of each key."""
 
     entries: dict[str, Node]
-    keys: dict[str, Span | None]
-    span: Span | None = None
-    via: Span | None = None
+    keys: dict[str, SourceSpan | None]
+    span: SourceSpan | None = None
+    via: SourceSpan | None = None
 
 
 Node = Scalar | Sequence | Table
@@ -89,14 +89,14 @@ def size_of(node: Node) -> int:
     return 1 + sum(size_of(item) for item in below)
 
 
-def from_plain(value: Any, span: Span | None = None, path: DocumentPath = ()) -> Node:
+def from_plain(value: Any, span: SourceSpan | None = None, path: DocumentPath = ()) -> Node:
     """A tree of values that come from Python. Tuples are lists, NumPy's scalars are numbers.
 
     Raises:
         PlanError: for values that a plan cannot hold.
     """
     if len(path) > MAX_DEPTH:
-        raise PlanError(Problem(f"the values nest deeper than {MAX_DEPTH} levels", path=path[:4]))
+        raise PlanError(f"the values nest deeper than {MAX_DEPTH} levels", path=path[:4])
     if value is None or isinstance(value, str | bool):
         return Scalar(value, span)
     if isinstance(value, Integral):
@@ -106,13 +106,13 @@ def from_plain(value: Any, span: Span | None = None, path: DocumentPath = ()) ->
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise PlanError(Problem(f"keys are text, and {key!r} is not", path=path))
+                raise PlanError(f"keys are text, and {key!r} is not", path=path)
         entries = {str(key): from_plain(entry, span, (*path, key)) for key, entry in value.items()}
         return Table(entries, dict.fromkeys(entries, span), span)
     if isinstance(value, list | tuple):
         return Sequence(tuple(from_plain(item, span, (*path, index)) for index, item in enumerate(value)), span)
     message = f"a plan holds numbers, text, lists and mappings, not a {type(value).__name__}"
-    raise PlanError(Problem(message, path=path))
+    raise PlanError(message, path=path)
 
 
 def child(node: Node, key: str | int) -> Node | None:
@@ -134,7 +134,7 @@ def node_at(root: Node, path: DocumentPath) -> Node | None:
     return node
 
 
-def span_at(root: Node, path: DocumentPath, *, on_key: bool = False) -> Span | None:
+def span_at(root: Node, path: DocumentPath, *, on_key: bool = False) -> SourceSpan | None:
     """Where the value at a path is written; where there is none, its nearest ancestor. `on_key`: where its key is."""
     node, span = root, root.span
     for key in path:
@@ -147,7 +147,7 @@ def span_at(root: Node, path: DocumentPath, *, on_key: bool = False) -> Span | N
     return span
 
 
-def with_value(root: Node, path: DocumentPath, value: Node, key_span: Span | None = None) -> Node:
+def with_value(root: Node, path: DocumentPath, value: Node, key_span: SourceSpan | None = None) -> Node:
     """The tree with another value at a path, whose parent must be there. A key that is not there is added.
 
     Raises:
@@ -156,7 +156,7 @@ def with_value(root: Node, path: DocumentPath, value: Node, key_span: Span | Non
     return _with_value(root, path, 0, value, key_span)
 
 
-def _with_value(node: Node, path: DocumentPath, depth: int, value: Node, key_span: Span | None) -> Node:
+def _with_value(node: Node, path: DocumentPath, depth: int, value: Node, key_span: SourceSpan | None) -> Node:
     if depth == len(path):
         return value
     key = path[depth]

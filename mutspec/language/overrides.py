@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mutspec.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.language.document import parse
-from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
-from mutspec.language.nodes import Node, Scalar, Sequence, Source, Span, Table, child, from_plain, with_value
+from mutspec.language.nodes import Node, Scalar, Sequence, Source, SourceSpan, Table, child, from_plain, with_value
 
 OVERRIDABLE = ("params", "steps", "seed", "name", "description", "metadata", "non_finite")
 """The top-level keys that an override may reach."""
@@ -64,9 +64,9 @@ def apply_overrides(root: Node, overrides: Iterable[Override]) -> tuple[Node, li
 def _apply(root: Node, override: Override) -> Node:
     key, equals, _ = override.text.partition("=")
     key = key.strip()
-    span = Span(override.source, 1, 1, len(key) + 1)
+    span = SourceSpan(override.source, 1, 1, len(key) + 1)
     if not equals or not key:
-        raise PlanError(Problem("an override is written key=value", span.place(), hint="for instance params.std=0.05"))
+        raise PlanError("an override is written key=value", place=span.place(), hint="for instance params.std=0.05")
     parts = key.split(".")
     _check_head(root, parts, span)
     value = _value(override, len(override.text) - len(override.text.partition("=")[2]))
@@ -77,7 +77,7 @@ def _apply(root: Node, override: Override) -> Node:
         raise PlanError(_nothing_there(root, parts, path, int(error.args[0]), span)) from None
 
 
-def _check_head(root: Node, parts: list[str], span: Span) -> None:
+def _check_head(root: Node, parts: list[str], span: SourceSpan) -> None:
     head = parts[0]
     if head not in OVERRIDABLE:
         params = child(root, "params")
@@ -92,16 +92,14 @@ def _check_head(root: Node, parts: list[str], span: Span) -> None:
         if head in ("mutspec", "inputs"):
             message = f"`{head}` cannot be overridden"
             hint = "bind an input by --input name=MODEL" if head == "inputs" else "it is the language's version"
-        raise PlanError(Problem(message, span.place(), hint=hint, candidates=candidates))
+        raise PlanError(message, place=span.place(), hint=hint, candidates=candidates)
     if head == "params":
         _check_param(root, parts, span)
     if head == "steps" and len(parts) == 3 and parts[2] in ("id", "op"):
-        raise PlanError(
-            Problem(f"a step's `{parts[2]}` cannot be overridden", span.place(), hint="change it in the plan")
-        )
+        raise PlanError(f"a step's `{parts[2]}` cannot be overridden", place=span.place(), hint="change it in the plan")
 
 
-def _check_param(root: Node, parts: list[str], span: Span) -> None:
+def _check_param(root: Node, parts: list[str], span: SourceSpan) -> None:
     params = child(root, "params")
     declared = tuple(params.entries) if isinstance(params, Table) else ()
     if len(parts) < 2 or parts[1] not in declared:
@@ -109,23 +107,23 @@ def _check_param(root: Node, parts: list[str], span: Span) -> None:
         candidates = tuple(f"params.{near}" for near in nearest(name, declared))
         hint = f"it declares {_listing(declared)}" if declared else "it has no `params`"
         raise PlanError(
-            Problem(f"the plan declares no parameter `{name}`", span.place(), hint=hint, candidates=candidates)
+            f"the plan declares no parameter `{name}`", place=span.place(), hint=hint, candidates=candidates
         )
 
 
 def _value(override: Override, column: int) -> Node:
     """The override's value as a tree whose places lie in the override's text."""
     if not isinstance(override.value, Unparsed):
-        return from_plain(override.value, Span(override.source, 1, column + 1, len(override.text) + 1))
+        return from_plain(override.value, SourceSpan(override.source, 1, column + 1, len(override.text) + 1))
     text = override.text[column:]
     if not text.strip():
-        return Scalar(None, Span(override.source, 1, column + 1, column + 2), text)
+        return Scalar(None, SourceSpan(override.source, 1, column + 1, column + 2), text)
     try:
         document = parse(" " * column + text, override.source.name, may_be_null=True)
     except PlanError as error:
         raise PlanError([_in_override(problem, override, column) for problem in error.problems]) from None
     if document.root.span is None:  # nothing but a comment
-        return Scalar(None, Span(override.source, 1, column + 1, len(override.text) + 1), text.strip())
+        return Scalar(None, SourceSpan(override.source, 1, column + 1, len(override.text) + 1), text.strip())
     return _moved(document.root, override.source)
 
 
@@ -143,11 +141,11 @@ def _in_override(problem: Problem, override: Override, column: int) -> Problem:
 
 def _moved(node: Node, source: Source) -> Node:
     """The same tree with places in another source whose lines have the same columns."""
-    span = node.span and Span(source, node.span.line, node.span.column, node.span.end_column)
+    span = node.span and SourceSpan(source, node.span.line, node.span.column, node.span.end_column)
     if isinstance(node, Table):
         entries = {key: _moved(value, source) for key, value in node.entries.items()}
         keys = {
-            key: key_span and Span(source, key_span.line, key_span.column, key_span.end_column)
+            key: key_span and SourceSpan(source, key_span.line, key_span.column, key_span.end_column)
             for key, key_span in node.keys.items()
         }
         return Table(entries, keys, span)
@@ -156,7 +154,7 @@ def _moved(node: Node, source: Source) -> Node:
     return Scalar(node.value, span, node.written)
 
 
-def _path(root: Node, parts: list[str], span: Span) -> DocumentPath:
+def _path(root: Node, parts: list[str], span: SourceSpan) -> DocumentPath:
     """The override's key as a path: a step's id becomes its index, and so do numbers within lists."""
     path: list[str | int] = [parts[0]]
     rest = parts[1:]
@@ -165,7 +163,7 @@ def _path(root: Node, parts: list[str], span: Span) -> DocumentPath:
         rest = rest[1:]
         if not rest:
             raise PlanError(
-                Problem("an override of a step names one of its keys", span.place(), hint="steps.<id>.<key>=value")
+                "an override of a step names one of its keys", place=span.place(), hint="steps.<id>.<key>=value"
             )
     node: Node | None = root
     for key in path:
@@ -178,7 +176,7 @@ def _path(root: Node, parts: list[str], span: Span) -> DocumentPath:
     return tuple(path)
 
 
-def _step_index(root: Node, wanted: str, span: Span) -> int:
+def _step_index(root: Node, wanted: str, span: SourceSpan) -> int:
     steps = child(root, "steps")
     ids = [step_id(step) for step in steps.items] if isinstance(steps, Sequence) else []
     if wanted in ids:
@@ -186,7 +184,7 @@ def _step_index(root: Node, wanted: str, span: Span) -> int:
     known = [name for name in ids if name]
     candidates = tuple(f"steps.{near}" for near in nearest(wanted, known))
     hint = f"its steps are {_listing(known)}" if known else ""
-    raise PlanError(Problem(f"the plan has no step `{wanted}`", span.place(), hint=hint, candidates=candidates))
+    raise PlanError(f"the plan has no step `{wanted}`", place=span.place(), hint=hint, candidates=candidates)
 
 
 def step_id(step: Node) -> str:
@@ -198,7 +196,7 @@ def step_id(step: Node) -> str:
     return ""
 
 
-def _nothing_there(root: Node, parts: list[str], path: DocumentPath, good: int, span: Span) -> Problem:
+def _nothing_there(root: Node, parts: list[str], path: DocumentPath, good: int, span: SourceSpan) -> Problem:
     node: Node | None = root
     for key in path[:good]:
         node = node and child(node, key)

@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
 
-from mutspec.language.errors import DocumentPath, Place, Problem
+from mutspec.errors import DocumentPath, Place, Problem
 from mutspec.language.overrides import Override
 from mutspec.language.types import NonFinite
 

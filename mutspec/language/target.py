@@ -8,11 +8,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.language.document import parse, refuse_unprintable
-from mutspec.language.errors import DocumentPath, PlanError, Problem
 from mutspec.language.head import LANGUAGE_VERSION
 from mutspec.language.load import _Loader
-from mutspec.language.nodes import Node, Scalar, Sequence, Source, Span, Table
+from mutspec.language.nodes import Node, Scalar, Sequence, Source, SourceSpan, Table
 from mutspec.language.plan import Plan
 from mutspec.language.types import Target
 
@@ -69,9 +69,9 @@ def load_target(text: str, name: str = "target") -> WrittenTarget:
 
 def _node(text: str, name: str) -> Node:
     if not text.strip():
-        raise PlanError(Problem("the target is empty", hint="for instance `dense_1`, `re:conv_.*` or `{type: Dense}`"))
+        raise PlanError("the target is empty", hint="for instance `dense_1`, `re:conv_.*` or `{type: Dense}`")
     if text.lstrip()[0] in "{[":
         return parse(text, name).root
     source = Source(name, (text,))
     refuse_unprintable(text, source)
-    return Scalar(text.strip(), Span(source, 1, 1, len(text) + 1))
+    return Scalar(text.strip(), SourceSpan(source, 1, 1, len(text) + 1))

@@ -7,9 +7,10 @@ at the import of this package (`hdf5` and the file readers need them, and load w
 
 from __future__ import annotations
 
-from mutspec.model.archive import Archive, Extent, FileKind, Member
-from mutspec.model.files import open_archive
-from mutspec.model.spec import LEARNED, Call, Group, LayerSpec, ModelSpec, TensorRef, TensorSpec
+from mutspec.keras_facts.roles import LEARNED, Group
+from mutspec.model.files.archive import Archive, Extent, FileKind, Member
+from mutspec.model.files.opening import open_archive
+from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorRef, TensorSpec
 
 __all__ = [
     "LEARNED",

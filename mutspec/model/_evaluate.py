@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 
-from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
+from mutspec.errors import DocumentPath, PlanError, Problem, nearest
+from mutspec.keras_facts.classes import KNOWN_CLASSES, KNOWN_ROLES
 from mutspec.language.types import Expect, Pick, Selector, Target
 from mutspec.model._index import ModelIndex, members, patterns
 from mutspec.model._patterns import has_wildcards
-from mutspec.model.classes import KNOWN_CLASSES, KNOWN_ROLES
 
 RandomIndices = Callable[[int, int], Sequence[int]]
 """Given a total and a count, that many distinct indices below the total."""
@@ -63,7 +63,7 @@ MOST_TOLD = 100
 """Of how many unknown names of a target is told: for each the nearest names are searched."""
 
 
-class Evaluation:
+class TargetEvaluation:
     """Evaluates one target. What it is a set of is up to the subclass."""
 
     everything: int
@@ -176,7 +176,7 @@ class Evaluation:
         self.unknown.append(message + "".join(f"; did you mean `{close}`?" for close in nearest(pattern, known, 1)))
 
 
-class TensorEvaluation(Evaluation):
+class TensorEvaluation(TargetEvaluation):
     """Evaluates a target as a set of tensors."""
 
     def __init__(self, index: ModelIndex, random: RandomIndices | None, default: int) -> None:
@@ -203,7 +203,7 @@ class TensorEvaluation(Evaluation):
         return found
 
 
-class LayerEvaluation(Evaluation):
+class LayerEvaluation(TargetEvaluation):
     """Evaluates a target as a set of layers."""
 
     def __init__(self, index: ModelIndex, random: RandomIndices | None) -> None:
@@ -256,7 +256,7 @@ def _pick(layers: list[int], pick: Pick, random: RandomIndices | None, path: Doc
     if pick.random is not UNSET and pick.random < len(layers):
         if random is None:
             message = "`random` needs the random stream of a step"
-            raise PlanError(Problem(message, path=(*path, "pick", "random")))
+            raise PlanError(message, path=(*path, "pick", "random"))
         layers = sorted(layers[number] for number in random(len(layers), pick.random))
     return layers
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from mutspec.language.errors import DocumentPath, PlanError, Problem
+from mutspec.errors import DocumentPath, PlanError
 from mutspec.language.types import Patterns
 from mutspec.model._patterns import BadPattern, NameTable
 from mutspec.model.spec import ModelSpec
@@ -221,7 +221,7 @@ class ModelIndex:
                 self._claims[key] = self._fits(kind, pattern)
             except BadPattern as error:
                 noun = "regular expression" if kind == "regex" else "glob"
-                raise PlanError(Problem(f"`{pattern}` is not a valid {noun}: {error}", path=path)) from None
+                raise PlanError(f"`{pattern}` is not a valid {noun}: {error}", path=path) from None
         return self._claims[key]
 
     def _fits(self, kind: str, pattern: str) -> Claim:
@@ -250,7 +250,7 @@ class ModelIndex:
                     self._weights[pattern] = self.roles.glob(pattern) | self.groups.get(pattern, 0)
                 except BadPattern as error:
                     path = pattern_path("weights", value, number)
-                    raise PlanError(Problem(f"`{pattern}` is not a valid glob: {error}", path=path)) from None
+                    raise PlanError(f"`{pattern}` is not a valid glob: {error}", path=path) from None
             found |= self._weights[pattern]
         return found
 

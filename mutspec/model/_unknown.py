@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from msgspec import UnsetType
 
-from mutspec.language.errors import DocumentPath
+from mutspec.errors import DocumentPath
+from mutspec.keras_facts.classes import KNOWN_CLASSES, KNOWN_ROLES
+from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Patterns, Selector, Target
-from mutspec.model._evaluate import Chosen, Evaluation, TensorEvaluation, counted, shown
+from mutspec.model._evaluate import Chosen, TargetEvaluation, TensorEvaluation, counted, shown
 from mutspec.model._index import Claim, ModelIndex, members, patterns
 from mutspec.model._patterns import has_wildcards
-from mutspec.model.classes import KNOWN_CLASSES, KNOWN_ROLES
-from mutspec.model.spec import Group, ModelSpec, TensorSpec
+from mutspec.model.spec import ModelSpec, TensorSpec
 
 _OWNERS_SHOWN = 3
 
@@ -79,7 +80,7 @@ class _Generous(TensorEvaluation):
         self._plain = plain
 
     def excluded(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
-        return Evaluation.target(self._plain, target, path, weights)
+        return TargetEvaluation.target(self._plain, target, path, weights)
 
     def picked(self, chosen: Chosen, selector: Selector, path: DocumentPath, weights: int) -> Chosen:
         return chosen

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from mutspec.language.errors import DocumentPath, Problem, nearest
+from mutspec.errors import DocumentPath, Problem, nearest
+from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Selector, Target
 from mutspec.model._evaluate import (
     MOST_TOLD,
     REGEX_PREFIX,
-    Evaluation,
     LayerEvaluation,
+    TargetEvaluation,
     TensorEvaluation,
     as_selector,
     counted,
     shown,
 )
 from mutspec.model._index import members, pattern_path, patterns
-from mutspec.model.spec import Group
 
 
-def why_nothing(evaluation: Evaluation, target: Target) -> list[Problem]:
+def why_nothing(evaluation: TargetEvaluation, target: Target) -> list[Problem]:
     """The problems that explain why a target stands for nothing.
 
     Arguments:
@@ -32,7 +32,7 @@ def why_nothing(evaluation: Evaluation, target: Target) -> list[Problem]:
 
 
 class _Explanation:
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: TargetEvaluation) -> None:
         self.evaluation = evaluation
         self.index = evaluation.index
         self.weights = evaluation.default if isinstance(evaluation, TensorEvaluation) else 0

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from mutspec.language.errors import ModelError
-from mutspec.model.class_table import CLASSES, Variable
-from mutspec.model.classes import other_variables_of, variables_of
-from mutspec.model.inner import LORA, Inner, Teller, ToldByNames, only_variables, tell_nothing
-from mutspec.model.outline import LAYERS_UNTIL_2_14, Node, Outline, is_within, join, outline_of
-from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.errors import ModelError
+from mutspec.keras_facts.class_table import CLASSES, Variable
+from mutspec.keras_facts.classes import other_variables_of, variables_of
+from mutspec.keras_facts.roles import Group
+from mutspec.model.inner_layers import LORA, Inner, Teller, ToldByNames, only_variables, tell_nothing
+from mutspec.model.outline import LAYERS_UNTIL_2_14, Outline, OutlineNode, is_within, join, outline_of
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
 
 RESAVE = "load the model in Keras and save it again"
@@ -47,7 +48,7 @@ class _Found:
     tensors: list[TensorSpec] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
     copies: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    absent: list[Node] = field(default_factory=list)
+    absent: list[OutlineNode] = field(default_factory=list)
 
 
 def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored], told: Teller = tell_nothing) -> Build:
@@ -111,7 +112,7 @@ def build_from_outline(
     return Build(spec, found.stored, found.copies)
 
 
-def _visit(node: Node, owner: str, found: _Found) -> None:
+def _visit(node: OutlineNode, owner: str, found: _Found) -> None:
     """Add a layer, its tensors, and the layers in it; `owner` is where its owner is stored."""
     stored = next(
         (path for path in (join(owner, at) for at in node.stored) if path in found.tree), join(owner, node.stored[0])
@@ -133,13 +134,13 @@ def _visit(node: Node, owner: str, found: _Found) -> None:
         _check_explained(node, stored, found)
 
 
-def placed(node: Node, owner: str, tree: StoredTree) -> tuple[Node, ...]:
+def placed(node: OutlineNode, owner: str, tree: StoredTree) -> tuple[OutlineNode, ...]:
     """The layers in a layer; those of a model where the Keras that wrote the file stored them, which finds the most."""
     if not node.is_model:
         return node.children
     versions = range(max((len(child.stored) for child in node.children), default=1))
 
-    def in_version(child: Node, version: int) -> str:
+    def in_version(child: OutlineNode, version: int) -> str:
         return child.stored[version] if version < len(child.stored) else child.stored[0]
 
     found = [sum(join(owner, in_version(child, version)) in tree for child in node.children) for version in versions]
@@ -147,11 +148,11 @@ def placed(node: Node, owner: str, tree: StoredTree) -> tuple[Node, ...]:
     return tuple(replace(child, stored=(in_version(child, version),)) for child in node.children)
 
 
-def _layer(node: Node) -> LayerSpec:
+def _layer(node: OutlineNode) -> LayerSpec:
     return LayerSpec(node.path, node.name, node.class_name, node.ancestry, node.config, node.calls)
 
 
-def _known(node: Node, stored: str, found: _Found) -> None:
+def _known(node: OutlineNode, stored: str, found: _Found) -> None:
     """The variables of a layer whose class is in the table."""
     whole = found.tree.group(stored)
     group = {key: value for key, value in whole.items() if key not in LORA}
@@ -196,7 +197,7 @@ def _add_known(
     _add(tensor, join(stored, "vars", key), found)
 
 
-def fitting_variables(node: Node, count: int) -> tuple[Variable, ...]:
+def fitting_variables(node: OutlineNode, count: int) -> tuple[Variable, ...]:
     """The variables that the table gives a layer, optional ones included as `count` demands.
 
     Errors: ModelError if the table has no such number for the class.
@@ -214,7 +215,7 @@ def fitting_variables(node: Node, count: int) -> tuple[Variable, ...]:
     )
 
 
-def check_shape(node: Node, variable: Variable, shape: tuple[int, ...]) -> None:
+def check_shape(node: OutlineNode, variable: Variable, shape: tuple[int, ...]) -> None:
     """Hold a stored shape against what the table and the config say.
 
     Errors: ModelError if it cannot be that variable.
@@ -234,7 +235,7 @@ def check_shape(node: Node, variable: Variable, shape: tuple[int, ...]) -> None:
         )
 
 
-def _own_variables(node: Node, stored: str, path: str, found: _Found) -> None:
+def _own_variables(node: OutlineNode, stored: str, path: str, found: _Found) -> None:
     """The weights that a model, or a layer of the user's own, has beside those of the layers in it."""
     group = found.tree.group(stored)
     if group and path == OWN:
@@ -242,7 +243,7 @@ def _own_variables(node: Node, stored: str, path: str, found: _Found) -> None:
     _numbered(path, group, stored, found.tell(stored), found)
 
 
-def _unknown(node: Node, stored: str, found: _Found, is_outermost: bool = False) -> None:
+def _unknown(node: OutlineNode, stored: str, found: _Found, is_outermost: bool = False) -> None:
     """A layer of a class that is in no table, and whatever is stored below it."""
     if not is_outermost:
         inner = found.tell(stored)
@@ -254,7 +255,7 @@ def _unknown(node: Node, stored: str, found: _Found, is_outermost: bool = False)
     _inner_layers("" if is_outermost else node.path, stored, found)
 
 
-def _leftovers(node: Node, stored: str, found: _Found) -> None:
+def _leftovers(node: OutlineNode, stored: str, found: _Found) -> None:
     """What a model holds beside its layers: attributes of a subclass."""
     _inner_layers(node.path, stored, found, skip=(join(stored, "layers"), join(stored, LAYERS_UNTIL_2_14)))
 
@@ -317,7 +318,7 @@ def _variables_as_stored(
     """Returns the variables of a Keras class that a stored group can be; None if there are none."""
     facts = CLASSES[base]
     rows = (variables_of(facts, config), *other_variables_of(facts, config))
-    node = Node("", "", base, (), variables=rows[0], quantized=rows[1:])
+    node = OutlineNode("", "", base, (), variables=rows[0], quantized=rows[1:])
     try:
         variables = fitting_variables(node, len(weights))
     except ModelError:
@@ -350,7 +351,7 @@ def _add(tensor: TensorSpec, stored: str, found: _Found) -> None:
     found.stored[tensor.path] = stored
 
 
-def _check_explained(node: Node, stored: str, found: _Found) -> None:
+def _check_explained(node: OutlineNode, stored: str, found: _Found) -> None:
     """Refuse what is stored below a layer of the table without being its own or its parts'."""
     parts = tuple(join(stored, at) for child in node.children for at in child.stored)
     for below in found.tree.groups_below(stored):

@@ -12,7 +12,7 @@ Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class CallGraph:
     """The calls of each layer of one model, by the layer's name, and the model's ports."""
 
     calls: Mapping[str, tuple[Call, ...]]
@@ -20,7 +20,7 @@ class Graph:
     outputs: tuple[TensorRef, ...]
 
 
-EMPTY = Graph({}, (), ())
+EMPTY = CallGraph({}, (), ())
 
 
 def is_graph(config: object) -> bool:
@@ -28,7 +28,7 @@ def is_graph(config: object) -> bool:
     return isinstance(config, Mapping) and isinstance(config.get("layers"), list) and "output_layers" in config
 
 
-def graph_of(config: Config, nested: frozenset[str]) -> Graph:
+def graph_of(config: Config, nested: frozenset[str]) -> CallGraph:
     """The graph of a Functional model.
 
     Arguments:
@@ -39,7 +39,7 @@ def graph_of(config: Config, nested: frozenset[str]) -> Graph:
     entries = [entry for entry in config["layers"] if isinstance(entry, Mapping)]
     calls = {_name(entry): tuple(Call(tuple(_refs(node))) for node in _nodes(entry)) for entry in entries}
     inputs, outputs = tuple(_port_refs(config.get("input_layers"))), tuple(_port_refs(config["output_layers"]))
-    return Graph(calls, inputs, _shift(outputs, nested))
+    return CallGraph(calls, inputs, _shift(outputs, nested))
 
 
 def _name(entry: Config) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mutspec.model.classes import is_keras_class
+from mutspec.keras_facts.classes import is_keras_class
 
 HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
 """Keras's classes whose layers hold or load code."""

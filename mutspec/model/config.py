@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
+from mutspec.keras_facts.class_names import MODELS
+from mutspec.keras_facts.classes import facts_of, is_keras_class
 from mutspec.model.calls import is_graph
-from mutspec.model.class_names import MODELS
-from mutspec.model.classes import facts_of, is_keras_class
 from mutspec.model.limits import current_limits
 from mutspec.model.old_configs import in_keras_3_form
 

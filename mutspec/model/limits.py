@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, fields, replace
 
-from mutspec.language.errors import CallError, ModelError, Problem, nearest
+from mutspec.errors import CallError, ModelError, Problem, nearest
 
 MiB = 2**20
 
@@ -121,7 +121,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LimitRow:
     """A limit as documentation shows it.
 
     Arguments:
@@ -139,9 +139,9 @@ class Row:
     why: str
 
 
-def table() -> dict[str, Row]:
+def table() -> dict[str, LimitRow]:
     """All limits by name, in order."""
-    return {each.name: Row(each.name, int(each.default), **each.metadata) for each in fields(Limits)}  # type: ignore[arg-type]
+    return {each.name: LimitRow(each.name, int(each.default), **each.metadata) for each in fields(Limits)}  # type: ignore[arg-type]
 
 
 # Files are opened in many places: by the executors, by sweeps, by what compares. All of one call are opened under the

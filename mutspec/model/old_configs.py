@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS, STORED_NAMES
+from mutspec.keras_facts.classes import KNOWN_CLASSES, facts_of, is_keras_class, snake_case
 from mutspec.model.calls import is_graph, is_new_call, is_triple
-from mutspec.model.class_names import ALIASES, FORMER_CLASS, STORED_NAMES
-from mutspec.model.classes import KNOWN_CLASSES, facts_of, is_keras_class, snake_case
 
 Entry = Mapping[str, Any]
 
@@ -79,7 +79,7 @@ def in_keras_3_form(entry: Entry, version: str = "") -> Entry:
         version: of the Keras that wrote it; empty if the file does not state it.
     """
     is_old = is_of_keras_2(version) if version else _has_marks_of_keras_2(entry)
-    return _Writer(is_old).layer(entry, "sequential")
+    return _ConfigWriter(is_old).layer(entry, "sequential")
 
 
 def is_of_keras_2(version: str) -> bool:
@@ -106,7 +106,7 @@ def _has_marks_of_keras_2(entry: Entry) -> bool:
     return False
 
 
-class _Writer:
+class _ConfigWriter:
     """Writes serialised layers, and those in them, in Keras 3's form.
 
     Arguments:

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mutspec.language.errors import ModelError
-from mutspec.model.calls import EMPTY, Graph, graph_of, is_graph
-from mutspec.model.class_names import FORMER_CLASS, STORED_NAMES
-from mutspec.model.class_table import Part, Variable
-from mutspec.model.classes import (
+from mutspec.errors import ModelError
+from mutspec.keras_facts.class_names import FORMER_CLASS, STORED_NAMES
+from mutspec.keras_facts.class_table import LayerPart, Variable
+from mutspec.keras_facts.classes import (
     ancestry_of,
     facts_of,
     holds,
@@ -24,6 +23,7 @@ from mutspec.model.classes import (
     snake_case,
     variables_of,
 )
+from mutspec.model.calls import EMPTY, CallGraph, graph_of, is_graph
 from mutspec.model.limits import current_limits
 from mutspec.model.spec import Call, TensorRef
 
@@ -37,7 +37,7 @@ _DROPPED = frozenset({"shared_object_id", "build_config", "compile_config"})
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class OutlineNode:
     """A layer in its place.
 
     Arguments:
@@ -62,7 +62,7 @@ class Node:
     calls: tuple[Call, ...] = ()
     stored: tuple[str, ...] = ("",)
     variables: tuple[Variable, ...] | None = None
-    children: tuple[Node, ...] = ()
+    children: tuple[OutlineNode, ...] = ()
     is_model: bool = False
     is_elided: bool = False
     is_trainable: bool = True
@@ -73,7 +73,7 @@ class Node:
 class Outline:
     """A model's outermost node, and its ports."""
 
-    root: Node
+    root: OutlineNode
     inputs: tuple[TensorRef, ...]
     outputs: tuple[TensorRef, ...]
 
@@ -99,7 +99,7 @@ def outline_of(entry: Config) -> Outline:
     return Outline(root, graph.inputs, graph.outputs)
 
 
-def nodes_of(entry: Config, owner: str = "") -> tuple[Node, ...]:
+def nodes_of(entry: Config, owner: str = "") -> tuple[OutlineNode, ...]:
     """A serialised layer and the layers in it that paths show, depth first.
 
     Arguments:
@@ -148,7 +148,7 @@ def is_operation(entry: Config) -> bool:
     )
 
 
-def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth: int) -> Node:
+def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth: int) -> OutlineNode:
     limits = current_limits()
     limits.check("layer_depth", depth, "layers in layers", is_counted=False)
     config = entry.get("config")
@@ -159,7 +159,7 @@ def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth
         name = prefix + name.removeprefix(opposite)
     path = join(owner, name) if depth else ""
     limits.check("path_characters", len(path), f"the path of `{name[:20]}…`")
-    node = Node(
+    node = OutlineNode(
         path=path,
         name=name,
         class_name=plain_class_name(entry),
@@ -187,7 +187,7 @@ def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth
     )
 
 
-def _model_children(config: Config, path: str, depth: int) -> tuple[Node, ...]:
+def _model_children(config: Config, path: str, depth: int) -> tuple[OutlineNode, ...]:
     graph = _graph_of(config)
     used: dict[str, int] = {}
     used_in_2_13: dict[str, int] = {}
@@ -209,12 +209,12 @@ def _model_children(config: Config, path: str, depth: int) -> tuple[Node, ...]:
     return tuple(children)
 
 
-def _has_weights(node: Node) -> bool:
+def _has_weights(node: OutlineNode) -> bool:
     """Tells whether a layer has weights; one of a class that is in no table is thought to."""
     return node.variables is None or bool(node.variables) or any(map(_has_weights, node.children))
 
 
-def _graph_of(config: Any) -> Graph:
+def _graph_of(config: Any) -> CallGraph:
     return graph_of(config, _nested_graphs(config)) if is_graph(config) else EMPTY
 
 
@@ -242,7 +242,7 @@ def unique(name: str, used: dict[str, int]) -> str:
     return name
 
 
-def _part_nodes(part: Part, config: Config, path: str, depth: int) -> list[Node]:
+def _part_nodes(part: LayerPart, config: Config, path: str, depth: int) -> list[OutlineNode]:
     if not all(holds(when, config) for when in part.when):
         return []
     if not part.config:
@@ -261,7 +261,7 @@ def _part_nodes(part: Part, config: Config, path: str, depth: int) -> list[Node]
     return [_node(value, path, prefix, part.stored, depth + 1)]
 
 
-def _implied(part: Part, config: Config, path: str, depth: int) -> Node:
+def _implied(part: LayerPart, config: Config, path: str, depth: int) -> OutlineNode:
     passed = {ours: config[theirs] for ours, theirs in part.passes if theirs in config}
     passed.setdefault("bias_axes", True)  # attention layers of Keras before `use_bias` was always stated
     entry = {"class_name": part.class_name, "config": {**passed, "name": part.name}}

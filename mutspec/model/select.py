@@ -23,21 +23,22 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from mutspec.language.errors import PlanError, Problem
+from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import Target
 from mutspec.model._evaluate import (
     Chosen,
     ContractUnmet,
-    Evaluation,
     LayerEvaluation,
     RandomIndices,
+    TargetEvaluation,
     TensorEvaluation,
 )
 from mutspec.model._index import ModelIndex, members
 from mutspec.model._patterns import as_glob, exact_pattern
 from mutspec.model._unknown import GenerousIndex, left_out
 from mutspec.model._why_nothing import why_nothing
-from mutspec.model.spec import LEARNED, Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 __all__ = ["NothingMatched", "Selection", "SelectorIndex", "as_glob", "exact_pattern"]
 
@@ -160,7 +161,7 @@ class SelectorIndex:
         return Selection(layers, tensors, (*evaluation.notes(), *_sharing_notes(index.spec, layers, ())))
 
 
-def _evaluate(evaluation: Evaluation, target: Target, weights: int) -> Chosen:
+def _evaluate(evaluation: TargetEvaluation, target: Target, weights: int) -> Chosen:
     try:
         return evaluation.target(target, (), weights)
     except ContractUnmet as error:

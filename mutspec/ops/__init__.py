@@ -4,10 +4,10 @@ Nothing here computes: ops write expressions over tensors whose values nobody ha
 TensorFlow, files.
 """
 
-from mutspec.language.errors import Problem
+from mutspec.errors import Problem
 from mutspec.language.types import ByTarget, NonNegative, Scale
-from mutspec.ops.base import Op, WeightOp
+from mutspec.lowering.base import Op, WeightOp
+from mutspec.lowering.tensor_context import TensorContext
 from mutspec.ops.catalogue import catalogue, family
-from mutspec.ops.site import Site
 
 __all__ = ["ByTarget", "NonNegative", "Op", "Problem", "Scale", "Site", "WeightOp", "catalogue", "family"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import json
 
-from mutspec.language.errors import EnvironmentProblem
-from mutspec.ops.base import Op, op_name
+from mutspec.errors import EnvironmentProblem
+from mutspec.lowering.base import Op, op_name
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -10,22 +10,32 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.graph.amounts import binomial_quantile
+from mutspec.errors import Problem
 from mutspec.graph.choice import Bits, Scattered
+from mutspec.graph.exact_counts import binomial_quantile
 from mutspec.graph.expression import Expression, draw, words
-from mutspec.graph.formats import SignedSize
+from mutspec.graph.number_formats import SignedSize
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.errors import Problem
 from mutspec.language.types import Share, Unit, exact_share
+from mutspec.lowering.amounts import Amount, Chosen
+from mutspec.lowering.base import WeightOp
+from mutspec.lowering.bits import (
+    BITS,
+    BitField,
+    BitOp,
+    BitSet,
+    Layout,
+    bit_problems,
+    bits_beyond,
+    float_layout,
+    listed,
+)
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.tensor_context import TensorContext
+from mutspec.lowering.units import Units
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.amounts import Amount, Chosen
-from mutspec.ops.base import WeightOp
-from mutspec.ops.bench import Bench
-from mutspec.ops.bits import BITS, BitField, BitOp, BitSet, Layout, bit_problems, bits_beyond, float_layout, listed
-from mutspec.ops.site import Site
-from mutspec.ops.units import Units
 
 
 class BitChoice(StrEnum):
@@ -72,30 +82,30 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
         if self.flip is BitChoice.ALL:
             yield Problem("with `rate_per_bit` each bit is drawn", path=("flip",), hint="leave `flip` out")
 
-    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+    def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The weights, by an amount or by their bits."""
         if isinstance(self.rate_per_bit, UnsetType):
-            return super().choices(bench, tensors)
+            return super().choices(context, tensors)
         chosen: list[Chosen] = []
         for tensor in tensors:
             count = len(self.bits_of(self.bits, tensor))
             size = tensor.size * count
-            uniform = uniform_64_bits(bench.key(tensor.origin, "rate"))
+            uniform = uniform_64_bits(context.key(tensor.origin, "rate"))
             flips = binomial_quantile(size, exact_share(self.rate_per_bit), uniform)
             if flips:
-                pool = Permutation(size, bench.key(tensor.origin, "choose"))
+                pool = Permutation(size, context.key(tensor.origin, "choose"))
                 chosen.append((tensor, Bits(count, Scattered(pool, flips, 0))))
         return chosen
 
-    def touched(self, bits: Expression, at: Site) -> Expression:
+    def touched(self, bits: Expression, ctx: TensorContext) -> Expression:
         """The bits, some of them flipped."""
-        chosen = self.bits_of(self.bits, at.tensor)
-        if isinstance(at.choice, Bits):
-            attributes = {"choice": at.choice, "positions": chosen}
-            return bits.flip(draw(at.bench.builder, "chosen_bits", b"", bits.shape, bits.dtype, **attributes))
+        chosen = self.bits_of(self.bits, ctx.tensor)
+        if isinstance(ctx.choice, Bits):
+            attributes = {"choice": ctx.choice, "positions": chosen}
+            return bits.flip(draw(ctx.context.builder, "chosen_bits", b"", bits.shape, bits.dtype, **attributes))
         if self.flip is BitChoice.ALL:
-            return bits.flip(words(at.bench.builder, bits.shape, bits.dtype, _word(chosen)))
-        return bits.flip(at.one_bit("bit", bits.dtype, chosen))
+            return bits.flip(words(ctx.context.builder, bits.shape, bits.dtype, _word(chosen)))
+        return bits.flip(ctx.one_bit("bit", bits.dtype, chosen))
 
 
 def _word(bits: Iterable[int]) -> int:
@@ -119,9 +129,9 @@ class StuckAt(BitOp, tag="stuck_at", frozen=True, kw_only=True):
         yield from super().problems()
         yield from bit_problems(self.bits)
 
-    def touched(self, bits: Expression, at: Site) -> Expression:
+    def touched(self, bits: Expression, ctx: TensorContext) -> Expression:
         """The bits, some of them set or cleared."""
-        word = words(at.bench.builder, bits.shape, bits.dtype, _word(self.bits_of(self.bits, at.tensor)))
+        word = words(ctx.context.builder, bits.shape, bits.dtype, _word(self.bits_of(self.bits, ctx.tensor)))
         return bits.set(word) if self.value else bits.clear(word)
 
 
@@ -206,7 +216,7 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
         amount = super().amount
         return replace(amount, units=Units(Unit.BLOCK, (self._run,), (), None)) if self._are_of_exponents else amount
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Take the numbers apart, flip bits, and put them together."""
         wide, form = weight.cast("float64"), SignedSize(self.mantissa)
         bias = 2 ** (self.exponent - 1) - 1
@@ -217,8 +227,8 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
         numbers = (wide / step).encode(form)
         if not self._are_of_exponents:
             places = tuple(min(bit, self.mantissa) for bit in self._bits)
-            return numbers.flip(at.one_bit("bit", numbers.dtype, places)).decode(form) * step
+            return numbers.flip(ctx.one_bit("bit", numbers.dtype, places)).decode(form) * step
         places = tuple(bit - self.mantissa for bit in self._bits)
         exponent = stored.spread(weight.shape).cast("uint32")
-        flipped = exponent.flip(at.one_bit("bit", exponent.dtype, places, self._run)).cast("float64")
+        flipped = exponent.flip(ctx.one_bit("bit", exponent.dtype, places, self._run)).cast("float64")
         return numbers.decode(form) * (flipped - to_step).two_to()

@@ -10,20 +10,20 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.graph.choice import Run
 from mutspec.graph.expression import Expression
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.errors import DocumentPath, PlanError, Problem
 from mutspec.language.types import ByTarget, Target, exact_share
+from mutspec.lowering.amounts import Chosen
+from mutspec.lowering.base import Op
+from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
+from mutspec.lowering.merge_op import MergeOp, Source, described
+from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.amounts import Chosen
-from mutspec.ops.base import Op
-from mutspec.ops.bench import ALL_GROUPS, Bench, Touch
-from mutspec.ops.merge import MergeOp, Source, described
-from mutspec.ops.site import Site
 
 
-class Path(StrEnum):
+class Interpolation(StrEnum):
     """The way from one weight to another."""
 
     LINEAR = "linear"
@@ -41,16 +41,18 @@ class Blend(MergeOp, tag="blend", frozen=True, kw_only=True):
 
     source: Source
     t: Annotated[ByTarget[float], Meta(description="How far: 0 is the weight as it is, 1 the source.", examples=[0.5])]
-    along: Annotated[Path, Meta(description="The way: `linear`, or `spherical` between the tensors.")] = Path.LINEAR
+    along: Annotated[Interpolation, Meta(description="The way: `linear`, or `spherical` between the tensors.")] = (
+        Interpolation.LINEAR
+    )
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
         """The one source."""
         yield ("source",), self.source
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W + t·(s - w), or the point on the arc."""
-        other, t = self.partner(self.source, at, "source"), at.number(self.t)
-        return weight + t * (other - weight) if self.along is Path.LINEAR else _on_arc(weight, other, t)
+        other, t = self.partner(self.source, ctx, "source"), ctx.number(self.t)
+        return weight + t * (other - weight) if self.along is Interpolation.LINEAR else _on_arc(weight, other, t)
 
 
 _PARALLEL = 1e-7
@@ -103,9 +105,9 @@ class Average(MergeOp, tag="average", frozen=True, kw_only=True):
         """The other weights."""
         yield from ((("sources", number), source) for number, source in enumerate(self.sources_))
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The sum of share·weight."""
-        others = [self.partner(source, at, "sources", number) for number, source in enumerate(self.sources_)]
+        others = [self.partner(source, ctx, "sources", number) for number, source in enumerate(self.sources_)]
         shares = (1.0,) * (1 + len(others)) if isinstance(self.shares, UnsetType) else self.shares
         mean = weight * (shares[0] / sum(shares))
         for other, share in zip(others, shares[1:], strict=True):
@@ -128,13 +130,13 @@ class AddDifference(MergeOp, tag="add_difference", frozen=True, kw_only=True):
         yield ("plus",), self.plus
         yield ("minus",), self.minus
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W + λ·(a - b)."""
-        difference = self.partner(self.plus, at, "plus") - self.partner(self.minus, at, "minus")
-        return weight + at.number(self.factor) * difference
+        difference = self.partner(self.plus, ctx, "plus") - self.partner(self.minus, ctx, "minus")
+        return weight + ctx.number(self.factor) * difference
 
 
-class Cut(StrEnum):
+class CrossoverCut(StrEnum):
     """How two parents are crossed."""
 
     UNIFORM = "uniform"
@@ -155,43 +157,47 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
     accepts_integers: ClassVar[bool] = True
 
     source: Source
-    method: Annotated[Cut, Meta(description="What is taken: entries, a run of them, or whole layers.")] = Cut.UNIFORM
+    method: Annotated[CrossoverCut, Meta(description="What is taken: entries, a run of them, or whole layers.")] = (
+        CrossoverCut.UNIFORM
+    )
 
     def problems(self) -> Iterable[Problem]:
         """An amount that the method does not take."""
         yield from super().problems()
-        allowed = {Cut.UNIFORM: self.amount.given, Cut.ONE_POINT: (), Cut.LAYERS: ("rate",)}[self.method]
+        allowed = {CrossoverCut.UNIFORM: self.amount.given, CrossoverCut.ONE_POINT: (), CrossoverCut.LAYERS: ("rate",)}[
+            self.method
+        ]
         for name in (*self.amount.given, *self.given("unit", "rank", "gates", "per")):
-            if name not in allowed and self.method is not Cut.UNIFORM:
+            if name not in allowed and self.method is not CrossoverCut.UNIFORM:
                 yield Problem(f"`method: {self.method}` takes no `{name}`", path=(name,), hint="leave it out")
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
         """The other parent."""
         yield ("source",), self.source
 
-    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+    def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The entries that are taken."""
-        if self.method is Cut.ONE_POINT:
-            runs = ((tensor, _cut(bench, tensor)) for tensor in tensors)
+        if self.method is CrossoverCut.ONE_POINT:
+            runs = ((tensor, _cut(context, tensor)) for tensor in tensors)
             return [(tensor, Run(start, tensor.size)) for tensor, start in runs if start < tensor.size]
-        if self.method is Cut.LAYERS:
-            return [(tensor, None) for tensor in tensors if tensor.size and self._takes(bench, tensor)]
+        if self.method is CrossoverCut.LAYERS:
+            return [(tensor, None) for tensor in tensors if tensor.size and self._takes(context, tensor)]
         if self.amount.given:
-            return super().choices(bench, tensors)
-        return replace(self.amount, rate=0.5).choices(bench, tensors)
+            return super().choices(context, tensors)
+        return replace(self.amount, rate=0.5).choices(context, tensors)
 
-    def _takes(self, bench: Bench, tensor: TensorSpec) -> bool:
+    def _takes(self, context: LoweringContext, tensor: TensorSpec) -> bool:
         rate = Fraction(1, 2) if isinstance(self.rate, UnsetType) else exact_share(self.rate)
-        return uniform_64_bits(bench.key(tensor.origin.rpartition("/")[0], "choose")) < rate * 2**64
+        return uniform_64_bits(context.key(tensor.origin.rpartition("/")[0], "choose")) < rate * 2**64
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The other parent's weights."""
-        return self.partner(self.source, at, "source")
+        return self.partner(self.source, ctx, "source")
 
 
-def _cut(bench: Bench, tensor: TensorSpec) -> int:
+def _cut(context: LoweringContext, tensor: TensorSpec) -> int:
     """Where a tensor is cut: before an entry but the first, each as likely."""
-    drawn = uniform_64_bits(bench.key(tensor.origin, "cut"))
+    drawn = uniform_64_bits(context.key(tensor.origin, "cut"))
     return 1 + (drawn * max(0, tensor.size - 1) >> 64) if tensor.size > 1 else 0
 
 
@@ -204,22 +210,20 @@ class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
     target: Annotated[Target, Meta(description="One layer or weight.")]
     other: Annotated[Target, Meta(description="The layer or weight that it changes places with.", examples=["dense_2"])]
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Read all, then bind all."""
-        sides = [bench.select(side, at, groups=ALL_GROUPS).tensors for side, at in self._sides()]
+        sides = [context.select(side, ctx, groups=ALL_GROUPS).tensors for side, ctx in self._sides()]
         shapes = [[(tensor.shape, tensor.dtype) for tensor in side] for side in sides]
         if shapes[0] != shapes[1]:
             one, two = (", ".join(described(tensor, dtype=True) for tensor in side[:4]) or "nothing" for side in sides)
             raise PlanError(
-                Problem(
-                    f"{one} cannot change places with {two}", path=("other",), hint="name two of the same structure"
-                )
+                f"{one} cannot change places with {two}", path=("other",), hint="name two of the same structure"
             )
         if {tensor.path for tensor in sides[0]} & {tensor.path for tensor in sides[1]}:
-            raise PlanError(Problem("a weight is on both sides", path=("other",), hint="name another layer"))
-        values = [[bench.read(tensor) for tensor in side] for side in sides]
+            raise PlanError("a weight is on both sides", path=("other",), hint="name another layer")
+        values = [[context.read(tensor) for tensor in side] for side in sides]
         pairs = [*zip(sides[0], values[1], strict=True), *zip(sides[1], values[0], strict=True)]
-        return [bench.bind(tensor, value, None) for tensor, value in pairs if tensor.size]
+        return [context.bind(tensor, value, None) for tensor, value in pairs if tensor.size]
 
     def _sides(self) -> tuple[tuple[Any, str], ...]:
         return (self.target, "target"), (self.other, "other")
@@ -249,28 +253,26 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
         Common.FIRST
     )
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Bind the common value of each role."""
-        tensors = [tensor for tensor in bench.select(self.target, "target").tensors if tensor.size]
+        tensors = [tensor for tensor in context.select(self.target, "target").tensors if tensor.size]
         if self.take is Common.MEAN:
-            bench.refuse_integers(tensors)
+            context.refuse_integers(tensors)
         roles: dict[str, list[TensorSpec]] = {}
         for tensor in tensors:
             roles.setdefault(tensor.role, []).append(tensor)
-        return [touch for group in roles.values() for touch in self._shared(bench, group)]
+        return [write for group in roles.values() for write in self._shared(context, group)]
 
-    def _shared(self, bench: Bench, group: list[TensorSpec]) -> Iterable[Touch]:
+    def _shared(self, context: LoweringContext, group: list[TensorSpec]) -> Iterable[TensorWrite]:
         first = group[0]
         unlike = next((each for each in group if (each.shape, each.dtype) != (first.shape, first.dtype)), None)
         if unlike is not None:
             raise PlanError(
-                Problem(
-                    f"{described(unlike, dtype=True)} cannot have the values of {described(first, dtype=True)}",
-                    path=("target",),
-                    hint="choose layers of one structure, or single weights",
-                )
+                f"{described(unlike, dtype=True)} cannot have the values of {described(first, dtype=True)}",
+                path=("target",),
+                hint="choose layers of one structure, or single weights",
             )
-        values = [bench.read(tensor).cast(bench.compute_dtype(tensor)) for tensor in group]
+        values = [context.read(tensor).cast(context.compute_dtype(tensor)) for tensor in group]
         value = values[0] if self.take is Common.FIRST else sum(values[1:], start=values[0]) / float(len(values))
         others = group[1:] if self.take is Common.FIRST else group
-        return [bench.bind(tensor, value.cast(tensor.dtype), None) for tensor in others] if len(group) > 1 else []
+        return [context.bind(tensor, value.cast(tensor.dtype), None) for tensor in others] if len(group) > 1 else []

@@ -8,16 +8,16 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, UnsetType
 
-from mutspec.graph.choice import Choice, Lanes, Listed, Scattered
+from mutspec.errors import PlanError, Problem
+from mutspec.graph.choice import Choice, Listed, Scattered, StridedSlices
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import ByTarget, Per
-from mutspec.model.lanes import neurons_of
+from mutspec.lowering.amounts import Chosen
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.neuron_op import BiasedNeuronOp, NeuronOp
+from mutspec.lowering.tensor_context import TensorContext
+from mutspec.model.neuron_slices import neurons_of
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.amounts import Chosen
-from mutspec.ops.bench import Bench
-from mutspec.ops.neuron import BiasedNeuronOp, NeuronOp
-from mutspec.ops.site import Site
 
 
 class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True):
@@ -32,9 +32,9 @@ class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True)
     may_be_done: ClassVar[bool] = True
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bias": True})
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Zero."""
-        return constant(at.bench.builder, 0.0)
+        return constant(ctx.context.builder, 0.0)
 
 
 class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=T
 
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"fraction": "1%", "at_least": 1})
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """-w."""
         return -weight
 
@@ -66,9 +66,9 @@ class ScaleNeurons(BiasedNeuronOp, tag="scale_neurons", frozen=True, kw_only=Tru
 
     factor: Annotated[ByTarget[float], Meta(description="The factor.", examples=[1.1])]
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """factor·w."""
-        return at.number(self.factor) * weight
+        return ctx.number(self.factor) * weight
 
 
 class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True):
@@ -87,13 +87,13 @@ class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True)
         yield from super().problems()
         yield from self.refused("rank", "gates")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The weights, those of each neuron permuted."""
-        lanes = neurons_of(at.bench.models[""], at.tensor)
+        lanes = neurons_of(ctx.context.models[""], ctx.tensor)
         assert lanes is not None
-        chosen = at.choice.chosen if isinstance(at.choice, Lanes) else None
+        chosen = ctx.choice.chosen if isinstance(ctx.choice, StridedSlices) else None
         return weight.whole(
-            "shuffle_slices", length=lanes.length, stride=lanes.stride, choice=chosen, key=at.key("order")
+            "shuffle_slices", length=lanes.length, stride=lanes.stride, choice=chosen, key=ctx.key("order")
         )
 
 
@@ -121,45 +121,43 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
         if not isinstance(self.indices, UnsetType) and len(self.indices) % 2:
             yield Problem("`indices` must name pairs", path=("indices",), hint="name an even number of neurons")
 
-    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+    def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The neurons that have a partner."""
-        pairs = [(tensor, _paired(choice)) for tensor, choice in super().choices(bench, tensors)]
+        pairs = [(tensor, _paired(choice)) for tensor, choice in super().choices(context, tensors)]
         chosen: list[Chosen] = [(tensor, choice) for tensor, choice in pairs if _count(choice)]
         if pairs and not chosen and not self.allow_empty:
             raise PlanError(
-                Problem(
-                    "the amount comes to fewer than two neurons in each of the targets",
-                    path=self.amount.given[:1] or ("target",),
-                    hint="raise it, or add `at_least: 2`",
-                )
+                "the amount comes to fewer than two neurons in each of the targets",
+                path=self.amount.given[:1] or ("target",),
+                hint="raise it, or add `at_least: 2`",
             )
         return chosen
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The weights, with pairs of slices swapped."""
-        lanes = neurons_of(at.bench.models[""], at.tensor)
+        lanes = neurons_of(ctx.context.models[""], ctx.tensor)
         assert lanes is not None
-        return weight.swap(lanes.length, lanes.stride, **self._order(at))
+        return weight.swap(lanes.length, lanes.stride, **self._order(ctx))
 
-    def _order(self, at: Site) -> dict[str, Any]:
+    def _order(self, ctx: TensorContext) -> dict[str, Any]:
         """The neurons in an order in which neighbours are pairs."""
-        assert isinstance(at.choice, Lanes)
-        if isinstance(at.choice.chosen, Listed):
+        assert isinstance(ctx.choice, StridedSlices)
+        if isinstance(ctx.choice.chosen, Listed):
             assert not isinstance(self.indices, UnsetType)
-            order = tuple(index % at.choice.length for index in self.indices)
+            order = tuple(index % ctx.choice.length for index in self.indices)
             return {"order": order, "count": len(order), "offset": 0}
-        chosen = at.choice.chosen
+        chosen = ctx.choice.chosen
         return {"order": chosen.pool, "count": chosen.count, "offset": chosen.offset}
 
 
-def _paired(choice: Choice | None) -> Lanes:
+def _paired(choice: Choice | None) -> StridedSlices:
     """The same choice, less its last neuron where their number is odd."""
-    assert isinstance(choice, Lanes)
+    assert isinstance(choice, StridedSlices)
     if isinstance(choice.chosen, Listed):
         return choice
     chosen = choice.chosen
-    return Lanes(choice.length, choice.stride, Scattered(chosen.pool, chosen.count // 2 * 2, chosen.offset))
+    return StridedSlices(choice.length, choice.stride, Scattered(chosen.pool, chosen.count // 2 * 2, chosen.offset))
 
 
-def _count(choice: Lanes) -> int:
+def _count(choice: StridedSlices) -> int:
     return len(choice.chosen.indices) if isinstance(choice.chosen, Listed) else choice.chosen.count

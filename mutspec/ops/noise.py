@@ -8,19 +8,19 @@ from typing import Annotated, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.graph.amounts import binomial_quantile
+from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Scattered
+from mutspec.graph.exact_counts import binomial_quantile
 from mutspec.graph.expression import Expression, constant
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import ByTarget, NonNegative, Scale, Share, Unit, exact_share
+from mutspec.lowering.amounts import Chosen
+from mutspec.lowering.base import WeightOp
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.noise_op import NoiseOp, RelativeTo
+from mutspec.lowering.tensor_context import LEAST, TensorContext
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.amounts import Chosen
-from mutspec.ops.base import WeightOp
-from mutspec.ops.bench import Bench
-from mutspec.ops.perturbation import NoiseOp, RelativeTo
-from mutspec.ops.site import LEAST, Site
 
 
 class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
@@ -65,41 +65,41 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
             message = "`reset_rate` is a probability of each entry"
             yield Problem(message, path=("reset_rate",), hint="leave out `unit`, `rank`, `gates`, `per` and `at_least`")
 
-    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+    def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The entries that get noise; and behind them, in the order in which they are drawn, those drawn anew."""
         if isinstance(self.reset_rate, UnsetType):
-            return super().choices(bench, tensors)
+            return super().choices(context, tensors)
         chosen: list[Chosen] = []
         for tensor in tensors:
-            noised, anew = self._counts(bench, tensor)
-            pool = Permutation(tensor.size, bench.key(tensor.origin, "choose"))
+            noised, anew = self._counts(context, tensor)
+            pool = Permutation(tensor.size, context.key(tensor.origin, "choose"))
             if noised + anew:
                 chosen.append((tensor, Scattered(pool, noised + anew, 0)))
         return chosen
 
-    def _counts(self, bench: Bench, tensor: TensorSpec) -> tuple[int, int]:
+    def _counts(self, context: LoweringContext, tensor: TensorSpec) -> tuple[int, int]:
         """How many entries get noise, and how many of the others are drawn anew: multinomial."""
         assert not isinstance(self.rate, UnsetType)
         assert not isinstance(self.reset_rate, UnsetType)
         rate, anew = exact_share(self.rate), exact_share(self.reset_rate)
-        draws = [uniform_64_bits(bench.key(tensor.origin, name)) for name in ("rate", "reset_rate")]
+        draws = [uniform_64_bits(context.key(tensor.origin, name)) for name in ("rate", "reset_rate")]
         noised = binomial_quantile(tensor.size, rate, draws[0])
         left = tensor.size - noised
         return noised, binomial_quantile(left, anew / (1 - rate), draws[1]) if rate < 1 else 0
 
-    def noise(self, unit: Expression, at: Site) -> Expression:
+    def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
         """std·unit·ε."""
-        return at.number(self.std) * unit * at.normal("noise")
+        return ctx.number(self.std) * unit * ctx.normal("noise")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W plus noise; where drawn anew, a value of its own."""
-        noisy = super().lower(weight, at)
+        noisy = super().lower(weight, ctx)
         if isinstance(self.reset_rate, UnsetType):
             return noisy
-        noised, _ = self._counts(at.bench, at.tensor)
-        assert isinstance(at.choice, Scattered)
-        anew = self.bounded(at.normal("reset") * self.reset_std)
-        return noisy.where(Scattered(at.choice.pool, noised, 0), anew)
+        noised, _ = self._counts(ctx.context, ctx.tensor)
+        assert isinstance(ctx.choice, Scattered)
+        anew = self.bounded(ctx.normal("reset") * self.reset_std)
+        return noisy.where(Scattered(ctx.choice.pool, noised, 0), anew)
 
 
 class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
@@ -120,18 +120,16 @@ class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
         if not isinstance(self.low, tuple) and not isinstance(self.high, tuple) and self.low > self.high:
             yield Problem(f"`low` ({self.low:g}) is above `high` ({self.high:g})", path=("low",), hint="swap them")
 
-    def noise(self, unit: Expression, at: Site) -> Expression:
+    def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
         """unit·(low + (high - low)·u)."""
-        if at.value(self.low) > at.value(self.high):
+        if ctx.value(self.low) > ctx.value(self.high):
             raise PlanError(
-                Problem(
-                    f"`low` ({at.value(self.low):g}) is above `high` ({at.value(self.high):g}) for `{at.tensor.path}`",
-                    path=("low",),
-                    hint="give this weight values in order: of each list the first entry that matches counts",
-                )
+                f"`low` ({at.value(self.low):g}) is above `high` ({at.value(self.high):g}) for `{at.tensor.path}`",
+                path=("low",),
+                hint="give this weight values in order: of each list the first entry that matches counts",
             )
-        low, high = at.number(self.low), at.number(self.high)
-        return unit * (low + (high - low) * at.uniform("noise"))
+        low, high = ctx.number(self.low), ctx.number(self.high)
+        return unit * (low + (high - low) * ctx.uniform("noise"))
 
 
 class LaplaceNoise(NoiseOp, tag="laplace_noise", frozen=True, kw_only=True):
@@ -147,9 +145,9 @@ class LaplaceNoise(NoiseOp, tag="laplace_noise", frozen=True, kw_only=True):
         ByTarget[NonNegative], Meta(description="The scale b, in units of `relative_to`.", examples=[0.01])
     ]
 
-    def noise(self, unit: Expression, at: Site) -> Expression:
+    def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
         """scale·unit·λ."""
-        return at.number(self.scale) * unit * (at.exponential("noise") - at.exponential("minus"))
+        return ctx.number(self.scale) * unit * (ctx.exponential("noise") - ctx.exponential("minus"))
 
 
 class PolynomialNoise(WeightOp, tag="polynomial_noise", frozen=True, kw_only=True):
@@ -175,13 +173,13 @@ class PolynomialNoise(WeightOp, tag="polynomial_noise", frozen=True, kw_only=Tru
         if not isinstance(self.low, tuple) and not isinstance(self.high, tuple):
             yield from _room_problems(self.low, self.high)
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W ± (high - low)·(1 - (1 - v + v·q^(eta + 1))^(1 / (eta + 1)))."""
-        low, high = at.value(self.low), at.value(self.high)
+        low, high = ctx.value(self.low), ctx.value(self.high)
         for problem in _room_problems(low, high, f" for `{at.tensor.path}`"):
             raise PlanError(problem)
-        inside, power = weight.maximum(low).minimum(high), at.number(self.eta) + 1.0
-        position = at.uniform("noise") * 2.0 - 1.0
+        inside, power = weight.maximum(low).minimum(high), ctx.number(self.eta) + 1.0
+        position = ctx.uniform("noise") * 2.0 - 1.0
         upward = position.sign()
         behind = (upward * (inside - (low / 2.0 + high / 2.0)) / (high - low) + 0.5).maximum(0.0)
         stay = (1.0 - abs(position) + abs(position) * behind.power(power)).power(1.0 / power)
@@ -209,11 +207,11 @@ class DiscretizedNoise(WeightOp, tag="discretized_noise", frozen=True, kw_only=T
     ]
     relative_to: RelativeTo = Scale.MAX_ABS
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """step·round(w / step) + std·unit·ε."""
-        unit = at.scale(self.relative_to, weight)
+        unit = ctx.scale(self.relative_to, weight)
         step = (self.resolution * unit).maximum(LEAST)
-        return step * (weight / step).round() + at.number(self.std) * unit * at.normal("noise")
+        return step * (weight / step).round() + ctx.number(self.std) * unit * ctx.normal("noise")
 
 
 class ProgrammingNoise(WeightOp, tag="programming_noise", frozen=True, kw_only=True):
@@ -234,15 +232,15 @@ class ProgrammingNoise(WeightOp, tag="programming_noise", frozen=True, kw_only=T
     relative_to: RelativeTo = Scale.MAX_ABS
     keep_sign: Annotated[bool, Meta(description="Whether a weight keeps its sign.")] = True
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """±|w + σ(|w|)·ε|."""
-        unit = at.scale(self.relative_to, weight).maximum(LEAST)
+        unit = ctx.scale(self.relative_to, weight).maximum(LEAST)
         size = abs(weight) / unit
-        deviation: Expression = constant(at.bench.builder, self.coefficients[-1])
+        deviation: Expression = constant(ctx.context.builder, self.coefficients[-1])
         for coefficient in reversed(self.coefficients[:-1]):
             deviation = deviation * size + coefficient
-        factor = at.number(self.std) * unit / self.g_max
-        noisy = weight + factor * (deviation.maximum(0.0) * at.normal("noise"))
+        factor = ctx.number(self.std) * unit / self.g_max
+        noisy = weight + factor * (deviation.maximum(0.0) * ctx.normal("noise"))
         return weight.sign() * abs(noisy) if self.keep_sign else noisy
 
 
@@ -297,13 +295,13 @@ class ConductanceDrift(WeightOp, tag="conductance_drift", frozen=True, kw_only=T
             message = f"to read takes longer ({self.read_time:g} s) than until `first_read` ({self.first_read:g} s)"
             yield Problem(message, path=("read_time",), hint="it is a time in seconds, such as 250e-9")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W·(t / t₀)^-ν·max(0, 1 + σ·ε)."""
-        time = at.value(self.seconds) + self.first_read
-        size = abs(weight) / at.scale(self.relative_to, weight).maximum(LEAST)
+        time = ctx.value(self.seconds) + self.first_read
+        size = abs(weight) / ctx.scale(self.relative_to, weight).maximum(LEAST)
         logarithm = size.maximum(_LEAST_SHARE).logarithm()
-        exponent = abs(_DRIFT.of(logarithm) + _DRIFT_SPREAD.of(logarithm) * at.normal("drift")) * self.drift
-        left = constant(at.bench.builder, time / self.first_read).power(-exponent)
+        exponent = abs(_DRIFT.of(logarithm) + _DRIFT_SPREAD.of(logarithm) * ctx.normal("drift")) * self.drift
+        left = constant(ctx.context.builder, time / self.first_read).power(-exponent)
         accumulated = self.read_noise * sqrt(log((time + self.read_time) / (2 * self.read_time)))
         deviation = (0.0088 / size.power(0.65)).minimum(0.2) * accumulated
-        return weight * left * (deviation * at.normal("read") + 1.0).maximum(0.0)
+        return weight * left * (deviation * ctx.normal("read") + 1.0).maximum(0.0)

@@ -9,16 +9,16 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
+from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Listed, Run
 from mutspec.graph.expression import Expression, joined
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import Per, Target
+from mutspec.lowering.base import Op, WeightOp
+from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.base import Op, WeightOp
-from mutspec.ops.bench import Bench, Touch
-from mutspec.ops.site import Site
 
 
 class Shuffle(WeightOp, tag="shuffle", frozen=True, kw_only=True):
@@ -38,9 +38,9 @@ class Shuffle(WeightOp, tag="shuffle", frozen=True, kw_only=True):
         if self.given("rank"):  # its entries must be known before any value is read
             yield Problem("it takes no `rank`", path=("rank",), hint="leave it out, or name the units by `indices`")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The entries, permuted."""
-        return weight.whole("shuffle", choice=at.choice, key=at.key("order"))
+        return weight.whole("shuffle", choice=ctx.choice, key=ctx.key("order"))
 
 
 class Rearrangement(StrEnum):
@@ -71,50 +71,48 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
         Per.ALL
     )
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Rearrange each genome."""
-        tensors = [tensor for tensor in bench.select(self.target, "target").tensors if tensor.size]
+        tensors = [tensor for tensor in context.select(self.target, "target").tensors if tensor.size]
         genomes: dict[str, list[TensorSpec]] = {}
         for tensor in tensors:
             key = {Per.ALL: "", Per.LAYER: tensor.layer, Per.TENSOR: tensor.path}[self.per]
             genomes.setdefault(key, []).append(tensor)
-        return [touch for genome in genomes.values() for touch in self._rearranged(bench, genome)]
+        return [write for genome in genomes.values() for write in self._rearranged(context, genome)]
 
-    def _rearranged(self, bench: Bench, genome: list[TensorSpec]) -> Iterable[Touch]:
+    def _rearranged(self, context: LoweringContext, genome: list[TensorSpec]) -> Iterable[TensorWrite]:
         unlike = next((each for each in genome if each.dtype != genome[0].dtype), None)
         if unlike is not None:
             raise PlanError(
-                Problem(
-                    f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}, in one genome",
-                    path=("target",),
-                    hint="choose weights of one dtype, or say `per: tensor`",
-                )
+                f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}, in one genome",
+                path=("target",),
+                hint="choose weights of one dtype, or say `per: tensor`",
             )
         size = sum(tensor.size for tensor in genome)
         if size < 2:
             return
         origin = "" if self.per is Per.ALL else genome[0].origin
-        start, stop = self._run(bench, origin, size)
+        start, stop = self._run(context, origin, size)
         genes = joined(
-            [bench.read(tensor) for tensor in genome],
+            [context.read(tensor) for tensor in genome],
             start=start,
             stop=stop,
             kind=self.kind.value,
-            key=bench.key(origin, "order"),
+            key=context.key(origin, "order"),
         )
         offset = 0
         for tensor in genome:
             places = self._places(start - offset, stop - offset, tensor.size)
             if places is not None:
-                yield bench.bind(tensor, genes.run(offset, bench.read(tensor).shape), places)
+                yield context.bind(tensor, genes.run(offset, context.read(tensor).shape), places)
             offset += tensor.size
 
-    def _run(self, bench: Bench, origin: str, size: int) -> tuple[int, int]:
+    def _run(self, context: LoweringContext, origin: str, size: int) -> tuple[int, int]:
         """Two distinct genes, or the ends of a run of at least two."""
         if self.kind is Rearrangement.SWAP:
-            one, other = sorted(Permutation(size, bench.key(origin, "choose")).chosen(2))
+            one, other = sorted(Permutation(size, context.key(origin, "choose")).chosen(2))
             return one, other
-        drawn = [uniform_64_bits(bench.key(origin, name)) for name in ("start", "stop")]
+        drawn = [uniform_64_bits(context.key(origin, name)) for name in ("start", "stop")]
         ends = sorted(value * (size + 1) >> 64 for value in drawn)
         return (ends[0], ends[1]) if ends[1] - ends[0] > 1 else (min(ends[0], size - 2), min(ends[0], size - 2) + 2)
 

@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
+from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import ByTarget
-from mutspec.ops.base import WeightOp
-from mutspec.ops.site import LEAST, Site
+from mutspec.lowering.base import WeightOp
+from mutspec.lowering.tensor_context import LEAST, TensorContext
 
 
 class Scheme(StrEnum):
@@ -41,13 +41,13 @@ class RoundWeights(WeightOp, tag="round", frozen=True, kw_only=True):
 
     decimals: Annotated[ByTarget[int], Meta(description="Digits after the point; negative ones before.", examples=[2])]
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """round(w·10^d)/10^d."""
-        decimals = at.value(self.decimals)
+        decimals = ctx.value(self.decimals)
         if abs(decimals) > 30:
             message = f"`decimals` is {decimals}, beyond what floats can hold"
-            raise PlanError(Problem(message, path=("decimals",), hint="give a number from -30 to 30"))
-        power = constant(at.bench.builder, 10.0 ** abs(decimals))
+            raise PlanError(message, path=("decimals",), hint="give a number from -30 to 30")
+        power = constant(ctx.context.builder, 10.0 ** abs(decimals))
         return (weight * power).round() / power if decimals >= 0 else (weight / power).round() * power
 
 
@@ -73,22 +73,22 @@ class Quantize(WeightOp, tag="quantize", frozen=True, kw_only=True):
         Granularity.TENSOR
     )
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Whole multiples of a step."""
         if self.scheme is Scheme.SYMMETRIC:
             largest = float(2 ** (self.bits - 1) - 1)
-            step = (self._extent(abs(weight), at) / largest).maximum(LEAST)
+            step = (self._extent(abs(weight), ctx) / largest).maximum(LEAST)
             return _on_grid(weight, step, -largest, largest)
-        high, low = self._extent(weight, at).maximum(0.0), -self._extent(-weight, at).maximum(0.0)
+        high, low = self._extent(weight, ctx).maximum(0.0), -self._extent(-weight, ctx).maximum(0.0)
         step = ((high - low) / float(2**self.bits - 1)).maximum(LEAST)
         lowest = (low / step).round()
         return _on_grid(weight, step, lowest, lowest + float(2**self.bits - 1))
 
-    def _extent(self, weight: Expression, at: Site) -> Expression:
+    def _extent(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The largest entry: of the tensor as a number, or of each channel as a tensor."""
         if self.granularity is Granularity.TENSOR:
             return weight.max()
-        return at.channel_max(weight, "granularity")
+        return ctx.channel_max(weight, "granularity")
 
 
 def _on_grid(
@@ -109,7 +109,7 @@ class DorefaQuantize(WeightOp, tag="dorefa_quantize", frozen=True, kw_only=True)
     resolution: Annotated[float, Meta(gt=0, description="The distance of the levels.", examples=[0.1])]
     clip: Annotated[float, Meta(gt=0, description="What the largest weight becomes before it is rounded.")] = 0.6
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """resolution·round(clip·tanh(w) / tanh(max|w|) / resolution)."""
         factor = self.clip / abs(weight).max().hyperbolic_tangent().maximum(LEAST)
         return (weight.hyperbolic_tangent() * factor / self.resolution).round() * self.resolution
@@ -135,7 +135,7 @@ class Binarize(WeightOp, tag="binarize", frozen=True, kw_only=True):
         if isinstance(self.scale, float | int) and self.scale <= 0:
             yield Problem("`scale` must be above 0", path=("scale",), hint="leave it out for the mean |w|")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """sign(w)·s."""
-        size = abs(weight).mean() if self.scale is None else at.number(self.scale)
+        size = abs(weight).mean() if self.scale is None else ctx.number(self.scale)
         return weight.sign() * size

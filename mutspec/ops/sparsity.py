@@ -8,15 +8,15 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
+from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Computed
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.errors import PlanError, Problem
 from mutspec.language.types import END, Rank
+from mutspec.lowering.amounts import Chosen
+from mutspec.lowering.base import WeightOp
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.amounts import Chosen
-from mutspec.ops.base import WeightOp
-from mutspec.ops.bench import Bench
-from mutspec.ops.site import Site
 
 Pattern = Annotated[str, Meta(pattern=rf"^[0-9]{{1,2}}:[0-9]{{1,2}}{END}", examples=["2:4"])]
 
@@ -58,15 +58,15 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
             message = f"`keep: {self.keep}` prunes nothing, or all"
             yield Problem(message, path=("keep",), hint="n:m with 0 < n < m, such as 2:4")
 
-    def choices(self, bench: Bench, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+    def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The smallest entries, of tensors or of groups."""
         if isinstance(self.keep, UnsetType):
-            return super().choices(bench, tensors)
-        return [(tensor, _beyond_pattern(bench, tensor, self.keep)) for tensor in tensors if tensor.size]
+            return super().choices(context, tensors)
+        return [(tensor, _beyond_pattern(context, tensor, self.keep)) for tensor in tensors if tensor.size]
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Zero, everywhere."""
-        return constant(at.bench.builder, 0.0)
+        return constant(ctx.context.builder, 0.0)
 
 
 def _numbers(pattern: str) -> tuple[int, int]:
@@ -74,19 +74,16 @@ def _numbers(pattern: str) -> tuple[int, int]:
     return int(kept), int(group)
 
 
-def _beyond_pattern(bench: Bench, tensor: TensorSpec, pattern: str) -> Computed:
+def _beyond_pattern(context: LoweringContext, tensor: TensorSpec, pattern: str) -> Computed:
     kept, group = _numbers(pattern)
     shape = tensor.shape
     if len(shape) < 2 or shape[-2] % group:
         raise PlanError(
-            Problem(
-                f"`{tensor.path}` ({'×'.join(map(str, shape)) or 'a number'}) has no input axis of whole groups of "
-                f"{group}",
-                path=("keep",),
-                hint="choose kernels whose last axis but one is a multiple of it",
-            )
+            f"`{tensor.path}` ({'×'.join(map(str, shape)) or 'a number'}) has no input axis of whole groups of {group}",
+            path=("keep",),
+            hint="choose kernels whose last axis but one is a multiple of it",
         )
-    magnitude = abs(bench.read(tensor).cast(bench.compute_dtype(tensor)))
+    magnitude = abs(context.read(tensor).cast(context.compute_dtype(tensor)))
     dropped = group - kept
     truth = magnitude.whole(
         "ranked_in_groups", dtype="bool", length=shape[-2], stride=shape[-1], group=group, count=dropped
@@ -120,19 +117,17 @@ class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
         if isinstance(self.to_rank, UnsetType) == isinstance(self.energy, UnsetType):
             yield Problem("it takes either `to_rank` or `energy`", path=("op",), hint="give one of them")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The nearest matrix of lower rank."""
         shape = weight.shape
         columns = shape[-1]
-        rows = at.tensor.size // columns
+        rows = ctx.tensor.size // columns
         rank = None if isinstance(self.to_rank, UnsetType) else self.to_rank
         if len(shape) < 2 or (rank is not None and rank > min(rows, columns)):
             raise PlanError(
-                Problem(
-                    f"`{at.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
-                    path=("to_rank",) if rank else ("target",),
-                    hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
-                )
+                f"`{at.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
+                path=("to_rank",) if rank else ("target",),
+                hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
             )
         energy = None if isinstance(self.energy, UnsetType) else float(self.energy).hex()
         return weight.whole("low_rank", rows=rows, rank=rank, energy=energy)

@@ -10,14 +10,12 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.language.errors import ModelError, PlanError, Problem
+from mutspec.errors import ModelError, PlanError, Problem
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Count, Target
-from mutspec.model.outline import is_operation, join
-from mutspec.model.shapes import TensorType
-from mutspec.model.spec import LayerSpec, TensorRef
-from mutspec.ops.base import StructureOp
-from mutspec.ops.bench import Bench, Touch
-from mutspec.ops.new_layer import (
+from mutspec.lowering.base import StructureOp
+from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.new_layer import (
     Initialize,
     LayerConfig,
     add_layer,
@@ -29,6 +27,8 @@ from mutspec.ops.new_layer import (
     refuse_no_identity,
     tell_training_only,
 )
+from mutspec.model.outline import is_operation, join
+from mutspec.model.spec import LayerSpec, TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change
 from mutspec.structure.layer_config import configured
@@ -73,11 +73,11 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Insert a layer at each place."""
-        for number, (owner, sources, only) in enumerate(list(self._places(bench))):
-            network = _level(bench, owner)
-            flows = [_type_of(bench, network, ref, owner) for ref in sources]
+        for number, (owner, sources, only) in enumerate(list(self._places(context))):
+            network = _level(context, owner)
+            flows = [_type_of(context, network, ref, owner) for ref in sources]
             beside = network.layers.get(sources[0].layer)
             entry = entry_of_new(self.layer, name_of_new(self.id, number), beside, flows[0])
             name = str(entry["name"])
@@ -87,22 +87,22 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
                 refuse_no_identity(entry, flows[0], beside)
             outputs = {ref: TensorRef(name, call) for call, ref in enumerate(sources)}
             edit = partial(edits.insert, name=name, entry=entry, sources=outputs, only=only)
-            change = _edited(bench, owner, edit)
-            add_layer(bench, change, join(owner, name), entry, f"{self.id}/{number}", self.initialize)
+            change = _edited(context, owner, edit)
+            add_layer(context, change, join(owner, name), entry, f"{self.id}/{number}", self.initialize)
         if self.initialize is not Initialize.IDENTITY:
-            tell_training_only(bench)
+            tell_training_only(context)
         return ()
 
-    def _places(self, bench: Bench) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
+    def _places(self, context: LoweringContext) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
         """The model, the tensors in it to put a layer on, and the layers that are to use it (none: all)."""
-        befores = () if isinstance(self.before, UnsetType) else _chosen(bench, self.before, "before")
+        befores = () if isinstance(self.before, UnsetType) else _chosen(context, self.before, "before")
         if isinstance(self.after, UnsetType):
             for layer in befores:
-                owner, name, network = _found(bench, layer, "before")
+                owner, name, network = _found(context, layer, "before")
                 yield owner, self._only_input(network, name), (name,)
             return
-        for layer in _chosen(bench, self.after, "after"):
-            owner, name, network = _found(bench, layer, "after")
+        for layer in _chosen(context, self.after, "after"):
+            owner, name, network = _found(context, layer, "after")
             output = self._output(network, name)
             calls = max(1, len(network.calls[name]))
             sources = [TensorRef(name, call, output) for call in range(calls)]
@@ -114,11 +114,9 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
                 if not sources:
                     users = ", ".join(f"`{each}`" for each in network.consumers(name)) or "the model's outputs alone"
                     raise PlanError(
-                        Problem(
-                            f"no layer that `before` names is called on `{name}`",
-                            path=("before",),
-                            hint=f"its output is used by {users}",
-                        )
+                        f"no layer that `before` names is called on `{name}`",
+                        path=("before",),
+                        hint=f"its output is used by {users}",
                     )
             yield owner, sources, only
 
@@ -129,17 +127,13 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             if len(found) != 1:
                 listing = ", ".join(f"`{ref.layer}`" for ref in found) or "none"
                 raise PlanError(
-                    Problem(
-                        f"`{name}` has {len(found)} inputs: {listing}",
-                        path=("before",),
-                        hint="say on which of them the layer goes: add `after: <layer>`",
-                    )
+                    f"`{name}` has {len(found)} inputs: {listing}",
+                    path=("before",),
+                    hint="say on which of them the layer goes: add `after: <layer>`",
                 )
             sources += found
         if not sources:
-            raise PlanError(
-                Problem(f"`{name}` is an input of the model", path=("before",), hint=f"insert `after: {name}`")
-            )
+            raise PlanError(f"`{name}` is an input of the model", path=("before",), hint=f"insert `after: {name}`")
         return list(dict.fromkeys(sources))
 
     def _output(self, network: Network, name: str) -> int:
@@ -147,16 +141,14 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
         if not isinstance(self.output, UnsetType):
             if self.output not in used:
                 raise PlanError(
-                    Problem(
-                        f"nothing uses output {self.output} of `{name}`",
-                        path=("output",),
-                        hint=f"used are: {', '.join(map(str, used)) or 'none'}",
-                    )
+                    f"nothing uses output {self.output} of `{name}`",
+                    path=("output",),
+                    hint=f"used are: {', '.join(map(str, used)) or 'none'}",
                 )
             return self.output
         if len(used) > 1:
             raise PlanError(
-                Problem(f"`{name}` has {len(used)} outputs that are used", path=("after",), hint="choose: `output: 0`")
+                f"`{name}` has {len(used)} outputs that are used", path=("after",), hint="choose: `output: 0`"
             )
         return used[0] if used else 0
 
@@ -176,20 +168,18 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
         str | UnsetType, Meta(description="Of a layer with several inputs, the layer whose output takes its place.")
     ] = UNSET
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Remove the layers one by one; some may go with others."""
         keep = "" if isinstance(self.keep, UnsetType) else self.keep
-        for layer in _chosen(bench, self.target, "target"):
-            if layer.path not in bench.models[""].layer_by_path:
+        for layer in _chosen(context, self.target, "target"):
+            if layer.path not in context.models[""].layer_by_path:
                 continue
-            owner, name, network = _found(bench, layer, "target")
+            owner, name, network = _found(context, layer, "target")
             _refuse_input(network, layer, "which stays")
             if sum(bool(calls) for calls in network.calls.values()) == 1:
-                raise PlanError(
-                    Problem(f"`{layer.path}` is the last layer of its model", path=("target",), hint=_LEAVE_OUT)
-                )
+                raise PlanError(f"`{layer.path}` is the last layer of its model", path=("target",), hint=_LEAVE_OUT)
             try:
-                bench.restructure(_edited(bench, owner, partial(edits.remove, name=name, keep=keep)), self.id)
+                context.restructure(_edited(context, owner, partial(edits.remove, name=name, keep=keep)), self.id)
             except PlanError as error:
                 problems = (each if each.path else each.below("target") for each in error.problems)
                 raise PlanError(problems) from None
@@ -212,12 +202,12 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
         bool, Meta(description="Whether weights of the same role and shape are kept; others are new in any case.")
     ] = False
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Replace the layers one by one."""
-        for number, layer in enumerate(_chosen(bench, self.target, "target")):
-            owner, name, network = _found(bench, layer, "target")
+        for number, layer in enumerate(_chosen(context, self.target, "target")):
+            owner, name, network = _found(context, layer, "target")
             _refuse_input(network, layer, "which stays")
-            made = _type_of(bench, network, TensorRef(name), owner)
+            made = _type_of(context, network, TensorRef(name), owner)
             keeps_name = self.layer.get("name") == "same"
             written = {key: value for key, value in self.layer.items() if not (keeps_name and key == "name")}
             wanted = name if keeps_name else name_of_new(self.id, number)
@@ -226,10 +216,10 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
             if wanted != name:
                 refuse_name_of_new(network, wanted, number)
             refuse_merge(entry, min(len(list(refs(call["args"]))) for call in network.calls[name]))
-            change = _edited(bench, owner, partial(edits.put, name=name, entry=entry, new_name=wanted))
+            change = _edited(context, owner, partial(edits.put, name=name, entry=entry, new_name=wanted))
             like = layer.path if self.keep_weights else ""
-            add_layer(bench, change, join(owner, wanted), entry, f"{self.id}/{number}", like=like)
-        tell_training_only(bench)
+            add_layer(context, change, join(owner, wanted), entry, f"{self.id}/{number}", like=like)
+        tell_training_only(context)
         return ()
 
 
@@ -245,28 +235,24 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
             what = "is empty" if not self.to else f"`{self.to}` holds a `/`"
             yield Problem(f"the name {what}, and Keras takes no such name", path=("to",), hint="give the bare name")
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Rename it."""
-        found = _chosen(bench, self.target, "target")
+        found = _chosen(context, self.target, "target")
         if len(found) > 1:
             paths = ", ".join(f"`{layer.path}`" for layer in found[:4])
             raise PlanError(
-                Problem(
-                    f"one name is for one layer, and the target matches {len(found)}: {paths}",
-                    path=("target",),
-                    hint="write a step for each of them",
-                )
+                f"one name is for one layer, and the target matches {len(found)}: {paths}",
+                path=("target",),
+                hint="write a step for each of them",
             )
         for layer in found:
-            owner, name, network = _found(bench, layer, "target")
+            owner, name, network = _found(context, layer, "target")
             if self.to == name:
-                raise PlanError(
-                    Problem(f"`{layer.path}` is called that already", path=("to",), hint="give another name")
-                )
+                raise PlanError(f"`{layer.path}` is called that already", path=("to",), hint="give another name")
             refuse_name(network, self.to, ("to",), "give another name")
-            change = _edited(bench, owner, partial(edits.rename, name=name, new_name=self.to))
+            change = _edited(context, owner, partial(edits.rename, name=name, new_name=self.to))
             renamed = {join(owner, self.to): layer.path}
-            bench.restructure(Change(change.network, renamed=renamed), self.id)
+            context.restructure(Change(change.network, renamed=renamed), self.id)
         return ()
 
 
@@ -287,26 +273,26 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         if not self.set:
             yield Problem("`set` is empty, and changes nothing", path=("set",), hint="say what to set")
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Configure the layers."""
-        chosen = _chosen(bench, self.target, "target")
+        chosen = _chosen(context, self.target, "target")
         if self._sets_trainable_alone:
-            chosen = _trainable(bench, chosen) or chosen
+            chosen = _trainable(context, chosen) or chosen
         for layer in chosen:
-            owner, name, network = _found(bench, layer, "target")
+            owner, name, network = _found(context, layer, "target")
             entry = network.layers[name]
             _refuse_input(network, layer, "with nothing to set")
             if isinstance(entry, Network) and not self._sets_trainable_alone:
                 raise PlanError(
-                    Problem(f"`{layer.path}` is a model", path=("target",), hint="name the layers in it to configure")
+                    f"`{layer.path}` is a model", path=("target",), hint="name the layers in it to configure"
                 )
             try:
                 changed = self._configured(entry)
             except PlanError as error:
                 raise PlanError(problem.below("set") for problem in error.problems) from None
-            change = _edited(bench, owner, partial(edits.put, name=name, entry=changed, new_name=name))
+            change = _edited(context, owner, partial(edits.put, name=name, entry=changed, new_name=name))
             paths = frozenset({layer.path, *_paths_in(changed, layer.path)})
-            bench.restructure(Change(change.network, configured=paths), self.id)
+            context.restructure(Change(change.network, configured=paths), self.id)
         return ()
 
     @property
@@ -325,11 +311,11 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         return replace(entry.with_layers(layers), entry={**entry.entry, "config": config})
 
 
-def _trainable(bench: Bench, layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
+def _trainable(context: LoweringContext, layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
     """The layers without inputs and operations, which a pattern may take in and which have nothing to train."""
 
     def is_one(layer: LayerSpec) -> bool:
-        _, name, network = _found(bench, layer, "target")
+        _, name, network = _found(context, layer, "target")
         return _can_be_trained(network, name)
 
     return tuple(filter(is_one, layers))
@@ -348,19 +334,19 @@ def _paths_in(entry: Entry | Network, path: str) -> Iterator[str]:
             yield from _paths_in(each, join(path, name))
 
 
-def _chosen(bench: Bench, target: Target, at: str) -> tuple[LayerSpec, ...]:
+def _chosen(context: LoweringContext, target: Target, at: str) -> tuple[LayerSpec, ...]:
     """The layers that a target stands for, in a model that can be edited: a name is no mistake where none can be."""
-    _ = bench.architecture
-    return bench.select_layers(target, at)
+    _ = context.architecture
+    return context.select_layers(target, at)
 
 
-def _edited(bench: Bench, owner: str, edit: Callable[[Network], Network]) -> Change:
-    return Change(edits.edited(bench.architecture.network, owner, edit))
+def _edited(context: LoweringContext, owner: str, edit: Callable[[Network], Network]) -> Change:
+    return Change(edits.edited(context.architecture.network, owner, edit))
 
 
-def _type_of(bench: Bench, network: Network, ref: TensorRef, owner: str) -> TensorType:
+def _type_of(context: LoweringContext, network: Network, ref: TensorRef, owner: str) -> TensorType:
     try:
-        return bench.flow().type_of(network, ref, owner)
+        return context.flow().type_of(network, ref, owner)
     except ModelError as error:
         raise PlanError(
             Problem(problem.message, path=("op",), hint=problem.hint or "fix that first, in a step before this one")
@@ -368,25 +354,23 @@ def _type_of(bench: Bench, network: Network, ref: TensorRef, owner: str) -> Tens
         ) from None
 
 
-def _level(bench: Bench, owner: str) -> Network:
-    found = edits.level(bench.architecture.network, owner)
+def _level(context: LoweringContext, owner: str) -> Network:
+    found = edits.level(context.architecture.network, owner)
     assert found is not None
     return found
 
 
-def _found(bench: Bench, layer: LayerSpec, at: str) -> tuple[str, str, Network]:
+def _found(context: LoweringContext, layer: LayerSpec, at: str) -> tuple[str, str, Network]:
     """The model that holds a layer: its path, the layer's name in it, and the network."""
     owner, _, name = layer.path.rpartition("/")
-    network = edits.level(bench.architecture.network, owner)
+    network = edits.level(context.architecture.network, owner)
     if network is None or name not in network.layers:
-        holder = bench.models[""].layer_by_path.get(owner)
+        holder = context.models[""].layer_by_path.get(owner)
         kind = f" ({holder.class_name})" if holder is not None else ""
         raise PlanError(
-            Problem(
-                f"`{layer.path}` is inside `{owner}`{kind}, which calls it itself",
-                path=(at,),
-                hint=f"name `{owner}`, or leave the layers in it out with `not:`",
-            )
+            f"`{layer.path}` is inside `{owner}`{kind}, which calls it itself",
+            path=(at,),
+            hint=f"name `{owner}`, or leave the layers in it out with `not:`",
         )
     return owner, name, network
 
@@ -394,4 +378,4 @@ def _found(bench: Bench, layer: LayerSpec, at: str) -> tuple[str, str, Network]:
 def _refuse_input(network: Network, layer: LayerSpec, so: str) -> None:
     if not network.calls[layer.name]:
         message = f"`{layer.path}` is an input of the model, {so}"
-        raise PlanError(Problem(message, path=("target",), hint=_LEAVE_OUT))
+        raise PlanError(message, path=("target",), hint=_LEAVE_OUT)

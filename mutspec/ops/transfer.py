@@ -8,16 +8,16 @@ from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.graph.amounts import rounded_share
+from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.graph.choice import Box, Window
+from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.errors import DocumentPath, PlanError, Problem
 from mutspec.language.types import Patterns, Percent, Selector, Target, exact_share
+from mutspec.lowering.base import Op
+from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
+from mutspec.lowering.merge_op import described, model_and_name, refuse_kinds
 from mutspec.model.select import Selection
 from mutspec.model.spec import TensorSpec
-from mutspec.ops.base import Op
-from mutspec.ops.bench import ALL_GROUPS, Bench, Touch
-from mutspec.ops.merge import described, model_and_name, refuse_kinds
 
 Position = int | Percent
 
@@ -98,62 +98,56 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         if model := model_and_name(self.source)[0]:
             yield ("source",), model
 
-    def apply(self, bench: Bench) -> Sequence[Touch]:
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Pair the tensors, read all sources, then bind all targets."""
-        model, sources = self._sources(bench)
-        chosen = self._select(bench, self.target, "target")
+        model, sources = self._sources(context)
+        chosen = self._select(context, self.target, "target")
         pairs = [pair for root in _roots(chosen) for pair in self._pairs(sources, root)]
         copies = [
-            (bench.read(source, model), source, target)
+            (context.read(source, model), source, target)
             for source, target in pairs
             if model or source.path != target.path
         ]
         if pairs and not copies and not self.allow_empty:
             raise PlanError(
-                Problem(
-                    f"source and target are the same weight{'s' * (len(pairs) > 1)}, "
-                    + ", ".join(f"`{target.path}`" for _, target in pairs[:3]),
-                    path=("target",),
-                    hint="name another layer to copy to, or copy from an input: `source: <input>:layer`",
-                )
+                f"source and target are the same weight{'s' * (len(pairs) > 1)}, "
+                + ", ".join(f"`{target.path}`" for _, target in pairs[:3]),
+                path=("target",),
+                hint="name another layer to copy to, or copy from an input: `source: <input>:layer`",
             )
-        return [self._copy(bench, value, source, target) for value, source, target in copies]
+        return [self._copy(context, value, source, target) for value, source, target in copies]
 
-    def _select(self, bench: Bench, target: Target, at: str, model: str = "") -> Selection:
+    def _select(self, context: LoweringContext, target: Target, at: str, model: str = "") -> Selection:
         """What a target chooses, of that what `weights` says."""
         if isinstance(self.weights, UnsetType):
-            return bench.select(target, at, model=model, groups=ALL_GROUPS)
+            return context.select(target, at, model=model, groups=ALL_GROUPS)
         both = Selector(all=(Selector(any=_members(target)), Selector(weights=self.weights)))
         try:
-            return bench.select(both, at, model=model, groups=ALL_GROUPS)
+            return context.select(both, at, model=model, groups=ALL_GROUPS)
         except PlanError:
             # What is wrong with one of the two by itself is said in the words that the plan has; else it is the pair.
-            selection = bench.select(target, at, model=model, groups=ALL_GROUPS)
-            bench.select(Selector(weights=self.weights), model=model, groups=ALL_GROUPS)
+            selection = context.select(target, at, model=model, groups=ALL_GROUPS)
+            context.select(Selector(weights=self.weights), model=model, groups=ALL_GROUPS)
         roles = tuple(dict.fromkeys(tensor.role for tensor in selection.tensors))
         has = ", ".join(f"`{role}`" for role in roles[:6])
         wanted = self.weights if isinstance(self.weights, str) else ", ".join(self.weights)
         raise PlanError(
-            Problem(
-                f"`{at}` has no weights that `weights: {wanted}` names, only {has}",
-                path=("weights",),
-                hint=f"leave `weights` out, or let it and `{at}` name the same ones",
-            )
+            f"`{at}` has no weights that `weights: {wanted}` names, only {has}",
+            path=("weights",),
+            hint=f"leave `weights` out, or let it and `{at}` name the same ones",
         )
 
-    def _sources(self, bench: Bench) -> tuple[str, Mapping[str, TensorSpec]]:
+    def _sources(self, context: LoweringContext) -> tuple[str, Mapping[str, TensorSpec]]:
         """The model that is copied from, and its tensors by their path below the source layer."""
         model, name = model_and_name(self.source)
-        selection = self._select(bench, name, "source", model)
+        selection = self._select(context, name, "source", model)
         groups = list(_roots(selection))
         if len(groups) != 1:
             paths = ", ".join(f"`{layer.path}`" for layer in selection.matched[:4])
             raise PlanError(
-                Problem(
-                    f"`source` must be one layer, but it matches {len(groups)}: {paths}",
-                    path=("source",),
-                    hint="name one of them, and take a step for each",
-                )
+                f"`source` must be one layer, but it matches {len(groups)}: {paths}",
+                path=("source",),
+                hint="name one of them, and take a step for each",
             )
         return model, groups[0]
 
@@ -170,63 +164,59 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         if not shared:
             one, other = (f"`{next(iter(each.values())).layer}` ({', '.join(each)})" for each in (sources, targets))
             raise PlanError(
-                Problem(
-                    f"{one} and {other} have no weight in common",
-                    path=("target",),
-                    hint="name one weight of each, such as `layer/kernel`",
-                )
+                f"{one} and {other} have no weight in common",
+                path=("target",),
+                hint="name one weight of each, such as `layer/kernel`",
             )
         return shared
 
-    def _copy(self, bench: Bench, value: Expression, source: TensorSpec, target: TensorSpec) -> Touch:
+    def _copy(self, context: LoweringContext, value: Expression, source: TensorSpec, target: TensorSpec) -> TensorWrite:
         refuse_kinds(source, target, "source")
-        shape = bench.read(target).shape
+        shape = context.read(target).shape
         if isinstance(self.axis, UnsetType):
             if value.shape != shape:
-                return self._overlap(bench, value, source, target)
-            return bench.bind(target, value.cast(target.dtype), None)
+                return self._overlap(context, value, source, target)
+            return context.bind(target, value.cast(target.dtype), None)
         axis = self._axis(source, target)
         window = self._window(axis, source, target)
-        return bench.bind(target, value.window(axis, shape).cast(target.dtype), window)
+        return context.bind(target, value.window(axis, shape).cast(target.dtype), window)
 
-    def _overlap(self, bench: Bench, value: Expression, source: TensorSpec, target: TensorSpec) -> Touch:
+    def _overlap(
+        self, context: LoweringContext, value: Expression, source: TensorSpec, target: TensorSpec
+    ) -> TensorWrite:
         """Copy what two weights of different shapes have in common."""
-        shape = bench.read(target).shape
+        shape = context.read(target).shape
         if self.on_mismatch is Mismatch.ERROR or len(value.shape) != len(shape):
             message = f"{described(source)} does not fit {described(target)}"
             hint = "only weights with as many axes are fitted; choose `weights`"
             if self.on_mismatch is Mismatch.ERROR:
                 hint = "copy a slice with `axis`, choose `weights` that fit, or say `on_mismatch: slice`"
-            raise PlanError(Problem(message, path=("source",), hint=hint))
+            raise PlanError(message, path=("source",), hint=hint)
         stops = tuple(min(pair) for pair in zip(value.shape, shape, strict=True))
         for axis, extent in enumerate(shape):
             if value.shape[axis] != extent:
                 value = value.window(axis, (*shape[: axis + 1], *value.shape[axis + 1 :]))
         value, common = value.cast(target.dtype), Box(stops)
         if self.on_mismatch is Mismatch.SLICE:
-            return bench.bind(target, value, common)
-        zero = constant(bench.builder, 0.0).cast(target.dtype).spread(shape)
-        return bench.bind(target, value.where(common, zero), None)
+            return context.bind(target, value, common)
+        zero = constant(context.builder, 0.0).cast(target.dtype).spread(shape)
+        return context.bind(target, value.where(common, zero), None)
 
     def _axis(self, source: TensorSpec, target: TensorSpec) -> int:
         assert not isinstance(self.axis, UnsetType)
         rank = len(target.shape)
         if len(source.shape) != rank or not -rank <= self.axis < rank:
             raise PlanError(
-                Problem(
-                    f"`axis: {self.axis}` does not fit {described(source)} and {described(target)}",
-                    path=("axis",),
-                    hint="narrow the step to weights of one rank with `weights`",
-                )
+                f"`axis: {self.axis}` does not fit {described(source)} and {described(target)}",
+                path=("axis",),
+                hint="narrow the step to weights of one rank with `weights`",
             )
         axis = self.axis % rank
         if any(a != b for at, (a, b) in enumerate(zip(source.shape, target.shape, strict=True)) if at != axis):
             raise PlanError(
-                Problem(
-                    f"{described(source)} and {described(target)} differ in more than axis {axis}",
-                    path=("axis",),
-                    hint="all other axes must have the same length",
-                )
+                f"{described(source)} and {described(target)} differ in more than axis {axis}",
+                path=("axis",),
+                hint="all other axes must have the same length",
             )
         return axis
 
@@ -236,19 +226,15 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         stop = length if isinstance(self.stop, UnsetType) else self._index(self.stop, length, "stop", source)
         if stop > room:
             raise PlanError(
-                Problem(
-                    f"the slice {start}:{stop} does not fit `{target.path}`, whose axis {axis} has {room} entries",
-                    path=("axis",) if isinstance(self.stop, UnsetType) else ("stop",),
-                    hint=f"end it with `stop: {room}` or earlier",
-                )
+                f"the slice {start}:{stop} does not fit `{target.path}`, whose axis {axis} has {room} entries",
+                path=("axis",) if isinstance(self.stop, UnsetType) else ("stop",),
+                hint=f"end it with `stop: {room}` or earlier",
             )
         if start >= stop and not self.allow_empty:
             raise PlanError(
-                Problem(
-                    f"the slice {start}:{stop} of `{source.path}` is empty",
-                    path=("stop",) if isinstance(self.start, UnsetType) else ("start",),
-                    hint="widen it, or say `allow_empty: true`",
-                )
+                f"the slice {start}:{stop} of `{source.path}` is empty",
+                path=("stop",) if isinstance(self.start, UnsetType) else ("start",),
+                hint="widen it, or say `allow_empty: true`",
             )
         return Window(axis, start, max(start, stop))
 
@@ -256,11 +242,9 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         index = rounded_share(exact_share(position), length) if isinstance(position, str) else position
         if not -length <= index <= length:
             raise PlanError(
-                Problem(
-                    f"`{name}: {index}` is outside the axis of `{source.path}`, of {length} entries",
-                    path=(name,),
-                    hint=f"positions run from 0 to {length}, or from -1 down to {-length}",
-                )
+                f"`{name}: {index}` is outside the axis of `{source.path}`, of {length} entries",
+                path=(name,),
+                hint=f"positions run from 0 to {length}, or from -1 down to {-length}",
             )
         return index + length if index < 0 else index
 

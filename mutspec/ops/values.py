@@ -8,15 +8,15 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.errors import PlanError, Problem
+from mutspec.keras_facts.argument_values import long_form
 from mutspec.language.types import ByTarget, Scale, Share, exact_share
-from mutspec.ops.base import WeightOp
-from mutspec.ops.bench import INTEGERS
-from mutspec.ops.initial import Fresh, config_problem, initial_value
-from mutspec.ops.perturbation import RelativeTo
-from mutspec.ops.site import Site
-from mutspec.structure.argument_values import long_form
+from mutspec.lowering.base import WeightOp
+from mutspec.lowering.context import INTEGERS
+from mutspec.lowering.initial_values import NewWeight, config_problem, initial_value
+from mutspec.lowering.noise_op import RelativeTo
+from mutspec.lowering.tensor_context import TensorContext
 
 
 class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
@@ -27,9 +27,9 @@ class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
 
     factor: Annotated[ByTarget[float], Meta(description="The factor.", examples=[1.1])]
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """factor·w."""
-        return at.number(self.factor) * weight
+        return ctx.number(self.factor) * weight
 
 
 class ShiftWeights(WeightOp, tag="shift", frozen=True, kw_only=True):
@@ -41,9 +41,9 @@ class ShiftWeights(WeightOp, tag="shift", frozen=True, kw_only=True):
     by: Annotated[ByTarget[float], Meta(description="What is added, in units of `relative_to`.", examples=[0.1])]
     relative_to: RelativeTo = Scale.ABSOLUTE
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W + by·unit."""
-        return weight + at.number(self.by) * at.scale(self.relative_to, weight)
+        return weight + ctx.number(self.by) * ctx.scale(self.relative_to, weight)
 
 
 class Negate(WeightOp, tag="negate", frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class Negate(WeightOp, tag="negate", frozen=True, kw_only=True):
     Literature: sign (Ares); negate one cell (Xavier: `indices`).
     """
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """-w."""
         return -weight
 
@@ -65,7 +65,7 @@ class Reciprocal(WeightOp, tag="reciprocal", frozen=True, kw_only=True):
 
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"target": "dense_1/kernel", "indices": [0]})
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """1/w."""
         return 1.0 / weight
 
@@ -113,20 +113,23 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
         if isinstance(least, float | int) and isinstance(most, float | int) and least > most:
             yield Problem(f"`min` ({least:g}) is above `max` ({most:g})", path=("min",), hint="swap them")
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Min(max(w, smallest), largest)."""
-        low, high = self._bound(self.smallest, self.min_quantile, at), self._bound(self.largest, self.max_quantile, at)
+        low, high = (
+            self._bound(self.smallest, self.min_quantile, ctx),
+            self._bound(self.largest, self.max_quantile, ctx),
+        )
         weight = weight if low is None else weight.maximum(low)
         return weight if high is None else weight.minimum(high)
 
     def _bound(
-        self, value: ByTarget[float] | UnsetType, quantile: float | str | UnsetType, at: Site
+        self, value: ByTarget[float] | UnsetType, quantile: float | str | UnsetType, ctx: TensorContext
     ) -> Expression | None:
         if not isinstance(value, UnsetType):
-            return at.number(value)
+            return ctx.number(value)
         if isinstance(quantile, UnsetType):
             return None
-        return at.weight().whole("quantile", (), "float64", q=float(exact_share(quantile)).hex())
+        return ctx.weight().whole("quantile", (), "float64", q=float(exact_share(quantile)).hex())
 
 
 class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
@@ -158,22 +161,20 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
         """The initializer in Keras's form, also where it is written as layers are: `{type: RandomNormal}`."""
         return long_form("initializer", self.initializer)
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """What the initializer draws."""
-        fresh = Fresh(at.bench.builder, at.tensor, at.key("init"))
+        fresh = NewWeight(ctx.context.builder, ctx.tensor, ctx.key("init"))
         try:
             value = initial_value(fresh, self._initializer)
         except (TypeError, ValueError) as error:
             message = f"the initializer's config is wrong: {error}"
-            raise PlanError(Problem(message, path=("initializer",), hint=_SEE)) from None
+            raise PlanError(message, path=("initializer",), hint=_SEE) from None
         if value is None:
             raise PlanError(
-                Problem(
-                    f"the initializer `{_name_of(self._initializer)}` is none that mutspec draws",
-                    path=("initializer",),
-                    hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
-                    "glorot_*, he_* or lecun_*",
-                )
+                f"the initializer `{_name_of(self._initializer)}` is none that mutspec draws",
+                path=("initializer",),
+                hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
+                "glorot_*, he_* or lecun_*",
             )
         return value
 
@@ -199,12 +200,12 @@ class Fill(WeightOp, tag="fill", frozen=True, kw_only=True):
         ByTarget[float], Meta(description="The value that is set, in the weight's own unit.", examples=[0.5])
     ]
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The value, everywhere."""
-        value = at.value(self.value)
+        value = ctx.value(self.value)
         if weight.dtype in INTEGERS:
-            _refuse_unrepresentable(value, at)
-        return constant(at.bench.builder, value)
+            _refuse_unrepresentable(value, ctx)
+        return constant(ctx.context.builder, value)
 
 
 class Zero(WeightOp, tag="zero", frozen=True, kw_only=True):
@@ -217,20 +218,18 @@ class Zero(WeightOp, tag="zero", frozen=True, kw_only=True):
     may_be_done: ClassVar[bool] = True
     accepts_integers: ClassVar[bool] = True
 
-    def lower(self, weight: Expression, at: Site) -> Expression:
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Zero, everywhere."""
-        return constant(at.bench.builder, 0.0)
+        return constant(ctx.context.builder, 0.0)
 
 
-def _refuse_unrepresentable(value: float, at: Site) -> None:
-    dtype = at.tensor.dtype
+def _refuse_unrepresentable(value: float, ctx: TensorContext) -> None:
+    dtype = ctx.tensor.dtype
     bits = 1 if dtype == "bool" else int(dtype.lstrip("uint"))
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if dtype.startswith("int") else (0, (1 << bits) - 1)
     if not (value == value and low <= value <= high and value == int(value)):
         raise PlanError(
-            Problem(
-                f"`{at.tensor.path}` is {dtype} and cannot hold {value:g}",
-                path=("value",),
-                hint=f"give a whole number from {low:,} to {high:,}",
-            )
+            f"`{at.tensor.path}` is {dtype} and cannot hold {value:g}",
+            path=("value",),
+            hint=f"give a whole number from {low:,} to {high:,}",
         )

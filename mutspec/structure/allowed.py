@@ -14,14 +14,12 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
-from mutspec.language.errors import DocumentPath, Problem
-from mutspec.language.explain import got
-from mutspec.model.class_names import MODELS
-from mutspec.model.classes import is_keras_class
-from mutspec.model.code import HOLD_CODE, own_name
-from mutspec.structure.argument_values import a
-from mutspec.structure.keras_arguments import CLASS_ALIASES, NOT_IN_PLANS, known_classes
-from mutspec.structure.keras_objects import (
+from mutspec.errors import DocumentPath, Problem
+from mutspec.keras_facts.argument_values import a
+from mutspec.keras_facts.class_names import HOLD_CODE, MODELS
+from mutspec.keras_facts.classes import is_keras_class
+from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, NOT_IN_PLANS, known_classes
+from mutspec.keras_facts.object_names import (
     ACTIVATIONS,
     CONSTRAINTS,
     INITIALIZERS,
@@ -30,6 +28,8 @@ from mutspec.structure.keras_objects import (
     QUANTIZERS,
     REGULARIZERS,
 )
+from mutspec.model.code import own_name
+from mutspec.text.words import got
 
 WriteLayer = Callable[[Mapping[str, Any], DocumentPath], dict[str, Any]]
 """Writes a layer that stands in a value as a full entry."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from mutspec.language.errors import PlanError, Problem
+from mutspec.errors import PlanError, Problem
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, mapped, refs
 
@@ -111,10 +111,8 @@ def remove(network: Network, name: str, keep: str = "") -> Network:
         while ref.layer == name:
             if ref.output:
                 raise PlanError(
-                    Problem(
-                        f"`{name}` has several outputs that are used, and its input can stand for one only",
-                        hint="leave it in, or remove first what uses its other outputs",
-                    )
+                    f"`{name}` has several outputs that are used, and its input can stand for one only",
+                    hint="leave it in, or remove first what uses its other outputs",
                 )
             ref = inputs[ref.call]
         return ref

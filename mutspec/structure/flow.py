@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.outline import join
-from mutspec.model.shapes import LayerShapes, ShapeOracle, TensorType
+from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure.network import Entry, Network, called, input_type, refs
 

@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mutspec.language.errors import DocumentPath, PlanError, Problem, nearest
-from mutspec.language.explain import got
-from mutspec.model.class_names import MODELS
-from mutspec.model.classes import is_keras_class, plain_class_name, snake_case
-from mutspec.model.outline import is_operation, unique
-from mutspec.structure.allowed import AllowList, operation_module
-from mutspec.structure.argument_values import a, long_form, value_problem
-from mutspec.structure.dtypes import FLOATS, policy_of
-from mutspec.structure.harmless_arguments import changes_no_shape, why_refused
-from mutspec.structure.keras_arguments import (
+from mutspec.errors import DocumentPath, PlanError, Problem, nearest
+from mutspec.keras_facts.argument_values import a, long_form, value_problem
+from mutspec.keras_facts.class_names import MODELS
+from mutspec.keras_facts.classes import is_keras_class, plain_class_name, snake_case
+from mutspec.keras_facts.dtypes import FLOATS, policy_of
+from mutspec.keras_facts.harmless_arguments import changes_no_shape, why_refused
+from mutspec.keras_facts.layer_arguments import (
     BASE_ARGUMENTS,
     CHOOSES_DTYPE,
     CLASS_ALIASES,
@@ -27,6 +24,9 @@ from mutspec.structure.keras_arguments import (
     arguments_of,
     known_classes,
 )
+from mutspec.model.outline import is_operation, unique
+from mutspec.structure.allowed import AllowList, operation_module
+from mutspec.text.words import got
 
 __all__ = ["SAME", "Entry", "changes_no_shape", "configured", "layer_entry"]
 
@@ -75,7 +75,7 @@ def layer_entry(
     Raises:
         PlanError: all that is wrong with the layer; paths are relative to `layer`.
     """
-    writer = _Writer(like, width)
+    writer = _EntryWriter(like, width)
     entry = writer.layer(layer, name, (), defaults or {})
     if writer.problems:
         raise PlanError(writer.problems)
@@ -94,7 +94,7 @@ def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
     """
     class_name = plain_class_name(entry)
     arguments = arguments_of(class_name) if is_keras_class(entry) and not is_operation(entry) else None
-    writer = _Writer(entry.get("config", {}), None)
+    writer = _EntryWriter(entry.get("config", {}), None)
     written = {}
     for key, value in changes.items():
         if arguments is not None and key not in arguments:
@@ -109,7 +109,7 @@ def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
     return {**entry, "config": {**entry.get("config", {}), **written}}
 
 
-class _Writer:
+class _EntryWriter:
     """Writes one layer and those in it, and collects what is wrong with them."""
 
     def __init__(self, like: Mapping[str, Any], width: int | None) -> None:

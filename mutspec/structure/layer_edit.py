@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from mutspec.model.class_names import TRAINING_ONLY
+from mutspec.keras_facts.class_names import TRAINING_ONLY
 from mutspec.model.outline import is_within
 from mutspec.model.spec import LayerSpec, ModelSpec
 from mutspec.structure.architecture import Architecture, Change

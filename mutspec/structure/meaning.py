@@ -11,11 +11,11 @@ from contextlib import suppress
 from struct import pack, unpack
 from typing import Any
 
+from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS
+from mutspec.keras_facts.classes import is_keras_class, snake_case
+from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of
+from mutspec.keras_facts.object_names import CONSTRAINTS, INITIALIZERS, REGULARIZERS
 from mutspec.model.calls import is_graph, is_triple
-from mutspec.model.class_names import ALIASES, FORMER_CLASS
-from mutspec.model.classes import is_keras_class, snake_case
-from mutspec.structure.keras_arguments import CLASS_ALIASES, arguments_of
-from mutspec.structure.keras_objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS
 
 Config = Mapping[str, Any]
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
+from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.calls import is_graph
 from mutspec.model.old_configs import PLACEHOLDER
-from mutspec.model.shapes import Shape, TensorType
 from mutspec.model.spec import TensorRef
 
 Entry = Mapping[str, Any]

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mutspec.language.errors import EnvironmentProblem
+from mutspec.errors import EnvironmentProblem
+from mutspec.keras_facts.classes import facts_of, plain_class_name, quantization_mode
+from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
+from mutspec.keras_facts.plain_shapes import PLAIN_RULES
+from mutspec.keras_facts.shape_question import Asked, Made, Rule, UncertainError
+from mutspec.keras_facts.spatial_shapes import SPATIAL_RULES
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.build import build_from_outline
-from mutspec.model.classes import facts_of, plain_class_name, quantization_mode
-from mutspec.model.outline import Node, is_operation, join, outline_of
-from mutspec.model.shapes import LayerShapes, ShapeOracle, TensorType
+from mutspec.model.outline import OutlineNode, is_operation, join, outline_of
+from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import TensorSpec
-from mutspec.structure._asked import Asked, Made, Rule, UncertainError
-from mutspec.structure._plain_rules import PLAIN_RULES
-from mutspec.structure._spatial_rules import SPATIAL_RULES
-from mutspec.structure.dtypes import FLOATS, Policy, policy_of
 
 RULES: Mapping[str, Rule] = {**PLAIN_RULES, **SPATIAL_RULES}
 """The classes that the table knows."""
@@ -96,7 +97,7 @@ def _weights(entry: Mapping[str, Any], made: Made, policy: Policy) -> tuple[Tens
     return build_from_outline(outline, stored).spec.tensors
 
 
-def _nodes(node: Node, at: str) -> Iterator[tuple[str, Node]]:
+def _nodes(node: OutlineNode, at: str) -> Iterator[tuple[str, OutlineNode]]:
     yield at, node
     for child in node.children:
         yield from _nodes(child, join(at, child.stored[0]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mutspec.model.files import open_archive
+from mutspec.model.files.opening import open_archive
 
 SAID = "model.keras is damaged: model.weights.h5 in it does not have the checksum that the file states"
 

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from omegaconf import OmegaConf
 
 import mutspec
-from mutspec.cli.literature import LITERATURE, Operator, called
 from mutspec.cli.main import cli
 from mutspec.cli.manual import manual
 from mutspec.ops import catalogue
+from mutspec.ops.literature import LITERATURE, Operator, called
 
 SURVEYED = {
     "DeepMutation": "GF, WS, NEB, NAI, NS, LD, LAm, AFRm",

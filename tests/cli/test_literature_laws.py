@@ -15,10 +15,10 @@ import pytest
 from scipy import stats
 
 import mutspec
-from mutspec.cli.literature import LITERATURE, Operator, called
-from mutspec.execute.words import flow
 from mutspec.language import load_text
 from mutspec.ops import catalogue
+from mutspec.ops.literature import LITERATURE, Operator, called
+from mutspec.text.words import flow
 from tests.cli.laws_of_devices import LAWS_OF_DEVICES
 from tests.toys import mutate
 

@@ -21,8 +21,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mutspec.language.visible import in_one_line
 from mutspec.resources import resource_folder
+from mutspec.text.visible import in_one_line
 from tests.cli.conftest import Result, called
 from tests.experiment.read_html import Page
 

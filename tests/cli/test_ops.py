@@ -13,10 +13,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from mutspec.cli.literature import LITERATURE
 from mutspec.cli.main import cli
 from mutspec.language import load_text
 from mutspec.ops import catalogue
+from mutspec.ops.literature import LITERATURE
 
 OPS = sorted(catalogue(plugins=False))
 

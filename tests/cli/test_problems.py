@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mutspec.cli.problems import MOST_PROBLEMS, as_github, as_text, as_texts, capped
 from mutspec.language import Place, Problem
-from mutspec.language.visible import in_lines, in_one_line
+from mutspec.text.visible import in_lines, in_one_line
 
 
 def test_a_problem_shows_its_line_with_carets_and_help() -> None:

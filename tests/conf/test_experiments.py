@@ -12,7 +12,7 @@ import pytest
 
 import mutspec
 from mutspec.experiment.data import digits
-from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.result import Result
@@ -33,7 +33,7 @@ def base() -> Any:
 
 def sweep(folder: Path, *overrides: str) -> tuple[Result, ...]:
     """The results of a sweep none of whose jobs fails."""
-    outcome = run(Call((*overrides, f"hydra.sweep.dir={folder}"), is_sweep=True))
+    outcome = run(ApplicationCall((*overrides, f"hydra.sweep.dir={folder}"), is_sweep=True))
     assert not outcome.failures
     return collect(outcome.folder)
 
@@ -169,7 +169,11 @@ def test_sensitivity_takes_any_target(tmp_path: Path, overrides: list[str], name
 )
 def test_a_wrong_choice_of_layers_is_told_in_our_words(tmp_path: Path, override: str, said: list[str]) -> None:
     with pytest.raises(MutspecError) as caught:
-        run(Call(("experiment=sensitivity", override, f"hydra.sweep.dir={tmp_path / 'sweep'}"), is_sweep=True))
+        run(
+            ApplicationCall(
+                ("experiment=sensitivity", override, f"hydra.sweep.dir={tmp_path / 'sweep'}"), is_sweep=True
+            )
+        )
     text = "\n".join(map(str, caught.value.problems))
     text += "".join(f"did you mean `{each}`" for problem in caught.value.problems for each in problem.candidates)
     assert all(each in text for each in said), text

@@ -71,13 +71,13 @@ CLUSTERS = re.findall(r"mutspec run -m ((?:.*\\\n)*.*)", (ROOT / "docs" / "clust
 def test_the_calls_on_the_page_on_clusters_have_settings_that_there_are(call: str) -> None:
     from hydra.types import RunMode
 
-    from mutspec.experiment.jobs.application import Call, _application
+    from mutspec.experiment.jobs.application import ApplicationCall, _application
 
     overrides = tuple(shlex.split(call.replace("\\\n", " ")))
     for package in ("joblib", "submitit", "ray", "optuna"):
         if package in call:
             pytest.importorskip(package)
-    with _application(Call(overrides, is_sweep=True), checks=False) as application:
+    with _application(ApplicationCall(overrides, is_sweep=True), checks=False) as application:
         given = [*application.overrides, "hydra.mode=MULTIRUN"]
         config = application.hydra.compose_config("config", given, RunMode.MULTIRUN)
     assert config.hydra.runtime.choices["hydra/launcher"] in ("joblib", "submitit_slurm", "ray")

@@ -11,9 +11,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from mutspec.keras_facts.roles import Group
 
-from mutspec.model.archive import Archive, Extent, FileKind, Member
-from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.model.files.archive import Archive, Extent, FileKind, Member
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 GROUP_OF_ROLE = {"kernel": Group.KERNELS, "bias": Group.BIASES, "gamma": Group.NORMS, "moving_mean": Group.STATISTICS}
 

@@ -15,8 +15,8 @@ import pytest
 from mutspec.execute.files import apply, dry_run
 from mutspec.execute.output import TEMPORARY_SUFFIX
 from mutspec.language import CallError, CheckError, ModelError
-from mutspec.model.archive import Archive
-from mutspec.model.files import open_archive
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.opening import open_archive
 from tests.execute.model_files import CNN, MAKERS, SLOW, WEIGHTS, hdf5_of, make_file, rezip, write_stack
 from tests.oracle import expected
 from tests.toys import plan_of, same_bits

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.execute.content import arrays_digest, weights_digest
-from mutspec.experiment.data import checked
-from mutspec.experiment.inputs import model_content
-from mutspec.model.files import open_archive
+from mutspec.access.digests import arrays_digest, weights_digest
+from mutspec.experiment.data.loading import checked
+from mutspec.experiment.job_inputs import model_content
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 
 

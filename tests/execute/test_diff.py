@@ -18,11 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mutspec.execute.diff import DiffReport, TensorDiff, TensorStatus, diff
-from mutspec.execute.difference import BLOCK
-from mutspec.execute.read import numpy_dtype
-from mutspec.model.archive import Archive
+from mutspec.access.read import numpy_dtype
+from mutspec.compare.arithmetic import BLOCK
+from mutspec.compare.diff import diff
+from mutspec.model.files.archive import Archive
 from mutspec.model.spec import Call, LayerSpec, TensorRef
+from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus
 
 ArchiveOf = Callable[..., Archive]
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "diff.schema.json").read_text())
@@ -281,9 +282,10 @@ def test_memory_stays_bounded_however_large_a_tensor_is(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 import numpy as np
-from mutspec.execute.diff import diff
-from mutspec.model.archive import Archive, Extent, FileKind
-from mutspec.model.spec import Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.compare.diff import diff
+from mutspec.model.files.archive import Archive, Extent, FileKind
+from mutspec.keras_facts.roles import Group
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 size = 75_000_000  # 300 MB
 path = Path({str(tmp_path / "sparse")!r})
 with path.open("wb") as file:

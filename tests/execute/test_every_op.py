@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.execute.read import numpy_dtype, reader_of
+from mutspec.access.read import numpy_dtype, reader_of
 from mutspec.language import PlanError
-from mutspec.model.files import open_archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.ops import catalogue
 from tests.models import ZOO

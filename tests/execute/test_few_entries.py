@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mutspec.execute.engine import Effect, execute
-from mutspec.graph.choice import Bits, Choice, Lanes, Listed, Scattered, Within
+from mutspec.graph.choice import Bits, Choice, Listed, Scattered, StridedSlices, Within
 from mutspec.graph.expression import Expression, dirac, draw, words
-from mutspec.graph.formats import Float
-from mutspec.graph.masks import Mask
+from mutspec.graph.number_formats import Float
+from mutspec.graph.numpy_kernels.masks import Mask
+from mutspec.graph.numpy_kernels.places import Span, SparseEntries, by_chunk
 from mutspec.graph.permutation import Permutation
-from mutspec.graph.places import Few, Span, by_chunk
 from mutspec.graph.primitives import CHUNK, PRIMITIVES
 from mutspec.graph.streams import stream_key
 from tests.toys import ArrayHome, Toy, same_bits
@@ -113,7 +113,9 @@ bits = st.builds(
     st.integers(0, SIZE // 20),
 )
 within = st.builds(
-    lambda key, count: Within(Lanes(7, 97, Listed((1, 4))), Scattered(Permutation(SIZE // 7 * 2, key), count, 0)),
+    lambda key, count: Within(
+        StridedSlices(7, 97, Listed((1, 4))), Scattered(Permutation(SIZE // 7 * 2, key), count, 0)
+    ),
     st.binary(min_size=16, max_size=16),
     st.integers(0, SIZE // 40),
 )
@@ -233,7 +235,7 @@ def test_entries_by_the_chunk_are_all_entries(entries: np.ndarray) -> None:
 
 @given(entries_of_a_tensor.filter(len), st.integers(1, 50), st.integers(1, 3000))
 def test_a_place_knows_its_entries(entries: np.ndarray, length: int, stride: int) -> None:
-    some, around = Few(entries), Span(int(entries[0]), int(entries[-1]) + 1)
+    some, around = SparseEntries(entries), Span(int(entries[0]), int(entries[-1]) + 1)
     inside = np.isin(around.entries(), entries)
     assert (some.start, some.stop) == (around.start, around.stop)
     assert np.array_equal(some.lanes(length, stride), around.lanes(length, stride)[inside])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from mutspec.access.read import TensorReader
 from mutspec.execute.files import apply
-from mutspec.execute.read import TensorReader
-from mutspec.model.files import open_archive
+from mutspec.model.files.opening import open_archive
 from tests.execute.model_files import DIGITS
 from tests.toys import plan_of
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mutspec.execute.files import apply
-from mutspec.model.files import open_archive
+from mutspec.model.files.opening import open_archive
 from tests.execute.model_files import DIGITS, WEIGHTS, rezip
 from tests.oracle import expected
 from tests.toys import plan_of

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mutspec
+from mutspec.access.read import numpy_dtype
+from mutspec.errors import CallError, CheckError, ModelError
 from mutspec.execute import live as executor
-from mutspec.execute.read import numpy_dtype
-from mutspec.language.errors import CallError, CheckError, ModelError
-from mutspec.model.files import open_archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import as_array, assign, room_for, snapshot
 from tests.models.play import fresh, inputs_of, outputs, shared, weights
 

@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import pytest
 
-from mutspec.execute.diff import diff
+from mutspec.compare.diff import diff
+from mutspec.compare.structure import structure_diff
 from mutspec.execute.loading import load
-from mutspec.execute.structure import structure_diff
 from mutspec.model import open_archive
 from mutspec.model.build import build_spec
 from mutspec.model.live import read_live
@@ -118,9 +118,9 @@ def test_each_object_of_keras_means_the_same_by_its_short_name_and_in_full(kind:
 
 def mutspec_names(kind: str) -> list[str]:
     """The short names that the tables have."""
-    from mutspec.structure import keras_objects
+    from mutspec.keras_facts import object_names
 
-    return sorted(name for name in getattr(keras_objects, kind.upper()) if name.islower())
+    return sorted(name for name in getattr(object_names, kind.upper()) if name.islower())
 
 
 def test_an_alias_of_a_class_is_the_class() -> None:

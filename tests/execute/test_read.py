@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.execute.read import TensorReader, flat_range_as_slabs, numpy_dtype
-from mutspec.language.errors import ModelError
-from mutspec.model.archive import Archive
+from mutspec.access.read import TensorReader, flat_range_as_slabs, numpy_dtype
+from mutspec.errors import ModelError
+from mutspec.model.files.archive import Archive
 
 STORAGES = {
     "hdf5": {},

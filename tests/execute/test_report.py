@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 
 import mutspec
-from mutspec.model.files import open_archive
+from mutspec.model.files.opening import open_archive
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "conf" / "model" / "digits.keras"

@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import pytest
 
+from mutspec.errors import ModelError
 from mutspec.execute.saving import save_model
-from mutspec.language.errors import ModelError
 
 
 def test_a_model_with_the_mask_of_an_embedding_is_not_saved_as_h5(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from mutspec.execute.saving import save_model
 from mutspec.execute.written import check_model_file
 from mutspec.language import EnvironmentProblem, ModelError
-from mutspec.model.archive import FileKind
+from mutspec.model.files.archive import FileKind
 from tests.execute.model_files import WEIGHTS
 from tests.execute.test_failing_writes import failing, some
 from tests.execute.test_output import names

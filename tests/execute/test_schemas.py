@@ -8,8 +8,8 @@ from pathlib import Path
 
 import jsonschema
 
-from mutspec.execute.report import Report, StepReport, TargetReport
-from mutspec.language.errors import Problem
+from mutspec.errors import Problem
+from mutspec.show.report import Report, StepReport, TargetReport
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "apply.schema.json").read_text())
 TARGET = TargetReport("dense", "kernel", (3, 2), "float32", 6, 4, 4)

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from mutspec.show.layers import ConfigChange, LayerChange, StructureDiff
 
-from mutspec.execute import words
-from mutspec.execute.diff import DiffReport, TensorDiff, TensorStatus
-from mutspec.execute.diff_text import diff_text
-from mutspec.execute.layout import Column, Paint, cells, fold, paragraph, table
-from mutspec.execute.markdown import code, diff_markdown, escape, report_markdown
-from mutspec.execute.report import Report, StepReport, TargetReport
-from mutspec.execute.report_text import report_text
-from mutspec.execute.structure import ConfigChange, LayerChange, StructureDiff
+from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus, diff_text
+from mutspec.show.markdown import code, diff_markdown, escape, report_markdown
+from mutspec.show.report import Report, StepReport, TargetReport, report_text
+from mutspec.text import words
+from mutspec.text.layout import Column, Paint, cells, fold, paragraph, table
 
 
 def target(layer: str, *, touched: int = 3, changed: int | None = None) -> TargetReport:

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.execute import model_lock
-from mutspec.language.errors import CallError
+from mutspec.access import model_lock
+from mutspec.errors import CallError
 from mutspec.model.live import building_alone
 from tests.models.play import weights
 

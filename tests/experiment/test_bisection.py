@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.experiment.bisection import BrokenAtLow, Ladder, Search, crossing
+from mutspec.experiment.job_settings import Search
+from mutspec.experiment.search.bisection import BrokenAtLow, Ladder, crossing
 
 TOLERANCES = st.sampled_from([0.001, 0.01, 0.05, 0.3, 1.0])
 HIGHS = st.floats(1e-3, 1e3)

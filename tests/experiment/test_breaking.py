@@ -14,8 +14,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import mutspec
-from mutspec.experiment.data import digits
-from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.data.loading import digits
+from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.page import web_page
@@ -60,7 +60,7 @@ def accuracy(model: Any) -> float:
 
 
 def single(*overrides: str) -> Result:
-    outcome = run(Call(overrides))
+    outcome = run(ApplicationCall(overrides))
     assert outcome.result is not None
     return outcome.result
 
@@ -234,7 +234,7 @@ def test_seeds_with_gaps_are_counted_and_not_called_a_range(model: Any) -> None:
 
 def test_a_sweep_over_layers_ranks_them_by_their_breaking_points(room: Path) -> None:
     layers = "plan.steps.gaussian_noise.target=conv_2,logits,conv_1"
-    outcome = run(Call((*SEARCH, layers, "seeds=2", "mode.tolerance=0.1"), is_sweep=True))
+    outcome = run(ApplicationCall((*SEARCH, layers, "seeds=2", "mode.tolerance=0.1"), is_sweep=True))
     results = collect(outcome.folder)
     report = make_report(outcome.folder)
     page = Page((outcome.folder / "report.html").read_text())
@@ -276,7 +276,7 @@ def test_layers_that_some_seeds_break_are_weaker_than_those_that_none_does() -> 
 
 def test_values_of_what_is_scaled_make_no_rows_and_are_pointed_out(room: Path) -> None:
     layers = ["experiment=sensitivity", "sensitivity.select=[conv_1,logits]", "mode.tolerance=0.5", "seeds=2"]
-    outcome = run(Call((*layers, "mode=breaking_point", "plan.params.std=1,2"), is_sweep=True))
+    outcome = run(ApplicationCall((*layers, "mode=breaking_point", "plan.params.std=1,2"), is_sweep=True))
     report = make_report(outcome.folder)
     document = report.to_json()
     assert [(each["settings"], each["seeds"]) for each in document["groups"]] == [
@@ -345,7 +345,7 @@ def test_other_modes_leave_no_trace_of_it(room: Path) -> None:
 def test_what_makes_no_sense_is_told_with_its_place(overrides: list[str], message: str) -> None:
     plan = [] if any(each.startswith("plan=") for each in overrides) else ["plan=dense_noise"]
     with pytest.raises(mutspec.MutspecError, match=f"(?s){message}"):
-        run(Call((*plan, "mode=breaking_point", *overrides)))
+        run(ApplicationCall((*plan, "mode=breaking_point", *overrides)))
 
 
 def test_of_several_numbers_one_has_to_be_named(model: Any) -> None:

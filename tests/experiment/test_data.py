@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from mutspec.experiment.data import checked, digits, leaves, load_data, npz, rows
+from mutspec.experiment.data.loading import checked, digits, leaves, load_data, npz, rows
 from mutspec.language import CallError
 from mutspec.model.limits import limits
 

@@ -47,7 +47,7 @@ def test_every_mutant_is_what_apply_makes_and_its_numbers_are_kerass(model: Any,
 
 
 def test_it_is_the_sweep_of_the_command_line(model: Any, tmp_path: Path) -> None:
-    from mutspec.experiment.jobs.application import Call, run
+    from mutspec.experiment.jobs.application import ApplicationCall, run
 
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "data.npz", x=X, y=Y)
@@ -58,7 +58,7 @@ def test_it_is_the_sweep_of_the_command_line(model: Any, tmp_path: Path) -> None
         *(f"plan_file={tmp_path}/noise.yaml", f"model.path={tmp_path}/model.keras", "data=npz", "plan.seed=5"),
         *(f"data.path={tmp_path}/data.npz", "plan.params.std=0.1,1", "seeds=2", f"hydra.sweep.dir={tmp_path}/runs"),
     )
-    wanted = collect(run(Call(overrides, is_sweep=True)).folder)
+    wanted = collect(run(ApplicationCall(overrides, is_sweep=True)).folder)
     plan = mutspec.load_plan(tmp_path / "noise.yaml")
     found = mutspec.sweep(plan, tmp_path / "model.keras", (X, Y), {"params.std": [0.1, 1]}, seeds=[5, 6]).results
     for one, other in zip(found, wanted, strict=True):

@@ -11,10 +11,10 @@ import pytest
 from scipy.special import expit, log_softmax, softmax
 
 import mutspec
-from mutspec.experiment import evaluate
-from mutspec.experiment.data import checked
-from mutspec.experiment.evaluate import Judge
-from mutspec.experiment.fidelity import Comparison, Fidelity, OutputFidelity, class_counts
+from mutspec.experiment.data.loading import checked
+from mutspec.experiment.evaluation import evaluate
+from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.evaluation.fidelity import Comparison, Fidelity, OutputFidelity, class_counts
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.reports.summary import result_text
 from mutspec.experiment.result import read

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mutspec.experiment.inputs import evaluate_digest
+from mutspec.experiment.job_inputs import evaluate_digest
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.labels import labelled
 from mutspec.experiment.reports.aggregate import collect, rows_table

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.experiment.data import Data
-from mutspec.experiment.evaluate import Judge
+from mutspec.experiment.data.loading import Data
+from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.evaluation.measures import check_names, metric_names
+from mutspec.experiment.evaluation.metric_names import Named, by_output, unique_names
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.experiment.measures import check_names, metric_names
-from mutspec.experiment.metric_names import Named, by_output, unique_names
-from mutspec.experiment.naming import grows_when_worse, is_share
+from mutspec.experiment.metric_kinds import grows_when_worse, is_share
 from mutspec.language import CallError
 
 DRAW = np.random.default_rng(5)

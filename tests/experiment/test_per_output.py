@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.data import Data
-from mutspec.experiment.evaluate import Judge
-from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.data.loading import Data
+from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.evaluation.measures import check_measures
+from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.jobs.from_python import as_evaluate
-from mutspec.experiment.measures import check_measures
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.language import CallError
 
@@ -123,12 +123,14 @@ def test_a_call_gives_them_by_output(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("noise.yaml").write_text("mutspec: 1\nsteps: [{op: gaussian_noise, target: {weights: kernels}, std: 0.1}]\n")
     call = ["plan_file=noise.yaml", "model.path=two.keras", "data._target_=own_two.load", "objective=age_mae"]
     call += ["evaluate.loss={age: mse, kind: sparse_categorical_crossentropy}", "evaluate.metrics={age: [mae]}"]
-    result = run(Call(tuple(call))).result
+    result = run(ApplicationCall(tuple(call))).result
     assert result is not None
     expected = measured(model, loss={"age": "mse", "kind": "sparse_categorical_crossentropy"}, metrics={"age": ["mae"]})
     assert result.base == pytest.approx(expected)
     assert result.objective == "age_mae"
-    swept = run(Call((*call[:-1], "evaluate.metrics={age: [mae]},{age: [mse]}", "objective=loss"), is_sweep=True))
+    swept = run(
+        ApplicationCall((*call[:-1], "evaluate.metrics={age: [mae]},{age: [mse]}", "objective=loss"), is_sweep=True)
+    )
     assert [sorted(each.base) for each in collect(swept.folder)] == [["age_mae", "loss"], ["age_mse", "loss"]]
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from mutspec.errors import CallError, EnvironmentProblem
 from mutspec.experiment.result import FORMAT_VERSION, Result, read
-from mutspec.language.errors import CallError, EnvironmentProblem
 from tests.experiment.made_up import failed, result, row, sweep
 
 ROOT = Path(__file__).parents[2]

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment import shortcut
-from mutspec.experiment.data import Data, checked, leaves
-from mutspec.experiment.evaluate import predicted
-from mutspec.experiment.shortcut import Shortcuts
+from mutspec.experiment.data.loading import Data, checked, leaves
+from mutspec.experiment.evaluation import shortcut
+from mutspec.experiment.evaluation.evaluate import predicted
+from mutspec.experiment.evaluation.shortcut import Shortcuts
 from mutspec.model.live import cut_before, read_live
 from tests.models.play import inputs_of, shared
 

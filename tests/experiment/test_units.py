@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import mutspec
+from mutspec.experiment.axis_units import units
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.result import Breaking
-from mutspec.experiment.units import units
 from tests.experiment.made_up import result, row, sweep
 
 NOISE: dict[str, Any] = {"op": "gaussian_noise", "target": "dense", "std": "${params.std}"}

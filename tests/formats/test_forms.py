@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.execute.read import TensorReader
-from mutspec.language.errors import CallError, ModelError
+from mutspec.access.read import TensorReader
+from mutspec.errors import CallError, ModelError
 from mutspec.model import FileKind, open_archive
-from mutspec.model.formats import FORMATS
+from mutspec.model.files.formats import FORMATS
 from tests.formats.conftest import NOISE, RENAME, Saved, apply, same, values_in
 
 FORMS = {

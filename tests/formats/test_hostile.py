@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model import open_archive
-from mutspec.model.tensor_bundle import read_bundle
+from mutspec.model.files.tensor_bundle import read_bundle
 from tests.formats.conftest import Saved, write_safetensors
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.execute.read import TensorReader
-from mutspec.language.errors import CallError, ModelError
+from mutspec.access.read import TensorReader
+from mutspec.errors import CallError, ModelError
 from mutspec.model import FileKind, open_archive
 from tests.formats.conftest import RENAME, Saved, apply, same, values_in
 

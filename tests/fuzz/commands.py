@@ -15,7 +15,7 @@ from mutspec.cli.boundary import run
 
 def read_data(arguments: Sequence[str]) -> None:
     """Load data as `mutspec run data=… data.path=…` does, and print the digests of x and y."""
-    from mutspec.experiment.data import load_data
+    from mutspec.experiment.data.loading import load_data
 
     def load(target: str, path: str) -> None:
         data = load_data({"_target_": target, "path": path, **({"label": "label"} if target.endswith("csv") else {})})

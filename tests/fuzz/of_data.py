@@ -92,5 +92,5 @@ def csv(random: Random) -> Case:
         data = "\n".join(map(",".join, rows)).encode("utf-8", errors="surrogatepass")
     return Case(
         {"data.csv": data},
-        (Call(("mutspec.experiment.sources.csv", "data.csv"), function="tests.fuzz.commands:read_data"),),
+        (Call(("mutspec.experiment.data.csv", "data.csv"), function="tests.fuzz.commands:read_data"),),
     )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mutspec.graph.amounts import binomial_quantile, rounded_share
+from mutspec.graph.exact_counts import binomial_quantile, rounded_share
 from mutspec.graph.streams import stream_key, uniform_64_bits
 from mutspec.language.types import exact_share
 

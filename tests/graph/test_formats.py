@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.graph.codes import decode, encode
-from mutspec.graph.formats import Fixed, Float
+from mutspec.graph.number_formats import Fixed, Float
+from mutspec.graph.numpy_kernels.codes import decode, encode
 
 FLOATS = {
     "float8_e5m2": Float(5, 2),

@@ -14,8 +14,8 @@ from scipy import stats
 from mutspec.graph.choice import Window
 from mutspec.graph.expression import constant, draw
 from mutspec.graph.graph import Node
-from mutspec.graph.kernels import MAP_KERNELS
-from mutspec.graph.places import Span
+from mutspec.graph.numpy_kernels.entrywise import MAP_KERNELS
+from mutspec.graph.numpy_kernels.places import Span
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.streams import stream_key
 from tests.toys import Toy

@@ -10,7 +10,7 @@ import pytest
 
 from mutspec.graph.graph import Graph
 from mutspec.graph.memory import whole_bytes
-from mutspec.graph.whole import WHOLE_KERNELS
+from mutspec.graph.numpy_kernels.whole import WHOLE_KERNELS
 from tests.toys import Toy
 
 ROWS, COLUMNS = 600, 500

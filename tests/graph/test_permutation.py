@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mutspec.graph.choice import Scattered
-from mutspec.graph.masks import Mask, permute
+from mutspec.graph.numpy_kernels.masks import Mask, permute
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.streams import stream_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mutspec.language.errors import PlanError, Problem
+from mutspec.errors import PlanError, Problem
 from mutspec.language.target import load_target
 from mutspec.language.types import Selector
 

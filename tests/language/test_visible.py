@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from mutspec.language.visible import in_json, in_lines, in_one_line, in_place
+from mutspec.text.visible import in_json, in_lines, in_one_line, in_place
 
 
 @pytest.mark.parametrize("kind", ["Cc", "Cf", "Cs", "Zl", "Zp"])

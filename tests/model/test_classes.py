@@ -6,9 +6,9 @@ import inspect
 
 import pytest
 
-from mutspec.model.class_names import ALIASES, MODELS, STORED_NAMES, UNKNOWN, WEIGHTLESS
-from mutspec.model.class_table import CLASSES
-from mutspec.model.classes import ancestry_of, snake_case
+from mutspec.keras_facts.class_names import ALIASES, MODELS, STORED_NAMES, UNKNOWN, WEIGHTLESS
+from mutspec.keras_facts.class_table import CLASSES
+from mutspec.keras_facts.classes import ancestry_of, snake_case
 from tests.model.conftest import Zoo
 from tests.models import ZOO
 

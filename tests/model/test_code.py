@@ -13,7 +13,7 @@ from keras.src import api_export
 
 import mutspec
 from mutspec.model.code import code_in
-from mutspec.model.live import load_model
+from mutspec.model.loading import load_model
 from tests.models import ZOO
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mutspec.model.crc import crc32_of_range, patched_crc32
+from mutspec.model.files.crc import crc32_of_range, patched_crc32
 
 
 @st.composite

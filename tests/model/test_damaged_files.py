@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model import Archive, open_archive
 from tests.model.conftest import Zoo
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mutspec.keras_facts.roles import Group
 
 import mutspec
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.language.target import load_target
 from mutspec.model import ModelSpec, open_archive
-from mutspec.model.inner import Inner, ToldByNames
+from mutspec.model.inner_layers import Inner, ToldByNames
 from mutspec.model.live import read_live
 from mutspec.model.select import NothingMatched, SelectorIndex
-from mutspec.model.spec import Group
 from mutspec.model.stored import StoredTree
 from tests.model.conftest import Zoo
 
@@ -433,7 +433,7 @@ def test_a_live_model_with_lora_has_base_and_adapters(with_lora: Any) -> None:
 def test_a_keras_file_has_the_merged_weights_and_a_legacy_file_all_of_them(with_lora: Any, tmp_path: Path) -> None:
     import numpy as np
 
-    from mutspec.execute.read import TensorReader
+    from mutspec.access.read import TensorReader
 
     for name, has_adapters in (("model.keras", False), ("model.h5", True)):
         with_lora.save(tmp_path / name)

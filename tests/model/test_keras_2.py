@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mutspec.access.read import reader_of
+from mutspec.errors import ModelError
 from mutspec.execute.loading import load
-from mutspec.execute.read import reader_of
-from mutspec.language.errors import ModelError
 from mutspec.model import open_archive
 from mutspec.model.code import code_in
 from mutspec.model.live import read_live
@@ -275,7 +275,7 @@ def test_a_lambda_of_keras_2_is_built_where_code_may_run() -> None:
 def test_an_optimizer_of_keras_2_that_lacks_a_name_is_said_to_be_what_is_lost() -> None:
     import keras
 
-    from mutspec.model.live.building import _compile
+    from mutspec.model.loading.by_parts import _compile
 
     inner = {"class_name": "Custom>Adam", "config": {"name": "Adam"}}
     optimizer = {"class_name": "LossScaleOptimizerV3", "config": {"inner_optimizer": inner, "dynamic": True}}

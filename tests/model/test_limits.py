@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language.errors import CallError, ModelError, nearest
+from mutspec.errors import CallError, ModelError, nearest
 from mutspec.model import open_archive
 from mutspec.model.config import parse_config, parse_json
+from mutspec.model.files.watched import ChildFailed, ChildTooSlow, watched
 from mutspec.model.limits import Limits, changed_limits, current_limits, limits, table
-from mutspec.model.watched import ChildFailed, ChildTooSlow, watched
 
 HANG = Path(__file__).parents[1] / "data" / "min-hang-16.h5"
 DIGITS = Path(__file__).parents[2] / "conf" / "model" / "digits.keras"

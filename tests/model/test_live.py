@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from mutspec.language.errors import ModelError
-from mutspec.model.files import open_archive
-from mutspec.model.live import load_model, read_live
+from mutspec.errors import ModelError
+from mutspec.model.files.opening import open_archive
+from mutspec.model.live import read_live
+from mutspec.model.loading import load_model
 from tests.model.conftest import Zoo
 
 

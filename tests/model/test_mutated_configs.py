@@ -13,20 +13,20 @@ from typing import Any
 
 import h5py
 
-from mutspec.execute.inspection import inspect, inspect_text
+from mutspec.compare.structure import structure_diff
+from mutspec.errors import MutspecError
 from mutspec.execute.loading import load
 from mutspec.execute.prepare import prepare
-from mutspec.execute.report import report
-from mutspec.execute.structure import structure_diff
-from mutspec.graph.render import to_mermaid
+from mutspec.execute.reporting import report
 from mutspec.language import plan_from
-from mutspec.language.errors import MutspecError
 from mutspec.model import Archive, open_archive
 from mutspec.model.build import build_spec
 from mutspec.model.config import parse_config
-from mutspec.model.live.saved import saved
+from mutspec.model.live.saved_paths import saved
 from mutspec.model.old_configs import only_in_keras_2, other_functions
 from mutspec.ops import catalogue
+from mutspec.show.graph import to_mermaid
+from mutspec.show.inspection import inspect, inspect_text
 from tests.model.conftest import Zoo
 
 MODELS = ("sequential", "residual", "called_twice", "nested", "bidirectional")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model import Archive, Call, TensorRef, open_archive
 
 OLD = Path(__file__).parents[1] / "data" / "old"

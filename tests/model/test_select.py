@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mutspec.keras_facts.roles import LEARNED, Group
 
-from mutspec.language.errors import PlanError, Problem
+from mutspec.errors import PlanError, Problem
 from mutspec.language.types import Selector, Target
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
-from mutspec.model.spec import LEARNED, Group, LayerSpec, ModelSpec, TensorSpec
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 HANGS = 30.0
 """Seconds of processor time that nothing here comes near. How fast things are is measured in benchmarks/."""

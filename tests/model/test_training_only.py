@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.model.class_names import TRAINING_ONLY, WEIGHTLESS
+from mutspec.keras_facts.class_names import TRAINING_ONLY, WEIGHTLESS
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 8, 8, 3)).astype(np.float32)
 GIVEN = {

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model import Archive, open_archive
+from mutspec.model.files.zip_directory import read_directory
 from mutspec.model.limits import Limits
-from mutspec.model.zip_directory import read_directory
 from tests.model.raw_zip import Part, parts_of, raw_zip
 
 OLD = Path(__file__).parents[1] / "data" / "old"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model import Archive, FileKind, ModelSpec, open_archive
 from tests.model.conftest import Kept, Zoo
 from tests.models import NO_LEGACY_H5, ZOO

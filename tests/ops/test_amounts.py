@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mutspec.graph.choice import Computed
-from mutspec.graph.masks import Mask
+from mutspec.graph.numpy_kernels.masks import Mask
 from mutspec.language import PlanError
 from tests.ops.op_table import BY_ENTRY, REARRANGING, SOME, TARGET, TARGETS, UNITS, example, inputs_for
 from tests.oracle import NEURON_OPS, Step
@@ -28,10 +28,10 @@ def changed(before: Tensors, mutant: Mutant) -> Entries:
 def touched(before: Tensors, mutant: Mutant) -> Entries:
     """The entries that a step touches, as it chooses them."""
     chosen: Entries = {path: set() for path in before}
-    for touch in mutant.program.steps[0].touches:
-        shape = touch.tensor.shape or (1,)
-        assert not isinstance(touch.version.choice, Computed)
-        chosen[touch.tensor.path] = set(Mask(touch.version.choice, shape).entries().tolist())
+    for write in mutant.program.steps[0].writes:
+        shape = write.tensor.shape or (1,)
+        assert not isinstance(write.version.choice, Computed)
+        chosen[write.tensor.path] = set(Mask(write.version.choice, shape).entries().tolist())
     return chosen
 
 

@@ -285,7 +285,7 @@ def test_with_gates_a_step_touches_what_it_would_of_weights_that_hold_no_others(
         np.testing.assert_array_equal(narrow(values) == 9, chosen[path])
         assert np.count_nonzero(values == 9) == np.count_nonzero(chosen[path])
         np.testing.assert_array_equal(values[values != 9], before[path][values != 9])
-    for touch in mutant.program.steps[0].touches:
-        executed = mutant.outcome.effects[touch.version].touched
-        assert touch.touched in (None, executed)
-        assert executed == chosen[touch.tensor.path].sum()
+    for write in mutant.program.steps[0].writes:
+        executed = mutant.outcome.effects[write.version].touched
+        assert write.touched in (None, executed)
+        assert executed == chosen[write.tensor.path].sum()

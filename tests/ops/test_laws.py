@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mutspec.graph.choice import Computed
-from mutspec.graph.masks import Mask
+from mutspec.graph.numpy_kernels.masks import Mask
 from mutspec.language import PlanError
 from tests.ops.op_table import (
     LAW,
@@ -80,12 +80,12 @@ def test_what_the_dry_run_says_is_touched_is_touched(op: str, data: st.DataObjec
     mutant = mutate(tensors, step, inputs=inputs_for(step, tensors))
     chosen = masks(step, {path: tensors[path] for path in TARGETS if touches(step, path)})
     touched = dict.fromkeys(chosen, 0)
-    for touch in mutant.program.steps[0].touches:
-        executed = mutant.outcome.effects[touch.version].touched
-        assert touch.touched in (None, executed)
-        if not isinstance(touch.version.choice, Computed):
-            assert Mask(touch.version.choice, touch.tensor.shape or (1,)).count() == executed
-        touched[touch.tensor.path] = executed
+    for write in mutant.program.steps[0].writes:
+        executed = mutant.outcome.effects[write.version].touched
+        assert write.touched in (None, executed)
+        if not isinstance(write.version.choice, Computed):
+            assert Mask(write.version.choice, write.tensor.shape or (1,)).count() == executed
+        touched[write.tensor.path] = executed
     assert touched == {path: int(mask.sum()) for path, mask in chosen.items()}
     for version, effect in mutant.outcome.effects.items():
         before, after = (np.frombuffer(each[version.path].tobytes(), np.uint8) for each in (tensors, mutant.tensors))

@@ -159,8 +159,8 @@ def test_genes_are_rearranged_over_tensors_as_one_array(step: Step, tensors: Ten
     for paths in genes_of(step, tensors):
         whole = [sum((bits(each[path]) for path in paths), Counter()) for each in (tensors, mutant.tensors)]
         assert whole[0] == whole[1]
-    for touch in mutant.program.steps[0].touches:
-        assert mutant.outcome.effects[touch.version].touched == touch.touched
+    for write in mutant.program.steps[0].writes:
+        assert mutant.outcome.effects[write.version].touched == write.touched
 
 
 @LAW

@@ -310,8 +310,8 @@ def test_the_number_of_entries_at_a_rate_is_binomial(size: int, rate: float) -> 
 
     def count(seed: int) -> int:
         step = {"op": "zero", "target": "d", "rate": rate, "allow_empty": True}
-        touches = compile_plan(plan_of(step, seed=seed), spec, {}).steps[0].touches
-        return int(touches[0].touched or 0) if touches else 0
+        writes = compile_plan(plan_of(step, seed=seed), spec, {}).steps[0].writes
+        return int(writes[0].touched or 0) if writes else 0
 
     assert binomial_fits([count(seed) for seed in range(1000)], size, rate)
 

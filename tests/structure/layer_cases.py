@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mutspec.model.shapes import Shape
+from mutspec.keras_facts.tensor_types import Shape
 
 Case = tuple[str, Mapping[str, Any], tuple[Shape, ...]]
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language.errors import PlanError
-from mutspec.model.code import HOLD_CODE, READ_FILES
-from mutspec.structure.keras_objects import OPERATIONS, POLICIES, QUANTIZERS
+from mutspec.errors import PlanError
+from mutspec.keras_facts.class_names import HOLD_CODE
+from mutspec.keras_facts.object_names import OPERATIONS, POLICIES, QUANTIZERS
+from mutspec.model.code import READ_FILES
 from mutspec.structure.layer_config import configured, layer_entry
 
 Spelled = dict[str, Any]

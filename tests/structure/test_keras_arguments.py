@@ -7,18 +7,18 @@ import json
 from typing import Any
 
 import pytest
+from mutspec.keras_facts.tensor_types import TensorType
 
-from mutspec.model.live.oracle import KerasOracle
-from mutspec.model.shapes import TensorType
-from mutspec.structure.harmless_arguments import changes_no_shape
-from mutspec.structure.keras_arguments import (
+from mutspec.keras_facts.harmless_arguments import changes_no_shape
+from mutspec.keras_facts.layer_arguments import (
     BASE_ARGUMENTS,
     CLASS_ALIASES,
     NOT_IN_PLANS,
     arguments_of,
     known_classes,
 )
-from mutspec.structure.keras_objects import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from mutspec.keras_facts.object_names import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
 from tests.structure.layer_cases import CASES, IMAGE, SOUND
 

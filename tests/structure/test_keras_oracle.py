@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from mutspec.keras_facts.tensor_types import TensorType
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model.live import read_live
 from mutspec.model.live.oracle import KerasOracle
-from mutspec.model.shapes import TensorType
 
 
 def _entry(layer: Any) -> dict[str, Any]:
@@ -194,9 +194,9 @@ def test_a_users_own_class_is_found_by_its_registered_name() -> None:
 
 ASK = """
 import resource
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model.live.oracle import KerasOracle
-from mutspec.model.shapes import TensorType
+from mutspec.keras_facts.tensor_types import TensorType
 
 def ask(units):
     wide = [{"class_name": "Dense", "config": {"name": name, "units": units}} for name in ("one", "two")]

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from mutspec.keras_facts.tensor_types import TensorType
 
-from mutspec.language.errors import PlanError
+from mutspec.errors import PlanError
+from mutspec.keras_facts.layer_arguments import arguments_of, known_classes
 from mutspec.model.live.oracle import KerasOracle
-from mutspec.model.shapes import TensorType
-from mutspec.structure.keras_arguments import arguments_of, known_classes
 from mutspec.structure.layer_config import configured, layer_entry
 from mutspec.structure.shape_rules import TableOracle
 from tests.models import ZOO

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mutspec.language.errors import ModelError
+from mutspec.errors import ModelError
 from mutspec.model.live import read_live
 from mutspec.model.live.rebuild import custom_classes
 from mutspec.structure.network import entry_of, network_of

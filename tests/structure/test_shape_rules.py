@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutspec.keras_facts.tensor_types import Shape, TensorType
 
-from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.model.live import read_live
 from mutspec.model.live.oracle import KerasOracle
-from mutspec.model.shapes import LayerShapes, Shape, TensorType
+from mutspec.model.shapes import LayerShapes
 from mutspec.model.spec import TensorSpec
 from mutspec.structure.shape_rules import RULES, TableOracle
 from tests.models import ZOO
@@ -235,7 +236,7 @@ def test_the_table_tells_without_keras_and_without_numpy() -> None:
 import sys
 for name in ("keras", "tensorflow", "numpy", "h5py"):
     sys.modules[name] = None
-from mutspec.model.shapes import TensorType
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.structure.layer_config import layer_entry
 from mutspec.structure.shape_rules import TableOracle
 entry = layer_entry({"type": "LSTM", "units": "same"}, name="it", like={}, width=3)

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import mutspec
+from mutspec.errors import PlanError
 from mutspec.execute import live as executor
-from mutspec.language.errors import PlanError
 from mutspec.model.live import read_live
 from tests.models.play import inputs_of, outputs, shared, weights
 

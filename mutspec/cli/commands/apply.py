@@ -23,12 +23,12 @@ from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
-from mutspec.language.errors import Problem
+from mutspec.errors import Problem
 
 if TYPE_CHECKING:
-    from mutspec.execute.diff import DiffReport
-    from mutspec.execute.report import Report
     from mutspec.language import Plan
+    from mutspec.show.diff import DiffReport
+    from mutspec.show.report import Report
 
 
 @click.command("apply")
@@ -142,10 +142,10 @@ def _dry_run(
     wants_diff: bool,
     unsafe: bool,
 ) -> tuple[Report, DiffReport | None]:
-    from mutspec.execute.expected import expected_diff
+    from mutspec.compare.expected import expected_diff
     from mutspec.execute.files import check_kind, dry_report, files_read, prepare_files
     from mutspec.execute.output import check_output
-    from mutspec.model.files import open_archive
+    from mutspec.model.files.opening import open_archive
 
     if output is not None:
         check_output(output, files_read(plan, model, inputs, architecture), force=force)
@@ -157,8 +157,8 @@ def _dry_run(
 
 
 def _diff(model: Path, output: Path, architecture: Path | None, threads: int | None, is_quiet: bool) -> DiffReport:
-    from mutspec.execute.diff import diff
-    from mutspec.model.files import open_archive
+    from mutspec.compare.diff import diff
+    from mutspec.model.files.opening import open_archive
 
     before, after = (open_archive(path, architecture=architecture) for path in (model, output))
     with progress("Comparing", is_quiet=is_quiet) as advance:
@@ -171,7 +171,7 @@ def _show(report: Report, difference: DiffReport | None, output_format: str, is_
     elif is_quiet:
         return
     elif output_format == "markdown":
-        from mutspec.execute.markdown import diff_markdown, report_markdown
+        from mutspec.show.markdown import diff_markdown, report_markdown
 
         heading = "Expected difference" if report.output is None else "Difference"
         blocks = [report_markdown(report)]
@@ -182,8 +182,8 @@ def _show(report: Report, difference: DiffReport | None, output_format: str, is_
 
 
 def _text(report: Report, difference: DiffReport | None, is_verbose: bool) -> str:
-    from mutspec.execute.layout import MOST_ROWS
-    from mutspec.execute.report_text import report_text
+    from mutspec.show.report import report_text
+    from mutspec.text.layout import MOST_ROWS
 
     page = {
         "width": width(),
@@ -194,7 +194,7 @@ def _text(report: Report, difference: DiffReport | None, is_verbose: bool) -> st
     blocks = [report_text(report, **page)]  # type: ignore[arg-type]
     if difference is None:
         return blocks[0]
-    from mutspec.execute.diff_text import diff_text
+    from mutspec.show.diff import diff_text
 
     if report.output is None:
         blocks += ["Expected difference, as far as structure tells:", diff_text(difference, **page)]  # type: ignore[arg-type]

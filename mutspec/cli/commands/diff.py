@@ -48,7 +48,7 @@ def command(
       mutspec diff model.keras mutant.keras --json
       mutspec diff before.weights.h5 after.weights.h5 --architecture model.json
     """  # noqa: D301
-    from mutspec.execute.diff import diff
+    from mutspec.compare.diff import diff
     from mutspec.execute.files import open_both
     from mutspec.execute.verify import damages
 
@@ -63,12 +63,12 @@ def command(
     elif is_quiet:
         return code
     elif output_format == "markdown":
-        from mutspec.execute.markdown import diff_markdown
+        from mutspec.show.markdown import diff_markdown
 
         write(diff_markdown(result, before=before, after=after))
     else:
-        from mutspec.execute.diff_text import diff_text
-        from mutspec.execute.layout import MOST_ROWS
+        from mutspec.show.diff import diff_text
+        from mutspec.text.layout import MOST_ROWS
 
         most_rows = None if is_verbose else MOST_ROWS
         page = {"width": width(), "styled": is_styled(), "most_rows": most_rows, "hint": "--verbose shows all"}

@@ -70,7 +70,7 @@ def command(
 
 
 def _render(program: Any, output_format: str) -> str:
-    from mutspec.graph.render import to_dot, to_json, to_mermaid
+    from mutspec.show.graph import to_dot, to_json, to_mermaid
 
     steps = [step.id for step in program.steps]
     if output_format == "json":

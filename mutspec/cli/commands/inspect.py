@@ -11,11 +11,11 @@ from mutspec.cli.boundary import warn
 from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import architecture_option, verify_option
-from mutspec.language.errors import PlanError
+from mutspec.errors import PlanError
 
 if TYPE_CHECKING:
-    from mutspec.execute.inspection import Inspection
-    from mutspec.model.archive import Archive
+    from mutspec.model.files.archive import Archive
+    from mutspec.show.inspection import Inspection
 
 
 @click.command("inspect")
@@ -57,8 +57,8 @@ def command(
       mutspec inspect model.keras --import my_layers
     """  # noqa: D301
     from mutspec.execute.verify import damages
-    from mutspec.model.files import open_archive
-    from mutspec.model.formats import misnamed
+    from mutspec.model.files.formats import misnamed
+    from mutspec.model.files.opening import open_archive
 
     import_modules(modules)
     archive = open_archive(Path(model), architecture=Path(architecture) if architecture else None)
@@ -68,14 +68,14 @@ def command(
     if as_json:
         write_json(inspection.to_json())
         return
-    from mutspec.execute.inspection import inspect_text
+    from mutspec.show.inspection import inspect_text
 
     write(inspect_text(inspection, weights=shows_weights, width=width(), styled=is_styled()))
 
 
 def _inspect(archive: Archive, text: str | None) -> Inspection:
-    from mutspec.execute.inspection import inspect
     from mutspec.language.target import load_target
+    from mutspec.show.inspection import inspect
 
     if text is None:
         return inspect(archive)

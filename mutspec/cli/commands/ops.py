@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mutspec.cli.layout import bold, page_width, paragraph, terms
 from mutspec.cli.manual import as_markdown, describe, example, manual
 from mutspec.cli.options import json_option
 from mutspec.cli.output import write, write_json
+from mutspec.cli.page import bold, page_width, paragraph, terms
 from mutspec.language import CallError, nearest
 
 if TYPE_CHECKING:
-    from mutspec.cli.literature import Operator
+    from mutspec.ops.literature import Operator
 
 FORMAT_VERSION = 1
 
@@ -74,7 +74,7 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
     Raises:
         CallError: nothing is called so, or it is no op, or several.
     """
-    from mutspec.cli.literature import LITERATURE, called
+    from mutspec.ops.literature import LITERATURE, called
 
     rows = called(name)
     if not rows:
@@ -95,7 +95,7 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
 
 def _operators(name: str | None, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
     """The operators of the literature: all, those that an op is, or those of a name."""
-    from mutspec.cli.literature import LITERATURE, called
+    from mutspec.ops.literature import LITERATURE, called
 
     if name is None:
         return LITERATURE
@@ -172,7 +172,7 @@ def _entry(row: Operator) -> dict[str, Any]:
 
 def _lines(term: str, row: Operator, width: int) -> str:
     """An operator under a term: what it does and to what; below, the steps that it is."""
-    from mutspec.execute.words import flow
+    from mutspec.text.words import flow
 
     differs = f" – {row.note}" if row.note and row.steps else ""
     head = paragraph(f"{term}: {row.meaning} [{row.level}]{differs}", width, 2).removeprefix(f"  {term}")

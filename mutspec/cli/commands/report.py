@@ -68,7 +68,7 @@ def command(
         for problem in report.warnings:
             warn(problem)
     else:
-        from mutspec.execute.layout import MOST_ROWS
+        from mutspec.text.layout import MOST_ROWS
 
         most_rows = None if is_verbose else MOST_ROWS
         write(report.text(width=width(), styled=is_styled(), most_rows=most_rows, hint="--verbose shows all"))

@@ -14,7 +14,7 @@ from mutspec.cli.exit_codes import ExitCode, code_of
 from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option, quiet_option
 from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.sweep_view import sweep_view
-from mutspec.language.errors import Place, Problem
+from mutspec.errors import Place, Problem
 
 if TYPE_CHECKING:
     from mutspec.experiment.jobs.application import Outcome
@@ -85,10 +85,10 @@ def command(
       mutspec run -m plan=dense_noise 'model.path=glob(models/*.keras)'
     """  # noqa: D301
     import_modules(modules)
-    from mutspec.experiment.jobs.application import CONFIG_NAME, Call, composed, run
+    from mutspec.experiment.jobs.application import CONFIG_NAME, ApplicationCall, composed, run
 
     folder = Path(config_dir) if config_dir is not None else None
-    call = Call(overrides, multirun, folder, config_name or CONFIG_NAME, modules)
+    call = ApplicationCall(overrides, multirun, folder, config_name or CONFIG_NAME, modules)
     if cfg is not None:
         write(composed(call, cfg).rstrip("\n"))
         return ExitCode.DONE
@@ -125,8 +125,8 @@ def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
 
 def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
     """A sweep: its table, and its picture."""
-    from mutspec.execute.words import plural
     from mutspec.experiment.reports.report import HTML_NAME, make_report
+    from mutspec.text.words import plural
 
     report = make_report(outcome.folder)
     if as_json:

@@ -18,10 +18,10 @@ from mutspec.cli.plans import read_plan
 from mutspec.cli.problems import as_github, as_json, as_texts, capped
 from mutspec.cli.report_options import architecture_option
 from mutspec.language import CallError, ModelError, Place, Plan, PlanError, Problem, nearest
-from mutspec.language.visible import in_one_line
+from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:
-    from mutspec.model.archive import Archive
+    from mutspec.model.files.archive import Archive
 
 FORMAT_VERSION = 1
 
@@ -130,7 +130,7 @@ def _check_model(plan: Plan[Any], model: tuple[str, str | None] | None, inputs: 
 @cache
 def _open(path: str, architecture: str | None = None) -> Archive:
     """A model file, read once for all plans of the call."""
-    from mutspec.model.files import open_archive
+    from mutspec.model.files.opening import open_archive
 
     return open_archive(Path(path), architecture=Path(architecture) if architecture else None)
 

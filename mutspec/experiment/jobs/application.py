@@ -25,7 +25,8 @@ from hydra.core.override_parser.types import Glob, QuotedString
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from mutspec.experiment.inputs import forget_data
+from mutspec.errors import Place
+from mutspec.experiment.job_inputs import forget_data
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers
 from mutspec.experiment.jobs.failures import FailedJob, read_failures
 from mutspec.experiment.jobs.globs import files_matching
@@ -38,7 +39,6 @@ from mutspec.experiment.jobs.resume import Since
 from mutspec.experiment.jobs.watch import Watch
 from mutspec.experiment.result import FILE_NAME, Result, read
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
-from mutspec.language.errors import Place
 from mutspec.model.limits import changed_limits
 from mutspec.own_modules import workers_start_safely
 from mutspec.resources import resource_folder
@@ -49,7 +49,7 @@ VERSION_BASE = "1.3"
 
 
 @dataclass(frozen=True)
-class Call:
+class ApplicationCall:
     """A call of the application.
 
     Arguments:
@@ -86,7 +86,7 @@ class Outcome:
     warnings: tuple[Problem, ...] = ()
 
 
-def run(call: Call, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
+def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
     """Run a job, or a sweep of them.
 
     Arguments:
@@ -110,7 +110,7 @@ def run(call: Call, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
         return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
 
 
-def composed(call: Call, part: str = "job") -> str:
+def composed(call: ApplicationCall, part: str = "job") -> str:
     """The configuration of a call as YAML, unresolved and unchecked.
 
     Arguments:
@@ -134,7 +134,7 @@ def composed(call: Call, part: str = "job") -> str:
 class _Application:
     """Hydra, set up for a call."""
 
-    call: Call
+    call: ApplicationCall
     overrides: list[str]
     loader: Loader
     hydra: Hydra
@@ -201,7 +201,7 @@ class _Application:
 
 
 @contextmanager
-def _application(call: Call, *, checks: bool = True) -> Iterator[_Application]:
+def _application(call: ApplicationCall, *, checks: bool = True) -> Iterator[_Application]:
     """Hydra for a call; its errors are ours from here on. Its process-wide state is as before at the end."""
     version.setbase(VERSION_BASE)
     register_resolvers()
@@ -232,12 +232,12 @@ def _search_path(config_dir: Path | None) -> ConfigSearchPath:
         if not config_dir.is_dir():
             siblings = [str(each) for each in config_dir.parent.glob("*") if each.is_dir()]
             place = Place(str(config_dir), 0, 0, 0)
-            raise CallError(Problem("there is no such folder", place, candidates=nearest(str(config_dir), siblings)))
+            raise CallError("there is no such folder", place=place, candidates=nearest(str(config_dir), siblings))
         path.prepend("command-line", f"file://{config_dir.absolute()}", SearchPathQuery(provider="schema"))
     return path
 
 
-def _with_plan_files(call: Call) -> tuple[Recipes, list[str]]:
+def _with_plan_files(call: ApplicationCall) -> tuple[Recipes, list[str]]:
     """The recipes, those of `plan_file=…` among them; and the overrides with `plan=…` in its place."""
     overrides, named = [], []
     for number, line in enumerate(call.overrides, start=1):
@@ -248,7 +248,7 @@ def _with_plan_files(call: Call) -> tuple[Recipes, list[str]]:
             line = f"plan={','.join(_quoted(path.stem) for path in paths)}"
         overrides.append(line)
     if named and any(re.match(r"\+*plan=", line) for line in call.overrides):
-        raise CallError(Problem("the call names a plan by plan=… and by plan_file=…", hint="leave one of them out"))
+        raise CallError("the call names a plan by plan=… and by plan_file=…", hint="leave one of them out")
     recipes = find_recipes(call.config_dir, named)
     for path in named:
         recipes.read(path.stem)
@@ -275,7 +275,7 @@ def _paths(line: str, place: Place) -> list[Path]:
         values = [text]
     paths = [Path(value.text if isinstance(value, QuotedString) else str(value)) for value in values if value]
     if not paths:
-        raise CallError(Problem("`plan_file` names no file", place, hint="write plan_file=path/to/plan.yaml"))
+        raise CallError("`plan_file` names no file", place=place, hint="write plan_file=path/to/plan.yaml")
     return paths
 
 

@@ -11,12 +11,12 @@ import msgspec
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.dial import dial
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.mistakes import not_given, odd, place_of, wrong_value
 from mutspec.experiment.jobs.overridden import Composed, Given, compile_recipe
 from mutspec.experiment.jobs.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
+from mutspec.experiment.preconditions import check_bound, check_file
+from mutspec.experiment.search.scaled_number import scaled_number
 from mutspec.language import CallError, MutspecError, PlanError, Problem
 from mutspec.language.interpolation import WITHIN
 from mutspec.resources import resource_folder
@@ -51,7 +51,7 @@ class Composer:
         plan = self.plan(config, config.hydra).plan
         if settings.mode.bisects:
             try:
-                dial(plan, settings.mode)
+                scaled_number(plan, settings.mode)
             except CallError as error:
                 raise self.placed(error, config.hydra) from None
         check_file(settings.model.path)
@@ -69,14 +69,12 @@ class Composer:
         given = self.given(hydra)
         if listed := next((each.line for each in given if re.match(r"plan=\[.*\]$", each.line)), None):
             hint = f"to run one after the other: -m {listed.replace('[', '').replace(']', '')}"
-            raise CallError(Problem("`plan` is one recipe, and not a list", place_of("plan", given), hint=hint))
+            raise CallError("`plan` is one recipe, and not a list", place=place_of("plan", given), hint=hint)
         if not isinstance(choice, str) or choice not in self.recipes.files:
             raise CallError(no_recipe_named(self.recipes))
         composed = _unresolved(config._get_node("plan"), given)
         if not isinstance(composed, dict):
-            raise CallError(
-                Problem("`plan` is a mapping, and something made it another value", place_of("plan", given))
-            )
+            raise CallError("`plan` is a mapping, and something made it another value", place=place_of("plan", given))
         try:
             return compile_recipe(self.recipes.read(choice), composed, given)
         except PlanError as error:
@@ -175,7 +173,7 @@ def _unresolved(node: Any, given: Sequence[Given]) -> Any:
         except OmegaConfBaseException as error:
             key = node._get_full_key(None)
             reason = str(error).splitlines()[0]
-            raise CallError(Problem(f"`{key}: {text}` cannot be resolved: {reason}", place_of(key, given))) from None
+            raise CallError(f"`{key}: {text}` cannot be resolved: {reason}", place=place_of(key, given)) from None
     return _unresolved_below(node, given)
 
 

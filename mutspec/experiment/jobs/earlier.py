@@ -14,18 +14,18 @@ from pathlib import Path
 
 import msgspec
 
-from mutspec.execute import words
-from mutspec.experiment.data import name_of_data
-from mutspec.experiment.dial import searched_effect
-from mutspec.experiment.differences import seed_range, two, two_values
-from mutspec.experiment.inputs import has_same_data, inputs_digest, load_data_once, model_content
+from mutspec.errors import Place
+from mutspec.experiment.data.loading import name_of_data
+from mutspec.experiment.job_inputs import has_same_data, inputs_digest, load_data_once, model_content
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.overridden import Composed
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.result import FILE_NAME, OtherVersionError, Result, read
+from mutspec.experiment.result_differences import seed_range, two, two_values
+from mutspec.experiment.search.scaled_number import searched_effect
 from mutspec.language import CallError, MutspecError, Problem
-from mutspec.language.errors import Place
 from mutspec.model.live import quiet_imports
+from mutspec.text import words
 
 _PARTS = ("plan", "model", "data")
 
@@ -262,7 +262,7 @@ class Earlier:
             hint = (
                 "write elsewhere by hydra.sweep.dir=DIR, or add force=true to join them and replace what is in the way"
             )
-            raise CallError(Problem(f"this folder has the results of another sweep: {said}", place, hint=hint))
+            raise CallError(f"this folder has the results of another sweep: {said}", place=place, hint=hint)
 
     def _parts(self, wanted: Wanted) -> Iterator[tuple[str, str, str]]:
         """A job's plan, model and data: the name and the digest of each, where it is known."""

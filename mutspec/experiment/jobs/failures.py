@@ -13,9 +13,7 @@ from typing import Self
 
 import msgspec
 
-from mutspec.experiment.objectives import NoNumber
-from mutspec.experiment.result import json_bytes, write_whole
-from mutspec.language.errors import (
+from mutspec.errors import (
     CallError,
     CheckError,
     EnvironmentProblem,
@@ -25,6 +23,8 @@ from mutspec.language.errors import (
     PlanError,
     Problem,
 )
+from mutspec.experiment.objectives import NoNumber
+from mutspec.experiment.result import json_bytes, write_whole
 
 FILE_NAME = "error.json"
 KINDS: dict[str, type[MutspecError]] = {
@@ -33,7 +33,7 @@ KINDS: dict[str, type[MutspecError]] = {
 _ABOUT_PATHS = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
-class _Document(msgspec.Struct):
+class _FailureDocument(msgspec.Struct):
     kind: str
     problems: list[Problem]
 
@@ -75,7 +75,7 @@ def in_short(error: MutspecError) -> str:
 def write_failure(folder: Path, error: MutspecError) -> None:
     """Leave an error in a job's folder."""
     kind = next(each.__name__ for each in type(error).__mro__ if each.__name__ in KINDS)
-    write_whole(folder / FILE_NAME, json_bytes(msgspec.to_builtins(_Document(kind, list(error.problems)))))
+    write_whole(folder / FILE_NAME, json_bytes(msgspec.to_builtins(_FailureDocument(kind, list(error.problems)))))
 
 
 def forget_failure(folder: Path) -> None:
@@ -88,7 +88,7 @@ def read_failures(folder: Path) -> list[tuple[str, MutspecError]]:
     found = []
     for path in sorted(folder.glob(f"**/{FILE_NAME}")):
         try:
-            document = msgspec.json.decode(path.read_bytes(), type=_Document)
+            document = msgspec.json.decode(path.read_bytes(), type=_FailureDocument)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             continue
         error = KINDS.get(document.kind, CallError)(document.problems)

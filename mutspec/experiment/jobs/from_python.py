@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mutspec.experiment.bisection import Search
-from mutspec.experiment.checks import boundless
+from mutspec.experiment.evaluation.metric_names import OBJECT
 from mutspec.experiment.gates import Gate
-from mutspec.experiment.job_settings import EvaluateSettings
+from mutspec.experiment.job_settings import EvaluateSettings, Search
 from mutspec.experiment.jobs.mistakes import wrong_value
-from mutspec.experiment.metric_names import OBJECT
+from mutspec.experiment.preconditions import boundless
 from mutspec.language import CallError
 
 T = TypeVar("T")

@@ -78,7 +78,7 @@ def files_matching(pattern: Glob) -> list[str]:
     kept = [path for path in found if not any(_is_like(path, each) for each in pattern.exclude)]
     if not kept:
         hint = "paths are those in the folder of the call; `**` matches folders below, as in glob(models/**/*.keras)"
-        raise CallError(Problem(f"no file matches {_listed(pattern.include)}", hint=hint))
+        raise CallError(f"no file matches {_listed(pattern.include)}", hint=hint)
     return sorted(kept, key=natural)
 
 
@@ -102,7 +102,7 @@ def _that_can_run(names: Iterable[str], recipes: Recipes, bound: set[str]) -> tu
     left = ", ".join(f"`{name}` ({', '.join(sorted(missing))})" for name, missing in unbound.items())
     if not kept:
         hint = f"add inputs.{min(next(iter(unbound.values())))}=MODEL"
-        raise CallError(Problem(f"all plans that match have inputs that are not bound: {left}", hint=hint))
+        raise CallError(f"all plans that match have inputs that are not bound: {left}", hint=hint)
     return kept, [Problem(f"plans whose inputs are not bound are left out: {left}", is_warning=True)]
 
 

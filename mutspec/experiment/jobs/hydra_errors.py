@@ -15,9 +15,9 @@ import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from mutspec.errors import Place
 from mutspec.experiment.jobs.recipes import Recipes, no_recipe_named
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
-from mutspec.language.errors import Place
 
 HYDRAS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 """The errors that are about the configuration whoever raises them."""
@@ -197,7 +197,7 @@ def _missing(error: MissingConfigException, context: Context) -> MutspecError:
     message = str(error)
     if "Cannot find primary config" in message:
         hint = "it is looked for in --config-dir"
-        return CallError(Problem(f"there is no configuration `{wanted}`", hint=hint))
+        return CallError(f"there is no configuration `{wanted}`", hint=hint)
     group, _, option = wanted.rpartition("/") if not wanted.startswith("plan/") else wanted.partition("/")
     parent = re.match(r"In '(.*?)':", message)
     place = context.value_place(group)
@@ -207,18 +207,18 @@ def _missing(error: MissingConfigException, context: Context) -> MutspecError:
         problem = Problem(f"{group}={option} needs a package that is not installed", place)
         return EnvironmentProblem(_with_hint(problem, f"pip install 'mutspec[{extra}]'"))
     if not group:
-        return CallError(Problem(f"there is no configuration `{wanted}`{where}"))
+        return CallError(f"there is no configuration `{wanted}`{where}")
     options = list(error.options or context.options(group))
     candidates = nearest(option, options)
     if group == "plan" and (option.endswith((".yaml", ".yml")) or "/" in option):
         message = f"`{option}` is no recipe's name"
-        return CallError(Problem(message, place, hint="a file of your own is given by plan_file=FILE"))
+        return CallError(message, place=place, hint="a file of your own is given by plan_file=FILE")
     what = "recipe" if group == "plan" else "option"
     hint = f"`{group}` has {', '.join(options)}" if options and not candidates else ""
     hint = hint or ("`mutspec run --help` lists them" if not candidates else "")
     said = f"`{group}` has no value" if not option else f"there is no {what} `{option}`"
     said += "" if not option else ("" if group == "plan" else f" in the group `{group}`")
-    return CallError(Problem(said + where, place, hint=hint, candidates=candidates))
+    return CallError(said + where, place=place, hint=hint, candidates=candidates)
 
 
 def _with_hint(problem: Problem, hint: str) -> Problem:

@@ -18,11 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutspec.execute import files
 from mutspec.execute.output import refuse_inputs
-from mutspec.execute.report import engine
 from mutspec.execute.saving import date_saved_of, save_model
-from mutspec.experiment.breaking import breaking_points
-from mutspec.experiment.checks import check_bound, check_file
-from mutspec.experiment.inputs import has_same_data, inputs_digest, model_content, texts
+from mutspec.experiment.job_inputs import has_same_data, inputs_digest, model_content, texts
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.earlier import InTheWayError, Wanted, check_job
@@ -30,16 +27,19 @@ from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
 from mutspec.experiment.objectives import directions_of, objective_names, returned
+from mutspec.experiment.preconditions import check_bound, check_file
 from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
+from mutspec.experiment.search.breaking_points import breaking_points
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import CallError, CheckError, MutspecError, Plan, Problem
 from mutspec.language.types import NonFinite
-from mutspec.model.files import open_archive
+from mutspec.lowering.base import Op, is_structural
+from mutspec.model.files.opening import open_archive
 from mutspec.model.limits import limits
 from mutspec.model.live import quiet_imports
-from mutspec.ops.base import Op, is_structural
 from mutspec.own_modules import allow_modules, in_folder_of_the_call, processes_start_as_usual
+from mutspec.version import engine
 
 DRY_RUN_FILE = "dry_run.json"
 """What a dry-run says, beside the result: a document as `mutspec apply --dry-run --json` prints it."""
@@ -192,7 +192,7 @@ def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> 
         CheckError: entries become infinite or NaN, and the plan does not allow it.
     """
     inputs, unused = _inputs(settings, plan)
-    job = _Job(settings, plan, inputs, folder)
+    job = _RunningJob(settings, plan, inputs, folder)
     mode = settings.mode
     result = job.broken() if mode.bisects else job.evaluated() if mode.evaluates else job.dry_run()
     warnings = tuple(dict.fromkeys([*unused, *result.warnings]))
@@ -215,7 +215,7 @@ def failed(info: JobInfo, plan_name: str, error: MutspecError) -> Result:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _RunningJob:
     """A job on its way."""
 
     settings: Settings
@@ -274,7 +274,7 @@ class _Job:
             yield self.plan.with_(seed=self.plan.seed + offset)
 
     def _compare(self, mutant: Any) -> None:
-        from mutspec.execute.diff import diff
+        from mutspec.compare.diff import diff
         from mutspec.model.live import read_live
 
         difference = diff(open_archive(Path(self.settings.model.path)), read_live(mutant))

@@ -94,7 +94,7 @@ class JobFolders:
         hydra.job.id = hydra.job.num = MISSING
         if os.path.isabs(folder) or folder.split(os.sep)[0] == os.pardir:
             message = f"the job's folder `{folder}` is outside of the sweep's, where no report would find it"
-            raise CallError(Problem(message, hint="hydra.sweep.subdir is a path below hydra.sweep.dir"))
+            raise CallError(message, hint="hydra.sweep.subdir is a path below hydra.sweep.dir")
         other = self.jobs.setdefault(folder, job)
         if other is not job and _last(other) != _last(job):
             raise CallError(_shared(folder, other, job))

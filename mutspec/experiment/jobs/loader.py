@@ -273,10 +273,10 @@ class Loader(ConfigLoaderImpl):
             self._sweep = _Sweep.of(master_config)
         if config.get("resume") != self._sweep.resume:
             hint = "it is true, or the folder to go on in"
-            raise CallError(Problem("`resume` is said of all jobs, and cannot be swept over", hint=hint))
+            raise CallError("`resume` is said of all jobs, and cannot be swept over", hint=hint)
         if config.get("force") != self._sweep.force:
             hint = "it is true or false"
-            raise CallError(Problem("`force` is said of all jobs, and cannot be swept over", hint=hint))
+            raise CallError("`force` is said of all jobs, and cannot be swept over", hint=hint)
         hydra = config.hydra
         hydra.job.name, hydra.sweep.dir = self._sweep.name, self._sweep.folder
         hydra.job.override_dirname = folder_name(self._sweep.fixed, sweep_overrides)

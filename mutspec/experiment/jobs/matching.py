@@ -12,12 +12,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mutspec.experiment.checks import check_file
+from mutspec.experiment.preconditions import check_file
 from mutspec.language import CallError, PlanError, nearest
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain
 from mutspec.language.target import load_target
-from mutspec.model.files import open_archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.select import SelectorIndex, as_glob, exact_pattern
 from mutspec.model.spec import ModelSpec
 

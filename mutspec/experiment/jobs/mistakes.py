@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mutspec.experiment.checks import boundless, measures, no_measure
+from mutspec.errors import Place
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings
 from mutspec.experiment.jobs.overridden import Given
 from mutspec.experiment.objectives import objective_names
+from mutspec.experiment.preconditions import boundless, measures, no_measure
 from mutspec.experiment.result import BREAKING_POINT
 from mutspec.language import Problem, nearest
-from mutspec.language.errors import Place
 
 
 def place_of(key: str, given: Sequence[Given], *, on_key: bool = False) -> Place | None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from mutspec.errors import MutspecError, Place
 from mutspec.experiment.jobs.recipes import Recipe, as_in_a_plan, for_hydra
 from mutspec.language import Plan, PlanError, Problem, load_text
 from mutspec.language.document import parse
-from mutspec.language.errors import MutspecError, Place
 from mutspec.language.load import form_digest
 from mutspec.language.overrides import OVERRIDABLE, Override
+from mutspec.lowering.base import Op
 from mutspec.ops import catalogue
-from mutspec.ops.base import Op
 
 PREFIX = "plan."
 CONFIGURATION = "configuration"

@@ -15,8 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mutspec.errors import CallError, Place, PlanError, Problem
 from mutspec.language.document import parse
-from mutspec.language.errors import CallError, Place, PlanError, Problem
 from mutspec.language.files import read_text
 from mutspec.language.interpolation import NAME, WITHIN
 from mutspec.language.nodes import Sequence, Table, plain
@@ -102,7 +102,7 @@ def _option(path: Path, folder: Path) -> str:
 def _put(recipes: dict[str, Path], name: str, path: Path) -> None:
     if recipes.setdefault(name, path) != path:
         message = f"two recipes are called `{name}`: {recipes[name]} and {path}"
-        raise CallError(Problem(message, hint="rename one of the files"))
+        raise CallError(message, hint="rename one of the files")
 
 
 @lru_cache

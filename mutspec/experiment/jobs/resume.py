@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from mutspec.execute import words
+from mutspec.errors import Place
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.reports.aggregate import natural
 from mutspec.experiment.result import FILE_NAME, JobInfo, Result, read
 from mutspec.language import CallError, Problem
-from mutspec.language.errors import Place
 from mutspec.language.files import called_like
+from mutspec.text import words
 
 _HYDRAS = ".hydra"
 """The folder that Hydra writes into a job's own, each time that it begins the job."""
@@ -177,20 +177,20 @@ def folder_to_go_on_in(resume: bool | str, configured: Path, *, is_new: bool, is
             message = f"`resume=true` has nothing to go on with: each {what} has a folder of its own"
             hint = f"name the folder by resume=DIR, or give all calls the same one by hydra.{what}.dir=DIR"
             latest = _latest(configured.parent, is_sweep=is_sweep)
-            raise CallError(Problem(message, hint=hint, candidates=latest))
+            raise CallError(message, hint=hint, candidates=latest)
         if configured.is_dir():
             _refuse_links(configured)
         return configured
     folder = Path(str(resume))
     place = Place(str(folder), 0, 0, 0)
     if not folder.is_dir():
-        raise CallError(Problem("there is no such folder", place, candidates=_siblings(folder)))
+        raise CallError("there is no such folder", place=place, candidates=_siblings(folder))
     if not _was_run(folder, is_sweep=is_sweep):
         message = f"this is not the folder of a {what}"
         if _was_run(folder, is_sweep=not is_sweep):
             other = "it is that of a single run: leave out -m" if is_sweep else "it is that of a sweep: add -m"
-            raise CallError(Problem(message, place, hint=other))
-        raise CallError(Problem(message, place, candidates=_latest(folder, is_sweep=is_sweep)))
+            raise CallError(message, place=place, hint=other)
+        raise CallError(message, place=place, candidates=_latest(folder, is_sweep=is_sweep))
     _refuse_links(folder)
     return folder
 
@@ -200,7 +200,7 @@ def _refuse_links(folder: Path) -> None:
     for each in (folder / _HYDRAS, *folder.iterdir(), *folder.glob(f"*/{_HYDRAS}")):
         if each.is_symlink() and each.is_dir():
             place = Place(str(each), 0, 0, 0)
-            raise CallError(Problem("this is a link, and going on would write to where it leads", place))
+            raise CallError("this is a link, and going on would write to where it leads", place=place)
 
 
 def _siblings(folder: Path) -> tuple[str, ...]:

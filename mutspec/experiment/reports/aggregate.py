@@ -11,17 +11,17 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from mutspec.execute import words
+from mutspec.errors import CallError, Place, Problem
 from mutspec.experiment.labels import labelled
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, OutputRow, Result, Row, read, write_whole
 from mutspec.experiment.settings import PARAMETER, varying
-from mutspec.language.errors import CallError, Place, Problem
+from mutspec.text import words
 
 __all__ = ["Found", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundResults:
     """What is below a folder.
 
     Arguments:
@@ -41,7 +41,7 @@ def collect(folder: Path | str) -> tuple[Result, ...]:
     return find(folder).results
 
 
-def find(folder: Path | str) -> Found:
+def find(folder: Path | str) -> FoundResults:
     """All results below the folder of a run or sweep, and what should have been one."""
     folder = Path(folder)
     results: list[Result] = []
@@ -66,7 +66,7 @@ def find(folder: Path | str) -> Found:
     rounds = rounds_of(results)
     results.sort(key=lambda result: _order(result, rounds))
     damaged.sort(key=lambda problem: natural(problem.place.file if problem.place else ""))
-    return Found(tuple(results), tuple(damaged), tuple(sorted(unfinished, key=natural)))
+    return FoundResults(tuple(results), tuple(damaged), tuple(sorted(unfinished, key=natural)))
 
 
 def rounds_of(results: Iterable[Result]) -> dict[str, int]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from mutspec.experiment.naming import DROP, PERCENT
-from mutspec.experiment.reports.groups import Group, Summary
+from mutspec.experiment.metric_kinds import DROP, PERCENT
+from mutspec.experiment.reports.groups import ResultGroup, Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.marks import Axis, Spacing, Tick
 from mutspec.experiment.reports.table import metric_label
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.language.visible import in_one_line
+from mutspec.text.visible import in_one_line
 
 SPACING_NOTES: dict[Spacing, str] = {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}
 """Notes after the label of an axis."""
@@ -23,7 +23,7 @@ _WHOLE_STEPS = (1, 2, 4, 5, 8, 10, 16, 20, 25, 32, 50, 64, 100)
 
 
 @dataclass(frozen=True)
-class Extent:
+class AxisExtent:
     """From where to where the metric's axis goes, and whether it is logarithmic."""
 
     low: float
@@ -41,7 +41,7 @@ def reaches_beyond(estimate: Estimate, start: float, end: float) -> bool:
     return low is not None and high is not None and (low < start or high > end)
 
 
-def value_extent(summary: Summary, groups: Sequence[Group]) -> Extent:
+def value_extent(summary: Summary, groups: Sequence[ResultGroup]) -> AxisExtent:
     """The extent of the metric's axis: all dots and the base, and of an interval as much as leaves them room.
 
     It is logarithmic where the values ask for it: a loss can grow without bound.
@@ -51,7 +51,7 @@ def value_extent(summary: Summary, groups: Sequence[Group]) -> Extent:
     values = [value for value in values if math.isfinite(value)]
     low, high = min(values), max(values)
     if not summary.is_share and low > 0 and high / low >= 300:
-        return Extent(low / (high / low) ** 0.05, high * (high / low) ** 0.05, is_log=True)
+        return AxisExtent(low / (high / low) ** 0.05, high * (high / low) ** 0.05, is_log=True)
     span = max(high - low, 0.04 if summary.is_share else 0.02 * abs(high) or 1.0)
     high = (low + high + span) / 2  # equal values are not looked at through a magnifying glass
     high = min(high, 1.0) if summary.is_share else high
@@ -66,7 +66,7 @@ def value_extent(summary: Summary, groups: Sequence[Group]) -> Extent:
     highest = max(min(max([high, *(end[1] for end in ends)]), high + 0.3 * span), *rates, high) + 0.05 * span
     if summary.is_share and not (summary.metric or "").startswith(DROP):
         lowest, highest = -0.01 if low < 0.2 else max(lowest, -0.01), min(highest, 1.02)
-    return Extent(lowest, highest, is_log=False)
+    return AxisExtent(lowest, highest, is_log=False)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -92,7 +92,7 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def value_axis(summary: Summary, groups: Sequence[Group], characters: int | None = None) -> Axis:
+def value_axis(summary: Summary, groups: Sequence[ResultGroup], characters: int | None = None) -> Axis:
     """The metric's axis.
 
     Arguments:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from math import isfinite, log10
 from statistics import fmean, pstdev
 
-from mutspec.experiment.naming import is_position
+from mutspec.experiment.metric_kinds import is_position
 from mutspec.experiment.reports.averaging import SEED
-from mutspec.experiment.reports.groups import Group, Summary
+from mutspec.experiment.reports.groups import ResultGroup, Summary
 from mutspec.experiment.reports.marks import Spacing
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.result import BREAKING_POINT
@@ -33,7 +33,7 @@ class Line:
     """
 
     label: str
-    groups: tuple[Group, ...]
+    groups: tuple[ResultGroup, ...]
     x: tuple[float, ...]
 
 
@@ -107,7 +107,7 @@ def curves(summary: Summary) -> Curves | None:
         return None
     axis = max(numbers, key=lambda index: len(numbers[index]))  # the first of several
     others = [index for index in range(len(summary.names)) if index != axis]
-    members: dict[str, list[tuple[float, Group]]] = {}
+    members: dict[str, list[tuple[float, ResultGroup]]] = {}
     for group in groups:
         x = as_number(group.values[axis])
         if x is not None:
@@ -144,7 +144,7 @@ def _is_axis(values: Sequence[object]) -> bool:
     return None not in numbers and len(set(numbers)) > 1
 
 
-def label_of(summary: Summary, settings: Sequence[int], group: Group) -> str:
+def label_of(summary: Summary, settings: Sequence[int], group: ResultGroup) -> str:
     """The label of a group by some settings: a number is given with the name of its setting."""
     names = labels(summary.names)
     return ", ".join(
@@ -155,12 +155,12 @@ def label_of(summary: Summary, settings: Sequence[int], group: Group) -> str:
     )
 
 
-def _line(label: str, members: Sequence[tuple[float, Group]]) -> Line:
+def _line(label: str, members: Sequence[tuple[float, ResultGroup]]) -> Line:
     ordered = sorted(members, key=lambda member: member[0])
     return Line(label, tuple(group for _, group in ordered), tuple(x for x, _ in ordered))
 
 
-def ranked(summary: Summary) -> list[Group]:
+def ranked(summary: Summary) -> list[ResultGroup]:
     """The groups in which something was measured, in the order of the jobs; breaking points from the least one on.
 
     Where mutants hold at the greatest scale the mean is infinite: there, of how many seeds they do so counts first.
@@ -171,6 +171,6 @@ def ranked(summary: Summary) -> list[Group]:
     return groups
 
 
-def _strength(group: Group) -> tuple[float, float]:
+def _strength(group: ResultGroup) -> tuple[float, float]:
     found = [point for point in group.measured if isfinite(point)]
     return 1 - len(found) / len(group.measured), fmean(found or [0.0])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mutspec.experiment.reports.axes import shortened
 from mutspec.experiment.reports.colours import Colour
-from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Path, Words
+from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Polyline, Words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,7 +194,7 @@ def _merged(marks: Sequence[Mark]) -> Iterator[Mark]:
         if look is None:
             yield from same
             continue
-        alike = [mark for mark in same if isinstance(mark, Dots | Path)]
+        alike = [mark for mark in same if isinstance(mark, Dots | Polyline)]
         gap = () if isinstance(alike[0], Dots) else ((nan, nan),)
         points = [point for mark in alike for point in (*mark.points, *gap)]
         yield replace(alike[0], points=tuple(points))
@@ -204,7 +204,7 @@ def _look(mark: Mark) -> tuple[Any, ...] | None:
     """A key that is the same for strokes and dots of one look."""
     if isinstance(mark, Dots):
         return Dots, mark.colour, mark.is_strong
-    return (Path, mark.colour, mark.kind, mark.opacity) if isinstance(mark, Path) else None
+    return (Polyline, mark.colour, mark.kind, mark.opacity) if isinstance(mark, Polyline) else None
 
 
 def _draw(axes: Axes, chart: Chart, mark: Mark, across: Axis, up: Axis, order: float) -> None:

@@ -10,14 +10,14 @@ from math import isclose, isnan
 from statistics import fmean
 from typing import Any, TypeVar
 
+from mutspec.errors import CallError, nearest
 from mutspec.experiment.labels import Given, labelled
-from mutspec.experiment.naming import DROP, PERCENT, is_rate_of_samples, is_share
+from mutspec.experiment.metric_kinds import DROP, PERCENT, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
 from mutspec.experiment.reports.interval import Estimate, estimate, rate
 from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import as_number, key, labels, shown, varying
-from mutspec.language.errors import CallError, nearest
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ AGREEMENT, SAMPLE_AGREEMENT = AGREEMENTS
 
 
 @dataclass(frozen=True)
-class Group:
+class ResultGroup:
     """The mutants that differ by their seed alone: of plan, model and data the digests are the same.
 
     Arguments:
@@ -107,7 +107,7 @@ class Summary:
     names: tuple[str, ...]
     metric: str | None
     is_share: bool
-    groups: tuple[Group, ...]
+    groups: tuple[ResultGroup, ...]
     base: float | None
     base_varies: bool
     given: tuple[Mapping[str, Any], ...] = ()
@@ -279,7 +279,7 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
 
 def _group(
     known: Sequence[tuple[Result, Given]], names: Sequence[str], metric: str | None, averaged: Sequence[str] = ()
-) -> Group:
+) -> ResultGroup:
     results, settings = [result for result, _ in known], known[0][1]
     by_value: dict[tuple[str, ...], dict[int, Row]] = {}
     for result, given in known:
@@ -294,7 +294,7 @@ def _group(
     if averaged and bases:  # a mean of mutants is held against the mean of their bases
         bases = {fmean(_known(result.base.get(metric or "") for result in results))}
     samples = 0 if averaged else results[0].samples
-    return Group(
+    return ResultGroup(
         tuple(settings.get(name) for name in names),
         tuple(rows.values()),
         measured,

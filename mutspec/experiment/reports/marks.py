@@ -86,7 +86,7 @@ class Dots:
 
 
 @dataclass(frozen=True)
-class Path:
+class Polyline:
     """A stroke through points.
 
     Arguments:
@@ -125,7 +125,7 @@ class Words:
     text: str
 
 
-Mark = Dots | Path | Area | Words
+Mark = Dots | Polyline | Area | Words
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,9 @@ class Panel:
         """All measured values."""
         return tuple(chain.from_iterable(mark.points for mark in self.marks if isinstance(mark, Dots)))
 
-    def paths(self, kind: PathKind) -> list[Path]:
+    def paths(self, kind: PathKind) -> list[Polyline]:
         """The strokes of a kind."""
-        return [mark for mark in self.marks if isinstance(mark, Path) and mark.kind == kind]
+        return [mark for mark in self.marks if isinstance(mark, Polyline) and mark.kind == kind]
 
     @property
     def areas(self) -> list[Area]:

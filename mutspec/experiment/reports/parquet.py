@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
-from mutspec.execute import words
 from mutspec.experiment.reports.aggregate import rows_table
 from mutspec.experiment.result import Result
+from mutspec.text import words
 
 FILE_NAME = "results.parquet"
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
+from mutspec.errors import EnvironmentProblem
 from mutspec.experiment.reports.figure import DPI, STYLE, draw_chart, settled
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.heat_map import draw_map
@@ -21,7 +22,6 @@ from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.reports.study import study
 from mutspec.experiment.reports.study_charts import study_charts
 from mutspec.experiment.reports.sweep_chart import sweep_chart
-from mutspec.language.errors import EnvironmentProblem
 
 SUFFIXES = ("png", "svg", "pdf")
 METADATA: dict[str, dict[str, Any]] = {

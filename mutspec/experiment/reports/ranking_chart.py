@@ -9,7 +9,7 @@ from mutspec.experiment.reports.axes import BEYOND, TICK_CHARACTERS, end_of, pla
 from mutspec.experiment.reports.colours import PALETTE
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.interval import Estimate
-from mutspec.experiment.reports.marks import Area, Axis, Chart, Mark, Panel, Path, Tick
+from mutspec.experiment.reports.marks import Area, Axis, Chart, Mark, Panel, Polyline, Tick
 from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity
 from mutspec.experiment.reports.table import harm_label, title
 
@@ -66,9 +66,9 @@ def _bar(each: Ranked, place: int, factor: float, end: float) -> Iterator[Mark]:
     yield Area(((0.0, place - 0.3), (length, place - 0.3), (length, place + 0.3), (0.0, place + 0.3)), PALETTE[0], 0.55)
     if each.harm.low is not None and each.harm.high is not None:
         low, high = factor * each.harm.low, factor * each.harm.high
-        yield Path(((low, place), (high, place)), None, "interval")
+        yield Polyline(((low, place), (high, place)), None, "interval")
         for at in (low, high):
-            yield Path(((at, place - 0.14), (at, place + 0.14)), None, "interval")
+            yield Polyline(((at, place - 0.14), (at, place + 0.14)), None, "interval")
 
 
 def _notes(found: Sensitivity) -> Iterator[str]:

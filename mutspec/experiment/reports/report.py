@@ -8,12 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mutspec.execute import words
-from mutspec.execute.layout import MOST_ROWS, Paint, sentence
-from mutspec.execute.report import engine
-from mutspec.experiment.reports.aggregate import Found, find, first_line, write_csv
+from mutspec.errors import CallError, EnvironmentProblem, Problem
+from mutspec.experiment.reports.aggregate import FoundResults, find, first_line, write_csv
 from mutspec.experiment.reports.averaging import SEED
-from mutspec.experiment.reports.groups import NOT_AVERAGED, Group, Summary, summarise
+from mutspec.experiment.reports.groups import NOT_AVERAGED, ResultGroup, Summary, summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.parquet import parquet_files
 from mutspec.experiment.reports.plot import NoMatplotlib, pictures
@@ -21,8 +19,10 @@ from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import FILE_NAME, as_json, write_whole
 from mutspec.experiment.settings import is_scaled
-from mutspec.language.errors import CallError, EnvironmentProblem, Problem
 from mutspec.language.files import called_like
+from mutspec.text import words
+from mutspec.text.layout import MOST_ROWS, Paint, sentence
+from mutspec.version import engine
 
 FORMAT_VERSION = 1
 """Of the JSON document."""
@@ -47,7 +47,7 @@ class SweepReport:
     """
 
     folder: Path
-    found: Found
+    found: FoundResults
     summary: Summary
     files: tuple[Path, ...]
     warnings: tuple[Problem, ...]
@@ -119,7 +119,7 @@ class SweepReport:
         return {key: as_json(value) for key, value in document.items()}
 
 
-def _group_as_json(group: Group, names: tuple[str, ...]) -> dict[str, Any]:
+def _group_as_json(group: ResultGroup, names: tuple[str, ...]) -> dict[str, Any]:
     return {
         "settings": dict(zip(names, group.values, strict=True)),
         "seeds": [row.seed for row in group.rows],
@@ -237,7 +237,7 @@ def make_report(
     return SweepReport(folder, found, summary, files, tuple(warnings))
 
 
-def _found(folder: Path) -> Found:
+def _found(folder: Path) -> FoundResults:
     """What is below a folder, at least one result."""
     if folder.exists() and not folder.is_dir():
         hint = (
@@ -258,7 +258,7 @@ def _found(folder: Path) -> Found:
     return found
 
 
-def _unfinished(found: Found) -> Iterator[Problem]:
+def _unfinished(found: FoundResults) -> Iterator[Problem]:
     if found.unfinished:
         shown = ", ".join(found.unfinished[:_MOST_WARNINGS])
         more = ", …" if len(found.unfinished) > _MOST_WARNINGS else ""
@@ -287,7 +287,7 @@ def _conflicting(summary: Summary) -> Iterator[Problem]:
 _NOUNS = {"plan": "plan", "data": "data set"}
 
 
-def _in_vain(found: Found) -> Iterator[Problem]:
+def _in_vain(found: FoundResults) -> Iterator[Problem]:
     """What a sweep varied and its searches scaled, so that jobs found the same."""
     given: dict[str, set[str]] = {}
     for result in found.results:
@@ -300,7 +300,7 @@ def _in_vain(found: Found) -> Iterator[Problem]:
             yield Problem(f"{message} make no difference; give it one, such as {key}=1", is_warning=True)
 
 
-def _said_by_jobs(found: Found) -> Iterator[Problem]:
+def _said_by_jobs(found: FoundResults) -> Iterator[Problem]:
     """What jobs warned of, each thing once."""
     said = Counter(text for result in found.results for text in dict.fromkeys(result.warnings))
     for text, number in list(said.items())[:_MOST_WARNINGS]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from mutspec.experiment.naming import grows_when_worse
+from mutspec.experiment.metric_kinds import grows_when_worse
 from mutspec.experiment.reports.groups import Summary, measure
 from mutspec.experiment.reports.interval import Estimate, estimate, is_surely_above
 from mutspec.experiment.result import AGREEMENTS, FIDELITY, Row

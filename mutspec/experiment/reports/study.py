@@ -16,7 +16,7 @@ MAXIMIZE = "maximize"
 
 
 @dataclass(frozen=True)
-class Trial:
+class StudyTrial:
     """A job that has a value of each objective.
 
     Arguments:
@@ -45,8 +45,8 @@ class Study:
     """
 
     directions: dict[str, str]
-    trials: tuple[Trial, ...]
-    front: tuple[Trial, ...]
+    trials: tuple[StudyTrial, ...]
+    front: tuple[StudyTrial, ...]
     names: tuple[str, ...]
     left_out: int
 
@@ -66,13 +66,13 @@ def study(summary: Summary) -> Study | None:
     if not directions:
         return None
     names = summary.names
-    trials: list[Trial] = []
+    trials: list[StudyTrial] = []
     places = _places(summary.results, directions)
     for number, result, given in zip(places, summary.results, summary.given, strict=True):
         values = tuple(result.objectives.get(name, math.nan) for name in directions)
         if result.directions == directions and all(map(math.isfinite, values)):
             chosen = {label: given.get(name) for name, label in zip(names, labels(names), strict=True)}
-            trials.append(Trial(number, result, values, chosen))
+            trials.append(StudyTrial(number, result, values, chosen))
     if len(trials) < 2:
         return None
     left_out = len(summary.results) - len(trials)
@@ -98,14 +98,14 @@ def _places(results: Sequence[Result], directions: Mapping[str, str]) -> list[in
     return [begins.get(one, 0) + (number or 0) for one, number in known]
 
 
-def _front(trials: Sequence[Trial], directions: Mapping[str, str]) -> tuple[Trial, ...]:
+def _front(trials: Sequence[StudyTrial], directions: Mapping[str, str]) -> tuple[StudyTrial, ...]:
     """The trials that no other one beats, the best in the first objective first."""
     signs = [-1 if direction == MAXIMIZE else 1 for direction in directions.values()]
 
-    def costs(trial: Trial) -> tuple[float, ...]:
+    def costs(trial: StudyTrial) -> tuple[float, ...]:
         return tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
 
-    front: list[Trial] = []
+    front: list[StudyTrial] = []
     for trial in sorted(trials, key=costs):  # what comes later beats nothing before it
         mine = costs(trial)
         is_beaten = any(

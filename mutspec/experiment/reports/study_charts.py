@@ -8,15 +8,15 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from mutspec.execute.words import plural
-from mutspec.experiment.naming import is_share
+from mutspec.experiment.metric_kinds import is_share
 from mutspec.experiment.reports.axes import log_ticks, percent, plain, shortened, ticks, with_ticks
 from mutspec.experiment.reports.colours import PALETTE, Colour, ramp
 from mutspec.experiment.reports.groups import Summary
-from mutspec.experiment.reports.marks import Axis, Chart, Dots, Entry, Mark, Panel, Path, Point, Tick, Words
-from mutspec.experiment.reports.study import MAXIMIZE, Study, Trial
+from mutspec.experiment.reports.marks import Axis, Chart, Dots, Entry, Mark, Panel, Point, Polyline, Tick, Words
+from mutspec.experiment.reports.study import MAXIMIZE, Study, StudyTrial
 from mutspec.experiment.reports.table import metric_label, title
 from mutspec.experiment.settings import as_number, shown
+from mutspec.text.words import plural
 
 MOST_PAIRS = 6
 """The pairs of objectives that are drawn."""
@@ -41,7 +41,7 @@ def objective_label(found: Study, index: int) -> str:
     return f"{shortened(metric_label(name), 40)}, {'maximised' if direction == MAXIMIZE else 'minimised'}"
 
 
-def _tell(found: Study, trial: Trial) -> str:
+def _tell(found: Study, trial: StudyTrial) -> str:
     """The words of a trial's dot under a pointer."""
     job = "" if trial.result.job.number is None else f" (job {trial.result.job.number})"
     given = [f"{name} = {shown(value)}" for name, value in trial.given.items()]
@@ -79,7 +79,7 @@ def _best(found: Study) -> Chart:
         dots = tuple(
             Dots(((trial.number, trial.values[index]),), PALETTE[0], _tell(found, trial)) for trial in found.trials
         )
-        staircase = Path(_stairs(numbers, found.best_so_far(index)), PALETTE[1])
+        staircase = Polyline(_stairs(numbers, found.best_so_far(index)), PALETTE[1])
         y = _axis(objective_label(found, index), name, values, None)
         panels.append(Panel("", (*dots, staircase), y=y))
     legend = (Entry("trials", PALETTE[0], "dot"), Entry("best so far", PALETTE[1]))
@@ -107,13 +107,15 @@ def _fronts(found: Study) -> Chart | None:
     panels = []
     for one, other in drawn:
 
-        def dots(trial: Trial, colour: Colour, at: tuple[int, int] = (one, other), *, is_strong: bool = False) -> Dots:
+        def dots(
+            trial: StudyTrial, colour: Colour, at: tuple[int, int] = (one, other), *, is_strong: bool = False
+        ) -> Dots:
             point = (trial.values[at[0]], trial.values[at[1]])
             return Dots((point,), colour, _tell(found, trial), is_strong)
 
         marks: list[Mark] = [dots(trial, PALETTE[6]) for trial in found.trials if trial.number not in on_front]
         if len(names) == 2:  # of more objectives the front is not a line
-            marks.append(Path(_front_line(found), PALETTE[1], "interval"))
+            marks.append(Polyline(_front_line(found), PALETTE[1], "interval"))
         marks += [dots(trial, PALETTE[1], is_strong=True) for trial in found.front]
         x, y = (
             _axis(objective_label(found, index), names[index], [trial.values[index] for trial in found.trials], room)
@@ -157,12 +159,12 @@ def _parallel(found: Study) -> Chart | None:
     indices = range(len(found.trials))
     order = sorted(indices, key=lambda index: found.trials[index].values[0], reverse=_is_maximised(found))
     colours = ramp(STEPS)
-    marks: list[Mark] = [Path(((at, 0.0), (at, 1.0)), None, "context") for at in range(len(kept))]
+    marks: list[Mark] = [Polyline(((at, 0.0), (at, 1.0)), None, "context") for at in range(len(kept))]
     for place, index in reversed(list(enumerate(order))):  # the best ones on top
         parts = [scale.part(values[index]) for scale, (_, values) in zip(scales, kept, strict=True)]
         points = tuple((float(at), part) for at, part in enumerate(parts))
         colour = colours[STEPS * place // len(order)]
-        marks.append(Path(points, colour, "interval", 0.85 if place < len(order) / STEPS else 0.45))
+        marks.append(Polyline(points, colour, "interval", 0.85 if place < len(order) / STEPS else 0.45))
     for at, scale in enumerate(scales):
         marks += [Words((at, -0.07), scale.low), Words((at, 1.07), scale.high)]
     room = int(72 / len(kept) - 1)

@@ -7,12 +7,12 @@ from math import floor, inf, isfinite, log10
 from pathlib import Path
 from statistics import fmean
 
-from mutspec.execute import words
-from mutspec.execute.layout import Column, Paint, paragraph, sentence, table
 from mutspec.experiment.gates import Verdict
 from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.table import BAND_NOTE, metric_label
 from mutspec.experiment.result import AGREEMENTS, Breaking, Result, Row
+from mutspec.text import words
+from mutspec.text.layout import Column, Paint, paragraph, sentence, table
 
 NEVER = "never"
 """Where a mutant breaks that holds at the greatest scale."""

@@ -26,8 +26,8 @@ from mutspec.experiment.reports.axes import (
 from mutspec.experiment.reports.colours import PALETTE, Colour, ramp
 from mutspec.experiment.reports.curves import Curves, Line, curves, is_ordered, label_of, ranked
 from mutspec.experiment.reports.facets import Facets, facets
-from mutspec.experiment.reports.groups import Group, Summary, measure, setting_index
-from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Path, Point, Tick, runs
+from mutspec.experiment.reports.groups import ResultGroup, Summary, measure, setting_index
+from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Point, Polyline, Tick, runs
 from mutspec.experiment.reports.table import Numbers, setting_label, title
 from mutspec.experiment.settings import labels
 
@@ -40,7 +40,7 @@ TITLE_CHARACTERS = {1: 80, 2: 38, 3: 28, 4: 19}
 """The characters that a panel's title has room for, by the number of columns."""
 PANEL_INCHES = {1: 2.9, 2: 1.9, 3: 1.35, 4: 1.2}
 
-Teller = Callable[[Group], str]
+Teller = Callable[[ResultGroup], str]
 """Gives the words of a group's dots under a pointer."""
 
 
@@ -173,7 +173,7 @@ def _lines(
     for line in lines:
         yield from _band(line, colours[line.label], BAND_OPACITY * min(1.0, 3 / len(lines)))
     for line in lines:
-        yield from (Path(points, colours[line.label]) for points in runs(_means(line)))
+        yield from (Polyline(points, colours[line.label]) for points in runs(_means(line)))
 
 
 def _shifts(over: Curves, number: int) -> list[float]:
@@ -200,11 +200,11 @@ def _band(line: Line, colour: Colour, opacity: float) -> Iterator[Mark]:
     for low in runs((x, low) for x, low, _ in ends):
         high = tuple((x, upper[x]) for x, _ in low)
         if len(low) == 1:
-            yield Path((*low, *high), colour, "interval")
+            yield Polyline((*low, *high), colour, "interval")
             continue
         yield Area((*low, *reversed(high)), colour, opacity)
-        yield Path(low, colour, "interval", 0.45)
-        yield Path(high, colour, "interval", 0.45)
+        yield Polyline(low, colour, "interval", 0.45)
+        yield Polyline(high, colour, "interval", 0.45)
 
 
 def _separate(line: Line, shift: float, half: float, colour: Colour) -> Iterator[Mark]:
@@ -212,14 +212,14 @@ def _separate(line: Line, shift: float, half: float, colour: Colour) -> Iterator
     for x, group in zip(line.x, line.groups, strict=True):
         at, estimate = x + shift, group.metric
         if estimate.low is not None and estimate.high is not None:
-            yield Path(((at, estimate.low), (at, estimate.high)), colour, "interval")
+            yield Polyline(((at, estimate.low), (at, estimate.high)), colour, "interval")
         if estimate.mean is not None and math.isfinite(estimate.mean):
-            yield Path(((at - half, estimate.mean), (at + half, estimate.mean)), colour)
+            yield Polyline(((at - half, estimate.mean), (at + half, estimate.mean)), colour)
 
 
 def _context(lines: Sequence[Line]) -> Iterator[Mark]:
     for line in lines:
-        yield from (Path(points, None, "context") for points in runs(_means(line)))
+        yield from (Polyline(points, None, "context") for points in runs(_means(line)))
 
 
 def _bases(summary: Summary, lines: Sequence[Line], colours: dict[str, Colour], x: Axis) -> Iterator[Mark]:
@@ -229,7 +229,7 @@ def _bases(summary: Summary, lines: Sequence[Line], colours: dict[str, Colour], 
     for line in lines if len(known) > 1 else lines[:1]:
         base = line.groups[0].base if summary.base_varies else summary.base
         if base is not None and math.isfinite(base):
-            yield Path(tuple((end, base) for end in ends), colours[line.label] if len(known) > 1 else None, "base")
+            yield Polyline(tuple((end, base) for end in ends), colours[line.label] if len(known) > 1 else None, "base")
 
 
 def _ends(axis: Axis) -> tuple[float, float]:
@@ -252,12 +252,12 @@ def _base_entries(summary: Summary) -> Iterator[Entry]:
         yield Entry("base", None, "base")
 
 
-def _colour_of(group: Group, colour: Colour) -> Colour | None:
+def _colour_of(group: ResultGroup, colour: Colour) -> Colour | None:
     """The colour of a group's dots; the ink of the base where the plan changed nothing, so that they are the base."""
     return None if group.is_unchanged else colour
 
 
-def _unchanged_entries(groups: Iterable[Group]) -> Iterator[Entry]:
+def _unchanged_entries(groups: Iterable[ResultGroup]) -> Iterator[Entry]:
     if any(group.is_unchanged for group in groups):
         yield Entry("the plan changed nothing", None, "dot")
 
@@ -266,7 +266,7 @@ def teller(summary: Summary) -> Teller:
     """Returns the function that words what a group's dots say under a pointer."""
     names, numbers = labels(summary.names), Numbers(summary)
 
-    def tell(group: Group) -> str:
+    def tell(group: ResultGroup) -> str:
         written = (summary.written(*each) for each in zip(summary.names, group.values, strict=True))
         given = ", ".join(f"{name} = {value}" for name, value in zip(names, written, strict=True))
         mean = "" if group.metric.half_width is None else f"mean {' '.join(numbers.mean(group.metric).split())}"
@@ -280,7 +280,7 @@ def teller(summary: Summary) -> Teller:
     return tell
 
 
-def _marks_said(groups: Sequence[Group], mean: str, summary: Summary) -> Iterator[str]:
+def _marks_said(groups: Sequence[ResultGroup], mean: str, summary: Summary) -> Iterator[str]:
     """The meaning of the marks."""
     has_seeds = any(len(group.measured) > 1 for group in groups)
     yield f"dots: {summary.replicates}" if has_seeds else "dots: mutants"
@@ -303,13 +303,13 @@ def _marks_said(groups: Sequence[Group], mean: str, summary: Summary) -> Iterato
 # Over categories
 
 
-def _over_categories(summary: Summary, groups: Sequence[Group], facet: str | None) -> Chart:
+def _over_categories(summary: Summary, groups: Sequence[ResultGroup], facet: str | None) -> Chart:
     """A row for each category; names side by side would not fit."""
     outer = [] if facet is None else [setting_index(summary, facet, range(len(summary.names)))]
     inner = [index for index in range(len(summary.names)) if index not in outer]
     rows = list(dict.fromkeys(label_of_row(summary, inner, group) for group in groups))
     kept = rows[:MOST_CATEGORIES]
-    by_panel: dict[str, list[Group]] = {}
+    by_panel: dict[str, list[ResultGroup]] = {}
     for group in groups:
         if label_of_row(summary, inner, group) in kept:
             by_panel.setdefault(label_of(summary, outer, group), []).append(group)
@@ -332,7 +332,7 @@ def _over_categories(summary: Summary, groups: Sequence[Group], facet: str | Non
     room = TICK_CHARACTERS[columns] - max(len(name.text) for name in names) // columns
     if summary.base is not None:
         span = ((summary.base, -0.5), (summary.base, len(kept) - 0.5))
-        panels = tuple(Panel(each.title, (*each.marks, Path(span, None, "base"))) for each in panels)
+        panels = tuple(Panel(each.title, (*each.marks, Polyline(span, None, "base"))) for each in panels)
     return Chart(
         title="",
         notes=(*_marks_said(drawn, "bar", summary), *cut),
@@ -346,18 +346,18 @@ def _over_categories(summary: Summary, groups: Sequence[Group], facet: str | Non
     )
 
 
-def label_of_row(summary: Summary, settings: Sequence[int], group: Group) -> str:
+def label_of_row(summary: Summary, settings: Sequence[int], group: ResultGroup) -> str:
     """The name of a group where no number is on an axis."""
     return ", ".join(summary.written(summary.names[index], group.values[index]) for index in settings)
 
 
-def _row(summary: Summary, group: Group, place: int, tell: Teller) -> Iterator[Mark]:
+def _row(summary: Summary, group: ResultGroup, place: int, tell: Teller) -> Iterator[Mark]:
     colour, estimate = _colour_of(group, PALETTE[0]), group.metric
     points = tuple((value, place) for value in group.measured if math.isfinite(value))
     yield Dots(points, colour, tell(group), is_strong=len(points) == 1)
     if estimate.low is not None and estimate.high is not None:
-        yield Path(((estimate.low, place), (estimate.high, place)), colour, "interval")
+        yield Polyline(((estimate.low, place), (estimate.high, place)), colour, "interval")
     if estimate.mean is not None and math.isfinite(estimate.mean) and len(group.measured) > 1:
-        yield Path(((estimate.mean, place - 0.24), (estimate.mean, place + 0.24)), colour)
+        yield Polyline(((estimate.mean, place - 0.24), (estimate.mean, place + 0.24)), colour)
     if summary.base_varies and group.base is not None:
-        yield Path(((group.base, place - 0.4), (group.base, place + 0.4)), None, "base")
+        yield Polyline(((group.base, place - 0.4), (group.base, place + 0.4)), None, "base")

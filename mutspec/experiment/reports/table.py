@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mutspec.execute import words
-from mutspec.execute.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
-from mutspec.experiment.naming import DROP, PERCENT, grows_when_worse
+from mutspec.experiment.metric_kinds import DROP, PERCENT, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
-from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
+from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, ResultGroup, Summary
 from mutspec.experiment.reports.interval import Estimate, wilson_interval
 from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import key, labels
+from mutspec.text import words
+from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
 
 CHANGED_NOTHING = "Changed nothing"
 """The title of the column that says of how many seeds, or where, the plan changed nothing."""
@@ -200,7 +200,7 @@ def _rows(summary: Summary) -> Iterator[list[str]]:
         yield [*values, *_measures(group, summary, numbers)]
 
 
-def _measures(group: Group, summary: Summary, numbers: Numbers) -> Iterator[str]:
+def _measures(group: ResultGroup, summary: Summary, numbers: Numbers) -> Iterator[str]:
     yield words.count(len(group.rows))
     yield numbers.number(group.base) if summary.base_varies else ""
     yield numbers.mean(group.metric)

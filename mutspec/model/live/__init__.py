@@ -1,15 +1,15 @@
 """Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
 
 from mutspec.model.live.backend import import_keras, quiet_imports
-from mutspec.model.live.building import build_from_file
-from mutspec.model.live.cut import Cut, cut_before
-from mutspec.model.live.loading import Loaded, load_model, refuse_code
+from mutspec.model.live.cut import ModelCut, cut_before
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
 from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, is_registered, rebuild, refresh
 from mutspec.model.live.saving import first_operation, write_keras, write_legacy
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
+from mutspec.model.loading.by_keras import Loaded, load_model, refuse_code
+from mutspec.model.loading.by_parts import build_from_file
 
 __all__ = [
     "Cut",

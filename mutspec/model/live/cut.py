@@ -10,7 +10,7 @@ from mutspec.model.live.backend import import_keras
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class ModelCut:
     """A model in two parts, each a compiled function.
 
     Arguments:
@@ -28,7 +28,7 @@ class Cut:
     fixed: frozenset[int]
 
 
-def cut_before(model: Any, variables: Collection[Any]) -> Cut | None:
+def cut_before(model: Any, variables: Collection[Any]) -> ModelCut | None:
     """The cut behind which everything lies that variables have a part in.
 
     The parts call the model's own layers, and see what is assigned to them later.
@@ -65,7 +65,7 @@ def cut_before(model: Any, variables: Collection[Any]) -> Cut | None:
 
     place = tuple(id(tensor) for tensor in crossing)
     fixed = frozenset(id(variable) for node in before for variable in _variables(node))
-    return Cut(_compiled(model, head), _compiled(model, tail), place, masked, fixed)
+    return ModelCut(_compiled(model, head), _compiled(model, tail), place, masked, fixed)
 
 
 def _functional(model: Any, keras: Any) -> Any:

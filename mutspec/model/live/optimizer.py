@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mutspec.language.errors import Problem
+from mutspec.errors import Problem
 
 Variable = Any
 Model = Any

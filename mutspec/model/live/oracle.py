@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
-from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
-from mutspec.model.live.errors import UNSAFE, said
+from mutspec.model.live.keras_errors import UNSAFE, said
 from mutspec.model.live.process_wide import building_alone, making, without_trace
 from mutspec.model.live.read import read_live
-from mutspec.model.shapes import LayerShapes, TensorType
+from mutspec.model.shapes import LayerShapes
 from mutspec.own_modules import keras_imports_no_stray_module
 
 Attempt = Callable[[Any, list[Any]], Any]

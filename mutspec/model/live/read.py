@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mutspec.language.errors import EnvironmentProblem, ModelError
+from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.model.build import build_spec
 from mutspec.model.live.backend import import_keras
-from mutspec.model.live.inner import told_by_layers
-from mutspec.model.live.saved import saved
+from mutspec.model.live.inner_objects import told_by_layers
+from mutspec.model.live.saved_paths import saved
 from mutspec.model.spec import ModelSpec
 
 

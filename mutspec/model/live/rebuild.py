@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mutspec.language.errors import ModelError, Problem
+from mutspec.errors import ModelError, Problem
 from mutspec.model.code import code_in
-from mutspec.model.live.errors import UNSAFE, first_line
+from mutspec.model.live.keras_errors import UNSAFE, first_line
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice

@@ -11,7 +11,7 @@ import pytest
 from hydra.types import RunMode
 
 from mutspec.experiment.job_settings import Settings
-from mutspec.experiment.jobs.application import Call, _application, composed, run
+from mutspec.experiment.jobs.application import ApplicationCall, _application, composed, run
 from mutspec.experiment.jobs.job_folders import folder_name
 from mutspec.language import CallError, MutspecError, Plan
 
@@ -69,7 +69,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def job(*overrides: str, config_dir: str | None = "my") -> Job:
     """The job of a single run."""
-    call = Call(overrides, config_dir=Path(config_dir) if config_dir else None)
+    call = ApplicationCall(overrides, config_dir=Path(config_dir) if config_dir else None)
     with _application(call, checks=False) as application:
         config = application.hydra.compose_config(call.config_name, application.overrides, RunMode.RUN)
         composer = application.loader.composer
@@ -200,7 +200,7 @@ def test_two_recipes_of_one_name_are_refused(folder: Path) -> None:
 def test_the_configuration_can_be_resolved_by_others(folder: Path) -> None:
     from omegaconf import OmegaConf
 
-    config = OmegaConf.create(composed(Call(("plan=jitter", "plan.params.std=0.4"), config_dir=Path("my"))))
+    config = OmegaConf.create(composed(ApplicationCall(("plan=jitter", "plan.params.std=0.4"), config_dir=Path("my"))))
     assert config.plan.steps.jitter.std == 0.4
 
 
@@ -268,7 +268,7 @@ def test_a_setting_that_is_empty_is_told_as_such_and_nothing_begins(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CallError) as caught:
-        run(Call(("plan=dense_noise", *EMPTY[key].split())))
+        run(ApplicationCall(("plan=dense_noise", *EMPTY[key].split())))
     (problem,) = caught.value.problems
     assert problem.message == f"`{key}` is empty"
     assert problem.place is not None
@@ -282,7 +282,7 @@ WITHOUT_AN_END = ("plan=", "plan=''", "data=", "seeds=glob(x)", "model=null", "p
 def test_no_message_or_hint_ends_where_a_value_is_missing(call: str) -> None:
     plan = () if call.startswith("plan") else ("plan=dense_noise",)
     with pytest.raises(CallError) as caught:
-        run(Call((*plan, *call.split()), is_sweep=True))
+        run(ApplicationCall((*plan, *call.split()), is_sweep=True))
     for problem in caught.value.problems:
         assert "``" not in problem.message
         assert not re.search(r"( has|one of|there are|takes) ?$|^$", problem.hint)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.jobs.application import Call, Outcome, run
+from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.jobs.loader import Loader
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
@@ -63,7 +63,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def sweep(*overrides: str) -> Outcome:
-    outcome = run(Call((*overrides, "hydra.sweep.dir=sweep"), is_sweep=True))
+    outcome = run(ApplicationCall((*overrides, "hydra.sweep.dir=sweep"), is_sweep=True))
     assert not outcome.failures
     return outcome
 
@@ -118,7 +118,7 @@ def refused(*overrides: str) -> str:
     """What is said of a call that writes nothing."""
     before = everything()
     with pytest.raises(CallError) as caught:
-        run(Call((*overrides, "hydra.sweep.dir=sweep"), is_sweep=True))
+        run(ApplicationCall((*overrides, "hydra.sweep.dir=sweep"), is_sweep=True))
     assert everything() == before
     (problem,) = caught.value.problems
     assert "force=true" in problem.hint
@@ -231,7 +231,7 @@ def test_a_model_that_was_trained_again_does_not_grow_a_sweep() -> None:
 
 
 def test_results_of_jobs_that_failed_are_in_nobodys_way() -> None:
-    run(Call((*DATA, "data._target_=data_of_a_sweep.none", "hydra.sweep.dir=sweep"), is_sweep=True))
+    run(ApplicationCall((*DATA, "data._target_=data_of_a_sweep.none", "hydra.sweep.dir=sweep"), is_sweep=True))
     assert [each.error is None for each in collect("sweep")] == [False, False]
     sweep("plan_file=other.yaml", *DRY[1:])
     assert [each.error for each in collect("sweep")] == [None, None]
@@ -262,7 +262,7 @@ def test_a_job_looks_itself_where_nobody_could_before_it_was_launched(
     swept(*DRY)
     monkeypatch.setattr(Loader, "_protect", lambda *_, **__: None)  # as in the process of a launcher
     before = everything()
-    outcome = run(Call((*DRY, "plan.params.std=0.3", "hydra.sweep.dir=sweep"), is_sweep=True))
+    outcome = run(ApplicationCall((*DRY, "plan.params.std=0.3", "hydra.sweep.dir=sweep"), is_sweep=True))
     assert {name for name, _ in outcome.failures} == {"seed=1", "seed=2"}
     assert "its params.std is 0.1, not 0.3" in str(outcome.failures[0][1])
     assert {name: before[name] for name in before if name.endswith(".json")}.items() <= everything().items()
@@ -270,7 +270,7 @@ def test_a_job_looks_itself_where_nobody_could_before_it_was_launched(
 
 def test_force_cannot_be_swept_over() -> None:
     with pytest.raises(CallError, match="cannot be swept over"):
-        run(Call((*DRY, "force=true,false", "hydra.sweep.dir=sweep"), is_sweep=True))
+        run(ApplicationCall((*DRY, "force=true,false", "hydra.sweep.dir=sweep"), is_sweep=True))
 
 
 # -- single runs
@@ -290,27 +290,27 @@ SINGLE = ("plan_file=own.yaml", "model.path=own.keras", "mode=dry_run", "hydra.r
 def test_a_run_replaces_no_result_of_another(
     change: Callable[[], None] | None, call: tuple[str, ...], said: str, resume: str
 ) -> None:
-    run(Call(SINGLE))
+    run(ApplicationCall(SINGLE))
     if change is not None:
         change()
     before = {path: path.read_bytes() for path in Path("one").glob("**/*") if path.is_file()}
     with pytest.raises(CallError, match=said.partition("`")[0]) as caught:
-        run(Call((*call, resume)))
+        run(ApplicationCall((*call, resume)))
     assert said in str(caught.value)
     assert {path: path.read_bytes() for path in Path("one").glob("**/*") if path.is_file()} == before
-    assert run(Call((*call, "force=true"))).result is not None
+    assert run(ApplicationCall((*call, "force=true"))).result is not None
 
 
 def test_a_run_does_not_join_a_sweep_of_another_plan(swept: Callable[..., None]) -> None:
     swept(*DRY)
     with pytest.raises(CallError, match="the plan is `own`, not `other`"):
-        run(Call(("plan_file=other.yaml", *SINGLE[1:3], "hydra.run.dir=sweep")))
+        run(ApplicationCall(("plan_file=other.yaml", *SINGLE[1:3], "hydra.run.dir=sweep")))
 
 
 def test_a_run_that_is_the_same_may_be_run_again() -> None:
-    assert run(Call(SINGLE)).since.kept == 0
-    assert run(Call(SINGLE)).since.kept == 0
-    assert run(Call((*SINGLE, "resume=true"))).since.kept == 1
+    assert run(ApplicationCall(SINGLE)).since.kept == 0
+    assert run(ApplicationCall(SINGLE)).since.kept == 0
+    assert run(ApplicationCall((*SINGLE, "resume=true"))).since.kept == 1
 
 
 # -- sweepers that choose their jobs as they go
@@ -326,7 +326,7 @@ OPTUNA = (
 
 def study(plan: str, seed: int, *overrides: str) -> Outcome:
     call = (f"plan_file={plan}.yaml", *OPTUNA, f"hydra.sweeper.sampler.seed={seed}", *overrides)
-    return run(Call((*call, "hydra.sweep.dir=sweep"), is_sweep=True))
+    return run(ApplicationCall((*call, "hydra.sweep.dir=sweep"), is_sweep=True))
 
 
 def test_a_study_that_goes_on_keeps_the_results_of_the_first_call_and_shows_all() -> None:

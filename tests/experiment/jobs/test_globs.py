@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mutspec.experiment.jobs.application import Call, Outcome, run
+from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.language import CallError
 from mutspec.resources import resource_folder
@@ -28,7 +28,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def swept(*overrides: str, config_dir: Path | None = None, config_name: str = "config") -> Outcome:
     call = (*overrides, "mode=dry_run", "hydra.sweep.dir=here")
-    return run(Call(call, is_sweep=True, config_dir=config_dir, config_name=config_name))
+    return run(ApplicationCall(call, is_sweep=True, config_dir=config_dir, config_name=config_name))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import pytest
 from hydra.types import RunMode
 
 import mutspec
-from mutspec.experiment.data import digits
-from mutspec.experiment.jobs.application import Call, _application, run
+from mutspec.experiment.data.loading import digits
+from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.result import Result, Row, read
 from mutspec.experiment.session import _made, session
@@ -50,21 +50,21 @@ def plain_script(file: Path) -> dict[str, float]:
 
 def sweep(*overrides: str, **options: Any) -> tuple[Result, ...]:
     """The results of a sweep none of whose jobs fails."""
-    outcome = run(Call(overrides, is_sweep=True, **options))
+    outcome = run(ApplicationCall(overrides, is_sweep=True, **options))
     assert not outcome.failures
     return collect(outcome.folder)
 
 
 def single(*overrides: str, **options: Any) -> tuple[Result, Path]:
     """The result of a single run, and its folder."""
-    outcome = run(Call(overrides, **options))
+    outcome = run(ApplicationCall(overrides, **options))
     assert outcome.result is not None
     return outcome.result, outcome.folder
 
 
 def base_model(*overrides: str) -> Any:
     """The base model that this process's jobs with such overrides share; it has been loaded."""
-    call = Call(overrides)
+    call = ApplicationCall(overrides)
     with _application(call, checks=False) as application:
         config = application.hydra.compose_config(call.config_name, application.overrides, RunMode.RUN)
         settings = application.loader.composer.settings(config, config.hydra)
@@ -106,7 +106,7 @@ def test_accuracy_falls_with_the_scale() -> None:
 def test_the_folders_of_jobs_are_the_same_when_a_sweep_is_run_again() -> None:
     names = []
     for _ in range(2):
-        outcome = run(Call((*SWEEP, "hydra.sweep.dir=fixed"), is_sweep=True))
+        outcome = run(ApplicationCall((*SWEEP, "hydra.sweep.dir=fixed"), is_sweep=True))
         names.append(sorted(path.name for path in outcome.folder.iterdir() if path.is_dir()))
     assert names[0] == names[1] == sorted(f"std={std},seed={seed}" for std in ("0.1", "1") for seed in range(2))
 
@@ -158,7 +158,7 @@ def test_after_a_job_that_fails_while_mutated_the_base_is_what_it_was_to_the_bit
     before = bits(base_model(*arguments))
     monkeypatch.setattr(Fails, "is_told", True)
     with pytest.raises(CallError, match="not this one"):
-        run(Call(arguments))
+        run(ApplicationCall(arguments))
     assert bits(base_model(*arguments)) == before
 
 
@@ -224,7 +224,7 @@ def test_the_objective_is_what_the_job_returns(objective: str, measured: Callabl
 
 def test_an_objective_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(CallError, match=r"`acuracy`.*there are accuracy, loss, agreement"):
-        run(Call(("plan=dense_noise", "objective=acuracy")))
+        run(ApplicationCall(("plan=dense_noise", "objective=acuracy")))
 
 
 def test_agreement_is_the_part_of_equal_choices() -> None:
@@ -279,16 +279,16 @@ def test_a_job_overwrites_none_of_the_files_that_it_reads(
     placed(RECIPE, "mutant.keras")
     plan = Path("mutant.keras").read_bytes()
     with pytest.raises(CallError, match="is the same file as the input"):
-        run(Call(("plan_file=mutant.keras", "save=mutant.keras", here)))
+        run(ApplicationCall(("plan_file=mutant.keras", "save=mutant.keras", here)))
     assert Path("mutant.keras").read_bytes() == plan
     placed(MODEL, "mutant.keras")
     with pytest.raises(CallError, match="is the same file as the input"):
-        run(Call(("plan=dense_noise", "model.path=mutant.keras", "save=true", here)))
+        run(ApplicationCall(("plan=dense_noise", "model.path=mutant.keras", "save=true", here)))
     np.savez("data.npz", x=np.zeros((4, 8, 8, 1), np.float32), y=np.zeros(4, int))
     placed(Path("data.npz"), "result.json")
     data = Path("result.json").read_bytes()
     with pytest.raises(CallError, match="is the same file as the input"):
-        run(Call(("plan=dense_noise", "data=npz", "data.path=result.json", here)))
+        run(ApplicationCall(("plan=dense_noise", "data=npz", "data.path=result.json", here)))
     assert Path("result.json").read_bytes() == data
 
 
@@ -309,7 +309,7 @@ def test_non_finite_weights_are_reported_and_the_job_goes_on() -> None:
 def test_a_plan_that_forbids_non_finite_weights_is_obeyed(room: Path) -> None:
     arguments = ("plan=dense_noise", "plan.params.std=3e38", "plan.steps.gaussian_noise.relative_to=absolute")
     with pytest.raises(CheckError, match="infinite or NaN"):
-        run(Call((*arguments, "plan.non_finite=error")))
+        run(ApplicationCall((*arguments, "plan.non_finite=error")))
     assert not (room / "runs").exists()
 
 
@@ -323,7 +323,9 @@ def test_a_transfer_reads_the_input_that_the_call_binds(room: Path) -> None:
 
 def test_a_job_that_fails_does_not_end_the_sweep_and_says_why(room: Path) -> None:
     outcome = run(
-        Call(("plan=dense_noise", "plan.steps.gaussian_noise.target.name=dense_1,dense_2,logits"), is_sweep=True)
+        ApplicationCall(
+            ("plan=dense_noise", "plan.steps.gaussian_noise.target.name=dense_1,dense_2,logits"), is_sweep=True
+        )
     )
     results = collect(outcome.folder)
     assert [bool(result.error) for result in results] == [False, True, False]
@@ -336,13 +338,13 @@ def test_a_job_that_fails_does_not_end_the_sweep_and_says_why(room: Path) -> Non
 
 def test_a_job_that_succeeds_in_the_folder_of_one_that_failed_leaves_no_error(room: Path) -> None:
     arguments = ("plan=half_kernel_transfer,dense_noise", "hydra.sweep.dir=fixed")
-    assert len(run(Call(arguments, is_sweep=True)).failures) == 1
-    assert not run(Call((*arguments, f"inputs.teacher={MODEL}"), is_sweep=True)).failures
+    assert len(run(ApplicationCall(arguments, is_sweep=True)).failures) == 1
+    assert not run(ApplicationCall((*arguments, f"inputs.teacher={MODEL}"), is_sweep=True)).failures
 
 
 def test_a_mistake_in_a_sweep_is_found_before_its_first_job(room: Path) -> None:
     with pytest.raises(PlanError, match="at least 0"):
-        run(Call(("plan=dense_noise", "plan.params.std=0.1,-1"), is_sweep=True))
+        run(ApplicationCall(("plan=dense_noise", "plan.params.std=0.1,-1"), is_sweep=True))
     assert not (room / "runs").exists()
 
 
@@ -354,7 +356,7 @@ def test_a_sweep_over_recipes_takes_overrides_that_all_of_them_have() -> None:
 def test_a_call_that_fails_leaves_what_others_left(room: Path) -> None:
     _, folder = single("plan=dense_noise", "mode=dry_run")
     with pytest.raises(MutspecError):
-        run(Call(("plan=dense_noise", "data=npz", "data.path=nope.npz")))
+        run(ApplicationCall(("plan=dense_noise", "data=npz", "data.path=nope.npz")))
     assert [str(path) for path in Path("runs").glob("*/*")] == [str(folder)]
 
 

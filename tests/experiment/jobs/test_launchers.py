@@ -20,7 +20,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from mutspec.experiment.jobs import loader
-from mutspec.experiment.jobs.application import Call, _application, run
+from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.jobs.failures import FailedJob
 from mutspec.experiment.jobs.hydra_errors import translated
 from mutspec.experiment.jobs.job import Task
@@ -44,7 +44,7 @@ A job has a process of its own, which takes seconds to import Keras; so one laun
 
 def sweep(folder: Path, launcher: str, *overrides: str) -> Path:
     """The folder of a sweep under a launcher; no job fails."""
-    call = Call((*overrides, f"hydra.sweep.dir={folder}", f"hydra/launcher={launcher}"), is_sweep=True)
+    call = ApplicationCall((*overrides, f"hydra.sweep.dir={folder}", f"hydra/launcher={launcher}"), is_sweep=True)
     assert not run(call).failures
     return folder
 
@@ -155,7 +155,7 @@ def test_under_our_launcher_memory_does_not_grow_with_jobs(tmp_path: Path, monke
 
     monkeypatch.setattr(Task, "__call__", counted)
     overrides = (*DRY, "plan.seed=range(12)", f"hydra.sweep.dir={tmp_path}", "hydra/launcher=mutspec")
-    run(Call(overrides, is_sweep=True))
+    run(ApplicationCall(overrides, is_sweep=True))
     assert alive[11] == alive[5]
 
 
@@ -165,7 +165,7 @@ def test_our_launcher_goes_on_after_an_unforeseen_error_and_gives_it_to_the_swee
             raise ZeroDivisionError("broken")
         return 2.5
 
-    call = Call((*DRY, "plan.seed=1,2", f"hydra.sweep.dir={tmp_path}"), is_sweep=True)
+    call = ApplicationCall((*DRY, "plan.seed=1,2", f"hydra.sweep.dir={tmp_path}"), is_sweep=True)
     with _application(call) as application:
         given = [*application.overrides, "hydra.mode=MULTIRUN"]
         config = application.hydra.compose_config(call.config_name, given, RunMode.MULTIRUN)
@@ -184,7 +184,7 @@ def test_a_worker_in_another_folder_finds_and_leaves_files_where_the_call_is(
         (tmp_path / name).mkdir()
     shutil.copy(resource_folder("conf") / "model" / "digits.keras", tmp_path / "here" / "own.keras")
     monkeypatch.chdir(tmp_path / "here")
-    call = Call((*DRY, "plan.seed=1,2", "model.path=own.keras", "hydra.sweep.dir=sweep"), is_sweep=True)
+    call = ApplicationCall((*DRY, "plan.seed=1,2", "model.path=own.keras", "hydra.sweep.dir=sweep"), is_sweep=True)
     with _application(call) as application:
         given = [*application.overrides, "hydra.mode=MULTIRUN"]
         master = application.hydra.compose_config(call.config_name, given, RunMode.MULTIRUN)
@@ -204,14 +204,14 @@ def test_a_sweep_whose_processes_die_says_how_it_goes_on(tmp_path: Path, workers
     with chdir(tmp_path):
         sweep(Path("sweep"), "mutspec", *DRY, "plan.seed=1")
         with pytest.raises(EnvironmentProblem, match="the launcher cannot run the jobs: a worker process") as caught:
-            run(Call(overrides, is_sweep=True, modules=("deadly",)))
+            run(ApplicationCall(overrides, is_sweep=True, modules=("deadly",)))
     assert caught.value.problems[0].hint == "1 job is done; the same call with resume=sweep goes on with the others"
 
 
 def test_what_a_launcher_says_is_told_to_the_end_of_the_sentence() -> None:
     errors = pytest.importorskip("submitit.core.utils")
     error = errors.UncompletedJobError("Job 1 with path x\nhas not produced any output\nNo error stream produced.")
-    with _application(Call(("plan=dense_noise", "hydra/launcher=submitit_local"))) as application:
+    with _application(ApplicationCall(("plan=dense_noise", "hydra/launcher=submitit_local"))) as application:
         told = translated(error, application.context())
     assert isinstance(told, EnvironmentProblem)
     assert told.problems[0].message.endswith("the jobs: job 1 with path x has not produced any output")
@@ -223,4 +223,4 @@ def test_a_sweep_whose_results_are_out_of_sight_says_so(tmp_path: Path) -> None:
     (tmp_path / "near" / "link").symlink_to(tmp_path / "far")  # a report follows no links
     far = "hydra.sweep.subdir=link/${hydra.job.num}"
     with pytest.raises(EnvironmentProblem, match=r"left no results here.*have to share this folder"):
-        run(Call((*DRY, "plan.seed=1,2", f"hydra.sweep.dir={tmp_path}/near", far), is_sweep=True))
+        run(ApplicationCall((*DRY, "plan.seed=1,2", f"hydra.sweep.dir={tmp_path}/near", far), is_sweep=True))

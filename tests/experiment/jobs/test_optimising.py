@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mutspec.experiment.jobs.application import Call, Outcome, run
+from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.jobs.failures import FailedJob
 from mutspec.experiment.objectives import NoNumber
 from mutspec.experiment.reports.aggregate import collect
@@ -34,7 +34,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def optimise(*overrides: str, trials: int = 4) -> Outcome:
     call = ("plan=dense_noise", *SWEEPER, f"hydra.sweeper.n_trials={trials}", *overrides)
-    return run(Call(call, is_sweep=True))
+    return run(ApplicationCall(call, is_sweep=True))
 
 
 def best() -> Any:
@@ -65,7 +65,7 @@ def test_several_objectives_give_the_jobs_that_no_other_one_beats_in_all() -> No
 
 
 def test_of_several_objectives_the_first_one_is_the_jobs_value() -> None:
-    outcome = run(Call(("plan=dense_noise", "objective=[loss,drop.accuracy]", "seeds=2")))
+    outcome = run(ApplicationCall(("plan=dense_noise", "objective=[loss,drop.accuracy]", "seeds=2")))
     assert outcome.result is not None
     rows = outcome.result.rows
     means = {
@@ -78,7 +78,9 @@ def test_of_several_objectives_the_first_one_is_the_jobs_value() -> None:
 
 def test_other_sweeps_and_single_runs_have_no_directions() -> None:
     for call, is_sweep in (("plan.params.std=0.1,0.2", True), ("plan.params.std=0.1", False)):
-        run(Call(("plan=dense_noise", call, "hydra.sweep.dir=here", "hydra.run.dir=here"), is_sweep=is_sweep))
+        run(
+            ApplicationCall(("plan=dense_noise", call, "hydra.sweep.dir=here", "hydra.run.dir=here"), is_sweep=is_sweep)
+        )
         assert all(each.directions == {} for each in collect("here"))
 
 
@@ -120,7 +122,7 @@ def test_a_trial_outside_of_what_the_plan_allows_is_a_job_that_fails_and_the_stu
 ) -> None:
     drawn, outside = OUTSIDE[case]
     few = ("hydra.sweeper.n_trials=4", "mode=dry_run", f"hydra/launcher={launcher}")
-    ((folder, _),) = run(Call((*SWEEPER, *drawn, *few), is_sweep=True)).failures
+    ((folder, _),) = run(ApplicationCall((*SWEEPER, *drawn, *few), is_sweep=True)).failures
     assert folder.endswith(f"={outside}")
     errors = {each.job.directory: each.error is not None for each in collect("here")}
     assert len(errors) == 2
@@ -183,7 +185,7 @@ def test_a_mistake_about_the_study_is_told_in_our_words(overrides: tuple[str, ..
 )
 def test_a_mistake_in_a_list_of_objectives_is_told(objective: str, words: str) -> None:
     with pytest.raises(CallError) as caught:
-        run(Call(("plan=dense_noise", f"objective={objective}")))
+        run(ApplicationCall(("plan=dense_noise", f"objective={objective}")))
     assert words in str(caught.value)
 
 

@@ -15,8 +15,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 
 import mutspec
-from mutspec.experiment.inputs import inputs_digest
-from mutspec.experiment.jobs.application import Call, _application, run
+from mutspec.experiment.job_inputs import inputs_digest
+from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.jobs.resume import Since, finished, written
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.resources import resource_folder
@@ -61,7 +61,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def sweep(*overrides: str, resume: str = "resume=true", modules: tuple[str, ...] = ()) -> Since:
     """What a sweep did that goes on where it was."""
-    outcome = run(Call((*overrides, resume), is_sweep=True, modules=modules))
+    outcome = run(ApplicationCall((*overrides, resume), is_sweep=True, modules=modules))
     assert not outcome.failures
     return outcome.since
 
@@ -111,7 +111,7 @@ def test_a_sweep_goes_on_where_it_was_moved_to() -> None:
 
 def digest(*overrides: str, modules: tuple[str, ...] = ()) -> str:
     """Of the inputs of a job."""
-    call = Call((*ONE, *overrides))
+    call = ApplicationCall((*ONE, *overrides))
     with _application(call) as application:
         config = application.hydra.compose_config(call.config_name, application.overrides, RunMode.RUN)
         composer = application.loader.composer
@@ -169,7 +169,7 @@ def test_how_a_plan_is_laid_out_is_not_in_the_digest() -> None:
 
 def test_a_job_of_another_mutspec_has_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest()
-    monkeypatch.setattr("mutspec.execute.report.__version__", "99.0")
+    monkeypatch.setattr("mutspec.execute.reporting.__version__", "99.0")
     assert digest() != before
 
 

@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, Node
 
 from mutspec.experiment.jobs import template
-from mutspec.experiment.jobs.application import Call, _application
+from mutspec.experiment.jobs.application import ApplicationCall, _application
 from mutspec.experiment.jobs.loader import Loader
 
 FIXED = ("plan=dense_noise", "hydra.sweep.dir=runs/here", "seeds=2", "plan.params.std=0.1,0.2")
@@ -51,7 +51,7 @@ class Both:
     """The two ways to compose the jobs of a call."""
 
     def __init__(self, *overrides: str) -> None:
-        call = Call(overrides, is_sweep=True, config_dir=Path("my"))
+        call = ApplicationCall(overrides, is_sweep=True, config_dir=Path("my"))
         with _application(call, checks=False) as application:
             self.quick = application.loader
             given = [*application.overrides, "hydra.mode=MULTIRUN"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mutspec.experiment.jobs.application import Call, run
+from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.jobs.watch import Standing, Watch
 from tests.experiment.made_up import failed, result, row
 
@@ -19,7 +19,7 @@ def _room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def watched(*overrides: str) -> Watch:
     """What looks at a sweep of the digits, which is over."""
     watches: list[Watch] = []
-    run(Call(("hydra.sweep.dir=sweep", *overrides), is_sweep=True), watches.append)
+    run(ApplicationCall(("hydra.sweep.dir=sweep", *overrides), is_sweep=True), watches.append)
     return watches[0]
 
 
@@ -45,9 +45,12 @@ def test_jobs_that_fail_and_mutants_that_are_refused_are_counted() -> None:
 
 def test_what_is_there_from_before_counts_when_the_sweep_comes_to_it() -> None:
     call = ("plan=dense_noise", "plan.params.std=0.01,1")
-    run(Call(("hydra.sweep.dir=sweep", *call), is_sweep=True))
+    run(ApplicationCall(("hydra.sweep.dir=sweep", *call), is_sweep=True))
     seen: list[Standing] = []
-    run(Call(("hydra.sweep.dir=sweep", *call, "resume=true"), is_sweep=True), lambda watch: seen.append(watch.look()))
+    run(
+        ApplicationCall(("hydra.sweep.dir=sweep", *call, "resume=true"), is_sweep=True),
+        lambda watch: seen.append(watch.look()),
+    )
     assert seen[0].done == 0
     assert watched(*call, "resume=true").look().done == 2
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mutspec.errors import CallError, EnvironmentProblem
 from mutspec.experiment.reports.report import make_report, write_report
-from mutspec.language.errors import CallError, EnvironmentProblem
 from tests.experiment.made_up import failed, result, row, sketches, sweep, write
 
 WRITTEN = ["plot.pdf", "plot.png", "plot.svg", "report.html", "results.csv"]

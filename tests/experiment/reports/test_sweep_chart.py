@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mutspec.errors import CallError
 from mutspec.experiment.reports.colours import PALETTE
 from mutspec.experiment.reports.curves import curves
 from mutspec.experiment.reports.facets import MOST_PANELS, MOST_TOGETHER
@@ -16,7 +17,6 @@ from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.marks import Axis, Chart, Dots, Mark, Panel, Point
 from mutspec.experiment.reports.sweep_chart import MOST_CATEGORIES, sweep_chart
 from mutspec.experiment.result import Result
-from mutspec.language.errors import CallError
 from tests.experiment.made_up import (
     BASE,
     RECIPES,

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from mutspec.execute.layout import cells
 from mutspec.experiment.gates import Verdict
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.marks import Dots
@@ -16,6 +15,7 @@ from mutspec.experiment.reports.summary import result_text
 from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.reports.table import facts, group_table, metric_label, summary_text
 from mutspec.experiment.result import Result
+from mutspec.text.layout import cells
 from tests.experiment.made_up import (
     BASE,
     RECIPES,

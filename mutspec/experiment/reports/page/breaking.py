@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
-from mutspec.execute import words
 from mutspec.experiment.reports.curves import ranked
-from mutspec.experiment.reports.groups import Group, Summary, summarise
+from mutspec.experiment.reports.groups import ResultGroup, Summary, summarise
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import BAND_NOTE, Numbers
 from mutspec.experiment.result import BREAKING_POINT
 from mutspec.experiment.settings import labels, shown
+from mutspec.text import words
 
 
 def breaking_points(summary: Summary) -> Markup:
@@ -34,7 +34,7 @@ def breaking_points(summary: Summary) -> Markup:
     return join([*meanings, made, element("p", BAND_NOTE, class_="note")])
 
 
-def _row(group: Group, numbers: Numbers) -> Iterator[str]:
+def _row(group: ResultGroup, numbers: Numbers) -> Iterator[str]:
     yield from map(shown, group.values)
     yield words.count(len(group.rows))
     yield numbers.number(group.metric.mean)

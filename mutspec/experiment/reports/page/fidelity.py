@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from mutspec.execute import words
 from mutspec.experiment.reports.aggregate import natural
-from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, Group, Summary
+from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, ResultGroup, Summary
 from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.page.markup import Markup, element, join, shaded, table
 from mutspec.experiment.reports.table import decimals, metric_label
 from mutspec.experiment.result import AGREEMENTS, FIDELITY
 from mutspec.experiment.settings import labels
+from mutspec.text import words
 
 _MOST_CLASSES = 20
 _MOST_OUTPUTS = 6
@@ -31,7 +31,7 @@ def fidelity(summary: Summary) -> Markup:
         return Markup()
     flips = [_flips(group) for group in summary.groups]
     most = max((number for each in flips for name, number in each.items() if name in classes), default=0)
-    columns: list[tuple[str, bool, Callable[[int, Group], object]]] = [
+    columns: list[tuple[str, bool, Callable[[int, ResultGroup], object]]] = [
         *_settings(summary),
         *((metric_label(name), True, _measure(name, summary)) for name in measures),
         *(
@@ -53,8 +53,8 @@ def fidelity(summary: Summary) -> Markup:
     return join([made, element("p", note, class_="note")])
 
 
-def _settings(summary: Summary) -> list[tuple[str, bool, Callable[[int, Group], object]]]:
-    def value_of(index: int) -> Callable[[int, Group], object]:
+def _settings(summary: Summary) -> list[tuple[str, bool, Callable[[int, ResultGroup], object]]]:
+    def value_of(index: int) -> Callable[[int, ResultGroup], object]:
         return lambda _, group: summary.written(summary.names[index], group.values[index])
 
     if not summary.names:
@@ -65,7 +65,7 @@ def _settings(summary: Summary) -> list[tuple[str, bool, Callable[[int, Group], 
     ]
 
 
-def _mean(group: Group, name: str, output: str | None = None) -> float | None:
+def _mean(group: ResultGroup, name: str, output: str | None = None) -> float | None:
     measured = [row if output is None else row.by_output.get(output) for row in group.rows]
     values = [getattr(each, name, None) for each in measured]
     return estimate([value for value in values if value is not None]).mean
@@ -78,17 +78,17 @@ def _class(name: str, summary: Summary) -> str:
     return name if count is None else f"{name} (of {words.count(count)})"
 
 
-def _measure(name: str, summary: Summary, output: str | None = None) -> Callable[[int, Group], object]:
+def _measure(name: str, summary: Summary, output: str | None = None) -> Callable[[int, ResultGroup], object]:
     percent = f".{decimals(summary.results)}%"
 
-    def cell(_: int, group: Group) -> str:
+    def cell(_: int, group: ResultGroup) -> str:
         mean = _mean(group, name, output)
         return "" if mean is None else f"{mean:{percent if name in AGREEMENTS else '.3g'}}"
 
     return cell
 
 
-def _flips(group: Group) -> dict[str, float]:
+def _flips(group: ResultGroup) -> dict[str, float]:
     """How many choices changed in a mutant, by the class that the base had chosen; the mean over the seeds."""
     counted = [row.flips for row in group.rows if row.flips is not None]
     total: Counter[str] = Counter()
@@ -97,10 +97,10 @@ def _flips(group: Group) -> dict[str, float]:
     return {name: number / len(counted) for name, number in total.items()}
 
 
-def _flip(name: str, flips: Sequence[dict[str, float]], most: float) -> Callable[[int, Group], object]:
+def _flip(name: str, flips: Sequence[dict[str, float]], most: float) -> Callable[[int, ResultGroup], object]:
     """A number on a ground that is darker the greater it is."""
 
-    def cell(index: int, group: Group) -> object:
+    def cell(index: int, group: ResultGroup) -> object:
         if all(row.flips is None for row in group.rows):
             return ""
         number = flips[index].get(name, 0.0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from mutspec.language.visible import in_lines
+from mutspec.text.visible import in_lines
 
 MOST_ROWS = 24
 """A table of more rows has a height of its own."""

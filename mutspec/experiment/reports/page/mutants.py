@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mutspec.execute import words
-from mutspec.experiment.naming import is_share
+from mutspec.experiment.metric_kinds import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
 from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places, worse_by, worsening
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
 from mutspec.experiment.settings import as_number, labels, varying
+from mutspec.text import words
 
 _MOST_DIGITS = 4
 """Behind the point; results.csv has all."""

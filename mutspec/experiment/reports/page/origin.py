@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mutspec.execute import words
 from mutspec.experiment.reports.aggregate import natural
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import as_number, shown
+from mutspec.text import words
 
 _MOST_VALUES = 12
 _OPEN = 10

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mutspec.execute import words
 from mutspec.experiment.gates import Verdict
-from mutspec.experiment.naming import is_share
+from mutspec.experiment.metric_kinds import is_share
 from mutspec.experiment.reports.aggregate import first_line, metric_names
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, table
@@ -20,6 +19,7 @@ from mutspec.experiment.reports.table import (
     metric_label,
     overrides,
 )
+from mutspec.text import words
 
 
 def opening(summary: Summary, heading: str) -> Markup:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from mutspec.execute import words
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.page.markup import Markup, element, intervals_apart, join, shaded, table
@@ -12,6 +11,7 @@ from mutspec.experiment.reports.ranking_chart import longest
 from mutspec.experiment.reports.sensitivity import Sensitivity
 from mutspec.experiment.reports.sensitivity import sensitivity as found_in
 from mutspec.experiment.reports.table import Numbers, harm_label, ranking_note, ranking_table
+from mutspec.text import words
 
 _MOST_ROWS = 80
 

@@ -1,0 +1,89 @@
+"""Digests of what models and data hold: equal for equal values, wherever they lie and whenever they were written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mutspec.access.read import Readable, Reader, numpy_dtype, reader_of
+from mutspec.access.threads import default_threads, in_order
+from mutspec.errors import ModelError
+from mutspec.model.spec import TensorSpec
+
+_BLOCK = 1 << 20
+"""The entries that are read at once."""
+_DIGITS = 32
+"""Of a digest, as of all others in results."""
+
+
+def weights_digest(model: Readable) -> str:
+    """Returns a digest of a model's weights: of their paths, shapes, dtypes and bits.
+
+    A file and the live model that it holds have the same one, and so has the model when it is saved again. Nothing is
+    in it of the optimizer, the layers' configurations, or the time of saving. It costs one read of the weights, by all
+    threads, and memory for a few blocks.
+
+    Arguments:
+        model: a model file, or a live model that was read.
+
+    Raises:
+        ModelError: the values cannot be read.
+    """
+    tensors = sorted(model.spec.tensors, key=lambda tensor: tensor.path)
+    threads = default_threads()
+    with reader_of(model) as reader, ThreadPoolExecutor(threads) as pool:
+        heads = in_order(pool, partial(_digest_of_tensor, reader), tensors, threads)
+        return _joined((tensor.path, tensor.dtype, tensor.shape, digest) for tensor, digest in heads)
+
+
+def arrays_digest(arrays: Iterable[tuple[str, NDArray[Any]]]) -> str:
+    """Returns a digest of arrays by their names: of their shapes, dtypes and bits."""
+    named = sorted(arrays, key=itemgetter(0))
+    return _joined((name, _dtype(array), array.shape, _digest_of_array(array)) for name, array in named)
+
+
+def _dtype(array: NDArray[Any]) -> str:
+    return array.dtype.newbyteorder("<").str
+
+
+def _joined(parts: Iterable[tuple[str, str, tuple[int, ...], str]]) -> str:
+    digest = hashlib.sha256()
+    for name, dtype, shape, content in parts:
+        digest.update(repr((name, dtype, tuple(map(int, shape)), content)).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _digest_of_tensor(reader: Reader, tensor: TensorSpec) -> str:
+    try:
+        numpy_dtype(tensor.dtype)
+    except ModelError:  # texts, which no plan can touch
+        return ""
+    digest = hashlib.sha256()
+    for start in range(0, tensor.size, _BLOCK):
+        digest.update(_bytes(reader.read(tensor.path, start, min(start + _BLOCK, tensor.size))))
+    return digest.hexdigest()
+
+
+def _digest_of_array(array: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    rows = max(1, _BLOCK * max(1, len(array)) // max(1, array.size))
+    for start in range(0, len(array), rows):
+        digest.update(_bytes(array[start : start + rows]))
+    return digest.hexdigest()
+
+
+def _bytes(values: NDArray[Any]) -> memoryview:
+    """Returns the bytes of values in C order, least significant first as nearly every processor has them."""
+    values = np.ascontiguousarray(values)
+    is_big_endian = values.dtype.byteorder == ">" or (values.dtype.byteorder == "=" and _IS_BIG_ENDIAN)
+    return (values.byteswap() if is_big_endian else values).reshape(-1).view(np.uint8).data
+
+
+_IS_BIG_ENDIAN = np.dtype(np.uint16).newbyteorder("=") == np.dtype(">u2")

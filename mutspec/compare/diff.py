@@ -1,0 +1,286 @@
+"""What differs between two model files: structure by their specs, values by streaming both. Data in, data out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import local
+from typing import Any
+
+from mutspec.show.layers import StructureDiff, layers_as_json
+
+from mutspec.access.model_lock import hold
+from mutspec.access.read import Readable, Reader, numpy_dtype, reader_of
+from mutspec.access.threads import default_threads, in_order
+from mutspec.compare.arithmetic import BLOCK, Partial, Scratch, compare, count_non_finite
+from mutspec.compare.structure import structure_diff
+from mutspec.model.files.archive import Archive
+from mutspec.model.spec import ModelSpec, TensorSpec
+
+FORMAT_VERSION = 1
+_CHUNK_BYTES = 1 << 20
+"""What a thread reads at once from each file, at most: 8 threads stay below 60 MB."""
+
+Progress = Callable[[int, int], None]
+"""Called with the entries that are done and the entries in all."""
+
+
+class TensorStatus(StrEnum):
+    """What became of a tensor."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+    RESHAPED = "reshaped"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDiff:
+    """A tensor that differs. The numbers describe the difference, after minus before, over all entries, in float64.
+
+    Arguments:
+        layer: the path of the layer that owns it.
+        weight: its role.
+        status: what became of it.
+        shape: after; before, if it was removed.
+        dtype: after; before, if it was removed.
+        shape_before, dtype_before: before; as `shape` and `dtype` if it was added or removed.
+        elements: the number of entries of `shape`.
+        changed: the entries whose bits differ; if the dtypes differ, those whose values do. This and what follows is
+            None unless both models have the tensor in one shape.
+        l2: the norm of the difference.
+        relative_l2: `l2` in units of the norm before; infinite if that is 0.
+        max_abs: the largest absolute difference of an entry.
+        mean, std: of the difference, over all entries.
+        cosine: of the angle between before and after; None if one of them is all zeros.
+        non_finite: the infinite or NaN entries after; None only if it was removed.
+    """
+
+    layer: str
+    weight: str
+    status: TensorStatus
+    shape: tuple[int, ...]
+    dtype: str
+    shape_before: tuple[int, ...]
+    dtype_before: str
+    elements: int
+    changed: int | None = None
+    l2: float | None = None
+    relative_l2: float | None = None
+    max_abs: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    cosine: float | None = None
+    non_finite: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of the JSON document; `shape_before` and the dtypes only where they differ."""
+        document: dict[str, Any] = {
+            "layer": self.layer,
+            "weight": self.weight,
+            "status": self.status.value,
+            "shape": list(self.shape),
+            "elements": self.elements,
+            "changed": self.changed,
+        }
+        for name in ("l2", "relative_l2", "max_abs", "mean", "std", "cosine"):
+            document[name] = json_number(getattr(self, name))
+        document["non_finite"] = self.non_finite
+        if self.shape_before != self.shape:
+            document["shape_before"] = list(self.shape_before)
+        if self.dtype_before != self.dtype:
+            document |= {"dtype": self.dtype, "dtype_before": self.dtype_before}
+        return document
+
+
+@dataclass(frozen=True)
+class DiffReport:
+    """What differs between two models.
+
+    Arguments:
+        structure: the layers that differ.
+        tensors: the tensors that differ: those that the model before has, in its order, then the added ones.
+        compared: the entries whose values were compared.
+    """
+
+    structure: StructureDiff
+    tensors: tuple[TensorDiff, ...]
+    compared: int = 0
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing differs, in structure or by the bits of a value."""
+        return self.structure.is_empty and not self.tensors
+
+    def __str__(self) -> str:
+        """What differs, for people: layers, then a table of the weights."""
+        from mutspec.show.diff import diff_text
+
+        return diff_text(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON document that `schemas/diff.schema.json` describes."""
+        document: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "identical": self.identical,
+            "layers": layers_as_json(self.structure),
+            "tensors": [tensor.to_json() for tensor in self.tensors],
+        }
+        if self.structure.ports:
+            document["ports"] = list(self.structure.ports)
+        return document
+
+
+def diff(
+    before: Readable, after: Readable, *, on_progress: Progress | None = None, threads: int | None = None
+) -> DiffReport:
+    """Compare two models, also of different kind or structure.
+
+    Layers and tensors are matched by their canonical paths; an alias stands for its storage.
+
+    Arguments:
+        before: the model to compare with.
+        after: the model that is described.
+        on_progress: called with the entries that are done and the entries in all.
+        threads: how many chunks are compared at once; by default as many as there are processors, up to 8. The report
+            is the same for any number.
+
+    Raises:
+        ModelError: a file cannot be read, or was changed while it was read.
+    """
+    jobs = _jobs(before.spec, after.spec)
+    total, done = sum(job.elements for job in jobs), 0
+    partials = [Partial() for _ in jobs]
+    threads = threads or default_threads()
+    with (
+        hold(reads=(before, after)),
+        reader_of(before) as reader_before,
+        reader_of(after) as reader_after,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        worker = _Worker(reader_before, reader_after)
+        for chunk, results in in_order(pool, worker.compare, _chunks(jobs), threads):
+            for result in results:
+                partials[chunk.number] = partials[chunk.number].merged(result)
+            done += chunk.stop - chunk.start
+            if on_progress is not None:
+                on_progress(done, total)
+    for model in (before, after):
+        if isinstance(model, Archive):
+            model.check_unchanged()
+    found = (_tensor_diff(job, partial) for job, partial in zip(jobs, partials, strict=True))
+    structure = structure_diff(before.spec, after.spec)
+    return DiffReport(structure, tuple(tensor for tensor in found if tensor is not None), total)
+
+
+def json_number(value: float | None) -> float | str | None:
+    """A number as JSON has it: those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
+    return value if value is None or math.isfinite(value) else str(float(value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """A tensor to compare: as it is called, and as it is in each model that has it."""
+
+    named: TensorSpec
+    before: TensorSpec | None
+    after: TensorSpec | None
+
+    @property
+    def is_pair(self) -> bool:
+        return self.before is not None and self.after is not None and self.before.shape == self.after.shape
+
+    @property
+    def elements(self) -> int:
+        """The entries to read. Of a tensor that cannot be compared, the entries after are still read for NaN."""
+        return 0 if self.after is None else self.after.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """The entries [start, stop) of the tensor of job `number`."""
+
+    number: int
+    job: _Comparison
+    start: int
+    stop: int
+
+
+def _jobs(before: ModelSpec, after: ModelSpec) -> list[_Comparison]:
+    jobs = [_Comparison(tensor, tensor, _found(tensor, after)) for tensor in before.tensors]
+    met = {job.after.path for job in jobs if job.after is not None}
+    # A storage that two paths shared before may be two now: each is compared with the one.
+    return jobs + [
+        _Comparison(tensor, _found(tensor, before), tensor) for tensor in after.tensors if tensor.path not in met
+    ]
+
+
+def _found(tensor: TensorSpec, spec: ModelSpec) -> TensorSpec | None:
+    paths = (tensor.path, *tensor.aliases)
+    return next((spec.tensor_by_path[path] for path in paths if path in spec.tensor_by_path), None)
+
+
+def _chunks(jobs: list[_Comparison]) -> Iterator[_Chunk]:
+    for number, job in enumerate(jobs):
+        if job.after is not None and job.elements:
+            itemsize = numpy_dtype(job.after.dtype).itemsize
+            size = max(BLOCK, _CHUNK_BYTES // itemsize // BLOCK * BLOCK)
+            for start in range(0, job.elements, size):
+                yield _Chunk(number, job, start, min(start + size, job.elements))
+
+
+class _Worker:
+    """Compares chunks, on any number of threads, each with scratch memory of its own."""
+
+    def __init__(self, before: Reader, after: Reader) -> None:
+        self._before = before
+        self._after = after
+        self._local = local()
+
+    def compare(self, chunk: _Chunk) -> list[Partial]:
+        job = chunk.job
+        assert job.after is not None
+        after = self._after.read(job.after.path, chunk.start, chunk.stop)
+        blocks = [slice(start, start + BLOCK) for start in range(0, len(after), BLOCK)]
+        if job.before is None or not job.is_pair:
+            return [count_non_finite(after[block]) for block in blocks]
+        before = self._before.read(job.before.path, chunk.start, chunk.stop)
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = Scratch()
+        return [compare(before[block], after[block], self._local.scratch) for block in blocks]
+
+
+def _tensor_diff(job: _Comparison, partial: Partial) -> TensorDiff | None:
+    last = job.after or job.before
+    first = job.before or job.after
+    assert last is not None
+    assert first is not None
+    if job.is_pair:
+        if not partial.changed and first.dtype == last.dtype:
+            return None
+        status = TensorStatus.CHANGED
+    elif job.after is None:
+        status = TensorStatus.REMOVED
+    else:
+        status = TensorStatus.ADDED if job.before is None else TensorStatus.RESHAPED
+    common = (job.named.layer, job.named.role, status, last.shape, last.dtype, first.shape, first.dtype, last.size)
+    if status is not TensorStatus.CHANGED:
+        return TensorDiff(*common, non_finite=None if job.after is None else partial.non_finite)
+    return TensorDiff(*common, partial.changed, *_measures(partial), partial.non_finite)
+
+
+def _measures(partial: Partial) -> tuple[float, float, float, float, float, float | None]:
+    """From sums to l2, relative_l2, max_abs, mean, std and cosine."""
+    l2, norm_before, norm_after = (
+        math.sqrt(squares) for squares in (partial.squares, partial.squares_before, partial.squares_after)
+    )
+    relative_l2 = l2 / norm_before if norm_before else (math.inf if l2 else 0.0)
+    std = math.sqrt(partial.spread / partial.entries) if partial.entries else 0.0
+    norms = norm_before * norm_after
+    cosine = None if norms == 0 else partial.products / norms
+    if cosine is not None and math.isfinite(cosine):
+        cosine = max(-1.0, min(1.0, cosine))
+    return l2, relative_l2, partial.max_abs, partial.mean, std, cosine

@@ -1,0 +1,101 @@
+"""The kind of file that an output comes to be: what its name asks for, and what the model's file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mutspec.errors import CallError, Problem
+from mutspec.model.files.archive import Archive, FileKind
+from mutspec.model.files.formats import FORMATS, kind_of_suffix, suffix_of
+
+_WRITTEN = ".keras, .h5, .weights.h5 or .safetensors"
+_BY_KERAS = frozenset({FileKind.KERAS, FileKind.LEGACY_H5, FileKind.WEIGHTS_H5})
+"""What Keras saves models as."""
+
+
+def kind_of_name(path: Path) -> FileKind:
+    """The kind of model file that a name asks for.
+
+    Raises:
+        CallError: it asks for none.
+    """
+    kind = kind_of_suffix(path.name)
+    if kind is None:
+        raise CallError(
+            f"the name of the output {path.name} does not say which kind of model file it is to be",
+            hint=f"end it with {_WRITTEN}",
+        )
+    return kind
+
+
+def kind_of_output(output: Path, archive: Archive, *, is_structural: bool) -> FileKind:
+    """The kind that an output comes to be.
+
+    Where weights alone change, an output whose name ends as the model's does is what that is: a copy of HDF5 under a
+    `.keras` name is HDF5 under a `.keras` name, and legacy weights stay legacy weights.
+
+    Raises:
+        CallError: the name asks for no kind; or for one that the model cannot be written as.
+    """
+    asked = kind_of_name(output)
+    own = FORMATS[archive.kind]
+    kind = asked
+    if not is_structural and archive.kind in own.becomes:
+        suffix = suffix_of(output.name)
+        if suffix == suffix_of(archive.path.name) or suffix in own.suffixes:
+            kind = archive.kind
+    if kind not in own.becomes or is_structural:
+        _check_rebuilding(kind, output, archive, is_structural)
+    elif kind is FileKind.WEIGHTS_H5 and kind is not archive.kind and not archive.stored:
+        raise CallError(
+            f"{archive.path.name} does not tell where Keras keeps each weight in a .weights.h5 file",
+            hint="give the model's architecture: --architecture FILE; or name the output ….safetensors",
+        )
+    return kind
+
+
+def needs_keras(kind: FileKind, archive: Archive, *, is_structural: bool) -> bool:
+    """Whether Keras makes an output of a kind, rather than that it begins as the model's file."""
+    return is_structural or kind not in FORMATS[archive.kind].becomes
+
+
+def output_warnings(output: Path, kind: FileKind) -> tuple[Problem, ...]:
+    """A warning, if an output's name asks for another kind than it has."""
+    own = FORMATS[kind]
+    if suffix_of(output.name) in own.suffixes:
+        return ()
+    message = f"{output} is {own.title}, as the model's file is"
+    hint = f"Keras loads it under a name that ends in {own.suffixes[0]}"
+    return (Problem(message, hint=hint, is_warning=True),)
+
+
+def _check_rebuilding(kind: FileKind, output: Path, archive: Archive, is_structural: bool) -> None:
+    """Refuse an output that Keras would have to make, and cannot.
+
+    Raises:
+        CallError: the model is known by its weights only; or Keras writes no such file.
+    """
+    name, own = archive.path.name, FORMATS[archive.kind]
+    if kind not in _BY_KERAS:
+        what = FORMATS[kind].title
+        endings = (FORMATS[each].suffixes[0] for each in own.becomes if each in _BY_KERAS)
+        raise CallError(
+            f"the plan changes the architecture, and {output.name} holds weights alone"
+            if kind is FileKind.SAFETENSORS
+            else f"the output {output.name} would be {what}, which mutspec reads and does not write",
+            hint=f"name it …{next(endings, '.keras')}",
+        )
+    if archive.kind is FileKind.LEGACY_WEIGHTS and kind is FileKind.WEIGHTS_H5 and not is_structural:
+        raise CallError(
+            f"{name} has the form of Keras 2, which Keras does not load under a name that ends in .weights.h5",
+            hint="name the output ….h5",
+        )
+    if archive.config:  # its own, or one that the call gives
+        return
+    what = "the plan changes the architecture" if is_structural else f"{output.name} is another kind of file"
+    names = " or ".join(f"….{FORMATS[each].suffixes[0].lstrip('.')}" for each in own.becomes)
+    raise CallError(
+        f"{what}, and {name} holds weights only",
+        hint="give the model's architecture: --architecture FILE"
+        + ("" if is_structural else f", or name the output {names}"),
+    )

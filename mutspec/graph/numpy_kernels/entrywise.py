@@ -1,0 +1,277 @@
+"""The kernels of the primitives: pure functions on NumPy arrays.
+
+A map kernel gets the node, the place whose entries are wanted, and its inputs: one-dimensional arrays of those entries,
+or numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 and its like by name)
+import numpy as np
+from numpy.typing import NDArray
+
+from mutspec.graph.graph import Node, Shape
+from mutspec.graph.numpy_kernels.axis_indices import axis_index
+from mutspec.graph.numpy_kernels.codes import decode, encode
+from mutspec.graph.numpy_kernels.masks import chosen_bits, permute
+from mutspec.graph.numpy_kernels.places import Place, Span
+from mutspec.graph.permutation import Permutation
+from mutspec.graph.primitives import CHUNK
+
+Array = NDArray[Any]
+MapKernel = Callable[..., Any]
+
+
+def _operands(node: Node, left: Any, right: Any) -> tuple[Any, Any]:
+    dtype = np.dtype(node.dtype)
+    return np.asarray(left, dtype), np.asarray(right, dtype)
+
+
+def _binary(ufunc: np.ufunc) -> MapKernel:
+    return lambda node, at, left, right, out=None: ufunc(*_operands(node, left, right), out=out)
+
+
+def _unary(ufunc: np.ufunc) -> MapKernel:
+    return lambda node, at, value, out=None: ufunc(value, out=out)
+
+
+def _constant(node: Node, at: Place) -> Any:
+    return np.float64(float.fromhex(node.attribute("value")))
+
+
+def _cast(node: Node, at: Place, value: Any) -> Any:
+    values = np.asarray(value)
+    if node.dtype == "bfloat16" and values.dtype == np.float64:
+        values = _to_odd_float32(values)
+    return values.astype(np.dtype(node.dtype))
+
+
+def _to_odd_float32(values: Array) -> Array:
+    """float64 as float32, where what is inexact is truncated, and marked in its last bit.
+
+    `ml_dtypes` goes from float64 to bfloat16 by way of float32, rounding twice. By way of this, the result is that of
+    one rounding (Boldo and Melquiond, Emulation of a FMA and correctly rounded sums, 2008).
+    """
+    narrow = np.atleast_1d(values.astype(np.float32))
+    bits = narrow.view(np.uint32)
+    is_inexact = (narrow != values) & ~np.isnan(values)
+    bits -= np.abs(narrow) > np.abs(values)
+    bits |= is_inexact
+    return narrow.reshape(values.shape)
+
+
+def _sign(node: Node, at: Place, value: Any) -> Any:
+    """-1 below zero, 1 from zero on; NaN stays NaN."""
+    return np.where(np.isnan(value), value, np.where(np.asarray(value) < 0, -1, 1)).astype(np.dtype(node.dtype))
+
+
+def _exponent(node: Node, at: Place, value: Any) -> Any:
+    """Of 0 it is -∞; of what is infinite or NaN, ∞."""
+    exponent = np.where(np.asarray(value) == 0, -np.inf, np.frexp(value)[1] - 1.0)
+    return np.where(np.isfinite(value), exponent, np.inf)
+
+
+def _two_to(node: Node, at: Place, value: Any) -> Any:
+    return np.ldexp(1.0, np.asarray(value).astype(np.int32))
+
+
+def _max_of_run(node: Node, at: Place, values: Array) -> Array:
+    length = node.attribute("length")
+    assert isinstance(at, Span)  # which begins a chunk, and a run
+    largest: Array = np.maximum.reduceat(values, np.arange(0, len(values), length))
+    return largest.repeat(length)[: len(values)]
+
+
+def _spread(node: Node, at: Place, value: Any) -> Array:
+    return np.full(at.size, value, np.dtype(node.dtype))
+
+
+def _along(node: Node, at: Place, vector: Array) -> Array:
+    return vector[at.lanes(node.attribute("length"), node.attribute("stride"))]
+
+
+def _normal(node: Node, at: Place) -> Array:
+    return np.random.Generator(_bits(node, at)).standard_normal(at.size, dtype=np.dtype(node.dtype).type)
+
+
+def _uniform(node: Node, at: Place) -> Array:
+    count = at.size
+    if node.dtype == "float64":
+        return (_bits(node, at).random_raw(count) >> np.uint64(11)) * np.float64(2.0**-53)
+    words = np.asarray(_bits(node, at).random_raw((count + 1) // 2)).astype("<u8", copy=False).view("<u4")[:count]
+    return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+
+
+def _exponential(node: Node, at: Place) -> Array:
+    generator = np.random.Generator(_bits(node, at))
+    return generator.standard_exponential(at.size, dtype=np.dtype(node.dtype).type)
+
+
+def _truncated_normal(node: Node, at: Place) -> Array:
+    """Draws beyond two standard deviations are drawn again, round by round, each from a counter range of its own.
+
+    So an entry's value depends on no other entry.
+    """
+    dtype = np.dtype(node.dtype).type
+    values = np.full(at.size, np.inf, dtype)
+    attempt = 0
+    while (beyond := np.abs(values) > 2).any():
+        drawn = np.random.Generator(_bits(node, at, attempt)).standard_normal(at.size, dtype=dtype)
+        values[beyond] = drawn[beyond]
+        attempt += 1
+    return values
+
+
+def _dirac(node: Node, at: Place) -> Array:
+    """1 at the centre of the window, where the channel in (within its group) is the channel out."""
+    centre, is_depthwise = node.attribute("centre"), node.attribute("is_depthwise")
+    *window, channel_in, channel_out = np.unravel_index(at.entries(), node.shape)
+    is_one = channel_out == 0 if is_depthwise else channel_out % node.shape[-2] == channel_in
+    for position, index in zip(window, centre, strict=True):
+        is_one = is_one & (position == index)
+    ones: Array = np.asarray(is_one).astype(np.dtype(node.dtype))
+    return ones
+
+
+def _one_bit(node: Node, at: Place) -> Array:
+    """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number.
+
+    The draw is the image of the entry's number under a keyed permutation, so that few entries are drawn alone. Of a
+    group of entries, one after the other, all have the same draw.
+    """
+    positions = np.array(node.attribute("positions"), np.uint64)
+    scramble = Permutation(1 << 62, node.attribute("key"))
+    group = node.attribute("group")
+    drawn = permute(scramble, (at.entries() // group).astype(np.uint64)) >> np.uint64(30)
+    word: Array = np.uint64(1) << positions[(drawn * np.uint64(len(positions))) >> np.uint64(32)]
+    return word.astype(np.dtype(node.dtype))
+
+
+def _chosen_bits(node: Node, at: Place) -> Array:
+    """A word for each entry, in which the chosen bits are set."""
+    positions = np.array(node.attribute("positions"), np.uint64)
+    words = chosen_bits(node.attribute("choice"), positions, at)
+    return words.astype(np.dtype(node.dtype))
+
+
+def _swapped(node: Node) -> NDArray[np.int64]:
+    """For each slice along an axis, the one that takes its place: pairs of neighbours in the order of images."""
+    order, count = node.attribute("order"), node.attribute("count") // 2 * 2
+    if isinstance(order, Permutation):
+        offset = node.attribute("offset")
+        order = permute(order, np.arange(count, dtype=np.uint64), inverse=True).astype(np.int64) - offset
+    pairs = np.array(order[:count], np.int64).reshape(-1, 2)
+    lanes = np.arange(node.attribute("length"), dtype=np.int64)
+    lanes[pairs] = pairs[:, ::-1]
+    return lanes
+
+
+def _bits(node: Node, at: Place, attempt: int = 0) -> np.random.Philox:
+    """The raw bits of a chunk: every chunk, and every attempt at it, has a counter range of 2**128 to itself."""
+    assert isinstance(at, Span)  # which begins a chunk
+    key = np.frombuffer(node.attribute("key"), "<u8")
+    return np.random.Philox(key=key, counter=np.array([0, 0, at.start // CHUNK, attempt], np.uint64))
+
+
+_BINARY: Mapping[str, np.ufunc] = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "power": np.power,
+}
+_UNARY: Mapping[str, np.ufunc] = {
+    "negative": np.negative,
+    "absolute": np.absolute,
+    "round": np.rint,
+    "square_root": np.sqrt,
+    "arc_cosine": np.arccos,
+    "sine": np.sin,
+    "hyperbolic_tangent": np.tanh,
+    "logarithm": np.log,
+}
+
+MAP_KERNELS: Mapping[str, MapKernel] = {
+    **{name: _binary(ufunc) for name, ufunc in _BINARY.items()},
+    **{name: _unary(ufunc) for name, ufunc in _UNARY.items()},
+    "constant": _constant,
+    "sign": _sign,
+    "bits": lambda node, at, value: np.asarray(value).view(np.dtype(node.dtype)),
+    "exponent": _exponent,
+    "two_to": _two_to,
+    "max_of_run": _max_of_run,
+    "encode": lambda node, at, value: encode(node.attribute("form"), value),
+    "decode": lambda node, at, value: decode(node.attribute("form"), value),
+    "flip": lambda node, at, value, bits: value ^ bits,
+    "set": lambda node, at, value, bits: value | bits,
+    "clear": lambda node, at, value, bits: value & ~bits,
+    "word": lambda node, at: np.full(at.size, node.attribute("value"), np.dtype(node.dtype)),
+    "select": lambda node, at, truth, value, otherwise: np.where(truth, value, otherwise),
+    "cast": _cast,
+    "spread": _spread,
+    "along": _along,
+    "normal": _normal,
+    "uniform": _uniform,
+    "truncated_normal": _truncated_normal,
+    "exponential": _exponential,
+    "one_bit": _one_bit,
+    "chosen_bits": _chosen_bits,
+    "dirac": _dirac,
+}
+
+TAKES_ROOM = frozenset(_BINARY) | frozenset(_UNARY)
+"""Primitives whose kernels take `out`, an array for the result; it may be one of the inputs."""
+
+GIVES_ROOM = TAKES_ROOM | {"cast", "normal", "uniform", "exponential", "truncated_normal", "along", "spread", "dirac"}
+"""Primitives whose results share memory with nothing else."""
+
+
+def reduce_chunk(node: Node, start: int, chunk: Array) -> Any:
+    """What one chunk, of the entries from `start` on, adds to a reduction."""
+    if node.primitive == "sum":
+        return np.add.reduce(chunk, dtype=np.float64)
+    if node.primitive == "max":
+        return np.float64(np.max(chunk))
+    stop = start + len(chunk)
+    index = axis_index(node.attribute("length"), node.attribute("stride"), start, stop)
+    if node.primitive == "sum_along":
+        return np.bincount(index, chunk.astype(np.float64, copy=False), node.shape[0])
+    largest = np.full(node.shape, -np.inf, chunk.dtype)
+    np.maximum.at(largest, index, chunk)
+    return largest
+
+
+def combine(node: Node, total: Any, partial: Any) -> Any:
+    """A reduction so far, and what the next chunk adds. Called in the order of the chunks."""
+    return total + partial if node.primitive in ("sum", "sum_along") else np.maximum(total, partial)
+
+
+def empty_reduction(node: Node) -> Any:
+    """The reduction of nothing."""
+    if node.shape == ():
+        return np.float64(0)
+    return np.zeros(node.shape, np.dtype(node.dtype))
+
+
+def gather_indices(node: Node, source_shape: Shape, start: int, stop: int) -> NDArray[np.int64]:
+    """The flat indices of the source that a gather reads for the entries [start, stop) of its result."""
+    entry = np.arange(start, stop, dtype=np.int64)
+    if node.primitive == "slice":
+        return entry + np.int64(node.attribute("offset"))
+    if node.primitive == "swap":
+        length, stride = node.attribute("length"), node.attribute("stride")
+        lanes = axis_index(length, stride, start, stop)
+        return entry + (_swapped(node)[lanes] - lanes) * np.int64(stride)
+    axis = node.attribute("axis")
+    inner = prod(node.shape[axis + 1 :])
+    row, within = np.divmod(entry, inner)
+    outer, position = np.divmod(row, node.shape[axis])
+    np.minimum(position, source_shape[axis] - 1, out=position)
+    indices: NDArray[np.int64] = (outer * source_shape[axis] + position) * inner + within
+    return indices

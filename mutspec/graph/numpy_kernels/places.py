@@ -1,0 +1,104 @@
+"""Places: the flat entries of a tensor that are computed at once, one after the other or scattered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mutspec.graph.numpy_kernels.axis_indices import axis_index
+from mutspec.graph.primitives import CHUNK
+
+Entries = NDArray[np.int64]
+Truth = NDArray[np.bool_]
+
+
+def are_among(sorted_entries: Entries, entries: Entries) -> Truth:
+    """Which of some entries are among others, which ascend."""
+    if not len(sorted_entries):
+        return np.zeros(len(entries), np.bool_)
+    positions = np.searchsorted(sorted_entries, entries)
+    np.minimum(positions, len(sorted_entries) - 1, out=positions)
+    truth: Truth = sorted_entries[positions] == entries
+    return truth
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The entries [start, stop)."""
+
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return self.stop - self.start
+
+    def entries(self) -> Entries:
+        """Their flat indices."""
+        return np.arange(self.start, self.stop, dtype=np.int64)
+
+    def lanes(self, length: int, stride: int) -> Entries:
+        """For each entry, its index along an axis of `length` before axes of `stride` entries together."""
+        return axis_index(length, stride, self.start, self.stop)
+
+    def holds(self, entries: Entries) -> Truth:
+        """Which of some entries of the tensor are among these."""
+        return (entries >= self.start) & (entries < self.stop)
+
+    def positions(self, entries: Entries) -> Entries:
+        """Where among these some of them are."""
+        return entries - self.start
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseEntries:
+    """Some entries, ascending and distinct: at least one."""
+
+    indices: Entries
+
+    @property
+    def start(self) -> int:
+        """The first entry."""
+        return int(self.indices[0])
+
+    @property
+    def stop(self) -> int:
+        """One past the last entry."""
+        return int(self.indices[-1]) + 1
+
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return len(self.indices)
+
+    def entries(self) -> Entries:
+        """Their flat indices."""
+        return self.indices
+
+    def lanes(self, length: int, stride: int) -> Entries:
+        """For each entry, its index along an axis of `length` before axes of `stride` entries together."""
+        return self.indices // stride % length
+
+    def holds(self, entries: Entries) -> Truth:
+        """Which of some entries of the tensor are among these."""
+        return are_among(self.indices, entries)
+
+    def positions(self, entries: Entries) -> Entries:
+        """Where among these some of them are."""
+        return np.searchsorted(self.indices, entries)
+
+
+Place = Span | SparseEntries
+"""A span may be of any primitive; few entries are computed alone where all primitives are `is_by_entry`."""
+
+
+def by_chunk(entries: Entries) -> Iterator[tuple[int, slice]]:
+    """The chunks that some entries, ascending, lie in: the number of each, and which of the entries those are."""
+    numbers, starts = np.unique(entries // CHUNK, return_index=True)
+    edges = [*starts.tolist(), len(entries)]
+    for number, start, stop in zip(numbers.tolist(), edges[:-1], edges[1:], strict=True):
+        yield number, slice(start, stop)

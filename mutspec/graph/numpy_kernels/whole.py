@@ -1,0 +1,121 @@
+"""The kernels of the primitives that need all entries of their inputs at once: pure functions on flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mutspec.graph.choice import Choice
+from mutspec.graph.graph import Node
+from mutspec.graph.numpy_kernels.entrywise import Array
+from mutspec.graph.numpy_kernels.masks import Mask, permute
+from mutspec.graph.permutation import Permutation
+
+WholeKernel = Callable[..., Any]
+
+
+def _ranked(node: Node, values: Array) -> NDArray[np.bool_]:
+    """Whether each entry is among the `count` smallest (or largest); of equal ones the first in C order."""
+    truth = np.zeros(len(values), np.bool_)
+    truth[_order(values, largest=node.attribute("largest"))[: node.attribute("count")]] = True
+    return truth
+
+
+def _ranked_in_groups(node: Node, values: Array) -> NDArray[np.bool_]:
+    """Whether each entry is among the `count` smallest of its group: `group` neighbours along an axis."""
+    length, stride, group = (node.attribute(name) for name in ("length", "stride", "group"))
+    groups = np.moveaxis(values.reshape(-1, length // group, group, stride), 2, 3)
+    order = np.argsort(groups, axis=-1, kind="stable")
+    truth = np.zeros(groups.shape, np.bool_)
+    np.put_along_axis(truth, order[..., : node.attribute("count")], True, axis=-1)
+    return np.ascontiguousarray(np.moveaxis(truth, 3, 2)).reshape(-1)
+
+
+def _order(values: Array, *, largest: bool) -> NDArray[np.int64]:
+    """The entries in the order of their values, equal ones in their own; NaN counts as the largest of all."""
+    if not largest:
+        return np.argsort(values, kind="stable")
+    return len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
+
+
+def _quantile(node: Node, values: Array) -> np.float64:
+    """The q-th quantile, between neighbours by their distance (NumPy's `linear`), in float64."""
+    if not len(values):
+        return np.float64(np.nan)
+    place = float.fromhex(node.attribute("q")) * (len(values) - 1)
+    below = int(place)
+    ranks = (below, min(below + 1, len(values) - 1))
+    low, high = (np.float64(each) for each in np.partition(values, ranks)[list(ranks)])
+    return low + (high - low) * np.float64(place - below)
+
+
+def _shuffle(node: Node, values: Array) -> Array:
+    """The chosen entries, permuted among themselves."""
+    chosen = _entries(node.attribute("choice"), len(values))
+    result = values.copy()
+    result[chosen] = values[chosen[_permuted(len(chosen), node.attribute("key"))]]
+    return result
+
+
+def _shuffle_slices(node: Node, values: Array) -> Array:
+    """The entries of each chosen slice, permuted by a permutation of its own."""
+    length, stride = node.attribute("length"), node.attribute("stride")
+    slices = values.reshape(-1, length, stride)
+    result = slices.copy()
+    size = len(values) // length
+    for lane in _entries(node.attribute("choice"), length):
+        key = blake2b(int(lane).to_bytes(8, "little"), key=node.attribute("key"), digest_size=16).digest()
+        result[:, lane] = slices[:, lane].reshape(-1)[_permuted(size, key)].reshape(-1, stride)
+    return result.reshape(-1)
+
+
+def _rearrange(node: Node, *parts: Array) -> Array:
+    """The inputs one behind the other: with entries swapped, or those of a segment in the reverse or any order."""
+    genes = np.concatenate(parts)
+    start, stop, kind = node.attribute("start"), node.attribute("stop"), node.attribute("kind")
+    if kind == "swap":
+        genes[[start, stop]] = genes[[stop, start]]
+    elif kind == "inversion":
+        genes[start:stop] = genes[start:stop][::-1].copy()
+    else:
+        genes[start:stop] = genes[start:stop][_permuted(stop - start, node.attribute("key"))]
+    return genes
+
+
+def _low_rank(node: Node, values: Array) -> Array:
+    """The nearest matrix of a rank, or of the least rank with a part of the energy (the sum of squares)."""
+    matrix = values.reshape(node.attribute("rows"), -1).astype(np.float64)
+    left, singular, right = np.linalg.svd(matrix, full_matrices=False)
+    rank = node.attribute("rank")
+    if rank is None:
+        energy = np.cumsum(singular**2)
+        wanted = float.fromhex(node.attribute("energy")) * energy[-1]
+        rank = int(np.searchsorted(energy, wanted * (1 - 1e-12))) + 1
+    reduced: Array = (left[:, :rank] * singular[:rank] @ right[:rank]).astype(values.dtype).reshape(-1)
+    return reduced
+
+
+def _entries(choice: Choice | None, size: int) -> NDArray[np.int64]:
+    return np.arange(size, dtype=np.int64) if choice is None else Mask(choice, (size,)).entries()
+
+
+def _permuted(size: int, key: bytes) -> NDArray[np.int64]:
+    """A keyed permutation of [0, size)."""
+    if not size:
+        return np.empty(0, np.int64)
+    return permute(Permutation(size, key), np.arange(size, dtype=np.uint64)).astype(np.int64)
+
+
+WHOLE_KERNELS: Mapping[str, WholeKernel] = {
+    "ranked": _ranked,
+    "ranked_in_groups": _ranked_in_groups,
+    "quantile": _quantile,
+    "shuffle": _shuffle,
+    "shuffle_slices": _shuffle_slices,
+    "rearrange": _rearrange,
+    "low_rank": _low_rank,
+}

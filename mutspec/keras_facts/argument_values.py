@@ -1,0 +1,276 @@
+"""What the arguments of Keras's layers can be: checks of their values, by the argument's name.
+
+An argument that has no row here takes anything; Keras has the last word on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from mutspec.errors import Problem, nearest
+from mutspec.keras_facts.dtypes import POLICY_NAMES
+from mutspec.keras_facts.layer_arguments import CHOOSES_DTYPE, arguments_of, known_classes
+from mutspec.keras_facts.object_names import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from mutspec.text.words import got
+
+
+@dataclass(frozen=True, slots=True)
+class ValueKind:
+    """A kind of value.
+
+    Arguments:
+        says: what it is, as words: "a whole number from 1 on".
+        fits: whether a value is one.
+        names: the names that it is chosen from, if it is.
+    """
+
+    says: str
+    fits: Callable[[Any], bool]
+    names: frozenset[str] = frozenset()
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _whole(minimum: int) -> ValueKind:
+    return ValueKind(f"a whole number from {minimum} on", lambda value: _is_whole(value) and value >= minimum)
+
+
+def _sizes(minimum: int, count: int = 0) -> ValueKind:
+    """A whole number for each dimension, or one for all."""
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, list):
+            return bool(value) and len(value) in (count, count or len(value)) and all(map(fits_one, value))
+        return fits_one(value)
+
+    def fits_one(value: Any) -> bool:
+        return _is_whole(value) and value >= minimum
+
+    listed = f"a list of {count}" if count else "a list of them"
+    return ValueKind(
+        f"a whole number from {minimum} on, or {listed}" if count != 1 else f"a whole number from {minimum} on", fits
+    )
+
+
+def _margins(count: int) -> ValueKind:
+    """What is added or cut: a number, one for each dimension, or a pair for each."""
+
+    def fits(value: Any) -> bool:
+        pairs = isinstance(value, list) and len(value) == max(count, 2 if count == 1 else count)
+        return (
+            is_margin(value)
+            or (pairs and all(map(is_margin, value)))
+            or (
+                pairs
+                and count > 1
+                and all(isinstance(pair, list) and len(pair) == 2 and all(map(is_margin, pair)) for pair in value)
+            )
+        )
+
+    def is_margin(value: Any) -> bool:
+        return _is_whole(value) and value >= 0
+
+    return ValueKind("a whole number from 0 on, or a list of them for the dimensions", fits)
+
+
+def _number(minimum: float = -inf, maximum: float = inf) -> ValueKind:
+    bounds = f" from {minimum:g} to {maximum:g}" if maximum < inf else f" from {minimum:g} on" if minimum > -inf else ""
+    return ValueKind(f"a number{bounds}", lambda value: _is_number(value) and minimum <= value <= maximum)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _choice(*names: str) -> ValueKind:
+    return ValueKind(_either(names), lambda value: value in names, frozenset(names))
+
+
+def _named(what: str, names: frozenset[str]) -> ValueKind:
+    """An object of Keras: its name, one that a user registered, or its serialised form."""
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, Mapping):
+            name = value.get("class_name")
+            name = value.get("config") if name == "function" else name
+            known = isinstance(name, str) and (name in names or ">" in name or bool(value.get("registered_name")))
+            return known and isinstance(value.get("config", {}), Mapping | str)
+        return isinstance(value, str) and (value in names or ">" in value)
+
+    return ValueKind(f"the name of {what}", fits, names)
+
+
+def _listed(what: str, fits: Callable[[Any], bool]) -> ValueKind:
+    return ValueKind(f"a list of {what}", lambda value: isinstance(value, list) and all(map(fits, value)))
+
+
+_FLAG = ValueKind("true or false", lambda value: isinstance(value, bool))
+_FRACTION = _number(0, 1)
+_AXES = ValueKind(
+    "a whole number, or a list of them",
+    lambda value: _is_whole(value) or (isinstance(value, list) and bool(value) and all(map(_is_whole, value))),
+)
+_NAME = ValueKind("a text without `/`", lambda value: isinstance(value, str) and value != "" and "/" not in value)
+_DTYPE = ValueKind(
+    _either(POLICY_NAMES),
+    lambda value: value in POLICY_NAMES if isinstance(value, str) else isinstance(value, Mapping),
+    frozenset(POLICY_NAMES),
+)
+_RESIZING = _choice("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
+
+
+def _each(kind: ValueKind, names: str) -> dict[str, ValueKind]:
+    return dict.fromkeys(names.split(), kind)
+
+
+_KINDS: Mapping[str, ValueKind] = {
+    **_each(_whole(1), "units filters input_dim output_dim n num_heads key_dim value_dim head_dim num_query_heads"),
+    **_each(_whole(1), "num_key_value_heads depth_multiplier groups power_iterations height width"),
+    **_each(_FLAG, "use_bias center trainable keepdims mask_zero normalize unit_forget_bias reset_after synchronized"),
+    **_each(_FLAG, "renorm return_sequences return_state go_backwards stateful unroll zero_output_for_mask sparse"),
+    **_each(_FLAG, "invert use_scale use_gate crop_to_aspect_ratio pad_to_aspect_ratio tie_weights"),
+    **_each(_FRACTION, "rate dropout recurrent_dropout stddev momentum renorm_momentum"),
+    **_each(_number(0), "epsilon negative_slope threshold max_value l1 l2"),
+    **_each(_number(), "alpha mask_value"),
+    **_each(_AXES, "axis axes shared_axes attention_axes"),
+    **_each(_named("an activation", ACTIVATIONS), "activation recurrent_activation"),
+    "seed": ValueKind("a whole number", _is_whole),
+    "name": _NAME,
+    "dtype": _DTYPE,
+    "data_format": _choice("channels_last", "channels_first"),
+    "merge_mode": _choice("sum", "mul", "concat", "ave"),
+    "score_mode": _choice("dot", "concat"),
+    "dims": _listed("whole numbers from 1 on", lambda value: _is_whole(value) and value >= 1),
+    "target_shape": _listed("whole numbers, of which one may be -1", lambda value: value is None or _is_whole(value)),
+    "equation": ValueKind("a text such as ab,bc->ac", lambda value: isinstance(value, str)),
+    # A file's name here would have Keras read a file that the call did not name.
+    "vocabulary": ValueKind("a list", lambda value: isinstance(value, list)),
+}
+
+_KINDS_BY_END: Mapping[str, ValueKind] = {
+    "_initializer": _named("an initializer", INITIALIZERS),
+    "_regularizer": _named("a regularizer", REGULARIZERS),
+    "_constraint": _named("a constraint", CONSTRAINTS),
+}
+
+_SIZES = {"kernel_size": 1, "strides": 1, "dilation_rate": 1, "pool_size": 1, "output_size": 1, "output_padding": 0}
+_DIMENSIONS = re.compile(r"([123])D(Transpose)?$")
+
+
+def _kind_of(class_name: str, key: str) -> ValueKind | None:
+    match = _DIMENSIONS.search(class_name)
+    dimensions = int(match[1]) if match else 0
+    if key == "dtype" and class_name in CHOOSES_DTYPE:
+        return None
+    if key in _SIZES:
+        return _sizes(_SIZES[key], dimensions)
+    if key == "size" and dimensions:
+        return _whole(1) if dimensions == 1 else _sizes(1, dimensions)
+    if key in ("padding", "cropping") and class_name.startswith(("ZeroPadding", "Cropping")):
+        return _margins(dimensions)
+    if key == "padding":
+        return _choice("valid", "same", *(("causal",) if class_name == "Conv1D" else ()))
+    if key == "scale" and class_name.endswith("Normalization"):
+        return _FLAG
+    if key == "groups" and class_name == "GroupNormalization":
+        return ValueKind(
+            "a whole number from 1 on, or -1 for all channels",
+            lambda value: _is_whole(value) and (value > 0 or value == -1),
+        )
+    if key == "interpolation" and class_name.startswith(("UpSampling", "Resizing")):
+        return _RESIZING
+    return _KINDS.get(key) or next((kind for end, kind in _KINDS_BY_END.items() if key.endswith(end)), None)
+
+
+_FORMS: Mapping[str, str] = {
+    "initializer": "glorot_uniform, or {type: RandomNormal, stddev: 0.02}",
+    "regularizer": "l2, or {type: L2, l2: 0.01}",
+    "constraint": "non_neg, or {type: MaxNorm, max_value: 2}",
+    "activation": "relu",
+}
+"""How an object of Keras is written, by what an argument's name ends with."""
+
+
+def long_form(key: str, value: Any) -> Any:
+    """Returns Keras's form of an object for an argument that is written as layers are: `{type: L2, l2: 0.01}`."""
+    if not isinstance(value, Mapping) or not key.endswith(tuple(_FORMS)) or "class_name" in value:
+        return value
+    name = value.get("type")
+    if not isinstance(name, str):
+        return value
+    config = {each: argument for each, argument in value.items() if each != "type"}
+    if key.endswith("activation") and name in ACTIVATIONS and not config:
+        return name
+    return {"class_name": name, "config": config}
+
+
+def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
+    """What is wrong with a value of an argument, its path being that of the value; None if nothing is.
+
+    Arguments:
+        class_name: a class of Keras.
+        key: the argument.
+        value: a JSON value.
+    """
+    kind = _kind_of(class_name, key)
+    if kind is None or (value is None and _can_be_nothing(class_name, key)) or kind.fits(value):
+        if key.endswith("activation") and _name_of(value) == "glu":
+            return Problem(f"`{key}` cannot be `glu`, which halves the channels without Keras's layers noticing")
+        return None
+    name = _name_of(value)
+    if kind.names and name is not None and kind.says.startswith("the name of"):
+        what = kind.says.removeprefix("the name of a ").removeprefix("the name of an ")
+        candidates = _nearest(name, kind.names)
+        if what == "activation" and name in known_classes():
+            function = next((each for each in ACTIVATIONS if each.replace("_", "") == name.lower()), "")
+            instead = f"the function is called {function}; " if function else ""
+            hint = f"{instead}as a layer, with arguments of its own, it goes after this one by `insert_layer`"
+            return Problem(f"{name} is a layer, and `{key}` takes the name of a function", hint=hint)
+        hint = "" if candidates else f"one of your own is written as it is registered, such as my_package>{name}"
+        return Problem(f"unknown {what} `{name}`", hint=hint, candidates=candidates)
+    candidates = nearest(value, kind.names) if isinstance(value, str) else ()
+    form = next((form for end, form in _FORMS.items() if key.endswith(end)), "")
+    hint = f"for instance {form}" if form and not candidates else ""
+    message = f"`{key}` of {a(class_name)} takes {kind.says}, not {_shown(value)}"
+    return Problem(message, hint=hint, candidates=candidates)
+
+
+def a(class_name: str) -> str:
+    """A class's name with its article: "a Dense", "an Embedding", "an LSTM"."""
+    return f"{'an' if class_name.startswith(_SPOKEN_WITH_A_VOWEL) else 'a'} {class_name}"
+
+
+_SPOKEN_WITH_A_VOWEL = ("A", "E", "I", "O", "LSTM", "RNN", "RMS", "STFT")
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if isinstance(value, list) and len(text) <= 30 else got(value)
+
+
+def _can_be_nothing(class_name: str, key: str) -> bool:
+    argument = (arguments_of(class_name) or {}).get(key)
+    is_optional = argument is None or (not argument.is_required and argument.default is None)
+    return is_optional or key.endswith("activation")
+
+
+def _name_of(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        value = value.get("config") if value.get("class_name") == "function" else value.get("class_name")
+    return value if isinstance(value, str) else None
+
+
+def _nearest(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The nearest names, written in the way that the user writes them."""
+    plain = name.islower() or "_" in name
+    return nearest(name, [each for each in names if each.islower() == plain])

@@ -1,0 +1,194 @@
+"""Amounts: from what a step says (`fraction`, `count`, `rate`, `indices`, `per`, `at_least`) to entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from msgspec import UNSET, UnsetType
+
+from mutspec.errors import PlanError, Problem
+from mutspec.graph.choice import Choice, Listed, Scattered
+from mutspec.graph.exact_counts import binomial_quantile, rounded_share
+from mutspec.graph.permutation import Permutation
+from mutspec.graph.streams import uniform_64_bits
+from mutspec.language.types import Per, Unit, exact_share
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.units import UnitPool, Units, ranked
+from mutspec.model.spec import TensorSpec
+
+AMOUNTS = ("fraction", "count", "rate", "indices")
+_ONE_OF = f"add one of {', '.join(f'`{name}`' for name in AMOUNTS)}"
+
+Chosen = tuple[TensorSpec, Choice | None]
+"""A tensor, and the entries of it that a step touches; None stands for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What a step says about how much it touches: its keys of these names. Without any, all of it."""
+
+    fraction: float | str | UnsetType
+    count: int | UnsetType
+    rate: float | str | UnsetType
+    indices: tuple[int, ...] | UnsetType
+    per: Per | UnsetType
+    at_least: int
+    units: Units
+
+    @property
+    def over(self) -> Per:
+        """What the amount counts over."""
+        if not isinstance(self.per, UnsetType):
+            return self.per
+        return Per.LAYER if self.units.unit is Unit.NEURON else Per.TENSOR
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the amounts that the step has."""
+        return tuple(name for name in AMOUNTS if getattr(self, name) is not UNSET)
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with the amount by itself. Paths are relative to the step."""
+        given = self.given
+        yield from self.units.problems()
+        for name in given[1:]:
+            message = f"`{given[0]}` and `{name}` exclude one another"
+            yield Problem(message, path=(name,), hint="keep one amount per step")
+        if not given and self.per not in (UNSET, Per.TENSOR):
+            message = "`per` says what an amount counts over, but the step has no amount"
+            yield Problem(message, path=("per",), hint=_ONE_OF)
+        if not given and self.at_least:
+            yield Problem("`at_least` needs an amount", path=("at_least",), hint=_ONE_OF)
+        if not given and self.units.rank is not None:
+            yield Problem("`rank` needs an amount", path=("rank",), hint=_ONE_OF)
+        if "indices" in given and self.per not in (UNSET, Per.TENSOR):
+            message = "`indices` count within each tensor, so `per` cannot be other than `tensor`"
+            yield Problem(message, path=("per",), hint="leave `per` out")
+        if self.units.rank is not None:
+            yield from self._problems_of_rank(given)
+
+    def _problems_of_rank(self, given: tuple[str, ...]) -> Iterator[Problem]:
+        if "indices" in given:
+            yield Problem("`rank` and `indices` exclude one another", path=("rank",), hint="keep one of them")
+        if self.over is Per.ALL or (self.over is Per.LAYER and self.units.unit is not Unit.NEURON):
+            yield Problem(
+                "with `rank`, how much of each tensor is touched would depend on its values, and a dry-run reads none",
+                path=("per",),
+                hint="leave `per` out: the amount is counted in each tensor, or for neurons in each layer",
+            )
+
+    def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
+        """The tensors of which the step touches at least one entry, in their order, each with the entries."""
+        pools = self.units.pools(context, tensors, self.over)
+        chosen = [pair for pool in _pools(self.over, self.units.unit, pools) for pair in self._of_pool(context, pool)]
+        if tensors and not chosen and not context.step.allow_empty:
+            raise PlanError(self._nothing())
+        order = {tensor.path: number for number, tensor in enumerate(tensors)}
+        return sorted(chosen, key=lambda pair: order[pair[0].path])
+
+    def _of_pool(self, context: LoweringContext, pool: list[UnitPool]) -> Iterator[Chosen]:
+        if not self.given:
+            yield from ((part.tensor, part.choice(None)) for pool in pool for part in pool.parts)
+        elif not isinstance(self.indices, UnsetType):
+            if self.indices:
+                for pool in pool:
+                    listed = _listed(self.indices, pool, self.units)
+                    yield from ((part.tensor, part.choice(listed)) for part in pool.parts)
+        else:
+            yield from self._scattered(context, pool)
+
+    def _scattered(self, context: LoweringContext, pool: list[UnitPool]) -> Iterator[Chosen]:
+        size = sum(pool.size for pool in pool)
+        origin = "" if self.over is Per.ALL else pool[0].origin
+        if self.over is Per.LAYER and self.units.unit is not Unit.NEURON:
+            origin = origin.rpartition("/")[0]
+        count = max(self._count(context, size, origin, pool), min(self.at_least, size))
+        if count == 0:
+            return
+        if self.units.rank is not None:
+            for pool in pool:
+                yield from ranked(context, pool, count, self.units.rank)
+            return
+        permutation = Permutation(size, context.key(origin, "choose"))
+        offset = 0
+        for pool in pool:
+            is_all = count == size and self.units.unit is not Unit.NEURON
+            scattered = None if is_all else Scattered(permutation, count, offset)
+            yield from ((part.tensor, part.choice(scattered)) for part in pool.parts)
+            offset += pool.size
+
+    def _nothing(self) -> Problem:
+        """Why the amount comes to nothing, with advice that fits it."""
+        path = self.given[:1] or ("target",)
+        allow = "or say `allow_empty: true`"
+        if self.indices == ():
+            return Problem(
+                "`indices` is empty, so the step touches nothing",
+                path=path,
+                hint=f"list the {self.units.noun}, {allow}",
+            )
+        for name in ("fraction", "count", "rate"):
+            share = getattr(self, name)
+            if share is not UNSET and exact_share(share) == 0:
+                message = f"`{name}` is 0, so the step touches nothing"
+                return Problem(
+                    message, path=path, hint=f"raise it, leave it out to touch all {self.units.noun}, {allow}"
+                )
+        message = f"the amount comes to no {self.units.unit.value} in any of the targets"
+        return Problem(message, path=path, hint=f"raise it, add `at_least: 1` or `per: all`, {allow}")
+
+    def _count(self, context: LoweringContext, size: int, origin: str, pool: list[UnitPool]) -> int:
+        if not isinstance(self.fraction, UnsetType):
+            return rounded_share(exact_share(self.fraction), size)
+        if not isinstance(self.rate, UnsetType):
+            rate: Fraction = exact_share(self.rate)
+            return binomial_quantile(size, rate, uniform_64_bits(context.key(origin, "rate")))
+        assert not isinstance(self.count, UnsetType)
+        if self.count > size:
+            has = f"`{_name(pool[0])}` has" if len(pool) == 1 else "the targets together have"
+            raise PlanError(
+                f"`count` is {self.count:,}, but {has} only {size:,} {self.units.noun}",
+                path=("count",),
+                hint="lower it, use `fraction`, or count over more with `per: layer` or `per: all`",
+            )
+        return self.count
+
+
+def _name(pool: UnitPool) -> str:
+    return pool.parts[0].tensor.path if len(pool.parts) == 1 else pool.layer
+
+
+def _pools(per: Per, unit: Unit, pools: Sequence[UnitPool]) -> Iterable[list[UnitPool]]:
+    """The carriers over which one amount counts together."""
+    if per is Per.ALL:
+        return [list(pools)] if pools else []
+    if per is Per.TENSOR or unit is Unit.NEURON:
+        return [[pool] for pool in pools]
+    by_layer: dict[str, list[UnitPool]] = {}
+    for pool in pools:
+        by_layer.setdefault(pool.layer, []).append(pool)
+    return by_layer.values()
+
+
+def _listed(indices: tuple[int, ...], pool: UnitPool, units: Units) -> Listed:
+    size, name = pool.size, _name(pool)
+    for position, index in enumerate(indices):
+        if not -size <= index < size:
+            raise PlanError(
+                f"index {index:,} is outside `{name}`, which has {size:,} {units.noun}",
+                path=("indices", position),
+                hint=f"indices run from 0 to {size - 1:,}, or from -1 down to {-size:,}",
+            )
+    entries = sorted({index % size for index in indices})
+    if len(entries) < len(indices):
+        places = [index % size for index in indices]
+        again = next(position for position, place in enumerate(places) if place in places[:position])
+        first = indices[places.index(places[again])]
+        raise PlanError(
+            f"the indices {first} and {indices[again]} name the same {units.unit.value} of `{name}`",
+            path=("indices", again),
+            hint=f"name each {units.unit.value} once",
+        )
+    return Listed(tuple(entries))

@@ -1,0 +1,151 @@
+"""Compile: the fold over a plan's steps, from specs to a program of which all is known but the values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from traceback import extract_tb
+from typing import Any
+
+from msgspec import UnsetType
+
+from mutspec.errors import EnvironmentProblem, PlanError, Problem
+from mutspec.graph.graph import Graph
+from mutspec.language.plan import Plan
+from mutspec.language.types import NonFinite
+from mutspec.lowering.base import Op, op_name
+from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.model.shapes import ShapeOracle
+from mutspec.model.spec import ModelSpec, TensorSpec
+from mutspec.structure.architecture import Architecture
+from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.network import entry_of
+from mutspec.structure.shape_rules import TableOracle
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What one step does.
+
+    Arguments:
+        id, op: the step's id and op.
+        touches: what it does to each tensor, in the order of the model.
+        non_finite: what newly non-finite entries mean here.
+        edits: what it does to layers.
+        created: the weights that it adds, as they are after it.
+    """
+
+    id: str
+    op: str
+    writes: tuple[TensorWrite, ...]
+    non_finite: NonFinite
+    edits: tuple[LayerEdit, ...] = ()
+    created: tuple[TensorSpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A plan compiled for a model.
+
+    Arguments:
+        plan: the plan.
+        before, after: the spec of the model, and of the mutant.
+        config: the serialised mutant, as in config.json.
+        graph: what each changed tensor is made of.
+        steps: what each step does.
+        warnings: what the user should know, positions filled in.
+    """
+
+    plan: Plan[Op]
+    before: ModelSpec
+    after: ModelSpec
+    config: Mapping[str, Any]
+    graph: Graph
+    steps: tuple[StepRecord, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def is_structural(self) -> bool:
+        """Whether the mutant has another architecture than the model."""
+        return self.after is not self.before
+
+
+def compile_plan(
+    plan: Plan[Op],
+    model: ModelSpec,
+    inputs: Mapping[str, ModelSpec],
+    non_finite: NonFinite = NonFinite.ERROR,
+    *,
+    config: Mapping[str, Any] | None = None,
+    oracle: ShapeOracle | None = None,
+) -> Program:
+    """Lower every step of a plan against a model, and report the problems of all steps at once.
+
+    Arguments:
+        plan: the plan.
+        model: the spec of the model to mutate.
+        inputs: the specs of the other models, by the names that the plan declares.
+        non_finite: what newly non-finite entries mean where neither step nor plan say.
+        config: the serialised model, which structural steps edit.
+        oracle: tells what shapes layers make; by default a table, which knows the common ones.
+
+    Raises:
+        PlanError: a step does not fit the model.
+    """
+    context = LoweringContext({"": model, **inputs}, config or {}, oracle or TableOracle())
+    records, problems, warnings = [], [], []
+    for number, op in enumerate(plan.steps):
+        context.begin(op.context(number, plan.seed))
+        try:
+            writes = op.apply(context)
+            _refuse_nothing(op, writes, context.edits)
+        except PlanError as error:
+            problems += [plan.placed(problem.below("steps", number)) for problem in error.problems]
+            continue
+        except EnvironmentProblem:
+            raise
+        except Exception as error:
+            problems.append(plan.placed(_bug(op, error).below("steps", number)))
+            continue
+        policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
+        records.append(
+            StepRecord(op.id, op_name(type(op)), tuple(writes), policy, tuple(context.edits), tuple(context.created))
+        )
+        warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
+    if problems:
+        raise PlanError(problems)
+    after, wanted = model, config or {}
+    if (architecture := context.edited_architecture) is not None:
+        _refuse_misfits(plan, architecture)
+        after, wanted = architecture.spec, entry_of(architecture.network)
+    return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings))
+
+
+def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
+    """Refuse a mutant in which a layer cannot take what it gets: no later step has mended it."""
+    problems = [
+        Problem(
+            f"after this step, {message}",
+            path=("steps", step),
+            hint="choose sizes that fit, or change that layer too, with a `replace_layer` after it",
+        )
+        for step, message in architecture.misfits.values()
+    ]
+    if problems:
+        raise PlanError(plan.placed(problem) for problem in problems)
+
+
+def _bug(op: Op, error: Exception) -> Problem:
+    """An op of any package may fail in any way; its user needs to know which op, and its author where."""
+    frame = extract_tb(error.__traceback__)[-1]
+    return Problem(
+        f"the op `{op_name(type(op))}` fails: {type(error).__name__}: {error}",
+        hint=f"a bug at {frame.filename}:{frame.lineno}; report it to whoever maintains `{type(op).__module__}`",
+    )
+
+
+def _refuse_nothing(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> None:
+    if not writes and not edits and not op.allow_empty:
+        raise PlanError(
+            "the step touches nothing", hint="choose other weights or another amount, or say `allow_empty: true`"
+        )

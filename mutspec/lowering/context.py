@@ -1,0 +1,278 @@
+"""Bench: where a step is lowered. The state of the fold over a plan's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from msgspec import UnsetType
+from mutspec.keras_facts.roles import LEARNED, Group
+
+from mutspec.errors import DocumentPath, ModelError, PlanError, Problem
+from mutspec.graph.choice import Choice, Computed, chosen_count
+from mutspec.graph.expression import Expression, constant
+from mutspec.graph.graph import GraphBuilder, Shape, Version
+from mutspec.graph.permutation import Permutation
+from mutspec.graph.streams import stream_key
+from mutspec.language.types import Target
+from mutspec.model.select import NothingMatched, Selection, SelectorIndex
+from mutspec.model.shapes import ShapeOracle
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
+from mutspec.structure.architecture import Architecture, Change, architecture_of, restructured
+from mutspec.structure.flow import Flow
+from mutspec.structure.layer_edit import LayerEdit, layer_edits
+
+FLOATS = frozenset({"float32", "float64"})
+NARROW_FLOATS = ("float16", "bfloat16", "float8_", "float6_", "float4_")
+"""Dtypes, by how their names begin, that are computed in float32 and rounded once."""
+
+INTEGERS = frozenset(
+    {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "int4", "uint4"}
+)
+
+ALL_GROUPS = frozenset(Group)
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """The step under way.
+
+    Arguments:
+        number: its index in the plan.
+        op: the name of its op.
+        stream: the name of its random stream.
+        seed: its seed.
+        allow_empty: whether it may touch nothing.
+    """
+
+    number: int
+    op: str
+    stream: str
+    seed: int
+    allow_empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TensorWrite:
+    """What a step does to one tensor.
+
+    Arguments:
+        tensor: the tensor.
+        touched: how many of its entries; None if only drawing tells.
+        version: the version that the step makes.
+        is_first: whether it takes the place of a first value that only Keras knows; all of it counts as changed.
+    """
+
+    tensor: TensorSpec
+    touched: int | None
+    version: Version
+    is_first: bool = False
+
+
+@dataclass
+class LoweringContext:
+    """What a step sees and does while it is lowered.
+
+    Arguments:
+        models: the spec of the model that is mutated, under "", and of each input, under its name.
+        config: the serialised model, which structural steps edit.
+        oracle: tells what shapes layers make.
+        builder: the graph so far.
+        step: the step under way.
+        notes: what the user should know about it.
+        edits: what it does to layers.
+        created: the weights that it adds.
+        keras_made: the origins of weights whose first value only Keras can make.
+    """
+
+    models: dict[str, ModelSpec]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    oracle: ShapeOracle | None = None
+    builder: GraphBuilder = field(default_factory=GraphBuilder)
+    step: StepContext = StepContext(-1, "", "", 0, False)
+    notes: list[str] = field(default_factory=list)
+    edits: list[LayerEdit] = field(default_factory=list)
+    created: list[TensorSpec] = field(default_factory=list)
+    keras_made: set[str] = field(default_factory=set)
+    _unknown: dict[int, TensorSpec] = field(default_factory=dict)
+    _architecture: Architecture | None = None
+    _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
+    _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
+
+    def begin(self, step: StepContext) -> None:
+        """Turn to the next step."""
+        self.step = step
+        self.notes.clear()
+        self.edits.clear()
+        self.created.clear()
+        self._cases.clear()
+
+    def index(self, model: str = "") -> SelectorIndex:
+        """The selector index of a model."""
+        if model not in self._indexes:
+            self._indexes[model] = SelectorIndex(self.models[model])
+        return self._indexes[model]
+
+    def select(self, target: Target, *at: str | int, model: str = "", groups: frozenset[Group] = LEARNED) -> Selection:
+        """What a target chooses. If that is nothing and the step allows it, an empty selection.
+
+        Arguments:
+            target: the target.
+            at: where it stands in the step, for errors.
+            model: the model to look in.
+            groups: the weights that it chooses if it does not say.
+        """
+        try:
+            selection = self.index(model).tensors(target, default_groups=groups, random=self._pick)
+        except NothingMatched as error:
+            if self.step.allow_empty:
+                self.notes += error.notes
+                return Selection((), (), ())
+            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
+        except PlanError as error:
+            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
+        self.notes += selection.notes
+        return selection
+
+    def select_layers(self, target: Target, *at: str | int) -> tuple[LayerSpec, ...]:
+        """The layers that a target stands for. If that is none and the step allows it, nothing."""
+        try:
+            selection = self.index().layers(target, random=self._pick)
+        except NothingMatched as error:
+            if self.step.allow_empty:
+                return ()
+            raise PlanError(_seen_from(problem, "", at) for problem in error.problems) from error
+        except PlanError as error:
+            raise PlanError(_seen_from(problem, "", at) for problem in error.problems) from error
+        return selection.layers
+
+    @property
+    def architecture(self) -> Architecture:
+        """The model's architecture as the steps so far have left it.
+
+        Raises:
+            PlanError: it is one that cannot be edited.
+        """
+        if self._architecture is None:
+            try:
+                self._architecture = architecture_of(self.config, self.models[""])
+            except ModelError as error:
+                raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+        return self._architecture
+
+    @property
+    def edited_architecture(self) -> Architecture | None:
+        """The architecture, if a step has looked at it."""
+        return self._architecture
+
+    def flow(self) -> Flow:
+        """What tells the types of tensors between layers."""
+        assert self.oracle is not None
+        return Flow(self.oracle, lambda path: {}, frozenset())
+
+    def restructure(self, change: Change, origin: str) -> tuple[TensorSpec, ...]:
+        """Change the architecture; the weights that this adds, which have no values yet.
+
+        Arguments:
+            change: what is done.
+            origin: with what the origins of new weights begin.
+        """
+        assert self.oracle is not None
+        before = self.architecture
+        self._architecture, created = restructured(before, change, self.oracle, self.step.number, origin)
+        self.edits += layer_edits(before, self._architecture, change)
+        self.created += created
+        self.models[""] = self._architecture.spec
+        self._indexes.pop("", None)
+        self._cases.clear()
+        return created
+
+    def create(self, tensor: TensorSpec, value: Expression) -> None:
+        """Give a weight that a step added its first value."""
+        self.builder.create(tensor.origin, value.node)
+
+    def case_matches(self, target: Target | UnsetType, tensor: TensorSpec, at: DocumentPath) -> bool:
+        """Whether one entry of a list of values by target is for a tensor."""
+        if isinstance(target, UnsetType):
+            return True
+        if at not in self._cases:
+            chosen = self.select(target, *at, groups=ALL_GROUPS).tensors
+            self._cases[at] = frozenset(each.path for each in chosen)
+        return tensor.path in self._cases[at]
+
+    def key(self, origin: str, draw: str) -> bytes:
+        """The key of one of the step's draws."""
+        return stream_key(self.step.seed, self.step.stream, origin, draw)
+
+    def compute_dtype(self, tensor: TensorSpec) -> str:
+        """The dtype that a tensor is computed in."""
+        return "float32" if tensor.dtype.startswith(NARROW_FLOATS) else tensor.dtype
+
+    def read(self, tensor: TensorSpec, model: str = "") -> Expression:
+        """A tensor as the steps so far have left it; of an input model, as it is. A number counts as one entry."""
+        shape: Shape = tensor.shape or (1,)
+        if tensor.origin in self.keras_made and not model:
+            unknown = self.builder.base("", tensor.origin, shape, tensor.dtype)
+            self._unknown[unknown] = tensor
+            return Expression(self.builder, unknown)
+        if model:
+            return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
+        return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
+
+    def bind(self, tensor: TensorSpec, value: Expression, choice: Choice | None) -> TensorWrite:
+        """Make a value the tensor's next version, in the chosen entries alone."""
+        if tensor.dtype not in INTEGERS | FLOATS and not tensor.dtype.startswith(NARROW_FLOATS):
+            raise PlanError(
+                f"`{tensor.path}` is {tensor.dtype}, which mutspec does not compute with",
+                path=("target",),
+                hint="leave it out with `not:`",
+            )
+        is_first = tensor.origin in self.keras_made and choice is None
+        if is_first:
+            self._refuse_unknown(value.node)
+            self.keras_made.discard(tensor.origin)  # all of it is overwritten, so that it needs no first value
+            self.create(tensor, constant(self.builder, 0).cast(tensor.dtype).spread(tensor.shape or (1,)))
+        before = self.read(tensor)
+        after = value if choice is None else value.where(choice, before)
+        self._refuse_unknown(after.node, *([choice.node] if isinstance(choice, Computed) else []))
+        version = self.builder.bind(tensor.origin, before.node, after.node, self.step.number, choice)
+        touched = tensor.size if choice is None else chosen_count(choice, before.shape)
+        return TensorWrite(tensor, touched, version, is_first)
+
+    def _refuse_unknown(self, *nodes: int) -> None:
+        """Raise if a value depends on the first value of a weight that only Keras knows."""
+        seen, waiting = set[int](), list(nodes) if self._unknown else []
+        while waiting:
+            number = waiting.pop()
+            if number in self._unknown:
+                path = self._unknown[number].path
+                raise PlanError(
+                    f"the first value of `{path}` is made by Keras while it builds the model, so that a step can "
+                    "overwrite the whole of it, but not read it or change a part",
+                    path=("target",),
+                    hint="give the new layer an initializer that mutspec draws itself, such as glorot_uniform",
+                )
+            if number not in seen:
+                seen.add(number)
+                waiting += self.builder.nodes[number].inputs
+
+    def refuse_integers(self, tensors: Iterable[TensorSpec]) -> None:
+        """Raise if a tensor holds integers and the step's op is for real numbers."""
+        integers = [tensor for tensor in tensors if tensor.dtype in INTEGERS]
+        if integers:
+            paths = ", ".join(f"`{tensor.path}` ({tensor.dtype})" for tensor in integers[:3])
+            raise PlanError(
+                f"`{self.step.op}` is for real numbers, and cannot change {paths}",
+                path=("target",),
+                hint="leave quantised layers out with `not:`, or choose other `weights:`",
+            )
+
+    def _pick(self, total: int, count: int) -> list[int]:
+        return Permutation(total, self.key("", "pick")).chosen(count)
+
+
+def _seen_from(problem: Problem, model: str, at: DocumentPath) -> Problem:
+    """A selector's problem as one of the step, which says where it was looked for if that was in an input."""
+    message = f"in the input `{model}`, {problem.message}" if model else problem.message
+    return replace(problem, message=message).below(*at)

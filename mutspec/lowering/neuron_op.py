@@ -1,0 +1,59 @@
+"""The shape of an op on neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta
+from mutspec.keras_facts.roles import Group
+
+from mutspec.errors import Problem
+from mutspec.language.types import Unit
+from mutspec.lowering.base import WeightOp
+from mutspec.lowering.context import LoweringContext
+from mutspec.model.neuron_slices import neurons_of
+from mutspec.model.spec import TensorSpec
+
+
+class NeuronOp(WeightOp, frozen=True, kw_only=True):
+    """An op whose amount is a number of neurons, counted in each layer. It touches their kernels.
+
+    A neuron is an output unit or channel with its incoming weights; of attention a head, of a recurrent layer a unit.
+    """
+
+    default_unit: ClassVar[Unit] = Unit.NEURON
+
+    def problems(self) -> Iterable[Problem]:
+        """Another unit than neurons."""
+        yield from super().problems()
+        if self.unit not in (UNSET, Unit.NEURON):
+            yield Problem("its amount is a number of neurons", path=("unit",), hint="leave `unit` out")
+
+    def refused(self, *keys: str) -> Iterator[Problem]:
+        """Keys that have no meaning for an op."""
+        for key in self.given(*keys):
+            yield Problem(f"it takes no `{key}`", path=(key,), hint="leave it out")
+
+    @property
+    def groups(self) -> frozenset[Group]:
+        """The groups of weights that it touches."""
+        return frozenset({Group.KERNELS})
+
+    def tensors(self, context: LoweringContext) -> Sequence[TensorSpec]:
+        """The weights of these groups that the target chooses and that have neurons."""
+        chosen = context.select(self.target, "target", groups=self.groups).tensors
+        spec = context.models[""]
+        having = [tensor for tensor in chosen if neurons_of(spec, tensor) is not None]
+        return having or chosen
+
+
+class BiasedNeuronOp(NeuronOp, frozen=True, kw_only=True):
+    """An op on neurons that has a meaning for their biases as well, and touches them if asked."""
+
+    bias: Annotated[bool, Meta(description="Whether the biases of the chosen neurons are touched too.")] = False
+
+    @property
+    def groups(self) -> frozenset[Group]:
+        """Kernels, and biases if asked."""
+        return frozenset({Group.KERNELS, Group.BIASES}) if self.bias else super().groups

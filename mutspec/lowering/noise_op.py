@@ -1,0 +1,86 @@
+"""The shape of a noise: how large it is, what it does to a weight, and where its results stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from mutspec.errors import Problem
+from mutspec.graph.expression import Expression, constant
+from mutspec.language.types import PlanValue, Scale
+from mutspec.lowering.base import WeightOp
+from mutspec.lowering.tensor_context import TensorContext
+
+RelativeTo = Annotated[
+    Scale,
+    Meta(
+        description="The unit of the size: `absolute`, 1; `std`, the tensor's standard deviation; `max_abs`, its "
+        "largest |w|; `channel_max`, the largest |w| of the output channel; `weight`, the entry's own |w|."
+    ),
+]
+
+
+class Mode(StrEnum):
+    """What a noise does to a weight."""
+
+    ADD = "add"
+    MULTIPLY = "multiply"
+
+
+class Bounds(PlanValue, frozen=True):
+    """Where results are moved to if they lie outside."""
+
+    min: Annotated[float | UnsetType, Meta(description="The smallest result. Default: none.")] = UNSET
+    max: Annotated[float | UnsetType, Meta(description="The largest result. Default: none.")] = UNSET
+
+
+class NoiseOp(WeightOp, frozen=True, kw_only=True):
+    """An op that adds random numbers, or multiplies by 1 plus them. A subclass gives `noise`: what they are."""
+
+    relative_to: RelativeTo = Scale.ABSOLUTE
+    mode: Annotated[Mode, Meta(description="`add`: w + noise; `multiply`: w·(1 + noise).")] = Mode.ADD
+    bounds: Annotated[
+        Bounds | UnsetType,
+        Meta(
+            description="Move the touched entries, and no others, into these bounds.", examples=[{"min": -1, "max": 1}]
+        ),
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        """A unit that has no sense, and bounds that have no room."""
+        yield from super().problems()
+        if self.mode is Mode.MULTIPLY and self.relative_to is not Scale.ABSOLUTE:
+            message = "a noise that multiplies has no unit"
+            yield Problem(message, path=("relative_to",), hint="leave `relative_to` out, or `mode: multiply`")
+        if isinstance(self.bounds, UnsetType):
+            return
+        low, high = self.bounds.min, self.bounds.max
+        if isinstance(low, UnsetType) and isinstance(high, UnsetType):
+            yield Problem("`bounds` has neither `min` nor `max`", path=("bounds",), hint="give one, or leave it out")
+        elif isinstance(low, float | int) and isinstance(high, float | int) and low > high:
+            yield Problem(f"`min` ({low:g}) is above `max` ({high:g})", path=("bounds", "min"), hint="swap them")
+
+    def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
+        """The noise of every entry.
+
+        Arguments:
+            unit: the unit of its size: a number, or a tensor of the weight's shape.
+            at: the place.
+        """
+        raise NotImplementedError
+
+    def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
+        """W + noise, or w·(1 + noise), within bounds."""
+        noise = self.noise(ctx.scale(self.relative_to, weight), ctx)
+        return self.bounded(weight + noise if self.mode is Mode.ADD else weight * (noise + 1.0))
+
+    def bounded(self, value: Expression) -> Expression:
+        """A result, moved into the bounds."""
+        if isinstance(self.bounds, UnsetType):
+            return value
+        low, high = self.bounds.min, self.bounds.max
+        value = value if isinstance(low, UnsetType) else value.maximum(constant(value.builder, low))
+        return value if isinstance(high, UnsetType) else value.minimum(constant(value.builder, high))

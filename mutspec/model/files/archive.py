@@ -1,0 +1,140 @@
+"""Model files as values: which kind, what spec, and where in which file the bytes of each tensor lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from mutspec.model.files.stamp import Stamp, check_unchanged
+from mutspec.model.spec import ModelSpec
+
+
+class FileKind(StrEnum):
+    """The kinds of model files that mutspec reads; the table of formats says which of them it writes."""
+
+    KERAS = ".keras"
+    LEGACY_H5 = ".h5"
+    WEIGHTS_H5 = ".weights.h5"
+    OLD_WEIGHTS_H5 = "older .weights.h5"
+    LEGACY_WEIGHTS = "legacy weights"
+    SHARDED = ".weights.json"
+    KERAS_FOLDER = "unpacked .keras"
+    SAFETENSORS = ".safetensors"
+    SAVED_MODEL = "SavedModel"
+    CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a tensor is stored.
+
+    Arguments:
+        dataset: the HDF5 path within the HDF5 file (or zip member).
+        shape: the stored shape.
+        dtype: the dtype by NumPy's name, `bfloat16` included.
+        is_big_endian: whether its bytes are most significant first.
+        offset: the absolute offset in the model file of its first byte; None if its bytes are not one plain range there
+            (a chunked or compressed dataset, a compressed zip member).
+        bytes: the number of bytes.
+        part: which of the archive's parts it lies in, where a model is several files.
+    """
+
+    dataset: str
+    shape: tuple[int, ...]
+    dtype: str
+    is_big_endian: bool
+    offset: int | None
+    bytes: int
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file that a model of several files was read from.
+
+    Arguments:
+        path: the file.
+        stamp: its stamp, when it was opened.
+    """
+
+    path: Path
+    stamp: Stamp | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a zip file. That of a `.keras` file with the weights is `model.weights.h5`.
+
+    Arguments:
+        name: its name in the zip.
+        offset: the absolute offset of its first data byte.
+        bytes: how many bytes of the file it takes.
+        crc32: of its content, as the file states it.
+        is_compressed: whether it is stored deflated, so that no tensor is a plain range of the file.
+        crc32_offsets: where in the file the CRC-32 stands (little endian, 4 bytes each): central directory, and local
+            header or data descriptor, or both.
+        content_bytes: how many bytes it has when it is inflated.
+    """
+
+    name: str
+    offset: int
+    bytes: int
+    crc32: int
+    is_compressed: bool
+    crc32_offsets: tuple[int, ...]
+    content_bytes: int
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A model file, read without values.
+
+    Arguments:
+        path: the file or folder that the call names.
+        kind: its kind, by content rather than by name.
+        keras_version: as the file states it; empty if it does not.
+        spec: the model in it.
+        extents: where each tensor of the spec lies, by canonical path.
+        member: the zip member with the weights; None if the file itself is HDF5.
+        copies: further places that hold the same tensor, by canonical path: Keras stores the kernel of a spectrally
+            normalised layer twice. Who writes a tensor writes these too.
+        config: the serialised model as the file has it; empty for a partial spec.
+        stamp: the file's, when it was opened; None if nobody took one, or if it is a folder.
+        parts: the files that the model lies in, if it is not `path` alone. Extents number them; some hold no values.
+        stored: everything that is stored, by the path at which Keras 3 stores it; empty where nobody needs it, or
+            where it is not known. A `.weights.h5` file can be made of it.
+        names: the layers' own names, by their paths in `stored`.
+        assets: further members of an unpacked `.keras` folder, by their names in a zip.
+    """
+
+    path: Path
+    kind: FileKind
+    keras_version: str
+    spec: ModelSpec
+    extents: Mapping[str, Extent]
+    member: Member | None
+    copies: Mapping[str, tuple[Extent, ...]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    stamp: Stamp | None = None
+    parts: tuple[FilePart, ...] = ()
+    stored: Mapping[str, Extent] = field(default_factory=dict, repr=False)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
+    assets: Mapping[str, Path] = field(default_factory=dict, repr=False)
+
+    @property
+    def files(self) -> tuple[FilePart, ...]:
+        """The files that extents number: the parts, or the file itself."""
+        return self.parts or (FilePart(self.path, self.stamp),)
+
+    def check_unchanged(self) -> None:
+        """Hold all files that it was read from against their stamps.
+
+        Raises:
+            ModelError: one was replaced, written to or removed.
+        """
+        check_unchanged(self.path, self.stamp, self.path)
+        for part in self.parts:
+            check_unchanged(part.path, part.stamp, part.path)

@@ -1,0 +1,115 @@
+"""Reading `.keras` files: a zip with the config as JSON and the weights as HDF5."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mutspec.model.asking_keras import in_keras
+
+from mutspec.errors import ModelError
+from mutspec.model.build import build_from_outline
+from mutspec.model.config import parse_config, parse_json
+from mutspec.model.files.archive import Archive, FileKind, Member
+from mutspec.model.files.hdf5 import FileWindow, StoredHdf5, check_extents, stored_hdf5
+from mutspec.model.files.unsupported import unsupported_zip
+from mutspec.model.files.zip_directory import read_directory
+from mutspec.model.files.zip_member import inflated, read_member
+from mutspec.model.inner_layers import has_inner_layers
+from mutspec.model.limits import current_limits
+from mutspec.model.outline import outline_of
+
+_METADATA_LIMIT = 2**16
+"""The most bytes of `metadata.json` that are read: it has a version and a date."""
+
+_WEIGHTS = "model.weights.h5"
+
+
+def read_keras(path: Path) -> Archive:
+    """Read a `.keras` file.
+
+    Errors: ModelError if it is damaged, or holds what mutspec does not understand.
+    """
+    with path.open("rb") as file:
+        members = read_directory(file, str(path))
+        if refusal := unsupported_zip(path, tuple(members)):
+            raise refusal
+        version = read_version(file, members, str(path))
+        config = parse_config(read_config_member(file, members, str(path)), f"config.json in {path}", version)
+        if _WEIGHTS not in members:
+            if any(name.startswith("model.weights") or name.endswith(".npz") for name in members):
+                raise ModelError(
+                    f"{path} keeps its weights in another form than {_WEIGHTS}",
+                    hint="save the model with model.save('name.keras')",
+                )
+            raise ModelError(
+                f"{path} has no member {_WEIGHTS}", hint="it is not a whole .keras file; save the model again"
+            )
+        return _read(path, file, config, version, members[_WEIGHTS])
+
+
+def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
+    shown, outline = f"{_WEIGHTS} in {path}", outline_of(config)
+    with_names = has_inner_layers(outline)
+    if member.is_compressed:
+        with inflated(path, _WEIGHTS) as copy:
+            window = FileWindow(copy, 0, os.fstat(copy.fileno()).st_size)
+            stored = stored_hdf5(window, -1, shown, attributes=with_names)
+    else:
+        window = FileWindow(file, member.offset, member.bytes)
+        stored = stored_hdf5(window, member.offset, shown, attributes=with_names)
+        check_extents(stored.extents, member.offset + member.bytes, shown)
+    extents = {name.replace("\\", "/"): extent for name, extent in stored.extents.items()}
+    asked = in_keras(outline, config)
+    build = build_from_outline(
+        outline,
+        {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
+        asked.tell,
+        names_of_layers(stored) if with_names else {},
+        knows_classes=asked.knows_classes,
+    )
+    return Archive(
+        path=path,
+        kind=FileKind.KERAS,
+        keras_version=version,
+        spec=build.spec,
+        extents={tensor: extents[stored] for tensor, stored in build.stored.items()},
+        member=member,
+        copies={tensor: tuple(extents[at] for at in stored) for tensor, stored in build.copies.items()},
+        config=config,
+    )
+
+
+def names_of_layers(stored: StoredHdf5) -> dict[str, str]:
+    """The layers' names by stored path; Keras states them since 3.6, as attributes."""
+    return {
+        at.replace("\\", "/").removesuffix("vars").rstrip("/"): str(attributes["name"])
+        for at, attributes in stored.groups.items()
+        if "name" in attributes and (at == "vars" or at.endswith("/vars"))
+    }
+
+
+def read_config_member(file: BinaryIO, members: Mapping[str, Member], shown: str) -> bytes:
+    """The bytes of `config.json`.
+
+    Raises:
+        ModelError: it is missing, above the limit, or damaged.
+    """
+    limits = current_limits()
+    if "config.json" in members:
+        limits.check("config_bytes", members["config.json"].content_bytes, f"config.json in {shown}")
+    return read_member(file, members, "config.json", limits.config_bytes, shown)
+
+
+def read_version(file: BinaryIO, members: Mapping[str, Member], shown: str) -> str:
+    """Returns the version of Keras that a `.keras` file states; empty if it states none.
+
+    Raises:
+        ModelError: its metadata are damaged.
+    """
+    if "metadata.json" not in members:
+        return ""
+    content = read_member(file, members, "metadata.json", _METADATA_LIMIT, shown)
+    return str(parse_json(content, f"metadata.json in {shown}").get("keras_version", ""))

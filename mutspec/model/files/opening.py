@@ -1,0 +1,149 @@
+"""Opening model files: the door to their readers, which load when they are needed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from mutspec.errors import ModelError, Place, nearest
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.found import END_BYTES, Found
+from mutspec.model.files.stamp import check_unchanged, stamp_of
+
+
+def open_archive(path: Path, *, architecture: Path | None = None) -> Archive:
+    """Read a model file, without values and without TensorFlow. Its content decides its kind, not its name.
+
+    Arguments:
+        path: a file or folder of one of the formats in `mutspec.model.files.formats`.
+        architecture: for weights alone, a file with the model's config: `.keras`, `.h5`, or JSON as
+            `model.to_json()` writes it. Without one the spec is partial.
+
+    Errors: ModelError if the file is missing, damaged, not understood, or changed meanwhile. Its problems name it.
+    """
+    path = _named(path)
+    stamp = None if os.path.isdir(path) else stamp_of(path)  # a folder changes with each file that is written into it
+    try:
+        archive = _opened(path, architecture)
+    except ModelError:
+        check_unchanged(path, stamp, path)  # what seems to be damaged may be half of one file and half of another
+        raise
+    archive = replace(archive, stamp=stamp)
+    archive.check_unchanged()
+    return archive
+
+
+def _named(path: Path) -> Path:
+    """The file that a path names: TensorFlow calls a checkpoint by what the names of its files have in common."""
+    with suppress(OSError, ValueError):  # who opens the path says what is wrong with it
+        if path.name and not os.path.lexists(path) and (index := path.with_name(f"{path.name}.index")).is_file():
+            return index
+    return path
+
+
+def holds_model(path: Path) -> bool:
+    """Whether a file is of a format that holds a whole model, as far as can be told without reading it.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    from mutspec.model.files.formats import FORMATS
+
+    found = _found(path)
+    return next((each.is_whole for each in FORMATS.values() if each.fits(found)), True)
+
+
+def open_beside(path: Path, architecture: Path | None) -> Archive:
+    """Read one of several model files, of which those with weights alone share an architecture.
+
+    Arguments, errors: as for `open_archive`, but that a file with an architecture of its own keeps it.
+    """
+    try:
+        return open_archive(path, architecture=architecture)
+    except OwnArchitectureError:
+        return open_archive(path)
+
+
+class OwnArchitectureError(ModelError):
+    """An architecture is given for a file that has one."""
+
+
+def _opened(path: Path, architecture: Path | None) -> Archive:
+    """What is in the file, as far as it is known while it is read; its problems name the file."""
+    try:
+        return _open(path, architecture)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}", hint="check the file's disk") from error
+    except ModelError as error:
+        place = Place(str(path), 0, 0, 0)
+        raise type(error)(
+            problem if problem.place or str(path) in problem.message else replace(problem, place=place)
+            for problem in error.problems
+        ) from error
+
+
+def _open(path: Path, architecture: Path | None) -> Archive:
+    from mutspec.model.files.formats import FORMATS
+    from mutspec.model.files.unsupported import UNSUPPORTED
+
+    found = _found(path)
+    form = next((each for each in FORMATS.values() if each.fits(found)), None)
+    if form is not None:
+        if form.is_whole:
+            _no_architecture(path, architecture)
+        return form.read(found, architecture)
+    for other in UNSUPPORTED:
+        if other.fits(found):
+            raise ModelError(f"{path} is {other.title}, which mutspec does not read", hint=other.hint)
+    if found.is_folder:
+        raise ModelError(f"{path} is a folder", hint=_guess_in_folder(path))
+    raise ModelError(f"{path} is not a model file", hint=_guess(found.head))
+
+
+def _found(path: Path) -> Found:
+    """What lies under a path.
+
+    Raises:
+        ModelError: nothing that can be read.
+    """
+    try:
+        if path.is_dir():
+            return Found(path, True)
+        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
+            hint = "a model is read in places: write it to a file first"
+            raise ModelError(f"{path} is a pipe or a device, not a file", hint=hint)
+        with path.open("rb") as file:
+            head = file.read(END_BYTES)
+            file.seek(max(0, os.fstat(file.fileno()).st_size - END_BYTES))
+            return Found(path, False, head, file.read(END_BYTES))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"{path} cannot be read: {reason}", hint="check the path", candidates=_near(path)) from None
+
+
+def _near(path: Path) -> tuple[str, ...]:
+    try:
+        return nearest(path.name, [item.name for item in path.parent.iterdir() if item.name != path.name])
+    except (OSError, ValueError):
+        return ()
+
+
+def _no_architecture(path: Path, architecture: Path | None) -> None:
+    if architecture is not None:
+        raise OwnArchitectureError(
+            f"{path} has its own architecture", hint="--architecture is for files of weights alone; leave it out"
+        )
+
+
+def _guess(head: bytes) -> str:
+    if not head:
+        return "the file is empty; save the model again"
+    return "mutspec reads what Keras writes, TensorFlow's checkpoints, and .safetensors files"
+
+
+def _guess_in_folder(path: Path) -> str:
+    """A way on from a folder that is no model itself."""
+    indexes = sorted(each.name for each in path.glob("*.index"))[:3]
+    return f"name a checkpoint in it: {', '.join(indexes)}" if indexes else "name the file in it"

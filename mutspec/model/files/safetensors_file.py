@@ -1,0 +1,152 @@
+"""Reading and laying out safetensors: a JSON object that says where each tensor lies, and the bytes of all of them.
+
+The format is small and public (huggingface/safetensors, `README.md`): the length of the header in 8 bytes, least
+significant first; the header; then values, without gaps, least significant byte first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from mutspec.errors import ModelError
+from mutspec.model.config import parse_json
+from mutspec.model.files.archive import Archive, Extent, FileKind
+from mutspec.model.files.named_weights import matched
+from mutspec.model.files.weights_file import read_config
+from mutspec.model.limits import current_limits
+
+_LENGTH_BYTES = 8
+_METADATA = "__metadata__"
+_DTYPES: Mapping[str, tuple[str, int]] = {
+    "BOOL": ("bool", 1),
+    "U8": ("uint8", 1),
+    "I8": ("int8", 1),
+    "F8_E4M3": ("float8_e4m3fn", 1),
+    "F8_E5M2": ("float8_e5m2", 1),
+    "U16": ("uint16", 2),
+    "I16": ("int16", 2),
+    "F16": ("float16", 2),
+    "BF16": ("bfloat16", 2),
+    "U32": ("uint32", 4),
+    "I32": ("int32", 4),
+    "F32": ("float32", 4),
+    "U64": ("uint64", 8),
+    "I64": ("int64", 8),
+    "F64": ("float64", 8),
+    "C64": ("complex64", 8),
+}
+"""The format's dtypes: NumPy's name, and the bytes of an entry."""
+
+_NAMES = {name: (short, size) for short, (name, size) in _DTYPES.items()}
+_ALIGNED_TO = 8
+_AGAIN = "the file is damaged; copy or save it again"
+
+
+def read_safetensors(path: Path, architecture: Path | None) -> Archive:
+    """Read a safetensors file.
+
+    Arguments:
+        path: the file.
+        architecture: a file with the config of the model whose weights' paths are the names in it; None for a partial
+            spec, with the names as they are.
+
+    Raises:
+        ModelError: it is damaged, or above a limit; or its names are not those of the architecture.
+    """
+    size = path.stat().st_size
+    limits = current_limits()
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        limits.check("config_bytes", length, f"the header of {path}")
+        if _LENGTH_BYTES + length > size:
+            raise ModelError(f"the header of {path} reaches beyond its end", hint=_AGAIN)
+        header = parse_json(file.read(length), f"the header of {path}")
+    names = [name for name in header if name != _METADATA]
+    limits.check("hdf5_objects", len(names), f"tensors in {path}")
+    if not names:
+        raise ModelError(f"{path} holds no weights", hint="save it again")
+    start = _LENGTH_BYTES + length
+    extents = {name: _extent(name, header[name], start, path) for name in names}
+    _check_places(extents, start, size, path)
+    config = None if architecture is None else read_config(architecture)
+    found = matched(extents, config, path)
+    return Archive(
+        path=path,
+        kind=FileKind.SAFETENSORS,
+        keras_version="",
+        spec=found.spec,
+        extents=found.extents,
+        member=None,
+        config=config or {},
+        stored=found.stored,
+        names=found.names,
+    )
+
+
+def header_of(tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path) -> tuple[bytes, Mapping[str, int]]:
+    """The beginning of a safetensors file.
+
+    Arguments:
+        tensors: dtype and shape of each tensor, by name.
+        path: the model's file, for errors.
+
+    Returns:
+        All bytes before the values, and where behind them each tensor begins: those of the widest entries first, so
+        that every entry lies at a multiple of its size.
+
+    Raises:
+        ModelError: the format has no such dtype.
+    """
+    unknown = next((dtype for dtype, _ in tensors.values() if dtype not in _NAMES), None)
+    if unknown is not None:
+        raise ModelError(f"{path} has weights of dtype {unknown}, which safetensors do not have", hint="save as .keras")
+    header: dict[str, Any] = {_METADATA: {"format": "mutspec"}}
+    offsets: dict[str, int] = {}
+    end = 0
+    for name, (dtype, shape) in sorted(tensors.items(), key=lambda item: -_NAMES[item[1][0]][1]):
+        short, size = _NAMES[dtype]
+        offsets[name], end = end, end + prod(shape) * size
+        header[name] = {"dtype": short, "shape": list(shape), "data_offsets": [offsets[name], end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + _LENGTH_BYTES) % _ALIGNED_TO)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text, offsets
+
+
+def _extent(name: str, facts: Any, start: int, path: Path) -> Extent:
+    """Where a tensor lies, as the header says it."""
+    limits = current_limits()
+    limits.check("path_characters", len(name), f"the name of a tensor in {path}")
+    for part in name.split("/"):
+        limits.check("name_characters", len(part), f"the name `{part[:20]}…` in {path}")
+    facts = facts if isinstance(facts, Mapping) else {}
+    dtype, shape, offsets = (facts.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if not name or not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:
+        raise ModelError(f"the header of {path} does not say where {name[:80]!r} lies", hint=_AGAIN)
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise ModelError(f"{name[:80]!r} in {path} has the dtype {str(dtype)[:20]}, which mutspec does not know")
+    known, entry = _DTYPES[dtype]
+    begin, end = offsets
+    if end - begin != prod(shape) * entry:
+        raise ModelError(f"{name[:80]!r} in {path} has another size than its shape says", hint=_AGAIN)
+    return Extent(name, tuple(shape), known, False, start + begin, end - begin)
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= 64 and all(type(each) is int and each >= 0 for each in value)
+
+
+def _check_places(extents: Mapping[str, Extent], start: int, size: int, path: Path) -> None:
+    """Refuse tensors that overlap, leave gaps, or reach beyond the file: nothing may hide between them."""
+    end = start
+    for extent in sorted(extents.values(), key=lambda each: (each.offset or 0, each.bytes)):
+        if extent.offset != end:
+            what = "shares its bytes with another tensor" if (extent.offset or 0) < end else "comes after a gap"
+            raise ModelError(f"{extent.dataset[:80]!r} in {path} {what}", hint=_AGAIN)
+        end += extent.bytes
+    if end != size:
+        what = "reaches beyond the end" if end > size else "has bytes that belong to nothing"
+        raise ModelError(f"{path} {what}", hint="the file is truncated or damaged; copy it again")

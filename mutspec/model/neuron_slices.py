@@ -1,0 +1,102 @@
+"""Where a weight's neurons and gates lie: as slices along an axis, real or virtual.
+
+A neuron is an output unit or channel with its incoming weights. Most weights have an axis over them, which the class
+table knows; what this module adds are the weights in which several axes, or a part of one, run over neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
+
+
+@dataclass(frozen=True, slots=True)
+class NeuronSlices:
+    """Slices of a tensor: entry i, in C order, lies in the slice (i // stride) mod length.
+
+    Arguments:
+        length: how many there are.
+        stride: how far apart two neighbours are.
+        owner: the path of the layer whose neurons they are; the weights of one owner and length share its neurons.
+    """
+
+    length: int
+    stride: int
+    owner: str = ""
+
+
+GATES: Mapping[str, tuple[str, ...]] = {
+    "LSTM": ("input", "forget", "candidate", "output"),
+    "GRU": ("update", "reset", "candidate"),
+    "ConvLSTM": ("input", "forget", "candidate", "output"),
+}
+"""The gates of recurrent layers, in the order in which Keras's weights hold them, by how class names begin."""
+
+_CELL_ROLES = ("kernel", "recurrent_kernel", "bias")
+_ATTENTION = ("MultiHeadAttention", "GroupQueryAttention")
+_HEADS = ("query", "key", "value", "gate")
+_NO_NEURONS = {("SeparableConv1D", "depthwise_kernel"), ("SeparableConv2D", "depthwise_kernel")}
+"""Weights whose outputs are not the layer's: the pointwise kernel has the neurons of a separable convolution."""
+
+
+def gates_of(layer: LayerSpec, tensor: TensorSpec) -> tuple[str, ...]:
+    """The names of the gates that a weight holds, in its own order; empty if it has none."""
+    kinds = (layer.class_name, *layer.ancestry)
+    names = (gates for start, gates in GATES.items() if any(kind.startswith(start) for kind in kinds))
+    return next(names, ()) if tensor.role in _CELL_ROLES else ()
+
+
+def gate_lanes(tensor: TensorSpec, gates: tuple[str, ...]) -> NeuronSlices:
+    """The gates of a weight, which its last axis holds one after the other."""
+    return NeuronSlices(len(gates), tensor.shape[-1] // len(gates), tensor.layer)
+
+
+def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
+    """The neurons of a weight; None if it has none, or they are unknown.
+
+    Of attention they are the heads (in the projections of queries, keys and values), of a recurrent layer its units,
+    of EinsumDense the combinations of the output's own axes, of a depthwise convolution its output channels.
+    """
+    layer, shape = spec.layer_by_path[tensor.layer], tensor.shape
+    if (layer.class_name, tensor.role) in _NO_NEURONS or not shape:
+        return None
+    if gates := gates_of(layer, tensor):
+        return NeuronSlices(shape[-1] // len(gates), 1, tensor.layer)
+    if layer.class_name.startswith("DepthwiseConv") and tensor.role == "kernel":
+        return NeuronSlices(shape[-2] * shape[-1], 1, tensor.layer)
+    if "EinsumDense" in (layer.class_name, *layer.ancestry):
+        return _einsum_neurons(spec, layer, tensor)
+    if tensor.channel_axis is None:
+        return None
+    axis = tensor.channel_axis % len(shape)
+    return NeuronSlices(shape[axis], _size(shape[axis + 1 :]), tensor.layer)
+
+
+def _einsum_neurons(spec: ModelSpec, layer: LayerSpec, tensor: TensorSpec) -> NeuronSlices | None:
+    owner, _, name = layer.path.rpartition("/")
+    parent = spec.layer_by_path.get(owner)
+    is_of_attention = parent is not None and not {parent.class_name, *parent.ancestry}.isdisjoint(_ATTENTION)
+    # Inside classes of the user's own, projections are called after Keras's attributes: `query_dense`.
+    if is_of_attention and name.removeprefix("_").removesuffix("_dense") in _HEADS:
+        axis = len(tensor.shape) - 2
+        return NeuronSlices(tensor.shape[axis], tensor.shape[axis + 1], owner)
+    if is_of_attention:
+        return NeuronSlices(tensor.shape[-1], 1, layer.path)
+    inputs, _, output = str(layer.config.get("equation", "")).partition("->")
+    inputs, _, kernel = inputs.partition(",")
+    if tensor.role == "bias":
+        kernel = str(layer.config.get("bias_axes") or "")
+    own = [axis for axis, letter in enumerate(kernel) if letter in output and letter not in inputs]
+    if not own or len(kernel) != len(tensor.shape) or own != list(range(own[0], own[-1] + 1)):
+        return None
+    after = tensor.shape[own[-1] + 1 :]
+    return NeuronSlices(_size(tensor.shape[own[0] : own[-1] + 1]), _size(after), layer.path)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for extent in shape:
+        size *= extent
+    return size

@@ -1,0 +1,135 @@
+"""The execution graph as text: JSON, mermaid, dot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from mutspec.graph.choice import Bits, Box, Choice, Computed, Listed, Run, Scattered, StridedSlices, Tiles, Within
+from mutspec.graph.graph import Graph, Node
+from mutspec.graph.primitives import PRIMITIVES
+from mutspec.text.visible import in_one_line
+
+
+def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
+    """The graph as plain values: nodes with what they read, and the version of each tensor that a step makes.
+
+    Arguments:
+        graph: the graph.
+        steps: the ids of the steps.
+    """
+    return {
+        "nodes": [
+            {
+                "id": number,
+                "primitive": node.primitive,
+                "access": node.access.value,
+                "exactness": PRIMITIVES[node.primitive].exactness.value,
+                "inputs": list(node.inputs),
+                "shape": list(node.shape),
+                "dtype": node.dtype,
+                "attributes": {name: _plain(value) for name, value in node.attributes},
+            }
+            for number, node in enumerate(graph.nodes)
+        ],
+        "versions": [
+            {"name": version.name, "step": steps[version.step], "before": version.before, "node": version.node}
+            for version in graph.versions
+        ],
+    }
+
+
+def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
+    """The graph as a mermaid flowchart, from top to bottom. Arguments: as for `to_json`."""
+    lines = ["flowchart TB"]
+    for number, node, names in _labelled(graph, steps):
+        label = "<br>".join(map(_in_mermaid, names))
+        opening, closing = ("([", "])") if node.primitive == "base" else ("[[", "]]") if len(names) > 1 else ("[", "]")
+        lines.append(f'  n{number}{opening}"{label}"{closing}')
+    lines += [f"  n{source} --> n{number}" for number, node in enumerate(graph.nodes) for source in node.inputs]
+    return "\n".join(lines)
+
+
+def to_dot(graph: Graph, steps: Sequence[str]) -> str:
+    """The graph in Graphviz's language. Arguments: as for `to_json`."""
+    lines = ["digraph plan {", "  node [shape=box];"]
+    for number, node, names in _labelled(graph, steps):
+        label = "\\n".join(map(_in_dot, names))
+        style = " shape=ellipse" if node.primitive == "base" else " style=bold" if len(names) > 1 else ""
+        lines.append(f'  n{number} [label="{label}"{style}];')
+    lines += [f"  n{source} -> n{number};" for number, node in enumerate(graph.nodes) for source in node.inputs]
+    return "\n".join([*lines, "}"])
+
+
+_MEANS_MORE_IN_MERMAID = re.compile(r"[^\w ./:@(),+×-]")
+
+
+def _in_mermaid(text: str) -> str:
+    """Text in a quoted label: what may be markup, an entity, a comment or a directive goes by its number, as `#60;`."""
+    return _MEANS_MORE_IN_MERMAID.sub(lambda match: f"#{ord(match[0])};", in_one_line(text))
+
+
+def _in_dot(text: str) -> str:
+    """Text in a quoted label, where Graphviz knows escapes and the entities of HTML."""
+    return in_one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+
+
+def _labelled(graph: Graph, steps: Sequence[str]) -> Iterator[tuple[int, Node, list[str]]]:
+    """Each node with its label: what it does, and the versions that it is."""
+    names: dict[int, list[str]] = {}
+    for version in graph.versions:
+        names.setdefault(version.node, []).append(f"{version.name} ({steps[version.step]})")
+    for number, node in enumerate(graph.nodes):
+        yield number, node, [_summary(node), *names.get(number, ())]
+
+
+def _summary(node: Node) -> str:
+    if node.primitive == "base":
+        model, path = node.attribute("model"), node.attribute("path")
+        return f"{model}:{path}@0" if model else f"{path}@0"
+    if node.primitive == "constant":
+        return f"{float.fromhex(node.attribute('value')):g}"
+    if node.primitive == "choose":
+        return f"choose {_choice(node.attribute('choice'))}"
+    if node.primitive == "cast":
+        return f"cast to {node.dtype}"
+    return node.primitive.replace("_", " ")
+
+
+def _choice(choice: Choice | None) -> str:
+    if choice is None:
+        return "all"
+    if isinstance(choice, Listed):
+        return f"{len(choice.indices):,} listed"
+    if isinstance(choice, Scattered):
+        return f"{choice.count:,} of {choice.pool.size:,}"
+    if isinstance(choice, Computed):
+        return f"{choice.count:,}"
+    if isinstance(choice, StridedSlices):
+        return f"{_choice(choice.chosen)} slices"
+    if isinstance(choice, Tiles):
+        return f"{_choice(choice.chosen)} blocks of {choice.height}×{choice.width}"
+    if isinstance(choice, Within):
+        return f"{_choice(choice.chosen)} in {_choice(choice.region)}"
+    if isinstance(choice, Bits):
+        return f"{_choice(choice.chosen)} bits"
+    if isinstance(choice, Box):
+        return " × ".join(f":{stop}" for stop in choice.stops)
+    if isinstance(choice, Run):
+        return f"{choice.start}:{choice.stop}"
+    return f"{choice.start}:{choice.stop} on axis {choice.axis}"
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as JSON: choices and permutations by their fields."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Scattered):
+        return {"count": value.count, "pool": value.pool.size, "offset": value.offset, "key": value.pool.key.hex()}
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value

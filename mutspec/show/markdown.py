@@ -1,0 +1,123 @@
+"""Reports and diffs as GitHub's markdown, for pull requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mutspec.show.layers import layer_change
+
+from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
+from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
+from mutspec.text import words
+from mutspec.text.visible import in_one_line
+
+MOST_OPEN_ROWS = 20
+"""Longer tables are folded up, and open when they are clicked."""
+
+_TEXT_COLUMNS = frozenset({"", "Weight", "Shape", "Dtype", "Layer", "Change"})
+
+
+def report_markdown(report: Report) -> str:
+    """What a plan does to a model, as headings and tables."""
+    verb = "Dry-run of" if report.output is None else "Applied"
+    facts = [f"seed {report.seed}", words.plural(report.layers, "layer"), parameters(report)]
+    blocks = [f"### {verb} {code(report.plan_name)} on {code(str(report.model))}", ", ".join(facts)]
+    blocks += [_step(number, step) for number, step in enumerate(report.steps, start=1)]
+    if report.warnings:
+        blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
+    written = "" if report.output is None else f" Wrote {code(str(report.output))}."
+    return "\n\n".join([*blocks, touched_sentence(report) + written])
+
+
+def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:
+    """What differs between two models, as tables.
+
+    Arguments:
+        diff: the diff.
+        before: how to call the model before; left out, the models are not named.
+        after: how to call the model after.
+        heading: the heading, before the names.
+    """
+    names = f" of {code(before)} and {code(after)}" if before and after else ""
+    blocks = [f"### {heading}{names}"]
+    if diff.identical:
+        return "\n\n".join([*blocks, f"Identical, in structure and in {words.plural(diff.compared, 'entry')}."])
+    structure = diff.structure
+    rows = [
+        *(["+", code(layer.path), escape(layer.class_name)] for layer in structure.added),
+        *(["-", code(layer.path), escape(layer.class_name)] for layer in structure.removed),
+        *(["~", code(change.layer), escape(in_one_line(layer_change(change)))] for change in structure.changed),
+        *(["~", "", escape(f"the model's {ports}")] for ports in structure.ports),
+    ]
+    if rows:
+        blocks.append(_table(["", "Layer", "Change"], rows))
+    if diff.tensors:
+        header, cells = tensor_rows(diff.tensors)
+        blocks += [_table(header, [[row[0], code(row[1]), *map(escape, row[2:])] for row in cells])]
+        blocks += [difference_sentence(diff)]
+    return "\n\n".join(blocks)
+
+
+def _step(number: int, step: StepReport) -> str:
+    name = f" [{escape(step.id)}]" if step.id != step.op else ""
+    blocks = [f"#### {number}. {code(step.op)}{name}"]
+    if step.parameters:
+        blocks.append(", ".join(code(f"{key}: {words.flow(value)}") for key, value in step.parameters.items()))
+    if step.edits:
+        blocks.append("\n".join(f"- {escape(in_one_line(edit_sentence(edit)))}" for edit in step.edits))
+    if not step.targets:
+        return "\n\n".join([*blocks, *([] if step.edits else ["Touches nothing."])])
+    header, rows = target_rows(step)
+    return "\n\n".join([*blocks, _table(header, [[code(row[0]), *row[1:]] for row in rows])])
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    marks = [":--" if title in _TEXT_COLUMNS else "--:" for title in header]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (header, marks, *rows)]
+    text = "\n".join(lines)
+    if len(rows) <= MOST_OPEN_ROWS:
+        return text
+    return f"<details><summary>{len(rows):,} rows</summary>\n\n{text}\n\n</details>"
+
+
+_PLAIN_CODE = re.compile(r"[^\s`|\\]([^`|\\]*[^\s`|\\])?")
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]|^ | $|  +")
+
+
+def code(text: str) -> str:
+    """Text as code, in tables too, whatever characters it holds.
+
+    In a table a backslash and a bar mean other things within code than elsewhere, and no number of backticks holds a
+    text that ends with one; so such texts are elements, where characters go by their numbers.
+    """
+    text = in_one_line(text)
+    if _PLAIN_CODE.fullmatch(text) and "  " not in text:
+        return f"`{text}`"
+    numbered = _PUNCTUATION.sub(lambda match: "".join(f"&#{ord(sign)};" for sign in match[0]), text)
+    return f"<code>{numbered}</code>"
+
+
+_CODE = re.compile(r"(`[^`]+`)")
+_MARKS = re.compile(
+    r"""(?P<entity>[&<])
+      | (?P<sign>[\\|*_\[`] | ~(?=\S) | ^[+>\#-] | (?<=^)[0-9]+(?=[.)]\s) )
+      | (?P<link>(?<=:)// | (?<=www)\. | (?<=[@\#])(?=\w))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What markdown would take for markup; links, mentions and references that GitHub makes of plain text are broken up."""
+
+
+def escape(text: str) -> str:
+    """Text that markdown shows as it is. Code in it stays code."""
+    parts = _CODE.split(in_one_line(" ".join(text.split())))
+    return "".join(code(part[1:-1]) if number % 2 else _MARKS.sub(_escaped, part) for number, part in enumerate(parts))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    mark = match[0]
+    if match["entity"]:
+        return {"&": "&amp;", "<": "&lt;"}[mark]
+    if match["sign"]:
+        return f"\\{mark}" if not mark.isdecimal() else f"&#{ord(mark[0])};{mark[1:]}"
+    return f"<!-- -->{mark}"
