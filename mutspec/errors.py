@@ -68,13 +68,24 @@ class Problem:
 
 
 class MutspecError(Exception):
-    """The base of all errors that a user is meant to see. It carries one or more problems."""
+    """The base of all errors that a user is meant to see. It carries one or more problems.
+
+    Arguments:
+        problems: the problems; or the message of the only one, whose further fields the other arguments give.
+        place, path, hint, candidates: see `Problem`.
+    """
 
     def __init__(
-        self, problems: Problem | str | Iterable[Problem], *, hint: str = "", candidates: Iterable[str] = ()
+        self,
+        problems: Problem | str | Iterable[Problem],
+        *,
+        place: Place | None = None,
+        path: DocumentPath = (),
+        hint: str = "",
+        candidates: Iterable[str] = (),
     ) -> None:
         if isinstance(problems, str):
-            problems = Problem(problems, hint=hint, candidates=tuple(candidates))
+            problems = Problem(problems, place, path, hint, tuple(candidates))
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         errors = [problem for problem in self.problems if not problem.is_warning]
         super().__init__("\n".join(str(problem) for problem in errors or self.problems))

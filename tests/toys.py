@@ -9,7 +9,6 @@ from typing import Any
 
 import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 by name)
 import numpy as np
-from mutspec.keras_facts.roles import Group
 
 from mutspec.execute.engine import Effect, execute
 from mutspec.graph.choice import Choice
@@ -17,6 +16,7 @@ from mutspec.graph.expression import Expression
 from mutspec.graph.graph import Graph, GraphBuilder, Version
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.schedule import schedule
+from mutspec.keras_facts.roles import Group
 from mutspec.language import Plan, plan_from
 from mutspec.lowering.compile import Program, compile_plan
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec

@@ -6,11 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from threading import local
-from typing import Any
-
-from mutspec.show.layers import StructureDiff, layers_as_json
 
 from mutspec.access.model_lock import hold
 from mutspec.access.read import Readable, Reader, numpy_dtype, reader_of
@@ -19,119 +15,13 @@ from mutspec.compare.arithmetic import BLOCK, Partial, Scratch, compare, count_n
 from mutspec.compare.structure import structure_diff
 from mutspec.model.files.archive import Archive
 from mutspec.model.spec import ModelSpec, TensorSpec
+from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus
 
-FORMAT_VERSION = 1
 _CHUNK_BYTES = 1 << 20
 """What a thread reads at once from each file, at most: 8 threads stay below 60 MB."""
 
 Progress = Callable[[int, int], None]
 """Called with the entries that are done and the entries in all."""
-
-
-class TensorStatus(StrEnum):
-    """What became of a tensor."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    CHANGED = "changed"
-    RESHAPED = "reshaped"
-
-
-@dataclass(frozen=True, slots=True)
-class TensorDiff:
-    """A tensor that differs. The numbers describe the difference, after minus before, over all entries, in float64.
-
-    Arguments:
-        layer: the path of the layer that owns it.
-        weight: its role.
-        status: what became of it.
-        shape: after; before, if it was removed.
-        dtype: after; before, if it was removed.
-        shape_before, dtype_before: before; as `shape` and `dtype` if it was added or removed.
-        elements: the number of entries of `shape`.
-        changed: the entries whose bits differ; if the dtypes differ, those whose values do. This and what follows is
-            None unless both models have the tensor in one shape.
-        l2: the norm of the difference.
-        relative_l2: `l2` in units of the norm before; infinite if that is 0.
-        max_abs: the largest absolute difference of an entry.
-        mean, std: of the difference, over all entries.
-        cosine: of the angle between before and after; None if one of them is all zeros.
-        non_finite: the infinite or NaN entries after; None only if it was removed.
-    """
-
-    layer: str
-    weight: str
-    status: TensorStatus
-    shape: tuple[int, ...]
-    dtype: str
-    shape_before: tuple[int, ...]
-    dtype_before: str
-    elements: int
-    changed: int | None = None
-    l2: float | None = None
-    relative_l2: float | None = None
-    max_abs: float | None = None
-    mean: float | None = None
-    std: float | None = None
-    cosine: float | None = None
-    non_finite: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry of the JSON document; `shape_before` and the dtypes only where they differ."""
-        document: dict[str, Any] = {
-            "layer": self.layer,
-            "weight": self.weight,
-            "status": self.status.value,
-            "shape": list(self.shape),
-            "elements": self.elements,
-            "changed": self.changed,
-        }
-        for name in ("l2", "relative_l2", "max_abs", "mean", "std", "cosine"):
-            document[name] = json_number(getattr(self, name))
-        document["non_finite"] = self.non_finite
-        if self.shape_before != self.shape:
-            document["shape_before"] = list(self.shape_before)
-        if self.dtype_before != self.dtype:
-            document |= {"dtype": self.dtype, "dtype_before": self.dtype_before}
-        return document
-
-
-@dataclass(frozen=True)
-class DiffReport:
-    """What differs between two models.
-
-    Arguments:
-        structure: the layers that differ.
-        tensors: the tensors that differ: those that the model before has, in its order, then the added ones.
-        compared: the entries whose values were compared.
-    """
-
-    structure: StructureDiff
-    tensors: tuple[TensorDiff, ...]
-    compared: int = 0
-
-    @property
-    def identical(self) -> bool:
-        """Whether nothing differs, in structure or by the bits of a value."""
-        return self.structure.is_empty and not self.tensors
-
-    def __str__(self) -> str:
-        """What differs, for people: layers, then a table of the weights."""
-        from mutspec.show.diff import diff_text
-
-        return diff_text(self)
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON document that `schemas/diff.schema.json` describes."""
-        document: dict[str, Any] = {
-            "format_version": FORMAT_VERSION,
-            "identical": self.identical,
-            "layers": layers_as_json(self.structure),
-            "tensors": [tensor.to_json() for tensor in self.tensors],
-        }
-        if self.structure.ports:
-            document["ports"] = list(self.structure.ports)
-        return document
 
 
 def diff(
@@ -174,11 +64,6 @@ def diff(
     found = (_tensor_diff(job, partial) for job, partial in zip(jobs, partials, strict=True))
     structure = structure_diff(before.spec, after.spec)
     return DiffReport(structure, tuple(tensor for tensor in found if tensor is not None), total)
-
-
-def json_number(value: float | None) -> float | str | None:
-    """A number as JSON has it: those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
-    return value if value is None or math.isfinite(value) else str(float(value))
 
 
 @dataclass(frozen=True, slots=True)

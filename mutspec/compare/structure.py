@@ -4,73 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
 from mutspec.model.spec import LayerSpec, ModelSpec
+from mutspec.show.layers import ConfigChange, LayerChange, StructureDiff
 from mutspec.structure.meaning import SET_BY_OWNERS, class_meant, config_meant, plain
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigChange:
-    """One value of a layer's config that differs.
-
-    Arguments:
-        key: the keys that lead to it, joined by dots: `kernel_initializer.config.seed`.
-        before, after: the JSON values; None where the key is missing.
-    """
-
-    key: str
-    before: Any
-    after: Any
-
-
-@dataclass(frozen=True, slots=True)
-class LayerChange:
-    """What differs in a layer that both models have.
-
-    Arguments:
-        layer: its path.
-        type: its class, in the model after.
-        type_before: its class in the model before.
-        config: the values of its config that differ.
-        calls: whether it is called on other tensors, or called more or less often.
-        moved: whether it stands elsewhere in a Sequential model.
-        sharing: whether other paths reach it or its weights.
-    """
-
-    layer: str
-    type: str
-    type_before: str
-    config: tuple[ConfigChange, ...] = ()
-    calls: bool = False
-    moved: bool = False
-    sharing: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.type != self.type_before or self.config or self.calls or self.moved or self.sharing)
-
-
-@dataclass(frozen=True)
-class StructureDiff:
-    """What differs in structure.
-
-    Arguments:
-        added, removed: layers that only one of the models has, in model order.
-        changed: layers that differ, in the order of the model after.
-        ports: which of `inputs` and `outputs` of the whole model differ.
-    """
-
-    added: tuple[LayerSpec, ...] = ()
-    removed: tuple[LayerSpec, ...] = ()
-    changed: tuple[LayerChange, ...] = ()
-    ports: tuple[str, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the structures are the same."""
-        return not (self.added or self.removed or self.changed or self.ports)
 
 
 def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
@@ -211,24 +150,3 @@ def _differently_shared(before: ModelSpec, after: ModelSpec) -> set[str]:
 
     old, new = sharing(before), sharing(after)
     return {layer for layer in {**old, **new} if sorted(old.get(layer, [])) != sorted(new.get(layer, []))}
-
-
-def layers_as_json(structure: StructureDiff) -> dict[str, Any]:
-    """The `layers` of the JSON documents: which were added, removed and changed, and how."""
-    return {
-        "added": [_layer_as_json(layer) for layer in structure.added],
-        "removed": [_layer_as_json(layer) for layer in structure.removed],
-        "changed": [_change_as_json(change) for change in structure.changed],
-    }
-
-
-def _layer_as_json(layer: LayerSpec) -> dict[str, Any]:
-    return {"layer": layer.path, "type": layer.class_name}
-
-
-def _change_as_json(change: LayerChange) -> dict[str, Any]:
-    document: dict[str, Any] = {"layer": change.layer, "type": change.type}
-    if change.type != change.type_before:
-        document["type_before"] = change.type_before
-    document["config"] = [{"key": item.key, "before": item.before, "after": item.after} for item in change.config]
-    return document | {"calls": change.calls, "moved": change.moved, "sharing": change.sharing}

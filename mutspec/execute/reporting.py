@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,164 +19,9 @@ from mutspec.graph.numpy_kernels.masks import Mask
 from mutspec.graph.sameness import unchangeable
 from mutspec.lowering.compile import Program, StepRecord
 from mutspec.model.files.archive import Archive
-from mutspec.show.layers import StructureDiff, layers_as_json
-from mutspec.show.report import changes_nothing
-from mutspec.structure.layer_edit import LayerEdit
-from mutspec.version import __version__
-
-FORMAT_VERSION = 1
-"""Of the JSON documents that mutspec prints."""
-
-
-def engine() -> str:
-    """The engine's name and version."""
-    return f"mutspec {__version__}"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetReport:
-    """What a step does to one tensor.
-
-    Arguments:
-        layer: the path of the layer that owns it.
-        weight: its role.
-        shape, dtype: as stored.
-        elements: the number of its entries.
-        touched: how many of them the step chooses.
-        changed: how many of them change by any bit; None in a dry-run.
-        may_change: whether any may, as far as is known without values.
-        own_path: its path, where that is not the layer's with its role.
-    """
-
-    layer: str
-    weight: str
-    shape: tuple[int, ...]
-    dtype: str
-    elements: int
-    touched: int
-    changed: int | None
-    may_change: bool = True
-    own_path: str = ""
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether none of its entries changes; in a dry-run, whether that is known."""
-        return not (self.touched and self.may_change) if self.changed is None else self.changed == 0
-
-    @property
-    def path(self) -> str:
-        """The tensor's path."""
-        return self.own_path or f"{self.layer}/{self.weight}"
-
-
-_IN_JSON = tuple(name for name in TargetReport.__slots__ if name != "own_path")
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    """What a step does to its targets, in the order of the model.
-
-    Arguments:
-        id, op: the step's.
-        targets: the tensors that it touches.
-        parameters: its other keys, as the resolved plan has them.
-        edits: what it does to layers.
-    """
-
-    id: str
-    op: str
-    targets: tuple[TargetReport, ...]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    edits: tuple[LayerEdit, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class InputReport:
-    """Another model that a plan reads: its name in the plan, its file or own name, the digest of its structure."""
-
-    name: str
-    path: str
-    structure_digest: str
-
-    def to_json(self) -> dict[str, str]:
-        """As in `schemas/apply.schema.json`."""
-        return {"name": self.name, "path": self.path, "structure_digest": self.structure_digest}
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a plan does to a model, or would do.
-
-    Arguments:
-        engine: the engine's name and version.
-        plan_name, plan_digest, seed: of the plan, resolved.
-        model: the model file, or the name of a model in memory.
-        structure_digest: of the model, without values.
-        warnings: what the user should know.
-        steps: what each step does.
-        parameters_before, parameters_after: the numbers of entries of all tensors.
-        output: the file that was written; None in a dry-run.
-        layers: the number of the model's layers.
-        structure: which layers the mutant has more, less or otherwise than the model.
-        inputs: the other models that were read, by name.
-    """
-
-    engine: str
-    plan_name: str
-    plan_digest: str
-    seed: int
-    model: str
-    structure_digest: str
-    warnings: tuple[Problem, ...]
-    steps: tuple[StepReport, ...]
-    parameters_before: int
-    parameters_after: int
-    output: Path | None
-    layers: int = 0
-    structure: StructureDiff = field(default_factory=StructureDiff)
-    inputs: tuple[InputReport, ...] = ()
-
-    def __str__(self) -> str:
-        """A table of each step, for people."""
-        from mutspec.show.report import report_text
-
-        return report_text(self)
-
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether the mutant surely predicts what the model does; in a dry-run, whether that is known."""
-        return changes_nothing(self.steps)
-
-    def with_warnings(self, warnings: tuple[Problem, ...]) -> Report:
-        """The same report with further warnings."""
-        return replace(self, warnings=(*self.warnings, *warnings))
-
-    def to_json(self) -> dict[str, Any]:
-        """The documented JSON form: `schemas/apply.schema.json`."""
-        return {
-            "format_version": FORMAT_VERSION,
-            "engine": self.engine,
-            "plan": {"name": self.plan_name, "digest": self.plan_digest},
-            "model": {"path": self.model, "structure_digest": self.structure_digest},
-            **({"inputs": [each.to_json() for each in self.inputs]} if self.inputs else {}),
-            "seed": self.seed,
-            "warnings": [problem.message for problem in self.warnings],
-            "steps": [
-                {
-                    "id": step.id,
-                    "op": step.op,
-                    "targets": [
-                        {name: getattr(target, name) for name in _IN_JSON} | {"shape": list(target.shape)}
-                        for target in step.targets
-                    ],
-                    **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),
-                }
-                for step in self.steps
-            ],
-            "layers": layers_as_json(self.structure),
-            "parameters": {"before": self.parameters_before, "after": self.parameters_after},
-            "output": None if self.output is None else str(self.output),
-        }
+from mutspec.show.layers import StructureDiff
+from mutspec.show.report import InputReport, Report, StepReport, TargetReport
+from mutspec.version import engine
 
 
 def report(
@@ -292,8 +136,3 @@ def _step(
             )
         )
     return StepReport(step.id, step.op, tuple(targets), parameters, step.edits)
-
-
-def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
-    document = {"layer": edit.layer, "type": edit.type, "edit": edit.kind.value, "parameters": edit.parameters}
-    return document | ({"before": edit.before} if edit.before else {})

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mutspec.errors import Problem
-from mutspec.structure.layer_edit import EditKind
 from mutspec.text import words
 
 if TYPE_CHECKING:
@@ -48,12 +47,3 @@ def _sentence(step: str, touched: Sequence[TargetReport], still: Sequence[Target
     if len(still) < len(touched):
         return f"step `{step}` {did} in {len(still)} of {words.plural(len(touched), 'weight')}: {names}{more}"
     return f"step `{step}` {did} in {names}{more}, all that it touches"
-
-
-def changes_nothing(steps: Iterable[StepReport]) -> bool:
-    """Whether a mutant surely predicts what the model does: no step changes a weight, or a layer that acts in it."""
-    return all(
-        all(target.is_unchanged for target in step.targets)
-        and all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in step.edits)
-        for step in steps
-    )

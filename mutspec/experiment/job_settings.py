@@ -2,12 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import isinf
+from sys import float_info
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from mutspec.experiment.gates import Gate
-from mutspec.experiment.job_settings import Search
+from mutspec.language import Problem
+
+MOST_DOUBLINGS = 10
+"""How often `high` is doubled, if no limit is given."""
+
+
+class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to look for, and where.
+
+    Arguments:
+        key: what is scaled, as `--set` names it; None for the plan's only numeric parameter.
+        metric: the measure that breaks; None for the first one.
+        min, max, max_drop: what it holds to, as a gate says; none for a drop of 0.1, if the measure is a share.
+        low: a scale at which it holds.
+        high: the scale that is tried first, and doubled for as long as it holds.
+        limit: the greatest scale; None for 1024 times `high`.
+        tolerance: how far apart, relatively, the last scale that holds and the first one that breaks may be.
+    """
+
+    key: str | None = None
+    metric: str | None = None
+    min: float | None = None
+    max: float | None = None
+    max_drop: Annotated[float, Meta(gt=0)] | None = None
+    low: Annotated[float, Meta(ge=0)] = 0.0
+    high: Annotated[float, Meta(gt=0)] = 1.0
+    limit: Annotated[float, Meta(gt=0)] | None = None
+    tolerance: Annotated[float, Meta(ge=1e-6, le=1)] = 0.01
+
+    def gate(self, metric: str) -> Gate:
+        """What a measure holds to."""
+        return Gate(metric, self.min, self.max, self.max_drop)
+
+    @property
+    def greatest(self) -> float:
+        """The greatest scale."""
+        return min(self.high * 2.0**MOST_DOUBLINGS, float_info.max) if self.limit is None else self.limit
+
+    def problems(self) -> Iterator[tuple[str, Problem]]:
+        """What no single value shows, with the key to blame."""
+        for name, value in (("high", self.high), ("limit", self.greatest)):
+            if isinf(value):
+                yield name, Problem(f"`{name}` is infinite, and a scale is a number")
+                return
+        if self.low >= self.high:
+            yield "low", Problem(f"`low` is {self.low:g}, and must be less than `high`, which is {self.high:g}")
+        if self.greatest < self.high:
+            yield "limit", Problem(f"`limit` is {self.limit:g}, and must be at least `high`, which is {self.high:g}")
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):

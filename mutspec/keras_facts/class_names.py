@@ -80,3 +80,6 @@ STORED_NAMES: Mapping[str, str] = {"GroupQueryAttention": "GroupedQueryAttention
 FORMER_CLASS = "former_class"
 """The key in an entry of Keras 2, written in Keras 3's form, that holds the class's name as it was: stored paths come
 from it (`sync_batch_normalization`)."""
+
+HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
+"""Keras's classes whose layers hold or load code."""

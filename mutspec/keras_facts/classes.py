@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mutspec.keras_facts.roles import Group
-
 from mutspec.keras_facts.class_names import ALIASES, MODELS, UNKNOWN, WEIGHTLESS
 from mutspec.keras_facts.class_table import CLASSES, ClassFacts, Variable, When
+from mutspec.keras_facts.roles import Group
 
 Config = Mapping[str, Any]
 

@@ -11,9 +11,8 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from mutspec.keras_facts.tensor_types import Shape
-
 from mutspec.keras_facts.shape_question import Asked, Extents, Made, Rule, UncertainError
+from mutspec.keras_facts.tensor_types import Shape
 
 
 def _same(asked: Asked, *, rank: int | None = None) -> Made:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from mutspec.keras_facts.tensor_types import Shape, TensorType
-
 from mutspec.errors import ModelError
+from mutspec.keras_facts.tensor_types import Shape, TensorType
 
 Extents = tuple[int, ...]
 

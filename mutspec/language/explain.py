@@ -9,7 +9,7 @@ from typing import Any
 
 from mutspec.errors import DocumentPath, Problem, nearest, written_path
 from mutspec.language.schema import Schema, is_extension
-from mutspec.text.visible import in_one_line
+from mutspec.text.words import got
 
 _REFERENCE = "#/$defs/"
 
@@ -60,22 +60,6 @@ def _validator_class() -> Any:
 def expected(schema: Schema, definitions: Mapping[str, Schema]) -> str:
     """What a schema takes, as words: "a number of at least 0 or a list of values by target"."""
     return _Explainer(definitions, "").expected(schema)
-
-
-def got(value: Any) -> str:
-    """A value as an error names it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return f"{value}" if len(f"{value}") < 30 else f"{f'{value}'[:29]}…"
-    if isinstance(value, str):
-        shown = value if len(value) <= 40 else value[:39] + "…"
-        return f'the text "{in_one_line(shown)}"'
-    if isinstance(value, list):
-        return "a list" if value else "an empty list"
-    return "a mapping"
 
 
 class _Explainer:

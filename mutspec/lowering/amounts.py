@@ -81,39 +81,39 @@ class Amount:
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The tensors of which the step touches at least one entry, in their order, each with the entries."""
-        pools = self.units.pools(context, tensors, self.over)
-        chosen = [pair for pool in _pools(self.over, self.units.unit, pools) for pair in self._of_pool(context, pool)]
+        together = _together(self.over, self.units.unit, self.units.pools(context, tensors, self.over))
+        chosen = [pair for pools in together for pair in self._of_pools(context, pools)]
         if tensors and not chosen and not context.step.allow_empty:
             raise PlanError(self._nothing())
         order = {tensor.path: number for number, tensor in enumerate(tensors)}
         return sorted(chosen, key=lambda pair: order[pair[0].path])
 
-    def _of_pool(self, context: LoweringContext, pool: list[UnitPool]) -> Iterator[Chosen]:
+    def _of_pools(self, context: LoweringContext, pools: list[UnitPool]) -> Iterator[Chosen]:
         if not self.given:
-            yield from ((part.tensor, part.choice(None)) for pool in pool for part in pool.parts)
+            yield from ((part.tensor, part.choice(None)) for pool in pools for part in pool.parts)
         elif not isinstance(self.indices, UnsetType):
             if self.indices:
-                for pool in pool:
+                for pool in pools:
                     listed = _listed(self.indices, pool, self.units)
                     yield from ((part.tensor, part.choice(listed)) for part in pool.parts)
         else:
-            yield from self._scattered(context, pool)
+            yield from self._scattered(context, pools)
 
-    def _scattered(self, context: LoweringContext, pool: list[UnitPool]) -> Iterator[Chosen]:
-        size = sum(pool.size for pool in pool)
-        origin = "" if self.over is Per.ALL else pool[0].origin
+    def _scattered(self, context: LoweringContext, pools: list[UnitPool]) -> Iterator[Chosen]:
+        size = sum(pool.size for pool in pools)
+        origin = "" if self.over is Per.ALL else pools[0].origin
         if self.over is Per.LAYER and self.units.unit is not Unit.NEURON:
             origin = origin.rpartition("/")[0]
-        count = max(self._count(context, size, origin, pool), min(self.at_least, size))
+        count = max(self._count(context, size, origin, pools), min(self.at_least, size))
         if count == 0:
             return
         if self.units.rank is not None:
-            for pool in pool:
+            for pool in pools:
                 yield from ranked(context, pool, count, self.units.rank)
             return
         permutation = Permutation(size, context.key(origin, "choose"))
         offset = 0
-        for pool in pool:
+        for pool in pools:
             is_all = count == size and self.units.unit is not Unit.NEURON
             scattered = None if is_all else Scattered(permutation, count, offset)
             yield from ((part.tensor, part.choice(scattered)) for part in pool.parts)
@@ -160,8 +160,8 @@ def _name(pool: UnitPool) -> str:
     return pool.parts[0].tensor.path if len(pool.parts) == 1 else pool.layer
 
 
-def _pools(per: Per, unit: Unit, pools: Sequence[UnitPool]) -> Iterable[list[UnitPool]]:
-    """The carriers over which one amount counts together."""
+def _together(per: Per, unit: Unit, pools: Sequence[UnitPool]) -> Iterable[list[UnitPool]]:
+    """The pools over which one amount counts together."""
     if per is Per.ALL:
         return [list(pools)] if pools else []
     if per is Per.TENSOR or unit is Unit.NEURON:

@@ -145,7 +145,7 @@ class WeightOp(Op, frozen=True, kw_only=True):
         Arguments:
             weight: the weight as the steps before left it, in the dtype that is computed in: float16 and bfloat16
                 weights arrive as float32, and the result is rounded once.
-            at: the place: the tensor, its draws, and the step's values for it.
+            ctx: the place: the tensor, its draws, and the step's values for it.
         """
         raise NotImplementedError
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec import UnsetType
-from mutspec.keras_facts.roles import LEARNED, Group
 
 from mutspec.errors import DocumentPath, ModelError, PlanError, Problem
 from mutspec.graph.choice import Choice, Computed, chosen_count
@@ -15,6 +14,7 @@ from mutspec.graph.expression import Expression, constant
 from mutspec.graph.graph import GraphBuilder, Shape, Version
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
+from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import Target
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle

@@ -49,7 +49,7 @@ class MergeOp(WeightOp, frozen=True, kw_only=True):
 
         Arguments:
             source: as the step has it.
-            at: the target's place.
+            ctx: the target's place.
             path: where in the step the source stands.
 
         Raises:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta
-from mutspec.keras_facts.roles import Group
 
 from mutspec.errors import Problem
+from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Unit
 from mutspec.lowering.base import WeightOp
 from mutspec.lowering.context import LoweringContext

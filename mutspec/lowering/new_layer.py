@@ -7,10 +7,10 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from msgspec import Meta
-from mutspec.keras_facts.tensor_types import TensorType
 
 from mutspec.errors import PlanError
 from mutspec.keras_facts.class_table import CLASSES
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.identity_layers import identity_problem, identity_value
 from mutspec.lowering.initial_values import NewWeight, initial_value, initializer_of
@@ -123,7 +123,7 @@ def add_layer(
     """Change the architecture by one new layer, and give its weights their first values.
 
     Arguments:
-        bench: where the step is lowered.
+        context: where the step is lowered.
         change: the network with the layer in it.
         path: the layer's path.
         entry: the layer, serialised.

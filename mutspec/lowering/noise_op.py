@@ -68,7 +68,7 @@ class NoiseOp(WeightOp, frozen=True, kw_only=True):
 
         Arguments:
             unit: the unit of its size: a number, or a tensor of the weight's shape.
-            at: the place.
+            ctx: the place.
         """
         raise NotImplementedError
 

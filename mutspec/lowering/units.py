@@ -169,8 +169,8 @@ def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> 
     """The entries of the units with the smallest or largest norm (of entries, |w|); of equal ones the first.
 
     Arguments:
-        bench: where the step is lowered.
-        carrier: what has the units: entries or slices; narrowed to gates, neurons.
+        context: where the step is lowered.
+        pool: what has the units: entries or slices; narrowed to gates, neurons.
         count: how many are chosen.
         rank: which.
     """

@@ -12,9 +12,6 @@ from typing import Any
 
 from mutspec.keras_facts.classes import is_keras_class
 
-HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
-"""Keras's classes whose layers hold or load code."""
-
 READ_FILES: Mapping[str, str] = {
     "IntegerLookup": "vocabulary",
     "StringLookup": "vocabulary",

@@ -6,7 +6,6 @@ objects, where there is a live model or Keras can build one; and by names in the
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -104,36 +103,6 @@ class InKeras(Protocol):
     def why_not(self) -> str:
         """Returns why Keras, which knows the classes, has not built the model; empty if it has."""
         ...
-
-
-class _Nobody:
-    knows_classes = False
-
-    def tell(self, stored: str) -> Inner | None:
-        return None
-
-    def order(self, stored: str) -> tuple[Placed, ...]:
-        return ()
-
-    def why_not(self) -> str:
-        return ""
-
-
-def in_keras(outline: Outline, config: Mapping[str, Any]) -> InKeras:
-    """Returns what Keras tells of a model in a file, if the call has imported its classes.
-
-    That Keras is there for another reason changes nothing: it tells only of models with a class of the user's own, and
-    only if all of them are registered with it.
-
-    Arguments:
-        outline: the model's outline.
-        config: the serialised model.
-    """
-    if sys.modules.get("keras") is None or not has_inner_layers(outline):
-        return _Nobody()
-    from mutspec.model.live.inner_objects import Building
-
-    return Building(config)
 
 
 _BY_SNAKE = {snake_case(STORED_NAMES.get(name, name)): name for table in (CLASSES, MODELS) for name in table}

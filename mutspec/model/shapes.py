@@ -6,18 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.spec import LayerSpec, TensorSpec
-
-Shape = tuple[int | None, ...]
-"""The extents of a tensor that flows between layers, the batch's first; None where any will do."""
-
-
-@dataclass(frozen=True, slots=True)
-class TensorType:
-    """Shape and dtype (NumPy's name) of a tensor that flows between layers."""
-
-    shape: Shape
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
-
-class Group(StrEnum):
-    """What a weight is for. `weights:` in a selector takes these names."""
-
-    KERNELS = "kernels"
-    BIASES = "biases"
-    NORMS = "norms"
-    EMBEDDINGS = "embeddings"
-    STATISTICS = "statistics"
-    STATE = "state"
-    """Counters, seeds, quantisation scales: never chosen unless named."""
-    OTHER = "other"
-    """Learned weights of which nobody says what they are (`var0`, `var1`, …), and the adapters of LoRA."""
-
-
-LEARNED = frozenset({Group.KERNELS, Group.BIASES, Group.NORMS, Group.EMBEDDINGS, Group.OTHER})
-
+from mutspec.keras_facts.roles import Group
 
 _NUMBERED = re.compile(r"var\d+")
 

@@ -10,4 +10,4 @@ from mutspec.lowering.base import Op, WeightOp
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.ops.catalogue import catalogue, family
 
-__all__ = ["ByTarget", "NonNegative", "Op", "Problem", "Scale", "Site", "WeightOp", "catalogue", "family"]
+__all__ = ["ByTarget", "NonNegative", "Op", "Problem", "Scale", "TensorContext", "WeightOp", "catalogue", "family"]

@@ -124,7 +124,7 @@ class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
         """unit·(low + (high - low)·u)."""
         if ctx.value(self.low) > ctx.value(self.high):
             raise PlanError(
-                f"`low` ({at.value(self.low):g}) is above `high` ({at.value(self.high):g}) for `{at.tensor.path}`",
+                f"`low` ({ctx.value(self.low):g}) is above `high` ({ctx.value(self.high):g}) for `{ctx.tensor.path}`",
                 path=("low",),
                 hint="give this weight values in order: of each list the first entry that matches counts",
             )
@@ -176,7 +176,7 @@ class PolynomialNoise(WeightOp, tag="polynomial_noise", frozen=True, kw_only=Tru
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W ± (high - low)·(1 - (1 - v + v·q^(eta + 1))^(1 / (eta + 1)))."""
         low, high = ctx.value(self.low), ctx.value(self.high)
-        for problem in _room_problems(low, high, f" for `{at.tensor.path}`"):
+        for problem in _room_problems(low, high, f" for `{ctx.tensor.path}`"):
             raise PlanError(problem)
         inside, power = weight.maximum(low).minimum(high), ctx.number(self.eta) + 1.0
         position = ctx.uniform("noise") * 2.0 - 1.0

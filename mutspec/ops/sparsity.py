@@ -125,7 +125,7 @@ class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
         rank = None if isinstance(self.to_rank, UnsetType) else self.to_rank
         if len(shape) < 2 or (rank is not None and rank > min(rows, columns)):
             raise PlanError(
-                f"`{at.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
+                f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
                 path=("to_rank",) if rank else ("target",),
                 hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
             )

@@ -229,7 +229,7 @@ def _refuse_unrepresentable(value: float, ctx: TensorContext) -> None:
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if dtype.startswith("int") else (0, (1 << bits) - 1)
     if not (value == value and low <= value <= high and value == int(value)):
         raise PlanError(
-            f"`{at.tensor.path}` is {dtype} and cannot hold {value:g}",
+            f"`{ctx.tensor.path}` is {dtype} and cannot hold {value:g}",
             path=("value",),
             hint=f"give a whole number from {low:,} to {high:,}",
         )

@@ -1,14 +1,128 @@
-"""Diffs as text for people."""
+"""What differs between two models: as a value, as JSON, as text."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
-from mutspec.show.layers import LayerChange, StructureDiff
-
-from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus
+from mutspec.show.layers import StructureDiff, layers_as_json, layers_text
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, Style, sentence, table
+
+FORMAT_VERSION = 1
+
+
+class TensorStatus(StrEnum):
+    """What became of a tensor."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+    RESHAPED = "reshaped"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDiff:
+    """A tensor that differs. The numbers describe the difference, after minus before, over all entries, in float64.
+
+    Arguments:
+        layer: the path of the layer that owns it.
+        weight: its role.
+        status: what became of it.
+        shape: after; before, if it was removed.
+        dtype: after; before, if it was removed.
+        shape_before, dtype_before: before; as `shape` and `dtype` if it was added or removed.
+        elements: the number of entries of `shape`.
+        changed: the entries whose bits differ; if the dtypes differ, those whose values do. This and what follows is
+            None unless both models have the tensor in one shape.
+        l2: the norm of the difference.
+        relative_l2: `l2` in units of the norm before; infinite if that is 0.
+        max_abs: the largest absolute difference of an entry.
+        mean, std: of the difference, over all entries.
+        cosine: of the angle between before and after; None if one of them is all zeros.
+        non_finite: the infinite or NaN entries after; None only if it was removed.
+    """
+
+    layer: str
+    weight: str
+    status: TensorStatus
+    shape: tuple[int, ...]
+    dtype: str
+    shape_before: tuple[int, ...]
+    dtype_before: str
+    elements: int
+    changed: int | None = None
+    l2: float | None = None
+    relative_l2: float | None = None
+    max_abs: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    cosine: float | None = None
+    non_finite: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry of the JSON document; `shape_before` and the dtypes only where they differ."""
+        document: dict[str, Any] = {
+            "layer": self.layer,
+            "weight": self.weight,
+            "status": self.status.value,
+            "shape": list(self.shape),
+            "elements": self.elements,
+            "changed": self.changed,
+        }
+        for name in ("l2", "relative_l2", "max_abs", "mean", "std", "cosine"):
+            document[name] = json_number(getattr(self, name))
+        document["non_finite"] = self.non_finite
+        if self.shape_before != self.shape:
+            document["shape_before"] = list(self.shape_before)
+        if self.dtype_before != self.dtype:
+            document |= {"dtype": self.dtype, "dtype_before": self.dtype_before}
+        return document
+
+
+@dataclass(frozen=True)
+class DiffReport:
+    """What differs between two models.
+
+    Arguments:
+        structure: the layers that differ.
+        tensors: the tensors that differ: those that the model before has, in its order, then the added ones.
+        compared: the entries whose values were compared.
+    """
+
+    structure: StructureDiff
+    tensors: tuple[TensorDiff, ...]
+    compared: int = 0
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing differs, in structure or by the bits of a value."""
+        return self.structure.is_empty and not self.tensors
+
+    def __str__(self) -> str:
+        """What differs, for people: layers, then a table of the weights."""
+        return diff_text(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON document that `schemas/diff.schema.json` describes."""
+        document: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "identical": self.identical,
+            "layers": layers_as_json(self.structure),
+            "tensors": [tensor.to_json() for tensor in self.tensors],
+        }
+        if self.structure.ports:
+            document["ports"] = list(self.structure.ports)
+        return document
+
+
+def json_number(value: float | None) -> float | str | None:
+    """A number as JSON has it: those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
+    return value if value is None or math.isfinite(value) else str(float(value))
+
 
 GLYPHS: dict[TensorStatus, tuple[str, Style]] = {
     TensorStatus.ADDED: ("+", "green"),
@@ -47,7 +161,7 @@ def diff_text(
     if diff.identical:
         blocks.append(f"Identical, in structure and in {words.plural(diff.compared, 'entry')}.")
     if not diff.structure.is_empty:
-        blocks.append(_structure(diff.structure, page))
+        blocks.append(layers_text(diff.structure, page))
     if diff.tensors:
         blocks += [_weights(diff.tensors, page), sentence(difference_sentence(diff), width=width)]
     elif not diff.identical:
@@ -64,32 +178,6 @@ def difference_sentence(diff: DiffReport) -> str:
     changed = sum(tensor.changed or 0 for tensor in diff.tensors)
     part = words.share(changed, diff.compared)
     return f"{weights} {verb}; of {words.plural(diff.compared, 'entry')} compared, {changed:,} changed ({part})."
-
-
-def _structure(structure: StructureDiff, page: Page) -> str:
-    lines: list[tuple[str, Style, str]] = [
-        *(("+", "green", _typed(layer.path, layer.class_name)) for layer in structure.added),
-        *(("-", "red", _typed(layer.path, layer.class_name)) for layer in structure.removed),
-        *(("~", "yellow", layer_change(change)) for change in structure.changed),
-        *(("~", "yellow", f"the model's {ports}") for ports in structure.ports),
-    ]
-    text = [page.paint("Layers", "bold")]
-    for glyph, style, line in lines[: page.most_rows]:
-        first, *rest = sentence(line, width=page.width, indent=2).splitlines()
-        text += [page.paint(glyph, style) + first[1:], *("  " + each for each in rest)]
-    return "\n".join([*text, *page.more(len(lines), 2)])
-
-
-def _typed(path: str, class_name: str) -> str:
-    return f"{path} ({class_name})" if class_name else path
-
-
-def layer_change(change: LayerChange) -> str:
-    """What differs in a layer, on one line."""
-    kind = change.type if change.type == change.type_before else f"{change.type_before} → {change.type}"
-    parts = [f"{item.key} {words.flow(item.before)} → {words.flow(item.after)}" for item in change.config]
-    parts += ["other inputs"] * change.calls + ["moved"] * change.moved + ["other sharing"] * change.sharing
-    return f"{_typed(change.layer, kind)}: {', '.join(parts)}" if parts else _typed(change.layer, kind)
 
 
 def _weights(tensors: Sequence[TensorDiff], page: Page) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mutspec.execute.reporting import FORMAT_VERSION
 from mutspec.language.types import Target
 from mutspec.model.files.archive import Archive
 from mutspec.model.select import Selection, SelectorIndex
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.text import words
 from mutspec.text.layout import Column, Paint, Style, paragraph, sentence, table
+
+FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)

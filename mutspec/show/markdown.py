@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mutspec.show.layers import layer_change
-
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
+from mutspec.show.layers import layer_change
 from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
 from mutspec.text import words
 from mutspec.text.visible import in_one_line

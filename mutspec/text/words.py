@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mutspec.text.visible import in_one_line
+
 NOTHING = "–"
 """What stands where a number has no meaning."""
 
@@ -79,3 +81,19 @@ def flow(value: Any) -> str:
         is_plain = _PLAIN.fullmatch(value) and value.lower() not in {"true", "false", "null", "yes", "no", "on", "off"}
         return value if is_plain else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)
+
+
+def got(value: Any) -> str:
+    """A value as an error names it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value}" if len(f"{value}") < 30 else f"{f'{value}'[:29]}…"
+    if isinstance(value, str):
+        shown = value if len(value) <= 40 else value[:39] + "…"
+        return f'the text "{in_one_line(shown)}"'
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    return "a mapping"

@@ -11,8 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from mutspec.keras_facts.roles import Group
 
+from mutspec.keras_facts.roles import Group
 from mutspec.model.files.archive import Archive, Extent, FileKind, Member
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
-from mutspec.show.layers import ConfigChange, LayerChange, StructureDiff
 
 from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus, diff_text
+from mutspec.show.layers import ConfigChange, LayerChange, StructureDiff
 from mutspec.show.markdown import code, diff_markdown, escape, report_markdown
 from mutspec.show.report import Report, StepReport, TargetReport, report_text
 from mutspec.text import words

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutspec.keras_facts.roles import Group
 
 import mutspec
 from mutspec.errors import ModelError
+from mutspec.keras_facts.roles import Group
 from mutspec.language.target import load_target
 from mutspec.model import ModelSpec, open_archive
 from mutspec.model.inner_layers import Inner, ToldByNames

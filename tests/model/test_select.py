@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mutspec.keras_facts.roles import LEARNED, Group
 
 from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import Selector, Target
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec

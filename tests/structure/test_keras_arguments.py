@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from mutspec.keras_facts.tensor_types import TensorType
 
 from mutspec.keras_facts.harmless_arguments import changes_no_shape
 from mutspec.keras_facts.layer_arguments import (
@@ -18,6 +17,7 @@ from mutspec.keras_facts.layer_arguments import (
     known_classes,
 )
 from mutspec.keras_facts.object_names import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
 from tests.structure.layer_cases import CASES, IMAGE, SOUND

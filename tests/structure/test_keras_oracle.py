@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mutspec.keras_facts.tensor_types import TensorType
 
 from mutspec.errors import ModelError
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live import read_live
 from mutspec.model.live.oracle import KerasOracle
 

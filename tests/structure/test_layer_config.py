@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from mutspec.keras_facts.tensor_types import TensorType
 
 from mutspec.errors import PlanError
 from mutspec.keras_facts.layer_arguments import arguments_of, known_classes
+from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
 from mutspec.structure.shape_rules import TableOracle

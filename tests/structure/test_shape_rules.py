@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutspec.keras_facts.tensor_types import Shape, TensorType
 
 from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.live import read_live
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.shapes import LayerShapes

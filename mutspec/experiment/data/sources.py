@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mutspec.errors import Place
-from mutspec.language import CallError, Problem, nearest
+from mutspec.language import CallError, nearest
 from mutspec.language.files import called_like
 from mutspec.model.live import import_keras
 
@@ -58,7 +58,7 @@ def _table(
     if label is not None and label not in head:
         candidates = tuple(f"data.label={name}" for name in nearest(label, head))
         hint = f"it has {', '.join(f'`{name}`' for name in head[:12]) or 'none'}"
-        raise CallError(Problem(f"there is no column `{label}`", place, (), hint, candidates))
+        raise CallError(f"there is no column `{label}`", place=place, hint=hint, candidates=candidates)
     values, labels, count = array("f"), list[str](), 0
     for row, cells in enumerate(rows, start=2):
         if len(cells) != len(head):

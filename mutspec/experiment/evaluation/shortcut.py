@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mutspec.experiment.data.loading import Arrays, Data, leaves, rows
-from mutspec.model.live import Cut, LiveModel, cut_before
+from mutspec.model.live import LiveModel, ModelCut, cut_before
 
 MOST_KEPT_BYTES = 1 << 30
 """Activations beyond this many bytes are not kept; the whole is run then."""
@@ -72,7 +72,7 @@ class _Place:
         gain: the seconds that it saves for each batch, beside what was known when it was tried.
     """
 
-    cut: Cut
+    cut: ModelCut
     spent: float = 0.0
     activations: dict[int, list[Any]] = field(default_factory=dict)
     kept_bytes: int = 0

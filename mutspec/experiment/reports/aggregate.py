@@ -17,7 +17,7 @@ from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, Outpu
 from mutspec.experiment.settings import PARAMETER, varying
 from mutspec.text import words
 
-__all__ = ["Found", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]
+__all__ = ["FoundResults", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]
 
 
 @dataclass(frozen=True)

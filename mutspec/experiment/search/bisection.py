@@ -6,69 +6,16 @@ it asks for. So what is found for one seed depends on no other one, and can be t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil, floor, isinf, ldexp, log2, log10
-from sys import float_info
-from typing import Annotated
+from math import ceil, floor, ldexp, log2, log10
 
-from msgspec import Meta, Struct
-
-from mutspec.experiment.gates import Gate
-from mutspec.language import Problem
-
-MOST_DOUBLINGS = 10
-"""How often `high` is doubled, if no limit is given."""
 MOST_HALVINGS = 40
 """How often `high` is halved on the way to a `low` of 0; what breaks below that breaks right above 0."""
 
 
 UNROUNDED = 0.85
 """The part of the tolerance that rungs are apart; the rest is for rounding them, which may move both by 0.05 of it."""
-
-
-class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to look for, and where.
-
-    Arguments:
-        key: what is scaled, as `--set` names it; None for the plan's only numeric parameter.
-        metric: the measure that breaks; None for the first one.
-        min, max, max_drop: what it holds to, as a gate says; none for a drop of 0.1, if the measure is a share.
-        low: a scale at which it holds.
-        high: the scale that is tried first, and doubled for as long as it holds.
-        limit: the greatest scale; None for 1024 times `high`.
-        tolerance: how far apart, relatively, the last scale that holds and the first one that breaks may be.
-    """
-
-    key: str | None = None
-    metric: str | None = None
-    min: float | None = None
-    max: float | None = None
-    max_drop: Annotated[float, Meta(gt=0)] | None = None
-    low: Annotated[float, Meta(ge=0)] = 0.0
-    high: Annotated[float, Meta(gt=0)] = 1.0
-    limit: Annotated[float, Meta(gt=0)] | None = None
-    tolerance: Annotated[float, Meta(ge=1e-6, le=1)] = 0.01
-
-    def gate(self, metric: str) -> Gate:
-        """What a measure holds to."""
-        return Gate(metric, self.min, self.max, self.max_drop)
-
-    @property
-    def greatest(self) -> float:
-        """The greatest scale."""
-        return min(self.high * 2.0**MOST_DOUBLINGS, float_info.max) if self.limit is None else self.limit
-
-    def problems(self) -> Iterator[tuple[str, Problem]]:
-        """What no single value shows, with the key to blame."""
-        for name, value in (("high", self.high), ("limit", self.greatest)):
-            if isinf(value):
-                yield name, Problem(f"`{name}` is infinite, and a scale is a number")
-                return
-        if self.low >= self.high:
-            yield "low", Problem(f"`low` is {self.low:g}, and must be less than `high`, which is {self.high:g}")
-        if self.greatest < self.high:
-            yield "limit", Problem(f"`limit` is {self.limit:g}, and must be at least `high`, which is {self.high:g}")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The dial of a search: the number of a plan that is scaled, and how far the plan lets it be turned."""
+"""The number of a plan that a search scales, and how far the plan lets it be scaled."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def searched_effect(plan: Plan[Op], search: Search) -> str:
     """Returns the `effect_digest` of a plan of which a search chooses one number, whatever that is in the plan.
 
     Raises:
-        CallError: see `dial`.
+        CallError: see `scaled_number`.
     """
     return scaled_number(plan, search).at(plan, search.high).effect_digest
 
@@ -114,12 +114,12 @@ def _only_number(plan: Plan[Op]) -> str:
     raise CallError(f"no parameter of the plan `{plan.name}` is a number", path=("mode", "key"), hint=hint)
 
 
-def greatest(turned: ScaledNumber, plan: Plan[Op], search: Search) -> float:
+def greatest(number: ScaledNumber, plan: Plan[Op], search: Search) -> float:
     """The greatest scale to try: less than the limit if the plan takes less, as a fraction that is at most 1."""
-    if turned.takes(plan, search.greatest):
+    if number.takes(plan, search.greatest):
         return search.greatest
     taken, refused = search.high, search.greatest
     while taken < (middle := (taken + refused) / 2) < refused:
-        taken, refused = (middle, refused) if turned.takes(plan, middle) else (taken, middle)
+        taken, refused = (middle, refused) if number.takes(plan, middle) else (taken, middle)
     rounded = float(f"{taken:.12g}")
-    return rounded if turned.takes(plan, rounded) else taken
+    return rounded if number.takes(plan, rounded) else taken

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mutspec.model.asking_keras import in_keras
-
 from mutspec.errors import ModelError
+from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
 from mutspec.model.files.archive import Archive, FileKind, Member

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mutspec.model.asking_keras import in_keras
-
 from mutspec.errors import ModelError, nearest
+from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import Build, build_from_outline
 from mutspec.model.config import parse_config
 from mutspec.model.files.archive import Archive, Extent, FileKind

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mutspec.keras_facts.roles import Group
-
 from mutspec.errors import ModelError
 from mutspec.keras_facts.class_table import CLASSES
+from mutspec.keras_facts.roles import Group
 from mutspec.model.build import OWN
 from mutspec.model.files.archive import Archive, Extent, FileKind
 from mutspec.model.files.legacy_file import OWN_WEIGHTS, LegacyWeights

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mutspec.keras_facts.roles import Group
-
 from mutspec.errors import ModelError, nearest
 from mutspec.keras_facts.class_table import CLASSES
+from mutspec.keras_facts.roles import Group
 from mutspec.model.build import OWN, Build, build_from_outline
 from mutspec.model.files.archive import Extent
 from mutspec.model.outline import Outline, OutlineNode, join, outline_of

@@ -8,12 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mutspec.model.asking_keras import in_keras
-
 from mutspec.errors import ModelError
 from mutspec.keras_facts.class_names import MODELS, UNKNOWN, WEIGHTLESS
 from mutspec.keras_facts.class_table import CLASSES, LayerPart
 from mutspec.keras_facts.classes import ancestry_of, snake_case
+from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config
 from mutspec.model.files.archive import Archive, FileKind

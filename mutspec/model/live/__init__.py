@@ -8,29 +8,23 @@ from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, is_registered, rebuild, refresh
 from mutspec.model.live.saving import first_operation, write_keras, write_legacy
 from mutspec.model.live.values import as_array, assign, room_for, snapshot
-from mutspec.model.loading.by_keras import Loaded, load_model, refuse_code
-from mutspec.model.loading.by_parts import build_from_file
 
 __all__ = [
-    "Cut",
+    "ModelCut",
     "LiveModel",
-    "Loaded",
     "Rebuilt",
     "as_array",
     "assign",
-    "build_from_file",
     "building_alone",
     "custom_classes",
     "cut_before",
     "first_operation",
     "import_keras",
     "is_registered",
-    "load_model",
     "quiet_imports",
     "read_live",
     "rebuild",
     "refresh",
-    "refuse_code",
     "room_for",
     "snapshot",
     "variables_of",

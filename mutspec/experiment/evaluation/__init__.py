@@ -1,0 +1,1 @@
+"""Evaluating mutants: losses and metrics, agreement with the base, each in one pass over the data."""

@@ -1,0 +1,1 @@
+"""Searches along a scale: where something that holds begins to break."""
