@@ -1,4 +1,7 @@
-"""Names in model files are data: each grammar that they pass through gives them back, and none reads more in them."""
+"""Names in model files are data: each grammar that they pass through gives them back, and none reads more in them.
+
+What stands for control characters is by mutspec's `in_one_line`, which tests/language/test_visible.py looks at.
+"""
 
 from __future__ import annotations
 

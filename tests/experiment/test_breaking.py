@@ -68,10 +68,9 @@ def single(*overrides: str) -> Result:
 # Whether it is true
 
 
-@pytest.mark.parametrize("seed", [0, 4])
-def test_the_breaking_point_is_where_a_scan_along_the_noise_first_finds_the_drop(model: Any, seed: int) -> None:
-    """The scan adds multiples of one mutant's noise to the weights."""
-    base, whole = model.get_weights(), mutspec.apply(recipe().with_(std=1.0, seed=seed), model)
+def test_the_breaking_point_is_where_a_scan_along_the_noise_first_finds_the_drop(model: Any) -> None:
+    """The scan adds multiples of one mutant's noise, which tests/execute/test_every_op.py knows, to the weights."""
+    base, whole = model.get_weights(), mutspec.apply(recipe().with_(std=1.0, seed=4), model)
     noise = [one - other for one, other in zip(whole.get_weights(), base, strict=True)]
     grid = np.geomspace(0.02, 1, 120)
 
@@ -80,12 +79,12 @@ def test_the_breaking_point_is_where_a_scan_along_the_noise_first_finds_the_drop
         return accuracy(model) - accuracy(whole) > 0.1
 
     first = next(number for number, scale in enumerate(grid) if falls(scale))
-    (point,) = mutspec.breaking_point(recipe(), model, (X, Y), "params.std", seeds=[seed]).by_seed.values()
+    (point,) = mutspec.breaking_point(recipe(), model, (X, Y), "params.std", seeds=[4]).by_seed.values()
     assert grid[first - 1] <= point <= grid[first] * 1.01
 
 
 def test_at_both_ends_of_the_bracket_apply_makes_what_was_judged(model: Any) -> None:
-    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.3, seeds=3)
+    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.3, seeds=2)
     for row in found.result.rows:
         assert row.breaking_point is not None
         assert row.holds_at is not None
@@ -99,8 +98,8 @@ def test_at_both_ends_of_the_bracket_apply_makes_what_was_judged(model: Any) -> 
 
 
 def test_a_seeds_breaking_point_does_not_depend_on_the_seeds_beside_it(model: Any) -> None:
-    together = mutspec.breaking_point(recipe(), model, (X, Y), seeds=[3, 1, 2]).by_seed
-    assert list(together) == [3, 1, 2]
+    together = mutspec.breaking_point(recipe(), model, (X, Y), seeds=[3, 1]).by_seed
+    assert list(together) == [3, 1]
     for seed, point in together.items():
         assert mutspec.breaking_point(recipe(), model, (X, Y), seeds=[seed]).by_seed == {seed: point}
 
@@ -131,7 +130,7 @@ def test_a_drop_of_exactly_the_bound_does_not_break(model: Any) -> None:
 
 def test_the_model_is_as_it_was(model: Any) -> None:
     before = [weight.copy() for weight in model.get_weights()]
-    mutspec.breaking_point(recipe(), model, (X, Y), seeds=2)
+    mutspec.breaking_point(recipe(), model, (X, Y), tolerance=0.5)
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
 
 
@@ -156,8 +155,11 @@ def test_plans_that_change_the_architecture_are_scaled_too(model: Any) -> None:
 
 
 def test_a_key_of_a_step_is_scaled_as_set_names_it(model: Any) -> None:
-    by_step = mutspec.breaking_point(recipe(), model, (X, Y), "steps.gaussian_noise.std")
-    assert by_step.by_seed == mutspec.breaking_point(recipe(), model, (X, Y), "params.std").by_seed
+    by_step, by_parameter = (
+        mutspec.breaking_point(recipe(), model, (X, Y), key, tolerance=0.2).by_seed
+        for key in ("steps.gaussian_noise.std", "params.std")
+    )
+    assert by_step == by_parameter
 
 
 def test_a_count_is_scaled_in_whole_numbers(model: Any) -> None:
@@ -189,8 +191,8 @@ def test_a_mutant_that_never_breaks_does_so_at_infinity_and_a_fraction_ends_at_a
 
 
 def test_a_run_finds_what_python_finds_and_keeps_it(model: Any) -> None:
-    result = single(*SEARCH, "seeds=3", "plan.seed=2", "mode.max_drop=0.2", "mode.tolerance=0.05")
-    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.2, tolerance=0.05, seeds=[2, 3, 4])
+    result = single(*SEARCH, "seeds=2", "plan.seed=2", "mode.max_drop=0.2", "mode.tolerance=0.05")
+    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.2, tolerance=0.05, seeds=[2, 3])
     points = {row.seed: row.breaking_point for row in result.rows}
     assert points == found.by_seed
     assert [row.evaluations for row in result.rows] == [row.evaluations for row in found.result.rows]

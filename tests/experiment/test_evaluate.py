@@ -40,7 +40,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("labels", [CLASSES, CLASSES[:, None], CLASSES.astype(np.float32), np.eye(4)[CLASSES]])
 def test_classes_in_any_form_with_logits_or_probabilities(activation: str | None, labels: np.ndarray) -> None:
     model = network(4, activation)
-    outputs = model.predict(X, verbose=0).astype(np.float64)
+    outputs = np.asarray(model(X)).astype(np.float64)
     probabilities = outputs if activation else softmax(outputs)
     expected = {
         "accuracy": np.mean(outputs.argmax(axis=-1) == CLASSES),
@@ -53,7 +53,7 @@ def test_classes_in_any_form_with_logits_or_probabilities(activation: str | None
 @pytest.mark.parametrize("labels", [ANSWERS, ANSWERS[:, None]])
 def test_yes_or_no_with_logits_or_probabilities(activation: str | None, labels: np.ndarray) -> None:
     model = network(1, activation)
-    outputs = model.predict(X, verbose=0).astype(np.float64)[:, 0]
+    outputs = np.asarray(model(X)).astype(np.float64)[:, 0]
     probabilities = outputs if activation else 1 / (1 + np.exp(-outputs))
     expected = {
         "accuracy": np.mean((probabilities > 0.5) == ANSWERS),
@@ -68,7 +68,7 @@ def test_yes_or_no_with_logits_or_probabilities(activation: str | None, labels: 
 def test_numbers_are_not_taken_for_logits(width: int) -> None:
     model = network(width)
     wanted = VALUES[:, :width]
-    errors = model.predict(X, verbose=0).astype(np.float64) - wanted
+    errors = np.asarray(model(X)).astype(np.float64) - wanted
     found = judge(wanted, loss="mean_squared_error", metrics=["mean_absolute_error", "mse"]).evaluate(model).metrics
     squares = np.mean(errors**2)
     expected = {"mean_absolute_error": np.mean(np.abs(errors)), "mse": squares, "loss": squares}
@@ -77,7 +77,7 @@ def test_numbers_are_not_taken_for_logits(width: int) -> None:
 
 def test_a_metric_with_a_threshold_is_given_probabilities() -> None:
     model = network(1)
-    said = model.predict(X, verbose=0)[:, 0] > 0
+    said = np.asarray(model(X))[:, 0] > 0
     found = judge(ANSWERS, loss=None, metrics=["precision", "recall"]).evaluate(model).metrics
     hits = np.count_nonzero(said & (ANSWERS == 1))
     expected = {"precision": hits / np.count_nonzero(said), "recall": hits / np.count_nonzero(ANSWERS)}
@@ -86,7 +86,7 @@ def test_a_metric_with_a_threshold_is_given_probabilities() -> None:
 
 def test_losses_and_metrics_can_be_made_with_arguments() -> None:
     model = network(4)
-    logits = model.predict(X, verbose=0)
+    logits = np.asarray(model(X))
     top = np.mean([label in row.argsort()[-2:] for label, row in zip(CLASSES, logits, strict=True)])
     top_2 = {"_target_": "keras.metrics.SparseTopKCategoricalAccuracy", "k": 2, "name": "top_2"}
     loss = {"_target_": "keras.losses.SparseCategoricalCrossentropy", "from_logits": True}
@@ -128,7 +128,7 @@ def test_without_labels_there_are_classes_and_no_metrics() -> None:
     model = network(4)
     evaluation = judge(None).evaluate(model)
     assert evaluation.metrics == {}
-    assert evaluation.classes["out"].tolist() == model.predict(X, verbose=0).argmax(axis=-1).tolist()
+    assert evaluation.classes["out"].tolist() == np.asarray(model(X)).argmax(axis=-1).tolist()
 
 
 @pytest.mark.parametrize("labels", [VALUES[:, 0], VALUES[:, :1], 2 * ANSWERS - 1, np.where(ANSWERS, np.nan, 0)])
