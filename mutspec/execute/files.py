@@ -11,8 +11,7 @@ from mutspec.access.threads import default_threads
 from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
-from mutspec.execute.live import Applied
-from mutspec.execute.live import apply as apply_live
+from mutspec.execute.live import Applied, build_mutant
 from mutspec.execute.loading import is_by_keras_2, model_of, refuse_what_is_gone
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_of_name, kind_of_output, needs_keras, output_warnings
@@ -28,6 +27,7 @@ from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, misnamed
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.model.live import LiveModel, read_live
+from mutspec.model.loading import Loaded
 from mutspec.model.spec import ModelSpec
 from mutspec.show.report import Report
 
@@ -43,24 +43,31 @@ def prepare_files(
     *,
     inputs: Mapping[str, Path],
     architecture: Path | None = None,
+    output: Path | None = None,
     unsafe: bool = False,
 ) -> Prepared:
-    """Read the specs of model files, and compile a plan for them. No weight is read.
+    """Reads the specs of model files, and compiles a plan for them. No weight is read.
 
     Arguments:
         plan: the plan.
         model: the model file to mutate.
         inputs: the files of the plan's inputs, by name.
         architecture: a file with the architecture, for a `.weights.h5` model.
+        output: the file that is to be written later, if that is known.
         unsafe: whether code in the model file (Lambda layers) may run, where only Keras knows what a layer makes.
 
     Raises:
-        CallError: an input is not bound, or the plan does not declare it.
+        CallError: an input is not bound, or the plan does not declare it; or the output's name asks for no kind of
+            model file, or for one that the model cannot be written as.
         ModelError: a file cannot be read.
         PlanError: the plan does not fit the model.
     """
+    if output is not None:
+        kind_of_name(output)
     check_inputs(plan, inputs)
     archive = open_archive(model, architecture=architecture)
+    if output is not None:
+        kind_of_output(output, archive, is_structural=is_structural(plan))
     return prepare_archives(plan, archive, {name: open_archive(path) for name, path in inputs.items()}, unsafe=unsafe)
 
 
@@ -73,16 +80,25 @@ def prepare_archives(
         ModelError: the plan changes the structure of a model that no Keras 3 can build.
         PlanError: the plan does not fit the model.
     """
+    prepared, _ = _compiled(plan, archive, inputs, unsafe=unsafe)
     if not is_structural(plan):
-        return prepare(plan, archive, dict(inputs), unsafe=unsafe)
-    refuse_what_is_gone(archive)
-    model: Archive | LiveModel = archive
-    if FORMATS[archive.kind].is_whole and _has_lora(archive.config):
-        # LoRA's adapters are not in the file, but Keras makes them again.
-        model = read_live(model_of(archive, unsafe=unsafe).model)
-    prepared = prepare(plan, model, dict(inputs), unsafe=unsafe)
+        return prepared
     warnings = (*prepared.program.warnings, *will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
+
+
+def _compiled(
+    plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool, verify: bool = True
+) -> tuple[Prepared, Loaded | None]:
+    """Compiles a plan for files, and returns with it the model that Keras had to load for that, if any."""
+    if not is_structural(plan):
+        return prepare(plan, archive, inputs, unsafe=unsafe), None
+    refuse_what_is_gone(archive)
+    if not (FORMATS[archive.kind].is_whole and _has_lora(archive.config)):
+        return prepare(plan, archive, inputs, unsafe=unsafe), None
+    # LoRA's adapters are not in the file, but Keras makes them again.
+    loaded = model_of(archive, unsafe=unsafe, verify=verify)
+    return prepare(plan, read_live(loaded.model), inputs, unsafe=unsafe), loaded
 
 
 def will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
@@ -225,15 +241,6 @@ def files_read(
     return model, *inputs.values(), architecture, None if place is None else Path(place.file)
 
 
-def check_kind(output: Path, archive: Archive, plan: Plan[Op]) -> None:
-    """Refuse an output of a kind that cannot be written.
-
-    Raises:
-        CallError: its name asks for no kind of model file, or the model cannot be written as that.
-    """
-    kind_of_output(output, archive, is_structural=is_structural(plan))
-
-
 def in_keras(
     plan: Plan[Op],
     archive: Archive,
@@ -247,29 +254,33 @@ def in_keras(
     """Apply a plan to a model that Keras loads from a file.
 
     Raises:
-        PlanError, ModelError, CheckError: as for `live.apply`.
+        PlanError, ModelError, CheckError: as for `live.build_mutant`.
     """
-    prepare_archives(plan, archive, inputs, unsafe=unsafe)  # what is wrong is said before the model is loaded
-    loaded = model_of(archive, unsafe=unsafe, verify=verify)
+    prepared, loaded = _compiled(plan, archive, inputs, unsafe=unsafe, verify=verify)  # errors come before Keras does
+    if loaded is None:
+        loaded = model_of(archive, unsafe=unsafe, verify=verify)
+        prepared = _for_loaded(prepared, read_live(loaded.model), unsafe=unsafe)
     archive.check_unchanged()
-    done = apply_live(
-        plan,
-        _as_in_file(read_live(loaded.model), archive),
-        inputs={name: each.path for name, each in inputs.items()},
-        unsafe=unsafe,
-        verify=verify,
-        threads=threads,
-        on_progress=on_progress,
-    )
+    done = build_mutant(prepared, unsafe=unsafe, verify=verify, threads=threads, on_progress=on_progress)
     return replace(done, report=done.report.with_warnings((*loaded.warnings, *will_be_of_keras_3(archive))))
 
 
-def _as_in_file(live: LiveModel, archive: Archive) -> LiveModel:
-    """A loaded model as its file was read, so that a plan chooses in it what the dry-run says.
+def _for_loaded(prepared: Prepared, live: LiveModel, *, unsafe: bool) -> Prepared:
+    """Returns a plan that is compiled for a file, for the model that Keras has loaded from it.
 
-    Of layers inside classes that Keras imports only while it loads the model, the file alone says less.
+    The program stays as it is where file and model say the same of layers and weights, so that the plan chooses what
+    the dry-run says. Otherwise the plan is compiled again: a model may hold weights that its file does not, and of
+    layers inside classes that Keras imports only while it loads a model, the file alone says less.
     """
-    return replace(live, spec=archive.spec) if _described(live.spec) == _described(archive.spec) else live
+    program = prepared.program
+    if _described(live.spec) != _described(program.before):
+        return prepare(program.plan, live, prepared.inputs, unsafe=unsafe)
+    config = {**(program.config if program.is_structural else live.config)}
+    config.pop("compile_config", None)
+    if "compile_config" in live.config:  # what Keras could revive of the file's, which may be less
+        config["compile_config"] = live.config["compile_config"]
+    model = replace(live, spec=program.before)
+    return Prepared(replace(program, config=config), model, prepared.inputs)
 
 
 def _described(spec: ModelSpec) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
