@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mutspec.access.threads import default_threads
 from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
-from mutspec.execute.live import Applied, build_mutant
-from mutspec.execute.loading import is_by_keras_2, model_of, refuse_what_is_gone
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_of_name, kind_of_output, needs_keras, output_warnings
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.reporting import report
-from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.execute.verify import Verification
 from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
@@ -26,9 +22,6 @@ from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, misnamed
 from mutspec.model.files.opening import open_archive, open_beside
-from mutspec.model.live import LiveModel, read_live
-from mutspec.model.loading import Loaded
-from mutspec.model.spec import ModelSpec
 from mutspec.show.report import Report
 
 _WORKING_BYTES = 100 * CHUNK * 8
@@ -80,47 +73,13 @@ def prepare_archives(
         ModelError: the plan changes the structure of a model that no Keras 3 can build.
         PlanError: the plan does not fit the model.
     """
-    prepared, _ = _compiled(plan, archive, inputs, unsafe=unsafe)
     if not is_structural(plan):
-        return prepared
+        return prepare(plan, archive, inputs, unsafe=unsafe)
+    from mutspec.execute.built_by_keras import compiled_for_keras, will_be_of_keras_3
+
+    prepared, _ = compiled_for_keras(plan, archive, inputs, unsafe=unsafe)
     warnings = (*prepared.program.warnings, *will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
-
-
-def _compiled(
-    plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool, verify: bool = True
-) -> tuple[Prepared, Loaded | None]:
-    """Compiles a plan for files, and returns with it the model that Keras had to load for that, if any."""
-    if not is_structural(plan):
-        return prepare(plan, archive, inputs, unsafe=unsafe), None
-    refuse_what_is_gone(archive)
-    if not (FORMATS[archive.kind].is_whole and _has_lora(archive.config)):
-        return prepare(plan, archive, inputs, unsafe=unsafe), None
-    # LoRA's adapters are not in the file, but Keras makes them again.
-    loaded = model_of(archive, unsafe=unsafe, verify=verify)
-    return prepare(plan, read_live(loaded.model), inputs, unsafe=unsafe), loaded
-
-
-def will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
-    """The warning that a mutant which Keras builds is of another Keras than its base."""
-    if not is_by_keras_2(archive):
-        return ()
-    message = f"{archive.path.name} was written by Keras {archive.keras_version or 2}, and the mutant is Keras 3's"
-    return (Problem(message, hint="Keras 2 does not load what Keras 3 writes", is_warning=True),)
-
-
-def _has_lora(config: Any) -> bool:
-    """Whether a serialised model has layers with LoRA."""
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            if value.get("lora_rank"):
-                return True
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return False
 
 
 def dry_run(
@@ -193,6 +152,9 @@ def apply(
     sources = [part.path for each in (archive, *others.values()) for part in each.files]
     check_output(output, sources, force=force)
     if needs_keras(kind, archive, is_structural=is_structural(plan)):
+        from mutspec.execute.built_by_keras import in_keras
+        from mutspec.execute.saving import date_saved_of, save_model
+
         done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe, verify=verify)
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         warnings = (*misnamed(archive), *done.report.warnings)
@@ -239,54 +201,6 @@ def files_read(
     """All files that applying a plan reads: none of them may be its output."""
     place = plan.locate(())
     return model, *inputs.values(), architecture, None if place is None else Path(place.file)
-
-
-def in_keras(
-    plan: Plan[Op],
-    archive: Archive,
-    inputs: Mapping[str, Archive],
-    threads: int | None,
-    on_progress: Progress | None,
-    *,
-    unsafe: bool = False,
-    verify: bool = True,
-) -> Applied:
-    """Apply a plan to a model that Keras loads from a file.
-
-    Raises:
-        PlanError, ModelError, CheckError: as for `live.build_mutant`.
-    """
-    prepared, loaded = _compiled(plan, archive, inputs, unsafe=unsafe, verify=verify)  # errors come before Keras does
-    if loaded is None:
-        loaded = model_of(archive, unsafe=unsafe, verify=verify)
-        prepared = _for_loaded(prepared, read_live(loaded.model), unsafe=unsafe)
-    archive.check_unchanged()
-    done = build_mutant(prepared, unsafe=unsafe, verify=verify, threads=threads, on_progress=on_progress)
-    return replace(done, report=done.report.with_warnings((*loaded.warnings, *will_be_of_keras_3(archive))))
-
-
-def _for_loaded(prepared: Prepared, live: LiveModel, *, unsafe: bool) -> Prepared:
-    """Returns a plan that is compiled for a file, for the model that Keras has loaded from it.
-
-    The program stays as it is where file and model say the same of layers and weights, so that the plan chooses what
-    the dry-run says. Otherwise the plan is compiled again: a model may hold weights that its file does not, and of
-    layers inside classes that Keras imports only while it loads a model, the file alone says less.
-    """
-    program = prepared.program
-    if _described(live.spec) != _described(program.before):
-        return prepare(program.plan, live, prepared.inputs, unsafe=unsafe)
-    config = {**(program.config if program.is_structural else live.config)}
-    config.pop("compile_config", None)
-    if "compile_config" in live.config:  # what Keras could revive of the file's, which may be less
-        config["compile_config"] = live.config["compile_config"]
-    model = replace(live, spec=program.before)
-    return Prepared(replace(program, config=config), model, prepared.inputs)
-
-
-def _described(spec: ModelSpec) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
-    """The layers that a configuration describes, and the weights. Keras adds input layers that old files lack."""
-    layers = [layer.path for layer in spec.layers if not layer.is_inner]
-    return layers, [(tensor.path, tensor.shape) for tensor in spec.tensors]
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:
