@@ -106,8 +106,7 @@ def apply(
     if not in_place:
         with hold(reads=(model, *others)):
             prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe)
-            results = _compute(prepared, threads, on_progress, verify=verify)
-            return _new_model(prepared, results, unsafe=unsafe)
+            return build_mutant(prepared, unsafe=unsafe, verify=verify, threads=threads, on_progress=on_progress)
     _refuse_structure(plan, "be applied in place", "leave `in_place` out: the mutant is a new model")
     with hold(mutates=(model,), reads=others):
         prepared = _prepare(plan, model, inputs or {}, non_finite)
@@ -119,8 +118,27 @@ def apply(
         return Applied(live.model, results.report)
 
 
-def _new_model(prepared: Prepared, results: _Results, *, unsafe: bool) -> Applied:
-    """A mutant that is a new model."""
+def build_mutant(
+    prepared: Prepared,
+    *,
+    unsafe: bool = False,
+    verify: bool = True,
+    threads: int | None = None,
+    on_progress: Progress | None = None,
+) -> Applied:
+    """Builds the mutant of a plan that is compiled for a live model, as a new model.
+
+    Arguments:
+        prepared: the compiled plan; its model is a live one.
+        unsafe: whether code that the model holds (Lambda layers) may run where the mutant is built from its config.
+        verify: whether the checksums of inputs that are files are checked.
+        threads: how many chunks to compute at once; by default one per processor, up to 8.
+        on_progress: told about the entries done, and the entries in all.
+
+    Raises:
+        PlanError, ModelError, CheckError: as for `apply`.
+    """
+    results = _compute(prepared, threads, on_progress, verify=verify)
     live, program = _live(prepared), prepared.program
 
     def value(tensor: TensorSpec) -> Array | None:

@@ -143,15 +143,12 @@ def _dry_run(
     unsafe: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.compare.expected import expected_diff
-    from mutspec.execute.files import check_kind, dry_report, files_read, prepare_files
+    from mutspec.execute.files import dry_report, files_read, prepare_files
     from mutspec.execute.output import check_output
-    from mutspec.model.files.opening import open_archive
 
     if output is not None:
         check_output(output, files_read(plan, model, inputs, architecture), force=force)
-    if output is not None:
-        check_kind(output, open_archive(model, architecture=architecture), plan)
-    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, unsafe=unsafe)
+    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, output=output, unsafe=unsafe)
     result = dry_report(prepared)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutspec.documents import as_json
 from mutspec.execute import files
+from mutspec.execute.built_by_keras import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
 from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, model_content, texts
@@ -322,7 +323,7 @@ class _RunningJob:
         """Returns what to know of a mutant that was saved: Keras 3 writes what it builds, whoever wrote the base."""
         if not is_structural(plan):
             return []
-        return [str(problem) for problem in files.will_be_of_keras_3(open_archive(Path(self.settings.model.path)))]
+        return [str(problem) for problem in will_be_of_keras_3(open_archive(Path(self.settings.model.path)))]
 
     def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:
         settings = self.settings

@@ -17,7 +17,6 @@ from mutspec.errors import ModelError
 from mutspec.model.files.archive import WEIGHTS
 from mutspec.model.files.arrays import flat_range_as_slabs
 from mutspec.model.files.hdf5 import FileWindow
-from mutspec.model.files.safetensors_file import read_safetensors
 
 _BLOCK_BYTES = 16 << 20
 _LOCAL_HEADER_BYTES = 30
@@ -87,6 +86,8 @@ def check_safetensors(path: Path) -> None:
     Raises:
         OSError: something is wrong.
     """
+    from mutspec.model.files.safetensors_file import read_safetensors  # with which all readers of weights come
+
     try:
         read_safetensors(path, None)
     except ModelError as error:
