@@ -1,8 +1,8 @@
-"""The room for models as data: specs, the class table, and readers of model files and of live Keras models.
+"""Models as data: specs, selectors, and readers of model files and of live Keras models.
 
-What may enter: facts on Keras's classes and file formats, and pure functions from configs and files to specs. What may
-not: values of weights, plans and their steps, anything that prints; TensorFlow and Keras outside `live`; NumPy and h5py
-at the import of this package (`hdf5` and the file readers need them, and load when a file is opened).
+What may enter: facts about file formats, and pure functions from configs and files to specs. What may not: values of
+weights, plans and their steps, anything that prints; TensorFlow and Keras outside `live`; NumPy and h5py at the import
+of this package (readers of files need them, and are imported when a file is opened).
 """
 
 from __future__ import annotations

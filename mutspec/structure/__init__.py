@@ -1,4 +1,4 @@
-"""Architectures as values that can be edited: networks, layers as plans write them, and the shapes that follow.
+"""Architectures as values that can be edited: networks, layers as plans describe them, and the shapes that result.
 
-All of it is data about Keras; nothing here imports Keras, NumPy or a file. What may not enter: plans' steps, weights.
+Nothing here imports Keras or NumPy, or reads files. What may not enter: the steps of plans, and weights.
 """

@@ -238,7 +238,7 @@ def test_a_place_knows_its_entries(entries: np.ndarray, length: int, stride: int
     some, around = SparseEntries(entries), Span(int(entries[0]), int(entries[-1]) + 1)
     inside = np.isin(around.entries(), entries)
     assert (some.start, some.stop) == (around.start, around.stop)
-    assert np.array_equal(some.lanes(length, stride), around.lanes(length, stride)[inside])
+    assert np.array_equal(some.axis_indices(length, stride), around.axis_indices(length, stride)[inside])
     assert np.array_equal(some.holds(around.entries()), inside)
     assert np.array_equal(some.positions(entries), np.arange(len(entries)))
     assert np.array_equal(around.entries()[around.positions(entries)], entries)

@@ -12,7 +12,7 @@ from mutspec.keras_facts.class_names import ALIASES, WEIGHTLESS
 from mutspec.keras_facts.class_table import CLASSES, Variable
 from mutspec.keras_facts.classes import ancestry_of, is_keras_class, plain_class_name
 from mutspec.model.code import code_in
-from mutspec.model.inner_layers import Inner, Placed, Teller
+from mutspec.model.inner_layers import DescribesInner, Inner, Placed
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.process_wide import building_alone, making, without_trace
 from mutspec.model.live.saved_paths import saved
@@ -22,7 +22,7 @@ from mutspec.own_modules import keras_imports_no_stray_module
 Layer = Any
 
 
-def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) -> Teller:
+def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) -> DescribesInner:
     """What live layers tell.
 
     Arguments:
@@ -157,7 +157,7 @@ class Building:
             return {}, {}, reason[:200] or type(error).__name__
 
     @cached_property
-    def _tell(self) -> Teller:
+    def _tell(self) -> DescribesInner:
         return told_by_layers(*self._built[:2])
 
     def tell(self, stored: str) -> Inner | None:
