@@ -178,7 +178,7 @@ class _WithinTest(_Test):
     """Tests entries of a region by their number within the region.
 
     The region's entries are numbered in C order, as if the slices that are not in it did not exist. So an entry's
-    number is computed like its flat index, with the rank of its slice among the kept ones in place of the slice's index.
+    number is computed like its flat index, with the rank of its slice among the kept ones in place of its index.
     """
 
     def __init__(self, choice: Within, shape: Shape) -> None:

@@ -1,4 +1,4 @@
-"""Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
+"""Live Keras models: reading, rebuilding, saving, and shapes. Keras is imported only here, and only in calls."""
 
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import ModelCut, cut_before
