@@ -1,7 +1,7 @@
-"""Where a weight's neurons and gates lie: as slices along an axis, real or virtual.
+"""The neurons and gates of a weight, as slices along a real or virtual axis.
 
-A neuron is an output unit or channel with its incoming weights. Most weights have an axis over them, which the class
-table knows; what this module adds are the weights in which several axes, or a part of one, run over neurons.
+A neuron is an output unit or channel with its incoming weights. Most weights have an axis of neurons, which is in the
+class table. This module adds the weights in which neurons are combinations of several axes, or parts of one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NO_NEURONS = {("SeparableConv1D", "depthwise_kernel"), ("SeparableConv2D", "dep
 
 
 def gates_of(layer: LayerSpec, tensor: TensorSpec) -> tuple[str, ...]:
-    """The names of the gates that a weight holds, in its own order; empty if it has none."""
+    """Returns the names of the gates in a weight, in its own order; nothing if it has none."""
     kinds = (layer.class_name, *layer.ancestry)
     names = (gates for start, gates in GATES.items() if any(kind.startswith(start) for kind in kinds))
     return next(names, ()) if tensor.role in _CELL_ROLES else ()
@@ -52,10 +52,10 @@ def gate_slices(tensor: TensorSpec, gates: tuple[str, ...]) -> StridedSlices:
 
 
 def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
-    """The neurons of a weight; None if it has none, or they are unknown.
+    """Returns the neurons of a weight; None if it has none, or they are unknown.
 
-    Of attention they are the heads (in the projections of queries, keys and values), of a recurrent layer its units,
-    of EinsumDense the combinations of the output's own axes, of a depthwise convolution its output channels.
+    They are the heads of attention (in the projections of queries, keys and values), the units of a recurrent layer,
+    the combinations of the output's own axes of EinsumDense, and the output channels of a depthwise convolution.
     """
     layer, shape = spec.layer_by_path[tensor.layer], tensor.shape
     if (layer.class_name, tensor.role) in _NO_NEURONS or not shape:
@@ -92,7 +92,7 @@ def _einsum_neurons(spec: ModelSpec, layer: LayerSpec, tensor: TensorSpec) -> Ne
     owner, _, name = layer.path.rpartition("/")
     parent = spec.layer_by_path.get(owner)
     is_of_attention = parent is not None and not {parent.class_name, *parent.ancestry}.isdisjoint(_ATTENTION)
-    # Inside classes of the user's own, projections are called after Keras's attributes: `query_dense`.
+    # Inside classes of the user's own, projections have the names of Keras's attributes: `query_dense`.
     if is_of_attention and name.removeprefix("_").removesuffix("_dense") in _HEADS:
         axis = len(tensor.shape) - 2
         return NeuronSlices(tensor.shape[axis], tensor.shape[axis + 1], owner)

@@ -1,8 +1,8 @@
-"""What in a serialised model would run code, or read a file, if Keras built it. It says so by what Keras would resolve.
+"""Finds parts of a serialised model that would run code, or read a file, if Keras built the model.
 
-Keras's safe mode refuses most of it. This is asked first, as what safe mode covers grew from Keras 3.6 to 3.15: there
-were versions in which `TFSMLayer` loaded a SavedModel, lookup layers read a vocabulary from any path (CVE-2025-12058),
-and a configuration could name functions of Keras that do more than compute (CVE-2025-9906).
+Keras's safe mode refuses most of them. This check comes first, because safe mode covered less before Keras 3.15: since
+3.6 there were versions in which `TFSMLayer` loaded a SavedModel, lookup layers read a vocabulary from any path
+(CVE-2025-12058), and a configuration could name functions of Keras that do more than compute (CVE-2025-9906).
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ _HOLD_CLASSES = frozenset(
 
 
 def code_in(config: Any) -> str:
-    """Names the first thing in a serialised model that runs code or reads a file when Keras builds it.
+    """Names the first part of a serialised model that runs code or reads a file when Keras builds it.
 
     Arguments:
         config: a JSON value: a serialised model, a layer, or any part of one.
 
     Returns:
-        What it is, as words: "the layer `scale` (Lambda) holds Python code"; empty if there is nothing of the kind.
+        A description such as "the layer `scale` (Lambda) holds Python code"; empty if there is no such part.
     """
     return next((found for each in _objects(config) if (found := _code_of(each))), "")
 
 
 def own_name(class_name: str) -> str:
-    """The name of a class or function without what leads to it: `layers.TFSMLayer` is `TFSMLayer`."""
+    """Returns the name of a class or function without its module: `TFSMLayer` for `layers.TFSMLayer`."""
     return class_name.rpartition(".")[2]
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    """The mappings in a value that Keras takes for serialised objects, those around others first."""
+    """Yields the mappings in a value that are serialised objects for Keras, outer ones first."""
     pending = [value]
     while pending:
         value = pending.pop()
@@ -89,7 +89,7 @@ def _code_of(entry: Mapping[str, Any]) -> str:
 
 
 def _has_code(config: Mapping[str, Any]) -> bool:
-    """Whether a Lambda's functions are code and not names, as Keras 3 writes it, or as Keras 2 did."""
+    """Returns whether a Lambda's functions are code and not names, in the form of Keras 3 or Keras 2."""
     keys = ("function", "output_shape", "mask")
     return isinstance(config.get("function"), list) or any(
         config.get(f"{key}_type") == "lambda"
@@ -99,9 +99,10 @@ def _has_code(config: Mapping[str, Any]) -> bool:
 
 
 def _function(module: Any, name: Any) -> str:
-    """Names what Keras would find under a name in a module of its own, if it is neither a class nor only computes.
+    """Names the function that Keras would find in one of its modules, unless that is a class or only computes.
 
-    Keras takes functions for classes: it resolves a `class_name` to whatever is called so, and a Lambda calls it.
+    Keras accepts functions in place of classes: it resolves a `class_name` to any object of that name, and a Lambda
+    calls it.
     """
     if not isinstance(module, str) or module.partition(".")[0] != "keras":
         return ""

@@ -1,7 +1,7 @@
-"""What a layer's configuration means, whichever way a Keras spells it: two of one meaning are equal here.
+"""One spelling for layer configurations, so that two with the same meaning are equal.
 
-Versions of Keras write defaults or leave them out, name classes by text, by mapping or by another name, and state
-modules that say nothing. Only comparisons ask for it; what Keras is given stays as it was written.
+Versions of Keras write defaults or leave them out, give classes as text, as a mapping or by another name, and state
+modules that do not matter. Only comparisons use this spelling. Keras gets a configuration as it was written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Config = Mapping[str, Any]
 _MEANINGLESS = frozenset({"module", "registered_name", "build_config", "shared_object_id", FORMER_CLASS})
 
 SET_BY_OWNERS = frozenset({"build_input_shape", "zero_output_for_mask"})
-"""Arguments that the model or layer around a layer sets: one that is not stated is not compared."""
+"""Arguments that are set by the model or layer around a layer. They are compared only if both state them."""
 
 _OF_EVERY_LAYER: Config = {"trainable": True, "dtype": "float32"}
 _OF_INPUTS: Config = {"sparse": False, "ragged": False, "optional": False, "dtype": "float32"}
@@ -75,16 +75,16 @@ _BY_ENDING: Mapping[str, frozenset[str]] = {
 
 
 def class_meant(name: str) -> str:
-    """Returns the name that Keras 3 has for a class of layers."""
+    """Returns the name of a layer class in Keras 3."""
     return ALIASES.get(name, CLASS_ALIASES.get(name, name))
 
 
 def config_meant(class_name: str, config: Config) -> dict[str, Any]:
-    """Returns a layer's configuration with everything that it leaves out, each value in one spelling.
+    """Returns a layer's configuration with all defaults, and each value in one spelling.
 
     Arguments:
         class_name: the layer's class; one that is in no table has no defaults.
-        config: as Keras 2 or 3 writes it.
+        config: the configuration of Keras 2 or 3.
     """
     name = class_meant(class_name)
     if name == "InputLayer":
@@ -97,11 +97,11 @@ def config_meant(class_name: str, config: Config) -> dict[str, Any]:
         defaults = {**_OF_EVERY_LAYER, **stated} if arguments else _OF_EVERY_LAYER
     whole = {**{key: value for key, value in defaults.items() if key not in config}, **config}
     written = {key: value_meant(key, value) for key, value in whole.items()}
-    return {key: value for key, value in written.items() if value is not None and key != "name"}  # a path tells it
+    return {key: value for key, value in written.items() if value is not None and key != "name"}  # the path has it
 
 
 def value_meant(key: str, value: Any) -> Any:
-    """Returns the value of an argument in one spelling; None for what says nothing."""
+    """Returns the value of an argument in one spelling; None for a value without meaning."""
     if key == "dtype":
         return _dtype(value)
     if key == "data_format":
@@ -121,12 +121,12 @@ def value_meant(key: str, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value without what Keras writes beside the class and config of an object of its own."""
+    """Returns a value without the keys of Keras's objects other than their class and config."""
     if isinstance(value, Mapping):
-        says_nothing = _MEANINGLESS if "class_name" in value else frozenset()
+        ignored = _MEANINGLESS if "class_name" in value else frozenset()
         if "class_name" in value and not is_keras_class(value):
-            says_nothing = says_nothing - {"registered_name"}
-        return {key: plain(each) for key, each in value.items() if key not in says_nothing}
+            ignored = ignored - {"registered_name"}
+        return {key: plain(each) for key, each in value.items() if key not in ignored}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return value
@@ -150,7 +150,7 @@ def _activation(value: Any) -> Any:
 
 
 def _object(ending: str, value: Any) -> Any:
-    """An initializer, regularizer or constraint."""
+    """Returns an initializer, regularizer or constraint in one spelling."""
     if isinstance(value, str):
         value = {"class_name": value, "config": {}}
     if not isinstance(value, Mapping) or not is_keras_class(value) or not isinstance(value.get("class_name"), str):
@@ -158,7 +158,7 @@ def _object(ending: str, value: Any) -> Any:
     stated = value.get("config") or {}
     if not isinstance(stated, Mapping):
         return plain(value)
-    name = _named(value["class_name"], _BY_ENDING[ending])
+    name = _class_of(value["class_name"], _BY_ENDING[ending])
     config = {key: plain(each) for key, each in stated.items() if key != "dtype"}
     if name in _VARIANCE_SCALING:
         scale, mode, distribution = _VARIANCE_SCALING[name]
@@ -177,21 +177,21 @@ def _object(ending: str, value: Any) -> Any:
 
 
 def _in_float32(value: Any) -> Any:
-    """A factor of a regularizer, as Keras keeps it."""
+    """Returns a factor of a regularizer as Keras stores it."""
     with suppress(OverflowError):
         return unpack("f", pack("f", value))[0] if isinstance(value, float) else value
     return value
 
 
-def _named(name: str, known: Iterable[str]) -> str:
-    """Keras's class of a name such as `glorot_uniform`."""
-    classes = {snake_case(each): each for each in known if each[:1].isupper()}
+def _class_of(name: str, names: Iterable[str]) -> str:
+    """Returns Keras's class for a name such as `glorot_uniform`."""
+    classes = {snake_case(each): each for each in names if each[:1].isupper()}
     name = _INITIALIZER_ALIASES.get(name, classes.get(name, name))
     return _INITIALIZER_ALIASES.get(name, name)
 
 
 def _ports(value: Any) -> list[Any]:
-    """A model's ports in order: a list of one is the one."""
+    """Returns a model's inputs or outputs in order. A list of one is the same as the one."""
     if is_triple(value):
         return [value]
     if isinstance(value, Mapping):

@@ -260,11 +260,11 @@ def test_weights_that_do_not_fit_the_config_are_named(zoo: Zoo, tmp_path: Path) 
 
     for number, (change, said) in enumerate(
         {
-            lacking: "dense (Dense) has 1 weights",
-            absent: "weights of dense (Dense) are not in the file",
-            extra: "dense (Dense) has 3 weights",
-            unexplained: "flatten (Flatten) holds weights that its config does not explain",
-            rank: "dense/kernel is stored with shape (12, 5, 1)",
+            lacking: "`dense` (Dense) has 1 weights",
+            absent: "weights of `dense` (Dense) are not in the file",
+            extra: "`dense` (Dense) has 3 weights",
+            unexplained: "`flatten` (Flatten) has weights in the file that are not in its config",
+            rank: "`dense/kernel` is stored with shape (12, 5, 1)",
             extent: "units = 5",
         }.items()
     ):

@@ -237,7 +237,7 @@ def test_an_initial_value_may_be_an_array_and_must_be_finite() -> None:
 
 def test_values_that_are_no_data_are_refused() -> None:
     for value in (len, object(), b"bytes", {1, 2}):
-        with pytest.raises(PlanError, match="data"):
+        with pytest.raises(PlanError, match="a plan cannot add a"):
             layer_entry({"type": "mine>Layer", "x": [value]}, name="s", like={}, width=1)
 
 
@@ -319,7 +319,7 @@ def test_no_file_is_named_at_any_depth(class_name: str) -> None:
         {"type": "TimeDistributed", "layer": inner},
         {"type": "mine>Block", "inner": [nested]},
     ):
-        with pytest.raises(PlanError, match=f"{argument}|cannot be put"):
+        with pytest.raises(PlanError, match=f"{argument}|cannot add"):
             layer_entry(layer, name="step", like={}, width=4)
 
 

@@ -180,15 +180,15 @@ def test_a_users_own_class_is_found_by_its_registered_name() -> None:
         ("wide/var0", (4, 12), "float32"),
         ("wide/var1", (2,), "float32"),
     ]
-    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which Keras does not know") as error:
+    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which is not registered with Keras") as error:
         KerasOracle()(entry, _types((None, 4), (None, 4)))
     assert "--import" in error.value.problems[0].hint
     curve = {"class_name": "function", "module": "mine", "config": "curve", "registered_name": "mine>curve"}
     entry = {"class_name": "Dense", "module": "keras.layers", "config": {"name": "it", "units": 2, "activation": curve}}
-    with pytest.raises(ModelError, match=r"`it` \(Dense\) needs `curve`, which Keras does not know"):
+    with pytest.raises(ModelError, match=r"`it` \(Dense\) needs `curve`, which is not registered with Keras"):
         KerasOracle()(entry, _types((None, 4)))
     legacy = {"class_name": "Widen", "config": {"name": "wide"}}
-    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which Keras does not know"):
+    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which is not registered with Keras"):
         KerasOracle()(legacy, _types((None, 4)))
 
 
