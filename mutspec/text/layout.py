@@ -200,6 +200,22 @@ def sentence(text: str, *, width: int, indent: int = 0) -> str:
     return "\n".join(" " * indent + line for line in _words(in_one_line(text), width - indent))
 
 
+def prose(text: str, *, width: int, indent: int = 0) -> str:
+    """Returns a text in lines of a width; blank lines keep its paragraphs apart."""
+    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    return "\n\n".join(sentence(part, width=width, indent=indent) for part in parts)
+
+
+def terms(rows: Sequence[tuple[str, str]], *, width: int, paint: Paint, indent: int = 2) -> str:
+    """Returns terms on the left, their explanations in lines on the right."""
+    column = indent + max((cells(term) for term, _ in rows), default=0) + 2
+    lines = []
+    for term, text in rows:
+        body = prose(text, width=max(width, column + 20), indent=column)
+        lines.append(" " * indent + paint(term, "bold") + " " * (column - indent - cells(term)) + body[column:])
+    return "\n".join(lines)
+
+
 MOST_ROWS = 20
 """The rows of a table that are shown unless all are asked for."""
 

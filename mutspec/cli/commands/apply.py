@@ -19,10 +19,10 @@ from mutspec.cli.options import (
     plan_options,
     quiet_option,
 )
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.errors import Problem
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import click
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, limit_option, quiet_option
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 
 
 @click.command("diff")

@@ -9,8 +9,8 @@ import click
 
 from mutspec.cli.boundary import warn
 from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import architecture_option, verify_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.errors import PlanError
 
 if TYPE_CHECKING:

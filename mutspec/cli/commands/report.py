@@ -7,8 +7,8 @@ import click
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, json_option, quiet_option
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import verbose_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 
 
 @click.command("report")

@@ -12,7 +12,7 @@ import click
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode, code_of
 from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option, quiet_option
-from mutspec.cli.output import is_styled, width, write, write_json
+from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.cli.sweep_view import sweep_view
 from mutspec.errors import Place, Problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mutspec.cli.output import write_json
+from mutspec.cli.stdout import write_json
 
 
 @click.command("schema")

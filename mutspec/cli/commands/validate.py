@@ -13,10 +13,10 @@ import click
 from mutspec.cli.boundary import wants_color
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, bound_inputs, import_modules, limit_option, plan_options, quiet_option
-from mutspec.cli.output import write, write_json
 from mutspec.cli.plans import read_plan
 from mutspec.cli.problems import as_github, as_json, as_texts, capped
 from mutspec.cli.report_options import architecture_option
+from mutspec.cli.stdout import write, write_json
 from mutspec.language import CallError, ModelError, Place, Plan, PlanError, Problem, nearest
 from mutspec.text.visible import in_one_line
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,17 +13,26 @@ from typing import Any
 import click
 
 from mutspec.cli.boundary import wants_color
-from mutspec.cli.page import page_width
 from mutspec.text.visible import in_json, in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
 """What is written instead of our own characters where the encoding has none of them."""
 
 
+MIN_WIDTH, MAX_WIDTH = 40, 140
+"""The bounds on the width of a page on a terminal."""
+PIPED_WIDTH = 100
+"""The width of a page in a pipe or a file."""
+
+
 def width() -> int:
-    """How wide to write: what COLUMNS says, else as wide as the terminal or, into a pipe, as `page_width` has it."""
+    """Returns the width of a page in columns: what COLUMNS says, or that of the terminal."""
     columns = os.environ.get("COLUMNS", "")
-    return max(40, int(columns)) if columns.isdecimal() and int(columns) else page_width()
+    if columns.isdecimal() and int(columns):
+        return max(MIN_WIDTH, int(columns))
+    if not sys.stdout.isatty():
+        return PIPED_WIDTH
+    return max(MIN_WIDTH, min(MAX_WIDTH, shutil.get_terminal_size((80, 24)).columns))
 
 
 def is_styled() -> bool:
