@@ -1,6 +1,6 @@
-"""The command line: parsing calls, drawing results, mapping errors to exit codes.
+"""The command line: parses calls, shows results, maps errors to exit codes.
 
-Only this room prints, colours and exits; everything that it shows it got as values from the rooms below. A command is a
+Only this room prints, colours and exits; the rooms below give it values to show. A command is a
 module under `commands`, imported when it runs, and a line in the table `main.COMMANDS`.
 """
 

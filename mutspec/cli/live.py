@@ -16,7 +16,7 @@ BAR_WIDTH = 40
 
 
 def is_live(stream: TextIO) -> bool:
-    """Returns whether a stream is a terminal on which lines can be taken back."""
+    """Returns whether a stream is a terminal that can erase lines."""
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
@@ -28,7 +28,7 @@ def _columns(stream: TextIO) -> int:
 
 
 class Live:
-    """Lines that are drawn over the ones before; what others print meanwhile stays above them.
+    """Lines that each drawing replaces; what others print meanwhile stays above them.
 
     Arguments:
         stream: the terminal.
@@ -36,7 +36,7 @@ class Live:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._lock = RLock()  # prints of other threads take the lines away
+        self._lock = RLock()  # what other threads print erases the lines
         self._rows = 0
         self._is_within_line = False
         self._replaced: dict[str, tuple[Any, Any]] = {}
@@ -55,7 +55,7 @@ class Live:
             self._rows = len(lines)
 
     def close(self) -> None:
-        """Takes the lines away for good."""
+        """Erases the lines for good."""
         with self._lock:
             self._erase()
             for name, (before, after) in self._replaced.items():

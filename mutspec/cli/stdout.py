@@ -1,4 +1,4 @@
-"""Standard output: how wide, how coloured, and only characters that its encoding has."""
+"""Standard output: its width, its colours, and the characters that its encoding has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mutspec.cli.boundary import wants_color
 from mutspec.text.visible import in_json, in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
-"""What is written instead of our own characters where the encoding has none of them."""
+"""What replaces our own characters where the encoding does not have them."""
 
 
 MIN_WIDTH, MAX_WIDTH = 40, 140
@@ -36,7 +36,7 @@ def width() -> int:
 
 
 def is_styled() -> bool:
-    """Whether standard output takes colours."""
+    """Returns whether standard output takes colours."""
     return wants_color(sys.stdout)
 
 
@@ -45,7 +45,7 @@ _OUR_STYLES = re.compile(r"(\x1b\[(?:[0-2]|3[0-7])m)")
 
 
 def write(text: str) -> None:
-    """Print a text on standard output. Control characters in it are spelt out, but for ends of lines and our styles."""
+    """Prints a text on standard output, with control characters spelt out except for ends of lines and our styles."""
     styled = is_styled()
     if styled:
         parts = _OUR_STYLES.split(text)
@@ -56,7 +56,7 @@ def write(text: str) -> None:
 
 
 def write_json(document: Mapping[str, Any]) -> None:
-    """Print the one JSON document of a call on standard output."""
+    """Prints the JSON document of a call on standard output."""
     text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), allow_nan=False)
     write(in_json(text))
 

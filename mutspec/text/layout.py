@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mutspec.text.visible import in_one_line
+from mutspec.text.visible import cells, in_one_line
 
 Style = Literal["", "bold", "dim", "red", "green", "yellow"]
 
@@ -48,11 +47,6 @@ class Column:
     is_number: bool = False
     folds: bool = False
     style: Style = ""
-
-
-def cells(text: str) -> int:
-    """The columns that a text takes on a terminal."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def table(

@@ -1,4 +1,4 @@
-"""`mutspec graph`: what each changed weight is made of."""
+"""`mutspec graph`: draws what each changed weight is made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mutspec ops`: the catalogue of ops, and the manual of each."""
+"""`mutspec ops`: shows the catalogue of ops, and the manual of each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _complete_op(_context: click.Context, _parameter: click.Parameter, incomplet
 def command(op: str | None, literature: bool, markdown: bool, as_json: bool) -> None:
     """List the ops by family, or explain one: its parameters, their types, defaults and bounds.
 
-    An op may be asked for by its name in the literature.
+    Names from the literature work too.
 
     \b
     Examples:
@@ -69,10 +69,10 @@ def command(op: str | None, literature: bool, markdown: bool, as_json: bool) -> 
 
 
 def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
-    """The operators of the literature that a name stands for, all of which are steps with one op.
+    """Returns the operators of the literature that a name stands for, all of which are steps with one op.
 
     Raises:
-        CallError: nothing is called so, or it is no op, or several.
+        CallError: there is no operator of that name, or it is not one op.
     """
     from mutspec.ops.literature import LITERATURE, called
 
@@ -84,7 +84,9 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
     found = tuple(row for row in rows if row.steps)
     if not found:
         sources = " and ".join(dict.fromkeys(row.source for row in rows))
-        raise CallError(f"`{name}` of {sources} is not there yet: {rows[0].note}", hint="`mutspec ops` lists what is")
+        raise CallError(
+            f"`{name}` of {sources} is not supported yet: {rows[0].note}", hint="`mutspec ops` lists the ops"
+        )
     if len({row.op for row in found}) > 1:
         which = "; ".join(f"`{row.op}` ({row.source})" for row in found)
         example = f"{found[0].source} {found[0].name}"
@@ -94,7 +96,7 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
 
 
 def _operators(name: str | None, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
-    """The operators of the literature: all, those that an op is, or those of a name."""
+    """Returns the operators of the literature: all of them, those that an op implements, or those of a name."""
     from mutspec.ops.literature import LITERATURE, called
 
     if name is None:
@@ -136,7 +138,7 @@ def _page(page: Mapping[str, Any]) -> str:
 
 
 def _introduction(rows: Sequence[Operator]) -> str:
-    """Which op operators of the literature are, and how they are written."""
+    """Returns the lines that say which op implements operators of the literature, and by which steps."""
     paint = Paint(is_styled())
     ops = ", then ".join(dict.fromkeys(paint(str(step["op"]), "bold") for step in rows[0].steps))
     entries = [_lines(row.source, row, width(), paint) for row in rows]
@@ -155,12 +157,12 @@ def _print_literature(rows: Sequence[Operator], as_json: bool) -> None:
     write("\n\n".join([*blocks, prose(_EXPLANATION, width=columns)]))
 
 
-_EXPLANATION = """Amounts and sizes are those of the authors, where they name any; dense_1, conv_1 and the like stand
-for layers of your own. `mutspec ops NAI` explains the op that NAI is."""
+_EXPLANATION = """Amounts and sizes are those of the authors, where they give any; dense_1, conv_1 and the like stand
+for your own layers. `mutspec ops NAI` explains the op for NAI."""
 
 
 def _entry(row: Operator) -> dict[str, Any]:
-    """An operator, as JSON values."""
+    """Returns an operator as JSON values."""
     return {
         "name": row.name,
         "also": list(row.also),

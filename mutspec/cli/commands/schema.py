@@ -1,4 +1,4 @@
-"""`mutspec schema`: the JSON schema of plans, plug-in ops included."""
+"""`mutspec schema`: prints the JSON schema of plans, ops of plug-ins included."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mutspec.cli.stdout import write_json
     "--no-plugins", is_flag=True, help="Leave out the ops of other packages, as the schema that mutspec ships does."
 )
 def command(no_plugins: bool) -> None:
-    """Print the JSON schema of plans (draft 2020-12), with the ops of every package that is installed.
+    """Print the JSON schema of plans (draft 2020-12), with the ops of all installed packages.
 
-    An editor with a YAML language server then completes and explains plans; tell it by a plan's first line:
+    An editor with a YAML language server completes and explains plans whose first line names the schema:
 
     \b
       # yaml-language-server: $schema=plan.schema.json
