@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Event, RLock, Thread
 from time import monotonic
 from typing import Any, TextIO
@@ -73,9 +74,10 @@ class Live:
             return stream.write(text)
 
     def _erase(self) -> None:
-        self._stream.write(self._erasure())
-        self._stream.flush()
-        self._rows = 0
+        if self._rows:
+            self._stream.write(self._erasure())
+            self._stream.flush()
+            self._rows = 0
 
     def _erasure(self) -> str:
         """Returns what moves the cursor to the first line drawn, and clears the screen from there on."""
@@ -117,9 +119,10 @@ class Ticker:
 
         def tick() -> None:
             wait = patience_seconds
-            while not self._stopped.wait(wait):
-                function()
-                wait = period_seconds
+            with suppress(OSError, ValueError):  # the terminal is gone
+                while not self._stopped.wait(wait):
+                    function()
+                    wait = period_seconds
 
         self._thread = Thread(target=tick, daemon=True)
         self._thread.start()
@@ -141,13 +144,16 @@ class Bar:
     def __init__(self, description: str, unit: str = "") -> None:
         self._description = in_one_line(description)
         self._unit = unit
-        self._first: tuple[float, int] | None = None
+        self._at_first: int | None = None
+        self._pace_from: tuple[float, int] | None = None
 
     def line(self, done: int, total: int) -> str:
         """Returns the line; `total` is 0 while it is not known."""
         now = monotonic()
-        if self._first is None:
-            self._first = now, done
+        if self._at_first is None:
+            self._at_first = done
+        elif self._pace_from is None and done > self._at_first:
+            self._pace_from = now, done  # what comes before the first part, such as loading, is not its pace
         share = min(done / total, 1.0) if total else 0.0
         full = int(BAR_WIDTH * share)
         is_unicode = (getattr(sys.stderr, "encoding", None) or "utf-8").lower().startswith("utf")
@@ -156,9 +162,8 @@ class Bar:
         return f"{self._description} {bar} {count}  {self._left(now, done, total)}".rstrip()
 
     def _left(self, now: float, done: int, total: int) -> str:
-        assert self._first is not None
-        start, before = self._first
-        if done <= before or not total:
+        if self._pace_from is None or done <= self._pace_from[1] or not total:
             return ""
+        start, before = self._pace_from
         seconds = round((now - start) * (total - done) / (done - before))
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"
