@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.5
 LEISURE = 20
-"""How many times longer than a look takes, the next one waits: a look at a thousand jobs takes 40 ms."""
+"""The pause between two looks, as a multiple of the time that a look takes: 40 ms for a thousand jobs."""
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
         is_quiet: whether there shall be no view.
 
     Yields:
-        What is to be given the sweep's watch; None if nobody would see it.
+        The function that takes the sweep's watch; None if nobody would see the view.
     """
     if is_quiet or not is_live(sys.stderr):
         yield None
@@ -46,7 +46,7 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
 
 
 class _View:
-    """What is seen of a sweep."""
+    """The lines that show a sweep."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -64,7 +64,7 @@ class _View:
 
 
 def lines(standing: Standing) -> list[str]:
-    """Returns what is told of a sweep below its bar."""
+    """Returns the lines below the bar of a sweep."""
     found = []
     if standing.lowest is not None and standing.highest is not None:
         ends = {"highest": standing.highest, "lowest": standing.lowest}

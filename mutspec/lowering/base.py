@@ -11,7 +11,21 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.errors import DocumentPath, Problem
 from mutspec.graph.expression import Expression
 from mutspec.language.plan import Plan
-from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
+from mutspec.language.types import (
+    OF_AMOUNT,
+    OF_COMMON,
+    OF_NAME,
+    OF_TARGET,
+    Count,
+    NonFinite,
+    Patterns,
+    Per,
+    PlanValue,
+    Rank,
+    Share,
+    Target,
+    Unit,
+)
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
 from mutspec.lowering.structure_context import StructureContext
@@ -32,12 +46,17 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
     is_structural: ClassVar[bool] = False
     """Whether it changes the architecture, so that the mutant is a new model."""
 
-    id: Annotated[str, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
-    stream: Annotated[str, Meta(description="The name of the step's random stream. Default: the step's id.")] = ""
-    seed: Annotated[Count | UnsetType, Meta(description="The seed of this step alone. Default: the plan's.")] = UNSET
-    allow_empty: Annotated[bool, Meta(description="Whether a step that touches nothing is fine.")] = False
+    id: Annotated[str, OF_NAME, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
+    stream: Annotated[
+        str, OF_COMMON, Meta(description="The name of the step's random stream. Default: the step's id.")
+    ] = ""
+    seed: Annotated[
+        Count | UnsetType, OF_COMMON, Meta(description="The seed of this step alone. Default: the plan's.")
+    ] = UNSET
+    allow_empty: Annotated[bool, OF_COMMON, Meta(description="Whether a step that touches nothing is fine.")] = False
     non_finite: Annotated[
         NonFinite | UnsetType,
+        OF_COMMON,
         Meta(description="What to do when a finite entry becomes infinite or NaN. Default: the plan's, else `error`."),
     ] = UNSET
 
@@ -80,25 +99,30 @@ class WeightOp(Op, frozen=True, kw_only=True):
     default_rank: ClassVar[Rank | None] = None
     """By what entries are chosen, if the step does not say; None for at random."""
 
-    target: Annotated[Target, Meta(description="The layers and weights to change.")]
+    target: Annotated[Target, OF_TARGET, Meta(description="The layers and weights to change.")]
     fraction: Annotated[
         Share | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The part to touch of the entries, or of what `unit` says, rounded half up to a whole number.",
             examples=["1%"],
         ),
     ] = UNSET
     count: Annotated[
-        Count | UnsetType, Meta(description="The number of entries, or of what `unit` says, to touch.", examples=[5])
+        Count | UnsetType,
+        OF_AMOUNT,
+        Meta(description="The number of entries, or of what `unit` says, to touch.", examples=[5]),
     ] = UNSET
     rate: Annotated[
         Share | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The probability with which each of them is touched; their number is binomial.", examples=[1e-4]
         ),
     ] = UNSET
     indices: Annotated[
         tuple[int, ...] | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="Those to touch, by number: entries in C order; negative numbers count from the end.",
             examples=[[0, -1]],
@@ -106,14 +130,16 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     per: Annotated[
         Per | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="What an amount counts over: each tensor (the default), each layer (the default of neurons), "
             "or all targets together."
         ),
     ] = UNSET
-    at_least: Annotated[Count, Meta(description="Touch at least this many, where there are so many.")] = 0
+    at_least: Annotated[Count, OF_AMOUNT, Meta(description="Touch at least this many, where there are so many.")] = 0
     unit: Annotated[
         Unit | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="What an amount is a number of: single entries (the default); rows, columns or blocks of the "
             "weight as a matrix, whose columns its last axis runs over; or neurons (output units, channels, heads), "
@@ -122,6 +148,7 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     block: Annotated[
         tuple[Count, ...] | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The height and width of blocks; or their length alone, as runs of entries in C order.",
             examples=[[4, 4], [16]],
@@ -129,10 +156,12 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     rank: Annotated[
         Rank | UnsetType,
+        OF_AMOUNT,
         Meta(description="Touch the units with the smallest or largest norm (of entries, |w|) instead of random ones."),
     ] = UNSET
     gates: Annotated[
         Patterns | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="Touch these gates of recurrent layers alone: input, forget, candidate, output; of a GRU "
             "update, reset, candidate.",

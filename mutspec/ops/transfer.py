@@ -12,7 +12,7 @@ from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.graph.choice import Box, Window
 from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.types import Patterns, Percent, Selector, Target, exact_share
+from mutspec.language.types import OF_TARGET, Patterns, Percent, Selector, Target, exact_share
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
 from mutspec.lowering.merge_op import described, model_and_name, refuse_kinds
@@ -50,7 +50,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
             examples=["teacher:dense_1", "conv_1/kernel"],
         ),
     ]
-    target: Annotated[Target, Meta(description="The layers or weights to copy to.")]
+    target: Annotated[Target, OF_TARGET, Meta(description="The layers or weights to copy to.")]
     weights: Annotated[
         Patterns | UnsetType, Meta(description="The roles or groups to copy. Default: all roles that both layers have.")
     ] = UNSET
