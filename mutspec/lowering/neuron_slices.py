@@ -1,4 +1,4 @@
-"""Where a weight's neurons and gates lie: as slices along an axis, real or virtual.
+"""The neurons and gates of a weight, as slices of it.
 
 A neuron is an output unit or channel with its incoming weights. Most weights have an axis over them, which the class
 table knows; what this module adds are the weights in which several axes, or a part of one, run over neurons.
@@ -40,19 +40,19 @@ _NO_NEURONS = {("SeparableConv1D", "depthwise_kernel"), ("SeparableConv2D", "dep
 
 
 def gates_of(layer: LayerSpec, tensor: TensorSpec) -> tuple[str, ...]:
-    """The names of the gates that a weight holds, in its own order; empty if it has none."""
+    """Returns the names of the gates that a weight holds, in its own order; empty if it has none."""
     kinds = (layer.class_name, *layer.ancestry)
     names = (gates for start, gates in GATES.items() if any(kind.startswith(start) for kind in kinds))
     return next(names, ()) if tensor.role in _CELL_ROLES else ()
 
 
 def gate_slices(tensor: TensorSpec, gates: tuple[str, ...]) -> StridedSlices:
-    """The gates of a weight, which its last axis holds one after the other."""
+    """Returns the gates of a weight, which its last axis holds one after the other."""
     return StridedSlices(len(gates), tensor.shape[-1] // len(gates))
 
 
 def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
-    """The neurons of a weight; None if it has none, or they are unknown.
+    """Returns the neurons of a weight; None if it has none, or they are unknown.
 
     Of attention they are the heads (in the projections of queries, keys and values), of a recurrent layer its units,
     of EinsumDense the combinations of the output's own axes, of a depthwise convolution its output channels.
@@ -73,7 +73,7 @@ def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
 
 
 def known_neurons(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices:
-    """The neurons of a weight.
+    """Returns the neurons of a weight that must have some.
 
     Raises:
         PlanError: it has none, or they are unknown.
