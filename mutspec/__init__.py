@@ -1,4 +1,4 @@
-"""mutspec: mutate neural networks from YAML plans: reproducibly, reviewably and fast.
+"""mutspec mutates neural networks from YAML plans: reproducibly, reviewably and fast.
 
 ```python
 plan = mutspec.load_plan("conf/plan/dense_noise.yaml")
