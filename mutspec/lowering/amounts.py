@@ -27,7 +27,7 @@ Chosen = tuple[TensorSpec, Choice | None]
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What a step says about how much it touches: its keys of these names. Without any, all of it."""
+    """A step's keys that say how much it changes. Without any, it changes all."""
 
     fraction: float | str | UnsetType
     count: int | UnsetType
@@ -39,7 +39,7 @@ class Amount:
 
     @property
     def over(self) -> Per:
-        """What the amount counts over."""
+        """The scope in which the amount counts: a tensor, a layer, or all targets."""
         if not isinstance(self.per, UnsetType):
             return self.per
         return Per.LAYER if self.units.unit is Unit.NEURON else Per.TENSOR
@@ -50,7 +50,7 @@ class Amount:
         return tuple(name for name in AMOUNTS if getattr(self, name) is not UNSET)
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong with the amount by itself. Paths are relative to the step."""
+        """Yields the problems of the amount by itself. Paths are relative to the step."""
         given = self.given
         yield from self.units.problems()
         for name in given[1:]:
@@ -80,7 +80,7 @@ class Amount:
             )
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The tensors of which the step touches at least one entry, in their order, each with the entries."""
+        """Returns the tensors of which the step changes at least one entry, in their order, each with the entries."""
         together = _together(self.over, self.units.unit, self.units.pools(context, tensors, self.over))
         chosen = [pair for pools in together for pair in self._of_pools(context, pools)]
         if tensors and not chosen and not context.step.allow_empty:
@@ -120,7 +120,7 @@ class Amount:
             offset += pool.size
 
     def _nothing(self) -> Problem:
-        """Why the amount comes to nothing, with advice that fits it."""
+        """Returns the problem that the amount comes to nothing, with advice that fits it."""
         path = self.given[:1] or ("target",)
         allow = "or say `allow_empty: true`"
         if self.indices == ():
@@ -161,7 +161,7 @@ def _name(pool: UnitPool) -> str:
 
 
 def _together(per: Per, unit: Unit, pools: Sequence[UnitPool]) -> Iterable[list[UnitPool]]:
-    """The pools over which one amount counts together."""
+    """Groups the pools over which one amount counts together."""
     if per is Per.ALL:
         return [list(pools)] if pools else []
     if per is Per.TENSOR or unit is Unit.NEURON:

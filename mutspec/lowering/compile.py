@@ -1,4 +1,4 @@
-"""Compile: the fold over a plan's steps, from specs to a program of which all is known but the values."""
+"""Compile: the fold over a plan's steps, from specs to a program of which all but the values is known."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class StepRecord:
 
     Arguments:
         id, op: the step's id and op.
-        touches: what it does to each tensor, in the order of the model.
-        non_finite: what newly non-finite entries mean here.
+        writes: what it does to each tensor, in the order of the model.
+        non_finite: what to do about newly non-finite entries.
         edits: what it does to layers.
         created: the weights that it adds, as they are after it.
     """
@@ -80,13 +80,13 @@ def compile_plan(
     config: Mapping[str, Any] | None = None,
     oracle: ShapeOracle | None = None,
 ) -> Program:
-    """Lower every step of a plan against a model, and report the problems of all steps at once.
+    """Lowers every step of a plan against a model, and reports the problems of all steps at once.
 
     Arguments:
         plan: the plan.
         model: the spec of the model to mutate.
         inputs: the specs of the other models, by the names that the plan declares.
-        non_finite: what newly non-finite entries mean where neither step nor plan say.
+        non_finite: what to do about newly non-finite entries where neither step nor plan say.
         config: the serialised model, which structural steps edit.
         oracle: tells what shapes layers make; by default a table, which knows the common ones.
 
@@ -122,7 +122,7 @@ def compile_plan(
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
-    """Refuse a mutant in which a layer cannot take what it gets: no later step has mended it."""
+    """Refuses a mutant in which a layer cannot take what it gets, and no later step has changed that."""
     problems = [
         Problem(
             f"after this step, {message}",
@@ -136,7 +136,7 @@ def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
 
 
 def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:
-    """What a step does to tensors.
+    """Returns what a step does to tensors.
 
     Raises:
         PlanError: the step does not fit the model.
@@ -165,7 +165,7 @@ def _checked(made: object, context: LoweringContext) -> tuple[TensorWrite, ...]:
 
 
 def _whose(op: Op, error: Exception) -> str:
-    """Where a bug is, and who can fix it. The last line of the op's own module tells more than one of mutspec's."""
+    """Says where a bug is, and who can fix it. The last line of the op's module tells more than one of mutspec's."""
     frames = extract_tb(error.__traceback__)
     module = modules.get(type(op).__module__)
     own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]

@@ -1,4 +1,4 @@
-"""The neurons and gates of a weight, as slices along a real or virtual axis.
+"""The neurons and gates of a weight, as slices of it.
 
 A neuron is an output unit or channel with its incoming weights. Most weights have an axis of neurons, which is in the
 class table. This module adds the weights in which neurons are combinations of several axes, or parts of one.
@@ -40,14 +40,14 @@ _NO_NEURONS = {("SeparableConv1D", "depthwise_kernel"), ("SeparableConv2D", "dep
 
 
 def gates_of(layer: LayerSpec, tensor: TensorSpec) -> tuple[str, ...]:
-    """Returns the names of the gates in a weight, in its own order; nothing if it has none."""
+    """Returns the names of the gates that a weight holds, in its own order; empty if it has none."""
     kinds = (layer.class_name, *layer.ancestry)
     names = (gates for start, gates in GATES.items() if any(kind.startswith(start) for kind in kinds))
     return next(names, ()) if tensor.role in _CELL_ROLES else ()
 
 
 def gate_slices(tensor: TensorSpec, gates: tuple[str, ...]) -> StridedSlices:
-    """The gates of a weight, which its last axis holds one after the other."""
+    """Returns the gates of a weight, which its last axis holds one after the other."""
     return StridedSlices(len(gates), tensor.shape[-1] // len(gates))
 
 
@@ -73,7 +73,7 @@ def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
 
 
 def known_neurons(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices:
-    """The neurons of a weight.
+    """Returns the neurons of a weight that must have some.
 
     Raises:
         PlanError: it has none, or they are unknown.

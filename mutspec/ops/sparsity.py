@@ -41,7 +41,6 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """No amount, or an amount beside a pattern."""
         given = self.amount.given
         if isinstance(self.keep, UnsetType):
             if given:
@@ -59,13 +58,11 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
             yield Problem(message, path=("keep",), hint="n:m with 0 < n < m, such as 2:4")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The smallest entries, of tensors or of groups."""
         if isinstance(self.keep, UnsetType):
             return super().choices(context, tensors)
         return [(tensor, _beyond_pattern(context, tensor, self.keep)) for tensor in tensors if tensor.size]
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Zero, everywhere."""
         return ctx.number(0.0)
 
 
@@ -112,20 +109,18 @@ class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """None of the two, or both."""
         yield from super().problems()
         if isinstance(self.to_rank, UnsetType) == isinstance(self.energy, UnsetType):
             yield Problem("it takes either `to_rank` or `energy`", path=("op",), hint="give one of them")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The nearest matrix of lower rank."""
         shape = weight.shape
         columns = shape[-1]
         rows = ctx.tensor.size // columns
         rank = None if isinstance(self.to_rank, UnsetType) else self.to_rank
         if len(shape) < 2 or (rank is not None and rank > min(rows, columns)):
             raise PlanError(
-                f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
+                f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, cannot be lowered to that rank",
                 path=("to_rank",) if rank else ("target",),
                 hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
             )

@@ -23,7 +23,7 @@ Position = int | Percent
 
 
 class Mismatch(StrEnum):
-    """What to do where two weights differ in length along some axis."""
+    """The ways to copy between two weights that differ in length along some axis."""
 
     ERROR = "error"
     SLICE = "slice"
@@ -77,7 +77,6 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     ] = Mismatch.ERROR
 
     def problems(self) -> Iterable[Problem]:
-        """Names that are missing, and a slice without an axis."""
         if self.axis is not UNSET and self.on_mismatch is not Mismatch.ERROR:
             message = "`axis` and `on_mismatch` exclude one another"
             yield Problem(message, path=("on_mismatch",), hint="say `start` and `stop`, or leave `axis` out")
@@ -94,12 +93,11 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
                 )
 
     def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
-        """The input that the source is in."""
         if model := model_and_name(self.source)[0]:
             yield ("source",), model
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Pair the tensors, read all sources, then bind all targets."""
+        """Pairs the tensors, reads all sources, then binds all targets."""
         model, sources = self._sources(context)
         chosen = self._select(context, self.target, "target")
         pairs = [pair for root in _roots(chosen) for pair in self._pairs(sources, root)]
@@ -118,7 +116,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         return [self._copy(context, value, source, target) for value, source, target in copies]
 
     def _select(self, context: LoweringContext, target: Target, at: str, model: str = "") -> Selection:
-        """What a target chooses, of that what `weights` says."""
+        """Returns what both a target and `weights` choose."""
         if isinstance(self.weights, UnsetType):
             return context.select(target, at, model=model, groups=ALL_GROUPS)
         both = Selector(all=(Selector(any=_members(target)), Selector(weights=self.weights)))
@@ -138,7 +136,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         )
 
     def _sources(self, context: LoweringContext) -> tuple[str, Mapping[str, TensorSpec]]:
-        """The model that is copied from, and its tensors by their path below the source layer."""
+        """Returns the model that is copied from, and its tensors by their path below the source layer."""
         model, name = model_and_name(self.source)
         selection = self._select(context, name, "source", model)
         groups = list(_roots(selection))
@@ -154,7 +152,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     def _pairs(
         self, sources: Mapping[str, TensorSpec], targets: Mapping[str, TensorSpec]
     ) -> list[tuple[TensorSpec, TensorSpec]]:
-        """Tensors of the same role; of one weight each, these two whatever their roles."""
+        """Returns pairs of tensors of the same role; of one weight each, these two whatever their roles."""
         if len(sources) == len(targets) == 1:
             return [(next(iter(sources.values())), next(iter(targets.values())))]
         shared = [(source, targets[path]) for path, source in sources.items() if path in targets]
@@ -184,7 +182,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     def _overlap(
         self, context: LoweringContext, value: Expression, source: TensorSpec, target: TensorSpec
     ) -> TensorWrite:
-        """Copy what two weights of different shapes have in common."""
+        """Copies what two weights of different shapes have in common."""
         shape = context.read(target).shape
         if self.on_mismatch is Mismatch.ERROR or len(value.shape) != len(shape):
             message = f"{described(source)} does not fit {described(target)}"
@@ -254,7 +252,7 @@ def _members(target: Target) -> tuple[str | Selector, ...]:
 
 
 def _roots(selection: Selection) -> Iterator[Mapping[str, TensorSpec]]:
-    """The tensors below each outermost layer that was matched, by their path below it."""
+    """Yields the tensors below each outermost layer that was matched, by their path below it."""
     layers = [layer.path for layer in selection.matched]
     outermost = [path for path in layers if not any(path.startswith(f"{other}/") for other in layers)]
     for root in outermost:

@@ -152,7 +152,7 @@ MISTAKES: dict[str, Mistake] = {
     "an identity of a class that has none": step(
         "insert_layer, after: relu_1, layer: {type: MaxPooling2D}, initialize: identity",
         "3:78",
-        "a MaxPooling2D has no identity",
+        "a MaxPooling2D cannot be an identity",
         "leave `initialize` out",
     ),
     # What follows

@@ -156,7 +156,7 @@ MISFITS: Mapping[str, tuple[Step, str, tuple[str | int, ...]]] = {
         {"op": "average", "sources": ["d", "e"]}, r"`e/kernel` \(4\).*does not fit", ("sources", 1)
     ),
     "a layer that has many": (
-        {"op": "blend", "source": "two", "t": 1}, "`two` has no one weight that belongs to", ("source",)
+        {"op": "blend", "source": "two", "t": 1}, "`two` does not have exactly one weight that belongs to", ("source",)
     ),
     "swapped with another shape": ({"op": "swap_weights", "other": "e"}, "cannot change places with", ("other",)),
     "swapped with itself": ({"op": "swap_weights", "other": "d"}, "a weight is on both sides", ("other",)),

@@ -95,7 +95,7 @@ WHOLE = ("low_rank", "ranked_in_groups", "shuffle")
 @pytest.mark.parametrize(
     ("step", "message", "key"),
     [
-        ({"op": "low_rank", "to_rank": 8}, r"`d/kernel`, as a matrix of 7×11, has no such rank", "to_rank"),
+        ({"op": "low_rank", "to_rank": 8}, r"`d/kernel`, as a matrix of 7×11, cannot be lowered", "to_rank"),
         ({"op": "low_rank", "energy": 0.5, "target": "d/bias"}, r"`d/bias`, as a matrix of 1×11", "target"),
         ({"op": "prune_weights", "keep": "2:4"}, r"`d/kernel` \(7×11\) has no input axis of whole groups of 4", "keep"),
         ({"op": "prune_weights", "keep": "2:4", "target": "d/bias"}, r"`d/bias` \(11\) has no input axis", "keep"),

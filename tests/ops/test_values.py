@@ -1,4 +1,4 @@
-"""Values that are clipped, drawn anew, rounded and pruned: what the laws do not reach."""
+"""Values that are clipped, drawn again, rounded and pruned: what the laws do not reach."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_value_that_is_not_finite_is_set_only_if_it_may(value: str) -> None:
 
 @pytest.mark.parametrize("initializer", ["orthogonal", "Identity2", {"class_name": "stft"}, {"config": {}}])
 def test_an_initializer_that_is_not_drawn_here_is_named(initializer: object) -> None:
-    with pytest.raises(PlanError, match=r"the initializer .* is none that mutspec draws.*glorot") as caught:
+    with pytest.raises(PlanError, match=r"the initializer .* is not one that mutspec draws.*glorot") as caught:
         mutate(layered(), {"op": "reinitialize", "target": "d", "initializer": initializer})
     assert caught.value.problems[0].path == ("steps", 0, "initializer")
 
