@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf, isclose, isnan
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from mutspec.documents import Count, Number
+from mutspec.errors import Problem
 
 FLOAT32_SPACING = 2.0**-22
 """Metrics and losses of Keras are 32-bit floats, relatively so far off: an accuracy of 0.9 is 0.89999998."""
@@ -96,3 +97,11 @@ def _badness(value: float, bound: Bound) -> float:
     if isnan(value):
         return inf
     return -value if bound == "min" else value
+
+
+def boundless(gates: Iterable[Gate]) -> Iterator[Problem]:
+    """Gates that let everything through."""
+    for gate in gates:
+        if not gate.bounds:
+            hint = f"give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}"
+            yield Problem(f"`require` sets no bound to `{gate.metric}`", hint=hint)

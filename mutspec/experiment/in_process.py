@@ -20,8 +20,7 @@ from mutspec.experiment.data.loading import checked
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.job_inputs import model_content
-from mutspec.experiment.job_settings import EvaluateSettings, Search
-from mutspec.experiment.objectives import objective_names
+from mutspec.experiment.job_settings import EvaluateSettings, Search, objective_names
 from mutspec.experiment.reports.aggregate import find, rows_table
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.interval import estimate

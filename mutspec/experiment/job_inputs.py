@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from mutspec.access.digests import weights_digest
-from mutspec.experiment.data.loading import Data, load_data
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.data.loading import load_data
 from mutspec.experiment.evaluation.metric_names import OBJECT
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.language import MutspecError, Plan

@@ -121,3 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     strict_gates: bool = False
     resume: bool | str = False
     force: bool = False
+
+
+def objective_names(objective: Any) -> tuple[str, ...]:
+    """The measures that the setting `objective` names."""
+    return (objective,) if isinstance(objective, str) else tuple(objective or ())

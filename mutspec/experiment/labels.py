@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import PARAMETER, key, settings
+from mutspec.experiment.result_settings import PARAMETER, key, settings
 
 UNKNOWN = "unknown"
 """Stands for the digest of what has none."""

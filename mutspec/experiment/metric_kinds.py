@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-PERCENT = "%"
-"""The unit of a setting that is a part of something, and is written in percent."""
-
 DROP = "drop."
 """How the names of measures begin that say how far a metric fell."""
 
@@ -40,15 +37,3 @@ def is_rate_of_samples(metric: str) -> bool:
 def grows_when_worse(metric: str) -> bool:
     """Whether a metric is greater for a worse model, by its name."""
     return _GROWS_WHEN_WORSE.fullmatch(metric) is not None
-
-
-_POSITION = re.compile(
-    r"(?:.*[._])?(?:bits?|position|index|axis|channel|unit|neuron|row|column|block|head|layer|class|step|seed)",
-    re.IGNORECASE,
-)
-"""Settings whose numbers say which thing, not how much of it, by the last word of their names."""
-
-
-def is_position(setting: str) -> bool:
-    """Tells by its name whether the numbers of a setting say which thing is meant, such as a bit of a weight."""
-    return _POSITION.fullmatch(setting) is not None

@@ -15,9 +15,9 @@ from mutspec.experiment.axis_units import units
 from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluation.evaluate import Evaluation
 from mutspec.experiment.evaluation.fidelity import OutputFidelity, class_counts
+from mutspec.experiment.evaluation.measure_names import no_measure
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_inputs import evaluate_digest
-from mutspec.experiment.preconditions import no_measure
 from mutspec.experiment.result import (
     BREAKING_POINT,
     FIDELITY,

@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise

@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra.utils import get_method
 from sklearn.datasets import load_digits
 
-from mutspec.experiment.data.loading import checked, digits, leaves, load_data, npz, rows
+from mutspec.experiment import data as sources
+from mutspec.experiment.data import digits, npz
+from mutspec.experiment.data.arrays import leaves, rows
+from mutspec.experiment.data.loading import checked, load_data, located
 from mutspec.language import CallError
 from mutspec.model.limits import limits
 
@@ -56,6 +60,13 @@ def test_a_file_gives_its_x_and_y(room: Path) -> None:
     data = load_data({"_target_": "mutspec.experiment.data.npz", "path": "data.npz", "limit": 3})
     assert (data.name, data.samples) == ("data.npz", 3)
     np.testing.assert_array_equal(data.y, Y[:3])
+
+
+def test_a_configuration_may_name_a_source_by_the_module_that_it_was_in(room: Path) -> None:
+    Path("data.csv").write_text("width,kind\n1,a\n2,b\n")
+    data = load_data({"_target_": "mutspec.experiment.sources.csv", "path": "data.csv", "label": "kind"})
+    assert (data.name, data.y.tolist()) == ("data.csv", [0, 1])
+    assert located("mutspec.experiment.sources.images", get_method, "data") is sources.images
 
 
 def test_a_file_without_y_has_no_labels(room: Path) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.experiment.data.loading import Data
+from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.evaluation.evaluate import Judge
 from mutspec.experiment.evaluation.measures import check_names, metric_names
 from mutspec.experiment.evaluation.metric_names import Named, by_output, unique_names

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.data.loading import Data
+from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.evaluation.evaluate import Judge
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.jobs.application import ApplicationCall, run

@@ -3,7 +3,6 @@
 The functions that come with mutspec are named by this room: `_target_: mutspec.experiment.data.npz`.
 """
 
-from mutspec.experiment.data.loading import digits, digits_split, npz
-from mutspec.experiment.data.sources import csv, images
+from mutspec.experiment.data.sources import csv, digits, digits_split, images, npz
 
 __all__ = ["csv", "digits", "digits_split", "images", "npz"]

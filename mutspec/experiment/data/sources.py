@@ -1,24 +1,148 @@
-"""Data from tables and folders of images, for the group `data`, and from datasets of TensorFlow."""
+"""Where data come from: the handwritten digits, NumPy files, tables, folders of images, datasets of TensorFlow.
+
+The group `data` names the functions that return x and y: `_target_: mutspec.experiment.data.npz`.
+"""
 
 from __future__ import annotations
 
 import csv as tables
+import re
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from lzma import LZMAError
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError  # noqa: N812
 
 import numpy as np
 
 from mutspec.errors import Place
-from mutspec.language import CallError, nearest
+from mutspec.experiment.data.arrays import Arrays, first_line
+from mutspec.language import CallError, EnvironmentProblem, nearest
 from mutspec.language.files import called_like
+from mutspec.model.limits import UNPACKED_BYTES, current_limits
 from mutspec.model.live import import_keras
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Arrays = Any
+Split = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
+
+TEST_EVERY = 5
+"""Of the handwritten digits, which images are held out."""
+
+
+def digits() -> Split:
+    """The held-out images of scikit-learn's handwritten digits, and their digits."""
+    return digits_split()[1]
+
+
+def digits_split() -> tuple[Split, Split]:
+    """Training and test data of the demo: images of shape (n, 8, 8, 1) in [0, 1], and their digits, of shape (n,).
+
+    The test split is fixed and needs no random numbers: within each digit, in the data set's order, every fifth image
+    is held out. This gives 364 test images, stratified, from all through the collection.
+
+    Raises:
+        EnvironmentProblem: scikit-learn, which has the images, is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        message = f"the handwritten digits are part of scikit-learn, which cannot be imported ({error})"
+        raise EnvironmentProblem(message, hint="pip install scikit-learn") from None
+
+    images, labels = load_digits(return_X_y=True)
+    images = (images.reshape(-1, 8, 8, 1) / 16).astype("float32")
+    is_test = np.zeros(len(labels), dtype=bool)
+    for digit in range(10):
+        is_test[np.flatnonzero(labels == digit)[::TEST_EVERY]] = True
+    return (images[~is_test], labels[~is_test]), (images[is_test], labels[is_test])
+
+
+def npz(path: str, limit: int | None = None) -> tuple[Arrays, Arrays]:
+    """The arrays x and y of a NumPy file; without a y there are no labels.
+
+    Arguments:
+        path: a file as `numpy.savez` writes it.
+        limit: how many samples to use, from the first on.
+
+    Raises:
+        CallError: the file is not there, is no such file, or has no x.
+    """
+    place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
+    try:
+        with open(path, "rb") as opened:
+            x, y = _x_and_y(opened, place)
+    except FileNotFoundError:
+        raise CallError("there is no such file", place=place, candidates=called_like(Path(path))) from None
+    except OSError as error:
+        raise CallError(f"the file cannot be read: {first_line(error)}", place=place) from None
+    for name, each in (("x", x), ("y", y)):
+        if each is not None and not each.ndim:
+            raise CallError(f"`{name}` is a single value, and not an array with a row per sample", place=place)
+    return x[:limit], None if y is None else y[:limit]
+
+
+def _x_and_y(opened: IO[bytes], place: Place) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    if opened.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+        raise CallError("the file holds one array, and not x and y by name", place=place, hint=_HOW_TO_SAVE)
+    opened.seek(0)
+    try:
+        file = np.load(opened, allow_pickle=False)
+    except (ValueError, EOFError, BadZipFile):
+        raise CallError("the file is no NumPy archive", place=place, hint=_HOW_TO_SAVE) from None
+    if "x" not in file.files:
+        listing = ", ".join(f"`{name}`" for name in file.files) or "nothing"
+        raise CallError(f"the file has no array `x`; it has {listing}", place=place, hint=_HOW_TO_SAVE)
+    try:
+        return _array(file, "x", place), _array(file, "y", place) if "y" in file.files else None
+    except _UNREADABLE as error:
+        reason = _SHOWS_OBJECTS.sub("", first_line(error))
+        raise CallError(f"an array cannot be read: {reason}", place=place) from None
+
+
+_SHOWS_OBJECTS = re.compile(r": <[\w.]+ object at 0x[0-9a-f]+>")
+"""What NumPy says of a shape that is an expression: an address that means nothing to anyone."""
+
+_UNREADABLE = (ValueError, EOFError, BadZipFile, LZMAError, ZlibError, NotImplementedError, RuntimeError, KeyError)
+"""What NumPy and zipfile raise on damaged members, on encrypted ones, and on methods that they do not know."""
+
+
+def _array(file: np.lib.npyio.NpzFile, name: str, place: Place) -> NDArray[Any]:
+    """An array of an archive, if its member is not far larger unpacked, and holds what its head declares.
+
+    Raises:
+        CallError: it is above the limit.
+        ValueError: it is damaged.
+    """
+    archive = file.zip
+    assert archive is not None  # until it is closed
+    member = name if name in archive.namelist() else f"{name}.npy"
+    info, limits = archive.getinfo(member), current_limits()
+    times = -(-info.file_size // max(1, info.compress_size))
+    if info.file_size > UNPACKED_BYTES and times > limits.inflation:
+        what = f"`{name}` is {info.compress_size:,} bytes, and {info.file_size:,} unpacked"
+        raise CallError(replace(limits.problem("inflation", times, what), place=place))
+    with archive.open(info) as opened:
+        version = np.lib.format.read_magic(opened)
+        read_head = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read_head:  # 3.0 is for fields whose names are not in Latin 1
+            raise ValueError(
+                f"`{name}` is of version {version[0]}.{version[1]} of NumPy's format, which numbers need not"
+            )
+        shape, _, dtype = read_head[version](opened)
+        size = prod(shape) * dtype.itemsize + opened.tell()
+        if not dtype.hasobject and (not dtype.itemsize or size != info.file_size):
+            raise ValueError(f"`{name}` declares {size:,} bytes and holds {info.file_size:,}")
+    array: NDArray[Any] = file[name]
+    return array
+
+
+_HOW_TO_SAVE = 'save it with numpy.savez("data.npz", x=…, y=…)'
 
 
 def csv(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mutspec.experiment.data.loading import Arrays, Data, leaves
+from mutspec.experiment.data.arrays import Arrays, Data, leaves
 from mutspec.language import CallError, Problem, nearest
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mutspec.experiment.data.loading import Arrays, Data, rows
+from mutspec.experiment.data.arrays import Arrays, Data, rows
 from mutspec.experiment.evaluation.data_fit import check_inputs, matched, output_arrays, output_names
 from mutspec.experiment.evaluation.fidelity import Comparison, Fidelity, of_itself
 from mutspec.experiment.evaluation.measures import (

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mutspec.experiment.data.loading import Arrays, Data, leaves, rows
+from mutspec.experiment.data.arrays import Arrays, Data, leaves, rows
 from mutspec.model.live import LiveModel, ModelCut, cut_before
 
 MOST_KEPT_BYTES = 1 << 30

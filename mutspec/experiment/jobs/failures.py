@@ -24,7 +24,7 @@ from mutspec.errors import (
     PlanError,
     Problem,
 )
-from mutspec.experiment.objectives import NoNumber
+from mutspec.experiment.jobs.objectives import NoNumber
 from mutspec.experiment.result import write_whole
 
 FILE_NAME = "error.json"

@@ -22,14 +22,14 @@ from mutspec.execute import files
 from mutspec.execute.output import refuse_inputs
 from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, model_content, texts
-from mutspec.experiment.job_settings import Settings
+from mutspec.experiment.job_settings import Settings, objective_names
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.earlier import InTheWayError, Wanted, check_job
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
+from mutspec.experiment.jobs.objectives import directions_of, returned
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
-from mutspec.experiment.objectives import directions_of, objective_names, returned
-from mutspec.experiment.preconditions import check_bound, check_file
+from mutspec.experiment.model_files import check_bound, check_file
 from mutspec.experiment.result import (
     BREAKING_POINT,
     FILE_NAME,

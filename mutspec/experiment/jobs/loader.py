@@ -33,10 +33,10 @@ from mutspec.experiment.jobs.configuration import Composer, register_resolvers, 
 from mutspec.experiment.jobs.earlier import Earlier, Wanted, check_job
 from mutspec.experiment.jobs.globs import spell_out
 from mutspec.experiment.jobs.job_folders import JobFolders, folder_name, jobs_of, swept_keys
+from mutspec.experiment.jobs.objectives import check_directions
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import SWEEPS_FILE, Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates, parsed, replacing
-from mutspec.experiment.objectives import check_directions
 from mutspec.language import CallError, MutspecError, Problem
 from mutspec.own_modules import OwnModules, allow_modules, keys_of_names
 

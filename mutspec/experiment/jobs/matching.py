@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mutspec.experiment.preconditions import check_file
+from mutspec.experiment.model_files import check_file
 from mutspec.language import CallError, PlanError, nearest
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain

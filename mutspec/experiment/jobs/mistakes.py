@@ -12,11 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from mutspec.errors import Place
-from mutspec.experiment.gates import Gate
-from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings
+from mutspec.experiment.evaluation.measure_names import measure_names, no_measure
+from mutspec.experiment.gates import Gate, boundless
+from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings, objective_names
 from mutspec.experiment.jobs.overridden import Given
-from mutspec.experiment.objectives import objective_names
-from mutspec.experiment.preconditions import boundless, measures, no_measure
 from mutspec.experiment.result import BREAKING_POINT
 from mutspec.language import Problem, nearest
 
@@ -158,7 +157,7 @@ def _is_of_an_output(name: str, known: str) -> bool:
 
 def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     """The objective and gates that are about nothing that is measured."""
-    known = measures(settings.evaluate)
+    known = measure_names(settings.evaluate)
     if known is None:
         return
     objectives = (("objective", name) for name in objective_names(settings.objective))

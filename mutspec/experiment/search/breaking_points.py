@@ -13,9 +13,9 @@ from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_settings import Search
 from mutspec.experiment.metric_kinds import is_share
 from mutspec.experiment.result import Breaking, Result, Row
+from mutspec.experiment.result_settings import PARAMETER
 from mutspec.experiment.search.bisection import BrokenAtLow, Ladder, crossing
 from mutspec.experiment.search.scaled_number import ScaledNumber, greatest, scaled_number, searched_effect
-from mutspec.experiment.settings import PARAMETER
 from mutspec.experiment.trial import Trials, measures, result_of
 from mutspec.language import CallError, Plan, PlanError
 from mutspec.lowering.base import Op

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mutspec.experiment.job_settings import Search
-from mutspec.experiment.settings import PARAMETER, as_number
+from mutspec.experiment.result_settings import PARAMETER, as_number
 from mutspec.language import CallError, Plan, PlanError, Problem
 from mutspec.lowering.base import Op
 

@@ -12,7 +12,7 @@ import yaml
 
 from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.jobs.failures import FailedJob
-from mutspec.experiment.objectives import NoNumber
+from mutspec.experiment.jobs.objectives import NoNumber
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.study import study

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from mutspec.experiment.job_settings import objective_names
 from mutspec.experiment.result import Result
 from mutspec.language import CallError, nearest
 
@@ -38,11 +39,6 @@ def returned(result: Result) -> float | tuple[float, ...] | None:
     """What a job returns: its objective, or all of several; None if it evaluated nothing."""
     values = tuple(NoNumber() if math.isnan(value) else value for value in result.objectives.values())
     return values if len(values) > 1 else values[0] if values else None
-
-
-def objective_names(objective: Any) -> tuple[str, ...]:
-    """The measures that the setting `objective` names."""
-    return (objective,) if isinstance(objective, str) else tuple(objective or ())
 
 
 def directions_of(hydra: DictConfig, objectives: Iterable[str]) -> dict[str, str]:

@@ -17,6 +17,9 @@ from mutspec.text import words
 PARAMETER = "params."
 """How the settings begin that are parameters of the plan, as in `${params.std}`."""
 
+PERCENT = "%"
+"""The unit of a setting that is a part of something, and is written in percent."""
+
 _OVERRIDE = re.compile(r"\+{0,2}([^=+~]+)=(.*)", re.DOTALL)
 _OF_THE_RUN = re.compile(r"hydra[./].*|(plan\.)?seeds?|objective")
 """Overrides that are no setting: how jobs are run, and the seeds, which are rows."""
@@ -135,3 +138,15 @@ def _position(name: str, results: Sequence[Result]) -> int:
             if match is not None and _name(match[1]) == name:
                 return number
     return 1 << 20
+
+
+_POSITION = re.compile(
+    r"(?:.*[._])?(?:bits?|position|index|axis|channel|unit|neuron|row|column|block|head|layer|class|step|seed)",
+    re.IGNORECASE,
+)
+"""Settings whose numbers say which thing, not how much of it, by the last word of their names."""
+
+
+def is_position(setting: str) -> bool:
+    """Tells by its name whether the numbers of a setting say which thing is meant, such as a bit of a weight."""
+    return _POSITION.fullmatch(setting) is not None

@@ -8,7 +8,7 @@ from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.study import MAXIMIZE, study
 from mutspec.experiment.reports.study_charts import study_charts
 from mutspec.experiment.reports.table import job_name
-from mutspec.experiment.settings import as_number, shown
+from mutspec.experiment.result_settings import as_number, shown
 
 _MOST_BEST = 10
 _SAID = {"best": "Best so far", "front": "Pareto front", "parallel": "All trials"}
