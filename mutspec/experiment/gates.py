@@ -1,4 +1,4 @@
-"""Gates: what a mutant must hold to, as `require` says, and whether it does."""
+"""Gates: the bounds that `require` sets to a mutant, and whether the mutant is within them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
 
 
 class Gate(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is required of one measure.
+    """The bounds of one measure.
 
     Arguments:
         metric: the measure: a metric, `loss`, `agreement`, `sample_agreement`, `divergence`, `deviation`,
@@ -40,7 +40,7 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(Struct, frozen=True):
-    """Whether a gate holds for all seeds of a job."""
+    """The verdict on a gate, for all seeds of a job."""
 
     metric: Annotated[str, Meta(description="The measure.")]
     bound: Annotated[Bound, Meta(description="Which bound of it.")]
@@ -69,7 +69,7 @@ class Verdict(Struct, frozen=True):
 def verdicts(
     gates: Sequence[Gate], base: Mapping[str, float], mutants: Mapping[int, Mapping[str, float]]
 ) -> Iterator[Verdict]:
-    """Hold mutants against gates.
+    """Yields a verdict for each bound of each gate.
 
     Arguments:
         gates: what is required, of measures that there are.
@@ -100,7 +100,7 @@ def _badness(value: float, bound: Bound) -> float:
 
 
 def boundless(gates: Iterable[Gate]) -> Iterator[Problem]:
-    """Gates that let everything through."""
+    """Yields a problem for each gate without a bound."""
     for gate in gates:
         if not gate.bounds:
             hint = f"give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}"

@@ -1,4 +1,4 @@
-"""What a measure is, told by its name."""
+"""Kinds of measures, told by their names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 DROP = "drop."
-"""How the names of measures begin that say how far a metric fell."""
+"""The beginning of the names of measures that say how far a metric fell."""
 
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 _RATE_OF_SAMPLES = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement)(?:_.*)?", re.IGNORECASE)
@@ -22,7 +22,7 @@ _GROWS_WHEN_WORSE = re.compile(
 
 
 def is_share(metric: str, values: Iterable[float]) -> bool:
-    """Whether a metric is a part of the samples, or a difference of two, by its name and what was measured."""
+    """Tells by a metric's name and values whether it is a part of the samples, or a difference of two such parts."""
     least = -1 if metric.startswith(DROP) else 0
     return _SHARE.fullmatch(metric.removeprefix(DROP)) is not None and all(
         not (value < least or value > 1) for value in values
@@ -35,5 +35,5 @@ def is_rate_of_samples(metric: str) -> bool:
 
 
 def grows_when_worse(metric: str) -> bool:
-    """Whether a metric is greater for a worse model, by its name."""
+    """Tells by its name whether a metric is greater for a worse model."""
     return _GROWS_WHEN_WORSE.fullmatch(metric) is not None

@@ -12,10 +12,10 @@ from mutspec.lowering.base import Op
 
 
 def check_file(path: str) -> None:
-    """Say that a model's file is missing, with those that are like it.
+    """Checks that a model's file exists.
 
     Raises:
-        ModelError: it is.
+        ModelError: it does not.
     """
     file = Path(path)
     if not file.exists():
@@ -24,10 +24,10 @@ def check_file(path: str) -> None:
 
 
 def check_bound(plan: Plan[Op], inputs: Mapping[str, str]) -> None:
-    """Say which of a plan's inputs are not bound, or bound to a file that is missing.
+    """Checks that each of a plan's inputs is bound to a file that exists.
 
     Raises:
-        CallError, ModelError: some are.
+        CallError, ModelError: some are not.
     """
     missing = [name for name in plan.inputs if name not in inputs]
     misspelt = {name: near for name in inputs if name not in plan.inputs and (near := nearest(name, missing))}

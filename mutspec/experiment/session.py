@@ -1,4 +1,4 @@
-"""What the jobs of one process share: the base model with its compiled functions, the data, the base's evaluation."""
+"""The objects that jobs of one process share: the base with its compiled functions, data, the base's evaluation."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def opened(model: Any, data: Data, settings: EvaluateSettings, *, unsafe: bool) 
     Raises:
         CallError: the data do not fit it.
     """
-    getLogger("tensorflow").addFilter(_is_no_mistake)
+    getLogger("tensorflow").addFilter(_is_not_about_retracing)
     live, judge = read_live(model), Judge(settings, data)
     shortcuts = Shortcuts(live, data, partial(predicted, model, data))
     return Session(model, live, data, judge, judge.evaluate(model), shortcuts, unsafe)
 
 
-def _is_no_mistake(record: LogRecord) -> bool:
-    """Mutants of another architecture, and shortcuts, are traced anew, which TensorFlow takes for a mistake."""
+def _is_not_about_retracing(record: LogRecord) -> bool:
+    """Filters TensorFlow's warning of retracing: mutants of another architecture and shortcuts have to be traced."""
     return "tf.function retracing" not in str(record.msg)
 
 
@@ -93,7 +93,7 @@ def session(settings: Settings) -> Session:
 @lru_cache(maxsize=1)
 def _made(path: str, is_unsafe: bool, is_verified: bool, data: bytes, evaluate: bytes, _: Any) -> Session:
     check_file(path)
-    open_archive(Path(path))  # says in our words what is no model file, before Keras is loaded
+    open_archive(Path(path))  # refuses what is not a model file in our words, before Keras is loaded
     settings = msgspec.json.decode(evaluate, type=EvaluateSettings)
     try:
         import_keras()

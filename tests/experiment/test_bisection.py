@@ -107,7 +107,7 @@ def test_scales_may_be_as_far_apart_as_floats_are(search: Search, threshold: flo
 @pytest.mark.parametrize("name", ["high", "limit"])
 def test_a_search_has_ends(name: str) -> None:
     ((blamed, problem),) = Search(**{name: inf}).problems()
-    assert (blamed, problem.message) == (name, f"`{name}` is infinite, and a scale is a number")
+    assert (blamed, problem.message) == (name, f"`{name}` is infinite, and a scale must be a finite number")
 
 
 def test_what_is_broken_at_low_is_not_searched() -> None:

@@ -92,15 +92,15 @@ def test_lists_and_mappings_of_arrays_are_data_and_can_be_cut() -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (None, "a value of type NoneType, and not x and y"),
-        ((X, Y, Y), "a tuple of 3, and not x and y"),
+        (None, "a value of type NoneType, not x and y"),
+        ((X, Y, Y), "a tuple of 3, not x and y"),
         ((X, Y[:3]), "different lengths: x has 4, y has 3"),
         (({"a": X, "b": X[:2]}, None), r"different lengths: x\.a has 4, x\.b has 2"),
         ((X[:0], Y[:0]), "`own` has no samples"),
         (([], None), "`own` has no samples"),
         ((None, Y), "returns no x"),
         ((3, Y), "x that is a single value of type int"),
-        (([[1, 2], [3]], Y), "x that is no array"),
+        (([[1, 2], [3]], Y), "x that is not an array"),
         ((np.array([object()] * 4), Y), "x that is an array of Python objects"),
     ],
 )
@@ -115,7 +115,7 @@ def test_what_is_no_data_is_refused(returned: Any, message: str) -> None:
         ({"_target_": "own_data.mak"}, r"`own_data` has no `mak`.* `own_data\.make`"),
         ({"_target_": "own_dat.make"}, "there is no module `own_dat`"),
         ({"_target_": "own_data.number"}, "is a value of type int, and cannot be called"),
-        ({"_target_": "make"}, "`make` is no dotted name"),
+        ({"_target_": "make"}, "`make` is not a dotted name"),
         ({"_target_": "own_data.make", "m": 1}, r"`own_data\.make` takes no `m`"),
         ({"_target_": "own_data.make", "labeled": True}, r"did you mean `data\.labelled`"),
         ({"_target_": "own_data.raises"}, r"`own_data\.raises` fails: RuntimeError: no network\.$"),
@@ -140,9 +140,9 @@ def test_a_module_that_fails_is_told_apart_from_one_that_is_missing(room: Path) 
         ("data.npz", {"x": np.float32(3)}, "`x` is a single value"),
         ("data.npz", {"x": X, "y": np.array([{}] * 4)}, "cannot be read"),
         ("data.npy", X, "the file holds one array"),
-        ("junk.npz", b"hello", "the file is no NumPy archive"),
-        ("empty.npz", b"", "the file is no NumPy archive"),
-        ("cut.npz", b"PK\x03\x04rest", "the file is no NumPy archive"),
+        ("junk.npz", b"hello", "the file is not a NumPy archive"),
+        ("empty.npz", b"", "the file is not a NumPy archive"),
+        ("cut.npz", b"PK\x03\x04rest", "the file is not a NumPy archive"),
     ],
 )
 def test_a_file_that_is_no_data_is_refused(room: Path, name: str, arrays: Any, message: str) -> None:

@@ -177,7 +177,7 @@ def test_a_function_of_the_users_takes_class_numbers() -> None:
 
 def test_what_is_neither_a_metric_nor_a_function_is_refused(model: keras.Model) -> None:
     spec = {"_target_": "hydra.utils.get_class", "path": "keras.losses.MeanSquaredError"}
-    with pytest.raises(CallError, match=r"is no metric of Keras.*function of \(y_true, y_pred\)"):
+    with pytest.raises(CallError, match=r"is not a metric of Keras.*function of \(y_true, y_pred\)"):
         measured(model, loss=None, metrics=[spec])
 
 

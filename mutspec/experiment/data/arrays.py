@@ -24,10 +24,10 @@ class Data:
     """Samples with their labels.
 
     Arguments:
-        name: what reports call it.
+        name: its name in reports.
         x: the models' inputs.
         y: the labels; None if there are none.
-        samples: how many there are.
+        samples: their number.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Data:
 
     @cached_property
     def digest(self) -> str:
-        """A digest of the arrays as they are used, whatever they are called and wherever they come from."""
+        """A digest of the arrays as they are used. Their names and where they come from are not in it."""
         return arrays_digest((f"{which}{path}", each) for which in "xy" for path, each in leaves(getattr(self, which)))
 
 
@@ -61,10 +61,10 @@ def as_arrays(value: Any, path: str, target: str) -> Arrays:
     try:
         array = np.asarray(value)
     except Exception as error:  # a ragged list, for instance
-        raise CallError(f"`{target}` returns a {path} that is no array: {first_line(error)}") from None
+        raise CallError(f"`{target}` returns a {path} that is not an array: {first_line(error)}") from None
     if array.ndim == 0 or array.dtype == object:
         what = f"a single value of type {type(value).__name__}" if array.ndim == 0 else "an array of Python objects"
-        raise CallError(f"`{target}` returns a {path} that is {what}, and not an array with a row per sample")
+        raise CallError(f"`{target}` returns a {path} that is {what}, not an array with a row per sample")
     return array
 
 

@@ -1,4 +1,4 @@
-"""Loading data: the function that the settings name is found and called, and what it returns is checked."""
+"""Loads data: finds and calls the function that the settings name, and checks what it returns."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MOVED = {f"mutspec.experiment.sources.{name}": f"mutspec.experiment.data.{name}
 
 
 def load_data(settings: Mapping[str, Any]) -> Data:
-    """Call the function that the settings name.
+    """Calls the function that the settings name, and returns its data.
 
     Arguments:
         settings: `_target_`, a dotted name, and the function's arguments.
 
     Raises:
-        CallError: there is no such function, it does not take the arguments, it fails, or what it returns is no data.
+        CallError: there is no such function, it does not take the arguments, it fails, or what it returns is not data.
     """
     from hydra.utils import get_method, instantiate
 
@@ -52,12 +52,12 @@ def name_of_data(settings: Mapping[str, Any]) -> str:
 
 
 def located(target: str, find: Callable[[str], Any], key: str) -> Any:
-    """What a dotted name of the configuration stands for.
+    """Returns the object that a dotted name of the configuration stands for.
 
     Raises:
-        CallError: it stands for nothing that can be called.
+        CallError: it does not stand for anything that can be called.
     """
-    logger = getLogger("hydra.utils")  # which tells the same at length
+    logger = getLogger("hydra.utils")  # which would print the same with a traceback
     level = logger.level
     logger.setLevel("CRITICAL")
     try:
@@ -69,7 +69,7 @@ def located(target: str, find: Callable[[str], Any], key: str) -> Any:
 
 
 def _not_found(target: str, error: Exception, key: str) -> Problem:
-    """Why a dotted name stands for nothing that can be called: how far it leads."""
+    """The reason why a dotted name cannot be called: how much of it exists."""
     said = f"`{key}._target_`: "
     module, _, name = target.rpartition(".")
     try:
@@ -80,7 +80,7 @@ def _not_found(target: str, error: Exception, key: str) -> Problem:
         hint = "it is looked for among installed packages, and in the current folder"
         return Problem(f"{said}there is no module `{failure.name}`", hint=hint)
     if found is None:
-        return Problem(f"{said}`{target}` is no dotted name", hint="write module.function")
+        return Problem(f"{said}`{target}` is not a dotted name", hint="write module.function")
     if not hasattr(found, name):
         candidates = tuple(f"{module}.{near}" for near in nearest(name, dir(found)))
         return Problem(f"{said}`{module}` has no `{name}`", candidates=candidates)
@@ -117,17 +117,17 @@ def _keys(key: str, names: list[str]) -> tuple[str, ...]:
 
 
 def checked(returned: Any, name: str, target: str) -> Data:
-    """What a data function returned, as data.
+    """Returns what a data function returned, as data.
 
     Raises:
-        CallError: it is none.
+        CallError: it is not data.
     """
     if is_dataset(returned):
         returned = of_dataset(returned)
     if not isinstance(returned, tuple) or len(returned) != 2:
         what = f"a tuple of {len(returned)}" if isinstance(returned, tuple) else f"a value of type {_kind(returned)}"
         hint = "return (x, y), NumPy arrays or lists and mappings of them; y may be None"
-        raise CallError(f"`{target}` returns {what}, and not x and y", hint=hint)
+        raise CallError(f"`{target}` returns {what}, not x and y", hint=hint)
     x, y = (as_arrays(each, which, target) for each, which in zip(returned, "xy", strict=True))
     if x is None:
         raise CallError(f"`{target}` returns no x")

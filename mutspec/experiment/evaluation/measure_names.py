@@ -10,7 +10,7 @@ from mutspec.language import Problem, nearest
 
 
 def measure_names(settings: EvaluateSettings) -> list[str] | None:
-    """The names of all that is measured, and can be an objective; None if only Keras can tell."""
+    """Returns the names of all measures that settings ask for; None if only Keras can tell."""
     of_outputs = {f"{name}_" if name else "": each.metrics for name, each in parts(settings).items()}
     if not all(isinstance(each, str) for metrics in of_outputs.values() for each in metrics):
         return None
@@ -22,6 +22,6 @@ def measure_names(settings: EvaluateSettings) -> list[str] | None:
 
 
 def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:
-    """That nothing is measured of a name."""
+    """Returns the problem that no measure has a name."""
     hint = f"there are {', '.join(known)}{why}" if known else why.removeprefix("; ")
-    return Problem(f"nothing is measured that is called `{name}`", hint=hint, candidates=nearest(name, known))
+    return Problem(f"no measure is called `{name}`", hint=hint, candidates=nearest(name, known))

@@ -1,4 +1,4 @@
-"""The application: a call is composed by Hydra, and run by its launchers and sweepers; its errors are ours.
+"""The application: Hydra composes a call, its launchers and sweepers run it, and its errors become ours.
 
 `hydra.main` ends the process and prints tracebacks; so its parts are used below it, where they raise.
 """
@@ -69,7 +69,7 @@ class ApplicationCall:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call left.
+    """The outcome of a call.
 
     Arguments:
         folder: of the run or the sweep.
@@ -87,11 +87,11 @@ class Outcome:
 
 
 def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
-    """Run a job, or a sweep of them.
+    """Runs a job, or a sweep of them.
 
     Arguments:
         call: the call.
-        on_sweep: given what looks at a sweep, before it begins.
+        on_sweep: called with the progress of a sweep, before it begins.
 
     Raises:
         MutspecError: the call is wrong, or the single job fails. A sweep goes on when a job fails.
@@ -111,7 +111,7 @@ def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) 
 
 
 def composed(call: ApplicationCall, part: str = "job") -> str:
-    """The configuration of a call as YAML, unresolved and unchecked.
+    """Returns the configuration of a call as YAML, unresolved and unchecked.
 
     Arguments:
         call: the call.
@@ -144,7 +144,7 @@ class _Application:
         return self.call.is_sweep or "hydra.mode=MULTIRUN" in self.overrides
 
     def run(self) -> Path:
-        """Run the job; its folder."""
+        """Runs the job, and returns its folder."""
         overrides = [*self.overrides, "hydra.mode=RUN"]
         task = Task(self.loader.composer, self.call.modules, changed_limits())
         done = self.hydra.run(self.call.config_name, task, overrides)
@@ -155,7 +155,7 @@ class _Application:
         return Path(shown(Path(done.hydra_cfg.hydra.runtime.output_dir)))
 
     def sweep(self) -> Path:
-        """Run the sweep; its folder."""
+        """Runs the sweep, and returns its folder."""
         task = Task(self.loader.composer, self.call.modules, changed_limits())
         _quieten(self.overrides)
         try:
@@ -178,7 +178,7 @@ class _Application:
         return Path(shown(folder))
 
     def context(self) -> Context:
-        """What messages about errors are made of."""
+        """Returns the facts that messages about errors are made of."""
 
         def keys() -> list[str]:
             try:
@@ -217,7 +217,7 @@ def _application(call: ApplicationCall, *, checks: bool = True) -> Iterator[_App
     except Exception as error:
         ours = translated(error, application.context())
         notes = getattr(error, "__notes__", ())
-        if isinstance(ours, EnvironmentProblem) and notes:  # mended elsewhere, after which the sweep can go on
+        if isinstance(ours, EnvironmentProblem) and notes:  # once the environment is fixed, the sweep can go on
             ours = EnvironmentProblem([replace(each, hint="\n".join(notes)) for each in ours.problems])
         if ours is None or ours is error:
             raise
@@ -280,9 +280,9 @@ def _paths(line: str, place: Place) -> list[Path]:
 
 
 def _quieten(overrides: list[str]) -> None:
-    """Make sweepers that tell what they do on standard error, whatever Hydra's logging is, tell of warnings alone.
+    """Limits Optuna's log to warnings: it writes to standard error, and ignores Hydra's logging.
 
-    Which trials have failed, and why, is told by us.
+    We report which trials have failed, and why.
     """
     if "hydra/sweeper=optuna" in overrides:
         getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(CRITICAL)
@@ -292,7 +292,7 @@ def _quieten(overrides: list[str]) -> None:
 
 @contextmanager
 def _all_may_fail() -> Iterator[None]:
-    """Let a sweep end in which no job has a value: Optuna's sweeper looks for the best one even so."""
+    """Lets a sweep end in which no job has a value: Optuna's sweeper raises, as it looks for the best trial."""
     try:
         yield
     except ValueError as error:
@@ -317,7 +317,7 @@ def _no_jobs(application: _Application) -> Problem:
 
 @contextmanager
 def _heard() -> Iterator[Callable[[], list[Problem]]]:
-    """What Python's warnings say meanwhile, each once."""
+    """Collects Python's warnings, each once."""
     heard: dict[str, Problem] = {}
 
     def take(message: Any, category: type[Warning], *_: Any) -> None:

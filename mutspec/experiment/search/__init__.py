@@ -1,1 +1,1 @@
-"""Searches along a scale: where something that holds begins to break."""
+"""Searches along a scale for the point at which something that holds begins to break."""

@@ -37,7 +37,7 @@ class Ladder:
     """How many rungs up a scale is doubled."""
 
     def __post_init__(self) -> None:
-        """Count the rungs of an octave."""
+        """Counts the rungs of an octave."""
         object.__setattr__(self, "octave", ceil(1 / log2(1 + UNROUNDED * self.tolerance) - 1e-9))
 
     @property
@@ -54,7 +54,7 @@ class Ladder:
     def scale(self, rung: int) -> float | int:
         """The scale of a rung.
 
-        Rounded, so that it is the same whatever a platform's `pow` makes of the last bit.
+        Rounded, so that it does not depend on the last bit of a platform's `pow`.
         """
         ends = {self.bottom: self.low, 0: self.high, self.top: self.limit}
         octaves, rest = divmod(rung, self.octave)  # 2.0 ** octaves may be beyond what floats hold
@@ -69,7 +69,7 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Bracket:
-    """Where something begins to break.
+    """The interval in which something begins to break.
 
     Arguments:
         holds_at: a scale at which it holds.

@@ -37,7 +37,7 @@ def breaking_points(
     model: str,
     on_progress: Progress | None = None,
 ) -> Result:
-    """Search for the breaking point of each seed.
+    """Searches for the breaking point of each seed.
 
     Arguments:
         trials: of the base.
@@ -74,7 +74,7 @@ def breaking_points(
 
 
 def _gate(trials: Trials, search: Search) -> Gate:
-    """What a mutant that is not broken holds to, and the base too."""
+    """Returns the gate that a mutant passes if it is not broken. The base must pass it, too."""
     metric = trials.measured(search.metric or next(iter(trials.base)))
     gate = search.gate(metric)
     if not gate.bounds:
@@ -95,7 +95,7 @@ def _failed(gate: Gate, trials: Trials, seed: int, measured: Mapping[str, float]
 def _found(
     trials: Trials, plan: Plan[Op], inputs: Mapping[str, Any], turned: ScaledNumber, gate: Gate, ladder: Ladder
 ) -> tuple[Row, Report]:
-    """The mutant at the breaking point of a plan's seed, and what the plan did to it."""
+    """Returns the mutant at the breaking point of a plan's seed, and what the plan did to it."""
     start = perf_counter()
     tried: dict[float, tuple[Row, Report]] = {}
 
