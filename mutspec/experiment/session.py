@@ -14,7 +14,7 @@ import msgspec
 from mutspec.access.digests import weights_digest
 from mutspec.execute.loading import load
 from mutspec.experiment.data.arrays import Data
-from mutspec.experiment.evaluation.evaluate import Evaluation, Judge, predicted
+from mutspec.experiment.evaluation.evaluate import Evaluation, Evaluator, predicted
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.evaluation.shortcut import Shortcuts
 from mutspec.experiment.job_inputs import is_known_by_files, load_data_once, stamp, stamps, stamps_of_folder, texts
@@ -33,7 +33,7 @@ class Session:
         model: the keras.Model. Jobs mutate it and restore it.
         live: the same, read.
         data: what it is evaluated on.
-        judge: evaluates it, and its mutants.
+        evaluator: evaluates it, and its mutants.
         base: what it says about the data.
         shortcuts: to the outputs of its mutants.
         unsafe: whether code that the model holds may run, where mutants are built from its config.
@@ -43,7 +43,7 @@ class Session:
     model: Any
     live: LiveModel
     data: Data
-    judge: Judge
+    evaluator: Evaluator
     base: Evaluation
     shortcuts: Shortcuts
     unsafe: bool
@@ -62,9 +62,9 @@ def opened(model: Any, data: Data, settings: EvaluateSettings, *, unsafe: bool) 
         CallError: the data do not fit it.
     """
     getLogger("tensorflow").addFilter(_is_not_about_retracing)
-    live, judge = read_live(model), Judge(settings, data)
+    live, evaluator = read_live(model), Evaluator(settings, data)
     shortcuts = Shortcuts(live, data, partial(predicted, model, data))
-    return Session(model, live, data, judge, judge.evaluate(model), shortcuts, unsafe)
+    return Session(model, live, data, evaluator, evaluator.evaluate(model), shortcuts, unsafe)
 
 
 def _is_not_about_retracing(record: LogRecord) -> bool:

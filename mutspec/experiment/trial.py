@@ -98,7 +98,7 @@ class Trials:
             if model is self.shared.model:
                 paths = {target.path for step in report.steps for target in step.targets}
                 forward = self.shared.shortcuts.forward(paths)
-            evaluation = self.shared.judge.evaluate(model, self.shared.base, forward)
+            evaluation = self.shared.evaluator.evaluate(model, self.shared.base, forward)
             yield Trial(model, _row(plan.seed, self.shared.base, evaluation, report, perf_counter() - start), report)
 
     @contextmanager
@@ -123,7 +123,7 @@ class Trials:
         return replace(
             result,
             data=DataInfo(self.shared.data.name, self.shared.data.samples, self.shared.data.digest),
-            evaluate_digest=evaluate_digest(self.shared.judge.settings),
+            evaluate_digest=evaluate_digest(self.shared.evaluator.settings),
             objective=self.objectives[0],
             base=self.shared.base.metrics,
             value=means[self.objectives[0]],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mutspec.experiment.data.arrays import Data
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.language import CallError
 
@@ -26,9 +26,11 @@ def network(width: int, activation: str | None = None) -> keras.Model:
     return keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(width, activation, name="out")])
 
 
-def judge(y: Any, *, x: Any = X, loss: Any = "crossentropy", metrics: Any = ("accuracy",), **settings: Any) -> Judge:
+def judge(
+    y: Any, *, x: Any = X, loss: Any = "crossentropy", metrics: Any = ("accuracy",), **settings: Any
+) -> Evaluator:
     """A judge of 50 samples."""
-    return Judge(EvaluateSettings(loss, list(metrics), **{"batch_size": 16, **settings}), Data("own", x, y, 50))
+    return Evaluator(EvaluateSettings(loss, list(metrics), **{"batch_size": 16, **settings}), Data("own", x, y, 50))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

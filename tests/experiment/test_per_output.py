@@ -14,7 +14,7 @@ import pytest
 
 import mutspec
 from mutspec.experiment.data.arrays import Data
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.jobs.from_python import as_evaluate
@@ -65,7 +65,7 @@ def model() -> keras.Model:
 def measured(model: Any, y: Any = Y, **evaluate: Any) -> dict[str, float]:
     settings = as_evaluate({"batch_size": 16, **evaluate})
     check_measures(settings)
-    return Judge(settings, Data("own", X, y, 50)).evaluate(model).metrics
+    return Evaluator(settings, Data("own", X, y, 50)).evaluate(model).metrics
 
 
 def by_keras(model: Any, **compiled: Any) -> dict[str, float]:

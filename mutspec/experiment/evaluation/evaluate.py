@@ -114,7 +114,7 @@ class _OutputTotals:
 
 
 @dataclass(eq=False)
-class Judge:
+class Evaluator:
     """Evaluates a base model and its mutants alike.
 
     Kinds of labels and outputs are determined on the base's first batch, and kept for mutants: a mutant's logits may
@@ -154,7 +154,7 @@ class Judge:
         for start in range(0, self.data.samples, size):
             stop = start + size
             outputs = predicted(model, self.data, start, stop) if forward is None else forward(start, stop)
-            self._judge(outputs, model, start, stop, totals)
+            self._add_batch(outputs, model, start, stop, totals)
         metrics = self._measured(totals)
         if base is None:
             classes, outputs = totals.kept()
@@ -162,7 +162,7 @@ class Judge:
         fidelity = totals.comparison.result() if totals.is_comparable else Fidelity()
         return Evaluation(metrics, totals.extents, fidelity)
 
-    def _judge(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
+    def _add_batch(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
         names = output_names(model)
         if len(names) == len(self._names):  # a mutant's outputs stand in the base's order, whatever it calls them
             names = self._names
@@ -254,7 +254,7 @@ class Judge:
     def _measured(self, totals: _Totals) -> dict[str, float]:
         """Returns the metrics, then the loss. With several outputs, names begin with the output's, as in Keras."""
         names = by_output({name: list(output.metrics) for name, output in self._outputs.items()})
-        with _told():
+        with _as_call_errors():
             found = {
                 whole: _number(metric, self._outputs[name].metrics[metric].result())
                 for (name, metric), whole in names.items()
@@ -321,7 +321,7 @@ class _Totals:
 def _update(output: _OutputTotals, labels: NDArray[Any], outputs: NDArray[Any], totals: _Totals) -> None:
     """Adds a batch to metrics and loss."""
     y, given = output.prepared(labels, outputs)
-    with _told():
+    with _as_call_errors():
         if output.loss is not None:
             totals.loss += output.loss.mean(y, given) * len(labels)  # the last batch may be shorter than the others
             totals.has_loss = True
@@ -332,7 +332,7 @@ def _update(output: _OutputTotals, labels: NDArray[Any], outputs: NDArray[Any], 
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_call_errors() -> Iterator[None]:
     """Turns any exception of losses and metrics, of the backend or of the user's code, into an error of ours."""
     try:
         yield
@@ -354,11 +354,11 @@ def predicted(model: Any, data: Data, start: int, stop: int) -> Arrays:
     try:
         return model.predict_on_batch(rows(data.x, start, stop))
     except Exception as error:  # Keras raises whatever its layers raise
-        message = f"the model fails on `{data.name}`: {_said(error)}"
+        message = f"the model fails on `{data.name}`: {_message_of_layer(error)}"
         raise CallError(message, hint="check what the model takes against the data") from error
 
 
-def _said(error: Exception) -> str:
+def _message_of_layer(error: Exception) -> str:
     """Returns a layer's message, without the line that Keras 3 puts before it and the escape codes around it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     return first_line(Exception(re.sub(r"Exception encountered when calling .*\n", "", text) or type(error).__name__))

@@ -97,7 +97,7 @@ def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) 
         MutspecError: the call is wrong, or the single job fails. A sweep goes on when a job fails.
     """
     forget_data()
-    with _application(call) as application, _heard() as heard:
+    with _application(call) as application, _collected_warnings() as collected:
         if application.is_sweep:
             loader = application.loader
             if on_sweep is not None:
@@ -105,9 +105,9 @@ def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) 
             folder = application.sweep()
             since = loader.since()
             failures = tuple(each for each in read_failures(folder) if each[0] not in since.foreign)
-            return Outcome(folder, None, since, failures, (*loader.warnings, *heard(), *since.warnings))
+            return Outcome(folder, None, since, failures, (*loader.warnings, *collected(), *since.warnings))
         folder = application.run()
-        return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
+        return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(collected()))
 
 
 def composed(call: ApplicationCall, part: str = "job") -> str:
@@ -157,9 +157,9 @@ class _Application:
     def sweep(self) -> Path:
         """Runs the sweep, and returns its folder."""
         task = Task(self.loader.composer, self.call.modules, changed_limits())
-        _quieten(self.overrides)
+        _limit_logs(self.overrides)
         try:
-            with _all_may_fail(), workers_start_safely():
+            with _without_best_trial(), workers_start_safely():
                 self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
             folder = self.loader.folder
             assert folder is not None
@@ -279,7 +279,7 @@ def _paths(line: str, place: Place) -> list[Path]:
     return paths
 
 
-def _quieten(overrides: list[str]) -> None:
+def _limit_logs(overrides: list[str]) -> None:
     """Limits Optuna's log to warnings: it writes to standard error, and ignores Hydra's logging.
 
     We report which trials have failed, and why.
@@ -291,7 +291,7 @@ def _quieten(overrides: list[str]) -> None:
 
 
 @contextmanager
-def _all_may_fail() -> Iterator[None]:
+def _without_best_trial() -> Iterator[None]:
     """Lets a sweep end in which no job has a value: Optuna's sweeper raises, as it looks for the best trial."""
     try:
         yield
@@ -316,14 +316,14 @@ def _no_jobs(application: _Application) -> Problem:
 
 
 @contextmanager
-def _heard() -> Iterator[Callable[[], list[Problem]]]:
+def _collected_warnings() -> Iterator[Callable[[], list[Problem]]]:
     """Collects Python's warnings, each once."""
-    heard: dict[str, Problem] = {}
+    collected: dict[str, Problem] = {}
 
     def take(message: Any, category: type[Warning], *_: Any) -> None:
         text = " ".join(str(message).split())
-        heard.setdefault(text, Problem(text[:1].lower() + text[1:].rstrip("."), is_warning=True))
+        collected.setdefault(text, Problem(text[:1].lower() + text[1:].rstrip("."), is_warning=True))
 
     with warnings.catch_warnings():
         warnings.showwarning = take  # type: ignore[assignment]
-        yield lambda: list(heard.values())
+        yield lambda: list(collected.values())
