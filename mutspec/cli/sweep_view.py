@@ -16,7 +16,7 @@ from mutspec.text.visible import in_one_line
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
+    from mutspec.experiment.jobs.sweep_progress import Extreme, SweepMonitor, SweepProgress
 
 REFRESH_SECONDS = 0.5
 LEISURE = 20
@@ -24,7 +24,7 @@ LEISURE = 20
 
 
 @contextmanager
-def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | None]:
+def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[SweepMonitor], None] | None]:
     """A view on standard error for as long as the context lasts, of sweeps that take longer than a second.
 
     Arguments:
@@ -39,7 +39,7 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
     from rich.console import Console
     from rich.live import Live
 
-    def show(watch: Watch) -> None:
+    def show(watch: SweepMonitor) -> None:
         view = Live(
             get_renderable=_View(watch).render,
             console=Console(stderr=True),
@@ -59,12 +59,12 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
 class _View:
     """What is seen of a sweep."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: SweepMonitor) -> None:
         self._watch = watch
         self._bar = progress.rich_bar(of="jobs")
         self._task = self._bar.add_task("Sweeping", total=None)
         self._next_look = 0.0
-        self._standing: Standing | None = None
+        self._standing: SweepProgress | None = None
 
     def render(self) -> Group:
         """The bar, and below it what is known so far."""
@@ -73,13 +73,13 @@ class _View:
 
         start = monotonic()
         if self._standing is None or start >= self._next_look:
-            self._standing = self._watch.look()
+            self._standing = self._watch.progress()
             self._next_look = start + LEISURE * (monotonic() - start)
             self._bar.update(self._task, completed=self._standing.done, total=self._standing.jobs or None)
         return Group(self._bar.get_renderable(), *map(Text, lines(self._standing)))
 
 
-def lines(standing: Standing) -> list[str]:
+def lines(standing: SweepProgress) -> list[str]:
     """What is told of a sweep below its bar."""
     found = []
     if standing.lowest is not None and standing.highest is not None:

@@ -36,7 +36,7 @@ from mutspec.experiment.jobs.launcher import register as register_launcher
 from mutspec.experiment.jobs.loader import JOB_NAME, Loader
 from mutspec.experiment.jobs.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.jobs.resume import Since
-from mutspec.experiment.jobs.watch import Watch
+from mutspec.experiment.jobs.sweep_progress import SweepMonitor
 from mutspec.experiment.result import FILE_NAME, Result, read
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.model.limits import changed_limits
@@ -86,7 +86,7 @@ class Outcome:
     warnings: tuple[Problem, ...] = ()
 
 
-def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
+def run(call: ApplicationCall, on_sweep: Callable[[SweepMonitor], None] | None = None) -> Outcome:
     """Runs a job, or a sweep of them.
 
     Arguments:
@@ -101,7 +101,7 @@ def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) 
         if application.is_sweep:
             loader = application.loader
             if on_sweep is not None:
-                on_sweep(Watch(lambda: loader.jobs, loader.since))
+                on_sweep(SweepMonitor(lambda: loader.jobs, loader.since))
             folder = application.sweep()
             since = loader.since()
             failures = tuple(each for each in read_failures(folder) if each[0] not in since.foreign)

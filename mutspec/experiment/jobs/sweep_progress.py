@@ -26,7 +26,7 @@ class Extreme:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SweepProgress:
     """The progress of a sweep.
 
     Arguments:
@@ -46,7 +46,7 @@ class Standing:
     lowest: Extreme | None = None
     highest: Extreme | None = None
 
-    def with_result(self, result: Result, folder: str) -> Standing:
+    def with_result(self, result: Result, folder: str) -> SweepProgress:
         """Returns the progress after one more job."""
         after = replace(
             self,
@@ -65,7 +65,7 @@ class Standing:
         )
 
 
-class Watch:
+class SweepMonitor:
     """Reads the progress of a sweep.
 
     Arguments:
@@ -77,15 +77,15 @@ class Watch:
         self._jobs = jobs
         self._since = since
         self._seen: set[str] = set()
-        self._standing = Standing()
+        self._progress = SweepProgress()
 
-    def look(self) -> Standing:
+    def progress(self) -> SweepProgress:
         """Returns the progress now. Each result is read once, and is not kept."""
         since = self._since()
         if since.before.folder is not None:
             for name in set(since.done) - self._seen:
                 with suppress(CallError):  # it is damaged, or being written again
                     result = read(since.before.folder / name / FILE_NAME)
-                    self._standing = self._standing.with_result(result, name)
+                    self._progress = self._progress.with_result(result, name)
                     self._seen.add(name)
-        return replace(self._standing, jobs=max(self._jobs(), self._standing.done))
+        return replace(self._progress, jobs=max(self._jobs(), self._progress.done))
