@@ -1,14 +1,15 @@
-"""The room for models as data: specs, the class table, and readers of model files and of live Keras models.
+"""Models as data: specs, selectors, and pure functions from configurations to specs.
 
-What may enter: facts on Keras's classes and file formats, and pure functions from configs and files to specs. What may
-not: values of weights, plans and their steps, anything that prints; TensorFlow and Keras outside `live`; NumPy and h5py
-at the import of this package (`hdf5` and the file readers need them, and load when a file is opened).
+`files` reads model files, `live` reads and builds Keras models, `loading` makes live models of files. What may not
+enter: values of weights, plans and their steps; Keras and TensorFlow outside `live` and `loading`. Importing this
+package imports neither NumPy nor h5py: the readers that need them are imported when a file is opened.
 """
 
 from __future__ import annotations
 
 from mutspec.keras_facts.roles import LEARNED, Group
-from mutspec.model.files.archive import Archive, Extent, FileKind, Member
+from mutspec.model.files.archive import Archive, Extent, Member
+from mutspec.model.files.formats import FileKind
 from mutspec.model.files.opening import open_archive
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorRef, TensorSpec
 

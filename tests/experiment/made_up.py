@@ -12,6 +12,8 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.result import DataInfo, JobInfo, ModelInfo, PlanInfo, Result, Row
 
 SCALES = (0.03, 0.1, 0.3, 1, 3)
@@ -162,3 +164,9 @@ def write(results: Iterable[Result], folder: Path) -> Path:
     for each in results:
         each.write(folder / each.job.directory)
     return folder
+
+
+def sketches(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
+    """Empty files in place of a sweep's pictures, for tests of what is said and written beside them."""
+    stems = ("plot", "map", "ranking") if sensitivity(summary) else ("plot",)
+    return {f"{stem}.{suffix}": b"" for stem in stems for suffix in ("png", "svg", "pdf")}
