@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.reports.interval import estimate, is_surely_above, student_quantile
 from mutspec.resources import resource_folder
 

@@ -23,7 +23,7 @@ import psutil
 from measure import Command, measure
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.in_process import Sweep
 from mutspec.resources import resource_folder
 

@@ -21,7 +21,7 @@ import numpy as np
 from turns import in_turns
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.evaluation import shortcut
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.resources import resource_folder

@@ -14,7 +14,7 @@ from mutspec.text import words
 from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:
-    from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
+    from mutspec.experiment.jobs.sweep_progress import Extreme, SweepMonitor, SweepProgress
 
 REFRESH_SECONDS = 0.5
 LEISURE = 20
@@ -22,7 +22,7 @@ LEISURE = 20
 
 
 @contextmanager
-def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | None]:
+def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[SweepMonitor], None] | None]:
     """Shows a sweep on standard error for as long as the context lasts, if that is longer than a second.
 
     Arguments:
@@ -35,7 +35,7 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
         yield None
         return
 
-    def show(watch: Watch) -> None:
+    def show(watch: SweepMonitor) -> None:
         view, live = _View(watch), Live(sys.stderr)
         at_the_end.callback(live.close)
         ticker = Ticker(lambda: live.draw(view.lines()), progress.PATIENCE_SECONDS, REFRESH_SECONDS)
@@ -48,22 +48,22 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
 class _View:
     """The lines that show a sweep."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: SweepMonitor) -> None:
         self._watch = watch
         self._bar = Bar("Sweeping", "jobs")
         self._next_look = 0.0
-        self._standing: Standing | None = None
+        self._standing: SweepProgress | None = None
 
     def lines(self) -> list[str]:
         """Returns the bar, and below it what is known so far."""
         start = monotonic()
         if self._standing is None or start >= self._next_look:
-            self._standing = self._watch.look()
+            self._standing = self._watch.progress()
             self._next_look = start + LEISURE * (monotonic() - start)
         return [self._bar.line(self._standing.done, self._standing.jobs), *lines(self._standing)]
 
 
-def lines(standing: Standing) -> list[str]:
+def lines(standing: SweepProgress) -> list[str]:
     """Returns the lines below the bar of a sweep."""
     found = []
     if standing.lowest is not None and standing.highest is not None:

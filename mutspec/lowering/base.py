@@ -136,7 +136,9 @@ class WeightOp(Op, frozen=True, kw_only=True):
             "or all targets together."
         ),
     ] = UNSET
-    at_least: Annotated[Count, OF_AMOUNT, Meta(description="Touch at least this many, or all where there are fewer.")] = 0
+    at_least: Annotated[
+        Count, OF_AMOUNT, Meta(description="Touch at least this many, or all where there are fewer.")
+    ] = 0
     unit: Annotated[
         Unit | UnsetType,
         OF_AMOUNT,

@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
@@ -311,17 +311,17 @@ def test_other_modes_leave_no_trace_of_it(room: Path) -> None:
     ("overrides", "message"),
     [
         (["mode.key=params.sdt"], "override 3:1:10: the plan declares no parameter `sdt`.*Did you mean `params.std`"),
-        (["mode.key=std"], "override 3:1:10: `std` is no parameter, and no key of a step.*`params.std`"),
+        (["mode.key=std"], "override 3:1:10: `std` is neither a parameter nor a key of a step.*`params.std`"),
         (["mode.key=steps.gaussian_nois.std"], "has no step `gaussian_nois`"),
         (
             ["mode.key=steps.gaussian_noise.mode"],
             "override 3:1:10: `steps.gaussian_noise.mode` cannot be 1: `mode` takes",
         ),
-        (["mode.key=seed"], "`seed` is no parameter"),
-        (["mode.metric=acuracy"], "override 3:1:13: nothing is measured that is called `acuracy`.*`accuracy`"),
-        (["mode.metric=breaking_point"], "nothing is measured that is called `breaking_point`"),
+        (["mode.key=seed"], "`seed` is neither a parameter"),
+        (["mode.metric=acuracy"], "override 3:1:13: no measure is called `acuracy`.*`accuracy`"),
+        (["mode.metric=breaking_point"], "no measure is called `breaking_point`"),
         (["mode.metric=loss"], "override 3:1:13: nothing says when `loss` breaks.*`max`, `min` or `max_drop`"),
-        (["evaluate=agreement", "mode.metric=accuracy"], "nothing is measured that is called `accuracy`"),
+        (["evaluate=agreement", "mode.metric=accuracy"], "no measure is called `accuracy`"),
         (["mode.low=1"], "override 3:1:10: `low` is 1, and must be less than `high`, which is 1"),
         (["mode.low=-1"], "`mode.low`: expected a number of at least 0"),
         (["mode.high=0"], "`mode.high`: expected a number greater than 0"),
@@ -366,7 +366,7 @@ def test_more_entries_than_there_are_are_told_with_the_scale(model: Any) -> None
         ({"key": "params.sdt"}, "no parameter `sdt`"),
         ({"low": 2.0}, "`low` is 2, and must be less"),
         ({"max_drop": 0}, "greater than 0"),
-        ({"metric": "acuracy"}, "nothing is measured that is called `acuracy`"),
+        ({"metric": "acuracy"}, "no measure is called `acuracy`"),
         ({"seeds": 0}, "no seeds"),
         ({"metrics": ["acuracy"]}, "acuracy"),
     ],

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.experiment.data.loading import Data
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.language import CallError
 
@@ -26,9 +26,11 @@ def network(width: int, activation: str | None = None) -> keras.Model:
     return keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(width, activation, name="out")])
 
 
-def judge(y: Any, *, x: Any = X, loss: Any = "crossentropy", metrics: Any = ("accuracy",), **settings: Any) -> Judge:
+def judge(
+    y: Any, *, x: Any = X, loss: Any = "crossentropy", metrics: Any = ("accuracy",), **settings: Any
+) -> Evaluator:
     """A judge of 50 samples."""
-    return Judge(EvaluateSettings(loss, list(metrics), **{"batch_size": 16, **settings}), Data("own", x, y, 50))
+    return Evaluator(EvaluateSettings(loss, list(metrics), **{"batch_size": 16, **settings}), Data("own", x, y, 50))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -183,9 +185,9 @@ def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> Non
     [
         (CLASSES + 1, {}, "go from 1 to 4, and the output has 4 classes"),
         (CLASSES - 1, {}, "go from -1 to 2, and the output has 4 classes"),
-        (CLASSES + 0.5, {}, "are float64, and not class numbers"),
-        (np.array(["a"] * 50), {}, "are <U1, and not class numbers"),
-        (np.where(ANSWERS, np.inf, 0.0), {}, "are float64, and not class numbers"),
+        (CLASSES + 0.5, {}, "are float64, not class numbers"),
+        (np.array(["a"] * 50), {}, "are <U1, not class numbers"),
+        (np.where(ANSWERS, np.inf, 0.0), {}, "are float64, not class numbers"),
         (np.zeros((50, 3)), {}, r"of shape \(n, 4\), and its labels are of shape \(n, 3\)"),
         (CLASSES, {"loss": "mse", "metrics": []}, r"of shape \(n, 4\), and its labels are of shape \(n,\)"),
         ([CLASSES, CLASSES], {}, "one output, `out`, and the labels are 2 arrays"),
@@ -193,7 +195,7 @@ def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> Non
         (CLASSES, {"x": X[:, :5]}, r"the model takes \(n, 6\), and `own` has \(n, 5\)"),
         (CLASSES, {"x": [X, X]}, "the model takes one input, `x`, and `own` has 2 arrays"),
         (CLASSES, {"x": {"y": X}}, "the model has no input `y`; it takes `x`"),
-        (CLASSES, {"metrics": ["f1_score"]}, "metrics cannot be computed|is no single number"),
+        (CLASSES, {"metrics": ["f1_score"]}, "metrics cannot be computed|is not a single number"),
     ],
 )
 def test_data_that_do_not_fit_the_model_are_refused(y: Any, options: dict[str, Any], message: str) -> None:
@@ -209,7 +211,7 @@ def test_data_that_do_not_fit_the_model_are_refused(y: Any, options: dict[str, A
         ({"metrics": [{"_target_": "keras.metrics.MeanIou"}]}, "`keras.metrics` has no `MeanIou`.*MeanIoU"),
         ({"metrics": [{"_target_": "keras.metrics.MeanIoU"}]}, "cannot be made: TypeError"),
         ({"metrics": [{"name": "x"}]}, "`evaluate.metrics` names no metric"),
-        ({"metrics": [{"_target_": "collections.OrderedDict"}]}, "`collections.OrderedDict` is no metric of Keras"),
+        ({"metrics": [{"_target_": "collections.OrderedDict"}]}, "`collections.OrderedDict` is not a metric of Keras"),
         ({"loss": "crosentropy"}, "Keras has no loss `crosentropy`.*`crossentropy`"),
     ],
 )

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.experiment.data.loading import Data
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.evaluation.measures import check_names, metric_names
 from mutspec.experiment.evaluation.metric_names import Named, by_output, unique_names
 from mutspec.experiment.job_settings import EvaluateSettings
@@ -28,7 +28,7 @@ def keras_metric(class_name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def measured(model: Any, y: Any, metrics: list[Any], loss: Any = None) -> dict[str, float]:
-    return Judge(EvaluateSettings(loss, metrics, batch_size=16), Data("own", X, y, 60)).evaluate(model).metrics
+    return Evaluator(EvaluateSettings(loss, metrics, batch_size=16), Data("own", X, y, 60)).evaluate(model).metrics
 
 
 def classifier(width: int, activation: str) -> Any:

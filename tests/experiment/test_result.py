@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mutspec.errors import CallError, EnvironmentProblem
-from mutspec.experiment.reports.document import report_schema
+from mutspec.experiment.reports.report_document import report_schema
 from mutspec.experiment.result import FORMAT_VERSION, Result, read, result_schema
 from tests.experiment.made_up import failed, replace, result, row, sweep
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.data.loading import Data, checked, leaves
+from mutspec.experiment.data.arrays import Data, leaves
+from mutspec.experiment.data.loading import checked
 from mutspec.experiment.evaluation import shortcut
 from mutspec.experiment.evaluation.evaluate import predicted
 from mutspec.experiment.evaluation.shortcut import Shortcuts

@@ -33,7 +33,7 @@ def command(document: str, no_plugins: bool) -> None:
 
         write_json(result_schema())
     elif document == "report":
-        from mutspec.experiment.reports.document import report_schema
+        from mutspec.experiment.reports.report_document import report_schema
 
         write_json(report_schema())
     else:

@@ -171,7 +171,7 @@ def test_a_data_function_takes_arguments_that_no_option_knows(folder: Path) -> N
         (["plan=jitter", "experiment=wrong"], "configuration:1:1: the plan declares no parameter `sdt`"),
         (["plan=jitter", "plan.params.std=${nope}"], "override 2:1:17: `plan.params.std: ${nope}` cannot be resolved"),
         (["plan=jitter", "seeds=0"], "override 2:1:7: `seeds`: expected a whole number of at least 1"),
-        (["plan=[jitter,dense_noise]"], "override 1:1:6: `plan` is one recipe, and not a list"),
+        (["plan=[jitter,dense_noise]"], "override 1:1:6: `plan` is one recipe, not a list"),
     ],
 )
 def test_a_wrong_override_is_shown_as_the_call_has_it(folder: Path, overrides: list[str], message: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import chdir
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -399,5 +400,5 @@ def test_a_sweep_from_python_and_one_from_the_command_line_know_the_same_by_the_
     plan = mutspec.load_plan("own.yaml")
     found = mutspec.sweep(plan, "own.keras", (stored["x"], stored["y"]), {"params.std": [0.1, 1]}).results
     for one, other in zip(found, collect("sweep"), strict=True):
-        for name in ("effect_digest", "recipe_digest", "weights_digest", "data_digest"):
-            assert getattr(one, name) == getattr(other, name) != ""
+        for name in ("plan.effect_digest", "plan.recipe_digest", "model.weights_digest", "data.digest"):
+            assert attrgetter(name)(one) == attrgetter(name)(other) != ""

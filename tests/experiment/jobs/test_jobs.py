@@ -16,7 +16,7 @@ import pytest
 from hydra.types import RunMode
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.result import Result, Row, read

@@ -12,7 +12,7 @@ import yaml
 
 from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.jobs.failures import FailedJob
-from mutspec.experiment.objectives import NoNumber
+from mutspec.experiment.jobs.objectives import NoNumber
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.study import study
@@ -181,7 +181,7 @@ def test_a_mistake_about_the_study_is_told_in_our_words(overrides: tuple[str, ..
 
 @pytest.mark.parametrize(
     ("objective", "words"),
-    [("[loss,acuracy]", "nothing is measured that is called `acuracy`"), ("[loss,loss]", "names a measure twice")],
+    [("[loss,acuracy]", "no measure is called `acuracy`"), ("[loss,loss]", "names a measure twice")],
 )
 def test_a_mistake_in_a_list_of_objectives_is_told(objective: str, words: str) -> None:
     with pytest.raises(CallError) as caught:

@@ -169,7 +169,7 @@ def test_how_a_plan_is_laid_out_is_not_in_the_digest() -> None:
 
 def test_a_job_of_another_mutspec_has_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest()
-    monkeypatch.setattr("mutspec.execute.reporting.__version__", "99.0")
+    monkeypatch.setattr("mutspec.version.__version__", "99.0")
     assert digest() != before
 
 

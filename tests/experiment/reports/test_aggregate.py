@@ -13,7 +13,7 @@ import pytest
 from mutspec.errors import CallError
 from mutspec.experiment.reports.aggregate import collect, find, natural, rows_table, varying, write_csv
 from mutspec.experiment.reports.groups import choose_metric, summarise
-from mutspec.experiment.settings import as_number, labels, settings
+from mutspec.experiment.result_settings import as_number, labels, settings
 from mutspec.experiment.trial import measures
 from tests.experiment.made_up import BASE, categories, failed, result, row, several_plans, sweep, write
 
