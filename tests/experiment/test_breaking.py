@@ -98,7 +98,7 @@ def test_at_both_ends_of_the_bracket_apply_makes_what_was_judged(model: Any) -> 
         assert row.holds_at < row.breaking_point <= 1.01 * row.holds_at
 
 
-def test_a_seeds_breaking_point_does_not_depend_on_the_seeds_beside_it(model: Any) -> None:
+def test_a_seeds_breaking_point_does_not_depend_on_the_other_seeds(model: Any) -> None:
     together = mutspec.breaking_point(recipe(), model, (X, Y), seeds=[3, 1, 2]).by_seed
     assert list(together) == [3, 1, 2]
     for seed, point in together.items():
@@ -166,7 +166,7 @@ def test_a_count_is_scaled_in_whole_numbers(model: Any) -> None:
     assert (row.holds_at, row.touched) == (row.breaking_point - 1, row.breaking_point)
 
 
-def test_a_fraction_of_which_little_is_nothing_holds_there(model: Any) -> None:
+def test_a_breaking_fraction_touches_the_rounded_number_of_entries(model: Any) -> None:
     (row,) = mutspec.breaking_point(zeros("conv_1/kernel", fraction="5%"), model, (X, Y)).result.rows
     assert row.breaking_point is not None
     assert row.touched == np.floor(row.breaking_point * 144 + 0.5)

@@ -160,7 +160,9 @@ BAD = [
 
 
 @pytest.mark.parametrize("bad", BAD, ids=[bad.name for bad in BAD])
-def test_the_first_error_says_what_where_and_how_to_mend(bad: Bad, catalogue: Mapping[str, type[Any]]) -> None:
+def test_the_first_error_says_what_is_wrong_where_and_how_to_fix_it(
+    bad: Bad, catalogue: Mapping[str, type[Any]]
+) -> None:
     before, mark, after = bad.text.partition("«")
     with pytest.raises(PlanError) as caught:
         load_text(before + after, catalogue, file="bad.yaml")

@@ -199,7 +199,7 @@ def test_no_result_and_a_folder_in_its_place_do_not_count(room: Path) -> None:
     assert finished(room, "0123", []) is None
 
 
-def test_a_damaged_result_is_written_anew() -> None:
+def test_a_damaged_result_is_written_again() -> None:
     sweep(*DRY)
     Path("sweep/seed=2/result.json").write_bytes(b"{")
     assert sweep(*DRY).kept == 1
@@ -210,7 +210,7 @@ def test_a_damaged_result_is_written_anew() -> None:
     ("setting", "name"),
     [("mode=dry_run", "dry_run.json"), ("mode=diff", "diff.json"), ("save=kept.keras", "kept.keras")],
 )
-def test_a_job_of_which_a_file_is_missing_is_run_again(setting: str, name: str) -> None:
+def test_a_job_with_a_missing_file_is_run_again(setting: str, name: str) -> None:
     job = (*ONE, "mode=apply", setting, "hydra.sweep.dir=sweep")
     sweep(*job)
     assert sweep(*job).kept == 1

@@ -55,7 +55,7 @@ def test_what_is_there_from_before_counts_when_the_sweep_comes_to_it() -> None:
     assert watched(*call, "resume=true").look().done == 2
 
 
-def test_numbers_that_are_none_are_no_extremes() -> None:
+def test_missing_numbers_are_not_extremes() -> None:
     standing = Standing(jobs=3)
     for each in (failed(0, [], "no"), result(1, value=float("nan")), result(2, rows=[row(0)], value=0.5)):
         standing = standing.with_result(each, str(each.job.number))
