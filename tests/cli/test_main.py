@@ -107,7 +107,7 @@ def test_every_commands_help_has_examples(command: str) -> None:
     assert max(len(line) for line in result.out.splitlines()) <= 100
 
 
-def test_a_reader_that_stops_early_is_no_error() -> None:
+def test_a_reader_that_stops_early_is_not_an_error() -> None:
     with subprocess.Popen(
         [*COMMAND, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
     ) as process:

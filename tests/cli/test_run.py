@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-m", "mutspec", "run"]
 
 
 def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Call the command as a process of its own. Idle processes that it leaves behind would keep its pipes for 300 s."""
+    """Calls the command as a process of its own. Idle processes that outlive it would keep its pipes open for 300 s."""
     variables = {**ENVIRONMENT, **environment}
     command = [*COMMAND, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=variables, check=False, timeout=200)

@@ -21,8 +21,8 @@ class Mistake(NamedTuple):
     Arguments:
         steps: the steps, from line 3 of the plan on; one each.
         at: the line and column that must be named, `3:29`.
-        said: what standard error must hold: what is wrong, and how to mend it.
-        model: the model that the plan is put on.
+        said: what standard error must contain: what is wrong, and how to fix it.
+        model: the model to which the plan is applied.
         output: the output; a dry-run if empty.
     """
 
@@ -301,7 +301,7 @@ def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(mutspec, models,
     ],
     ids=["put back", "replaced downstream"],
 )
-def test_a_later_step_may_mend_what_a_removal_breaks(mutspec, models, tmp_path, monkeypatch, steps) -> None:
+def test_a_later_step_may_fix_what_a_removal_breaks(mutspec, models, tmp_path, monkeypatch, steps) -> None:
     import keras
 
     (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps:\n" + "".join(f"- {{{each}}}\n" for each in steps))

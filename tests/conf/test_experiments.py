@@ -209,7 +209,7 @@ def test_matching_names_what_inspect_selects() -> None:
 
 
 @pytest.mark.parametrize("target", [None, 5, {"name": {"conv_1"}}, {"type": float}])
-def test_what_is_no_target_is_told(target: Any) -> None:
+def test_what_is_not_a_target_is_named(target: Any) -> None:
     with pytest.raises(CallError, match="is not a target"):
         mutspec.matching(MODEL, target)
 

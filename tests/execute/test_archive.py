@@ -298,7 +298,7 @@ def test_a_step_that_needs_a_whole_weight_says_how_much_memory_and_is_held_to_th
     assert output.exists()
 
 
-def test_members_of_a_zip_that_is_written_anew_stay_in_order(tmp_path: Path) -> None:
+def test_members_of_a_zip_that_is_rewritten_stay_in_order(tmp_path: Path) -> None:
     base = tmp_path / "base.keras"
     rezip(CNN, base, compression=zipfile.ZIP_DEFLATED)
     with zipfile.ZipFile(base, "a") as archive:

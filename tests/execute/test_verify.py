@@ -120,7 +120,7 @@ def test_a_step_reads_what_its_own_results_are_made_of(tmp_path: Path) -> None:
     assert dict(tensors_read(program, "teacher")) == {"conv2d/kernel": ["graft"], "conv2d/bias": ["graft"]}
 
 
-def test_a_file_of_which_no_tensor_is_read_is_not_checked(tmp_path: Path) -> None:
+def test_a_file_is_not_checked_if_no_tensor_of_it_is_read(tmp_path: Path) -> None:
     base, teacher, output = (
         make_file("keras", tmp_path),
         make_file("keras", tmp_path, "teacher"),

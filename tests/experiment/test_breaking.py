@@ -168,7 +168,7 @@ def test_a_count_is_scaled_in_whole_numbers(model: Any) -> None:
     assert (row.holds_at, row.touched) == (row.breaking_point - 1, row.breaking_point)
 
 
-def test_a_fraction_of_which_little_is_nothing_holds_there(model: Any) -> None:
+def test_a_breaking_fraction_touches_the_rounded_number_of_entries(model: Any) -> None:
     (row,) = mutspec.breaking_point(zeros("conv_1/kernel", fraction="5%"), model, (X, Y)).result.rows
     assert row.breaking_point is not None
     assert row.touched == np.floor(row.breaking_point * 144 + 0.5)

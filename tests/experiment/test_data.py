@@ -104,7 +104,7 @@ def test_lists_and_mappings_of_arrays_are_data_and_can_be_cut() -> None:
         ((np.array([object()] * 4), Y), "x that is an array of Python objects"),
     ],
 )
-def test_what_is_no_data_is_refused(returned: Any, message: str) -> None:
+def test_what_is_not_data_is_refused(returned: Any, message: str) -> None:
     with pytest.raises(CallError, match=message):
         checked(returned, "own", "own.make")
 
@@ -145,7 +145,7 @@ def test_a_module_that_fails_is_told_apart_from_one_that_is_missing(room: Path) 
         ("cut.npz", b"PK\x03\x04rest", "the file is not a NumPy archive"),
     ],
 )
-def test_a_file_that_is_no_data_is_refused(room: Path, name: str, arrays: Any, message: str) -> None:
+def test_a_file_that_does_not_hold_data_is_refused(room: Path, name: str, arrays: Any, message: str) -> None:
     if isinstance(arrays, dict):
         np.savez(name, **arrays)
     elif isinstance(arrays, bytes):

@@ -97,7 +97,7 @@ def test_losses_and_metrics_can_be_made_with_arguments() -> None:
     assert found == pytest.approx({"top_2": top, "loss": wanted}, abs=1e-6)
 
 
-def test_metrics_begin_anew_for_each_model() -> None:
+def test_metrics_begin_again_for_each_model() -> None:
     models, each = [network(4), network(4, "softmax")], judge(CLASSES, from_logits=False, loss=None)
     together = [each.evaluate(model).metrics for model in (*models, models[0])]
     assert together[0] == together[2]
@@ -134,7 +134,7 @@ def test_without_labels_there_are_classes_and_no_metrics() -> None:
 
 
 @pytest.mark.parametrize("labels", [VALUES[:, 0], VALUES[:, :1], 2 * ANSWERS - 1, np.where(ANSWERS, np.nan, 0)])
-def test_an_accuracy_of_labels_that_are_no_answers_is_refused(labels: np.ndarray) -> None:
+def test_an_accuracy_of_labels_that_are_not_answers_is_refused(labels: np.ndarray) -> None:
     with pytest.raises(CallError, match=r"are not all from 0, for no, to 1, for yes.*evaluate=regression"):
         judge(labels).evaluate(network(1))
     assert judge(labels, loss="mean_squared_error", metrics=["mae"]).evaluate(network(1)).metrics
@@ -155,7 +155,7 @@ def test_each_output_of_a_layer_that_is_called_twice_counts() -> None:
     assert base.evaluate(model, found).fidelity.deviation == pytest.approx(2.5, abs=1e-6)
 
 
-def test_a_mutant_whose_output_is_called_otherwise_is_held_against_the_same_output() -> None:
+def test_a_mutant_whose_output_has_another_name_is_compared_with_the_same_output() -> None:
     inputs = keras.Input((6,), name="x")
     base = keras.Model(inputs, keras.layers.Dense(4, name="logits")(inputs))
     mutant = keras.Model(inputs, keras.layers.Dense(4, name="head")(inputs))
@@ -220,7 +220,7 @@ def test_losses_and_metrics_that_are_not_there_are_refused(settings: dict[str, A
         judge(CLASSES, **settings).evaluate(network(4))
 
 
-def test_a_missing_channel_axis_is_no_mistake_as_keras_adds_it() -> None:
+def test_a_missing_channel_axis_is_not_a_mistake_because_keras_adds_it() -> None:
     model = keras.Sequential([keras.Input((6, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())

@@ -115,7 +115,7 @@ def test_activations_that_do_not_fit_are_not_kept(monkeypatch: pytest.MonkeyPatc
         assert (short, is_ready) == (whole, False)
 
 
-def test_a_shortcut_that_is_no_faster_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shortcut_that_is_not_faster_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortcut, "WORTH_SHARE", 0)
     assert [is_ready for _, _, is_ready in whole_and_short(masked(), tokens(), "out")] == [False, False]
 

@@ -63,7 +63,7 @@ def test_a_class_has_the_same_number_in_a_part_of_the_table(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("limit", [0, -1, 2.5, True, "all"])
-def test_a_limit_that_is_no_number_of_samples_is_refused(tmp_path: Path, limit: Any) -> None:
+def test_a_limit_that_is_not_a_number_of_samples_is_refused(tmp_path: Path, limit: Any) -> None:
     for read in (csv, npz, partial(images, size=(8, 8))):
         with pytest.raises(CallError, match=r"`data\.limit` is"):
             read(table(tmp_path, TABLE), limit=limit)
@@ -76,7 +76,7 @@ def test_a_table_or_folder_that_is_missing_is_named_with_its_neighbours(tmp_path
             read(str(tmp_path / "tabel.csv"))
 
 
-def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_table_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CallError, match="not CSV in UTF-8"):
         csv(str(tmp_path / "binary.csv"))

@@ -1,4 +1,4 @@
-"""The table on the page on formats is what happens: each cell is tried again, and held against NumPy and h5py."""
+"""The table on the page on formats is true: each cell is tried again, and compared with NumPy and h5py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The class table is held against Keras itself."""
+"""The class table is compared with Keras itself."""
 
 from __future__ import annotations
 

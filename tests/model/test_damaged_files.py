@@ -1,4 +1,4 @@
-"""Whatever a file holds, the answer is a spec or an error that says what is wrong and how to mend it."""
+"""Whatever a file contains, the result is a spec, or an error that says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def rewritten(
     return target
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_model_is_refused(tmp_path: Path) -> None:
     empty, text, missing = tmp_path / "empty.keras", tmp_path / "text.keras", tmp_path / "missing.keras"
     empty.write_bytes(b"")
     text.write_text("hello")

@@ -52,7 +52,7 @@ def test_kernels_are_those_of_all_layers_that_an_independent_walk_finds(zoo: Zoo
     )
 
 
-def test_statistics_inside_a_subclassed_model_are_no_learned_weights(zoo: Zoo) -> None:
+def test_statistics_inside_a_subclassed_model_are_not_learned_weights(zoo: Zoo) -> None:
     spec = zoo["subclassed"].live.spec
     assert chosen(spec, "{weights: statistics}") == [
         "blocks/batch_normalization/var2",
@@ -207,7 +207,7 @@ def test_a_file_whose_classes_nobody_imported_tells_what_its_names_do(blocks: Pa
 
 @pytest.fixture(scope="module")
 def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a class of which Keras does not know any more, as in a process that has not imported it."""
+    """A file with a class that Keras no longer knows, as in a process that has not imported it."""
     import keras
 
     @keras.saving.register_keras_serializable("gone")
@@ -378,7 +378,7 @@ def test_a_target_that_leaves_nothing_out_says_nothing(blocks: Path, target: str
     assert notes(open_archive(blocks).spec, target) == ()
 
 
-def test_a_model_of_which_all_is_known_gives_no_notes(zoo: Zoo) -> None:
+def test_a_model_whose_weights_are_all_known_gives_no_notes(zoo: Zoo) -> None:
     for name in ("sequential", "quantized_int8"):
         assert notes(zoo[name].live.spec, "{weights: kernels}") == ()
 

@@ -357,7 +357,7 @@ def test_hints_tell_a_class_a_role_and_a_regex_from_a_name() -> None:
     assert "weights: count" in refusal("norm").hint
 
 
-def test_a_weight_is_no_layer() -> None:
+def test_a_weight_is_not_a_layer() -> None:
     problem = refusal("dense_1/kernel", INDEX.layers)
     assert problem.message == "`dense_1/kernel` is the path of a weight, but a layer is needed"
     assert problem.candidates == ("dense_1",)

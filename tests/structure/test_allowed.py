@@ -235,7 +235,7 @@ def test_an_initial_value_may_be_an_array_and_must_be_finite() -> None:
         inserted("abc")
 
 
-def test_values_that_are_no_data_are_refused() -> None:
+def test_values_that_are_not_data_are_refused() -> None:
     for value in (len, object(), b"bytes", {1, 2}):
         with pytest.raises(PlanError, match="a plan cannot add a"):
             layer_entry({"type": "mine>Layer", "x": [value]}, name="s", like={}, width=1)
@@ -259,7 +259,7 @@ def test_a_model_with_every_kind_of_call_is_written_as_keras_wrote_it() -> None:
     np.testing.assert_array_equal(made(rows), block(rows))
 
 
-# The tables beside the installed Keras
+# The tables and the installed Keras
 
 
 def test_operations_policies_and_quantizers_are_keras_s() -> None:

@@ -1,4 +1,4 @@
-"""The tables of arguments are held against the Keras that is installed."""
+"""The tables of arguments are compared with the installed Keras."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_keras_makes_every_class_of_what_it_requires(class_name: str) -> None:
     assert _keras_makes(_entry({"type": class_name, **layer})).name == "step"
 
 
-def test_policy_and_data_format_are_those_of_the_layer_beside() -> None:
+def test_policy_and_data_format_are_those_of_the_neighbouring_layer() -> None:
     policy = {"class_name": "DTypePolicy", "module": "keras", "config": {"name": "mixed_float16"}}
     like = {"dtype": policy, "data_format": "channels_first", "filters": 3}
     config = _entry({"type": "Conv2D", "filters": 2, "kernel_size": 1}, like)["config"]
@@ -134,7 +134,7 @@ def test_a_new_layer_computes_as_its_neighbour_but_is_not_quantised(dtype: Any, 
     assert _entry({"type": "Dense", "units": 1}, {"dtype": dtype})["config"]["dtype"] == expected
 
 
-def test_global_settings_have_no_say() -> None:
+def test_global_settings_do_not_matter() -> None:
     import keras
 
     keras.config.set_dtype_policy("mixed_float16")

@@ -149,7 +149,7 @@ def test_renamed_layers_keep_everything(name: str) -> None:
         assert weights(mutant) == weights(base)
         renamed = f"{place.rpartition('/')[0]}/brand_new".lstrip("/")
         owner = _found(mutant, place.rpartition("/")[0])
-        nodes = owner.operations if hasattr(owner, "operations") else owner.layers  # operators are no layers
+        nodes = owner.operations if hasattr(owner, "operations") else owner.layers  # operators are not layers
         assert "brand_new" in [each.name for each in nodes]
         known = read_live(mutant).spec.layer_by_path
         assert renamed in known
@@ -473,7 +473,7 @@ def test_what_is_inserted_and_removed_again_leaves_the_model_as_it_was(name: str
         assert mutspec.diff(base, mutant).identical
 
 
-def test_a_misfit_that_a_later_step_mends_is_none() -> None:
+def test_a_misfit_that_a_later_step_removes_is_not_an_error() -> None:
     import keras
 
     base = shared("sequential_deferred")
@@ -503,7 +503,7 @@ def test_weights_that_only_keras_can_initialise_repeat_and_cannot_be_read(layer:
         mutspec.apply(mutspec.plan({"steps": [insert, {"op": "negate", "target": "new/recurrent_kernel"}]}), model)
 
 
-def test_a_layer_that_fits_asks_nothing_of_the_lambda_behind_it() -> None:
+def test_a_layer_that_fits_asks_nothing_of_the_lambda_after_it() -> None:
     import keras
 
     inputs = keras.Input((4,))

@@ -239,7 +239,7 @@ def test_a_jobs_folder_is_called_by_what_varies(fixed: list[str], overrides: lis
     assert folder_name(fixed, overrides) == name
 
 
-def test_jobs_whose_values_are_no_names_of_files_have_folders_of_their_own() -> None:
+def test_jobs_whose_values_cannot_be_names_of_files_have_folders_of_their_own() -> None:
     names = {folder_name(["model.path=a/b,a_b"], [f"model.path={path}"]) for path in ("a/b", "a_b", "a/" + "b" * 300)}
     assert len(names) == 3
     assert all("/" not in name and len(name) < 200 for name in names)

@@ -232,7 +232,7 @@ def test_a_damaged_result_is_written_anew() -> None:
     ("setting", "name"),
     [("mode=dry_run", "dry_run.json"), ("mode=diff", "diff.json"), ("save=kept.keras", "kept.keras")],
 )
-def test_a_job_of_which_a_file_is_missing_is_run_again(setting: str, name: str) -> None:
+def test_a_job_with_a_missing_file_is_run_again(setting: str, name: str) -> None:
     job = (*ONE, "mode=apply", setting, "hydra.sweep.dir=sweep")
     sweep(*job)
     assert sweep(*job).kept == 1

@@ -219,7 +219,7 @@ def test_the_users_own_settings_neither_show_nor_change(taste: None) -> None:
         assert pictures(summarise(sweep())) == dark
 
 
-def test_nothing_to_see_is_no_picture() -> None:
+def test_there_is_no_picture_if_there_is_nothing_to_see() -> None:
     assert pictures(summarise([failed(0, [], "boom")])) == {}
     assert pictures(summarise([result(rows=[row(0, metrics={}, drop={}, agreement=None)], base={})])) == {}
     assert pictures(summarise([result(rows=[row(0, metrics={"accuracy": float("nan")})])])) == {}

@@ -108,7 +108,7 @@ def test_what_jobs_warned_of_is_said_once(tmp_path: Path) -> None:
     assert messages == ["`encoder` is reached by 2 paths", "12 outputs are not finite (1 job)"]
 
 
-def test_a_sweep_of_which_every_job_failed_has_a_table_and_no_picture(tmp_path: Path) -> None:
+def test_a_sweep_whose_jobs_all_failed_has_a_table_and_no_picture(tmp_path: Path) -> None:
     write([failed(n, [f"plan.params.std={n}"], "boom") for n in range(3)], tmp_path)
     assert "3 jobs failed" in write_report(tmp_path)
     assert files(tmp_path) == ["report.html", "results.csv"]
