@@ -161,7 +161,7 @@ def test_layers_and_data_of_the_users_own_are_found_in_the_current_folder(room: 
 
 
 def test_a_sweeper_that_chooses_values_is_given_the_objective(room: Path, mutspec: Call) -> None:
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    pytest.importorskip("optuna")
     sweeper = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.direction=maximize")
     call = ("plan=dense_noise", "plan.params.std=interval(0.1,3)", "objective=drop.accuracy", *sweeper)
     result = mutspec("run", "-m", *call)

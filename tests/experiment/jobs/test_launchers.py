@@ -83,8 +83,12 @@ def test_launchers_of_plug_ins_find_the_same_to_the_bit(launcher: str, tmp_path:
     package, setting, job = OTHERS[launcher]
     pytest.importorskip(package)
     found = results(sweep(tmp_path / "other", launcher, *job, setting))
+    basic = results(sweep(tmp_path / "basic", "basic", *job))
     assert len(found) == 1
-    assert found == results(sweep(tmp_path / "basic", "basic", *job))
+    if job is DRY:  # here Keras is imported, whose version is then told
+        for each in (*found.values(), *basic.values()):
+            del each["environment"]
+    assert found == basic
 
 
 def test_an_optimiser_has_its_jobs_run_in_other_processes(tmp_path: Path, workers: None) -> None:
