@@ -29,7 +29,7 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[SweepMonitor], N
         is_quiet: whether there shall be no view.
 
     Yields:
-        The function that takes the sweep's watch; None if nobody would see the view.
+        A function that takes the sweep's monitor; None if nobody would see the view.
     """
     if is_quiet or not is_live(sys.stderr):
         yield None
