@@ -180,7 +180,9 @@ def test_a_users_own_class_is_found_by_its_registered_name() -> None:
         ("wide/var0", (4, 12), "float32"),
         ("wide/var1", (2,), "float32"),
     ]
-    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which is not registered with Keras") as error:
+    with pytest.raises(
+        ModelError, match=r"`wide` \(Widen\) needs `Widen`, which is not registered with Keras"
+    ) as error:
         KerasOracle()(entry, _types((None, 4), (None, 4)))
     assert "--import" in error.value.problems[0].hint
     curve = {"class_name": "function", "module": "mine", "config": "curve", "registered_name": "mine>curve"}
