@@ -198,7 +198,7 @@ class Expression:
         return self._make("max", self, shape=(), dtype="float64")
 
     def max_of_run(self, length: int) -> Expression:
-        """Returns, for each entry, the largest of its run of `length` entries, a power of two that divides a chunk."""
+        """Returns for each entry the largest of its run of `length` entries, a power of two that divides a chunk."""
         return self._make("max_of_run", self, shape=self.shape, dtype=self.dtype, length=length)
 
     def max_along(self, axis: int) -> Expression:

@@ -74,6 +74,9 @@ ALIASES: Mapping[str, str] = {
 MODELS: Mapping[str, tuple[str, ...]] = {"Functional": ("Model", "Layer"), "Sequential": ("Model", "Layer")}
 """Keras's model classes, and their base classes."""
 
+MODEL_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+"""The modules that Keras writes for its model classes."""
+
 STORED_NAMES: Mapping[str, str] = {"GroupQueryAttention": "GroupedQueryAttention", "Model": "Functional"}
 """Classes whose stored paths are made from another name than the one in the config."""
 
@@ -83,3 +86,12 @@ are made from that name (`sync_batch_normalization`)."""
 
 HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
 """Classes whose layers hold or load code."""
+
+TAKES_MASK = frozenset(
+    {
+        "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
+        "ConvLSTM3D", "GRU", "GlobalAveragePooling1D", "GroupQueryAttention", "LSTM", "MultiHeadAttention", "RNN",
+        "SimpleRNN", "Softmax", "TimeDistributed",
+    }
+)  # fmt: skip
+"""Classes whose call takes a `mask`, which Functional models pass explicitly."""

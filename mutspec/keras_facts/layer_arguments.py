@@ -295,6 +295,14 @@ NEEDED_TO_LOAD: Mapping[str, tuple[str, ...]] = {
 }
 """Arguments with defaults that a config must state nevertheless, because the class's `from_config` reads them."""
 
+LAYER_ARGUMENTS = frozenset({"layer", "backward_layer", "cell", "cells"})
+"""The arguments of wrappers that are layers themselves."""
+
+INPUT_ARGUMENTS: Mapping[str, None] = dict.fromkeys(
+    ("batch_input_shape", "batch_shape", "batch_size", "dtype", "name", "optional", "ragged", "shape", "sparse")
+)
+"""The arguments of an InputLayer."""
+
 CHOOSES_DTYPE = frozenset(
     {"Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"}
 )

@@ -94,3 +94,24 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
 }
 """Keras's operations, such as `x + y` in a model, by their module below `keras.src.ops`. Those that take a function
 (Cond, Map, Scan, …) are left out, because a plan cannot hold functions."""
+
+OBJECT_MODULES: Mapping[str, frozenset[str]] = {
+    "keras.initializers": INITIALIZERS,
+    "keras.regularizers": REGULARIZERS,
+    "keras.constraints": CONSTRAINTS,
+    "keras": frozenset({"DTypePolicy", "FloatDTypePolicy"}),
+    "keras.quantizers": QUANTIZERS,
+    "keras.dtype_policies": POLICIES - {"DTypePolicy", "FloatDTypePolicy"},
+}
+"""Objects of layers that hold only numbers and names, by the module that Keras writes."""
+
+MODULE_BY_ENDING: Mapping[str, str] = {
+    "initializer": "keras.initializers",
+    "regularizer": "keras.regularizers",
+    "constraint": "keras.constraints",
+}
+"""The module of an argument's object, by the end of the argument's name. It distinguishes the layer `Identity` from the
+initializer."""
+
+VALUE_MARKS = frozenset({"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"})
+"""The class names by which Keras marks values that JSON does not have."""

@@ -68,7 +68,7 @@ class Chosen:
         return Chosen(self.named | other.named, self.undecided | other.undecided, self.matched | other.matched)
 
 
-MOST_TOLD = 100
+MOST_EXPLAINED = 100
 """The most unknown names of a target that notes are made for, because similar names are searched for each."""
 
 
@@ -180,7 +180,7 @@ class TargetEvaluation:
                 self._note(f"no weight has the role `{pattern}`", pattern, (*index.roles.names, *KNOWN_ROLES))
 
     def _note(self, message: str, pattern: str, candidates: Iterable[str]) -> None:
-        if len(self.unknown) >= MOST_TOLD:
+        if len(self.unknown) >= MOST_EXPLAINED:
             return
         self.unknown.append(
             message + "".join(f"; did you mean `{close}`?" for close in nearest(pattern, candidates, 1))

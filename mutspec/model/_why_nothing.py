@@ -8,7 +8,7 @@ from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Selector, Target
 from mutspec.model._evaluate import (
-    MOST_TOLD,
+    MOST_EXPLAINED,
     REGEX_PREFIX,
     LayerEvaluation,
     TargetEvaluation,
@@ -51,8 +51,8 @@ class _Explanation:
     def _list(self, targets: tuple[Target, ...], path: DocumentPath) -> list[Problem]:
         if not targets:
             return [Problem("an empty list matches nothing", path=path)]
-        told = enumerate(targets[:MOST_TOLD])
-        return [problem for number, member in told for problem in self.target(member, (*path, number))]
+        shown_targets = enumerate(targets[:MOST_EXPLAINED])
+        return [problem for number, member in shown_targets for problem in self.target(member, (*path, number))]
 
     def _selector(self, selector: Selector, path: DocumentPath) -> list[Problem]:
         return (
@@ -68,7 +68,7 @@ class _Explanation:
         for key, value in keys.items():
             problems = [
                 self._pattern(key, pattern, (*path, *pattern_path(key, value, number)))
-                for number, pattern in enumerate(patterns(value)[:MOST_TOLD])
+                for number, pattern in enumerate(patterns(value)[:MOST_EXPLAINED])
             ]
             if value is not UNSET and all(problems):
                 return [problem for found in problems for problem in found] or [

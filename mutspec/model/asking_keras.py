@@ -13,7 +13,7 @@ from mutspec.model.outline import Outline
 class _WithoutKeras:
     knows_classes = False
 
-    def tell(self, stored: str) -> Inner | None:
+    def describe(self, stored: str) -> Inner | None:
         return None
 
     def order(self, stored: str) -> tuple[Placed, ...]:

@@ -13,7 +13,7 @@ from mutspec.errors import ModelError
 from mutspec.keras_facts.class_table import CLASSES, Variable
 from mutspec.keras_facts.classes import other_variables_of, variables_of
 from mutspec.keras_facts.roles import Group
-from mutspec.model.inner_layers import LORA, DescribesInner, Inner, ToldByNames, only_variables, tell_nothing
+from mutspec.model.inner_layers import LORA, DescribesInner, DescriptionByNames, Inner, describe_nothing, only_variables
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Outline, OutlineNode, is_within, join, outline_of
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
@@ -43,7 +43,7 @@ class _Found:
     """The state of the walk over a model."""
 
     tree: StoredTree
-    tell: DescribesInner
+    describe: DescribesInner
     layers: list[LayerSpec] = field(default_factory=list)
     tensors: list[TensorSpec] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
@@ -51,25 +51,29 @@ class _Found:
     absent: list[OutlineNode] = field(default_factory=list)
 
 
-def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored], told: DescribesInner = tell_nothing) -> Build:
+def build_spec(
+    config: Mapping[str, Any], stored: Mapping[str, Stored], describe_inner: DescribesInner = describe_nothing
+) -> Build:
     """Builds the spec of a model.
 
     Arguments:
         config: the serialised model, as in config.json.
         stored: the shape and dtype of everything stored, by stored path (`layers/dense/vars/0`). Variables of the
             optimizer and of metrics are ignored.
-        told: describes layers inside classes of the user's own, which are not in the config.
+        describe_inner: describes layers inside classes of the user's own, which are not in the config.
 
     Raises:
         ModelError: the stored tensors are not those of the config.
     """
-    return build_from_outline(outline_of(config), stored, told, knows_classes=told is not tell_nothing)
+    return build_from_outline(
+        outline_of(config), stored, describe_inner, knows_classes=describe_inner is not describe_nothing
+    )
 
 
 def build_from_outline(
     outline: Outline,
     stored: Mapping[str, Stored],
-    told: DescribesInner = tell_nothing,
+    describe_inner: DescribesInner = describe_nothing,
     names: Mapping[str, str] = MappingProxyType({}),
     *,
     knows_classes: bool = False,
@@ -79,19 +83,19 @@ def build_from_outline(
     Arguments:
         outline: the model.
         stored: as for `build_spec`.
-        told: as for `build_spec`.
-        names: the layers' own names by stored path, as far as a file has them. They describe layers that `told` does
-            not know.
+        describe_inner: as for `build_spec`.
+        names: the layers' own names by stored path, as far as a file has them. They describe layers that
+            `describe_inner` does not know.
         knows_classes: whether Keras knows all classes of the model.
     """
     tree = StoredTree(stored)
-    by_names = ToldByNames(tree, names)
+    by_names = DescriptionByNames(tree, names)
 
-    def tell(path: str) -> Inner | None:
-        inner = told(path)
+    def describe(path: str) -> Inner | None:
+        inner = describe_inner(path)
         return by_names(path) if inner is None else _as_stored(inner, tree.group(path), by_names(path))
 
-    found = _Found(tree, tell)
+    found = _Found(tree, describe)
     root = outline.root
     if root.is_model:
         _own_variables(root, "", OWN, found)
@@ -248,13 +252,13 @@ def _own_variables(node: OutlineNode, stored: str, path: str, found: _Found) -> 
     group = found.tree.group(stored)
     if group and path == OWN:
         found.layers.append(LayerSpec(OWN, OWN, node.class_name, node.ancestry))
-    _numbered(path, group, stored, found.tell(stored), found)
+    _numbered(path, group, stored, found.describe(stored), found)
 
 
 def _unknown(node: OutlineNode, stored: str, found: _Found, is_outermost: bool = False) -> None:
     """Adds a layer of a class that is in no table, and everything that is stored below it."""
     if not is_outermost:
-        inner = found.tell(stored)
+        inner = found.describe(stored)
         layer = _layer(node)
         found.layers.append(layer if inner is None else replace(layer, ancestry=inner.ancestry))
         _own_variables(node, stored, node.path, found)
@@ -279,9 +283,9 @@ def _inner_layers(path: str, stored: str, found: _Found, skip: tuple[str, ...] =
             continue
         for holder in _holders(relative, seen):
             at = join(stored, holder)
-            if not found.tree.group(at) and found.tell(at) is not None:
-                found.layers.append(_inner_layer(join(path, holder), found.tell(at)))
-        layer, inner = join(path, relative), found.tell(below)
+            if not found.tree.group(at) and found.describe(at) is not None:
+                found.layers.append(_inner_layer(join(path, holder), found.describe(at)))
+        layer, inner = join(path, relative), found.describe(below)
         found.layers.append(_inner_layer(layer, inner))
         _numbered(layer, found.tree.group(below), below, inner, found)
 

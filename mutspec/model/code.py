@@ -11,27 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mutspec.keras_facts.classes import is_keras_class
-
-READ_FILES: Mapping[str, str] = {
-    "IntegerLookup": "vocabulary",
-    "StringLookup": "vocabulary",
-    "TFSMLayer": "filepath",
-    "TextVectorization": "vocabulary",
-}
-"""Keras's classes that read a file, and the argument that names it. A list of words names none."""
-
-_LOAD_CODE = frozenset({"TFSMLayer", "TorchModuleWrapper"})
-"""Classes that run what they load, whatever their arguments are. The others hold functions, which are looked at."""
-
-_COMPUTE = frozenset(
-    {"activations", "constraints", "initializers", "losses", "metrics", "ops", "random", "regularizers"}
-)
-"""The modules below `keras`, or `keras.src`, whose functions compute, and do nothing else."""
-
-_HOLD_CLASSES = frozenset(
-    {"backend", "dtype_policies", "engine", "export", "layers", "legacy", "models", "optimizers", "quantizers", "utils"}
-)
-"""The further modules whose classes models are made of. Other modules, such as `visualization`, have nothing in one."""
+from mutspec.keras_facts.unsafe_objects import CLASS_MODULES, COMPUTING_MODULES, LOAD_CODE, READ_FILES
 
 
 def code_in(config: Any) -> str:
@@ -77,7 +57,7 @@ def _code_of(entry: Mapping[str, Any]) -> str:
     label = (
         f"the layer `{config['name']}` ({name})" if isinstance(config, Mapping) and "name" in config else f"a {name}"
     )
-    if name in _LOAD_CODE:
+    if name in LOAD_CODE:
         return f"{label} loads code of its own"
     if not isinstance(config, Mapping):
         return ""
@@ -109,5 +89,5 @@ def _function(module: Any, name: Any) -> str:
     full = f"{module}.{name}"
     *rooms, own = full.removeprefix("keras.").removeprefix("src.").split(".")
     room = rooms[0] if rooms else ""
-    is_class = own[:1].isupper() and (not rooms or room in _HOLD_CLASSES)
-    return "" if room in _COMPUTE or is_class else f"the function {full}"
+    is_class = own[:1].isupper() and (not rooms or room in CLASS_MODULES)
+    return "" if room in COMPUTING_MODULES or is_class else f"the function {full}"

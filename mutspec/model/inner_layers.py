@@ -47,7 +47,7 @@ DescribesInner = Callable[[str], Inner | None]
 """Returns the known facts about the layer with a stored path; None if there is no such layer, or no fact is known."""
 
 
-def tell_nothing(stored: str) -> Inner | None:
+def describe_nothing(stored: str) -> Inner | None:
     """Describes no layer."""
     return None
 
@@ -92,7 +92,7 @@ class InKeras(Protocol):
     @property
     def knows_classes(self) -> bool: ...
 
-    def tell(self, stored: str) -> Inner | None:
+    def describe(self, stored: str) -> Inner | None:
         """Returns the known facts about the layer with a stored path."""
         ...
 
@@ -114,7 +114,7 @@ def class_of(name: str) -> str:
     return _BY_SNAKE.get(name, "") or (_BY_SNAKE.get(head, "") if number.isdecimal() else "")
 
 
-class ToldByNames:
+class DescriptionByNames:
     """Describes inner layers by names in a file, where these are unambiguous.
 
     Keras stores the layers in lists and dictionaries under their class, and names layers after their class by default.
@@ -128,15 +128,15 @@ class ToldByNames:
     def __init__(self, tree: StoredTree, names: Mapping[str, str]) -> None:
         self._tree = tree
         self._names = names
-        self._told: dict[str, Inner | None] = {}
+        self._described: dict[str, Inner | None] = {}
 
     def __call__(self, stored: str) -> Inner | None:
         """Returns the known facts about the layer with a stored path."""
-        if stored not in self._told:
-            self._told[stored] = self._tell(stored)
-        return self._told[stored]
+        if stored not in self._described:
+            self._described[stored] = self._describe(stored)
+        return self._described[stored]
 
-    def _tell(self, stored: str) -> Inner | None:
+    def _describe(self, stored: str) -> Inner | None:
         if not stored or not self._names or stored not in self._tree:
             return None
         class_name = self._class_of(stored)

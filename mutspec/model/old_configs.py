@@ -10,65 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS, STORED_NAMES
+from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS, MODEL_MODULES, STORED_NAMES
 from mutspec.keras_facts.classes import KNOWN_CLASSES, facts_of, is_keras_class, snake_case
+from mutspec.keras_facts.keras_2 import (
+    ANY_VALUE,
+    DROPPED_ARGUMENTS,
+    FORMER_DEFAULTS,
+    OLD_MODULES,
+    RECURRENT,
+    REMOVED_CLASSES,
+    RENAMED_ARGUMENTS,
+    WITHOUT_GROUPS,
+)
 from mutspec.model.calls import is_graph, is_new_call, is_triple
 
 Entry = Mapping[str, Any]
 
 PLACEHOLDER = "shape_is_unknown"
 """The key of a tensor in a call whose shape and dtype are placeholders, because Keras 2 did not write them."""
-
-_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
-_OLD_MODULES = ("tf_keras", "tensorflow", "keras.engine", "keras.src.engine", "keras.layers.", "keras.mixed_precision")
-
-_RECURRENT = frozenset({"Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"})
-_CONVOLUTIONS = frozenset({"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"}) | {
-    f"Conv{rank}DTranspose" for rank in (1, 2, 3)
-}
-_SEPARABLE = frozenset({"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"})
-
-_ANY = object()
-_DROPPED: tuple[tuple[str, object, frozenset[str]], ...] = (
-    ("batch_input_shape", _ANY, frozenset()),
-    ("implementation", _ANY, _RECURRENT | {"GRUCell", "LSTMCell", "SimpleRNNCell"}),
-    ("input_length", _ANY, frozenset({"Embedding"})),
-    ("noise_shape", None, frozenset({"SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})),
-    ("noise_shape", None, frozenset({"AlphaDropout", "GaussianDropout"})),
-    ("num_constants", None, _RECURRENT),
-    ("time_major", False, _RECURRENT),
-    ("trainable", _ANY, frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})),
-    ("groups", 1, _CONVOLUTIONS),
-    ("ragged", False, frozenset({"InputLayer"})),
-    ("kernel_initializer", _ANY, _SEPARABLE),
-    ("kernel_regularizer", None, _SEPARABLE),
-    ("kernel_constraint", None, _SEPARABLE),
-    *((f"{each}_shape", _ANY, frozenset({"MultiHeadAttention"})) for each in ("query", "key", "value")),
-)
-"""Arguments that Keras 3 has not: each with the value that it must have to be left out, and the classes; none for all.
-
-What is dropped whatever its value says nothing: shapes, how fast a cell computes, whether nothing is trained."""
-
-_RENAMED: Mapping[tuple[str, str], str] = {
-    ("InputLayer", "batch_input_shape"): "batch_shape",
-    ("LeakyReLU", "alpha"): "negative_slope",
-}
-
-_FORMER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "GRU": {"reset_after": False},
-    "GRUCell": {"reset_after": False},
-}
-"""What an argument meant that a configuration does not state, as it was not yet there: Keras 3 always states it."""
-
-_GONE: Mapping[str, str] = {
-    **dict.fromkeys(("TFOpLambda", "SlicingOpLambda", "ClassMethod"), "calls a function of TensorFlow"),
-    **dict.fromkeys(("CuDNNGRU", "CuDNNLSTM"), "has its weights in the order of cuDNN"),
-    **dict.fromkeys(
-        ("LocallyConnected1D", "LocallyConnected2D", "RandomHeight", "RandomWidth", "ThresholdedReLU"),
-        "is of a class that was removed",
-    ),
-}
-"""Classes of Keras 2 that Keras 3 has not, and what is the matter with a layer of them."""
 
 
 def in_keras_3_form(entry: Entry, version: str = "") -> Entry:
@@ -138,9 +97,9 @@ class _ConfigWriter:
         """Converts an entry and its config to Keras 3's names of the class and its arguments."""
         old, module = entry["class_name"], entry.get("module")
         name = old if not self.is_old or (old == "Model" and not is_graph(config)) else ALIASES.get(old, old)
-        is_known = name in KNOWN_CLASSES or name in _GONE
-        if is_known and (not isinstance(module, str) or (self.is_old and module.startswith(_OLD_MODULES))):
-            module = _MODULES.get(name, "keras.layers")
+        is_known = name in KNOWN_CLASSES or name in REMOVED_CLASSES
+        if is_known and (not isinstance(module, str) or (self.is_old and module.startswith(OLD_MODULES))):
+            module = MODEL_MODULES.get(name, "keras.layers")
         written = {**entry, "class_name": name, "module": module}
         if self.is_old and old != name and old not in STORED_NAMES:
             written[FORMER_CLASS] = old
@@ -228,19 +187,19 @@ def _arguments(name: str, config: Entry) -> dict[str, Any]:
         config = _with_functions(config)
     written: dict[str, Any] = {}
     for key, value in config.items():
-        if (key_now := _RENAMED.get((name, key))) is not None:
+        if (key_now := RENAMED_ARGUMENTS.get((name, key))) is not None:
             written.setdefault(key_now, value)
         elif not _is_dropped(name, key, value):
             written[key] = _value(key, value)
-    for key, value in _FORMER_DEFAULTS.get(name, {}).items():
+    for key, value in FORMER_DEFAULTS.get(name, {}).items():
         written.setdefault(key, value)
     return written
 
 
 def _is_dropped(name: str, key: str, value: Any) -> bool:
     return any(
-        key == each and (not owners or name in owners) and (without is _ANY or value == without or value is None)
-        for each, without, owners in _DROPPED
+        key == each and (not owners or name in owners) and (without is ANY_VALUE or value == without or value is None)
+        for each, without, owners in DROPPED_ARGUMENTS
     )
 
 
@@ -344,7 +303,7 @@ def _call(entry: Entry, node: Any, names: set[str], number: Callable[[str, int],
     named = {key: tensor(value) for key, value in _arguments_of_call(node).items() if value is not None}
     first = tensor(node)
     first = first[0] if isinstance(first, list) and len(first) == 1 else first
-    if entry["class_name"] in _RECURRENT and isinstance(first, list):
+    if entry["class_name"] in RECURRENT and isinstance(first, list):
         return {"args": first[:1], "kwargs": {"initial_state": first[1:], **named}}
     return {"args": [first], "kwargs": named}
 
@@ -389,13 +348,13 @@ def _reason(entry: Entry) -> str:
     label = f"`{_name(entry) or name}` ({name})"
     if _is_operation(entry):
         return f"{label} is an operation, which Keras cannot load from an .h5 file"
-    if name in _GONE:
-        return f"{label} {_GONE[name]}"
-    if name in _RECURRENT and config.get("time_major"):
+    if name in REMOVED_CLASSES:
+        return f"{label} {REMOVED_CLASSES[name]}"
+    if name in RECURRENT and config.get("time_major"):
         return f"{label} takes time as its first axis"
     if name == "InputLayer" and config.get("ragged") and "batch_shape" in config and "optional" not in config:
         return f"{label} takes ragged tensors"
-    if name in _CONVOLUTIONS and config.get("groups") not in (None, 1):
+    if name in WITHOUT_GROUPS and config.get("groups") not in (None, 1):
         return f"{label} has {config['groups']} groups"
     return ""
 

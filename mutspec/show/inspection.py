@@ -188,7 +188,7 @@ def _head(inspection: Inspection, width: int, paint: Paint) -> str:
     ]
     lines = [*(paint(line, "bold") for line in title), paragraph(facts, width=width)]
     if spec.is_partial:
-        note = "Weights alone: classes and graph are not known; --architecture FILE brings them."
+        note = "Only weights: classes and graph are not known; give them with --architecture FILE."
         lines += [paint(line, "yellow") for line in sentence(note, width=width).splitlines()]
     return "\n".join(lines)
 

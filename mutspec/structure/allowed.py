@@ -19,40 +19,12 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.class_names import HOLD_CODE, MODELS
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, NOT_IN_PLANS, known_classes
-from mutspec.keras_facts.object_names import (
-    ACTIVATIONS,
-    CONSTRAINTS,
-    INITIALIZERS,
-    OPERATIONS,
-    POLICIES,
-    QUANTIZERS,
-    REGULARIZERS,
-)
+from mutspec.keras_facts.object_names import ACTIVATIONS, MODULE_BY_ENDING, OBJECT_MODULES, OPERATIONS, VALUE_MARKS
 from mutspec.model.code import own_name
 from mutspec.text.words import got
 
 WriteLayer = Callable[[Mapping[str, Any], DocumentPath], dict[str, Any]]
 """Converts a layer inside a value into a full entry."""
-
-_MODULES: Mapping[str, frozenset[str]] = {
-    "keras.initializers": INITIALIZERS,
-    "keras.regularizers": REGULARIZERS,
-    "keras.constraints": CONSTRAINTS,
-    "keras": frozenset({"DTypePolicy", "FloatDTypePolicy"}),
-    "keras.quantizers": QUANTIZERS,
-    "keras.dtype_policies": POLICIES - {"DTypePolicy", "FloatDTypePolicy"},
-}
-"""Objects that go into layers and hold nothing but numbers and names, by the module that Keras writes."""
-
-_MODULE_BY_ENDING: Mapping[str, str] = {
-    "initializer": "keras.initializers",
-    "regularizer": "keras.regularizers",
-    "constraint": "keras.constraints",
-}
-"""What an argument takes, by how its name ends. It tells the layer `Identity` from the initializer."""
-
-_DATA = frozenset({"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"})
-"""Keras's marks for values that JSON does not have."""
 
 _LAYERS = frozenset({*known_classes(), *CLASS_ALIASES, *MODELS, "InputLayer"})
 
@@ -99,7 +71,7 @@ class AllowList:
                 Problem(f"`class_name` takes the name of a class, not {got(name)}", path=(*path, "class_name"))
             )
             return value
-        if name in _DATA:
+        if name in VALUE_MARKS:
             return {"class_name": name, "config": self.value(config, (*path, "config"))}
         if name.startswith("__") or own_name(name) in HOLD_CODE:
             what = a(own_name(name)) if own_name(name) in HOLD_CODE else f"`{name}`"
@@ -175,8 +147,8 @@ def operation_module(entry: Mapping[str, Any]) -> str:
 def _module_of(name: str, stated: Any, argument: str) -> str:
     """Returns the module of an object of this name, or an empty text. `Identity` is a layer and an initializer."""
     ending = argument.rpartition("_")[2]
-    wanted = _MODULE_BY_ENDING.get(ending) or (stated if isinstance(stated, str) else "")
-    modules = [module for module, names in _MODULES.items() if name in names]
+    wanted = MODULE_BY_ENDING.get(ending) or (stated if isinstance(stated, str) else "")
+    modules = [module for module, names in OBJECT_MODULES.items() if name in names]
     if not modules or (name in _LAYERS and wanted not in modules):
         return ""
     return wanted if wanted in modules else modules[0]

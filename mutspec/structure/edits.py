@@ -6,17 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.class_names import TAKES_MASK
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, mapped, refs
-
-TAKES_MASK = frozenset(
-    {
-        "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
-        "ConvLSTM3D", "GRU", "GlobalAveragePooling1D", "GroupQueryAttention", "LSTM", "MultiHeadAttention", "RNN",
-        "SimpleRNN", "Softmax", "TimeDistributed",
-    }
-)  # fmt: skip
-"""Classes whose call takes a `mask`, which Functional models pass explicitly."""
 
 
 def edited(network: Network, owner: str, edit: Callable[[Network], Network]) -> Network:

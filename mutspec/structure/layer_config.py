@@ -11,7 +11,7 @@ from typing import Any
 
 from mutspec.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.keras_facts.argument_values import a, long_form, value_problem
-from mutspec.keras_facts.class_names import MODELS
+from mutspec.keras_facts.class_names import MODEL_MODULES, MODELS
 from mutspec.keras_facts.classes import is_keras_class, plain_class_name, snake_case
 from mutspec.keras_facts.dtypes import FLOATS, policy_of
 from mutspec.keras_facts.harmless_arguments import changes_no_shape, why_refused
@@ -19,6 +19,8 @@ from mutspec.keras_facts.layer_arguments import (
     BASE_ARGUMENTS,
     CHOOSES_DTYPE,
     CLASS_ALIASES,
+    INPUT_ARGUMENTS,
+    LAYER_ARGUMENTS,
     NEEDED_TO_LOAD,
     NOT_IN_PLANS,
     arguments_of,
@@ -37,16 +39,6 @@ SAME = "same"
 
 WIDTHS = frozenset({"units", "filters", "output_dim", "output_shape", "key_dim", "value_dim"})
 """The arguments that `same` can stand for."""
-
-_LAYERS_WITHIN = frozenset({"layer", "backward_layer", "cell", "cells"})
-"""The arguments of wrappers that are layers themselves."""
-
-_INPUT_ARGUMENTS = dict.fromkeys(
-    ("batch_input_shape", "batch_shape", "batch_size", "dtype", "name", "optional", "ragged", "shape", "sparse")
-)
-"""What the config of an InputLayer of a plan's model may hold."""
-
-_MODEL_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
 _KERAS_KEYS = frozenset({"class_name", "config", "module", "registered_name", "name", "build_config", "compile_config"})
 
@@ -234,7 +226,7 @@ class _EntryWriter:
         config["layers"] = [
             self._layer_of_model(each, (*path, "layers", index), used) for index, each in enumerate(layers)
         ]
-        return _entry(_MODEL_MODULES[class_name], class_name, None, config, name)
+        return _entry(MODEL_MODULES[class_name], class_name, None, config, name)
 
     def _layer_of_model(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
         """Converts a layer of a model in Keras's form, an input, or an operation such as `x + y`, with its calls."""
@@ -250,9 +242,9 @@ class _EntryWriter:
         if not isinstance(config, Mapping):
             self._wrong(f"`config` takes a mapping of arguments, not {got(config)}", (*path, "config"))
             return {}
-        unknown = [key for key in config if is_input and key not in _INPUT_ARGUMENTS]
+        unknown = [key for key in config if is_input and key not in INPUT_ARGUMENTS]
         self.problems += [
-            _unknown_argument("InputLayer", key, _INPUT_ARGUMENTS, (*path, "config", key)) for key in unknown
+            _unknown_argument("InputLayer", key, INPUT_ARGUMENTS, (*path, "config", key)) for key in unknown
         ]
         name = str(layer.get("name") or unique(snake_case(layer["class_name"]), used))
         written = self.allowed.value(config, (*path, "config"))
@@ -264,7 +256,7 @@ class _EntryWriter:
 
     def argument(self, class_name: str, key: str, value: Any, path: DocumentPath) -> Any:
         """Converts the value of an argument."""
-        if key in _LAYERS_WITHIN and value is not None:
+        if key in LAYER_ARGUMENTS and value is not None:
             if key not in ("cell", "cells") or not isinstance(value, list):
                 return self._within(value, path, {})
             used: dict[str, int] = {}

@@ -14,6 +14,14 @@ from typing import Any
 from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS
 from mutspec.keras_facts.classes import is_keras_class, snake_case
 from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of
+from mutspec.keras_facts.object_defaults import (
+    FUNCTION_ALIASES,
+    INITIALIZER_ALIASES,
+    INPUT_DEFAULTS,
+    LAYER_DEFAULTS,
+    OBJECT_DEFAULTS,
+    VARIANCE_SCALING,
+)
 from mutspec.keras_facts.object_names import CONSTRAINTS, INITIALIZERS, REGULARIZERS
 from mutspec.model.calls import is_graph, is_triple
 
@@ -24,48 +32,7 @@ _MEANINGLESS = frozenset({"module", "registered_name", "build_config", "shared_o
 SET_BY_OWNERS = frozenset({"build_input_shape", "zero_output_for_mask"})
 """Arguments that are set by the model or layer around a layer. They are compared only if both state them."""
 
-_OF_EVERY_LAYER: Config = {"trainable": True, "dtype": "float32"}
-_OF_INPUTS: Config = {"sparse": False, "ragged": False, "optional": False, "dtype": "float32"}
 _CHANNELS_LAST = "channels_last"
-
-_FUNCTIONS: Mapping[str, str] = {"swish": "silu", "hard_swish": "hard_silu"}
-"""Keras's other names for its activations."""
-
-_VARIANCE_SCALING: Mapping[str, tuple[float, str, str]] = {
-    "GlorotNormal": (1.0, "fan_avg", "truncated_normal"),
-    "GlorotUniform": (1.0, "fan_avg", "uniform"),
-    "HeNormal": (2.0, "fan_in", "truncated_normal"),
-    "HeUniform": (2.0, "fan_in", "uniform"),
-    "LecunNormal": (1.0, "fan_in", "truncated_normal"),
-    "LecunUniform": (1.0, "fan_in", "uniform"),
-}
-"""Initializers that are a VarianceScaling, as Keras before 2.2.3 wrote them."""
-
-_INITIALIZER_ALIASES: Mapping[str, str] = {
-    "normal": "RandomNormal",
-    "uniform": "RandomUniform",
-    "one": "Ones",
-    "zero": "Zeros",
-    "IdentityInitializer": "Identity",
-    "OrthogonalInitializer": "Orthogonal",
-    "STFTInitializer": "STFT",
-}
-_DEFAULTS: Mapping[str, Config] = {
-    "Constant": {"value": 0.0},
-    "Identity": {"gain": 1.0},
-    "Orthogonal": {"gain": 1.0, "seed": None},
-    "RandomNormal": {"mean": 0.0, "stddev": 0.05, "seed": None},
-    "RandomUniform": {"minval": -0.05, "maxval": 0.05, "seed": None},
-    "TruncatedNormal": {"mean": 0.0, "stddev": 0.05, "seed": None},
-    "VarianceScaling": {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal", "seed": None},
-    "L1": {"l1": 0.01},
-    "L2": {"l2": 0.01},
-    "L1L2": {"l1": 0.0, "l2": 0.0},
-    "MaxNorm": {"max_value": 2, "axis": 0},
-    "MinMaxNorm": {"min_value": 0.0, "max_value": 1.0, "rate": 1.0, "axis": 0},
-    "UnitNorm": {"axis": 0},
-}
-"""What Keras's initializers, regularizers and constraints take where their configurations do not say it."""
 
 _BY_ENDING: Mapping[str, frozenset[str]] = {
     "initializer": INITIALIZERS,
@@ -88,13 +55,13 @@ def config_meant(class_name: str, config: Config) -> dict[str, Any]:
     """
     name = class_meant(class_name)
     if name == "InputLayer":
-        defaults: Config = _OF_INPUTS
+        defaults: Config = INPUT_DEFAULTS
     elif is_graph(config) or name in ("Functional", "Sequential"):
-        defaults = _OF_EVERY_LAYER
+        defaults = LAYER_DEFAULTS
     else:
         arguments = arguments_of(name) or {}
         stated = {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}
-        defaults = {**_OF_EVERY_LAYER, **stated} if arguments else _OF_EVERY_LAYER
+        defaults = {**LAYER_DEFAULTS, **stated} if arguments else LAYER_DEFAULTS
     whole = {**{key: value for key, value in defaults.items() if key not in config}, **config}
     written = {key: value_meant(key, value) for key, value in whole.items()}
     return {key: value for key, value in written.items() if value is not None and key != "name"}  # the path has it
@@ -145,7 +112,7 @@ def _activation(value: Any) -> Any:
     if isinstance(value, Mapping) and value.get("class_name") == "function" and isinstance(value.get("config"), str):
         value = value["config"]
     if isinstance(value, str):
-        return _FUNCTIONS.get(value, value)
+        return FUNCTION_ALIASES.get(value, value)
     return "linear" if value is None else plain(value)
 
 
@@ -160,8 +127,8 @@ def _object(ending: str, value: Any) -> Any:
         return plain(value)
     name = _class_of(value["class_name"], _BY_ENDING[ending])
     config = {key: plain(each) for key, each in stated.items() if key != "dtype"}
-    if name in _VARIANCE_SCALING:
-        scale, mode, distribution = _VARIANCE_SCALING[name]
+    if name in VARIANCE_SCALING:
+        scale, mode, distribution = VARIANCE_SCALING[name]
         name, config = "VarianceScaling", {"scale": scale, "mode": mode, "distribution": distribution, **config}
     if name == "VarianceScaling" and config.get("distribution") == "normal":
         config["distribution"] = "truncated_normal"
@@ -170,9 +137,9 @@ def _object(ending: str, value: Any) -> Any:
     if name in ("L1", "L2"):
         name, config = (
             "L1L2",
-            {"l1": 0.0, "l2": 0.0, **{key: _in_float32(each) for key, each in _DEFAULTS[name].items()}, **config},
+            {"l1": 0.0, "l2": 0.0, **{key: _in_float32(each) for key, each in OBJECT_DEFAULTS[name].items()}, **config},
         )
-    whole = {**_DEFAULTS.get(name, {}), **config}
+    whole = {**OBJECT_DEFAULTS.get(name, {}), **config}
     return {"class_name": name, "config": {key: each for key, each in whole.items() if each is not None}}
 
 
@@ -186,8 +153,8 @@ def _in_float32(value: Any) -> Any:
 def _class_of(name: str, names: Iterable[str]) -> str:
     """Returns Keras's class for a name such as `glorot_uniform`."""
     classes = {snake_case(each): each for each in names if each[:1].isupper()}
-    name = _INITIALIZER_ALIASES.get(name, classes.get(name, name))
-    return _INITIALIZER_ALIASES.get(name, name)
+    name = INITIALIZER_ALIASES.get(name, classes.get(name, name))
+    return INITIALIZER_ALIASES.get(name, name)
 
 
 def _ports(value: Any) -> list[Any]:

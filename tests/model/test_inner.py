@@ -15,7 +15,7 @@ from mutspec.errors import ModelError
 from mutspec.keras_facts.roles import Group
 from mutspec.language.target import load_target
 from mutspec.model import ModelSpec, open_archive
-from mutspec.model.inner_layers import Inner, ToldByNames
+from mutspec.model.inner_layers import DescriptionByNames, Inner
 from mutspec.model.live import read_live
 from mutspec.model.select import NothingMatched, SelectorIndex
 from mutspec.model.stored import StoredTree
@@ -158,9 +158,9 @@ def _loaded(path: Path) -> Any:
 # Names in files tell what they leave no doubt of.
 
 
-def told(stored: Mapping[str, tuple[int, ...]], names: Mapping[str, str], path: str) -> Inner | None:
+def described(stored: Mapping[str, tuple[int, ...]], names: Mapping[str, str], path: str) -> Inner | None:
     tree = StoredTree({f"{at}/vars/{key}": (shape, "float32") for at, key, shape in _numbered(stored)})
-    return ToldByNames(tree, names)(path)
+    return DescriptionByNames(tree, names)(path)
 
 
 def _numbered(stored: Mapping[str, Any]) -> Iterator[tuple[str, int, tuple[int, ...]]]:
@@ -192,7 +192,7 @@ DENSE = [(3, 4), (4,)]
 def test_names_tell_a_class_where_nothing_else_could_be_meant(
     stored: Any, names: Any, path: str, class_name: str | None
 ) -> None:
-    inner = told(stored, names, path)
+    inner = described(stored, names, path)
     assert (inner.class_name if inner is not None else None) == class_name
 
 

@@ -321,8 +321,8 @@ def test_random_pick_asks_for_indices_among_the_layers_left_and_keeps_model_orde
         ({"name": "bn/beta", "weights": "kernels"}, ("weights",), "what matches has no `kernels`, only `beta`", "beta"),
         ({"any": ["a", {"type": "B"}]}, ("any", 0), "no layer is called `a`", None),
         ({"all": [{"type": "Dense"}, {"name": "logitz"}]}, ("all", 1, "name"), "no layer is called `logitz`", "logits"),
-        ({"all": ["bn", "logits"]}, ("all",), "no weight fits `all` and the other keys together", None),
-        ({"type": "Dense", "any": ["bn"]}, ("any",), "no weight fits `any` and the other keys together", None),
+        ({"all": ["bn", "logits"]}, ("all",), "no weight matches `all` and the other keys together", None),
+        ({"type": "Dense", "any": ["bn"]}, ("any",), "no weight matches `any` and the other keys together", None),
         ({"name": "bn", "not": {"type": "BatchNormalization"}}, ("not",), "`not` excludes all weights", None),
         (
             {"type": "Dense", "pick": {"skip_first": 3}},
@@ -335,7 +335,7 @@ def test_random_pick_asks_for_indices_among_the_layers_left_and_keeps_model_orde
         (
             {"name": "bn", "weights": "statistics", "all": [{"weights": "gamma"}]},
             ("all",),
-            "no weight fits `all`",
+            "no weight matches `all`",
             None,
         ),
     ],

@@ -18,7 +18,7 @@ import mutspec
 from mutspec.errors import PlanError
 from mutspec.keras_facts.class_names import HOLD_CODE
 from mutspec.keras_facts.object_names import OPERATIONS, POLICIES, QUANTIZERS
-from mutspec.model.code import READ_FILES
+from mutspec.keras_facts.unsafe_objects import READ_FILES
 from mutspec.structure.layer_config import configured, layer_entry
 
 Spelled = dict[str, Any]

@@ -138,10 +138,10 @@ def _dirac(node: Node, at: Place) -> Array:
 
 
 def _one_bit(node: Node, at: Place) -> Array:
-    """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number.
+    """Returns a word for each entry in which one of some bits is set, each with the same probability within 2**-32.
 
-    The draw is the image of the entry's number under a keyed permutation, so that few entries are drawn alone. Of a
-    group of entries, one after the other, all have the same draw.
+    The draw is the image of the entry's number under a keyed permutation, so some entries can be drawn without the
+    others. All entries of a group of neighbours have the same draw.
     """
     positions = np.array(node.attribute("positions"), np.uint64)
     scramble = Permutation(1 << 62, node.attribute("key"))

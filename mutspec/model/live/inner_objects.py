@@ -22,7 +22,7 @@ from mutspec.own_modules import keras_imports_no_stray_module
 Layer = Any
 
 
-def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) -> DescribesInner:
+def description_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) -> DescribesInner:
     """Returns a function that describes live layers.
 
     Arguments:
@@ -34,7 +34,7 @@ def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) ->
         head, _, key = path.rpartition("/")
         groups.setdefault(head.removesuffix("vars").rstrip("/"), {})[key] = variable
 
-    def tell(stored: str) -> Inner | None:
+    def describe(stored: str) -> Inner | None:
         import keras
 
         layer = layers.get(stored)
@@ -49,7 +49,7 @@ def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) ->
         shapes = {key: tuple(variable.shape) for key, variable in groups.get(stored, {}).items()}
         return Inner(ancestry[0], ancestry, config, found, shapes)
 
-    return tell
+    return describe
 
 
 def _ancestry_of(kind: type, base: str) -> tuple[str, ...]:
@@ -157,12 +157,12 @@ class Building:
             return {}, {}, reason[:200] or type(error).__name__
 
     @cached_property
-    def _tell(self) -> DescribesInner:
-        return told_by_layers(*self._built[:2])
+    def _describe(self) -> DescribesInner:
+        return description_by_layers(*self._built[:2])
 
-    def tell(self, stored: str) -> Inner | None:
+    def describe(self, stored: str) -> Inner | None:
         """Returns the known facts about a layer."""
-        return self._tell(stored)
+        return self._describe(stored)
 
     def order(self, stored: str) -> tuple[Placed, ...]:
         """Returns a layer's weights in the order of `layer.weights`, trainable ones first; nothing if it is unknown."""

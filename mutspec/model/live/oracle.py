@@ -15,8 +15,8 @@ from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.keras_errors import UNSAFE, said
+from mutspec.model.live.live_model import read_live
 from mutspec.model.live.process_wide import building_alone, making, without_trace
-from mutspec.model.live.read import read_live
 from mutspec.model.shapes import LayerShapes
 from mutspec.own_modules import keras_imports_no_stray_module
 

@@ -12,10 +12,10 @@ from typing import Any
 from mutspec.errors import ModelError, Problem
 from mutspec.model.code import code_in
 from mutspec.model.live.keras_errors import UNSAFE, first_line
+from mutspec.model.live.live_model import LiveModel, read_live
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
-from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.own_modules import keras_imports_no_stray_module
 

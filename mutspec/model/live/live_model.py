@@ -11,7 +11,7 @@ from typing import Any
 from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.model.build import build_spec
 from mutspec.model.live.backend import import_keras
-from mutspec.model.live.inner_objects import told_by_layers
+from mutspec.model.live.inner_objects import description_by_layers
 from mutspec.model.live.saved_paths import saved
 from mutspec.model.spec import ModelSpec
 
@@ -65,7 +65,7 @@ def read_live(model: Any) -> LiveModel:
     config = _config_of(model, keras)
     layers, variables = saved(model)
     stored = {path: (tuple(variable.shape), str(variable.dtype)) for path, variable in variables.items()}
-    build = build_spec(config, stored, told_by_layers(layers, variables))
+    build = build_spec(config, stored, description_by_layers(layers, variables))
     return LiveModel(model, build.spec, {tensor: variables[path] for tensor, path in build.stored.items()}, config)
 
 
