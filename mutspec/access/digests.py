@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mutspec.access.read import Readable, Reader, numpy_dtype, reader_of
+from mutspec.access.read import Readable, Reader, reader_of
 from mutspec.access.threads import default_threads, in_order
 from mutspec.errors import ModelError
+from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.spec import TensorSpec
 
 _BLOCK = 1 << 20

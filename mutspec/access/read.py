@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO, Protocol, Self
 
 import h5py
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 from mutspec.errors import ModelError
 from mutspec.graph.numpy_kernels.places import Entries, by_chunk
 from mutspec.model.files.archive import Archive, Extent, Member
+from mutspec.model.files.arrays import flat_range_as_slabs, numpy_dtype
 from mutspec.model.files.hdf5 import FileWindow
 from mutspec.model.files.stamp import check_unchanged
 from mutspec.model.files.zip_member import inflated
@@ -24,21 +23,6 @@ from mutspec.model.live import LiveModel, as_array, snapshot
 
 _CHUNK_CACHE_BYTES = 16 << 20
 """HDF5's cache of decoded chunks: a chunk is often wanted by several neighbouring blocks."""
-
-
-def numpy_dtype(name: str) -> np.dtype[Any]:
-    """The dtype of that name, `bfloat16` and the eight-bit floats of `ml_dtypes` included.
-
-    Raises:
-        ModelError: there is no such dtype, or its values are no numbers.
-    """
-    try:
-        dtype = np.dtype(getattr(ml_dtypes, name, name))
-    except TypeError:
-        raise ModelError(f"dtype `{name}` is unknown") from None
-    if dtype.kind not in "biufc" and not hasattr(ml_dtypes, name):
-        raise ModelError(f"dtype `{name}` is not one of numbers")
-    return dtype
 
 
 Readable = Archive | LiveModel
@@ -263,30 +247,6 @@ class _Datasets:
 
     def close(self) -> None:
         self._opened.close()
-
-
-def flat_range_as_slabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[int | slice, ...]]:
-    """Index tuples whose blocks, joined in C order, are the flat entries [start, stop): at most 2·rank - 1 of them."""
-    if start >= stop:
-        return
-    if not shape:
-        yield ()
-        return
-    row = 1
-    for extent in shape[1:]:
-        row *= extent
-    first, into_first = divmod(start, row)
-    last, into_last = divmod(stop, row)
-    if first == last:
-        yield from ((first, *rest) for rest in flat_range_as_slabs(shape[1:], into_first, into_last))
-        return
-    if into_first:
-        yield from ((first, *rest) for rest in flat_range_as_slabs(shape[1:], into_first, row))
-        first += 1
-    if first < last:
-        yield (slice(first, last),)
-    if into_last:
-        yield from ((last, *rest) for rest in flat_range_as_slabs(shape[1:], 0, into_last))
 
 
 def _read_plain(file: BinaryIO, extent: Extent, offset: int, start: int, stop: int, path: Path) -> NDArray[Any]:

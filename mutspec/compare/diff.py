@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from threading import local
 
 from mutspec.access.model_lock import hold
-from mutspec.access.read import Readable, Reader, numpy_dtype, reader_of
+from mutspec.access.read import Readable, Reader, reader_of
 from mutspec.access.threads import default_threads, in_order
 from mutspec.compare.arithmetic import BLOCK, Partial, Scratch, compare, count_non_finite
 from mutspec.compare.structure import structure_diff
 from mutspec.model.files.archive import Archive
+from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus
 

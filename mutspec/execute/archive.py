@@ -12,29 +12,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 
 from mutspec.access.read import TensorReader
-from mutspec.execute.conversion import Written, convert
 from mutspec.execute.engine import Effect, Progress, execute
-from mutspec.execute.output import Copying, replacing, write_at
+from mutspec.execute.output import Copying, replacing
 from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
-from mutspec.execute.written import check_model_file, check_size
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.numpy_kernels.entrywise import Array
 from mutspec.graph.numpy_kernels.places import Entries, by_chunk
 from mutspec.graph.primitives import CHUNK
-from mutspec.model.files.archive import Archive, Extent, FileKind, Member
+from mutspec.model.files.archive import Archive, Extent, Member
 from mutspec.model.files.crc import crc32_delta, patched_crc32
 from mutspec.model.files.damage import COPY_AGAIN
+from mutspec.model.files.formats import FORMATS, FileKind
+from mutspec.model.files.sink import scratch_file, write_at
+from mutspec.model.files.written import check_size
 
 Check = Callable[[Mapping[Version, Effect]], None]
 
@@ -80,12 +79,11 @@ def write_archive(
         target = archive
         if kind in (None, archive.kind):
             is_plain = all(extent.offset is not None for extent in _touched(graph, archive))
-            copying: Copying | Written | None = None
+            copying: Copying | Converted | None = None
             if is_plain:
                 copying = stack.enter_context(Copying(archive.path, descriptor))
         else:
-            target = convert(archive, readers[""], kind, descriptor)
-            copying = Written(os.fstat(descriptor).st_size, partial(check_model_file, kind=kind))
+            target, copying = _converted(archive, readers[""], kind, descriptor)
         touched = _touched(graph, target)
         if copying is not None:
             writer = PlainWriter(descriptor, copying, target.member)
@@ -100,6 +98,31 @@ def write_archive(
         if isinstance(writer, PlainWriter):
             verification.check_output(descriptor, writer.member)
     return effects
+
+
+def _converted(archive: Archive, reader: TensorReader, kind: FileKind, descriptor: int) -> tuple[Archive, Converted]:
+    """Writes a model's file in another format, and returns the model as it lies there."""
+    writer = FORMATS[kind].writer
+    assert writer is not None
+    assert writer.convert is not None  # `kind_of_output` refuses what cannot be made
+    target = writer.convert(archive, reader, descriptor)
+    return target, Converted(os.fstat(descriptor).st_size, writer.check)
+
+
+@dataclass(frozen=True)
+class Converted:
+    """An output that holds all of its base already, in another format; in place of a `Copying` under way.
+
+    Arguments:
+        size: how many bytes it has.
+        check: checks it when it is finished.
+    """
+
+    size: int
+    check: Callable[[Path], None]
+
+    def wait(self, stop: int | None = None) -> None:
+        """Waits for nothing."""
 
 
 def _touched(graph: Graph, archive: Archive) -> list[Extent]:
@@ -164,7 +187,7 @@ class FileStore:
     """A computed tensor in an anonymous temporary file."""
 
     def __init__(self, folder: Path, dtype: np.dtype[Any]) -> None:
-        self.file = TemporaryFile(dir=folder, prefix=".", suffix=".mutspec-tmp", buffering=0)  # noqa: SIM115
+        self.file = scratch_file(folder)
         self.dtype = dtype
 
     def write(self, start: int, values: Array) -> None:
@@ -184,7 +207,7 @@ class FileStore:
 class PlainWriter:
     """Writes plain ranges of bytes into a copy of the input, and patches the zip's CRC-32."""
 
-    def __init__(self, descriptor: int, copying: Copying | Written, member: Member | None) -> None:
+    def __init__(self, descriptor: int, copying: Copying | Converted, member: Member | None) -> None:
         self.descriptor = descriptor
         self.copying = copying
         self.member = member
@@ -215,7 +238,7 @@ class PlainWriter:
     def check(self, path: Path) -> None:
         """Check the finished file: that nothing of the copy is missing, and that what was converted can be read."""
         check_size(path, self.copying.size)
-        if isinstance(self.copying, Written):
+        if isinstance(self.copying, Converted):
             self.copying.check(path)
 
 

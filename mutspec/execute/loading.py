@@ -10,10 +10,9 @@ from typing import Any
 
 from mutspec.access.read import reader_of
 from mutspec.errors import EnvironmentProblem, ModelError
-from mutspec.model.files.archive import Archive, FileKind
+from mutspec.model.files.archive import Archive
 from mutspec.model.files.damage import check_weights
 from mutspec.model.files.formats import FORMATS
-from mutspec.model.files.hdf5 import stored_hdf5
 from mutspec.model.files.opening import open_archive
 from mutspec.model.files.weights_file import read_config_and_version
 from mutspec.model.live import import_keras
@@ -70,7 +69,7 @@ def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> 
         done = build_from_file(
             str(archive.path),
             archive.config,
-            _training(archive),
+            archive.training,
             archive.spec.tensors,
             value,
             is_old=is_old and is_whole,
@@ -104,9 +103,3 @@ def _is_of_keras_2(path: Path) -> bool:
         return is_of_keras_2(read_config_and_version(path)[1])
     except ModelError:
         return False  # loading it says what is wrong
-
-
-def _training(archive: Archive) -> str | None:
-    if archive.kind is not FileKind.LEGACY_H5:
-        return None
-    return stored_hdf5(archive.path, 0, str(archive.path)).text("training_config")

@@ -12,8 +12,9 @@ from pathlib import Path
 from threading import Condition, Thread
 
 from mutspec.errors import CallError, EnvironmentProblem
-from mutspec.execute.temporary import TEMPORARY_SUFFIX, create_temporary, remove_leftovers
+from mutspec.execute.temporary import create_temporary, remove_leftovers
 from mutspec.interrupts import held_interrupts
+from mutspec.model.files.sink import TEMPORARY_SUFFIX, write_at
 
 __all__ = [
     "TEMPORARY_SUFFIX",
@@ -317,12 +318,3 @@ def _copy_in_kernel(source: int, target: int, start: int, stop: int) -> int:
         if error.errno in _NO_SPACE:
             raise
     return start
-
-
-def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> int:
-    """Write all of some bytes at an offset; how many there were."""
-    view = memoryview(data)
-    done = 0
-    while done < len(view):
-        done += os.pwrite(descriptor, view[done:], offset + done)
-    return done

@@ -5,12 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mutspec.errors import CallError, Problem
-from mutspec.model.files.archive import Archive, FileKind
-from mutspec.model.files.formats import FORMATS, kind_of_suffix, suffix_of
-
-_WRITTEN = ".keras, .h5, .weights.h5 or .safetensors"
-_BY_KERAS = frozenset({FileKind.KERAS, FileKind.LEGACY_H5, FileKind.WEIGHTS_H5})
-"""What Keras saves models as."""
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.formats import FORMATS, FileKind, Writer, kind_of_suffix, suffix_of
 
 
 def kind_of_name(path: Path) -> FileKind:
@@ -23,7 +19,7 @@ def kind_of_name(path: Path) -> FileKind:
     if kind is None:
         raise CallError(
             f"the name of the output {path.name} does not say which kind of model file it is to be",
-            hint=f"end it with {_WRITTEN}",
+            hint=f"end it with {_written_suffixes()}",
         )
     return kind
 
@@ -43,10 +39,10 @@ def kind_of_output(output: Path, archive: Archive, *, is_structural: bool) -> Fi
     if not is_structural and archive.kind in own.becomes:
         suffix = suffix_of(output.name)
         if suffix == suffix_of(archive.path.name) or suffix in own.suffixes:
-            kind = archive.kind
+            kind = own.kind
     if kind not in own.becomes or is_structural:
         _check_rebuilding(kind, output, archive, is_structural)
-    elif kind is FileKind.WEIGHTS_H5 and kind is not archive.kind and not archive.stored:
+    elif kind != archive.kind and not archive.stored and _writer(kind).needs_stored:
         raise CallError(
             f"{archive.path.name} does not tell where Keras keeps each weight in a .weights.h5 file",
             hint="give the model's architecture: --architecture FILE; or name the output ….safetensors",
@@ -75,20 +71,19 @@ def _check_rebuilding(kind: FileKind, output: Path, archive: Archive, is_structu
     Raises:
         CallError: the model is known by its weights only; or Keras writes no such file.
     """
-    name, own = archive.path.name, FORMATS[archive.kind]
-    if kind not in _BY_KERAS:
-        what = FORMATS[kind].title
-        endings = (FORMATS[each].suffixes[0] for each in own.becomes if each in _BY_KERAS)
+    name, own, asked = archive.path.name, FORMATS[archive.kind], FORMATS[kind]
+    if not _is_saved_by_keras(kind):
+        endings = (FORMATS[each].suffixes[0] for each in own.becomes if _is_saved_by_keras(each))
         raise CallError(
-            f"the plan changes the architecture, and {output.name} holds weights alone"
-            if kind is FileKind.SAFETENSORS
-            else f"the output {output.name} would be {what}, which mutspec reads and does not write",
+            f"the output {output.name} would be {asked.title}, which mutspec reads and does not write"
+            if asked.writer is None
+            else f"the plan changes the architecture, and {output.name} holds weights alone",
             hint=f"name it …{next(endings, '.keras')}",
         )
-    if archive.kind is FileKind.LEGACY_WEIGHTS and kind is FileKind.WEIGHTS_H5 and not is_structural:
+    if not is_structural and (suffix := suffix_of(output.name)) in own.refused_as:
         raise CallError(
-            f"{name} has the form of Keras 2, which Keras does not load under a name that ends in .weights.h5",
-            hint="name the output ….h5",
+            f"{name} has the form of Keras 2, which Keras does not load under a name that ends in {suffix}",
+            hint=f"name the output …{own.suffixes[0]}",
         )
     if archive.config:  # its own, or one that the call gives
         return
@@ -99,3 +94,20 @@ def _check_rebuilding(kind: FileKind, output: Path, archive: Archive, is_structu
         hint="give the model's architecture: --architecture FILE"
         + ("" if is_structural else f", or name the output {names}"),
     )
+
+
+def _writer(kind: FileKind) -> Writer:
+    writer = FORMATS[kind].writer
+    assert writer is not None
+    return writer
+
+
+def _is_saved_by_keras(kind: FileKind) -> bool:
+    writer = FORMATS[kind].writer
+    return writer is not None and writer.save is not None
+
+
+def _written_suffixes() -> str:
+    """Lists the suffixes of what can be written, the usual one of each format."""
+    *others, last = dict.fromkeys(each.suffixes[0] for each in FORMATS.values() if each.writer is not None)
+    return f"{', '.join(others)} or {last}"

@@ -8,7 +8,6 @@ from contextlib import ExitStack, nullcontext
 from itertools import accumulate
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO, BinaryIO, Self
 from zipfile import ZipFile, ZipInfo
@@ -17,14 +16,14 @@ from zlib import crc32
 import h5py
 import numpy as np
 
-from mutspec.access.read import flat_range_as_slabs, numpy_dtype
-from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, write_at
-from mutspec.execute.sink import Sink
-from mutspec.execute.written import check_zip, not_whole, reopened, whole
+from mutspec.execute.output import Copying
 from mutspec.graph.numpy_kernels.entrywise import Array
 from mutspec.interrupts import held_interrupts
 from mutspec.model.files.archive import Archive, Extent
+from mutspec.model.files.arrays import flat_range_as_slabs, numpy_dtype, write_range
 from mutspec.model.files.hdf5 import FileWindow
+from mutspec.model.files.sink import Sink, scratch_file, write_at
+from mutspec.model.files.written import check_zip, not_whole, reopened, whole
 from mutspec.model.files.zip_member import inflated, undamaged
 
 _BLOCK = 1 << 20
@@ -56,9 +55,7 @@ class SlowWriter:
         self.digest = 0
         self.lock = Lock()
         with ExitStack() as stack:
-            self.kept: BinaryIO = stack.enter_context(
-                TemporaryFile(dir=folder, prefix=".", suffix=TEMPORARY_SUFFIX, buffering=0)
-            )
+            self.kept = stack.enter_context(scratch_file(folder))
             if archive.member is None:
                 with Copying(archive.path, descriptor) as copying:
                     copying.wait()
@@ -172,17 +169,6 @@ def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((start, stop))
     return merged
-
-
-def write_range(dataset: h5py.Dataset, shape: tuple[int, ...], start: int, values: Array) -> None:
-    """Write a flat range of a dataset's entries."""
-    values = values.view(dataset.dtype) if dataset.dtype.kind == "V" else values
-    done = 0
-    for slab in flat_range_as_slabs(shape, start, start + len(values)):
-        lengths = [part.stop - part.start for part in slab if isinstance(part, slice)]
-        part_shape = (*lengths, *shape[len(slab) :])
-        dataset[slab] = values[done : done + prod(part_shape)].reshape(part_shape)
-        done += prod(part_shape)
 
 
 def _copy(source: IO[bytes], target: IO[bytes], name: str, shown: str) -> None:

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-TEMPORARY_SUFFIX = ".mutspec-tmp"
+from mutspec.model.files.sink import TEMPORARY_SUFFIX
 
 _OURS = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX), re.DOTALL)
 _SECONDS_WITHOUT_LOCKS = 24 * 60 * 60

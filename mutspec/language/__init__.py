@@ -35,7 +35,7 @@ _LATER = {
     "load_text": "load",
     "plan_from": "load",
 }
-"""What is imported when it is first used, by its module: errors alone, which everybody needs, come without YAML."""
+"""The modules of names that are imported at their first use, so that importing the errors does not load YAML."""
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,8 @@ package imports neither NumPy nor h5py: the readers that need them are imported 
 from __future__ import annotations
 
 from mutspec.keras_facts.roles import LEARNED, Group
-from mutspec.model.files.archive import Archive, Extent, FileKind, Member
+from mutspec.model.files.archive import Archive, Extent, Member
+from mutspec.model.files.formats import FileKind
 from mutspec.model.files.opening import open_archive
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorRef, TensorSpec
 

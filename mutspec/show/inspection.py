@@ -47,7 +47,7 @@ class Inspection:
             "format_version": FORMAT_VERSION,
             "file": {
                 "path": str(self.archive.path),
-                "kind": self.archive.kind.value,
+                "kind": str(self.archive.kind),
                 "keras_version": self.archive.keras_version or None,
             },
             "model": {

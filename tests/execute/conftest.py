@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from mutspec.keras_facts.roles import Group
-from mutspec.model.files.archive import Archive, Extent, FileKind, Member
+from mutspec.model.files.archive import Archive, Extent, Member
+from mutspec.model.files.formats import FileKind
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 GROUP_OF_ROLE = {"kernel": Group.KERNELS, "bias": Group.BIASES, "gamma": Group.NORMS, "moving_mean": Group.STATISTICS}
@@ -72,7 +73,8 @@ def write_archive(
             for layer in dict.fromkeys(spec.layer for spec in specs)
         )
     kind = FileKind.KERAS if zipped else FileKind.LEGACY_H5
-    return Archive(path, kind, "3.15.1", ModelSpec("model", "Sequential", layers, tuple(specs)), extents, member)
+    spec = ModelSpec("model", "Sequential", layers, tuple(specs))
+    return Archive(path, "3.15.1", spec, extents, member, kind=kind)
 
 
 @pytest.fixture

@@ -18,12 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mutspec.access.read import numpy_dtype
 from mutspec.compare.arithmetic import BLOCK
 from mutspec.compare.diff import diff
 from mutspec.model.files.archive import Archive
+from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.spec import Call, LayerSpec, TensorRef
 from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 ArchiveOf = Callable[..., Archive]
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "diff.schema.json").read_text())
@@ -283,7 +285,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from mutspec.compare.diff import diff
-from mutspec.model.files.archive import Archive, Extent, FileKind
+from mutspec.model.files.archive import Archive, Extent
 from mutspec.keras_facts.roles import Group
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 size = 75_000_000  # 300 MB
@@ -293,7 +295,7 @@ with path.open("wb") as file:
 tensor = TensorSpec("a/kernel", "a", "kernel", Group.KERNELS, (size,), "float32")
 spec = ModelSpec("m", "Sequential", (LayerSpec("a", "a", "Dense", ()),), (tensor,))
 extent = Extent("a/kernel", (size,), "float32", False, 0, size * 4)
-archive = Archive(path, FileKind.LEGACY_H5, "", spec, {{"a/kernel": extent}}, None)
+archive = Archive(path, "", spec, {{"a/kernel": extent}}, None)
 baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert diff(archive, archive, threads=8).identical
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - baseline)

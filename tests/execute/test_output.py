@@ -13,10 +13,12 @@ import pytest
 from mutspec import load_plan
 from mutspec.execute.files import apply
 from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, check_output, replacing
-from mutspec.execute.written import not_whole
 from mutspec.language import CallError, EnvironmentProblem, ModelError
+from mutspec.model.files.written import not_whole
 from tests.execute.model_files import CNN, make_file
 from tests.toys import plan_of
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 NOISE = {"op": "gaussian_noise", "target": {"weights": "kernels"}, "std": 0.5, "relative_to": "std"}
 PLAN = plan_of(NOISE)

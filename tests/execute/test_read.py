@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.access.read import TensorReader, flat_range_as_slabs, numpy_dtype
+from mutspec.access.read import TensorReader
 from mutspec.errors import ModelError
 from mutspec.model.files.archive import Archive
+from mutspec.model.files.arrays import flat_range_as_slabs, numpy_dtype
 
 STORAGES = {
     "hdf5": {},

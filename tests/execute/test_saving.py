@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from mutspec.execute.saving import save_model
-from mutspec.execute.written import check_model_file
 from mutspec.language import EnvironmentProblem, ModelError
-from mutspec.model.files.archive import FileKind
+from mutspec.model.files.formats import FORMATS, FileKind
 from tests.execute.model_files import WEIGHTS
 from tests.execute.test_failing_writes import failing, some
 from tests.execute.test_output import names
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 NAMES = {FileKind.KERAS: "mutant.keras", FileKind.LEGACY_H5: "mutant.h5", FileKind.WEIGHTS_H5: "mutant.weights.h5"}
 
@@ -125,7 +126,9 @@ def test_a_model_that_cannot_be_saved_is_an_error_of_the_model(tmp_path: Path) -
 def test_a_file_that_the_disk_did_not_keep_is_found(kind: FileKind, model: Any, tmp_path: Path) -> None:
     output = tmp_path / NAMES[kind]
     save_model(model, output, force=False)
-    check_model_file(output, kind)
+    writer = FORMATS[kind].writer
+    assert writer is not None
+    writer.check(output)
     whole = output.read_bytes()
     damages = [whole[: len(whole) * 2 // 3], bytes(len(whole))]
     if kind is FileKind.KERAS:  # HDF5 of this age has no checksums of values
@@ -133,4 +136,4 @@ def test_a_file_that_the_disk_did_not_keep_is_found(kind: FileKind, model: Any, 
     for damaged in damages:
         output.write_bytes(damaged)
         with pytest.raises(OSError, match="does not read back as it was written"):
-            check_model_file(output, kind)
+            writer.check(output)

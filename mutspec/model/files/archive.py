@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mutspec.model.files.stamp import Stamp, check_unchanged
 from mutspec.model.spec import ModelSpec
 
-
-class FileKind(StrEnum):
-    """The kinds of model files that mutspec reads; the table of formats says which of them it writes."""
-
-    KERAS = ".keras"
-    LEGACY_H5 = ".h5"
-    WEIGHTS_H5 = ".weights.h5"
-    OLD_WEIGHTS_H5 = "older .weights.h5"
-    LEGACY_WEIGHTS = "legacy weights"
-    SHARDED = ".weights.json"
-    KERAS_FOLDER = "unpacked .keras"
-    SAFETENSORS = ".safetensors"
-    SAVED_MODEL = "SavedModel"
-    CHECKPOINT = "checkpoint"
+WEIGHTS = "model.weights.h5"
+"""What Keras calls the file with the weights: a member of a `.keras` file, a file in an unpacked one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +81,6 @@ class Archive:
 
     Arguments:
         path: the file or folder that the call names.
-        kind: its kind, by content rather than by name.
         keras_version: as the file states it; empty if it does not.
         spec: the model in it.
         extents: where each tensor of the spec lies, by canonical path.
@@ -108,10 +94,12 @@ class Archive:
             where it is not known. A `.weights.h5` file can be made of it.
         names: the layers' own names, by their paths in `stored`.
         assets: further members of an unpacked `.keras` folder, by their names in a zip.
+        training: how the model was compiled, as JSON, where its file states that apart from `config`.
+        kind: the key of its format in the table of formats, by content rather than by name. Whoever opens the file
+            sets it, as one module may read several formats.
     """
 
     path: Path
-    kind: FileKind
     keras_version: str
     spec: ModelSpec
     extents: Mapping[str, Extent]
@@ -123,6 +111,8 @@ class Archive:
     stored: Mapping[str, Extent] = field(default_factory=dict, repr=False)
     names: Mapping[str, str] = field(default_factory=dict, repr=False)
     assets: Mapping[str, Path] = field(default_factory=dict, repr=False)
+    training: str | None = field(default=None, repr=False)
+    kind: str = ""
 
     @property
     def files(self) -> tuple[FilePart, ...]:
@@ -138,3 +128,11 @@ class Archive:
         check_unchanged(self.path, self.stamp, self.path)
         for part in self.parts:
             check_unchanged(part.path, part.stamp, part.path)
+
+
+class ExtentReader(Protocol):
+    """Reads what is stored in an archive's files."""
+
+    def read_extent(self, extent: Extent, start: int, stop: int) -> Any:
+        """Returns the flat entries [start, stop) of an extent, as an array in native byte order."""
+        ...

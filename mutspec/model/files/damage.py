@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mutspec.errors import ModelError
-from mutspec.model.files.archive import Archive, Member
+from mutspec.model.files.archive import WEIGHTS, Archive, Member
 from mutspec.model.files.crc import crc32_of_range
 from mutspec.model.files.zip_directory import read_directory
 from mutspec.model.files.zip_member import content
@@ -18,7 +18,6 @@ COPY_AGAIN = "copy the file again from where it was whole"
 COPY_AGAIN_OR_GO_ON = f"{COPY_AGAIN}; --no-verify (in Python verify=False) leaves the check out"
 """What a user can do."""
 
-_WEIGHTS = "model.weights.h5"
 _THREADS = 4
 
 
@@ -50,7 +49,7 @@ def check_weights(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
             return
-        member = read_directory(file, str(path)).get(_WEIGHTS)
+        member = read_directory(file, str(path)).get(WEIGHTS)
         if member is not None and member.is_compressed:
             for _ in content(file, member, str(path)):
                 pass

@@ -1,6 +1,7 @@
-"""The table of formats: how each kind of model file is known by its content, which module reads it, how it is named.
+"""The table of formats: how a kind of model file is known by its content, named, read, and written.
 
-A format is a row here and a module that reads it. Rows are asked in order. Content decides; names only say what an
+A format is a row here and a module that reads it, and writes it if mutspec can. Its functions are imported when they
+are called, as most of them need HDF5. Rows are asked in order. Content decides what a file is; a name only says what an
 output is to be.
 """
 
@@ -8,36 +9,101 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from mutspec.errors import Problem
-from mutspec.model.files.archive import Archive, FileKind
+from mutspec.model.files.archive import Archive, ExtentReader
 from mutspec.model.files.found import Found
 
+
+class FileKind(StrEnum):
+    """The keys of the table; reports and messages call files so."""
+
+    KERAS = ".keras"
+    LEGACY_H5 = ".h5"
+    WEIGHTS_H5 = ".weights.h5"
+    OLD_WEIGHTS_H5 = "older .weights.h5"
+    LEGACY_WEIGHTS = "legacy weights"
+    SHARDED = ".weights.json"
+    KERAS_FOLDER = "unpacked .keras"
+    SAFETENSORS = ".safetensors"
+    SAVED_MODEL = "SavedModel"
+    CHECKPOINT = "checkpoint"
+
+
 Reader = Callable[[Found, Path | None], Archive]
+"""Reads a file, given what was found under its path, and the file with the architecture, if there is one."""
+
+Converter = Callable[[Archive, ExtentReader, int], Archive]
+"""Writes the weights of an open model into an empty file, an open descriptor, and returns the model as it lies there.
+
+It raises `OSError` if the file cannot be written, and `ModelError` if the model's own file is damaged, or stores
+weights in a way that the format does not take.
+"""
+
+Saver = Callable[[Any, int, Path, str], None]
+"""Writes a keras.Model into an empty file; given besides a folder for temporary files, and the date to state."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """How outputs of a format are made.
+
+    An output of the format that the model's file has begins as a copy of that, whatever else is said here.
+
+    Arguments:
+        check: checks a finished file; it raises `OSError` if that does not hold what was written.
+        convert: makes one of a model file of another format, without Keras.
+        takes: tells of which other formats.
+        needs_stored: whether `convert` needs `Archive.stored`, the paths at which Keras 3 stores weights.
+        save: makes one of a model in memory, by Keras.
+        keeps_operations: whether Keras can load what `save` makes of a model with operations between layers.
+    """
+
+    check: Callable[[Path], None]
+    convert: Converter | None = None
+    takes: Callable[[Format], bool] = lambda _: False
+    needs_stored: bool = False
+    save: Saver | None = None
+    keeps_operations: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """A kind of model file.
 
     Arguments:
         kind: which.
         title: what messages call one, with its article.
-        suffixes: how the names of such files end.
-        becomes: what its files can be written as without Keras, where a plan changes weights alone.
+        suffixes: how the names of such files end; none if a name does not ask for the format.
         is_whole: whether it holds an architecture. Others hold weights, and take one from `--architecture`.
+        has_stored: whether its reader tells where Keras 3 stores each weight, at least with an architecture.
         fits: tells from the content whether a file is one.
-        read: reads one; the second argument is the file with the architecture.
+        read: reads one.
+        writer: how one is written; None if outputs never have the format.
+        refused_as: how the name of an output of such a file must not end, because Keras would not load it under it.
     """
 
     kind: FileKind
     title: str
-    suffixes: tuple[str, ...]
-    becomes: tuple[FileKind, ...]
-    is_whole: bool
+    suffixes: tuple[str, ...] = ()
+    is_whole: bool = False
+    has_stored: bool = False
     fits: Callable[[Found], bool]
     read: Reader
+    writer: Writer | None = None
+    refused_as: tuple[str, ...] = ()
+
+    @property
+    def becomes(self) -> tuple[FileKind, ...]:
+        """What its files can be written as without Keras, where a plan changes weights alone."""
+        others = (each for each in FORMATS.values() if each.kind is not self.kind and each.writer is not None)
+        return (
+            *((self.kind,) if self.writer is not None else ()),
+            *(each.kind for each in others if each.writer is not None and each.writer.takes(self)),
+        )
 
 
 def _keras(found: Found, _: Path | None) -> Archive:
@@ -64,6 +130,18 @@ def _weights_h5(found: Found, architecture: Path | None) -> Archive:
     return read_weights_h5(found.path, found.hdf5, architecture)
 
 
+def _old_weights_h5(found: Found, architecture: Path | None) -> Archive:
+    from mutspec.model.files.weights_file import read_old_weights_h5
+
+    return read_old_weights_h5(found.path, found.hdf5, architecture)
+
+
+def _legacy_weights(found: Found, architecture: Path | None) -> Archive:
+    from mutspec.model.files.weights_file import read_legacy_weights
+
+    return read_legacy_weights(found.path, found.hdf5, architecture)
+
+
 def _sharded(found: Found, architecture: Path | None) -> Archive:
     from mutspec.model.files.sharded_file import read_sharded
 
@@ -88,12 +166,58 @@ def _checkpoint(found: Found, architecture: Path | None) -> Archive:
     return read_checkpoint(found.path, architecture)
 
 
-def _is_old_weights_h5(found: Found) -> bool:
-    if not found.is_hdf5 or _is_whole_h5(found):
-        return False
-    from mutspec.model.files.old_layout import is_old_layout
+def _write_folder_as_keras(archive: Archive, reader: ExtentReader, descriptor: int) -> Archive:
+    from mutspec.model.files.keras_writer import write_folder_as_keras
 
-    return is_old_layout(found.hdf5.extents)
+    return write_folder_as_keras(archive, reader, descriptor)
+
+
+def _write_weights_h5(archive: Archive, reader: ExtentReader, descriptor: int) -> Archive:
+    from mutspec.model.files.weights_h5_writer import write_weights_h5
+
+    return write_weights_h5(archive, reader, descriptor)
+
+
+def _write_safetensors(archive: Archive, reader: ExtentReader, descriptor: int) -> Archive:
+    from mutspec.model.files.safetensors_file import write_safetensors
+
+    return write_safetensors(archive, reader, descriptor)
+
+
+def _save_keras(model: Any, descriptor: int, folder: Path, date_saved: str) -> None:
+    from mutspec.model.files.keras_writer import save_keras
+
+    save_keras(model, descriptor, folder, date_saved)
+
+
+def _save_weights_h5(model: Any, descriptor: int, folder: Path, date_saved: str) -> None:
+    from mutspec.model.files.keras_writer import save_weights_h5
+
+    save_weights_h5(model, descriptor, folder)
+
+
+def _save_whole_h5(model: Any, descriptor: int, folder: Path, date_saved: str) -> None:
+    from mutspec.model.files.keras_writer import save_whole_h5
+
+    save_whole_h5(model, descriptor)
+
+
+def _check_keras(path: Path) -> None:
+    from mutspec.model.files.written import check_keras
+
+    check_keras(path)
+
+
+def _check_hdf5(path: Path) -> None:
+    from mutspec.model.files.written import check_hdf5
+
+    check_hdf5(path)
+
+
+def _check_safetensors(path: Path) -> None:
+    from mutspec.model.files.written import check_safetensors
+
+    check_safetensors(path)
 
 
 def _is_whole_h5(found: Found) -> bool:
@@ -104,114 +228,132 @@ def _is_whole_h5(found: Found) -> bool:
     return is_whole_model(found.hdf5)
 
 
+def _is_legacy_weights(found: Found) -> bool:
+    return found.is_hdf5 and not _is_whole_h5(found) and "layer_names" in found.hdf5.attributes()
+
+
+def _is_weights_h5(found: Found) -> bool:
+    return found.is_hdf5 and not _is_whole_h5(found) and not _is_legacy_weights(found)
+
+
+def _is_old_weights_h5(found: Found) -> bool:
+    if not _is_weights_h5(found):
+        return False
+    from mutspec.model.files.old_layout import is_old_layout
+
+    return is_old_layout(found.hdf5.extents)
+
+
 _FORMATS = (
     Format(
-        FileKind.OLD_WEIGHTS_H5,
-        "a .weights.h5 file of Keras 2.12 to 2.14",
-        (),
-        (FileKind.WEIGHTS_H5, FileKind.SAFETENSORS),
-        False,
-        _is_old_weights_h5,
-        _weights_h5,
+        kind=FileKind.KERAS,
+        title="a .keras file (a zip)",
+        suffixes=(".keras",),
+        is_whole=True,
+        fits=lambda found: found.is_zip,
+        read=_keras,
+        writer=Writer(
+            check=_check_keras,
+            convert=_write_folder_as_keras,
+            takes=lambda base: base.kind is FileKind.KERAS_FOLDER,
+            save=_save_keras,
+        ),
     ),
     Format(
-        FileKind.WEIGHTS_H5,
-        "a .weights.h5 file",
-        (".weights.h5",),
-        (FileKind.WEIGHTS_H5, FileKind.SAFETENSORS),
-        False,
-        lambda found: found.is_hdf5 and not _is_whole_h5(found) and "layer_names" not in found.hdf5.attributes(),
-        _weights_h5,
+        kind=FileKind.LEGACY_H5,
+        title="a whole model in HDF5 (.h5)",
+        suffixes=(".h5", ".hdf5"),
+        is_whole=True,
+        fits=_is_whole_h5,
+        read=_whole_h5,
+        writer=Writer(check=_check_hdf5, save=_save_whole_h5, keeps_operations=False),
     ),
     Format(
-        FileKind.KERAS,
-        "a .keras file (a zip)",
-        (".keras",),
-        (FileKind.KERAS, FileKind.SAFETENSORS),
-        True,
-        lambda found: found.is_zip,
-        _keras,
+        kind=FileKind.OLD_WEIGHTS_H5,
+        title="a .weights.h5 file of Keras 2.12 to 2.14",
+        has_stored=True,
+        fits=_is_old_weights_h5,
+        read=_old_weights_h5,
     ),
     Format(
-        FileKind.LEGACY_H5,
-        "a whole model in HDF5 (.h5)",
-        (".h5", ".hdf5"),
-        (FileKind.LEGACY_H5, FileKind.SAFETENSORS),
-        True,
-        _is_whole_h5,
-        _whole_h5,
+        kind=FileKind.WEIGHTS_H5,
+        title="a .weights.h5 file",
+        suffixes=(".weights.h5",),
+        fits=_is_weights_h5,
+        read=_weights_h5,
+        writer=Writer(
+            check=_check_hdf5,
+            convert=_write_weights_h5,
+            takes=lambda base: base.has_stored,
+            needs_stored=True,
+            save=_save_weights_h5,
+        ),
     ),
     Format(
-        FileKind.LEGACY_WEIGHTS,
-        "weights in the form of Keras 2 (.h5)",
-        (".h5", ".hdf5"),
-        (FileKind.LEGACY_WEIGHTS, FileKind.SAFETENSORS),
-        False,
-        lambda found: found.is_hdf5 and not _is_whole_h5(found) and "layer_names" in found.hdf5.attributes(),
-        _weights_h5,
+        kind=FileKind.LEGACY_WEIGHTS,
+        title="weights in the form of Keras 2 (.h5)",
+        suffixes=(".h5", ".hdf5"),
+        fits=_is_legacy_weights,
+        read=_legacy_weights,
+        writer=Writer(check=_check_hdf5),
+        refused_as=(".weights.h5",),
     ),
     Format(
-        FileKind.SAFETENSORS,
-        "a .safetensors file",
-        (".safetensors",),
-        (FileKind.SAFETENSORS, FileKind.WEIGHTS_H5),
-        False,
-        lambda found: found.is_safetensors,
-        _safetensors,
+        kind=FileKind.SAFETENSORS,
+        title="a .safetensors file",
+        suffixes=(".safetensors",),
+        has_stored=True,
+        fits=lambda found: found.is_safetensors,
+        read=_safetensors,
+        writer=Writer(check=_check_safetensors, convert=_write_safetensors, takes=lambda _: True),
     ),
     Format(
-        FileKind.SHARDED,
-        "sharded weights (.weights.json)",
-        (".weights.json",),
-        (FileKind.WEIGHTS_H5, FileKind.SAFETENSORS),
-        False,
-        lambda found: "weight_map" in found.json,
-        _sharded,
+        kind=FileKind.SHARDED,
+        title="sharded weights (.weights.json)",
+        suffixes=(".weights.json",),
+        has_stored=True,
+        fits=lambda found: "weight_map" in found.json,
+        read=_sharded,
     ),
     Format(
-        FileKind.KERAS_FOLDER,
-        "an unpacked .keras folder",
-        (),
-        (FileKind.KERAS, FileKind.SAFETENSORS),
-        True,
-        lambda found: found.is_folder and found.has("config.json"),
-        _keras_folder,
+        kind=FileKind.KERAS_FOLDER,
+        title="an unpacked .keras folder",
+        is_whole=True,
+        fits=lambda found: found.is_folder and found.has("config.json"),
+        read=_keras_folder,
     ),
     Format(
-        FileKind.SAVED_MODEL,
-        "a SavedModel",
-        (),
-        (FileKind.WEIGHTS_H5, FileKind.SAFETENSORS),
-        False,
-        lambda found: found.is_folder and found.has("saved_model.pb"),
-        _saved_model,
+        kind=FileKind.SAVED_MODEL,
+        title="a SavedModel",
+        has_stored=True,
+        fits=lambda found: found.is_folder and found.has("saved_model.pb"),
+        read=_saved_model,
     ),
     Format(
-        FileKind.CHECKPOINT,
-        "a TensorFlow checkpoint",
-        (".index",),
-        (FileKind.WEIGHTS_H5, FileKind.SAFETENSORS),
-        False,
-        lambda found: found.is_tensor_bundle,
-        _checkpoint,
+        kind=FileKind.CHECKPOINT,
+        title="a TensorFlow checkpoint",
+        suffixes=(".index",),
+        has_stored=True,
+        fits=lambda found: found.is_tensor_bundle,
+        read=_checkpoint,
     ),
 )
 
-FORMATS: Mapping[FileKind, Format] = {each.kind: each for each in _FORMATS}
-"""All formats by kind. Where an output's name fits several, the first says what it is to be."""
+FORMATS: Mapping[str, Format] = {each.kind: each for each in _FORMATS}
+"""All formats by kind. Where several have the suffix of an output's name, the first says what it is to be."""
 
 
 def kind_of_suffix(name: str) -> FileKind | None:
-    """The kind of model file that a name asks for; None if it asks for none."""
-    name = name.lower()
-    return next((kind for kind, each in FORMATS.items() if name.endswith(each.suffixes)), None)
+    """Returns the kind of model file that a name asks for; None if it asks for none."""
+    suffix = suffix_of(name)
+    return next((each.kind for each in FORMATS.values() if suffix in each.suffixes), None)
 
 
 def suffix_of(name: str) -> str:
-    """What a name ends in: the longest suffix of a format, or else what follows its last point."""
+    """Returns what a name ends in: the longest suffix of a format, or else what follows its last point."""
     name = name.lower()
-    known = [suffix for each in FORMATS.values() for suffix in each.suffixes if name.endswith(suffix)]
-    return max(known, key=len, default=Path(name).suffix)
+    fitting = [suffix for each in FORMATS.values() for suffix in each.suffixes if name.endswith(suffix)]
+    return max(fitting, key=len, default=Path(name).suffix)
 
 
 def misnamed(archive: Archive) -> tuple[Problem, ...]:

@@ -11,7 +11,7 @@ from mutspec.errors import ModelError
 from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
-from mutspec.model.files.archive import Archive, FileKind, Member
+from mutspec.model.files.archive import WEIGHTS, Archive, Member
 from mutspec.model.files.hdf5 import FileWindow, StoredHdf5, check_extents, stored_hdf5
 from mutspec.model.files.unsupported import unsupported_zip
 from mutspec.model.files.zip_directory import read_directory
@@ -22,8 +22,6 @@ from mutspec.model.outline import outline_of
 
 _METADATA_LIMIT = 2**16
 """The most bytes of `metadata.json` that are read: it has a version and a date."""
-
-_WEIGHTS = "model.weights.h5"
 
 
 def read_keras(path: Path) -> Archive:
@@ -37,23 +35,23 @@ def read_keras(path: Path) -> Archive:
             raise refusal
         version = read_version(file, members, str(path))
         config = parse_config(read_config_member(file, members, str(path)), f"config.json in {path}", version)
-        if _WEIGHTS not in members:
+        if WEIGHTS not in members:
             if any(name.startswith("model.weights") or name.endswith(".npz") for name in members):
                 raise ModelError(
-                    f"{path} keeps its weights in another form than {_WEIGHTS}",
+                    f"{path} keeps its weights in another form than {WEIGHTS}",
                     hint="save the model with model.save('name.keras')",
                 )
             raise ModelError(
-                f"{path} has no member {_WEIGHTS}", hint="it is not a whole .keras file; save the model again"
+                f"{path} has no member {WEIGHTS}", hint="it is not a whole .keras file; save the model again"
             )
-        return _read(path, file, config, version, members[_WEIGHTS])
+        return _read(path, file, config, version, members[WEIGHTS])
 
 
 def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, member: Member) -> Archive:
-    shown, outline = f"{_WEIGHTS} in {path}", outline_of(config)
+    shown, outline = f"{WEIGHTS} in {path}", outline_of(config)
     with_names = has_inner_layers(outline)
     if member.is_compressed:
-        with inflated(path, _WEIGHTS) as copy:
+        with inflated(path, WEIGHTS) as copy:
             window = FileWindow(copy, 0, os.fstat(copy.fileno()).st_size)
             stored = stored_hdf5(window, -1, shown, attributes=with_names)
     else:
@@ -71,7 +69,6 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
     )
     return Archive(
         path=path,
-        kind=FileKind.KERAS,
         keras_version=version,
         spec=build.spec,
         extents={tensor: extents[stored] for tensor, stored in build.stored.items()},

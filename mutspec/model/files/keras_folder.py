@@ -11,7 +11,7 @@ from mutspec.errors import ModelError
 from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
-from mutspec.model.files.archive import Archive, FileKind, FilePart
+from mutspec.model.files.archive import WEIGHTS, Archive, FilePart
 from mutspec.model.files.hdf5 import check_extents, stored_hdf5
 from mutspec.model.files.inner_files import inner_file, read_inner
 from mutspec.model.files.keras_file import names_of_layers
@@ -20,7 +20,6 @@ from mutspec.model.inner_layers import has_inner_layers
 from mutspec.model.limits import current_limits
 from mutspec.model.outline import outline_of
 
-WEIGHTS = "model.weights.h5"
 _CONFIG, _METADATA, _ASSETS = "config.json", "metadata.json", "assets"
 _METADATA_LIMIT = 2**16
 """The most bytes of `metadata.json` that are read: it has a version and a date."""
@@ -55,7 +54,6 @@ def read_keras_folder(path: Path) -> Archive:
     )
     return Archive(
         path=path,
-        kind=FileKind.KERAS_FOLDER,
         keras_version=version,
         spec=build.spec,
         extents={tensor: extents[stored] for tensor, stored in build.stored.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from mutspec.errors import ModelError, nearest
 from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import Build, build_from_outline
 from mutspec.model.config import parse_config
-from mutspec.model.files.archive import Archive, Extent, FileKind
+from mutspec.model.files.archive import Archive, Extent
 from mutspec.model.files.hdf5 import StoredHdf5, check_extents
 from mutspec.model.files.legacy_order import legacy_slots, role_in
 from mutspec.model.inner_layers import InKeras, holds_code
@@ -41,7 +41,8 @@ def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
         raise ModelError(f"{path} has no weights", hint="save the model again with model.save")
     version = legacy_version(stored)
     weights = legacy_weights(stored.below(_WEIGHTS), path)
-    return legacy_archive(path, weights, config, version, FileKind.LEGACY_H5)
+    archive = legacy_archive(path, weights, config, version)
+    return replace(archive, training=stored.text("training_config"))
 
 
 def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:
@@ -78,9 +79,7 @@ def legacy_weights(stored: StoredHdf5, path: Path) -> LegacyWeights:
     return LegacyWeights(stored.extents, _listed(stored, path))
 
 
-def legacy_archive(
-    path: Path, weights: LegacyWeights, config: Mapping[str, Any], version: str, kind: FileKind
-) -> Archive:
+def legacy_archive(path: Path, weights: LegacyWeights, config: Mapping[str, Any], version: str) -> Archive:
     """Match listed weights with a serialised model.
 
     Errors: ModelError if they do not fit.
@@ -95,7 +94,6 @@ def legacy_archive(
     build = _build(outline, stored, path, asked)
     return Archive(
         path=path,
-        kind=kind,
         keras_version=version,
         spec=build.spec,
         extents={tensor: stored[at] for tensor, at in build.stored.items()},

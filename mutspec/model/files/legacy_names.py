@@ -15,7 +15,7 @@ from mutspec.errors import ModelError
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.roles import Group
 from mutspec.model.build import OWN
-from mutspec.model.files.archive import Archive, Extent, FileKind
+from mutspec.model.files.archive import Archive, Extent
 from mutspec.model.files.legacy_file import OWN_WEIGHTS, LegacyWeights
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
@@ -63,7 +63,7 @@ def named_archive(path: Path, weights: LegacyWeights, version: str) -> Archive:
             extents[tensor] = extent
             tensors.append(_tensor(tensor, owner, role, extent))
     spec = ModelSpec("", "", tuple(layers.values()), tuple(tensors), is_partial=True)
-    return Archive(path, FileKind.LEGACY_WEIGHTS, version, spec, extents, None)
+    return Archive(path, version, spec, extents, None)
 
 
 def _tensor(path: str, owner: str, role: str, extent: Extent) -> TensorSpec:

@@ -6,11 +6,15 @@ import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mutspec.errors import ModelError, Place, nearest
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.found import END_BYTES, Found
 from mutspec.model.files.stamp import check_unchanged, stamp_of
+
+if TYPE_CHECKING:
+    from mutspec.model.files.formats import Format
 
 
 def open_archive(path: Path, *, architecture: Path | None = None) -> Archive:
@@ -43,16 +47,13 @@ def _named(path: Path) -> Path:
     return path
 
 
-def holds_model(path: Path) -> bool:
-    """Whether a file is of a format that holds a whole model, as far as can be told without reading it.
+def format_of(path: Path) -> Format | None:
+    """Returns the format of a file, as far as can be told without reading it; None if it is of none.
 
     Raises:
         ModelError: it cannot be read.
     """
-    from mutspec.model.files.formats import FORMATS
-
-    found = _found(path)
-    return next((each.is_whole for each in FORMATS.values() if each.fits(found)), True)
+    return _fitting(_found(path))
 
 
 def open_beside(path: Path, architecture: Path | None) -> Archive:
@@ -85,21 +86,26 @@ def _opened(path: Path, architecture: Path | None) -> Archive:
 
 
 def _open(path: Path, architecture: Path | None) -> Archive:
-    from mutspec.model.files.formats import FORMATS
     from mutspec.model.files.unsupported import UNSUPPORTED
 
     found = _found(path)
-    form = next((each for each in FORMATS.values() if each.fits(found)), None)
+    form = _fitting(found)
     if form is not None:
         if form.is_whole:
             _no_architecture(path, architecture)
-        return form.read(found, architecture)
+        return replace(form.read(found, architecture), kind=form.kind)
     for other in UNSUPPORTED:
         if other.fits(found):
             raise ModelError(f"{path} is {other.title}, which mutspec does not read", hint=other.hint)
     if found.is_folder:
         raise ModelError(f"{path} is a folder", hint=_guess_in_folder(path))
     raise ModelError(f"{path} is not a model file", hint=_guess(found.head))
+
+
+def _fitting(found: Found) -> Format | None:
+    from mutspec.model.files.formats import FORMATS
+
+    return next((each for each in FORMATS.values() if each.fits(found)), None)
 
 
 def _found(path: Path) -> Found:

@@ -1,4 +1,4 @@
-"""Reading and laying out safetensors: a JSON object that says where each tensor lies, and the bytes of all of them.
+"""Reading and writing safetensors: a JSON object that says where each tensor lies, and the bytes of all of them.
 
 The format is small and public (huggingface/safetensors, `README.md`): the length of the header in 8 bytes, least
 significant first; the header; then values, without gaps, least significant byte first.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from mutspec.errors import ModelError
 from mutspec.model.config import parse_json
-from mutspec.model.files.archive import Archive, Extent, FileKind
+from mutspec.model.files.archive import Archive, Extent, ExtentReader
 from mutspec.model.files.named_weights import matched
+from mutspec.model.files.sink import write_at
 from mutspec.model.files.weights_file import read_config
 from mutspec.model.limits import current_limits
 
@@ -76,7 +78,6 @@ def read_safetensors(path: Path, architecture: Path | None) -> Archive:
     found = matched(extents, config, path)
     return Archive(
         path=path,
-        kind=FileKind.SAFETENSORS,
         keras_version="",
         spec=found.spec,
         extents=found.extents,
@@ -85,6 +86,35 @@ def read_safetensors(path: Path, architecture: Path | None) -> Archive:
         stored=found.stored,
         names=found.names,
     )
+
+
+def write_safetensors(archive: Archive, reader: ExtentReader, descriptor: int) -> Archive:
+    """Writes every weight under its canonical path.
+
+    Arguments:
+        archive: the model.
+        reader: reads what is stored.
+        descriptor: the empty file, open for writing.
+
+    Returns:
+        The model, as it lies there.
+
+    Raises:
+        OSError: it cannot be written.
+        ModelError: the base is damaged, or the format has no such dtype.
+    """
+    from mutspec.model.files.arrays import blocks  # reading needs no NumPy
+
+    shapes = {path: (extent.dtype, extent.shape) for path, extent in archive.extents.items()}
+    header, offsets = header_of(shapes, archive.path)
+    write_at(descriptor, header, 0)
+    extents = {}
+    for path, extent in archive.extents.items():
+        offset = len(header) + offsets[path]
+        for start, values in blocks(extent, reader):
+            write_at(descriptor, values.tobytes(), offset + start * values.itemsize)
+        extents[path] = Extent(path, extent.shape, extent.dtype, False, offset, extent.bytes)
+    return replace(archive, extents=extents, copies={}, member=None)
 
 
 def header_of(tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path) -> tuple[bytes, Mapping[str, int]]:

@@ -17,7 +17,7 @@ from typing import Any
 from mutspec.errors import ModelError
 from mutspec.model.build import Build, build_from_outline
 from mutspec.model.config import parse_config, parse_json
-from mutspec.model.files.archive import Archive, FileKind, FilePart
+from mutspec.model.files.archive import Archive, FilePart
 from mutspec.model.files.inner_files import inner_file, read_inner
 from mutspec.model.files.named_weights import WeightSlot, matched, places_of
 from mutspec.model.files.stamp import stamp_of
@@ -68,7 +68,7 @@ def read_saved_model(path: Path, architecture: Path | None) -> Archive:
         file = inner_file(path, _METADATA, str(path))
         further = (FilePart(file, stamp_of(file)),)
         config = _config_of(path)
-    archive = _archive(path, FileKind.SAVED_MODEL, bundle, config, architecture)
+    archive = _archive(path, bundle, config, architecture)
     return replace(archive, parts=(*bundle.parts, *further))
 
 
@@ -83,17 +83,15 @@ def read_checkpoint(path: Path, architecture: Path | None) -> Archive:
         ModelError: it is damaged, incomplete, or above a limit.
     """
     bundle = read_bundle(path)
-    return replace(_archive(path, FileKind.CHECKPOINT, bundle, None, architecture), parts=bundle.parts)
+    return replace(_archive(path, bundle, None, architecture), parts=bundle.parts)
 
 
-def _archive(
-    path: Path, kind: FileKind, bundle: Bundle, config: Mapping[str, Any] | None, architecture: Path | None
-) -> Archive:
+def _archive(path: Path, bundle: Bundle, config: Mapping[str, Any] | None, architecture: Path | None) -> Archive:
     given = config if architecture is None else read_config(architecture)
     names = _names(bundle)
     if not names:
         raise ModelError(f"{path} holds no weights of a model", hint="save the model's weights again")
-    empty = Archive(path, kind, "", matched({}, None, path).spec, {}, None)
+    empty = Archive(path, "", matched({}, None, path).spec, {}, None)
     if given is not None:
         outline = outline_of(given)
         found = _places(outline, names)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.errors import ModelError
-from mutspec.model.files.archive import Archive, Extent, FileKind, FilePart
+from mutspec.model.files.archive import Archive, Extent, FilePart
 from mutspec.model.files.hdf5 import Attribute, StoredHdf5, check_extents, stored_hdf5
 from mutspec.model.files.inner_files import inner_file
 from mutspec.model.files.keras_file import names_of_layers
@@ -54,7 +54,7 @@ def read_sharded(path: Path, index: Mapping[str, Any], architecture: Path | None
         if group not in groups:
             raise ModelError(f"{path} says that {shards[0]} holds {group}, which it does not", hint=_AGAIN)
     stored = StoredHdf5(groups, extents)
-    archive = weights_archive(path, stored, architecture, FileKind.SHARDED)
+    archive = weights_archive(path, stored, architecture)
     return replace(archive, parts=parts, stored=extents, names=names_of_layers(stored))
 
 

@@ -15,13 +15,13 @@ from mutspec.keras_facts.classes import ancestry_of, snake_case
 from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config
-from mutspec.model.files.archive import Archive, FileKind
+from mutspec.model.files.archive import Archive
 from mutspec.model.files.hdf5 import StoredHdf5, check_extents, stored_hdf5
 from mutspec.model.files.keras_file import names_of_layers, read_config_member, read_version
 from mutspec.model.files.keras_folder import folder_config_and_version
 from mutspec.model.files.legacy_file import legacy_archive, legacy_config, legacy_version, legacy_weights
 from mutspec.model.files.legacy_names import named_archive
-from mutspec.model.files.old_layout import is_old_layout, layers_in_keras_3, path_in_keras_3
+from mutspec.model.files.old_layout import layers_in_keras_3, path_in_keras_3
 from mutspec.model.files.zip_directory import read_directory
 from mutspec.model.inner_layers import class_of, only_variables
 from mutspec.model.limits import current_limits
@@ -32,26 +32,39 @@ _ARCHITECTURE = "give the model's architecture: --architecture FILE (a .keras, .
 _WEIGHTLESS_BY_SNAKE = {snake_case(name): name for table in (WEIGHTLESS, UNKNOWN) for name in table}
 
 
-def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
-    """Read a weights file.
+def read_legacy_weights(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
+    """Reads weights in the form of Keras 2, which lists them by layer.
 
     Arguments:
         path: the file.
         stored_in: what it stores.
         architecture: a file with the model's config; None for a partial spec.
 
-    Errors: ModelError if it is damaged, or if without an architecture it cannot be told what some weights are.
+    Raises:
+        ModelError: it is damaged, or without an architecture it does not tell what some weights are.
     """
-    if "layer_names" in stored_in.attributes():
-        config = None if architecture is None else read_config(architecture)
-        version, weights = stored_in.text("keras_version") or "", legacy_weights(stored_in, path)
-        if config is None:
-            return named_archive(path, weights, version)
-        return legacy_archive(path, weights, config, version, FileKind.LEGACY_WEIGHTS)
+    config = None if architecture is None else read_config(architecture)
+    version, weights = stored_in.text("keras_version") or "", legacy_weights(stored_in, path)
+    if config is None:
+        return named_archive(path, weights, version)
+    return legacy_archive(path, weights, config, version)
+
+
+def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
+    """Reads weights as Keras 3 stores them.
+
+    Arguments, errors: as for `read_legacy_weights`.
+    """
     check_extents(stored_in.extents, path.stat().st_size, str(path))
-    if not is_old_layout(stored_in.extents):
-        return weights_archive(path, stored_in, architecture, FileKind.WEIGHTS_H5)
-    archive = weights_archive(path, stored_in, architecture, FileKind.OLD_WEIGHTS_H5)
+    return weights_archive(path, stored_in, architecture)
+
+
+def read_old_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
+    """Reads weights as Keras 2.12 to 2.14 store them.
+
+    Arguments, errors: as for `read_legacy_weights`.
+    """
+    archive = read_weights_h5(path, stored_in, architecture)
     tree = StoredTree({name: (extent.shape, extent.dtype) for name, extent in stored_in.extents.items()})
     layers = layers_in_keras_3(outline_of(archive.config), tree)
     extents = [*archive.extents.values(), *chain.from_iterable(archive.copies.values())]
@@ -62,14 +75,13 @@ def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None
     )
 
 
-def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None, kind: FileKind) -> Archive:
+def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
     """Weights that Keras 3 has stored, in one file or several.
 
     Arguments:
         path: what the call names.
         stored_in: what it stores.
         architecture: a file with the model's config; None for a partial spec.
-        kind: of which kind it is.
 
     Errors: ModelError if without an architecture it cannot be told what some weights are.
     """
@@ -87,7 +99,6 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
     spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
     return Archive(
         path=path,
-        kind=kind,
         keras_version="",
         spec=spec,
         extents={tensor: extents[at] for tensor, at in build.stored.items()},

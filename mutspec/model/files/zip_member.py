@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import BinaryIO
 
 from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.model.files.archive import Member
+from mutspec.model.files.sink import scratch_file
 from mutspec.model.files.zip_directory import read_directory
 
 _BLOCK = 1 << 20
@@ -137,7 +137,7 @@ def _damaged(name: str, shown: str, reason: str) -> ModelError:
 @contextmanager
 def _temporary_file(folder: Path | None) -> Iterator[BinaryIO]:
     try:
-        file = tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".mutspec-tmp", buffering=0)  # noqa: SIM115
+        file = scratch_file(folder)
     except OSError as error:
         raise EnvironmentProblem(
             f"cannot make a temporary file: {error.strerror}", hint="set TMPDIR to a folder that can be written"

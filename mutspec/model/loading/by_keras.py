@@ -12,15 +12,12 @@ from typing import Any
 from mutspec.errors import EnvironmentProblem, ModelError, Problem
 from mutspec.model.code import code_in
 from mutspec.model.files.damage import check_weights
-from mutspec.model.files.opening import holds_model
+from mutspec.model.files.opening import format_of
 from mutspec.model.files.weights_file import read_config
 from mutspec.model.live.keras_errors import UNSAFE, first_line
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
 from mutspec.own_modules import keras_imports_no_stray_module
-
-_NAMES = {b"PK\x03\x04": (".keras",), b"\x89HDF": (".h5", ".hdf5")}
-"""How the names of Keras's files end, by their first four bytes."""
 
 OWN_LAYERS = "if it holds layers of your own, import their module: --import my_package.layers"
 
@@ -60,8 +57,10 @@ def load_model(
         keras = import_keras()
     except ImportError as error:
         raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
-    if path.exists() and not holds_model(path):
+    form = format_of(path) if path.exists() else None  # Keras says what is missing
+    if form is not None and not form.is_whole:
         raise _weights_alone(path)
+    suffixes = () if form is None else form.suffixes
     if not unsafe and path.exists():
         _refuse_code(path)
     if verify:
@@ -70,7 +69,7 @@ def load_model(
 
     def load(*, compile: bool) -> Any:
         options = {"custom_objects": dict(custom_objects or {}), "compile": compile, "safe_mode": not unsafe}
-        with building_alone(), keras_imports_no_stray_module(), without_advice(), _named_by_content(path) as named:
+        with building_alone(), keras_imports_no_stray_module(), without_advice(), _named(path, suffixes) as named:
             return keras.saving.load_model(str(named), **options)
 
     try:
@@ -119,13 +118,8 @@ def _refuse_code(path: Path) -> None:
 
 
 @contextmanager
-def _named_by_content(path: Path) -> Iterator[Path]:
-    """A file under a name that says what it is: Keras goes by names, and Keras 2 wrote HDF5 under `.keras` too."""
-    try:
-        with path.open("rb") as file:
-            suffixes = _NAMES.get(file.read(4), ())
-    except OSError:  # Keras says what it is
-        suffixes = ()
+def _named(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yields a name of a file that says what it is: Keras goes by names, and Keras 2 wrote HDF5 under `.keras` too."""
     if not suffixes or path.name.endswith(suffixes):
         yield path
         return

@@ -1,4 +1,4 @@
-"""A file for libraries that cannot bear a write that fails."""
+"""Files to write into: bytes at a place, temporary files, and files for libraries that cannot bear a failing write."""
 
 from __future__ import annotations
 
@@ -6,9 +6,33 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
-from mutspec.execute.output import write_at
+TEMPORARY_SUFFIX = ".mutspec-tmp"
+"""How the names of temporary files end. Where a file system has files without names, these have none."""
+
+
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> int:
+    """Writes all of some bytes at an offset, and returns how many there were."""
+    view = memoryview(data)
+    done = 0
+    while done < len(view):
+        done += os.pwrite(descriptor, view[done:], offset + done)
+    return done
+
+
+def scratch_file(folder: Path | None) -> BinaryIO:
+    """Returns a temporary file that vanishes when it is closed, and with the process.
+
+    Arguments:
+        folder: where to put it; None for the system's own folder.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return TemporaryFile(dir=folder, prefix=".", suffix=TEMPORARY_SUFFIX, buffering=0)
 
 
 class Sink(io.RawIOBase):

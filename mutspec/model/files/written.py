@@ -13,14 +13,13 @@ from zipfile import BadZipFile, ZipFile
 
 import h5py
 
-from mutspec.access.read import flat_range_as_slabs
 from mutspec.errors import ModelError
-from mutspec.model.files.archive import FileKind
+from mutspec.model.files.archive import WEIGHTS
+from mutspec.model.files.arrays import flat_range_as_slabs
 from mutspec.model.files.hdf5 import FileWindow
 from mutspec.model.files.safetensors_file import read_safetensors
 
 _BLOCK_BYTES = 16 << 20
-WEIGHTS_MEMBER = "model.weights.h5"
 _LOCAL_HEADER_BYTES = 30
 _NAME_BYTES_AT = 26
 
@@ -55,29 +54,39 @@ def check_zip(path: Path) -> None:
         raise not_whole(f"the CRC-32 of {damaged}")
 
 
-def check_model_file(path: Path, kind: FileKind) -> None:
-    """Checks a model file that was written whole: a zip's directory and CRC-32s, and that all datasets can be read.
+def check_keras(path: Path) -> None:
+    """Checks a `.keras` file: the zip's directory and CRC-32s, and that all datasets in it can be read.
 
     Raises:
         OSError: something is wrong.
     """
-    if kind is FileKind.SAFETENSORS:
-        _check_safetensors(path)
-        return
-    with path.open("rb") as file:
-        if kind is not FileKind.KERAS:
-            _check_datasets(whole(file))
-            return
-        check_zip(path)
-        archive = ZipFile(file)
-        info = archive.getinfo(WEIGHTS_MEMBER)
+    check_zip(path)
+    with path.open("rb") as file, ZipFile(file) as archive:
+        info = archive.getinfo(WEIGHTS)
+        # Where a member's bytes begin, its local header alone tells: its extra field may have another length than the
+        # directory's.
         file.seek(info.header_offset + _NAME_BYTES_AT)
         name_bytes, extra_bytes = unpack("<HH", file.read(4))
         offset = info.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes
         _check_datasets(FileWindow(file, offset, info.file_size))
 
 
-def _check_safetensors(path: Path) -> None:
+def check_hdf5(path: Path) -> None:
+    """Checks that all datasets of an HDF5 file can be read.
+
+    Raises:
+        OSError: one cannot.
+    """
+    with path.open("rb") as file:
+        _check_datasets(whole(file))
+
+
+def check_safetensors(path: Path) -> None:
+    """Checks the header of a safetensors file, and that the file has the bytes which it states.
+
+    Raises:
+        OSError: something is wrong.
+    """
     try:
         read_safetensors(path, None)
     except ModelError as error:
