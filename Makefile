@@ -37,7 +37,7 @@ PYTEST := pytest -n $(JOBS) --dist worksteal
 # Print a command as a user would type it, then run it.
 run = @printf '\n$$ %s\n' '$(1)'; $(1)
 
-# Every check runs, whatever the others say; the summary is at the end.
+# Every check runs, even after one failed. The summary is at the end.
 check = @failed=0; summary=; \
 	for check in $(1); do \
 	  printf '\n$$ %s\n' "$$check"; start=$$(date +%s); \
