@@ -1,4 +1,8 @@
-"""Choices as masks: which entries of a span are touched, without ever scanning a large tensor for a few entries."""
+"""Choices as masks: the entries of a span that a step changes. A large tensor is never scanned for a few entries.
+
+There are two ways to know them. Where few are chosen they are listed once, by inverting the permutation, and a span
+looks its own up by bisection. Where many are, each span tests its entries, and nothing is kept.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +51,7 @@ class Mask:
         self.shape = shape
         self.size = prod(shape)
         self.listed = _listed(choice, self.size)
+        # Of all entries and of few, no test is needed; of `Computed` ones the graph tells, and nobody asks a mask.
         self._test = None if self.listed is not None or choice is None else _test(choice, shape)
 
     def at(self, start: int, stop: int) -> Truth | None:
@@ -109,6 +114,7 @@ class _Test:
 
 class _ScatteredTest(_Test):
     def these(self, entries: Entries) -> Truth:
+        # The pool runs through all tensors that the amount counts over; this one's entries begin at the offset.
         pool: Permutation = self.choice.pool
         chosen: Truth = permute(pool, (entries + self.choice.offset).astype(np.uint64)) < self.choice.count
         return chosen
@@ -128,6 +134,7 @@ class _RunTest(_Test):
 class _BoxTest(_Test):
     def these(self, entries: Entries) -> Truth:
         inside = np.ones(len(entries), np.bool_)
+        # In C order the last axis varies fastest: its index is the remainder, and the quotient counts the others.
         for extent, stop in zip(reversed(self.shape), reversed(self.choice.stops), strict=True):
             entries, index = np.divmod(entries, extent)
             inside &= index < stop
@@ -177,17 +184,21 @@ class _WithinTest(_Test):
         kept = region_of(choice)
         self.region = choice.region
         self.kept = len(kept)
+        # The number of each slice among those kept; -1 for one that is not.
         self.rank = np.full(self.region.length, -1, np.int64)
         self.rank[list(kept)] = np.arange(self.kept)
         size = prod(shape) // self.region.length * self.kept
         self.inner = None if choice.chosen is None else _test(choice.chosen, (size,))
 
     def these(self, entries: Entries) -> Truth:
+        # An entry's number has three digits: the block of slices it lies in, its slice, its place in the slice. Among
+        # the region's entries the slice's digit is its rank among those kept, and a block has fewer slices.
         outer, inner = np.divmod(entries, self.region.length * self.region.stride)
         number, within = np.divmod(inner, self.region.stride)
         rank = self.rank[number]
         chosen: Truth = np.asarray(rank >= 0)
         if self.inner is not None:
+            # Of entries outside the region these numbers mean nothing; only those of chosen ones are asked about.
             numbers = (outer * self.kept + rank) * self.region.stride + within
             chosen[chosen] = self.inner.these(numbers[chosen])
         return chosen
@@ -230,6 +241,8 @@ def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArr
         truth = _bits_of(choice, at.entries())
         dense: NDArray[np.uint64] = (truth * (np.uint64(1) << positions)).sum(axis=1, dtype=np.uint64)
         return dense
+    # Bits are numbered through the tensor, `bits` for each entry, so those of a place are one run of the listed ones;
+    # sparse places hold some of them. `bitwise_or.at`, as an entry may have several and plain indexing keeps the last.
     words = np.zeros(at.size, np.uint64)
     here = listed[np.searchsorted(listed, at.start * choice.bits) :]
     here = here[at.holds(here // choice.bits)]
@@ -263,6 +276,9 @@ def permute(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bo
         # Most images lie outside, so that the walks are long: up to hundreds of rounds of little arrays.
         network = network(np.arange(2 * _FEW, dtype=np.uint64)).__getitem__
     images = network(values)
+    # Cycle walking: an image outside goes through the network again. A permutation of the domain that walks from inside
+    # comes back inside, as its cycle holds the entry that it began with. A domain is less than twice the pool, except
+    # for tiny ones, so that a walk takes less than two rounds on average.
     outside = np.flatnonzero(images >= permutation.size)
     while outside.size:
         images[outside] = network(images[outside])
@@ -302,6 +318,7 @@ def _listed_within(choice: Within, size: int) -> Entries | None:
     numbers = _listed(choice.chosen, size // length * len(kept))
     if numbers is None:
         return None
+    # The way back of `_WithinTest.these`: from a number among the region's entries to one among all.
     outer, inner = np.divmod(numbers, len(kept) * stride)
     entries: Entries = (outer * length + kept[inner // stride]) * stride + inner % stride
     return entries
