@@ -41,6 +41,8 @@ class Permutation:
     @property
     def half_bits(self) -> tuple[int, int]:
         """The numbers of bits of the upper and of the lower half of an entry's number."""
+        # The halves may differ by a bit: the domain is the next power of two, not the next power of four, so fewer than
+        # half of the images are outside [0, size).
         bits = max(SMALLEST_DOMAIN_BITS, (self.size - 1).bit_length())
         return bits - bits // 2, bits // 2
 

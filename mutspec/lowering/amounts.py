@@ -54,7 +54,7 @@ class Amount:
         given = self.given
         yield from self.units.problems()
         for name in given[1:]:
-            message = f"`{given[0]}` and `{name}` exclude one another"
+            message = f"`{given[0]}` and `{name}` cannot be used together"
             yield Problem(message, path=(name,), hint="keep one amount per step")
         if not given and self.per not in (UNSET, Per.TENSOR):
             message = "`per` says what an amount counts over, but the step has no amount"
@@ -71,10 +71,10 @@ class Amount:
 
     def _problems_of_rank(self, given: tuple[str, ...]) -> Iterator[Problem]:
         if "indices" in given:
-            yield Problem("`rank` and `indices` exclude one another", path=("rank",), hint="keep one of them")
+            yield Problem("`rank` and `indices` cannot be used together", path=("rank",), hint="keep one of them")
         if self.over is Per.ALL or (self.over is Per.LAYER and self.units.unit is not Unit.NEURON):
             yield Problem(
-                "with `rank`, how much of each tensor is touched would depend on its values, and a dry-run reads none",
+                "with `rank`, the part of each tensor would depend on values, which a dry-run does not read",
                 path=("per",),
                 hint="leave `per` out: the amount is counted in each tensor, or for neurons in each layer",
             )
@@ -136,7 +136,7 @@ class Amount:
                 return Problem(
                     message, path=path, hint=f"raise it, leave it out to touch all {self.units.noun}, {allow}"
                 )
-        message = f"the amount comes to no {self.units.unit.value} in any of the targets"
+        message = f"the amount comes to 0 {self.units.noun} in every target"
         return Problem(message, path=path, hint=f"raise it, add `at_least: 1` or `per: all`, {allow}")
 
     def _count(self, context: LoweringContext, size: int, origin: str, pool: list[UnitPool]) -> int:

@@ -27,12 +27,14 @@ class NeuronOp(WeightOp, frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
         if self.unit not in (UNSET, Unit.NEURON):
-            yield Problem("its amount is a number of neurons", path=("unit",), hint="leave `unit` out")
+            yield Problem(
+                "the amount of this op counts neurons, so `unit` is `neuron`", path=("unit",), hint="leave `unit` out"
+            )
 
     def refused(self, *keys: str) -> Iterator[Problem]:
         """Yields problems for those of some keys that the step has, and that have no meaning for the op."""
         for key in self.given(*keys):
-            yield Problem(f"it takes no `{key}`", path=(key,), hint="leave it out")
+            yield Problem(f"the op does not take `{key}`", path=(key,), hint="leave it out")
 
     @property
     def groups(self) -> frozenset[Group]:

@@ -76,10 +76,10 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
             return
         others = (*self.amount.given, *self.given("per", "unit", "rank", "gates"))
         if others:
-            message = f"`rate_per_bit` and `{others[0]}` exclude one another"
+            message = f"`rate_per_bit` and `{others[0]}` cannot be used together"
             yield Problem(message, path=(others[0],), hint="keep one of them")
         if self.flip is BitChoice.ALL:
-            yield Problem("with `rate_per_bit` each bit is drawn", path=("flip",), hint="leave `flip` out")
+            yield Problem("with `rate_per_bit` each bit is drawn by itself", path=("flip",), hint="leave `flip` out")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """Returns the weights, by an amount or by their bits."""
@@ -176,7 +176,7 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
             message = f"`shared_by` is {self.shared_by}, which is not a power of two"
             yield Problem(message, path=("shared_by",), hint="for example 16")
         if not beyond and not self._are_of_exponents and any(bit in self._exponents for bit in self._bits):
-            message = "the bits are of a block's exponent and of single weights"
+            message = "`bits` names bits of a block's exponent and bits of single weights"
             yield Problem(message, path=("bits",), hint="flip them in two steps: the amounts count different things")
         for name in self.given("unit", "block", "rank", "gates") if self._are_of_exponents else ():
             message = f"the amount counts blocks that share an exponent, so `{name}` does not apply"

@@ -96,7 +96,7 @@ class Average(MergeOp, tag="average", frozen=True, kw_only=True):
             message = f"there are {len(self.shares)} shares for {len(self.sources_)} sources and the weight itself"
             yield Problem(message, path=("shares",), hint="give one for the weight itself, then one for each source")
         elif not sum(self.shares):
-            yield Problem("the shares are 0 together", path=("shares",), hint="raise one")
+            yield Problem("the shares add up to 0", path=("shares",), hint="raise one")
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
         yield from ((("sources", number), source) for number, source in enumerate(self.sources_))
@@ -161,7 +161,7 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
         ]
         for name in (*self.amount.given, *self.given("unit", "rank", "gates", "per")):
             if name not in allowed and self.method is not CrossoverCut.UNIFORM:
-                yield Problem(f"`method: {self.method}` takes no `{name}`", path=(name,), hint="leave it out")
+                yield Problem(f"`method: {self.method}` does not take `{name}`", path=(name,), hint="leave it out")
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
         yield ("source",), self.source

@@ -119,7 +119,7 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
         chosen: list[Chosen] = [(tensor, choice) for tensor, choice in pairs if _count(choice)]
         if pairs and not chosen and not self.allow_empty:
             raise PlanError(
-                "the amount comes to fewer than two neurons in each of the targets",
+                "the amount comes to fewer than two neurons in every target",
                 path=self.amount.given[:1] or ("target",),
                 hint="raise it, or add `at_least: 2`",
             )

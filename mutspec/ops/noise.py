@@ -57,7 +57,7 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
         if isinstance(self.rate, UnsetType):
             yield Problem("`reset_rate` needs `rate`", path=("reset_rate",), hint="add `rate: 0.8`, for example")
         elif exact_share(self.rate) + exact_share(self.reset_rate) > 1:
-            yield Problem("`rate` and `reset_rate` are more than 1 together", path=("reset_rate",), hint="lower one")
+            yield Problem("`rate` and `reset_rate` add up to more than 1", path=("reset_rate",), hint="lower one")
         units = self.amount.units
         is_narrowed = units.unit is not Unit.ENTRY or units.gates or units.rank is not None
         if is_narrowed or self.at_least or not isinstance(self.per, UnsetType):
@@ -282,7 +282,7 @@ class ConductanceDrift(WeightOp, tag="conductance_drift", frozen=True, kw_only=T
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
         if self.read_time > self.first_read:
-            message = f"to read takes longer ({self.read_time:g} s) than until `first_read` ({self.first_read:g} s)"
+            message = f"`read_time` ({self.read_time:g} s) is longer than `first_read` ({self.first_read:g} s)"
             yield Problem(message, path=("read_time",), hint="it is a time in seconds, such as 250e-9")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:

@@ -35,7 +35,9 @@ class Shuffle(WeightOp, tag="shuffle", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
         if self.given("rank"):  # its entries must be known before any value is read
-            yield Problem("it takes no `rank`", path=("rank",), hint="leave it out, or name the units by `indices`")
+            yield Problem(
+                "the op does not take `rank`", path=("rank",), hint="leave it out, or name the units by `indices`"
+            )
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         return weight.whole("shuffle", choice=ctx.choice, key=ctx.key("order"))
@@ -81,7 +83,7 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
         unlike = next((each for each in genome if each.dtype != genome[0].dtype), None)
         if unlike is not None:
             raise PlanError(
-                f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}, in one genome",
+                f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}; a genome has one",
                 path=("target",),
                 hint="choose weights of one dtype, or say `per: tensor`",
             )

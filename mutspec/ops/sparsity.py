@@ -52,7 +52,7 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
         kept, group = _numbers(self.keep)
         narrowing = self.given("per", "unit", "block", "rank", "gates")
         for name in (*given, *narrowing, *(("at_least",) if self.at_least else ())):
-            yield Problem(f"`keep` and `{name}` exclude one another", path=(name,), hint="keep one of them")
+            yield Problem(f"`keep` and `{name}` cannot be used together", path=(name,), hint="keep one of them")
         if not 0 < kept < group:
             message = f"`keep: {self.keep}` prunes nothing, or all"
             yield Problem(message, path=("keep",), hint="n:m with 0 < n < m, such as 2:4")

@@ -78,7 +78,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         if self.axis is not UNSET and self.on_mismatch is not Mismatch.ERROR:
-            message = "`axis` and `on_mismatch` exclude one another"
+            message = "`axis` and `on_mismatch` cannot be used together"
             yield Problem(message, path=("on_mismatch",), hint="say `start` and `stop`, or leave `axis` out")
         if not model_and_name(self.source)[1]:
             message = "`source` is empty" if not self.source else f"`source: {self.source}` names no layer"

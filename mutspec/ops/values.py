@@ -96,7 +96,7 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
         ends = ((self.smallest, self.min_quantile, "min"), (self.largest, self.max_quantile, "max"))
         for value, quantile, name in ends:
             if value is not UNSET and quantile is not UNSET:
-                message = f"`{name}` and `{name}_quantile` exclude one another"
+                message = f"`{name}` and `{name}_quantile` cannot be used together"
                 yield Problem(message, path=(name,), hint="keep one of them")
         if all(value is UNSET and quantile is UNSET for value, quantile, _ in ends):
             yield Problem("there is nothing to clip to", path=("op",), hint="give `min`, `max`, or a quantile")

@@ -100,9 +100,9 @@ WHOLE = ("low_rank", "ranked_in_groups", "shuffle")
         ({"op": "prune_weights", "keep": "2:4"}, r"`d/kernel` \(7×11\) has no input axis of whole groups of 4", "keep"),
         ({"op": "prune_weights", "keep": "2:4", "target": "d/bias"}, r"`d/bias` \(11\) has no input axis", "keep"),
         ({"op": "prune_weights", "keep": "4:4"}, "prunes nothing, or all", "keep"),
-        ({"op": "prune_weights", "keep": "2:4", "count": 1}, "`keep` and `count` exclude one another", "count"),
-        ({"op": "prune_weights", "keep": "6:7", "rank": "largest"}, "`keep` and `rank` exclude one another", "rank"),
-        ({"op": "prune_weights", "keep": "6:7", "unit": "row"}, "`keep` and `unit` exclude one another", "unit"),
+        ({"op": "prune_weights", "keep": "2:4", "count": 1}, "`keep` and `count` cannot be used together", "count"),
+        ({"op": "prune_weights", "keep": "6:7", "rank": "largest"}, "and `rank` cannot be used together", "rank"),
+        ({"op": "prune_weights", "keep": "6:7", "unit": "row"}, "`keep` and `unit` cannot be used together", "unit"),
         ({"op": "low_rank"}, "either `to_rank` or `energy`", "op"),
     ],
 )  # fmt: skip

@@ -52,6 +52,7 @@ class Mask:
         self.shape = shape
         self.size = prod(shape)
         self.listed = _listed(choice, self.size)
+        # Of all entries and of few, no test is needed; of `Computed` ones the graph tells, and nobody asks a mask.
         self._test = None if self.listed is not None or choice is None else _test(choice, shape)
 
     def at(self, start: int, stop: int) -> Truth | None:
@@ -114,6 +115,7 @@ class _Test:
 
 class _ScatteredTest(_Test):
     def these(self, entries: Entries) -> Truth:
+        # The pool runs through all tensors that the amount counts over; this one's entries begin at the offset.
         pool: Permutation = self.choice.pool
         chosen: Truth = permute(pool, (entries + self.choice.offset).astype(np.uint64)) < self.choice.count
         return chosen
@@ -133,6 +135,7 @@ class _RunTest(_Test):
 class _BoxTest(_Test):
     def these(self, entries: Entries) -> Truth:
         inside = np.ones(len(entries), np.bool_)
+        # In C order the last axis varies fastest: its index is the remainder, and the quotient counts the others.
         for extent, stop in zip(reversed(self.shape), reversed(self.choice.stops), strict=True):
             entries, index = np.divmod(entries, extent)
             inside &= index < stop
@@ -186,17 +189,21 @@ class _WithinTest(_Test):
         kept = region_of(choice)
         self.region = choice.region
         self.kept = len(kept)
+        # The number of each slice among those kept; -1 for one that is not.
         self.rank = np.full(self.region.length, -1, np.int64)
         self.rank[list(kept)] = np.arange(self.kept)
         size = prod(shape) // self.region.length * self.kept
         self.inner = None if choice.chosen is None else _test(choice.chosen, (size,))
 
     def these(self, entries: Entries) -> Truth:
+        # An entry's number has three digits: the block of slices it lies in, its slice, its place in the slice. Among
+        # the region's entries the slice's digit is its rank among those kept, and a block has fewer slices.
         outer, inner = np.divmod(entries, self.region.length * self.region.stride)
         number, within = np.divmod(inner, self.region.stride)
         rank = self.rank[number]
         chosen: Truth = np.asarray(rank >= 0)
         if self.inner is not None:
+            # Of entries outside the region these numbers mean nothing; only those of chosen ones are asked about.
             numbers = (outer * self.kept + rank) * self.region.stride + within
             chosen[chosen] = self.inner.these(numbers[chosen])
         return chosen
@@ -239,6 +246,8 @@ def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArr
         truth = _bits_of(choice, at.entries())
         dense: NDArray[np.uint64] = (truth * (np.uint64(1) << positions)).sum(axis=1, dtype=np.uint64)
         return dense
+    # Bits are numbered through the tensor, `bits` for each entry, so those of a place are one run of the listed ones;
+    # sparse places hold some of them. `bitwise_or.at`, as an entry may have several and plain indexing keeps the last.
     words = np.zeros(at.size, np.uint64)
     here = listed[np.searchsorted(listed, at.start * choice.bits) :]
     here = here[at.holds(here // choice.bits)]
@@ -273,6 +282,9 @@ def permute(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bo
         # network is computed once for the whole domain of 2**8, and used as a table.
         network = network(np.arange(2 * _TINY_SIZE, dtype=np.uint64)).__getitem__
     images = network(values)
+    # Cycle walking: an image outside goes through the network again. A permutation of the domain that walks from inside
+    # comes back inside, as its cycle holds the entry that it began with. A domain is less than twice the pool, except
+    # for tiny ones, so that a walk takes less than two rounds on average.
     outside = np.flatnonzero(images >= permutation.size)
     while outside.size:
         images[outside] = network(images[outside])
