@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from traceback import extract_tb
 from typing import Any
 
-from msgspec import UnsetType
-
 from mutspec.errors import EnvironmentProblem, PlanError, Problem
 from mutspec.graph.graph import Graph
 from mutspec.language.plan import Plan
-from mutspec.language.types import NonFinite
+from mutspec.language.types import NonFinite, or_default
 from mutspec.lowering.base import Op, op_name
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
@@ -107,7 +105,7 @@ def compile_plan(
         except Exception as error:
             problems.append(plan.placed(_bug(op, error).below("steps", number)))
             continue
-        policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
+        policy = or_default(op.non_finite, plan.non_finite or non_finite)
         records.append(
             StepRecord(op.id, op_name(type(op)), tuple(writes), policy, tuple(context.edits), tuple(context.created))
         )

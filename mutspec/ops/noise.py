@@ -53,21 +53,21 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         """A rate of resets without, or with too large, a rate of noise."""
         yield from super().problems()
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return
-        if isinstance(self.rate, UnsetType):
+        if self.rate is UNSET:
             yield Problem("`reset_rate` needs `rate`", path=("reset_rate",), hint="add `rate: 0.8`, for example")
         elif exact_share(self.rate) + exact_share(self.reset_rate) > 1:
             yield Problem("`rate` and `reset_rate` are more than 1 together", path=("reset_rate",), hint="lower one")
         units = self.amount.units
         is_narrowed = units.unit is not Unit.ENTRY or units.gates or units.rank is not None
-        if is_narrowed or self.at_least or not isinstance(self.per, UnsetType):
+        if is_narrowed or self.at_least or self.per is not UNSET:
             message = "`reset_rate` is a probability of each entry"
             yield Problem(message, path=("reset_rate",), hint="leave out `unit`, `rank`, `gates`, `per` and `at_least`")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """The entries that get noise; and behind them, in the order in which they are drawn, those drawn anew."""
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return super().choices(context, tensors)
         chosen: list[Chosen] = []
         for tensor in tensors:
@@ -79,8 +79,8 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
 
     def _counts(self, context: LoweringContext, tensor: TensorSpec) -> tuple[int, int]:
         """How many entries get noise, and how many of the others are drawn anew: multinomial."""
-        assert not isinstance(self.rate, UnsetType)
-        assert not isinstance(self.reset_rate, UnsetType)
+        assert self.rate is not UNSET
+        assert self.reset_rate is not UNSET
         rate, anew = exact_share(self.rate), exact_share(self.reset_rate)
         draws = [uniform_64_bits(context.key(tensor.origin, name)) for name in ("rate", "reset_rate")]
         noised = binomial_quantile(tensor.size, rate, draws[0])
@@ -94,7 +94,7 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """W plus noise; where drawn anew, a value of its own."""
         noisy = super().lower(weight, ctx)
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return noisy
         noised, _ = self._counts(ctx.context, ctx.tensor)
         assert isinstance(ctx.choice, Scattered)

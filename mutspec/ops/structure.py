@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.keras_facts.tensor_types import TensorType
-from mutspec.language.types import Count, Target
+from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.new_layer import (
@@ -66,9 +66,9 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         """A place that is not told."""
-        if isinstance(self.after, UnsetType) and isinstance(self.before, UnsetType):
+        if self.after is UNSET and self.before is UNSET:
             yield Problem("`insert_layer` needs `after` or `before`", hint="name the layer to insert after or before")
-        if isinstance(self.after, UnsetType) and not isinstance(self.output, UnsetType):
+        if self.after is UNSET and self.output is not UNSET:
             yield Problem(
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
@@ -95,8 +95,8 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
     def _places(self, context: LoweringContext) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
         """The model, the tensors in it to put a layer on, and the layers that are to use it (none: all)."""
-        befores = () if isinstance(self.before, UnsetType) else _chosen(context, self.before, "before")
-        if isinstance(self.after, UnsetType):
+        befores = () if self.before is UNSET else _chosen(context, self.before, "before")
+        if self.after is UNSET:
             for layer in befores:
                 owner, name, network = _found(context, layer, "before")
                 yield owner, self._only_input(network, name), (name,)
@@ -107,7 +107,7 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             calls = max(1, len(network.calls[name]))
             sources = [TensorRef(name, call, output) for call in range(calls)]
             only: tuple[str, ...] = ()
-            if not isinstance(self.before, UnsetType):
+            if self.before is not UNSET:
                 only = tuple(each.name for each in befores if each.path.rpartition("/")[0] == owner)
                 used = {ref for each in only for ref in refs(network.calls[each])}
                 sources = [ref for ref in sources if ref in used]
@@ -138,7 +138,7 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
     def _output(self, network: Network, name: str) -> int:
         used = sorted({ref.output for ref in (*refs(network.calls), *refs(network.outputs)) if ref.layer == name})
-        if not isinstance(self.output, UnsetType):
+        if self.output is not UNSET:
             if self.output not in used:
                 raise PlanError(
                     f"nothing uses output {self.output} of `{name}`",
@@ -170,7 +170,7 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Remove the layers one by one; some may go with others."""
-        keep = "" if isinstance(self.keep, UnsetType) else self.keep
+        keep = or_default(self.keep, "")
         for layer in _chosen(context, self.target, "target"):
             if layer.path not in context.models[""].layer_by_path:
                 continue
