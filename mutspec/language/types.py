@@ -8,11 +8,20 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from fractions import Fraction
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, Union
+from typing import Annotated, Any, Generic, TypeVar, Union, overload
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
 T = TypeVar("T")
+
+
+@overload
+def or_default(value: T | UnsetType, default: None) -> T | None: ...
+@overload
+def or_default(value: T | UnsetType, default: T) -> T: ...
+def or_default(value: Any, default: Any) -> Any:
+    """Returns a value, or a default where the plan leaves it out; `value is UNSET` asks whether it does."""
+    return default if value is UNSET else value
 
 
 class PlanValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

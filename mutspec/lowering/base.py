@@ -25,6 +25,7 @@ from mutspec.language.types import (
     Share,
     Target,
     Unit,
+    or_default,
 )
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
@@ -75,7 +76,7 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
             number: its index in the plan.
             plan_seed: the plan's seed.
         """
-        seed = plan_seed if isinstance(self.seed, UnsetType) else self.seed
+        seed = or_default(self.seed, plan_seed)
         return StepContext(number, op_name(type(self)), self.stream or self.id, seed, self.allow_empty)
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
@@ -188,12 +189,12 @@ class WeightOp(Op, frozen=True, kw_only=True):
     @property
     def amount(self) -> Amount:
         """The step's keys that say how many entries it changes."""
-        unit = self.default_unit if isinstance(self.unit, UnsetType) else self.unit
+        unit = or_default(self.unit, self.default_unit)
         gates: tuple[str, ...] = ()
-        if not isinstance(self.gates, UnsetType):
+        if self.gates is not UNSET:
             gates = (self.gates,) if isinstance(self.gates, str) else self.gates
-        rank = self.default_rank if isinstance(self.rank, UnsetType) else self.rank
-        units = Units(unit, () if isinstance(self.block, UnsetType) else self.block, gates, rank)
+        rank = or_default(self.rank, self.default_rank)
+        units = Units(unit, or_default(self.block, ()), gates, rank)
         return Amount(self.fraction, self.count, self.rate, self.indices, self.per, self.at_least, units)
 
     def problems(self) -> Iterable[Problem]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import UnsetType
-
 from mutspec.errors import DocumentPath
 from mutspec.keras_facts.classes import KNOWN_CLASSES, KNOWN_ROLES
 from mutspec.keras_facts.roles import Group
-from mutspec.language.types import Patterns, Selector, Target
+from mutspec.language.types import Patterns, Selector, Target, or_default
 from mutspec.model._evaluate import Chosen, TargetEvaluation, TensorEvaluation, counted, shown
 from mutspec.model._index import Claim, ModelIndex, members, patterns
 from mutspec.model._patterns import has_wildcards
@@ -109,7 +107,7 @@ def _roles_and_classes(target: Target) -> Iterator[str]:
     yield from (f"`{pattern}`" for pattern in patterns(target.weights) if _is_role(pattern))
     yield from (f"`type: {pattern}`" for pattern in patterns(target.type) if _is_class(pattern))
     for part in (target.any, target.all):
-        for each in () if isinstance(part, UnsetType) else part:
+        for each in or_default(part, ()):
             yield from _roles_and_classes(each)
 
 
