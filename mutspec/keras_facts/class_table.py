@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 from mutspec.keras_facts.roles import Group
 
-KERNELS, BIASES, NORMS, EMBEDDINGS, STATISTICS, STATE = (
+KERNELS, BIASES, NORMS, EMBEDDINGS, STATISTICS, STATE, OTHER = (
     Group.KERNELS,
     Group.BIASES,
     Group.NORMS,
     Group.EMBEDDINGS,
     Group.STATISTICS,
     Group.STATE,
+    Group.OTHER,
 )
 
 
@@ -339,3 +340,10 @@ CLASSES: Mapping[str, ClassFacts] = {
     ),
 }
 """Classes with weights."""
+
+LORA: Mapping[str, Variable] = {
+    role: Variable(role, OTHER, channel_axis=axis, is_optional=True)
+    for base in ("kernel", "embeddings")
+    for role, axis in ((f"lora_{base}_a", None), (f"lora_{base}_b", -1))
+}
+"""The adapters of LoRA. Live layers have them in addition to the variables of the table; `.keras` files are merged."""

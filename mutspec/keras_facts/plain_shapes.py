@@ -224,8 +224,8 @@ def _concatenate(call: LayerCall) -> RuleResult:
         call.refuse(f"has no axis {axis} in inputs {first}")
     axis %= len(first)
     for index in range(len(first)):
-        known = {shape[index] for shape in shapes if len(shape) == len(first)} - {None}
-        if any(len(shape) != len(first) for shape in shapes) or (index != axis and len(known) > 1):
+        fixed = {shape[index] for shape in shapes if len(shape) == len(first)} - {None}
+        if any(len(shape) != len(first) for shape in shapes) or (index != axis and len(fixed) > 1):
             call.refuse(f"cannot combine {' and '.join(map(str, shapes))} along axis {axis}")
     parts = [shape[axis] for shape in shapes]
     whole = None if None in parts else sum(part for part in parts if part is not None)

@@ -79,7 +79,6 @@ class TargetEvaluation:
     """All tensors or layers of the model."""
 
     def __init__(self, index: ModelIndex, random: RandomIndices | None) -> None:
-
         self.index = index
         self.random = random
         self.checks_contracts = True
@@ -171,7 +170,8 @@ class TargetEvaluation:
         index = self.index
         for pattern in patterns(selector.name):
             if not has_wildcards(pattern) and not index.fits("name", pattern, ()):
-                self._note(f"no layer is called `{pattern}`", pattern, index.layer_names.names)
+                subject = "no layer or weight has the path" if "/" in pattern else "no layer is called"
+                self._note(f"{subject} `{pattern}`", pattern, index.layer_names.names)
         for pattern in patterns(selector.type):
             if not has_wildcards(pattern) and not index.fits("type", pattern, ()) and pattern not in KNOWN_CLASSES:
                 self._note(f"no layer is of type `{pattern}`", pattern, (*index.classes.names, *KNOWN_CLASSES))

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from mutspec.errors import ModelError
-from mutspec.keras_facts.class_table import CLASSES, Variable
+from mutspec.keras_facts.class_table import CLASSES, LORA, Variable
 from mutspec.keras_facts.classes import other_variables_of, variables_of
 from mutspec.keras_facts.roles import Group
-from mutspec.model.inner_layers import LORA, DescribesInner, DescriptionByNames, Inner, describe_nothing, only_variables
+from mutspec.model.inner_layers import DescribesInner, DescriptionByNames, Inner, describe_nothing, only_variables
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Outline, OutlineNode, is_within, join, outline_of
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree

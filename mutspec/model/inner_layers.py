@@ -14,16 +14,8 @@ from typing import Any, Protocol
 from mutspec.keras_facts.class_names import MODELS, STORED_NAMES
 from mutspec.keras_facts.class_table import CLASSES, LayerPart, Variable
 from mutspec.keras_facts.classes import ancestry_of, holds, snake_case
-from mutspec.keras_facts.roles import Group
 from mutspec.model.outline import Outline, OutlineNode, join
 from mutspec.model.stored import Stored, StoredTree
-
-LORA: Mapping[str, Variable] = {
-    role: Variable(role, Group.OTHER, channel_axis=axis, is_optional=True)
-    for base in ("kernel", "embeddings")
-    for role, axis in ((f"lora_{base}_a", None), (f"lora_{base}_b", -1))
-}
-"""The adapters of LoRA. Live layers have them in addition to the variables of the table; `.keras` files are merged."""
 
 
 @dataclass(frozen=True, slots=True)

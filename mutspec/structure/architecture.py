@@ -160,8 +160,8 @@ def _layers(
         old = _old(path, change.renamed)
         calls = () if network.is_sequential else tuple(Call(tuple(refs(call))) for call in network.calls[name])
         if isinstance(layer, Network):
-            known = before.layers[positions[old]]
-            yield replace(known, path=path, name=name, config=clean(own_config(layer)), calls=calls)
+            earlier = before.layers[positions[old]]
+            yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
             yield from _layers(layer, path, before, change, made)
         elif path in change.new or path in change.configured:
             for node in nodes_of(layer, owner):
@@ -173,9 +173,9 @@ def _layers(
                 yield from (each for each in before.layers if each.is_inner and is_within(each.path, path))
         else:
             start = positions[old]
-            known = before.layers[start]
-            config = {**known.config, "name": name} if name != known.name else known.config
-            yield replace(known, path=path, name=name, config=config, calls=calls)
+            earlier = before.layers[start]
+            config = {**earlier.config, "name": name} if name != earlier.name else earlier.config
+            yield replace(earlier, path=path, name=name, config=config, calls=calls)
             for inner in islice(before.layers, start + 1, None):
                 if not is_within(inner.path, old):
                     break

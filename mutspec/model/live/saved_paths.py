@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mutspec.errors import ModelError
-from mutspec.model.inner_layers import LORA
+from mutspec.keras_facts.class_table import LORA
 from mutspec.model.outline import join
 
 
