@@ -51,7 +51,7 @@ class ModelContent:
 
 
 _INDICES = (".json", ".index")
-"""How the files end that name further ones, with the values: the shards of weights, the tables of a checkpoint."""
+"""Suffixes of files that name further files, which hold the values: shards of weights, tables of a checkpoint."""
 
 
 def inputs_digest(settings: Settings, plan: Plan[Op], modules: Iterable[str] = ()) -> str:

@@ -13,7 +13,7 @@ from mutspec.experiment.gates import Gate
 from mutspec.language import Problem
 
 MOST_DOUBLINGS = 10
-"""How often `high` is doubled, if no limit is given."""
+"""The number of times that `high` is doubled, if no limit is given."""
 
 
 class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

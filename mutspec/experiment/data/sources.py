@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Split = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
 
 TEST_EVERY = 5
-"""Of the images of each handwritten digit, every fifth is held out."""
+"""Every fifth image of each handwritten digit is held out."""
 
 
 def digits() -> Split:

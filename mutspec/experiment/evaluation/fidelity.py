@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_PROBABILITY = 1e-7
-"""What a probability counts as at least, as in `keras.losses.KLDivergence`."""
+"""The least value that a probability counts as, as in `keras.losses.KLDivergence`."""
 
 
 @dataclass(frozen=True)

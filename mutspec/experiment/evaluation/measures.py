@@ -48,7 +48,7 @@ OF_KIND = {
     MeasureKind.CATEGORICAL: ("CategoricalAccuracy", "CategoricalCrossentropy"),
     MeasureKind.SPARSE: ("SparseCategoricalAccuracy", "SparseCategoricalCrossentropy"),
 }
-"""What `accuracy` and `crossentropy` are, by kind."""
+"""The meaning of `accuracy` and `crossentropy`, by kind."""
 
 
 def is_own(spec: Spec) -> bool:

@@ -299,7 +299,7 @@ def _without_best_trial() -> Iterator[None]:
 
 
 _NO_TRIALS = ("No trials are completed", "Record does not exist")
-"""What Optuna says of a study without a best trial, in memory and in a database."""
+"""Optuna's messages about a study without a best trial, in memory and in a database."""
 
 
 def _no_jobs(application: _Application) -> Problem:

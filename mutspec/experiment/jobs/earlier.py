@@ -51,12 +51,12 @@ class Wanted:
 
     @cached_property
     def inputs_digest(self) -> str:
-        """Of all that its result depends on."""
+        """The digest of everything that its result depends on."""
         return inputs_digest(self.settings, self.composed.plan, self.modules)
 
     @cached_property
     def effect_digest(self) -> str:
-        """Of what its plan does."""
+        """The digest of what its plan does."""
         plan, mode = self.composed.plan, self.settings.mode
         return searched_effect(plan, mode) if mode.bisects else plan.effect_digest
 

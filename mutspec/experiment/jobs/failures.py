@@ -45,7 +45,7 @@ class FailedJob(NoNumber):
     error: MutspecError
 
     def __new__(cls, error: MutspecError) -> Self:
-        """Of an error."""
+        """Makes the value that stands for an error."""
         failed = super().__new__(cls)
         failed.error = error
         return failed

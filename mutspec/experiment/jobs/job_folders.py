@@ -19,7 +19,7 @@ from mutspec.experiment.jobs.template import parsed
 from mutspec.language import CallError, Problem
 
 LONGEST = 120
-"""Of a job's folder, in characters; file systems allow 255 bytes."""
+"""The greatest length of a job folder's name, in characters; file systems allow 255 bytes."""
 
 
 def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:

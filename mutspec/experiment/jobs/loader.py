@@ -183,7 +183,7 @@ class Loader(ConfigLoaderImpl):
         self.repository = Repository(config_search_path, composer.recipes)
         self.jobs = 0
         self.knows_all_jobs = False
-        """Whether a sweeper composes all jobs here, before a launcher may do so elsewhere."""
+        """True if a sweeper composes all jobs here, before a launcher may do so elsewhere."""
         self.warnings: list[Problem] = []
         self._in_sweep = False
         self.folder: Path | None = None

@@ -22,10 +22,10 @@ from mutspec.model.select import SelectorIndex, as_glob, exact_pattern
 from mutspec.model.spec import ModelSpec
 
 KINDS = ("layer", "tensor")
-"""What names can be of."""
+"""The kinds of things that names can name."""
 
 TARGET = "select"
-"""What messages call the target."""
+"""The name of the target in messages."""
 
 _BARE = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
 _READ_AS_VALUES = frozenset({"null", "true", "false", "inf", "nan"})

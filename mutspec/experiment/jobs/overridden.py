@@ -23,7 +23,7 @@ from mutspec.ops import catalogue
 
 PREFIX = "plan."
 CONFIGURATION = "configuration"
-"""Where values come from that no override of the call gives: an experiment's file, for instance."""
+"""The source of values that no override of the call gives, such as an experiment's file."""
 
 Path = tuple[str, ...]
 

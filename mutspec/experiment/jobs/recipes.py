@@ -25,7 +25,7 @@ from mutspec.language.overrides import step_id
 HYDRAS_KEYS = ("defaults", "hydra")
 """Keys by which a configuration changes what Hydra does. In a plan they are an error, as its compiler says."""
 FOLDERS = ("recipes", "plan")
-"""Where the recipes lie in a folder of the user's own."""
+"""The place of recipes in a folder of the user's own."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from mutspec.text import words
 _HYDRAS = ".hydra"
 """The folder that Hydra writes into a job's own, each time that it begins the job."""
 SWEEPS_FILE = "multirun.yaml"
-"""What Hydra's own sweeper leaves in the folder of a sweep."""
+"""The file that Hydra's own sweeper leaves in the folder of a sweep."""
 _OVERRIDE = re.compile(r"\+{0,2}(resume|force)=")
 _MOST_NAMED = 3
 

@@ -167,7 +167,7 @@ def end_of(text: str, length: int) -> str:
 
 
 def value_label(summary: Summary, *, is_log: bool) -> str:
-    """What to write at the metric's axis."""
+    """Returns the label of the metric's axis."""
     label = shortened(metric_label(summary.metric or ""), 40)
     keys = {result.breaking.key for result in summary.results if result.breaking}
     if summary.metric == BREAKING_POINT and len(keys) == 1:

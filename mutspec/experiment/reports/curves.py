@@ -16,7 +16,7 @@ from mutspec.experiment.result import BREAKING_POINT
 from mutspec.experiment.result_settings import PARAMETER, as_number, is_percentage, is_position, labels, shown
 
 LOG_DECADES = 1.5
-"""How many powers of ten numbers span before an axis becomes logarithmic."""
+"""The powers of ten that numbers must span for an axis to become logarithmic."""
 MANY_POSITIONS = 6
 """The number of consecutive whole numbers from which on they are positions, whatever their name is."""
 
@@ -61,7 +61,7 @@ class Curves:
 
     @property
     def is_scatter(self) -> bool:
-        """Whether no two points share all but x, so that lines would mean nothing."""
+        """True if no two points share all settings except x, so that lines would mean nothing."""
         return len(self.lines) > 1 and all(len(line.groups) == 1 for line in self.lines)
 
     @property
@@ -138,7 +138,7 @@ def _ranks(summary: Summary) -> dict[str, int]:
 
 
 def _is_axis(values: Sequence[object]) -> bool:
-    """Whether settings are numbers, at least two of them; some jobs may lack it."""
+    """Returns whether a setting's values are at least two numbers; some jobs may not have it."""
     numbers = [as_number(value) for value in values if value is not None]
     return None not in numbers and len(set(numbers)) > 1
 

@@ -33,9 +33,9 @@ def study_charts(found: Study, summary: Summary) -> dict[str, Chart]:
 
 
 _TITLES = {"best": "best so far", "front": "Pareto front", "parallel": "all trials"}
-"""What the titles of the pictures end with."""
+"""The ends of the pictures' titles."""
 PAGE_HEADINGS = {"best": "Best so far", "front": "Pareto front", "parallel": "All trials"}
-"""What stands above them on the page."""
+"""The headings above them on the page."""
 
 
 def objective_label(found: Study, index: int) -> str:

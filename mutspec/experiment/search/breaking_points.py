@@ -23,7 +23,7 @@ from mutspec.show.report import Report
 from mutspec.text import words
 
 MAX_DROP = 0.1
-"""How far a share of the samples may fall, if the call sets no bound."""
+"""The greatest drop of a share of the samples, if the call sets no bound."""
 
 Progress = Callable[[int, int], None]
 """Told about the seeds that are done, and the seeds in all."""

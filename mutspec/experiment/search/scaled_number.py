@@ -87,7 +87,7 @@ def searched_effect(plan: Plan[Op], search: Search) -> str:
 
 
 def _misfit(error: PlanError, key: str, scale: float, name: str) -> Problem:
-    """Why a plan does not take a scale: it has no such key, or the key takes other values."""
+    """Returns the reason why a plan does not take a scale: it has no such key, or the key takes other values."""
     problem = next((each for each in error.problems if _is_of_override(each)), error.problems[0])
     if problem.place is not None and problem.place.column == 1:
         return replace(problem, place=None, path=("mode", "key"))

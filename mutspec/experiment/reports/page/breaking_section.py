@@ -15,7 +15,7 @@ from mutspec.text import words
 
 
 def breaking_points(summary: Summary) -> Markup:
-    """What was searched for, and a row for each group; nothing if nothing was."""
+    """Returns the search and a row for each group; nothing if there was no search."""
     searched = [result for result in summary.results if result.breaking is not None]
     if not searched:
         return Markup()

@@ -1,4 +1,4 @@
-"""What the results were made from: plans with their parameters, models, data, digests, the engine."""
+"""The origin of the results: plans with their parameters, models, data, digests, the engine."""
 
 from __future__ import annotations
 
