@@ -1,5 +1,6 @@
 # make demo    mutate a trained model, look at the mutant, measure its accuracy; then sweep over noise scales
-# make test    everything that CI runs: style, types, import contracts, tests
+# make quick   style, types, import contracts, and the quickest tests of each room: under 90 s on two cores
+# make test    everything that CI runs: style, types, import contracts, all tests
 # make bench   time and memory, as a table in build/bench/
 # make fuzz    damaged and hostile inputs, for MINUTES=10 minutes, of SEED=1
 # make faults  signals and full disks, at POINTS=200 points of each; disks need root
@@ -28,12 +29,27 @@ DEEPER := build/demo/deeper.keras
 SWEEP := build/demo/sweep
 # A comma within the arguments of $(call …).
 , := ,
-CHECKS := "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo" "pytest -n $(JOBS) --dist loadfile"
+STYLE := "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo"
+# Each process begins with a run of neighbours and, once done, takes half of what another has left: files stay together,
+# so that what their tests share is made once, and the processes end together.
+PYTEST := pytest -n $(JOBS) --dist worksteal
 
 # Print a command as a user would type it, then run it.
 run = @printf '\n$$ %s\n' '$(1)'; $(1)
 
-.PHONY: help demo test bench fuzz faults clean
+# Every check runs, whatever the others say; the summary is at the end.
+check = @failed=0; summary=; \
+	for check in $(1); do \
+	  printf '\n$$ %s\n' "$$check"; start=$$(date +%s); \
+	  if $$check; then result=passed; else result=FAILED; failed=1; fi; \
+	  summary="$$summary$$(printf '%-7s %5d s  %s' $$result $$(($$(date +%s) - start)) "$$check")\n"; \
+	done; \
+	printf "\n$$summary$(2)"; exit $$failed
+
+# What the summary says where the tests of the report's page in a browser are skipped.
+NO_BROWSER = $(if $(shell command -v chromium),,skipped          tests in a browser: there is no chromium here\n)
+
+.PHONY: help demo quick test bench fuzz faults clean
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
@@ -49,15 +65,11 @@ demo: .venv/demo.installed
 	@rm -rf $(SWEEP)
 	$(call run,mutspec run -m plan=dense_noise plan.params.std=0.01$(,)0.03$(,)0.1$(,)0.3$(,)1 "plan.seed=range(5)" hydra.sweep.dir=$(SWEEP))
 
-# Every check runs, whatever the others say; the summary is at the end.
+quick: .venv/dev.installed
+	$(call check,$(STYLE) "$(PYTEST) -q @tests/quick.txt",)
+
 test: .venv/dev.installed
-	@failed=0; summary=; \
-	for check in $(CHECKS); do \
-	  printf '\n$$ %s\n' "$$check"; start=$$(date +%s); \
-	  if $$check; then result=passed; else result=FAILED; failed=1; fi; \
-	  summary="$$summary$$(printf '%-7s %5d s  %s' $$result $$(($$(date +%s) - start)) "$$check")\n"; \
-	done; \
-	printf "\n$$summary"; exit $$failed
+	$(call check,$(STYLE) "$(PYTEST)",$(NO_BROWSER))
 
 bench: .venv/dev.installed
 	python benchmarks/run.py

@@ -1,4 +1,4 @@
-"""mutspec: mutate neural networks from YAML plans: reproducibly, reviewably and fast.
+"""mutspec mutates neural networks from YAML plans: reproducibly, reviewably and fast.
 
 ```python
 plan = mutspec.load_plan("conf/plan/dense_noise.yaml")
@@ -22,7 +22,7 @@ from mutspec.api import (
     plan,
     sweep,
 )
-from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, PlanError
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, OpError, PlanError
 from mutspec.version import __version__
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "ModelError",
     "MutspecError",
     "MutspecWarning",
+    "OpError",
     "PlanError",
     "__version__",
     "apply",

@@ -1,4 +1,4 @@
-"""`python -m mutspec`."""
+"""The entry point of `python -m mutspec`."""
 
 from mutspec.cli import main
 

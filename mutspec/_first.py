@@ -1,7 +1,7 @@
-"""What must happen before anything else is imported: `python -m mutspec` takes no module from its folder.
+"""Keeps `python -m mutspec` from importing modules of the current folder. It is imported before anything else.
 
-Python puts that folder first on its path for `-m`, so that a stray `copy.py` or `keras.py` in it would be executed.
-While it looks for the module to run, it says so in `sys.argv`.
+For `-m`, Python puts the current folder first on its path, so a stray `copy.py` or `keras.py` there would be executed.
+While Python looks for the module to run, `sys.argv` begins with `-m`.
 """
 
 import sys

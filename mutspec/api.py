@@ -1,4 +1,4 @@
-"""The Python API: the same plans, dry-runs and diffs as on the command line, on Keras models and on model files."""
+"""The Python API: the plans, dry-runs and diffs of the command line, for Keras models and for model files."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 
 File = str | PathLike[str]
 KerasModel = Any
-"""A keras.Model; to say so would import Keras."""
+"""A keras.Model. The type is Any, so that Keras is not imported."""
 
 Inputs = Mapping[str, File | KerasModel]
 
 
 class MutspecWarning(UserWarning):
-    """What a user should know of a mutant that was made all the same."""
+    """A warning about a mutant that was made nevertheless."""
 
 
 @contextmanager
 def limits(**changes: int) -> Iterator[None]:
-    """Read files that declare more than mutspec believes by default, for the length of a `with` block.
+    """Changes the limits on files, such as their size, for the length of a `with` block, in this thread.
 
-    The error that a file is above a limit names the limit. docs/limits.md has all of them. They hold in this thread.
-
-    Example:
-        with mutspec.limits(config_bytes=2**30):
-            mutspec.dry_run(plan, "huge.keras")
+    The error about a file above a limit names the limit. docs/limits.md lists all limits.
 
     Arguments:
         changes: the new limits by name; the others stay as they are.
 
     Raises:
-        CallError: there is no such limit, or its value is not a whole number from 1 on.
+        CallError: there is no such limit, or its value is not a whole number of at least 1.
+
+    Example:
+        with mutspec.limits(config_bytes=2**30):
+            mutspec.dry_run(plan, "huge.keras")
     """
     from mutspec.model.limits import limits as changed
 
@@ -53,14 +53,14 @@ def limits(**changes: int) -> Iterator[None]:
 
 
 def load_plan(path: File, *, overrides: Iterable[str] = ()) -> Plan[Op]:
-    """Read and validate a plan file.
+    """Reads and validates a plan file.
 
     Arguments:
         path: a YAML file.
         overrides: `key=value` texts as on the command line: `params.std=0.05`, `seed=3`, `steps.jitter.std=0.1`.
 
     Raises:
-        PlanError: the plan is wrong; it carries every problem with its place.
+        PlanError: the plan is invalid; the error has every problem with its place.
     """
     from mutspec.language import load_plan as load
     from mutspec.ops import catalogue
@@ -69,10 +69,10 @@ def load_plan(path: File, *, overrides: Iterable[str] = ()) -> Plan[Op]:
 
 
 def plan(document: Mapping[str, Any]) -> Plan[Op]:
-    """A plan from Python values: the mapping that a plan file would hold. `mutspec: 1` may be left out.
+    """Makes a plan from the mapping that a plan file would hold. `mutspec: 1` may be left out.
 
     Raises:
-        PlanError: the plan is wrong; it carries every problem with its path.
+        PlanError: the plan is invalid; the error has every problem with its path.
     """
     from mutspec.language import plan_from
     from mutspec.ops import catalogue
@@ -88,14 +88,14 @@ def dry_run(
     architecture: File | None = None,
     unsafe: bool = False,
 ) -> Report:
-    """What a plan would do to a model. It reads no weights and changes nothing; printing it shows a table.
+    """Reports the effect of a plan on a model, without reading its weights. Printing the report shows a table.
 
     Arguments:
         plan: the plan.
-        model: a file of one of the forms on the page on formats, for which no TensorFlow is needed; or a keras.Model.
+        model: a file in one of the formats of docs/formats.md, for which TensorFlow is not needed; or a keras.Model.
         inputs: the files or models of the plan's inputs, by name.
-        architecture: a file with the architecture, for a model that is weights alone.
-        unsafe: whether code that the model holds (Lambda layers) may run, where only Keras knows what a layer makes.
+        architecture: a file with the architecture, for a model file that holds only weights.
+        unsafe: whether code in the model (Lambda layers) may run, where only Keras can compute a layer's output shape.
 
     Raises:
         PlanError: the plan does not fit the model.
@@ -155,37 +155,40 @@ def apply(
     threads: int | None = None,
     max_memory: int | None = None,
 ) -> Any:
-    """Apply a plan to a Keras model, or to a model file.
+    """Applies a plan to a Keras model, or to a model file.
 
-    With an `output`, the mutant is written as the kind of file that its name asks for, and the report is returned. A
-    plan that changes no structure edits the file without TensorFlow.
+    With an `output`, the mutant is written to that file, in the format of its suffix, and the report is returned. If
+    the plan does not change the structure, the file is edited without TensorFlow.
 
-    Without one, the mutant is returned as a keras.Model, a new one unless `in_place` is set. Compilation and the
-    optimizer's state come along where they fit; where they do not, a MutspecWarning says so.
+    Without an `output`, the mutant is returned as a keras.Model: a new one, unless `in_place` is set. Compilation and
+    the optimizer's state are kept where they fit; where they do not, a MutspecWarning is issued.
 
-    A call waits while another thread mutates the model, or an input in memory, or a model that shares weights with
-    them: see `mutated`.
+    A call waits while another thread mutates the model, an input in memory, or a model that shares weights with them:
+    see `mutated`.
 
     Arguments:
         plan: the plan.
-        model: a keras.Model, or a file, which is never changed. Without an `output` a file is loaded by Keras.
-        output: the file to write. It comes to be whole or not at all.
+        model: a keras.Model, or a file, which is never changed. Without an `output`, Keras loads the file.
+        output: the file to write. It is written completely or not at all.
         inputs: the models of the plan's inputs, by name: files, or (without an `output`) keras.Models.
         in_place: whether to change the keras.Model itself; for plans without structural steps.
-        architecture: a file with the architecture, for a model that is weights alone.
+        architecture: a file with the architecture, for a model file that holds only weights.
         force: whether to replace the output if it exists.
-        unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
-        verify: whether the checksums of the files are checked that the plan reads weights of. Without it, damage of the
-            model stays detectable in the output.
-        threads: how many chunks to compute at once; by default one per processor, up to 8. The bytes do not depend on
-            it.
-        max_memory: the bytes that editing a file may use.
+        unsafe: whether code in the model (Lambda layers) may run, where Keras loads or builds it.
+        verify: whether to check the checksums of the files whose weights the plan reads. Without the check, damage to
+            the model can still be detected in the output.
+        threads: the number of chunks to compute at once; by default one per processor, up to 8. The result does not
+            depend on it.
+        max_memory: the most bytes that editing a file may use.
+
+    Returns:
+        The report with an `output`, else the mutant.
 
     Raises:
         PlanError, ModelError: as for `dry_run`; or a file is damaged, or was changed while it was read.
         CallError: an input is not bound; the output exists, or is an input; structure cannot be changed in place; or
-            to wait for the model would never end (see `mutated`).
-        CheckError: entries become infinite or NaN, and neither step nor plan say `non_finite: report`.
+            the call would wait forever for the model (see `mutated`).
+        CheckError: entries become infinite or NaN, and neither the step nor the plan states `non_finite: report`.
         EnvironmentProblem: the disk is full, or Keras is needed and not installed.
     """
     arguments.check_plan(plan)
@@ -195,9 +198,12 @@ def apply(
         from mutspec.execute import files
 
         if not _is_file(model):
-            raise _call_error("a model in memory has no output file", "save the mutant: apply(plan, model).save(path)")
+            raise _call_error(
+                "`output` needs a model file, and the model is in memory",
+                "save the mutant: apply(plan, model).save(path)",
+            )
         if in_place:
-            raise _call_error("a file is never changed in place", "leave `in_place` out")
+            raise _call_error("`in_place` does not apply to a file, which is never changed", "leave `in_place` out")
         return files.apply(
             plan,
             _file(model),
@@ -225,7 +231,7 @@ def apply(
         threads=threads,
     )
     for problem in done.report.warnings:
-        with building_alone():  # who builds in another thread silences all threads
+        with building_alone():  # a thread that builds a model silences the warnings of all threads
             warnings.warn(str(problem), MutspecWarning, stacklevel=2)
     return done.model
 
@@ -239,31 +245,31 @@ def mutated(
     verify: bool = True,
     threads: int | None = None,
 ) -> Iterator[Report]:
-    """Mutate a keras.Model for the length of a `with` block, then restore it bit for bit, also after an exception.
+    """Mutates a keras.Model for the length of a `with` block, then restores it bit for bit, also after an exception.
 
-    Blocks nest. Only the variables that the plan touches are assigned.
+    Blocks can be nested. Only the variables that the plan changes are assigned.
 
-    One thread at a time mutates a model, and others do not read it meanwhile: their blocks, sweeps, searches, `apply`
-    and `diff` wait until the block is left, also those on submodels and on models that share layers with it. So do not
-    wait inside a block for a thread that needs the model. What is not called through mutspec, such as `model.predict`
-    or `model.fit` in another thread, does not wait. Models that share no weights are mutated at the same time.
+    One thread at a time mutates a model, and the others do not read it meanwhile: their blocks, sweeps, searches,
+    `apply` and `diff` wait until the block ends. This includes calls on submodels and on models that share layers with
+    the model. So do not wait inside a block for a thread that needs the model. Calls that do not go through mutspec,
+    such as `model.predict` or `model.fit` in another thread, do not wait. Models without common weights are mutated at
+    the same time.
 
     Arguments:
         plan: the plan, without structural steps.
         model: a built keras.Model.
         inputs: the models of the plan's inputs, by name. They are read before the block begins.
-        verify: whether the checksums of inputs that are files are checked, as for `apply`.
+        verify: whether to check the checksums of inputs that are files, as for `apply`.
         threads: as for `apply`.
+
+    Yields:
+        The report on each step.
 
     Raises:
         PlanError, ModelError, CheckError: as for `apply`.
         CallError: as for `apply`; or two threads would wait for each other; or another task of this thread is inside a
             block; or this process was forked while the model was in use. Also where a block ends before one that was
-            opened inside it: both blocks raise it, and at the end of the outer one the model is restored to what it was
-            before it.
-
-    Yields:
-        What each step did.
+            opened inside it: then both raise it, and the end of the outer block restores the model of before it.
     """
     from mutspec.execute import live
 
@@ -287,31 +293,31 @@ def sweep(
     on_progress: Callable[[int, int], None] | None = None,
     **evaluate: Any,
 ) -> Sweep:
-    """Mutate and evaluate a model for each combination of values and each seed, in this process.
+    """Mutates and evaluates a model for each combination of values and each seed, in this process.
 
-    The model is loaded, read and compiled once, and is as it was at the end. Until then it is held as in a block of
-    `mutated`, so that sweeps of one model in several threads run one after the other.
+    The model is loaded, read and compiled once, and restored at the end. Until then it is locked as in a block of
+    `mutated`, so sweeps of one model in several threads run one after the other.
 
     Arguments:
         plan: the plan.
         model: a built keras.Model, or a file.
-        data: (x, y), arrays, or lists and mappings of arrays; y is None without labels.
-        values: what varies: lists of values by the dotted keys of `--set`, such as `{"params.std": [0.1, 1]}`.
-        seeds: the seeds, or how many there are, from the plan's own on.
+        data: (x, y): arrays, or lists and mappings of arrays; y is None without labels.
+        values: lists of values by the dotted keys of `--set`, such as `{"params.std": [0.1, 1]}`.
+        seeds: the seeds, or their number, counted from the plan's own.
         inputs: the models of the plan's inputs, by name.
-        require: gates, such as `[{"metric": "accuracy", "max_drop": 0.02}]`; the results say which hold.
+        require: gates, such as `[{"metric": "accuracy", "max_drop": 0.02}]`; the results state which are met.
         objective: the measure that the table shows; by default the first metric.
-        unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
-        verify: whether the checksums of files are checked, as for `apply`.
-        on_progress: told about the mutants that are done, and the mutants in all.
+        unsafe: whether code in the model (Lambda layers) may run, where Keras loads or builds it.
+        verify: whether to check the checksums of files, as for `apply`.
+        on_progress: called with the number of finished mutants and the number of all mutants.
         evaluate: the keys of the group `evaluate`: `loss`, by default "crossentropy", `metrics`, by default
-            ["accuracy"], `from_logits`, `agreement`, `batch_size`. Losses and metrics are also taken as objects of
-            Keras, or as functions of (y_true, y_pred).
+            ["accuracy"], `from_logits`, `agreement`, `batch_size`. Losses and metrics may also be Keras objects, or
+            functions of (y_true, y_pred).
 
     Raises:
-        PlanError, ModelError: a combination does not fit the plan, or the plan the model.
-        CallError: the data do not fit the model, or loss, metrics or gates are wrong; or to wait for the model would
-            never end (see `mutated`).
+        PlanError, ModelError: a combination does not fit the plan, or the plan does not fit the model.
+        CallError: the data do not fit the model; loss, metrics or gates are invalid; or the call would wait forever for
+            the model (see `mutated`).
     """
     from mutspec.experiment.in_process import sweep as run
     from mutspec.experiment.jobs.from_python import as_evaluate, as_gates
@@ -355,39 +361,41 @@ def breaking_point(
     on_progress: Callable[[int, int], None] | None = None,
     **evaluate: Any,
 ) -> BreakingPoint:
-    """The scale at which mutants of a model begin to break, by bisection, for each seed. Printing it shows a table.
+    """Finds the scale at which mutants of a model begin to break, by bisection, for each seed.
 
-    Noise of one seed has one direction at all scales, so a mutant is a function of its scale. Where a measure does not
-    fall steadily, one of the scales is found at which it crosses its bound.
+    Noise of one seed has the same direction at all scales, so a mutant is a function of its scale. A measure that does
+    not fall steadily may cross its bound at several scales; then one of them is found. Printing the result shows a
+    table.
 
-    The model is held as by `sweep`.
+    The model is locked as by `sweep`.
 
     Arguments:
         plan: the plan.
         model: a built keras.Model, or a file.
         data: (x, y), as for `sweep`.
-        key: the number that is scaled, as `--set` names it: `params.std`, `steps.jitter.std`; by default the plan's
-            only numeric parameter.
-        metric: the measure that breaks; by default the first metric.
-        max_drop: how far it may fall below the base's. Without any bound an accuracy or an agreement may fall by 0.1.
-        min: how small it may be.
-        max: how great it may be.
-        low: a scale at which the mutant holds.
-        high: the scale that is tried first, and doubled for as long as the mutant holds.
-        limit: the greatest scale that is tried, by default 1024 times `high`, or what the plan takes. The breaking
-            point of a mutant that holds there is infinite.
-        tolerance: how far apart, relatively, the last scale that holds and the first that breaks may be.
-        seeds: the seeds, or how many there are, from the plan's own on.
+        key: the key of the number that is scaled, as in `--set`: `params.std`, `steps.jitter.std`; by default the
+            plan's only numeric parameter.
+        metric: the measure with a bound; by default the first metric.
+        max_drop: its largest fall below the base's value. Without any bound, an accuracy or an agreement may fall by
+            0.1.
+        min: its smallest value.
+        max: its largest value.
+        low: a scale at which the mutant is within the bound.
+        high: the first scale that is tried. It is doubled until the mutant breaks.
+        limit: the largest scale that is tried: by default 1024 times `high`, or the largest that the plan accepts. If
+            the mutant does not break there, its breaking point is infinite.
+        tolerance: the largest relative distance between the last scale that holds and the first that breaks.
+        seeds: the seeds, or their number, counted from the plan's own.
         inputs: the models of the plan's inputs, by name.
-        unsafe: whether code that the model holds (Lambda layers) may run, where Keras loads or builds it.
-        verify: whether the checksums of files are checked, as for `apply`.
-        on_progress: told about the seeds that are done, and the seeds in all.
+        unsafe: whether code in the model (Lambda layers) may run, where Keras loads or builds it.
+        verify: whether to check the checksums of files, as for `apply`.
+        on_progress: called with the number of finished seeds and the number of all seeds.
         evaluate: the keys of the group `evaluate`, as for `sweep`.
 
     Raises:
         PlanError, ModelError: the plan does not fit the model.
-        CallError: the data do not fit the model, the search makes no sense, or mutants are broken at `low`; or to wait
-            for the model would never end (see `mutated`).
+        CallError: the data do not fit the model, the search is invalid, or mutants are broken at `low`; or the call
+            would wait forever for the model (see `mutated`).
     """
     from mutspec.experiment.in_process import breaking_point as find
     from mutspec.experiment.jobs.from_python import as_evaluate, as_search
@@ -413,50 +421,50 @@ def breaking_point(
 def matching(
     model: File | KerasModel, target: str | Mapping[str, Any] | Sequence[Any], *, by: str = "layer"
 ) -> list[str]:
-    """The names of the layers or tensors that a target chooses in a model, in model order: values for a sweep.
+    """Lists the layers or tensors that a target selects in a model, in model order, as values for a sweep.
 
-    ```python
-    layers = mutspec.matching(model, {"type": "Conv2D"})
-    mutspec.sweep(plan, model, data, {"params.layer": layers, "params.std": [0.5, 1]}, seeds=5)
-    ```
+    A MutspecWarning names weights that are left out because their role is unknown.
 
     Arguments:
-        model: a model file, for which no TensorFlow is needed, or a keras.Model.
+        model: a model file, for which TensorFlow is not needed, or a keras.Model.
         target: as in a plan: a name or path, a mapping, or a list of them.
-        by: "layer" for the layers that own the chosen weights, "tensor" for the weights.
+        by: "layer" for the layers that own the selected weights, "tensor" for the weights.
 
     Returns:
-        Targets that choose one of them each: its name, or if a plan would read more in it, a glob that fits it alone.
-        A MutspecWarning tells of weights that are left out as nobody says what they are.
+        One target for each: its name, or a glob that matches only it, where the name has another meaning in a plan.
 
     Raises:
-        PlanError: the target is wrong, or chooses nothing.
+        PlanError: the target is invalid, or selects nothing.
         ModelError: the model cannot be read.
+
+    Example:
+        layers = mutspec.matching(model, {"type": "Conv2D"})
+        mutspec.sweep(plan, model, data, {"params.layer": layers, "params.std": [0.5, 1]}, seeds=5)
     """
     from mutspec.experiment.jobs.matching import matching as names
 
-    def tell(note: str) -> None:
+    def warn(note: str) -> None:
         warnings.warn(note, MutspecWarning, stacklevel=4)
 
-    return names(_read(model).spec, target, by, tell=tell)
+    return names(_read(model).spec, target, by, tell=warn)
 
 
 def diff(
     before: File | KerasModel, after: File | KerasModel, *, architecture: File | None = None, verify: bool = True
 ) -> DiffReport:
-    """The difference of two models, of any structure and kind: layers, tensors, values. Printing it shows a table.
+    """Compares two models of any structure and format: their layers, tensors and values. Printing it shows a table.
 
     It waits while another thread mutates one of them: see `mutated`.
 
     Arguments:
         before: a model file or a keras.Model.
         after: the same.
-        architecture: a file with the architecture of those that hold weights alone.
-        verify: whether the checksums of files are checked. Of one that is damaged a MutspecWarning tells.
+        architecture: a file with the architecture, for model files that hold only weights.
+        verify: whether to check the checksums of files. A MutspecWarning is issued for one that is damaged.
 
     Raises:
         ModelError: a model cannot be read, or was changed while it was read.
-        CallError: to wait for a model would never end (see `mutated`).
+        CallError: the call would wait forever for a model (see `mutated`).
     """
     from mutspec.compare.diff import diff as difference
     from mutspec.execute.verify import damages
@@ -479,7 +487,7 @@ def _read(model: File | KerasModel, architecture: File | None = None) -> Readabl
 
 
 def _loaded(model: File, *, unsafe: bool, verify: bool) -> KerasModel:
-    """The model in a file; what it does not have of the file is warned of where the function was called."""
+    """Loads the model in a file. Warns, at the caller's line, about parts of the file that the model does not have."""
     from mutspec.execute.loading import load
 
     loaded = load(Path(model), unsafe=unsafe, verify=verify)
@@ -493,7 +501,7 @@ def _is_file(model: object) -> bool:
 
 
 def _may_become_mutant(plan: Plan[Op], model: object) -> bool:
-    """Whether the base was loaded for this call alone, so that it may become the mutant itself."""
+    """Returns whether the base was loaded only for this call, so that it can be changed into the mutant."""
     from mutspec.lowering.base import is_structural
 
     return _is_file(model) and not is_structural(plan)
@@ -516,7 +524,9 @@ def _files(inputs: Inputs | None) -> dict[str, Path]:
     given = arguments.mapping({} if inputs is None else inputs, "inputs")
     for name, each in given.items():
         if not _is_file(each):
-            raise _call_error(f"the input `{name}` is a model in memory", "give a file, as the model is one")
+            raise _call_error(
+                f"the input `{name}` is a model in memory, but the model is a file", "pass a file for the input, too"
+            )
     return {name: _input(name, each) for name, each in given.items()}
 
 

@@ -1,4 +1,4 @@
-"""Arguments of the Python API that are of a wrong type: the error names the function that takes such a value."""
+"""Checks of the arguments of the Python API. The error names the function that accepts a value of that type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from mutspec.errors import CallError
 
 _HOW_TO_MAKE_A_PLAN = (
-    "mutspec.load_plan(FILE) reads a plan file, and mutspec.plan(MAPPING) makes a plan of Python values"
+    "mutspec.load_plan(FILE) reads a plan file, and mutspec.plan(MAPPING) makes a plan from Python values"
 )
 
 
@@ -19,7 +19,7 @@ def check_plan(plan: object) -> None:
     """Checks that an argument is a plan.
 
     Raises:
-        CallError: it is not; for instance it is what a plan is made of.
+        CallError: it is something else, for instance the mapping that a plan is made from.
     """
     from mutspec.language.plan import Plan
 
@@ -39,7 +39,7 @@ def plan_path(path: object) -> Path:
 
 
 def plan_document(document: object) -> Mapping[str, Any]:
-    """Returns the mapping that a plan is made of.
+    """Returns the mapping that a plan is made from.
 
     Raises:
         CallError: it is not a mapping.
@@ -50,7 +50,7 @@ def plan_document(document: object) -> Mapping[str, Any]:
 
 
 def texts(values: object, name: str) -> tuple[str, ...]:
-    """Returns the texts of an argument that takes several.
+    """Returns an argument that is a list of texts.
 
     Raises:
         CallError: it is one text, a mapping, or something else.
@@ -59,7 +59,7 @@ def texts(values: object, name: str) -> tuple[str, ...]:
         listed = tuple(values)
         if all(isinstance(each, str) for each in listed):
             return listed
-    raise CallError(f"`{name}` is {_kind(values)}, not a list of texts", hint=f'for instance {name}=["seed=3"]')
+    raise CallError(f"`{name}` is {_kind(values)}, not a list of texts", hint=f'for instance `{name}=["seed=3"]`')
 
 
 def mapping(value: object, name: str) -> Mapping[str, Any]:
@@ -93,7 +93,7 @@ def check_count(value: object, name: str) -> None:
     try:
         index(0 if value is None else value)  # type: ignore[arg-type]
     except TypeError:
-        raise CallError(f"`{name}` is {value!r}", hint="give a whole number") from None
+        raise CallError(f"`{name}` is {value!r}, not a whole number") from None
 
 
 def _path(path: str | PathLike[str], what: str) -> Path:
@@ -103,17 +103,17 @@ def _path(path: str | PathLike[str], what: str) -> Path:
 
 
 def _how_to_make(value: object) -> str:
-    """Returns how a plan comes of a value."""
+    """Returns a hint on how to make a plan from a value."""
     from mutspec.language.plan import Plan
 
     if isinstance(value, Plan):
-        return "it is a plan already"
+        return "it already is a plan"
     if isinstance(value, Mapping):
-        return "mutspec.plan(MAPPING) makes a plan of a mapping"
+        return "mutspec.plan(MAPPING) makes a plan from a mapping"
     if isinstance(value, str | PathLike):
         return "mutspec.load_plan(FILE) reads a plan file"
     if isinstance(value, list | tuple):
-        return 'mutspec.plan({"steps": [...]}) makes a plan of steps'
+        return 'mutspec.plan({"steps": [...]}) makes a plan from steps'
     return _HOW_TO_MAKE_A_PLAN
 
 

@@ -1,6 +1,6 @@
-"""What can go wrong, as values: problems with a place, and the few kinds of error that carry them.
+"""Problems as values with a place, and the six kinds of error that carry them.
 
-Inner code raises these with structured fields; only `mutspec.cli` renders them and maps them to exit codes.
+All rooms raise these errors with structured fields. Only `mutspec.cli` renders them and maps them to exit codes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DocumentPath = tuple[str | int, ...]
 
 
 _MOST_COMPARED, _LONGEST_COMPARED = 5000, 200
-"""How many names are compared with one that is unknown, and how long they may be."""
+"""The most names that an unknown name is compared with, and the length up to which names are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: what, where, and how to mend it.
+    """One thing that is wrong: what, where, and how to fix it.
 
     Arguments:
         message: what is wrong, as one sentence without a full stop.
-        place: where in the source; filled in from `path` by whoever knows the plan's source.
-        path: where in the plan document, for code that knows no source positions.
-        hint: how to mend it, as one sentence; empty if the message says it.
+        place: the place in the source. Code that has the plan's source fills it in from `path`.
+        path: the place in the plan document, from code that does not have source positions.
+        hint: how to fix it, as one sentence; empty if the message says it.
         candidates: the nearest known names, best first.
-        is_warning: whether the work may go on.
+        is_warning: whether the work can continue.
     """
 
     message: str
@@ -50,7 +50,6 @@ class Problem:
     is_warning: bool = False
 
     def __str__(self) -> str:
-        """One line: place, message, and what may help."""
         where = ""
         if self.place is not None:
             line = f":{self.place.line}:{self.place.column}" if self.place.line else ""
@@ -63,15 +62,15 @@ class Problem:
         return f"{where}{self.message}.{f' {self.hint}' if self.hint else ''}{near}"
 
     def below(self, *prefix: str | int) -> Problem:
-        """The same problem, seen from further up the document."""
+        """Returns the same problem with a path that begins further up in the document."""
         return replace(self, path=(*prefix, *self.path))
 
 
 class MutspecError(Exception):
-    """The base of all errors that a user is meant to see. It carries one or more problems.
+    """The base of all errors that are shown to users. It carries one or more problems.
 
     Arguments:
-        problems: the problems; or the message of the only one, whose further fields the other arguments give.
+        problems: the problems; or the message of a single one, with its other fields in the other arguments.
         place, path, hint, candidates: see `Problem`.
     """
 
@@ -95,11 +94,11 @@ class MutspecError(Exception):
 
 
 class PlanError(MutspecError):
-    """A plan is wrong, by itself or for the model that it is put on."""
+    """The plan is invalid, by itself or for the model that it is applied to."""
 
 
 class ModelError(MutspecError):
-    """A model file cannot be read, or holds what mutspec does not understand."""
+    """A model file cannot be read, or has content that mutspec does not support."""
 
 
 class CallError(MutspecError):
@@ -107,24 +106,28 @@ class CallError(MutspecError):
 
 
 class CheckError(MutspecError):
-    """The work was possible, and a check said no: a newly non-finite result, for instance."""
+    """The work was possible, but a check failed: a result became non-finite, for instance."""
 
 
 class EnvironmentProblem(MutspecError):
-    """The machine does not allow it: a full disk, a missing package."""
+    """The machine does not allow the work: a full disk, a missing package."""
+
+
+class OpError(EnvironmentProblem):
+    """An op has a bug: it fails, or makes what cannot be a weight's value. Neither the plan nor the call is wrong."""
 
 
 def written_path(path: DocumentPath) -> str:
-    """A path as messages write it: `std[0].value`, in backquotes."""
+    """Returns a path as messages show it: `std[0].value`, in back-quotes."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
     return f"`{text}`"
 
 
-def nearest(name: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...]:
-    """The known names that are most like `name`, best first, for a "did you mean"."""
-    # Comparing is quadratic in the length of names, and a model's may be of any length and number.
-    few = (each for each in islice(known, _MOST_COMPARED) if len(each) <= _LONGEST_COMPARED)
-    names = {known_name.lower(): known_name for known_name in few}
+def nearest(name: str, candidates: Iterable[str], limit: int = 3) -> tuple[str, ...]:
+    """Returns the candidates that are most similar to `name`, best first, for a "did you mean"."""
+    # The time is quadratic in the length of names, and a model may have names of any length and number.
+    compared = (each for each in islice(candidates, _MOST_COMPARED) if len(each) <= _LONGEST_COMPARED)
+    names = {candidate.lower(): candidate for candidate in compared}
     if len(name) > _LONGEST_COMPARED:
         return ()
     return tuple(names[match] for match in get_close_matches(name.lower(), list(names), n=limit, cutoff=0.6))

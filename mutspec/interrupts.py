@@ -1,4 +1,4 @@
-"""Interrupts at a time when they do no harm."""
+"""Interrupts that wait until they do no harm."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ INTERRUPTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGH
 
 @contextmanager
 def held_interrupts() -> Iterator[Callable[[], bool]]:
-    """Lets the first interrupt wait until the block ends, for work that must not stop half-way.
+    """Delays the first interrupt until the block ends, for work that must not stop half-way.
 
-    A second interrupt does not wait. Signals whose handler is not a Python function are left alone, as is every thread
-    but the main one, since Python runs handlers in no other.
+    A second interrupt is not delayed. Signals whose handler is not a Python function are left alone. In other threads
+    than the main one nothing is delayed, because Python runs handlers only in the main thread.
 
     Yields:
-        A function that says whether an interrupt waits, for blocks that can end early.
+        A function that returns whether an interrupt is waiting, for blocks that can end early.
     """
     handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
     waiting: list[tuple[int, FrameType | None]] = []

@@ -1,9 +1,9 @@
-"""Modules of the user's own: found in the folder of the call, after all other places, and only if the call names them.
+"""Modules of the user's own, which are imported from the folder of the call, and only if the call names them.
 
-Python puts the folder of the call first on its path. There a stray `keras.py` takes the place of Keras, and a model
-file that names `keras_hub` gets the folder's. So no entry of `sys.path` is the folder. Instead a finder after all
-others knows the names that the call has, in `--import` and in its configuration; what it found may import its
-neighbours. What a model, a plan or an installed package asks for is not found in the folder.
+Python puts the folder of the call first on its path. There a stray `keras.py` would replace Keras, and a model file
+that names `keras_hub` would load the folder's. So the folder is not an entry of `sys.path`. Instead there is a finder,
+asked after all others, for the names in `--import` and in the call's configuration. Modules that it found may import
+other modules of the folder. Models, plans and installed packages cannot import modules of the folder.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from typing import Any
 
 _FOLDER: ContextVar[str | None] = ContextVar("folder of the call", default=None)
 _OF_IMPORTS = frozenset({"importlib", "_frozen_importlib", "_frozen_importlib_external"})
-"""The packages of Python's own whose frames lie between an import and its finder."""
+"""The packages of Python whose frames are between an import and its finder."""
 
 
 @dataclass(frozen=True)
 class OwnModules:
-    """Modules that a call names. It travels to the processes of launchers, which find them in the same folder.
+    """Modules that a call names. The value is sent to the processes of launchers, which use the same folder.
 
     Arguments:
-        names: of the modules, or of what is in them: `mydata`, `mydata.load`.
-        folder: where they are looked for, if they are nowhere else.
+        names: names of the modules, or of things in them: `mydata`, `mydata.load`.
+        folder: the folder that is searched if they are not found elsewhere.
     """
 
     names: frozenset[str]
     folder: str
 
     def allow(self) -> None:
-        """Let Python find them from now on."""
+        """Makes the modules importable from now on."""
         finder = next((each for each in _finders() if each.folder == self.folder), None) or _Finder(self.folder)
         finder.named |= {_top(name) for name in self.names}
         first = next(_finders(), None)
@@ -48,10 +48,10 @@ class OwnModules:
 
 
 def allow_modules(names: Iterable[str], folder: str | os.PathLike[str] | None = None) -> OwnModules:
-    """Let modules that the call names be found in its folder.
+    """Makes modules that the call names importable from its folder.
 
     Arguments:
-        names: of modules, or of what is in them.
+        names: names of modules, or of things in them.
         folder: the folder of the call; by default that of `in_folder_of_the_call`, or else the current one.
 
     Returns:
@@ -63,7 +63,7 @@ def allow_modules(names: Iterable[str], folder: str | os.PathLike[str] | None = 
 
 
 def targets(value: Any) -> Iterator[str]:
-    """The dotted names of all functions and classes in a value that Hydra would call, or find by its `get_method`."""
+    """Returns the dotted names of all functions and classes in a value that Hydra would call or look up."""
     if isinstance(value, Mapping):
         yield from (str(value[name]) for name in keys_of_names(value) if isinstance(value.get(name), str))
         value = list(value.values())
@@ -73,13 +73,16 @@ def targets(value: Any) -> Iterator[str]:
 
 
 def keys_of_names(call: Mapping[Any, Any]) -> tuple[str, ...]:
-    """The keys of a mapping with `_target_` whose values are dotted names: `hydra.utils.get_method` takes one, too."""
+    """Returns the keys whose values are dotted names in a mapping with `_target_`.
+
+    Those are `_target_` itself, and `path` for `hydra.utils.get_method` and its like.
+    """
     return ("_target_", "path") if str(call.get("_target_")).startswith("hydra.utils.get_") else ("_target_",)
 
 
 @contextmanager
 def in_folder_of_the_call(folder: str) -> Iterator[None]:
-    """Take a folder for that of the call, wherever the process is meanwhile."""
+    """Uses a folder as that of the call, whatever the current folder is meanwhile."""
     token = _FOLDER.set(os.path.abspath(folder))
     try:
         yield
@@ -89,36 +92,36 @@ def in_folder_of_the_call(folder: str) -> Iterator[None]:
 
 _SAFE_PATH = "PYTHONSAFEPATH"
 _BY_US = "mutspec"
-"""Any value has Python leave out the current folder; this one says who asked for it."""
+"""Any value makes Python leave out the current folder; this one shows that mutspec set it."""
 
 
 @contextmanager
 def workers_start_safely() -> Iterator[None]:
-    """Have Python processes that are started meanwhile not put the current folder first on their path.
+    """Keeps Python processes that are started meanwhile from putting the current folder first on their path.
 
-    Launchers start theirs by `python -m`, and what they import before they come to a job is not ours to choose.
+    Launchers start processes with `python -m`, and mutspec has no control over what they import before the job.
     """
-    is_asked = _SAFE_PATH in os.environ
+    was_set = _SAFE_PATH in os.environ
     os.environ.setdefault(_SAFE_PATH, _BY_US)
     try:
         yield
     finally:
-        if not is_asked:
+        if not was_set:
             os.environ.pop(_SAFE_PATH, None)
 
 
 def processes_start_as_usual() -> None:
-    """Undo `workers_start_safely` in a process that runs a job: what the user's code starts is the user's."""
+    """Undoes `workers_start_safely` in a process that runs a job, for the processes that the user's code starts."""
     if os.environ.get(_SAFE_PATH) == _BY_US:
         del os.environ[_SAFE_PATH]
 
 
 @contextmanager
 def keras_imports_no_stray_module() -> Iterator[None]:
-    """Have Keras import nothing from the current folder, whatever a model names, while it builds the model.
+    """Keeps Keras from importing modules of the current folder while it builds a model, whatever the model names.
 
-    Keras imports `keras_hub` and its like when a model names them, and the current folder is on the path of interactive
-    sessions: first, or before the installed packages. What is imported already stays.
+    Keras imports `keras_hub` and its like when a model names them, and in interactive sessions the current folder is on
+    the path before the installed packages. Modules that are already imported stay.
     """
     finder = _Refusal()
     sys.meta_path.insert(0, finder)
@@ -129,7 +132,7 @@ def keras_imports_no_stray_module() -> Iterator[None]:
 
 
 class _Finder:
-    """Finds in a folder what the call names, and what is imported by what was found there."""
+    """Finds, in one folder, the modules that the call names, and those that the found modules import."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -137,7 +140,7 @@ class _Finder:
         self.found: set[str] = set()
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Where a module is; None if it is not in the folder, or nobody who may have it asks for it."""
+        """Returns the module's spec; None if it is not in the folder, or the importer may not have it."""
         if path is not None or (name not in self.named and _importer() not in self.found):
             return None
         spec = PathFinder.find_spec(name, [self.folder])
@@ -147,10 +150,10 @@ class _Finder:
 
 
 class _Refusal:
-    """Does not let Keras find what is in the current folder alone."""
+    """Refuses modules to Keras that are only in the current folder."""
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Where a module of the path is, but for the current folder; None if others are to find it."""
+        """Returns the spec of a module on the path without the current folder; None to leave it to other finders."""
         here = ("", os.getcwd())
         others = [entry for entry in sys.path if entry not in here]
         if path is not None or len(others) == len(sys.path) or _importer() != "keras":
@@ -170,7 +173,7 @@ def _top(name: str) -> str:
 
 
 def _importer() -> str:
-    """The package or module of the code whose import is under way."""
+    """Returns the package or module whose code runs the import statement."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = str(frame.f_globals.get("__name__"))

@@ -1,4 +1,4 @@
-"""The folders that are shipped beside the code: `conf` (recipes, models, Hydra configuration) and `schemas`."""
+"""The folders that are shipped with the code: `conf` (recipes, models, Hydra configuration) and `schemas`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 
 
 def resource_folder(name: Literal["conf", "schemas"]) -> Path:
-    """Find a shipped folder, in an installed wheel as well as in a checkout.
+    """Finds a shipped folder, in an installed wheel as well as in a checkout.
 
-    In a wheel the folders lie within the package; in a checkout (an editable install too) they lie beside it, at the
-    top level, where people look for them.
+    In a wheel the folders are inside the package; in a checkout (also an editable install) they are at the top level,
+    where people look for them.
 
     Arguments:
         name: the folder's name.
@@ -19,7 +19,7 @@ def resource_folder(name: Literal["conf", "schemas"]) -> Path:
         The folder's absolute path.
 
     Raises:
-        FileNotFoundError: the installation is broken.
+        FileNotFoundError: the folder is missing, so the installation is broken.
     """
     from importlib.resources import files
 
@@ -29,4 +29,6 @@ def resource_folder(name: Literal["conf", "schemas"]) -> Path:
         return package / name
     if (checkout / "pyproject.toml").is_file() and (checkout / name).is_dir():
         return checkout / name
-    raise FileNotFoundError(f"mutspec's folder `{name}` is missing beside {package}; install mutspec again")
+    raise FileNotFoundError(
+        f"mutspec's folder `{name}` is missing from the installation in {package}; reinstall mutspec"
+    )

@@ -1,8 +1,8 @@
-"""The version, where every room can read it without the Python API that stands above them."""
+"""The version, in a module of its own, so that every room can read it without importing the Python API."""
 
 __version__ = "0.1.0"
 
 
 def engine() -> str:
-    """The engine's name and version."""
+    """Returns the engine's name and version."""
     return f"mutspec {__version__}"

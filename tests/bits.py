@@ -1,4 +1,7 @@
-"""The formulas of ops on bits, and number formats of any width as tables of all their numbers."""
+"""The formulas of ops on bits, and number formats of any width as tables of all their numbers.
+
+Borrowed from the product are the draws alone: see `tests/oracle.py`.
+"""
 
 from __future__ import annotations
 

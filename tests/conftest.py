@@ -2,8 +2,42 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # How long an example takes says more about what else runs on the machine than about us.
-settings.register_profile("mutspec", deadline=None, print_blob=True)
+settings.register_profile("mutspec", deadline=None, print_blob=True, max_examples=60)
 settings.load_profile("mutspec")
+
+FROZEN = pytest.StashKey[tuple[Path, int]]()
+"""When the collector was last told what stays: in which file of tests, and with how many hundred modules loaded."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keeps the garbage collector from walking over modules and shared models, which stay until the end.
+
+    Keras collects whenever its session is cleared, as it is before each model of the zoo is built: over TensorFlow's
+    objects that takes 0.3 s, more than most of these models take.
+    """
+    now = (item.path, len(sys.modules) // 500)
+    if item.config.stash.get(FROZEN, None) != now:
+        item.config.stash[FROZEN] = now
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture
+def hdf5_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads HDF5 where the test runs, for tests that are not about reading.
+
+    The product reads it in a forked child, and a fork of a process with TensorFlow in it takes 40 ms of processor time.
+    The child is tried by the tests in `tests/model`, `tests/formats`, `tests/fuzz` and `tests/cli` that do not ask for
+    this. No test of damaged bytes may: HDF5 crashes on some, and loops on others.
+    """
+    from mutspec.model.files import hdf5
+
+    monkeypatch.setattr(hdf5, "watched", lambda work, **limits: work())

@@ -1,4 +1,7 @@
-"""The formula of each op in NumPy: what the whole of one weight becomes."""
+"""The formula of each op in NumPy: what the whole of one weight becomes.
+
+Borrowed from the product are the draws alone: see `tests/oracle.py`.
+"""
 
 from __future__ import annotations
 

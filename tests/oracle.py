@@ -1,4 +1,10 @@
-"""The oracle: what a step does to tensors, in NumPy."""
+"""The oracle: what a step does to tensors, in NumPy.
+
+It borrows from the product what it draws with, as random streams are defined by that code. Each is held against
+something else: `Permutation` against NumPy's sorting, chi-square and golden choices in
+`tests/graph/test_permutation.py`; `stream_key` and `uniform_64_bits` against golden keys in
+`tests/graph/test_streams.py`; `binomial_quantile` against exact fractions and SciPy in `tests/graph/test_amounts.py`.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from mutspec.execute.engine import Effect, execute
 from mutspec.graph.choice import Choice
 from mutspec.graph.expression import Expression
 from mutspec.graph.graph import Graph, GraphBuilder, Version
-from mutspec.graph.primitives import CHUNK
 from mutspec.graph.schedule import schedule
 from mutspec.keras_facts.roles import Group
 from mutspec.language import Plan, plan_from
@@ -23,6 +22,9 @@ from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.ops import catalogue
 
 Tensors = Mapping[str, np.ndarray]
+
+CHUNK = 1 << 16
+"""How many entries a stream is drawn for at once, and summed: written down here again, as it may never change."""
 
 GROUPS = {
     "kernel": Group.KERNELS,

@@ -1,4 +1,4 @@
-"""Access to the values of models: read by block from files and live models, digested, by one thread at a time.
+"""Access to the values of models: reading files and live models by block, digests of values, locks of live models.
 
 What may not enter: plans and their steps.
 """

@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
     WRONG_INPUT = 2
     """The plan, the model or the call is wrong."""
     ENVIRONMENT = 3
-    """The machine does not allow it: a full disk, a missing package."""
+    """The machine does not allow it: a full disk, a missing package, an op with a bug."""
     HUNG_UP = 129
     """Ended by SIGHUP: the terminal was closed."""
     INTERRUPTED = 130

@@ -102,7 +102,7 @@ def as_markdown(manuals: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _shared_parameters() -> frozenset[tuple[str, str]]:
-    from mutspec.ops import WeightOp
+    from mutspec.lowering.base import WeightOp
 
     shared = manual("op", WeightOp)["parameters"]
     return frozenset((each["name"], each["description"]) for each in shared)

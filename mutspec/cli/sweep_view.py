@@ -5,17 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from threading import Timer
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from mutspec.cli import progress
+from mutspec.cli.live import Bar, Live, Ticker, is_live
 from mutspec.text import words
 from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
 
 REFRESH_SECONDS = 0.5
@@ -25,32 +23,23 @@ LEISURE = 20
 
 @contextmanager
 def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | None]:
-    """A view on standard error for as long as the context lasts, of sweeps that take longer than a second.
+    """Shows a sweep on standard error for as long as the context lasts, if that is longer than a second.
 
     Arguments:
-        is_quiet: whether there shall be none.
+        is_quiet: whether there shall be no view.
 
     Yields:
         What is to be given the sweep's watch; None if nobody would see it.
     """
-    if is_quiet or not sys.stderr.isatty():
+    if is_quiet or not is_live(sys.stderr):
         yield None
         return
-    from rich.console import Console
-    from rich.live import Live
 
     def show(watch: Watch) -> None:
-        view = Live(
-            get_renderable=_View(watch).render,
-            console=Console(stderr=True),
-            transient=True,
-            refresh_per_second=1 / REFRESH_SECONDS,
-        )
-        timer = Timer(progress.PATIENCE_SECONDS, view.start)
-        timer.daemon = True
-        timer.start()
-        for last_to_first in (view.stop, timer.join, timer.cancel):
-            at_the_end.callback(last_to_first)
+        view, live = _View(watch), Live(sys.stderr)
+        at_the_end.callback(live.close)
+        ticker = Ticker(lambda: live.draw(view.lines()), progress.PATIENCE_SECONDS, REFRESH_SECONDS)
+        at_the_end.callback(ticker.stop)
 
     with ExitStack() as at_the_end:
         yield show
@@ -61,26 +50,21 @@ class _View:
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
-        self._bar = progress.rich_bar(of="jobs")
-        self._task = self._bar.add_task("Sweeping", total=None)
+        self._bar = Bar("Sweeping", "jobs")
         self._next_look = 0.0
         self._standing: Standing | None = None
 
-    def render(self) -> Group:
-        """The bar, and below it what is known so far."""
-        from rich.console import Group
-        from rich.text import Text
-
+    def lines(self) -> list[str]:
+        """Returns the bar, and below it what is known so far."""
         start = monotonic()
         if self._standing is None or start >= self._next_look:
             self._standing = self._watch.look()
             self._next_look = start + LEISURE * (monotonic() - start)
-            self._bar.update(self._task, completed=self._standing.done, total=self._standing.jobs or None)
-        return Group(self._bar.get_renderable(), *map(Text, lines(self._standing)))
+        return [self._bar.line(self._standing.done, self._standing.jobs), *lines(self._standing)]
 
 
 def lines(standing: Standing) -> list[str]:
-    """What is told of a sweep below its bar."""
+    """Returns what is told of a sweep below its bar."""
     found = []
     if standing.lowest is not None and standing.highest is not None:
         ends = {"highest": standing.highest, "lowest": standing.lowest}

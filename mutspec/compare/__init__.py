@@ -1,4 +1,4 @@
-"""Comparisons of models: their structures, their values, and what a plan is expected to change.
+"""Comparisons of models: of their structures and values, and what a plan is expected to change.
 
 What may not enter: executors.
 """

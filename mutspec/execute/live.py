@@ -274,7 +274,7 @@ def _begun_non_finite(
     """How many entries of new weights are infinite or NaN, and were so before a step changed them."""
     made = Counter[str]()
     for version, effect in effects.items():
-        made[version.path] += effect.non_finite
+        made[version.origin] += effect.non_finite
     kept = {tensor.origin for tensor in program.after.tensors} & program.graph.created.keys()
     ends = {path: count_non_finite(values[path]).non_finite for path in kept}
     return {path: max(0, count - made[path]) for path, count in ends.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf, isclose, isnan
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from mutspec.documents import Count, Number
 
 FLOAT32_SPACING = 2.0**-22
 """Metrics and losses of Keras are 32-bit floats, relatively so far off: an accuracy of 0.9 is 0.89999998."""
@@ -37,23 +38,18 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
         return {bound: limit for bound in BOUNDS if (limit := getattr(self, bound)) is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a gate holds for all seeds of a job.
+class Verdict(Struct, frozen=True):
+    """Whether a gate holds for all seeds of a job."""
 
-    Arguments:
-        metric, bound, limit: what is required.
-        value: what was measured, with `max_drop` the drop, of the seed that it is worst for.
-        seed: that seed.
-        holds: whether it is within the limit. What is not a number is not.
-    """
-
-    metric: str
-    bound: Bound
-    limit: float
-    value: float
-    seed: int
-    holds: bool
+    metric: Annotated[str, Meta(description="The measure.")]
+    bound: Annotated[Bound, Meta(description="Which bound of it.")]
+    limit: Annotated[Number, Meta(description="The bound.")]
+    value: Annotated[
+        Number,
+        Meta(description="The measured value, with max_drop the drop, of the seed that it is worst for."),
+    ]
+    seed: Annotated[Count, Meta(description="That seed.")]
+    holds: Annotated[bool, Meta(description="Whether it is within the bound. NaN is not.")]
 
     def __str__(self) -> str:
         """A sentence: what was measured, and by how much it misses the limit."""

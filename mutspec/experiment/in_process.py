@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from msgspec import structs
+
 from mutspec.access.digests import weights_digest
 from mutspec.access.model_lock import hold
 from mutspec.arguments import file_path
@@ -229,13 +231,14 @@ def _results(
         found = result_of(plans[0], trials.shared.model.name, trial.report.structure_digest, rows, warnings, plan)
         overrides = tuple(f"plan.{key}={words.flow(value)}" for key, value in given.items())
         judged = _known_by(trials.judged(found), trials, inputs)
-        yield replace(judged, job=JobInfo(number, overrides, str(number)))
+        yield structs.replace(judged, job=JobInfo(number, overrides, str(number)))
 
 
 def _known_by(result: Result, trials: Trials, inputs: Mapping[str, Any]) -> Result:
     """The result with the digests of the models that it is about."""
     digests = {name: _weights(each) for name, each in inputs.items()}
-    return replace(result, weights_digest=trials.shared.weights_digest, input_digests=digests)
+    model = structs.replace(result.model, weights_digest=trials.shared.weights_digest)
+    return structs.replace(result, model=model, inputs=digests)
 
 
 def _weights(model: Any) -> str:

@@ -8,10 +8,12 @@ format version 1 have no digests. Among themselves their names count, and they a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from typing import Any
+
+from msgspec.structs import replace
 
 from mutspec.experiment.result import Result
 from mutspec.experiment.settings import PARAMETER, key, settings
@@ -62,17 +64,18 @@ class _Part:
 
 def plan_identity(result: Result) -> Identity:
     """Returns what tells plans apart, whatever their seeds."""
-    return (result.effect_digest,) if result.effect_digest else ()
+    return (result.plan.effect_digest,) if result.plan.effect_digest else ()
 
 
 def model_identity(result: Result) -> Identity:
     """Returns what tells models apart."""
-    return (result.weights_digest, result.structure_digest) if result.weights_digest else ()
+    model = result.model
+    return (model.weights_digest, model.structure_digest) if model.weights_digest else ()
 
 
 def data_identity(result: Result) -> Identity:
     """Returns what tells data apart."""
-    return (result.data_digest,) if result.data_digest else ()
+    return (result.data.digest,) if result.data.digest else ()
 
 
 def evaluate_identity(result: Result) -> Identity:
@@ -81,7 +84,7 @@ def evaluate_identity(result: Result) -> Identity:
 
 
 def _input_identity(result: Result, name: str) -> Identity:
-    digest = result.input_digests.get(name)
+    digest = result.inputs.get(name)
     return (digest,) if digest else ()
 
 
@@ -95,7 +98,7 @@ def labelled(results: Iterable[Result]) -> Labelled:
     """Returns results with labels: settings that differ in them differ where the digests do."""
     results = tuple(results)
     given = [settings(result) for result in results]
-    inputs = dict.fromkeys(name for result in results for name in result.input_digests)
+    inputs = dict.fromkeys(name for result in results for name in result.inputs)
     others = [_MODEL, _DATA, *(_Part(_INPUT + name, partial(_input_identity, name=name), ()) for name in inputs)]
     joined = [(part.name, names) for part in (_PLAN, *others) for names in _join(results, given, part)]
     others.append(_EVALUATE)  # not joined: its settings, such as the batch size, are more than what its digest tells
@@ -106,9 +109,16 @@ def labelled(results: Iterable[Result]) -> Labelled:
 
 
 def _with_labels(result: Result, given: Given) -> Result:
-    labels = {"plan_name": given["plan"], "model": given["model"], "data": given["data"]}
-    same = all(getattr(result, name) == label for name, label in labels.items())
-    return result if same else replace(result, **labels)
+    labels = (given["plan"], given["model"], given["data"])
+    if labels == (result.plan.name, result.model.path, result.data.name):
+        return result
+    plan, model, data = labels
+    return replace(
+        result,
+        plan=replace(result.plan, name=plan),
+        model=replace(result.model, path=model),
+        data=replace(result.data, name=data),
+    )
 
 
 def _join(results: Sequence[Result], given: Sequence[Given], part: _Part) -> list[tuple[str, ...]]:
@@ -122,7 +132,7 @@ def _join(results: Sequence[Result], given: Sequence[Given], part: _Part) -> lis
     for result, each in zip(results, given, strict=True):
         if identity := part.identity(result):
             own = part.own(each)
-            name = (part is _PLAN and result.recipe) or str(own.get(part.name, ""))
+            name = (part is _PLAN and result.plan.recipe) or str(own.get(part.name, ""))
             names.setdefault(identity, {})[name] = None
             known = first.setdefault(identity, own)
             for name in own:
@@ -164,8 +174,8 @@ def _tell_plans_apart(results: Sequence[Result], given: Sequence[Given], others:
     recipes: dict[Identity, tuple[Identity, str]] = {}
     """By what a plan does, the recipe's digest, and what the call chose it by."""
     for result in results:
-        recipe: Identity = (result.recipe_digest,) if result.recipe_digest else ()
-        recipes.setdefault(plan_identity(result), (recipe, result.recipe))
+        recipe: Identity = (result.plan.recipe_digest,) if result.plan.recipe_digest else ()
+        recipes.setdefault(plan_identity(result), (recipe, result.plan.recipe))
 
     def recipe_of(result: Result) -> Identity:
         return recipes[plan_identity(result)][0]

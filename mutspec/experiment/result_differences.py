@@ -18,11 +18,11 @@ def differences(known: Result, wanted: Result) -> Iterator[str]:
     if plan_identity(known) != plan_identity(wanted):
         yield from _of_plans(known, wanted)
     if model_identity(known) != model_identity(wanted):
-        is_same = known.weights_digest == wanted.weights_digest
-        digests = [each.structure_digest if is_same else each.weights_digest for each in (known, wanted)]
-        yield two("the model", known.model, digests[0], wanted.model, digests[1])
+        is_same = known.model.weights_digest == wanted.model.weights_digest
+        digests = [each.structure_digest if is_same else each.weights_digest for each in (known.model, wanted.model)]
+        yield two("the model", known.model.path, digests[0], wanted.model.path, digests[1])
     if data_identity(known) != data_identity(wanted):
-        yield two("the data", known.data, known.data_digest, wanted.data, wanted.data_digest)
+        yield two("the data", known.data.name, known.data.digest, wanted.data.name, wanted.data.digest)
     if evaluate_identity(known) != evaluate_identity(wanted):
         yield "the loss or the metrics are others"
     seeds = [tuple(row.seed for row in each.rows) for each in (known, wanted)]
@@ -38,8 +38,8 @@ def _of_plans(known: Result, wanted: Result) -> Iterator[str]:
     names = dict.fromkeys([*known.parameters, *wanted.parameters])
     pairs = {name: (known.parameters.get(name), wanted.parameters.get(name)) for name in names}
     changed = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    if known.plan_name != wanted.plan_name or not changed:
-        yield two("the plan", known.plan_name, known.effect_digest, wanted.plan_name, wanted.effect_digest)
+    if known.plan.name != wanted.plan.name or not changed:
+        yield two("the plan", known.plan.name, known.plan.effect_digest, wanted.plan.name, wanted.plan.effect_digest)
         return
     for name, pair in changed.items():
         yield two_values(f"params.{name}", *pair)

@@ -28,7 +28,7 @@ def settings(result: Result) -> dict[str, Any]:
 
     What a search scaled is not among it: whatever the job was given, the search did not use.
     """
-    found: dict[str, Any] = {"plan": result.plan_name, "model": result.model, "data": result.data}
+    found: dict[str, Any] = {"plan": result.plan.name, "model": result.model.path, "data": result.data.name}
     found |= {PARAMETER + name: value for name, value in result.parameters.items()}
     given: dict[str, Any] = {}
     for override in result.job.overrides:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from time import perf_counter
 from typing import Any
+
+from msgspec.structs import replace
 
 from mutspec.experiment.axis_units import units
 from mutspec.experiment.environment import environment
@@ -16,7 +18,17 @@ from mutspec.experiment.evaluation.fidelity import OutputFidelity, class_counts
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_inputs import evaluate_digest
 from mutspec.experiment.preconditions import no_measure
-from mutspec.experiment.result import BREAKING_POINT, FIDELITY, JobInfo, OutputRow, Result, Row
+from mutspec.experiment.result import (
+    BREAKING_POINT,
+    FIDELITY,
+    DataInfo,
+    JobInfo,
+    ModelInfo,
+    OutputRow,
+    PlanInfo,
+    Result,
+    Row,
+)
 from mutspec.experiment.session import Session
 from mutspec.language import CallError, Plan
 from mutspec.language.types import NonFinite
@@ -110,9 +122,7 @@ class Trials:
         means = {name: fmean(measures(row)[name] for row in result.rows) for name in self.objectives}
         return replace(
             result,
-            data=self.shared.data.name,
-            samples=self.shared.data.samples,
-            data_digest=self.shared.data.digest,
+            data=DataInfo(self.shared.data.name, self.shared.data.samples, self.shared.data.digest),
             evaluate_digest=evaluate_digest(self.shared.judge.settings),
             objective=self.objectives[0],
             base=self.shared.base.metrics,
@@ -158,22 +168,19 @@ def result_of(
     return Result(
         engine=engine(),
         job=JobInfo(None, (), ""),
-        plan_name=plan.name,
-        plan_digest=plan.digest,
+        plan=PlanInfo(plan.name, plan.digest, plan.effect_digest, recipe_digest=(form or plan).form_digest),
         parameters=dict(plan.params),
         mode="apply",
-        model=model,
-        structure_digest=structure_digest,
-        data="",
-        samples=0,
+        model=ModelInfo(model, structure_digest),
+        data=DataInfo("", 0),
         objective="",
         base={},
         rows=tuple(rows),
         value=None,
+        output=None,
         warnings=tuple(dict.fromkeys(warnings)),
+        error=None,
         environment=environment(),
-        effect_digest=plan.effect_digest,
-        recipe_digest=(form or plan).form_digest,
         units=units(plan),
     )
 

@@ -65,18 +65,33 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class StridedSlices:
-    """The entries of whole slices: of neurons, rows, columns, gates.
+    """The slices of a tensor along one axis: its neurons, rows, columns, gates.
 
-    Entry i lies in the slice (i // stride) mod length: an axis of `length` entries, before axes of `stride` together.
+    Entry i, in C order, lies in the slice (i // stride) mod length: an axis of `length` entries, before axes of
+    `stride` entries together. The axis need not be one of the tensor's own: the gates of an LSTM are parts of one, and
+    the output channels of a depthwise kernel are two.
 
     Arguments:
-        length: how many slices there are.
-        stride: how far apart two neighbours are.
-        chosen: which of the slices.
+        length: the number of slices.
+        stride: the distance between two neighbours, in entries.
     """
 
     length: int
     stride: int
+
+    def choose(self, chosen: Scattered | Listed) -> ChosenSlices:
+        """Returns the entries of some of the slices."""
+        return ChosenSlices(self.length, self.stride, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSlices(StridedSlices):
+    """The entries of whole slices.
+
+    Arguments:
+        chosen: the slices, by number.
+    """
+
     chosen: Scattered | Listed
 
 
@@ -105,7 +120,7 @@ class Within:
         chosen: which of their entries; None for all.
     """
 
-    region: StridedSlices
+    region: ChosenSlices
     chosen: Choice | None
 
 
@@ -135,7 +150,7 @@ class Computed:
     count: int
 
 
-Choice = Scattered | Listed | Window | Box | Run | StridedSlices | Tiles | Within | Bits | Computed
+Choice = Scattered | Listed | Window | Box | Run | ChosenSlices | Tiles | Within | Bits | Computed
 
 
 def size_of(shape: tuple[int, ...]) -> int:
@@ -162,9 +177,9 @@ def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
         return choice.stop - choice.start
     if isinstance(choice, Window):
         return size // shape[choice.axis] * (choice.stop - choice.start) if size else 0
-    if isinstance(choice, StridedSlices):
-        lanes = chosen_count(choice.chosen, (choice.length,))
-        return None if lanes is None else size // choice.length * lanes
+    if isinstance(choice, ChosenSlices):
+        slices = chosen_count(choice.chosen, (choice.length,))
+        return None if slices is None else size // choice.length * slices
     if isinstance(choice, Within):
         region = size // choice.region.length * len(region_of(choice))
         return region if choice.chosen is None else chosen_count(choice.chosen, (region,))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mutspec.graph.choice import Choice, Computed, size_of
+from mutspec.graph.choice import Choice, Computed, StridedSlices, size_of
+from mutspec.graph.computed_dtypes import is_computed_with
 from mutspec.graph.graph import GraphBuilder, Shape
 from mutspec.graph.number_formats import Format
 
@@ -153,7 +154,13 @@ class Expression:
         return self._make("square_root", self, shape=self.shape, dtype=self.dtype)
 
     def cast(self, dtype: str) -> Expression:
-        """The same values in another dtype, rounded once to nearest even."""
+        """The same values in another dtype, rounded once to nearest even.
+
+        Raises:
+            ValueError: there is no such dtype.
+        """
+        if not is_computed_with(dtype):
+            raise ValueError(f"there is no dtype `{dtype}` to compute in")
         return self if dtype == self.dtype else self._make("cast", self, shape=self.shape, dtype=dtype)
 
     def spread(self, shape: Shape) -> Expression:
@@ -166,11 +173,11 @@ class Expression:
 
     def along(self, axis: int, shape: Shape) -> Expression:
         """A vector as a tensor of `shape` that varies along `axis` alone."""
-        return self.lanes(shape[axis], size_of(shape[axis + 1 :]), shape)
+        return self.along_slices(_slices(axis, shape), shape)
 
-    def lanes(self, length: int, stride: int, shape: Shape) -> Expression:
-        """A vector as a tensor whose entry i has the vector's entry (i // stride) mod length."""
-        return self._make("along", self, shape=shape, dtype=self.dtype, length=length, stride=stride)
+    def along_slices(self, slices: StridedSlices, shape: Shape) -> Expression:
+        """A vector as a tensor of `shape` in which all entries of a slice have the vector's entry of its number."""
+        return self._make("along", self, shape=shape, dtype=self.dtype, length=slices.length, stride=slices.stride)
 
     def sum(self) -> Expression:
         """The sum of all entries, as a number in float64."""
@@ -196,15 +203,19 @@ class Expression:
 
     def max_along(self, axis: int) -> Expression:
         """The largest entry at each index of one axis, as a vector."""
-        return self.max_lanes(self.shape[axis], size_of(self.shape[axis + 1 :]))
+        return self.max_of_slices(_slices(axis, self.shape))
 
-    def max_lanes(self, length: int, stride: int) -> Expression:
-        """The largest entry of each of `length` slices, `stride` apart, as a vector."""
-        return self._make("max_along", self, shape=(length,), dtype=self.dtype, length=length, stride=stride)
+    def max_of_slices(self, slices: StridedSlices) -> Expression:
+        """The largest entry of each slice, as a vector."""
+        return self._of_slices("max_along", slices, self.dtype)
 
-    def sum_lanes(self, length: int, stride: int) -> Expression:
-        """The sum of each of `length` slices, `stride` apart, as a vector in float64."""
-        return self._make("sum_along", self, shape=(length,), dtype="float64", length=length, stride=stride)
+    def sum_of_slices(self, slices: StridedSlices) -> Expression:
+        """The sum of each slice, as a vector in float64."""
+        return self._of_slices("sum_along", slices, "float64")
+
+    def _of_slices(self, primitive: str, slices: StridedSlices, dtype: str) -> Expression:
+        length, stride = slices.length, slices.stride
+        return self._make(primitive, self, shape=(length,), dtype=dtype, length=length, stride=stride)
 
     def window(self, axis: int, shape: Shape) -> Expression:
         """This tensor's entries at the indices of a tensor of `shape`, which differs in the length of `axis` alone.
@@ -225,9 +236,10 @@ class Expression:
         shape = self.shape if shape is None else shape
         return self._make(primitive, self, shape=shape, dtype=dtype or self.dtype, **attributes)
 
-    def swap(self, length: int, stride: int, **attributes: Any) -> Expression:
-        """This tensor with pairs of its slices swapped: `length` of them, `stride` apart."""
-        return self._make("swap", self, shape=self.shape, dtype=self.dtype, length=length, stride=stride, **attributes)
+    def swap(self, slices: StridedSlices, **attributes: Any) -> Expression:
+        """This tensor with pairs of its slices swapped. The attributes say which pairs."""
+        attributes = {"length": slices.length, "stride": slices.stride, **attributes}
+        return self._make("swap", self, shape=self.shape, dtype=self.dtype, **attributes)
 
     def run(self, offset: int, shape: Shape) -> Expression:
         """The entries of this tensor from `offset` on, as a tensor of a shape."""
@@ -246,6 +258,10 @@ class Expression:
 
 
 Operand = Expression | float | int
+
+
+def _slices(axis: int, shape: Shape) -> StridedSlices:
+    return StridedSlices(shape[axis], size_of(shape[axis + 1 :]))
 
 
 def constant(builder: GraphBuilder, value: Operand) -> Expression:

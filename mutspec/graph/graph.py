@@ -45,7 +45,7 @@ class Version:
     """One SSA name of a tensor, such as `dense/kernel@1`: what a step made of it.
 
     Arguments:
-        path: the tensor, by its origin: renames do not change it.
+        origin: the tensor, by the name that renames do not change.
         number: 1 for the first step that changes it, and so on.
         before: the node of the version before.
         node: the node of this version.
@@ -53,7 +53,7 @@ class Version:
         choice: the entries that the step touches; None for all.
     """
 
-    path: str
+    origin: str
     number: int
     before: int
     node: int
@@ -63,7 +63,7 @@ class Version:
     @property
     def name(self) -> str:
         """Its SSA name."""
-        return f"{self.path}@{self.number}"
+        return f"{self.origin}@{self.number}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Graph:
     @property
     def outputs(self) -> Mapping[str, Version]:
         """The last version of each changed tensor, in the order in which they were first changed."""
-        return {version.path: version for version in self.versions}
+        return {version.origin: version for version in self.versions}
 
 
 @dataclass
@@ -113,26 +113,26 @@ class GraphBuilder:
             self.is_small.append(_is_small(node, self.is_small))
         return number
 
-    def current(self, path: str, shape: Shape, dtype: str) -> int:
+    def current(self, origin: str, shape: Shape, dtype: str) -> int:
         """The node of a tensor of the model as the steps so far have left it."""
-        if path in self._current:
-            return self._current[path].node
-        if path in self.created:
-            return self.created[path]
-        return self.base("", path, shape, dtype)
+        if origin in self._current:
+            return self._current[origin].node
+        if origin in self.created:
+            return self.created[origin]
+        return self.base("", origin, shape, dtype)
 
     def base(self, model: str, path: str, shape: Shape, dtype: str) -> int:
         """The node of a tensor of an input model; the model that is mutated has the name ""."""
         return self.node("base", (), shape, dtype, model=model, path=path)
 
-    def create(self, path: str, node: int) -> None:
+    def create(self, origin: str, node: int) -> None:
         """Begin a tensor that the model does not have with the value of a node."""
-        self.created[path] = node
+        self.created[origin] = node
 
-    def bind(self, path: str, before: int, node: int, step: int, choice: Choice | None) -> Version:
+    def bind(self, origin: str, before: int, node: int, step: int, choice: Choice | None) -> Version:
         """Make `node` the tensor's new version."""
-        number = self._current[path].number + 1 if path in self._current else 1
-        version = self._current[path] = Version(path, number, before, node, step, choice)
+        number = self._current[origin].number + 1 if origin in self._current else 1
+        version = self._current[origin] = Version(origin, number, before, node, step, choice)
         self.versions.append(version)
         return version
 

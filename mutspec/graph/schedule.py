@@ -52,7 +52,7 @@ def schedule(graph: Graph) -> tuple[Pass, ...]:
     """The passes that compute all versions of a graph, in an order in which they can run."""
     chains: dict[str, list[Version]] = defaultdict(list)
     for version in graph.versions:
-        chains[version.path].append(version)
+        chains[version.origin].append(version)
     stored = _stored_nodes(graph, chains)
     for path in graph.created:
         chains.setdefault(path, [])
@@ -114,7 +114,7 @@ def _stored_nodes(graph: Graph, chains: dict[str, list[Version]]) -> set[int]:
         if node.access in NEEDS_ALL:
             stored |= _reached(graph, node.inputs, stop_at=is_version)
     for path, chain in chains.items():
-        own = {version.node for version in chain if version.node in owners and owners[version.node].path == path}
+        own = {version.node for version in chain if version.node in owners and owners[version.node].origin == path}
         roots = [number for version in chain for number in (version.before, version.node)]
         stored |= _reached(graph, roots, stop_at=is_version, but=own)
     for node in graph.nodes:

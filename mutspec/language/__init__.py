@@ -1,7 +1,7 @@
-"""The language: YAML → Plan, a frozen value with source positions; its schema; its errors.
+"""The plan language: YAML → `Plan`, a frozen value with source positions, and its JSON schema.
 
-What may not enter: arrays, models, files other than the plan itself. The ops are given to this room as a catalogue, so
-it knows none of them.
+What may not enter: arrays, models, files other than the plan itself. This room is given the ops as a catalogue, so it
+knows none of them.
 """
 
 from importlib import import_module
@@ -35,7 +35,7 @@ _LATER = {
     "load_text": "load",
     "plan_from": "load",
 }
-"""What is imported when it is first used, by its module: errors alone, which everybody needs, come without YAML."""
+"""The modules of names that are imported at their first use, so that importing the errors does not load YAML."""
 
 
 def __getattr__(name: str) -> Any:

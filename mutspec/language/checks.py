@@ -1,4 +1,4 @@
-"""What types cannot say about a plan: what contradicts itself, what stands there twice, what nothing uses."""
+"""Checks that types cannot express: contradictions, ids that occur twice, declarations that nothing uses."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from mutspec.language.types import Case, Expect, Pick, Selector
 from mutspec.text.visible import in_one_line
 
 LARGEST = 2**1024
-"""From here on, whole numbers have no floating-point number."""
+"""The smallest whole number that is too large for a floating-point number."""
 
 
 def id_problems(ids: Sequence[tuple[int, str, str, bool]]) -> Iterator[Problem]:
-    """Steps that cannot be told apart.
+    """Finds steps whose ids are malformed, or occur twice.
 
     Arguments:
-        ids: of each step its index, its id, its op, and whether the plan says the id.
+        ids: for each step its index, its id, its op, and whether the plan states the id.
     """
     first: dict[str, int] = {}
     taken = {identity for _, identity, _, _ in ids}
     for index, identity, op, is_given in ids:
         path: DocumentPath = ("steps", index, "id" if is_given else "op")
         if is_given and not re.match(STEP_ID, identity):
-            hint = "it becomes part of names: letters, digits, `_` and `-`"
+            hint = "it becomes part of names, so use letters, digits, `_` and `-`"
             yield Problem(f"`{in_one_line(identity)}` cannot be an id", path=path, hint=hint)
         if identity not in first:
             first[identity] = index
@@ -37,16 +37,16 @@ def id_problems(ids: Sequence[tuple[int, str, str, bool]]) -> Iterator[Problem]:
         free = next(name for number in range(2, len(ids) + 3) if (name := f"{identity}_{number}") not in taken)
         taken.add(free)
         if is_given:
-            message = f"the id `{identity}` is that of step {first[identity] + 1} already"
-            hint = f"call this one `{free}`, for instance"
+            message = f"step {first[identity] + 1} already has the id `{identity}`"
+            hint = f"choose another id, for instance `{free}`"
         else:
             message = f"a second step with the op `{op}` needs an id of its own"
-            hint = f"add `id: {free}`: its random stream goes by that name"
+            hint = f"add `id: {free}`; the step's random stream is named after it"
         yield Problem(message, path=path, hint=hint)
 
 
 def step_problems(raw: Mapping[str, Any], kind: Any) -> Iterator[Problem]:
-    """What is wrong within one step, with paths from the step down. Beside wrong values, others are still checked.
+    """Finds contradictions in one step, with paths from the step down. Values of a wrong type are skipped.
 
     Arguments:
         raw: the step as JSON values, resolved.
@@ -64,11 +64,11 @@ def step_problems(raw: Mapping[str, Any], kind: Any) -> Iterator[Problem]:
 
 
 def number_problems(raw: Mapping[str, Any], kind: Any) -> Iterator[Problem]:
-    """Numbers of a step that nothing can be computed with: NaN, and what has no floating-point number near it.
+    """Finds numbers of a step that cannot be computed with: NaN, and numbers above the largest float.
 
     Arguments:
         raw: the step as JSON values, resolved.
-        kind: its op. Its `accepts_nan` names the keys for which NaN is a value like others.
+        kind: its op. Its `accepts_nan` names the keys for which NaN is an ordinary value.
     """
     for key, value in raw.items():
         if key in field_types(kind):
@@ -77,10 +77,10 @@ def number_problems(raw: Mapping[str, Any], kind: Any) -> Iterator[Problem]:
 
 def _number_problems(value: Any, path: DocumentPath, accepts_nan: bool) -> Iterator[Problem]:
     if isinstance(value, float) and value != value and not accepts_nan:
-        hint = "write the number that is meant, such as 0.1"
+        hint = "write a number such as 0.1"
         yield Problem(f"{written_path(path)} is NaN, which is not a number", path=path, hint=hint)
     elif isinstance(value, int) and abs(value) >= LARGEST:
-        hint = "write the number that is meant; the largest are about 1.8e308"
+        hint = "the largest numbers are about 1.8e308"
         yield Problem(f"{written_path(path)} is too large a number", path=path, hint=hint)
     elif isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -89,7 +89,7 @@ def _number_problems(value: Any, path: DocumentPath, accepts_nan: bool) -> Itera
 
 
 def _values(value: Any, path: DocumentPath, is_target: bool = False) -> Iterator[Problem]:
-    """Every selector, target, pick and expectation below a value."""
+    """Checks every selector, target, `pick` and `expect` below a value."""
     if isinstance(value, Struct):
         yield from _struct_problems(value, path)
         for key, (name, annotation) in field_types(type(value)).items():
@@ -98,7 +98,7 @@ def _values(value: Any, path: DocumentPath, is_target: bool = False) -> Iterator
                 yield from _values(below, (*path, key), holds_target(annotation) or _is_set(value, key))
     elif isinstance(value, tuple | list):
         if is_target and not value:
-            yield Problem("an empty list matches nothing", path=path, hint="name what it should match")
+            yield Problem("an empty list matches nothing", path=path, hint="name at least one layer")
         if value and isinstance(value[0], int | float):
             return
         for index, item in enumerate(value):
@@ -133,7 +133,7 @@ def _pattern_problems(selector: Selector, path: DocumentPath) -> Iterator[Proble
             continue
         if not value:
             what = "text" if value == "" else "list"
-            hint = "say what it should match, or leave the key out"
+            hint = "write a pattern, or leave the key out"
             yield Problem(f"an empty {what} matches nothing", path=(*path, key), hint=hint)
         for index, pattern in enumerate((value,) if isinstance(value, str) else value) if key == "regex" else ():
             where: DocumentPath = (*path, key) if isinstance(value, str) else (*path, key, index)
@@ -144,18 +144,20 @@ def _pick_problems(pick: Pick, path: DocumentPath) -> Iterator[Problem]:
     keys = ("first", "last", "skip_first", "skip_last", "random")
     given = {key: getattr(pick, key) for key in keys if getattr(pick, key) is not UNSET}
     if not given:
-        yield Problem("`pick` is empty", path=path, hint=f"give it one of {', '.join(keys)}, or leave it out")
+        hint = f"add one of {', '.join(f'`{key}`' for key in keys)}, or leave `pick` out"
+        yield Problem("`pick` is empty", path=path, hint=hint)
     for key in ("first", "last", "random"):
         if given.get(key) == 0:
             yield Problem(f"`{key}: 0` picks no layer", path=(*path, key), hint="pick at least one")
 
 
 def _case_problems(cases: Sequence[Case[Any]], path: DocumentPath) -> Iterator[Problem]:
-    """The first match wins; so nothing after a value for all targets is ever reached."""
+    """Finds a case without a target before the last one. The first match wins, so later cases are never reached."""
     for index, case in enumerate(cases[:-1]):
         if case.target is UNSET:
-            hint = "the first that matches wins: put the value without `target` last"
-            yield Problem("no value after this one is ever used, as it has no `target`", path=(*path, index), hint=hint)
+            hint = "the first value that matches is used, so put the value without `target` last"
+            message = "the values after this one are never used, because it has no `target`"
+            yield Problem(message, path=(*path, index), hint=hint)
             return
 
 
@@ -167,32 +169,32 @@ def _regex_problems(pattern: str, path: DocumentPath) -> Iterator[Problem]:
     try:
         re2.compile(pattern, options)
     except UnicodeError:
-        yield Problem("the regular expression has characters that are none", path=path, hint="write it in UTF-8")
+        yield Problem(
+            "the regular expression has characters that are not valid Unicode", path=path, hint="write it in UTF-8"
+        )
     except re2.error as error:
         reason = (
             error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else str(error)
         )
-        hint = "" if "missing" in reason else "RE2 has no look-around and no back-references"
+        hint = "" if "missing" in reason else "RE2 has neither look-around nor back-references"
         yield Problem(f'"{pattern}" is not a regular expression: {reason}', path=path, hint=hint)
 
 
 def input_problems(used: Mapping[DocumentPath, str], declared: Iterable[str]) -> Iterator[Problem]:
-    """Inputs that steps use and the plan does not declare."""
+    """Finds inputs that steps use but the plan does not declare."""
     declared = tuple(declared)
     for path, name in used.items():
         if name not in declared:
-            hint = (
-                f"declare it: `inputs: {{{name}: {{}}}}`; for a layer with a colon in its name, write `re:` before it"
-            )
+            hint = f"declare it with `inputs: {{{name}: {{}}}}`; before a layer's name that holds a colon, write `re:`"
             yield Problem(
                 f"the plan declares no input `{name}`", path=path, hint=hint, candidates=nearest(name, declared)
             )
 
 
 def unused_problems(section: str, declared: Iterable[str], used: Iterable[str]) -> Iterator[Problem]:
-    """What is declared and used by nothing, as warnings. `section`: "params" or "inputs"."""
+    """Finds declarations that no step uses, as warnings. `section` is "params" or "inputs"."""
     kind = {"params": "parameter", "inputs": "input"}[section]
-    known = set(used)
+    used_names = set(used)
     for name in declared:
-        if name not in known:
+        if name not in used_names:
             yield Problem(f"no step uses the {kind} `{name}`", path=(section, name), is_warning=True)

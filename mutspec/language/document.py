@@ -16,18 +16,18 @@ import yaml
 from mutspec.errors import PlanError, Problem
 from mutspec.language.files import about, source_of
 from mutspec.language.nodes import MAX_DEPTH, Node, Scalar, Sequence, Source, SourceSpan, Table
-from mutspec.language.scalars import UnreadableNumberError, scalar_value, surprise
+from mutspec.language.scalars import UnreadableNumberError, scalar_value, surprising_number
 from mutspec.language.traps import LOADER, Trap, find_trap, quote_special
 
 MAX_ALIASED = 100_000
-"""How many values all aliases of a document may stand for together."""
+"""The most values that all aliases of a document together may stand for."""
 
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed document: its tree, its source, and what is odd but allowed."""
+    """A parsed document: its tree, its source, and warnings about what is allowed but surprising."""
 
     root: Node
     source: Source
@@ -35,15 +35,15 @@ class Document:
 
 
 def parse(text: str, name: str = "plan", *, may_be_null: bool = False) -> Document:
-    """The document in a text.
+    """Parses a text that holds one YAML document.
 
     Arguments:
-        text: YAML, one document.
+        text: the YAML.
         name: the name of the text in error messages, usually its file's.
-        may_be_null: whether nothing is a value, as it is for an override, rather than an empty plan.
+        may_be_null: whether an empty text is the value null, as in an override, rather than an empty plan.
 
     Raises:
-        PlanError: with everything that is wrong with it as YAML. Only a syntax error hides what comes after it.
+        PlanError: with every mistake in the YAML. Only a syntax error hides what comes after it.
     """
     text = text.removeprefix("\ufeff")
     source = source_of(text, name)
@@ -51,8 +51,8 @@ def parse(text: str, name: str = "plan", *, may_be_null: bool = False) -> Docume
     builder = _Builder(source)
     try:
         for event in yaml.parse(text, Loader=LOADER):
-            builder.take(event)
-    except _Refused:
+            builder.handle(event)
+    except _StopReadingError:
         pass
     except yaml.MarkedYAMLError as error:
         builder.problems.append(_syntax_problem(source, error))
@@ -72,8 +72,8 @@ def parse(text: str, name: str = "plan", *, may_be_null: bool = False) -> Docume
 _TOO_DEEP = f"the document nests deeper than {MAX_DEPTH} levels"
 
 
-class _Refused(Exception):
-    """Reading stops here: going on would cost too much, or make no sense."""
+class _StopReadingError(Exception):
+    """Raised where reading on would cost too much, or make no sense."""
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class _Frame:
 
 
 class _Builder:
-    """Takes the parser's events, in order, and keeps the tree and the problems."""
+    """Builds the tree from the parser's events, and collects the problems."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -116,8 +116,8 @@ class _Builder:
             yaml.DocumentStartEvent: self._document,
         }
 
-    def take(self, event: Any) -> None:
-        """Take the next event."""
+    def handle(self, event: Any) -> None:
+        """Handles the next event of the parser."""
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
@@ -135,8 +135,8 @@ class _Builder:
     def _document(self, event: Any) -> None:
         self._documents += 1
         if self._documents > 1:
-            self._say("a second document begins here", self._span(event), "put each plan into a file of its own")
-            raise _Refused
+            self._say("a second document begins here", self._span(event), "put each plan into its own file")
+            raise _StopReadingError
 
     # -- values
 
@@ -157,9 +157,10 @@ class _Builder:
                 key = f"{frame.key}: " if frame is not None and frame.is_table and frame.key else ""
                 hint = f"{error.hint}; put it in quotes if it is text".removeprefix("; ")
                 self._say(f"`{key}{_short(event.value)}` {error}", span, hint)
-            odd = surprise(event.value, value)
-            if odd:
-                self._say(odd, span, "write it without the leading zero or the colon, or in quotes", is_warning=True)
+            warning = surprising_number(event.value, value)
+            if warning:
+                hint = "write it without the leading zero or the colon, or in quotes"
+                self._say(warning, span, hint, is_warning=True)
         node = Scalar(value, span, event.value if is_plain else None)
         if event.anchor:
             self._anchors[event.anchor] = (node, 1, 1)
@@ -167,18 +168,18 @@ class _Builder:
 
     def _alias(self, event: Any) -> None:
         span = self._span(event)
-        known = self._anchors.get(event.anchor)
-        if known is None:
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:
             self._bad_alias(event.anchor, span)
             self._put(Scalar(None, span), 1)
             return
-        node, size, depth = known
+        node, size, depth = anchored
         self._aliased += size
         self._size += size
         if self._aliased > MAX_ALIASED:
             message = f"the aliases up to `*{event.anchor}` stand for more than {MAX_ALIASED:,} values"
-            self._say(message, span, "a plan is read whole: write what it needs without aliases of aliases")
-            raise _Refused
+            self._say(message, span, "write the values without aliases of aliases")
+            raise _StopReadingError
         if len(self._frames) + depth > MAX_DEPTH:
             self._too_deep(span)
         if self._frames and self._frames[-1].is_table and self._frames[-1].awaits_key:
@@ -187,12 +188,12 @@ class _Builder:
 
     def _bad_alias(self, name: str, span: SourceSpan) -> None:
         if name in self._anchors:
-            self._say(f"the alias `*{name}` stands within what it names", span)
+            self._say(f"the alias `*{name}` is inside the value that it stands for", span)
             return
         line = self.source.lines[span.line - 1]
-        mended = quote_special(line)
-        hint = f"for the text, write in quotes: {mended.strip()}" if mended != line else "put the text in quotes"
-        self._say(f"`*{name}` is a YAML alias, and there is no anchor `&{name}` before it", span, hint)
+        fixed = quote_special(line)
+        hint = f"for the text, write in quotes: {fixed.strip()}" if fixed != line else "put the text in quotes"
+        self._say(f"`*{name}` is a YAML alias, but no anchor `&{name}` comes before it", span, hint)
 
     def _start(self, event: Any) -> None:
         span = self._span(event)
@@ -200,7 +201,8 @@ class _Builder:
         if len(self._frames) >= MAX_DEPTH:
             self._too_deep(span)
         if self._frames and self._frames[-1].is_table and self._frames[-1].awaits_key:
-            self._say("a key is text, not a list or a mapping", span, _brace_hint(self.source.lines[span.line - 1]))
+            hint = _brace_hint(self.source.lines[span.line - 1])
+            self._say("a key must be text, not a list or a mapping", span, hint)
         if event.anchor:
             self._anchors[event.anchor] = None
         self._size += 1
@@ -208,7 +210,7 @@ class _Builder:
 
     def _too_deep(self, span: SourceSpan) -> None:
         self._say(_TOO_DEEP, span)
-        raise _Refused
+        raise _StopReadingError
 
     def _end(self, event: Any) -> None:
         frame = self._frames.pop()
@@ -224,7 +226,7 @@ class _Builder:
         self._put(node, depth)
 
     def _put(self, node: Node, depth: int) -> None:
-        """Put a finished value where it belongs."""
+        """Adds a finished value to the list or mapping that holds it."""
         if not self._frames:
             self.root = node
             return
@@ -254,7 +256,7 @@ class _Builder:
         frame.key, frame.key_span = text, span
         earlier = frame.keys.get(text)
         if earlier is not None:
-            self._say(f"the key `{_short(text)}` is here twice", span, f"it is on line {earlier.line} already")
+            self._say(f"the key `{_short(text)}` occurs twice", span, f"the first one is on line {earlier.line}")
         elif "${" in text:
             self._say("a key cannot hold an interpolation", span, "write the key itself")
             frame.key = None
@@ -272,19 +274,20 @@ class _Builder:
         what = "nothing" if not text else f"`{_short(text)}`"
         read_as = "true" if value is True else "false" if value is False else "null" if value is None else "a number"
         line = self.source.lines[span.line - 1] if span.line <= len(self.source.lines) else ""
-        mended = f'{line[: span.column - 1]}"{text}"{line[span.column - 1 + len(text) :]}'.strip()
-        self._say(
-            f"a key is text, and YAML reads {what} as {read_as}", span, f"write in quotes: {mended}" if text else ""
-        )
+        fixed = f'{line[: span.column - 1]}"{text}"{line[span.column - 1 + len(text) :]}'.strip()
+        message = f"a key must be text, but YAML reads {what} as {read_as}"
+        self._say(message, span, f"write in quotes: {fixed}" if text else "")
 
     def _merge(self, frame: _Frame) -> None:
-        """`<<: *anchor`: the entries of other mappings, where this one has none of its own."""
+        """Adds the entries of `<<: *anchor` whose keys the mapping does not have."""
         for node, span in frame.merges:
             tables = node.items if isinstance(node, Sequence) else (node,)
             for table in tables:
                 if not isinstance(table, Table):
                     self._say(
-                        "`<<` takes a mapping, or a list of them", span, "write `<<: *name`, with `&name` at a mapping"
+                        "`<<` takes a mapping or a list of mappings",
+                        span,
+                        "write `<<: *name`, and `&name` at the mapping",
                     )
                     continue
                 for key, value in table.entries.items():
@@ -296,9 +299,9 @@ class _Builder:
         if event.tag:
             tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
             self._say(
-                f"a plan has no use for the YAML tag `{_short(tag)}`",
+                f"a plan cannot use the YAML tag `{_short(tag)}`",
                 span,
-                "write the plain value; text may stand in quotes",
+                "write the plain value, in quotes if it is text",
             )
 
 
@@ -315,10 +318,10 @@ def _brace_hint(line: str) -> str:
 
 
 def refuse_unprintable(text: str, source: Source) -> None:
-    """Refuse a text with control characters, or with bytes that are no characters.
+    """Refuses a text that has control characters, or bytes that are not UTF-8.
 
     Raises:
-        PlanError: it has some.
+        PlanError: if it has such a character.
     """
     unprintable = _UNPRINTABLE.search(text)
     if unprintable:
@@ -335,7 +338,7 @@ def _unprintable_problem(source: Source, text: str, at: int) -> Problem:
     if 0xDC80 <= code <= 0xDCFF:  # how Python hands over a byte of a call that is not UTF-8
         what = f"the byte 0x{code - 0xDC00:02x}, which is not UTF-8,"
     return Problem(
-        f"{what} has no place in a plan", SourceSpan(source, line, column, column + 1).place(), hint="remove it"
+        f"{what} is not allowed in a plan", SourceSpan(source, line, column, column + 1).place(), hint="remove it"
     )
 
 
@@ -354,7 +357,7 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     if "\t" in indentation:
         column = indentation.index("\t")
         span = SourceSpan(source, line + 1, column + 1, column + 2)
-        return Problem("a tab stands where YAML allows only spaces", span.place(), hint="indent with spaces")
+        return Problem("YAML allows only spaces here, not a tab", span.place(), hint="indent with spaces")
     span = SourceSpan(source, line + 1, column + 1, column + 2)
     if error.problem == "exceeded maximum nesting depth":  # libyaml from 0.2.6 on, reading ahead, before we see it
         return Problem(_TOO_DEEP, span.place())
@@ -368,9 +371,9 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
 
 
 def _syntax_hint(problem: str | None) -> str:
-    """What usually is behind a message of the parser."""
-    anyhow = "check quotes, brackets and indentation, here and on the line before"
-    return next((hint for words, hint in _SYNTAX_HINTS.items() if words in (problem or "")), anyhow)
+    """Returns the usual cause of a parser's message."""
+    fallback = "check quotes, brackets and indentation, here and on the line before"
+    return next((hint for words, hint in _SYNTAX_HINTS.items() if words in (problem or "")), fallback)
 
 
 _SYNTAX_HINTS = {
@@ -378,7 +381,7 @@ _SYNTAX_HINTS = {
     "did not find expected key": "indent the key like its neighbours, and check quotes and brackets before it",
     "did not find expected ',' or": "close the bracket, or put text with commas, brackets or braces in quotes",
     "unexpected end of stream": "close the quote",
-    "did not find expected node content": "put the value in quotes, and check that every bracket has a partner",
-    "found unexpected ':'": "put the value in quotes, or write a space behind the colon of a key",
+    "did not find expected node content": "put the value in quotes, and check that every bracket is closed",
+    "found unexpected ':'": "put the value in quotes, or write a space after the colon of a key",
     "unknown escape character": "write backslashes in single quotes",
 }

@@ -1,4 +1,4 @@
-"""What the schema has against a value, in sentences. jsonschema is used here alone."""
+"""Explanations of why a value violates the schema, in sentences. Only this module uses jsonschema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REFERENCE = "#/$defs/"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem, whether its place is the key rather than the value, and whether text would have been right."""
+    """A problem, whether its place is the key rather than the value, and whether text would have been valid."""
 
     problem: Problem
     on_key: bool = False
@@ -24,7 +24,7 @@ class Finding:
 
 
 class Validator:
-    """One definition of the schema, ready to judge values.
+    """Checks values against one definition of the schema.
 
     Arguments:
         name: the definition that a value must meet.
@@ -33,21 +33,21 @@ class Validator:
     """
 
     def __init__(self, name: str, definitions: Mapping[str, Schema], subject: str) -> None:
-        """Prepare jsonschema's validator."""
+
         self.subject = subject
         self._validator = _validator_class()({"$ref": _REFERENCE + name, "$defs": dict(definitions)})
         self._explainer = _Explainer(definitions, subject)
 
     def find(self, instance: Any) -> list[Finding]:
-        """All that the definition has against a value, resolved."""
+        """Returns every way in which a resolved value violates the definition."""
         errors = self._validator.iter_errors(instance)
         return list(dict.fromkeys(finding for error in errors for finding in self._explainer.explain(error)))
 
 
 @cache
 def _validator_class() -> Any:
-    """The validator of jsonschema, with its own view of whole numbers (3.0 is one) replaced by that of our types."""
-    # Imported here, as code that only names what a schema takes, such as the manual of an op, does without.
+    """Returns jsonschema's validator, changed so that 3.0 is not a whole number, as in our types."""
+    # Imported here, because code that only describes a schema, such as the manual of an op, does not need it.
     from jsonschema import Draft202012Validator, validators
 
     def is_whole(_: object, value: object) -> bool:
@@ -58,7 +58,7 @@ def _validator_class() -> Any:
 
 
 def expected(schema: Schema, definitions: Mapping[str, Schema]) -> str:
-    """What a schema takes, as words: "a number of at least 0 or a list of values by target"."""
+    """Describes the values of a schema: "a number of at least 0 or a list of values by target"."""
     return _Explainer(definitions, "").expected(schema)
 
 
@@ -68,7 +68,7 @@ class _Explainer:
         self.subject = subject
 
     def explain(self, error: Any) -> Iterator[Finding]:
-        """One validation error as findings."""
+        """Explains one validation error."""
         path: DocumentPath = tuple(error.absolute_path)
         explain = getattr(self, f"_explain_{error.validator.lower()}", None)
         if explain is not None:
@@ -84,7 +84,7 @@ class _Explainer:
             schema = self.definitions[schema["$ref"].removeprefix(_REFERENCE)]
         return schema
 
-    # -- one method for a keyword of JSON Schema
+    # -- one method for each keyword of JSON Schema
 
     def _explain_type(self, error: Any, path: DocumentPath) -> Iterator[Finding]:
         yield self._mismatch(error.schema, error.instance, path)
@@ -113,7 +113,7 @@ class _Explainer:
         return values + [value for value in schema.get("enum", ()) if isinstance(value, str)]
 
     def _explain_anyof(self, error: Any, path: DocumentPath) -> Iterator[Finding]:
-        """Of the alternatives, take those of the value's own type: what they say is what was meant."""
+        """Explains only the alternative that has the value's own type, because that is the one that was meant."""
         fitting = [
             index for index, branch in enumerate(error.validator_value) if self._has_type(branch, error.instance)
         ]
@@ -133,31 +133,31 @@ class _Explainer:
         return kind in kinds.get(type(value), ("null",))
 
     def _explain_required(self, error: Any, path: DocumentPath) -> Iterator[Finding]:
-        """All missing keys, each time: an error of jsonschema is about one of them, which it names in prose alone."""
+        """Reports all missing keys for each error, because jsonschema names the missing key only in its message."""
         properties = error.schema.get("properties", {})
         unknown = [name for name in error.instance if name not in properties]
         for key in error.validator_value:
-            if key in error.instance or nearest(key, unknown):  # a misspelt key is reported as unknown
+            if key in error.instance or nearest(key, unknown):  # a misspelt key is reported as an unknown one
                 continue
             described = properties.get(key, {}).get("description", "")
             yield Finding(Problem(f"{self._name(path)} needs the key `{key}`", path=path, hint=described))
 
     def _explain_additionalproperties(self, error: Any, path: DocumentPath) -> Iterator[Finding]:
-        known = error.schema.get("properties", {})
+        properties = error.schema.get("properties", {})
         for key in error.instance:
-            if key in known or is_extension(key):
+            if key in properties or is_extension(key):
                 continue
-            candidates = nearest(key, known)
-            owners = [name for name, value in known.items() if key in self._keys(value)]
+            candidates = nearest(key, properties)
+            owners = [name for name, value in properties.items() if key in self._keys(value)]
             name, colon, value = key.partition(":")
-            if colon and name in known:
-                candidates, hint = (), f"within {{ }}, a space goes behind the colon: {{{name}: {value or '…'}}}"
+            if colon and name in properties:
+                candidates, hint = (), f"within {{ }}, write a space after the colon: {{{name}: {value or '…'}}}"
             elif candidates:
                 hint = ""
             elif owners:
                 hint = f"`{key}` goes under `{owners[0]}`"
             else:
-                hint = f"its keys are {_listing(known)}"
+                hint = f"its keys are {_listing(properties)}"
             problem = Problem(
                 f"{self._name(path)} has no key `{key}`", path=(*path, key), hint=hint, candidates=candidates
             )
@@ -174,10 +174,10 @@ class _Explainer:
         least = error.validator_value
         size = len(error.instance)
         what = "is empty" if not size else f"has {size} entries"
-        yield Finding(Problem(f"{self._name(path)} {what}, and needs at least {least}", path=path))
+        yield Finding(Problem(f"{self._name(path)} {what}, but needs at least {least}", path=path))
 
     def _explain_maxitems(self, error: Any, path: DocumentPath) -> Iterator[Finding]:
-        message = f"{self._name(path)} has {len(error.instance)} entries, and takes at most {error.validator_value}"
+        message = f"{self._name(path)} has {len(error.instance)} entries, but takes at most {error.validator_value}"
         yield Finding(Problem(message, path=path))
 
     def _explain_minlength(self, error: Any, path: DocumentPath) -> Iterator[Finding]:
@@ -186,7 +186,7 @@ class _Explainer:
     # -- what a schema expects
 
     def expected(self, schema: Schema) -> str:
-        """What a schema takes, as words: "a number of at least 0 or a list"."""
+        """Describes the values of a schema: "a number of at least 0 or a list"."""
         reference = str(schema.get("$ref", "")).removeprefix(_REFERENCE)
         resolved = self._resolve(schema)
         if "anyOf" in resolved:
@@ -205,7 +205,7 @@ class _Explainer:
             return f"text of the form {resolved['pattern']}"
         if kind == "array" and self._resolve(resolved.get("items", {})).get("title", "").startswith("Case["):
             return "a list of values by target"
-        if kind == "object" and reference == "Selector":  # which has a section of the manual to itself
+        if kind == "object" and reference == "Selector":  # the manual explains it in a section of its own
             return "a selector"
         if kind == "object" and "properties" in resolved:
             return f"a mapping of {_listing(resolved['properties'])}"

@@ -1,4 +1,4 @@
-"""Plan files: bytes → text, and what is said about a file as a whole."""
+"""Plan files: from bytes to text, and problems with a file as a whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_BYTES = 16 * 2**20
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a plan file: UTF-8, with or without a byte order mark.
+    """Reads a plan file as UTF-8, with or without a byte order mark.
 
     Raises:
         PlanError: if the file cannot be read, or is not text.
@@ -33,17 +33,17 @@ def read_text(path: str | Path) -> str:
 
 
 def decode(data: bytes, name: str) -> str:
-    """The text of a plan's bytes.
+    """Decodes the bytes of a plan.
 
     Raises:
-        PlanError: if they are not UTF-8, or too many.
+        PlanError: if they are not UTF-8, or more than MAX_BYTES.
     """
     if len(data) > MAX_BYTES:
-        raise PlanError(about(name, f"the file is larger than {MAX_BYTES // 2**20} MiB, which no plan is"))
+        raise PlanError(about(name, f"the file is larger than {MAX_BYTES // 2**20} MiB, the most that a plan may have"))
     if data.startswith((b"PK\x03\x04", b"\x89HDF")):
-        raise PlanError(about(name, "this is a model file, not a plan", "the plan comes first: PLAN MODEL"))
+        raise PlanError(about(name, "this is a model file, not a plan", "the plan comes before the model: PLAN MODEL"))
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise PlanError(about(name, "the file is UTF-16, and a plan is UTF-8", "save it as UTF-8"))
+        raise PlanError(about(name, "the file is UTF-16, but a plan must be UTF-8", "save it as UTF-8"))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,11 +63,11 @@ def _missing_file(path: Path) -> Problem:
 
 
 def called_like(path: Path, is_meant: Callable[[Path], bool] = lambda _: True) -> tuple[str, ...]:
-    """What lies beside a file or folder that is missing, and is called like it.
+    """Returns files or folders with a similar name, in the folder where one is missing.
 
     Arguments:
-        path: of what is missing.
-        is_meant: whether something beside it may be.
+        path: the missing file or folder.
+        is_meant: says whether a path in that folder may be the one that was meant.
     """
     try:
         siblings = [entry.name for entry in path.parent.iterdir() if is_meant(entry)]
@@ -77,10 +77,10 @@ def called_like(path: Path, is_meant: Callable[[Path], bool] = lambda _: True) -
 
 
 def about(name: str, message: str, hint: str = "") -> Problem:
-    """A problem with a file as a whole: line 0."""
+    """Returns a problem with a file as a whole, which has line 0."""
     return Problem(message, Place(name, 0, 0, 0), hint=hint)
 
 
 def source_of(text: str, name: str) -> Source:
-    """A text as a source of values."""
+    """Returns a text as the source of a document's values."""
     return Source(name, tuple(text.splitlines()))

@@ -1,4 +1,4 @@
-"""The keys of a plan itself, as types: from them follow their parsing and their part of the schema."""
+"""The top-level keys of a plan, as types. Their parsing and their part of the schema follow from these."""
 
 from __future__ import annotations
 

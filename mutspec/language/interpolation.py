@@ -1,8 +1,8 @@
-"""`${params.<name>}`: the one thing in a plan that stands for something else.
+"""Replaces `${params.<name>}` by the value of a parameter.
 
-A value that is nothing but an interpolation becomes the parameter's value, with its type. Within a longer text the
-parameter's text takes its place (`"${params.share}%"`), and the result is text. Parameters are literals, so one pass
-resolves everything and nothing can grow.
+A value that consists of one interpolation becomes the parameter's value, with its type. Within a longer text
+(`"${params.share}%"`) the parameter's text is inserted, and the result is text. Parameters are literals, so one pass
+resolves everything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mutspec.language.nodes import Node, Scalar, Sequence, Table, size_of
 from mutspec.language.types import END
 
 NAME = r"[A-Za-z_][A-Za-z0-9_-]*"
-"""What a parameter or an input may be called."""
+"""The pattern of names of parameters and inputs."""
 
 WHOLE = rf"^\$\{{params\.{NAME}\}}{END}"
 """The pattern of a value that is one interpolation."""
@@ -30,7 +30,7 @@ FIXED_KEYS = frozenset({"mutspec", "id", "op"})
 """Keys of a plan or a step whose values are never interpolated."""
 
 MAX_GROWTH = 10_000_000
-"""How many values and characters all interpolations of a plan may add to it together."""
+"""The most values and characters that all interpolations of a plan together may add to it."""
 
 _ANY = re.compile(r"\$\{([^{}]*)(\}?)")
 _WHOLE = re.compile(WHOLE)
@@ -38,7 +38,7 @@ _WHOLE = re.compile(WHOLE)
 
 @dataclass(slots=True)
 class Interpolator:
-    """Resolves a tree against parameters, and remembers which of them were used and what was wrong."""
+    """Resolves a tree against parameters, and records which of them were used and what was wrong."""
 
     params: dict[str, Node]
     used: set[str] = field(default_factory=set)
@@ -48,7 +48,7 @@ class Interpolator:
     is_too_large: bool = False
 
     def resolve(self, node: Node, path: DocumentPath) -> Node:
-        """The tree without interpolations. One that cannot be resolved is reported, and stays as it is."""
+        """Returns the tree without interpolations. One that cannot be resolved is reported, and stays."""
         if isinstance(node, Table):
             entries = {
                 key: value if key in FIXED_KEYS and _is_step(path) else self.resolve(value, (*path, key))
@@ -57,7 +57,7 @@ class Interpolator:
             return replace(node, entries=entries)
         if isinstance(node, Sequence):
             return replace(node, items=tuple(self.resolve(item, (*path, i)) for i, item in enumerate(node.items)))
-        # The steps themselves stand in the plan.
+        # The list of steps, and a step as a whole, must be written in the plan itself.
         if isinstance(node.value, str) and "${" in node.value and path != ("steps",) and not _is_step(path):
             return self._resolve_text(node, node.value, path)
         return node
@@ -83,14 +83,14 @@ class Interpolator:
             value = self.params[match[1].removeprefix("params.")]
             if not isinstance(value, Scalar) or value.value is None:
                 what = "has no value" if isinstance(value, Scalar) else "is a list or a mapping"
-                self._say(f"`{match[1]}` {what}, and cannot stand within a text", node, path)
+                self._say(f"`{match[1]}` {what}, so it cannot be part of a text", node, path)
                 return node
             parts += [text[end : match.start()], _as_text(value)]
             end = match.end()
         return replace(node, value="".join([*parts, text[end:]]), written=None)
 
     def _has_outgrown(self, names: Iterable[str]) -> bool:
-        """Count what the parameters of a text add to the plan, and say whether it is too much."""
+        """Adds up what the parameters of a text add to the plan. Returns whether it is too much."""
         for name in names:
             if name not in self.sizes:
                 self.sizes[name] = size_of(self.params[name])
@@ -98,24 +98,26 @@ class Interpolator:
         return self.growth > MAX_GROWTH
 
     def _check(self, inside: str, closing: str, node: Scalar, path: DocumentPath) -> Problem | None:
-        """What is wrong with one interpolation."""
+        """Returns the problem with one interpolation, if it has one."""
         place = node.span.place() if node.span else None
         what = f"`${{{inside}}}`"
-        known = "a plan knows only ${params.<name>}"
+        only_params = "write ${params.<name>}, the only interpolation in a plan"
         if not closing:
-            nested = "interpolations do not nest" if str(node.value).count("${") > 1 else "`${` without its `}`"
-            return Problem(nested, place, path, known)
+            is_nested = str(node.value).count("${") > 1
+            message = "interpolations cannot be nested" if is_nested else "`${` has no closing `}`"
+            return Problem(message, place, path, only_params)
         if ":" in inside:
             resolver = inside.split(":")[0].strip()
-            message = f"{what} asks for `{resolver}`, and a plan has no resolvers: it reads nothing but itself"
-            return Problem(message, place, path, known + "; the call may set a parameter: --set params.<name>=…")
+            message = f"{what} asks for the resolver `{resolver}`, but a plan has no resolvers"
+            hint = f"{only_params}; the call can set it with --set params.<name>=…"
+            return Problem(message, place, path, hint)
         name = inside.removeprefix("params.")
         if name in self.params and inside.startswith("params."):
             return None
         if name in self.params:
             return Problem(f"{what} is not a parameter", place, path, candidates=(f"${{params.{name}}}",))
         if not inside.startswith("params.") or not re.fullmatch(NAME, name):
-            return Problem(f"{what} is not a parameter", place, path, known)
+            return Problem(f"{what} is not a parameter", place, path, only_params)
         candidates = tuple(f"${{params.{near}}}" for near in nearest(name, self.params))
         hint = "" if candidates else "declare it under `params`"
         return Problem(f"the plan declares no parameter `{name}`", place, path, hint, candidates)
@@ -125,7 +127,7 @@ class Interpolator:
 
 
 def _as_text(value: Scalar) -> str:
-    """A parameter's value as it stands in a longer text: as it was written, where that is known."""
+    """Returns a parameter's value for insertion into a text: as it was written, where that is known."""
     if value.written is not None:
         return value.written
     if isinstance(value.value, bool):
@@ -134,7 +136,7 @@ def _as_text(value: Scalar) -> str:
 
 
 def literal_problems(params: dict[str, Node], path: DocumentPath = ("params",)) -> list[Problem]:
-    """Parameters that are not literals: an interpolation in a parameter is refused, so that nothing can chain."""
+    """Finds parameters that hold interpolations. They must be literals, so that they cannot refer to one another."""
     return [problem for name, value in params.items() for problem in _non_literals(value, (*path, name))]
 
 
@@ -144,8 +146,8 @@ def _non_literals(node: Node, path: DocumentPath) -> list[Problem]:
     if isinstance(node, Sequence):
         return [problem for i, value in enumerate(node.items) for problem in _non_literals(value, (*path, i))]
     if isinstance(node.value, str) and "${" in node.value:
-        message = "a parameter is a literal, and cannot refer to another"
-        hint = "write its value; the steps may combine parameters"
+        message = "a parameter must be a literal, it cannot refer to another parameter"
+        hint = "write its value; steps can combine parameters"
         return [Problem(message, node.span.place() if node.span else None, path, hint)]
     return []
 

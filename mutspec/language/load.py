@@ -1,8 +1,8 @@
-"""Text, file or mapping → Plan; or every problem at once.
+"""Loads a plan from text, a file or a mapping; or reports all its problems at once.
 
-The ops' types make the values, and the schema that is made from them says what is wrong with a value that is none.
-Where a plan is to be judged as an editor would judge it, the schema has a say on valid ones too; a test holds the two
-to the same verdict.
+The ops' types convert the values. Where a value does not fit its type, the schema, which is generated from the types,
+explains why. With `uses_schema` the schema checks values that fit, too, as an editor does; a test checks that types
+and schema accept the same plans.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ def load_plan(
     seed: int | None = None,
     uses_schema: bool = False,
 ) -> Plan[Any]:
-    """Read a plan file.
+    """Loads a plan file.
 
     Arguments:
         path: a YAML file.
         catalogue: the ops by name.
-        overrides: `key=value` texts, in their order; the last one for a key wins.
+        overrides: `key=value` texts, in their order; for one key, the last one counts.
         params: values of declared parameters, after the overrides.
         seed: the plan's seed, after the overrides.
-        uses_schema: whether the JSON schema judges plans that their types have nothing against, too. A test holds the
-            two to the same verdict; the schema takes longer to load than the plan.
+        uses_schema: whether the JSON schema also checks values that fit their types. It takes longer to load than the
+            plan, and finds the same problems.
 
     Raises:
         PlanError: with every problem of the file.
@@ -77,14 +77,16 @@ def load_text(
     seed: int | None = None,
     uses_schema: bool = False,
 ) -> Plan[Any]:
-    """Read a plan from YAML text. `file` is its name in error messages; the rest is as in `load_plan`."""
+    """Loads a plan from YAML text. `file` is its name in error messages; the rest is as in `load_plan`."""
     document = parse(text, file)
     package = re.match(r"\A(?:#.*\n)*#\s*@package\b", text.removeprefix("\ufeff"))
     problems = list(document.warnings)
     if package:
         line = text.count("\n", 0, package.end())
         place = Place(file, line + 1, 1, len(document.source.lines[line]) + 1, document.source.lines[line])
-        problems.append(Problem("a plan stands alone, and knows no `@package`", place, hint="remove the line"))
+        problems.append(
+            Problem("a plan cannot have the line `# @package`, which is Hydra's", place, hint="remove the line")
+        )
     loader = _Loader(catalogue, Path(file).stem, problems, uses_schema=uses_schema)
     return loader.load(document.root, _all_overrides(overrides, params, seed))
 
@@ -98,13 +100,13 @@ def plan_from(
     params: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Plan[Any]:
-    """A plan from Python values. `mutspec: 1` may be left out; the rest is as in `load_plan`."""
+    """Makes a plan from Python values. `mutspec: 1` may be left out; the rest is as in `load_plan`."""
     root = from_plain({"mutspec": LANGUAGE_VERSION, **mapping})
     return _Loader(catalogue, name, []).load(root, _all_overrides(overrides, params, seed))
 
 
 def _all_overrides(overrides: Overrides, params: Mapping[str, Any] | None, seed: int | None) -> tuple[Override, ...]:
-    """One numbered list: the call's overrides, then parameters, then the seed."""
+    """Returns one numbered list: the call's overrides, then parameters, then the seed."""
     given = [*overrides]
     texts = numbered(item for item in given if isinstance(item, str))
     result = (
@@ -121,7 +123,7 @@ def _all_overrides(overrides: Overrides, params: Mapping[str, Any] | None, seed:
 
 @dataclass(frozen=True)
 class PlanSource:
-    """Where a plan came from: its trees before and after interpolation, and the ops it was read with."""
+    """The origin of a plan: its trees before and after interpolation, and the ops that it was read with."""
 
     written: Node
     resolved: Node
@@ -129,7 +131,7 @@ class PlanSource:
     name: str
 
     def locate(self, path: DocumentPath) -> Place | None:
-        """Where the value at a path was written."""
+        """Returns the place where the value at a path was written."""
         span = _span(self.resolved, path)
         return span.place() if span else None
 
@@ -141,17 +143,17 @@ class PlanSource:
     def again(
         self, overrides: Overrides = (), params: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> Plan[Any]:
-        """The same plan with other values, parameters, or another seed."""
+        """Loads the same plan with other values, parameters, or another seed."""
         return _Loader(self.catalogue, self.name, []).load(self.written, _all_overrides(overrides, params, seed))
 
 
 def form_digest(written: Node, catalogue: Catalogue) -> str:
     """Returns a digest of a plan as it is written, without its labels, its seed and the values of its parameters.
 
-    Plans of which only the parameters were set to other values have the same one.
+    Plans that differ only in the values of their parameters have the same digest.
 
     Arguments:
-        written: the plan before interpolation, right or wrong.
+        written: the plan before interpolation, valid or not.
         catalogue: the ops by name.
     """
     document = plain(without_own_keys(written, catalogue)) if isinstance(written, Table) else {}
@@ -160,7 +162,7 @@ def form_digest(written: Node, catalogue: Catalogue) -> str:
 
 
 def _span(root: Node, path: DocumentPath, *, on_key: bool = False) -> Any:
-    """Where to point for a path. For a whole step that is its op."""
+    """Returns the span that a message about a path points to. For a whole step that is its op."""
     if len(path) == 2 and path[0] == "steps":
         step = node_at(root, path)
         op = child(step, "op") if step is not None else None
@@ -170,7 +172,7 @@ def _span(root: Node, path: DocumentPath, *, on_key: bool = False) -> Any:
 
 
 class _Loader:
-    """Collects the problems of one plan on its way from tree to Plan."""
+    """Converts one tree into a plan, and collects its problems."""
 
     def __init__(
         self, catalogue: Catalogue, name: str, problems: Iterable[Problem], *, uses_schema: bool = False
@@ -184,14 +186,14 @@ class _Loader:
         self.validators: dict[str, Validator] = {}
 
     def load(self, root: Node, overrides: tuple[Override, ...]) -> Plan[Any]:
-        """The plan.
+        """Converts a tree into a plan.
 
         Raises:
             PlanError: with all problems, in the order of their places.
         """
         if not isinstance(root, Table):
-            hint = "it begins with `mutspec: 1`, and has `steps`"
-            raise PlanError("a plan is a mapping", place=root.span.place() if root.span else None, hint=hint)
+            hint = "begin with `mutspec: 1` and a list of `steps`"
+            raise PlanError("a plan must be a mapping", place=root.span.place() if root.span else None, hint=hint)
         written, problems = apply_overrides(root, overrides)
         self.problems += problems
         self._resolve(written)
@@ -219,7 +221,7 @@ class _Loader:
     # -- problems
 
     def _add(self, problem: Problem, *, on_key: bool = False, accepts_text: bool = False) -> None:
-        """Take a problem, and place it; one that only follows from an unresolved interpolation is dropped."""
+        """Adds a problem with its place. One that only follows from an unresolved interpolation is dropped."""
         if any(
             problem.path[: len(path)] == path or (path[: len(problem.path)] == problem.path and problem.path[2:])
             for path in self.unresolved
@@ -240,7 +242,7 @@ class _Loader:
     # -- stages
 
     def _resolve(self, written: Node) -> None:
-        """Leave out the user's own keys, and put parameters in their places."""
+        """Removes the user's own keys, and replaces interpolations by parameters."""
         self.root = without_own_keys(written, self.catalogue)
         params = child(self.root, "params")
         declared = params.entries if isinstance(params, Table) else {}
@@ -261,15 +263,14 @@ class _Loader:
                 self._add(problem, on_key=True)
 
     def _head(self, document: dict[str, Any]) -> PlanHead | None:
-        """The plan's own keys."""
+        """Converts the top-level keys of a plan."""
         self._check_version(document)
-        foreign = [key for key in ("defaults", "hydra") if key in document]
-        for key in foreign:
-            message = f"a plan stands alone, and knows no `{key}`"
-            self._add(
-                Problem(message, path=(key,), hint="Hydra's keys belong into the configuration around it"), on_key=True
-            )
-        known = {key: value for key, value in document.items() if key not in foreign}
+        of_hydra = [key for key in ("defaults", "hydra") if key in document]
+        for key in of_hydra:
+            message = f"a plan cannot have the key `{key}`, which is Hydra's"
+            hint = "put it into the configuration that uses the plan"
+            self._add(Problem(message, path=(key,), hint=hint), on_key=True)
+        own = {key: value for key, value in document.items() if key not in of_hydra}
         for section in ("params", "inputs"):
             names = document.get(section)
             for name in names if isinstance(names, dict) else ():
@@ -280,25 +281,25 @@ class _Loader:
                     )
                 elif section == "inputs" and name in RESERVED:
                     message = f"`{name}` cannot be the name of an input"
-                    hint = f"`{name}:` begins a regular expression: call the input something else"
+                    hint = f"`{name}:` begins a regular expression, so choose another name"
                     self._add(Problem(message, path=(section, name), hint=hint), on_key=True)
-        known["mutspec"] = LANGUAGE_VERSION
-        return self._validated(known, PlanHead, lambda: Validator("plan", op_definitions({}), "a plan"), ())
+        own["mutspec"] = LANGUAGE_VERSION
+        return self._validated(own, PlanHead, lambda: Validator("plan", op_definitions({}), "a plan"), ())
 
     def _check_version(self, document: dict[str, Any]) -> None:
         version = document.get("mutspec")
         if "mutspec" not in document:
             near = nearest("mutspec", document)
             hint = f"add `mutspec: {LANGUAGE_VERSION}` as its first line" if not near else ""
-            self._add(Problem("the plan does not say the version of its language", hint=hint), on_key=True)
+            self._add(Problem("the plan does not state its language version", hint=hint), on_key=True)
         elif version != LANGUAGE_VERSION or isinstance(version, bool | float):
             is_newer = isinstance(version, int) and version > LANGUAGE_VERSION
-            message = f"this mutspec reads language version {LANGUAGE_VERSION}, and the plan says {version!r}"
+            message = f"this mutspec reads language version {LANGUAGE_VERSION}, but the plan states {version!r}"
             hint = "a newer mutspec may read it" if is_newer else f"write `mutspec: {LANGUAGE_VERSION}`"
             self._add(Problem(message, path=("mutspec",), hint=hint))
 
     def _steps(self, raw: Any) -> list[Any]:
-        """Each step as its op; None for one that is wrong."""
+        """Converts each step into its op, or None if it is wrong."""
         if not isinstance(raw, list):
             return []
         return [self._step(index, step) for index, step in enumerate(raw)]
@@ -326,17 +327,17 @@ class _Loader:
         listing = "`mutspec ops` lists them"
         if not isinstance(raw, dict):
             self._add(
-                Problem("a step is a mapping with an `op`", path=path, hint="for instance `- op: gaussian_noise`")
+                Problem("a step must be a mapping with an `op`", path=path, hint="for instance `- op: gaussian_noise`")
             )
         elif "op" not in raw:
             named = [key for key in raw if key in self.catalogue]
             misspelt = nearest("op", raw)
-            hint = f"write `op: {named[0]}`, and its keys beside it" if named else listing
+            hint = f"write `op: {named[0]}`, and its other keys at the same level" if named else listing
             on_key = bool(named or misspelt)
             where = (*path, (named or list(misspelt))[0]) if on_key else path
             self._add(Problem("the step has no `op`", path=where, hint=hint), on_key=on_key)
         elif isinstance(op, str) and "${" in op:
-            self._add(Problem("`op` is never interpolated", path=(*path, "op"), hint="write the op's name"))
+            self._add(Problem("`op` cannot be interpolated", path=(*path, "op"), hint="write the op's name"))
         elif isinstance(op, str):
             candidates = nearest(op, self.catalogue)
             self._add(
@@ -348,7 +349,7 @@ class _Loader:
                 )
             )
         else:
-            self._add(Problem("`op` is the name of an op", path=(*path, "op"), hint=listing), accepts_text=True)
+            self._add(Problem("`op` must be the name of an op", path=(*path, "op"), hint=listing), accepts_text=True)
 
     def _validated(
         self,
@@ -358,7 +359,7 @@ class _Loader:
         path: DocumentPath,
         unusable: Iterable[Finding] = (),
     ) -> T | None:
-        """A value as its type, if neither type nor schema nor an earlier finding has anything against it."""
+        """Converts a value into its type, unless the type, the schema or an earlier finding rejects it."""
         findings, value, reason = [*unusable], None, ""
         try:
             value = msgspec.convert(raw, kind)
@@ -369,7 +370,7 @@ class _Loader:
         for finding in findings:
             self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
         if value is None and not findings:
-            # The types are as strict as the schema is, as a test holds; if they ever are stricter, they have a say.
+            # Types and schema are equally strict, and a test checks it. Should a type ever be stricter, it explains.
             message, _, where = reason.partition(" - at `$")
             steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", where)
             below = tuple(key or int(index) for key, index in steps)
@@ -377,7 +378,7 @@ class _Loader:
         return None if findings else value
 
     def _check_steps(self, document: dict[str, Any], steps: list[Any]) -> None:
-        """What no single value shows."""
+        """Checks the steps together: their ids, and the inputs and parameters that they use."""
         ids = []
         used: dict[DocumentPath, str] = {}
         declared = document.get("inputs")
@@ -396,7 +397,7 @@ class _Loader:
                 used |= {("steps", index, *path): name for path, name in typed.inputs_used()}
             except Exception as error:  # an op of any package may fail in any way
                 message = f"the op of this step fails: {type(error).__name__}: {error}"
-                hint = f"this is a bug; report it to whoever maintains `{type(typed).__module__}`"
+                hint = f"this is a bug; report it to the maintainer of `{type(typed).__module__}`"
                 self._add(Problem(message, path=("steps", index), hint=hint))
         for problem in id_problems(ids):
             self._add(problem)
@@ -408,7 +409,7 @@ class _Loader:
 
 
 def _quoting_hint(node: Scalar, accepts_text: bool) -> str:
-    """For a bare word that YAML does not read as text."""
+    """Returns a hint for a bare word that YAML does not read as text."""
     if not node.written or isinstance(node.value, str):
         return ""
     in_quotes = f'for the text, write "{node.written}"'
@@ -419,7 +420,7 @@ def _quoting_hint(node: Scalar, accepts_text: bool) -> str:
 
 
 def _order(problem: Problem) -> tuple[int, str, int, int]:
-    """As they stand in the file, then those of overrides."""
+    """Returns the sort key of a problem: its place in the file; those of overrides come last."""
     place = problem.place
     if place is None:
         return (0, "", 0, 0)

@@ -1,4 +1,4 @@
-"""A plan's document as a tree that remembers where every value was written.
+"""A plan's document as a tree that records where every value was written.
 
 The nodes are msgspec structs because a plan of a thousand steps has tens of thousands of them.
 """
@@ -16,19 +16,19 @@ from msgspec.structs import replace
 from mutspec.errors import DocumentPath, Place, PlanError
 
 MAX_DEPTH = 64
-"""How deep a document may nest. Real plans reach about ten levels."""
+"""The most levels of a document. Real plans have about ten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text that values were read from: a file's name (or "override 1") and its lines."""
+    """A text that values were read from: its file's name (or "override 1") and its lines."""
 
     name: str
     lines: tuple[str, ...]
 
 
 class SourceSpan(Struct, frozen=True, gc=False):
-    """Where something is written: 1-based line and columns; `end_column` is the column behind it."""
+    """The place of a value in its source: 1-based line and columns; `end_column` is the column after it."""
 
     source: Source
     line: int
@@ -36,14 +36,14 @@ class SourceSpan(Struct, frozen=True, gc=False):
     end_column: int
 
     def place(self) -> Place:
-        """The same, for people, with the text of the line."""
+        """Returns the place for a message, with the text of the line."""
         lines = self.source.lines
         text = lines[self.line - 1] if self.line <= len(lines) else ""
         return Place(self.source.name, self.line, self.column, self.end_column, text)
 
 
 class Scalar(Struct, frozen=True):
-    """A number, text, truth value or null; `written` is its text in the source if it stood there without quotes."""
+    """A number, text, truth value or null. `written` is its text in the source if that has no quotes."""
 
     value: str | int | float | bool | None
     span: SourceSpan | None = None
@@ -73,7 +73,7 @@ Node = Scalar | Sequence | Table
 
 
 def plain(node: Node) -> Any:
-    """The node as JSON values."""
+    """Returns a node as JSON values."""
     if isinstance(node, Scalar):
         return node.value
     if isinstance(node, Sequence):
@@ -82,7 +82,7 @@ def plain(node: Node) -> Any:
 
 
 def size_of(node: Node) -> int:
-    """How much a value adds to a document: its values and their characters."""
+    """Counts the values and characters of a node."""
     if isinstance(node, Scalar):
         return 1 + (len(node.value) if isinstance(node.value, str) else 0)
     below = node.items if isinstance(node, Sequence) else node.entries.values()
@@ -90,7 +90,7 @@ def size_of(node: Node) -> int:
 
 
 def from_plain(value: Any, span: SourceSpan | None = None, path: DocumentPath = ()) -> Node:
-    """A tree of values that come from Python. Tuples are lists, NumPy's scalars are numbers.
+    """Makes a tree of Python values. Tuples become lists, and NumPy's scalars numbers.
 
     Raises:
         PlanError: for values that a plan cannot hold.
@@ -106,17 +106,17 @@ def from_plain(value: Any, span: SourceSpan | None = None, path: DocumentPath = 
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise PlanError(f"keys are text, and {key!r} is not", path=path)
+                raise PlanError(f"keys must be text, not {key!r}", path=path)
         entries = {str(key): from_plain(entry, span, (*path, key)) for key, entry in value.items()}
         return Table(entries, dict.fromkeys(entries, span), span)
     if isinstance(value, list | tuple):
         return Sequence(tuple(from_plain(item, span, (*path, index)) for index, item in enumerate(value)), span)
-    message = f"a plan holds numbers, text, lists and mappings, not a {type(value).__name__}"
+    message = f"a plan can hold numbers, text, lists and mappings, but not a {type(value).__name__}"
     raise PlanError(message, path=path)
 
 
 def child(node: Node, key: str | int) -> Node | None:
-    """The value under a key or index; None where there is none."""
+    """Returns the value under a key or index, or None."""
     if isinstance(node, Table) and isinstance(key, str):
         return node.entries.get(key)
     if isinstance(node, Sequence) and isinstance(key, int) and -len(node.items) <= key < len(node.items):
@@ -125,7 +125,7 @@ def child(node: Node, key: str | int) -> Node | None:
 
 
 def node_at(root: Node, path: DocumentPath) -> Node | None:
-    """The value at a path; None where there is none."""
+    """Returns the value at a path, or None."""
     node: Node | None = root
     for key in path:
         if node is None:
@@ -135,7 +135,7 @@ def node_at(root: Node, path: DocumentPath) -> Node | None:
 
 
 def span_at(root: Node, path: DocumentPath, *, on_key: bool = False) -> SourceSpan | None:
-    """Where the value at a path is written; where there is none, its nearest ancestor. `on_key`: where its key is."""
+    """Returns the span of the value at a path, or of its nearest ancestor. With `on_key`, the span of its key."""
     node, span = root, root.span
     for key in path:
         below = child(node, key)
@@ -148,10 +148,10 @@ def span_at(root: Node, path: DocumentPath, *, on_key: bool = False) -> SourceSp
 
 
 def with_value(root: Node, path: DocumentPath, value: Node, key_span: SourceSpan | None = None) -> Node:
-    """The tree with another value at a path, whose parent must be there. A key that is not there is added.
+    """Returns the tree with another value at a path, whose parent must exist. A missing key is added.
 
     Raises:
-        KeyError: if there is nothing to put the value into; its argument is the length of the path's good part.
+        KeyError: if the parent does not exist; its argument is the length of the part of the path that exists.
     """
     return _with_value(root, path, 0, value, key_span)
 

@@ -1,7 +1,7 @@
 """Overrides: `params.std=0.05`, `seed=3`, `steps.<id>.<key>=…`, as `--set` and Hydra give them.
 
-An override's value is YAML, and becomes part of the plan's tree before anything is checked; so a wrong value is
-reported like any other, at "override N".
+An override's value is YAML. It becomes part of the plan's tree before anything is checked, so a wrong value is reported
+like any other, at "override N".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OVERRIDABLE = ("params", "steps", "seed", "name", "description", "metadata", "no
 
 
 class Unparsed:
-    """Says that an override's value still has to be read from its text."""
+    """The mark of an override whose value has yet to be read from its text."""
 
 
 UNPARSED = Unparsed()
@@ -30,9 +30,10 @@ class Override:
     """One override.
 
     Arguments:
-        text: `key=value`, the key dotted: `steps.jitter.target.type=Dense`. Steps go by id, lists by index.
-        position: which of the call's overrides it is, from 1.
-        value: the value, if somebody has parsed it already (Hydra); else it is read from the text, as YAML.
+        text: `key=value` with a dotted key: `steps.jitter.target.type=Dense`. A step is named by its id, an entry of
+            a list by its index.
+        position: its number among the call's overrides, from 1.
+        value: the value, if Hydra has parsed it already; else it is read from the text, as YAML.
     """
 
     text: str
@@ -41,17 +42,20 @@ class Override:
 
     @property
     def source(self) -> Source:
-        """The override as a source of values, for error messages."""
+        """The override as the source of its value, for error messages."""
         return Source(f"override {self.position}", (self.text,))
 
 
 def numbered(texts: Iterable[str]) -> tuple[Override, ...]:
-    """Overrides from the texts of a call, in their order."""
+    """Returns the overrides of a call, in their order."""
     return tuple(Override(text, position) for position, text in enumerate(texts, start=1))
 
 
 def apply_overrides(root: Node, overrides: Iterable[Override]) -> tuple[Node, list[Problem]]:
-    """The tree with all overrides in it, later ones winning, and what is wrong with those that are not."""
+    """Returns the tree with the overrides in it, and the problems of those that cannot be applied.
+
+    If two have the same key, the later one counts.
+    """
     problems: list[Problem] = []
     for override in overrides:
         try:
@@ -66,7 +70,9 @@ def _apply(root: Node, override: Override) -> Node:
     key = key.strip()
     span = SourceSpan(override.source, 1, 1, len(key) + 1)
     if not equals or not key:
-        raise PlanError("an override is written key=value", place=span.place(), hint="for instance params.std=0.05")
+        raise PlanError(
+            "an override must have the form key=value", place=span.place(), hint="for instance params.std=0.05"
+        )
     parts = key.split(".")
     _check_head(root, parts, span)
     value = _value(override, len(override.text) - len(override.text.partition("=")[2]))
@@ -74,24 +80,24 @@ def _apply(root: Node, override: Override) -> Node:
     try:
         return with_value(root, path, value, span)
     except KeyError as error:
-        raise PlanError(_nothing_there(root, parts, path, int(error.args[0]), span)) from None
+        raise PlanError(_missing_problem(root, parts, path, int(error.args[0]), span)) from None
 
 
 def _check_head(root: Node, parts: list[str], span: SourceSpan) -> None:
     head = parts[0]
     if head not in OVERRIDABLE:
         params = child(root, "params")
-        known = [f"params.{name}" for name in params.entries] if isinstance(params, Table) else []
-        candidates = nearest(head, OVERRIDABLE) or tuple(name for name in known if name.endswith("." + head))
+        declared = [f"params.{name}" for name in params.entries] if isinstance(params, Table) else []
+        candidates = nearest(head, OVERRIDABLE) or tuple(name for name in declared if name.endswith("." + head))
         hint = (
             ""
             if candidates
             else "an override begins with params., steps.<id>., seed, name, description, metadata. or non_finite"
         )
-        message = f"there is nothing called `{head}` to override"
+        message = f"an override cannot begin with `{head}`"
         if head in ("mutspec", "inputs"):
             message = f"`{head}` cannot be overridden"
-            hint = "bind an input by --input name=MODEL" if head == "inputs" else "it is the language's version"
+            hint = "bind an input with --input name=MODEL" if head == "inputs" else "it is the version of the language"
         raise PlanError(message, place=span.place(), hint=hint, candidates=candidates)
     if head == "params":
         _check_param(root, parts, span)
@@ -112,7 +118,7 @@ def _check_param(root: Node, parts: list[str], span: SourceSpan) -> None:
 
 
 def _value(override: Override, column: int) -> Node:
-    """The override's value as a tree whose places lie in the override's text."""
+    """Returns the override's value as a tree whose places are in the override's text."""
     if not isinstance(override.value, Unparsed):
         return from_plain(override.value, SourceSpan(override.source, 1, column + 1, len(override.text) + 1))
     text = override.text[column:]
@@ -128,7 +134,7 @@ def _value(override: Override, column: int) -> Node:
 
 
 def _in_override(problem: Problem, override: Override, column: int) -> Problem:
-    """A problem of the value's own text, seen in the whole override."""
+    """Returns a problem of the value's text with its place in the whole override."""
     from dataclasses import replace
 
     place = problem.place
@@ -140,7 +146,7 @@ def _in_override(problem: Problem, override: Override, column: int) -> Problem:
 
 
 def _moved(node: Node, source: Source) -> Node:
-    """The same tree with places in another source whose lines have the same columns."""
+    """Returns the same tree with places in another source, which has the same columns."""
     span = node.span and SourceSpan(source, node.span.line, node.span.column, node.span.end_column)
     if isinstance(node, Table):
         entries = {key: _moved(value, source) for key, value in node.entries.items()}
@@ -155,7 +161,7 @@ def _moved(node: Node, source: Source) -> Node:
 
 
 def _path(root: Node, parts: list[str], span: SourceSpan) -> DocumentPath:
-    """The override's key as a path: a step's id becomes its index, and so do numbers within lists."""
+    """Returns the override's key as a path: the id of a step becomes its index, and a number in a list too."""
     path: list[str | int] = [parts[0]]
     rest = parts[1:]
     if parts[0] == "steps":
@@ -163,7 +169,9 @@ def _path(root: Node, parts: list[str], span: SourceSpan) -> DocumentPath:
         rest = rest[1:]
         if not rest:
             raise PlanError(
-                "an override of a step names one of its keys", place=span.place(), hint="steps.<id>.<key>=value"
+                "an override of a step must name one of its keys",
+                place=span.place(),
+                hint="steps.<id>.<key>=value",
             )
     node: Node | None = root
     for key in path:
@@ -181,14 +189,14 @@ def _step_index(root: Node, wanted: str, span: SourceSpan) -> int:
     ids = [step_id(step) for step in steps.items] if isinstance(steps, Sequence) else []
     if wanted in ids:
         return ids.index(wanted)
-    known = [name for name in ids if name]
-    candidates = tuple(f"steps.{near}" for near in nearest(wanted, known))
-    hint = f"its steps are {_listing(known)}" if known else ""
+    named = [name for name in ids if name]
+    candidates = tuple(f"steps.{near}" for near in nearest(wanted, named))
+    hint = f"its steps are {_listing(named)}" if named else ""
     raise PlanError(f"the plan has no step `{wanted}`", place=span.place(), hint=hint, candidates=candidates)
 
 
 def step_id(step: Node) -> str:
-    """A step's id as far as it can be told before validation: its `id`, else its `op`, else nothing."""
+    """Returns a step's id before validation: its `id`, else its `op`, else an empty text."""
     for key in ("id", "op"):
         value = child(step, key)
         if isinstance(value, Scalar) and isinstance(value.value, str) and value.value:
@@ -196,29 +204,29 @@ def step_id(step: Node) -> str:
     return ""
 
 
-def _nothing_there(root: Node, parts: list[str], path: DocumentPath, good: int, span: SourceSpan) -> Problem:
+def _missing_problem(root: Node, parts: list[str], path: DocumentPath, good: int, span: SourceSpan) -> Problem:
     node: Node | None = root
     for key in path[:good]:
         node = node and child(node, key)
-    known = list(node.entries) if isinstance(node, Table) else []
+    keys = list(node.entries) if isinstance(node, Table) else []
     where = ".".join(parts[:good])
     missing = str(path[good])
     if isinstance(node, Sequence):
         size = len(node.items)
-        message = f"`{where}` is a list of {size}, without an entry `{missing}`"
+        message = f"`{where}` is a list of {size} entries, and has no entry `{missing}`"
     elif isinstance(node, Table):
-        message = f"there is no `{missing}` in `{where}` to go into"
+        message = f"`{where}` has no key `{missing}`"
     else:
-        message = f"`{where}` is a single value, with no `{missing}` in it"
+        message = f"`{where}` is a single value, so it has no key `{missing}`"
     if not good:
-        message = f"the plan has no `{missing}` for `{'.'.join(parts[1:])}` to go into"
-    candidates = tuple(f"{where}.{near}" for near in nearest(missing, known)) if good else ()
+        message = f"the plan has no key `{missing}`, so `{'.'.join(parts[1:])}` cannot be set in it"
+    candidates = tuple(f"{where}.{near}" for near in nearest(missing, keys)) if good else ()
     inside = parts[good + isinstance(node, Table) :]
     whole = (
         ".".join(parts[: len(parts) - len(inside)])
         + f"={': '.join(f'{{{part}' for part in inside)}: …{'}' * len(inside)}"
     )
-    hint = "" if isinstance(node, Sequence) else f"override the whole of it: {whole}"
+    hint = "" if isinstance(node, Sequence) else f"override it as a whole: {whole}"
     return Problem(message, span.place(), hint=hint, candidates=candidates)
 
 

@@ -1,4 +1,4 @@
-"""Plan: a validated, resolved plan as a frozen value, with the source positions that errors need."""
+"""The plan: validated, resolved and frozen, with the source positions that error messages need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mutspec.language.types import NonFinite
 
 
 class Step(Protocol):
-    """What every step has, whatever its op."""
+    """The attributes that every step has, whatever its op."""
 
     @property
     def id(self) -> str: ...
@@ -28,7 +28,7 @@ class Step(Protocol):
 S = TypeVar("S", bound=Step)
 
 _OF_NO_EFFECT = ("name", "description", "metadata", "seed")
-"""Keys of a plan that say nothing about what it does; the seed says only which random numbers it takes."""
+"""Keys of a plan that do not change what it does; the seed only chooses among random numbers."""
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -52,12 +52,13 @@ class Plan(Generic[S]):
         seed: the seed of all its random streams; a step may have its own.
         params: the parameters' resolved values.
         inputs: the names of the other models that a call must bind.
-        metadata: free.
-        non_finite: what newly non-finite entries mean, for steps that do not say; None if the plan does not say either.
+        metadata: whatever the user writes there.
+        non_finite: what to do with newly non-finite entries, for steps that do not state it; None if the plan does not
+            state it either.
         steps: the ops, in order.
-        document: the resolved document that all of this came from, as plain JSON values (extension keys left out).
+        document: the resolved document as plain JSON values, without extension keys.
         source: the positions of the document's values, for error messages.
-        warnings: what is odd about the plan, and no error.
+        warnings: problems that are not errors.
     """
 
     name: str
@@ -89,24 +90,24 @@ class Plan(Generic[S]):
         return digest
 
     def locate(self, path: DocumentPath) -> Place | None:
-        """Where the value at a path was written, or its nearest ancestor; None for a plan that came from Python.
+        """Returns the place of the value at a path, or of its nearest ancestor; None for a plan made in Python.
 
-        A value that came by `${params.…}` or by an override is located there.
+        For a value from `${params.…}` that is the parameter's place, for one from an override the override's.
         """
         place: Place | None = self.source.locate(path)
         return place
 
     def placed(self, problem: Problem) -> Problem:
-        """A problem with the place that its path leads to."""
+        """Returns a problem with the place that its path leads to."""
         return replace(problem, place=self.locate(problem.path))
 
     def with_(self, *, seed: int | None = None, params: Mapping[str, Any] | None = None, **named: Any) -> Plan[S]:
-        """The same plan with another seed, or other values of its parameters.
+        """Returns the same plan with another seed, or other values of its parameters.
 
         Arguments:
-            seed: the plan's seed; by default it stays.
-            params: values by the parameters' names, for names that are not Python's.
-            named: the same, as keywords: `plan.with_(std=0.05)`.
+            seed: the new seed; by default it stays.
+            params: values by parameter name, for names that are not Python identifiers.
+            named: values as keywords: `plan.with_(std=0.05)`.
 
         Raises:
             PlanError: if a parameter is not declared, or its value does not fit.
@@ -115,10 +116,10 @@ class Plan(Generic[S]):
         return changed
 
     def overridden(self, values: Mapping[str, Any]) -> Plan[S]:
-        """The same plan with other values at dotted keys, as `--set` names them: `{"steps.jitter.std": 0.05}`.
+        """Returns the same plan with other values at dotted keys, as in `--set`: `{"steps.jitter.std": 0.05}`.
 
         Raises:
-            PlanError: if there is no such key, or a value does not fit.
+            PlanError: if a key does not exist, or a value does not fit.
         """
         overrides = [Override(f"{key}={value}", number, value) for number, (key, value) in enumerate(values.items(), 1)]
         changed: Plan[S] = self.source.again(overrides)

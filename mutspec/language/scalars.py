@@ -1,7 +1,7 @@
-"""What a bare YAML scalar means: exactly what OmegaConf's loader, and so Hydra, makes of it.
+"""The value of a bare YAML scalar, exactly as OmegaConf's loader, and so Hydra, reads it.
 
-OmegaConf reads YAML 1.1 with two changes: `1e-3` is a float, and dates are text. Its rules for floats are a fact of
-that library (2.3), restated here because importing it costs more than the whole of `mutspec validate`; a test compares.
+OmegaConf reads YAML 1.1 with two changes: `1e-3` is a float, and dates are text. Its pattern of floats (OmegaConf 2.3)
+is repeated here, because importing OmegaConf takes longer than all of `mutspec validate`. A test compares the two.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OMEGACONF_FLOAT = re.compile(
 
 
 class _PlanResolver(Resolver):
-    """YAML 1.1's implicit types, with OmegaConf's floats."""
+    """Finds the implicit types of YAML 1.1, with OmegaConf's floats."""
 
 
 _PlanResolver.add_implicit_resolver(_PREFIX + "float", _OMEGACONF_FLOAT, list("-+0123456789."))
@@ -41,23 +41,23 @@ _MAY_BE_SPECIAL = frozenset("-+0123456789.yYnNtTfFoO~")
 BOOLEAN_WORDS = frozenset({"yes", "no", "on", "off", "y", "n"})
 
 
-_WITHIN = "write the number that is meant; the largest are about 1.8e308"
+_LARGEST_HINT = "the largest numbers are about 1.8e308"
 
 
 class UnreadableNumberError(ValueError):
-    """A scalar that has the form of a number and no value: why, and what may help."""
+    """A scalar that has the form of a number but no value: the reason, and a hint."""
 
     def __init__(self, why: str, hint: str = "") -> None:
-        """Keep the remedy too."""
+
         super().__init__(why)
         self.hint = hint
 
 
 def scalar_value(text: str) -> str | int | float | bool | None:
-    """The value of a scalar that is written without quotes.
+    """Returns the value of a scalar that is written without quotes.
 
     Raises:
-        UnreadableNumberError: if it looks like a number and is none, such as `0x_` or `1e999`.
+        UnreadableNumberError: if it looks like a number but cannot be read, such as `0x_` or `1e999`.
     """
     if not text:
         return None
@@ -78,16 +78,16 @@ def _construct(kind: str, tag: str, text: str) -> bool | int | float:
     try:
         value: bool | int | float = construct(node)
     except (ValueError, OverflowError):
-        if text.lstrip("+-").isdecimal():  # Python reads no more than some thousand digits
-            raise UnreadableNumberError("is too large a number", _WITHIN) from None
-        raise UnreadableNumberError("looks like a number, and is none that can be read") from None
+        if text.lstrip("+-").isdecimal():  # Python reads at most 4,300 digits (sys.get_int_max_str_digits)
+            raise UnreadableNumberError("is too large a number", _LARGEST_HINT) from None
+        raise UnreadableNumberError("looks like a number, but cannot be read as one") from None
     if isinstance(value, float) and math.isinf(value) and "inf" not in text.lower():
-        raise UnreadableNumberError("is too large for a floating-point number", _WITHIN)
+        raise UnreadableNumberError("is too large for a floating-point number", _LARGEST_HINT)
     return value
 
 
-def surprise(text: str, value: object) -> str:
-    """What may surprise about a bare scalar's value, as a sentence; empty if nothing does."""
+def surprising_number(text: str, value: object) -> str:
+    """Returns a sentence about a bare number that YAML reads in base 8 or 60; else an empty text."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if ":" in text:

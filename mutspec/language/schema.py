@@ -1,8 +1,8 @@
-"""The JSON schema of plans, made from the ops' types: what editors complete and explain with, and what names an error.
+"""The JSON schema of plans, generated from the ops' types. Editors use it, and error messages are made with it.
 
-Draft 2020-12. Every op's definition is complete in itself (common keys included) and closed but for `x-…`, so
-strictness needs only `additionalProperties`, which every editor understands. `${params.…}` is accepted
-wherever a value may stand.
+It is of draft 2020-12. The definition of each op is complete (common keys included), and allows no other keys but
+`x-…`. So `additionalProperties`, which every editor understands, is enough for strictness. `${params.…}` is accepted
+in place of every value.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Catalogue = Mapping[str, type[Any]]
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 EXTENSION = "^x-"
 STEP_ID = rf"^[\w-]+{END}"
-"""What an id may look like: it stands in layer names, in random streams and in `steps.<id>.<key>=…`."""
+"""The pattern of ids, which are used in layer names, in random streams and in `steps.<id>.<key>=…`."""
 
 RESERVED = ("re",)
-"""What no input may be called, as it means something else before a colon."""
+"""Names that an input cannot have, because they mean something else before a colon."""
 
 _REFERENCE = "#/$defs/"
 
 
 def op_definitions(ops: Catalogue) -> dict[str, Schema]:
-    """Closed schemas of the plan's head (as `plan`), of the ops (by name) and of what these refer to."""
+    """Returns closed schemas of the plan's head (as `plan`), of the ops (by name) and of the types that these use."""
     types = {"plan": PlanHead, **ops}
     references, components = msgspec.json.schema_components(types.values(), ref_template=_REFERENCE + "{name}")
     names = {_target(reference): name for reference, name in zip(references, types, strict=True)}
@@ -56,7 +56,7 @@ def _target(reference: Schema) -> str:
 
 
 def _tidy(schema: Schema, renamed: Mapping[str, str], inlined: Mapping[str, Schema]) -> Schema:
-    """Follow renamed definitions, put generic ones and choices in place, open objects for `x-`, drop empty defaults."""
+    """Renames references, inlines generic types and enums, allows `x-` keys in objects, and drops empty defaults."""
 
     def visit(node: Any) -> Any:
         if isinstance(node, list):
@@ -89,7 +89,7 @@ def _tidy(schema: Schema, renamed: Mapping[str, str], inlined: Mapping[str, Sche
 
 
 def _plain(value: Any) -> Any:
-    """A default or an example as JSON has it: sequences are lists."""
+    """Returns a default or an example as JSON has it, with lists for all sequences."""
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
@@ -122,7 +122,7 @@ _COMMON_LAST = (
 
 
 def _in_reading_order(properties: Schema) -> Schema:
-    """`id`, `op`, `target`, then what is the op's own, then the keys that many ops have."""
+    """Sorts keys: `id`, `op` and `target` first, then the op's own, then the keys that many ops have."""
     first = [key for key in ("id", "op", "target") if key in properties]
     last = [key for key in _COMMON_LAST if key in properties]
     own = [key for key in properties if key not in first and key not in last]
@@ -130,12 +130,12 @@ def _in_reading_order(properties: Schema) -> Schema:
 
 
 def summary(op: type[Any]) -> str:
-    """The first paragraph of an op's documentation, on one line."""
+    """Returns the first paragraph of an op's documentation, on one line."""
     return " ".join(cleandoc(op.__doc__ or "").split("\n\n")[0].split())
 
 
 def json_schema(catalogue: Catalogue) -> Schema:
-    """The JSON schema of a plan.
+    """Returns the JSON schema of a plan.
 
     Arguments:
         catalogue: the ops that a step may have, by name.
@@ -160,7 +160,7 @@ def json_schema(catalogue: Catalogue) -> Schema:
 
 
 def _step(catalogue: Catalogue) -> Schema:
-    """A step: some op, and for each op what its keys are."""
+    """Returns the schema of a step: the names of all ops, and for each op its keys."""
     names = sorted(catalogue)
     return {
         "title": "step",
@@ -192,13 +192,13 @@ _INTERPOLATION: Schema = {
 
 
 def _accept_interpolation(schema: Schema) -> Schema:
-    """A definition in which each value may be a `${params.…}` instead."""
+    """Returns a definition that accepts `${params.…}` in place of each value."""
     result: Schema = _map_values(schema, _or_interpolation)
     return result
 
 
 def _map_values(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
-    """Apply `change` to the schema of every value below an object's keys and a list's entries."""
+    """Applies `change` to the schema of every value below an object's keys and a list's entries."""
     mapped = dict(schema)
     if "properties" in mapped:
         mapped["properties"] = {
@@ -216,7 +216,7 @@ _ABOUT = ("title", "description", "markdownDescription", "default", "examples")
 
 
 def _or_interpolation(schema: Schema) -> Schema:
-    """The schema, or an interpolation; what it says about itself stays outside, where editors look for it."""
+    """Adds an interpolation to a schema. Title, description and the like stay at the top, where editors read them."""
     about = {key: value for key, value in schema.items() if key in _ABOUT}
     rules = {key: value for key, value in schema.items() if key not in _ABOUT}
     if not rules or rules == {"type": "string"}:
@@ -231,5 +231,5 @@ def _or_interpolation(schema: Schema) -> Schema:
 
 
 def is_extension(key: str) -> bool:
-    """Whether a key is one of the user's own, which every mapping of ours lets through."""
+    """Returns whether a key is one of the user's own, `x-…`, which every mapping of the language accepts."""
     return re.match(EXTENSION, key) is not None

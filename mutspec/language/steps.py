@@ -1,4 +1,4 @@
-"""What can be told about ops from their types alone: fields, where targets and the user's own keys may stand."""
+"""Facts about ops that follow from their types: their fields, and where targets and the user's own keys may be."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from mutspec.language.types import Selector
 
 @cache
 def field_types(struct: Any) -> dict[str, tuple[str, Any]]:
-    """The fields of a struct type, by their names in a plan: attribute name and type."""
+    """Returns the fields of a struct type by their names in a plan: attribute name and type."""
     return {info.encode_name: (info.name, info.type) for info in structs.fields(struct)}
 
 
 @cache
 def holds_target(annotation: Any) -> bool:
-    """Whether text of this type is a target, so that `re:` begins a regex."""
+    """Returns whether text of this type is a target, so that `re:` begins a regular expression."""
     return Selector in members(annotation)
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a union, without annotations."""
+    """Returns the alternatives of a union, without annotations."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return members(get_args(annotation)[0])
@@ -38,7 +38,7 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def without_extensions(node: Node, annotation: Any) -> Node:
-    """The value without the user's own `x-…` keys, which may stand in every mapping that a struct describes."""
+    """Returns a value without the user's own `x-…` keys, which are allowed in every mapping that a struct describes."""
     if isinstance(node, Scalar) or not _has_extension(node):
         return node
     kinds = members(annotation)
@@ -46,7 +46,7 @@ def without_extensions(node: Node, annotation: Any) -> Node:
         elements = next((get_args(kind)[0] for kind in kinds if get_origin(kind) in (tuple, list)), Any)
         return replace(node, items=tuple(without_extensions(item, elements) for item in node.items))
     struct = next((kind for kind in kinds if _is_struct(kind)), None)
-    if struct is None:  # a free mapping: its keys are the user's affair
+    if struct is None:  # a free mapping, whose keys are all the user's
         return node
     fields = field_types(struct)
     entries = {
@@ -69,7 +69,7 @@ def _has_extension(node: Node) -> bool:
 
 
 def without_own_keys(root: Node, catalogue: Catalogue) -> Node:
-    """The tree without `x-…` keys, in the plan itself and in its steps."""
+    """Returns the tree without `x-…` keys, in the plan itself and in its steps."""
     root = without_extensions(root, PlanHead)
     steps = child(root, "steps")
     if not isinstance(root, Table) or not isinstance(steps, Sequence):

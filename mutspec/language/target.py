@@ -1,4 +1,4 @@
-"""A target by itself, as a call may give one: read as strictly as one that stands in a plan."""
+"""A target outside of a plan, such as an argument of a call. It is read as strictly as in a plan."""
 
 from __future__ import annotations
 
@@ -24,21 +24,19 @@ class _Choose(Struct, tag_field="op", tag="choose", frozen=True, kw_only=True, f
     id: str = ""
 
     def problems(self) -> Iterable[Problem]:
-        """None but the target's."""
         return ()
 
     def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
-        """None."""
         return ()
 
 
 @dataclass(frozen=True)
 class WrittenTarget:
-    """A target, and where it was written.
+    """A target and its place in a text.
 
     Arguments:
         target: the target.
-        text: as it was written.
+        text: the text that it was read from.
     """
 
     target: Target
@@ -46,17 +44,17 @@ class WrittenTarget:
     _plan: Plan[Any]
 
     def placed(self, problem: Problem) -> Problem:
-        """A problem whose path is relative to the target, with its place in the text."""
+        """Returns a problem, whose path is relative to the target, with its place in the text."""
         place = self._plan.locate(("steps", 0, "target", *problem.path))
         return replace(problem, place=place)
 
 
 def load_target(text: str, name: str = "target") -> WrittenTarget:
-    """Read a target.
+    """Reads a target.
 
     Arguments:
         text: a name, path or `re:…` as it is (`dense_1`, `*_conv`), or a YAML mapping or list (`{type: Dense}`).
-        name: how error messages call the text.
+        name: the name of the text in error messages.
 
     Raises:
         PlanError: with every problem and its place in the text.

@@ -1,6 +1,6 @@
-"""YAML's traps: lines that look right and do not parse, with the line that was meant.
+"""YAML's traps: lines that look right but do not parse, with the line that was meant.
 
-A mend is offered only if it mends: the corrected text is parsed, and must get past the trouble.
+A fix is offered only if it works: the parser must get past the error in the corrected text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
-Mend = Callable[[str], str]
+Fix = Callable[[str], str]
 
 _TOKEN = r"[^\s,\[\]{}\"'#:]*"
 _INTERPOLATION = re.compile(rf"(?<![\"'\w])({_TOKEN}\$\{{[^{{}}\"']*\}}{_TOKEN})(?![\"'])")
@@ -21,7 +21,7 @@ _NESTED_COLON = re.compile(r"^(\s*(?:- )?[\w-]+:\s+)([^\"'\[{#\s][^#]*?:(?:\s[^#
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """A known mistake: what to say about it, where (0-based), and the line as it was meant."""
+    """A known mistake: the message, the place (0-based), and the corrected line."""
 
     message: str
     line: str
@@ -34,50 +34,50 @@ def _quoted(text: str) -> str:
 
 
 def quote_interpolations(line: str) -> str:
-    """`{std: ${params.std}}` → `{std: "${params.std}"}`."""
+    """Puts interpolations in quotes: `{std: ${params.std}}` → `{std: "${params.std}"}`."""
     return _INTERPOLATION.sub(lambda match: _quoted(match[1]), line)
 
 
 def quote_special(line: str) -> str:
-    """`{name: *_conv}` → `{name: "*_conv"}`; so for the other characters that YAML keeps for itself."""
+    """Puts values in quotes that begin with a character that YAML reserves: `{name: *_conv}` → `{name: "*_conv"}`."""
     return _GLOB.sub(lambda match: match[1] + _quoted(match[2]), line)
 
 
 def quote_value(line: str) -> str:
-    """`name: re: conv` → `name: "re: conv"`."""
+    """Puts a value with a colon in quotes: `name: re: conv` → `name: "re: conv"`."""
     return _NESTED_COLON.sub(lambda match: match[1] + _quoted(match[2]) + match[3], line)
 
 
 def spaces_for_tabs(line: str) -> str:
-    """Two spaces for each tab of the indentation."""
+    """Replaces each tab of the indentation by two spaces."""
     body = line.lstrip(" \t")
     return line[: len(line) - len(body)].replace("\t", "  ") + body.replace("\t", " ")
 
 
-_TRAPS: tuple[tuple[str, Mend], ...] = (
-    ("within [ ] and { }, `${…}` must be in quotes, because { and } mean something to YAML", quote_interpolations),
+_TRAPS: tuple[tuple[str, Fix], ...] = (
+    ("within [ ] and { }, `${…}` must be in quotes, because { and } have a meaning in YAML", quote_interpolations),
     (
-        "a value that begins with *, &, !, %, @ or ` must be in quotes, because these mean something to YAML",
+        "a value that begins with *, &, !, %, @ or ` must be in quotes, because these have a meaning in YAML",
         quote_special,
     ),
-    ("a tab stands where YAML allows only spaces", spaces_for_tabs),
-    ("a value that holds `: ` must be in quotes, because YAML takes it for another key", quote_value),
+    ("YAML allows only spaces here, not a tab", spaces_for_tabs),
+    ("a value that contains `: ` must be in quotes, because YAML reads it as another key", quote_value),
 )
 
 
 def find_trap(lines: list[str], suspects: list[int]) -> Trap | None:
-    """The mistake on one of the suspected lines (0-based, likeliest first) whose mend gets the parser past them."""
+    """Returns the mistake on one of the suspected lines (0-based, likeliest first) whose fix makes them parse."""
     before = _first_error(lines)
-    for message, mend in _TRAPS:
+    for message, fix in _TRAPS:
         for suspect in suspects:
             if not 0 <= suspect < len(lines):
                 continue
-            mended = mend(lines[suspect])
-            if mended == lines[suspect]:
+            fixed = fix(lines[suspect])
+            if fixed == lines[suspect]:
                 continue
-            after = _first_error([*lines[:suspect], mended, *lines[suspect + 1 :]])
+            after = _first_error([*lines[:suspect], fixed, *lines[suspect + 1 :]])
             if after is None or (before is not None and after > before and after > suspect):
-                return Trap(message, mended, suspect, _first_difference(lines[suspect], mended))
+                return Trap(message, fixed, suspect, _first_difference(lines[suspect], fixed))
     return None
 
 
@@ -88,7 +88,7 @@ def _first_difference(one: str, other: str) -> int:
 
 
 def _first_error(lines: list[str]) -> int | None:
-    """The 0-based line at which the parser gives up; None if it does not."""
+    """Returns the 0-based line of the first syntax error, or None."""
     try:
         for _ in yaml.parse("\n".join(lines), Loader=LOADER):
             pass
@@ -101,4 +101,4 @@ def _first_error(lines: list[str]) -> int | None:
 
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's parser where PyYAML was built with it: about ten times as fast."""
+"""libyaml's parser, about ten times as fast, where PyYAML was built with it."""

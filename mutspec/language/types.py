@@ -1,6 +1,6 @@
-"""The values that steps are written in: selectors, amounts, values by target, percentages.
+"""The types of values in steps: selectors, amounts, values by target, percentages.
 
-They are msgspec structs, so that one definition gives parsing, the JSON schema and the reference documentation.
+They are msgspec structs, so one definition gives parsing, the JSON schema and the reference documentation.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class PlanValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of all structured values of a plan: frozen, by keyword, strict about keys."""
+    """The base of all structured values of a plan: frozen, with keyword arguments, strict about keys."""
 
 
 END = r"$(?!\n)"
-"""The end of a text in patterns: `$` alone matches before a last line's end in Python, though not in JSON schemas."""
+"""The end of a text in patterns. In Python, unlike in JSON schemas, `$` alone also matches before a final newline."""
 
 Percent = Annotated[
     str,
@@ -34,7 +34,7 @@ Share = Annotated[float, Meta(ge=0, le=1)] | Percent
 
 
 def exact_share(share: float | str) -> Fraction:
-    """The exact rational that was written: `0.1` is 1/10, not the nearest binary float; `1%` is 1/100."""
+    """Returns the exact rational that was written: `0.1` is 1/10, not the nearest binary float; `1%` is 1/100."""
     if isinstance(share, str):
         return Fraction(share.strip().removesuffix("%")) / 100
     return Fraction(repr(share))
@@ -46,7 +46,7 @@ Patterns = str | tuple[str, ...]
 
 
 class Pick(PlanValue, frozen=True):
-    """Narrow a selection to some of its layers, in model order, after all other keys."""
+    """Narrows a selection to some of its layers, in model order, after all other keys."""
 
     first: Annotated[Count | UnsetType, Meta(description="Keep the first n layers.")] = UNSET
     last: Annotated[Count | UnsetType, Meta(description="Keep the last n layers.")] = UNSET
@@ -63,7 +63,7 @@ class Expect(PlanValue, frozen=True):
 
 
 class Selector(PlanValue, frozen=True):
-    """Which layers, and which of their weights. Keys intersect; a list of values means any of them."""
+    """Selects layers, and weights in them. All keys must match; of a list of values, one must."""
 
     name: Annotated[
         Patterns | UnsetType,
@@ -75,13 +75,13 @@ class Selector(PlanValue, frozen=True):
     regex: Annotated[
         Patterns | UnsetType,
         Meta(
-            description="A regular expression (RE2) that fits the whole name, or the whole path if it holds a `/`.",
+            description="A regular expression (RE2) that matches the whole name, or the whole path if it holds a `/`.",
             examples=["conv[0-9]+_.*"],
         ),
     ] = UNSET
     type: Annotated[
         Patterns | UnsetType,
-        Meta(description="A layer class; its subclasses too; exact or a glob.", examples=["Dense", "Conv*"]),
+        Meta(description="A layer class, which includes its subclasses; exact or a glob.", examples=["Dense", "Conv*"]),
     ] = UNSET
     weights: Annotated[
         Patterns | UnsetType,
@@ -92,15 +92,17 @@ class Selector(PlanValue, frozen=True):
         ),
     ] = UNSET
     any: Annotated[
-        tuple[Target, ...] | UnsetType, Meta(description="What at least one of these selectors matches.")
+        tuple[Target, ...] | UnsetType, Meta(description="Selects what at least one of these selectors matches.")
     ] = UNSET
-    all: Annotated[tuple[Target, ...] | UnsetType, Meta(description="What every one of these selectors matches.")] = (
+    all: Annotated[tuple[Target, ...] | UnsetType, Meta(description="Selects what all of these selectors match.")] = (
         UNSET
     )
-    not_: Annotated[Target | UnsetType, Meta(description="All but what this selector matches.")] = field(
+    not_: Annotated[Target | UnsetType, Meta(description="Selects everything but what this selector matches.")] = field(
         default=UNSET, name="not"
     )
-    pick: Annotated[Pick | UnsetType, Meta(description="Some of the layers that match, after all other keys.")] = UNSET
+    pick: Annotated[
+        Pick | UnsetType, Meta(description="Keeps some of the layers that match, after all other keys.")
+    ] = UNSET
     expect: Annotated[
         Count | Expect | UnsetType,
         Meta(description="A contract on the number of layers that match.", examples=[3, {"min": 1}]),
@@ -115,9 +117,7 @@ class Case(PlanValue, Generic[T], frozen=True):
     """One entry of a list of values by target. The first entry that matches a weight wins."""
 
     value: T
-    target: Annotated[
-        Target | UnsetType, Meta(description="The weights that this value is for; left out, all of them.")
-    ] = UNSET
+    target: Annotated[Target | UnsetType, Meta(description="The weights that this value is for. Default: all.")] = UNSET
 
 
 ByTarget = Union[T, tuple[Case[T], ...]]  # noqa: UP007 (mypy takes no other form)
@@ -125,7 +125,7 @@ ByTarget = Union[T, tuple[Case[T], ...]]  # noqa: UP007 (mypy takes no other for
 
 
 class Per(StrEnum):
-    """What an amount counts over."""
+    """The scope in which an amount is counted."""
 
     TENSOR = "tensor"
     LAYER = "layer"
@@ -133,7 +133,7 @@ class Per(StrEnum):
 
 
 class Unit(StrEnum):
-    """What an amount is a number of."""
+    """The things that an amount counts."""
 
     ENTRY = "entry"
     ROW = "row"
@@ -143,14 +143,14 @@ class Unit(StrEnum):
 
 
 class Rank(StrEnum):
-    """Which units are touched, if not random ones."""
+    """The units that are changed, instead of random ones."""
 
     SMALLEST = "smallest"
     LARGEST = "largest"
 
 
 class Scale(StrEnum):
-    """The unit of a noise's size."""
+    """The unit in which the size of noise is given."""
 
     ABSOLUTE = "absolute"
     STD = "std"
@@ -160,7 +160,7 @@ class Scale(StrEnum):
 
 
 class NonFinite(StrEnum):
-    """What to do when an entry that was finite becomes infinite or NaN."""
+    """The reaction to a finite entry that becomes infinite or NaN."""
 
     ERROR = "error"
     REPORT = "report"

@@ -1,4 +1,4 @@
-"""Lowering: what steps need to become expressions: contexts, base classes, amounts, units, and the fold over a plan.
+"""Lowering: what turns steps into expressions: contexts, base classes of ops, amounts, units, and `compile`.
 
 What may not enter: NumPy, TensorFlow, files, and any single op.
 """

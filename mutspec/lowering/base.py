@@ -14,6 +14,7 @@ from mutspec.language.plan import Plan
 from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.lowering.units import Units
 from mutspec.model.spec import TensorSpec
@@ -179,30 +180,46 @@ class WeightOp(Op, frozen=True, kw_only=True):
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Lower every chosen weight, choose entries, and bind the results."""
         tensors = self.tensors(context)
+        context.refuse_dtypes(tensors)
         if not self.accepts_integers:
             context.refuse_integers(tensors)
         writes = []
         for tensor, choice in self.choices(context, tensors):
             before = context.read(tensor)
             compute = before if self.computes_as_stored else before.cast(context.compute_dtype(tensor))
-            after = (
-                self.lower(compute, TensorContext(context, self, tensor, choice))
-                .cast(tensor.dtype)
-                .spread(before.shape)
-            )
-            writes.append(context.bind(tensor, after, choice))
+            after = self.lower(compute, TensorContext(context, self, tensor, choice))
+            context.check_result(tensor, after)
+            writes.append(context.bind(tensor, after.cast(tensor.dtype).spread(before.shape), choice))
         return writes
 
 
 class StructureOp(Op, frozen=True, kw_only=True):
-    """An op that changes the architecture. A subclass gives `apply`, which restructures the bench's model."""
+    """An op that changes the architecture. A subclass gives `restructure`."""
 
     is_structural: ClassVar[bool] = True
+
+    def restructure(self, ctx: StructureContext) -> None:
+        """Changes the architecture by the context's methods.
+
+        Arguments:
+            ctx: the model as the steps before left it, and the ways in which it can be changed.
+        """
+        raise NotImplementedError
+
+    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
+        """Changes the architecture; the first values of new weights are not counted as changes."""
+        self.restructure(StructureContext(context, self.id))
+        return ()
 
 
 def is_structural(plan: Plan[Op]) -> bool:
     """Whether a plan changes the architecture."""
     return any(step.is_structural for step in plan.steps)
+
+
+def package(op: type[Op]) -> str:
+    """The package that an op comes from, as one imports it: `mutspec`, `dead_zone`."""
+    return op.__module__.partition(".")[0]
 
 
 def op_name(op: type[Op]) -> str:

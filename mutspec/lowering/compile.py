@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from sys import modules
 from traceback import extract_tb
 from typing import Any
 
 from msgspec import UnsetType
 
-from mutspec.errors import EnvironmentProblem, PlanError, Problem
+from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem
 from mutspec.graph.graph import Graph
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
-from mutspec.lowering.base import Op, op_name
+from mutspec.lowering.base import Op, op_name, package
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
@@ -91,25 +92,24 @@ def compile_plan(
 
     Raises:
         PlanError: a step does not fit the model.
+        OpError: an op has a bug.
     """
     context = LoweringContext({"": model, **inputs}, config or {}, oracle or TableOracle())
     records, problems, warnings = [], [], []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
         try:
-            writes = op.apply(context)
-            _refuse_nothing(op, writes, context.edits)
+            writes = _lowered(op, context)
         except PlanError as error:
             problems += [plan.placed(problem.below("steps", number)) for problem in error.problems]
             continue
-        except EnvironmentProblem:
-            raise
-        except Exception as error:
-            problems.append(plan.placed(_bug(op, error).below("steps", number)))
-            continue
+        except OpError as error:
+            if problems:  # the op may fail as it does not find what a wrong step before it was to make
+                break
+            raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
         policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
         records.append(
-            StepRecord(op.id, op_name(type(op)), tuple(writes), policy, tuple(context.edits), tuple(context.created))
+            StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
         )
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
     if problems:
@@ -135,13 +135,42 @@ def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
         raise PlanError(plan.placed(problem) for problem in problems)
 
 
-def _bug(op: Op, error: Exception) -> Problem:
-    """An op of any package may fail in any way; its user needs to know which op, and its author where."""
-    frame = extract_tb(error.__traceback__)[-1]
-    return Problem(
-        f"the op `{op_name(type(op))}` fails: {type(error).__name__}: {error}",
-        hint=f"a bug at {frame.filename}:{frame.lineno}; report it to whoever maintains `{type(op).__module__}`",
-    )
+def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:
+    """What a step does to tensors.
+
+    Raises:
+        PlanError: the step does not fit the model.
+        OpError: the op has a bug. An op of any package may fail in any way; its user needs to know which op it is, and
+            its author where it fails.
+    """
+    try:
+        writes = _checked(op.apply(context), context)
+        context.check_created()
+    except OpError as error:
+        raise OpError(replace(problem, hint=_whose(op, error)) for problem in error.problems) from error
+    except (PlanError, EnvironmentProblem):
+        raise
+    except Exception as error:
+        message = f"the op `{op_name(type(op))}` fails: {type(error).__name__}: {error}"
+        raise OpError(message, hint=_whose(op, error)) from error
+    _refuse_nothing(op, writes, context.edits)
+    return writes
+
+
+def _checked(made: object, context: LoweringContext) -> tuple[TensorWrite, ...]:
+    writes = tuple(made) if isinstance(made, Iterable) else (made,)
+    if not all(isinstance(write, TensorWrite) for write in writes):
+        raise context.bug("does not return a list of what `bind` returned, which `apply` must")
+    return writes
+
+
+def _whose(op: Op, error: Exception) -> str:
+    """Where a bug is, and who can fix it. The last line of the op's own module tells more than one of mutspec's."""
+    frames = extract_tb(error.__traceback__)
+    module = modules.get(type(op).__module__)
+    own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]
+    where = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
+    return f"a bug{where}; report it to whoever maintains `{package(type(op))}`"
 
 
 def _refuse_nothing(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> None:

@@ -8,28 +8,22 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from mutspec.errors import DocumentPath, ModelError, PlanError, Problem
+from mutspec.errors import DocumentPath, ModelError, OpError, PlanError, Problem
 from mutspec.graph.choice import Choice, Computed, chosen_count
+from mutspec.graph.computed_dtypes import INTEGERS, NARROW_FLOATS, is_computed_with
 from mutspec.graph.expression import Expression, constant
 from mutspec.graph.graph import GraphBuilder, Shape, Version
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
 from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import Target
+from mutspec.lowering.op_values import choice_problem, result_problem, value_problem
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, Change, architecture_of, restructured
 from mutspec.structure.flow import Flow
 from mutspec.structure.layer_edit import LayerEdit, layer_edits
-
-FLOATS = frozenset({"float32", "float64"})
-NARROW_FLOATS = ("float16", "bfloat16", "float8_", "float6_", "float4_")
-"""Dtypes, by how their names begin, that are computed in float32 and rounded once."""
-
-INTEGERS = frozenset(
-    {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "int4", "uint4"}
-)
 
 ALL_GROUPS = frozenset(Group)
 
@@ -189,8 +183,48 @@ class LoweringContext:
         return created
 
     def create(self, tensor: TensorSpec, value: Expression) -> None:
-        """Give a weight that a step added its first value."""
+        """Gives a weight that the step under way has added its first value.
+
+        Raises:
+            OpError: the step has not added it, or the value is not of its shape and dtype.
+            PlanError: the value depends on a first value that only Keras knows.
+        """
+        if all(tensor.origin != each.origin for each in self.created):
+            raise self.bug(f"gives `{tensor.path}` a first value, which is not a new weight of this step")
+        self._check_value(tensor, value, "the first value")
+        self._refuse_unknown(value.node)
         self.builder.create(tensor.origin, value.node)
+
+    def bug(self, what: str) -> OpError:
+        """Returns the error that the op of the step under way has a bug.
+
+        Arguments:
+            what: what the op does, as the rest of a sentence whose subject it is.
+        """
+        return OpError(f"the op `{self.step.op}` {what}")
+
+    def check_result(self, tensor: TensorSpec, result: Expression) -> None:
+        """Checks what `lower` of the step's op gives for a tensor.
+
+        Raises:
+            OpError: it is not an expression of this plan, or of another shape.
+        """
+        if problem := result_problem(result, self.builder, tensor.shape or (1,)):
+            raise self.bug(f"lowers `{tensor.path}` to what is not its value: {problem}")
+
+    def check_created(self) -> None:
+        """Checks that each weight which the step under way has added has a first value, or gets one from Keras.
+
+        Raises:
+            OpError: one has none.
+        """
+        for tensor in self.created:
+            if tensor.origin not in self.builder.created and tensor.origin not in self.keras_made:
+                raise self.bug(f"adds the weight `{tensor.path}` without a first value")
+
+    def _check_value(self, tensor: TensorSpec, value: Expression, what: str) -> None:
+        if problem := value_problem(value, self.builder, tensor.shape or (1,), tensor.dtype):
+            raise self.bug(f"makes {what} of `{tensor.path}` wrong: {problem}")
 
     def case_matches(self, target: Target | UnsetType, tensor: TensorSpec, at: DocumentPath) -> bool:
         """Whether one entry of a list of values by target is for a tensor."""
@@ -221,18 +255,30 @@ class LoweringContext:
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
 
     def bind(self, tensor: TensorSpec, value: Expression, choice: Choice | None) -> TensorWrite:
-        """Make a value the tensor's next version, in the chosen entries alone."""
-        if tensor.dtype not in INTEGERS | FLOATS and not tensor.dtype.startswith(NARROW_FLOATS):
-            raise PlanError(
-                f"`{tensor.path}` is {tensor.dtype}, which mutspec does not compute with",
-                path=("target",),
-                hint="leave it out with `not:`",
-            )
+        """Makes a value the tensor's next version, in the chosen entries alone.
+
+        Arguments:
+            tensor: a weight of the model as the steps so far have left it.
+            value: the value of all its entries, in its shape and dtype.
+            choice: the entries that take it; None for all.
+
+        Raises:
+            OpError: the model does not have the tensor, or the value or the choice does not fit it.
+            PlanError: it is of a dtype that is not computed with, or depends on a first value that only Keras knows.
+        """
+        self.refuse_dtypes([tensor])
+        known = self.models[""].tensor_by_path.get(tensor.path)
+        if known is None or (known.origin, known.shape, known.dtype) != (tensor.origin, tensor.shape, tensor.dtype):
+            raise self.bug(f"changes `{tensor.path}`, which is not a weight of the model that is mutated")
+        self._check_value(tensor, value, "the value")
+        if problem := choice_problem(choice, self.builder, tensor.shape or (1,)):
+            raise self.bug(f"chooses entries of `{tensor.path}` that it does not have: {problem}")
         is_first = tensor.origin in self.keras_made and choice is None
         if is_first:
             self._refuse_unknown(value.node)
             self.keras_made.discard(tensor.origin)  # all of it is overwritten, so that it needs no first value
-            self.create(tensor, constant(self.builder, 0).cast(tensor.dtype).spread(tensor.shape or (1,)))
+            zeros = constant(self.builder, 0).cast(tensor.dtype).spread(tensor.shape or (1,))
+            self.builder.create(tensor.origin, zeros.node)
         before = self.read(tensor)
         after = value if choice is None else value.where(choice, before)
         self._refuse_unknown(after.node, *([choice.node] if isinstance(choice, Computed) else []))
@@ -256,6 +302,20 @@ class LoweringContext:
             if number not in seen:
                 seen.add(number)
                 waiting += self.builder.nodes[number].inputs
+
+    def refuse_dtypes(self, tensors: Iterable[TensorSpec]) -> None:
+        """Refuses tensors of dtypes that are not computed with.
+
+        Raises:
+            PlanError: there is one.
+        """
+        for tensor in tensors:
+            if not is_computed_with(tensor.dtype):
+                raise PlanError(
+                    f"`{tensor.path}` is {tensor.dtype}, which mutspec does not compute with",
+                    path=("target",),
+                    hint="leave it out with `not:`",
+                )
 
     def refuse_integers(self, tensors: Iterable[TensorSpec]) -> None:
         """Raise if a tensor holds integers and the step's op is for real numbers."""

@@ -96,17 +96,17 @@ def _activation(config: Config) -> str:
     return str(value or "linear").lower()
 
 
-def identity_value(fresh: NewWeight, class_name: str, config: Config) -> Expression:
+def identity_value(new: NewWeight, class_name: str, config: Config) -> Expression:
     """What a weight must be for its layer to pass its input on. `identity_problem` has said that it can."""
-    role = fresh.tensor.role
+    role = new.tensor.role
     if role in ("kernel", "pointwise_kernel", "depthwise_kernel"):
-        window = len(fresh.shape) - 2
+        window = len(new.shape) - 2
         is_depthwise = role == "depthwise_kernel" or class_name.startswith("Depthwise")
         at = (0,) * window if role == "pointwise_kernel" or class_name == "Dense" else centre(class_name, config)
-        value = dirac(fresh.builder, fresh.shape, fresh.dtype, at, is_depthwise=is_depthwise)
+        value = dirac(new.builder, new.shape, new.dtype, at, is_depthwise=is_depthwise)
     elif role == "moving_variance":
         # A BatchNormalization divides by √(variance + epsilon).
-        value = fresh.full(1.0 - float(config.get("epsilon", 1e-3)))
+        value = new.full(1.0 - float(config.get("epsilon", 1e-3)))
     else:
-        value = fresh.full(1.0 if role in ("gamma", "alpha") else 0.0)
-    return value.cast(fresh.tensor.dtype)
+        value = new.full(1.0 if role in ("gamma", "alpha") else 0.0)
+    return value.cast(new.tensor.dtype)

@@ -48,11 +48,13 @@ class NewWeight:
         builder: the graph.
         tensor: the weight.
         key: of its random stream.
+        below: its path below the layer that it is in: `kernel`, `forward_layer/cell/kernel`.
     """
 
     builder: GraphBuilder
     tensor: TensorSpec
     key: bytes
+    below: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,42 +87,40 @@ class NewWeight:
         return float(shape[-2] * window), float(shape[-1] * window)
 
 
-def _variance_scaling(fresh: NewWeight, config: Config) -> Expression:
-    fan_in, fan_out = fresh.fans()
+def _variance_scaling(new: NewWeight, config: Config) -> Expression:
+    fan_in, fan_out = new.fans()
     mode = config.get("mode", "fan_in")
     fan = {"fan_in": fan_in, "fan_out": fan_out}.get(mode, (fan_in + fan_out) / 2)
     variance = float(config.get("scale", 1.0)) / max(1.0, fan)
     distribution = config.get("distribution", "truncated_normal")
     if distribution == "uniform":
         limit = sqrt(3.0 * variance)
-        return fresh.between(-limit, limit)
+        return new.between(-limit, limit)
     if distribution == "untruncated_normal":
-        return fresh.drawn("normal") * sqrt(variance)
-    return fresh.drawn("truncated_normal") * (sqrt(variance) / _TRUNCATION)
+        return new.drawn("normal") * sqrt(variance)
+    return new.drawn("truncated_normal") * (sqrt(variance) / _TRUNCATION)
 
 
 def _scaling(scale: float, mode: str, distribution: str) -> Callable[[NewWeight, Config], Expression]:
     fixed = {"scale": scale, "mode": mode, "distribution": distribution}
-    return lambda fresh, config: _variance_scaling(fresh, fixed)
+    return lambda new, config: _variance_scaling(new, fixed)
 
 
 def _normal(primitive: str) -> Callable[[NewWeight, Config], Expression]:
-    return lambda fresh, config: (
-        fresh.drawn(primitive) * float(config.get("stddev", 0.05)) + float(config.get("mean", 0.0))
-    )
+    return lambda new, config: new.drawn(primitive) * float(config.get("stddev", 0.05)) + float(config.get("mean", 0.0))
 
 
-def _identity(fresh: NewWeight, config: Config) -> Expression:
-    if len(fresh.shape) != 2:
-        raise PlanError(f"an identity matrix does not fit `{fresh.tensor.path}`, of {len(fresh.shape)} axes")
-    return dirac(fresh.builder, fresh.shape, fresh.dtype, ()) * float(config.get("gain", 1.0))
+def _identity(new: NewWeight, config: Config) -> Expression:
+    if len(new.shape) != 2:
+        raise PlanError(f"an identity matrix does not fit `{new.tensor.path}`, of {len(new.shape)} axes")
+    return dirac(new.builder, new.shape, new.dtype, ()) * float(config.get("gain", 1.0))
 
 
 INITIALIZERS: Mapping[str, Callable[[NewWeight, Config], Expression]] = {
-    "zeros": lambda fresh, config: fresh.full(0.0),
-    "ones": lambda fresh, config: fresh.full(1.0),
-    "constant": lambda fresh, config: fresh.full(float(config.get("value", 0.0))),
-    "randomuniform": lambda fresh, config: fresh.between(
+    "zeros": lambda new, config: new.full(0.0),
+    "ones": lambda new, config: new.full(1.0),
+    "constant": lambda new, config: new.full(float(config.get("value", 0.0))),
+    "randomuniform": lambda new, config: new.between(
         float(config.get("minval", -0.05)), float(config.get("maxval", 0.05))
     ),
     "randomnormal": _normal("normal"),
@@ -186,7 +186,7 @@ def _plain(name: Any) -> str:
     return _SHORT.get(plain, plain)
 
 
-def initial_value(fresh: NewWeight, initializer: Any) -> Expression | None:
+def initial_value(new: NewWeight, initializer: Any) -> Expression | None:
     """What an initializer makes of a new weight; None if only Keras knows."""
     name: Any = initializer
     config: Config = {}
@@ -195,4 +195,4 @@ def initial_value(fresh: NewWeight, initializer: Any) -> Expression | None:
     rule = INITIALIZERS.get(_plain(name))
     if rule is None or config.get("input_axes") is not None or config.get("output_axes") is not None:
         return None
-    return rule(fresh, config).cast(fresh.tensor.dtype)
+    return rule(new, config).cast(new.tensor.dtype)

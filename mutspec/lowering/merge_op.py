@@ -8,9 +8,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from mutspec.errors import DocumentPath, PlanError, nearest
+from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression
 from mutspec.lowering.base import WeightOp
-from mutspec.lowering.context import ALL_GROUPS, INTEGERS, LoweringContext
+from mutspec.lowering.context import ALL_GROUPS, LoweringContext
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
 

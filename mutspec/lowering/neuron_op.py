@@ -12,7 +12,7 @@ from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Unit
 from mutspec.lowering.base import WeightOp
 from mutspec.lowering.context import LoweringContext
-from mutspec.model.neuron_slices import neurons_of
+from mutspec.lowering.neuron_slices import neurons_of
 from mutspec.model.spec import TensorSpec
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from mutspec.errors import PlanError
+from mutspec.graph.expression import Expression
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.identity_layers import identity_problem, identity_value
+from mutspec.lowering.identity_layers import identity_problem
 from mutspec.lowering.initial_values import NewWeight, initial_value, initializer_of
 from mutspec.model.spec import TensorSpec
-from mutspec.structure.architecture import Change
 from mutspec.structure.layer_config import layer_entry
-from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.network import Entry, Network
 
 
@@ -38,21 +37,13 @@ LayerConfig = Annotated[
 ]
 
 
+FirstValue = Callable[[NewWeight], Expression | None]
+"""Gives the value that a new weight begins with; None for what its initializer says."""
+
+
 def name_of_new(step: str, number: int) -> str:
     """The step's id; for further layers of one step with a number, as Keras counts."""
     return step if number == 0 else f"{step}_{number}"
-
-
-def refuse_name(network: Network, name: str, at: tuple[str, ...], hint: str) -> None:
-    """Refuse a name that a layer of the network has; `at` is where the step says it."""
-    if name in network.layers:
-        raise PlanError(f"the model has a layer `{name}` already", path=at, hint=hint)
-
-
-def refuse_name_of_new(network: Network, name: str, number: int) -> None:
-    """Refuse the name of a step's new layer, of which `number` came before it, if there is such a layer."""
-    hint = "for several, leave `name` out" if number else "give the layer another `name`"
-    refuse_name(network, name, ("layer", "name"), hint)
 
 
 _MERGES = frozenset(
@@ -71,21 +62,22 @@ def refuse_merge(entry: Entry, inputs: int) -> None:
         )
 
 
-def entry_of_new(layer: Mapping[str, Any], name: str, beside: Entry | Network | None, flow: TensorType) -> Entry:
+def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network | None, flow: TensorType) -> Entry:
     """The serialised layer that a step's `layer` stands for.
 
     Arguments:
         layer: as the plan has it.
         name: what it is called unless it says so itself.
-        beside: the layer that it stands beside, whose dtype and data format it takes; None at a Sequential's input.
+        neighbour: the layer that it is put on, or whose place it takes; it gives the dtype and the data format. None at
+            a Sequential's input.
         flow: the tensor whose width `same` stands for.
     """
-    like = beside["config"] if beside is not None and not isinstance(beside, Network) else {}
+    like = neighbour["config"] if neighbour is not None and not isinstance(neighbour, Network) else {}
     is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
     width = None
     if len(flow.shape) > 1:
         width = flow.shape[1 if is_first else -1]
-    if beside is None or isinstance(beside, Network) or beside["class_name"] == "InputLayer":
+    if neighbour is None or isinstance(neighbour, Network) or neighbour["class_name"] == "InputLayer":
         is_real = flow.dtype.startswith(("float", "bfloat"))
         like = {**like, "dtype": flow.dtype if is_real else "float32"}
     try:
@@ -94,13 +86,13 @@ def entry_of_new(layer: Mapping[str, Any], name: str, beside: Entry | Network | 
         raise PlanError(problem.below("layer") for problem in error.problems) from None
 
 
-def refuse_no_identity(entry: Entry, flow: TensorType, beside: Entry | Network | None) -> None:
+def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Network | None) -> None:
     """Refuse a new layer that no weights make an identity."""
     config = entry["config"]
     width = flow.shape[1 if config.get("data_format") == "channels_first" else -1] if flow.shape else None
     before = "linear"
-    if beside is not None and not isinstance(beside, Network):
-        is_relu = beside["class_name"] == "ReLU" or beside["config"].get("activation") == "relu"
+    if neighbour is not None and not isinstance(neighbour, Network):
+        is_relu = neighbour["class_name"] == "ReLU" or neighbour["config"].get("activation") == "relu"
         before = "relu" if is_relu else before
     why = identity_problem(str(entry["class_name"]), config, width, before)
     if why:
@@ -111,61 +103,15 @@ def refuse_no_identity(entry: Entry, flow: TensorType, beside: Entry | Network |
         )
 
 
-def add_layer(
-    context: LoweringContext,
-    change: Change,
-    path: str,
-    entry: Entry,
-    origin: str,
-    initialize: Initialize = Initialize.DEFAULT,
-    like: str = "",
-) -> None:
-    """Change the architecture by one new layer, and give its weights their first values.
-
-    Arguments:
-        context: where the step is lowered.
-        change: the network with the layer in it.
-        path: the layer's path.
-        entry: the layer, serialised.
-        origin: with what the origins of its weights begin.
-        initialize: the values that they begin with.
-        like: the path of a layer whose weights it keeps where they fit; empty for none.
-    """
-    created = context.restructure(Change(change.network, new={path: like}), origin)
-    if path in context.architecture.misfits:
-        _, message = context.architecture.misfits[path]
-        raise PlanError(message, path=("layer",), hint="choose a layer that fits what it gets")
-    for tensor in created:
-        fresh = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"))
-        if initialize is Initialize.IDENTITY:
-            context.create(tensor, identity_value(fresh, str(entry["class_name"]), entry["config"]))
-            continue
-        initializer = initializer_of(tensor, _configs(context, tensor))
-        try:
-            drawn = None if _is_made_by_keras(context, tensor, entry) else initial_value(fresh, initializer)
-        except (
-            TypeError,
-            ValueError,
-        ):  # an array, which Keras takes too, or what it refuses in its words
-            drawn = None
-        if drawn is None:
-            context.keras_made.add(tensor.origin)
-        else:
-            context.create(tensor, drawn)
+def value_by_initializer(context: LoweringContext, new: NewWeight) -> Expression | None:
+    """What a new weight's initializer draws; None if only Keras can draw it."""
+    try:
+        return initial_value(new, initializer_of(new.tensor, _configs(context, new.tensor)))
+    except (TypeError, ValueError):  # an array, which Keras takes too, or what it refuses in its words
+        return None
 
 
-def tell_training_only(context: LoweringContext) -> None:
-    """Note that layers which the step under way adds act in training only, if so: as faults they are none."""
-    idle = [edit for edit in context.edits if edit.kind is EditKind.ADDED and edit.acts_in_training_only]
-    if not idle:
-        return
-    more = f" and {len(idle) - 1:,} more act" if len(idle) > 1 else " acts"
-    is_all = all(edit.acts_in_training_only for edit in context.edits)
-    so = "predictions do not change" if is_all else "in predictions the input is passed on as it is"
-    context.notes.append(f"`{idle[0].layer}` ({idle[0].type}){more} in training only: {so}")
-
-
-def _is_made_by_keras(context: LoweringContext, tensor: TensorSpec, entry: Entry) -> bool:
+def is_made_by_keras(context: LoweringContext, tensor: TensorSpec, entry: Entry) -> bool:
     """Whether configs do not say what a weight begins with.
 
     Those are the weights of which only the code of a user's class says it, and the biases of LSTMs, whose forget gates

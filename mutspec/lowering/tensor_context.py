@@ -8,10 +8,11 @@ from typing import Any, TypeVar, cast
 from msgspec import Struct
 
 from mutspec.errors import PlanError
-from mutspec.graph.choice import Choice
+from mutspec.graph.choice import Choice, StridedSlices
 from mutspec.graph.expression import Expression, constant, draw
 from mutspec.language.types import ByTarget, Case, Scale
 from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.neuron_slices import known_neurons
 from mutspec.model.spec import TensorSpec
 
 T = TypeVar("T")
@@ -53,6 +54,14 @@ class TensorContext:
     def weight(self) -> Expression:
         """The weight as the steps before left it, in the dtype that is computed in."""
         return self.context.read(self.tensor).cast(self.context.compute_dtype(self.tensor))
+
+    def neurons(self) -> StridedSlices:
+        """Returns the neurons of the tensor, as slices of it.
+
+        Raises:
+            PlanError: it has none that are known.
+        """
+        return known_neurons(self.context.models[""], self.tensor)
 
     def number(self, values: ByTarget[float]) -> Expression:
         """The step's number for this tensor, as an expression."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import (
     Choice,
+    ChosenSlices,
     Computed,
     Listed,
     Scattered,
@@ -17,10 +18,11 @@ from mutspec.graph.choice import (
     chosen_count,
     size_of,
 )
+from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression, constant, words
 from mutspec.language.types import Per, Rank, Unit
-from mutspec.lowering.context import INTEGERS, LoweringContext
-from mutspec.model.neuron_slices import gate_lanes, gates_of, neurons_of
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.neuron_slices import gate_slices, gates_of, known_neurons
 from mutspec.model.spec import TensorSpec
 
 NOUNS = {Unit.ENTRY: "entries", Unit.ROW: "rows", Unit.COLUMN: "columns", Unit.BLOCK: "blocks", Unit.NEURON: "neurons"}
@@ -33,16 +35,16 @@ class TensorUnits:
     Arguments:
         tensor: the tensor.
         size: how many units it has.
-        lanes: the length and stride of the slices that its units are; None for entries and blocks.
+        slices: the slices that its units are; None for entries and blocks.
         tiles: the columns of the tensor as a matrix, and the height and width of its blocks; None but for blocks.
         region: the gates that the step is narrowed to; None for the whole tensor.
     """
 
     tensor: TensorSpec
     size: int
-    lanes: tuple[int, int] | None = None
+    slices: StridedSlices | None = None
     tiles: tuple[int, int, int] | None = None
-    region: StridedSlices | None = None
+    region: ChosenSlices | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -52,8 +54,8 @@ class TensorUnits:
     def choice(self, units: Scattered | Listed | None) -> Choice | None:
         """The entries of some units, or of all."""
         chosen: Choice | None = units
-        if units is not None and self.lanes is not None:
-            chosen = StridedSlices(*self.lanes, units)
+        if units is not None and self.slices is not None:
+            chosen = self.slices.choose(units)
         elif units is not None and self.tiles is not None:
             chosen = Tiles(*self.tiles, units)
         return chosen if self.region is None else Within(self.region, chosen)
@@ -114,9 +116,8 @@ class Units:
             return [UnitPool(part.tensor.origin, part.tensor.layer, (part,)) for part in parts]
         groups: dict[tuple[str, int], list[TensorUnits]] = {}
         for part in parts:
-            lanes = neurons_of(context.models[""], part.tensor)
-            assert lanes is not None
-            groups.setdefault((lanes.owner, part.size), []).append(part)
+            neurons = known_neurons(context.models[""], part.tensor)
+            groups.setdefault((neurons.owner, part.size), []).append(part)
         return [UnitPool(_origin(group[0].tensor, owner), owner, tuple(group)) for (owner, _), group in groups.items()]
 
     def _part(self, context: LoweringContext, tensor: TensorSpec) -> TensorUnits:
@@ -129,9 +130,9 @@ class Units:
             size = size // region.length * len(region.chosen.indices)
         rows = size // columns if columns else 0
         if self.unit is Unit.ROW:
-            return TensorUnits(tensor, rows, (rows, columns), region=region)
+            return TensorUnits(tensor, rows, StridedSlices(rows, columns), region=region)
         if self.unit is Unit.COLUMN:
-            return TensorUnits(tensor, columns, (columns, 1), region=region)
+            return TensorUnits(tensor, columns, StridedSlices(columns, 1), region=region)
         if self.unit is Unit.BLOCK:
             if len(self.block) == 1:  # a run: all entries are one row
                 rows, columns = 1, size
@@ -139,17 +140,11 @@ class Units:
             blocks = -(-rows // height) * -(-columns // width)
             return TensorUnits(tensor, blocks, tiles=(columns, height, width), region=region)
         if self.unit is Unit.NEURON:
-            lanes = neurons_of(context.models[""], tensor)
-            if lanes is None:
-                raise PlanError(
-                    f"`{tensor.path}` has no known neurons",
-                    path=("target",),
-                    hint="choose kernels of Dense, convolution, recurrent or attention layers with `weights:`",
-                )
-            return TensorUnits(tensor, lanes.length, (lanes.length, lanes.stride), region=region)
+            neurons = known_neurons(context.models[""], tensor)
+            return TensorUnits(tensor, neurons.length, neurons, region=region)
         return TensorUnits(tensor, size, region=region)
 
-    def _region(self, context: LoweringContext, tensor: TensorSpec) -> StridedSlices:
+    def _region(self, context: LoweringContext, tensor: TensorSpec) -> ChosenSlices:
         names = gates_of(context.models[""].layer_by_path[tensor.layer], tensor)
         for position, gate in enumerate(self.gates):
             if gate not in names:
@@ -159,10 +154,7 @@ class Units:
                     path=("gates", position),
                     hint="target LSTM and GRU layers alone, and name gates that they have",
                 )
-        lanes = gate_lanes(tensor, names)
-        return StridedSlices(
-            lanes.length, lanes.stride, Listed(tuple(sorted({names.index(gate) for gate in self.gates})))
-        )
+        return gate_slices(tensor, names).choose(Listed(tuple(sorted({names.index(gate) for gate in self.gates}))))
 
 
 def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> Iterator[tuple[TensorSpec, Choice]]:
@@ -175,7 +167,7 @@ def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> 
         rank: which.
     """
     largest = rank is Rank.LARGEST
-    if pool.parts[0].lanes is None:
+    if pool.parts[0].slices is None:
         (part,) = pool.parts
         # Of integers in float64: |-128| is no int8.
         is_whole = part.tensor.dtype in INTEGERS
@@ -185,8 +177,8 @@ def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> 
     squares = [_squares(context, part) for part in pool.parts]
     chosen = sum(squares[1:], start=squares[0]).whole("ranked", dtype="bool", count=count, largest=largest)
     for part in pool.parts:
-        assert part.lanes is not None
-        truth = chosen.lanes(*part.lanes, part.shape)
+        assert part.slices is not None
+        truth = chosen.along_slices(part.slices, part.shape)
         if part.region is not None:
             truth = truth.where(Within(part.region, None), words(context.builder, part.shape, "bool", 0))
         units = part.choice(Listed(tuple(range(count))))
@@ -197,11 +189,11 @@ def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> 
 
 def _squares(context: LoweringContext, part: TensorUnits) -> Expression:
     """The sum of squares of each slice, of what a region has of it."""
-    assert part.lanes is not None
+    assert part.slices is not None
     value = context.read(part.tensor).cast("float64")
     if part.region is not None:
         value = value.where(Within(part.region, None), constant(context.builder, 0.0).spread(part.shape))
-    return (value * value).sum_lanes(*part.lanes)
+    return (value * value).sum_of_slices(part.slices)
 
 
 def _origin(tensor: TensorSpec, owner: str) -> str:

@@ -1,8 +1,8 @@
-"""The room for models as data: specs, selectors, and readers of model files and of live Keras models.
+"""Models as data: specs, selectors, and pure functions from configurations to specs.
 
-What may enter: facts on file formats, and pure functions from configs and files to specs. What may not: values of
-weights, plans and their steps, anything that prints; TensorFlow and Keras outside `live` and `loading`; NumPy and h5py
-at the import of this package (`files` needs them, and loads when a file is opened).
+`files` reads model files, `live` reads and builds Keras models, `loading` makes live models of files. What may not
+enter: values of weights, plans and their steps; Keras and TensorFlow outside `live` and `loading`. Importing this
+package imports neither NumPy nor h5py: the readers that need them are imported when a file is opened.
 """
 
 from __future__ import annotations

@@ -1,13 +1,19 @@
-"""The catalogue of ops, a file per family: an op is one small class, of parameters, documentation, and how it lowers.
+"""The families of ops, one module each; their names in the literature; and the catalogue that finds all ops.
 
-Nothing here computes: ops write expressions over tensors whose values nobody has read yet. What may not enter: NumPy,
-TensorFlow, files.
+An op is one small class: parameters, documentation, and how it lowers. Nothing here computes: ops write expressions
+over tensors whose values nobody has read yet. What may not enter: NumPy, TensorFlow, files. Packages with ops of their
+own import from `mutspec.plugin`.
 """
 
-from mutspec.errors import Problem
-from mutspec.language.types import ByTarget, NonNegative, Scale
-from mutspec.lowering.base import Op, WeightOp
-from mutspec.lowering.tensor_context import TensorContext
 from mutspec.ops.catalogue import catalogue, family
 
-__all__ = ["ByTarget", "NonNegative", "Op", "Problem", "Scale", "TensorContext", "WeightOp", "catalogue", "family"]
+__all__ = ["catalogue", "family"]
+
+_IN_PLUGIN = frozenset({"ByTarget", "NonNegative", "Op", "Problem", "Scale", "TensorContext", "WeightOp"})
+"""What packages with ops imported from here before `mutspec.plugin` was there."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _IN_PLUGIN:
+        raise ImportError(f"`{name}` is now in mutspec.plugin: write `from mutspec.plugin import {name}`")
+    raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import json
 
 from mutspec.errors import EnvironmentProblem
-from mutspec.lowering.base import Op, op_name
+from mutspec.lowering.base import Op, op_name, package
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -108,10 +108,10 @@ def _called(entry_point: EntryPoint) -> str:
 
 
 def _check(op: object, plugin: str) -> None:
-    """Refuse what is no op, or an op that no plan could be checked against.
+    """Refuses what is not an op, and an op against which no plan could be checked.
 
     Raises:
-        EnvironmentProblem: it is.
+        EnvironmentProblem: it is either.
     """
     if not (isinstance(op, type) and issubclass(op, Op)):
         what = f"the class `{op.__name__}`" if isinstance(op, type) else f"a value of type `{type(op).__name__}`"
@@ -125,8 +125,9 @@ def _check(op: object, plugin: str) -> None:
 
 
 def family(op: type[Op]) -> str:
-    """The family of an op: the name of the module that it is in."""
-    return op.__module__.rpartition(".")[2]
+    """Returns the family of an op: of mutspec's own the name of the module it is in, of others their package's name."""
+    own = package(op)
+    return op.__module__.rpartition(".")[2] if own == "mutspec" else own
 
 
 def _ops_of(module: ModuleType) -> Iterator[type[Op]]:

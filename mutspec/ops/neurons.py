@@ -9,14 +9,13 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
-from mutspec.graph.choice import Choice, Listed, Scattered, StridedSlices
-from mutspec.graph.expression import Expression, constant
+from mutspec.graph.choice import Choice, ChosenSlices, Listed, Scattered
+from mutspec.graph.expression import Expression
 from mutspec.language.types import ByTarget, Per
 from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.neuron_op import BiasedNeuronOp, NeuronOp
 from mutspec.lowering.tensor_context import TensorContext
-from mutspec.model.neuron_slices import neurons_of
 from mutspec.model.spec import TensorSpec
 
 
@@ -34,7 +33,7 @@ class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Zero."""
-        return constant(ctx.context.builder, 0.0)
+        return ctx.number(0.0)
 
 
 class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
@@ -89,11 +88,10 @@ class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The weights, those of each neuron permuted."""
-        lanes = neurons_of(ctx.context.models[""], ctx.tensor)
-        assert lanes is not None
-        chosen = ctx.choice.chosen if isinstance(ctx.choice, StridedSlices) else None
+        neurons = ctx.neurons()
+        chosen = ctx.choice.chosen if isinstance(ctx.choice, ChosenSlices) else None
         return weight.whole(
-            "shuffle_slices", length=lanes.length, stride=lanes.stride, choice=chosen, key=ctx.key("order")
+            "shuffle_slices", length=neurons.length, stride=neurons.stride, choice=chosen, key=ctx.key("order")
         )
 
 
@@ -135,13 +133,11 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """The weights, with pairs of slices swapped."""
-        lanes = neurons_of(ctx.context.models[""], ctx.tensor)
-        assert lanes is not None
-        return weight.swap(lanes.length, lanes.stride, **self._order(ctx))
+        return weight.swap(ctx.neurons(), **self._order(ctx))
 
     def _order(self, ctx: TensorContext) -> dict[str, Any]:
         """The neurons in an order in which neighbours are pairs."""
-        assert isinstance(ctx.choice, StridedSlices)
+        assert isinstance(ctx.choice, ChosenSlices)
         if isinstance(ctx.choice.chosen, Listed):
             assert not isinstance(self.indices, UnsetType)
             order = tuple(index % ctx.choice.length for index in self.indices)
@@ -150,14 +146,14 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
         return {"order": chosen.pool, "count": chosen.count, "offset": chosen.offset}
 
 
-def _paired(choice: Choice | None) -> StridedSlices:
+def _paired(choice: Choice | None) -> ChosenSlices:
     """The same choice, less its last neuron where their number is odd."""
-    assert isinstance(choice, StridedSlices)
+    assert isinstance(choice, ChosenSlices)
     if isinstance(choice.chosen, Listed):
         return choice
     chosen = choice.chosen
-    return StridedSlices(choice.length, choice.stride, Scattered(chosen.pool, chosen.count // 2 * 2, chosen.offset))
+    return choice.choose(Scattered(chosen.pool, chosen.count // 2 * 2, chosen.offset))
 
 
-def _count(choice: StridedSlices) -> int:
+def _count(choice: ChosenSlices) -> int:
     return len(choice.chosen.indices) if isinstance(choice.chosen, Listed) else choice.chosen.count

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Computed
-from mutspec.graph.expression import Expression, constant
+from mutspec.graph.expression import Expression
 from mutspec.language.types import END, Rank
 from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.base import WeightOp
@@ -66,7 +66,7 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Zero, everywhere."""
-        return constant(ctx.context.builder, 0.0)
+        return ctx.number(0.0)
 
 
 def _numbers(pattern: str) -> tuple[int, int]:

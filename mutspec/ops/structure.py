@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -10,31 +10,16 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.errors import ModelError, PlanError, Problem
-from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.errors import PlanError, Problem
 from mutspec.language.types import Count, Target
 from mutspec.lowering.base import StructureOp
-from mutspec.lowering.context import LoweringContext, TensorWrite
-from mutspec.lowering.new_layer import (
-    Initialize,
-    LayerConfig,
-    add_layer,
-    entry_of_new,
-    name_of_new,
-    refuse_merge,
-    refuse_name,
-    refuse_name_of_new,
-    refuse_no_identity,
-    tell_training_only,
-)
+from mutspec.lowering.new_layer import Initialize, LayerConfig
+from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
 from mutspec.model.outline import is_operation, join
-from mutspec.model.spec import LayerSpec, TensorRef
+from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.architecture import Change
 from mutspec.structure.layer_config import configured
 from mutspec.structure.network import Entry, Network, refs
-
-_LEAVE_OUT = "leave it out of the target, with `not:` if a pattern matches it"
 
 
 class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
@@ -73,84 +58,87 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
 
-    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Insert a layer at each place."""
-        for number, (owner, sources, only) in enumerate(list(self._places(context))):
-            network = _level(context, owner)
-            flows = [_type_of(context, network, ref, owner) for ref in sources]
-            beside = network.layers.get(sources[0].layer)
-            entry = entry_of_new(self.layer, name_of_new(self.id, number), beside, flows[0])
-            name = str(entry["name"])
-            refuse_name_of_new(network, name, number)
-            refuse_merge(entry, 1)
+    def restructure(self, ctx: StructureContext) -> None:
+        """Inserts a layer at each place."""
+        for owner, sources, only in list(self._places(ctx)):
+            for ref in sources:  # of a layer that is called several times, each call must be known to fit
+                ctx.type_of(owner, ref)
+            entry = ctx.new_layer(self.layer, owner, sources[0])
+            first_value = None
             if self.initialize is Initialize.IDENTITY:
-                refuse_no_identity(entry, flows[0], beside)
-            outputs = {ref: TensorRef(name, call) for call, ref in enumerate(sources)}
-            edit = partial(edits.insert, name=name, entry=entry, sources=outputs, only=only)
-            change = _edited(context, owner, edit)
-            add_layer(context, change, join(owner, name), entry, f"{self.id}/{number}", self.initialize)
+                first_value = ctx.identity(entry, owner, sources[0])
+            ctx.insert(entry, owner, sources, only=only, first_value=first_value)
         if self.initialize is not Initialize.IDENTITY:
-            tell_training_only(context)
-        return ()
+            ctx.note_training_only()
 
-    def _places(self, context: LoweringContext) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
-        """The model, the tensors in it to put a layer on, and the layers that are to use it (none: all)."""
-        befores = () if isinstance(self.before, UnsetType) else _chosen(context, self.before, "before")
+    def _places(self, ctx: StructureContext) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
+        """Yields networks, the tensors in them to put a layer on, and the layers that are to use it (none: all)."""
         if isinstance(self.after, UnsetType):
-            for layer in befores:
-                owner, name, network = _found(context, layer, "before")
-                yield owner, self._only_input(network, name), (name,)
+            for found in ctx.find(self.before, "before") if not isinstance(self.before, UnsetType) else ():
+                yield found.owner, _only_inputs(found), (found.name,)
             return
-        for layer in _chosen(context, self.after, "after"):
-            owner, name, network = _found(context, layer, "after")
-            output = self._output(network, name)
-            calls = max(1, len(network.calls[name]))
-            sources = [TensorRef(name, call, output) for call in range(calls)]
+        users = () if isinstance(self.before, UnsetType) else ctx.select(self.before, "before")
+        for found in ctx.find(self.after, "after"):
+            output = self._output(found)
+            sources = [found.output(call, output) for call in range(max(1, len(found.calls)))]
             only: tuple[str, ...] = ()
             if not isinstance(self.before, UnsetType):
-                only = tuple(each.name for each in befores if each.path.rpartition("/")[0] == owner)
-                used = {ref for each in only for ref in refs(network.calls[each])}
-                sources = [ref for ref in sources if ref in used]
-                if not sources:
-                    users = ", ".join(f"`{each}`" for each in network.consumers(name)) or "the model's outputs alone"
-                    raise PlanError(
-                        f"no layer that `before` names is called on `{name}`",
-                        path=("before",),
-                        hint=f"its output is used by {users}",
-                    )
-            yield owner, sources, only
+                only = tuple(each.name for each in users if each.path.rpartition("/")[0] == found.owner)
+                sources = _used_by(found, only, sources)
+            yield found.owner, sources, only
 
-    def _only_input(self, network: Network, name: str) -> list[TensorRef]:
-        sources: list[TensorRef] = []
-        for call in network.calls[name]:
-            found = list(dict.fromkeys(refs(call["args"])))
-            if len(found) != 1:
-                listing = ", ".join(f"`{ref.layer}`" for ref in found) or "none"
-                raise PlanError(
-                    f"`{name}` has {len(found)} inputs: {listing}",
-                    path=("before",),
-                    hint="say on which of them the layer goes: add `after: <layer>`",
-                )
-            sources += found
-        if not sources:
-            raise PlanError(f"`{name}` is an input of the model", path=("before",), hint=f"insert `after: {name}`")
-        return list(dict.fromkeys(sources))
-
-    def _output(self, network: Network, name: str) -> int:
-        used = sorted({ref.output for ref in (*refs(network.calls), *refs(network.outputs)) if ref.layer == name})
+    def _output(self, found: FoundLayer) -> int:
+        """The number of the output that the layer goes on."""
+        network = found.network
+        used = sorted({ref.output for ref in (*refs(network.calls), *refs(network.outputs)) if ref.layer == found.name})
         if not isinstance(self.output, UnsetType):
             if self.output not in used:
                 raise PlanError(
-                    f"nothing uses output {self.output} of `{name}`",
+                    f"nothing uses output {self.output} of `{found.name}`",
                     path=("output",),
                     hint=f"used are: {', '.join(map(str, used)) or 'none'}",
                 )
             return self.output
         if len(used) > 1:
             raise PlanError(
-                f"`{name}` has {len(used)} outputs that are used", path=("after",), hint="choose: `output: 0`"
+                f"`{found.name}` has {len(used)} outputs that are used", path=("after",), hint="choose: `output: 0`"
             )
         return used[0] if used else 0
+
+
+def _only_inputs(found: FoundLayer) -> list[TensorRef]:
+    """The one tensor that each call of a layer takes."""
+    sources: list[TensorRef] = []
+    for call in found.calls:
+        taken = list(dict.fromkeys(refs(call["args"])))
+        if len(taken) != 1:
+            listing = ", ".join(f"`{ref.layer}`" for ref in taken) or "none"
+            raise PlanError(
+                f"`{found.name}` has {len(taken)} inputs: {listing}",
+                path=("before",),
+                hint="say on which of them the layer goes: add `after: <layer>`",
+            )
+        sources += taken
+    if not sources:
+        message = f"`{found.name}` is an input of the model"
+        raise PlanError(message, path=("before",), hint=f"insert `after: {found.name}`")
+    return list(dict.fromkeys(sources))
+
+
+def _used_by(found: FoundLayer, users: tuple[str, ...], outputs: list[TensorRef]) -> list[TensorRef]:
+    """The outputs of a layer that at least one of some layers takes."""
+    taken = {ref for each in users for ref in refs(found.network.calls[each])}
+    used = [ref for ref in outputs if ref in taken]
+    if not used:
+        consumers = (
+            ", ".join(f"`{each}`" for each in found.network.consumers(found.name)) or "the model's outputs alone"
+        )
+        raise PlanError(
+            f"no layer that `before` names is called on `{found.name}`",
+            path=("before",),
+            hint=f"its output is used by {consumers}",
+        )
+    return used
 
 
 class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
@@ -168,22 +156,17 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
         str | UnsetType, Meta(description="Of a layer with several inputs, the layer whose output takes its place.")
     ] = UNSET
 
-    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Remove the layers one by one; some may go with others."""
+    def restructure(self, ctx: StructureContext) -> None:
+        """Removes the layers one by one; some may go with others."""
         keep = "" if isinstance(self.keep, UnsetType) else self.keep
-        for layer in _chosen(context, self.target, "target"):
-            if layer.path not in context.models[""].layer_by_path:
+        for layer in ctx.select(self.target, "target"):
+            if not ctx.has(layer):
                 continue
-            owner, name, network = _found(context, layer, "target")
-            _refuse_input(network, layer, "which stays")
-            if sum(bool(calls) for calls in network.calls.values()) == 1:
-                raise PlanError(f"`{layer.path}` is the last layer of its model", path=("target",), hint=_LEAVE_OUT)
-            try:
-                context.restructure(_edited(context, owner, partial(edits.remove, name=name, keep=keep)), self.id)
-            except PlanError as error:
-                problems = (each if each.path else each.below("target") for each in error.problems)
-                raise PlanError(problems) from None
-        return ()
+            found = ctx.locate(layer, "target")
+            found.refuse_input("which stays")
+            if sum(bool(calls) for calls in found.network.calls.values()) == 1:
+                raise PlanError(f"`{found.path}` is the last layer of its model", path=("target",), hint=LEAVE_OUT)
+            ctx.edit(found.owner, partial(edits.remove, name=found.name, keep=keep), key="target")
 
 
 class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
@@ -202,25 +185,23 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
         bool, Meta(description="Whether weights of the same role and shape are kept; others are new in any case.")
     ] = False
 
-    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Replace the layers one by one."""
-        for number, layer in enumerate(_chosen(context, self.target, "target")):
-            owner, name, network = _found(context, layer, "target")
-            _refuse_input(network, layer, "which stays")
-            made = _type_of(context, network, TensorRef(name), owner)
-            keeps_name = self.layer.get("name") == "same"
-            written = {key: value for key, value in self.layer.items() if not (keeps_name and key == "name")}
-            wanted = name if keeps_name else name_of_new(self.id, number)
-            entry = entry_of_new(written, wanted, network.layers[name], made)
-            wanted = str(entry["name"])
-            if wanted != name:
-                refuse_name_of_new(network, wanted, number)
-            refuse_merge(entry, min(len(list(refs(call["args"]))) for call in network.calls[name]))
-            change = _edited(context, owner, partial(edits.put, name=name, entry=entry, new_name=wanted))
-            like = layer.path if self.keep_weights else ""
-            add_layer(context, change, join(owner, wanted), entry, f"{self.id}/{number}", like=like)
-        tell_training_only(context)
-        return ()
+    def restructure(self, ctx: StructureContext) -> None:
+        """Replaces the layers one by one."""
+        layer, keeps_name = dict(self.layer), self.layer.get("name") == "same"
+        if keeps_name:
+            del layer["name"]
+        for found in ctx.find(self.target, "target"):
+            found.refuse_input("which stays")
+            entry = ctx.new_layer(
+                layer,
+                found.owner,
+                found.output(),
+                name=found.name if keeps_name else "",
+                inputs=min(len(list(refs(call["args"]))) for call in found.calls),
+                replaces=found.name,
+            )
+            ctx.replace(found, entry, keep_weights=self.keep_weights)
+        ctx.note_training_only()
 
 
 class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
@@ -235,25 +216,23 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
             what = "is empty" if not self.to else f"`{self.to}` holds a `/`"
             yield Problem(f"the name {what}, and Keras takes no such name", path=("to",), hint="give the bare name")
 
-    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Rename it."""
-        found = _chosen(context, self.target, "target")
-        if len(found) > 1:
-            paths = ", ".join(f"`{layer.path}`" for layer in found[:4])
+    def restructure(self, ctx: StructureContext) -> None:
+        """Renames it."""
+        layers = ctx.select(self.target, "target")
+        if len(layers) > 1:
+            paths = ", ".join(f"`{layer.path}`" for layer in layers[:4])
             raise PlanError(
-                f"one name is for one layer, and the target matches {len(found)}: {paths}",
+                f"`to` renames one layer, but the target matches {len(layers)} layers: {paths}",
                 path=("target",),
                 hint="write a step for each of them",
             )
-        for layer in found:
-            owner, name, network = _found(context, layer, "target")
-            if self.to == name:
-                raise PlanError(f"`{layer.path}` is called that already", path=("to",), hint="give another name")
-            refuse_name(network, self.to, ("to",), "give another name")
-            change = _edited(context, owner, partial(edits.rename, name=name, new_name=self.to))
-            renamed = {join(owner, self.to): layer.path}
-            context.restructure(Change(change.network, renamed=renamed), self.id)
-        return ()
+        for layer in layers:
+            found = ctx.locate(layer, "target")
+            if self.to == found.name:
+                raise PlanError(f"`{found.path}` is called that already", path=("to",), hint="give another name")
+            ctx.refuse_name(found.owner, self.to, ("to",), "give another name")
+            edit = partial(edits.rename, name=found.name, new_name=self.to)
+            ctx.edit(found.owner, edit, renamed={join(found.owner, self.to): found.path})
 
 
 class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=True):
@@ -273,27 +252,24 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         if not self.set:
             yield Problem("`set` is empty, and changes nothing", path=("set",), hint="say what to set")
 
-    def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Configure the layers."""
-        chosen = _chosen(context, self.target, "target")
+    def restructure(self, ctx: StructureContext) -> None:
+        """Configures the layers."""
+        layers = ctx.select(self.target, "target")
         if self._sets_trainable_alone:
-            chosen = _trainable(context, chosen) or chosen
-        for layer in chosen:
-            owner, name, network = _found(context, layer, "target")
-            entry = network.layers[name]
-            _refuse_input(network, layer, "with nothing to set")
-            if isinstance(entry, Network) and not self._sets_trainable_alone:
+            layers = tuple(each for each in layers if _can_be_trained(ctx.locate(each, "target"))) or layers
+        for layer in layers:
+            found = ctx.locate(layer, "target")
+            found.refuse_input("with nothing to set")
+            if isinstance(found.entry, Network) and not self._sets_trainable_alone:
                 raise PlanError(
-                    f"`{layer.path}` is a model", path=("target",), hint="name the layers in it to configure"
+                    f"`{found.path}` is a model", path=("target",), hint="name the layers in it to configure"
                 )
             try:
-                changed = self._configured(entry)
+                changed = self._configured(found.entry)
             except PlanError as error:
                 raise PlanError(problem.below("set") for problem in error.problems) from None
-            change = _edited(context, owner, partial(edits.put, name=name, entry=changed, new_name=name))
-            paths = frozenset({layer.path, *_paths_in(changed, layer.path)})
-            context.restructure(Change(change.network, configured=paths), self.id)
-        return ()
+            edit = partial(edits.put, name=found.name, entry=changed, new_name=found.name)
+            ctx.edit(found.owner, edit, configured={found.path, *_trainable_paths(changed, found.path)})
 
     @property
     def _sets_trainable_alone(self) -> bool:
@@ -304,78 +280,26 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         if not isinstance(entry, Network):
             return configured(entry, self.set)
         layers = {
-            name: self._configured(each) if _can_be_trained(entry, name) else each
+            name: self._configured(each) if _is_trainable_in(entry, name) else each
             for name, each in entry.layers.items()
         }
         config = {**entry.entry["config"], "trainable": self.set["trainable"]}
         return replace(entry.with_layers(layers), entry={**entry.entry, "config": config})
 
 
-def _trainable(context: LoweringContext, layers: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
-    """The layers without inputs and operations, which a pattern may take in and which have nothing to train."""
-
-    def is_one(layer: LayerSpec) -> bool:
-        _, name, network = _found(context, layer, "target")
-        return _can_be_trained(network, name)
-
-    return tuple(filter(is_one, layers))
+def _can_be_trained(found: FoundLayer) -> bool:
+    return _is_trainable_in(found.network, found.name)
 
 
-def _can_be_trained(network: Network, name: str) -> bool:
+def _is_trainable_in(network: Network, name: str) -> bool:
+    """Whether a layer may have something to train: inputs and operations, which a pattern may match too, do not."""
     entry = network.layers[name]
     return bool(network.calls[name]) and (isinstance(entry, Network) or not is_operation(entry))
 
 
-def _paths_in(entry: Entry | Network, path: str) -> Iterator[str]:
-    """The paths of what is set in a model."""
+def _trainable_paths(entry: Entry | Network, path: str) -> Iterator[str]:
+    """The paths of what may be trained in a model, at any depth."""
     for name, each in entry.layers.items() if isinstance(entry, Network) else ():
-        if isinstance(entry, Network) and _can_be_trained(entry, name):
+        if isinstance(entry, Network) and _is_trainable_in(entry, name):
             yield join(path, name)
-            yield from _paths_in(each, join(path, name))
-
-
-def _chosen(context: LoweringContext, target: Target, at: str) -> tuple[LayerSpec, ...]:
-    """The layers that a target stands for, in a model that can be edited: a name is no mistake where none can be."""
-    _ = context.architecture
-    return context.select_layers(target, at)
-
-
-def _edited(context: LoweringContext, owner: str, edit: Callable[[Network], Network]) -> Change:
-    return Change(edits.edited(context.architecture.network, owner, edit))
-
-
-def _type_of(context: LoweringContext, network: Network, ref: TensorRef, owner: str) -> TensorType:
-    try:
-        return context.flow().type_of(network, ref, owner)
-    except ModelError as error:
-        raise PlanError(
-            Problem(problem.message, path=("op",), hint=problem.hint or "fix that first, in a step before this one")
-            for problem in error.problems
-        ) from None
-
-
-def _level(context: LoweringContext, owner: str) -> Network:
-    found = edits.level(context.architecture.network, owner)
-    assert found is not None
-    return found
-
-
-def _found(context: LoweringContext, layer: LayerSpec, at: str) -> tuple[str, str, Network]:
-    """The model that holds a layer: its path, the layer's name in it, and the network."""
-    owner, _, name = layer.path.rpartition("/")
-    network = edits.level(context.architecture.network, owner)
-    if network is None or name not in network.layers:
-        holder = context.models[""].layer_by_path.get(owner)
-        kind = f" ({holder.class_name})" if holder is not None else ""
-        raise PlanError(
-            f"`{layer.path}` is inside `{owner}`{kind}, which calls it itself",
-            path=(at,),
-            hint=f"name `{owner}`, or leave the layers in it out with `not:`",
-        )
-    return owner, name, network
-
-
-def _refuse_input(network: Network, layer: LayerSpec, so: str) -> None:
-    if not network.calls[layer.name]:
-        message = f"`{layer.path}` is an input of the model, {so}"
-        raise PlanError(message, path=("target",), hint=_LEAVE_OUT)
+            yield from _trainable_paths(each, join(path, name))

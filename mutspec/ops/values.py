@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem
+from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression, constant
 from mutspec.keras_facts.argument_values import long_form
 from mutspec.language.types import ByTarget, Scale, Share, exact_share
 from mutspec.lowering.base import WeightOp
-from mutspec.lowering.context import INTEGERS
 from mutspec.lowering.initial_values import NewWeight, config_problem, initial_value
 from mutspec.lowering.noise_op import RelativeTo
 from mutspec.lowering.tensor_context import TensorContext
@@ -163,9 +163,9 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """What the initializer draws."""
-        fresh = NewWeight(ctx.context.builder, ctx.tensor, ctx.key("init"))
+        new = NewWeight(ctx.context.builder, ctx.tensor, ctx.key("init"))
         try:
-            value = initial_value(fresh, self._initializer)
+            value = initial_value(new, self._initializer)
         except (TypeError, ValueError) as error:
             message = f"the initializer's config is wrong: {error}"
             raise PlanError(message, path=("initializer",), hint=_SEE) from None
@@ -220,7 +220,7 @@ class Zero(WeightOp, tag="zero", frozen=True, kw_only=True):
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Zero, everywhere."""
-        return constant(ctx.context.builder, 0.0)
+        return ctx.number(0.0)
 
 
 def _refuse_unrepresentable(value: float, ctx: TensorContext) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from mutspec.graph.choice import Bits, Box, Choice, Computed, Listed, Run, Scattered, StridedSlices, Tiles, Within
+from mutspec.graph.choice import Bits, Box, Choice, ChosenSlices, Computed, Listed, Run, Scattered, Tiles, Within
 from mutspec.graph.graph import Graph, Node
 from mutspec.graph.primitives import PRIMITIVES
 from mutspec.text.visible import in_one_line
@@ -107,7 +107,7 @@ def _choice(choice: Choice | None) -> str:
         return f"{choice.count:,} of {choice.pool.size:,}"
     if isinstance(choice, Computed):
         return f"{choice.count:,}"
-    if isinstance(choice, StridedSlices):
+    if isinstance(choice, ChosenSlices):
         return f"{_choice(choice.chosen)} slices"
     if isinstance(choice, Tiles):
         return f"{_choice(choice.chosen)} blocks of {choice.height}×{choice.width}"

@@ -1,4 +1,4 @@
 """Text for people: words for numbers and values, tables, and names made safe to print.
 
-What may not enter: anything of models, plans or results.
+What may not enter: models, plans and results.
 """

@@ -1,4 +1,4 @@
-"""Text of a given width: tables whose long cells fold, wrapped paragraphs, the few styles that terminals show."""
+"""Text of a given width: tables whose long cells are folded, wrapped paragraphs, and styles for terminals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Style = Literal["", "bold", "dim", "red", "green", "yellow"]
 _CODES: dict[Style, str] = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 _GAP = 2
 _LEAST_FOLDED = 18
-"""How narrow a folding column may become; a narrower page than that is overrun."""
+"""The smallest width of a folded column. On a narrower page, lines are too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Paint:
     is_on: bool
 
     def __call__(self, text: str, style: Style) -> str:
-        """The text in a style."""
+        """Returns a text in a style."""
         return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.is_on and style and text.strip() else text
 
 
@@ -38,8 +38,8 @@ class Column:
     """A column of a table.
 
     Arguments:
-        title: its head.
-        is_number: whether it is set to the right.
+        title: the text of its head.
+        is_number: whether its cells are aligned to the right.
         folds: whether its cells may take several lines if the table is too wide.
         style: the style of its cells.
     """
@@ -51,7 +51,7 @@ class Column:
 
 
 def cells(text: str) -> int:
-    """The columns that a text takes on a terminal."""
+    """Returns the number of columns that a text takes on a terminal."""
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
@@ -64,17 +64,17 @@ def table(
     indent: int = 0,
     styles: Sequence[Style] = (),
 ) -> str:
-    """A table that is as narrow as its content; if that is wider than the page, heads wrap and long cells fold.
+    """Formats a table as narrow as its content. If that is too wide for the page, heads wrap and long cells fold.
 
     Arguments:
         columns: its columns.
         rows: the cells of each row.
-        width: of the page.
-        paint: puts the styles on.
-        indent: spaces before each line.
-        styles: for each row, the style of its first cell.
+        width: the width of the page.
+        paint: adds the styles.
+        indent: the number of spaces before each line.
+        styles: the style of the first cell of each row.
     """
-    rows = [[in_one_line(cell) for cell in row] for row in rows]  # a name may hold anything, ends of lines too
+    rows = [[in_one_line(cell) for cell in row] for row in rows]  # a name may hold any character, also newlines
     widths, is_wrapped = _widths(columns, rows, width - indent)
     lines = _row_lines(
         [column.title.split(" ") if is_wrapped else [column.title] for column in columns], columns, widths
@@ -93,7 +93,7 @@ def table(
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: int) -> tuple[list[int], bool]:
-    """The width of each column, and whether heads of several words are wrapped."""
+    """Returns the width of each column, and whether heads of several words are wrapped."""
     content = [max((cells(row[index]) for row in rows), default=0) for index in range(len(columns))]
     gaps = _GAP * (len(columns) - 1)
     widths = [max(size, cells(column.title)) for size, column in zip(content, columns, strict=True)]
@@ -132,17 +132,17 @@ def _row_lines(
 
 
 _PARTS = re.compile(r"(?<=[/ ])|(?<=[a-z])(?=[A-Z])")
-"""Where a path, or the name of a class, may be broken."""
+"""The positions at which a path or a class name may be broken."""
 
 
 def fold(text: str, width: int) -> list[str]:
-    """A path or name in lines of a width, broken between its parts where that is possible; later lines are indented."""
+    """Breaks a path or name into lines of a width, between its parts where possible. Later lines are indented."""
     lines, line = [], ""
     for part in _PARTS.split(text):
         rest = part
         # Only what fits is measured: a name may be as long as its file allows.
-        while len(taken := _prefix(rest, width - cells(line))) < len(rest):
-            if line.strip() and (not taken or len(_prefix(rest, width - _GAP)) == len(rest)):
+        while len(taken := prefix(rest, width - cells(line))) < len(rest):
+            if line.strip() and (not taken or len(prefix(rest, width - _GAP)) == len(rest)):
                 lines.append(line)
             else:
                 taken = taken or rest[0]
@@ -153,8 +153,8 @@ def fold(text: str, width: int) -> list[str]:
     return [*lines, line] if line.strip() or not lines else lines
 
 
-def _prefix(text: str, width: int) -> str:
-    """As much of a text as a width takes."""
+def prefix(text: str, width: int) -> str:
+    """Returns as much of a text as a width takes."""
     taken = 0
     for place, character in enumerate(text):
         taken += cells(character)
@@ -164,7 +164,7 @@ def _prefix(text: str, width: int) -> str:
 
 
 def paragraph(parts: Sequence[str], *, width: int, indent: int = 0, separator: str = ", ") -> str:
-    """Parts that follow one another, in lines of a width; a part is broken only if it is wider than a line."""
+    """Joins parts into lines of a width. A part is broken only if it is wider than a line."""
     lines, line = [], ""
     for number, part in enumerate(parts):
         piece = in_one_line(part) + (separator.rstrip() if number < len(parts) - 1 else "")
@@ -188,7 +188,7 @@ def _words(text: str, width: int) -> list[str]:
             lines.append(line)
             joined = word
         while cells(joined) > width:
-            taken = _prefix(joined, width) or joined[0]
+            taken = prefix(joined, width) or joined[0]
             lines.append(taken)
             joined = joined[len(taken) :]
         line = joined
@@ -196,22 +196,22 @@ def _words(text: str, width: int) -> list[str]:
 
 
 def sentence(text: str, *, width: int, indent: int = 0) -> str:
-    """A sentence in lines of a width."""
+    """Breaks a sentence into lines of a width."""
     return "\n".join(" " * indent + line for line in _words(in_one_line(text), width - indent))
 
 
 MOST_ROWS = 20
-"""The rows of a table that are shown unless all are asked for."""
+"""The number of rows of a table that are shown by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is written on: how wide, how styled, how long.
+    """The width, the styles and the length of output.
 
     Arguments:
-        width: in columns.
-        paint: puts styles on text.
-        most_rows: how many rows of a table to show; None for all.
+        width: the number of columns.
+        paint: adds styles to text.
+        most_rows: the number of rows of a table to show; None for all.
         hint: how to see the rows that are not shown.
     """
 
@@ -221,7 +221,7 @@ class Page:
     hint: str
 
     def more(self, rows: int, indent: int) -> list[str]:
-        """The line below a table of so many rows, if it does not show all of them."""
+        """Returns the line below a table of `rows` rows, if it does not show all of them."""
         if self.most_rows is None or rows <= self.most_rows:
             return []
         hint = f" ({self.hint})" if self.hint else ""

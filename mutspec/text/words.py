@@ -1,4 +1,4 @@
-"""How numbers, shapes and values of plans are written for people."""
+"""Numbers, shapes and values of plans as text for people."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from mutspec.text.visible import in_one_line
 
 NOTHING = "–"
-"""What stands where a number has no meaning."""
+"""The text for a number that has no meaning, such as the mean of nothing."""
 
 
 def count(number: int) -> str:
-    """A number of things: 25,778."""
+    """Formats a number of things: 25,778."""
     return f"{number:,}"
 
 
 def plural(number: int, noun: str) -> str:
-    """A number of things with its noun: `1 weight`, `1,200 weights`, `3 entries`."""
+    """Formats a number of things with its noun: `1 weight`, `1,200 weights`, `3 entries`."""
     plurals = {"entry": "entries"}
     return f"{number:,} {noun if number == 1 else plurals.get(noun, f'{noun}s')}"
 
 
 def share(part: int, whole: int) -> str:
-    """A part of a whole in percent, never 0% of something, nor 100% unless it is all."""
+    """Formats a part of a whole in percent: 0% only if it is nothing, and 100% only if it is all."""
     if part in (0, whole):
         return "0%" if part == 0 else "100%"
     percent = 100 * part / whole
@@ -37,23 +37,23 @@ def share(part: int, whole: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """A measured number in three digits."""
+    """Formats a measured number with three digits."""
     if value is None:
         return NOTHING
     return f"{value:.3g}"
 
 
 def part_of(part: int, whole: int | None) -> str:
-    """A number of things among others: `12 of 5,000`; without those if their number is not known."""
+    """Formats a number of things among all: `12 of 5,000`; or `12` if the number of all is not known."""
     return count(part) if whole is None else f"{count(part)} of {count(whole)}"
 
 
 _ROUNDING = 1e-12
-"""Of a cosine that is computed from sums in float64."""
+"""The rounding error of a cosine that is computed from sums in float64."""
 
 
 def cosine(value: float | None) -> str:
-    """A cosine: near 1 its digits are what counts."""
+    """Formats a cosine with six digits, and shows 1 only if it is 1."""
     if value is None:
         return NOTHING
     text = f"{value:.6f}"
@@ -63,7 +63,7 @@ def cosine(value: float | None) -> str:
 
 
 def shape(extents: Sequence[int]) -> str:
-    """A shape: 3×3×1×16; of a single number, `scalar`."""
+    """Formats a shape: 3×3×1×16; that of a single number is `scalar`."""
     return "×".join(str(extent) for extent in extents) or "scalar"
 
 
@@ -71,7 +71,7 @@ _PLAIN = re.compile(r"[A-Za-z_][\w./+-]*( [\w./+-]+)*|[0-9.]+%|re:[\w./+-]+")
 
 
 def flow(value: Any) -> str:
-    """A value of a plan as it would be written on one line of YAML."""
+    """Formats a value of a plan on one line of YAML."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -84,7 +84,7 @@ def flow(value: Any) -> str:
 
 
 def got(value: Any) -> str:
-    """A value as an error names it."""
+    """Describes a value for an error message: `the text "abc"`, `a list`, `nothing`."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

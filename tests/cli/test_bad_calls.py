@@ -129,10 +129,10 @@ CALLS: dict[str, Bad] = {
     "a plan that is not UTF-8": put("latin", ":2:10", "UTF-8"),
     "a plan with a control character": put("control", ":2:8"),
     "a plan that is a zip file": put("binary"),
-    "a plan that is a list": put("list", ":1:1", "a plan is a mapping"),
+    "a plan that is a list": put("list", ":1:1", "a plan must be a mapping"),
     "a plan with tabs": put("tab", ":4:1", "tab"),
     "a plan with an open bracket": put("bracket", ":3:38"),
-    "a key that is there twice": put("duplicate", ":3:31", "`target` is here twice"),
+    "a key that is there twice": put("duplicate", ":3:31", "`target` occurs twice"),
     "two documents": put("documents", ":4:1"),
     "aliases that grow without end": put("laughs", "aliases"),
     "a document without ground": put("deep", ":2:", "deeper"),
@@ -163,8 +163,8 @@ CALLS: dict[str, Bad] = {
     "a value that is never used": put("dead_value", ":3:39", "put the value without `target` last"),
     "an interpolation of the environment": put("environment", ":3:41", "params"),
     "a parameter that is not declared": put("parameter", ":3:41", "declare it under `params`"),
-    "an op that is interpolated": put("computed_op", ":4:8", "never interpolated"),
-    "defaults of Hydra": put("defaults", ":2:1", "stands alone"),
+    "an op that is interpolated": put("computed_op", ":4:8", "cannot be interpolated"),
+    "defaults of Hydra": put("defaults", ":2:1", "which is Hydra's"),
     "a package of Hydra": put("package", ":1:1", "@package", "remove the line"),
     "an input that is not declared": put("undeclared", ":3:34", "inputs: {teacher: {}}"),
     "a slice without an axis": put("slice", ":3:64", "add `axis: -1`"),
@@ -415,7 +415,6 @@ def test_a_bad_call_says_where_and_what_to_do_and_writes_nothing(mutspec, mess, 
     assert list(_listing(mess)) == before
 
 
-def test_the_table_is_long_enough_and_uses_every_plan() -> None:
-    assert len(CALLS) >= 50
+def test_every_plan_is_used() -> None:
     named = {word for bad in CALLS.values() for word in bad.call.split()}
     assert {f"{name}.yaml" for name in PLANS} <= named

@@ -57,7 +57,7 @@ CALLS = [
     (["validate", "bad.yaml"], 2, "bad.yaml:2:20: `zero` has no key `taget`"),
     (["validate", "missing.yaml"], 2, "no such file"),
     (["validate", "."], 2, "folder"),
-    (["validate", "good.yaml", "--set", "sed=3"], 2, "override 1:1:1: there is nothing called `sed`"),
+    (["validate", "good.yaml", "--set", "sed=3"], 2, "override 1:1:1: an override cannot begin with `sed`"),
     (["ops", "zreo"], 2, "did you mean `zero`?"),
     (["ops", "GF"], 0, "GF of the literature is gaussian_noise"),
     (["ops"], 0, "gaussian_noise"),

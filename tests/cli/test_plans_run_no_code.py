@@ -100,7 +100,6 @@ def test_no_command_runs_what_a_plan_brings(room: Path, mutspec: Call, name: str
         ("apply", "attack.yaml", "model.keras", "-o", "out.weights.h5"),
         ("apply", "attack.yaml", "model.keras", "--dry-run", "--unsafe"),
         ("graph", "attack.yaml", "model.keras"),
-        ("run", "plan_file=attack.yaml", "model.path=model.keras", "model.unsafe=true", "mode=dry_run"),
     ):
         result = mutspec(*call)
         assert (result.code, result.out) == (2, ""), call
@@ -113,7 +112,7 @@ def test_attacks_are_told_one_by_one(tmp_path: Path) -> None:
     assert set(NAMES) == set(_attacks(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["activation", "code in a regularizer", "nested Lambda", "nested TFSMLayer"])
+@pytest.mark.parametrize("name", ["code in a regularizer", "nested Lambda"])
 def test_no_evaluation_and_no_python_call_runs_it(room: Path, mutspec: Call, name: str) -> None:
     import keras
     import numpy as np
@@ -122,10 +121,11 @@ def test_no_evaluation_and_no_python_call_runs_it(room: Path, mutspec: Call, nam
 
     steps = [_attacks(room)[name]]
     Path("attack.yaml").write_text(json.dumps({"mutspec": 1, "steps": steps}))
-    swept = mutspec(
-        "run", "-m", "plan_file=attack.yaml", "model.path=model.keras", "plan.seed=0,1", "model.unsafe=true"
-    )
-    assert swept.code != 0
+    call = ("plan_file=attack.yaml", "model.path=model.keras", "model.unsafe=true")
+    for swept in (("-m", "plan.seed=0,1"), ("mode=dry_run",)):
+        result = mutspec("run", *call, *swept)
+        assert result.code == 2
+        assert "Traceback" not in result.err
     model = keras.saving.load_model("model.keras")
     data = (np.zeros((2, *model.input_shape[1:]), "float32"), np.zeros(2, "int32"))
     plan = api.load_plan("attack.yaml")

@@ -41,26 +41,18 @@ for expected, call in (
     (0, f"validate plan.yaml --model {model}"),
     (0, f"inspect {model}"),
     (0, f"apply plan.yaml {model} --dry-run"),
-    (0, f"apply plan.yaml {model} -o {mutant} -q"),
-    (1, f"diff {model} {mutant}"),
+    (0, f"apply plan.yaml {model} -o {mutant} --json"),
+    (1, f"diff {model} {mutant} -q"),
 ):
     code = int(run(cli, call.split(), "mutspec"))
     assert code == expected, (call, code)
-code = run(cli, f"apply plan.yaml {model} -o {mutant} --force --json".split(), "mutspec")
 """
 
 
-@pytest.fixture(scope="module", params=["ResNet50", "MobileNetV2"])
-def network(request: pytest.FixtureRequest) -> keras.Model:
-    """A network with random weights."""
+@pytest.mark.parametrize(("name", "suffix"), [("ResNet50", ".keras"), ("MobileNetV2", ".h5")])
+def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(name: str, suffix: str, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    return getattr(keras.applications, request.param)(weights=None)
-
-
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(
-    network: keras.Model, suffix: str, tmp_path: Path
-) -> None:
+    network = getattr(keras.applications, name)(weights=None)
     network.save(tmp_path / f"model{suffix}")
     (tmp_path / "plan.yaml").write_text(PLAN)
     done = subprocess.run(
@@ -82,9 +74,7 @@ def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(
             assert (0 if row is None else row["changed"]) == np.count_nonzero(one != two), before.path
     assert not touched
     images = np.random.default_rng(0).random((1, 224, 224, 3), np.float32)
-    probabilities = mutant.predict(images, verbose=0)
+    probabilities = mutant(images, training=False)
     assert probabilities.shape == (1, 1000)
-    original = network.get_weights()
     network.set_weights(mutant.get_weights())
-    np.testing.assert_allclose(probabilities, network.predict(images, verbose=0), rtol=1e-6)
-    network.set_weights(original)
+    np.testing.assert_allclose(probabilities, network(images, training=False), rtol=1e-6)

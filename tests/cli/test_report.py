@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from mutspec.experiment.reports import report
 from tests.experiment.made_up import (
     LAYERS,
     RECIPES,
@@ -21,6 +22,7 @@ from tests.experiment.made_up import (
     result,
     row,
     several_plans,
+    sketches,
     sweep,
     write,
 )
@@ -56,6 +58,13 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
+@pytest.fixture
+def _sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty pictures. The tests below of the JSON document draw them, and tests of tests/experiment look at them."""
+    monkeypatch.setattr(report, "pictures", sketches)
+
+
+@pytest.mark.usefixtures("_sketched")
 @pytest.mark.parametrize("name", ["scales", "plans", "recipes", "layers", "single", "burst"])
 @pytest.mark.parametrize("width", [80, 140])
 def test_a_report_looks_right(mutspec, runs, same_as, monkeypatch, name, width) -> None:
@@ -66,12 +75,14 @@ def test_a_report_looks_right(mutspec, runs, same_as, monkeypatch, name, width) 
     same_as(shown.out, f"report_{name}_{width}")
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_a_report_looks_right_in_colour(mutspec, runs, same_as, monkeypatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     (runs / "scales" / "7" / "result.json").write_text("{")
     same_as(mutspec("report", "runs/scales").out, "report_scales_80_coloured")
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_a_loss_looks_right(mutspec, runs, same_as) -> None:
     same_as(mutspec("report", "runs/scales", "--metric", "loss").out, "report_loss_80")
 
@@ -89,6 +100,7 @@ def test_json_is_one_document_as_its_schema_describes_it(mutspec, runs, name) ->
     assert all(Path(file).is_file() for file in document["files"])
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_json_has_the_groups_the_failures_and_the_warnings(mutspec, runs) -> None:
     (runs / "plans" / "5" / "result.json").write_text("{")
     document = json.loads(mutspec("report", "runs/plans", "--json").out)
@@ -99,6 +111,7 @@ def test_json_has_the_groups_the_failures_and_the_warnings(mutspec, runs) -> Non
     assert "runs/plans/5/result.json" in document["warnings"][0]
 
 
+@pytest.mark.usefixtures("_sketched")
 @pytest.mark.parametrize("content", ["{", "[" * 100_000])
 def test_a_damaged_result_is_named_the_others_are_shown_and_the_exit_code_is_1(mutspec, runs, content) -> None:
     for job in ("7", "12"):
@@ -123,12 +136,14 @@ def test_quiet_writes_the_files_and_says_only_what_went_wrong(mutspec, runs) -> 
     assert called.err.startswith("runs/scales/7/result.json: warning: the result is damaged")
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_long_tables_are_shown_in_full_on_demand(mutspec, runs) -> None:
     write(sweep([n / 100 for n in range(1, 41)], seeds=1), runs / "long")
     assert "… and 21 more (--verbose shows all)" in mutspec("report", "runs/long").out
     assert "more" not in mutspec("report", "runs/long", "--verbose").out
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_panels_and_means_are_for_the_caller_to_choose(mutspec, runs) -> None:
     called = mutspec("report", "runs/layers", "--average", "layer")
     assert (called.code, called.err) == (0, "")

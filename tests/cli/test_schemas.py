@@ -29,6 +29,11 @@ def test_ops_prints_what_its_schema_says(arguments: list[str]) -> None:
     validator("ops").validate(printed(*arguments, "--json"))
 
 
+@pytest.mark.parametrize("name", ["result", "report"])
+def test_the_schemas_of_what_a_run_leaves_can_be_printed(name: str) -> None:
+    assert printed("schema", name) == validator(name).schema
+
+
 def test_validate_prints_what_its_schema_says(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("mutspec: 1\nparams: {unused: 1}\nsteps: [{op: zero, target: a}]\n")

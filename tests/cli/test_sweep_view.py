@@ -12,7 +12,7 @@ from mutspec.cli.sweep_view import lines
 from mutspec.cli.sweep_view import sweep_view as view
 from mutspec.experiment.jobs.resume import Before
 from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
-from tests.cli.test_progress import on_terminal
+from tests.cli.test_progress import on_terminal, screen
 from tests.experiment.made_up import sweep, write
 
 
@@ -51,7 +51,7 @@ def test_a_long_sweep_is_seen_with_its_extremes_and_goes_away(monkeypatch: pytes
     said = terminal.getvalue()
     for part in ("Sweeping", "25/40", "jobs", "highest  accuracy", "lowest   accuracy"):
         assert part in said
-    assert said.endswith("\x1b[2K")
+    assert screen(said) == [""]
 
 
 def test_what_failed_is_told() -> None:

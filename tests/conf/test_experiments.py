@@ -67,7 +67,7 @@ def test_a_noise_sweep_is_ten_scales_of_five_seeds(noise: tuple[Result, ...]) ->
 
 
 def test_a_noise_sweep_finds_what_a_plain_script_finds_seed_by_seed(noise: tuple[Result, ...], base: Any) -> None:
-    for result in noise:
+    for result in noise[::3]:
         for row in result.rows:
             plan = mutspec.load_plan(RECIPE).with_(std=result.parameters["std"], seed=row.seed)
             with mutspec.mutated(plan, base):
@@ -91,14 +91,14 @@ def test_its_bands_are_those_of_numpy(noise: tuple[Result, ...]) -> None:
 
 
 def test_its_bands_cover_what_noise_of_numpys_does(noise: tuple[Result, ...], base: Any) -> None:
-    """Forty mutants of each scale by NumPy's own generator. Of ten 95 % intervals, one or two may miss."""
+    """Ten mutants of each scale by NumPy's own generator. Of ten 95 % intervals, one or two may miss."""
     random = np.random.default_rng(2024)
     variables = kernels(base)
     before = {path: each.numpy() for path, each in variables.items()}
     covered = []
     for group in summarise(noise).groups:
         found = []
-        for _ in range(40):
+        for _ in range(10):
             for path, variable in variables.items():
                 kernel = before[path]
                 variable.assign(kernel + group.values[0] * kernel.std() * random.normal(size=kernel.shape))
@@ -177,13 +177,14 @@ def test_a_wrong_choice_of_layers_is_told_in_our_words(tmp_path: Path, override:
     assert all(each in text for each in said), text
 
 
-@pytest.mark.parametrize("name", ["a b", "it's", "null", "True", "1", "a,b", "back\\", "back\\'", "[k]", "a=b", "ünï"])
-def test_layers_may_have_any_name(tmp_path: Path, name: str) -> None:
-    layers = [keras.layers.Dense(2, name=name), keras.layers.Dense(3, name="last")]
-    keras.Sequential([keras.Input((4,)), *layers]).save(tmp_path / "model.keras")
+def test_layers_may_have_any_name(tmp_path: Path) -> None:
+    names = ["a b", "it's", "null", "True", "1", "a,b", "back\\", "back\\'", "[k]", "a=b", "ünï"]
+    layers = [keras.layers.Dense(units, name=name) for units, name in enumerate(names, 2)]
+    keras.Sequential([keras.Input((1,)), *layers]).save(tmp_path / "model.keras")
     call = ("experiment=sensitivity", "mode=dry_run", "plan.params.std=1", f"model.path={tmp_path / 'model.keras'}")
     results = sweep(tmp_path / "sweep", *call)
-    assert [(result.parameters["layer"], result.rows[0].touched) for result in results] == [(name, 8), ("last", 6)]
+    touched = {result.parameters["layer"]: result.rows[0].touched for result in results}
+    assert touched == {name: (units - 1) * units for units, name in enumerate(names, 2)}
 
 
 def test_a_layer_that_shares_its_name_with_one_inside_another_is_mutated_by_itself() -> None:

@@ -31,15 +31,15 @@ def test_the_dry_run_in_the_readme_is_what_is_printed() -> None:
     assert printed.stdout == shown[2]
 
 
-def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
+def test_the_python_in_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert code
     (tmp_path / "conf").symlink_to(ROOT / "conf")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        [sys.executable, "-c", code[1]], cwd=tmp_path, capture_output=True, text=True, check=True, env=environment
-    )
-    assert "dense_1/kernel" in result.stdout
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code[1], "README.md", "exec"), {})
+    assert "dense_1/kernel" in capsys.readouterr().out
     assert (tmp_path / "mutant.keras").is_file()
 
 
@@ -57,6 +57,11 @@ def test_the_page_on_limits_has_every_limit_with_its_value_and_reason() -> None:
     for row in table().values():
         number = f"{row.default // 2**20} MiB" if row.unit == "bytes" else f"{row.default:,} {row.unit}"
         assert f"| `{row.name}` | {number} | {row.of} | {row.why} |" in page
+
+
+def test_every_file_of_make_quick_exists() -> None:
+    quick = (ROOT / "tests" / "quick.txt").read_text().splitlines()
+    assert [each for each in quick if not (ROOT / each).is_file()] == []
 
 
 CLUSTERS = re.findall(r"mutspec run -m ((?:.*\\\n)*.*)", (ROOT / "docs" / "clusters.md").read_text())

@@ -21,6 +21,8 @@ from tests.execute.model_files import CNN, MAKERS, SLOW, WEIGHTS, hdf5_of, make_
 from tests.oracle import expected
 from tests.toys import plan_of, same_bits
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 STEPS: list[dict[str, Any]] = [
     {"op": "gaussian_noise", "target": {"weights": "kernels"}, "std": 0.5, "relative_to": "std"},
     {"op": "zero", "target": {"weights": "kernels"}, "fraction": 0.1, "per": "all"},

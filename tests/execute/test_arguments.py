@@ -21,12 +21,12 @@ DATA = (np.zeros((4, 8, 8, 1), "float32"), None)
 MAPPING, FILE = "mutspec.plan(MAPPING)", "mutspec.load_plan(FILE)"
 NO_PLAN: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "load_plan takes no mapping": (mutspec.load_plan, DOCUMENT, MAPPING),
-    "load_plan takes no plan": (mutspec.load_plan, PLAN, "it is a plan already"),
+    "load_plan takes no plan": (mutspec.load_plan, PLAN, "it already is a plan"),
     "load_plan needs a path": (mutspec.load_plan, None, FILE),
     "plan takes no path": (mutspec.plan, str(RECIPE), FILE),
     "plan takes no Path": (mutspec.plan, RECIPE, FILE),
     "plan takes no list": (mutspec.plan, DOCUMENT["steps"], 'mutspec.plan({"steps": [...]})'),
-    "plan takes no plan": (mutspec.plan, PLAN, "it is a plan already"),
+    "plan takes no plan": (mutspec.plan, PLAN, "it already is a plan"),
     "dry_run takes no mapping": (lambda plan: mutspec.dry_run(plan, MODEL), DOCUMENT, MAPPING),
     "dry_run takes the plan first": (lambda plan: mutspec.dry_run(plan, PLAN), MODEL, FILE),
     "apply to a file takes no mapping": (lambda plan: mutspec.apply(plan, MODEL, "out.keras"), DOCUMENT, MAPPING),

@@ -18,6 +18,8 @@ from mutspec.experiment.job_inputs import model_content
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 
 @pytest.fixture(scope="module")
 def model() -> Any:

@@ -25,6 +25,8 @@ from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.spec import Call, LayerSpec, TensorRef
 from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 ArchiveOf = Callable[..., Archive]
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "diff.schema.json").read_text())
 

@@ -19,6 +19,8 @@ from tests.execute.model_files import make_file
 from tests.execute.test_output import KINDS, PLAN, names
 from tests.execute.test_processes import script
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 CALLS = ("open", "dup", "pwrite", "ftruncate", "fsync", "posix_fallocate", "copy_file_range", "link", "replace")
 """The calls of the operating system by which an output is made."""
 MAY_FAIL = {"open", "fsync", "posix_fallocate", "copy_file_range", "link"}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mutspec.execute.engine import Effect, execute
-from mutspec.graph.choice import Bits, Choice, Listed, Scattered, StridedSlices, Within
+from mutspec.graph.choice import Bits, Choice, ChosenSlices, Listed, Scattered, Within
 from mutspec.graph.expression import Expression, dirac, draw, words
 from mutspec.graph.number_formats import Float
 from mutspec.graph.numpy_kernels.masks import Mask
@@ -114,7 +114,7 @@ bits = st.builds(
 )
 within = st.builds(
     lambda key, count: Within(
-        StridedSlices(7, 97, Listed((1, 4))), Scattered(Permutation(SIZE // 7 * 2, key), count, 0)
+        ChosenSlices(7, 97, Listed((1, 4))), Scattered(Permutation(SIZE // 7 * 2, key), count, 0)
     ),
     st.binary(min_size=16, max_size=16),
     st.integers(0, SIZE // 40),
@@ -238,7 +238,7 @@ def test_a_place_knows_its_entries(entries: np.ndarray, length: int, stride: int
     some, around = SparseEntries(entries), Span(int(entries[0]), int(entries[-1]) + 1)
     inside = np.isin(around.entries(), entries)
     assert (some.start, some.stop) == (around.start, around.stop)
-    assert np.array_equal(some.lanes(length, stride), around.lanes(length, stride)[inside])
+    assert np.array_equal(some.slice_numbers(length, stride), around.slice_numbers(length, stride)[inside])
     assert np.array_equal(some.holds(around.entries()), inside)
     assert np.array_equal(some.positions(entries), np.arange(len(entries)))
     assert np.array_equal(around.entries()[around.positions(entries)], entries)

@@ -17,6 +17,8 @@ from tests.execute.model_files import DIGITS, WEIGHTS, rezip
 from tests.oracle import expected
 from tests.toys import plan_of
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras")
 

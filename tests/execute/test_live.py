@@ -17,7 +17,9 @@ from mutspec.execute import live as executor
 from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import as_array, assign, room_for, snapshot
-from tests.models.play import fresh, inputs_of, outputs, shared, weights
+from tests.zoo.play import fresh, inputs_of, outputs, shared, weights
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 STEPS: dict[str, dict[str, Any]] = {
     "gaussian_noise": {"op": "gaussian_noise", "target": "*", "std": 0.5, "relative_to": "max_abs", "rate": 0.5},
@@ -191,11 +193,11 @@ def test_diff_of_two_models_in_memory_tells_what_a_step_did() -> None:
     assert mutspec.diff(model, model).identical
 
 
-def _trained(optimizer: str) -> Any:
+def _trained(optimizer: str, *, eagerly: bool = False) -> Any:
     import keras
 
     model = fresh("residual")
-    model.compile(optimizer, keras.losses.MeanSquaredError(), metrics=["mae"])
+    model.compile(optimizer, keras.losses.MeanSquaredError(), metrics=["mae"], run_eagerly=eagerly)
     random = np.random.default_rng(1)
     model.train_on_batch(random.uniform(-1, 1, (4, 6, 6, 3)), random.uniform(-1, 1, (4, 3)))
     return model
@@ -203,7 +205,7 @@ def _trained(optimizer: str) -> Any:
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop", "ftrl"])
 def test_the_optimizer_comes_along(optimizer: str) -> None:
-    model = _trained(optimizer)
+    model = _trained(optimizer, eagerly=optimizer != "adam")  # to make a graph takes a second
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mutant = mutspec.apply(_weights_plan(), model)

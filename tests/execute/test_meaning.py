@@ -18,6 +18,8 @@ from mutspec.model.build import build_spec
 from mutspec.model.live import read_live
 from mutspec.structure.meaning import value_meant
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 DATA = Path(__file__).parents[1] / "data"
 OLD = [
     DATA / "keras2" / "keras_2.13.1" / "stack.keras",

@@ -18,6 +18,8 @@ from mutspec.model.files.written import not_whole
 from tests.execute.model_files import CNN, make_file
 from tests.toys import plan_of
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 NOISE = {"op": "gaussian_noise", "target": {"weights": "kernels"}, "std": 0.5, "relative_to": "std"}
 PLAN = plan_of(NOISE)
 KINDS = ["keras of many chunks", "h5", "keras, deflated", "keras, gzipped datasets", "h5, gzipped datasets"]

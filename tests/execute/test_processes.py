@@ -14,7 +14,7 @@ import pytest
 
 from mutspec.execute.files import apply
 from mutspec.execute.output import TEMPORARY_SUFFIX
-from tests.execute.model_files import MAKERS, ROOT, make_file, write_gzipped_stack, write_stack
+from tests.execute.model_files import ROOT, make_file, write_gzipped_stack, write_stack
 from tests.execute.test_output import KINDS, PLAN, names
 from tests.toys import plan_of
 
@@ -32,21 +32,24 @@ import sys
 from pathlib import Path
 from mutspec.execute.files import apply
 from tests.execute.test_output import PLAN
-base, output, threads = sys.argv[1:4]
-apply(PLAN, Path(base), Path(output), threads=int(threads))
+threads, *bases = sys.argv[1:]
+for base in map(Path, bases):
+    apply(PLAN, base, base.with_stem("there"), threads=int(threads), force=True)
 """
 
 
-@pytest.mark.parametrize("kind", ["keras of many chunks", "h5", "h5, gzipped datasets"])
-def test_the_bytes_do_not_depend_on_process_hash_seed_or_threads(kind: str, tmp_path: Path) -> None:
-    base = make_file(kind, tmp_path)
-    here = base.with_name(f"here{MAKERS[kind][0]}")
-    apply(PLAN, base, here)
+def test_the_bytes_do_not_depend_on_process_hash_seed_or_threads(tmp_path: Path) -> None:
+    bases = []
+    for number, kind in enumerate(("keras of many chunks", "h5", "h5, gzipped datasets")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        bases.append(make_file(kind, folder))
+        apply(PLAN, bases[-1], bases[-1].with_stem("here"))
     for hash_seed, threads in (("0", "1"), ("1", "2"), ("42", "5")):
-        output = base.with_name(f"mutant{hash_seed}{MAKERS[kind][0]}")
-        done = script(APPLY, str(base), str(output), threads, environment={"PYTHONHASHSEED": hash_seed})
+        done = script(APPLY, threads, *map(str, bases), environment={"PYTHONHASHSEED": hash_seed})
         assert done.returncode == 0, done.stderr
-        assert output.read_bytes() == here.read_bytes()
+        for base in bases:
+            assert base.with_stem("there").read_bytes() == base.with_stem("here").read_bytes(), base
 
 
 def test_the_bytes_of_compressed_weights_do_not_depend_on_threads(tmp_path: Path) -> None:
@@ -70,36 +73,39 @@ from resource import RLIMIT_FSIZE, setrlimit
 from mutspec.execute.files import apply
 from mutspec.language import EnvironmentProblem
 from tests.execute.test_output import PLAN
-base = Path(sys.argv[1])
-output = base.with_name("mutant" + base.suffix)
-seen = []
-size = base.stat().st_size
-for limit in [0, 1000, size // 2, size * 3 // 4, size - 1]:
-    setrlimit(RLIMIT_FSIZE, (limit, 1 << 40))
-    try:
-        apply(PLAN, base, output, threads=2)
-    except EnvironmentProblem as error:
-        assert "cannot " in str(error), error
-        seen.append(sorted(os.listdir(base.parent)))
-    else:
-        seen.append("written")
-        output.unlink()
-setrlimit(RLIMIT_FSIZE, (1 << 40, 1 << 40))
-print(json.dumps(seen))
+for base in map(Path, sys.argv[1:]):
+    output = base.with_name("mutant" + base.suffix)
+    seen = []
+    size = base.stat().st_size
+    for limit in [0, 1000, size // 2, size * 3 // 4, size - 1]:
+        setrlimit(RLIMIT_FSIZE, (limit, 1 << 40))
+        try:
+            apply(PLAN, base, output, threads=2)
+        except EnvironmentProblem as error:
+            assert "cannot " in str(error), error
+            seen.append(sorted(os.listdir(base.parent)))
+        else:
+            seen.append("written")
+            output.unlink()
+    setrlimit(RLIMIT_FSIZE, (1 << 40, 1 << 40))
+    print(json.dumps(seen))
 """
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_may_not_grow_so_large_is_an_error_of_the_environment(kind: str, tmp_path: Path) -> None:
-    base = make_file(kind, tmp_path)
-    content = base.read_bytes()
-    done = script(LIMITED, str(base))
+def test_a_file_that_may_not_grow_so_large_is_an_error_of_the_environment(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(len(KINDS))]
+    for folder in folders:
+        folder.mkdir()
+    bases = [make_file(kind, folder) for kind, folder in zip(KINDS, folders, strict=True)]
+    contents = [base.read_bytes() for base in bases]
+    done = script(LIMITED, *map(str, bases))
     assert done.returncode == 0, done.stderr
-    outcomes = json.loads(done.stdout)
-    assert outcomes[0] == outcomes[1] == [base.name]
-    assert all(outcome in ([base.name], "written") for outcome in outcomes)
-    assert base.read_bytes() == content
-    assert names(tmp_path) == [base.name]
+    for base, content, line in zip(bases, contents, done.stdout.splitlines(), strict=True):
+        outcomes = json.loads(line)
+        assert outcomes[0] == outcomes[1] == [base.name]
+        assert all(outcome in ([base.name], "written") for outcome in outcomes)
+        assert base.read_bytes() == content
+        assert names(base.parent) == [base.name]
 
 
 FULL_DISK = """

@@ -22,6 +22,8 @@ from tests.execute.model_files import WEIGHTS
 from tests.execute.test_failing_writes import failing, some
 from tests.execute.test_output import names
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 NAMES = {FileKind.KERAS: "mutant.keras", FileKind.LEGACY_H5: "mutant.h5", FileKind.WEIGHTS_H5: "mutant.weights.h5"}
 
 

@@ -23,9 +23,9 @@ import mutspec
 from mutspec.access import model_lock
 from mutspec.errors import CallError
 from mutspec.model.live import building_alone
-from tests.models.play import weights
+from tests.zoo.play import weights
 
-THREADS = 8
+THREADS = 5
 SECONDS = 60
 """After which a test gives up: nothing here takes as long."""
 RANDOM = np.random.default_rng(11)

@@ -13,6 +13,8 @@ from jsonschema import Draft202012Validator
 
 import mutspec
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 ROOT = Path(__file__).parents[2]
 X = np.random.default_rng(1).normal(size=(8, 6)).astype(np.float32)
 

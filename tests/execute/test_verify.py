@@ -191,6 +191,7 @@ CHANGES: Mapping[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.usefixtures("hdf5_in_this_process")
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["keras", "h5", "keras, deflated"])

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import product
 from math import exp
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from mutspec.experiment.result import JobInfo, Result, Row
+from msgspec import Struct, structs
+
+from mutspec.experiment.reports.groups import Summary
+from mutspec.experiment.reports.sensitivity import sensitivity
+from mutspec.experiment.result import DataInfo, JobInfo, ModelInfo, PlanInfo, Result, Row
 
 SCALES = (0.03, 0.1, 0.3, 1, 3)
 SAMPLES = 540
 BASE = {"accuracy": 525 / SAMPLES, "loss": 0.0912}
+
+_PARTS = {
+    "plan_name": ("plan", "name"),
+    "plan_digest": ("plan", "digest"),
+    "effect_digest": ("plan", "effect_digest"),
+    "recipe": ("plan", "recipe"),
+    "recipe_digest": ("plan", "recipe_digest"),
+    "model": ("model", "path"),
+    "structure_digest": ("model", "structure_digest"),
+    "weights_digest": ("model", "weights_digest"),
+    "data": ("data", "name"),
+    "samples": ("data", "samples"),
+    "data_digest": ("data", "digest"),
+}
+"""What the parts of a result's parts are called here, in one word each."""
+
+
+def replace(value: Any, /, **changes: Any) -> Any:
+    """A result, or something else, with other values; those within its parts are named by `_PARTS`."""
+    if not isinstance(value, Struct):
+        return dataclasses.replace(value, **changes)
+    if isinstance(value, Result):
+        for name in _PARTS.keys() & changes.keys():
+            part, key = _PARTS[name]
+            value = structs.replace(value, **{part: structs.replace(getattr(value, part), **{key: changes.pop(name)})})
+    return structs.replace(value, **changes)
 
 
 def row(seed: int, scale: float = 0.3, *, half_at: float = 1.0, **changes: Any) -> Row:
@@ -42,18 +72,18 @@ def result(
     made = Result(
         engine="mutspec 0.1.0",
         job=JobInfo(number, tuple(overrides), "." if number is None else str(number)),
-        plan_name="dense_noise",
-        plan_digest="8e2f7c0b3a5d4e19",
+        plan=PlanInfo("dense_noise", "8e2f7c0b3a5d4e19"),
         parameters={"std": 0.5} if parameters is None else dict(parameters),
         mode="apply",
-        model="conf/model/digits.keras",
-        structure_digest="51b8d6f3c7a09e42",
-        data="digits",
-        samples=SAMPLES,
+        model=ModelInfo("conf/model/digits.keras", "51b8d6f3c7a09e42"),
+        data=DataInfo("digits", SAMPLES),
         objective="accuracy",
         base=dict(BASE),
         rows=rows,
         value=sum(values) / len(values) if values else None,
+        output=None,
+        warnings=(),
+        error=None,
         environment={"python": "3.11.7", "platform": "Linux x86_64", "numpy": "2.4.6", "keras": "3.15.1"},
     )
     return replace(made, **changes)
@@ -134,3 +164,9 @@ def write(results: Iterable[Result], folder: Path) -> Path:
     for each in results:
         each.write(folder / each.job.directory)
     return folder
+
+
+def sketches(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
+    """Empty files in place of a sweep's pictures, for tests of what is said and written beside them."""
+    stems = ("plot", "map", "ranking") if sensitivity(summary) else ("plot",)
+    return {f"{stem}.{suffix}": b"" for stem in stems for suffix in ("png", "svg", "pdf")}

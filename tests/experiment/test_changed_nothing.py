@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from mutspec.experiment.reports.report import make_report
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Row, read
-from tests.experiment.made_up import result, row
+from tests.experiment.made_up import replace, result, row
 
 ROOT = Path(__file__).parents[2]
 X = np.random.default_rng(4).normal(size=(60, 5)).astype(np.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,7 +22,7 @@ from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Result, Row
 from mutspec.own_modules import in_folder_of_the_call
-from tests.experiment.made_up import LAYERS, layers, result, row, sweep, write
+from tests.experiment.made_up import LAYERS, layers, replace, result, row, sweep, write
 
 VERSION_1 = Path(__file__).parents[1] / "data" / "results_1"
 
@@ -60,7 +59,7 @@ def known(
 
 def identity(each: Result) -> tuple[str, ...]:
     """What a result is of."""
-    return each.effect_digest, each.weights_digest, each.structure_digest, each.data_digest
+    return each.plan.effect_digest, each.model.weights_digest, each.model.structure_digest, each.data.digest
 
 
 def table(results: Sequence[Result]) -> dict[tuple[str, ...], list[float]]:
@@ -96,7 +95,7 @@ def test_recipes_of_one_name_are_called_as_the_call_chose_them() -> None:
 )
 def test_what_tells_recipes_apart_is_as_short_as_can_be(recipes: list[str], labels: list[str]) -> None:
     results = [known(recipe=recipe, plan="one name", steps=recipe) for recipe in recipes]
-    assert [each.plan_name for each in labelled(results).results] == labels
+    assert [each.plan.name for each in labelled(results).results] == labels
 
 
 def test_a_label_is_not_the_name_of_another_plan() -> None:
@@ -104,7 +103,7 @@ def test_a_label_is_not_the_name_of_another_plan() -> None:
         *(known(recipe=recipe, plan="gf", steps=recipe) for recipe in "ab"),
         known(recipe="c", plan="a", steps="another"),
     ]
-    names = [each.plan_name for each in labelled(results).results]
+    names = [each.plan.name for each in labelled(results).results]
     assert names == [f"gf @{digest('a')[:6]}", f"gf @{digest('b')[:6]}", "a"]
 
 
@@ -125,9 +124,9 @@ def test_a_model_that_was_trained_again_is_not_pooled_with_the_old_one() -> None
     results = [known(std, weights=weights) for weights, std in (("old", 0.1), ("new", 0.1), ("old", 1.0), ("new", 3.0))]
     summary = summarise(results)
     assert summary.names == ("params.std", "model")
-    path = results[0].model
+    path = results[0].model.path
     assert [group.values for group in summary.groups] == [
-        (each.parameters["std"], f"{path} @{each.weights_digest[:6]}") for each in results
+        (each.parameters["std"], f"{path} @{each.model.weights_digest[:6]}") for each in results
     ]
     over = curves(summary)
     assert over is not None
@@ -136,7 +135,7 @@ def test_a_model_that_was_trained_again_is_not_pooled_with_the_old_one() -> None
 
 def test_models_of_the_same_weights_and_other_layers_are_told_apart_by_these() -> None:
     results = [known(structure_digest=digest(activation)) for activation in ("relu", "tanh")]
-    assert {each.model.rpartition("@")[2] for each in labelled(results).results} == {
+    assert {each.model.path.rpartition("@")[2] for each in labelled(results).results} == {
         digest(activation)[:6] for activation in ("relu", "tanh")
     }
 
@@ -148,9 +147,7 @@ def test_data_that_changed_under_their_name_are_told_apart() -> None:
 
 
 def test_a_model_that_plans_take_from_is_told_apart_too() -> None:
-    results = [
-        known(input_digests={"teacher": digest(teacher)}, overrides=["inputs.teacher=t.keras"]) for teacher in "ab"
-    ]
+    results = [known(inputs={"teacher": digest(teacher)}, overrides=["inputs.teacher=t.keras"]) for teacher in "ab"]
     assert set(table(results)) == {(f"t.keras @{digest(teacher)[:6]}",) for teacher in "ab"}
 
 
@@ -158,13 +155,13 @@ def test_settings_that_say_the_difference_need_no_digest() -> None:
     results = [known(data=f"{limit}", overrides=[f"data.limit={limit}"]) for limit in (10, 100)]
     summary = summarise(results)
     assert (summary.names, [group.values for group in summary.groups]) == (("data.limit",), [(10,), (100,)])
-    assert {each.data for each in summary.results} == {"digits"}
+    assert {each.data.name for each in summary.results} == {"digits"}
 
 
 def test_labels_of_digests_that_begin_alike_are_longer() -> None:
     digests = ["abcdef10", "abcdef11", "abcdef2"]
     results = [known(weights_digest=each) for each in digests]
-    assert [each.model.rpartition("@")[2] for each in labelled(results).results] == digests
+    assert [each.model.path.rpartition("@")[2] for each in labelled(results).results] == digests
 
 
 def test_layers_are_ranked_where_one_model_was_measured_only() -> None:
@@ -199,7 +196,7 @@ def test_a_model_that_was_moved_is_the_same_one_and_a_seed_of_it_counts_once(tmp
 
 def test_plans_that_do_the_same_are_one() -> None:
     told = labelled([known(recipe=recipe, plan=recipe) for recipe in ("a", "copies/of_a")])
-    assert [each.plan_name for each in told.results] == ["a", "a"]
+    assert [each.plan.name for each in told.results] == ["a", "a"]
     assert told.joined == (("plan", ("a", "copies/of_a")),)
 
 
@@ -211,7 +208,7 @@ def test_data_that_were_moved_are_the_same() -> None:
 
 def test_names_that_are_unique_stay_as_they_are() -> None:
     results = (*sweep(), *(known(std, number=100 + n) for n, std in enumerate((0.1, 1.0))))
-    assert [each.model for each in labelled(results[:25]).results] == [each.model for each in results[:25]]
+    assert [each.model.path for each in labelled(results[:25]).results] == [each.model.path for each in results[:25]]
     assert all(one is other for one, other in zip(labelled(results[25:]).results, results[25:], strict=True))
 
 
@@ -313,7 +310,7 @@ def test_a_result_of_version_1_is_never_pooled_with_a_later_one(tmp_path: Path) 
     summary = make_report(tmp_path).summary
     plans = ("dense_noise @unknown", "dense_noise @ffffff")
     models = ("model.keras @unknown", "model.keras @dddddd")
-    assert {(each.plan_name, each.model) for each in summary.results} == set(zip(plans, models, strict=True))
+    assert {(each.plan.name, each.model.path) for each in summary.results} == set(zip(plans, models, strict=True))
     assert [len(group.rows) for group in summary.groups] == [2] * 4
 
 

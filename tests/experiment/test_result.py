@@ -7,7 +7,7 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mutspec.errors import CallError, EnvironmentProblem
-from mutspec.experiment.result import FORMAT_VERSION, Result, read
-from tests.experiment.made_up import failed, result, row, sweep
+from mutspec.experiment.reports.document import report_schema
+from mutspec.experiment.result import FORMAT_VERSION, Result, read, result_schema
+from tests.experiment.made_up import failed, replace, result, row, sweep
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "schemas/result.schema.json").read_text(encoding="utf-8"))
@@ -89,6 +90,12 @@ def test_a_document_is_what_the_schema_describes_and_needs_every_key(name: str, 
     assert list(validator.iter_errors(document | {"more": 1}))
 
 
+@pytest.mark.parametrize(("name", "schema"), {"result": result_schema, "report": report_schema}.items())
+def test_the_committed_schema_is_that_of_the_declarations(name: str, schema: Callable[[], dict[str, Any]]) -> None:
+    committed = (ROOT / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
+    assert json.loads(committed) == schema(), f"run: mutspec schema {name} > schemas/{name}.schema.json"
+
+
 def objects(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """The schemas of a schema that list the keys of an object."""
     parts = [each for value in schema.values() for each in (value if isinstance(value, list) else [value])]
@@ -127,8 +134,8 @@ DAMAGED = {
     "cut short": (GOOD[:200], "is damaged"),
     "no JSON": ("accuracy: 0.97", "is damaged"),
     "not UTF-8": (b"\xff\xfe\x00", "is damaged"),
-    "a list": ("[]", "no result of mutspec"),
-    "of another program": ('{"accuracy": 0.97}', "no result of mutspec"),
+    "a list": ("[]", "not a result of mutspec"),
+    "of another program": ('{"accuracy": 0.97}', "not a result of mutspec"),
     "of a later format": (GOOD.replace('"format_version": 2', '"format_version": 3'), "format version 3"),
     "without a key": (GOOD.replace('"objective"', '"goal"'), "missing required field `objective`"),
     "of a wrong type": (GOOD.replace('"seed": 0', '"seed": "zero"'), r"rows\[0\].seed"),
@@ -145,6 +152,7 @@ DAMAGED = {
         GOOD.replace('"agreement": ', f'"{"x" * 300_000}": 1, "agreement": '),
         "300,000 characters",
     ),
+    "with fewer than no entries": (GOOD.replace('"touched": ', '"touched": -'), r">= 0 - at `\$.rows\[0\].touched`"),
     "with a metric that is none": (GOOD.replace('"agreement": ', '"agreement": "none", "was": '), "agreement"),
 }
 

@@ -18,7 +18,7 @@ from mutspec.experiment.evaluation import shortcut
 from mutspec.experiment.evaluation.evaluate import predicted
 from mutspec.experiment.evaluation.shortcut import Shortcuts
 from mutspec.model.live import cut_before, read_live
-from tests.models.play import inputs_of, shared
+from tests.zoo.play import inputs_of, shared
 
 SAMPLES, BATCH = 7, 4
 

@@ -1,4 +1,4 @@
-"""A minute of damaged and hostile model files."""
+"""A quarter of a minute of damaged and hostile model files."""
 
 from __future__ import annotations
 

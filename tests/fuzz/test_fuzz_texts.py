@@ -1,4 +1,4 @@
-"""A minute of damaged and hostile plans, results and data; and of what needs Keras."""
+"""A quarter of a minute of damaged and hostile plans, results and data; and of what needs Keras."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.graph.choice import Bits, Choice, Listed, Scattered, StridedSlices, Tiles, Window, Within, chosen_count
+from mutspec.graph.choice import Bits, Choice, ChosenSlices, Listed, Scattered, Tiles, Window, Within, chosen_count
 from mutspec.graph.numpy_kernels.masks import Mask
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
@@ -48,7 +48,7 @@ def test_slices_are_those_along_an_axis(shape: tuple[int, ...], data: st.DataObj
     axis = data.draw(st.integers(0, len(shape) - 1))
     chosen, mask = units(shape[axis], data.draw(st.integers(0, shape[axis])))
     wanted = np.broadcast_to(mask.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
-    np.testing.assert_array_equal(truth(StridedSlices(shape[axis], prod(shape[axis + 1 :]), chosen), shape), wanted)
+    np.testing.assert_array_equal(truth(ChosenSlices(shape[axis], prod(shape[axis + 1 :]), chosen), shape), wanted)
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.data())
@@ -63,7 +63,7 @@ def test_blocks_are_tiles_of_a_matrix(rows: int, columns: int, height: int, widt
 def test_a_regions_entries_are_counted_as_if_there_were_no_others(shape: tuple[int, ...], data: st.DataObject) -> None:
     axis = data.draw(st.integers(0, len(shape) - 1))
     kept = tuple(sorted(data.draw(st.sets(st.integers(0, shape[axis] - 1), min_size=1))))
-    region = StridedSlices(shape[axis], prod(shape[axis + 1 :]), Listed(kept))
+    region = ChosenSlices(shape[axis], prod(shape[axis + 1 :]), Listed(kept))
     inside = np.zeros(shape, bool)
     inside[tuple(list(kept) if i == axis else slice(None) for i in range(len(shape)))] = True
     np.testing.assert_array_equal(truth(Within(region, None), shape), inside)
@@ -82,7 +82,7 @@ def test_an_entry_is_chosen_with_any_of_its_bits(size: int, bits: int, data: st.
 @pytest.mark.parametrize("count", [3, 40_000, 3 * CHUNK])
 def test_few_and_many_give_the_same_entries_in_large_tensors(count: int) -> None:
     shape = (2, 3, CHUNK)
-    region = StridedSlices(3, CHUNK, Listed((0, 2)))
+    region = ChosenSlices(3, CHUNK, Listed((0, 2)))
     chosen, mask = units(4 * CHUNK, count)
     wanted = np.zeros(shape, bool)
     wanted[:, [0, 2]] = mask.reshape(2, 2, CHUNK)

@@ -145,7 +145,7 @@ actions = st.tuples(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.lists(actions, max_size=12), st.sampled_from([1, 3]))
 @example([("fill", "a", "b", 2), ("fill", "b", "b", 2), ("window", "a", "a", 0)], 1)
 def test_any_sequence_of_steps_is_scheduled_and_gives_what_numpy_gives(

@@ -10,7 +10,7 @@ import pytest
 
 from mutspec.language import PlanError, load_text, plan_from
 from mutspec.language.types import NonFinite, Pick, Selector
-from mutspec.ops import WeightOp
+from mutspec.plugin import WeightOp
 
 TEXT = """\
 # a comment

@@ -53,19 +53,19 @@ def load_or_explain(text: str, overrides: tuple[str, ...] = ()) -> None:
 @example("{<<: *a}")
 @example("a: |2\n  b")
 @example("'\ud800'")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_text(text: str) -> None:
     load_or_explain(text)
 
 
 @given(st.text(alphabet="ab1:- \n{}[],'\"&*!%#?|>$~.\t<=@`\\", max_size=60))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_text_of_yamls_own_characters(text: str) -> None:
     load_or_explain(text)
 
 
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), st.text(alphabet="a1:- \n{}[],'\"&*!%#?|$\t", max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_small_change_to_a_good_plan(at: int, length: int, text: str) -> None:
     load_or_explain(GOOD[:at] + text + GOOD[at + length :])
 
@@ -80,7 +80,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["mutspec", "steps", "params", "inputs", "seed", "x-y", "name"]), VALUES))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_values_in_the_places_of_a_plan(document: dict[str, Any]) -> None:
     import json
 
@@ -92,6 +92,6 @@ def test_any_values_in_the_places_of_a_plan(document: dict[str, Any]) -> None:
     st.sampled_from(["params.std", "steps.jitter.std", "steps.jitter.target.not", "seed", "steps", ""]),
     st.text(max_size=30),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_override(key: str, value: str) -> None:
     load_or_explain(GOOD, (f"{key}={value}",))

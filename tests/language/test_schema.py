@@ -164,7 +164,7 @@ def drawn_steps(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(drawn_steps())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_types_and_schema_come_to_the_same_verdict(step: dict[str, Any]) -> None:
     """The loader trusts the types, and editors the schema; so neither may be stricter, but for what `checks` adds."""
     import msgspec
@@ -184,7 +184,7 @@ def test_types_and_schema_come_to_the_same_verdict(step: dict[str, Any]) -> None
 
 
 @given(drawn_steps())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_the_loader_reads_the_schema_accepts(step: dict[str, Any]) -> None:
     text = json.dumps(plan_with(step))
     try:

@@ -1,4 +1,4 @@
-"""The zoo, built and saved once a session."""
+"""The zoo, each model of it built and saved once a session; no test may change one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mutspec.model.live import LiveModel, read_live
-from tests.models import ZOO
+from tests.zoo.play import shared
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -46,7 +46,7 @@ class Kept:
 
 
 class Zoo:
-    """Builds each model once, when first asked for."""
+    """Reads and saves each model once, when first asked for."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -54,9 +54,7 @@ class Zoo:
 
     def __getitem__(self, name: str) -> Kept:
         if name not in self._kept:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model = ZOO[name]()
+            model = shared(name)
             folder = self._folder / name
             folder.mkdir()
             self._kept[name] = Kept(model, read_live(model), folder)

@@ -10,7 +10,7 @@ from mutspec.keras_facts.class_names import ALIASES, MODELS, STORED_NAMES, UNKNO
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.classes import ancestry_of, snake_case
 from tests.model.conftest import Zoo
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 TABLES = (CLASSES, WEIGHTLESS, UNKNOWN, MODELS)
 

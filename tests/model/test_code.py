@@ -14,7 +14,8 @@ from keras.src import api_export
 import mutspec
 from mutspec.model.code import code_in
 from mutspec.model.loading import load_model
-from tests.models import ZOO
+from tests.zoo import ZOO
+from tests.zoo.play import shared
 
 
 def _functions() -> dict[str, Any]:
@@ -24,7 +25,7 @@ def _functions() -> dict[str, Any]:
 
 def test_no_function_of_keras_that_does_more_than_compute_passes() -> None:
     functions = _functions()
-    assert len(functions) > 300
+    assert {"keras.saving.load_model", "keras.utils.get_file", "keras.ops.add"} <= functions.keys()
     computes = ("activations", "constraints", "initializers", "losses", "metrics", "ops", "random", "regularizers")
     for full in functions:
         rooms, _, own = full.rpartition(".")
@@ -42,8 +43,7 @@ def test_no_function_of_keras_that_does_more_than_compute_passes() -> None:
 
 @pytest.mark.parametrize("name", list(ZOO))
 def test_a_model_of_layers_alone_holds_no_code(name: str) -> None:
-    model = ZOO[name]()
-    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model), default=str))
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(shared(name)), default=str))
     assert code_in(config) == ""
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mutspec.model import Call, Group, LayerSpec, TensorRef
 from tests.model.conftest import Zoo
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 KNOWN = [name for name in ZOO if name not in {"custom_layer", "subclassed", "nested_custom"}]
 GROUPS = {

@@ -14,7 +14,7 @@ import pytest
 from mutspec.errors import ModelError
 from mutspec.model import Archive, FileKind, ModelSpec, open_archive
 from tests.model.conftest import Kept, Zoo
-from tests.models import NO_LEGACY_H5, ZOO
+from tests.zoo import NO_LEGACY_H5, ZOO
 
 NO_PARTIAL = {
     "bidirectional": "bidirectional/forward_lstm, bidirectional/backward_lstm",

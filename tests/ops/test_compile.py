@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mutspec import PlanError
+from mutspec import OpError, PlanError
 from mutspec.execute.files import dry_run
 from mutspec.language import plan_from
-from mutspec.ops import WeightOp, catalogue
+from mutspec.ops import catalogue
+from mutspec.plugin import WeightOp
 from tests.toys import mutate
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def test_a_bug_in_what_an_op_says_of_itself_is_told_with_the_op() -> None:
 
 def test_a_bug_in_an_op_is_told_with_the_op_and_the_place_of_the_bug() -> None:
     plan = plan_from({"steps": [{"op": "absent", "target": "dense_1"}]}, {**catalogue(), "absent": Absent})
-    with pytest.raises(PlanError, match="the op `absent` fails: AttributeError") as caught:
+    with pytest.raises(OpError, match="the op `absent` fails: AttributeError") as caught:
         dry_run(plan, DIGITS)
     (problem,) = caught.value.problems
     assert problem.path == ("steps", 0)

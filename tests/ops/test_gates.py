@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 import mutspec
 from mutspec.language import PlanError
-from tests.models.play import weights
 from tests.ops.op_table import LAW
 from tests.oracle import Step, masks
 from tests.toys import mutate
+from tests.zoo.play import weights
 
 UNITS = 3
 LSTMS: Mapping[str, Callable[[Any], Any]] = {

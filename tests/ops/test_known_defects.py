@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 import mutspec
-from tests.models import ZOO
-from tests.models.play import shared
+from tests.zoo import ZOO
+from tests.zoo.play import shared
 
 Weights = dict[str, np.ndarray]
 

@@ -26,7 +26,7 @@ from tests.ops.op_table import (
     models,
     steps,
 )
-from tests.oracle import NEURON_OPS, Step, expected, masks, touches
+from tests.oracle import Step, expected, masks, touches
 from tests.toys import CATALOGUE, Tensors, layered, mutate, same_bits
 
 OTHERWISE_TESTED = {
@@ -47,7 +47,7 @@ def test_every_op_on_weights_is_in_the_table_of_the_laws() -> None:
         assert f'"{op}"' in Path(__file__).with_name(where.partition(",")[0]).read_text()
 
 
-@settings(LAW, max_examples=300)
+@settings(LAW, max_examples=200)
 @given(steps(), models())
 def test_every_op_is_its_formula_in_the_chosen_entries_and_nothing_elsewhere(step: Step, tensors: Tensors) -> None:
     tensors = fitting(step, tensors)
@@ -88,27 +88,27 @@ def test_what_the_dry_run_says_is_touched_is_touched(op: str, data: st.DataObjec
         touched[write.tensor.path] = executed
     assert touched == {path: int(mask.sum()) for path, mask in chosen.items()}
     for version, effect in mutant.outcome.effects.items():
-        before, after = (np.frombuffer(each[version.path].tobytes(), np.uint8) for each in (tensors, mutant.tensors))
-        rows = (before != after).reshape(tensors[version.path].size, -1).any(axis=1)
-        assert effect.changed == rows.sum() <= touched[version.path]
+        before, after = (np.frombuffer(each[version.origin].tobytes(), np.uint8) for each in (tensors, mutant.tensors))
+        rows = (before != after).reshape(tensors[version.origin].size, -1).any(axis=1)
+        assert effect.changed == rows.sum() <= touched[version.origin]
         with np.errstate(invalid="ignore"):  # to cast a signalling NaN is a warning on some processors
-            was, is_now = (np.isfinite(each[version.path].astype("float64")) for each in (tensors, mutant.tensors))
+            was, is_now = (np.isfinite(each[version.origin].astype("float64")) for each in (tensors, mutant.tensors))
         assert effect.non_finite == np.count_nonzero(was & ~is_now)
 
 
-@pytest.mark.parametrize("amount", [{}, {"fraction": 0.001}], ids=["all", "few"])
 @pytest.mark.parametrize("op", WEIGHT_OPS)
-def test_of_a_tensor_of_several_chunks_each_op_is_its_formula_too(op: str, amount: Step) -> None:
+def test_of_a_tensor_of_several_chunks_each_op_is_its_formula_too(op: str) -> None:
+    """Of all entries: few have the same bits, as `tests/execute/test_few_entries.py` shows of each primitive."""
     random = np.random.default_rng(4)
     before = {"d/kernel": random.uniform(0.5, 2, (300, 241)).astype("float32"), "d/bias": np.ones(241, "float32")}
     keys = {**SOME, **REARRANGING, "quantize": {"bits": 4}, "round": {"decimals": 2}}[op]
     step = {"op": op, "target": "d", "allow_empty": True, "non_finite": "report", **keys}
-    step |= amount or ({"count": 60} if op in ("swap_neurons", "prune_weights") else {})
+    step |= {"count": 60} if op in ("swap_neurons", "prune_weights") else {}
     inputs = inputs_for(step, before)
     after = mutate(before, step, inputs=inputs, threads=2).tensors
     wanted = expected(step, before, ["d/kernel", "d/bias"], inputs)
     assert {path: same_bits(after[path], wanted[path]) for path in before} == dict.fromkeys(before, True)
-    assert not same_bits(after["d/kernel"], before["d/kernel"]) or (amount and op in NEURON_OPS)
+    assert not same_bits(after["d/kernel"], before["d/kernel"])
 
 
 @LAW

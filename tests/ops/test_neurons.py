@@ -11,8 +11,8 @@ import pytest
 
 import mutspec
 from mutspec.language import PlanError
-from tests.models.play import weights
 from tests.oracle import Step
+from tests.zoo.play import weights
 
 
 class Kind(NamedTuple):

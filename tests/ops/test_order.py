@@ -1,4 +1,7 @@
-"""Weights that change places: nothing is lost, nothing is made, and what is done twice can be undone."""
+"""Weights that change places: nothing is lost, nothing is made, and what is done twice can be undone.
+
+Borrowed from the product are the draws alone: see `tests/oracle.py`.
+"""
 
 from __future__ import annotations
 

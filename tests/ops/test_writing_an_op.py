@@ -1,9 +1,11 @@
-"""The worked example of docs/writing-an-op.md, run as it stands there."""
+"""The ops of docs/writing-an-op.md in this process, and packages of ops that are wrong."""
 
 from __future__ import annotations
 
-import re
 import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -11,59 +13,67 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language import EnvironmentProblem
-from mutspec.ops import catalogue
+from mutspec.language import EnvironmentProblem, json_schema
+from mutspec.ops import catalogue, family
+from tests import guide
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "writing-an-op.md").read_text()
 DIGITS = ROOT / "conf" / "model" / "digits.keras"
 
 
-def block(language: str) -> str:
-    """The first code block of the guide in a language."""
-    found = re.search(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
-    assert found
-    return found[1]
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, entry_points: str) -> None:
+    """Puts a folder on the module path, with what pip would say of a package in it."""
+    metadata = folder / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[mutspec.ops]\n{entry_points}\n")
+    monkeypatch.syspath_prepend(str(folder))
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The guide's package, as pip would install it."""
-    package = tmp_path / "dead_zone"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "ops.py").write_text(block("python"))
-    metadata = tmp_path / "dead_zone-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: dead-zone\nVersion: 1.0\n")
-    entry = block("toml").splitlines()[1].replace('"', "")
-    (metadata / "entry_points.txt").write_text(f"[mutspec.ops]\n{entry}\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    guide.write_package(tmp_path)
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
+    entries = project["entry-points"]["mutspec.ops"]
+    install(tmp_path, monkeypatch, "dead_zone", "\n".join(f"{name} = {value}" for name, value in entries.items()))
     yield
     for name in [name for name in sys.modules if name.startswith("dead_zone")]:
         del sys.modules[name]
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_guides_op_is_in_the_catalogue_and_in_the_schema() -> None:
-    from mutspec.language import json_schema
-
-    assert "damp" in catalogue()
-    assert "How strongly large weights shrink." in str(json_schema(catalogue()))
+def test_the_guides_ops_are_in_the_catalogue_under_their_package_and_in_the_schema() -> None:
+    ops = catalogue()
+    assert {name for name, op in ops.items() if family(op) == "dead_zone"} == {"damp", "center_neurons", "repeat_layer"}
+    assert "How strongly large weights shrink." in str(json_schema(ops))
     assert "damp" not in catalogue(plugins=False)
 
 
 @pytest.mark.usefixtures("installed")
-def test_the_guides_plan_touches_a_tenth_of_every_kernel_and_computes_what_the_op_says(tmp_path: Path) -> None:
-    plan = tmp_path / "damp.yaml"
-    plan.write_text(block("yaml"))
-    report = mutspec.apply(mutspec.load_plan(plan), DIGITS, tmp_path / "mutant.keras")
-    targets = {f"{target.layer}/{target.weight}": target for target in report.steps[0].targets}
-    assert targets["dense_1/kernel"].touched == 2048
-    before, after = kernel(DIGITS), kernel(tmp_path / "mutant.keras")
+def test_the_guides_ops_on_weights_compute_what_they_say_in_as_many_entries_as_they_say(tmp_path: Path) -> None:
+    steps = [
+        {"op": "damp", "target": "dense_1/kernel", "strength": 0.5, "fraction": "10%"},
+        {"op": "center_neurons", "target": "logits", "indices": [1, 7]},
+    ]
+    report = mutspec.apply(mutspec.plan({"steps": steps}), DIGITS, tmp_path / "mutant.keras")
+    before, after = kernel(DIGITS, "dense"), kernel(tmp_path / "mutant.keras", "dense")
     changed = before != after
-    assert targets["dense_1/kernel"].changed == changed.sum() <= 2048
+    assert report.steps[0].targets[0].touched == 2048
+    assert report.steps[0].targets[0].changed == changed.sum() <= 2048
     np.testing.assert_allclose(after[changed], (before / (1 + 0.5 * np.abs(before)))[changed], rtol=1e-6)
+    before, after = kernel(DIGITS, "dense_1"), kernel(tmp_path / "mutant.keras", "dense_1")
+    wanted = before.copy()
+    wanted[:, [1, 7]] -= before[:, [1, 7]].mean(axis=0, dtype=np.float64).astype(np.float32)
+    np.testing.assert_array_equal(after, wanted)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_guides_op_on_the_architecture_is_counted_in_a_dry_run() -> None:
+    steps = [{"op": "repeat_layer", "target": ["bn_1", "relu_2"]}, {"op": "zero", "target": "repeat_layer/gamma"}]
+    report = mutspec.dry_run(mutspec.plan({"steps": steps}), DIGITS)
+    assert [layer.path for layer in report.structure.added] == ["repeat_layer", "repeat_layer_1"]
+    assert report.parameters_after - report.parameters_before == 4 * 16
 
 
 @pytest.mark.parametrize(
@@ -72,22 +82,19 @@ def test_the_guides_plan_touches_a_tenth_of_every_kernel_and_computes_what_the_o
         ("raise SystemExit(0)", "", "cannot be imported: SystemExit: 0"),
         ("x = 5", ":x", "is a value of type `int`, and not an op"),
         ("class Plain: pass", ":Plain", "is the class `Plain`, and not an op"),
+        ("from mutspec.ops import WeightOp", "", "write `from mutspec.plugin import WeightOp`"),
         (
-            "from mutspec.ops import Op\nclass Odd(Op, tag='odd', frozen=True, kw_only=True):\n    x: complex",
+            "from mutspec.plugin import Op\nclass Odd(Op, tag='odd', frozen=True, kw_only=True):\n    x: complex",
             ":Odd",
             "`odd`, whose parameters cannot stand in a plan: type <class 'complex'>",
         ),
     ],
 )
-def test_a_plug_in_that_is_no_good_is_named(
+def test_a_plug_in_that_cannot_be_used_is_named(
     code: str, entry: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bad_plugin.py").write_text(code)
-    metadata = tmp_path / "bad_plugin-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugin\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[mutspec.ops]\nbad = bad_plugin{entry}\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(tmp_path, monkeypatch, "bad_plugin", f"bad = bad_plugin{entry}")
     monkeypatch.delitem(sys.modules, "bad_plugin", raising=False)
     with pytest.raises(EnvironmentProblem) as caught:
         dict(catalogue())
@@ -96,21 +103,23 @@ def test_a_plug_in_that_is_no_good_is_named(
     assert catalogue(plugins=False)
 
 
-def kernel(model: Path) -> np.ndarray:
-    """The kernel of dense_1, by h5py alone."""
-    import zipfile
-
+def kernel(model: Path, layer: str) -> np.ndarray:
+    """A kernel by its stored path, by h5py alone."""
     with zipfile.ZipFile(model) as file, file.open("model.weights.h5") as member, h5py.File(member, "r") as weights:
-        return weights["layers/dense/vars/0"][...]
+        return weights[f"layers/{layer}/vars/0"][...]
 
 
 def test_a_plan_that_uses_no_plug_in_does_not_load_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken.py").write_text("raise RuntimeError('never imported')")
-    metadata = tmp_path / "broken-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[mutspec.ops]\nbroken = broken\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    install(tmp_path, monkeypatch, "broken", "broken = broken")
     assert mutspec.plan({"steps": [{"op": "zero", "target": "dense_1"}]}).steps
     with pytest.raises(mutspec.EnvironmentProblem, match="never imported"):
         mutspec.plan({"steps": [{"op": "elsewhere", "target": "dense_1"}]})
+
+
+def test_all_that_the_face_of_plug_ins_names_is_there_once() -> None:
+    from mutspec import plugin
+
+    assert len(set(plugin.__all__)) == len(plugin.__all__)
+    public = {name for name, value in vars(plugin).items() if not name.startswith("_")}
+    assert public == set(plugin.__all__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from mutspec.resources import resource_folder
+from tests import guide
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +54,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     call("-m", "pip", "--python", str(scripts / "python"), "install", "--no-deps", "--no-index", str(wheel))
     # A plain path in a path file does not make Python read the path files over there: an editable mutspec stays unseen.
     own_packages = Path(sysconfig.get_path("purelib", "venv", vars=scheme))
-    (own_packages / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (own_packages / "borrowed.pth").write_text(f"{Path(h5py.__file__).parents[1]}\n")
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     return Installed(wheel, scripts, elsewhere)
@@ -113,3 +117,69 @@ def test_the_installed_command_validates_a_shipped_recipe_against_the_shipped_mo
     recipe, model = folder / "plan" / "dense_noise.yaml", folder / "model" / "digits.keras"
     result = installed.run("mutspec", "validate", str(recipe), "--model", str(model))
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+# A package with ops of its own, from the text of docs/writing-an-op.md.
+
+OPS_OF_THE_GUIDE = {"damp", "center_neurons", "repeat_layer"}
+
+
+@pytest.fixture(scope="module")
+def with_ops_of_the_guide(installed: Installed) -> Installed:
+    """The environment with the guide's package in it, as pip builds and installs it."""
+    project = installed.elsewhere / "guide"
+    guide.write_package(project)
+    pip = ["-m", "pip", "--python", str(installed.scripts / "python"), "install", "--no-deps", "--no-index"]
+    command = [sys.executable, *pip, "--no-build-isolation", "--no-compile", str(project)]
+    subprocess.run(command, check=True, capture_output=True)
+    (installed.elsewhere / "plan.yaml").write_text(guide.plan())
+    return installed
+
+
+def test_the_guides_package_installs_and_its_ops_are_listed_under_its_name(with_ops_of_the_guide: Installed) -> None:
+    listed = with_ops_of_the_guide.run("mutspec", "ops", "--json")
+    assert listed.returncode == 0, listed.stderr
+    families = {op["name"]: op["family"] for op in json.loads(listed.stdout)["ops"]}
+    assert {name for name, family in families.items() if family == "dead_zone"} == OPS_OF_THE_GUIDE
+
+
+def test_the_guides_plan_is_valid_and_makes_the_mutant_that_its_dry_run_announces(
+    with_ops_of_the_guide: Installed,
+) -> None:
+    model, mutant = CHECKOUT / "conf" / "model" / "digits.keras", with_ops_of_the_guide.elsewhere / "mutant.keras"
+    validated = with_ops_of_the_guide.run("mutspec", "validate", "plan.yaml", "--model", str(model))
+    assert validated.returncode == 0, validated.stderr
+    documents = []
+    for more in (["--dry-run"], ["-o", str(mutant)]):
+        applied = with_ops_of_the_guide.run("mutspec", "apply", "plan.yaml", str(model), "--json", *more)
+        assert applied.returncode == 0, applied.stderr
+        documents.append(json.loads(applied.stdout))
+    announced, done = (
+        [[(each["weight"], each["touched"]) for each in step["targets"]] for step in document["steps"]]
+        for document in documents
+    )
+    assert announced == done
+    assert [layer["layer"] for layer in documents[1]["layers"]["added"]] == ["repeat_layer"]
+
+    before, after = weights(model), weights(mutant)
+    logits = "layers/dense_1/vars/0"
+    shifted = (after[logits] != before[logits]).any(axis=0)
+    assert shifted.sum() == 4
+    np.testing.assert_allclose(after[logits][:, shifted].mean(axis=0, dtype=np.float64), 0, atol=1e-7)
+    for number in range(4):
+        own, repeated = (after[f"layers/batch_normalization{name}/vars/{number}"] for name in ("", "_1"))
+        np.testing.assert_array_equal(repeated, own)
+        np.testing.assert_array_equal(own, before[f"layers/batch_normalization/vars/{number}"])
+
+
+def weights(model: Path) -> dict[str, np.ndarray]:
+    """Every stored array by its path, by h5py alone."""
+    found: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(model) as file, file.open("model.weights.h5") as member, h5py.File(member, "r") as stored:
+
+        def keep(path: str, each: object) -> None:
+            if isinstance(each, h5py.Dataset):
+                found[path] = each[...]
+
+        stored.visititems(keep)
+    return found

@@ -136,6 +136,8 @@ def _is_harmless(found: Any) -> bool:
 
 
 def test_whatever_class_of_keras_a_plan_names_it_is_harmless_or_refused() -> None:
+    import keras
+
     classes = _keras_classes()
     assert {kind.__name__ for kind in classes} >= {*HOLD_CODE, "Dense", "Functional", "Orthogonal", "KerasFileEditor"}
     accepted = set()
@@ -150,7 +152,7 @@ def test_whatever_class_of_keras_a_plan_names_it_is_harmless_or_refused() -> Non
                     found = _resolved(entry)
                     assert _is_harmless(found), (spelled, place, value, entry)
                     accepted.add(found)
-    assert len([each for each in accepted if isinstance(each, type)]) > 100
+    assert {keras.layers.Dense, keras.initializers.Orthogonal, keras.regularizers.L2} <= accepted
 
 
 @pytest.mark.parametrize("name", sorted(HOLD_CODE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.structure.layer_cases import CASES, IMAGE, SOUND
 IS_TABLES_VERSION = __import__("importlib.metadata").metadata.version("keras").startswith("3.15.")
 
 
+@cache
 def _layer_classes() -> dict[str, type]:
     import keras
 
@@ -33,6 +35,11 @@ def _layer_classes() -> dict[str, type]:
         for name, value in vars(keras.layers).items()
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
     }
+
+
+@cache
+def _source(layer_class: type) -> str:
+    return inspect.getsource(layer_class)
 
 
 def _own_name(layer_class: type) -> str:
@@ -79,7 +86,7 @@ def test_arguments_are_those_of_the_constructor(name: str) -> None:
     else:
         assert set(theirs) <= set(ours)
     # What a class takes without saying so, it writes into its config.
-    source = "".join(inspect.getsource(each) for each in layer_class.__mro__ if hasattr(each, "get_config"))
+    source = "".join(_source(each) for each in layer_class.__mro__ if hasattr(each, "get_config"))
     assert all(f'"{key}"' in source or f"'{key}'" in source for key in passed_on)
 
 

@@ -14,9 +14,9 @@ from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
 from mutspec.structure.shape_rules import TableOracle
-from tests.models import ZOO
-from tests.models.play import shared
 from tests.structure.layer_cases import CASES
+from tests.zoo import ZOO
+from tests.zoo.play import shared
 
 
 def _entry(layer: Any, like: Mapping[str, Any] | None = None, width: int | None = 8, **more: Any) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def test_what_keras_writes_is_accepted_as_it_is() -> None:
             if "layer" not in entry["config"] and "cell" not in entry["config"]:
                 assert {key: made["config"][key] for key in entry["config"]} == entry["config"]
             seen.add(entry["class_name"])
-    assert len(seen) > 25
+    assert {"BatchNormalization", "Bidirectional", "Conv2D", "Embedding", "LSTM", "MultiHeadAttention"} <= seen
 
 
 # What is wrong with it

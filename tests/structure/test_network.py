@@ -12,8 +12,8 @@ from mutspec.errors import ModelError
 from mutspec.model.live import read_live
 from mutspec.model.live.rebuild import custom_classes
 from mutspec.structure.network import entry_of, network_of
-from tests.models import ZOO
-from tests.models.play import inputs_of, outputs, shared
+from tests.zoo import ZOO
+from tests.zoo.play import inputs_of, outputs, shared
 
 SHARING = {"shared_with_nested", "shared_everywhere"}
 """Layers that two models hold: Keras itself builds them anew as two."""

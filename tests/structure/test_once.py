@@ -14,7 +14,7 @@ import pytest
 
 import mutspec
 from mutspec.execute import files, prepare
-from tests.models.play import shared
+from tests.zoo.play import shared
 
 GRAFT = mutspec.plan(
     {

@@ -20,8 +20,9 @@ from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.shapes import LayerShapes
 from mutspec.model.spec import TensorSpec
 from mutspec.structure.shape_rules import RULES, TableOracle
-from tests.models import ZOO
 from tests.structure.layer_cases import CASES, IMPOSSIBLE
+from tests.zoo import ZOO
+from tests.zoo.play import shared
 
 ORACLE = TableOracle()
 
@@ -202,7 +203,7 @@ def _below(tensors: tuple[TensorSpec, ...], prefix: str, name: str) -> list[tupl
 def test_each_layer_of_a_model_makes_what_it_makes_in_the_model(name: str) -> None:
     import keras
 
-    model = ZOO[name]()
+    model = shared(name)
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         pytest.skip("a model without a graph")
     oracle = TableOracle(KerasOracle(custom_objects=_own_classes(), safe_mode=False))

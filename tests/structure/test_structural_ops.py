@@ -19,7 +19,7 @@ import mutspec
 from mutspec.errors import PlanError
 from mutspec.execute import live as executor
 from mutspec.model.live import read_live
-from tests.models.play import inputs_of, outputs, shared, weights
+from tests.zoo.play import inputs_of, outputs, shared, weights
 
 DENSE = {"type": "Dense", "units": "same"}
 PLACES: dict[str, tuple[str, ...]] = {

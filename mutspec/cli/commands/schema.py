@@ -1,4 +1,4 @@
-"""`mutspec schema`: the JSON schema of plans, plug-in ops included."""
+"""`mutspec schema`: the JSON schema of plans, plug-in ops included, and those of documents that runs leave."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from mutspec.cli.output import write_json
 
 
 @click.command("schema")
+@click.argument("document", type=click.Choice(["plan", "result", "report"]), default="plan")
 @click.option(
     "--no-plugins", is_flag=True, help="Leave out the ops of other packages, as the schema that mutspec ships does."
 )
-def command(no_plugins: bool) -> None:
+def command(document: str, no_plugins: bool) -> None:
     """Print the JSON schema of plans (draft 2020-12), with the ops of every package that is installed.
 
     An editor with a YAML language server then completes and explains plans; tell it by a plan's first line:
@@ -19,11 +20,24 @@ def command(no_plugins: bool) -> None:
     \b
       # yaml-language-server: $schema=plan.schema.json
 
+    `result` prints the schema of the `result.json` that a job of `mutspec run` leaves, and `report` that of what
+    `mutspec report --json` prints.
+
     \b
     Examples:
       mutspec schema > plan.schema.json
+      mutspec schema result > result.schema.json
     """  # noqa: D301
-    from mutspec.language import json_schema
-    from mutspec.ops import catalogue
+    if document == "result":
+        from mutspec.experiment.result import result_schema
 
-    write_json(json_schema(catalogue(plugins=not no_plugins)))
+        write_json(result_schema())
+    elif document == "report":
+        from mutspec.experiment.reports.document import report_schema
+
+        write_json(report_schema())
+    else:
+        from mutspec.language import json_schema
+        from mutspec.ops import catalogue
+
+        write_json(json_schema(catalogue(plugins=not no_plugins)))

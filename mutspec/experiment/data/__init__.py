@@ -1,6 +1,7 @@
 """Data that models are evaluated on: loaded by the functions that the group `data` names, and checked.
 
-The functions that come with mutspec are named by this room: `_target_: mutspec.experiment.data.npz`.
+What may not enter: models and results. Configurations name the functions that come with mutspec by this room:
+`_target_: mutspec.experiment.data.npz`.
 """
 
 from mutspec.experiment.data.loading import digits, digits_split, npz

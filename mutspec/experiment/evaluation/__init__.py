@@ -1,1 +1,4 @@
-"""Evaluating mutants: losses and metrics, agreement with the base, each in one pass over the data."""
+"""Evaluating mutants: losses, metrics and agreement with the base, in one pass over the data.
+
+What may not enter: Hydra, plans, and how mutants are made.
+"""

@@ -1,4 +1,4 @@
-"""The Hydra application: a call is composed, its jobs are launched, watched, and gone on with.
+"""The Hydra application: it composes a call, launches its jobs, watches them, and resumes a sweep.
 
-Nothing that makes or evaluates mutants is here, and nothing else in `experiment` knows of Hydra's configurations.
+What may not enter: code that makes or evaluates mutants. Nothing else in `experiment` knows Hydra's configurations.
 """

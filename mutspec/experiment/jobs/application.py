@@ -30,10 +30,11 @@ from mutspec.experiment.job_inputs import forget_data
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers
 from mutspec.experiment.jobs.failures import FailedJob, read_failures
 from mutspec.experiment.jobs.globs import files_matching
-from mutspec.experiment.jobs.hydra_errors import Context, keys_of, translated
+from mutspec.experiment.jobs.hydra_errors import Context, translated
 from mutspec.experiment.jobs.job import Task
 from mutspec.experiment.jobs.launcher import register as register_launcher
 from mutspec.experiment.jobs.loader import JOB_NAME, Loader
+from mutspec.experiment.jobs.overridden import Given
 from mutspec.experiment.jobs.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.jobs.resume import Since
 from mutspec.experiment.jobs.watch import Watch
@@ -177,27 +178,23 @@ class _Application:
             raise EnvironmentProblem([Problem(message, Place(shown(folder), 0, 0, 0), hint=hint)])
         return Path(shown(folder))
 
-    def context(self) -> Context:
-        """What messages about errors are made of."""
+    def keys(self) -> list[str]:
+        """Returns the dotted keys that the call's configuration has, but for its plan's: for messages."""
+        groups = "|".join({*self.loader.list_groups(""), r"hydra/\w+"} - {"hydra", "plan"})
+        chosen = [line for line in self.overrides if re.fullmatch(rf"({groups})=[\w/]+", line)]
+        recipe = "plan=" + self.loader.composer.recipes.names[0]  # any, as it adds no keys that are asked for here
+        try:
+            config = self.loader.unchecked(self.call.config_name, [recipe, *chosen])
+        except Exception:  # the configuration is wrong in another way too
+            return []
+        return [key for key in _dotted(OmegaConf.to_container(config)) if not key.startswith("plan.")]
 
-        def keys() -> list[str]:
-            try:
-                # The options that the call chooses, but for the recipe: it adds no keys that are asked for here.
-                groups = "|".join(set(self.loader.list_groups("")) - {"hydra", "plan"})
-                chosen = [line for line in self.overrides if re.fullmatch(rf"({groups})=[\w/]+", line)]
-                recipe = "plan=" + self.loader.composer.recipes.names[0]
-                config = self.loader.unchecked(self.call.config_name, [recipe, *chosen])
-            except Exception:
-                return []
-            return keys_of(config)
 
-        return Context(
-            self.call.overrides,
-            self.loader.composer.recipes,
-            lambda group: self.loader.get_group_options(group),
-            lambda: [name for name in self.loader.list_groups("") if name != "hydra"],
-            keys,
-        )
+def _dotted(node: Any, above: str = "") -> Iterator[str]:
+    """Yields the dotted keys of nested mappings."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield f"{above}{key}"
+        yield from _dotted(value, f"{above}{key}.")
 
 
 @contextmanager
@@ -215,7 +212,8 @@ def _application(call: ApplicationCall, *, checks: bool = True) -> Iterator[_App
     try:
         yield application
     except Exception as error:
-        ours = translated(error, application.context())
+        given = tuple(Given.of(line, number) for number, line in enumerate(call.overrides, start=1))
+        ours = translated(error, Context(given, loader, application.keys))
         notes = getattr(error, "__notes__", ())
         if isinstance(ours, EnvironmentProblem) and notes:  # mended elsewhere, after which the sweep can go on
             ours = EnvironmentProblem([replace(each, hint="\n".join(notes)) for each in ours.problems])

@@ -78,7 +78,7 @@ class Composer:
         try:
             return compile_recipe(self.recipes.read(choice), composed, given)
         except PlanError as error:
-            if f"plan={choice}" in self.call or "plan_file" in map(_key, self.call):
+            if f"plan={choice}" in self.call or any(Given.of(line, 0).key == "plan_file" for line in self.call):
                 raise
             raise PlanError([_of_recipe(problem, choice) for problem in error.problems]) from None
 
@@ -126,11 +126,11 @@ class Composer:
 
     def given(self, hydra: DictConfig) -> tuple[Given, ...]:
         """The overrides of a job, by their places in the call."""
-        positions = {_key(line): number for number, line in enumerate(self.call, start=1)}
+        positions = {Given.of(line, 0).key: number for number, line in enumerate(self.call, start=1)}
         if "plan_file" in positions:
             positions.setdefault("plan", positions["plan_file"])
-        lines = task_overrides(hydra)
-        return tuple(Given(_key(line), line, positions.get(_key(line), 0)) for line in lines)
+        given = (Given.of(line, 0) for line in task_overrides(hydra))
+        return tuple(replace(each, position=positions.get(each.key, 0)) for each in given)
 
 
 def task_overrides(hydra: DictConfig) -> list[str]:
@@ -154,10 +154,6 @@ def _resolved(config: DictConfig, name: str) -> Any:
     if isinstance(value, DictConfig | ListConfig):
         return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
     return value
-
-
-def _key(line: str) -> str:
-    return line.lstrip("~+").partition("=")[0].partition("@")[0].strip()
 
 
 def _unresolved(node: Any, given: Sequence[Given]) -> Any:

@@ -83,7 +83,7 @@ def check_job(wanted: Wanted) -> None:
 
 def _is_its_own(known: Result, wanted: Wanted) -> bool:
     is_same = known.inputs_digest == wanted.inputs_digest
-    return is_same and has_same_data(known.data_digest, wanted.settings.data)
+    return is_same and has_same_data(known.data.digest, wanted.settings.data)
 
 
 def _result(folder: Path) -> Result | None:
@@ -111,27 +111,29 @@ def _hint(*, is_sweep: bool | None) -> str:
 def _differences(known: Result, wanted: Wanted) -> Iterator[str]:
     """What is not the same in a result and a job."""
     settings, plan = wanted.settings, wanted.composed.plan
-    if not known.effect_digest:
+    if not known.plan.effect_digest:
         yield "it is of format version 1, which does not say of what it is"
         return
     found = []
-    if known.effect_digest != wanted.effect_digest:
+    if known.plan.effect_digest != wanted.effect_digest:
         given = sorted({name for name in (*known.parameters, *plan.params) if _differs(known, wanted, name)})
         values = ", ".join(
             two_values(f"its params.{name}", known.parameters.get(name), plan.params.get(name)) for name in given
         )
-        found.append(values or two("its plan", known.plan_name, known.effect_digest, plan.name, wanted.effect_digest))
+        found.append(
+            values or two("its plan", known.plan.name, known.plan.effect_digest, plan.name, wanted.effect_digest)
+        )
     weights = model_content(settings.model.path).weights
-    if known.weights_digest != weights:
-        found.append(two("its model", known.model, known.weights_digest, settings.model.path, weights))
-    for name, digest in known.input_digests.items():
+    if known.model.weights_digest != weights:
+        found.append(two("its model", known.model.path, known.model.weights_digest, settings.model.path, weights))
+    for name, digest in known.inputs.items():
         path = settings.inputs.get(name)
         if path is not None and (other := model_content(path).weights) != digest:
             found.append(two(f"its inputs.{name}", path, digest, path, other))
     if known.mode != settings.mode.name:
         found.append(f"its mode is {known.mode}, not {settings.mode.name}")
-    elif settings.mode.evaluates and (data := _data_digest(settings)) not in ("", known.data_digest):
-        found.append(two("its data", known.data, known.data_digest, name_of_data(settings.data), data))
+    elif settings.mode.evaluates and (data := _data_digest(settings)) not in ("", known.data.digest):
+        found.append(two("its data", known.data.name, known.data.digest, name_of_data(settings.data), data))
     seeds, wanted_seeds = sorted(row.seed for row in known.rows), [plan.seed, plan.seed + settings.seeds - 1]
     if seeds and [seeds[0], seeds[-1]] != wanted_seeds:
         found.append(f"its seeds are {seed_range(seeds)}, not {seed_range(wanted_seeds)}")
@@ -142,7 +144,7 @@ def _differs(known: Result, wanted: Wanted, name: str) -> bool:
     if known.breaking is not None and known.breaking.key == f"params.{name}":
         return False
     return bool(known.parameters.get(name) != wanted.composed.plan.params.get(name)) and (
-        known.plan_name == wanted.composed.plan.name
+        known.plan.name == wanted.composed.plan.name
     )
 
 
@@ -189,11 +191,11 @@ class Earlier:
         return found
 
     def _take(self, result: Result) -> None:
-        self.is_unknown |= not result.effect_digest
+        self.is_unknown |= not result.plan.effect_digest
         for part, name, digest in (
-            ("plan", result.recipe or result.plan_name, result.recipe_digest),
-            ("model", result.model, result.weights_digest),
-            ("data", result.data, result.data_digest),
+            ("plan", result.plan.recipe or result.plan.name, result.plan.recipe_digest),
+            ("model", result.model.path, result.model.weights_digest),
+            ("data", result.data.name, result.data.digest),
         ):
             if digest:
                 self.digests[part].setdefault(_named(part, name, result.job.overrides), set()).add(digest)
@@ -280,7 +282,7 @@ class Earlier:
         content = msgspec.json.encode(wanted.settings.data, order="sorted")
         if content not in self._data:
             known = _result(wanted.folder)
-            is_same = known is not None and _is_its_own(known, wanted) and known.data_digest
+            is_same = known is not None and _is_its_own(known, wanted) and known.data.digest
             self._data[content] = str(is_same) if is_same else _data_digest(wanted.settings)
         return self._data[content]
 

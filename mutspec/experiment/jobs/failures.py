@@ -13,6 +13,7 @@ from typing import Self
 
 import msgspec
 
+from mutspec.documents import json_bytes
 from mutspec.errors import (
     CallError,
     CheckError,
@@ -24,7 +25,7 @@ from mutspec.errors import (
     Problem,
 )
 from mutspec.experiment.objectives import NoNumber
-from mutspec.experiment.result import json_bytes, write_whole
+from mutspec.experiment.result import write_whole
 
 FILE_NAME = "error.json"
 KINDS: dict[str, type[MutspecError]] = {

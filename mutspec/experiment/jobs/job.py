@@ -14,8 +14,10 @@ from time import perf_counter
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
+from msgspec import structs
 from omegaconf import DictConfig, OmegaConf
 
+from mutspec.documents import as_json
 from mutspec.execute import files
 from mutspec.execute.built_by_keras import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
@@ -29,7 +31,17 @@ from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
 from mutspec.experiment.objectives import directions_of, objective_names, returned
 from mutspec.experiment.preconditions import check_bound, check_file
-from mutspec.experiment.result import BREAKING_POINT, FILE_NAME, JobInfo, Result, Row, as_json, write_whole
+from mutspec.experiment.result import (
+    BREAKING_POINT,
+    FILE_NAME,
+    DataInfo,
+    JobInfo,
+    ModelInfo,
+    PlanInfo,
+    Result,
+    Row,
+    write_whole,
+)
 from mutspec.experiment.search.breaking_points import breaking_points
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
@@ -110,7 +122,7 @@ class Task:
         composed = self.composer.plan(config, hydra)
         digest = inputs_digest(settings, composed.plan, self.modules)
         known = finished(folder, digest, _files(settings)) if settings.resume else None
-        if known is not None and not has_same_data(known.data_digest, settings.data):
+        if known is not None and not has_same_data(known.data.digest, settings.data):
             known = None
         if known is not None:
             result = labelled(known, info, folder)
@@ -125,11 +137,10 @@ class Task:
             (folder / FILE_NAME).unlink(missing_ok=True)
             try:
                 done = run_job(settings, composed.plan, info, folder)
-                result = replace(
+                result = structs.replace(
                     done,
                     inputs_digest=digest,
-                    recipe=composed.recipe,
-                    recipe_digest=composed.recipe_digest,
+                    plan=structs.replace(done.plan, recipe=composed.recipe, recipe_digest=composed.recipe_digest),
                     directions=directions_of(hydra, done.objectives),
                 )
             except MutspecError as error:
@@ -197,9 +208,9 @@ def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> 
     mode = settings.mode
     result = job.broken() if mode.bisects else job.evaluated() if mode.evaluates else job.dry_run()
     warnings = tuple(dict.fromkeys([*unused, *result.warnings]))
-    weights = model_content(settings.model.path).weights
+    model = structs.replace(result.model, weights_digest=model_content(settings.model.path).weights)
     given = {name: model_content(str(path)).weights for name, path in inputs.items()}
-    return replace(result, job=info, warnings=warnings, weights_digest=weights, input_digests=given)
+    return structs.replace(result, job=info, warnings=warnings, model=model, inputs=given)
 
 
 def _inputs(settings: Settings, plan: Plan[Op]) -> tuple[dict[str, Path], list[str]]:
@@ -212,7 +223,22 @@ def _inputs(settings: Settings, plan: Plan[Op]) -> tuple[dict[str, Path], list[s
 
 def failed(info: JobInfo, plan_name: str, error: MutspecError) -> Result:
     """The result of a job that failed."""
-    return Result(engine(), info, plan_name, "", {}, "", "", "", "", 0, "", {}, (), None, error=in_short(error))
+    return Result(
+        engine=engine(),
+        job=info,
+        plan=PlanInfo(plan_name, ""),
+        parameters={},
+        mode="",
+        model=ModelInfo("", ""),
+        data=DataInfo("", 0),
+        objective="",
+        value=None,
+        base={},
+        rows=(),
+        output=None,
+        warnings=(),
+        error=in_short(error),
+    )
 
 
 @dataclass(frozen=True)
@@ -237,7 +263,7 @@ class _RunningJob:
                 self._write(DRY_RUN_FILE, report.to_json())
             warnings += [str(problem) for problem in report.warnings]
             row = Row(plan.seed, {}, {}, None, 0, touched(report), None, perf_counter() - start)
-            rows.append(replace(row, changed_nothing=report.changes_nothing))
+            rows.append(structs.replace(row, changed_nothing=report.changes_nothing))
         return self._result(report.structure_digest, rows, warnings)
 
     def evaluated(self) -> Result:
@@ -259,7 +285,7 @@ class _RunningJob:
                     else:
                         warnings.append("the mutant is not saved, as it does not hold to what is required")
         result = self._result(trial.report.structure_digest, rows, warnings)
-        return replace(trials.judged(result), output=output)
+        return structs.replace(trials.judged(result), output=output)
 
     def broken(self) -> Result:
         """Search for the breaking point, for each seed."""
@@ -267,7 +293,7 @@ class _RunningJob:
         objectives = objective_names(settings.objective)
         trials = Trials(session(settings), settings.require, objectives, [BREAKING_POINT], settings.model.verify)
         found = breaking_points(trials, list(self._plans()), self.inputs, settings.mode, settings.model.path)
-        return replace(found, mode=settings.mode.name)
+        return structs.replace(found, mode=settings.mode.name)
 
     def _plans(self) -> Iterator[Plan[Op]]:
         yield self.plan
@@ -302,7 +328,7 @@ class _RunningJob:
     def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:
         settings = self.settings
         found = result_of(self.plan, settings.model.path, structure_digest, rows, warnings)
-        return replace(found, mode=settings.mode.name)
+        return structs.replace(found, mode=settings.mode.name)
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         write_whole(self.folder / name, (json.dumps(as_json(document), indent=2) + "\n").encode())

@@ -27,10 +27,13 @@ def place_of(key: str, given: Sequence[Given], *, on_key: bool = False) -> Place
     if not covering:
         return None
     source = covering[-1]
-    column = source.line.find("=") + 1
+    start = source.line.find("=") + 2
+    end = len(source.line) + 1
+    if start == 1:  # a key alone
+        return Place(source.source, 1, 1, end, source.line)
     if on_key:
-        return Place(source.source, 1, 1, max(column, 2), source.line)
-    return Place(source.source, 1, column + 1, max(len(source.line), column + 1) + 1, source.line)
+        return Place(source.source, 1, 1, max(start - 1, 2), source.line)
+    return Place(source.source, 1, start, max(end, start + 1), source.line)
 
 
 def not_given(key: str, given: Sequence[Given]) -> Problem:

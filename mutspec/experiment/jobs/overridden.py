@@ -42,6 +42,11 @@ class Given:
     line: str
     position: int
 
+    @classmethod
+    def of(cls, line: str, position: int) -> Given:
+        """Returns an override from its line."""
+        return cls(line.lstrip("~+").partition("=")[0].partition("@")[0].strip(), line, position)
+
     @property
     def source(self) -> str:
         """What messages call it."""
@@ -185,5 +190,5 @@ def _placed(problem: Problem, changes: Sequence[_Change]) -> Problem:
         PREFIX + name if is_of_key and name.partition(".")[0] in OVERRIDABLE else name for name in problem.candidates
     )
     hint = problem.hint.replace("by --input name=MODEL", "by inputs.name=MODEL")
-    hint = re.sub(r"(?<=override the whole of it: )", PREFIX, hint)
+    hint = re.sub(r"(?<=override it as a whole: )", PREFIX, hint)
     return replace(problem, place=Place(source, 1, *span, line), candidates=candidates, hint=hint)

@@ -10,9 +10,11 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+
+from msgspec import structs
 
 from mutspec.errors import Place
 from mutspec.experiment.jobs.recipes import shown
@@ -62,9 +64,9 @@ def labelled(result: Result, info: JobInfo, folder: Path) -> Result:
     Its file is written anew only if it has to be, and keeps its time, which is when the job ran.
     """
     output = None if result.output is None else shown(folder / Path(result.output).name)
-    if replace(info, call=result.job.call) == result.job:
+    if structs.replace(info, call=result.job.call) == result.job:
         info = result.job  # it ran in the call that it says
-    known = replace(result, job=info, output=output)
+    known = structs.replace(result, job=info, output=output)
     if known != result:
         status = (folder / FILE_NAME).stat()
         os.utime(known.write(folder), ns=(status.st_atime_ns, status.st_mtime_ns))

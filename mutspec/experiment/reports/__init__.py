@@ -1,4 +1,4 @@
-"""What people read of a run or sweep: tables, pictures, a page. All of it is made of results.
+"""Reports of a run or a sweep: tables, pictures and a page, made of results alone.
 
 What may not enter: models, data, Keras, Hydra.
 """

@@ -8,8 +8,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from mutspec.errors import CallError, Place, Problem
 from mutspec.experiment.labels import labelled
@@ -57,7 +60,7 @@ def find(folder: Path | str) -> FoundResults:
         if FILE_NAME in (*files, *folders):  # a folder of that name is told as such
             try:
                 result = read(Path(name) / FILE_NAME)
-                results.append(replace(result, job=replace(result.job, directory=directory)))
+                results.append(structs.replace(result, job=structs.replace(result.job, directory=directory)))
             except CallError as error:
                 damaged += [replace(problem, is_warning=True) for problem in error.problems]
         elif ".hydra" in folders:  # Hydra writes it before a job begins
@@ -119,8 +122,14 @@ _SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
 """The columns of results among which are some of searches for breaking points."""
 
 
-_DIGEST_COLUMNS = ("effect_digest", "weights_digest", "data_digest", "evaluate_digest")
-"""What says which rows are of the same plan, but for its seed, model and data, and evaluated by the same metrics."""
+_DIGESTS = {
+    "effect_digest": "plan.effect_digest",
+    "weights_digest": "model.weights_digest",
+    "data_digest": "data.digest",
+    "evaluate_digest": "evaluate_digest",
+}
+"""The last columns, and where results have them. They tell which rows are of the same plan, but for its seed, of the
+same model and data, and evaluated by the same metrics."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +157,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
     outputs = [
         (measure, name)
         for name in dict.fromkeys(name for result in results for row in result.rows for name in row.by_output)
-        for measure in OutputRow.__slots__
+        for measure in OutputRow.__struct_fields__
     ]
     others = [name for name in varying(results, given) if name not in fixed and name not in parameters]
     columns = (
@@ -158,7 +167,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
         *of_rows,
         *(f"{measure}.{name}" for measure, name in outputs),
         *("failed_gates", "error"),
-        *_DIGEST_COLUMNS,
+        *_DIGESTS,
     )
     return RowsTable(
         columns,
@@ -174,7 +183,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
                 *(getattr((row.by_output if row else {}).get(name), measure, None) for measure, name in outputs),
                 "; ".join(map(str, result.failed_gates)) or None,
                 first_line(result.error),
-                *(getattr(result, name) or None for name in _DIGEST_COLUMNS),
+                *(attrgetter(place)(result) or None for place in _DIGESTS.values()),
             )
             for result, each in zip(results, given, strict=True)
             for row in _rows(result)

@@ -7,10 +7,11 @@ there is one seed, the values themselves are the sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from operator import attrgetter
 from statistics import fmean
 from typing import Any
+
+from msgspec.structs import replace
 
 from mutspec.experiment.labels import Given
 from mutspec.experiment.result import FIDELITY, Result, Row

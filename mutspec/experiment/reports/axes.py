@@ -173,7 +173,7 @@ def value_label(summary: Summary, *, is_log: bool) -> str:
         name = keys.pop()
         unit = summary.units.get(name, summary.units.get(f"plan.{name}", PERCENT))
         label = f"{label}, {shortened(name, 40)}" + ("" if unit == PERCENT else f" ({unit})")
-    samples = {result.samples for result in summary.results if result.samples}
+    samples = {result.data.samples for result in summary.results if result.data.samples}
     if summary.is_share:
         return f"{label} (percent of {samples.pop():,} samples)" if len(samples) == 1 else f"{label} (percent)"
     return f"{label} (log scale)" if is_log else label

@@ -293,7 +293,7 @@ def _group(
     bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
     if averaged and bases:  # a mean of mutants is held against the mean of their bases
         bases = {fmean(_known(result.base.get(metric or "") for result in results))}
-    samples = 0 if averaged else results[0].samples
+    samples = 0 if averaged else results[0].data.samples
     return ResultGroup(
         tuple(settings.get(name) for name in names),
         tuple(rows.values()),

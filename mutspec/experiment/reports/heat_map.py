@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mutspec.experiment.reports.axes import shortened
@@ -28,6 +29,14 @@ NOTHING = "#E4E4E4"
 """Where nothing was measured."""
 HATCH = "#A8A8A8"
 """Where the plan changed nothing."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """The map of a sweep over several scales, as a value that `draw_map` draws."""
+
+    found: Sensitivity
+    summary: Summary
 
 
 def draw_map(found: Sensitivity, summary: Summary) -> Figure:

@@ -1,4 +1,4 @@
-"""The pictures of a sweep as files: its chart, and the map of where a model is sensitive.
+"""The pictures of a sweep as files.
 
 Drawn with Matplotlib's objects, so that neither a window nor a global figure is touched. Equal results give equal
 files.
@@ -14,14 +14,10 @@ from io import BytesIO
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem
+from mutspec.experiment.reports.charts import all_pictures
 from mutspec.experiment.reports.figure import DPI, STYLE, draw_chart, settled
 from mutspec.experiment.reports.groups import Summary
-from mutspec.experiment.reports.heat_map import draw_map
-from mutspec.experiment.reports.ranking_chart import ranking_chart
-from mutspec.experiment.reports.sensitivity import sensitivity
-from mutspec.experiment.reports.study import study
-from mutspec.experiment.reports.study_charts import study_charts
-from mutspec.experiment.reports.sweep_chart import sweep_chart
+from mutspec.experiment.reports.heat_map import HeatMap, draw_map
 
 SUFFIXES = ("png", "svg", "pdf")
 METADATA: dict[str, dict[str, Any]] = {
@@ -36,10 +32,7 @@ class NoMatplotlib(EnvironmentProblem):
 
 
 def pictures(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
-    """The files of each picture by name, such as `plot.png`, `plot.svg` and `plot.pdf`.
-
-    `plot` is there if there is something to see, `map` and `ranking` if the sweep has them, and `best`, `front` and
-    `parallel` if its sweeper optimised.
+    """The files of every picture that the sweep has, by name: `plot.png`, `plot.svg`, `plot.pdf` and so on.
 
     Arguments:
         summary: the sweep.
@@ -49,25 +42,19 @@ def pictures(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
         CallError: no such setting varies between what would share a panel.
         NoMatplotlib: it is not installed.
     """
-    chart = sweep_chart(summary, facet)
-    if chart is None:
+    made = list(all_pictures(summary, facet))
+    if not made:
         return {}
     files = {}
     with our_style():
-        figures = {"plot": draw_chart(chart)}
-        if found := sensitivity(summary):
-            if len(found.scales) > 1:
-                figures["map"] = draw_map(found, summary)
-            if ranking := ranking_chart(found, summary):
-                figures["ranking"] = draw_chart(ranking)
-        if optimised := study(summary):
-            figures |= {name: draw_chart(each) for name, each in study_charts(optimised, summary).items()}
-        for stem, figure in figures.items():
+        for picture in made:
+            chart = picture.chart
+            figure = draw_map(chart.found, chart.summary) if isinstance(chart, HeatMap) else draw_chart(chart)
             settled(figure)
             for suffix in SUFFIXES:
                 data = BytesIO()
                 figure.savefig(data, format=suffix, dpi=DPI, metadata=METADATA[suffix])
-                files[f"{stem}.{suffix}"] = data.getvalue()
+                files[f"{picture.name}.{suffix}"] = data.getvalue()
     return files
 
 

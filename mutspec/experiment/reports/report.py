@@ -11,21 +11,18 @@ from typing import Any
 from mutspec.errors import CallError, EnvironmentProblem, Problem
 from mutspec.experiment.reports.aggregate import FoundResults, find, first_line, write_csv
 from mutspec.experiment.reports.averaging import SEED
-from mutspec.experiment.reports.groups import NOT_AVERAGED, ResultGroup, Summary, summarise
+from mutspec.experiment.reports.document import ReportDocument, group_entries, jobs_entry, sensitivity_entry
+from mutspec.experiment.reports.groups import NOT_AVERAGED, Summary, summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.parquet import parquet_files
 from mutspec.experiment.reports.plot import NoMatplotlib, pictures
-from mutspec.experiment.reports.sensitivity import Sensitivity, sensitivity
 from mutspec.experiment.reports.table import summary_text
-from mutspec.experiment.result import FILE_NAME, as_json, write_whole
+from mutspec.experiment.result import FILE_NAME, write_whole
 from mutspec.experiment.settings import is_scaled
 from mutspec.language.files import called_like
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Paint, sentence
 from mutspec.version import engine
-
-FORMAT_VERSION = 1
-"""Of the JSON document."""
 
 CSV_NAME = "results.csv"
 HTML_NAME = "report.html"
@@ -80,85 +77,20 @@ class SweepReport:
         return "\n\n".join(blocks)
 
     def to_json(self) -> dict[str, Any]:
-        """The document that `schemas/report.schema.json` describes."""
-        summary = self.summary
-        document = {
-            "format_version": FORMAT_VERSION,
-            "engine": engine(),
-            "folder": str(self.folder),
-            "metric": summary.metric,
-            "settings": list(summary.names),
-            "averaged": list(summary.averaged),
-            "groups": [_group_as_json(group, summary.names) for group in summary.groups],
-            "sensitivity": _sensitivity_as_json(sensitivity(summary)),
-            "jobs": {
-                "total": len(summary.results),
-                "failed": [
-                    {
-                        "number": result.job.number,
-                        "directory": result.job.directory,
-                        "overrides": list(result.job.overrides),
-                        "error": result.error,
-                    }
-                    for result in summary.failed
-                ],
-                "refused": [
-                    {
-                        "number": result.job.number,
-                        "directory": result.job.directory,
-                        "overrides": list(result.job.overrides),
-                        "gates": [str(verdict) for verdict in result.failed_gates],
-                    }
-                    for result in summary.refused
-                ],
-                "unfinished": list(self.found.unfinished),
-            },
-            "files": [str(path) for path in self.files],
-            "warnings": [str(problem) for problem in self.warnings],
-        }
-        return {key: as_json(value) for key, value in document.items()}
-
-
-def _group_as_json(group: ResultGroup, names: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "settings": dict(zip(names, group.values, strict=True)),
-        "seeds": [row.seed for row in group.rows],
-        "base": group.base,
-        "mean": group.metric.mean,
-        "half_width": group.metric.half_width,
-        "interval": None if group.metric.low is None else [group.metric.low, group.metric.high],
-        "drop": group.drop,
-        "agreement": group.agreement.mean,
-        "sample_agreement": group.sample_agreement.mean,
-        "non_finite_outputs": group.non_finite_outputs,
-        "output_numbers": group.output_numbers,
-        "unchanged": group.unchanged,
-    }
-
-
-def _sensitivity_as_json(found: Sensitivity | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "setting": found.name,
-        "over": found.over or None,
-        "scales": list(found.scales),
-        "is_rise": found.is_rise,
-        "map": [{"value": value, "worse_by": list(harms)} for value, harms in found.harms.items()],
-        "ranking": [
-            {
-                "value": each.value,
-                "worse_by": each.harm.mean,
-                "half_width": each.harm.half_width,
-                "seeds": each.harm.count,
-                "best_rank": each.ranks[0] if each.ranks else None,
-                "worst_rank": each.ranks[1] if each.ranks else None,
-                "unchanged": each.unchanged,
-                "is_ranked": each.is_ranked,
-            }
-            for each in found.ranking
-        ],
-    }
+        """Returns the document that `schemas/report.schema.json` describes."""
+        document = ReportDocument(
+            engine=engine(),
+            folder=str(self.folder),
+            metric=self.summary.metric,
+            settings=self.summary.names,
+            averaged=self.summary.averaged,
+            groups=group_entries(self.summary),
+            sensitivity=sensitivity_entry(self.summary),
+            jobs=jobs_entry(self.summary, tuple(self.found.unfinished)),
+            files=tuple(map(str, self.files)),
+            warnings=tuple(map(str, self.warnings)),
+        )
+        return document.to_json()
 
 
 def write_report(

@@ -29,10 +29,13 @@ STEPS = 5
 def study_charts(found: Study, summary: Summary) -> dict[str, Chart]:
     """The charts of a study by the names of their files; the front is there if there are several objectives."""
     made = {"best": _best(found), "front": _fronts(found), "parallel": _parallel(found)}
-    return {name: replace(chart, title=f"{title(summary)}: {HEADINGS[name]}") for name, chart in made.items() if chart}
+    return {name: replace(chart, title=f"{title(summary)}: {_TITLES[name]}") for name, chart in made.items() if chart}
 
 
-HEADINGS = {"best": "best so far", "front": "Pareto front", "parallel": "all trials"}
+_TITLES = {"best": "best so far", "front": "Pareto front", "parallel": "all trials"}
+"""What the titles of the pictures end with."""
+PAGE_HEADINGS = {"best": "Best so far", "front": "Pareto front", "parallel": "All trials"}
+"""What stands above them on the page."""
 
 
 def objective_label(found: Study, index: int) -> str:

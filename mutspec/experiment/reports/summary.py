@@ -27,7 +27,7 @@ def result_text(result: Result, *, width: int = 80, styled: bool = False) -> str
         styled: whether to use the colours of terminals.
     """
     paint = Paint(styled)
-    title = sentence(f"{result.plan_name} on {result.model}", width=width)
+    title = sentence(f"{result.plan.name} on {result.model.path}", width=width)
     blocks = [
         "\n".join([*(paint(line, "bold") for line in title.splitlines()), paragraph(_facts(result), width=width)])
     ]
@@ -51,8 +51,8 @@ def _facts(result: Result) -> list[str]:
     has_gaps = seeds[-1] - seeds[0] >= len(seeds)
     number = f"{len(seeds)} seeds from" if has_gaps else "seeds"
     facts.append(f"seed {seeds[0]}" if len(seeds) == 1 else f"{number} {seeds[0]} to {seeds[-1]}")
-    if result.samples:
-        facts.append(f"{words.plural(result.samples, 'sample')} of {Path(result.data).name}")
+    if result.data.samples:
+        facts.append(f"{words.plural(result.data.samples, 'sample')} of {Path(result.data.name).name}")
     return [*facts, f"{sum(row.seconds for row in result.rows):.3g} s"]
 
 

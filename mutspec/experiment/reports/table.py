@@ -60,8 +60,8 @@ def summary_text(
 def title(summary: Summary) -> str:
     """The plan and the model, or how many there are."""
     results = [each for each in summary.results if each.rows] or summary.results
-    plans = _distinct(result.plan_name for result in results)
-    models = _distinct(result.model for result in results)
+    plans = _distinct(result.plan.name for result in results)
+    models = _distinct(result.model.path for result in results)
     return " on ".join(
         name(each[0]) if len(each) == 1 else f"{len(each)} {noun}"
         for each, noun, name in ((plans, "plans", str), (models, "models", _file_name))
@@ -118,9 +118,9 @@ def facts(summary: Summary) -> list[str]:
         number = words.plural(seeds[0], noun) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} {noun}s"
         found.append(number + (" each" if len(summary.groups) > 1 else ""))
     found += [f"averaged over {name}" for name in summary.averaged]
-    evaluated = [result for result in summary.results if result.samples]
-    if data := _distinct(result.data for result in evaluated):
-        samples = sorted({result.samples for result in evaluated})
+    evaluated = [result for result in summary.results if result.data.samples]
+    if data := _distinct(result.data.name for result in evaluated):
+        samples = sorted({result.data.samples for result in evaluated})
         number = (
             words.plural(samples[0], "sample") if len(samples) == 1 else f"{samples[0]:,} to {samples[-1]:,} samples"
         )
@@ -344,7 +344,7 @@ class Numbers:
 
 def decimals(results: Iterable[Result]) -> int:
     """With how many decimals percentages of the samples are written."""
-    return 2 if max((each.samples for each in results), default=0) >= _MANY_SAMPLES else 1
+    return 2 if max((each.data.samples for each in results), default=0) >= _MANY_SAMPLES else 1
 
 
 def places(sizes: Sequence[float]) -> int | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from math import inf
 from time import perf_counter
 from typing import Any
+
+from msgspec.structs import replace
 
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_settings import Search
@@ -67,7 +68,8 @@ def breaking_points(
     parameters = {name: value for name, value in made.parameters.items() if PARAMETER + name != turned.key}
     breaking = Breaking(turned.key, gate.metric, gate.bounds, search.tolerance)
     effect = searched_effect(plans[0], search)
-    found = replace(made, mode="breaking_point", parameters=parameters, breaking=breaking, effect_digest=effect)
+    known = replace(made.plan, effect_digest=effect)
+    found = replace(made, mode="breaking_point", parameters=parameters, breaking=breaking, plan=known)
     return trials.judged(found)
 
 

@@ -91,7 +91,7 @@ def _spread(node: Node, at: Place, value: Any) -> Array:
 
 
 def _along(node: Node, at: Place, vector: Array) -> Array:
-    return vector[at.lanes(node.attribute("length"), node.attribute("stride"))]
+    return vector[at.slice_numbers(node.attribute("length"), node.attribute("stride"))]
 
 
 def _normal(node: Node, at: Place) -> Array:
@@ -165,9 +165,9 @@ def _swapped(node: Node) -> NDArray[np.int64]:
         offset = node.attribute("offset")
         order = permute(order, np.arange(count, dtype=np.uint64), inverse=True).astype(np.int64) - offset
     pairs = np.array(order[:count], np.int64).reshape(-1, 2)
-    lanes = np.arange(node.attribute("length"), dtype=np.int64)
-    lanes[pairs] = pairs[:, ::-1]
-    return lanes
+    partners = np.arange(node.attribute("length"), dtype=np.int64)
+    partners[pairs] = pairs[:, ::-1]
+    return partners
 
 
 def _bits(node: Node, at: Place, attempt: int = 0) -> np.random.Philox:
@@ -266,8 +266,8 @@ def gather_indices(node: Node, source_shape: Shape, start: int, stop: int) -> ND
         return entry + np.int64(node.attribute("offset"))
     if node.primitive == "swap":
         length, stride = node.attribute("length"), node.attribute("stride")
-        lanes = axis_index(length, stride, start, stop)
-        return entry + (_swapped(node)[lanes] - lanes) * np.int64(stride)
+        numbers = axis_index(length, stride, start, stop)
+        return entry + (_swapped(node)[numbers] - numbers) * np.int64(stride)
     axis = node.attribute("axis")
     inner = prod(node.shape[axis + 1 :])
     row, within = np.divmod(entry, inner)

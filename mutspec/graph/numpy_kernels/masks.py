@@ -14,11 +14,11 @@ from mutspec.graph.choice import (
     Bits,
     Box,
     Choice,
+    ChosenSlices,
     Computed,
     Listed,
     Run,
     Scattered,
-    StridedSlices,
     Tiles,
     Window,
     Within,
@@ -137,9 +137,9 @@ class _BoxTest(_Test):
 class _SliceTest(_Test):
     """Of entries that are chosen by the slice that they lie in: a table of the slices is made once."""
 
-    def __init__(self, choice: StridedSlices | Window, shape: Shape) -> None:
+    def __init__(self, choice: ChosenSlices | Window, shape: Shape) -> None:
         super().__init__(choice, shape)
-        if isinstance(choice, StridedSlices):
+        if isinstance(choice, ChosenSlices):
             self.length, self.stride = choice.length, choice.stride
             self.table = _table(choice.chosen, self.length)
         else:
@@ -184,8 +184,8 @@ class _WithinTest(_Test):
 
     def these(self, entries: Entries) -> Truth:
         outer, inner = np.divmod(entries, self.region.length * self.region.stride)
-        lane, within = np.divmod(inner, self.region.stride)
-        rank = self.rank[lane]
+        number, within = np.divmod(inner, self.region.stride)
+        rank = self.rank[number]
         chosen: Truth = np.asarray(rank >= 0)
         if self.inner is not None:
             numbers = (outer * self.kept + rank) * self.region.stride + within
@@ -205,7 +205,7 @@ _TESTS: dict[type[Any], type[_Test]] = {
     Box: _BoxTest,
     Run: _RunTest,
     Window: _SliceTest,
-    StridedSlices: _SliceTest,
+    ChosenSlices: _SliceTest,
     Tiles: _TilesTest,
     Within: _WithinTest,
     Bits: _BitsTest,

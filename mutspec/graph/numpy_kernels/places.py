@@ -41,8 +41,8 @@ class Span:
         """Their flat indices."""
         return np.arange(self.start, self.stop, dtype=np.int64)
 
-    def lanes(self, length: int, stride: int) -> Entries:
-        """For each entry, its index along an axis of `length` before axes of `stride` entries together."""
+    def slice_numbers(self, length: int, stride: int) -> Entries:
+        """For each entry, the number of the slice that it lies in: see `StridedSlices`."""
         return axis_index(length, stride, self.start, self.stop)
 
     def holds(self, entries: Entries) -> Truth:
@@ -79,8 +79,8 @@ class SparseEntries:
         """Their flat indices."""
         return self.indices
 
-    def lanes(self, length: int, stride: int) -> Entries:
-        """For each entry, its index along an axis of `length` before axes of `stride` entries together."""
+    def slice_numbers(self, length: int, stride: int) -> Entries:
+        """For each entry, the number of the slice that it lies in: see `StridedSlices`."""
         return self.indices // stride % length
 
     def holds(self, entries: Entries) -> Truth:

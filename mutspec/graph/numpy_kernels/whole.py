@@ -67,9 +67,9 @@ def _shuffle_slices(node: Node, values: Array) -> Array:
     slices = values.reshape(-1, length, stride)
     result = slices.copy()
     size = len(values) // length
-    for lane in _entries(node.attribute("choice"), length):
-        key = blake2b(int(lane).to_bytes(8, "little"), key=node.attribute("key"), digest_size=16).digest()
-        result[:, lane] = slices[:, lane].reshape(-1)[_permuted(size, key)].reshape(-1, stride)
+    for number in _entries(node.attribute("choice"), length):
+        key = blake2b(int(number).to_bytes(8, "little"), key=node.attribute("key"), digest_size=16).digest()
+        result[:, number] = slices[:, number].reshape(-1)[_permuted(size, key)].reshape(-1, stride)
     return result.reshape(-1)
 
 

@@ -1,4 +1,8 @@
-"""Live Keras models: read, loaded, rebuilt, asked about shapes. What imports Keras is here, and only when called."""
+"""Live Keras models: read, rebuilt, saved, and asked about shapes.
+
+Keras is imported here and in `mutspec.model.loading` alone, and only when a function is called. What may not enter:
+plans and their steps.
+"""
 
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import ModelCut, cut_before

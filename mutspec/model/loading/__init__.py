@@ -1,6 +1,7 @@
-"""Model files brought to life in Keras: loaded by Keras, or built of what mutspec reads of them.
+"""Model files as live Keras models: loaded by Keras, or built from what mutspec reads of them.
 
-Like `mutspec.model.live` it imports Keras, and only when it is called.
+Like `mutspec.model.live` this room imports Keras, and only when a function is called. What may not enter: plans and
+their steps.
 """
 
 from mutspec.model.loading.by_keras import Loaded, load_model, refuse_code

@@ -161,7 +161,7 @@ def test_a_data_function_takes_arguments_that_no_option_knows(folder: Path) -> N
     [
         (["plan=jitter", "plan.params.sdt=1"], "override 2:1:1: the plan declares no parameter `sdt`"),
         (["plan=jitter", "+plan.params.sdt=1"], "override 2:1:1: the plan declares no parameter `sdt`"),
-        (["plan=jitter", "seeds=2", "plan.sed=1"], "override 3:1:1: there is nothing called `sed` to override"),
+        (["plan=jitter", "seeds=2", "plan.sed=1"], "override 3:1:1: an override cannot begin with `sed`"),
         (["plan=jitter", "plan.steps.jiter.std=1"], "override 2:1:1: the plan has no step `jiter`"),
         (["plan=jitter", "plan.steps.jitter.sdt=1"], "override 2:1:1: `gaussian_noise` has no key `sdt`"),
         (["plan=jitter", "plan.params.std=-1"], "override 2:1:17: `std` takes a number of at least 0, not -1"),
@@ -187,7 +187,7 @@ def test_a_recipe_cannot_change_hydras_settings(folder: Path, key: str) -> None:
     (folder / "my/recipes/bad.yaml").write_text(f"{JITTER.lstrip()}{key}\n")
     with pytest.raises(MutspecError) as caught:
         job("plan=bad")
-    assert f"a plan stands alone, and knows no `{key.partition(':')[0]}`" in str(caught.value)
+    assert f"a plan cannot have the key `{key.partition(':')[0]}`" in str(caught.value)
 
 
 def test_two_recipes_of_one_name_are_refused(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.result import read
 from mutspec.language import CallError
 from mutspec.resources import resource_folder
+from tests.experiment.made_up import replace
 
 CONF = resource_folder("conf")
 NOISE = """
@@ -355,7 +355,7 @@ def test_a_sweep_from_python_is_not_written_over_another() -> None:
         one.write(None)  # type: ignore[arg-type]
     assert everything() == before
     other.write("sweep", force=True)
-    assert read("sweep/0/result.json").plan_name == "other"
+    assert read("sweep/0/result.json").plan.name == "other"
 
 
 def test_a_sweep_from_python_and_one_from_the_command_line_know_the_same_by_the_same_digests() -> None:

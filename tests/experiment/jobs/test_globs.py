@@ -41,14 +41,16 @@ def swept(*overrides: str, config_dir: Path | None = None, config_name: str = "c
 )
 def test_a_sweep_over_models_runs_on_all_files_that_match_in_natural_order(glob: str, expected: list[str]) -> None:
     assert not swept("plan=dense_noise", f"model.path=glob({glob})").failures
-    assert [each.model for each in collect("here")] == expected
+    assert [each.model.path for each in collect("here")] == expected
 
 
 def test_a_file_of_the_callers_may_sweep_by_a_glob(room: Path) -> None:
     params = "{model.path: 'glob(deep/**/*.keras)', plan.seed: '1,2'}"
     (room / "mine.yaml").write_text(f"defaults: [config, _self_]\nhydra: {{sweeper: {{params: {params}}}}}\n")
     swept("plan=dense_noise", config_dir=room, config_name="mine")
-    assert [(each.model, each.rows[0].seed) for each in collect("here")] == [("deep/er/m-3.keras", n) for n in (1, 2)]
+    assert [(each.model.path, each.rows[0].seed) for each in collect("here")] == [
+        ("deep/er/m-3.keras", n) for n in (1, 2)
+    ]
 
 
 def test_plan_files_may_be_named_by_a_glob(room: Path) -> None:
@@ -61,7 +63,7 @@ def test_plan_files_may_be_named_by_a_glob(room: Path) -> None:
 def test_an_optimiser_takes_files_that_match() -> None:
     pytest.importorskip("optuna")
     swept("plan=dense_noise", "model.path=glob(deep/**/*.keras)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1")
-    assert [each.model for each in collect("here")] == ["deep/er/m-3.keras"]
+    assert [each.model.path for each in collect("here")] == ["deep/er/m-3.keras"]
 
 
 @pytest.mark.parametrize("override", ["model.path=glob(no/*.keras)", "plan_file=glob(no/*.keras)"])
@@ -78,7 +80,7 @@ def test_a_glob_that_matches_no_file_is_an_error_at_its_place(override: str, roo
 
 def test_a_sweep_over_plans_leaves_out_those_with_unbound_inputs_and_says_so() -> None:
     outcome = swept("plan=glob([*_noise,half*,graft*])")
-    assert {each.plan_name for each in collect("here")} == {"conv_noise", "dense_noise", "weight_noise"}
+    assert {each.plan.name for each in collect("here")} == {"conv_noise", "dense_noise", "weight_noise"}
     (warning,) = outcome.warnings
     assert warning.message == (
         "plans whose inputs are not bound are left out: `graft_and_jitter` (teacher), `half_kernel_transfer` (teacher)"
@@ -88,7 +90,7 @@ def test_a_sweep_over_plans_leaves_out_those_with_unbound_inputs_and_says_so() -
 @pytest.mark.parametrize("inputs", ["inputs.teacher='a b/m-1.keras'", "inputs.teacher=glob('a b/m-1.*')"])
 def test_plans_whose_inputs_the_call_binds_are_not_left_out(inputs: str) -> None:
     outcome = swept("plan=glob([dense*,half*])", inputs)
-    assert {each.plan_name for each in collect("here")} == {"dense_noise", "half_kernel_transfer"}
+    assert {each.plan.name for each in collect("here")} == {"dense_noise", "half_kernel_transfer"}
     assert not outcome.failures
     assert not [each for each in outcome.warnings if "left out" in each.message]
 

@@ -244,7 +244,7 @@ def test_a_dry_run_counts_and_evaluates_nothing() -> None:
     report = mutspec.dry_run(mutspec.load_plan(RECIPE.with_name("kernel_faults.yaml")), MODEL)
     touched = sum(target.touched for step in report.steps for target in step.targets)
     assert [(row.touched, row.changed, row.metrics) for row in result.rows] == [(touched, None, {})] * 2
-    assert (result.value, result.samples, result.base) == (None, 0, {})
+    assert (result.value, result.data.samples, result.base) == (None, 0, {})
     assert json.loads((folder / "dry_run.json").read_text())["steps"] == report.to_json()["steps"]
 
 
@@ -349,7 +349,7 @@ def test_a_mistake_in_a_sweep_is_found_before_its_first_job(room: Path) -> None:
 
 def test_a_sweep_over_recipes_takes_overrides_that_all_of_them_have() -> None:
     results = sweep("plan=glob([conv_n*,dense_n*])", "plan.params.std=0.2")
-    assert [(each.plan_name, each.parameters["std"]) for each in results] == [("conv_noise", 0.2), ("dense_noise", 0.2)]
+    assert [(each.plan.name, each.parameters["std"]) for each in results] == [("conv_noise", 0.2), ("dense_noise", 0.2)]
 
 
 def test_a_call_that_fails_leaves_what_others_left(room: Path) -> None:

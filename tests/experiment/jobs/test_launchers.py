@@ -22,9 +22,9 @@ from omegaconf import DictConfig
 from mutspec.experiment.jobs import loader
 from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.jobs.failures import FailedJob
-from mutspec.experiment.jobs.hydra_errors import translated
 from mutspec.experiment.jobs.job import Task
 from mutspec.experiment.jobs.launcher import Launcher
+from mutspec.experiment.jobs.plugin_errors import error_of_package
 from mutspec.language import CallError, EnvironmentProblem
 from mutspec.resources import resource_folder
 
@@ -212,8 +212,7 @@ def test_a_sweep_whose_processes_die_says_how_it_goes_on(tmp_path: Path, workers
 def test_what_a_launcher_says_is_told_to_the_end_of_the_sentence() -> None:
     errors = pytest.importorskip("submitit.core.utils")
     error = errors.UncompletedJobError("Job 1 with path x\nhas not produced any output\nNo error stream produced.")
-    with _application(ApplicationCall(("plan=dense_noise", "hydra/launcher=submitit_local"))) as application:
-        told = translated(error, application.context())
+    told = error_of_package(error, ())
     assert isinstance(told, EnvironmentProblem)
     assert told.problems[0].message.endswith("the jobs: job 1 with path x has not produced any output")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
 from collections import Counter
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from tests.experiment.made_up import (
     categories,
     failed,
     layers,
+    replace,
     result,
     row,
     several_plans,
@@ -76,7 +77,7 @@ def test_every_mutant_is_a_row_with_the_numbers_of_its_result() -> None:
     results = several_plans({"conv_noise": 0.4, "dense_noise": 1.0})
     table = page(results).table("All mutants")
     pairs = [(each, one) for each in results for one in each.rows]
-    assert table.column("plan") == [each.plan_name for each, _ in pairs]
+    assert table.column("plan") == [each.plan.name for each, _ in pairs]
     for name, expected in {
         "Job": [each.job.number for each, _ in pairs],
         "std": [each.parameters["std"] for each, _ in pairs],
@@ -438,22 +439,30 @@ def test_a_thousand_jobs_of_five_seeds_are_small_enough_to_mail() -> None:
 
 # In a browser
 
-chromium = shutil.which("chromium")
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser; where `.ci/run` could install it, no test goes without."""
+    found = shutil.which("chromium")
+    if found is None and os.environ.get("MUTSPEC_BROWSER") == "required":
+        pytest.fail("MUTSPEC_BROWSER=required, and there is no chromium")
+    return found or pytest.skip("needs Chromium")
 
 
-def in_browser(file: Path, profile: Path) -> tuple[str, str]:
+def in_browser(chromium: str, file: Path, profile: Path) -> tuple[str, str]:
     """The page's elements once its script has run, and what the browser logged."""
     options = "headless no-sandbox disable-gpu disable-background-networking disable-component-update disable-sync"
     flags = [f"--{each}" for each in (*options.split(" "), "enable-logging=stderr", "virtual-time-budget=3000")]
-    command = [chromium or "", *flags, "--dump-dom", f"--user-data-dir={profile}", file.as_uri()]
+    command = [chromium, *flags, "--dump-dom", f"--user-data-dir={profile}", file.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout, done.stderr
 
 
-@pytest.mark.skipif(chromium is None, reason="needs Chromium")
-def test_a_browser_shows_rows_and_makes_heads_to_sort_by_and_has_nothing_to_complain(tmp_path: Path) -> None:
+def test_a_browser_shows_rows_and_makes_heads_to_sort_by_and_has_nothing_to_complain(
+    chromium: str, tmp_path: Path
+) -> None:
     make_report(write(gated(sweep()), tmp_path / "sweep"))
-    dom, log = in_browser(tmp_path / "sweep" / "report.html", tmp_path / "profile")
+    dom, log = in_browser(chromium, tmp_path / "sweep" / "report.html", tmp_path / "profile")
     assert "CONSOLE" not in log
     shown = Page(dom)
     assert len(shown.table("All mutants").rows) == 25
@@ -484,15 +493,14 @@ setTimeout(() => {
 """
 
 
-@pytest.mark.skipif(chromium is None, reason="needs Chromium")
-def test_in_a_browser_rows_are_sorted_and_filtered(tmp_path: Path) -> None:
+def test_in_a_browser_rows_are_sorted_and_filtered(chromium: str, tmp_path: Path) -> None:
     results = [*sweep(), failed(25, ["plan.params.std=-1"], "it failed, nothing else")]
     text = html(results)
     # The page's policy lets no script but its own run, so it goes for the test.
     text = re.sub("<meta http-equiv=[^>]*>", "", text).replace("</body>", f"<script>{CLICKS}</script></body>")
     file = tmp_path / "clicked.html"
     file.write_text(text)
-    dom, log = in_browser(file, tmp_path / "profile")
+    dom, log = in_browser(chromium, file, tmp_path / "profile")
     assert "CONSOLE" not in log
     (said,) = (each for each in Page(dom).said("pre") if each.startswith("FOUND"))
     found, left, count = json.loads(said.removeprefix("FOUND"))
@@ -505,11 +513,10 @@ def test_in_a_browser_rows_are_sorted_and_filtered(tmp_path: Path) -> None:
     assert (left, count) == ([""], "1 of 26 rows")
 
 
-@pytest.mark.skipif(chromium is None, reason="needs Chromium")
-def test_in_a_browser_a_script_in_a_name_does_not_run(tmp_path: Path) -> None:
+def test_in_a_browser_a_script_in_a_name_does_not_run(chromium: str, tmp_path: Path) -> None:
     evil = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
     file = tmp_path / "evil.html"
     file.write_bytes(web_page(summarise([replace(each, plan_name=evil) for each in sweep()]), warnings=[evil]))
-    dom, log = in_browser(file, tmp_path / "profile")
+    dom, log = in_browser(chromium, file, tmp_path / "profile")
     assert "CONSOLE" not in log
     assert Page(dom).said("title")[0] == f"{evil} on digits.keras · mutspec"

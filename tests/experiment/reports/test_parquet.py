@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from mutspec.experiment.reports.aggregate import rows_table
 from mutspec.experiment.reports.parquet import parquet_files
 from mutspec.experiment.reports.report import make_report
-from tests.experiment.made_up import failed, result, sweep, write
+from tests.experiment.made_up import failed, replace, result, sweep, write
 
 
 def test_without_pyarrow_there_is_no_such_file_and_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from mutspec.experiment.reports import charts
+from mutspec.experiment.reports.charts import Picture
 from mutspec.experiment.reports.figure import draw_chart
-from mutspec.experiment.reports.groups import summarise
+from mutspec.experiment.reports.groups import Summary, summarise
+from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.plot import NoMatplotlib, our_style, pictures
 from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.result import Result
@@ -220,6 +223,20 @@ def test_nothing_to_see_is_no_picture() -> None:
     assert pictures(summarise([failed(0, [], "boom")])) == {}
     assert pictures(summarise([result(rows=[row(0, metrics={}, drop={}, agreement=None)], base={})])) == {}
     assert pictures(summarise([result(rows=[row(0, metrics={"accuracy": float("nan")})])])) == {}
+
+
+def test_a_row_in_the_table_of_charts_makes_files_and_a_figure_in_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gallery(summary: Summary, facet: str | None) -> Iterator[Picture]:
+        chart = sweep_chart(summary, facet)
+        assert chart is not None
+        yield Picture("mine", chart, "My picture")
+
+    monkeypatch.setattr(charts, "CHARTS", (("gates", gallery),))
+    summary = summarise(sweep())
+    assert list(pictures(summary)) == ["mine.png", "mine.svg", "mine.pdf"]
+    page = web_page(summary).decode()
+    section = page[page.index('<section id="gates">') :]
+    assert section.index("My picture") < section.index("<svg") < section.index("</section>")
 
 
 def test_a_missing_matplotlib_is_named_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mutspec.errors import CallError, EnvironmentProblem
 from mutspec.experiment.reports.report import make_report, write_report
-from tests.experiment.made_up import failed, result, row, sweep, write
+from tests.experiment.made_up import failed, replace, result, row, sweep, write
 
 WRITTEN = ["plot.pdf", "plot.png", "plot.svg", "report.html", "results.csv"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -24,7 +23,7 @@ from mutspec.experiment.reports.sensitivity import Sensitivity, grows_when_worse
 from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Breaking, Result
-from tests.experiment.made_up import LAYERS, SAMPLES, SCALES, failed, layers, several_plans, sweep
+from tests.experiment.made_up import LAYERS, SAMPLES, SCALES, failed, layers, replace, several_plans, sweep
 from tests.experiment.read_html import Page
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -20,7 +19,7 @@ from mutspec.experiment.reports.plot import pictures
 from mutspec.experiment.reports.study import Study, study
 from mutspec.experiment.reports.study_charts import MOST_PAIRS, study_charts
 from mutspec.experiment.result import Result
-from tests.experiment.made_up import failed, result, row, sweep, write
+from tests.experiment.made_up import failed, replace, result, row, sweep, write
 from tests.experiment.read_html import Page
 
 ONE = {"loss": "minimize"}

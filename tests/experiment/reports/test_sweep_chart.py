@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -25,6 +24,7 @@ from tests.experiment.made_up import (
     categories,
     failed,
     layers,
+    replace,
     result,
     row,
     several_plans,

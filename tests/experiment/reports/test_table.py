@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from scipy import stats
@@ -24,6 +23,7 @@ from tests.experiment.made_up import (
     categories,
     failed,
     layers,
+    replace,
     result,
     row,
     several_plans,

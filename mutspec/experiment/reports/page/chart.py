@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from mutspec.experiment.reports.charts import Section, pictures_in
+from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Point, Words
-from mutspec.experiment.reports.page.markup import Markup, element
+from mutspec.experiment.reports.page.markup import Markup, element, join
 
 WIDTH = 900
 INCH = 110
@@ -43,6 +45,16 @@ def drawn(chart: Chart, name: str) -> Markup:
     """
     legend = element("ul", *map(_entry, chart.legend), class_="legend") if chart.legend else Markup()
     return element("figure", legend, _picture(chart, name), element("figcaption", " · ".join(chart.notes)))
+
+
+def charts(section: Section, summary: Summary, facet: str | None = None) -> Markup:
+    """The charts of a section, with their headings; nothing if it has none. Arguments, errors: as for `pictures_in`."""
+    parts: list[object] = []
+    for picture in pictures_in(section, summary, facet):
+        if isinstance(picture.chart, Chart) and picture.is_on_page:
+            parts += [element("h3", picture.heading)] if picture.heading else []
+            parts.append(drawn(picture.chart, picture.name))
+    return join(parts)
 
 
 def _entry(entry: Entry) -> Markup:

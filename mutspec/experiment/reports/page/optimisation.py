@@ -1,28 +1,22 @@
-"""Sweeps that optimised: the best so far, the Pareto front, all trials across their settings, and the best ones."""
+"""Sweeps that optimised: the best trials, or those on the Pareto front."""
 
 from __future__ import annotations
 
 from mutspec.experiment.reports.groups import Summary
-from mutspec.experiment.reports.page.chart import drawn
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.study import MAXIMIZE, study
-from mutspec.experiment.reports.study_charts import study_charts
 from mutspec.experiment.reports.table import job_name
 from mutspec.experiment.settings import as_number, shown
 
 _MOST_BEST = 10
-_SAID = {"best": "Best so far", "front": "Pareto front", "parallel": "All trials"}
 
 
 def optimisation(summary: Summary) -> Markup:
-    """The charts and the best trials; nothing if the sweeper did not optimise."""
+    """The best trials as a table; nothing if the sweeper did not optimise."""
     found = study(summary)
     if found is None:
         return Markup()
     has_several = len(found.directions) > 1
-    parts: list[object] = []
-    for name, chart in study_charts(found, summary).items():
-        parts += [element("h3", _SAID[name]), drawn(chart, name)]
     is_maximised = next(iter(found.directions.values())) == MAXIMIZE
     ranked = sorted(found.trials, key=lambda trial: trial.values[0], reverse=is_maximised)
     best = found.front if has_several else ranked[:_MOST_BEST]
@@ -39,4 +33,4 @@ def optimisation(summary: Summary) -> Markup:
     ]
     numbers = [all(as_number(trial.given[name]) is not None for trial in best) for name in found.names]
     made = table(titles, rows, numbers=[True, True, *numbers, *[True] * len(found.directions)], caption=caption)
-    return join([*parts, element("h3", f"{caption} ({len(best):,} of {len(found.trials):,})"), made])
+    return join([element("h3", f"{caption} ({len(best):,} of {len(found.trials):,})"), made])

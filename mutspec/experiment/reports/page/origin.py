@@ -21,7 +21,7 @@ def origin(summary: Summary) -> Markup:
     """Facts that all jobs share or of which there are few, then each plan with its parameters and digests."""
     results = summary.results
     facts = [
-        ("Model", _named((Path(each.model).name, _digests_of_model(each)) for each in results if each.model)),
+        ("Model", _named((Path(each.model.path).name, _digests_of_model(each)) for each in results if each.model.path)),
         ("Data", [element("span", each) for each in _data(results)]),
         ("Objective", _codes(name for each in results for name in each.objectives or [each.objective])),
         ("Mode", _codes(each.mode for each in results)),
@@ -33,8 +33,8 @@ def origin(summary: Summary) -> Markup:
     pairs = [element("div", element("dt", name), element("dd", *_lines(said))) for name, said in facts if said]
     plans: dict[str, list[Result]] = {}
     for result in results:
-        if result.plan_name:
-            plans.setdefault(result.plan_name, []).append(result)
+        if result.plan.name:
+            plans.setdefault(result.plan.name, []).append(result)
     return join([element("dl", *pairs, class_="origin"), *(_plan(name, each) for name, each in plans.items())])
 
 
@@ -46,9 +46,9 @@ def _plan(name: str, results: Sequence[Result]) -> Markup:
     ]
     forms: dict[str, list[Result]] = {}
     for result in results:
-        forms.setdefault(result.plan_digest, []).append(result)
+        forms.setdefault(result.plan.digest, []).append(result)
     if len(forms) == 1:
-        rows.append(("Digest", element("code", results[0].plan_digest)))
+        rows.append(("Digest", element("code", results[0].plan.digest)))
     return element(
         "div",
         element("h3", "Plan ", element("code", name)),
@@ -100,7 +100,7 @@ def _named(pairs: Iterable[tuple[str, str]]) -> list[Markup]:
 
 def _digests_of_model(result: Result) -> str:
     """The digests of the model's structure and, where it is known, of its weights."""
-    return " ".join(filter(None, [result.structure_digest, result.weights_digest]))
+    return " ".join(filter(None, [result.model.structure_digest, result.model.weights_digest]))
 
 
 def _environment(result: Result) -> str:
@@ -108,10 +108,10 @@ def _environment(result: Result) -> str:
 
 
 def _data(results: Sequence[Result]) -> list[str]:
-    evaluated = dict.fromkeys((each.data, each.samples, each.data_digest) for each in results if each.samples)
+    evaluated = dict.fromkeys(each.data for each in results if each.data.samples)
     return [
-        f"{Path(name).name}, {words.plural(samples, 'sample')}{digest and f', {digest}'}"
-        for name, samples, digest in evaluated
+        f"{Path(data.name).name}, {words.plural(data.samples, 'sample')}{data.digest and f', {data.digest}'}"
+        for data in evaluated
     ]
 
 

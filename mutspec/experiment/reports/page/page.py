@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
+from mutspec.experiment.reports.charts import Section
 from mutspec.experiment.reports.groups import Summary
-from mutspec.experiment.reports.marks import Chart
 from mutspec.experiment.reports.page.breaking import breaking_points
-from mutspec.experiment.reports.page.chart import drawn
+from mutspec.experiment.reports.page.chart import charts
 from mutspec.experiment.reports.page.fidelity import fidelity
 from mutspec.experiment.reports.page.markup import Markup, element, empty, join
 from mutspec.experiment.reports.page.mutants import mutants
@@ -18,7 +18,6 @@ from mutspec.experiment.reports.page.optimisation import optimisation
 from mutspec.experiment.reports.page.origin import origin
 from mutspec.experiment.reports.page.outcome import failures, gates, groups, opening, warned
 from mutspec.experiment.reports.page.sensitivity import sensitivity
-from mutspec.experiment.reports.sweep_chart import sweep_chart
 from mutspec.experiment.reports.table import title
 
 
@@ -35,8 +34,8 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = (), facet: str | Non
     """
     style, script = _asset("page.css"), _asset("page.js")
     heading = title(summary) or "No plan"
-    sections = [
-        ("results", "Results", join([_charted(sweep_chart(summary, facet)), groups(summary)])),
+    sections: list[tuple[Section, str, Markup]] = [
+        ("results", "Results", groups(summary)),
         ("optimisation", "Optimisation", optimisation(summary)),
         ("breaking", "Breaking points", breaking_points(summary)),
         ("sensitivity", "Sensitivity", sensitivity(summary)),
@@ -46,7 +45,8 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = (), facet: str | Non
         ("mutants", "Mutants", mutants(summary)),
         ("origin", "How it was made", origin(summary)),
     ]
-    shown = [(name, said, content) for name, said, content in sections if content]
+    drawn = [(name, said, join([charts(name, summary, facet), content])) for name, said, content in sections]
+    shown = [(name, said, content) for name, said, content in drawn if content]
     links = (element("li", element("a", said, href=f"#{name}")) for name, said, _ in shown)
     head = join(
         [
@@ -69,10 +69,6 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = (), facet: str | Non
     )
     page = f"<!doctype html>\n<html lang=en>\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     return page.encode("utf-8", errors="backslashreplace")
-
-
-def _charted(chart: Chart | None) -> Markup:
-    return Markup() if chart is None else drawn(chart, "sweep")
 
 
 def _asset(name: str) -> Markup:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.models import attention, convolutional, custom, functional, precision, recurrent, simple
+from tests.zoo import attention, convolutional, custom, functional, precision, recurrent, simple
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 
 @cache

@@ -9,22 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mutspec.errors import PlanError
+from mutspec.graph.choice import StridedSlices
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)
-class NeuronSlices:
-    """Slices of a tensor: entry i, in C order, lies in the slice (i // stride) mod length.
+class NeuronSlices(StridedSlices):
+    """The neurons of a weight, as slices of it.
 
     Arguments:
-        length: how many there are.
-        stride: how far apart two neighbours are.
         owner: the path of the layer whose neurons they are; the weights of one owner and length share its neurons.
     """
 
-    length: int
-    stride: int
-    owner: str = ""
+    owner: str
 
 
 GATES: Mapping[str, tuple[str, ...]] = {
@@ -48,9 +46,9 @@ def gates_of(layer: LayerSpec, tensor: TensorSpec) -> tuple[str, ...]:
     return next(names, ()) if tensor.role in _CELL_ROLES else ()
 
 
-def gate_lanes(tensor: TensorSpec, gates: tuple[str, ...]) -> NeuronSlices:
+def gate_slices(tensor: TensorSpec, gates: tuple[str, ...]) -> StridedSlices:
     """The gates of a weight, which its last axis holds one after the other."""
-    return NeuronSlices(len(gates), tensor.shape[-1] // len(gates), tensor.layer)
+    return StridedSlices(len(gates), tensor.shape[-1] // len(gates))
 
 
 def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
@@ -72,6 +70,22 @@ def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
         return None
     axis = tensor.channel_axis % len(shape)
     return NeuronSlices(shape[axis], _size(shape[axis + 1 :]), tensor.layer)
+
+
+def known_neurons(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices:
+    """The neurons of a weight.
+
+    Raises:
+        PlanError: it has none, or they are unknown.
+    """
+    neurons = neurons_of(spec, tensor)
+    if neurons is None:
+        raise PlanError(
+            f"`{tensor.path}` has no known neurons",
+            path=("target",),
+            hint="choose kernels of Dense, convolution, recurrent or attention layers with `weights:`",
+        )
+    return neurons
 
 
 def _einsum_neurons(spec: ModelSpec, layer: LayerSpec, tensor: TensorSpec) -> NeuronSlices | None:

@@ -1,0 +1,396 @@
+"""What a structural step sees and does: it finds layers, edits the model that calls them, adds layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mutspec.errors import ModelError, PlanError, Problem
+from mutspec.graph.expression import Expression
+from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.types import Target
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.identity_layers import identity_value
+from mutspec.lowering.initial_values import NewWeight
+from mutspec.lowering.new_layer import (
+    FirstValue,
+    entry_of_new,
+    is_made_by_keras,
+    name_of_new,
+    refuse_merge,
+    refuse_no_identity,
+    value_by_initializer,
+)
+from mutspec.model.outline import is_within, join
+from mutspec.model.spec import LayerSpec, TensorRef
+from mutspec.structure import edits
+from mutspec.structure.architecture import Change
+from mutspec.structure.layer_edit import EditKind
+from mutspec.structure.network import Arguments, Entry, Network
+
+Edit = Callable[[Network], Network]
+"""A pure function from a network to another, such as those of `mutspec.structure.edits`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLayer:
+    """A layer that a step has found, and the model that calls it, as the steps and edits before have left them.
+
+    Arguments:
+        path: its path.
+        owner: the path of the model that calls it; empty for the outermost.
+        name: its name in that model.
+        network: that model, taken apart.
+        key: the key of the step that names it, for errors.
+    """
+
+    path: str
+    owner: str
+    name: str
+    network: Network
+    key: str
+
+    @property
+    def entry(self) -> Entry | Network:
+        """The serialised layer; of a model in the model its network."""
+        return self.network.layers[self.name]
+
+    @property
+    def calls(self) -> tuple[Arguments, ...]:
+        """The arguments of each of its calls; an input has none."""
+        return self.network.calls[self.name]
+
+    def written(self) -> dict[str, Any]:
+        """Returns the layer as a step writes one, without its name, for another like it.
+
+        Raises:
+            PlanError: it is a model.
+        """
+        entry = self.entry
+        if isinstance(entry, Network):
+            message = f"`{self.path}` is a model, and not a single layer"
+            raise PlanError(message, path=(self.key,), hint="name layers in it")
+        kept = {key: value for key, value in entry.items() if key in ("module", "class_name", "registered_name")}
+        return {**kept, "config": {key: value for key, value in entry["config"].items() if key != "name"}}
+
+    def output(self, call: int = 0, number: int = 0) -> TensorRef:
+        """Returns one of its outputs, of one of its calls."""
+        return TensorRef(self.name, call, number)
+
+    def refuse_input(self, reason: str) -> None:
+        """Refuses an input of the model.
+
+        Arguments:
+            reason: why the step cannot have one, as the end of a sentence: "which stays".
+
+        Raises:
+            PlanError: the layer is one.
+        """
+        if not self.calls:
+            message = f"`{self.path}` is an input of the model, {reason}"
+            raise PlanError(message, path=(self.key,), hint=LEAVE_OUT)
+
+
+LEAVE_OUT = "leave it out of the target, with `not:` if a pattern matches it"
+
+
+@dataclass(frozen=True, slots=True)
+class StructureContext:
+    """A structural step's view of the model, and the ways in which it changes it.
+
+    The model is a tree of networks: the outermost, and the models that are layers in others. Its layers have paths, and
+    a network is called by the path of its layer, the outermost by "". An edit changes one network; the shapes that
+    follow, the spec for later steps, reports and the rebuild in Keras come by themselves.
+
+    Arguments:
+        context: where the step is lowered.
+        id: the step's id, after which new layers are called.
+    """
+
+    context: LoweringContext
+    id: str
+
+    # Finding layers.
+
+    def select(self, target: Target, key: str) -> tuple[LayerSpec, ...]:
+        """Returns the layers that a target stands for; none if the step allows it.
+
+        Arguments:
+            target: the target.
+            key: the key of the step that it is the value of.
+
+        Raises:
+            PlanError: the model cannot be edited, or the target matches nothing.
+        """
+        _ = self.context.architecture  # of a model that cannot be edited, this is said, and not that a name is wrong
+        return self.context.select_layers(target, key)
+
+    def find(self, target: Target, key: str) -> Iterator[FoundLayer]:
+        """Yields the layers that a target stands for, each as the edits of those before it have left the model.
+
+        Arguments and errors are those of `select` and `locate`.
+        """
+        for layer in self.select(target, key):
+            yield self.locate(layer, key)
+
+    def has(self, layer: LayerSpec) -> bool:
+        """Returns whether a layer is still there: an edit may have taken it out with another."""
+        return layer.path in self.context.models[""].layer_by_path
+
+    def locate(self, layer: LayerSpec, key: str) -> FoundLayer:
+        """Returns a layer as it stands now.
+
+        Arguments:
+            layer: the layer.
+            key: the key of the step that names it.
+
+        Raises:
+            PlanError: it is inside a layer that calls it by code, where no edit reaches it.
+        """
+        owner, _, name = layer.path.rpartition("/")
+        network = edits.level(self.context.architecture.network, owner)
+        if network is None or name not in network.layers:
+            holder = self.context.models[""].layer_by_path.get(owner)
+            kind = f" ({holder.class_name})" if holder is not None else ""
+            raise PlanError(
+                f"`{layer.path}` is inside `{owner}`{kind}, which calls it itself",
+                path=(key,),
+                hint=f"name `{owner}`, or leave the layers in it out with `not:`",
+            )
+        return FoundLayer(layer.path, owner, name, network, key)
+
+    def network(self, owner: str) -> Network:
+        """Returns the network of a path, as it stands now."""
+        found = edits.level(self.context.architecture.network, owner)
+        assert found is not None
+        return found
+
+    def type_of(self, owner: str, ref: TensorRef) -> TensorType:
+        """Returns the shape and dtype of a tensor between layers.
+
+        Raises:
+            PlanError: a layer before it cannot take what it gets.
+        """
+        try:
+            return self.context.flow().type_of(self.network(owner), ref, owner)
+        except ModelError as error:
+            raise PlanError(
+                Problem(problem.message, path=("op",), hint=problem.hint or "fix that first, in a step before this one")
+                for problem in error.problems
+            ) from None
+
+    # Editing a network.
+
+    def edit(
+        self,
+        owner: str,
+        edit: Edit,
+        *,
+        key: str = "",
+        configured: Iterable[str] = (),
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        """Edits one network, without new layers.
+
+        Arguments:
+            owner: the path of the network.
+            edit: gives the new network for the old one.
+            key: the key of the step at which the edit's errors are, unless they say so themselves.
+            configured: the paths of the layers whose config it changes, but not their shapes.
+            renamed: the new path of each layer that it renames, with the old one.
+
+        Raises:
+            PlanError: the edit raises it.
+        """
+        try:
+            network = edits.edited(self.context.architecture.network, owner, edit)
+        except PlanError as error:
+            raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
+        self.context.restructure(Change(network, configured=frozenset(configured), renamed=renamed or {}), self.id)
+
+    # Adding a layer.
+
+    def new_layer(
+        self,
+        layer: Mapping[str, Any],
+        owner: str,
+        on: TensorRef,
+        *,
+        name: str = "",
+        inputs: int = 1,
+        replaces: str = "",
+    ) -> Entry:
+        """Returns the serialised layer that a step's `layer` stands for. The model does not have it yet.
+
+        Arguments:
+            layer: as the plan has it: `type` and arguments, or Keras's `class_name` and `config`.
+            owner: the path of the network that it will be in.
+            on: the tensor whose width `same` stands for, and whose layer gives the dtype and the data format.
+            name: its name, unless `layer` has one. Default: the step's id, with a number from the second layer on.
+            inputs: the number of tensors that it will be called on.
+            replaces: the name of the layer whose place it takes, and whose name it may have.
+
+        Raises:
+            PlanError: it is not a layer that mutspec may build, its name is taken, or it needs several inputs.
+        """
+        network, number = self.network(owner), self._added
+        neighbour = network.layers.get(on.layer)
+        entry = entry_of_new(layer, name or name_of_new(self.id, number), neighbour, self.type_of(owner, on))
+        if entry["name"] != replaces:
+            hint = "for several, leave `name` out" if number else "give the layer another `name`"
+            self.refuse_name(owner, str(entry["name"]), ("layer", "name"), hint)
+        refuse_merge(entry, inputs)
+        return entry
+
+    def refuse_name(self, owner: str, name: str, path: tuple[str, ...], hint: str) -> None:
+        """Refuses the name of a layer that a network has.
+
+        Arguments:
+            owner: the path of the network.
+            name: the name.
+            path: where the step says it.
+            hint: what would be right.
+
+        Raises:
+            PlanError: the name is taken.
+        """
+        if name in self.network(owner).layers:
+            raise PlanError(f"the model has a layer `{name}` already", path=path, hint=hint)
+
+    def insert(
+        self,
+        entry: Entry,
+        owner: str,
+        sources: Sequence[TensorRef],
+        *,
+        only: Collection[str] = (),
+        first_value: FirstValue | None = None,
+    ) -> None:
+        """Puts a new layer on tensors: what used them uses its outputs instead.
+
+        Arguments:
+            entry: the layer, from `new_layer`.
+            owner: the path of the network.
+            sources: the tensors; the layer is called once on each.
+            only: the layers that are to use it. Default: all, and the model's outputs.
+            first_value: gives the values that its weights begin with. Default: its initializers do.
+
+        Raises:
+            PlanError: the layer cannot take what it gets.
+        """
+        name = str(entry["name"])
+        outputs = {ref: TensorRef(name, call) for call, ref in enumerate(sources)}
+        edit = partial(edits.insert, name=name, entry=entry, sources=outputs, only=only)
+        self.add_layer(entry, owner, edit, first_value=first_value)
+
+    def replace(
+        self, found: FoundLayer, entry: Entry, *, keep_weights: bool = False, first_value: FirstValue | None = None
+    ) -> None:
+        """Puts a new layer in the place of another.
+
+        Arguments:
+            found: the layer that it replaces.
+            entry: the new layer, from `new_layer`.
+            keep_weights: whether weights of the same place in the layer, shape and dtype are carried over. They stay
+                the same weights: steps on them draw what they would have drawn.
+            first_value: gives the values that its other weights begin with. Default: its initializers do.
+
+        Raises:
+            PlanError: the layer cannot take what it gets.
+        """
+        edit = partial(edits.put, name=found.name, entry=entry, new_name=str(entry["name"]))
+        like = found.path if keep_weights else ""
+        self.add_layer(entry, found.owner, edit, keep_weights_of=like, first_value=first_value)
+
+    def add_layer(
+        self,
+        entry: Entry,
+        owner: str,
+        edit: Edit,
+        *,
+        keep_weights_of: str = "",
+        first_value: FirstValue | None = None,
+    ) -> None:
+        """Edits a network by any edit that adds one layer, and gives the layer's weights their first values.
+
+        Arguments:
+            entry: the layer, from `new_layer`.
+            owner: the path of the network.
+            edit: gives the network with the layer for the one without.
+            keep_weights_of: the path of a layer that the edit takes out, whose weights are carried over where they fit.
+            first_value: gives the values that its other weights begin with; None of it stands for its initializer's.
+
+        Raises:
+            PlanError: the layer cannot take what it gets.
+        """
+        context, path = self.context, join(owner, str(entry["name"]))
+        origin = f"{self.id}/{self._added}"
+        network = edits.edited(context.architecture.network, owner, edit)
+        created = context.restructure(Change(network, new={path: keep_weights_of}), origin)
+        if path in context.architecture.misfits:
+            _, message = context.architecture.misfits[path]
+            raise PlanError(message, path=("layer",), hint="choose a layer that fits what it gets")
+        for tensor in created:
+            below = tensor.path.removeprefix(f"{path}/")
+            new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
+            value = first_value(new) if first_value is not None else None
+            if value is None and not is_made_by_keras(context, tensor, entry):
+                value = value_by_initializer(context, new)
+            if value is None:
+                context.keras_made.add(tensor.origin)
+            else:
+                context.create(tensor, value)
+
+    @property
+    def _added(self) -> int:
+        """The number of layers that the step has added so far."""
+        return sum(edit.kind is EditKind.ADDED for edit in self.context.edits)
+
+    # First values of a new layer's weights.
+
+    def identity(self, entry: Entry, owner: str, on: TensorRef) -> FirstValue:
+        """Returns the first values with which a new layer passes its input on.
+
+        Arguments:
+            entry: the layer, from `new_layer`.
+            owner: the path of the network.
+            on: the tensor that it will be put on.
+
+        Raises:
+            PlanError: no weights make it an identity.
+        """
+        refuse_no_identity(entry, self.type_of(owner, on), self.network(owner).layers.get(on.layer))
+        return partial(identity_value, class_name=str(entry["class_name"]), config=entry["config"])
+
+    def copies(self, layer: str) -> FirstValue:
+        """Returns first values that are those of a layer's weights, where place in the layer, shape and dtype agree.
+
+        The new weights are weights of their own. To carry weights over, see `replace`.
+
+        Arguments:
+            layer: the layer's path.
+        """
+        weights = {
+            tensor.path.removeprefix(f"{layer}/"): tensor
+            for tensor in self.context.models[""].tensors
+            if is_within(tensor.layer, layer)
+        }
+
+        def value(new: NewWeight) -> Expression | None:
+            old = weights.get(new.below)
+            fits = old is not None and (old.shape, old.dtype) == (new.tensor.shape, new.tensor.dtype)
+            return self.context.read(old) if old is not None and fits else None
+
+        return value
+
+    def note_training_only(self) -> None:
+        """Tells the user if layers that the step adds act in training only: as faults they change no prediction."""
+        idle = [edit for edit in self.context.edits if edit.kind is EditKind.ADDED and edit.acts_in_training_only]
+        if not idle:
+            return
+        more = f" and {len(idle) - 1:,} more act" if len(idle) > 1 else " acts"
+        is_all = all(edit.acts_in_training_only for edit in self.context.edits)
+        so = "predictions do not change" if is_all else "in predictions the input is passed on as it is"
+        self.context.notes.append(f"`{idle[0].layer}` ({idle[0].type}){more} in training only: {so}")

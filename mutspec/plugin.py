@@ -1,0 +1,146 @@
+"""What an op of one's own is made of: the one module that packages with ops import from.
+
+docs/writing-an-op.md teaches it. Everything named here stays; what is not may change with any version. Nothing inside
+mutspec imports it.
+"""
+
+from mutspec.errors import DocumentPath, OpError, PlanError, Problem
+from mutspec.graph.choice import (
+    Bits,
+    Box,
+    Choice,
+    ChosenSlices,
+    Computed,
+    Listed,
+    Run,
+    Scattered,
+    StridedSlices,
+    Tiles,
+    Window,
+    Within,
+)
+from mutspec.graph.expression import Expression, constant
+from mutspec.graph.permutation import Permutation
+from mutspec.graph.streams import uniform_64_bits
+from mutspec.keras_facts.roles import Group
+from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.types import (
+    ByTarget,
+    Case,
+    Count,
+    NonNegative,
+    Patterns,
+    Per,
+    Percent,
+    PlanValue,
+    Rank,
+    Scale,
+    Selector,
+    Share,
+    Target,
+    Unit,
+    exact_share,
+)
+from mutspec.lowering.amounts import Amount, Chosen
+from mutspec.lowering.base import Op, StructureOp, WeightOp
+from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
+from mutspec.lowering.initial_values import NewWeight
+from mutspec.lowering.merge_op import MergeOp, Source
+from mutspec.lowering.neuron_op import BiasedNeuronOp, NeuronOp
+from mutspec.lowering.neuron_slices import NeuronSlices, neurons_of
+from mutspec.lowering.new_layer import FirstValue, Initialize, LayerConfig
+from mutspec.lowering.noise_op import Bounds, Mode, NoiseOp, RelativeTo
+from mutspec.lowering.structure_context import Edit, FoundLayer, StructureContext
+from mutspec.lowering.tensor_context import TensorContext
+from mutspec.model.outline import join
+from mutspec.model.select import Selection
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorRef, TensorSpec
+from mutspec.structure.edits import insert, put, remove, rename
+from mutspec.structure.layer_config import configured
+from mutspec.structure.network import Entry, Network, refs
+
+__all__ = [
+    # The shapes of ops.
+    "WeightOp",
+    "NoiseOp",
+    "MergeOp",
+    "NeuronOp",
+    "BiasedNeuronOp",
+    "StructureOp",
+    "Op",
+    # What parameters are made of.
+    "ByTarget",
+    "Case",
+    "Target",
+    "Selector",
+    "Scale",
+    "RelativeTo",
+    "Mode",
+    "Bounds",
+    "Source",
+    "LayerConfig",
+    "Initialize",
+    "NonNegative",
+    "Count",
+    "Share",
+    "Percent",
+    "Patterns",
+    "PlanValue",
+    "exact_share",
+    # What is wrong with a step.
+    "Problem",
+    "PlanError",
+    "OpError",
+    "DocumentPath",
+    # Where ops are lowered, and what they read and write.
+    "TensorContext",
+    "LoweringContext",
+    "Expression",
+    "constant",
+    "TensorWrite",
+    "Group",
+    "ALL_GROUPS",
+    "Selection",
+    "ModelSpec",
+    "LayerSpec",
+    "TensorSpec",
+    # Amounts, and the entries that a step changes.
+    "Amount",
+    "Chosen",
+    "Per",
+    "Unit",
+    "Rank",
+    "Choice",
+    "Listed",
+    "Scattered",
+    "Run",
+    "Window",
+    "Box",
+    "StridedSlices",
+    "ChosenSlices",
+    "Tiles",
+    "Within",
+    "Bits",
+    "Computed",
+    "NeuronSlices",
+    "neurons_of",
+    "Permutation",
+    "uniform_64_bits",
+    # Architecture.
+    "StructureContext",
+    "FoundLayer",
+    "NewWeight",
+    "FirstValue",
+    "Network",
+    "Entry",
+    "TensorRef",
+    "TensorType",
+    "refs",
+    "join",
+    "Edit",
+    "insert",
+    "remove",
+    "put",
+    "rename",
+    "configured",
+]
