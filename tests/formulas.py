@@ -340,4 +340,4 @@ FORMULAS: Mapping[str, Callable[[Case], np.ndarray]] = {
     "add_difference": _add_difference,
     "crossover": lambda case: case.other(case.step["source"]),
 }
-"""Every op that computes weights entry by entry, or tensor by tensor."""
+"""The table of laws: every op that computes weights entry by entry, or tensor by tensor, in NumPy."""

@@ -1,4 +1,4 @@
-"""Lowering: what turns steps into expressions: contexts, base classes of ops, amounts, units, and `compile`.
+"""Lowering: from a plan's steps to expressions. Contexts, base classes, amounts, units, and the fold over a plan.
 
 What may not enter: NumPy, TensorFlow, files, and any single op.
 """

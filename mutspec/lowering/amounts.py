@@ -27,7 +27,7 @@ Chosen = tuple[TensorSpec, Choice | None]
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """What a step says about how much it touches: its keys of these names. Without any, all of it."""
+    """A step's keys that say how much it changes. Without any, it changes all."""
 
     fraction: float | str | UnsetType
     count: int | UnsetType
@@ -39,8 +39,8 @@ class Amount:
 
     @property
     def over(self) -> Per:
-        """What the amount counts over."""
-        if not isinstance(self.per, UnsetType):
+        """The scope in which the amount counts: a tensor, a layer, or all targets."""
+        if self.per is not UNSET:
             return self.per
         return Per.LAYER if self.units.unit is Unit.NEURON else Per.TENSOR
 
@@ -50,11 +50,11 @@ class Amount:
         return tuple(name for name in AMOUNTS if getattr(self, name) is not UNSET)
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong with the amount by itself. Paths are relative to the step."""
+        """Yields the problems of the amount by itself. Paths are relative to the step."""
         given = self.given
         yield from self.units.problems()
         for name in given[1:]:
-            message = f"`{given[0]}` and `{name}` exclude one another"
+            message = f"`{given[0]}` and `{name}` cannot be used together"
             yield Problem(message, path=(name,), hint="keep one amount per step")
         if not given and self.per not in (UNSET, Per.TENSOR):
             message = "`per` says what an amount counts over, but the step has no amount"
@@ -71,16 +71,16 @@ class Amount:
 
     def _problems_of_rank(self, given: tuple[str, ...]) -> Iterator[Problem]:
         if "indices" in given:
-            yield Problem("`rank` and `indices` exclude one another", path=("rank",), hint="keep one of them")
+            yield Problem("`rank` and `indices` cannot be used together", path=("rank",), hint="keep one of them")
         if self.over is Per.ALL or (self.over is Per.LAYER and self.units.unit is not Unit.NEURON):
             yield Problem(
-                "with `rank`, how much of each tensor is touched would depend on its values, and a dry-run reads none",
+                "with `rank`, the part of each tensor would depend on values, which a dry-run does not read",
                 path=("per",),
                 hint="leave `per` out: the amount is counted in each tensor, or for neurons in each layer",
             )
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The tensors of which the step touches at least one entry, in their order, each with the entries."""
+        """Returns the tensors of which the step changes at least one entry, in their order, each with the entries."""
         together = _together(self.over, self.units.unit, self.units.pools(context, tensors, self.over))
         chosen = [pair for pools in together for pair in self._of_pools(context, pools)]
         if tensors and not chosen and not context.step.allow_empty:
@@ -91,7 +91,7 @@ class Amount:
     def _of_pools(self, context: LoweringContext, pools: list[UnitPool]) -> Iterator[Chosen]:
         if not self.given:
             yield from ((part.tensor, part.choice(None)) for pool in pools for part in pool.parts)
-        elif not isinstance(self.indices, UnsetType):
+        elif self.indices is not UNSET:
             if self.indices:
                 for pool in pools:
                     listed = _listed(self.indices, pool, self.units)
@@ -120,7 +120,7 @@ class Amount:
             offset += pool.size
 
     def _nothing(self) -> Problem:
-        """Why the amount comes to nothing, with advice that fits it."""
+        """Returns the problem that the amount comes to nothing, with advice that fits it."""
         path = self.given[:1] or ("target",)
         allow = "or say `allow_empty: true`"
         if self.indices == ():
@@ -136,16 +136,16 @@ class Amount:
                 return Problem(
                     message, path=path, hint=f"raise it, leave it out to touch all {self.units.noun}, {allow}"
                 )
-        message = f"the amount comes to no {self.units.unit.value} in any of the targets"
+        message = f"the amount comes to 0 {self.units.noun} in every target"
         return Problem(message, path=path, hint=f"raise it, add `at_least: 1` or `per: all`, {allow}")
 
     def _count(self, context: LoweringContext, size: int, origin: str, pool: list[UnitPool]) -> int:
-        if not isinstance(self.fraction, UnsetType):
+        if self.fraction is not UNSET:
             return rounded_share(exact_share(self.fraction), size)
-        if not isinstance(self.rate, UnsetType):
+        if self.rate is not UNSET:
             rate: Fraction = exact_share(self.rate)
             return binomial_quantile(size, rate, uniform_64_bits(context.key(origin, "rate")))
-        assert not isinstance(self.count, UnsetType)
+        assert self.count is not UNSET
         if self.count > size:
             has = f"`{_name(pool[0])}` has" if len(pool) == 1 else "the targets together have"
             raise PlanError(
@@ -161,7 +161,7 @@ def _name(pool: UnitPool) -> str:
 
 
 def _together(per: Per, unit: Unit, pools: Sequence[UnitPool]) -> Iterable[list[UnitPool]]:
-    """The pools over which one amount counts together."""
+    """Groups the pools over which one amount counts together."""
     if per is Per.ALL:
         return [list(pools)] if pools else []
     if per is Per.TENSOR or unit is Unit.NEURON:

@@ -1,4 +1,4 @@
-"""The shape of an op: its typed parameters, its documentation, and how it lowers to expressions."""
+"""The base classes of ops: typed parameters, documentation, and a method that lowers them to expressions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,22 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.errors import DocumentPath, Problem
 from mutspec.graph.expression import Expression
 from mutspec.language.plan import Plan
-from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
+from mutspec.language.types import (
+    OF_AMOUNT,
+    OF_COMMON,
+    OF_NAME,
+    OF_TARGET,
+    Count,
+    NonFinite,
+    Patterns,
+    Per,
+    PlanValue,
+    Rank,
+    Share,
+    Target,
+    Unit,
+    or_default,
+)
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
 from mutspec.lowering.structure_context import StructureContext
@@ -26,48 +41,53 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
     accepts_nan: ClassVar[frozenset[str]] = frozenset()
     """The keys for which NaN is a value like others; for all others it is refused."""
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Keys that an example of a step needs beside the required ones, or that make a better one."""
+    """Keys that an example of a step needs besides the required ones, or that make a better one."""
     may_be_done: ClassVar[bool] = False
-    """Whether weights are often as it leaves them already, such as within its bounds: no news if some of them are."""
+    """Whether weights are often as it leaves them already, such as within its bounds. It is not reported then."""
     is_structural: ClassVar[bool] = False
     """Whether it changes the architecture, so that the mutant is a new model."""
 
-    id: Annotated[str, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
-    stream: Annotated[str, Meta(description="The name of the step's random stream. Default: the step's id.")] = ""
-    seed: Annotated[Count | UnsetType, Meta(description="The seed of this step alone. Default: the plan's.")] = UNSET
-    allow_empty: Annotated[bool, Meta(description="Whether a step that touches nothing is fine.")] = False
+    id: Annotated[str, OF_NAME, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
+    stream: Annotated[
+        str, OF_COMMON, Meta(description="The name of the step's random stream. Default: the step's id.")
+    ] = ""
+    seed: Annotated[
+        Count | UnsetType, OF_COMMON, Meta(description="The seed of this step alone. Default: the plan's.")
+    ] = UNSET
+    allow_empty: Annotated[bool, OF_COMMON, Meta(description="Whether a step that touches nothing is fine.")] = False
     non_finite: Annotated[
         NonFinite | UnsetType,
+        OF_COMMON,
         Meta(description="What to do when a finite entry becomes infinite or NaN. Default: the plan's, else `error`."),
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """What is wrong with the step by itself, beyond what types can say. Paths are relative to the step."""
+        """Returns the problems of the step by itself, beyond what types can say. Paths are relative to the step."""
         return ()
 
     def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
-        """The inputs that the step reads, each with the path, relative to the step, at which it is named."""
+        """Returns the inputs that the step reads, each with the path, relative to the step, at which it is named."""
         return ()
 
     def context(self, number: int, plan_seed: int) -> StepContext:
-        """What the bench needs to know of the step.
+        """Returns what the context of lowering needs to know of the step.
 
         Arguments:
             number: its index in the plan.
             plan_seed: the plan's seed.
         """
-        seed = plan_seed if isinstance(self.seed, UnsetType) else self.seed
+        seed = or_default(self.seed, plan_seed)
         return StepContext(number, op_name(type(self)), self.stream or self.id, seed, self.allow_empty)
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Lower the step: read and bind tensors on the bench, and say what was touched."""
+        """Lowers the step: selects, reads and binds tensors, and returns what `bind` returned."""
         raise NotImplementedError
 
 
 class WeightOp(Op, frozen=True, kw_only=True):
     """An op that changes the values of the weights that `target` chooses: all entries, or an amount of them.
 
-    A subclass gives `lower`, which says what a whole tensor becomes. Choosing entries, rounding to the stored dtype and
+    A subclass gives `lower`: what a whole tensor becomes. Choosing entries, rounding to the stored dtype and
     reporting are done here, alike for all ops.
     """
 
@@ -76,29 +96,34 @@ class WeightOp(Op, frozen=True, kw_only=True):
     computes_as_stored: ClassVar[bool] = False
     """Whether `lower` gets half precision as it is stored, instead of as float32."""
     default_unit: ClassVar[Unit] = Unit.ENTRY
-    """What an amount is a number of, if the step does not say."""
+    """The unit of an amount, if the step does not say."""
     default_rank: ClassVar[Rank | None] = None
     """By what entries are chosen, if the step does not say; None for at random."""
 
-    target: Annotated[Target, Meta(description="The layers and weights to change.")]
+    target: Annotated[Target, OF_TARGET, Meta(description="The layers and weights to change.")]
     fraction: Annotated[
         Share | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The part to touch of the entries, or of what `unit` says, rounded half up to a whole number.",
             examples=["1%"],
         ),
     ] = UNSET
     count: Annotated[
-        Count | UnsetType, Meta(description="The number of entries, or of what `unit` says, to touch.", examples=[5])
+        Count | UnsetType,
+        OF_AMOUNT,
+        Meta(description="The number of entries, or of what `unit` says, to touch.", examples=[5]),
     ] = UNSET
     rate: Annotated[
         Share | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The probability with which each of them is touched; their number is binomial.", examples=[1e-4]
         ),
     ] = UNSET
     indices: Annotated[
         tuple[int, ...] | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="Those to touch, by number: entries in C order; negative numbers count from the end.",
             examples=[[0, -1]],
@@ -106,14 +131,18 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     per: Annotated[
         Per | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="What an amount counts over: each tensor (the default), each layer (the default of neurons), "
             "or all targets together."
         ),
     ] = UNSET
-    at_least: Annotated[Count, Meta(description="Touch at least this many, where there are so many.")] = 0
+    at_least: Annotated[
+        Count, OF_AMOUNT, Meta(description="Touch at least this many, or all where there are fewer.")
+    ] = 0
     unit: Annotated[
         Unit | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="What an amount is a number of: single entries (the default); rows, columns or blocks of the "
             "weight as a matrix, whose columns its last axis runs over; or neurons (output units, channels, heads), "
@@ -122,6 +151,7 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     block: Annotated[
         tuple[Count, ...] | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The height and width of blocks; or their length alone, as runs of entries in C order.",
             examples=[[4, 4], [16]],
@@ -129,10 +159,12 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     rank: Annotated[
         Rank | UnsetType,
+        OF_AMOUNT,
         Meta(description="Touch the units with the smallest or largest norm (of entries, |w|) instead of random ones."),
     ] = UNSET
     gates: Annotated[
         Patterns | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="Touch these gates of recurrent layers alone: input, forget, candidate, output; of a GRU "
             "update, reset, candidate.",
@@ -141,7 +173,7 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """What the whole of one weight becomes.
+        """Returns what all entries of one weight become.
 
         Arguments:
             weight: the weight as the steps before left it, in the dtype that is computed in: float16 and bfloat16
@@ -151,34 +183,34 @@ class WeightOp(Op, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def given(self, *keys: str) -> tuple[str, ...]:
-        """Which of some keys, of those that may be left out, the step has."""
+        """Returns those of some optional keys that the step has."""
         return tuple(key for key in keys if getattr(self, key) is not UNSET)
 
     @property
     def amount(self) -> Amount:
-        """What the step says about how many entries it touches."""
-        unit = self.default_unit if isinstance(self.unit, UnsetType) else self.unit
+        """The step's keys that say how many entries it changes."""
+        unit = or_default(self.unit, self.default_unit)
         gates: tuple[str, ...] = ()
-        if not isinstance(self.gates, UnsetType):
+        if self.gates is not UNSET:
             gates = (self.gates,) if isinstance(self.gates, str) else self.gates
-        rank = self.default_rank if isinstance(self.rank, UnsetType) else self.rank
-        units = Units(unit, () if isinstance(self.block, UnsetType) else self.block, gates, rank)
+        rank = or_default(self.rank, self.default_rank)
+        units = Units(unit, or_default(self.block, ()), gates, rank)
         return Amount(self.fraction, self.count, self.rate, self.indices, self.per, self.at_least, units)
 
     def problems(self) -> Iterable[Problem]:
-        """Amounts that exclude one another."""
+        """Returns the problems of the amount."""
         return self.amount.problems()
 
     def tensors(self, context: LoweringContext) -> Sequence[TensorSpec]:
-        """The weights that the step is for."""
+        """Returns the weights that the step is for."""
         return context.select(self.target, "target").tensors
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """Which entries of the weights are touched."""
+        """Returns the entries of the weights that the step changes."""
         return self.amount.choices(context, tensors)
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Lower every chosen weight, choose entries, and bind the results."""
+        """Lowers every chosen weight, chooses entries, and binds the results."""
         tensors = self.tensors(context)
         context.refuse_dtypes(tensors)
         if not self.accepts_integers:
@@ -213,15 +245,15 @@ class StructureOp(Op, frozen=True, kw_only=True):
 
 
 def is_structural(plan: Plan[Op]) -> bool:
-    """Whether a plan changes the architecture."""
+    """Returns whether a plan changes the architecture."""
     return any(step.is_structural for step in plan.steps)
 
 
 def package(op: type[Op]) -> str:
-    """The package that an op comes from, as one imports it: `mutspec`, `dead_zone`."""
+    """Returns the package that an op comes from, as one imports it: `mutspec`, `dead_zone`."""
     return op.__module__.partition(".")[0]
 
 
 def op_name(op: type[Op]) -> str:
-    """The op's name in plans."""
+    """Returns the op's name in plans."""
     return str(op.__struct_config__.tag)

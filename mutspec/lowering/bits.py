@@ -1,4 +1,4 @@
-"""Bits of stored numbers: which of them a step means, in which form of the number."""
+"""Bits of stored numbers: those that a step names, in a form of the number."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from mutspec.lowering.tensor_context import LEAST, TensorContext
 from mutspec.model.spec import TensorSpec
 
 MANTISSA_BITS = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
-"""How many bits of a float are its mantissa."""
+"""The number of bits of a float that are its mantissa."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which bits the numbers of a form have.
+    """The bits that the numbers of a form have.
 
     Arguments:
-        name: what the form is called.
-        width: how many bits there are.
-        fields: which of them are the parts of the number that have a name.
+        name: the form's name.
+        width: the number of bits.
+        fields: the parts of the number that have a name, each with its bits.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Layout:
 
 
 def float_layout(name: str, width: int, mantissa: int) -> Layout:
-    """The bits of floats, from the least significant on: mantissa, exponent, sign."""
+    """Returns the bits of floats, from the least significant on: mantissa, exponent, sign."""
     bits = tuple(range(width))
     fields = {BitField.MANTISSA: bits[:mantissa], BitField.EXPONENT: bits[mantissa:-1], BitField.SIGN: bits[-1:]}
     return Layout(name, width, fields)
 
 
 def layout_of(dtype: str) -> Layout:
-    """The bits of the numbers of a dtype."""
+    """Returns the bits of the numbers of a dtype."""
     width = width_of(dtype)
     if dtype in MANTISSA_BITS:
         return float_layout(dtype, width, MANTISSA_BITS[dtype])
@@ -57,7 +57,7 @@ def _twos_complement(name: str, width: int) -> Layout:
 
 
 class NumberFormat(StrEnum):
-    """The form in which a weight is stored while its bits are touched."""
+    """The form in which a weight is stored while its bits change."""
 
     STORED = "stored"
     FLOAT32 = "float32"
@@ -80,12 +80,12 @@ class Widths(PlanValue, frozen=True):
         Meta(description="The bits before the point, without the sign's."),
     ] = UNSET
     fraction: Annotated[
-        Annotated[int, Meta(ge=0, le=16)] | UnsetType, Meta(description="The bits behind the point.")
+        Annotated[int, Meta(ge=0, le=16)] | UnsetType, Meta(description="The bits after the point.")
     ] = UNSET
 
     @property
     def form(self) -> Format | None:
-        """The number format; None if the keys are those of none."""
+        """The number format; None if the keys do not make one."""
         match (self.exponent, self.mantissa, self.integer, self.fraction):
             case (int(exponent), int(mantissa), UnsetType(), UnsetType()):
                 return Float(exponent, mantissa)
@@ -116,7 +116,7 @@ BITS += "`exponent`, `mantissa`."
 
 
 class BitOp(WeightOp, frozen=True, kw_only=True):
-    """An op on the bits of stored numbers. A subclass gives `touched`, which says what becomes of them."""
+    """An op on the bits of stored numbers. A subclass gives `touched`: what the bits become."""
 
     accepts_integers: ClassVar[bool] = True
     computes_as_stored: ClassVar[bool] = True
@@ -141,20 +141,18 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """A scale without a format that has one, and a format of no kind."""
         yield from super().problems()
-        if not isinstance(self.scale, UnsetType) and self.format is not NumberFormat.INT8:
+        if self.scale is not UNSET and self.format is not NumberFormat.INT8:
             yield Problem("`scale` is for `format: int8`", path=("scale",), hint="leave it out, or add the format")
         if isinstance(self.format, Widths) and self.format.form is None:
             hint = "{exponent: 4, mantissa: 3} for example, or {integer: 3, fraction: 4}"
             yield Problem("a format has an exponent and a mantissa, or is fixed point", path=("format",), hint=hint)
 
     def touched(self, bits: Expression, ctx: TensorContext) -> Expression:
-        """What becomes of numbers, whose bits are given as integers."""
+        """Returns what numbers become, whose bits are given as integers."""
         raise NotImplementedError
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Cast, touch bits, and cast back."""
         if isinstance(self.format, Widths):
             form = self.format.form
             assert form is not None
@@ -162,7 +160,7 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
         dtype = self.layout(ctx.tensor).name
         if self.format is NumberFormat.INT8:
             wide = weight.cast(ctx.context.compute_dtype(ctx.tensor))
-            step = abs(wide).max() / 127.0 if isinstance(self.scale, UnsetType) else ctx.number(self.scale)
+            step = abs(wide).max() / 127.0 if self.scale is UNSET else ctx.number(self.scale)
             step = step.maximum(LEAST)
             levels = (wide / step).round().maximum(-128.0).minimum(127.0).cast("int8")
             return self.touched(levels.bits("uint8"), ctx).bits("int8").cast(wide.dtype) * step
@@ -170,11 +168,11 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
         return self.touched(stored.bits(f"uint{width_of(dtype)}"), ctx).bits(dtype).cast(weight.dtype)
 
     def bits_of(self, bits: BitSet | UnsetType, tensor: TensorSpec) -> tuple[int, ...]:
-        """The bits that a step means, in the form that it means."""
+        """Returns the bits that a step means, in the form that it means."""
         return positions(bits, self.layout(tensor), tensor)
 
     def layout(self, tensor: TensorSpec) -> Layout:
-        """The form whose bits are touched."""
+        """Returns the form whose bits change."""
         if self.format is NumberFormat.STORED:
             return layout_of(tensor.dtype)
         layout = layout_of(self.format.value) if isinstance(self.format, NumberFormat) else _of_widths(self.format)
@@ -196,15 +194,15 @@ def _of_widths(widths: Widths) -> Layout:
 
 
 def width_of(dtype: str) -> int:
-    """The bits in which a number is stored: whole bytes."""
+    """Returns the number of bits in which a number is stored: whole bytes."""
     return 8 * width(dtype)
 
 
 def positions(bits: BitSet | UnsetType, layout: Layout, tensor: TensorSpec) -> tuple[int, ...]:
-    """The bits that a step means, of a form; all if it does not say.
+    """Returns the bits of a form that a step means; all if it does not say.
 
     Raises:
-        PlanError: the form has no such bit, or no such field.
+        PlanError: the form does not have the bit or the field.
     """
     if isinstance(bits, BitField) and bits not in layout.fields:
         message = f"`{tensor.path}` is touched as {layout.name}, which has no {bits.value}"
@@ -216,8 +214,8 @@ def positions(bits: BitSet | UnsetType, layout: Layout, tensor: TensorSpec) -> t
 
 
 def listed(bits: BitSet | UnsetType, layout: Layout) -> Sequence[int]:
-    """A set of bits by number, whether the form has them or not. Its fields must be those of the form."""
-    if isinstance(bits, UnsetType):
+    """Returns a set of bits by number, whether the form has them or not. Its fields must be those of the form."""
+    if bits is UNSET:
         return range(layout.width)
     if isinstance(bits, BitField):
         return layout.fields[bits]
@@ -227,7 +225,7 @@ def listed(bits: BitSet | UnsetType, layout: Layout) -> Sequence[int]:
 
 
 def bits_beyond(bits: Iterable[int], layout: Layout, what: str) -> Iterable[Problem]:
-    """The first of some bits that a form does not have."""
+    """Yields a problem if a form does not have some of the bits."""
     for bit in bits:
         if bit >= layout.width:
             message = f"{what} has no bit {bit} in {layout.name}"
@@ -237,7 +235,7 @@ def bits_beyond(bits: Iterable[int], layout: Layout, what: str) -> Iterable[Prob
 
 
 def bit_problems(bits: BitSet | UnsetType) -> Iterable[Problem]:
-    """What is wrong with a set of bits by itself."""
+    """Yields the problems of a set of bits by itself."""
     ctx = ("bits",)
     if isinstance(bits, tuple) and (not bits or len(set(bits)) < len(bits)):
         yield Problem("`bits` must name each bit once, and at least one", path=ctx, hint="for example [30, 31]")

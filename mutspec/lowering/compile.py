@@ -1,4 +1,4 @@
-"""Compile: the fold over a plan's steps, from specs to a program of which all is known but the values."""
+"""Compile: the fold over a plan's steps, from specs to a program of which all but the values is known."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from sys import modules
 from traceback import extract_tb
 from typing import Any
 
-from msgspec import UnsetType
-
 from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem
 from mutspec.graph.graph import Graph
 from mutspec.language.plan import Plan
-from mutspec.language.types import NonFinite
+from mutspec.language.types import NonFinite, or_default
 from mutspec.lowering.base import Op, op_name, package
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
@@ -30,8 +28,8 @@ class StepRecord:
 
     Arguments:
         id, op: the step's id and op.
-        touches: what it does to each tensor, in the order of the model.
-        non_finite: what newly non-finite entries mean here.
+        writes: what it does to each tensor, in the order of the model.
+        non_finite: what to do about newly non-finite entries.
         edits: what it does to layers.
         created: the weights that it adds, as they are after it.
     """
@@ -80,13 +78,13 @@ def compile_plan(
     config: Mapping[str, Any] | None = None,
     oracle: ShapeOracle | None = None,
 ) -> Program:
-    """Lower every step of a plan against a model, and report the problems of all steps at once.
+    """Lowers every step of a plan against a model, and reports the problems of all steps at once.
 
     Arguments:
         plan: the plan.
         model: the spec of the model to mutate.
         inputs: the specs of the other models, by the names that the plan declares.
-        non_finite: what newly non-finite entries mean where neither step nor plan say.
+        non_finite: what to do about newly non-finite entries where neither step nor plan say.
         config: the serialised model, which structural steps edit.
         oracle: tells what shapes layers make; by default a table, which knows the common ones.
 
@@ -107,7 +105,7 @@ def compile_plan(
             if problems:  # the op may fail as it does not find what a wrong step before it was to make
                 break
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
-        policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
+        policy = or_default(op.non_finite, plan.non_finite or non_finite)
         records.append(
             StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
         )
@@ -122,7 +120,7 @@ def compile_plan(
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
-    """Refuse a mutant in which a layer cannot take what it gets: no later step has mended it."""
+    """Refuses a mutant in which a layer cannot take what it gets, and no later step has changed that."""
     problems = [
         Problem(
             f"after this step, {message}",
@@ -136,7 +134,7 @@ def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
 
 
 def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:
-    """What a step does to tensors.
+    """Returns what a step does to tensors.
 
     Raises:
         PlanError: the step does not fit the model.
@@ -165,7 +163,7 @@ def _checked(made: object, context: LoweringContext) -> tuple[TensorWrite, ...]:
 
 
 def _whose(op: Op, error: Exception) -> str:
-    """Where a bug is, and who can fix it. The last line of the op's own module tells more than one of mutspec's."""
+    """Says where a bug is, and who can fix it. The last line of the op's module tells more than one of mutspec's."""
     frames = extract_tb(error.__traceback__)
     module = modules.get(type(op).__module__)
     own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]

@@ -1,4 +1,4 @@
-"""Bench: where a step is lowered. The state of the fold over a plan's steps."""
+"""The state of the fold over a plan's steps, and what a step reads and writes while it is lowered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from mutspec.errors import DocumentPath, ModelError, OpError, PlanError, Problem
 from mutspec.graph.choice import Choice, Computed, chosen_count
@@ -53,7 +53,7 @@ class TensorWrite:
 
     Arguments:
         tensor: the tensor.
-        touched: how many of its entries; None if only drawing tells.
+        touched: the number of entries that it changes; None if only drawing tells.
         version: the version that the step makes.
         is_first: whether it takes the place of a first value that only Keras knows; all of it counts as changed.
     """
@@ -66,7 +66,7 @@ class TensorWrite:
 
 @dataclass
 class LoweringContext:
-    """What a step sees and does while it is lowered.
+    """A step's view of the models, and the ways in which it changes one.
 
     Arguments:
         models: the spec of the model that is mutated, under "", and of each input, under its name.
@@ -95,7 +95,7 @@ class LoweringContext:
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
 
     def begin(self, step: StepContext) -> None:
-        """Turn to the next step."""
+        """Turns to the next step."""
         self.step = step
         self.notes.clear()
         self.edits.clear()
@@ -103,13 +103,13 @@ class LoweringContext:
         self._cases.clear()
 
     def index(self, model: str = "") -> SelectorIndex:
-        """The selector index of a model."""
+        """Returns the selector index of a model."""
         if model not in self._indexes:
             self._indexes[model] = SelectorIndex(self.models[model])
         return self._indexes[model]
 
     def select(self, target: Target, *at: str | int, model: str = "", groups: frozenset[Group] = LEARNED) -> Selection:
-        """What a target chooses. If that is nothing and the step allows it, an empty selection.
+        """Returns what a target chooses. If that is nothing and the step allows it, an empty selection.
 
         Arguments:
             target: the target.
@@ -130,7 +130,7 @@ class LoweringContext:
         return selection
 
     def select_layers(self, target: Target, *at: str | int) -> tuple[LayerSpec, ...]:
-        """The layers that a target stands for. If that is none and the step allows it, nothing."""
+        """Returns the layers that a target stands for; none if it matches none and the step allows it."""
         try:
             selection = self.index().layers(target, random=self._pick)
         except NothingMatched as error:
@@ -161,12 +161,12 @@ class LoweringContext:
         return self._architecture
 
     def flow(self) -> Flow:
-        """What tells the types of tensors between layers."""
+        """Returns what tells the types of tensors between layers."""
         assert self.oracle is not None
         return Flow(self.oracle, lambda path: {}, frozenset())
 
     def restructure(self, change: Change, origin: str) -> tuple[TensorSpec, ...]:
-        """Change the architecture; the weights that this adds, which have no values yet.
+        """Changes the architecture, and returns the weights that this adds. They have no values yet.
 
         Arguments:
             change: what is done.
@@ -227,8 +227,8 @@ class LoweringContext:
             raise self.bug(f"makes {what} of `{tensor.path}` wrong: {problem}")
 
     def case_matches(self, target: Target | UnsetType, tensor: TensorSpec, at: DocumentPath) -> bool:
-        """Whether one entry of a list of values by target is for a tensor."""
-        if isinstance(target, UnsetType):
+        """Returns whether one entry of a list of values by target is for a tensor."""
+        if target is UNSET:
             return True
         if at not in self._cases:
             chosen = self.select(target, *at, groups=ALL_GROUPS).tensors
@@ -236,15 +236,15 @@ class LoweringContext:
         return tensor.path in self._cases[at]
 
     def key(self, origin: str, draw: str) -> bytes:
-        """The key of one of the step's draws."""
+        """Returns the key of one of the step's draws."""
         return stream_key(self.step.seed, self.step.stream, origin, draw)
 
     def compute_dtype(self, tensor: TensorSpec) -> str:
-        """The dtype that a tensor is computed in."""
+        """Returns the dtype that a tensor is computed in."""
         return "float32" if tensor.dtype.startswith(NARROW_FLOATS) else tensor.dtype
 
     def read(self, tensor: TensorSpec, model: str = "") -> Expression:
-        """A tensor as the steps so far have left it; of an input model, as it is. A number counts as one entry."""
+        """Returns a tensor as the steps so far have left it; of an input model, as it is. A number is one entry."""
         shape: Shape = tensor.shape or (1,)
         if tensor.origin in self.keras_made and not model:
             unknown = self.builder.base("", tensor.origin, shape, tensor.dtype)
@@ -287,7 +287,7 @@ class LoweringContext:
         return TensorWrite(tensor, touched, version, is_first)
 
     def _refuse_unknown(self, *nodes: int) -> None:
-        """Raise if a value depends on the first value of a weight that only Keras knows."""
+        """Refuses values that depend on the first value of a weight that only Keras knows."""
         seen, waiting = set[int](), list(nodes) if self._unknown else []
         while waiting:
             number = waiting.pop()
@@ -318,7 +318,7 @@ class LoweringContext:
                 )
 
     def refuse_integers(self, tensors: Iterable[TensorSpec]) -> None:
-        """Raise if a tensor holds integers and the step's op is for real numbers."""
+        """Refuses tensors of integers, for ops on real numbers."""
         integers = [tensor for tensor in tensors if tensor.dtype in INTEGERS]
         if integers:
             paths = ", ".join(f"`{tensor.path}` ({tensor.dtype})" for tensor in integers[:3])
@@ -333,6 +333,6 @@ class LoweringContext:
 
 
 def _seen_from(problem: Problem, model: str, at: DocumentPath) -> Problem:
-    """A selector's problem as one of the step, which says where it was looked for if that was in an input."""
+    """Returns a selector's problem as one of the step, with the name of the input that the target was looked for in."""
     message = f"in the input `{model}`, {problem.message}" if model else problem.message
     return replace(problem, message=message).below(*at)

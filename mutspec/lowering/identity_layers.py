@@ -1,4 +1,4 @@
-"""Layers that pass their input on as it is: which can, and what their weights must be.
+"""Layers that pass their input on as it is: their classes, and the values that their weights must have.
 
 Sources: Net2DeeperNet (Chen et al. 2016), where ReLU after ReLU changes nothing; Dirac kernels of convolutions.
 """
@@ -19,7 +19,7 @@ _PASSES = TRAINING_ONLY | {"Identity"}
 
 
 def identity_problem(class_name: str, config: Config, width: int | None, before: str) -> str:
-    """Why a layer cannot be made an identity; empty if it can.
+    """Returns why a layer cannot be made an identity; empty if it can.
 
     Arguments:
         class_name: the layer's class.
@@ -36,9 +36,9 @@ def identity_problem(class_name: str, config: Config, width: int | None, before:
     if class_name == "BatchNormalization" or class_name == "PReLU":
         return ""
     if class_name not in ("Dense", *_CONVOLUTIONS):
-        return f"a {class_name} has no identity"
+        return f"a {class_name} cannot be an identity"
     if activation != "linear" and not is_idempotent:
-        return f"with `activation: {activation}` a {class_name} is no identity"
+        return f"with `activation: {activation}` a {class_name} is not an identity"
     return _convolution_problem(class_name, config, width)
 
 
@@ -65,10 +65,10 @@ def _convolution_problem(class_name: str, config: Config, width: int | None) -> 
 
 
 def centre(class_name: str, config: Config) -> tuple[int, ...]:
-    """The position in a convolution's window that sees the entry that it writes.
+    """Returns the position in a convolution's window that sees the entry that it writes.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no position does.
     """
     rank = int(class_name[-2])
     sizes, rates = (_list(config.get(key, 1), rank) for key in ("kernel_size", "dilation_rate"))
@@ -97,7 +97,7 @@ def _activation(config: Config) -> str:
 
 
 def identity_value(new: NewWeight, class_name: str, config: Config) -> Expression:
-    """What a weight must be for its layer to pass its input on. `identity_problem` has said that it can."""
+    """Returns what a weight must be for its layer to pass its input on. `identity_problem` has said that it can."""
     role = new.tensor.role
     if role in ("kernel", "pointwise_kernel", "depthwise_kernel"):
         window = len(new.shape) - 2

@@ -34,7 +34,7 @@ _DEFAULTS = {
     "gamma": "ones",
     "moving_variance": "ones",
 }
-"""What Keras takes where a config does not say; zeros for all other weights."""
+"""Keras's initializers where a config does not say; zeros for all other weights."""
 
 _TRUNCATION = 0.87962566103423978
 """The standard deviation of a standard normal that is cut off at ±2."""
@@ -67,19 +67,19 @@ class NewWeight:
         return self.tensor.dtype if self.tensor.dtype == "float64" else "float32"
 
     def full(self, value: float) -> Expression:
-        """The same number in every entry."""
+        """Returns the same number in every entry."""
         return constant(self.builder, value).cast(self.dtype).spread(self.shape)
 
     def drawn(self, primitive: str) -> Expression:
-        """Draws of its stream."""
+        """Returns draws of its stream."""
         return draw(self.builder, primitive, self.key, self.shape, self.dtype)
 
     def between(self, low: float, high: float) -> Expression:
-        """Uniform in [low, high)."""
+        """Returns uniform draws in [low, high)."""
         return self.drawn("uniform") * (high - low) + low
 
     def fans(self) -> tuple[float, float]:
-        """The inputs and outputs of a unit, as Keras counts them: the last two axes, times the window."""
+        """Returns the inputs and outputs of a unit, as Keras counts them: the last two axes, times the window."""
         shape = self.tensor.shape
         if len(shape) < 2:
             return (float(shape[0]),) * 2 if shape else (1.0, 1.0)
@@ -140,7 +140,7 @@ _SHORT = {"uniform": "randomuniform", "normal": "randomnormal", "identitymatrix"
 
 
 def initializer_of(tensor: TensorSpec, configs: Iterator[Config]) -> Any:
-    """What the configs say of a weight's initializer, or else Keras's default.
+    """Returns a weight's initializer by the configs, or else Keras's default.
 
     Arguments:
         tensor: the weight.
@@ -166,7 +166,7 @@ _CHOICES = {
 
 
 def config_problem(initializer: Any) -> str:
-    """What is wrong with how an initializer is written; empty if nothing, or if it is none that is drawn here."""
+    """Returns the problem of how an initializer is written; empty if there is none, or if it is not drawn here."""
     if not isinstance(initializer, Mapping):
         return ""
     config = initializer.get("config") or {}
@@ -187,7 +187,7 @@ def _plain(name: Any) -> str:
 
 
 def initial_value(new: NewWeight, initializer: Any) -> Expression | None:
-    """What an initializer makes of a new weight; None if only Keras knows."""
+    """Returns what an initializer makes of a new weight; None if only Keras knows."""
     name: Any = initializer
     config: Config = {}
     if isinstance(initializer, Mapping):

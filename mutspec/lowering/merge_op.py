@@ -1,4 +1,4 @@
-"""The shape of an op that merges weights with those of other layers or models."""
+"""The base class of ops that merge weights with those of other layers or models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Source = Annotated[
 
 
 def model_and_name(source: str) -> tuple[str, str]:
-    """The input that a source names, empty for the model itself; and the layer or weight in it."""
+    """Returns the input that a source names, empty for the model itself; and the layer or weight in it."""
     model, colon, name = source.partition(":")
     return (model, name) if colon and model != "re" else ("", source)
 
@@ -36,17 +36,16 @@ class MergeOp(WeightOp, frozen=True, kw_only=True):
     """An op whose result depends on weights of other layers or models, entry by entry."""
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
-        """The sources that the step names, each with the path, relative to the step, at which it stands."""
+        """Yields the sources that the step names, each with the path, relative to the step, at which it stands."""
         raise NotImplementedError
 
     def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
-        """The inputs that the sources are in."""
         for path, source in self.sources():
             if model := model_and_name(source)[0]:
                 yield path, model
 
     def partner(self, source: str, ctx: TensorContext, *path: str | int) -> Expression:
-        """The weight of a source that belongs to a target, in the dtype that the target is computed in.
+        """Returns the weight of a source that belongs to a target, in the dtype that the target is computed in.
 
         Arguments:
             source: as the step has it.
@@ -54,7 +53,7 @@ class MergeOp(WeightOp, frozen=True, kw_only=True):
             path: where in the step the source stands.
 
         Raises:
-            PlanError: it has no such weight, or one of another shape.
+            PlanError: it does not have the weight, or has one of another shape.
         """
         context, tensor = ctx.context, ctx.tensor
         model, name = model_and_name(source)
@@ -70,7 +69,7 @@ class MergeOp(WeightOp, frozen=True, kw_only=True):
 
 
 def _same(context: LoweringContext, model: str, tensor: TensorSpec, path: DocumentPath) -> TensorSpec:
-    """The weight of the same path in another model."""
+    """Returns the weight of the same path in another model."""
     known: Mapping[str, TensorSpec] = context.models[model].tensor_by_path
     if tensor.path not in known:
         raise PlanError(
@@ -83,7 +82,7 @@ def _same(context: LoweringContext, model: str, tensor: TensorSpec, path: Docume
 
 
 def _named(context: LoweringContext, model: str, name: str, tensor: TensorSpec, path: DocumentPath) -> TensorSpec:
-    """The weight of a named layer that ends like the target's path; of a single weight, this."""
+    """Returns the weight of a named layer whose path ends as the target's does; of a single weight, this."""
     chosen = context.select(name, *path, model=model, groups=ALL_GROUPS).tensors
     if len(chosen) == 1:
         return chosen[0]
@@ -95,21 +94,21 @@ def _named(context: LoweringContext, model: str, name: str, tensor: TensorSpec, 
             return alike[0]
     has = ", ".join(f"`{each.path}`" for each in chosen[:4])
     raise PlanError(
-        f"`{name}` has no one weight that belongs to `{tensor.path}`, but {has}",
+        f"`{name}` does not have exactly one weight that belongs to `{tensor.path}`, but {has}",
         path=path,
         hint="name one layer, or one weight",
     )
 
 
 def described(tensor: TensorSpec, model: str = "", *, dtype: bool = False) -> str:
-    """A weight with its shape, for error messages; with its dtype where that matters too."""
+    """Returns a weight with its shape, for error messages; with its dtype where that matters too."""
     where = f"{model}:" if model else ""
     kind = f", {tensor.dtype}" if dtype else ""
     return f"`{where}{tensor.path}` ({'×'.join(map(str, tensor.shape)) or 'a number'}{kind})"
 
 
 def refuse_kinds(source: TensorSpec, target: TensorSpec, *path: str | int, model: str = "") -> None:
-    """Raise if one of two weights of different dtypes holds integers: what these stand for, no other dtype knows.
+    """Refuses two weights of different dtypes if one holds integers: no other dtype knows what these stand for.
 
     Arguments:
         source: where values come from.

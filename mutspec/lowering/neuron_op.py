@@ -1,4 +1,4 @@
-"""The shape of an op on neurons."""
+"""The base classes of ops on neurons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mutspec.model.spec import TensorSpec
 
 
 class NeuronOp(WeightOp, frozen=True, kw_only=True):
-    """An op whose amount is a number of neurons, counted in each layer. It touches their kernels.
+    """An op whose amount is a number of neurons, counted in each layer. It changes their kernels.
 
     A neuron is an output unit or channel with its incoming weights; of attention a head, of a recurrent layer a unit.
     """
@@ -25,23 +25,24 @@ class NeuronOp(WeightOp, frozen=True, kw_only=True):
     default_unit: ClassVar[Unit] = Unit.NEURON
 
     def problems(self) -> Iterable[Problem]:
-        """Another unit than neurons."""
         yield from super().problems()
         if self.unit not in (UNSET, Unit.NEURON):
-            yield Problem("its amount is a number of neurons", path=("unit",), hint="leave `unit` out")
+            yield Problem(
+                "the amount of this op counts neurons, so `unit` is `neuron`", path=("unit",), hint="leave `unit` out"
+            )
 
     def refused(self, *keys: str) -> Iterator[Problem]:
-        """Keys that have no meaning for an op."""
+        """Yields problems for those of some keys that the step has, and that have no meaning for the op."""
         for key in self.given(*keys):
-            yield Problem(f"it takes no `{key}`", path=(key,), hint="leave it out")
+            yield Problem(f"the op does not take `{key}`", path=(key,), hint="leave it out")
 
     @property
     def groups(self) -> frozenset[Group]:
-        """The groups of weights that it touches."""
+        """The groups of weights that it changes."""
         return frozenset({Group.KERNELS})
 
     def tensors(self, context: LoweringContext) -> Sequence[TensorSpec]:
-        """The weights of these groups that the target chooses and that have neurons."""
+        """Returns the weights of these groups that the target chooses and that have neurons."""
         chosen = context.select(self.target, "target", groups=self.groups).tensors
         spec = context.models[""]
         having = [tensor for tensor in chosen if neurons_of(spec, tensor) is not None]
@@ -49,7 +50,7 @@ class NeuronOp(WeightOp, frozen=True, kw_only=True):
 
 
 class BiasedNeuronOp(NeuronOp, frozen=True, kw_only=True):
-    """An op on neurons that has a meaning for their biases as well, and touches them if asked."""
+    """An op on neurons that has a meaning for their biases as well, and changes them if asked."""
 
     bias: Annotated[bool, Meta(description="Whether the biases of the chosen neurons are touched too.")] = False
 

@@ -1,4 +1,4 @@
-"""A layer that a step adds: how it is called, what it is, and the values that its weights begin with."""
+"""A layer that a step adds: its name, its serialised form, and the values that its weights begin with."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FirstValue = Callable[[NewWeight], Expression | None]
 
 
 def name_of_new(step: str, number: int) -> str:
-    """The step's id; for further layers of one step with a number, as Keras counts."""
+    """Returns the name of a new layer: the step's id; for further layers with a number, as Keras counts."""
     return step if number == 0 else f"{step}_{number}"
 
 
@@ -53,7 +53,7 @@ _MERGES = frozenset(
 
 
 def refuse_merge(entry: Entry, inputs: int) -> None:
-    """Refuse a layer that merges several tensors where it would get one."""
+    """Refuses a layer that merges several tensors where it would get one."""
     if entry["class_name"] in _MERGES and inputs == 1:
         raise PlanError(
             f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
@@ -63,7 +63,7 @@ def refuse_merge(entry: Entry, inputs: int) -> None:
 
 
 def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network | None, flow: TensorType) -> Entry:
-    """The serialised layer that a step's `layer` stands for.
+    """Returns the serialised layer that a step's `layer` stands for.
 
     Arguments:
         layer: as the plan has it.
@@ -87,7 +87,7 @@ def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network
 
 
 def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Network | None) -> None:
-    """Refuse a new layer that no weights make an identity."""
+    """Refuses a new layer that no weights make an identity."""
     config = entry["config"]
     width = flow.shape[1 if config.get("data_format") == "channels_first" else -1] if flow.shape else None
     before = "linear"
@@ -104,7 +104,7 @@ def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Networ
 
 
 def value_by_initializer(context: LoweringContext, new: NewWeight) -> Expression | None:
-    """What a new weight's initializer draws; None if only Keras can draw it."""
+    """Returns what a new weight's initializer draws; None if only Keras can draw it."""
     try:
         return initial_value(new, initializer_of(new.tensor, _configs(context, new.tensor)))
     except (TypeError, ValueError):  # an array, which Keras takes too, or what it refuses in its words
@@ -112,7 +112,7 @@ def value_by_initializer(context: LoweringContext, new: NewWeight) -> Expression
 
 
 def is_made_by_keras(context: LoweringContext, tensor: TensorSpec, entry: Entry) -> bool:
-    """Whether configs do not say what a weight begins with.
+    """Returns whether configs do not say what a weight begins with.
 
     Those are the weights of which only the code of a user's class says it, and the biases of LSTMs, whose forget gates
     begin at 1 (Jozefowicz et al. 2015).
@@ -125,7 +125,7 @@ def is_made_by_keras(context: LoweringContext, tensor: TensorSpec, entry: Entry)
 
 
 def _configs(context: LoweringContext, tensor: TensorSpec) -> Iterator[Mapping[str, Any]]:
-    """The config of the layer that owns a weight, then of those that it is in."""
+    """Yields the config of the layer that owns a weight, then of those that it is in."""
     path = tensor.layer
     while path:
         layer = context.models[""].layer_by_path.get(path)

@@ -1,4 +1,4 @@
-"""The shape of a noise: how large it is, what it does to a weight, and where its results stay."""
+"""The base class of noises: their size, their effect on a weight, and bounds for the results."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ RelativeTo = Annotated[
 
 
 class Mode(StrEnum):
-    """What a noise does to a weight."""
+    """The effect of a noise on a weight."""
 
     ADD = "add"
     MULTIPLY = "multiply"
 
 
 class Bounds(PlanValue, frozen=True):
-    """Where results are moved to if they lie outside."""
+    """The range that results are moved into if they lie outside."""
 
     min: Annotated[float | UnsetType, Meta(description="The smallest result. Default: none.")] = UNSET
     max: Annotated[float | UnsetType, Meta(description="The largest result. Default: none.")] = UNSET
 
 
 class NoiseOp(WeightOp, frozen=True, kw_only=True):
-    """An op that adds random numbers, or multiplies by 1 plus them. A subclass gives `noise`: what they are."""
+    """An op that adds random numbers, or multiplies by 1 plus them. A subclass gives them by `noise`."""
 
     relative_to: RelativeTo = Scale.ABSOLUTE
     mode: Annotated[Mode, Meta(description="`add`: w + noise; `multiply`: w·(1 + noise).")] = Mode.ADD
@@ -50,21 +50,20 @@ class NoiseOp(WeightOp, frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """A unit that has no sense, and bounds that have no room."""
         yield from super().problems()
         if self.mode is Mode.MULTIPLY and self.relative_to is not Scale.ABSOLUTE:
-            message = "a noise that multiplies has no unit"
+            message = "with `mode: multiply` the noise does not have a unit"
             yield Problem(message, path=("relative_to",), hint="leave `relative_to` out, or `mode: multiply`")
-        if isinstance(self.bounds, UnsetType):
+        if self.bounds is UNSET:
             return
         low, high = self.bounds.min, self.bounds.max
-        if isinstance(low, UnsetType) and isinstance(high, UnsetType):
+        if low is UNSET and high is UNSET:
             yield Problem("`bounds` has neither `min` nor `max`", path=("bounds",), hint="give one, or leave it out")
         elif isinstance(low, float | int) and isinstance(high, float | int) and low > high:
             yield Problem(f"`min` ({low:g}) is above `max` ({high:g})", path=("bounds", "min"), hint="swap them")
 
     def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
-        """The noise of every entry.
+        """Returns the noise of every entry.
 
         Arguments:
             unit: the unit of its size: a number, or a tensor of the weight's shape.
@@ -73,14 +72,13 @@ class NoiseOp(WeightOp, frozen=True, kw_only=True):
         raise NotImplementedError
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """W + noise, or w·(1 + noise), within bounds."""
         noise = self.noise(ctx.scale(self.relative_to, weight), ctx)
         return self.bounded(weight + noise if self.mode is Mode.ADD else weight * (noise + 1.0))
 
     def bounded(self, value: Expression) -> Expression:
-        """A result, moved into the bounds."""
-        if isinstance(self.bounds, UnsetType):
+        """Returns a result, moved into the bounds."""
+        if self.bounds is UNSET:
             return value
         low, high = self.bounds.min, self.bounds.max
-        value = value if isinstance(low, UnsetType) else value.maximum(constant(value.builder, low))
-        return value if isinstance(high, UnsetType) else value.minimum(constant(value.builder, high))
+        value = value if low is UNSET else value.maximum(constant(value.builder, low))
+        return value if high is UNSET else value.minimum(constant(value.builder, high))

@@ -1,4 +1,4 @@
-"""What ops make, held against what it is for: shape, dtype, origin.
+"""Checks of what ops make: shape, dtype, origin.
 
 An op may come from any package. What it makes wrong is said where it makes it, with the op and the tensor. A kernel, or
 Keras while it builds the mutant, would say less, and later.
@@ -27,7 +27,7 @@ from mutspec.graph.graph import GraphBuilder, Shape
 
 
 def described(shape: Shape, dtype: str = "") -> str:
-    """A shape, with a dtype or without, as messages write it: `(32, 10) float32`."""
+    """Returns a shape, with a dtype or without, as messages write it: `(32, 10) float32`."""
     extents = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
     return f"({extents}) {dtype}".rstrip()
 

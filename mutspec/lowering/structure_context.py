@@ -1,4 +1,4 @@
-"""What a structural step sees and does: it finds layers, edits the model that calls them, adds layers."""
+"""A structural step's view of the model: it finds layers, edits the network that calls them, adds layers."""
 
 from __future__ import annotations
 

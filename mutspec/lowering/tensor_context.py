@@ -1,4 +1,4 @@
-"""Site: one tensor as a step sees it."""
+"""One tensor as a step sees it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TensorContext:
     """One tensor as a step sees it: the step's values for it, its draws, its scales.
 
     Arguments:
-        bench: where the step is lowered.
+        context: where the step is lowered.
         op: the step.
         tensor: the tensor.
         choice: the entries that the step touches; None for all.
@@ -38,7 +38,7 @@ class TensorContext:
     choice: Choice | None = None
 
     def value(self, values: ByTarget[T]) -> T:
-        """The step's value for this tensor: of a list of values by target, the first that matches."""
+        """Returns the step's value for this tensor: of a list of values by target, the first that matches."""
         if not isinstance(values, tuple):
             return values
         field = self._field_of(values)
@@ -52,7 +52,7 @@ class TensorContext:
         )
 
     def weight(self) -> Expression:
-        """The weight as the steps before left it, in the dtype that is computed in."""
+        """Returns the weight as the steps before left it, in the dtype that is computed in."""
         return self.context.read(self.tensor).cast(self.context.compute_dtype(self.tensor))
 
     def neurons(self) -> StridedSlices:
@@ -64,23 +64,23 @@ class TensorContext:
         return known_neurons(self.context.models[""], self.tensor)
 
     def number(self, values: ByTarget[float]) -> Expression:
-        """The step's number for this tensor, as an expression."""
+        """Returns the step's number for this tensor, as an expression."""
         return constant(self.context.builder, self.value(values))
 
     def normal(self, name: str) -> Expression:
-        """Standard normal draws, one for each entry. Each draw of a step has a name of its own."""
+        """Returns standard normal draws, one for each entry. Each draw of a step has a name of its own."""
         return self._draw("normal", name)
 
     def uniform(self, name: str) -> Expression:
-        """Uniform draws from [0, 1), one for each entry. Each draw of a step has a name of its own."""
+        """Returns uniform draws from [0, 1), one for each entry. Each draw of a step has a name of its own."""
         return self._draw("uniform", name)
 
     def exponential(self, name: str) -> Expression:
-        """Standard exponential draws, one for each entry. Each draw of a step has a name of its own."""
+        """Returns standard exponential draws, one for each entry. Each draw of a step has a name of its own."""
         return self._draw("exponential", name)
 
     def one_bit(self, name: str, dtype: str, positions: tuple[int, ...], group: int = 1) -> Expression:
-        """Words of a dtype, one for each entry or for a group of so many, in which one of some bits is set."""
+        """Returns words of a dtype, one for each entry or each group of entries, in which one of some bits is set."""
         return self._draw("one_bit", name, dtype, positions=positions, group=group)
 
     def _draw(self, primitive: str, name: str, dtype: str = "", **attributes: Any) -> Expression:
@@ -89,11 +89,11 @@ class TensorContext:
         return draw(self.context.builder, primitive, key, shape, dtype, **attributes)
 
     def key(self, name: str) -> bytes:
-        """The key of one of the step's draws for this tensor."""
+        """Returns the key of one of the step's draws for this tensor."""
         return self.context.key(self.tensor.origin, name)
 
     def scale(self, unit: Scale, weight: Expression) -> Expression:
-        """The unit in which a noise's size is given: a number, or a tensor of the weight's shape.
+        """Returns the unit of a noise's size: a number, or a tensor of the weight's shape.
 
         Arguments:
             unit: `absolute` is 1, `std` the tensor's population standard deviation, `max_abs` its largest |w|,
@@ -111,7 +111,7 @@ class TensorContext:
         return self.channel_max(abs(weight), "relative_to")
 
     def channel_max(self, values: Expression, needed_by: str) -> Expression:
-        """The largest value of each output channel, as a tensor.
+        """Returns the largest value of each output channel, as a tensor.
 
         Arguments:
             values: a tensor of the weight's shape.

@@ -1,4 +1,4 @@
-"""Units: what an amount is a number of (entries, rows, columns, blocks, neurons), and where in tensors they lie."""
+"""Units: entries, rows, columns, blocks, neurons. An amount is a number of them, and they lie somewhere in tensors."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ NOUNS = {Unit.ENTRY: "entries", Unit.ROW: "rows", Unit.COLUMN: "columns", Unit.B
 
 @dataclass(frozen=True, slots=True)
 class TensorUnits:
-    """A tensor, and how its units lie in it.
+    """A tensor and its units.
 
     Arguments:
         tensor: the tensor.
-        size: how many units it has.
+        size: the number of units.
         slices: the slices that its units are; None for entries and blocks.
         tiles: the columns of the tensor as a matrix, and the height and width of its blocks; None but for blocks.
         region: the gates that the step is narrowed to; None for the whole tensor.
@@ -52,7 +52,7 @@ class TensorUnits:
         return self.tensor.shape or (1,)
 
     def choice(self, units: Scattered | Listed | None) -> Choice | None:
-        """The entries of some units, or of all."""
+        """Returns the entries of some units, or of all."""
         chosen: Choice | None = units
         if units is not None and self.slices is not None:
             chosen = self.slices.choose(units)
@@ -63,7 +63,7 @@ class TensorUnits:
 
 @dataclass(frozen=True, slots=True)
 class UnitPool:
-    """What has the units that an amount counts: a tensor, or a layer whose weights share its neurons.
+    """The owner of the units that an amount counts: a tensor, or a layer whose weights share its neurons.
 
     Arguments:
         origin: its immutable name, for random streams.
@@ -77,13 +77,13 @@ class UnitPool:
 
     @property
     def size(self) -> int:
-        """How many units it has."""
+        """The number of units."""
         return self.parts[0].size
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What a step says about what its amount counts: its keys of these names."""
+    """A step's keys that say what its amount counts."""
 
     unit: Unit
     block: tuple[int, ...]
@@ -92,11 +92,11 @@ class Units:
 
     @property
     def noun(self) -> str:
-        """What several of them are called."""
+        """The word for several of them."""
         return NOUNS[self.unit]
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong by itself. Paths are relative to the step."""
+        """Yields the problems of the keys by themselves. Paths are relative to the step."""
         if self.unit is Unit.BLOCK and (len(self.block) not in (1, 2) or min(self.block) < 1):
             message = "blocks need a height and a width, or a length, of at least 1"
             path = ("block",) if self.block else ("unit",)
@@ -110,7 +110,7 @@ class Units:
             yield Problem("`block` is the size of blocks, but the step has none", path=("block",), hint="`unit: block`")
 
     def pools(self, context: LoweringContext, tensors: Sequence[TensorSpec], per: Per) -> list[UnitPool]:
-        """What has units, in the order of the tensors. Neurons are those of the layer, unless counted per tensor."""
+        """Returns the owners of units, in the tensors' order. Neurons are the layer's, unless counted per tensor."""
         parts = [self._part(context, tensor) for tensor in tensors if tensor.size]
         if self.unit is not Unit.NEURON or per is Per.TENSOR:
             return [UnitPool(part.tensor.origin, part.tensor.layer, (part,)) for part in parts]
@@ -158,7 +158,7 @@ class Units:
 
 
 def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> Iterator[tuple[TensorSpec, Choice]]:
-    """The entries of the units with the smallest or largest norm (of entries, |w|); of equal ones the first.
+    """Yields the entries of the units with the smallest or largest norm (of entries, |w|); of equal ones the first.
 
     Arguments:
         context: where the step is lowered.
@@ -169,7 +169,7 @@ def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> 
     largest = rank is Rank.LARGEST
     if pool.parts[0].slices is None:
         (part,) = pool.parts
-        # Of integers in float64: |-128| is no int8.
+        # Of integers in float64: |-128| does not fit an int8.
         is_whole = part.tensor.dtype in INTEGERS
         value = context.read(part.tensor).cast("float64" if is_whole else context.compute_dtype(part.tensor))
         yield part.tensor, Computed(abs(value).whole("ranked", dtype="bool", count=count, largest=largest).node, count)
@@ -188,7 +188,7 @@ def ranked(context: LoweringContext, pool: UnitPool, count: int, rank: Rank) -> 
 
 
 def _squares(context: LoweringContext, part: TensorUnits) -> Expression:
-    """The sum of squares of each slice, of what a region has of it."""
+    """Returns the sum of squares of each slice, of the entries of it that are in the region."""
     assert part.slices is not None
     value = context.read(part.tensor).cast("float64")
     if part.region is not None:
@@ -197,6 +197,6 @@ def _squares(context: LoweringContext, part: TensorUnits) -> Expression:
 
 
 def _origin(tensor: TensorSpec, owner: str) -> str:
-    """The immutable name of a layer, from that of a weight in it."""
+    """Returns the immutable name of a layer, from that of a weight in it."""
     below = tensor.path.removeprefix(f"{owner}/").count("/") + 1
     return "/".join(tensor.origin.split("/")[:-below])

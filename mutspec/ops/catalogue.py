@@ -1,4 +1,4 @@
-"""Finding ops: those of this package, and those that other packages offer under the entry-point group `mutspec.ops`."""
+"""The catalogue of ops: those of this package, and those of others, by the entry-point group `mutspec.ops`."""
 
 from __future__ import annotations
 
@@ -40,20 +40,17 @@ class Catalogue(Mapping[str, type[Op]]):
     """
 
     def __init__(self) -> None:
-        """Load the ops of this package."""
+        """Loads the ops of this package."""
         self._ops = _shipped()
         self._has_plugins = False
 
     def __getitem__(self, name: str) -> type[Op]:
-        """The op of that name."""
         return self._ops[name] if name in self._ops else self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names of all ops."""
         return iter(self._all())
 
     def __len__(self) -> int:
-        """The number of all ops."""
         return len(self._all())
 
     def _all(self) -> Mapping[str, type[Op]]:
@@ -64,7 +61,7 @@ class Catalogue(Mapping[str, type[Op]]):
 
 
 def catalogue(*, plugins: bool = True) -> Mapping[str, type[Op]]:
-    """Every op by its name.
+    """Returns every op by its name.
 
     Arguments:
         plugins: whether to include ops of other packages. An entry point names a module (all its ops) or one op.

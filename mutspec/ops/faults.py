@@ -1,4 +1,4 @@
-"""Faults: bits of stored numbers that flip, or are stuck, alone or where numbers share them."""
+"""Faults: bits of stored numbers that flip, or are stuck, in single weights or where weights share them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mutspec.graph.number_formats import SignedSize
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.types import Share, Unit, exact_share
+from mutspec.language.types import Share, Unit, exact_share, or_default
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.base import WeightOp
 from mutspec.lowering.bits import (
@@ -39,7 +39,7 @@ from mutspec.model.spec import TensorSpec
 
 
 class BitChoice(StrEnum):
-    """How many of some bits flip."""
+    """The number of bits that flip."""
 
     ONE = "one"
     ALL = "all"
@@ -50,8 +50,8 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
 
     With `rate_per_bit` instead of an amount, each bit of each weight is flipped with this probability, so that a weight
     may have several: the number of flips is binomial, which for a small rate is Poisson's law. Flipped exponents make
-    weights huge, infinite or NaN, which is an error unless `non_finite: report` allows it. Applied twice, it is no
-    change.
+    weights huge, infinite or NaN, which is an error unless `non_finite: report` allows it. Applied twice, it changes
+    nothing.
 
     Literature: bit flips (TensorFI 2, TF-Injector; PyTorchALFI and MRFI in a range); single bit flip of an 8-bit value
     (PyTorchFI: `format: int8`); fixed-point bit (Ares: `format: {integer: 2, fraction: 5}`);
@@ -70,21 +70,20 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """Bits that are none, and a rate beside an amount."""
         yield from super().problems()
         yield from bit_problems(self.bits)
-        if isinstance(self.rate_per_bit, UnsetType):
+        if self.rate_per_bit is UNSET:
             return
         others = (*self.amount.given, *self.given("per", "unit", "rank", "gates"))
         if others:
-            message = f"`rate_per_bit` and `{others[0]}` exclude one another"
+            message = f"`rate_per_bit` and `{others[0]}` cannot be used together"
             yield Problem(message, path=(others[0],), hint="keep one of them")
         if self.flip is BitChoice.ALL:
-            yield Problem("with `rate_per_bit` each bit is drawn", path=("flip",), hint="leave `flip` out")
+            yield Problem("with `rate_per_bit` each bit is drawn by itself", path=("flip",), hint="leave `flip` out")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The weights, by an amount or by their bits."""
-        if isinstance(self.rate_per_bit, UnsetType):
+        """Returns the weights, by an amount or by their bits."""
+        if self.rate_per_bit is UNSET:
             return super().choices(context, tensors)
         chosen: list[Chosen] = []
         for tensor in tensors:
@@ -98,7 +97,6 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
         return chosen
 
     def touched(self, bits: Expression, ctx: TensorContext) -> Expression:
-        """The bits, some of them flipped."""
         chosen = self.bits_of(self.bits, ctx.tensor)
         if isinstance(ctx.choice, Bits):
             attributes = {"choice": ctx.choice, "positions": chosen}
@@ -125,12 +123,10 @@ class StuckAt(BitOp, tag="stuck_at", frozen=True, kw_only=True):
     value: Annotated[int, Meta(ge=0, le=1, description="What they are stuck at: 0 or 1.", examples=[1])]
 
     def problems(self) -> Iterable[Problem]:
-        """Bits that are none."""
         yield from super().problems()
         yield from bit_problems(self.bits)
 
     def touched(self, bits: Expression, ctx: TensorContext) -> Expression:
-        """The bits, some of them set or cleared."""
         word = words(ctx.context.builder, bits.shape, bits.dtype, _word(self.bits_of(self.bits, ctx.tensor)))
         return bits.set(word) if self.value else bits.clear(word)
 
@@ -172,19 +168,18 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """Bits that are none, or of both kinds; and units that are not those of exponents."""
         yield from super().problems()
         yield from bit_problems(self.bits)
         beyond = [*bits_beyond(self._bits, self._layout, "a weight")]
         yield from beyond
-        if not isinstance(self.shared_by, UnsetType) and self.shared_by.bit_count() > 1:
-            message = f"`shared_by` is {self.shared_by}, no power of two"
+        if self.shared_by is not UNSET and self.shared_by.bit_count() > 1:
+            message = f"`shared_by` is {self.shared_by}, which is not a power of two"
             yield Problem(message, path=("shared_by",), hint="for example 16")
         if not beyond and not self._are_of_exponents and any(bit in self._exponents for bit in self._bits):
-            message = "the bits are of a block's exponent and of single weights"
+            message = "`bits` names bits of a block's exponent and bits of single weights"
             yield Problem(message, path=("bits",), hint="flip them in two steps: the amounts count different things")
         for name in self.given("unit", "block", "rank", "gates") if self._are_of_exponents else ():
-            message = f"the amount counts blocks that share an exponent, in which `{name}` has no say"
+            message = f"the amount counts blocks that share an exponent, so `{name}` does not apply"
             yield Problem(message, path=(name,), hint="leave it out")
 
     @property
@@ -193,7 +188,7 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
 
     @property
     def _bits(self) -> Sequence[int]:
-        if not isinstance(self.bits, UnsetType):
+        if self.bits is not UNSET:
             return listed(self.bits, self._layout)
         fields = self._layout.fields
         return (*fields[BitField.MANTISSA], *fields[BitField.SIGN])
@@ -208,16 +203,16 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
 
     @property
     def _run(self) -> int:
-        return _ALL if isinstance(self.shared_by, UnsetType) else self.shared_by
+        return or_default(self.shared_by, _ALL)
 
     @property
     def amount(self) -> Amount:
-        """How many weights are touched, or how many blocks."""
+        """The amount of weights, or of blocks."""
         amount = super().amount
         return replace(amount, units=Units(Unit.BLOCK, (self._run,), (), None)) if self._are_of_exponents else amount
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Take the numbers apart, flip bits, and put them together."""
+        """Takes the numbers apart, flips bits, and puts them together."""
         wide, form = weight.cast("float64"), SignedSize(self.mantissa)
         bias = 2 ** (self.exponent - 1) - 1
         largest = abs(wide).max() if self._run == _ALL else abs(wide).max_of_run(self._run)

@@ -14,7 +14,7 @@ from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.graph.choice import Run
 from mutspec.graph.expression import Expression
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.types import ByTarget, Target, exact_share
+from mutspec.language.types import ByTarget, Target, exact_share, or_default
 from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
@@ -46,11 +46,9 @@ class Blend(MergeOp, tag="blend", frozen=True, kw_only=True):
     )
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
-        """The one source."""
         yield ("source",), self.source
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """W + t·(s - w), or the point on the arc."""
         other, t = self.partner(self.source, ctx, "source"), ctx.number(self.t)
         return weight + t * (other - weight) if self.along is Interpolation.LINEAR else _on_arc(weight, other, t)
 
@@ -91,24 +89,21 @@ class Average(MergeOp, tag="average", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """Shares that are too many, too few, or nothing together."""
         yield from super().problems()
-        if isinstance(self.shares, UnsetType):
+        if self.shares is UNSET:
             return
         if len(self.shares) != len(self.sources_) + 1:
             message = f"there are {len(self.shares)} shares for {len(self.sources_)} sources and the weight itself"
             yield Problem(message, path=("shares",), hint="give one for the weight itself, then one for each source")
         elif not sum(self.shares):
-            yield Problem("the shares are 0 together", path=("shares",), hint="raise one")
+            yield Problem("the shares add up to 0", path=("shares",), hint="raise one")
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
-        """The other weights."""
         yield from ((("sources", number), source) for number, source in enumerate(self.sources_))
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The sum of share·weight."""
         others = [self.partner(source, ctx, "sources", number) for number, source in enumerate(self.sources_)]
-        shares = (1.0,) * (1 + len(others)) if isinstance(self.shares, UnsetType) else self.shares
+        shares = or_default(self.shares, (1.0,) * (1 + len(others)))
         mean = weight * (shares[0] / sum(shares))
         for other, share in zip(others, shares[1:], strict=True):
             mean = mean + other * (share / sum(shares))
@@ -126,18 +121,16 @@ class AddDifference(MergeOp, tag="add_difference", frozen=True, kw_only=True):
     factor: Annotated[ByTarget[float], Meta(description="The factor λ; negative to forget a task.")] = 1.0
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
-        """Both sides."""
         yield ("plus",), self.plus
         yield ("minus",), self.minus
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """W + λ·(a - b)."""
         difference = self.partner(self.plus, ctx, "plus") - self.partner(self.minus, ctx, "minus")
         return weight + ctx.number(self.factor) * difference
 
 
 class CrossoverCut(StrEnum):
-    """How two parents are crossed."""
+    """The ways in which two parents are crossed."""
 
     UNIFORM = "uniform"
     ONE_POINT = "one_point"
@@ -162,21 +155,18 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
     )
 
     def problems(self) -> Iterable[Problem]:
-        """An amount that the method does not take."""
         yield from super().problems()
         allowed = {CrossoverCut.UNIFORM: self.amount.given, CrossoverCut.ONE_POINT: (), CrossoverCut.LAYERS: ("rate",)}[
             self.method
         ]
         for name in (*self.amount.given, *self.given("unit", "rank", "gates", "per")):
             if name not in allowed and self.method is not CrossoverCut.UNIFORM:
-                yield Problem(f"`method: {self.method}` takes no `{name}`", path=(name,), hint="leave it out")
+                yield Problem(f"`method: {self.method}` does not take `{name}`", path=(name,), hint="leave it out")
 
     def sources(self) -> Iterator[tuple[DocumentPath, str]]:
-        """The other parent."""
         yield ("source",), self.source
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The entries that are taken."""
         if self.method is CrossoverCut.ONE_POINT:
             runs = ((tensor, _cut(context, tensor)) for tensor in tensors)
             return [(tensor, Run(start, tensor.size)) for tensor, start in runs if start < tensor.size]
@@ -187,22 +177,21 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
         return replace(self.amount, rate=0.5).choices(context, tensors)
 
     def _takes(self, context: LoweringContext, tensor: TensorSpec) -> bool:
-        rate = Fraction(1, 2) if isinstance(self.rate, UnsetType) else exact_share(self.rate)
+        rate = Fraction(1, 2) if self.rate is UNSET else exact_share(self.rate)
         return uniform_64_bits(context.key(tensor.origin.rpartition("/")[0], "choose")) < rate * 2**64
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The other parent's weights."""
         return self.partner(self.source, ctx, "source")
 
 
 def _cut(context: LoweringContext, tensor: TensorSpec) -> int:
-    """Where a tensor is cut: before an entry but the first, each as likely."""
+    """Draws where a tensor is cut: before any entry but the first, each as likely."""
     drawn = uniform_64_bits(context.key(tensor.origin, "cut"))
     return 1 + (drawn * max(0, tensor.size - 1) >> 64) if tensor.size > 1 else 0
 
 
 class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
-    """Exchange the weights of two layers of one structure, or of two single weights. Applied twice, it is no change.
+    """Exchange the weights of two layers of one structure, or of two single weights. Applied twice, it changes nothing.
 
     Literature: LS, layer switch (LEMON), of the weights alone.
     """
@@ -211,7 +200,7 @@ class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
     other: Annotated[Target, Meta(description="The layer or weight that it changes places with.", examples=["dense_2"])]
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Read all, then bind all."""
+        """Reads all before it binds any."""
         sides = [context.select(side, ctx, groups=ALL_GROUPS).tensors for side, ctx in self._sides()]
         shapes = [[(tensor.shape, tensor.dtype) for tensor in side] for side in sides]
         if shapes[0] != shapes[1]:
@@ -230,7 +219,7 @@ class SwapWeights(Op, tag="swap_weights", frozen=True, kw_only=True):
 
 
 class Common(StrEnum):
-    """What weights that share values take."""
+    """The values that weights take together."""
 
     FIRST = "first"
     MEAN = "mean"
@@ -254,7 +243,6 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
     )
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Bind the common value of each role."""
         tensors = [tensor for tensor in context.select(self.target, "target").tensors if tensor.size]
         if self.take is Common.MEAN:
             context.refuse_integers(tensors)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, UnsetType
+from msgspec import UNSET, Meta
 
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Choice, ChosenSlices, Listed, Scattered
@@ -32,15 +32,14 @@ class ZeroNeurons(BiasedNeuronOp, tag="zero_neurons", frozen=True, kw_only=True)
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1, "bias": True})
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Zero."""
         return ctx.number(0.0)
 
 
 class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=True):
     """Negate neurons: w becomes -w for the incoming weights of each chosen neuron, and its bias with `bias: true`.
 
-    Neurons are output units, channels or heads; an amount is a number of them in each layer. Applied twice, it is
-    no change.
+    Neurons are output units, channels or heads; an amount is a number of them in each layer. Applied twice, it
+    changes nothing.
 
     Literature: NAI, neuron activation inverse (DeepMutation; DeepMutation++ with the bias; LEMON).
     """
@@ -48,7 +47,6 @@ class NegateNeurons(BiasedNeuronOp, tag="negate_neurons", frozen=True, kw_only=T
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"fraction": "1%", "at_least": 1})
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """-w."""
         return -weight
 
 
@@ -66,7 +64,6 @@ class ScaleNeurons(BiasedNeuronOp, tag="scale_neurons", frozen=True, kw_only=Tru
     factor: Annotated[ByTarget[float], Meta(description="The factor.", examples=[1.1])]
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """factor·w."""
         return ctx.number(self.factor) * weight
 
 
@@ -82,12 +79,10 @@ class ShuffleNeurons(NeuronOp, tag="shuffle_neurons", frozen=True, kw_only=True)
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 1})
 
     def problems(self) -> Iterable[Problem]:
-        """What must be known before any value is read."""
         yield from super().problems()
         yield from self.refused("rank", "gates")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The weights, those of each neuron permuted."""
         neurons = ctx.neurons()
         chosen = ctx.choice.chosen if isinstance(ctx.choice, ChosenSlices) else None
         return weight.whole(
@@ -100,7 +95,7 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
 
     Neurons are output units, channels or heads; an amount is a number of them in each layer. Of an
     odd number one is left out. `indices: [0, 5, 2, 7]` swaps 0 with 5 and 2
-    with 7. Applied twice with the same stream, it is no change.
+    with 7. Applied twice with the same stream, it changes nothing.
 
     Literature: NS, neuron switch (DeepMutation, DeepMutation++: k pairs; LEMON).
     """
@@ -108,7 +103,6 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"count": 2})
 
     def problems(self) -> Iterable[Problem]:
-        """What must be known before any value is read, and pairs that are none."""
         yield from super().problems()
         yield from self.refused("rank", "gates")
         if not self.amount.given:
@@ -116,30 +110,29 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
         if self.per is Per.ALL:
             message = "neurons of different layers cannot change places"
             yield Problem(message, path=("per",), hint="leave `per` out: neurons are counted in each layer")
-        if not isinstance(self.indices, UnsetType) and len(self.indices) % 2:
+        if self.indices is not UNSET and len(self.indices) % 2:
             yield Problem("`indices` must name pairs", path=("indices",), hint="name an even number of neurons")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The neurons that have a partner."""
+        """Returns the neurons that have a partner."""
         pairs = [(tensor, _paired(choice)) for tensor, choice in super().choices(context, tensors)]
         chosen: list[Chosen] = [(tensor, choice) for tensor, choice in pairs if _count(choice)]
         if pairs and not chosen and not self.allow_empty:
             raise PlanError(
-                "the amount comes to fewer than two neurons in each of the targets",
+                "the amount comes to fewer than two neurons in every target",
                 path=self.amount.given[:1] or ("target",),
                 hint="raise it, or add `at_least: 2`",
             )
         return chosen
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The weights, with pairs of slices swapped."""
         return weight.swap(ctx.neurons(), **self._order(ctx))
 
     def _order(self, ctx: TensorContext) -> dict[str, Any]:
-        """The neurons in an order in which neighbours are pairs."""
+        """Returns the neurons in an order in which neighbours are pairs."""
         assert isinstance(ctx.choice, ChosenSlices)
         if isinstance(ctx.choice.chosen, Listed):
-            assert not isinstance(self.indices, UnsetType)
+            assert self.indices is not UNSET
             order = tuple(index % ctx.choice.length for index in self.indices)
             return {"order": order, "count": len(order), "offset": 0}
         chosen = ctx.choice.chosen
@@ -147,7 +140,7 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
 
 
 def _paired(choice: Choice | None) -> ChosenSlices:
-    """The same choice, less its last neuron where their number is odd."""
+    """Returns the same choice, less its last neuron where their number is odd."""
     assert isinstance(choice, ChosenSlices)
     if isinstance(choice.chosen, Listed):
         return choice

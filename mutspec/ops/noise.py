@@ -27,8 +27,8 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
     """Add normal noise: each chosen weight w becomes w + std·unit·ε with ε ~ N(0, 1).
 
     For one seed, ε does not depend on `std`: a sweep over `std` moves along one direction. Only the chosen entries
-    change, and nothing is clipped unless `bounds` says so. With `reset_rate` beside `rate`, some of the other entries
-    are drawn anew, from N(0, reset_std).
+    change, and nothing is clipped unless `bounds` says so. With `reset_rate` and `rate`, some of the other entries get
+    a new value, from N(0, reset_std).
 
     Literature: GF, gaussian fuzzing (DeepMutation, Ma et al. 2018: std 0.1; DeepMutation++, Hu et al. 2019:
     `mode: multiply`, std 0.5; LEMON: std 0.1 of the tensor's); weights_fuzzing (PMT: of each weight); normal (Ares);
@@ -43,63 +43,61 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
     reset_rate: Annotated[
         Share | UnsetType,
         Meta(
-            description="The probability with which an entry is drawn anew instead. Needs `rate`; both are at most 1 "
-            "together.",
+            description="The probability with which an entry gets a new value instead. Needs `rate`; both are at most "
+            "1 together.",
             examples=[0.1],
         ),
     ] = UNSET
-    reset_std: Annotated[NonNegative, Meta(description="The standard deviation of values that are drawn anew.")] = 1.0
+    reset_std: Annotated[NonNegative, Meta(description="The standard deviation of new values.")] = 1.0
 
     def problems(self) -> Iterable[Problem]:
-        """A rate of resets without, or with too large, a rate of noise."""
         yield from super().problems()
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return
-        if isinstance(self.rate, UnsetType):
+        if self.rate is UNSET:
             yield Problem("`reset_rate` needs `rate`", path=("reset_rate",), hint="add `rate: 0.8`, for example")
         elif exact_share(self.rate) + exact_share(self.reset_rate) > 1:
-            yield Problem("`rate` and `reset_rate` are more than 1 together", path=("reset_rate",), hint="lower one")
+            yield Problem("`rate` and `reset_rate` add up to more than 1", path=("reset_rate",), hint="lower one")
         units = self.amount.units
         is_narrowed = units.unit is not Unit.ENTRY or units.gates or units.rank is not None
-        if is_narrowed or self.at_least or not isinstance(self.per, UnsetType):
+        if is_narrowed or self.at_least or self.per is not UNSET:
             message = "`reset_rate` is a probability of each entry"
             yield Problem(message, path=("reset_rate",), hint="leave out `unit`, `rank`, `gates`, `per` and `at_least`")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The entries that get noise; and behind them, in the order in which they are drawn, those drawn anew."""
-        if isinstance(self.reset_rate, UnsetType):
+        """Returns the entries that get noise, and after them, in the order of drawing, those that get new values."""
+        if self.reset_rate is UNSET:
             return super().choices(context, tensors)
         chosen: list[Chosen] = []
         for tensor in tensors:
-            noised, anew = self._counts(context, tensor)
+            noised, reset = self._counts(context, tensor)
             pool = Permutation(tensor.size, context.key(tensor.origin, "choose"))
-            if noised + anew:
-                chosen.append((tensor, Scattered(pool, noised + anew, 0)))
+            if noised + reset:
+                chosen.append((tensor, Scattered(pool, noised + reset, 0)))
         return chosen
 
     def _counts(self, context: LoweringContext, tensor: TensorSpec) -> tuple[int, int]:
-        """How many entries get noise, and how many of the others are drawn anew: multinomial."""
-        assert not isinstance(self.rate, UnsetType)
-        assert not isinstance(self.reset_rate, UnsetType)
-        rate, anew = exact_share(self.rate), exact_share(self.reset_rate)
+        """Draws the number of entries that get noise, and of others that get new values: multinomial."""
+        assert self.rate is not UNSET
+        assert self.reset_rate is not UNSET
+        rate, reset_rate = exact_share(self.rate), exact_share(self.reset_rate)
         draws = [uniform_64_bits(context.key(tensor.origin, name)) for name in ("rate", "reset_rate")]
         noised = binomial_quantile(tensor.size, rate, draws[0])
         left = tensor.size - noised
-        return noised, binomial_quantile(left, anew / (1 - rate), draws[1]) if rate < 1 else 0
+        return noised, binomial_quantile(left, reset_rate / (1 - rate), draws[1]) if rate < 1 else 0
 
     def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
-        """std·unit·ε."""
         return ctx.number(self.std) * unit * ctx.normal("noise")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """W plus noise; where drawn anew, a value of its own."""
+        """Returns w plus noise, or the new value."""
         noisy = super().lower(weight, ctx)
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return noisy
         noised, _ = self._counts(ctx.context, ctx.tensor)
         assert isinstance(ctx.choice, Scattered)
-        anew = self.bounded(ctx.normal("reset") * self.reset_std)
-        return noisy.where(Scattered(ctx.choice.pool, noised, 0), anew)
+        reset = self.bounded(ctx.normal("reset") * self.reset_std)
+        return noisy.where(Scattered(ctx.choice.pool, noised, 0), reset)
 
 
 class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
@@ -115,13 +113,11 @@ class UniformNoise(NoiseOp, tag="uniform_noise", frozen=True, kw_only=True):
     high: Annotated[ByTarget[float], Meta(description="The upper bound, in units of `relative_to`.", examples=[0.1])]
 
     def problems(self) -> Iterable[Problem]:
-        """Bounds in the wrong order, and what is wrong with the amount."""
         yield from super().problems()
         if not isinstance(self.low, tuple) and not isinstance(self.high, tuple) and self.low > self.high:
             yield Problem(f"`low` ({self.low:g}) is above `high` ({self.high:g})", path=("low",), hint="swap them")
 
     def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
-        """unit·(low + (high - low)·u)."""
         if ctx.value(self.low) > ctx.value(self.high):
             raise PlanError(
                 f"`low` ({ctx.value(self.low):g}) is above `high` ({ctx.value(self.high):g}) for `{ctx.tensor.path}`",
@@ -146,7 +142,6 @@ class LaplaceNoise(NoiseOp, tag="laplace_noise", frozen=True, kw_only=True):
     ]
 
     def noise(self, unit: Expression, ctx: TensorContext) -> Expression:
-        """scale·unit·λ."""
         return ctx.number(self.scale) * unit * (ctx.exponential("noise") - ctx.exponential("minus"))
 
 
@@ -154,8 +149,9 @@ class PolynomialNoise(WeightOp, tag="polynomial_noise", frozen=True, kw_only=Tru
     """Add polynomial noise: each chosen weight moves within bounds, mostly a little, and never past them.
 
     w becomes w ± (high - low)·(1 - (1 - v + v·q^(eta+1))^(1/(eta+1))), up or down with even odds, with v ~ U[0, 1] and
-    q the part of the range that lies behind w. A weight that is outside of the range is moved to its end first. For one
-    seed, v and the direction depend on neither `eta` nor the bounds. The last bits of powers depend on the machine.
+    q the part of the range that lies beyond w in that direction. A weight that is outside of the range is moved to its
+    end first. For one seed, v and the direction depend on neither `eta` nor the bounds. The last bits of powers depend
+    on the machine.
 
     Literature: PolynomialMutation (EvoTorch: all weights, eta 20); polynomial mutation of genetic algorithms (Deb and
     Agrawal 1999), as NSGA-II bounds it (Deb and Tiwari 2008).
@@ -168,21 +164,19 @@ class PolynomialNoise(WeightOp, tag="polynomial_noise", frozen=True, kw_only=Tru
     ] = 20.0
 
     def problems(self) -> Iterable[Problem]:
-        """Bounds without room between them, and what is wrong with the amount."""
         yield from super().problems()
         if not isinstance(self.low, tuple) and not isinstance(self.high, tuple):
             yield from _room_problems(self.low, self.high)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """W ± (high - low)·(1 - (1 - v + v·q^(eta + 1))^(1 / (eta + 1)))."""
         low, high = ctx.value(self.low), ctx.value(self.high)
         for problem in _room_problems(low, high, f" for `{ctx.tensor.path}`"):
             raise PlanError(problem)
         inside, power = weight.maximum(low).minimum(high), ctx.number(self.eta) + 1.0
         position = ctx.uniform("noise") * 2.0 - 1.0
         upward = position.sign()
-        behind = (upward * (inside - (low / 2.0 + high / 2.0)) / (high - low) + 0.5).maximum(0.0)
-        stay = (1.0 - abs(position) + abs(position) * behind.power(power)).power(1.0 / power)
+        beyond = (upward * (inside - (low / 2.0 + high / 2.0)) / (high - low) + 0.5).maximum(0.0)
+        stay = (1.0 - abs(position) + abs(position) * beyond.power(power)).power(1.0 / power)
         return (inside + upward * (high - low) * (1.0 - stay)).maximum(low).minimum(high)
 
 
@@ -208,7 +202,6 @@ class DiscretizedNoise(WeightOp, tag="discretized_noise", frozen=True, kw_only=T
     relative_to: RelativeTo = Scale.MAX_ABS
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """step·round(w / step) + std·unit·ε."""
         unit = ctx.scale(self.relative_to, weight)
         step = (self.resolution * unit).maximum(LEAST)
         return step * (weight / step).round() + ctx.number(self.std) * unit * ctx.normal("noise")
@@ -233,7 +226,6 @@ class ProgrammingNoise(WeightOp, tag="programming_noise", frozen=True, kw_only=T
     keep_sign: Annotated[bool, Meta(description="Whether a weight keeps its sign.")] = True
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """±|w + σ(|w|)·ε|."""
         unit = ctx.scale(self.relative_to, weight).maximum(LEAST)
         size = abs(weight) / unit
         deviation: Expression = constant(ctx.context.builder, self.coefficients[-1])
@@ -253,7 +245,6 @@ class _Fit(NamedTuple):
     most: float
 
     def of(self, logarithm: Expression) -> Expression:
-        """Its values."""
         return (logarithm * self.slope + self.constant).maximum(self.least).minimum(self.most)
 
 
@@ -289,14 +280,12 @@ class ConductanceDrift(WeightOp, tag="conductance_drift", frozen=True, kw_only=T
     relative_to: RelativeTo = Scale.MAX_ABS
 
     def problems(self) -> Iterable[Problem]:
-        """A read that takes longer than there is time."""
         yield from super().problems()
         if self.read_time > self.first_read:
-            message = f"to read takes longer ({self.read_time:g} s) than until `first_read` ({self.first_read:g} s)"
+            message = f"`read_time` ({self.read_time:g} s) is longer than `first_read` ({self.first_read:g} s)"
             yield Problem(message, path=("read_time",), hint="it is a time in seconds, such as 250e-9")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """W·(t / t₀)^-ν·max(0, 1 + σ·ε)."""
         time = ctx.value(self.seconds) + self.first_read
         size = abs(weight) / ctx.scale(self.relative_to, weight).maximum(LEAST)
         logarithm = size.maximum(_LEAST_SHARE).logarithm()

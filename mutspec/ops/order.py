@@ -14,7 +14,7 @@ from mutspec.graph.choice import Listed, Run
 from mutspec.graph.expression import Expression, joined
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.types import Per, Target
+from mutspec.language.types import OF_AMOUNT, Per, Target
 from mutspec.lowering.base import Op, WeightOp
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.tensor_context import TensorContext
@@ -33,18 +33,18 @@ class Shuffle(WeightOp, tag="shuffle", frozen=True, kw_only=True):
     accepts_integers: ClassVar[bool] = True
 
     def problems(self) -> Iterable[Problem]:
-        """What cannot be shuffled."""
         yield from super().problems()
         if self.given("rank"):  # its entries must be known before any value is read
-            yield Problem("it takes no `rank`", path=("rank",), hint="leave it out, or name the units by `indices`")
+            yield Problem(
+                "the op does not take `rank`", path=("rank",), hint="leave it out, or name the units by `indices`"
+            )
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The entries, permuted."""
         return weight.whole("shuffle", choice=ctx.choice, key=ctx.key("order"))
 
 
 class Rearrangement(StrEnum):
-    """How genes change places."""
+    """The ways in which genes change places."""
 
     SWAP = "swap"
     INVERSION = "inversion"
@@ -54,7 +54,7 @@ class Rearrangement(StrEnum):
 class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
     """Rearrange genes: two weights of a genome change places, or a random run of them is reversed or shuffled.
 
-    The genome is all of the target's weights in model order, one behind the other (`per: all`), or each tensor
+    The genome is all of the target's weights in model order, one after the other (`per: all`), or each tensor
     or layer has one of its own. A genome is in memory while it is rearranged, and its weights must have one dtype.
 
     Literature: swap, inversion and scramble mutation (PyGAD).
@@ -67,12 +67,11 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
         Rearrangement,
         Meta(description="`swap` two genes, or take a random run: `inversion` reverses it, `scramble` shuffles it."),
     ]
-    per: Annotated[Per, Meta(description="What has a genome: each tensor, each layer, or all targets together.")] = (
-        Per.ALL
-    )
+    per: Annotated[
+        Per, OF_AMOUNT, Meta(description="What has a genome: each tensor, each layer, or all targets together.")
+    ] = Per.ALL
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Rearrange each genome."""
         tensors = [tensor for tensor in context.select(self.target, "target").tensors if tensor.size]
         genomes: dict[str, list[TensorSpec]] = {}
         for tensor in tensors:
@@ -84,7 +83,7 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
         unlike = next((each for each in genome if each.dtype != genome[0].dtype), None)
         if unlike is not None:
             raise PlanError(
-                f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}, in one genome",
+                f"`{genome[0].path}` is {genome[0].dtype} and `{unlike.path}` {unlike.dtype}; a genome has one",
                 path=("target",),
                 hint="choose weights of one dtype, or say `per: tensor`",
             )
@@ -108,7 +107,7 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
             offset += tensor.size
 
     def _run(self, context: LoweringContext, origin: str, size: int) -> tuple[int, int]:
-        """Two distinct genes, or the ends of a run of at least two."""
+        """Draws two distinct genes, or the ends of a run of at least two."""
         if self.kind is Rearrangement.SWAP:
             one, other = sorted(Permutation(size, context.key(origin, "choose")).chosen(2))
             return one, other
@@ -117,7 +116,7 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
         return (ends[0], ends[1]) if ends[1] - ends[0] > 1 else (min(ends[0], size - 2), min(ends[0], size - 2) + 2)
 
     def _places(self, start: int, stop: int, size: int) -> Listed | Run | None:
-        """The entries of one tensor that take part; `start` and `stop` as seen from its first."""
+        """Returns the entries of one tensor that take part; `start` and `stop` count from its first."""
         if self.kind is Rearrangement.SWAP:
             inside = tuple(place for place in (start, stop) if 0 <= place < size)
             return Listed(inside) if inside else None

@@ -16,21 +16,21 @@ from mutspec.lowering.tensor_context import LEAST, TensorContext
 
 
 class Scheme(StrEnum):
-    """How the levels of a quantisation lie."""
+    """The positions of the levels of a quantisation."""
 
     SYMMETRIC = "symmetric"
     AFFINE = "affine"
 
 
 class Granularity(StrEnum):
-    """What shares a scale."""
+    """The weights that share a scale."""
 
     TENSOR = "tensor"
     CHANNEL = "channel"
 
 
 class RoundWeights(WeightOp, tag="round", frozen=True, kw_only=True):
-    """Round: each chosen weight w becomes the nearest number with so many decimals, halves to even.
+    """Round: each chosen weight w becomes the nearest number with `decimals` decimals, halves to even.
 
     As NumPy's `round`: the weight is scaled by a power of ten, rounded, and scaled back.
 
@@ -42,7 +42,6 @@ class RoundWeights(WeightOp, tag="round", frozen=True, kw_only=True):
     decimals: Annotated[ByTarget[int], Meta(description="Digits after the point; negative ones before.", examples=[2])]
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """round(w·10^d)/10^d."""
         decimals = ctx.value(self.decimals)
         if abs(decimals) > 30:
             message = f"`decimals` is {decimals}, beyond what floats can hold"
@@ -74,7 +73,6 @@ class Quantize(WeightOp, tag="quantize", frozen=True, kw_only=True):
     )
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Whole multiples of a step."""
         if self.scheme is Scheme.SYMMETRIC:
             largest = float(2 ** (self.bits - 1) - 1)
             step = (self._extent(abs(weight), ctx) / largest).maximum(LEAST)
@@ -85,7 +83,7 @@ class Quantize(WeightOp, tag="quantize", frozen=True, kw_only=True):
         return _on_grid(weight, step, lowest, lowest + float(2**self.bits - 1))
 
     def _extent(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The largest entry: of the tensor as a number, or of each channel as a tensor."""
+        """Returns the largest entry: of the tensor as a number, or of each channel as a tensor."""
         if self.granularity is Granularity.TENSOR:
             return weight.max()
         return ctx.channel_max(weight, "granularity")
@@ -110,7 +108,6 @@ class DorefaQuantize(WeightOp, tag="dorefa_quantize", frozen=True, kw_only=True)
     clip: Annotated[float, Meta(gt=0, description="What the largest weight becomes before it is rounded.")] = 0.6
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """resolution·round(clip·tanh(w) / tanh(max|w|) / resolution)."""
         factor = self.clip / abs(weight).max().hyperbolic_tangent().maximum(LEAST)
         return (weight.hyperbolic_tangent() * factor / self.resolution).round() * self.resolution
 
@@ -130,12 +127,10 @@ class Binarize(WeightOp, tag="binarize", frozen=True, kw_only=True):
     ] = None
 
     def problems(self) -> Iterable[Problem]:
-        """A size that is none."""
         yield from super().problems()
         if isinstance(self.scale, float | int) and self.scale <= 0:
             yield Problem("`scale` must be above 0", path=("scale",), hint="leave it out for the mean |w|")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """sign(w)·s."""
         size = abs(weight).mean() if self.scale is None else ctx.number(self.scale)
         return weight.sign() * size

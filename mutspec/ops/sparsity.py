@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Computed
 from mutspec.graph.expression import Expression
-from mutspec.language.types import END, Rank
+from mutspec.language.types import END, Rank, or_default
 from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.base import WeightOp
 from mutspec.lowering.context import LoweringContext
@@ -41,9 +41,8 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """No amount, or an amount beside a pattern."""
         given = self.amount.given
-        if isinstance(self.keep, UnsetType):
+        if self.keep is UNSET:
             if given:
                 yield from super().problems()
             else:
@@ -53,19 +52,17 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
         kept, group = _numbers(self.keep)
         narrowing = self.given("per", "unit", "block", "rank", "gates")
         for name in (*given, *narrowing, *(("at_least",) if self.at_least else ())):
-            yield Problem(f"`keep` and `{name}` exclude one another", path=(name,), hint="keep one of them")
+            yield Problem(f"`keep` and `{name}` cannot be used together", path=(name,), hint="keep one of them")
         if not 0 < kept < group:
             message = f"`keep: {self.keep}` prunes nothing, or all"
             yield Problem(message, path=("keep",), hint="n:m with 0 < n < m, such as 2:4")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        """The smallest entries, of tensors or of groups."""
-        if isinstance(self.keep, UnsetType):
+        if self.keep is UNSET:
             return super().choices(context, tensors)
         return [(tensor, _beyond_pattern(context, tensor, self.keep)) for tensor in tensors if tensor.size]
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Zero, everywhere."""
         return ctx.number(0.0)
 
 
@@ -112,22 +109,20 @@ class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """None of the two, or both."""
         yield from super().problems()
-        if isinstance(self.to_rank, UnsetType) == isinstance(self.energy, UnsetType):
+        if (self.to_rank is UNSET) == (self.energy is UNSET):
             yield Problem("it takes either `to_rank` or `energy`", path=("op",), hint="give one of them")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The nearest matrix of lower rank."""
         shape = weight.shape
         columns = shape[-1]
         rows = ctx.tensor.size // columns
-        rank = None if isinstance(self.to_rank, UnsetType) else self.to_rank
+        rank = or_default(self.to_rank, None)
         if len(shape) < 2 or (rank is not None and rank > min(rows, columns)):
             raise PlanError(
-                f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, has no such rank to lower",
+                f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, cannot be lowered to that rank",
                 path=("to_rank",) if rank else ("target",),
                 hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
             )
-        energy = None if isinstance(self.energy, UnsetType) else float(self.energy).hex()
+        energy = None if self.energy is UNSET else float(self.energy).hex()
         return weight.whole("low_rank", rows=rows, rank=rank, energy=energy)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
-from mutspec.language.types import Count, Target
+from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.new_layer import Initialize, LayerConfig
 from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
@@ -50,16 +50,14 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
     ] = Initialize.DEFAULT
 
     def problems(self) -> Iterable[Problem]:
-        """A place that is not told."""
-        if isinstance(self.after, UnsetType) and isinstance(self.before, UnsetType):
+        if self.after is UNSET and self.before is UNSET:
             yield Problem("`insert_layer` needs `after` or `before`", hint="name the layer to insert after or before")
-        if isinstance(self.after, UnsetType) and not isinstance(self.output, UnsetType):
+        if self.after is UNSET and self.output is not UNSET:
             yield Problem(
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
 
     def restructure(self, ctx: StructureContext) -> None:
-        """Inserts a layer at each place."""
         for owner, sources, only in list(self._places(ctx)):
             for ref in sources:  # of a layer that is called several times, each call must be known to fit
                 ctx.type_of(owner, ref)
@@ -73,25 +71,25 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
     def _places(self, ctx: StructureContext) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
         """Yields networks, the tensors in them to put a layer on, and the layers that are to use it (none: all)."""
-        if isinstance(self.after, UnsetType):
-            for found in ctx.find(self.before, "before") if not isinstance(self.before, UnsetType) else ():
+        if self.after is UNSET:
+            for found in ctx.find(self.before, "before") if self.before is not UNSET else ():
                 yield found.owner, _only_inputs(found), (found.name,)
             return
-        users = () if isinstance(self.before, UnsetType) else ctx.select(self.before, "before")
+        users = () if self.before is UNSET else ctx.select(self.before, "before")
         for found in ctx.find(self.after, "after"):
             output = self._output(found)
             sources = [found.output(call, output) for call in range(max(1, len(found.calls)))]
             only: tuple[str, ...] = ()
-            if not isinstance(self.before, UnsetType):
+            if self.before is not UNSET:
                 only = tuple(each.name for each in users if each.path.rpartition("/")[0] == found.owner)
                 sources = _used_by(found, only, sources)
             yield found.owner, sources, only
 
     def _output(self, found: FoundLayer) -> int:
-        """The number of the output that the layer goes on."""
+        """Returns the number of the output that the layer goes on."""
         network = found.network
         used = sorted({ref.output for ref in (*refs(network.calls), *refs(network.outputs)) if ref.layer == found.name})
-        if not isinstance(self.output, UnsetType):
+        if self.output is not UNSET:
             if self.output not in used:
                 raise PlanError(
                     f"nothing uses output {self.output} of `{found.name}`",
@@ -107,7 +105,7 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
 
 def _only_inputs(found: FoundLayer) -> list[TensorRef]:
-    """The one tensor that each call of a layer takes."""
+    """Returns the one tensor that each call of a layer takes."""
     sources: list[TensorRef] = []
     for call in found.calls:
         taken = list(dict.fromkeys(refs(call["args"])))
@@ -126,7 +124,7 @@ def _only_inputs(found: FoundLayer) -> list[TensorRef]:
 
 
 def _used_by(found: FoundLayer, users: tuple[str, ...], outputs: list[TensorRef]) -> list[TensorRef]:
-    """The outputs of a layer that at least one of some layers takes."""
+    """Returns the outputs of a layer that at least one of some layers takes."""
     taken = {ref for each in users for ref in refs(found.network.calls[each])}
     used = [ref for ref in outputs if ref in taken]
     if not used:
@@ -145,7 +143,7 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
     """Remove layers: whatever used a layer's output uses its input instead.
 
     Of a layer with several inputs, such as Add, `keep` names the one that goes on; branches that led nowhere else are
-    removed with it. What the layer's output is used for must be able to take its input, or a later step must mend it.
+    removed with it. What the layer's output is used for must be able to take its input, or a later step must fix it.
 
     Literature: LD (DeepMutation); LR (DeepMutation++, LEMON); AFRm and ARem where the target is an activation layer;
     delete layer (keras-surgeon); drop layer (LEMONADE).
@@ -157,8 +155,8 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
     ] = UNSET
 
     def restructure(self, ctx: StructureContext) -> None:
-        """Removes the layers one by one; some may go with others."""
-        keep = "" if isinstance(self.keep, UnsetType) else self.keep
+        """Removes the layers one by one; an edit may take others out with one."""
+        keep = or_default(self.keep, "")
         for layer in ctx.select(self.target, "target"):
             if not ctx.has(layer):
                 continue
@@ -186,7 +184,6 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
     ] = False
 
     def restructure(self, ctx: StructureContext) -> None:
-        """Replaces the layers one by one."""
         layer, keeps_name = dict(self.layer), self.layer.get("name") == "same"
         if keeps_name:
             del layer["name"]
@@ -211,13 +208,11 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
     to: Annotated[str, Meta(description="Its new name.", examples=["backbone_out"])]
 
     def problems(self) -> Iterable[Problem]:
-        """Names that Keras does not take."""
         if not self.to or "/" in self.to:
             what = "is empty" if not self.to else f"`{self.to}` holds a `/`"
-            yield Problem(f"the name {what}, and Keras takes no such name", path=("to",), hint="give the bare name")
+            yield Problem(f"the name {what}, which Keras does not take", path=("to",), hint="give the bare name")
 
     def restructure(self, ctx: StructureContext) -> None:
-        """Renames it."""
         layers = ctx.select(self.target, "target")
         if len(layers) > 1:
             paths = ", ".join(f"`{layer.path}`" for layer in layers[:4])
@@ -248,12 +243,10 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
     set: Annotated[dict[str, Any], Meta(description="The new values, by argument.", examples=[{"activation": "elu"}])]
 
     def problems(self) -> Iterable[Problem]:
-        """Nothing to set."""
         if not self.set:
             yield Problem("`set` is empty, and changes nothing", path=("set",), hint="say what to set")
 
     def restructure(self, ctx: StructureContext) -> None:
-        """Configures the layers."""
         layers = ctx.select(self.target, "target")
         if self._sets_trainable_alone:
             layers = tuple(each for each in layers if _can_be_trained(ctx.locate(each, "target"))) or layers
@@ -292,13 +285,13 @@ def _can_be_trained(found: FoundLayer) -> bool:
 
 
 def _is_trainable_in(network: Network, name: str) -> bool:
-    """Whether a layer may have something to train: inputs and operations, which a pattern may match too, do not."""
+    """Returns whether a layer may have weights to train. A pattern may match inputs and operations, which do not."""
     entry = network.layers[name]
     return bool(network.calls[name]) and (isinstance(entry, Network) or not is_operation(entry))
 
 
 def _trainable_paths(entry: Entry | Network, path: str) -> Iterator[str]:
-    """The paths of what may be trained in a model, at any depth."""
+    """Yields the paths of what may be trained in a model, at any depth."""
     for name, each in entry.layers.items() if isinstance(entry, Network) else ():
         if isinstance(entry, Network) and _is_trainable_in(entry, name):
             yield join(path, name)

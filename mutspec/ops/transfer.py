@@ -12,7 +12,7 @@ from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.graph.choice import Box, Window
 from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.types import Patterns, Percent, Selector, Target, exact_share
+from mutspec.language.types import OF_TARGET, Patterns, Percent, Selector, Target, exact_share
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
 from mutspec.lowering.merge_op import described, model_and_name, refuse_kinds
@@ -23,7 +23,7 @@ Position = int | Percent
 
 
 class Mismatch(StrEnum):
-    """What to do where two weights differ in length along some axis."""
+    """The ways to copy between two weights that differ in length along some axis."""
 
     ERROR = "error"
     SLICE = "slice"
@@ -50,7 +50,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
             examples=["teacher:dense_1", "conv_1/kernel"],
         ),
     ]
-    target: Annotated[Target, Meta(description="The layers or weights to copy to.")]
+    target: Annotated[Target, OF_TARGET, Meta(description="The layers or weights to copy to.")]
     weights: Annotated[
         Patterns | UnsetType, Meta(description="The roles or groups to copy. Default: all roles that both layers have.")
     ] = UNSET
@@ -77,14 +77,13 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     ] = Mismatch.ERROR
 
     def problems(self) -> Iterable[Problem]:
-        """Names that are missing, and a slice without an axis."""
         if self.axis is not UNSET and self.on_mismatch is not Mismatch.ERROR:
-            message = "`axis` and `on_mismatch` exclude one another"
+            message = "`axis` and `on_mismatch` cannot be used together"
             yield Problem(message, path=("on_mismatch",), hint="say `start` and `stop`, or leave `axis` out")
         if not model_and_name(self.source)[1]:
             message = "`source` is empty" if not self.source else f"`source: {self.source}` names no layer"
             yield Problem(message, path=("source",), hint="name a layer or weight, such as `conv_1` or `conv_1/kernel`")
-        if not isinstance(self.weights, UnsetType) and not self.weights:
+        if self.weights is not UNSET and not self.weights:
             hint = "name the weights to copy, or leave the key out for all"
             yield Problem("`weights` is empty, and copies nothing", path=("weights",), hint=hint)
         for name in ("start", "stop"):
@@ -94,12 +93,11 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
                 )
 
     def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
-        """The input that the source is in."""
         if model := model_and_name(self.source)[0]:
             yield ("source",), model
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        """Pair the tensors, read all sources, then bind all targets."""
+        """Pairs the tensors, reads all sources, then binds all targets."""
         model, sources = self._sources(context)
         chosen = self._select(context, self.target, "target")
         pairs = [pair for root in _roots(chosen) for pair in self._pairs(sources, root)]
@@ -118,8 +116,8 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         return [self._copy(context, value, source, target) for value, source, target in copies]
 
     def _select(self, context: LoweringContext, target: Target, at: str, model: str = "") -> Selection:
-        """What a target chooses, of that what `weights` says."""
-        if isinstance(self.weights, UnsetType):
+        """Returns what both a target and `weights` choose."""
+        if self.weights is UNSET:
             return context.select(target, at, model=model, groups=ALL_GROUPS)
         both = Selector(all=(Selector(any=_members(target)), Selector(weights=self.weights)))
         try:
@@ -138,7 +136,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         )
 
     def _sources(self, context: LoweringContext) -> tuple[str, Mapping[str, TensorSpec]]:
-        """The model that is copied from, and its tensors by their path below the source layer."""
+        """Returns the model that is copied from, and its tensors by their path below the source layer."""
         model, name = model_and_name(self.source)
         selection = self._select(context, name, "source", model)
         groups = list(_roots(selection))
@@ -154,7 +152,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     def _pairs(
         self, sources: Mapping[str, TensorSpec], targets: Mapping[str, TensorSpec]
     ) -> list[tuple[TensorSpec, TensorSpec]]:
-        """Tensors of the same role; of one weight each, these two whatever their roles."""
+        """Returns pairs of tensors of the same role; of one weight each, these two whatever their roles."""
         if len(sources) == len(targets) == 1:
             return [(next(iter(sources.values())), next(iter(targets.values())))]
         shared = [(source, targets[path]) for path, source in sources.items() if path in targets]
@@ -173,7 +171,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     def _copy(self, context: LoweringContext, value: Expression, source: TensorSpec, target: TensorSpec) -> TensorWrite:
         refuse_kinds(source, target, "source")
         shape = context.read(target).shape
-        if isinstance(self.axis, UnsetType):
+        if self.axis is UNSET:
             if value.shape != shape:
                 return self._overlap(context, value, source, target)
             return context.bind(target, value.cast(target.dtype), None)
@@ -184,7 +182,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     def _overlap(
         self, context: LoweringContext, value: Expression, source: TensorSpec, target: TensorSpec
     ) -> TensorWrite:
-        """Copy what two weights of different shapes have in common."""
+        """Copies what two weights of different shapes have in common."""
         shape = context.read(target).shape
         if self.on_mismatch is Mismatch.ERROR or len(value.shape) != len(shape):
             message = f"{described(source)} does not fit {described(target)}"
@@ -203,7 +201,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         return context.bind(target, value.where(common, zero), None)
 
     def _axis(self, source: TensorSpec, target: TensorSpec) -> int:
-        assert not isinstance(self.axis, UnsetType)
+        assert self.axis is not UNSET
         rank = len(target.shape)
         if len(source.shape) != rank or not -rank <= self.axis < rank:
             raise PlanError(
@@ -222,18 +220,18 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     def _window(self, axis: int, source: TensorSpec, target: TensorSpec) -> Window:
         length, room = source.shape[axis], target.shape[axis]
-        start = 0 if isinstance(self.start, UnsetType) else self._index(self.start, length, "start", source)
-        stop = length if isinstance(self.stop, UnsetType) else self._index(self.stop, length, "stop", source)
+        start = 0 if self.start is UNSET else self._index(self.start, length, "start", source)
+        stop = length if self.stop is UNSET else self._index(self.stop, length, "stop", source)
         if stop > room:
             raise PlanError(
                 f"the slice {start}:{stop} does not fit `{target.path}`, whose axis {axis} has {room} entries",
-                path=("axis",) if isinstance(self.stop, UnsetType) else ("stop",),
+                path=("axis",) if self.stop is UNSET else ("stop",),
                 hint=f"end it with `stop: {room}` or earlier",
             )
         if start >= stop and not self.allow_empty:
             raise PlanError(
                 f"the slice {start}:{stop} of `{source.path}` is empty",
-                path=("stop",) if isinstance(self.start, UnsetType) else ("start",),
+                path=("stop",) if self.start is UNSET else ("start",),
                 hint="widen it, or say `allow_empty: true`",
             )
         return Window(axis, start, max(start, stop))
@@ -254,7 +252,7 @@ def _members(target: Target) -> tuple[str | Selector, ...]:
 
 
 def _roots(selection: Selection) -> Iterator[Mapping[str, TensorSpec]]:
-    """The tensors below each outermost layer that was matched, by their path below it."""
+    """Yields the tensors below each outermost layer that was matched, by their path below it."""
     layers = [layer.path for layer in selection.matched]
     outermost = [path for path in layers if not any(path.startswith(f"{other}/") for other in layers)]
     for root in outermost:

@@ -1,4 +1,4 @@
-"""Values: weights that are scaled, shifted, set, clipped, negated or drawn anew."""
+"""Values: weights that are scaled, shifted, set, clipped, negated or drawn again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class ScaleWeights(WeightOp, tag="scale", frozen=True, kw_only=True):
     factor: Annotated[ByTarget[float], Meta(description="The factor.", examples=[1.1])]
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """factor·w."""
         return ctx.number(self.factor) * weight
 
 
@@ -42,18 +41,16 @@ class ShiftWeights(WeightOp, tag="shift", frozen=True, kw_only=True):
     relative_to: RelativeTo = Scale.ABSOLUTE
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """W + by·unit."""
         return weight + ctx.number(self.by) * ctx.scale(self.relative_to, weight)
 
 
 class Negate(WeightOp, tag="negate", frozen=True, kw_only=True):
-    """Negate: each chosen weight w becomes -w. Applied twice, it is no change.
+    """Negate: each chosen weight w becomes -w. Applied twice, it changes nothing.
 
     Literature: sign (Ares); negate one cell (Xavier: `indices`).
     """
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """-w."""
         return -weight
 
 
@@ -66,7 +63,6 @@ class Reciprocal(WeightOp, tag="reciprocal", frozen=True, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"target": "dense_1/kernel", "indices": [0]})
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """1/w."""
         return 1.0 / weight
 
 
@@ -96,17 +92,16 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
     ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
-        """No bound, two at one end, or bounds in the wrong order."""
         yield from super().problems()
         ends = ((self.smallest, self.min_quantile, "min"), (self.largest, self.max_quantile, "max"))
         for value, quantile, name in ends:
             if value is not UNSET and quantile is not UNSET:
-                message = f"`{name}` and `{name}_quantile` exclude one another"
+                message = f"`{name}` and `{name}_quantile` cannot be used together"
                 yield Problem(message, path=(name,), hint="keep one of them")
         if all(value is UNSET and quantile is UNSET for value, quantile, _ in ends):
             yield Problem("there is nothing to clip to", path=("op",), hint="give `min`, `max`, or a quantile")
         low, high = self.min_quantile, self.max_quantile
-        if not isinstance(low, UnsetType) and not isinstance(high, UnsetType) and exact_share(low) > exact_share(high):
+        if low is not UNSET and high is not UNSET and exact_share(low) > exact_share(high):
             message = f"`min_quantile` ({low}) is above `max_quantile` ({high})"
             yield Problem(message, path=("min_quantile",), hint="swap them")
         least, most = self.smallest, self.largest
@@ -114,7 +109,6 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
             yield Problem(f"`min` ({least:g}) is above `max` ({most:g})", path=("min",), hint="swap them")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Min(max(w, smallest), largest)."""
         low, high = (
             self._bound(self.smallest, self.min_quantile, ctx),
             self._bound(self.largest, self.max_quantile, ctx),
@@ -125,15 +119,15 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
     def _bound(
         self, value: ByTarget[float] | UnsetType, quantile: float | str | UnsetType, ctx: TensorContext
     ) -> Expression | None:
-        if not isinstance(value, UnsetType):
+        if value is not UNSET:
             return ctx.number(value)
-        if isinstance(quantile, UnsetType):
+        if quantile is UNSET:
             return None
         return ctx.weight().whole("quantile", (), "float64", q=float(exact_share(quantile)).hex())
 
 
 class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
-    """Draw weights anew: each chosen weight takes the value that an initializer draws for it, from the step's stream.
+    """Draw new weights: each chosen weight takes the value that an initializer draws for it, from the step's stream.
 
     Any of Keras's initializers that need no linear algebra: zeros, ones, constant, random_normal, random_uniform,
     truncated_normal, variance_scaling, and the glorot, he and lecun families.
@@ -151,7 +145,6 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
     ]
 
     def problems(self) -> Iterable[Problem]:
-        """An initializer that is not written as Keras's are."""
         yield from super().problems()
         if message := config_problem(self._initializer):
             yield Problem(f"the initializer is wrong: {message}", path=("initializer",), hint=_SEE)
@@ -162,7 +155,6 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
         return long_form("initializer", self.initializer)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """What the initializer draws."""
         new = NewWeight(ctx.context.builder, ctx.tensor, ctx.key("init"))
         try:
             value = initial_value(new, self._initializer)
@@ -171,7 +163,7 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
             raise PlanError(message, path=("initializer",), hint=_SEE) from None
         if value is None:
             raise PlanError(
-                f"the initializer `{_name_of(self._initializer)}` is none that mutspec draws",
+                f"the initializer `{_name_of(self._initializer)}` is not one that mutspec draws",
                 path=("initializer",),
                 hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
                 "glorot_*, he_* or lecun_*",
@@ -201,7 +193,6 @@ class Fill(WeightOp, tag="fill", frozen=True, kw_only=True):
     ]
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """The value, everywhere."""
         value = ctx.value(self.value)
         if weight.dtype in INTEGERS:
             _refuse_unrepresentable(value, ctx)
@@ -219,7 +210,6 @@ class Zero(WeightOp, tag="zero", frozen=True, kw_only=True):
     accepts_integers: ClassVar[bool] = True
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        """Zero, everywhere."""
         return ctx.number(0.0)
 
 

@@ -18,6 +18,7 @@ from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.ops import catalogue
+from tests.ops.op_table import own_keys
 from tests.zoo import ZOO
 from tests.zoo.play import shared, weights
 
@@ -32,7 +33,7 @@ Step = dict[str, Any]
 
 SOME: Step = {"fraction": 0.3}
 KERNELS: Step = {"target": {"weights": "kernels"}}
-STEPS: Mapping[str, Step] = {
+_STEPS: Mapping[str, Step] = {
     "gaussian_noise": {"std": 0.5, "relative_to": "std", "rate": 0.3, "reset_rate": 0.2, "bounds": {"max": 2.0}},
     "uniform_noise": {"low": -0.1, "high": 0.3, "mode": "multiply", "per": "layer", **SOME},
     "laplace_noise": {"scale": 0.1, "relative_to": "max_abs", "rate": 0.3},
@@ -73,6 +74,13 @@ STEPS: Mapping[str, Step] = {
     "crossover": {"source": "other:", "method": "one_point"},
 }
 """Parts of weights, so that in a plan of all ops each leaves something of those before it."""
+_OTHERS: Mapping[str, Step] = {
+    name: {**own_keys(name), **SOME}
+    for name, op in catalogue(plugins=False).items()
+    if not op.is_structural and name not in _STEPS
+}
+"""Ops that the table does not have are tried as the examples in their manuals."""
+STEPS: Mapping[str, Step] = {**_STEPS, **_OTHERS}
 
 OF_STRUCTURE = (
     "uniform_noise",
@@ -100,11 +108,6 @@ OF_ALL_OPS = (
     "shared_with_nested",
 )
 """Models that get every op: each dtype, weights of each rank, recurrent ones, layers in layers, shared ones."""
-
-
-def test_every_op_on_weights_is_tried_here() -> None:
-    on_weights = {name for name, op in catalogue(plugins=False).items() if not op.is_structural}
-    assert STEPS.keys() == on_weights
 
 
 def everything(name: str) -> Step:
@@ -178,7 +181,7 @@ def inputs_of(plan: Any, file: Path, other: Path) -> dict[str, Path]:
     return {name: path for name, path in {"other": other, "base": file}.items() if name in plan.inputs}
 
 
-def same_in_both_homes(name: str, plan: Any, file: Path, other: Path, mutant: Path) -> dict[str, bytes]:
+def same_in_both_stores(name: str, plan: Any, file: Path, other: Path, mutant: Path) -> dict[str, bytes]:
     """The weights of a mutant, which are the same to the bit in memory and in a file."""
     model, inputs = shared(name), inputs_of(plan, file, other)
     base = weights(model)
@@ -203,7 +206,7 @@ def test_a_plan_of_many_ops_gives_the_same_bits_in_memory_and_in_a_file(
 ) -> None:
     ops = STEPS if name in OF_ALL_OPS else OF_STRUCTURE
     model, plan, (file, other) = shared(name), plan_of(name, ops), saved(name)
-    wanted = same_in_both_homes(name, plan, file, other, tmp_path / "mutant.keras")
+    wanted = same_in_both_stores(name, plan, file, other, tmp_path / "mutant.keras")
     if name not in SHARING:
         base = weights(model)
         new = mutspec.apply(plan, model, inputs=inputs_of(plan, file, other))
@@ -216,7 +219,7 @@ def test_a_plan_of_many_ops_gives_the_same_bits_in_memory_and_in_a_file(
 def test_each_op_alone_gives_the_same_bits_in_memory_and_in_a_file(
     op: str, saved: Callable[[str], tuple[Path, Path]], tmp_path: Path
 ) -> None:
-    same_in_both_homes("gru", plan_of("gru", [op]), *saved("gru"), tmp_path / "mutant.keras")
+    same_in_both_stores("gru", plan_of("gru", [op]), *saved("gru"), tmp_path / "mutant.keras")
 
 
 OF_INTEGERS: Mapping[str, Step] = {
@@ -232,12 +235,12 @@ OF_INTEGERS: Mapping[str, Step] = {
 
 
 @pytest.mark.parametrize("op", OF_INTEGERS)
-def test_of_a_quantised_model_levels_are_touched_alike_in_both_homes(
+def test_levels_of_a_quantised_model_are_touched_alike_in_files_and_in_memory(
     op: str, saved: Callable[[str], tuple[Path, Path]], tmp_path: Path
 ) -> None:
     step = {"op": op, "target": {"weights": ["kernels", "embeddings"]}, **OF_INTEGERS[op]}
     plan = mutspec.plan({"inputs": {"other": {}} if "other:" in str(step) else {}, "steps": [step]})
-    same_in_both_homes("quantized_int8", plan, *saved("quantized_int8"), tmp_path / "mutant.keras")
+    same_in_both_stores("quantized_int8", plan, *saved("quantized_int8"), tmp_path / "mutant.keras")
 
 
 @pytest.mark.parametrize("op", [op for op in STEPS if op not in OF_INTEGERS and "{one}" not in str(STEPS[op])])

@@ -1,4 +1,4 @@
-"""The table of ops that the laws are drawn over: what steps may say, and models to apply them to."""
+"""What the laws are drawn over: the ops of the table in tests/formulas.py, what their steps may say, and models."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from mutspec.cli.manual import manual
+from tests.formulas import FORMULAS
 from tests.oracle import NEURON_OPS, Step
-from tests.toys import Tensors
+from tests.toys import CATALOGUE, Tensors
 
 LAW = settings(suppress_health_check=[HealthCheck.too_slow])
 NOISES = (
@@ -69,7 +71,7 @@ INITIALIZERS: tuple[Any, ...] = (
     {"class_name": "random_uniform", "config": {"minval": -1.0, "maxval": 3.0}},
     {"class_name": "truncated_normal", "config": {"mean": -1.0}},
 )  # fmt: skip
-PARAMETERS: Mapping[str, st.SearchStrategy[Step]] = {
+_PARAMETERS: Mapping[str, st.SearchStrategy[Step]] = {
     "gaussian_noise": both(keys(std=SIZED), NOISE),
     "uniform_noise": both(keys(low=SIZED.map(lambda x: -x), high=SIZED), NOISE),
     "laplace_noise": both(keys(scale=SIZED), NOISE),
@@ -129,9 +131,20 @@ PARAMETERS: Mapping[str, st.SearchStrategy[Step]] = {
     "add_difference": both(maybe(factor=SIGNED), st.just({"plus": "other:", "minus": "third:"})),
     "crossover": st.just({"source": "other:"}),
 }
-"""Every op that has its formula to the bit; `low_rank` and others that are numeric have tests of their own."""
+"""What steps of an op may say. Those of an op that is not here say what its manual's example says."""
 
-WEIGHT_OPS = tuple(PARAMETERS)
+NUMERIC = ("low_rank",)
+"""Ops with a formula that holds up to rounding alone."""
+WEIGHT_OPS = tuple(op for op in FORMULAS if op not in NUMERIC)
+
+
+def own_keys(op: str) -> Step:
+    """The keys of the example in an op's manual, without its target and its amount."""
+    common = ("op", "target", "fraction", "count", "rate", "indices", "at_least", "per")
+    return {key: value for key, value in manual(op, CATALOGUE[op])["example"].items() if key not in common}
+
+
+PARAMETERS = {op: _PARAMETERS[op] if op in _PARAMETERS else st.just(own_keys(op)) for op in WEIGHT_OPS}
 
 BITS_8 = keys(bits=st.sampled_from([0, 7, [0, 2, 6], {"first": 1, "last": 5}]))
 OF_INTEGERS: Mapping[str, st.SearchStrategy[Step]] = {
@@ -224,7 +237,7 @@ def steps(
 
 
 def _sensible(step: Step) -> Step:
-    """Without what would be refused: `per` and `at_least` beside nothing or indices, or with a rank."""
+    """A step without what would be refused: `per` and `at_least` without an amount, with indices, or with a rank."""
     has_amount = {"fraction", "rate", "count"} & step.keys()
     unit = "neuron" if step["op"] in NEURON_OPS else step.get("unit", "entry")
     if not has_amount:

@@ -24,6 +24,7 @@ from tests.ops.op_table import (
     fitting,
     inputs_for,
     models,
+    own_keys,
     steps,
 )
 from tests.oracle import Step, expected, masks, touches
@@ -41,6 +42,8 @@ OTHERWISE_TESTED = {
 
 def test_every_op_on_weights_is_in_the_table_of_the_laws() -> None:
     on_weights = {name for name, op in CATALOGUE.items() if not op.is_structural}
+    missing = on_weights - {*WEIGHT_OPS, *OTHERWISE_TESTED}
+    assert not missing, f"give each of {missing} a row in FORMULAS, in tests/formulas.py: what it does, in NumPy"
     assert on_weights == {*WEIGHT_OPS, *OTHERWISE_TESTED}
     assert not set(WEIGHT_OPS) & OTHERWISE_TESTED.keys()
     for op, where in OTHERWISE_TESTED.items():
@@ -101,7 +104,7 @@ def test_of_a_tensor_of_several_chunks_each_op_is_its_formula_too(op: str) -> No
     """Of all entries: few have the same bits, as `tests/execute/test_few_entries.py` shows of each primitive."""
     random = np.random.default_rng(4)
     before = {"d/kernel": random.uniform(0.5, 2, (300, 241)).astype("float32"), "d/bias": np.ones(241, "float32")}
-    keys = {**SOME, **REARRANGING, "quantize": {"bits": 4}, "round": {"decimals": 2}}[op]
+    keys = {**SOME, **REARRANGING, "quantize": {"bits": 4}, "round": {"decimals": 2}}.get(op) or own_keys(op)
     step = {"op": op, "target": "d", "allow_empty": True, "non_finite": "report", **keys}
     step |= {"count": 60} if op in ("swap_neurons", "prune_weights") else {}
     inputs = inputs_for(step, before)
@@ -126,7 +129,7 @@ def test_ops_that_make_sense_on_integers_are_their_formula_there_too(step: Step,
 def test_ops_on_real_numbers_refuse_integers(op: str, dtype: str) -> None:
     tensors = {path: np.ones(values.shape, dtype) for path, values in layered().items()}
     parameters = {"low_rank": {"to_rank": 1}, "share_values": {"take": "mean"}, **SOME, **REARRANGING}
-    step = {"op": op, "target": "d", **parameters.get(op, {"bits": 8} if op == "quantize" else {"decimals": 1})}
+    step = {"op": op, "target": "d", **(parameters.get(op) or own_keys(op))}
     step |= {"count": 2} if op in ("prune_weights", "swap_neurons") else {}
     with pytest.raises(PlanError, match=rf"`{op}` is for real numbers, and cannot change `d/kernel` \({dtype}\)"):
         mutate(tensors, step, inputs=inputs_for(step, tensors))

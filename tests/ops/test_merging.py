@@ -21,7 +21,7 @@ FLOATS = st.sampled_from(["float64", "float32", "float16", "bfloat16"])
 
 @st.composite
 def twins(draw: st.DrawFn, dtypes: st.SearchStrategy[str] = DTYPES, layers: int = 2) -> Tensors:
-    """Layers of one structure, and one beside them."""
+    """Layers of the same structure, and one other layer."""
     dtype, random = draw(dtypes), np.random.default_rng(draw(st.integers(0, 9)))
     shapes = {"kernel": draw(SHAPES), "bias": draw(SHAPES)}
     names = [*(f"{number}l/{role}" for number in range(layers) for role in shapes), "beside/kernel"]
@@ -156,7 +156,7 @@ MISFITS: Mapping[str, tuple[Step, str, tuple[str | int, ...]]] = {
         {"op": "average", "sources": ["d", "e"]}, r"`e/kernel` \(4\).*does not fit", ("sources", 1)
     ),
     "a layer that has many": (
-        {"op": "blend", "source": "two", "t": 1}, "`two` has no one weight that belongs to", ("source",)
+        {"op": "blend", "source": "two", "t": 1}, "`two` does not have exactly one weight that belongs to", ("source",)
     ),
     "swapped with another shape": ({"op": "swap_weights", "other": "e"}, "cannot change places with", ("other",)),
     "swapped with itself": ({"op": "swap_weights", "other": "d"}, "a weight is on both sides", ("other",)),

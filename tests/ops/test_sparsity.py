@@ -72,7 +72,7 @@ def test_the_rank_is_the_least_that_keeps_the_energy(sides: tuple[int, int], ene
     assert rank == 1 or parts[: rank - 1].sum() < energy * parts.sum()
 
 
-def test_of_a_lower_rank_an_amount_takes_only_so_many_entries() -> None:
+def test_with_an_amount_only_that_many_entries_take_the_values_of_lower_rank() -> None:
     before = layered()
     step = {"op": "low_rank", "target": "d/kernel", "to_rank": 2}
     whole = mutate(before, step).tensors["d/kernel"]
@@ -95,14 +95,14 @@ WHOLE = ("low_rank", "ranked_in_groups", "shuffle")
 @pytest.mark.parametrize(
     ("step", "message", "key"),
     [
-        ({"op": "low_rank", "to_rank": 8}, r"`d/kernel`, as a matrix of 7×11, has no such rank", "to_rank"),
+        ({"op": "low_rank", "to_rank": 8}, r"`d/kernel`, as a matrix of 7×11, cannot be lowered", "to_rank"),
         ({"op": "low_rank", "energy": 0.5, "target": "d/bias"}, r"`d/bias`, as a matrix of 1×11", "target"),
         ({"op": "prune_weights", "keep": "2:4"}, r"`d/kernel` \(7×11\) has no input axis of whole groups of 4", "keep"),
         ({"op": "prune_weights", "keep": "2:4", "target": "d/bias"}, r"`d/bias` \(11\) has no input axis", "keep"),
         ({"op": "prune_weights", "keep": "4:4"}, "prunes nothing, or all", "keep"),
-        ({"op": "prune_weights", "keep": "2:4", "count": 1}, "`keep` and `count` exclude one another", "count"),
-        ({"op": "prune_weights", "keep": "6:7", "rank": "largest"}, "`keep` and `rank` exclude one another", "rank"),
-        ({"op": "prune_weights", "keep": "6:7", "unit": "row"}, "`keep` and `unit` exclude one another", "unit"),
+        ({"op": "prune_weights", "keep": "2:4", "count": 1}, "`keep` and `count` cannot be used together", "count"),
+        ({"op": "prune_weights", "keep": "6:7", "rank": "largest"}, "and `rank` cannot be used together", "rank"),
+        ({"op": "prune_weights", "keep": "6:7", "unit": "row"}, "`keep` and `unit` cannot be used together", "unit"),
         ({"op": "low_rank"}, "either `to_rank` or `energy`", "op"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Values that are clipped, drawn anew, rounded and pruned: what the laws do not reach."""
+"""Values that are clipped, drawn again, rounded and pruned: what the laws do not reach."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_clip_to_quantiles_is_that_of_numpy(
     ],
     ids=str,
 )
-def test_weights_that_are_drawn_anew_have_the_moments_that_the_literature_says(
+def test_weights_that_are_drawn_again_have_the_moments_of_the_literature(
     name: object, deviation: float, mean: float
 ) -> None:
     before = {"d/kernel": np.full((200, 300), 99, np.float32)}
@@ -74,12 +74,12 @@ def test_a_value_that_is_not_finite_is_set_only_if_it_may(value: str) -> None:
 
 @pytest.mark.parametrize("initializer", ["orthogonal", "Identity2", {"class_name": "stft"}, {"config": {}}])
 def test_an_initializer_that_is_not_drawn_here_is_named(initializer: object) -> None:
-    with pytest.raises(PlanError, match=r"the initializer .* is none that mutspec draws.*glorot") as caught:
+    with pytest.raises(PlanError, match=r"the initializer .* is not one that mutspec draws.*glorot") as caught:
         mutate(layered(), {"op": "reinitialize", "target": "d", "initializer": initializer})
     assert caught.value.problems[0].path == ("steps", 0, "initializer")
 
 
-def test_an_initializers_config_that_is_no_number_is_named() -> None:
+def test_an_initializers_config_that_is_not_a_number_is_named() -> None:
     wrong = {"class_name": "random_normal", "config": {"stddev": "much"}}
     with pytest.raises(PlanError, match=r"the initializer's config is wrong: .*much"):
         mutate(layered(), {"op": "reinitialize", "target": "d", "initializer": wrong})

@@ -17,7 +17,7 @@ from msgspec import structs
 from mutspec.errors import CallError, Place, Problem
 from mutspec.experiment.labels import labelled
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, OutputRow, Result, Row, read, write_whole
-from mutspec.experiment.settings import PARAMETER, varying
+from mutspec.experiment.result_settings import PARAMETER, varying
 from mutspec.text import words
 
 __all__ = ["FoundResults", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from mutspec.experiment.metric_kinds import DROP, PERCENT
+from mutspec.experiment.metric_kinds import DROP
 from mutspec.experiment.reports.groups import ResultGroup, Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.marks import Axis, Spacing, Tick
 from mutspec.experiment.reports.table import metric_label
 from mutspec.experiment.result import BREAKING_POINT
+from mutspec.experiment.result_settings import PERCENT
 from mutspec.text.visible import in_one_line
 
 SPACING_NOTES: dict[Spacing, str] = {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}

@@ -8,13 +8,12 @@ from itertools import pairwise
 from math import isfinite, log10
 from statistics import fmean, pstdev
 
-from mutspec.experiment.metric_kinds import is_position
 from mutspec.experiment.reports.averaging import SEED
 from mutspec.experiment.reports.groups import ResultGroup, Summary
 from mutspec.experiment.reports.marks import Spacing
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.experiment.settings import PARAMETER, as_number, is_percentage, labels, shown
+from mutspec.experiment.result_settings import PARAMETER, as_number, is_percentage, is_position, labels, shown
 
 LOG_DECADES = 1.5
 """How many powers of ten numbers span before an axis becomes logarithmic."""

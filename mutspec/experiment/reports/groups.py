@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from mutspec.errors import CallError, nearest
 from mutspec.experiment.labels import Given, labelled
-from mutspec.experiment.metric_kinds import DROP, PERCENT, is_rate_of_samples, is_share
+from mutspec.experiment.metric_kinds import DROP, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
 from mutspec.experiment.reports.interval import Estimate, estimate, rate
 from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, key, labels, shown, varying
+from mutspec.experiment.result_settings import PERCENT, as_number, key, labels, shown, varying
 
 T = TypeVar("T")
 

@@ -11,14 +11,14 @@ from typing import Any
 from mutspec.errors import CallError, EnvironmentProblem, Problem
 from mutspec.experiment.reports.aggregate import FoundResults, find, first_line, write_csv
 from mutspec.experiment.reports.averaging import SEED
-from mutspec.experiment.reports.document import ReportDocument, group_entries, jobs_entry, sensitivity_entry
 from mutspec.experiment.reports.groups import NOT_AVERAGED, Summary, summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.parquet import parquet_files
 from mutspec.experiment.reports.plot import NoMatplotlib, pictures
+from mutspec.experiment.reports.report_document import ReportDocument, group_entries, jobs_entry, sensitivity_entry
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import FILE_NAME, write_whole
-from mutspec.experiment.settings import is_scaled
+from mutspec.experiment.result_settings import is_scaled
 from mutspec.language.files import called_like
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Paint, sentence

@@ -16,7 +16,7 @@ from mutspec.experiment.metric_kinds import grows_when_worse
 from mutspec.experiment.reports.groups import Summary, measure
 from mutspec.experiment.reports.interval import Estimate, estimate, is_surely_above
 from mutspec.experiment.result import AGREEMENTS, FIDELITY, Row
-from mutspec.experiment.settings import as_number, labels, shown
+from mutspec.experiment.result_settings import as_number, labels, shown
 
 
 @dataclass(frozen=True)

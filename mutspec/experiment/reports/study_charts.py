@@ -15,7 +15,7 @@ from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.marks import Axis, Chart, Dots, Entry, Mark, Panel, Point, Polyline, Tick, Words
 from mutspec.experiment.reports.study import MAXIMIZE, Study, StudyTrial
 from mutspec.experiment.reports.table import metric_label, title
-from mutspec.experiment.settings import as_number, shown
+from mutspec.experiment.result_settings import as_number, shown
 from mutspec.text.words import plural
 
 MOST_PAIRS = 6

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mutspec.experiment.metric_kinds import DROP, PERCENT, grows_when_worse
+from mutspec.experiment.metric_kinds import DROP, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, ResultGroup, Summary
 from mutspec.experiment.reports.interval import Estimate, wilson_interval
 from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import key, labels
+from mutspec.experiment.result_settings import PERCENT, key, labels
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
 

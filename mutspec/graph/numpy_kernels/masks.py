@@ -1,4 +1,9 @@
-"""Choices as masks: which entries of a span are touched, without ever scanning a large tensor for a few entries."""
+"""Choices as masks: the chosen entries of a span. A large tensor is never scanned for a few entries.
+
+There are two ways to find the chosen entries. If they are few, they are listed once by the inverse permutation, and a
+mask is a search in the sorted list (`_listed`). If they are many, each entry of a span is tested by the permutation
+itself (`_Test`). Both choose the same entries.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +36,14 @@ from mutspec.graph.permutation import SMALLEST_DOMAIN_BITS, Permutation
 from mutspec.graph.primitives import CHUNK
 
 SPARSE_LIMIT = 1 << 20
-"""Up to this many entries (8 bytes each), and an eighth of the pool, the chosen entries are listed."""
+"""Choices of up to this many entries (8 bytes each), and of up to an eighth of the pool, are listed."""
 
 
 class Mask:
-    """One choice over one tensor, ready to be asked span by span. Safe to share between threads.
+    """The mask of one choice in one tensor, for any span. It can be shared between threads.
 
     Arguments:
-        choice: the entries to touch; None for all.
+        choice: the chosen entries; None for all.
         shape: the tensor's shape.
     """
 
@@ -47,10 +52,11 @@ class Mask:
         self.shape = shape
         self.size = prod(shape)
         self.listed = _listed(choice, self.size)
+        # Of all entries and of few, no test is needed; of `Computed` ones the graph tells, and nobody asks a mask.
         self._test = None if self.listed is not None or choice is None else _test(choice, shape)
 
     def at(self, start: int, stop: int) -> Truth | None:
-        """Which of the entries [start, stop) are chosen; None if none is."""
+        """Returns for each of the entries [start, stop) whether it is chosen; None if none is."""
         if self.listed is not None:
             first, last = np.searchsorted(self.listed, (start, stop))
             if first == last:
@@ -64,7 +70,7 @@ class Mask:
         return mask if mask.any() else None
 
     def these(self, entries: Entries) -> Truth | None:
-        """Which of some entries are chosen; None if none is."""
+        """Returns for each of some entries whether it is chosen; None if none is."""
         if self.listed is not None:
             mask = are_among(self.listed, entries)
         elif self._test is not None:
@@ -74,7 +80,7 @@ class Mask:
         return mask if mask.any() else None
 
     def count(self) -> int:
-        """How many entries are chosen."""
+        """Counts the chosen entries."""
         if self.listed is not None:
             return len(self.listed)
         if self.choice is None:
@@ -84,7 +90,7 @@ class Mask:
         return sum(int(np.count_nonzero(mask)) for mask in masks if mask is not None)
 
     def entries(self) -> Entries:
-        """The chosen entries, ascending."""
+        """Returns the chosen entries, in ascending order."""
         if self.listed is not None:
             return self.listed
         mask = self.at(0, self.size) if self.size else None
@@ -92,23 +98,24 @@ class Mask:
 
 
 class _Test:
-    """Tells whether entries are chosen, whichever they are."""
+    """Tests any entries for whether they are chosen."""
 
     def __init__(self, choice: Any, shape: Shape) -> None:
         self.choice = choice
         self.shape = shape
 
     def span(self, start: int, stop: int) -> Truth:
-        """Of the entries [start, stop)."""
+        """Tests the entries [start, stop)."""
         return self.these(np.arange(start, stop, dtype=np.int64))
 
     def these(self, entries: Entries) -> Truth:
-        """Of some entries."""
+        """Tests some entries."""
         raise NotImplementedError
 
 
 class _ScatteredTest(_Test):
     def these(self, entries: Entries) -> Truth:
+        # The pool runs through all tensors that the amount counts over; this one's entries begin at the offset.
         pool: Permutation = self.choice.pool
         chosen: Truth = permute(pool, (entries + self.choice.offset).astype(np.uint64)) < self.choice.count
         return chosen
@@ -128,6 +135,7 @@ class _RunTest(_Test):
 class _BoxTest(_Test):
     def these(self, entries: Entries) -> Truth:
         inside = np.ones(len(entries), np.bool_)
+        # In C order the last axis varies fastest: its index is the remainder, and the quotient counts the others.
         for extent, stop in zip(reversed(self.shape), reversed(self.choice.stops), strict=True):
             entries, index = np.divmod(entries, extent)
             inside &= index < stop
@@ -135,7 +143,7 @@ class _BoxTest(_Test):
 
 
 class _SliceTest(_Test):
-    """Of entries that are chosen by the slice that they lie in: a table of the slices is made once."""
+    """Tests entries that are chosen by whole slices, with a table of the slices."""
 
     def __init__(self, choice: ChosenSlices | Window, shape: Shape) -> None:
         super().__init__(choice, shape)
@@ -170,24 +178,32 @@ class _TilesTest(_Test):
 
 
 class _WithinTest(_Test):
-    """Of entries of a region: each is looked up by its number among the region's own."""
+    """Tests entries of a region by their number within the region.
+
+    The region's entries are numbered in C order, as if the slices that are not in it did not exist. So an entry's
+    number is computed like its flat index, with the rank of its slice among the kept ones in place of its index.
+    """
 
     def __init__(self, choice: Within, shape: Shape) -> None:
         super().__init__(choice, shape)
         kept = region_of(choice)
         self.region = choice.region
         self.kept = len(kept)
+        # The number of each slice among those kept; -1 for one that is not.
         self.rank = np.full(self.region.length, -1, np.int64)
         self.rank[list(kept)] = np.arange(self.kept)
         size = prod(shape) // self.region.length * self.kept
         self.inner = None if choice.chosen is None else _test(choice.chosen, (size,))
 
     def these(self, entries: Entries) -> Truth:
+        # An entry's number has three digits: the block of slices it lies in, its slice, its place in the slice. Among
+        # the region's entries the slice's digit is its rank among those kept, and a block has fewer slices.
         outer, inner = np.divmod(entries, self.region.length * self.region.stride)
         number, within = np.divmod(inner, self.region.stride)
         rank = self.rank[number]
         chosen: Truth = np.asarray(rank >= 0)
         if self.inner is not None:
+            # Of entries outside the region these numbers mean nothing; only those of chosen ones are asked about.
             numbers = (outer * self.kept + rank) * self.region.stride + within
             chosen[chosen] = self.inner.these(numbers[chosen])
         return chosen
@@ -213,16 +229,16 @@ _TESTS: dict[type[Any], type[_Test]] = {
 
 
 def _test(choice: Choice, shape: Shape) -> _Test | None:
-    """What tells whether entries are chosen; None where only the graph does."""
+    """Returns the test for a choice; None for one that a node of the graph computes."""
     return None if isinstance(choice, Computed) else _TESTS[type(choice)](choice, shape)
 
 
 def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArray[np.uint64]:
-    """For each entry of a place a word in which its chosen bits are set.
+    """Returns for each entry of a place a word in which its chosen bits are set.
 
     Arguments:
-        choice: which bits are chosen, by number.
-        positions: where in the word each of them is.
+        choice: the chosen bits, by number.
+        positions: the position of each bit in the word.
         at: the place.
     """
     listed = _listed(choice.chosen, at.stop * choice.bits)
@@ -230,6 +246,8 @@ def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArr
         truth = _bits_of(choice, at.entries())
         dense: NDArray[np.uint64] = (truth * (np.uint64(1) << positions)).sum(axis=1, dtype=np.uint64)
         return dense
+    # Bits are numbered through the tensor, `bits` for each entry, so those of a place are one run of the listed ones;
+    # sparse places hold some of them. `bitwise_or.at`, as an entry may have several and plain indexing keeps the last.
     words = np.zeros(at.size, np.uint64)
     here = listed[np.searchsorted(listed, at.start * choice.bits) :]
     here = here[at.holds(here // choice.bits)]
@@ -239,14 +257,14 @@ def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArr
 
 
 def _bits_of(choice: Bits, entries: Entries) -> Truth:
-    """For each of some entries (rows), which of its bits (columns) are chosen."""
+    """Returns for each of some entries (rows) whether each of its bits (columns) is chosen."""
     numbers = entries[:, None] * choice.bits + np.arange(choice.bits)
     truth: Truth = _ScatteredTest(choice.chosen, ()).these(numbers.ravel()).reshape(numbers.shape)
     return truth
 
 
 def _table(choice: Scattered | Listed, size: int) -> Truth:
-    """Which of a few things are chosen."""
+    """Returns for each of a small number of things whether it is chosen."""
     table = np.zeros(size, np.bool_)
     listed = _listed(choice, size)
     if listed is not None:
@@ -257,12 +275,16 @@ def _table(choice: Scattered | Listed, size: int) -> Truth:
 
 
 def permute(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bool = False) -> NDArray[np.uint64]:
-    """`Permutation.image` of many values at once."""
+    """Computes `Permutation.image` of many values at once."""
     network: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] = partial(_network, permutation, inverse=inverse)
-    if permutation.size < _FEW:
-        # Most images lie outside, so that the walks are long: up to hundreds of rounds of little arrays.
-        network = network(np.arange(2 * _FEW, dtype=np.uint64)).__getitem__
+    if permutation.size < _TINY_SIZE:
+        # Most images are outside, so that walks are long: up to hundreds of rounds over small arrays. Instead, the
+        # network is computed once for the whole domain of 2**8, and used as a table.
+        network = network(np.arange(2 * _TINY_SIZE, dtype=np.uint64)).__getitem__
     images = network(values)
+    # Cycle walking: an image outside goes through the network again. A permutation of the domain that walks from inside
+    # comes back inside, as its cycle holds the entry that it began with. A domain is less than twice the pool, except
+    # for tiny ones, so that a walk takes less than two rounds on average.
     outside = np.flatnonzero(images >= permutation.size)
     while outside.size:
         images[outside] = network(images[outside])
@@ -270,8 +292,8 @@ def permute(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bo
     return images
 
 
-_FEW = 1 << SMALLEST_DOMAIN_BITS - 1
-"""Below this many entries, less than half of a permutation's domain is theirs."""
+_TINY_SIZE = 1 << SMALLEST_DOMAIN_BITS - 1
+"""Permutations of fewer entries use less than half of their domain."""
 
 
 def _network(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bool) -> NDArray[np.uint64]:
@@ -283,7 +305,7 @@ def _network(permutation: Permutation, values: NDArray[np.uint64], *, inverse: b
 
 
 def _listed(choice: Choice | None, size: int) -> Entries | None:
-    """The chosen entries, ascending, where they are few."""
+    """Returns the chosen entries in ascending order if they are few, else None."""
     if isinstance(choice, Listed):
         return np.array(choice.indices, np.int64)
     if isinstance(choice, Scattered) and choice.count <= min(SPARSE_LIMIT, choice.pool.size // 8):
@@ -302,13 +324,14 @@ def _listed_within(choice: Within, size: int) -> Entries | None:
     numbers = _listed(choice.chosen, size // length * len(kept))
     if numbers is None:
         return None
+    # The inverse of `_WithinTest`: from numbers within the region to flat indices of the tensor.
     outer, inner = np.divmod(numbers, len(kept) * stride)
     entries: Entries = (outer * length + kept[inner // stride]) * stride + inner % stride
     return entries
 
 
 def chosen_of_pool(choice: Scattered, size: int) -> Entries:
-    """The entries of one tensor that are chosen from its pool, ascending."""
+    """Returns the entries of one tensor that are chosen from its pool, in ascending order."""
     chosen = _chosen(choice.pool, choice.count)
     first, last = np.searchsorted(chosen, (choice.offset, choice.offset + size))
     return chosen[first:last] - choice.offset
@@ -316,5 +339,5 @@ def chosen_of_pool(choice: Scattered, size: int) -> Entries:
 
 @lru_cache(maxsize=8)
 def _chosen(pool: Permutation, count: int) -> Entries:
-    """The chosen entries of a pool, ascending. Kept, as the tensors of a pool ask for it one after the other."""
+    """Returns the chosen entries of a pool in ascending order. They are cached for the other tensors of the pool."""
     return np.sort(permute(pool, np.arange(count, dtype=np.uint64), inverse=True).astype(np.int64))

@@ -64,7 +64,7 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        asked.tell,
+        asked.describe,
         names_of_layers(stored) if with_names else {},
         knows_classes=asked.knows_classes,
     )

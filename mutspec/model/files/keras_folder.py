@@ -48,7 +48,7 @@ def read_keras_folder(path: Path) -> Archive:
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        asked.tell,
+        asked.describe,
         names_of_layers(held) if with_names else {},
         knows_classes=asked.knows_classes,
     )

@@ -175,7 +175,7 @@ def _why_not_built(node: OutlineNode, count: int, built: int, reason: str) -> st
 
 def _build(outline: Outline, stored: Mapping[str, Extent], path: Path, asked: InKeras) -> Build:
     shapes = {at: (extent.shape, extent.dtype) for at, extent in stored.items()}
-    build = build_from_outline(outline, shapes, asked.tell, knows_classes=asked.knows_classes)
+    build = build_from_outline(outline, shapes, asked.describe, knows_classes=asked.knows_classes)
     if not any(layer.aliases for layer in build.spec.layers):
         return build
     aliased = next(layer for layer in build.spec.layers if layer.aliases)

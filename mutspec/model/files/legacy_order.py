@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mutspec.errors import ModelError
-from mutspec.keras_facts.class_table import Variable
+from mutspec.keras_facts.class_table import LORA, Variable
 from mutspec.model.build import check_shape
-from mutspec.model.inner_layers import LORA
 from mutspec.model.outline import OutlineNode, join
 
 _SYNONYMS = {

@@ -96,7 +96,7 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
         )
     outline = outline_of(config) if config is not None else _guess(StoredTree(stored), names, path)
     asked = in_keras(outline, config or {})
-    build = build_from_outline(outline, stored, asked.tell, names, knows_classes=asked.knows_classes)
+    build = build_from_outline(outline, stored, asked.describe, names, knows_classes=asked.knows_classes)
     spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
     return Archive(
         path=path,

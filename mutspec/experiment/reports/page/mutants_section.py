@@ -13,7 +13,7 @@ from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places, worse_by, worsening
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, labels, varying
+from mutspec.experiment.result_settings import as_number, labels, varying
 from mutspec.text import words
 
 _MOST_DIGITS = 4

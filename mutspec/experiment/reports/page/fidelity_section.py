@@ -11,7 +11,7 @@ from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.page.markup import Markup, element, join, shaded, table
 from mutspec.experiment.reports.table import decimals, metric_label
 from mutspec.experiment.result import AGREEMENTS, FIDELITY
-from mutspec.experiment.settings import labels
+from mutspec.experiment.result_settings import labels
 from mutspec.text import words
 
 _MOST_CLASSES = 20

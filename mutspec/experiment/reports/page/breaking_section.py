@@ -10,7 +10,7 @@ from mutspec.experiment.reports.groups import ResultGroup, Summary, summarise
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import BAND_NOTE, Numbers
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.experiment.settings import labels, shown
+from mutspec.experiment.result_settings import labels, shown
 from mutspec.text import words
 
 
