@@ -30,7 +30,7 @@ def in_keras(
     unsafe: bool = False,
     verify: bool = True,
 ) -> Applied:
-    """Apply a plan to a model that Keras loads from a file.
+    """Applies a plan to a model that Keras loads from a file.
 
     Raises:
         PlanError, ModelError, CheckError: as for `live.build_mutant`.
@@ -101,7 +101,7 @@ def will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
 
 
 def _has_lora(config: Any) -> bool:
-    """Whether a serialised model has layers with LoRA."""
+    """Tells whether a serialised model has layers with LoRA."""
     pending = [config]
     while pending:
         value = pending.pop()

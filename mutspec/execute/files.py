@@ -25,9 +25,9 @@ from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.show.report import Report
 
 _WORKING_BYTES = 100 * CHUNK * 8
-"""What one thread has under way at most: chunks of a long chain of steps, in float64."""
+"""The most bytes that one thread computes with: chunks of a long chain of steps, in float64."""
 _RESIDENT_BYTES = 90 << 20
-"""What the process needs before it computes: Python, NumPy, h5py."""
+"""The bytes that the process needs before it computes: Python, NumPy, h5py."""
 
 
 def prepare_files(
@@ -90,7 +90,7 @@ def dry_run(
     architecture: Path | None = None,
     unsafe: bool = False,
 ) -> Report:
-    """What a plan would do to a model file. Reads no weights and writes nothing.
+    """Reports what a plan would do to a model file. It reads no weights and writes nothing.
 
     Arguments, errors: as for `prepare_files`.
     """
@@ -99,7 +99,7 @@ def dry_run(
 
 
 def dry_report(prepared: Prepared) -> Report:
-    """What a compiled plan would do."""
+    """Reports what a compiled plan would do."""
     warnings = misnamed(prepared.model) if isinstance(prepared.model, Archive) else ()
     return report(prepared.program, prepared.model, prepared.inputs, warnings=warnings)
 
@@ -118,7 +118,7 @@ def apply(
     max_memory: int | None = None,
     on_progress: Progress | None = None,
 ) -> Report:
-    """Apply a plan to a model file and write the mutant.
+    """Applies a plan to a model file and write the mutant.
 
     Where the plan changes no structure, and the table of formats says that the model's file can become what the
     output's name asks for, bytes are edited; otherwise Keras loads the model, builds the mutant, and saves it as that.
@@ -179,7 +179,7 @@ def apply(
 
 
 def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:
-    """Read two model files that are compared.
+    """Reads two model files that are compared.
 
     Arguments:
         before: the one file.
@@ -204,7 +204,7 @@ def files_read(
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:
-    """How many chunks may be computed at once; `whole` bytes are in use beside them."""
+    """Returns how many chunks may be computed at once; `whole` bytes are in use besides."""
     wanted = threads or default_threads()
     if max_memory is None:
         return wanted

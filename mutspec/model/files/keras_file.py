@@ -25,9 +25,10 @@ _METADATA_LIMIT = 2**16
 
 
 def read_keras(path: Path) -> Archive:
-    """Read a `.keras` file.
+    """Reads a `.keras` file.
 
-    Errors: ModelError if it is damaged, or holds what mutspec does not understand.
+    Raises:
+        ModelError: it is damaged, or holds what mutspec does not understand.
     """
     with path.open("rb") as file:
         members = read_directory(file, str(path))

@@ -119,7 +119,7 @@ def _check_datasets(source: FileWindow) -> None:
 
 
 def _read_through(_: str, item: Any) -> None:
-    """Read all of a dataset, a part at a time."""
+    """Reads all of a dataset, a part at a time."""
     if isinstance(item, h5py.Dataset) and item.shape is not None:
         at_once = max(1, _BLOCK_BYTES // item.dtype.itemsize)
         for start in range(0, item.size, at_once):

@@ -92,7 +92,7 @@ def _other_functions(shown: str, config: Mapping[str, Any]) -> tuple[Problem, ..
 
 
 def _compile(model: Model, shown: str, config: Mapping[str, Any], training: str | None) -> tuple[Problem, ...]:
-    """Compile a model as its file says; what of that is lost."""
+    """Compiles a model as its file says; what of that is lost."""
     stated: Any = config.get("compile_config")
     if not training and not stated:
         return ()
