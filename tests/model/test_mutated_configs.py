@@ -30,7 +30,7 @@ from mutspec.show.inspection import inspect, inspect_text
 from tests.model.conftest import Zoo
 
 MODELS = ("sequential", "residual", "called_twice", "nested", "bidirectional")
-MUTATIONS = 400
+MUTATIONS = 200
 
 DATA = Path(__file__).parents[1] / "data"
 KERAS_2 = [

@@ -63,7 +63,7 @@ def test_every_op_is_its_formula_in_the_chosen_entries_and_nothing_elsewhere(ste
 
 
 @pytest.mark.parametrize("op", WEIGHT_OPS)
-@settings(LAW, max_examples=12)
+@settings(LAW, max_examples=8)
 @given(data=st.data())
 def test_each_op_alone_is_its_formula(op: str, data: st.DataObject) -> None:
     step, tensors = data.draw(steps((op,))), data.draw(models())
@@ -75,7 +75,7 @@ def test_each_op_alone_is_its_formula(op: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("op", WEIGHT_OPS)
-@settings(LAW, max_examples=12)
+@settings(LAW, max_examples=8)
 @given(data=st.data())
 def test_what_the_dry_run_says_is_touched_is_touched(op: str, data: st.DataObject) -> None:
     step, tensors = data.draw(steps((op,))), data.draw(models())
