@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.models.play import shared
+from tests.zoo.play import shared
 
 import mutspec
 from mutspec.execute import files, prepare
