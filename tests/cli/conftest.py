@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mutspec.cli.boundary import run
-from mutspec.cli.main import cli
+from mutspec.cli.main import cli as command
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -35,13 +35,13 @@ def called(*arguments: str) -> Result:
     """Returns what a call of the command line printed, and its exit code."""
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = run(cli, arguments, "mutspec")
+        code = run(command, arguments, "mutspec")
     return Result(int(code), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
-def mutspec() -> Call:
-    """Calls the command line as the shell would: `mutspec("diff", "a.keras", "b.keras")`."""
+def cli() -> Call:
+    """Calls the command line as the shell would: `cli("diff", "a.keras", "b.keras")`."""
     return called
 
 

@@ -41,34 +41,34 @@ def schema(name: str) -> Draft202012Validator:
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_a_dry_run_looks_right(mutspec, room, same_as, monkeypatch, width) -> None:
+def test_a_dry_run_looks_right(cli, room, same_as, monkeypatch, width) -> None:
     (room / "two.yaml").write_text(TWO_STEPS)
     monkeypatch.setenv("COLUMNS", str(width))
-    result = mutspec("apply", "two.yaml", "model.keras", "--dry-run")
+    result = cli("apply", "two.yaml", "model.keras", "--dry-run")
     assert result.code == 0
     assert max(map(len, result.out.splitlines())) <= width
     same_as(result.out, f"apply_dry_run_{width}")
 
 
-def test_an_application_with_a_diff_looks_right(mutspec, room, same_as) -> None:
-    result = mutspec("apply", "kernel_faults.yaml", "model.keras", "-o", "mutant.keras", "--diff")
+def test_an_application_with_a_diff_looks_right(cli, room, same_as) -> None:
+    result = cli("apply", "kernel_faults.yaml", "model.keras", "-o", "mutant.keras", "--diff")
     assert result.code == 0
     same_as(result.out, "apply_diff_80")
 
 
-def test_a_dry_run_with_a_diff_says_what_will_differ(mutspec, room, same_as) -> None:
-    same_as(mutspec("apply", "dense_noise.yaml", "model.keras", "--dry-run", "--diff").out, "apply_dry_run_diff_80")
+def test_a_dry_run_with_a_diff_says_what_will_differ(cli, room, same_as) -> None:
+    same_as(cli("apply", "dense_noise.yaml", "model.keras", "--dry-run", "--diff").out, "apply_dry_run_diff_80")
 
 
-def test_colours_look_right(mutspec, room, same_as, monkeypatch) -> None:
+def test_colours_look_right(cli, room, same_as, monkeypatch) -> None:
     (room / "two.yaml").write_text(TWO_STEPS)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    same_as(mutspec("apply", "two.yaml", "model.keras", "--dry-run").out, "apply_dry_run_80_coloured")
+    same_as(cli("apply", "two.yaml", "model.keras", "--dry-run").out, "apply_dry_run_80_coloured")
 
 
 @pytest.mark.parametrize("options", [["--dry-run"], ["-o", "mutant.keras"], ["-o", "mutant.keras", "--diff"]])
-def test_markdown_for_pull_requests_looks_right(mutspec, room, same_as, options) -> None:
-    result = mutspec("apply", "kernel_faults.yaml", "model.keras", *options, "--format", "markdown")
+def test_markdown_for_pull_requests_looks_right(cli, room, same_as, options) -> None:
+    result = cli("apply", "kernel_faults.yaml", "model.keras", *options, "--format", "markdown")
     assert result.code == 0
     same_as(result.out, "apply_markdown" + "_".join(options).replace("-", "_").replace(".", "_"))
 
@@ -76,9 +76,9 @@ def test_markdown_for_pull_requests_looks_right(mutspec, room, same_as, options)
 @pytest.mark.parametrize(
     "options", [["--dry-run"], ["--dry-run", "--diff"], ["-o", "mutant.keras"], ["-o", "mutant.keras", "--diff"]]
 )
-def test_json_is_one_document_that_its_schema_describes(mutspec, room, options) -> None:
+def test_json_is_one_document_that_its_schema_describes(cli, room, options) -> None:
     (room / "two.yaml").write_text(TWO_STEPS)
-    result = mutspec("apply", "two.yaml", "model.keras", *options, "--json")
+    result = cli("apply", "two.yaml", "model.keras", *options, "--json")
     assert (result.code, result.err) == (0, "")
     document = json.loads(result.out)
     schema("apply").validate(document)
@@ -88,45 +88,45 @@ def test_json_is_one_document_that_its_schema_describes(mutspec, room, options) 
     assert document["output"] == (None if "--dry-run" in options else "mutant.keras")
 
 
-def test_the_dry_run_foretells_what_is_touched_and_what_differs(mutspec, room) -> None:
+def test_the_dry_run_foretells_what_is_touched_and_what_differs(cli, room) -> None:
     (room / "two.yaml").write_text(TWO_STEPS)
-    foretold = json.loads(mutspec("apply", "two.yaml", "model.keras", "--dry-run", "--diff", "--json").out)
-    done = json.loads(mutspec("apply", "two.yaml", "model.keras", "-o", "mutant.keras", "--diff", "--json").out)
+    foretold = json.loads(cli("apply", "two.yaml", "model.keras", "--dry-run", "--diff", "--json").out)
+    done = json.loads(cli("apply", "two.yaml", "model.keras", "-o", "mutant.keras", "--diff", "--json").out)
     for before, after in zip(foretold["steps"], done["steps"], strict=True):
         assert [target | {"changed": None} for target in after["targets"]] == before["targets"]
     foretold_weights = [(tensor["layer"], tensor["weight"]) for tensor in foretold["diff"]["tensors"]]
     assert foretold_weights == [(tensor["layer"], tensor["weight"]) for tensor in done["diff"]["tensors"]]
 
 
-def test_a_dry_run_writes_nothing_and_needs_no_output(mutspec, room) -> None:
+def test_a_dry_run_writes_nothing_and_needs_no_output(cli, room) -> None:
     before = sorted(os.listdir(room))
-    assert mutspec("apply", "dense_noise.yaml", "model.keras", "--dry-run", "-o", "mutant.keras").code == 0
+    assert cli("apply", "dense_noise.yaml", "model.keras", "--dry-run", "-o", "mutant.keras").code == 0
     assert sorted(os.listdir(room)) == before
 
 
-def test_a_dry_run_checks_the_output_that_it_is_given(mutspec, room) -> None:
-    result = mutspec("apply", "dense_noise.yaml", "model.keras", "--dry-run", "-o", "model.keras", "--force")
+def test_a_dry_run_checks_the_output_that_it_is_given(cli, room) -> None:
+    result = cli("apply", "dense_noise.yaml", "model.keras", "--dry-run", "-o", "model.keras", "--force")
     assert result.code == 2
     assert "same file as the input" in result.err
 
 
-def test_quiet_prints_nothing_when_all_is_well(mutspec, room) -> None:
-    result = mutspec("apply", "dense_noise.yaml", "model.keras", "-o", "mutant.keras", "-q")
+def test_quiet_prints_nothing_when_all_is_well(cli, room) -> None:
+    result = cli("apply", "dense_noise.yaml", "model.keras", "-o", "mutant.keras", "-q")
     assert (result.code, result.out, result.err) == (0, "", "")
     assert (room / "mutant.keras").exists()
 
 
-def test_an_output_is_replaced_only_by_force(mutspec, room) -> None:
+def test_an_output_is_replaced_only_by_force(cli, room) -> None:
     (room / "mutant.keras").write_text("precious")
-    refused = mutspec("apply", "dense_noise.yaml", "model.keras", "-o", "mutant.keras")
+    refused = cli("apply", "dense_noise.yaml", "model.keras", "-o", "mutant.keras")
     assert (refused.code, (room / "mutant.keras").read_text()) == (2, "precious")
-    assert mutspec("apply", "dense_noise.yaml", "model.keras", "-o", "mutant.keras", "--force").code == 0
-    assert mutspec("diff", "model.keras", "mutant.keras", "-q").code == 1
+    assert cli("apply", "dense_noise.yaml", "model.keras", "-o", "mutant.keras", "--force").code == 0
+    assert cli("diff", "model.keras", "mutant.keras", "-q").code == 1
 
 
-def test_seed_and_parameters_come_from_the_call(mutspec, room) -> None:
+def test_seed_and_parameters_come_from_the_call(cli, room) -> None:
     def mutant(*options: str) -> bytes:
-        assert mutspec("apply", "dense_noise.yaml", "model.keras", "-o", "m.keras", "-q", "--force", *options).code == 0
+        assert cli("apply", "dense_noise.yaml", "model.keras", "-o", "m.keras", "-q", "--force", *options).code == 0
         return (room / "m.keras").read_bytes()
 
     plain = mutant()
@@ -135,23 +135,23 @@ def test_seed_and_parameters_come_from_the_call(mutspec, room) -> None:
     assert mutant("--set", "params.std=0.25") != plain
 
 
-def test_an_input_model_is_bound_by_name(mutspec, room) -> None:
-    mutspec("apply", "conv_noise.yaml", "model.keras", "-o", "teacher.keras", "-q")
+def test_an_input_model_is_bound_by_name(cli, room) -> None:
+    cli("apply", "conv_noise.yaml", "model.keras", "-o", "teacher.keras", "-q")
     arguments = ["apply", "half_kernel_transfer.yaml", "model.keras", "--input", "teacher=teacher.keras", "--json"]
-    document = json.loads(mutspec(*arguments, "-o", "mutant.keras").out)
+    document = json.loads(cli(*arguments, "-o", "mutant.keras").out)
     (target,) = document["steps"][0]["targets"]
     assert (target["layer"], target["touched"]) == ("conv_2", 3 * 3 * 16 * 32 // 2)
 
 
-def test_a_newly_non_finite_entry_is_a_check_that_fails_and_leaves_nothing(mutspec, room) -> None:
+def test_a_newly_non_finite_entry_is_a_check_that_fails_and_leaves_nothing(cli, room) -> None:
     (room / "burst.yaml").write_text("mutspec: 1\nsteps:\n- {op: scale, target: dense_1/kernel, factor: 1e39}\n")
     before = sorted(os.listdir(room))
-    result = mutspec("apply", "burst.yaml", "model.keras", "-o", "mutant.keras")
+    result = cli("apply", "burst.yaml", "model.keras", "-o", "mutant.keras")
     assert (result.code, result.out) == (1, "")
     assert "burst.yaml:3:8" in result.err
     assert "non_finite: report" in result.err
     assert sorted(os.listdir(room)) == before
-    allowed = mutspec("apply", "burst.yaml", "model.keras", "-o", "mutant.keras", "--set", "non_finite=report")
+    allowed = cli("apply", "burst.yaml", "model.keras", "-o", "mutant.keras", "--set", "non_finite=report")
     assert allowed.code == 0
     assert "infinite or NaN" in allowed.out
 
@@ -228,9 +228,9 @@ def test_no_command_needs_tensorflow_or_keras(room) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_shipped_recipe_is_found_by_its_bare_name_from_any_folder(mutspec, tmp_path, monkeypatch) -> None:
+def test_a_shipped_recipe_is_found_by_its_bare_name_from_any_folder(cli, tmp_path, monkeypatch) -> None:
     call = ("apply", "kernel_faults", str(DIGITS), "--dry-run", "--json")
     monkeypatch.chdir(tmp_path)
-    assert json.loads(mutspec(*call).out)["plan"]["name"] == "kernel_faults"
+    assert json.loads(cli(*call).out)["plan"]["name"] == "kernel_faults"
     (tmp_path / "kernel_faults").write_text("mutspec: 1\nname: mine\nsteps: [{op: zero, target: logits}]\n")
-    assert json.loads(mutspec(*call).out)["plan"]["name"] == "mine"
+    assert json.loads(cli(*call).out)["plan"]["name"] == "mine"

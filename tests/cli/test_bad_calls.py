@@ -402,11 +402,11 @@ def _listing(folder: Path) -> Iterator[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize("what", CALLS)
-def test_a_bad_call_says_where_and_what_to_do_and_writes_nothing(mutspec, mess, monkeypatch, what) -> None:
+def test_a_bad_call_says_where_and_what_to_do_and_writes_nothing(cli, mess, monkeypatch, what) -> None:
     bad = CALLS[what]
     monkeypatch.chdir(mess)
     before = list(_listing(mess))
-    result = mutspec(*bad.call.split())
+    result = cli(*bad.call.split())
     assert (result.code, result.out) == (bad.code, ""), result.err
     for words in bad.said:
         assert words in result.err

@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("kind", ["mermaid", "dot"])
-def test_a_picture_looks_right(mutspec, room, same_as, kind) -> None:
-    result = mutspec("graph", "conv_noise.yaml", "model.keras", "--format", kind)
+def test_a_picture_looks_right(cli, room, same_as, kind) -> None:
+    result = cli("graph", "conv_noise.yaml", "model.keras", "--format", kind)
     assert result.code == 0
     same_as(result.out, f"graph_{kind}")
 
 
-def test_json_is_what_its_schema_describes(mutspec, room) -> None:
-    result = mutspec("graph", "kernel_faults.yaml", "model.keras", "--json")
+def test_json_is_what_its_schema_describes(cli, room) -> None:
+    result = cli("graph", "kernel_faults.yaml", "model.keras", "--json")
     document = json.loads(result.out)
     schema = json.loads((ROOT / "schemas/graph.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator(schema).validate(document)
@@ -29,23 +29,23 @@ def test_json_is_what_its_schema_describes(mutspec, room) -> None:
     assert all(source < node["id"] for node in document["nodes"] for source in node["inputs"])
 
 
-def test_a_file_gets_what_standard_output_would(mutspec, room) -> None:
-    shown = mutspec("graph", "dense_noise.yaml", "model.keras").out
-    assert mutspec("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").out == ""
+def test_a_file_gets_what_standard_output_would(cli, room) -> None:
+    shown = cli("graph", "dense_noise.yaml", "model.keras").out
+    assert cli("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").out == ""
     assert (room / "plan.mmd").read_text() == shown
-    assert mutspec("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").code == 2
-    assert mutspec("graph", "conv_noise.yaml", "model.keras", "-o", "plan.mmd", "--force").code == 0
+    assert cli("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").code == 2
+    assert cli("graph", "conv_noise.yaml", "model.keras", "-o", "plan.mmd", "--force").code == 0
     assert (room / "plan.mmd").read_text() != shown
 
 
-def test_no_command_writes_over_the_architecture_that_it_reads(mutspec, room) -> None:
+def test_no_command_writes_over_the_architecture_that_it_reads(cli, room) -> None:
     old = ROOT / "tests" / "data" / "old" / "keras_3.6.0"
     shutil.copy(old / "cnn.weights.h5", room / "w.weights.h5")
     shutil.copy(old / "cnn.keras", room / "arch.keras")
     before = (room / "arch.keras").read_bytes()
     for command, *options in (["graph"], ["apply", "--dry-run"], ["apply"]):
         read = ["w.weights.h5", "--architecture", "arch.keras", "-o", "arch.keras", "--force"]
-        result = mutspec(command, "kernel_faults.yaml", *read, *options)
+        result = cli(command, "kernel_faults.yaml", *read, *options)
         assert result.code == 2
         assert "same file as the input" in result.err
     assert (room / "arch.keras").read_bytes() == before

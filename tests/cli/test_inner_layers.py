@@ -79,26 +79,26 @@ CALLS = (
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(call[:1] + call[-1:]))
-def test_every_command_that_selects_says_what_it_leaves_out(mutspec, call) -> None:
-    result = mutspec(*call)
+def test_every_command_that_selects_says_what_it_leaves_out(cli, call) -> None:
+    result = cli(*call)
     assert result.code == 0
     assert LEFT_OUT in result.out + result.err
     assert "(`--import my_layers`)" in result.out + result.err
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: " ".join(call[:1] + call[-1:]))
-def test_an_imported_class_tells_and_nothing_is_left_out(mutspec, call) -> None:
-    result = mutspec(*call, "--import", "blocks_of_a_user")
+def test_an_imported_class_tells_and_nothing_is_left_out(cli, call) -> None:
+    result = cli(*call, "--import", "blocks_of_a_user")
     assert result.code == 0
     assert "no known role" not in result.out + result.err
     assert call[0] in ("validate",) or "blk/query_dense" in result.out
 
 
-def test_a_path_with_a_role_that_the_file_does_not_tell_gets_the_numbered_one(mutspec, room: Path) -> None:
-    result = mutspec("inspect", "model.keras", "--select", "blk/query_dense/kernel")
+def test_a_path_with_a_role_that_the_file_does_not_tell_gets_the_numbered_one(cli, room: Path) -> None:
+    result = cli("inspect", "model.keras", "--select", "blk/query_dense/kernel")
     assert result.code == 2
     assert "`blk/query_dense/var0`" in result.err
-    result = mutspec("inspect", "model.keras", "--select", "blk/query_dense/kernel", "--import", "blocks_of_a_user")
+    result = cli("inspect", "model.keras", "--select", "blk/query_dense/kernel", "--import", "blocks_of_a_user")
     assert "Chooses 1 weight of 1 layer" in result.out
 
 

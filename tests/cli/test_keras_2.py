@@ -43,11 +43,11 @@ def old(room: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", FILES)
-def test_a_structural_plan_has_one_verdict_in_every_command(model: str, old: Path, mutspec: Call) -> None:
-    validated = mutspec("validate", "insert.yaml", "--model", model)
-    tried = mutspec("apply", "insert.yaml", model, "--dry-run", "--json")
-    drawn = mutspec("graph", "insert.yaml", model)
-    applied = mutspec("apply", "insert.yaml", model, "-o", "mutant.keras", "--json")
+def test_a_structural_plan_has_one_verdict_in_every_command(model: str, old: Path, cli: Call) -> None:
+    validated = cli("validate", "insert.yaml", "--model", model)
+    tried = cli("apply", "insert.yaml", model, "--dry-run", "--json")
+    drawn = cli("graph", "insert.yaml", model)
+    applied = cli("apply", "insert.yaml", model, "-o", "mutant.keras", "--json")
     assert (validated.code, tried.code, drawn.code, applied.code) == (0, 0, 0, 0)
     assert "and the mutant is Keras 3's" in validated.err
     for result in (tried, applied):
@@ -59,14 +59,12 @@ def test_a_structural_plan_has_one_verdict_in_every_command(model: str, old: Pat
 
 
 @pytest.mark.parametrize("model", FILES)
-def test_what_is_wrong_with_a_structural_plan_is_the_same_in_every_command(
-    model: str, old: Path, mutspec: Call
-) -> None:
+def test_what_is_wrong_with_a_structural_plan_is_the_same_in_every_command(model: str, old: Path, cli: Call) -> None:
     results = [
-        mutspec("validate", "misfit.yaml", "--model", model),
-        mutspec("apply", "misfit.yaml", model, "--dry-run"),
-        mutspec("graph", "misfit.yaml", model),
-        mutspec("apply", "misfit.yaml", model, "-o", "mutant.keras"),
+        cli("validate", "misfit.yaml", "--model", model),
+        cli("apply", "misfit.yaml", model, "--dry-run"),
+        cli("graph", "misfit.yaml", model),
+        cli("apply", "misfit.yaml", model, "-o", "mutant.keras"),
     ]
     assert [result.code for result in results] == [2, 2, 2, 2]
     first = results[1].err.strip()
@@ -76,7 +74,7 @@ def test_what_is_wrong_with_a_structural_plan_is_the_same_in_every_command(
 
 
 def test_what_no_keras_3_has_is_refused_by_every_command_and_weights_are_edited_all_the_same(
-    old: Path, mutspec: Call
+    old: Path, cli: Call
 ) -> None:
     shutil.copy("stack.h5", "gone.h5")
     with h5py.File("gone.h5", "a") as file:
@@ -84,41 +82,41 @@ def test_what_no_keras_3_has_is_refused_by_every_command_and_weights_are_edited_
         config["config"]["layers"].append({"class_name": "ThresholdedReLU", "config": {"name": "gone", "theta": 1.0}})
         file.attrs["model_config"] = json.dumps(config)
     results = [
-        mutspec("validate", "insert.yaml", "--model", "gone.h5"),
-        mutspec("apply", "insert.yaml", "gone.h5", "--dry-run"),
-        mutspec("graph", "insert.yaml", "gone.h5"),
-        mutspec("apply", "insert.yaml", "gone.h5", "-o", "mutant.keras"),
-        mutspec("apply", "noise.yaml", "gone.h5", "-o", "mutant.keras"),
+        cli("validate", "insert.yaml", "--model", "gone.h5"),
+        cli("apply", "insert.yaml", "gone.h5", "--dry-run"),
+        cli("graph", "insert.yaml", "gone.h5"),
+        cli("apply", "insert.yaml", "gone.h5", "-o", "mutant.keras"),
+        cli("apply", "noise.yaml", "gone.h5", "-o", "mutant.keras"),
     ]
     assert [result.code for result in results] == [2] * 5
     assert all("`gone` (ThresholdedReLU) is of a class that was removed" in result.err for result in results)
-    assert mutspec("apply", "noise.yaml", "gone.h5", "-o", "mutant.h5").code == 0
+    assert cli("apply", "noise.yaml", "gone.h5", "-o", "mutant.h5").code == 0
 
 
-def test_weights_of_keras_2_alone_have_one_verdict_too(old: Path, mutspec: Call) -> None:
+def test_weights_of_keras_2_alone_have_one_verdict_too(old: Path, cli: Call) -> None:
     architecture = ("--architecture", "stack.h5")
-    assert mutspec("validate", "noise.yaml", "--model", "weights.h5").code == 0
-    assert mutspec("validate", "noise.yaml", "--model", "weights.h5", *architecture).code == 0
-    assert mutspec("apply", "noise.yaml", "weights.h5", "--dry-run").code == 0
-    refused = mutspec("validate", "insert.yaml", "--model", "weights.h5")
-    assert refused.code == mutspec("apply", "insert.yaml", "weights.h5", "--dry-run").code == 2
-    alone = mutspec("validate", "noise.yaml", *architecture)
+    assert cli("validate", "noise.yaml", "--model", "weights.h5").code == 0
+    assert cli("validate", "noise.yaml", "--model", "weights.h5", *architecture).code == 0
+    assert cli("apply", "noise.yaml", "weights.h5", "--dry-run").code == 0
+    refused = cli("validate", "insert.yaml", "--model", "weights.h5")
+    assert refused.code == cli("apply", "insert.yaml", "weights.h5", "--dry-run").code == 2
+    alone = cli("validate", "noise.yaml", *architecture)
     assert alone.code == 2
     assert "--model MODEL" in alone.err
 
 
-def test_a_mutant_of_a_file_of_keras_2_differs_from_it_where_it_was_mutated_alone(old: Path, mutspec: Call) -> None:
-    applied = mutspec("apply", "noise.yaml", "bare.h5", "-o", "mutant.keras")
+def test_a_mutant_of_a_file_of_keras_2_differs_from_it_where_it_was_mutated_alone(old: Path, cli: Call) -> None:
+    applied = cli("apply", "noise.yaml", "bare.h5", "-o", "mutant.keras")
     assert (applied.code, applied.err.count("\n")) == (0, 0)
-    found = json.loads(mutspec("diff", "bare.h5", "mutant.keras", "--json").out)
+    found = json.loads(cli("diff", "bare.h5", "mutant.keras", "--json").out)
     assert found["layers"] == {"added": [], "removed": [], "changed": []}
     assert [(each["layer"], each["weight"]) for each in found["tensors"]] == [("fc1", "kernel")]
 
 
-def test_diff_takes_the_architecture_of_files_with_weights_alone(old: Path, mutspec: Call) -> None:
-    same = mutspec("diff", "weights.h5", "stack.h5", "--architecture", "stack.h5")
+def test_diff_takes_the_architecture_of_files_with_weights_alone(old: Path, cli: Call) -> None:
+    same = cli("diff", "weights.h5", "stack.h5", "--architecture", "stack.h5")
     assert (same.code, same.err) == (0, "")
-    twice = mutspec("diff", "stack.h5", "stack.h5", "--architecture", "stack.h5")
+    twice = cli("diff", "stack.h5", "stack.h5", "--architecture", "stack.h5")
     assert twice.code == 2
     assert "has its own architecture" in twice.err
 

@@ -108,10 +108,10 @@ def test_a_call_by_python_m_executes_nothing_in_its_folder_but_what_it_names(tra
     assert "4 samples of own_data.load" in done.stdout
 
 
-def test_a_module_of_the_call_is_found_where_jobs_have_folders_of_their_own(mutspec: Call, trapped: Path) -> None:
+def test_a_module_of_the_call_is_found_where_jobs_have_folders_of_their_own(cli: Call, trapped: Path) -> None:
     (trapped / "own_data.py").rename("own_chdir_data.py")
     arguments = ("plan=dense_noise", "data._target_=own_chdir_data.load", "+data.samples=4", "hydra.job.chdir=true")
-    done = mutspec("run", "-m", *arguments)
+    done = cli("run", "-m", *arguments)
     assert (done.code, executed(trapped)) == (0, ""), done.err
     assert "4 samples of own_chdir_data.load" in done.out
 
@@ -149,24 +149,24 @@ def make():
 
 
 @pytest.mark.parametrize("kind", NAMED)
-def test_whatever_the_configuration_names_is_found_in_the_folder(kind: str, mutspec: Call, trapped: Path) -> None:
+def test_whatever_the_configuration_names_is_found_in_the_folder(kind: str, cli: Call, trapped: Path) -> None:
     name = f"own_{kind.replace(' ', '_')}"
     (trapped / f"{name}.py").write_text(OF_ALL_KINDS)
     (trapped / "own_callback.py").write_text(f"{CALLBACK}\nclass Takes(Own):\n    def __init__(self, it): pass\n")
     (trapped / "mine.yaml").write_text(f"defaults: [config, _self_]\nhydra: {{{NAMED[kind].replace('NAME', name)}}}\n")
-    done = mutspec("run", "--config-dir", ".", "--config-name", "mine", "plan=dense_noise", "mode=dry_run")
+    done = cli("run", "--config-dir", ".", "--config-name", "mine", "plan=dense_noise", "mode=dry_run")
     assert (done.code, executed(trapped)) == (0, ""), done.err
     assert name in sys.modules
 
 
-def test_what_a_job_of_a_sweep_names_is_found_in_the_folder(mutspec: Call, trapped: Path) -> None:
+def test_what_a_job_of_a_sweep_names_is_found_in_the_folder(cli: Call, trapped: Path) -> None:
     (trapped / "own_of_job.py").write_text(OF_ALL_KINDS)
     (trapped / "own_calls.py").write_text(
         "from hydra.utils import instantiate\nfrom hydra.experimental.callback import Callback\n"
         "class Calls(Callback):\n    def on_job_start(self, config, **_): instantiate(config.it)\n"
     )
     call = ("run", "-m", "plan=dense_noise", "mode=dry_run", "+hydra.callbacks.x._target_=own_calls.Calls")
-    done = mutspec(*call, "+it._target_=builtins.dict,own_of_job.make")
+    done = cli(*call, "+it._target_=builtins.dict,own_of_job.make")
     assert (done.code, executed(trapped)) == (0, ""), done.err
     assert "own_of_job" in sys.modules
 
@@ -185,9 +185,9 @@ WRONG_NAMES = {
 
 
 @pytest.mark.parametrize("mistake", WRONG_NAMES)
-def test_a_wrong_name_of_code_is_told(mistake: str, mutspec: Call, trapped: Path) -> None:
+def test_a_wrong_name_of_code_is_told(mistake: str, cli: Call, trapped: Path) -> None:
     override, words = WRONG_NAMES[mistake]
-    done = mutspec("run", "plan=dense_noise", "mode=dry_run", *override.split())
+    done = cli("run", "plan=dense_noise", "mode=dry_run", *override.split())
     assert done.code == 2
     assert words in done.err
     assert "HYDRA_FULL_ERROR" not in done.err
@@ -214,9 +214,9 @@ def test_an_import_that_is_nowhere_is_refused_though_a_neighbour_of_the_call_ask
     assert "the module `own_nothing` cannot be imported" in done.stderr
 
 
-def test_keras_imports_nothing_in_the_folder_because_a_model_names_it(mutspec: Call, trapped: Path) -> None:
+def test_keras_imports_nothing_in_the_folder_because_a_model_names_it(cli: Call, trapped: Path) -> None:
     names_keras_cv(trapped)
-    done = mutspec("run", "plan=dense_noise", "model.path=hub.keras", "--import", "own_neighbour")
+    done = cli("run", "plan=dense_noise", "model.path=hub.keras", "--import", "own_neighbour")
     assert (done.code, executed(trapped)) == (2, ""), done.err
     assert "Keras cannot load hub.keras" in done.err
 
@@ -244,8 +244,8 @@ def test_a_folder_that_the_user_has_put_on_the_path_is_on_the_path(room: Path) -
     assert "executed" in python("-m", "mutspec", "validate", "dense_noise.yaml", PYTHONPATH=str(room)).stdout
 
 
-def test_a_module_of_an_earlier_call_does_not_open_the_folder(mutspec: Call, trapped: Path) -> None:
-    assert mutspec("apply", "dense_noise.yaml", "model.keras", "--dry-run", "--import", "own_neighbour").code == 0
+def test_a_module_of_an_earlier_call_does_not_open_the_folder(cli: Call, trapped: Path) -> None:
+    assert cli("apply", "dense_noise.yaml", "model.keras", "--dry-run", "--import", "own_neighbour").code == 0
     with pytest.raises(ImportError):
         __import__("not_installed")
     assert (executed(trapped), [each for each in sys.path if each in ("", str(trapped))]) == ("", [])

@@ -76,7 +76,7 @@ def test_pages_fit_the_terminal(width: int, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("columns", [50, 140])
-def test_pages_of_ops_are_as_wide_as_all_others(columns: int, mutspec: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_of_ops_are_as_wide_as_all_others(columns: int, cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    longest = max(map(len, mutspec("ops", "transfer_weights").out.splitlines()))
+    longest = max(map(len, cli("ops", "transfer_weights").out.splitlines()))
     assert columns - 20 < longest <= columns

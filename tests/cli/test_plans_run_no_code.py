@@ -92,7 +92,7 @@ def _is_untouched(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_command_runs_what_a_plan_brings(room: Path, mutspec: Call, name: str) -> None:
+def test_no_command_runs_what_a_plan_brings(room: Path, cli: Call, name: str) -> None:
     steps = [_attacks(room)[name]]
     Path("attack.yaml").write_text(json.dumps({"mutspec": 1, "steps": steps}))
     for call in (
@@ -101,7 +101,7 @@ def test_no_command_runs_what_a_plan_brings(room: Path, mutspec: Call, name: str
         ("apply", "attack.yaml", "model.keras", "--dry-run", "--unsafe"),
         ("graph", "attack.yaml", "model.keras"),
     ):
-        result = mutspec(*call)
+        result = cli(*call)
         assert (result.code, result.out) == (2, ""), call
         assert "Traceback" not in result.err
     assert not Path("out.keras").exists()
@@ -113,7 +113,7 @@ def test_attacks_are_told_one_by_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["code in a regularizer", "nested Lambda"])
-def test_no_evaluation_and_no_python_call_runs_it(room: Path, mutspec: Call, name: str) -> None:
+def test_no_evaluation_and_no_python_call_runs_it(room: Path, cli: Call, name: str) -> None:
     import keras
     import numpy as np
 
@@ -123,7 +123,7 @@ def test_no_evaluation_and_no_python_call_runs_it(room: Path, mutspec: Call, nam
     Path("attack.yaml").write_text(json.dumps({"mutspec": 1, "steps": steps}))
     call = ("plan_file=attack.yaml", "model.path=model.keras", "model.unsafe=true")
     for swept in (("-m", "plan.seed=0,1"), ("mode=dry_run",)):
-        result = mutspec("run", *call, *swept)
+        result = cli("run", *call, *swept)
         assert result.code == 2
         assert "Traceback" not in result.err
     model = keras.saving.load_model("model.keras")
@@ -153,7 +153,7 @@ def test_the_canaries_would_see_it(room: Path) -> None:
     assert SECRET in lookup.get_vocabulary()
 
 
-def test_a_model_file_runs_its_code_only_if_the_call_says_so(room: Path, mutspec: Call) -> None:
+def test_a_model_file_runs_its_code_only_if_the_call_says_so(room: Path, cli: Call) -> None:
     import keras
 
     inputs = keras.Input((8, 8, 1))
@@ -162,11 +162,11 @@ def test_a_model_file_runs_its_code_only_if_the_call_says_so(room: Path, mutspec
     Path("drop.yaml").write_text(
         json.dumps({"mutspec": 1, "steps": [{"op": "insert_layer", "after": "out", "layer": {"type": "ReLU"}}]})
     )
-    refused = mutspec("apply", "drop.yaml", "code.keras", "-o", "out.keras")
+    refused = cli("apply", "drop.yaml", "code.keras", "-o", "out.keras")
     assert refused.code == 2
     assert "`twice` (Lambda) holds Python code" in refused.err
     assert "--unsafe" in refused.err
-    assert mutspec("apply", "drop.yaml", "code.keras", "-o", "out.keras", "--unsafe").code == 0
-    evaluated = mutspec("run", "plan=dense_noise", "model.path=code.keras")
+    assert cli("apply", "drop.yaml", "code.keras", "-o", "out.keras", "--unsafe").code == 0
+    evaluated = cli("run", "plan=dense_noise", "model.path=code.keras")
     assert evaluated.code == 2
     assert "model.unsafe=true" in " ".join(evaluated.err.split())

@@ -67,30 +67,30 @@ def _sketched(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_sketched")
 @pytest.mark.parametrize("name", ["scales", "plans", "recipes", "layers", "single", "burst"])
 @pytest.mark.parametrize("width", [80, 140])
-def test_a_report_looks_right(mutspec, runs, same_as, monkeypatch, name, width) -> None:
+def test_a_report_looks_right(cli, runs, same_as, monkeypatch, name, width) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    shown = mutspec("report", f"runs/{name}")
+    shown = cli("report", f"runs/{name}")
     assert (shown.code, shown.err) == (0, "")
     assert max(map(len, shown.out.splitlines())) <= width
     same_as(shown.out, f"report_{name}_{width}")
 
 
 @pytest.mark.usefixtures("_sketched")
-def test_a_report_looks_right_in_colour(mutspec, runs, same_as, monkeypatch) -> None:
+def test_a_report_looks_right_in_colour(cli, runs, same_as, monkeypatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     (runs / "scales" / "7" / "result.json").write_text("{")
-    same_as(mutspec("report", "runs/scales").out, "report_scales_80_coloured")
+    same_as(cli("report", "runs/scales").out, "report_scales_80_coloured")
 
 
 @pytest.mark.usefixtures("_sketched")
-def test_a_loss_looks_right(mutspec, runs, same_as) -> None:
-    same_as(mutspec("report", "runs/scales", "--metric", "loss").out, "report_loss_80")
+def test_a_loss_looks_right(cli, runs, same_as) -> None:
+    same_as(cli("report", "runs/scales", "--metric", "loss").out, "report_loss_80")
 
 
 @pytest.mark.parametrize("name", ["scales", "plans", "recipes", "layers", "single", "burst"])
-def test_json_is_one_document_as_its_schema_describes_it(mutspec, runs, name) -> None:
+def test_json_is_one_document_as_its_schema_describes_it(cli, runs, name) -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    called = mutspec("report", f"runs/{name}", "--json", "--metric", "loss")
+    called = cli("report", f"runs/{name}", "--json", "--metric", "loss")
     document = json.loads(called.out, parse_constant=pytest.fail)
     Draft202012Validator(SCHEMA).validate(document)
     stems = ("map", "ranking") if name == "layers" else ()
@@ -101,9 +101,9 @@ def test_json_is_one_document_as_its_schema_describes_it(mutspec, runs, name) ->
 
 
 @pytest.mark.usefixtures("_sketched")
-def test_json_has_the_groups_the_failures_and_the_warnings(mutspec, runs) -> None:
+def test_json_has_the_groups_the_failures_and_the_warnings(cli, runs) -> None:
     (runs / "plans" / "5" / "result.json").write_text("{")
-    document = json.loads(mutspec("report", "runs/plans", "--json").out)
+    document = json.loads(cli("report", "runs/plans", "--json").out)
     assert document["settings"] == ["plan", "params.std"]
     assert [group["settings"]["params.std"] for group in document["groups"]] == [0.1, 0.3, 1, 0.1]
     assert document["groups"][0]["seeds"] == [0, 1, 2, 3, 4]
@@ -113,47 +113,47 @@ def test_json_has_the_groups_the_failures_and_the_warnings(mutspec, runs) -> Non
 
 @pytest.mark.usefixtures("_sketched")
 @pytest.mark.parametrize("content", ["{", "[" * 100_000])
-def test_a_damaged_result_is_named_the_others_are_shown_and_the_exit_code_is_1(mutspec, runs, content) -> None:
+def test_a_damaged_result_is_named_the_others_are_shown_and_the_exit_code_is_1(cli, runs, content) -> None:
     for job in ("7", "12"):
         (runs / "scales" / job / "result.json").write_text(content)
-    called = mutspec("report", "runs/scales")
+    called = cli("report", "runs/scales")
     assert (called.code, called.err) == (1, "")
     assert all(f"runs/scales/{job}/result.json" in called.out for job in ("7", "12"))
     assert "24 jobs" in called.out
     assert len(Path("runs/scales/results.csv").read_text().splitlines()) == 25
-    document = json.loads(mutspec("report", "runs/scales", "--json").out)
+    document = json.loads(cli("report", "runs/scales", "--json").out)
     assert len(document["warnings"]) == 2
 
 
-def test_quiet_writes_the_files_and_says_only_what_went_wrong(mutspec, runs) -> None:
-    called = mutspec("report", "runs/scales", "-q", "-o", "figures")
+def test_quiet_writes_the_files_and_says_only_what_went_wrong(cli, runs) -> None:
+    called = cli("report", "runs/scales", "-q", "-o", "figures")
     assert (called.code, called.out, called.err) == (0, "", "")
     written = sorted(each.name for each in Path("figures").iterdir())
     assert written == ["plot.pdf", "plot.png", "plot.svg", "report.html", "results.csv"]
     (runs / "scales" / "7" / "result.json").write_text("{")
-    called = mutspec("report", "runs/scales", "-q")
+    called = cli("report", "runs/scales", "-q")
     assert (called.code, called.out) == (1, "")
     assert called.err.startswith("runs/scales/7/result.json: warning: the result is damaged")
 
 
 @pytest.mark.usefixtures("_sketched")
-def test_long_tables_are_shown_in_full_on_demand(mutspec, runs) -> None:
+def test_long_tables_are_shown_in_full_on_demand(cli, runs) -> None:
     write(sweep([n / 100 for n in range(1, 41)], seeds=1), runs / "long")
-    assert "… and 21 more (--verbose shows all)" in mutspec("report", "runs/long").out
-    assert "more" not in mutspec("report", "runs/long", "--verbose").out
+    assert "… and 21 more (--verbose shows all)" in cli("report", "runs/long").out
+    assert "more" not in cli("report", "runs/long", "--verbose").out
 
 
 @pytest.mark.usefixtures("_sketched")
-def test_panels_and_means_are_for_the_caller_to_choose(mutspec, runs) -> None:
-    called = mutspec("report", "runs/layers", "--average", "layer")
+def test_panels_and_means_are_for_the_caller_to_choose(cli, runs) -> None:
+    called = cli("report", "runs/layers", "--average", "layer")
     assert (called.code, called.err) == (0, "")
     assert "averaged over layer" in called.out
     pages = []
     for name, options in {"own": [], "asked": ["--facet", "layer"]}.items():
-        assert mutspec("report", "runs/layers", "-q", "-o", name, *options).code == 0
+        assert cli("report", "runs/layers", "-q", "-o", name, *options).code == 0
         pages.append(Path(name, "report.html").read_text(encoding="utf-8").count("<clipPath"))
     assert pages == [5, 5]  # five layers are too many for one panel
-    assert mutspec("report", "runs/plans", "-q", "-o", "plans", "--facet", "plan").code == 0
+    assert cli("report", "runs/plans", "-q", "-o", "plans", "--facet", "plan").code == 0
     assert Path("plans/report.html").read_text(encoding="utf-8").count("<clipPath") == 2
 
 
@@ -179,9 +179,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_call_is_named_and_writes_nothing(mutspec, runs, name) -> None:
+def test_a_wrong_call_is_named_and_writes_nothing(cli, runs, name) -> None:
     call, code, said = WRONG[name]
-    called = mutspec("report", "") if call == "report=" else mutspec(*call.split())
+    called = cli("report", "") if call == "report=" else cli(*call.split())
     assert (called.code, called.out) == (code, "")
     assert all(words in called.err for words in said), called.err
     assert "Traceback" not in called.err

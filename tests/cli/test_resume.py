@@ -166,9 +166,9 @@ def test_but_for_seconds_the_report_of_a_sweep_that_was_killed_is_that_of_one_th
     assert {path.name for path in made[0][1]} >= {"report.html", "results.csv", "result.json"}
 
 
-def test_an_interrupted_sweep_says_how_it_goes_on(counted: Path, mutspec: Call) -> None:
+def test_an_interrupted_sweep_says_how_it_goes_on(counted: Path, cli: Call) -> None:
     Path("interrupt").touch()
-    result = mutspec("run", *SWEEP)
+    result = cli("run", *SWEEP)
     (folder,) = Path("runs/dense_noise").iterdir()
     assert (result.code, result.err.strip()) == (
         130,
@@ -176,20 +176,20 @@ def test_an_interrupted_sweep_says_how_it_goes_on(counted: Path, mutspec: Call) 
     )
 
 
-def test_an_interrupted_sweep_that_went_on_counts_what_it_had_not_come_to_as_done(counted: Path, mutspec: Call) -> None:
-    assert mutspec("run", "-q", *SWEEP, "hydra.sweep.dir=sweep").code == 0
+def test_an_interrupted_sweep_that_went_on_counts_what_it_had_not_come_to_as_done(counted: Path, cli: Call) -> None:
+    assert cli("run", "-q", *SWEEP, "hydra.sweep.dir=sweep").code == 0
     Path("sweep/std=0.1,seed=1/result.json").unlink()
     Path("evaluations").write_text("one\n" * 4)
     Path("interrupt").touch()
-    result = mutspec("run", *SWEEP, "hydra.sweep.dir=sweep", "resume=true")
+    result = cli("run", *SWEEP, "hydra.sweep.dir=sweep", "resume=true")
     assert result.code == 130
     assert "5 jobs are done; the same call goes on with the others" in result.err
 
 
-def test_a_sweep_that_cannot_write_says_what_and_how_it_goes_on(room: Path, mutspec: Call) -> None:
+def test_a_sweep_that_cannot_write_says_what_and_how_it_goes_on(room: Path, cli: Call) -> None:
     Path("sweep").mkdir()
     Path("sweep/seed=1").touch()  # where a job's folder should be
-    result = mutspec("run", "-m", "plan=dense_noise", "mode=dry_run", "plan.seed=0,1", "hydra.sweep.dir=sweep")
+    result = cli("run", "-m", "plan=dense_noise", "mode=dry_run", "plan.seed=0,1", "hydra.sweep.dir=sweep")
     assert (result.code, result.err) == (
         3,
         "error: cannot write sweep/seed=1: File exists\n"
@@ -197,24 +197,24 @@ def test_a_sweep_that_cannot_write_says_what_and_how_it_goes_on(room: Path, muts
     )
 
 
-def test_a_job_that_failed_is_run_again_and_the_others_are_not(counted: Path, mutspec: Call) -> None:
+def test_a_job_that_failed_is_run_again_and_the_others_are_not(counted: Path, cli: Call) -> None:
     Path("fail").touch()
-    failed = mutspec("run", *SWEEP, "hydra.sweep.dir=sweep")
+    failed = cli("run", *SWEEP, "hydra.sweep.dir=sweep")
     assert (failed.code, len(results(Path("sweep")))) == (2, 6)
     assert "std=1,seed=0: " in failed.err
     assert "the disk is on holiday" in failed.err
     before = evaluations()
-    result = mutspec("run", *SWEEP, "hydra.sweep.dir=sweep", "resume=true")
+    result = cli("run", *SWEEP, "hydra.sweep.dir=sweep", "resume=true")
     assert (result.code, result.err) == (0, "")
     assert result.out.startswith("5 of 6 jobs were done already\n")
     assert evaluations() == before + 1
     assert [each.error for each in collect("sweep")] == [None] * 6
 
 
-def test_joblibs_processes_go_on_where_a_sweep_was_and_say_why_a_job_fails(room: Path, mutspec: Call) -> None:
+def test_joblibs_processes_go_on_where_a_sweep_was_and_say_why_a_job_fails(room: Path, cli: Call) -> None:
     target = "plan.steps.gaussian_noise.target.name"
     sweep = ("-m", "plan=dense_noise", "mode=dry_run", "hydra.sweep.dir=sweep")
-    assert mutspec("run", "-q", *sweep, f"{target}=dense_1,logits").code == 0
+    assert cli("run", "-q", *sweep, f"{target}=dense_1,logits").code == 0
     shutil.rmtree("sweep/gaussian_noise.target.name=logits")
     before = results(Path("sweep"))
     command = [sys.executable, "-m", "mutspec", "run", *sweep, "resume=true", "hydra/launcher=joblib"]
@@ -235,19 +235,19 @@ def test_joblibs_processes_go_on_where_a_sweep_was_and_say_why_a_job_fails(room:
     assert results(Path("sweep")).items() >= before.items()
 
 
-def test_a_single_run_that_is_done_is_kept(room: Path, mutspec: Call) -> None:
+def test_a_single_run_that_is_done_is_kept(room: Path, cli: Call) -> None:
     call = ("run", "plan=dense_noise", "hydra.run.dir=here")
-    assert mutspec(*call).out.endswith("Wrote here/result.json\n")
+    assert cli(*call).out.endswith("Wrote here/result.json\n")
     written = Path("here/result.json").read_bytes()
-    again = mutspec(*call, "resume=true")
+    again = cli(*call, "resume=true")
     assert again.out.endswith("Kept here/result.json\n")
     assert Path("here/result.json").read_bytes() == written
 
 
-def test_jobs_that_the_sweep_no_longer_has_are_pointed_out(room: Path, mutspec: Call) -> None:
+def test_jobs_that_the_sweep_no_longer_has_are_pointed_out(room: Path, cli: Call) -> None:
     sweep = ("run", "-m", "plan=dense_noise", "mode=dry_run", "hydra.sweep.dir=sweep")
-    mutspec(*sweep, "plan.seed=range(3)")
-    result = mutspec(*sweep, "plan.seed=0,3", "resume=true")
+    cli(*sweep, "plan.seed=range(3)")
+    result = cli(*sweep, "plan.seed=0,3", "resume=true")
     assert result.code == 0
     assert result.err == (
         "sweep: warning: 2 jobs of an earlier sweep are in the report: seed=1, seed=2\n"
@@ -256,10 +256,10 @@ def test_jobs_that_the_sweep_no_longer_has_are_pointed_out(room: Path, mutspec: 
     assert result.out.startswith("1 of 2 jobs was done already\n")
 
 
-def test_jobs_that_failed_and_that_the_sweep_no_longer_has_do_not_make_it_fail(room: Path, mutspec: Call) -> None:
+def test_jobs_that_failed_and_that_the_sweep_no_longer_has_do_not_make_it_fail(room: Path, cli: Call) -> None:
     sweep = ("run", "-m", "plan=dense_noise", "data=npz", "mode=apply", "hydra.sweep.dir=sweep")
-    assert mutspec(*sweep, "data.path=none.npz", "plan.seed=0,1").code == 2
-    result = mutspec(*sweep, "plan.seed=0,2", "data=digits", "resume=true")
+    assert cli(*sweep, "data.path=none.npz", "plan.seed=0,1").code == 2
+    result = cli(*sweep, "plan.seed=0,2", "data=digits", "resume=true")
     assert result.code == 0
     assert result.err.startswith("sweep: warning: 1 job of an earlier sweep is in the report: seed=1\n")
 
@@ -286,11 +286,11 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("call", "words"), MISTAKES)
-def test_a_folder_to_go_on_in_that_is_none_is_told(room: Path, mutspec: Call, call: str, words: str) -> None:
+def test_a_folder_to_go_on_in_that_is_none_is_told(room: Path, cli: Call, call: str, words: str) -> None:
     (room / LATEST / "seed=0/.hydra").mkdir(parents=True)
     (room / LATEST / "multirun.yaml").touch()
     before = sorted(Path().glob("**/*"))
-    result = mutspec("run", "plan=dense_noise", "mode=dry_run", *call.split())
+    result = cli("run", "plan=dense_noise", "mode=dry_run", *call.split())
     assert result.code == 2
     assert words in result.err
     assert sorted(Path().glob("**/*")) == before

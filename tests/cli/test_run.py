@@ -36,8 +36,8 @@ def schema(name: str) -> dict[str, object]:
     return content
 
 
-def test_a_run_says_what_the_mutation_costs(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "plan=dense_noise", "plan.params.std=1", "model.path=model.keras")
+def test_a_run_says_what_the_mutation_costs(room: Path, cli: Call) -> None:
+    result = cli("run", "plan=dense_noise", "plan.params.std=1", "model.path=model.keras")
     assert (result.code, result.err) == (0, "")
     lines = result.out.splitlines()
     assert lines[0] == "dense_noise on model.keras"
@@ -50,26 +50,26 @@ def test_a_run_says_what_the_mutation_costs(room: Path, mutspec: Call) -> None:
     assert max(len(line) for line in lines) <= 80
 
 
-def test_a_run_as_json_is_its_result_file(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "--json", "plan=dense_noise", "hydra.run.dir=here")
+def test_a_run_as_json_is_its_result_file(room: Path, cli: Call) -> None:
+    result = cli("run", "--json", "plan=dense_noise", "hydra.run.dir=here")
     document = json.loads(result.out)
     jsonschema.validate(document, schema("result"))
     assert document == json.loads(Path("here/result.json").read_text())
 
 
-def test_a_run_takes_a_table(room: Path, mutspec: Call) -> None:
+def test_a_run_takes_a_table(room: Path, cli: Call) -> None:
     import keras
 
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")]).save("own.keras")
     Path("own.csv").write_text("a,kind,b\n1,cat,2.5\n3,ant,-4\n50,cat,0\n")
     data = ["data=csv", "data.path=own.csv", "data.label=kind"]
-    result = mutspec("run", "plan=dense_noise", "model.path=own.keras", *data)
+    result = cli("run", "plan=dense_noise", "model.path=own.keras", *data)
     assert (result.code, result.err) == (0, "")
     assert "3 samples of own.csv" in result.out
 
 
-def test_a_sweep_ends_with_a_table_and_its_files(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "-m", "plan=dense_noise", "plan.params.std=0.1,1", "plan.seed=range(2)")
+def test_a_sweep_ends_with_a_table_and_its_files(room: Path, cli: Call) -> None:
+    result = cli("run", "-m", "plan=dense_noise", "plan.params.std=0.1,1", "plan.seed=range(2)")
     assert (result.code, result.err) == (0, "")
     assert "4 jobs, 2 values of std, 2 seeds each" in result.out
     (folder,) = Path("runs/dense_noise").iterdir()
@@ -80,16 +80,16 @@ def test_a_sweep_ends_with_a_table_and_its_files(room: Path, mutspec: Call) -> N
     assert [(row["params.std"], row["seed"]) for row in rows] == [("0.1", "0"), ("0.1", "1"), ("1", "0"), ("1", "1")]
 
 
-def test_a_sweep_as_json_is_its_report(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "-m", "--json", "plan=dense_noise", "plan.seed=0,1", "mode=dry_run")
+def test_a_sweep_as_json_is_its_report(room: Path, cli: Call) -> None:
+    result = cli("run", "-m", "--json", "plan=dense_noise", "plan.seed=0,1", "mode=dry_run")
     document = json.loads(result.out)
     jsonschema.validate(document, schema("report"))
     assert document["jobs"]["total"] == 2
 
 
-def test_a_sweep_in_which_a_job_fails_shows_the_others_and_ends_with_its_code(room: Path, mutspec: Call) -> None:
+def test_a_sweep_in_which_a_job_fails_shows_the_others_and_ends_with_its_code(room: Path, cli: Call) -> None:
     target = "plan.steps.gaussian_noise.target.name"
-    result = mutspec("run", "-m", "plan=dense_noise", f"{target}=dense_1,dense_3,dense_4")
+    result = cli("run", "-m", "plan=dense_noise", f"{target}=dense_1,dense_3,dense_4")
     assert result.code == 2
     assert "2 jobs failed" in result.out
     assert "mutant      1" in result.out
@@ -97,29 +97,29 @@ def test_a_sweep_in_which_a_job_fails_shows_the_others_and_ends_with_its_code(ro
     assert result.err.count("no layer is called") == 2
 
 
-def test_one_reason_for_many_jobs_is_told_once(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "-m", "-q", "plan=dense_noise", "plan.seed=range(3)", "evaluate.metrics=[acuracy]")
+def test_one_reason_for_many_jobs_is_told_once(room: Path, cli: Call) -> None:
+    result = cli("run", "-m", "-q", "plan=dense_noise", "plan.seed=range(3)", "evaluate.metrics=[acuracy]")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("seed=0 and 2 more: Keras has no metric `acuracy`\n")
     assert result.err.count("acuracy") == 1
 
 
-def test_quiet_says_nothing_about_what_is_right(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "-q", "plan=dense_noise", "mode=dry_run")
+def test_quiet_says_nothing_about_what_is_right(room: Path, cli: Call) -> None:
+    result = cli("run", "-q", "plan=dense_noise", "mode=dry_run")
     assert (result.code, result.out, result.err) == (0, "", "")
 
 
-def test_the_configuration_can_be_looked_at(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "plan=dense_noise", "plan.params.std=0.2", "--cfg", "job")
+def test_the_configuration_can_be_looked_at(room: Path, cli: Call) -> None:
+    result = cli("run", "plan=dense_noise", "plan.params.std=0.2", "--cfg", "job")
     assert result.code == 0
     assert "    std: ${plan.params.std}\n" in result.out
     assert "hydra:" not in result.out
     assert not Path("runs").exists()
-    assert mutspec("run", "plan=dense_noise", "--cfg", "hydra").out.startswith("hydra:\n")
+    assert cli("run", "plan=dense_noise", "--cfg", "hydra").out.startswith("hydra:\n")
 
 
-def test_help_lists_the_groups_and_has_examples(room: Path, mutspec: Call) -> None:
-    page = mutspec("run", "--help").out
+def test_help_lists_the_groups_and_has_examples(room: Path, cli: Call) -> None:
+    page = cli("run", "--help").out
     assert "mutspec run" in page.partition("Examples:")[2]
     groups = page.partition("Groups, and their options:")[2]
     for words in ("dense_noise", "csv, digits, images, npz", "apply, breaking_point, diff, dry_run", "classification"):
@@ -128,12 +128,12 @@ def test_help_lists_the_groups_and_has_examples(room: Path, mutspec: Call) -> No
 
 @pytest.mark.parametrize("arguments", [("--config-dir", ".", "--help"), ("--help", "--config-dir=.")])
 def test_the_help_page_lists_the_calls_own_recipes_and_groups(
-    arguments: tuple[str, ...], mutspec: Call, room: Path
+    arguments: tuple[str, ...], cli: Call, room: Path
 ) -> None:
     for name in ("recipes/own_plan", "data/own_data", "mine/own_option", "sweep/multirun", "sweep/results", ".hid/it"):
         (room / name).parent.mkdir(exist_ok=True)
         (room / f"{name}.yaml").write_text("mutspec: 1\nsteps: [{op: zero, target: dense_1}]\n")
-    done = mutspec("run", *arguments)
+    done = cli("run", *arguments)
     listing = done.out.partition("Groups, and their options:")[2]
     groups = dict(re.findall(r"^  (\S+) +(\S.*(?:\n   +.*)*)", listing, re.MULTILINE))
     assert done.code == 0
@@ -141,7 +141,7 @@ def test_the_help_page_lists_the_calls_own_recipes_and_groups(
     assert "own_data" in groups["data"]
     assert groups["mine"] == "own_option"
     assert not {"sweep", "recipes", ".hid"} & set(groups)
-    assert "own_plan" not in mutspec("run", "--help").out
+    assert "own_plan" not in cli("run", "--help").out
 
 
 def test_help_does_not_load_hydra() -> None:
@@ -153,18 +153,18 @@ def test_help_does_not_load_hydra() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_layers_and_data_of_the_users_own_are_found_in_the_current_folder(room: Path, mutspec: Call) -> None:
+def test_layers_and_data_of_the_users_own_are_found_in_the_current_folder(room: Path, cli: Call) -> None:
     (room / "my_own_data.py").write_text("import numpy as np\ndef make(n=5):\n    return np.ones((n, 8, 8, 1)), None\n")
-    result = mutspec("run", "plan=dense_noise", "data._target_=my_own_data.make", "data.n=7", "--import", "my_own_data")
+    result = cli("run", "plan=dense_noise", "data._target_=my_own_data.make", "data.n=7", "--import", "my_own_data")
     assert (result.code, result.err) == (0, "")
     assert "7 samples of my_own_data.make" in result.out
 
 
-def test_a_sweeper_that_chooses_values_is_given_the_objective(room: Path, mutspec: Call) -> None:
+def test_a_sweeper_that_chooses_values_is_given_the_objective(room: Path, cli: Call) -> None:
     pytest.importorskip("optuna")
     sweeper = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.direction=maximize")
     call = ("plan=dense_noise", "plan.params.std=interval(0.1,3)", "objective=drop.accuracy", *sweeper)
-    result = mutspec("run", "-m", *call)
+    result = cli("run", "-m", *call)
     assert (result.code, result.err) == (0, "")
     (folder,) = Path("runs/dense_noise").iterdir()
     values = [each.value for each in collect(folder)]
@@ -192,14 +192,14 @@ def test_an_interrupt_ends_a_sweep_with_130_and_without_a_traceback(room: Path) 
     assert (running.returncode, errors.strip()) == (130, "mutspec: interrupted")
 
 
-def test_a_file_that_a_job_in_its_own_folder_does_not_find_is_told_by_its_whole_path(room: Path, mutspec: Call) -> None:
-    result = mutspec("run", "plan=dense_noise", "model.path=model.keras", "hydra.job.chdir=true")
+def test_a_file_that_a_job_in_its_own_folder_does_not_find_is_told_by_its_whole_path(room: Path, cli: Call) -> None:
+    result = cli("run", "plan=dense_noise", "model.path=model.keras", "hydra.job.chdir=true")
     assert result.code == 2
     assert "model.keras: there is no such model file\n" in result.err
     assert (
         f"hydra.job.chdir has it looked for in the job's folder; give its whole path, {room}/model.keras" in result.err
     )
-    assert mutspec("run", "plan=dense_noise", f"model.path={room}/model.keras", "hydra.job.chdir=true").code == 0
+    assert cli("run", "plan=dense_noise", f"model.path={room}/model.keras", "hydra.job.chdir=true").code == 0
 
 
 def test_a_second_interrupt_while_the_first_is_told_leaves_no_traceback(room: Path) -> None:
@@ -346,8 +346,8 @@ def own(room: Path) -> Path:
 
 
 @pytest.mark.parametrize(("call", "code", "words"), MISTAKES)
-def test_a_mistake_is_told_without_internals(own: Path, mutspec: Call, call: str, code: int, words: str) -> None:
-    result = mutspec("run", *call.split())
+def test_a_mistake_is_told_without_internals(own: Path, cli: Call, call: str, code: int, words: str) -> None:
+    result = cli("run", *call.split())
     assert result.code == code, result.err
     assert words in result.err
     assert result.out == ""
@@ -368,28 +368,28 @@ def test_a_mistake_is_told_in_our_words_even_if_hydra_is_asked_for_its_own(own: 
 
 
 def test_a_package_that_is_not_installed_is_the_environments_fault(
-    room: Path, mutspec: Call, monkeypatch: pytest.MonkeyPatch
+    room: Path, cli: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mutspec.experiment.jobs import plugin_errors
 
     monkeypatch.setitem(plugin_errors.EXTRAS, "launcher/of_the_moon", "joblib")
-    result = mutspec("run", "plan=dense_noise", "hydra/launcher=of_the_moon")
+    result = cli("run", "plan=dense_noise", "hydra/launcher=of_the_moon")
     assert result.code == 3
     assert "pip install 'mutspec[joblib]'" in result.err
 
 
 def test_a_launcher_that_does_not_find_its_cluster_is_the_environments_fault(
-    room: Path, mutspec: Call, monkeypatch: pytest.MonkeyPatch
+    room: Path, cli: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", "")
-    result = mutspec("run", "-m", "plan=dense_noise", "mode=dry_run", "hydra/launcher=submitit_slurm")
+    result = cli("run", "-m", "plan=dense_noise", "mode=dry_run", "hydra/launcher=submitit_slurm")
     assert result.code == 3
     assert 'the launcher cannot run the jobs: could not detect "srun"' in result.err
     assert not Path("runs").exists()
 
 
-def test_code_in_a_model_file_runs_only_if_the_call_says_so(room: Path, mutspec: Call) -> None:
+def test_code_in_a_model_file_runs_only_if_the_call_says_so(room: Path, cli: Call) -> None:
     import keras
 
     inputs = keras.Input((8, 8, 1))
@@ -397,10 +397,10 @@ def test_code_in_a_model_file_runs_only_if_the_call_says_so(room: Path, mutspec:
     keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(flat))).save("code.keras")
     Path("canary").unlink(missing_ok=True)
     for call in (("run",), ("run", "-m")):
-        result = mutspec(*call, "plan=dense_noise", "model.path=code.keras")
+        result = cli(*call, "plan=dense_noise", "model.path=code.keras")
         assert (result.code, Path("canary").exists()) == (2, False)
         said = " ".join(result.err.split())
         assert "(Lambda) holds Python code, which is not run when it is loaded" in said
         assert "model.unsafe=true" in said
-    assert mutspec("run", "plan=dense_noise", "model.path=code.keras", "model.unsafe=true").code == 0
+    assert cli("run", "plan=dense_noise", "model.path=code.keras", "model.unsafe=true").code == 0
     assert Path("canary").exists()

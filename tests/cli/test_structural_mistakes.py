@@ -269,7 +269,7 @@ def _listing(folder: Path) -> Iterator[tuple[str, int, int]]:
 
 
 @pytest.mark.parametrize("what", MISTAKES)
-def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(mutspec, models, tmp_path, monkeypatch, what) -> None:
+def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(cli, models, tmp_path, monkeypatch, what) -> None:
     mistake = MISTAKES[what]
     steps = (mistake.steps,) if isinstance(mistake.steps, str) else mistake.steps
     (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps:\n" + "".join(f"- {{{each}}}\n" for each in steps))
@@ -277,10 +277,10 @@ def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(mutspec, models,
     before = [*_listing(tmp_path), *_listing(models)]
     output = ["-o", mistake.output] if mistake.output else ["--dry-run"]
     call = ("apply", "plan.yaml", str(models / mistake.model))
-    result = mutspec(*call, *output)
+    result = cli(*call, *output)
     assert (result.code, result.out) == (2, ""), result.err
     if what in ("a misspelt after", "no Flatten", "a model of code"):
-        assert mutspec(*call, "--dry-run") == result
+        assert cli(*call, "--dry-run") == result
     assert result.err.startswith(f"plan.yaml:{mistake.at}: "), result.err
     for words in mistake.said:
         assert words in result.err
@@ -301,17 +301,17 @@ def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(mutspec, models,
     ],
     ids=["put back", "replaced downstream"],
 )
-def test_a_later_step_may_fix_what_a_removal_breaks(mutspec, models, tmp_path, monkeypatch, steps) -> None:
+def test_a_later_step_may_fix_what_a_removal_breaks(cli, models, tmp_path, monkeypatch, steps) -> None:
     import keras
 
     (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps:\n" + "".join(f"- {{{each}}}\n" for each in steps))
     monkeypatch.chdir(tmp_path)
-    result = mutspec("apply", "plan.yaml", str(models / "digits.keras"), "-o", "out.keras")
+    result = cli("apply", "plan.yaml", str(models / "digits.keras"), "-o", "out.keras")
     assert result.code == 0, result.err
     assert keras.saving.load_model("out.keras").output_shape == (None, 10)
 
 
-def test_a_model_is_replaced_by_a_layer_that_takes_no_mask(mutspec, models, tmp_path, monkeypatch) -> None:
+def test_a_model_is_replaced_by_a_layer_that_takes_no_mask(cli, models, tmp_path, monkeypatch) -> None:
     import keras
 
     layer = "{type: Dense, units: same, name: encoder_1}"
@@ -319,6 +319,6 @@ def test_a_model_is_replaced_by_a_layer_that_takes_no_mask(mutspec, models, tmp_
         f"mutspec: 1\nsteps: [{{op: replace_layer, target: encoder, layer: {layer}}}]\n"
     )
     monkeypatch.chdir(tmp_path)
-    result = mutspec("apply", "plan.yaml", str(models / "nested.keras"), "-o", "out.keras")
+    result = cli("apply", "plan.yaml", str(models / "nested.keras"), "-o", "out.keras")
     assert result.code == 0, result.err
     assert keras.saving.load_model("out.keras").get_layer("encoder_1").kernel.shape == (5, 3)

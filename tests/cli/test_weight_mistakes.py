@@ -166,14 +166,14 @@ MISTAKES: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("step", MISTAKES)
-def test_a_mistake_says_where_and_what_to_do(mutspec, tmp_path, monkeypatch, step) -> None:
+def test_a_mistake_says_where_and_what_to_do(cli, tmp_path, monkeypatch, step) -> None:
     before, _, behind = f"- {{op: {step}}}".partition("«")
     inputs = "inputs: {other: {}}\n" if '"other:' in step else ""
     (tmp_path / "plan.yaml").write_text(f"mutspec: 1\n{inputs}steps:\n{before}{behind}\n")
     monkeypatch.chdir(tmp_path)
     model = RECURRENT if "target: gru" in step or "both_ways" in step else DIGITS
     given = ("--input", f"other={DIGITS}") if inputs else ()
-    result = mutspec("apply", "plan.yaml", str(model), "-o", "mutant.keras", *given)
+    result = cli("apply", "plan.yaml", str(model), "-o", "mutant.keras", *given)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith(f"plan.yaml:{4 if inputs else 3}:{len(before) + 1}: "), result.err
     for words in MISTAKES[step]:

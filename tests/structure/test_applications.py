@@ -124,7 +124,7 @@ print(json.dumps(np.asarray(keras.saving.load_model(sys.argv[1])(x, training=Fal
 
 
 def test_a_mutant_loads_and_predicts_in_a_fresh_process_of_plain_keras(tmp_path: Path) -> None:
-    """As those of ResNet50 and MobileNetV2 do that are made of files, in `tests/cli/test_real_networks.py`."""
+    """As those of MobileNetV2 do that are made of files, in `tests/cli/test_real_networks.py`."""
     made, path = deeper("EfficientNetB0"), tmp_path / "mutant.keras"
     with noise_in(made, *NEW):
         made.save(path)
