@@ -6,7 +6,7 @@
 # make faults  signals and full disks, at POINTS=200 points of each; disks need root
 # make clean   remove what the others made
 #
-# They need Python 3.11 or newer and a package index. PYTHON=… takes another interpreter, JOBS=… the number of test
+# All need Python 3.11 or newer and a package index. PYTHON=… names another interpreter, JOBS=… the number of test
 # processes. Packages go into .venv, outputs into build/.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
@@ -18,8 +18,8 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-# keras-hub, on which tests try layers inside layers. With all that it asks for it would bring TensorFlow's other
-# distribution beside tensorflow-cpu, for tokenizers that no test needs; so it comes with what its import needs.
+# Tests of layers inside layers use keras-hub. All of its dependencies would include TensorFlow's other distribution, in
+# addition to tensorflow-cpu, for tokenizers that no test needs. So only what its import needs is installed.
 HUB := keras-hub==0.32.0 kagglehub==1.0.2 kagglesdk==0.1.28 regex tokenizers
 
 MODEL := conf/model/digits.keras
@@ -27,7 +27,7 @@ PLAN := conf/plan/dense_noise.yaml
 MUTANT := build/demo/mutant.keras
 DEEPER := build/demo/deeper.keras
 SWEEP := build/demo/sweep
-# A comma within the arguments of $(call …).
+# A comma inside the arguments of $(call …).
 , := ,
 STYLE := "ruff check ." "ruff format --check ." "mypy" "lint-imports --no-logo"
 # Each process begins with a run of neighbours and, once done, takes half of what another has left: files stay together,
@@ -37,7 +37,7 @@ PYTEST := pytest -n $(JOBS) --dist worksteal
 # Print a command as a user would type it, then run it.
 run = @printf '\n$$ %s\n' '$(1)'; $(1)
 
-# Every check runs, whatever the others say; the summary is at the end.
+# Every check runs, even after one failed. The summary is at the end.
 check = @failed=0; summary=; \
 	for check in $(1); do \
 	  printf '\n$$ %s\n' "$$check"; start=$$(date +%s); \

@@ -1,4 +1,4 @@
-"""What is measured, and what we promise about it."""
+"""The table of cases: commands to measure, and what we promise about them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Case:
-    """A case.
+    """Commands to measure, with a promise about their time or memory.
 
     Arguments:
         name: what the command line calls it.
         claim: what we promise.
-        commands: what is measured; where there is a reference to compare with, it comes last.
-        holds: whether the promise is kept, given the commands' measurements in order.
-        models: the model files that must be there (see `make_models.py`).
-        prepare: commands that are run once, before, and not measured.
-        between: commands that are run before each that is measured, and are not measured.
-        repeats: how many rounds.
-        warm_up: whether a round goes first that does not count.
+        commands: the commands to measure; a reference to compare with comes last.
+        holds: tells whether the promise is kept, from the commands' measurements in order.
+        models: the model files that must exist (see `make_models.py`).
+        prepare: commands that run once before the others, and are not measured.
+        between: commands that run before each measured command, and are not measured.
+        repeats: the number of rounds.
+        warm_up: whether a first round runs that does not count.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Case:
 
 
 def mutspec(label: str, *arguments: object, exit_codes: tuple[int, ...] = (0,)) -> Command:
-    """A call of mutspec's command line, with the interpreter that runs the benchmarks."""
+    """Returns a call of mutspec's command line, with the interpreter that runs the benchmarks."""
     return Command(label, (sys.executable, "-m", "mutspec", *map(str, arguments)), exit_codes)
 
 
 def script(label: str, name: str, *arguments: object, says_seconds: bool = False) -> Command:
-    """A call of a script beside this file."""
+    """Returns a call of a script in this folder."""
     return Command(label, (sys.executable, str(HERE / name), *map(str, arguments)), says_seconds=says_seconds)
 
 

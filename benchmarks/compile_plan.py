@@ -1,4 +1,4 @@
-"""Compile a plan of 1,000 steps against a model of 1,000 layers, and print the seconds that it took.
+"""Compiles a plan of 1,000 steps for a model of 1,000 layers, and prints the seconds that it took.
 
 python benchmarks/compile_plan.py MODEL
 """
@@ -14,7 +14,7 @@ STEPS = 1000
 
 
 def main() -> None:
-    """Every step puts noise on one layer, by name."""
+    """Compiles a plan in which each step puts noise on one layer, by name."""
     (model,) = sys.argv[1:]
     steps = [
         {"id": f"noise_{index}", "op": "gaussian_noise", "target": f"dense_{index}/kernel", "std": 0.01}

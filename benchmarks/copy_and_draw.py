@@ -1,8 +1,8 @@
-"""The floor of a mutation from file to file: copy a file, then draw normal numbers for its weights on two threads.
+"""The least work of a mutation from file to file: copy a file, then draw normal numbers for its weights on two threads.
 
     python benchmarks/copy_and_draw.py SOURCE TARGET WEIGHTS
 
-The copy reaches the disk, as mutspec's output does before it takes its place. WEIGHTS may be 0: the copy alone.
+The copy is synced to the disk, as mutspec's output is before it takes its name. With 0 WEIGHTS it only copies.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 
 
 def main() -> None:
-    """Copy, then draw."""
+    """Copies, then draws."""
     source, target, weights = sys.argv[1], sys.argv[2], int(sys.argv[3])
     copy(source, target)
     if weights:
@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def copy(source: str, target: str) -> None:
-    """Copy in the kernel, as fast as the file system can."""
+    """Copies in the kernel, as fast as the file system can."""
     with open(source, "rb") as read, open(target, "wb") as written:
         size = os.fstat(read.fileno()).st_size
         done = 0
@@ -30,7 +30,7 @@ def copy(source: str, target: str) -> None:
 
 
 def draw(weights: int) -> None:
-    """Draw a number for each weight. NumPy is loaded here, as a copy alone needs none."""
+    """Draws a number for each weight. NumPy is imported here, because a copy alone does not need it."""
     from draws import CHUNK, normals, on_threads
 
     on_threads(lambda chunk: normals(chunk, min(CHUNK, weights - chunk * CHUNK)), range(-(-weights // CHUNK)))

@@ -1,10 +1,10 @@
-"""How often intervals over seeds hold what they promise: the tables of docs/statistics.md.
+"""Counts how often intervals over seeds keep their promise: the tables of docs/statistics.md.
 
     python benchmarks/coverage.py
 
-Two thousand mutants of the digits model at one scale stand for all seeds. Of these, sweeps of a few seeds are drawn
-twenty thousand times: Student's interval, which reports show, and a percentile bootstrap, which they do not. Then
-rankings of thirty layers, whose means are as far apart as their seeds are spread, or less, or not at all.
+Two thousand mutants of the digits model at one scale represent all seeds. Sweeps of a few seeds are drawn from them
+twenty thousand times, with Student's interval, which reports show, and a percentile bootstrap, which they do not show.
+Then come rankings of thirty layers, whose means are as far apart as their seeds are spread, or less, or not at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.reports.interval import estimate, is_surely_above, student_quantile
 from mutspec.resources import resource_folder
 
@@ -31,21 +31,21 @@ Values = NDArray[np.float64]
 
 
 def mutants(scales: list[float], seeds: int) -> Values:
-    """The accuracy of mutants in percent, by scale and seed."""
+    """Returns the accuracy of mutants in percent, by scale and seed."""
     plan = mutspec.load_plan(CONF / "plan" / "weight_noise.yaml")
     sweep = mutspec.sweep(plan, CONF / "model" / "digits.keras", digits(), {"params.std": scales}, seeds=seeds)
     return np.array([100 * row["metrics.accuracy"] for row in sweep.rows]).reshape(len(scales), seeds)
 
 
 def covers_student(drawn: Values, truth: float) -> tuple[float, float]:
-    """How often Student's interval covers the truth, and half its median width."""
+    """Returns how often Student's interval covers the truth, and half its median width."""
     count = drawn.shape[1]
     half = student_quantile(count - 1) * drawn.std(axis=1, ddof=1) / np.sqrt(count)
     return float(np.mean(abs(drawn.mean(axis=1) - truth) <= half)), float(np.median(half))
 
 
 def covers_bootstrap(drawn: Values, truth: float, random: np.random.Generator) -> float:
-    """How often the interval between the percentiles of resampled means covers the truth."""
+    """Returns how often the interval between the percentiles of resampled means covers the truth."""
     count = drawn.shape[1]
     means = [each[random.integers(0, count, (RESAMPLES, count))].mean(axis=1) for each in drawn[:BOOTSTRAPPED]]
     low, high = np.percentile(means, [2.5, 97.5], axis=1)
@@ -53,10 +53,10 @@ def covers_bootstrap(drawn: Values, truth: float, random: np.random.Generator) -
 
 
 def rankings(gap: float, seeds: int, random: np.random.Generator) -> tuple[float, float, float]:
-    """Of rankings of layers whose means are so many standard deviations apart.
+    """Ranks layers whose means are `gap` standard deviations apart, many times.
 
     Returns:
-        How often all ranks are among those left open, how many these are, and the part of layers that are told apart
+        How often all ranks are among those left open, how many these are, and the share of layers that seem to differ
         from another one.
     """
     true = np.arange(1, LAYERS + 1)
@@ -72,7 +72,7 @@ def rankings(gap: float, seeds: int, random: np.random.Generator) -> tuple[float
 
 
 def main() -> None:
-    """Print the tables."""
+    """Prints the tables."""
     random = np.random.default_rng(0)
     (many,) = mutants([0.5], 2_000)
     print(f"mean {many.mean():.1f} %, standard deviation {many.std():.1f} points")

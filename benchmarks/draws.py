@@ -15,13 +15,13 @@ CHUNK = 1 << 16
 
 
 def normals(chunk: int, count: int) -> np.ndarray:
-    """The first numbers of a chunk."""
+    """Returns the first numbers of a chunk."""
     bits = np.random.Philox(key=5, counter=[0, 0, chunk, 0])
     return np.random.Generator(bits).standard_normal(count, dtype=np.float32)
 
 
 def on_threads(function: Callable[[T], object], items: Iterable[T]) -> None:
-    """Call a function for each item, on two threads."""
+    """Calls a function for each item, on two threads."""
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(function, items):
             pass

@@ -1,9 +1,9 @@
-"""Remove files, and touch free memory, so that what is measured next finds the machine as the command before it did.
+"""Removes files and touches free memory, so that each measured command finds the machine in the same state.
 
     python benchmarks/fresh_start.py FILE ...
 
-A virtual machine's host takes back the memory that nobody uses. Whoever touches it next waits for it: a copy of 4 GB
-takes twice as long when its pages are new to the host.
+The host of a virtual machine takes back memory that is not used. The next process that touches it has to wait: a copy
+of 4 GB takes twice as long if its pages are new to the host.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ LEFT_ALONE = 4 * GIGABYTE
 
 
 def main() -> None:
-    """Remove, then touch."""
+    """Removes files, then touches memory."""
     for path in sys.argv[1:]:
         Path(path).unlink(missing_ok=True)
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    b"1" * max(0, min(AT_MOST, free - LEFT_ALONE))  # its making is what counts
+    b"1" * max(0, min(AT_MOST, free - LEFT_ALONE))  # making it touches the memory
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ STANDARD_DEVIATION = 0.01
 
 
 def main() -> None:
-    """Perturb every kernel of a model file."""
+    """Adds noise to every kernel of a model file."""
     source, target = sys.argv[1:]
     model = keras.models.load_model(source, compile=False)
     random = np.random.default_rng(0)

@@ -1,8 +1,8 @@
-"""Noise and bit flips on a model of 25 million weights in memory, beside what one would write by hand, as a table.
+"""Noise and bit flips on a model of 25 million weights in memory, compared with a script written by hand, as a table.
 
 python benchmarks/live.py
 
-Six Dense layers show what the weights cost; ResNet50 has as many weights in 320 tensors, and shows what layers cost.
+Six Dense layers show the time for weights. ResNet50 has as many weights in 320 tensors, and shows the time for layers.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ FLIPS = {"op": "bit_flip", "target": "*", "bits": "mantissa", "rate": 1e-4, "all
 
 
 def dense() -> Any:
-    """25.2 million weights in 6 layers."""
+    """Returns a model of 25.2 million weights in 6 layers."""
     return keras.Sequential([keras.Input((2048,)), *(keras.layers.Dense(2048) for _ in range(6))])
 
 
 def resnet50() -> Any:
-    """25.6 million weights in 107 layers that have any."""
+    """Returns a model of 25.6 million weights, in 107 of its layers."""
     return keras.applications.ResNet50(weights=None)
 
 
 def step(model: Any, **what: Any) -> Callable[[], Any]:
-    """One step of a plan, in place."""
+    """Applies one step of a plan, in place."""
     plan = mutspec.plan({"steps": [what]})
     return lambda: mutspec.apply(plan, model, in_place=True, threads=THREADS)
 
 
 def by_hand(model: Any) -> Callable[[], Any]:
-    """Noise as a script would add it."""
+    """Adds noise as a script would."""
     return lambda: model.set_weights([w + np.random.normal(0, STD, w.shape) for w in model.get_weights()])
 
 
 def draw_and_add(weights: Sequence[np.ndarray]) -> Callable[[], Any]:
-    """The least that noise costs: draw with mutspec's bit generator on as many threads, and add to the weights."""
+    """Does the least work of noise: draws with mutspec's bit generator on two threads, and adds to the weights."""
     spans = [(w.reshape(-1), start) for w in weights for start in range(0, w.size, CHUNK)]
 
     def add(span: tuple[np.ndarray, int]) -> None:
@@ -62,19 +62,19 @@ def draw_and_add(weights: Sequence[np.ndarray]) -> Callable[[], Any]:
 
 
 def copy(weights: Sequence[np.ndarray]) -> Callable[[], Any]:
-    """Copy the weights, as a mutant needs memory of its own."""
+    """Copies the weights, because a mutant needs memory of its own."""
     return lambda: [np.array(w) for w in weights]
 
 
 def copy_over(weights: Sequence[np.ndarray]) -> Callable[[], Any]:
-    """Copy the weights into memory that is there: the system takes no time to find some."""
+    """Copies the weights into memory that was used before, so that the system need not find any."""
     buffers = [np.array(w) for w in weights]
     return lambda: [np.copyto(buffer, w) for buffer, w in zip(buffers, weights, strict=True)]
 
 
 def main() -> None:
-    """Measure both models, and print."""
-    print(f"{'model':<10} {'what':<34} {'seconds':>8}  beside")
+    """Measures both models, and prints."""
+    print(f"{'model':<10} {'what':<34} {'seconds':>8}  compared with")
     for build in (dense, resnet50):
         model = build()
         weights = [np.array(w) for w in model.get_weights()]
@@ -102,8 +102,8 @@ def main() -> None:
             ("  copy of the weights", spent["copy"], f"the step takes {flips / spent['copy']:.2f} x this"),
             ("  copy into memory that is there", spent["copy over"], f"{flips / spent['copy over']:.2f} x"),
         ]
-        for what, taken, beside in rows:
-            print(f"{build.__name__:<10} {what:<34} {taken:8.3f}  {beside}".rstrip())
+        for what, taken, comparison in rows:
+            print(f"{build.__name__:<10} {what:<34} {taken:8.3f}  {comparison}".rstrip())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make a model file that a benchmark needs, unless it is there.
+"""Makes a model file that a benchmark needs, unless it exists.
 
 python benchmarks/make_models.py resnet50|deep|large
 """
@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def make_resnet50(path: Path) -> None:
-    """ResNet50 with random weights: 25.6 million parameters, 103 MB."""
+    """Makes ResNet50 with random weights: 25.6 million parameters, 103 MB."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -26,17 +26,17 @@ def make_resnet50(path: Path) -> None:
 
 
 def make_deep(path: Path) -> None:
-    """A thousand Dense layers, `dense_0` to `dense_999`."""
+    """Makes a thousand Dense layers, `dense_0` to `dense_999`."""
     write_dense_stack(path, layers=1000, units=4)
 
 
 def make_large(path: Path) -> None:
-    """4.0 GB of weights, in 60 Dense layers; it is written layer by layer and never held in memory."""
+    """Makes 4.0 GB of weights, in 60 Dense layers. The file is written layer by layer and never held in memory."""
     write_dense_stack(path, layers=60, units=4096)
 
 
 def write_dense_stack(path: Path, layers: int, units: int) -> None:
-    """Write a `.keras` file of Dense layers, without building them, as Keras 3 lays it out."""
+    """Writes a `.keras` file of Dense layers in the layout of Keras 3, without building them."""
     import h5py
     import numpy as np
 
@@ -57,7 +57,7 @@ def write_dense_stack(path: Path, layers: int, units: int) -> None:
 
 
 def dense_stack_config(layers: int, units: int) -> dict[str, object]:
-    """A Sequential model's config, as Keras 3 writes it."""
+    """Returns a Sequential model's config, as Keras 3 writes it."""
     entries: list[dict[str, object]] = [
         layer_config("InputLayer", {"batch_shape": [None, units], "dtype": "float32", "name": "input"})
     ]
@@ -75,7 +75,7 @@ def dense_stack_config(layers: int, units: int) -> dict[str, object]:
 
 
 def layer_config(class_name: str, config: dict[str, object]) -> dict[str, object]:
-    """A layer's entry in a config."""
+    """Returns a layer's entry in a config."""
     return {"module": "keras.layers", "class_name": class_name, "config": config, "registered_name": None}
 
 
@@ -83,7 +83,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {"resnet50": make_resnet50, "deep": 
 
 
 def main() -> None:
-    """Make the model that the command line names."""
+    """Makes the model that the command line names."""
     (name,) = sys.argv[1:]
     path = WORK / f"{name}.keras"
     if path.exists():

@@ -1,4 +1,4 @@
-"""Whole processes, measured from outside: wall time and peak memory of a command and all it starts up with.
+"""Whole processes, measured from outside: wall time and peak memory of a command, its start included.
 
 This module and its callers import only the standard library: on Linux a child's peak memory cannot read lower than its
 parent's, so the parent stays small.
@@ -27,8 +27,8 @@ class Command:
     Arguments:
         label: what the table calls it.
         arguments: the program and its arguments.
-        exit_codes: the exit codes that mean that it did its work.
-        says_seconds: whether the time that counts is the one that it prints last, rather than its wall time.
+        exit_codes: the exit codes that mean success.
+        says_seconds: whether the last thing that it prints is the time that counts, instead of its wall time.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds, and peak memory in bytes."""
+    """The seconds of one run, and its peak memory in bytes."""
 
     seconds: float
     peak_bytes: int
@@ -47,7 +47,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Measured:
-    """A command and its runs; `failure` tells why there are none."""
+    """A command and its runs; `failure` says why there are none."""
 
     command: Command
     runs: tuple[Run, ...] = ()
@@ -60,16 +60,16 @@ class Measured:
 
     @property
     def peak_bytes(self) -> int:
-        """The highest peak of all runs."""
+        """The largest peak of all runs."""
         return max(run.peak_bytes for run in self.runs)
 
 
 class CommandFailed(Exception):
-    """A command ended with another exit code than it should."""
+    """A command ended with an unexpected exit code."""
 
 
 def run_once(command: Command, folder: Path) -> Run:
-    """Run a command to its end.
+    """Runs a command to its end.
 
     Raises:
         CommandFailed: it could not be started, or its exit code says that it failed.
@@ -86,7 +86,7 @@ def run_once(command: Command, folder: Path) -> Run:
         output.seek(0)
         errors.seek(0)
         complaints = errors.read().decode(errors="replace")
-        # A crash ends with exit code 1 too, which for a diff means that it did its work.
+        # A crash ends with exit code 1 too, which for `diff` means success.
         if process.returncode not in command.exit_codes or "Traceback (most recent call last)" in complaints:
             last_lines = " / ".join(line.strip() for line in complaints.strip().splitlines()[-3:])
             raise CommandFailed(f"exit code {process.returncode}: {last_lines}")
@@ -102,16 +102,14 @@ def measure(
     warm_up: bool = True,
     between: Sequence[Command] = (),
 ) -> list[Measured]:
-    """Measure commands side by side.
-
-    The commands take turns, so that what else the machine does falls on all of them alike.
+    """Measures commands in turns, so that other work of the machine affects all of them equally.
 
     Arguments:
         commands: the commands, the reference last.
-        repeats: how many rounds are counted.
-        folder: where they run.
-        warm_up: whether a first round, which fills caches, is run and not counted.
-        between: what is run before each of them.
+        repeats: the number of rounds that count.
+        folder: the folder in which they run.
+        warm_up: whether a first round runs that fills caches and does not count.
+        between: the commands that run before each of them.
     """
     runs: dict[Command, list[Run]] = {command: [] for command in commands}
     failures: dict[Command, str] = {}

@@ -2,9 +2,9 @@
 
     python benchmarks/report.py
 
-The sweep is run by `mutspec.sweep` on the digits; its memory is read after a tenth and after all of the jobs. Then
-`mutspec report` makes the report of the folder anew, and Chromium, if it is installed, opens the page, runs its script
-and prints the elements that it has then.
+`mutspec.sweep` runs the sweep on the digits. Its memory is read after a tenth of the jobs and after all of them. Then
+`mutspec report` makes the report of the folder again, and Chromium, if it is installed, opens the page, runs its script
+and prints the elements that the page then has.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import psutil
 from measure import Command, measure
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.in_process import Sweep
 from mutspec.resources import resource_folder
 
@@ -33,7 +33,7 @@ CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
 
 
 def swept(jobs: int) -> Sweep:
-    """A sweep of so many scales of noise."""
+    """Runs a sweep over a number of scales of noise."""
     conf = resource_folder("conf")
     plan = mutspec.load_plan(conf / "plan" / "dense_noise.yaml")
     values = {"params.std": np.geomspace(0.01, 1, jobs)}
@@ -41,12 +41,12 @@ def swept(jobs: int) -> Sweep:
 
 
 def resident() -> float:
-    """The megabytes that this process holds."""
+    """Returns the megabytes that this process holds."""
     return psutil.Process().memory_info().rss / 1e6
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measures, and prints."""
     swept(JOBS // 10)
     before = resident()
     start = time.perf_counter()

@@ -1,11 +1,11 @@
-"""Measure mutspec and write a table.
+"""Measures mutspec and writes a table.
 
     python benchmarks/run.py                    # every case; the table goes to build/bench/table.md too
     python benchmarks/run.py validate resnet50  # some of them
     python benchmarks/run.py --list
 
-Model files are made on first use, in build/bench/; the largest needs 12 GB of disk with its mutant and its copy, and
-all three are removed at the end.
+Model files are made on first use, in build/bench/; the largest needs 12 GB of disk with its mutant and its copy.
+These three are removed at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HEADER = ("case", "command", "median s", "ratio", "peak MB", "promise")
 
 
 def main() -> int:
-    """Run the cases that the command line names; 1 if a promise is broken."""
+    """Runs the cases that the command line names. Returns 1 if a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="CASE", help="the cases to run; all of them by default")
     parser.add_argument("--repeats", type=int, help="rounds per case, instead of each case's own number")
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def run_case(case: Case, repeats: int | None) -> tuple[list[tuple[str, ...]], bool]:
-    """A case's rows of the table, and whether its promise holds."""
+    """Returns a case's rows of the table, and whether its promise is kept."""
     try:
         for model in case.models:
             run_once(script(f"make {model}", "make_models.py", model), CHECKOUT)
@@ -75,7 +75,7 @@ def run_case(case: Case, repeats: int | None) -> tuple[list[tuple[str, ...]], bo
 
 
 def row(case: Case, measured: Measured, reference: Measured, verdict: str) -> tuple[str, ...]:
-    """One command's row. The ratio is the reference's time over the command's: how many times faster it is."""
+    """Returns one command's row. The ratio says how many times faster the command is than the reference."""
     if measured.failure:
         return (case.name, measured.command.label, "failed", "", "", verdict)
     has_ratio = measured is not reference and not reference.failure
@@ -85,7 +85,7 @@ def row(case: Case, measured: Measured, reference: Measured, verdict: str) -> tu
 
 
 def markdown(rows: Sequence[tuple[str, ...]]) -> str:
-    """The table, with the columns aligned, and the machine that it was measured on."""
+    """Returns the table with aligned columns, and the machine on which it was measured."""
     lines = [HEADER, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
     padded = ([f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)] for line in lines)

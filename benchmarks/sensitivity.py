@@ -1,10 +1,10 @@
-"""A sensitivity sweep over every convolution of MobileNetV2, beside the forward passes that its mutants cost.
+"""A sensitivity sweep over every convolution of MobileNetV2, compared with the forward passes of its mutants.
 
     python benchmarks/sensitivity.py
 
-52 convolutions, five scales, three seeds: 780 mutants on 64 images, with random weights. The floor is 780 times a
-`predict_on_batch` of the same images by the same model, measured all through the sweep, so that a slow phase of the
-machine meets both alike.
+52 convolutions, five scales, three seeds: 780 mutants on 64 images, with random weights. The least work is 780
+calls of `predict_on_batch` with the same images and model. They are measured throughout the sweep, so that a slow phase
+of the machine affects both.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ SCALES = [0.1, 0.2, 0.5, 1, 2]
 SEEDS = 3
 IMAGES, SIZE = 64, 96
 EVERY = 15
-"""After so many mutants a forward pass is timed."""
+"""The number of mutants between two timed forward passes."""
 
 
 @dataclass
 class Passes:
-    """Forward passes of all images by the base, between the mutants of a sweep."""
+    """Times forward passes of all images by the base, between the mutants of a sweep."""
 
     model: Any
     images: Any
     seconds: list[float] = field(default_factory=list)
 
     def __call__(self, done: int, _: int) -> None:
-        """Time one, now and then."""
+        """Times a forward pass after every `EVERY` mutants."""
         if done % EVERY == 0:
             start = perf_counter()
             self.model.predict_on_batch(self.images)
@@ -50,7 +50,7 @@ class Passes:
 
 
 def main() -> int:
-    """Measure, and print."""
+    """Measures, and prints."""
     model = keras.applications.MobileNetV2(input_shape=(SIZE, SIZE, 3), weights=None)
     random = np.random.default_rng(0)
     images = random.normal(size=(IMAGES, SIZE, SIZE, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Structural steps on ResNet50 in memory, against Keras's from_config and copying the weights; seconds, as a table."""
+"""Measures structural steps on ResNet50 in memory against Keras's from_config and a copy of the weights, as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measures, and prints."""
     model = keras.applications.ResNet50(weights=None)
     after = [layer.name for layer in model.layers if layer.name.endswith("_relu")][:20]
     steps = [

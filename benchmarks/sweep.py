@@ -1,10 +1,10 @@
-"""Sweeps, as a table.
+"""Measures sweeps, as a table.
 
     python benchmarks/sweep.py
 
-Fifty mutants of the digits model from Python and as jobs of Hydra, beside a plain script that loads, perturbs, compiles
-and evaluates each; and twenty of ResNet50 with noise in its last stage, on 200 images, beside running the whole network
-for each, and beside forward passes alone.
+Fifty mutants of the digits model, from Python and as jobs of Hydra, are compared with a plain script that loads,
+perturbs, compiles and evaluates each of them. Twenty mutants of ResNet50 with noise in its last stage, on 200 images,
+are compared with running the whole network for each, and with forward passes alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from turns import in_turns
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.evaluation import shortcut
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.resources import resource_folder
@@ -35,7 +35,7 @@ IMAGES = 200
 
 
 def by_hand(x: Any, y: Any) -> list[float]:
-    """The accuracy of each mutant, as a script would find it."""
+    """Returns the accuracy of each mutant, computed as in a plain script."""
     found = []
     for scale in SCALES:
         for seed in SEEDS:
@@ -51,13 +51,13 @@ def by_hand(x: Any, y: Any) -> list[float]:
 
 
 def by_mutspec(x: Any, y: Any) -> list[float]:
-    """The same by `mutspec.sweep`, the loading of model and plan included."""
+    """Does the same with `mutspec.sweep`, including the loading of model and plan."""
     sweep = mutspec.sweep(mutspec.load_plan(PLAN), MODEL, (x, y), {"params.std": SCALES}, seeds=SEEDS)
     return [row["metrics.accuracy"] for row in sweep.rows]
 
 
 def by_jobs(launcher: str, folder: str) -> Path:
-    """The same by `mutspec run -m`, but for its start and its report: a job with files of its own for each mutant."""
+    """Does the same with `mutspec run -m`, without its start and report: each mutant is a job with files of its own."""
     scales = ",".join(str(float(scale)) for scale in SCALES)
     overrides = ("plan=dense_noise", f"plan.params.std={scales}", f"plan.seed=range({len(SEEDS)})")
     settings = (f"hydra.sweep.dir={mkdtemp(dir=folder)}", f"hydra/launcher={launcher}")
@@ -65,7 +65,7 @@ def by_jobs(launcher: str, folder: str) -> Path:
 
 
 def late_noise(model: Any, x: Any, *, takes_shortcuts: bool) -> None:
-    """Twenty mutants of ResNet50 that differ in the last stage alone."""
+    """Evaluates twenty mutants of ResNet50 that differ only in the last stage."""
     step = {"op": "gaussian_noise", "target": {"regex": "conv5_.*", "weights": "kernels"}, "std": "${params.std}"}
     plan = mutspec.plan({"params": {"std": 0}, "steps": [step]})
     shortcut.WORTH_SECONDS = 1.0 if takes_shortcuts else float("inf")
@@ -73,20 +73,20 @@ def late_noise(model: Any, x: Any, *, takes_shortcuts: bool) -> None:
 
 
 def forward_passes(model: Any, x: Any) -> None:
-    """As many forward passes as there are mutants."""
+    """Runs as many forward passes as there are mutants."""
     for _ in range(20):
         model.predict(x, batch_size=64, verbose=0)
 
 
 def show(spent: dict[str, float]) -> None:
-    """Print the seconds of each, and how many times faster it is than the first."""
+    """Prints the seconds of each, and how many times faster it is than the first."""
     first = next(iter(spent.values()))
     for name, taken in spent.items():
         print(f"{name:<34} {taken:7.2f} s  {first / taken:5.1f} x")
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measures, and prints."""
     x, y = digits()
     with TemporaryDirectory() as folder:
         ways = {

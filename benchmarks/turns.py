@@ -1,4 +1,4 @@
-"""Calls within one process, measured in turns, so that a slow phase of the machine meets all alike."""
+"""Measures calls within one process in turns, so that a slow phase of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def in_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """The median seconds of each call, after a round that does not count."""
+    """Returns the median seconds of each call, after a round that does not count."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for round_number in range(rounds + 1):
         for name, run in runs.items():
@@ -21,7 +21,7 @@ def in_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, fl
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """How long a call takes, without clearing away what the calls before it left."""
+    """Returns the seconds of a call, without the time for garbage that earlier calls left."""
     gc.collect()
     start = time.perf_counter()
     run()

@@ -79,7 +79,7 @@ def units_of(step: Step, weight: np.ndarray) -> np.ndarray:
     return entries
 
 
-def _carriers(step: Step, tensors: Tensors, over: str) -> list[tuple[str, list[str]]]:
+def _unit_pools(step: Step, tensors: Tensors, over: str) -> list[tuple[str, list[str]]]:
     """What has units, by its origin: each weight; but the weights of a layer share its neurons."""
     if unit_of_step(step) != "neuron" or over == "tensor":
         return [(path, [path]) for path in tensors]
@@ -95,18 +95,18 @@ def chosen(step: Step, tensors: Tensors) -> Chosen:
     over = step.get("per", "layer" if unit_of_step(step) == "neuron" else "tensor")
     numbers = {path: units_of(step, values) for path, values in tensors.items()}
     sizes = {path: int(each.max()) + 1 for path, each in numbers.items()}
-    carriers = _carriers(step, tensors, over)
+    unit_pools = _unit_pools(step, tensors, over)
     units: dict[str, tuple[int, ...]] = {}
     if not set(AMOUNTS) & step.keys():
         units = {path: tuple(range(size)) for path, size in sizes.items()}
     elif "indices" in step:
         units = {path: tuple(index % size for index in step["indices"]) for path, size in sizes.items()}
     elif "rank" in step or step["op"] == "prune_weights":
-        for origin, paths in carriers:
+        for origin, paths in unit_pools:
             count = count_of(step, sizes[paths[0]], origin)
             units.update(dict.fromkeys(paths, tuple(_ranked(step, [tensors[path] for path in paths])[:count])))
     else:
-        units = _drawn(step, carriers, sizes, over)
+        units = _drawn(step, unit_pools, sizes, over)
     if step["op"] == "swap_neurons":
         units = {path: each[: len(each) // 2 * 2] for path, each in units.items()}
     entries = {path: np.isin(numbers[path], units.get(path, ())) for path in tensors}
@@ -127,9 +127,9 @@ def _ranked(step: Step, weights: Sequence[np.ndarray]) -> list[int]:
 
 
 def _drawn(
-    step: Step, carriers: list[tuple[str, list[str]]], sizes: Mapping[str, int], over: str
+    step: Step, unit_pools: list[tuple[str, list[str]]], sizes: Mapping[str, int], over: str
 ) -> dict[str, tuple[int, ...]]:
-    """Units by a keyed permutation of a pool: that of a carrier, of the carriers of a layer, or of all."""
+    """Units by a keyed permutation of a pool: that of one tensor, of the tensors of a layer, or of all."""
     is_neuron = unit_of_step(step) == "neuron"
     pool_of: Mapping[str, Callable[[str], str]] = {
         "tensor": lambda origin: origin,
@@ -138,7 +138,7 @@ def _drawn(
     }
     units: dict[str, list[int]] = {}
     pools: dict[tuple[str, int], list[list[str]]] = {}
-    for number, (origin, paths) in enumerate(carriers):
+    for number, (origin, paths) in enumerate(unit_pools):
         alone = number if is_neuron and over == "layer" else 0
         pools.setdefault((pool_of[over](origin), alone), []).append(paths)
     for (origin, _), parts in pools.items():
@@ -166,7 +166,7 @@ def masks(step: Step, tensors: Tensors) -> dict[str, np.ndarray]:
     if "rate_per_bit" in step:
         return {path: _of_bits(step, path, weight) for path, weight in tensors.items()}
     if "reset_rate" in step:
-        return {path: np.logical_or(*noised_and_anew(step, path, weight)) for path, weight in tensors.items()}
+        return {path: np.logical_or(*noised_and_redrawn(step, path, weight)) for path, weight in tensors.items()}
     empty = {path: np.zeros(weight.shape, bool) for path, weight in tensors.items()}
     return {**empty, **chosen(step, tensors).masks}
 
@@ -209,8 +209,8 @@ def _of_bits(step: Step, path: str, weight: np.ndarray) -> np.ndarray:
     return mask.reshape(weight.shape)
 
 
-def noised_and_anew(step: Step, path: str, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """With `reset_rate`, which entries get noise, and which of the others are drawn anew."""
+def noised_and_redrawn(step: Step, path: str, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """With `reset_rate`, which entries get noise, and which of the others are drawn again."""
 
     def drawn(name: str) -> int:
         return uniform_64_bits(stream_key(step.get("seed", 0), name_of(step), path, name))
@@ -239,7 +239,7 @@ def computed(
         result = FORMULAS[step["op"]](case)
         if "reset_rate" in step:
             fresh = bounded(case, case.drawn(normal, "reset") * case.real(step.get("reset_std", 1.0)))
-            result = np.where(noised_and_anew(step, path, values)[0], result, fresh)
+            result = np.where(noised_and_redrawn(step, path, values)[0], result, fresh)
         return np.asarray(result).astype(values.dtype)
 
 

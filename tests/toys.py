@@ -1,4 +1,4 @@
-"""Toy models: tensors in memory, as a home for the engine, and as specs to compile plans for."""
+"""Toy models: tensors in memory, as a store for the engine, and as specs to compile plans for."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """The demo's model: a small CNN for scikit-learn's handwritten digits.
 
-    python digits.py train                        # trains digits.keras anew, beside this file
+    python digits.py train                        # trains digits.keras again, in this folder
     python digits.py accuracy MODEL [MODEL ...]   # held-out accuracy of model files, in plain Keras
 
-The data are the 1,797 real images of 8 x 8 pixels that are shipped in scikit-learn. The test split is fixed and needs
-no random numbers: within each digit, in the data set's order, every fifth image is held out. This gives 364 test
-images, stratified, from all through the collection. Training never sees them. `mutspec run` evaluates on them, too.
+The data are the 1,797 real images of 8 x 8 pixels that come with scikit-learn. The test split is fixed and needs no
+random numbers: of each digit, in the data set's order, every fifth image is held out. This gives 364 stratified test
+images from the whole collection. Training never sees them. `mutspec run` evaluates on them too.
 
-The committed `digits.keras` has 25,778 parameters, no optimizer state, and gets 98.9 % of the test images right.
-Training is seeded and repeats on one machine; on another one the last digits of the weights may differ.
+The committed `digits.keras` has 25,778 parameters and no optimizer state, and gets 98.9 % of the test images right.
+Training is seeded and repeats on one machine. On another machine the last digits of the weights may differ.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MODEL_FILE = Path(__file__).with_name("digits.keras")
 
 
 def build(keras: Any) -> Any:
-    """The untrained network."""
+    """Returns the untrained network."""
     layers = keras.layers
     image = keras.Input((8, 8, 1), name="image")
     hidden = layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv_1")(image)
@@ -44,7 +44,7 @@ def build(keras: Any) -> Any:
 
 
 def train(path: Path) -> None:
-    """Train the network and save it, without the optimizer's state."""
+    """Trains the network and saves it, without the optimizer's state."""
     keras = import_keras()
     keras.utils.set_random_seed(SEED)
     model = build(keras)
@@ -58,7 +58,7 @@ def train(path: Path) -> None:
 
 
 def count_right(path: Path) -> tuple[int, int]:
-    """How many test images a model file gets right, and how many there are."""
+    """Returns the number of test images that a model file gets right, and the number of all test images."""
     keras = import_keras()
     _, (images, digits) = digits_split()
     logits = keras.models.load_model(path, compile=False).predict(images, batch_size=512, verbose=0)
@@ -66,7 +66,7 @@ def count_right(path: Path) -> tuple[int, int]:
 
 
 def report(paths: list[Path]) -> None:
-    """Print the accuracy of each model file."""
+    """Prints the accuracy of each model file."""
     width = max(len(str(path)) for path in paths)
     for path in paths:
         right, total = count_right(path)
@@ -74,11 +74,11 @@ def report(paths: list[Path]) -> None:
 
 
 def main() -> int:
-    """Run one of the two commands."""
+    """Runs one of the two commands."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
-    trainer = commands.add_parser("train", help="train the model anew")
-    trainer.add_argument("-o", "--output", type=Path, default=MODEL_FILE, help="where the model goes")
+    trainer = commands.add_parser("train", help="train the model again")
+    trainer.add_argument("-o", "--output", type=Path, default=MODEL_FILE, help="the file to write")
     accuracy = commands.add_parser("accuracy", help="print the held-out accuracy of model files")
     accuracy.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     options = parser.parse_args()

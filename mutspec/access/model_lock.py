@@ -43,12 +43,12 @@ class Hold:
     is_inherited: bool = False
 
     def __post_init__(self) -> None:
-        """Note the identities by which holds are compared; the tuples keep them from being given to other objects."""
+        """Notes the identities by which holds are compared; the tuples keep them from being given to other objects."""
         self._mutated = frozenset(map(id, self.mutates))
         self._read = frozenset(map(id, self.reads))
 
     def excludes(self, other: Hold) -> bool:
-        """Whether both cannot be held at once, by different threads."""
+        """Tells whether both cannot be held at once, by different threads."""
         return not (
             self._mutated.isdisjoint(other._mutated)
             and self._mutated.isdisjoint(other._read)
@@ -56,7 +56,7 @@ class Hold:
         )
 
     def read_no_more(self) -> None:
-        """Let other threads mutate the models that are only read."""
+        """Lets other threads mutate the models that are only read."""
         with _HOLDS.changed:
             self._read = frozenset()
             _HOLDS.changed.notify_all()
@@ -64,7 +64,7 @@ class Hold:
 
 @contextmanager
 def hold(*, mutates: Iterable[object] = (), reads: Iterable[object] = ()) -> Iterator[Hold]:
-    """Hold models for the length of a `with` block. A thread that holds a model may hold it again.
+    """Holds models for the length of a `with` block. A thread that holds a model may hold it again.
 
     The block's end undoes what the hold says, and what was held inside it and is still open.
 
@@ -91,7 +91,7 @@ def hold(*, mutates: Iterable[object] = (), reads: Iterable[object] = ()) -> Ite
 
 
 def _end(held: Hold) -> None:
-    """Leave a block in which nothing went wrong.
+    """Leaves a block in which nothing went wrong.
 
     Raises:
         CallError: it is left in another order than that in which blocks nest.
@@ -118,7 +118,7 @@ class _Holds:
         self._waiting: list[Hold] = []
 
     def take(self, wanted: Hold) -> None:
-        """Wait until nobody holds what excludes it, all models at once, so that calls cannot wait for each other."""
+        """Waits until nobody holds what excludes it, all models at once, so that calls cannot wait for each other."""
         with self.changed:
             self._waiting.append(wanted)
             try:
@@ -131,7 +131,7 @@ class _Holds:
                 self.changed.notify_all()  # whoever stands in the queue after it
 
     def leave(self, held: Hold) -> str:
-        """Undo a hold and what was opened inside it, innermost first, and let others have the models.
+        """Undoes a hold and what was opened inside it, innermost first, and let others have the models.
 
         Returns:
             What was opened inside and is cut short; empty if there is nothing.
@@ -153,7 +153,7 @@ class _Holds:
         return {0: "", 1: "another that was"}.get(len(inside), f"{len(inside)} others that were")
 
     def forget_other_threads(self) -> None:
-        """Begin again in a forked child, in which the threads that held, waited or were about to do not exist."""
+        """Begins again in a forked child, in which the threads that held, waited or were about to do not exist."""
         self.changed = Condition()
         self._waiting = []
         for each in self._open:
@@ -169,7 +169,7 @@ class _Holds:
         return inside
 
     def _blockers(self, wanted: Hold) -> list[Hold]:
-        """What must be left before a hold can be taken.
+        """Lists the holds that must be left before a hold can be taken.
 
         A thread that holds nothing stands in a queue. One that holds something does not: it would wait for those that
         wait for it.
@@ -205,7 +205,7 @@ class _Holds:
                 )
 
     def _waits_for(self, one: Thread, other: Thread) -> bool:
-        """Whether a thread waits for another one, or for one that does."""
+        """Tells whether a thread waits for another one, or for one that does."""
         reached, ahead = set[Thread](), [one]
         while ahead:
             thread = ahead.pop()
@@ -219,7 +219,7 @@ class _Holds:
 
 
 def _is_around(held: Hold, wanted: Hold) -> bool:
-    """Whether a hold is open around what is wanted now.
+    """Tells whether a hold is open around what is wanted now.
 
     Tasks of one thread take turns, so a block of another task is not around this one, unless that task has ended.
     """

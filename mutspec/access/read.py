@@ -44,7 +44,7 @@ def reader_of(model: Readable) -> Reader:
 
 
 def name_of(model: Readable) -> str:
-    """How reports call a model: the file, or a live model's own name."""
+    """Returns the name of a model in reports: the file, or a live model's own name."""
     return str(model.path) if isinstance(model, Archive) else model.spec.name
 
 
@@ -66,7 +66,7 @@ class LiveReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of what was read."""
+        """Lets go of what was read."""
         self._values.clear()
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
@@ -107,7 +107,7 @@ class TensorReader:
     """
 
     def __init__(self, archive: Archive) -> None:
-        """Open the file."""
+        """Opens the file."""
         self._archive = archive
         self._lock = Lock()
         self._sources: dict[int, _Source] = {}
@@ -118,7 +118,7 @@ class TensorReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the files."""
+        """Closes the files."""
         self.close()
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
@@ -138,7 +138,8 @@ class TensorReader:
     def read_extent(self, extent: Extent, start: int, stop: int) -> NDArray[Any]:
         """The same of anything that is stored.
 
-        Errors: as for `read`.
+        Raises:
+            ModelError, EnvironmentProblem: as for `read`.
         """
         source = self._source(extent.part)
         if extent.offset is not None:
@@ -150,7 +151,8 @@ class TensorReader:
     def read_entries(self, path: str, entries: Entries) -> NDArray[Any]:
         """Some entries of a tensor, which ascend: of each chunk the part that holds them is read.
 
-        Errors: as for `read`.
+        Raises:
+            ModelError, EnvironmentProblem: as for `read`.
         """
         values = np.empty(len(entries), numpy_dtype(self._extent(path).dtype))
         for _, part in by_chunk(entries):
@@ -159,7 +161,7 @@ class TensorReader:
         return values
 
     def close(self) -> None:
-        """Close the files. Calling it again does nothing."""
+        """Closes the files. Calling it again does nothing."""
         for source in self._sources.values():
             source.close()
 
@@ -199,7 +201,7 @@ class _Source:
         return self._datasets
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         if self._datasets is not None:
             self._datasets.close()
             self._datasets = None

@@ -25,7 +25,7 @@ def default_threads() -> int:
 def in_order(
     pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], threads: int
 ) -> Iterator[tuple[T, R]]:
-    """Map over the threads of a pool. Each item comes with its result, in the order of the items."""
+    """Maps over the threads of a pool. Each item comes with its result, in the order of the items."""
     under_way: deque[tuple[T, Future[R]]] = deque()
     try:
         for item in items:

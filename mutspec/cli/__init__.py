@@ -1,4 +1,4 @@
-"""The command line: parsing calls, drawing results, mapping errors to exit codes.
+"""The command line: parses calls, shows results, maps errors to exit codes.
 
 Only this room prints, colours and exits. It shows values that it gets from the rooms below. A command is a module under
 `commands`, imported when it runs, and a line in the table `main.COMMANDS`. What may not enter: work that the Python API

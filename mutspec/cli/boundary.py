@@ -1,4 +1,4 @@
-"""The one place where errors become messages and exit codes. Whatever else escapes is a bug, with its traceback."""
+"""Errors become messages and exit codes here and nowhere else. Other exceptions are bugs, and show a traceback."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mutspec.errors import MutspecError, Place, Problem, nearest
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP has come: what cleans up after Ctrl-C does so after them.
+    """SIGTERM or SIGHUP was received; whatever cleans up after Ctrl-C cleans up after them too.
 
     Arguments:
-        code: the exit code that says so.
+        code: the exit code for the signal.
     """
 
     def __init__(self, code: ExitCode) -> None:
@@ -34,7 +34,7 @@ _TERMINATIONS = {"SIGTERM": ExitCode.TERMINATED, "SIGHUP": ExitCode.HUNG_UP}
 
 
 def terminations_as_interrupts() -> None:
-    """Let SIGTERM and SIGHUP raise `Terminated` from now on, unless they are ignored or handled already."""
+    """Makes SIGTERM and SIGHUP raise `Terminated` from now on, unless they are ignored or handled already."""
     owner = os.getpid()
 
     def terminate(number: int, _: FrameType | None) -> None:
@@ -49,14 +49,14 @@ def terminations_as_interrupts() -> None:
 
 
 def too_late_for_interrupts(code: int) -> None:
-    """Let a signal that ends the process end it with this exit code from now on: the work is done, and says so."""
+    """Makes signals end the process with this exit code from now on, as the work is done and has been reported."""
     for name in ("SIGINT", *_TERMINATIONS):
         if hasattr(signal, name) and callable(signal.getsignal(getattr(signal, name))):
             signal.signal(getattr(signal, name), lambda *_: os._exit(code))
 
 
 def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> int:
-    """Run a command to its exit code; errors go to standard error."""
+    """Runs a command and returns its exit code; errors go to standard error."""
     _open_closed_streams()
     prepare_for_little_memory()
     try:
@@ -92,25 +92,25 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
 
 
 def _called(command: click.Command, arguments: Sequence[str] | None, name: str) -> object:
-    """What a command returns. An error that an interrupt led to is that interrupt.
+    """Returns what a command returns. An error that an interrupt caused is raised as that interrupt.
 
-    Libraries make other errors of interrupts: an ImportError, for one, where they are being imported.
+    Libraries turn interrupts into other errors, such as an ImportError while they are imported.
     """
     try:
         return command.main(args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
     except Exception as error:
-        behind: BaseException | None = error
+        cause: BaseException | None = error
         seen: list[BaseException] = []
-        while behind is not None and behind not in seen:  # a cause may lead back to where it began
-            if isinstance(behind, KeyboardInterrupt):
-                raise behind from None
-            seen.append(behind)
-            behind = behind.__cause__ or behind.__context__
+        while cause is not None and cause not in seen:  # a cause may lead back to where it began
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+            seen.append(cause)
+            cause = cause.__cause__ or cause.__context__
         raise
 
 
 def interrupt_code(error: BaseException) -> ExitCode:
-    """The exit code for an interrupt, or for what Click has made of it."""
+    """Returns the exit code for an interrupt, or for the error that Click raised from it."""
     cause = error.__cause__ or error
     return cause.code if isinstance(cause, Terminated) else ExitCode.INTERRUPTED
 
@@ -119,19 +119,19 @@ _ENDED = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated"
 
 
 def _notes(error: BaseException) -> list[str]:
-    """What an interrupt says to whoever made it; Click raises an error of its own from it."""
+    """Returns the notes of an interrupt, or of the interrupt that Click raised an error from."""
     return list(getattr(error.__cause__ or error, "__notes__", ()))
 
 
 def _open_closed_streams() -> None:
-    """Give a process without standard streams (`>&-`) ones that go nowhere, so that its work can be done."""
+    """Replaces standard streams that are closed (`>&-`) by ones that go nowhere, so that the work can be done."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (for the process's lifetime)
 
 
 def let_go_of_output() -> None:
-    """Send standard output nowhere from now on, if it cannot be written: what is left of it must not fail again."""
+    """Sends standard output nowhere from now on if it cannot be written, so that what is left does not fail again."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -140,7 +140,7 @@ def let_go_of_output() -> None:
 
 
 def warn(problem: Problem) -> None:
-    """Say something on standard error that does not change the exit code."""
+    """Prints a problem on standard error that does not change the exit code."""
     _report([problem], ExitCode.DONE)
 
 
@@ -149,14 +149,14 @@ def _report(problems: Sequence[Problem], code: ExitCode) -> int:
 
 
 def _guarded(say: Callable[[], None], code: ExitCode) -> int:
-    """Say something, even if nobody can hear it any more; the exit code counts."""
+    """Calls a function that prints, and returns the exit code even if the stream is closed."""
     with suppress(OSError, UnicodeError):
         say()
     return code
 
 
 def wants_color(stream: object) -> bool:
-    """Whether to colour what goes to a stream: a terminal, and https://no-color.org not asking otherwise."""
+    """Returns whether a stream gets colours: terminals do, unless https://no-color.org asks otherwise."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -166,7 +166,7 @@ def wants_color(stream: object) -> bool:
 
 
 def usage_problem(error: click.UsageError) -> Problem:
-    """A wrong call in the form of all other problems."""
+    """Returns a wrong call as a problem like all others."""
     message = error.format_message().rstrip(".")
     context = error.ctx
     hint = f"try: {context.command_path} --help" if context is not None else ""
@@ -182,7 +182,7 @@ def usage_problem(error: click.UsageError) -> Problem:
 
 
 class UnknownCommandError(click.UsageError):
-    """A command that is not there, with those that are like it."""
+    """There is no such command; `candidates` are those with similar names."""
 
     def __init__(self, name: str, known: Sequence[str], context: click.Context) -> None:
         super().__init__(f"there is no command `{name}`", context)
@@ -190,7 +190,7 @@ class UnknownCommandError(click.UsageError):
 
 
 def os_problem(error: OSError) -> Problem:
-    """What the operating system refused."""
+    """Returns an error of the operating system as a problem."""
     reason = error.strerror or str(error)
     place = Place(str(error.filename), 0, 0, 0) if error.filename is not None else None
     return Problem(reason[:1].lower() + reason[1:], place)

@@ -1,4 +1,4 @@
-"""What a run's exit code says. From 1 on, nothing was written; an interrupt that came too late for that says so."""
+"""The exit codes of commands, and which error has which. From 1 on nothing was written, unless a message says so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
     DONE = 0
     """Done; or compared, and no difference."""
     CHECK_FAILED = 1
-    """A check says no: differences, a gate, a newly non-finite result."""
+    """A check failed: there are differences, a gate does not hold, a result became non-finite."""
     WRONG_INPUT = 2
     """The plan, the model or the call is wrong."""
     ENVIRONMENT = 3
@@ -53,7 +53,7 @@ CALLERS_FAULT = frozenset(
 
 
 def code_of(error: MutspecError | OSError) -> ExitCode:
-    """The exit code for an error."""
+    """Returns the exit code for an error."""
     if isinstance(error, OSError):
         return ExitCode.WRONG_INPUT if error.errno in CALLERS_FAULT else ExitCode.ENVIRONMENT
     return next(CODE_OF_ERROR[kind] for kind in type(error).__mro__ if kind in CODE_OF_ERROR)

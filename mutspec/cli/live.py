@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Event, RLock, Thread
 from time import monotonic
 from typing import Any, TextIO
@@ -16,7 +17,7 @@ BAR_WIDTH = 40
 
 
 def is_live(stream: TextIO) -> bool:
-    """Returns whether a stream is a terminal on which lines can be taken back."""
+    """Returns whether a stream is a terminal that can erase lines."""
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
@@ -28,7 +29,7 @@ def _columns(stream: TextIO) -> int:
 
 
 class Live:
-    """Lines that are drawn over the ones before; what others print meanwhile stays above them.
+    """Lines that each drawing replaces; what others print meanwhile stays above them.
 
     Arguments:
         stream: the terminal.
@@ -36,7 +37,7 @@ class Live:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._lock = RLock()  # prints of other threads take the lines away
+        self._lock = RLock()  # what other threads print erases the lines
         self._rows = 0
         self._is_within_line = False
         self._replaced: dict[str, tuple[Any, Any]] = {}
@@ -55,7 +56,7 @@ class Live:
             self._rows = len(lines)
 
     def close(self) -> None:
-        """Takes the lines away for good."""
+        """Erases the lines for good."""
         with self._lock:
             self._erase()
             for name, (before, after) in self._replaced.items():
@@ -73,9 +74,10 @@ class Live:
             return stream.write(text)
 
     def _erase(self) -> None:
-        self._stream.write(self._erasure())
-        self._stream.flush()
-        self._rows = 0
+        if self._rows:
+            self._stream.write(self._erasure())
+            self._stream.flush()
+            self._rows = 0
 
     def _erasure(self) -> str:
         """Returns what moves the cursor to the first line drawn, and clears the screen from there on."""
@@ -117,9 +119,10 @@ class Ticker:
 
         def tick() -> None:
             wait = patience_seconds
-            while not self._stopped.wait(wait):
-                function()
-                wait = period_seconds
+            with suppress(OSError, ValueError):  # the terminal is gone
+                while not self._stopped.wait(wait):
+                    function()
+                    wait = period_seconds
 
         self._thread = Thread(target=tick, daemon=True)
         self._thread.start()
@@ -141,13 +144,16 @@ class Bar:
     def __init__(self, description: str, unit: str = "") -> None:
         self._description = in_one_line(description)
         self._unit = unit
-        self._first: tuple[float, int] | None = None
+        self._at_first: int | None = None
+        self._pace_from: tuple[float, int] | None = None
 
     def line(self, done: int, total: int) -> str:
         """Returns the line; `total` is 0 while it is not known."""
         now = monotonic()
-        if self._first is None:
-            self._first = now, done
+        if self._at_first is None:
+            self._at_first = done
+        elif self._pace_from is None and done > self._at_first:
+            self._pace_from = now, done  # what comes before the first part, such as loading, is not its pace
         share = min(done / total, 1.0) if total else 0.0
         full = int(BAR_WIDTH * share)
         is_unicode = (getattr(sys.stderr, "encoding", None) or "utf-8").lower().startswith("utf")
@@ -156,9 +162,8 @@ class Bar:
         return f"{self._description} {bar} {count}  {self._left(now, done, total)}".rstrip()
 
     def _left(self, now: float, done: int, total: int) -> str:
-        assert self._first is not None
-        start, before = self._first
-        if done <= before or not total:
+        if self._pace_from is None or done <= self._pace_from[1] or not total:
             return ""
+        start, before = self._pace_from
         seconds = round((now - start) * (total - done) / (done - before))
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"

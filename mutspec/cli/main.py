@@ -22,11 +22,11 @@ from mutspec.cli.boundary import (
 
 COMMANDS: dict[str, str] = {
     "validate": "Check plans, and what they choose in a model.",
-    "inspect": "List a model file's layers and weights, or what a target chooses.",
-    "apply": "Put a plan on a model file, or say what it would do.",
+    "inspect": "List the layers and weights of a model, or what a target chooses.",
+    "apply": "Apply a plan to a model file, or show what it would do.",
     "diff": "Compare two model files.",
     "graph": "Draw what a plan computes on a model.",
-    "run": "Mutate and evaluate by Hydra's configurations; sweep over anything.",
+    "run": "Mutate and evaluate with Hydra configurations; sweep over anything.",
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",
     "schema": "Print the JSON schema of plans, for editors.",
@@ -36,9 +36,9 @@ COMMANDS: dict[str, str] = {
 
 
 _WITH_WORKERS = frozenset({"ray", "submitit"})
-"""Modules whose worker processes are ended when Python ends, and would live on otherwise."""
+"""Modules whose worker processes end only when Python ends in its usual way."""
 _LOKY = "joblib.externals.loky.reusable_executor"
-"""The same of joblib, which Keras imports too: it has workers only if it has an executor."""
+"""The same for joblib, which Keras imports too: it has workers only if it has an executor."""
 
 
 class LazyGroup(click.Group):
@@ -79,7 +79,7 @@ def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`mutspec COMMAND --help` has examples. Exit codes: 0 done, 1 a check says no, 2 wrong input or call, "
+    epilog="`mutspec COMMAND --help` has examples. Exit codes: 0 done, 1 a check failed, 2 wrong input or call, "
     "3 the machine does not allow it, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).",
 )
 @click.option(
@@ -107,11 +107,10 @@ def cli() -> None:
 
 
 def _let_the_second_interrupt_end_all() -> None:
-    """Hand SIGINT back to the system once the first one was heard.
+    """Hands SIGINT back to the system after the first one.
 
-    Python tells of a signal between two of its instructions, and so not at all from within a library that loops, or
-    that catches what it is told. The first interrupt clears up; whatever that comes to, the second one ends the
-    process.
+    Python handles a signal between two of its instructions, so a library that loops, or that catches all exceptions,
+    can keep it from ending. The first interrupt cleans up; the second one ends the process in any case.
     """
 
     def first(number: int, frame: object) -> NoReturn:
@@ -123,10 +122,10 @@ def _let_the_second_interrupt_end_all() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit code.
+    """Runs the command line and exits with its code.
 
-    All files are closed and all output is written by then. So the process ends at once: for Python to take NumPy and
-    h5py down in good order takes as long as reading a plan.
+    All files are closed and all output is written by then. So the process ends at once: Python would need as long to
+    unload NumPy and h5py as to read a plan.
     """
     _let_the_second_interrupt_end_all()
     try:

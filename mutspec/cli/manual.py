@@ -9,7 +9,7 @@ from typing import Any
 
 
 def manual(name: str, kind: type[Any]) -> dict[str, Any]:
-    """All that an op's types and docstring say, as JSON values."""
+    """Returns what an op's types and docstring say, as JSON values."""
     from mutspec.language.explain import expected
     from mutspec.language.schema import op_definitions, summary
     from mutspec.ops import family
@@ -42,7 +42,7 @@ def manual(name: str, kind: type[Any]) -> dict[str, Any]:
 
 
 def _example(name: str, kind: type[Any], parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A short step with the op: its required keys, with their own examples, and those that it says."""
+    """Returns a short step with the op: its required keys with their examples, and the keys of its own example."""
     step: dict[str, Any] = {"op": name}
     for each in parameters:
         if each["name"] in kind.example:
@@ -53,7 +53,7 @@ def _example(name: str, kind: type[Any], parameters: Sequence[Mapping[str, Any]]
 
 
 def example(page: Mapping[str, Any]) -> str:
-    """A short step with the op, as an item of YAML."""
+    """Returns the example of a manual as an item of YAML."""
     from mutspec.text.words import flow
 
     lines = [f"{key}: {flow(value)}" for key, value in page["example"].items()]
@@ -61,7 +61,7 @@ def example(page: Mapping[str, Any]) -> str:
 
 
 def _split_documentation(text: str) -> tuple[str, str]:
-    """The paragraphs of a docstring, and the one that names its sources."""
+    """Returns the paragraphs of a docstring, and the one that names its sources."""
     paragraphs = text.split("\n\n")
     sources = [part for part in paragraphs if part.startswith("Literature:")]
     body = "\n\n".join(" ".join(part.split()) for part in paragraphs if part not in sources)
@@ -69,7 +69,7 @@ def _split_documentation(text: str) -> tuple[str, str]:
 
 
 def describe(parameter: Mapping[str, Any]) -> str:
-    """Description, type and default as one paragraph."""
+    """Returns description, type and default of a parameter as one paragraph."""
     kind = parameter["type"]
     default = parameter["default"]
     stated = f", by default {json.dumps(default).strip(chr(34))}" if default is not None else ""
@@ -77,7 +77,7 @@ def describe(parameter: Mapping[str, Any]) -> str:
 
 
 def as_markdown(manuals: Sequence[Mapping[str, Any]]) -> str:
-    """The manuals of many ops as one page. What most of them share is explained once, elsewhere."""
+    """Returns the manuals of many ops as one page, without the parameters that all of them share."""
     shared = _shared_parameters()
     lines = [
         "# The operators",

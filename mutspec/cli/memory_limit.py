@@ -1,4 +1,4 @@
-"""Little memory: what a limit such as `ulimit -v` means, said before a library ends the process in its own way.
+"""Limits on memory, such as `ulimit -v`: they become errors with a message before a library ends the process.
 
 OpenBLAS, which comes with NumPy, ends a process that has no room for its threads' buffers, or sends it an interrupt;
 TensorFlow aborts. Neither can be caught, so whether there is room is asked before they are imported.
@@ -15,14 +15,14 @@ from types import ModuleType
 from mutspec.errors import Problem
 
 _LEAST: Mapping[str, int] = {"numpy": 192 << 20, "tensorflow": 2400 << 20}
-"""The address space in bytes that a process needs which imports this and works with it."""
+"""The address space in bytes that a process needs to import a package and to work with it."""
 
 _HINTS = ("can't start new thread", "cannot allocate memory", "failed to map segment")
-"""What errors say, in small letters, that come of too little memory."""
+"""Parts of the messages of errors that mean too little memory, in lower case."""
 
 
 def prepare_for_little_memory() -> None:
-    """Where the address space is limited, let NumPy use little of it, and fail with MemoryError rather than crash."""
+    """Makes NumPy use little of a limited address space, and imports fail with MemoryError instead of crashing."""
     limit = address_space_limit()
     if limit is None:
         return
@@ -33,13 +33,13 @@ def prepare_for_little_memory() -> None:
 
 
 class _NoRoom:
-    """A finder of modules that finds none, and refuses those for which there is no room."""
+    """A finder of modules that finds none, and refuses those that need more memory than there is."""
 
     def __init__(self, names: frozenset[str]) -> None:
         self._names = names
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:
-        """Nothing.
+        """Refuses a module.
 
         Raises:
             MemoryError: the module needs more than there is.
@@ -49,13 +49,13 @@ class _NoRoom:
 
 
 def address_space_limit() -> int | None:
-    """The bytes of address space that this process may have; None if it may have all."""
+    """Returns the bytes of address space that this process may use; None if there is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
 
 
 def memory_problem(error: BaseException) -> Problem | None:
-    """What to say if an error comes of too little memory; None if it does not."""
+    """Returns an error that means too little memory as a problem; None for other errors."""
     if not isinstance(error, MemoryError) and not any(hint in str(error).lower() for hint in _HINTS):
         return None
     limit = address_space_limit()

@@ -1,4 +1,4 @@
-"""Options that several commands share, as decorators, so that they read and behave alike everywhere."""
+"""Options that several commands share, as decorators, so that they read and behave the same everywhere."""
 
 from __future__ import annotations
 
@@ -31,10 +31,9 @@ UNITS = {
 
 
 class FilePath(click.Path):
-    """A path, which is checked by whoever opens it; only an empty one is refused here, as it would mean the folder."""
+    """A path. Only an empty one is refused here, as it would mean the current folder; opening it checks the rest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path."""
         if value == "":
             name = param.human_readable_name.strip(".") if param is not None else "a path"
             raise click.UsageError(f"{param.opts[-1] if isinstance(param, click.Option) else name} is empty", ctx)
@@ -51,7 +50,6 @@ class Memory(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number of bytes."""
         if isinstance(value, int):
             return value
         found = re.fullmatch(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([A-Za-z]*)\s*", value)
@@ -62,7 +60,7 @@ class Memory(click.ParamType[int]):
             self.fail(f"`{shown}` is not an amount of memory such as 200MB or 1.5GiB", param, ctx)
         size = int(Fraction(found[1]) * UNITS[unit])
         if size < 1:
-            self.fail(f"`{value}` is no memory at all", param, ctx)
+            self.fail(f"`{value}` is less than a byte", param, ctx)
         return size
 
 
@@ -72,7 +70,6 @@ class Binding(click.ParamType[tuple[str, str]]):
     name = "name=model"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Name and path."""
         if isinstance(value, tuple):
             return value
         name, equals, path = value.partition("=")
@@ -82,7 +79,7 @@ class Binding(click.ParamType[tuple[str, str]]):
 
 
 def set_option(command: Command) -> Command:
-    """`--set key=value`, as `overrides`."""
+    """Adds `--set key=value`, passed as `overrides`."""
     return click.option(
         "--set",
         "overrides",
@@ -93,14 +90,14 @@ def set_option(command: Command) -> Command:
 
 
 def seed_option(command: Command) -> Command:
-    """`--seed N`."""
-    return click.option(
-        "--seed", type=click.IntRange(min=0), metavar="N", help="Take this seed instead of the plan's."
-    )(command)
+    """Adds `--seed N`."""
+    return click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Use this seed instead of the plan's.")(
+        command
+    )
 
 
 def input_option(command: Command) -> Command:
-    """`--input name=MODEL`, as `inputs`: pairs."""
+    """Adds `--input name=MODEL`, passed as `inputs`: pairs."""
     return click.option(
         "--input",
         "inputs",
@@ -112,7 +109,7 @@ def input_option(command: Command) -> Command:
 
 
 def import_option(command: Command) -> Command:
-    """`--import MODULE`, as `modules`."""
+    """Adds `--import MODULE`, passed as `modules`."""
     return click.option(
         "--import",
         "modules",
@@ -123,27 +120,27 @@ def import_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """`--json`, as `as_json`."""
+    """Adds `--json`, passed as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
 
 
 def quiet_option(command: Command) -> Command:
-    """`-q`, as `is_quiet`."""
+    """Adds `-q`, passed as `is_quiet`."""
     return click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Print only what went wrong.")(command)
 
 
 _FORCE_HELP = (
-    "Replace an output that exists, and keep its permissions. A link is replaced, not followed; an input never is."
+    "Replace an existing output, and keep its permissions. A link is replaced, not followed. Inputs are never replaced."
 )
 
 
 def force_option(command: Command) -> Command:
-    """`--force`, as `force`."""
+    """Adds `--force`."""
     return click.option("--force", is_flag=True, help=_FORCE_HELP)(command)
 
 
 def memory_option(command: Command) -> Command:
-    """`--max-memory`, as `max_memory`: bytes, or None."""
+    """Adds `--max-memory`, passed as `max_memory`: bytes, or None."""
     return click.option(
         "--max-memory",
         type=Memory(),
@@ -158,7 +155,6 @@ class LimitValue(click.ParamType[tuple[str, int]]):
     name = "name=value"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """Name and number."""
         if isinstance(value, tuple):
             return value
         from mutspec.model.limits import table
@@ -181,7 +177,7 @@ def _limits_hint() -> str:
 
 
 def limit_option(command: Command) -> Command:
-    """`--limit NAME=VALUE`, which holds while the command runs."""
+    """Adds `--limit NAME=VALUE`, which holds while the command runs."""
 
     def apply(context: click.Context, _: click.Parameter, pairs: tuple[tuple[str, int], ...]) -> None:
         if pairs:
@@ -196,17 +192,17 @@ def limit_option(command: Command) -> Command:
         expose_value=False,
         callback=apply,
         metavar="NAME=VALUE",
-        help="Read files that are above a limit, which the error names, if you trust them. Repeatable.",
+        help="Raise a limit that an error names, for files that you trust. Repeatable.",
     )(command)
 
 
 def plan_options(command: Command) -> Command:
-    """All that changes how a plan is read: `--set`, `--seed`, `--input`, `--import`."""
+    """Adds what changes how a plan is read: `--set`, `--seed`, `--input`, `--import`."""
     return set_option(seed_option(input_option(import_option(command))))
 
 
 def bound_inputs(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The inputs by name.
+    """Returns the inputs by name.
 
     Raises:
         CallError: if one is bound twice.
@@ -220,7 +216,7 @@ def bound_inputs(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def import_modules(names: Iterable[str]) -> None:
-    """Import what the call names, from the current folder too.
+    """Imports the modules that the call names, from the current folder too.
 
     Raises:
         CallError: if one cannot be imported.
@@ -237,7 +233,7 @@ def import_modules(names: Iterable[str]) -> None:
                 import_module(name)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # SystemExit too: a module must not end the run, and say nothing
+        except BaseException as error:  # SystemExit too: a module must not end the run without a message
             reason = f"{type(error).__name__}: {error}"
             hint = "it is looked for among installed packages, and in the current folder"
             raise CallError(f"the module `{name}` cannot be imported: {reason}", hint=hint) from error

@@ -1,4 +1,4 @@
-"""Reading the plan that a call names."""
+"""Reads the plan that a call names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mutspec.language import Plan, load_plan, load_text
 def read_plan(
     path: str, overrides: tuple[str, ...] = (), seed: int | None = None, *, uses_schema: bool = False
 ) -> Plan[Any]:
-    """The plan in a file, or a recipe that ships with mutspec by its bare name; `-` reads standard input.
+    """Returns the plan in a file, or the recipe of that name that ships with mutspec; `-` reads standard input.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -29,12 +29,12 @@ def read_plan(
 
 
 def paths(bound: dict[str, str]) -> dict[str, Path]:
-    """The bound inputs as paths."""
+    """Returns the bound inputs as paths."""
     return {name: Path(path) for name, path in bound.items()}
 
 
 def _shipped(name: str) -> Path | None:
-    """The recipe of that name; None if there is none, or a file is so called."""
+    """Returns the recipe of a name; None if there is none, or if there is a file of that name."""
     if not name.isidentifier() or Path(name).exists():
         return None
     from mutspec.resources import resource_folder

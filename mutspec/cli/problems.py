@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from mutspec.errors import Place, Problem
-from mutspec.text.visible import in_lines, in_one_line, in_place
+from mutspec.text.visible import cells, in_lines, in_one_line, in_place
 
 _RED, _YELLOW, _BOLD, _BLUE, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[36m", "\x1b[0m"
 
@@ -20,7 +19,7 @@ MOST_PROBLEMS = 200
 
 
 def as_text(problem: Problem, *, color: bool = False) -> str:
-    """A problem for the terminal: place and message, the line with a caret, and what may help.
+    """Returns a problem for the terminal: place and message, the line with carets, and what may help.
 
     ```
     plan.yaml:5:10: `std` takes a number of at least 0, not -1
@@ -41,14 +40,14 @@ def as_text(problem: Problem, *, color: bool = False) -> str:
 
 
 def as_texts(problems: Iterable[Problem], *, color: bool = False) -> str:
-    """Several problems, a blank line between those that have more than one line."""
+    """Returns several problems, with blank lines between them if one has several lines."""
     blocks = [as_text(problem, color=color) for problem in capped(problems)]
     separator = "\n\n" if any("\n" in block for block in blocks) else "\n"
     return separator.join(blocks)
 
 
 def capped(problems: Iterable[Problem]) -> list[Problem]:
-    """The problems; of a file with very many of them the first ones, and how many more there are."""
+    """Returns the problems; of a file with very many, the first ones and the number of the others."""
     shown, files = [], Counter[str]()
     for problem in problems:
         file = problem.place.file if problem.place else ""
@@ -61,7 +60,7 @@ def capped(problems: Iterable[Problem]) -> list[Problem]:
             rest = number - MOST_PROBLEMS
             message = f"and {rest:,} more problem{'s' * (rest > 1)}"
             is_warning = all(problem.is_warning for problem in shown if problem.place and problem.place.file == file)
-            shown.append(Problem(message, place, hint="`validate --json` has them all", is_warning=is_warning))
+            shown.append(Problem(message, place, hint="`validate --json` lists all", is_warning=is_warning))
     return shown
 
 
@@ -75,7 +74,7 @@ def _where(problem: Problem) -> str:
 
 
 def _help(problem: Problem) -> list[str]:
-    """The lines below a message: the remedy, and the nearest names."""
+    """Returns the lines below a message: the remedy, and the nearest names."""
     lines = in_lines(problem.hint).split("\n") if problem.hint else []
     if problem.candidates:
         names = [f"`{in_one_line(name)}`" for name in problem.candidates]
@@ -85,15 +84,15 @@ def _help(problem: Problem) -> list[str]:
 
 
 def _excerpt(place: Place, accent: str, blue: str, plain: str) -> list[str]:
-    """The source line and the carets; of a long line, the part around them."""
+    """Returns the source line and the carets; of a long line, the part around them."""
     text = in_place(place.text.replace("\t", " ").rstrip())
     start, end = place.column - 1, max(place.end_column - 1, place.column)
     first = max(0, start - MAX_SHOWN // 2) if len(text) > MAX_SHOWN else 0
     shown = text[first : first + MAX_SHOWN]
     before = "…" if first else ""
     after = "…" if first + MAX_SHOWN < len(text) else ""
-    indent = _width(before + text[first:start])
-    carets = max(1, _width(text[start : min(end, first + MAX_SHOWN)]))
+    indent = cells(before + text[first:start])
+    carets = max(1, cells(text[start : min(end, first + MAX_SHOWN)]))
     number = str(place.line)
     return [
         f"  {blue}{number} |{plain} {before}{shown}{after}",
@@ -101,15 +100,8 @@ def _excerpt(place: Place, accent: str, blue: str, plain: str) -> list[str]:
     ]
 
 
-def _width(text: str) -> int:
-    """The columns that a text takes on a terminal."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
 def as_json(problem: Problem) -> dict[str, Any]:
-    """A problem as a JSON object; what is unknown is null."""
+    """Returns a problem as a JSON object; what is unknown is null."""
     place = problem.place
     has_line = place is not None and place.line > 0
     return {
@@ -125,7 +117,7 @@ def as_json(problem: Problem) -> dict[str, Any]:
 
 
 def as_github(problem: Problem) -> str:
-    """A problem as a workflow command of GitHub Actions, which shows it beside the line of a pull request."""
+    """Returns a problem as a workflow command of GitHub Actions, which shows it at its line in a pull request."""
     place = problem.place
     properties = {"file": place.file} if place else {}
     if place and place.line:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from mutspec.cli.live import Bar, Live, Ticker, is_live
 
 PATIENCE_SECONDS = 1.0
-"""How long work may take without a bar."""
+"""How long work takes before a bar appears."""
 REFRESH_SECONDS = 0.1
 
 Advance = Callable[[int, int], None]
-"""Told about the entries that are done, and the entries in all."""
+"""A function that is told the number of entries that are done, and of all entries."""
 
 
 @contextmanager
@@ -22,10 +22,10 @@ def progress(description: str, *, is_quiet: bool = False) -> Iterator[Advance | 
 
     Arguments:
         description: what is being done.
-        is_quiet: whether there shall be none.
+        is_quiet: whether to show no bar.
 
     Yields:
-        What is to be told about the work; None if nobody would see it.
+        The function to call as the work goes on; None if nobody would see the bar.
     """
     if is_quiet or not is_live(sys.stderr):
         yield None

@@ -14,32 +14,32 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def architecture_option(command: Command) -> Command:
-    """`--architecture FILE`."""
+    """Adds `--architecture FILE`."""
     return click.option(
         "--architecture",
         type=FILE,
         metavar="FILE",
-        help="For a file of weights alone: a .keras, .h5 or JSON file with its architecture.",
+        help="For a file with weights only: a .keras, .h5 or JSON file with its architecture.",
     )(command)
 
 
 def verify_option(command: Command) -> Command:
-    """`--no-verify`, as `is_unverified`."""
+    """Adds `--no-verify`, passed as `is_unverified`."""
     return click.option(
         "--no-verify",
         "is_unverified",
         is_flag=True,
-        help="Leave out the check of the weights' checksums in .keras files.",
+        help="Skip the check of the weights' checksums in .keras files.",
     )(command)
 
 
 def verbose_option(command: Command) -> Command:
-    """`-v`, as `is_verbose`."""
+    """Adds `-v`, passed as `is_verbose`."""
     return click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Show every row of long tables.")(command)
 
 
 def format_options(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--format` and `--json`, both as `output_format`.
+    """Adds `--format` and `--json`, both passed as `output_format`.
 
     Arguments:
         formats: their names, the default first, `json` among them.

@@ -14,28 +14,28 @@ from mutspec.text import words
 from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:
-    from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
+    from mutspec.experiment.jobs.sweep_progress import Extreme, SweepMonitor, SweepProgress
 
 REFRESH_SECONDS = 0.5
 LEISURE = 20
-"""How many times longer than a look takes, the next one waits: a look at a thousand jobs takes 40 ms."""
+"""The pause between two looks, as a multiple of the time that a look takes: 40 ms for a thousand jobs."""
 
 
 @contextmanager
-def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | None]:
+def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[SweepMonitor], None] | None]:
     """Shows a sweep on standard error for as long as the context lasts, if that is longer than a second.
 
     Arguments:
         is_quiet: whether there shall be no view.
 
     Yields:
-        What is to be given the sweep's watch; None if nobody would see it.
+        A function that takes the sweep's monitor; None if nobody would see the view.
     """
     if is_quiet or not is_live(sys.stderr):
         yield None
         return
 
-    def show(watch: Watch) -> None:
+    def show(watch: SweepMonitor) -> None:
         view, live = _View(watch), Live(sys.stderr)
         at_the_end.callback(live.close)
         ticker = Ticker(lambda: live.draw(view.lines()), progress.PATIENCE_SECONDS, REFRESH_SECONDS)
@@ -46,25 +46,25 @@ def sweep_view(*, is_quiet: bool = False) -> Iterator[Callable[[Watch], None] | 
 
 
 class _View:
-    """What is seen of a sweep."""
+    """The lines that show a sweep."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: SweepMonitor) -> None:
         self._watch = watch
         self._bar = Bar("Sweeping", "jobs")
         self._next_look = 0.0
-        self._standing: Standing | None = None
+        self._standing: SweepProgress | None = None
 
     def lines(self) -> list[str]:
         """Returns the bar, and below it what is known so far."""
         start = monotonic()
         if self._standing is None or start >= self._next_look:
-            self._standing = self._watch.look()
+            self._standing = self._watch.progress()
             self._next_look = start + LEISURE * (monotonic() - start)
         return [self._bar.line(self._standing.done, self._standing.jobs), *lines(self._standing)]
 
 
-def lines(standing: Standing) -> list[str]:
-    """Returns what is told of a sweep below its bar."""
+def lines(standing: SweepProgress) -> list[str]:
+    """Returns the lines below the bar of a sweep."""
     found = []
     if standing.lowest is not None and standing.highest is not None:
         ends = {"highest": standing.highest, "lowest": standing.lowest}

@@ -16,7 +16,7 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What a run of entries adds to a tensor's comparison.
+    """Compares a run of entries, as a part of a tensor's comparison.
 
     Arguments:
         entries: how many entries it covers.
@@ -63,7 +63,7 @@ class Scratch:
     """Room for one thread to work on a block: fresh memory for each step would cost four times the arithmetic."""
 
     def __init__(self) -> None:
-        """Take 1.5 MB."""
+        """Takes 1.5 MB."""
         self._arrays = tuple(np.empty(BLOCK) for _ in range(3))
 
     def arrays(self, size: int) -> list[NDArray[np.float64]]:
@@ -72,7 +72,7 @@ class Scratch:
 
 
 def compare(before: Values, after: Values, scratch: Scratch) -> Partial:
-    """Compare two blocks of the same size.
+    """Compares two blocks of the same size.
 
     Entries of one dtype differ if their bits do; of two dtypes, if their values do. Entries that do not differ count as
     a difference of 0, and among the norms if they are finite. Complex numbers count as pairs of real ones, but for the
@@ -130,7 +130,7 @@ def _compare_complex(before: Values, after: Values, scratch: Scratch) -> Partial
 
 
 def count_non_finite(values: Values) -> Partial:
-    """How many entries of a block are infinite or NaN."""
+    """Counts the entries of a block that are infinite or NaN."""
     with np.errstate(all="ignore"):
         wide = values if values.dtype.kind == "c" else values.astype(np.float64)
         return Partial(len(values), non_finite=int(np.count_nonzero(~np.isfinite(wide))))

@@ -1,4 +1,4 @@
-"""What differs between two model files: structure by their specs, values by streaming both. Data in, data out."""
+"""Comparison of two models: of structure by their specs, of values by streaming both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus
 
 _CHUNK_BYTES = 1 << 20
-"""What a thread reads at once from each file, at most: 8 threads stay below 60 MB."""
+"""The most bytes that a thread reads at once from each file: 8 threads stay below 60 MB."""
 
 Progress = Callable[[int, int], None]
 """Called with the entries that are done and the entries in all."""
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 def diff(
     before: Readable, after: Readable, *, on_progress: Progress | None = None, threads: int | None = None
 ) -> DiffReport:
-    """Compare two models, also of different kind or structure.
+    """Compares two models, also of different kind or structure.
 
     Layers and tensors are matched by their canonical paths; an alias stands for its storage.
 

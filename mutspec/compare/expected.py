@@ -1,4 +1,4 @@
-"""What will differ once a plan is applied, as far as structure tells."""
+"""The difference that a plan will make, as far as structure tells."""
 
 from __future__ import annotations
 

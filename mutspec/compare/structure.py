@@ -1,4 +1,4 @@
-"""What differs between the structures of two models: layers, and the ports of the whole. Values play no part."""
+"""Comparison of the structures of two models: layers, and the ports of the whole, without values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mutspec.structure.meaning import SET_BY_OWNERS, class_meant, config_meant, 
 
 
 def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
-    """Compare two specs, layer by layer, by path.
+    """Compares two specs, layer by layer, by path.
 
     What one of them does not know is not compared: a layer's class and config, the graph, layers without weights
     (`.weights.h5`).
@@ -57,7 +57,7 @@ def _with_weights(spec: ModelSpec) -> tuple[LayerSpec, ...]:
 
 
 def _is_stored(layer: LayerSpec, spec: ModelSpec) -> bool:
-    """Whether every reader of the model tells of a layer: of inner ones without weights only objects do."""
+    """Tells whether every reader of the model tells of a layer: of inner ones without weights only objects do."""
     return not layer.is_inner or any(tensor.layer == layer.path for tensor in spec.tensors)
 
 
@@ -77,7 +77,7 @@ def _layer_change(before: LayerSpec, after: LayerSpec, moved: bool, sharing: boo
 
 
 def _layer_config_changes(before: LayerSpec, after: LayerSpec) -> Iterator[ConfigChange]:
-    """What differs in what two configurations mean, as they spell it."""
+    """Returns the differences in meaning between two configurations, as they spell them."""
     one, other = config_meant(before.class_name, before.config), config_meant(after.class_name, after.config)
     for key in dict.fromkeys((*before.config, *after.config)):
         is_unstated = key in SET_BY_OWNERS and None in (before.config.get(key), after.config.get(key))
@@ -100,7 +100,7 @@ def _config_changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same; 1 and 1.0 are, 1 and true are not, NaN and NaN are."""
+    """Tells whether two JSON values are the same; 1 and 1.0 are, 1 and true are not, NaN and NaN are."""
     return (one == other and isinstance(one, bool) == isinstance(other, bool)) or repr(one) == repr(other)
 
 

@@ -51,7 +51,7 @@ def write_archive(
     verification: Verification,
     on_progress: Progress | None = None,
 ) -> Mapping[Version, Effect]:
-    """Compute a graph over files, and write the result.
+    """Computes a graph over files, and write the result.
 
     Arguments:
         graph: what to compute.
@@ -126,7 +126,7 @@ class Converted:
 
 
 def _touched(graph: Graph, archive: Archive) -> list[Extent]:
-    """Where what a graph writes lies."""
+    """Returns the extents of all that a graph writes."""
     return [extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))]
 
 
@@ -153,7 +153,7 @@ class ArchiveHome:
         return self.readers[model].read(path, start, stop)
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
-        """Write entries that differ by any bit; what is equal is in the copy already."""
+        """Writes entries that differ by any bit; what is equal is in the copy already."""
         assert before is not None  # a file takes no new tensors
         bits = np.dtype(f"u{after.dtype.itemsize}")
         if not np.array_equal(before.view(bits), after.view(bits)):
@@ -166,7 +166,7 @@ class ArchiveHome:
         return self.readers[model].read_entries(path, entries)
 
     def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
-        """Write the chunks in which some entries differ by any bit.
+        """Writes the chunks in which some entries differ by any bit.
 
         Whole chunks, as the CRC-32 of a change is quick to move by a number of bytes that it was moved by before.
         """
@@ -191,7 +191,7 @@ class FileStore:
         self.dtype = dtype
 
     def write(self, start: int, values: Array) -> None:
-        """Keep entries from `start` on."""
+        """Keeps entries from `start` on."""
         write_at(self.file.fileno(), _bytes(values), start * self.dtype.itemsize)
 
     def read(self, start: int, stop: int) -> Array:
@@ -200,7 +200,7 @@ class FileStore:
         return np.frombuffer(os.pread(self.file.fileno(), count, start * self.dtype.itemsize), self.dtype)
 
     def close(self) -> None:
-        """Give the room back."""
+        """Gives the room back."""
         self.file.close()
 
 
@@ -214,7 +214,7 @@ class PlainWriter:
         self.deltas: list[tuple[int, int]] = []
 
     def write(self, extent: Extent, start: int, before: Array | None, after: Array) -> None:
-        """Write entries of a tensor from `start` on; `before` is what the input holds there, None to read it."""
+        """Writes entries of a tensor from `start` on; `before` is what the input holds there, None to read it."""
         assert extent.offset is not None
         new = _stored(after, extent)
         offset = extent.offset + start * after.dtype.itemsize
@@ -226,7 +226,7 @@ class PlainWriter:
         write_at(self.descriptor, new, offset)
 
     def finish(self) -> None:
-        """Wait for the copy, and patch the CRC-32; `member` is then the output's."""
+        """Waits for the copy, and patch the CRC-32; `member` is then the output's."""
         self.copying.wait()
         if self.member is None or not self.deltas:
             return
@@ -236,7 +236,7 @@ class PlainWriter:
         self.member = replace(self.member, crc32=crc32)
 
     def check(self, path: Path) -> None:
-        """Check the finished file: that nothing of the copy is missing, and that what was converted can be read."""
+        """Checks the finished file: that nothing of the copy is missing, and that what was converted can be read."""
         check_size(path, self.copying.size)
         if isinstance(self.copying, Converted):
             self.copying.check(path)

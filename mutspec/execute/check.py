@@ -17,12 +17,12 @@ class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
     """Stands for a step that reads a model which is not there."""
 
     def apply(self, context: LoweringContext) -> tuple[TensorWrite, ...]:
-        """Do nothing."""
+        """Does nothing."""
         return ()
 
 
 def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) -> tuple[Problem, ...]:
-    """Check what a plan chooses in a model, by compiling it.
+    """Checks what a plan chooses in a model, by compiling it.
 
     Arguments:
         plan: the plan.

@@ -26,7 +26,7 @@ GATHER_LIMIT = 16 * CHUNK
 
 @dataclass
 class RunState:
-    """What is known while a graph runs, wherever one looks.
+    """The results and draws that all chunks of a run share.
 
     Arguments:
         graph: what is computed.
@@ -97,14 +97,14 @@ class Chunk:
         return self.masks[choice]
 
     def touched(self, version: Version) -> int:
-        """How many entries here a version chooses."""
+        """Returns the number of entries here that a version chooses."""
         if version.choice is None:
             return self.place.size
         mask = self.mask(version.choice, self.known.graph.nodes[version.node].shape)
         return 0 if mask is None else int(np.count_nonzero(mask))
 
     def base(self, model: str, path: str) -> Array:
-        """What an input model holds here, read once."""
+        """Returns the entries of an input model here, which are read once."""
         key = (model, path)
         if key not in self.bases:
             home, place = self.known.home, self.place
@@ -116,7 +116,7 @@ class Chunk:
         return self.bases[key]
 
     def keep_only(self, number: int) -> None:
-        """Drop all values but one, and all masks."""
+        """Drops all values but one, and all masks."""
         self.values = {number: self.values[number]}
         self.masks.clear()
 

@@ -27,14 +27,14 @@ from mutspec.graph.primitives import CHUNK, Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
 
 SPARSE_SHARE = 16
-"""Where at most one entry in so many is touched, those are computed alone: to scatter one costs as much as a dozen."""
+"""If at most one entry in this many is touched, only those are computed: scattering one costs as much as a dozen."""
 SPARSE_CHUNKS = 64
-"""From so many chunks touched entries are computed at once, if they are no more than one chunk has."""
+"""The touched entries of up to this many chunks are computed at once, if they fit into one chunk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one version changed.
+    """The changes that one version made.
 
     Arguments:
         touched: the entries that the step chose.
@@ -60,7 +60,7 @@ Progress = Callable[[int, int], None]
 def execute(
     graph: Graph, home: TensorStore, *, threads: int, on_progress: Progress | None = None
 ) -> Mapping[Version, Effect]:
-    """Run all passes of a graph.
+    """Runs all passes of a graph.
 
     Arguments:
         graph: what to compute.
@@ -134,12 +134,12 @@ class _Run:
         self.is_by_entry = are_by_entry(graph)
 
     def close(self) -> None:
-        """Give back what is still stored."""
+        """Gives back what is still stored."""
         for store in self.known.stores.values():
             store.close()
 
     def run(self, group: list[Pass]) -> Iterator[int]:
-        """Run passes that may run at once, yielding the number of entries done as it goes."""
+        """Runs passes that may run at once, yielding the number of entries done as it goes."""
         if group[0].kind is PassKind.REDUCE:
             yield from self._reduce(group[0])
         elif group[0].kind is PassKind.STORE:
@@ -221,7 +221,7 @@ class _Run:
         return write
 
     def _compute(self, passes: Iterable[tuple[Pass, Sink]]) -> Iterator[int]:
-        """Compute all versions of some passes, and hand the results to the sink of each."""
+        """Computes all versions of some passes, and hand the results to the sink of each."""
         passes = list(passes)
         size = sum(_size(self.graph, one) for one, _ in passes)
         done = 0
@@ -241,7 +241,7 @@ class _Run:
                 yield _Task(one, place, masks, sink)
 
     def _places(self, one: Pass, masks: Masks) -> Iterable[Place]:
-        """Where a pass must look: everywhere, unless few entries are touched in the whole chain."""
+        """The places that a pass must look at: all, unless few entries are touched in the whole chain."""
         size = _size(self.graph, one)
         entries = self._few_entries(one, masks)
         if entries is None:

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mutspec.access.threads import default_threads
 from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
 from mutspec.execute.engine import Progress
-from mutspec.execute.live import Applied
-from mutspec.execute.live import apply as apply_live
-from mutspec.execute.loading import is_by_keras_2, model_of, refuse_what_is_gone
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_of_name, kind_of_output, needs_keras, output_warnings
 from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.reporting import report
-from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.execute.verify import Verification
 from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
@@ -27,14 +22,12 @@ from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, misnamed
 from mutspec.model.files.opening import open_archive, open_beside
-from mutspec.model.live import LiveModel, read_live
-from mutspec.model.spec import ModelSpec
 from mutspec.show.report import Report
 
 _WORKING_BYTES = 100 * CHUNK * 8
-"""What one thread has under way at most: chunks of a long chain of steps, in float64."""
+"""The most bytes that one thread computes with: chunks of a long chain of steps, in float64."""
 _RESIDENT_BYTES = 90 << 20
-"""What the process needs before it computes: Python, NumPy, h5py."""
+"""The bytes that the process needs before it computes: Python, NumPy, h5py."""
 
 
 def prepare_files(
@@ -43,24 +36,31 @@ def prepare_files(
     *,
     inputs: Mapping[str, Path],
     architecture: Path | None = None,
+    output: Path | None = None,
     unsafe: bool = False,
 ) -> Prepared:
-    """Read the specs of model files, and compile a plan for them. No weight is read.
+    """Reads the specs of model files, and compiles a plan for them. No weight is read.
 
     Arguments:
         plan: the plan.
         model: the model file to mutate.
         inputs: the files of the plan's inputs, by name.
         architecture: a file with the architecture, for a `.weights.h5` model.
+        output: the file that is to be written later, if that is known.
         unsafe: whether code in the model file (Lambda layers) may run, where only Keras knows what a layer makes.
 
     Raises:
-        CallError: an input is not bound, or the plan does not declare it.
+        CallError: an input is not bound, or the plan does not declare it; or the output's name asks for no kind of
+            model file, or for one that the model cannot be written as.
         ModelError: a file cannot be read.
         PlanError: the plan does not fit the model.
     """
+    if output is not None:
+        kind_of_name(output)
     check_inputs(plan, inputs)
     archive = open_archive(model, architecture=architecture)
+    if output is not None:
+        kind_of_output(output, archive, is_structural=is_structural(plan))
     return prepare_archives(plan, archive, {name: open_archive(path) for name, path in inputs.items()}, unsafe=unsafe)
 
 
@@ -74,37 +74,12 @@ def prepare_archives(
         PlanError: the plan does not fit the model.
     """
     if not is_structural(plan):
-        return prepare(plan, archive, dict(inputs), unsafe=unsafe)
-    refuse_what_is_gone(archive)
-    model: Archive | LiveModel = archive
-    if FORMATS[archive.kind].is_whole and _has_lora(archive.config):
-        # LoRA's adapters are not in the file, but Keras makes them again.
-        model = read_live(model_of(archive, unsafe=unsafe).model)
-    prepared = prepare(plan, model, dict(inputs), unsafe=unsafe)
+        return prepare(plan, archive, inputs, unsafe=unsafe)
+    from mutspec.execute.built_by_keras import compiled_for_keras, will_be_of_keras_3
+
+    prepared, _ = compiled_for_keras(plan, archive, inputs, unsafe=unsafe)
     warnings = (*prepared.program.warnings, *will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
-
-
-def will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
-    """The warning that a mutant which Keras builds is of another Keras than its base."""
-    if not is_by_keras_2(archive):
-        return ()
-    message = f"{archive.path.name} was written by Keras {archive.keras_version or 2}, and the mutant is Keras 3's"
-    return (Problem(message, hint="Keras 2 does not load what Keras 3 writes", is_warning=True),)
-
-
-def _has_lora(config: Any) -> bool:
-    """Whether a serialised model has layers with LoRA."""
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            if value.get("lora_rank"):
-                return True
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return False
 
 
 def dry_run(
@@ -115,7 +90,7 @@ def dry_run(
     architecture: Path | None = None,
     unsafe: bool = False,
 ) -> Report:
-    """What a plan would do to a model file. Reads no weights and writes nothing.
+    """Reports what a plan would do to a model file. It reads no weights and writes nothing.
 
     Arguments, errors: as for `prepare_files`.
     """
@@ -124,7 +99,7 @@ def dry_run(
 
 
 def dry_report(prepared: Prepared) -> Report:
-    """What a compiled plan would do."""
+    """Reports what a compiled plan would do."""
     warnings = misnamed(prepared.model) if isinstance(prepared.model, Archive) else ()
     return report(prepared.program, prepared.model, prepared.inputs, warnings=warnings)
 
@@ -143,7 +118,7 @@ def apply(
     max_memory: int | None = None,
     on_progress: Progress | None = None,
 ) -> Report:
-    """Apply a plan to a model file and write the mutant.
+    """Applies a plan to a model file and write the mutant.
 
     Where the plan changes no structure, and the table of formats says that the model's file can become what the
     output's name asks for, bytes are edited; otherwise Keras loads the model, builds the mutant, and saves it as that.
@@ -177,6 +152,9 @@ def apply(
     sources = [part.path for each in (archive, *others.values()) for part in each.files]
     check_output(output, sources, force=force)
     if needs_keras(kind, archive, is_structural=is_structural(plan)):
+        from mutspec.execute.built_by_keras import in_keras
+        from mutspec.execute.saving import date_saved_of, save_model
+
         done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe, verify=verify)
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         warnings = (*misnamed(archive), *done.report.warnings)
@@ -201,7 +179,7 @@ def apply(
 
 
 def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:
-    """Read two model files that are compared.
+    """Reads two model files that are compared.
 
     Arguments:
         before: the one file.
@@ -225,61 +203,8 @@ def files_read(
     return model, *inputs.values(), architecture, None if place is None else Path(place.file)
 
 
-def check_kind(output: Path, archive: Archive, plan: Plan[Op]) -> None:
-    """Refuse an output of a kind that cannot be written.
-
-    Raises:
-        CallError: its name asks for no kind of model file, or the model cannot be written as that.
-    """
-    kind_of_output(output, archive, is_structural=is_structural(plan))
-
-
-def in_keras(
-    plan: Plan[Op],
-    archive: Archive,
-    inputs: Mapping[str, Archive],
-    threads: int | None,
-    on_progress: Progress | None,
-    *,
-    unsafe: bool = False,
-    verify: bool = True,
-) -> Applied:
-    """Apply a plan to a model that Keras loads from a file.
-
-    Raises:
-        PlanError, ModelError, CheckError: as for `live.apply`.
-    """
-    prepare_archives(plan, archive, inputs, unsafe=unsafe)  # what is wrong is said before the model is loaded
-    loaded = model_of(archive, unsafe=unsafe, verify=verify)
-    archive.check_unchanged()
-    done = apply_live(
-        plan,
-        _as_in_file(read_live(loaded.model), archive),
-        inputs={name: each.path for name, each in inputs.items()},
-        unsafe=unsafe,
-        verify=verify,
-        threads=threads,
-        on_progress=on_progress,
-    )
-    return replace(done, report=done.report.with_warnings((*loaded.warnings, *will_be_of_keras_3(archive))))
-
-
-def _as_in_file(live: LiveModel, archive: Archive) -> LiveModel:
-    """A loaded model as its file was read, so that a plan chooses in it what the dry-run says.
-
-    Of layers inside classes that Keras imports only while it loads the model, the file alone says less.
-    """
-    return replace(live, spec=archive.spec) if _described(live.spec) == _described(archive.spec) else live
-
-
-def _described(spec: ModelSpec) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
-    """The layers that a configuration describes, and the weights. Keras adds input layers that old files lack."""
-    layers = [layer.path for layer in spec.layers if not layer.is_inner]
-    return layers, [(tensor.path, tensor.shape) for tensor in spec.tensors]
-
-
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:
-    """How many chunks may be computed at once; `whole` bytes are in use beside them."""
+    """Returns how many chunks may be computed at once; `whole` bytes are in use besides."""
     wanted = threads or default_threads()
     if max_memory is None:
         return wanted

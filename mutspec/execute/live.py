@@ -61,7 +61,7 @@ class Applied:
 def dry_run(
     plan: Plan[Op], model: Model, *, inputs: Mapping[str, Model | Path] | None = None, unsafe: bool = False
 ) -> Report:
-    """What a plan would do to a Keras model. Reads no values and changes nothing.
+    """Reports what a plan would do to a Keras model. It reads no values and changes nothing.
 
     Arguments, errors: as for `apply`.
     """
@@ -81,7 +81,7 @@ def apply(
     threads: int | None = None,
     on_progress: Progress | None = None,
 ) -> Applied:
-    """Apply a plan to a Keras model.
+    """Applies a plan to a Keras model.
 
     Arguments:
         plan: the plan.
@@ -97,7 +97,7 @@ def apply(
 
     Raises:
         PlanError: the plan does not fit the model.
-        ModelError: a model cannot be read, or not be built anew from its config; an input's file is damaged, or was
+        ModelError: a model cannot be read, or not be built again from its config; an input's file is damaged, or was
             changed while it was read.
         CallError: an input is not bound; or a structural plan is to be applied in place.
         CheckError: entries become infinite or NaN, and neither step nor plan allow it.
@@ -106,8 +106,7 @@ def apply(
     if not in_place:
         with hold(reads=(model, *others)):
             prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe)
-            results = _compute(prepared, threads, on_progress, verify=verify)
-            return _new_model(prepared, results, unsafe=unsafe)
+            return build_mutant(prepared, unsafe=unsafe, verify=verify, threads=threads, on_progress=on_progress)
     _refuse_structure(plan, "be applied in place", "leave `in_place` out: the mutant is a new model")
     with hold(mutates=(model,), reads=others):
         prepared = _prepare(plan, model, inputs or {}, non_finite)
@@ -119,8 +118,27 @@ def apply(
         return Applied(live.model, results.report)
 
 
-def _new_model(prepared: Prepared, results: _Results, *, unsafe: bool) -> Applied:
-    """A mutant that is a new model."""
+def build_mutant(
+    prepared: Prepared,
+    *,
+    unsafe: bool = False,
+    verify: bool = True,
+    threads: int | None = None,
+    on_progress: Progress | None = None,
+) -> Applied:
+    """Builds the mutant of a plan that is compiled for a live model, as a new model.
+
+    Arguments:
+        prepared: the compiled plan; its model is a live one.
+        unsafe: whether code that the model holds (Lambda layers) may run where the mutant is built from its config.
+        verify: whether the checksums of inputs that are files are checked.
+        threads: how many chunks to compute at once; by default one per processor, up to 8.
+        on_progress: told about the entries done, and the entries in all.
+
+    Raises:
+        PlanError, ModelError, CheckError: as for `apply`.
+    """
+    results = _compute(prepared, threads, on_progress, verify=verify)
     live, program = _live(prepared), prepared.program
 
     def value(tensor: TensorSpec) -> Array | None:
@@ -169,7 +187,7 @@ def mutated(
     verify: bool = True,
     threads: int | None = None,
 ) -> Iterator[Report]:
-    """Mutate a Keras model for the length of a `with` block, then restore it bit for bit, also after an exception.
+    """Mutates a Keras model for the length of a `with` block, then restore it bit for bit, also after an exception.
 
     Blocks nest: the inner one sees what the outer one made. Only the variables that the plan touches are assigned; what
     the block itself does to them is undone with it. For as long as the block lasts, its thread holds the model: see
@@ -194,7 +212,7 @@ def mutated(
 
 @dataclass(frozen=True)
 class _Results:
-    """What a run made: the value of each touched or new tensor by origin, and the report."""
+    """The results of a run: the value of each touched or new tensor by origin, and the report."""
 
     values: Mapping[str, Array]
     report: Report
@@ -253,7 +271,7 @@ def _compute(prepared: Prepared, threads: int | None, on_progress: Progress | No
 def _begun_non_finite(
     program: Program, effects: Mapping[Version, Effect], values: Mapping[str, Array]
 ) -> dict[str, int]:
-    """How many entries of new weights are infinite or NaN, and were so before a step changed them."""
+    """Counts the entries of new weights that are infinite or NaN, and were so before a step changed them."""
     made = Counter[str]()
     for version, effect in effects.items():
         made[version.origin] += effect.non_finite
@@ -287,11 +305,11 @@ class MemoryHome:
         return self._readers[model].read_entries(path, entries)
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
-        """Keep a chunk of a result."""
+        """Keeps a chunk of a result."""
         self._results[path].write(start, after)
 
     def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
-        """Keep some entries of a result."""
+        """Keeps some entries of a result."""
         self._results[path].write_entries(entries, after, self._held(path))
 
     def values(self) -> Mapping[str, Array]:
@@ -303,7 +321,7 @@ class MemoryHome:
         }
 
     def _held(self, path: str) -> Held:
-        """What reads the entries of a tensor that the model holds."""
+        """Returns a reader of the entries that the model holds of a tensor."""
         return lambda start, stop: self._readers[""].read(path, start, stop)
 
     def store(self, size: int, dtype: np.dtype[Any]) -> MemoryStore:
@@ -330,16 +348,16 @@ class _Result:
 
     @property
     def is_written(self) -> bool:
-        """Whether anything was written."""
+        """Tells whether anything was written."""
         return bool(self._written)
 
     def write(self, start: int, after: Array) -> None:
-        """Keep a chunk."""
+        """Keeps a chunk."""
         self._values[start : start + len(after)] = after
         self._written.add(start // CHUNK)
 
     def write_entries(self, entries: Entries, after: Array, held: Held) -> None:
-        """Keep some entries."""
+        """Keeps some entries."""
         with self._lock:
             self.whole(held)
         self._values[entries] = after
@@ -365,7 +383,7 @@ class MemoryStore:
     values: Array
 
     def write(self, start: int, values: Array) -> None:
-        """Keep entries from `start` on."""
+        """Keeps entries from `start` on."""
         self.values[start : start + len(values)] = values
 
     def read(self, start: int, stop: int) -> Array:
@@ -383,7 +401,7 @@ def _assign(live: LiveModel, variables: Mapping[str, Any], results: Mapping[str,
 
 
 def _restorer(live: LiveModel, variables: Mapping[str, Any]) -> Callable[[], None]:
-    """What gives variables the values again that they have now."""
+    """Returns a function that gives variables the values back which they have now."""
     before = {path: snapshot(variable) for path, variable in variables.items()}
 
     def restore() -> None:

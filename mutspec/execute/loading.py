@@ -22,7 +22,7 @@ from mutspec.model.spec import TensorSpec
 
 
 def load(path: Path, *, unsafe: bool = False, verify: bool = True) -> Loaded:
-    """Load a whole model into Keras.
+    """Loads a whole model into Keras.
 
     Arguments:
         path: a `.keras` or whole-model `.h5` file, of Keras 2 or 3, or an unpacked `.keras` folder.
@@ -39,7 +39,7 @@ def load(path: Path, *, unsafe: bool = False, verify: bool = True) -> Loaded:
 
 
 def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> Loaded:
-    """Make a Keras model of a file that is open.
+    """Makes a Keras model of a file that is open.
 
     Arguments:
         archive: a whole model, or weights whose architecture is known.
@@ -80,13 +80,13 @@ def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> 
 
 
 def is_by_keras_2(archive: Archive) -> bool:
-    """Whether Keras 2 wrote a file. Weights alone do not all state a version; whole models of Keras 3 do."""
+    """Tells whether Keras 2 wrote a file. Weights alone do not all state a version; whole models of Keras 3 do."""
     states_version = bool(archive.keras_version) or FORMATS[archive.kind].is_whole
     return states_version and is_of_keras_2(archive.keras_version)
 
 
 def refuse_what_is_gone(archive: Archive) -> None:
-    """Refuse a model that holds what no Keras 3 can build.
+    """Refuses a model that holds what no Keras 3 can build.
 
     Raises:
         ModelError: it does; the message says what it is.

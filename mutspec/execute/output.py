@@ -1,4 +1,4 @@
-"""Output files, whole or absent: a temporary file beside the target takes its place at the end."""
+"""Output files, whole or absent: a temporary file in the target's folder takes its place at the end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EXISTS_HINT = "give another name, or --force to replace it"
 
 
 def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) -> None:
-    """Refuse an output that cannot be written, before any work is done.
+    """Refuses an output that cannot be written, before any work is done.
 
     Arguments:
         output: the file to write.
@@ -63,7 +63,7 @@ def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) ->
 
 
 def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
-    """Refuse an output that is a file which the call reads, by whatever name or link.
+    """Refuses an output that is a file which the call reads, by whatever name or link.
 
     Raises:
         CallError: it is.
@@ -85,7 +85,9 @@ def replacing(
     inputs: Iterable[Path] = (),
     check: Callable[[Path], None] | None = None,
 ) -> Iterator[tuple[int, Path]]:
-    """A temporary file beside `output`, open for reading and writing, which becomes `output` if all goes well.
+    """Yields a temporary file, open for reading and writing, which becomes `output` if all goes well.
+
+    It lies in the folder of `output`.
 
     A file that is replaced hands on its permissions, and its owner where that is allowed; a link is replaced, not
     followed. What killed processes left in the folder is removed.
@@ -152,7 +154,7 @@ def telling_written(output: Path) -> Iterator[None]:
 
 
 def write_problem(error: OSError, output: Path) -> EnvironmentProblem:
-    """What a failure to write means to the user."""
+    """Returns the error that tells the user of a failure to write."""
     if error.errno in _NO_SPACE:
         return EnvironmentProblem(
             f"cannot write {output}: {error.strerror}", hint="free some space, or write elsewhere; nothing was written"
@@ -175,7 +177,7 @@ def _mode_of_new(output: Path, inputs: Iterable[Path]) -> int:
 
 
 def _hand_on_permissions(output: Path, descriptor: int) -> None:
-    """Give a file the permissions of the one that it replaces, and its owner and group where that is allowed."""
+    """Gives a file the permissions of the one that it replaces, and its owner and group where that is allowed."""
     with suppress(OSError):  # there is none; or the file system has no permissions
         replaced = output.stat()
         mode = stat.S_IMODE(replaced.st_mode) & 0o777
@@ -203,7 +205,7 @@ def _put_in_place(temporary: Path, output: Path, *, force: bool) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the disk has the name. The output is in place and whole by now, so a refusal changes nothing."""
+    """Waits until the disk has the name. The output is in place and whole by now, so a refusal changes nothing."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -224,7 +226,7 @@ class Copying:
     """
 
     def __init__(self, source: Path, descriptor: int) -> None:
-        """Begin."""
+        """Begins."""
         self._source = source
         self._descriptor = descriptor
         self.size = source.stat().st_size
@@ -240,12 +242,12 @@ class Copying:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop copying: the file is about to be closed."""
+        """Stops copying: the file is about to be closed."""
         self._is_wanted = False
         self._thread.join()
 
     def wait(self, stop: int | None = None) -> None:
-        """Wait until the bytes before `stop`, by default all, are there.
+        """Waits until the bytes before `stop`, by default all, are there.
 
         Raises:
             OSError: they cannot be written.
@@ -286,7 +288,7 @@ def _is_cloned(source: int, target: int) -> bool:
 
 
 def _reserve(target: int, size: int) -> None:
-    """Take the room on disk, so that a full one is known at once. Ext4 then also copies in half the time."""
+    """Takes the room on disk, so that a full one is known at once. Ext4 then also copies in half the time."""
     if size and hasattr(os, "posix_fallocate"):  # macOS has none
         try:
             os.posix_fallocate(target, 0, size)
@@ -305,7 +307,7 @@ def _copy_range(source: int, target: int, start: int, stop: int) -> None:
 
 
 def _copy_in_kernel(source: int, target: int, start: int, stop: int) -> int:
-    """Copy what the kernel can by itself; where it stopped."""
+    """Copies what the kernel can by itself; where it stopped."""
     if not hasattr(os, "copy_file_range"):  # Linux alone has it
         return start
     try:

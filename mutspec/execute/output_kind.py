@@ -51,7 +51,7 @@ def kind_of_output(output: Path, archive: Archive, *, is_structural: bool) -> Fi
 
 
 def needs_keras(kind: FileKind, archive: Archive, *, is_structural: bool) -> bool:
-    """Whether Keras makes an output of a kind, rather than that it begins as the model's file."""
+    """Tells whether Keras makes an output of a kind, rather than that it begins as the model's file."""
     return is_structural or kind not in FORMATS[archive.kind].becomes
 
 
@@ -66,7 +66,7 @@ def output_warnings(output: Path, kind: FileKind) -> tuple[Problem, ...]:
 
 
 def _check_rebuilding(kind: FileKind, output: Path, archive: Archive, is_structural: bool) -> None:
-    """Refuse an output that Keras would have to make, and cannot.
+    """Refuses an output that Keras would have to make, and cannot.
 
     Raises:
         CallError: the model is known by its weights only; or Keras writes no such file.

@@ -22,7 +22,7 @@ from mutspec.structure.shape_rules import TableOracle
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan compiled for models whose values nobody has read yet.
+    """A plan compiled for models whose values have not been read yet.
 
     Arguments:
         program: the compiled plan.
@@ -43,7 +43,7 @@ def prepare(
     *,
     unsafe: bool = False,
 ) -> Prepared:
-    """Compile a plan for models. No weight is read.
+    """Compiles a plan for models. No weight is read.
 
     Arguments:
         plan: the plan.
@@ -61,7 +61,7 @@ def prepare(
 
 
 def _oracle(model: Readable, unsafe: bool) -> ShapeOracle:
-    """What tells the shapes that layers make: a table, and Keras for the rest."""
+    """Returns an oracle of the shapes that layers make: a table, and Keras for the rest."""
 
     def ask_keras(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
         from mutspec.model.live.oracle import KerasOracle
@@ -76,7 +76,7 @@ def _oracle(model: Readable, unsafe: bool) -> ShapeOracle:
 
 
 def check_inputs(plan: Plan[Op], bound: Iterable[str]) -> None:
-    """Hold the inputs that a call binds against those that the plan declares.
+    """Holds the inputs that a call binds against those that the plan declares.
 
     Raises:
         CallError: an input is not bound, or the plan does not declare it.

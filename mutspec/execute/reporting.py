@@ -40,7 +40,7 @@ def report(
         model: the model.
         inputs: the other models, by name.
         effects: what each version changed; None for a dry-run.
-        warnings: warnings beside those of the program.
+        warnings: further warnings, after those of the program.
         output: the file that was written.
     """
     counts = _drawn_counts(program) if effects is None else effects
@@ -69,7 +69,7 @@ def report(
 
 
 def _slow_path(program: Program, model: Readable) -> Iterator[Problem]:
-    """A warning if a tensor to be changed is no plain range of the file."""
+    """Yields a warning if a tensor to be changed is not a plain range of the file."""
     if not isinstance(model, Archive) or program.is_structural:
         return
     slow = [path for path in program.graph.outputs if model.extents[path].offset is None]

@@ -17,7 +17,7 @@ from mutspec.model.live.keras_errors import first_line
 
 
 def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", inputs: Iterable[Path] = ()) -> None:
-    """Write a Keras model as a file of the kind that its name asks for.
+    """Writes a Keras model as a file of the kind that its name asks for.
 
     Arguments:
         model: the keras.Model.

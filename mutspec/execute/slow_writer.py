@@ -68,18 +68,18 @@ class SlowWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close what is open."""
+        """Closes what is open."""
         self.opened.close()
 
     def write(self, extent: Extent, start: int, before: Array | None, after: Array) -> None:
-        """Keep entries of a tensor from `start` on."""
+        """Keeps entries of a tensor from `start` on."""
         offset = self.places[extent.dataset] + start * after.dtype.itemsize
         write_at(self.kept.fileno(), np.ascontiguousarray(after).view(np.uint8).data, offset)
         with self.lock:
             self.ranges[extent.dataset].append((start, start + len(after)))
 
     def finish(self) -> None:
-        """Write the tensors, and the zip around them with all other members as they were."""
+        """Writes the tensors, and the zip around them with all other members as they were."""
         if self.weights is None:
             self._write_tensors(self.descriptor)
         else:
@@ -88,7 +88,7 @@ class SlowWriter:
             self._write_zip(self.weights)
 
     def check(self, path: Path) -> None:
-        """Check the finished file: that its tensors read back as they were written, or the zip's CRC-32s."""
+        """Checks the finished file: that its tensors read back as they were written, or the zip's CRC-32s."""
         if self.weights is None:
             with path.open("rb") as file:
                 self._check_tensors(whole(file))
@@ -153,7 +153,7 @@ class SlowWriter:
 
 
 def _entries_at_once(dataset: h5py.Dataset) -> int:
-    """How many entries of a dataset are written at once: whole rows of chunks, where they are not too large."""
+    """Returns how many entries are written at once: whole rows of chunks, if they are not too large."""
     row = (dataset.chunks[0] if dataset.chunks else 1) * prod(dataset.shape[1:])
     most = max(1, _WRITTEN_AT_ONCE // dataset.dtype.itemsize)
     rows: int = most // row * row

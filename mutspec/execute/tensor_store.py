@@ -19,7 +19,7 @@ class StoredTensor(Protocol):
 
 
 class TensorStore(Protocol):
-    """Where tensors live: a model file, or a model in memory. Its methods may be called from several threads."""
+    """A store of tensors: a model file, or a model in memory. Its methods may be called from several threads."""
 
     def read(self, model: str, path: str, start: int, stop: int) -> Array:
         """The flat entries [start, stop) of an input model's tensor, in native byte order."""

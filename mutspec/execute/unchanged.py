@@ -1,4 +1,4 @@
-"""What is said of steps that change nothing, or can change nothing: such a mutant is no more robust than its base."""
+"""Warnings of steps that change nothing: a mutant that equals its base only looks robust."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from mutspec.model.files.crc import crc32_of_range
 from mutspec.model.files.damage import COPY_AGAIN, COPY_AGAIN_OR_GO_ON, damage, is_damaged
 
 _NAMED = 3
-"""So many tensors are named in an error; the others are counted."""
+"""The most tensors that an error names; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Verification:
         self._check_unchanged()
 
     def check(self, *names: str, hint: str = COPY_AGAIN_OR_GO_ON) -> None:
-        """Hold the checksums of input files against what they state; of those that the plan reads.
+        """Holds the checksums of input files against what they state; of those that the plan reads.
 
         Arguments:
             names: which files.
@@ -81,7 +81,7 @@ class Verification:
         self.check(*(name for name in self.archives if name))
 
     def check_output(self, descriptor: int, member: Member | None) -> None:
-        """Hold an output, which began as a copy of the model's file, against the checksum that it states.
+        """Holds an output, which began as a copy of the model's file, against the checksum that it states.
 
         Meanwhile the system writes it to the disk.
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mutspec.experiment.metric_kinds import PERCENT
-from mutspec.experiment.settings import PARAMETER
+from mutspec.experiment.result_settings import PARAMETER, PERCENT
 from mutspec.language import Plan
 from mutspec.language.interpolation import NAME
 from mutspec.language.nodes import plain

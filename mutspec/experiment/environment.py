@@ -1,4 +1,4 @@
-"""What a job ran in: the versions on which the last bits of its numbers may depend."""
+"""The environment of a job: the versions on which the last bits of its numbers may depend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PACKAGES = ("numpy", "keras", "tensorflow")
 
 
 def environment() -> dict[str, str]:
-    """Python, the platform, and the packages that take part, which are those that are imported."""
+    """Returns the versions of Python, of the platform, and of the packages that are imported."""
     versions = {name: str(sys.modules[name].__version__) for name in PACKAGES if name in sys.modules}
     return {
         "python": platform.python_version(),

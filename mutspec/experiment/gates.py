@@ -1,14 +1,15 @@
-"""Gates: what a mutant must hold to, as `require` says, and whether it does."""
+"""Gates: the bounds that `require` sets to a mutant, and whether the mutant is within them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf, isclose, isnan
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from mutspec.documents import Count, Number
+from mutspec.errors import Problem
 
 FLOAT32_SPACING = 2.0**-22
 """Metrics and losses of Keras are 32-bit floats, relatively so far off: an accuracy of 0.9 is 0.89999998."""
@@ -18,7 +19,7 @@ BOUNDS: tuple[Bound, ...] = ("min", "max", "max_drop")
 
 
 class Gate(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is required of one measure.
+    """The bounds of one measure.
 
     Arguments:
         metric: the measure: a metric, `loss`, `agreement`, `sample_agreement`, `divergence`, `deviation`,
@@ -39,7 +40,7 @@ class Gate(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(Struct, frozen=True):
-    """Whether a gate holds for all seeds of a job."""
+    """The verdict on a gate, for all seeds of a job."""
 
     metric: Annotated[str, Meta(description="The measure.")]
     bound: Annotated[Bound, Meta(description="Which bound of it.")]
@@ -68,7 +69,7 @@ class Verdict(Struct, frozen=True):
 def verdicts(
     gates: Sequence[Gate], base: Mapping[str, float], mutants: Mapping[int, Mapping[str, float]]
 ) -> Iterator[Verdict]:
-    """Hold mutants against gates.
+    """Yields a verdict for each bound of each gate.
 
     Arguments:
         gates: what is required, of measures that there are.
@@ -96,3 +97,11 @@ def _badness(value: float, bound: Bound) -> float:
     if isnan(value):
         return inf
     return -value if bound == "min" else value
+
+
+def boundless(gates: Iterable[Gate]) -> Iterator[Problem]:
+    """Yields a problem for each gate without a bound."""
+    for gate in gates:
+        if not gate.bounds:
+            hint = f"give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}"
+            yield Problem(f"`require` sets no bound to `{gate.metric}`", hint=hint)

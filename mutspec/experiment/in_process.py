@@ -20,8 +20,7 @@ from mutspec.experiment.data.loading import checked
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.gates import Gate
 from mutspec.experiment.job_inputs import model_content
-from mutspec.experiment.job_settings import EvaluateSettings, Search
-from mutspec.experiment.objectives import objective_names
+from mutspec.experiment.job_settings import EvaluateSettings, Search, objective_names
 from mutspec.experiment.reports.aggregate import find, rows_table
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.interval import estimate
@@ -45,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found. Printing it shows the table that `mutspec run -m` ends with.
+    """The results of a sweep. Printing it shows the table that `mutspec run -m` ends with.
 
     Arguments:
         results: a result for each combination of values, with a row for each seed.
@@ -72,7 +71,7 @@ class Sweep:
         return summary_text(summarise(self.results, metric), width=width, most_rows=None)
 
     def write(self, folder: str | Path, *, force: bool = False) -> SweepReport:
-        """Leave what `mutspec run -m` leaves: `result.json` for each job in a folder, and its report.
+        """Writes what `mutspec run -m` writes: `result.json` for each job in a folder, and the report.
 
         Arguments:
             folder: which is made if it is missing.
@@ -113,7 +112,7 @@ def _refuse_others(folder: Path, results: Iterable[Result]) -> None:
 
 @dataclass(frozen=True)
 class BreakingPoint:
-    """Where mutants break, seed by seed. Printing it shows what `mutspec run mode=breaking_point` shows.
+    """The scales at which mutants break, seed by seed. Printing it shows what `mutspec run mode=breaking_point` shows.
 
     Arguments:
         result: with a row for each seed, about the mutant at its breaking point.
@@ -217,7 +216,7 @@ def _results(
     inputs: Mapping[str, Any],
     on_progress: Progress | None,
 ) -> Iterator[Result]:
-    """A result for each job, with a row for each seed."""
+    """Yields a result for each job, with a row for each seed."""
     for number, given in enumerate(jobs):
         rows: list[Row] = []
         warnings: list[str] = []
@@ -235,7 +234,7 @@ def _results(
 
 
 def _known_by(result: Result, trials: Trials, inputs: Mapping[str, Any]) -> Result:
-    """The result with the digests of the models that it is about."""
+    """Returns the result with the digests of base and inputs."""
     digests = {name: _weights(each) for name, each in inputs.items()}
     model = structs.replace(result.model, weights_digest=trials.shared.weights_digest)
     return structs.replace(result, model=model, inputs=digests)
@@ -248,11 +247,11 @@ def _weights(model: Any) -> str:
 
 
 def _combinations(values: Mapping[str, Iterable[Any]]) -> Iterator[dict[str, Any]]:
-    """All combinations, the last key's values in turn first, as Hydra has them."""
+    """Yields all combinations in Hydra's order: the last key's values change first."""
     listed = []
     for key, each in values.items():
         if isinstance(each, str) or not isinstance(each, Iterable):
-            raise CallError(f"`{key}` is swept over {each!r}, which is no list of values", hint=f"write [{each!r}]")
+            raise CallError(f"`{key}` is swept over {each!r}, which is not a list of values", hint=f"write [{each!r}]")
         listed.append(list(each))
         if not listed[-1]:
             raise CallError(f"`{key}` is swept over no values, so the sweep has no jobs")

@@ -1,4 +1,4 @@
-"""What a job depends on, as one digest: jobs that have the same one have the same result."""
+"""Inputs of a job as one digest: jobs with the same digest have the same result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from mutspec.access.digests import weights_digest
-from mutspec.experiment.data.loading import Data, load_data
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.data.loading import load_data
 from mutspec.experiment.evaluation.metric_names import OBJECT
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.language import MutspecError, Plan
@@ -38,7 +39,7 @@ Stamp = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class ModelContent:
-    """What is in a model's file, as digests.
+    """Digests of the content of a model's file.
 
     Arguments:
         weights: of its weights; empty if they cannot be read.
@@ -50,11 +51,11 @@ class ModelContent:
 
 
 _INDICES = (".json", ".index")
-"""How the files end that name further ones, with the values: the shards of weights, the tables of a checkpoint."""
+"""Suffixes of files that name further files, which hold the values: shards of weights, tables of a checkpoint."""
 
 
 def inputs_digest(settings: Settings, plan: Plan[Op], modules: Iterable[str] = ()) -> str:
-    """A digest of the plan, the settings, the content of the files that they name, and the versions of what computes.
+    """Returns a digest of the plan, the settings, the content of files that they name, and the versions of packages.
 
     Names are not in it, neither the plan's nor those of model files and of data files: what was moved is the same.
 
@@ -112,7 +113,7 @@ def _digest_of(document: Any) -> str:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """All texts in a value: those in the arguments of a data function may name files."""
+    """Yields all texts in a value: those in the arguments of a data function may name files."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
@@ -144,7 +145,7 @@ def stamps(path: str) -> tuple[Stamp | None, ...]:
 
 
 def _facts(status: os.stat_result) -> tuple[int, ...]:
-    """What the system says of a file. Who copies a file with its time of writing changes the second time."""
+    """Returns the system's facts about a file. Copying a file with its time of writing changes the second time."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -168,12 +169,12 @@ def _model_content(path: str, *_: Any) -> ModelContent:
 
 
 def is_known_by_files(data: Mapping[str, Any]) -> bool:
-    """Whether data come from files that the settings name, and not from a function that may read others."""
+    """Tells whether data come from files that the settings name, rather than a function that may read others."""
     return str(data.get("_target_")).startswith("mutspec.")
 
 
 def has_same_data(digest: str, data: Mapping[str, Any]) -> bool:
-    """Whether a function of the user's own, which may read any files, still returns data of some digest.
+    """Tells whether a function of the user's own, which may read any files, still returns data of some digest.
 
     Raises:
         CallError: it fails.
@@ -219,7 +220,7 @@ def _digest(path: str, _: Any) -> str:
 
 
 def _listing(path: Any) -> list[Any] | None:
-    """What is in a folder, such as one of images: the stamps of all files, for reading these would take too long."""
+    """Returns the stamps of all files in a folder, such as one of images, which would take too long to read."""
     if not isinstance(path, str) or not os.path.isdir(path):
         return None
     return [[os.path.relpath(each, path), *_size_and_time(each)] for each in _below(path)]

@@ -13,11 +13,11 @@ from mutspec.experiment.gates import Gate
 from mutspec.language import Problem
 
 MOST_DOUBLINGS = 10
-"""How often `high` is doubled, if no limit is given."""
+"""The number of times that `high` is doubled, if no limit is given."""
 
 
 class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to look for, and where.
+    """The settings of a search for breaking points.
 
     Arguments:
         key: what is scaled, as `--set` names it; None for the plan's only numeric parameter.
@@ -40,7 +40,7 @@ class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tolerance: Annotated[float, Meta(ge=1e-6, le=1)] = 0.01
 
     def gate(self, metric: str) -> Gate:
-        """What a measure holds to."""
+        """Returns the gate of a measure that is not broken."""
         return Gate(metric, self.min, self.max, self.max_drop)
 
     @property
@@ -49,10 +49,10 @@ class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return min(self.high * 2.0**MOST_DOUBLINGS, float_info.max) if self.limit is None else self.limit
 
     def problems(self) -> Iterator[tuple[str, Problem]]:
-        """What no single value shows, with the key to blame."""
+        """Yields the problems that no single value shows, with the key that is wrong."""
         for name, value in (("high", self.high), ("limit", self.greatest)):
             if isinf(value):
-                yield name, Problem(f"`{name}` is infinite, and a scale is a number")
+                yield name, Problem(f"`{name}` is infinite, and a scale must be a finite number")
                 return
         if self.low >= self.high:
             yield "low", Problem(f"`low` is {self.low:g}, and must be less than `high`, which is {self.high:g}")
@@ -94,7 +94,7 @@ class EvaluateSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything of a job but its plan.
+    """The settings of a job. Its plan is apart.
 
     Arguments:
         model, mode, evaluate: the groups of these names.
@@ -121,3 +121,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     strict_gates: bool = False
     resume: bool | str = False
     force: bool = False
+
+
+def objective_names(objective: Any) -> tuple[str, ...]:
+    """Returns the measures that the setting `objective` names."""
+    return (objective,) if isinstance(objective, str) else tuple(objective or ())

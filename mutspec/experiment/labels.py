@@ -16,7 +16,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import PARAMETER, key, settings
+from mutspec.experiment.result_settings import PARAMETER, key, settings
 
 UNKNOWN = "unknown"
 """Stands for the digest of what has none."""
@@ -63,7 +63,7 @@ class _Part:
 
 
 def plan_identity(result: Result) -> Identity:
-    """Returns what tells plans apart, whatever their seeds."""
+    """Returns what tells plans apart; seeds do not."""
     return (result.plan.effect_digest,) if result.plan.effect_digest else ()
 
 
@@ -158,7 +158,7 @@ def _ambiguous(
     seen: Callable[[Given], Given],
     name: str,
 ) -> list[str]:
-    """The names under which the same is seen of things that are not the same."""
+    """Returns the names under which different things look the same."""
     found: dict[tuple[tuple[str, str], ...], set[Identity]] = {}
     names: dict[tuple[tuple[str, str], ...], str] = {}
     for result, each in zip(results, given, strict=True):
@@ -214,7 +214,7 @@ def _shortest_ends(chosen: Mapping[Identity, str]) -> dict[Identity, str] | None
 
 
 def _endings(identities: Iterable[Identity]) -> dict[Identity, str]:
-    """For each identity the beginning of a digest that no other one has, of the first digest in which all differ."""
+    """Returns for each identity the unique beginning of a digest: of the first digest in which all differ."""
     known = sorted(each for each in identities if each)
     digests = {each: blake2b("/".join(each).encode()).hexdigest() for each in known}
     for index in reversed(range(max(map(len, known), default=0))):

@@ -1,15 +1,12 @@
-"""What a measure is, told by its name."""
+"""Kinds of measures, told by their names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-PERCENT = "%"
-"""The unit of a setting that is a part of something, and is written in percent."""
-
 DROP = "drop."
-"""How the names of measures begin that say how far a metric fell."""
+"""The beginning of the names of measures that say how far a metric fell."""
 
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 _RATE_OF_SAMPLES = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement)(?:_.*)?", re.IGNORECASE)
@@ -25,7 +22,7 @@ _GROWS_WHEN_WORSE = re.compile(
 
 
 def is_share(metric: str, values: Iterable[float]) -> bool:
-    """Whether a metric is a part of the samples, or a difference of two, by its name and what was measured."""
+    """Tells by a metric's name and values whether it is a part of the samples, or a difference of two such parts."""
     least = -1 if metric.startswith(DROP) else 0
     return _SHARE.fullmatch(metric.removeprefix(DROP)) is not None and all(
         not (value < least or value > 1) for value in values
@@ -38,17 +35,5 @@ def is_rate_of_samples(metric: str) -> bool:
 
 
 def grows_when_worse(metric: str) -> bool:
-    """Whether a metric is greater for a worse model, by its name."""
+    """Tells by its name whether a metric is greater for a worse model."""
     return _GROWS_WHEN_WORSE.fullmatch(metric) is not None
-
-
-_POSITION = re.compile(
-    r"(?:.*[._])?(?:bits?|position|index|axis|channel|unit|neuron|row|column|block|head|layer|class|step|seed)",
-    re.IGNORECASE,
-)
-"""Settings whose numbers say which thing, not how much of it, by the last word of their names."""
-
-
-def is_position(setting: str) -> bool:
-    """Tells by its name whether the numbers of a setting say which thing is meant, such as a bit of a weight."""
-    return _POSITION.fullmatch(setting) is not None

@@ -225,7 +225,7 @@ class Row(Struct, frozen=True):
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the mutant predicts what its base does; older results tell that by what they count and measure."""
+        """Tells whether the mutant predicts what its base does; for older results by what they count and measure."""
         if self.changed_nothing is not None:
             return self.changed_nothing
         return self.touched > 0 and self.changed == 0 and self.deviation == 0
@@ -444,7 +444,7 @@ def read(path: Path | str) -> Result:
 
 
 def _contradiction(result: Result) -> str:
-    """What is said of a result that says two things; empty if it does not."""
+    """Returns the contradiction in a result; empty if there is none."""
     if result.breaking is not None and result.rows and all(row.breaking_point is None for row in result.rows):
         return "it describes a search for breaking points, and has none"
     return ""

@@ -23,7 +23,7 @@ _UNLIMITED = frozenset({"flips", "classes", "rows"})
 
 
 def excess(content: Any) -> str:
-    """Returns what is said of a document that holds more than any run leaves; empty if it does not."""
+    """Returns the message on a document that holds more than any run leaves; empty if it does not."""
     pending = [("", content, 0)]
     while pending:
         key, value, depth = pending.pop()

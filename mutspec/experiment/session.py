@@ -1,4 +1,4 @@
-"""What the jobs of one process share: the base model with its compiled functions, the data, the base's evaluation."""
+"""The objects that jobs of one process share: the base with its compiled functions, data, the base's evaluation."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import msgspec
 
 from mutspec.access.digests import weights_digest
 from mutspec.execute.loading import load
-from mutspec.experiment.data.loading import Data
-from mutspec.experiment.evaluation.evaluate import Evaluation, Judge, predicted
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.evaluation.evaluate import Evaluation, Evaluator, predicted
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.evaluation.shortcut import Shortcuts
 from mutspec.experiment.job_inputs import is_known_by_files, load_data_once, stamp, stamps, stamps_of_folder, texts
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
-from mutspec.experiment.preconditions import check_file
+from mutspec.experiment.model_files import check_file
 from mutspec.language import EnvironmentProblem, Problem
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import LiveModel, import_keras, read_live
@@ -33,7 +33,7 @@ class Session:
         model: the keras.Model. Jobs mutate it and restore it.
         live: the same, read.
         data: what it is evaluated on.
-        judge: evaluates it, and its mutants.
+        evaluator: evaluates it, and its mutants.
         base: what it says about the data.
         shortcuts: to the outputs of its mutants.
         unsafe: whether code that the model holds may run, where mutants are built from its config.
@@ -43,7 +43,7 @@ class Session:
     model: Any
     live: LiveModel
     data: Data
-    judge: Judge
+    evaluator: Evaluator
     base: Evaluation
     shortcuts: Shortcuts
     unsafe: bool
@@ -61,14 +61,14 @@ def opened(model: Any, data: Data, settings: EvaluateSettings, *, unsafe: bool) 
     Raises:
         CallError: the data do not fit it.
     """
-    getLogger("tensorflow").addFilter(_is_no_mistake)
-    live, judge = read_live(model), Judge(settings, data)
+    getLogger("tensorflow").addFilter(_is_not_about_retracing)
+    live, evaluator = read_live(model), Evaluator(settings, data)
     shortcuts = Shortcuts(live, data, partial(predicted, model, data))
-    return Session(model, live, data, judge, judge.evaluate(model), shortcuts, unsafe)
+    return Session(model, live, data, evaluator, evaluator.evaluate(model), shortcuts, unsafe)
 
 
-def _is_no_mistake(record: LogRecord) -> bool:
-    """Mutants of another architecture, and shortcuts, are traced anew, which TensorFlow takes for a mistake."""
+def _is_not_about_retracing(record: LogRecord) -> bool:
+    """Filters TensorFlow's warning of retracing: mutants of another architecture and shortcuts have to be traced."""
     return "tf.function retracing" not in str(record.msg)
 
 
@@ -93,7 +93,7 @@ def session(settings: Settings) -> Session:
 @lru_cache(maxsize=1)
 def _made(path: str, is_unsafe: bool, is_verified: bool, data: bytes, evaluate: bytes, _: Any) -> Session:
     check_file(path)
-    open_archive(Path(path))  # says in our words what is no model file, before Keras is loaded
+    open_archive(Path(path))  # refuses what is not a model file in our words, before Keras is loaded
     settings = msgspec.json.decode(evaluate, type=EvaluateSettings)
     try:
         import_keras()

@@ -1,4 +1,4 @@
-"""Trials: a mutant is made, evaluated, held against its base and to what is required, and undone."""
+"""Trials: a mutant is made, evaluated, compared with its base and with what is required, and undone."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mutspec.experiment.axis_units import units
 from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluation.evaluate import Evaluation
 from mutspec.experiment.evaluation.fidelity import OutputFidelity, class_counts
+from mutspec.experiment.evaluation.measure_names import no_measure
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_inputs import evaluate_digest
-from mutspec.experiment.preconditions import no_measure
 from mutspec.experiment.result import (
     BREAKING_POINT,
     FIDELITY,
@@ -43,7 +43,7 @@ class Trial:
 
     Arguments:
         model: the keras.Model.
-        row: what it did.
+        row: its measures.
         report: what the plan did.
     """
 
@@ -57,7 +57,7 @@ class Trials:
 
     Arguments:
         shared: the base, evaluated.
-        require: what mutants must hold to.
+        require: the gates that mutants must pass.
         objectives: the measures that count; if there are none, the first one that is measured.
         found: measures of the mutants that are found by several trials, and that no base has.
         verify: whether the checksums of inputs that are files are checked.
@@ -86,7 +86,7 @@ class Trials:
 
     @contextmanager
     def mutant(self, plan: Plan[Op], inputs: Mapping[str, Any]) -> Iterator[Trial]:
-        """A mutant, evaluated: the base itself for as long as the block lasts, unless the architecture changes.
+        """Evaluates a mutant, which is the base itself for as long as the block lasts, unless the architecture changes.
 
         Arguments:
             plan: what makes it.
@@ -98,7 +98,7 @@ class Trials:
             if model is self.shared.model:
                 paths = {target.path for step in report.steps for target in step.targets}
                 forward = self.shared.shortcuts.forward(paths)
-            evaluation = self.shared.judge.evaluate(model, self.shared.base, forward)
+            evaluation = self.shared.evaluator.evaluate(model, self.shared.base, forward)
             yield Trial(model, _row(plan.seed, self.shared.base, evaluation, report, perf_counter() - start), report)
 
     @contextmanager
@@ -114,16 +114,16 @@ class Trials:
                 yield self.shared.model, report
 
     def verdicts(self, rows: Iterable[Row]) -> tuple[Verdict, ...]:
-        """Whether mutants hold to what is required."""
+        """Returns the verdicts on mutants."""
         return tuple(verdicts(self._gates, self.base, {row.seed: measures(row) for row in rows}))
 
     def judged(self, result: Result) -> Result:
-        """A result of trials, with what its rows come to."""
+        """Returns a result of trials, completed with objectives, gates and the base's measures."""
         means = {name: fmean(measures(row)[name] for row in result.rows) for name in self.objectives}
         return replace(
             result,
             data=DataInfo(self.shared.data.name, self.shared.data.samples, self.shared.data.digest),
-            evaluate_digest=evaluate_digest(self.shared.judge.settings),
+            evaluate_digest=evaluate_digest(self.shared.evaluator.settings),
             objective=self.objectives[0],
             base=self.shared.base.metrics,
             value=means[self.objectives[0]],
@@ -134,10 +134,10 @@ class Trials:
         )
 
     def measured(self, name: str, known: Sequence[str] = ()) -> str:
-        """A name, if something is measured that is called so: of the base, or what else is known.
+        """Returns a name, if a measure has it: one of the base, or another one that is known.
 
         Raises:
-            CallError: nothing is.
+            CallError: no measure has it.
         """
         known = known or list(self.base)
         if name in known:
@@ -155,7 +155,7 @@ def result_of(
     warnings: Iterable[str],
     form: Plan[Op] | None = None,
 ) -> Result:
-    """A result that knows its plan, model and rows, and not yet what they come to.
+    """Returns a result with its plan, model and rows, which `judged` completes.
 
     Arguments:
         plan: of the rows; of several seeds, the first one's.
@@ -186,12 +186,12 @@ def result_of(
 
 
 def touched(report: Report) -> int:
-    """How many entries a plan chose."""
+    """Returns the number of entries that a plan chose."""
     return sum(target.touched for step in report.steps for target in step.targets)
 
 
 def measures(row: Row) -> dict[str, float]:
-    """All that can be an objective, by name; the first one is the default."""
+    """Returns all that can be an objective, by name; the first one is the default."""
     fidelity = {name: getattr(row, name) for name in (*FIDELITY, BREAKING_POINT)}
     known = {name: value for name, value in fidelity.items() if value is not None}
     drops = {f"drop.{name}": value for name, value in row.drop.items()}
@@ -221,7 +221,7 @@ def _row(seed: int, base: Evaluation, mutant: Evaluation, report: Report | None,
 
 
 def _by_output(mutant: Evaluation) -> dict[str, OutputRow]:
-    """What is measured of each of several outputs."""
+    """Returns the measures of each of several outputs."""
     if len(mutant.extents) == 1:
         return {}
     nothing = OutputFidelity(None, None, None)

@@ -1,4 +1,4 @@
-"""The execution graph: primitive ops in SSA form, how they are scheduled, and the kernels that compute them.
+"""The execution graph: primitive ops in SSA form, their schedule, and the kernels that compute them.
 
 What may not enter: plans, YAML, Keras, files. Only `numpy_kernels` imports NumPy, so that compiling does not need it.
 """

@@ -1,4 +1,4 @@
-"""Which entries of a tensor a step touches, as data."""
+"""The entries of a tensor that a step changes, as data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Scattered:
     """The entries whose images under a keyed permutation of a pool are below `count`.
 
     Arguments:
-        pool: the permutation; its size is that of all the tensors which the amount counts over.
-        count: how many entries of the pool are chosen.
-        offset: where this tensor's entries begin in the pool.
+        pool: the permutation. Its size is the number of entries of all tensors that the amount counts over.
+        count: the number of chosen entries of the pool.
+        offset: the number of the tensor's first entry in the pool.
     """
 
     pool: Permutation
@@ -49,7 +49,7 @@ class Box:
     """The entries whose index along each axis is at least 0 and below a stop.
 
     Arguments:
-        stops: one for each axis.
+        stops: the index after the last, for each axis.
     """
 
     stops: tuple[int, ...]
@@ -102,7 +102,7 @@ class Tiles:
     Arguments:
         columns: the length of the matrix's rows.
         height, width: the size of a block.
-        chosen: which of the blocks, counted row by row.
+        chosen: the chosen blocks, numbered row by row.
     """
 
     columns: int
@@ -113,11 +113,11 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """Some of the entries of a region, which are counted as if there were no others.
+    """Some of the entries of a region, which are numbered within the region.
 
     Arguments:
         region: whole slices, listed.
-        chosen: which of their entries; None for all.
+        chosen: the chosen entries of these; None for all.
     """
 
     region: ChosenSlices
@@ -126,11 +126,11 @@ class Within:
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """The entries of which at least one bit is chosen.
+    """The entries with at least one chosen bit.
 
     Arguments:
-        bits: how many bits of each entry may be chosen.
-        chosen: which bits, those of entry i being bits·i and the following ones.
+        bits: the number of bits of each entry that may be chosen.
+        chosen: the chosen bits. Those of entry i have the numbers from bits·i on.
     """
 
     bits: int
@@ -142,8 +142,8 @@ class Computed:
     """The entries where a node of the graph, of truth values, is true.
 
     Arguments:
-        node: its number.
-        count: how many there are.
+        node: the number of the node.
+        count: the number of true entries.
     """
 
     node: int
@@ -154,7 +154,7 @@ Choice = Scattered | Listed | Window | Box | Run | ChosenSlices | Tiles | Within
 
 
 def size_of(shape: tuple[int, ...]) -> int:
-    """The number of entries of a shape."""
+    """Returns the number of entries of a shape."""
     size = 1
     for extent in shape:
         size *= extent
@@ -162,9 +162,10 @@ def size_of(shape: tuple[int, ...]) -> int:
 
 
 def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
-    """How many entries of a tensor are chosen.
+    """Counts the chosen entries of a tensor.
 
-    None where only drawing them tells: of a pool of several tensors, of blocks of several sizes, of bits.
+    Returns:
+        The number; None where it depends on the draw: for a pool of several tensors, blocks of several sizes, and bits.
     """
     size = size_of(shape)
     if isinstance(choice, Listed):
@@ -191,6 +192,6 @@ def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
 
 
 def region_of(choice: Within) -> tuple[int, ...]:
-    """The slices of a region."""
+    """Returns the slices of a region."""
     assert isinstance(choice.region.chosen, Listed)
     return choice.region.chosen.indices

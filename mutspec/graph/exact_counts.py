@@ -1,4 +1,4 @@
-"""How many entries a step touches, in exact arithmetic, decided while compiling."""
+"""The numbers of entries that steps change, in exact arithmetic, computed while compiling."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from fractions import Fraction
 
 
 def rounded_share(share: Fraction, size: int) -> int:
-    """The whole number nearest to `share` of `size`, halves rounded up: floor(share·size + ½)."""
+    """Returns the whole number nearest to `share` of `size`, with halves rounded up: floor(share·size + ½)."""
     return (2 * share.numerator * size + share.denominator) // (2 * share.denominator)
 
 
 def binomial_quantile(size: int, rate: Fraction, uniform: int) -> int:
-    """The number of successes in `size` trials at which the cumulative probability passes `uniform` / 2**64.
+    """Returns the number of successes in `size` trials at which the cumulative probability passes `uniform` / 2**64.
 
     Inversion keeps draws nested: for one `uniform`, a larger rate never gives a smaller number. The probabilities are
-    integers, unnormalised, grown outwards from the mode by their exact ratios until they vanish at 2**-192 of the
-    mode's, so that the result is the same on every machine. It takes time in proportion to the standard deviation.
+    unnormalised integers, computed outwards from the mode by their exact ratios until they are less than 2**-192 of the
+    mode's. So the result is the same on every machine. The time is proportional to the standard deviation.
 
     Arguments:
         size: the number of trials.

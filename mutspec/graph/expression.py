@@ -1,4 +1,4 @@
-"""Expressions: the notation in which ops say what a weight becomes. To write one adds nodes and computes nothing."""
+"""Expressions: the notation for the new value of a weight in ops. Writing one adds nodes and computes nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Expression:
 
     @property
     def is_small(self) -> bool:
-        """Whether it is made of numbers and reductions alone; such a vector needs `along` to meet a tensor."""
+        """Whether it consists of numbers and reductions. Such a vector needs `along` to combine with a tensor."""
         return self.builder.is_small[self.node]
 
     def _make(self, primitive: str, *inputs: Expression, shape: Shape, dtype: str, **attributes: Any) -> Expression:
@@ -82,75 +82,75 @@ class Expression:
         return self._make("negative", self, shape=self.shape, dtype=self.dtype)
 
     def minimum(self, other: Operand) -> Expression:
-        """The smaller of two values in each entry."""
+        """Returns the smaller of two values in each entry."""
         return self._combine("minimum", self, other)
 
     def maximum(self, other: Operand) -> Expression:
-        """The larger of two values in each entry."""
+        """Returns the larger of two values in each entry."""
         return self._combine("maximum", self, other)
 
     def round(self) -> Expression:
-        """The whole number nearest to each entry, halves to even."""
+        """Returns the whole number nearest to each entry, with halves rounded to even."""
         return self._make("round", self, shape=self.shape, dtype=self.dtype)
 
     def sign(self) -> Expression:
-        """-1 where an entry is below 0, else 1."""
+        """Returns -1 where an entry is below 0, else 1."""
         return self._make("sign", self, shape=self.shape, dtype=self.dtype)
 
     def arc_cosine(self) -> Expression:
-        """The angle whose cosine each entry is, in radians. Numeric."""
+        """Returns the angle, in radians, whose cosine each entry is. Numeric."""
         return self._make("arc_cosine", self, shape=self.shape, dtype=self.dtype)
 
     def sine(self) -> Expression:
-        """The sine of each entry, in radians. Numeric."""
+        """Returns the sine of each entry, in radians. Numeric."""
         return self._make("sine", self, shape=self.shape, dtype=self.dtype)
 
     def hyperbolic_tangent(self) -> Expression:
-        """Tanh of each entry. Numeric."""
+        """Returns the hyperbolic tangent of each entry. Numeric."""
         return self._make("hyperbolic_tangent", self, shape=self.shape, dtype=self.dtype)
 
     def logarithm(self) -> Expression:
-        """The natural logarithm of each entry. Numeric."""
+        """Returns the natural logarithm of each entry. Numeric."""
         return self._make("logarithm", self, shape=self.shape, dtype=self.dtype)
 
     def power(self, exponent: Operand) -> Expression:
-        """Each entry to the power of another value's. Numeric."""
+        """Returns each entry to the power of another value's entry. Numeric."""
         return self._combine("power", self, exponent)
 
     def bits(self, dtype: str) -> Expression:
-        """The same bits as a dtype of the same width: `uint32` of a float32, and back."""
+        """Returns the same bits as another dtype of the same width: `uint32` for a float32, and back."""
         return self._make("bits", self, shape=self.shape, dtype=dtype)
 
     def encode(self, form: Format) -> Expression:
-        """The bits of each entry in a number format, as `uint32`."""
+        """Returns the bits of each entry in a number format, as `uint32`."""
         return self._make("encode", self, shape=self.shape, dtype="uint32", form=form)
 
     def decode(self, form: Format) -> Expression:
-        """The numbers, in float64, whose bits in a number format the entries are."""
+        """Returns the numbers, in float64, whose bits in a number format the entries are."""
         return self._make("decode", self, shape=self.shape, dtype="float64", form=form)
 
     def exponent(self) -> Expression:
-        """For each positive number in float64 the whole number n with 2^n ≤ a < 2^(n+1); -∞ for 0, ∞ for ∞ and NaN."""
+        """Returns the whole number n with 2^n ≤ a < 2^(n+1) for each entry in float64; -∞ for 0, ∞ for ∞ and NaN."""
         return self._make("exponent", self, shape=self.shape, dtype=self.dtype)
 
     def two_to(self) -> Expression:
-        """2 to the power of each entry, a whole number in float64."""
+        """Returns 2 to the power of each entry, which is a whole number in float64."""
         return self._make("two_to", self, shape=self.shape, dtype=self.dtype)
 
     def flip(self, bits: Expression) -> Expression:
-        """The bits of an integer, with those that are set in `bits` flipped."""
+        """Returns integers in which the bits that are set in `bits` are flipped."""
         return self._make("flip", self, bits, shape=self.shape, dtype=self.dtype)
 
     def set(self, bits: Expression) -> Expression:
-        """The bits of an integer, with those that are set in `bits` set."""
+        """Returns integers in which the bits that are set in `bits` are set."""
         return self._make("set", self, bits, shape=self.shape, dtype=self.dtype)
 
     def clear(self, bits: Expression) -> Expression:
-        """The bits of an integer, with those that are set in `bits` cleared."""
+        """Returns integers in which the bits that are set in `bits` are cleared."""
         return self._make("clear", self, bits, shape=self.shape, dtype=self.dtype)
 
     def square_root(self) -> Expression:
-        """√ of each entry."""
+        """Returns the square root of each entry."""
         return self._make("square_root", self, shape=self.shape, dtype=self.dtype)
 
     def cast(self, dtype: str) -> Expression:
@@ -164,7 +164,7 @@ class Expression:
         return self if dtype == self.dtype else self._make("cast", self, shape=self.shape, dtype=dtype)
 
     def spread(self, shape: Shape) -> Expression:
-        """A number as a tensor that holds it in every entry; a tensor of that shape as it is."""
+        """Returns a number as a tensor with it in every entry; a tensor of that shape unchanged."""
         if self.shape == ():
             return self._make("spread", self, shape=shape, dtype=self.dtype)
         if self.shape != shape or self.is_small:
@@ -180,25 +180,25 @@ class Expression:
         return self._make("along", self, shape=shape, dtype=self.dtype, length=slices.length, stride=slices.stride)
 
     def sum(self) -> Expression:
-        """The sum of all entries, as a number in float64."""
+        """Returns the sum of all entries, as a number in float64."""
         return self._make("sum", self, shape=(), dtype="float64")
 
     def mean(self) -> Expression:
-        """The mean of all entries, as a number in float64."""
+        """Returns the mean of all entries, as a number in float64."""
         return self.sum() / float(size_of(self.shape))
 
     def standard_deviation(self) -> Expression:
-        """The population standard deviation of all entries, as a number in float64, in two passes."""
+        """Returns the population standard deviation of all entries, as a number in float64, computed in two passes."""
         wide = self.cast("float64")
         deviation = wide - wide.mean()
         return (deviation * deviation).mean().square_root()
 
     def max(self) -> Expression:
-        """The largest entry, as a number."""
+        """Returns the largest entry, as a number."""
         return self._make("max", self, shape=(), dtype="float64")
 
     def max_of_run(self, length: int) -> Expression:
-        """In each entry the largest of its run: of `length` entries, a power of two that divides a chunk."""
+        """Returns for each entry the largest of its run of `length` entries, a power of two that divides a chunk."""
         return self._make("max_of_run", self, shape=self.shape, dtype=self.dtype, length=length)
 
     def max_along(self, axis: int) -> Expression:
@@ -218,20 +218,20 @@ class Expression:
         return self._make(primitive, self, shape=(length,), dtype=dtype, length=length, stride=stride)
 
     def window(self, axis: int, shape: Shape) -> Expression:
-        """This tensor's entries at the indices of a tensor of `shape`, which differs in the length of `axis` alone.
+        """Returns the tensor's entries at the indices of a tensor of `shape`, which differs only in `axis`.
 
-        Where this tensor has no such entry the value is unspecified: choose it away.
+        Where the tensor has no such entry the value is unspecified, so the caller must choose another one there.
         """
         return self._make("window", self, shape=shape, dtype=self.dtype, axis=axis)
 
     def whole(self, primitive: str, shape: Shape | None = None, dtype: str = "", **attributes: Any) -> Expression:
-        """What a primitive makes of all entries at once.
+        """Applies a primitive that needs all entries at once.
 
         Arguments:
-            primitive: one whose access is `whole`, and which has one input.
+            primitive: a primitive with access `whole` and one input.
             shape: the shape of its result; None for that of this value.
             dtype: the dtype of its result; empty for that of this value.
-            attributes: what the kernel needs.
+            attributes: the parameters of the kernel.
         """
         shape = self.shape if shape is None else shape
         return self._make(primitive, self, shape=shape, dtype=dtype or self.dtype, **attributes)
@@ -242,17 +242,17 @@ class Expression:
         return self._make("swap", self, shape=self.shape, dtype=self.dtype, **attributes)
 
     def run(self, offset: int, shape: Shape) -> Expression:
-        """The entries of this tensor from `offset` on, as a tensor of a shape."""
+        """Returns the entries from `offset` on, as a tensor of a shape."""
         return self._make("slice", self, shape=shape, dtype=self.dtype, offset=offset)
 
     def where(self, choice: Choice, otherwise: Expression) -> Expression:
-        """This value in the chosen entries, `otherwise` in all others."""
+        """Returns this value in the chosen entries, and `otherwise` in all others."""
         if isinstance(choice, Computed):
             return self.select(Expression(self.builder, choice.node), otherwise)
         return self._make("choose", self, otherwise, shape=otherwise.shape, dtype=otherwise.dtype, choice=choice)
 
     def select(self, truth: Expression, otherwise: Expression) -> Expression:
-        """This value where `truth` holds, `otherwise` in all other entries."""
+        """Returns this value where `truth` is true, and `otherwise` in all other entries."""
         value = self.spread(otherwise.shape)
         return self._make("select", truth, value, otherwise, shape=otherwise.shape, dtype=otherwise.dtype)
 
@@ -265,33 +265,33 @@ def _slices(axis: int, shape: Shape) -> StridedSlices:
 
 
 def constant(builder: GraphBuilder, value: Operand) -> Expression:
-    """A number as an expression; an expression as it is."""
+    """Returns a number as an expression, and an expression unchanged."""
     if isinstance(value, Expression):
         return value
     return Expression(builder, builder.node("constant", (), (), "float64", value=float(value).hex()))
 
 
 def draw(builder: GraphBuilder, primitive: str, key: bytes, shape: Shape, dtype: str, **attributes: Any) -> Expression:
-    """Draws of a stream, one for each entry of a shape.
+    """Returns draws of a stream, one for each entry of a shape.
 
     Arguments:
         builder: the graph.
         primitive: `normal`, `uniform`, `exponential`, `truncated_normal`, `one_bit`.
-        key: of the stream.
-        shape: of the result.
-        dtype: of the result.
-        attributes: what else the kernel needs.
+        key: the key of the stream.
+        shape: the shape of the result.
+        dtype: the dtype of the result.
+        attributes: other parameters of the kernel.
     """
     return Expression(builder, builder.node(primitive, (), shape, dtype, key=key, **attributes))
 
 
 def words(builder: GraphBuilder, shape: Shape, dtype: str, value: int) -> Expression:
-    """An integer in every entry of a shape."""
+    """Returns an integer in every entry of a shape."""
     return Expression(builder, builder.node("word", (), shape, dtype, value=value))
 
 
 def joined(parts: Sequence[Expression], **attributes: Any) -> Expression:
-    """The entries of several tensors, one behind the other, rearranged as the attributes say."""
+    """Returns the entries of several tensors, one after the other, rearranged according to the attributes."""
     size = sum(size_of(part.shape) for part in parts)
     return parts[0]._make("rearrange", *parts, shape=(size,), dtype=parts[0].dtype, **attributes)
 
@@ -299,13 +299,13 @@ def joined(parts: Sequence[Expression], **attributes: Any) -> Expression:
 def dirac(
     builder: GraphBuilder, shape: Shape, dtype: str, centre: tuple[int, ...], *, is_depthwise: bool = False
 ) -> Expression:
-    """The kernel of a convolution (or Dense layer) that passes its input on.
+    """Returns the kernel of a convolution (or Dense layer) that outputs its input unchanged.
 
     Arguments:
         builder: the graph.
         dtype: the dtype of the kernel.
-        shape: `(window…, channels in (of a group), channels out)`; of a depthwise one the last is the multiplier.
-        centre: the position in the window that is passed on; empty for a Dense kernel.
-        is_depthwise: whether each channel has a window of its own.
+        shape: `(window…, channels in (of a group), channels out)`; for a depthwise one the last is the multiplier.
+        centre: the position in the window that is output; empty for a Dense kernel.
+        is_depthwise: whether each channel has its own window.
     """
     return Expression(builder, builder.node("dirac", (), shape, dtype, centre=centre, is_depthwise=is_depthwise))

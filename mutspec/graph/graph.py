@@ -1,4 +1,4 @@
-"""The execution graph: primitive ops in SSA form, and the versions of each tensor that they make."""
+"""The execution graph: primitive ops in SSA form, and the versions of each tensor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Node:
         inputs: the numbers of the nodes that it reads; all smaller than its own.
         shape: the shape of its result; `()` for a number.
         dtype: the dtype of its result, by NumPy's name.
-        attributes: what else the kernel needs, as hashable values by name.
+        attributes: other parameters of the kernel, as hashable values by name.
     """
 
     primitive: str
@@ -31,18 +31,18 @@ class Node:
     attributes: tuple[tuple[str, Any], ...] = ()
 
     def attribute(self, name: str) -> Any:
-        """The attribute of that name."""
+        """Returns the attribute of a name."""
         return dict(self.attributes)[name]
 
     @property
     def access(self) -> Access:
-        """How it reads its inputs."""
+        """The way in which it reads its inputs."""
         return PRIMITIVES[self.primitive].access
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One SSA name of a tensor, such as `dense/kernel@1`: what a step made of it.
+    """One SSA version of a tensor, such as `dense/kernel@1`: its value after a step.
 
     Arguments:
         origin: the tensor, by the name that renames do not change.
@@ -50,7 +50,7 @@ class Version:
         before: the node of the version before.
         node: the node of this version.
         step: the index of the step.
-        choice: the entries that the step touches; None for all.
+        choice: the entries that the step changes; None for all.
     """
 
     origin: str
@@ -68,13 +68,13 @@ class Version:
 
 @dataclass(frozen=True)
 class Graph:
-    """What each changed tensor is made of.
+    """The computation of all changed tensors.
 
     Arguments:
-        nodes: in an order in which each follows its inputs.
-        versions: in the order in which the steps made them.
-        created: the nodes of the tensors that no input model has, by origin, as the steps that added them made them.
-        is_small: for each node, whether it is made of numbers and reductions alone, so that it is computed whole and
+        nodes: the nodes, each after its inputs.
+        versions: the versions, in the order of the steps.
+        created: the nodes of new tensors, which are in no input model, by origin.
+        is_small: for each node, whether it consists of numbers and reductions, so that it is computed as a whole and
             once.
     """
 
@@ -91,10 +91,7 @@ class Graph:
 
 @dataclass
 class GraphBuilder:
-    """The state of the fold that makes a graph: the nodes so far, and the current version of each tensor.
-
-    Equal nodes are made once.
-    """
+    """Builds a graph step by step, and keeps the current version of each tensor. Equal nodes are added once."""
 
     nodes: list[Node] = field(default_factory=list)
     versions: list[Version] = field(default_factory=list)
@@ -104,7 +101,7 @@ class GraphBuilder:
     _current: dict[str, Version] = field(default_factory=dict)
 
     def node(self, primitive: str, inputs: tuple[int, ...], shape: Shape, dtype: str, **attributes: Any) -> int:
-        """The number of a node, made if there is none like it."""
+        """Returns the number of a node. It is added unless an equal one exists."""
         node = Node(primitive, inputs, shape, dtype, tuple(attributes.items()))
         number = self._numbers.get(node)
         if number is None:
@@ -122,7 +119,7 @@ class GraphBuilder:
         return self.base("", origin, shape, dtype)
 
     def base(self, model: str, path: str, shape: Shape, dtype: str) -> int:
-        """The node of a tensor of an input model; the model that is mutated has the name ""."""
+        """Returns the node of a tensor of an input model. The name of the model that is mutated is ""."""
         return self.node("base", (), shape, dtype, model=model, path=path)
 
     def create(self, origin: str, node: int) -> None:
@@ -137,7 +134,7 @@ class GraphBuilder:
         return version
 
     def build(self) -> Graph:
-        """The graph so far, frozen."""
+        """Returns the graph, frozen."""
         return Graph(tuple(self.nodes), tuple(self.versions), tuple(self.is_small), dict(self.created))
 
 

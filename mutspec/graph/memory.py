@@ -1,4 +1,4 @@
-"""How much memory a graph needs beyond what the chunks do: for primitives that need all entries at once."""
+"""The memory that a graph needs for primitives with access to all entries at once, in addition to the chunks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from mutspec.graph.graph import Graph, Node
 from mutspec.graph.primitives import Access
 
 _WORKING_BYTES = {"ranked": 9, "ranked_in_groups": 9, "shuffle": 56, "shuffle_slices": 0, "quantile": 8, "low_rank": 32}
-"""Bytes of an entry that a kernel works with beside its inputs and its result: indices, float64 copies."""
+"""The bytes for each entry that a kernel needs in addition to its inputs and result: indices, float64 copies."""
 
 
 def whole_bytes(graph: Graph) -> dict[int, int]:
-    """About how many bytes each node that needs all entries of its inputs at once has in memory, by its number."""
+    """Estimates the bytes in memory for each node that needs all entries of its inputs at once, by its number."""
     return {
         number: _bytes(graph, node)
         for number, node in enumerate(graph.nodes)
@@ -27,6 +27,6 @@ def _bytes(graph: Graph, node: Node) -> int:
 
 
 def width(dtype: str) -> int:
-    """The bytes in which one number is stored; one of less than a byte takes a whole one."""
+    """Returns the bytes of one stored number. A number of less than a byte takes a whole byte."""
     bits = "".join(each for each in dtype.split("_")[0] if each.isdigit())
     return max(1, int(bits) // 8) if bits else 1

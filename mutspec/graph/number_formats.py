@@ -1,4 +1,4 @@
-"""Number formats of any width, as data: which bits a number has in them, and what these mean."""
+"""Number formats of any width, as data."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Float:
-    """A float as IEEE 754 has them: with subnormal numbers, and infinite ones and NaN where the exponent is all ones.
+    """A float as in IEEE 754: with subnormal numbers, and with infinity and NaN if all bits of the exponent are set.
 
     Arguments:
-        exponent: the bits of the exponent: at least 2.
-        mantissa: the bits of the mantissa, which are the least significant: at least 1.
+        exponent: the number of bits of the exponent, at least 2.
+        mantissa: the number of bits of the mantissa, at least 1. They are the least significant ones.
     """
 
     exponent: int
@@ -28,11 +28,11 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A whole number of steps of 2^-fraction, in two's complement. What is beyond becomes the number at that end.
+    """A whole number of steps of 2^-fraction, in two's complement. Numbers out of range become the nearest end.
 
     Arguments:
-        integer: the bits before the point, without the sign's.
-        fraction: the bits behind it.
+        integer: the number of bits before the point, without the sign bit.
+        fraction: the number of bits after it.
     """
 
     integer: int
@@ -44,15 +44,15 @@ class Fixed:
         return 1 + self.integer + self.fraction
 
     def __str__(self) -> str:
-        return f"a fixed-point number of {self.integer} bits before the point and {self.fraction} behind it"
+        return f"a fixed-point number of {self.integer} bits before the point and {self.fraction} after it"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedSize:
-    """A whole number as a sign and a size. What is beyond becomes the largest.
+    """A whole number as a sign and a magnitude. Numbers out of range become the nearest end.
 
     Arguments:
-        size: the bits of the size.
+        size: the number of bits of the magnitude.
     """
 
     size: int

@@ -1,13 +1,13 @@
-"""A keyed permutation of [0, n): the one way in which entries are chosen.
+"""A keyed permutation of [0, n), by which all entries are chosen.
 
-Entry i is chosen among k of n iff its image is below k. So the chosen entries are distinct, a smaller k chooses a
-subset of what a larger one does, and neither memory nor time depends on n when the permutation is inverted from the k
-smallest images.
+Entry i is one of the k chosen entries of n if its image is below k. So the chosen entries are distinct, and a smaller k
+chooses a subset of those of a larger one. To list them, the permutation is inverted for the k smallest images, which
+takes memory and time for k entries and not for n.
 
 The permutation is a Feistel network on the bits of n, with cycle walking: an image outside [0, n) is sent through the
 network again (Black and Rogaway, Ciphers with Arbitrary Finite Domains, 2002). The round function is a 32-bit
-multiply-xorshift mixer. The rounds work on Python integers and on arrays of unsigned 32-bit integers alike, so that
-compiling needs no NumPy.
+multiply-xorshift mixer. The rounds work on Python integers as well as on arrays of unsigned 32-bit integers, so that
+compiling does not need NumPy.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 ROUNDS = 6
+"""Luby and Rackoff (1988) need four rounds of pseudo-random functions. The mixer is weaker, so there are more, and
+`tests/graph/test_permutation.py` tests the statistics."""
+
 SMALLEST_DOMAIN_BITS = 8
-"""With fewer bits the halves are too small to mix well; cycle walking makes up for the larger domain."""
+"""With fewer bits the halves would be too small to mix well. Cycle walking skips images beyond the pool."""
 
 T = TypeVar("T", bound=Any)
 
@@ -37,20 +40,20 @@ class Permutation:
 
     @property
     def half_bits(self) -> tuple[int, int]:
-        """The bits of the upper and of the lower half that an entry's number is split into."""
-        # The halves may differ by a bit: the domain is the next power of two, not the next power of four, and images
-        # outside [0, size), which are computed in vain, are fewer than half.
+        """The numbers of bits of the upper and of the lower half of an entry's number."""
+        # The halves may differ by a bit: the domain is the next power of two, not the next power of four, so fewer than
+        # half of the images are outside [0, size).
         bits = max(SMALLEST_DOMAIN_BITS, (self.size - 1).bit_length())
         return bits - bits // 2, bits // 2
 
     def rounds(self, upper: T, lower: T, *, inverse: bool = False) -> tuple[T, T]:
-        """Sends the halves of entries' numbers through the network. The image may lie outside [0, size)."""
+        """Applies the network to the halves of entries' numbers. Images may be outside [0, size)."""
         upper_bits, lower_bits = self.half_bits
         upper_mask, lower_mask = (1 << upper_bits) - 1, (1 << lower_bits) - 1
         digest = blake2b(b"permutation", key=self.key, digest_size=4 * ROUNDS).digest()
         keys = [int.from_bytes(digest[at : at + 4], "little") for at in range(0, 4 * ROUNDS, 4)]
-        # Each round changes one half by what the other one is, so that the same round undoes it: the inverse is the
-        # same rounds in reverse order. Halves may differ in width, so they do not change places; rounds alternate.
+        # Each round changes one half by a function of the other one, so it is its own inverse: the inverse network is
+        # the same rounds in reverse order. The masks matter because the halves differ in width if the bits are odd.
         for number in reversed(range(ROUNDS)) if inverse else range(ROUNDS):
             if number % 2 == 0:
                 upper = upper ^ (_mix(lower, keys[number]) & upper_mask)
@@ -59,9 +62,11 @@ class Permutation:
         return upper, lower
 
     def image(self, value: int, *, inverse: bool = False) -> int:
-        """Returns the image of one entry; with `inverse`, the entry of an image."""
+        """Returns the image of an entry; with `inverse`, the entry of an image."""
         lower_bits = self.half_bits[1]
-        # Cycle walking. It ends, as the cycle that an entry of [0, size) is in comes back to it at the latest.
+        # Cycle walking. It ends, because the network permutes its whole domain: the cycle of an entry below `size`
+        # comes back to that entry. The domain is less than twice the size, except for pools of up to 128 entries, so
+        # on average less than two walks through the network are needed.
         while True:
             upper, lower = self.rounds(value >> lower_bits, value & ((1 << lower_bits) - 1), inverse=inverse)
             value = (upper << lower_bits) | lower
@@ -69,13 +74,12 @@ class Permutation:
                 return value
 
     def chosen(self, count: int) -> list[int]:
-        """Returns the `count` entries that are chosen, ascending."""
+        """Returns the `count` chosen entries, in ascending order."""
         return sorted(self.image(image, inverse=True) for image in range(count))
 
 
 def _mix(value: Any, key: int) -> Any:
-    # Products of 32-bit numbers are cut to 32 bits: Python's integers need the mask, and arrays of uint32 wrap anyway.
-    # The constants are those of lowbias32 (Wellons, Prospecting for Hash Functions, 2018).
+    # The mixer `lowbias32` (Chris Wellons, hash-prospector, 2018), with the key in place of its first shift.
     value = (value ^ key) * 0x7FEB352D & 0xFFFFFFFF
     value = (value ^ (value >> 15)) * 0x846CA68B & 0xFFFFFFFF
     return value ^ (value >> 16)

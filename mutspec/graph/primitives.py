@@ -1,4 +1,4 @@
-"""The primitive ops as data: name, access and exactness. Their kernels live apart, so that compiling needs no NumPy."""
+"""The primitive ops as data: name, access and exactness. Kernels are elsewhere, so compiling does not need NumPy."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 CHUNK = 1 << 16
-"""Entries per chunk. Random streams and reductions are defined chunk by chunk, so this is part of the language."""
+"""The entries of a chunk. Random streams and reductions are defined by chunks, so this is part of the language."""
 
 
 class Access(StrEnum):
-    """Which entries of its inputs an output chunk of a primitive depends on."""
+    """The entries of its inputs that an output chunk of a primitive depends on."""
 
     MAP = "map"
-    """The same entries of each input, and whole scalars."""
+    """The same entries of each input, and numbers."""
     REDUCE = "reduce"
     """All entries, chunk by chunk; the result is small."""
     GATHER = "gather"
     """Other entries of the input, found by an index map."""
     WHOLE = "whole"
-    """All entries of all inputs, which are in memory at once while it is computed."""
+    """All entries of all inputs, which are in memory at the same time."""
 
 
 NEEDS_ALL = frozenset({Access.REDUCE, Access.WHOLE})
-"""With these, any entry of the result depends on all entries of the inputs, so that a pass must come before."""
+"""The kinds in which each entry of the result depends on all entries of the inputs, so that they need a pass before."""
 
 
 class Exactness(StrEnum):
-    """What a primitive promises."""
+    """The reproducibility of a primitive."""
 
     EXACT = "exact"
     """The same bits on every processor and with every number of threads."""
     NUMERIC = "numeric"
-    """The same value up to a tolerance."""
+    """The same value within a tolerance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
-    """One primitive: a pure function on arrays, described."""
+    """The description of one primitive, a pure function on arrays."""
 
     name: str
     access: Access
     summary: str
     exactness: Exactness = Exactness.EXACT
     is_by_entry: bool = False
-    """Whether any few entries of its result can be computed alone, to the same bits as among all others."""
+    """Whether some entries of its result can be computed without the others, with the same bits."""
 
 
 _BY_ENTRY = {
@@ -75,7 +75,7 @@ _BY_ENTRY = {
     "along": "a vector along one axis of a shape",
     "one_bit": "draws of a stream: words with one of some bits set",
     "chosen_bits": "words with the chosen bits set",
-    "dirac": "1 where a convolution's kernel passes a channel on as it is, else 0",
+    "dirac": "1 where a convolution's kernel outputs a channel unchanged, else 0",
     "choose": "a where chosen, else b",
     "select": "b where a is true, else c",
 }
@@ -85,7 +85,7 @@ _BY_CHUNK = {
     "uniform": "uniform draws of a stream, from [0, 1)",
     "exponential": "standard exponential draws of a stream",
     "truncated_normal": "standard normal draws of a stream, redrawn where beyond ±2",
-    "max_of_run": "the largest of the entries of each run of so many, which divide a chunk",
+    "max_of_run": "the largest entry of each run, whose length divides a chunk",
 }
 
 PRIMITIVES = {
@@ -114,7 +114,7 @@ PRIMITIVES = {
         Primitive("quantile", Access.WHOLE, "the number below which a part of the entries lies"),
         Primitive("shuffle", Access.WHOLE, "the entries with those chosen permuted among themselves"),
         Primitive("shuffle_slices", Access.WHOLE, "the entries with those of each chosen slice permuted"),
-        Primitive("rearrange", Access.WHOLE, "all inputs, one behind the other, with some entries rearranged"),
+        Primitive("rearrange", Access.WHOLE, "all inputs, one after the other, with some entries rearranged"),
         Primitive("low_rank", Access.WHOLE, "the nearest matrix of lower rank", Exactness.NUMERIC),
     )
 }

@@ -1,9 +1,9 @@
-"""What is known of values before any is read: which nodes are a number in every entry, and which are the same value.
+"""Facts about values that follow from the graph: nodes with one number in every entry, and nodes of equal value.
 
-So a version of a tensor that can only be what it was before is known without its values: noise whose size is 0, the
-standard deviation of a single entry, a factor of 1.
+They show, without reading values, that a step cannot change a tensor: noise of size 0, the standard deviation of a
+single entry, a factor of 1.
 
-It is told for finite values, and of zeros not the sign: 0 · a is 0, a + 0 is a.
+The facts hold for finite values, and ignore the sign of zero: 0 · a is 0, a + 0 is a.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from mutspec.graph.graph import Graph, Node, Version
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """What is known of a node's value.
+    """The known fact about a node's value.
 
     Arguments:
-        root: the first node with the same value. If that is a number or has one entry, each entry of this one is it.
-        dtype: the dtype that the root's value is of, which holds it exactly.
-        number: the number in every entry; None if none is known.
-        size: how many entries the root has.
+        root: the first node with the same value. If the root is a number or has one entry, all entries are equal to it.
+        dtype: the dtype of the root, which holds its value exactly.
+        number: the number in every entry, if it is known.
+        size: the number of entries of the root.
     """
 
     root: int
@@ -38,27 +38,27 @@ class Fact:
         return self.number is not None or self.size == 1
 
     def is_same(self, other: Fact) -> bool:
-        """Whether two nodes surely have the same value."""
+        """Returns whether two nodes certainly have the same value."""
         return self.root == other.root or (self.number is not None and self.number == other.number)
 
 
 def unchangeable(graph: Graph) -> frozenset[Version]:
-    """The versions of tensors that can only be what they were before."""
+    """Returns the versions that certainly have the value of the version before."""
     facts: list[Fact] = []
     for number, node in enumerate(graph.nodes):
         own = Fact(number, node.dtype, size=size_of(node.shape))
         rule = _RULES.get(node.primitive)
-        facts.append(own if rule is None else _known(rule, _At(graph.nodes, facts, node, own)))
+        facts.append(own if rule is None else _fact(rule, _At(graph.nodes, facts, node, own)))
     return frozenset(version for version in graph.versions if facts[version.before].is_same(facts[version.node]))
 
 
 @dataclass(frozen=True, slots=True)
 class _At:
-    """A node whose fact is sought.
+    """A node that a rule is applied to.
 
     Arguments:
         nodes: the nodes of the graph.
-        facts: of the nodes before it.
+        facts: the facts about the nodes before it.
         node: the node.
         own: its fact if nothing is known.
     """
@@ -70,16 +70,16 @@ class _At:
 
     @property
     def inputs(self) -> list[Fact]:
-        """What is known of the inputs."""
+        """The facts about the inputs."""
         return [self.facts[number] for number in self.node.inputs]
 
     def number(self, value: float) -> Fact:
-        """That the value is a number in every entry, unless the dtype may round it."""
+        """Returns the fact that every entry is a number; nothing is known if the dtype may round the number."""
         is_exact = self.node.dtype == "float64" or value in (-1, 0, 1)
         return replace(self.own, number=float(value)) if is_exact else self.own
 
     def source(self, position: int) -> _At:
-        """What makes an input."""
+        """Returns the root of an input."""
         number = self.facts[self.node.inputs[position]].root
         return _At(self.nodes, self.facts, self.nodes[number], self.facts[number])
 
@@ -87,8 +87,8 @@ class _At:
 _Rule = Callable[[_At], Fact | None]
 
 
-def _known(rule: _Rule, at: _At) -> Fact:
-    """What a rule says, if the node's dtype holds it: a number of the graph is rounded where it meets a tensor."""
+def _fact(rule: _Rule, at: _At) -> Fact:
+    """Applies a rule. Its fact holds only if the node's dtype does not round the value."""
     fact = rule(at)
     if fact is None:
         return at.own
@@ -123,7 +123,7 @@ def _multiply(at: _At) -> Fact | None:
 
 
 def _signed(at: _At) -> Fact | None:
-    """Of a product of a sign and a size of one value, that value."""
+    """Finds that sign(a) · |a| is a."""
     made = {source.node.primitive: source for source in map(at.source, (0, 1))}
     if set(made) != {"sign", "absolute"}:
         return None
@@ -139,7 +139,7 @@ def _divide(at: _At) -> Fact | None:
 
 
 def _either(at: _At) -> Fact | None:
-    """The smaller or larger of two values, one of two by a choice: either way one of them."""
+    """Finds that the smaller, the larger or a chosen one of two equal values is that value."""
     left, right = at.inputs[-2:]
     return left if left.is_same(right) else None
 
@@ -162,7 +162,7 @@ _WIDER: Mapping[str, frozenset[str]] = {
     "float16": frozenset({"float32", "float64"}),
     "bfloat16": frozenset({"float32", "float64"}),
 }
-"""The dtypes that hold all numbers of a dtype."""
+"""For each dtype, the other dtypes that hold all its numbers."""
 _NARROW = ("float8_", "float6_", "float4_")
 
 
@@ -172,7 +172,7 @@ def _holds(dtype: str, values_of: str) -> bool:
 
 
 def _bits(at: _At) -> Fact | None:
-    """The bits of bits are what these are of."""
+    """Finds that the bits of a value, read as its dtype again, are the value."""
     source = at.source(0)
     is_back = source.node.primitive == "bits" and at.nodes[source.node.inputs[0]].dtype == at.node.dtype
     return source.inputs[0] if is_back else None
@@ -184,13 +184,13 @@ def _with_bits(at: _At) -> Fact | None:
 
 
 def _alike(at: _At) -> Fact | None:
-    """Of equal entries: what only moves, repeats or chooses among them."""
+    """Finds that moving, repeating or choosing equal entries gives the same entry."""
     (value,) = at.inputs
     return value if value.is_uniform else None
 
 
 def _moved(at: _At) -> Fact | None:
-    """Of entries that change places: that they are equal, or that no two of them do."""
+    """Finds that a shuffle changes nothing if all entries are equal, or less than two of them move."""
     (value,), shape = at.inputs, at.node.shape
     given = dict(at.node.attributes)
     choice: Choice | None = given.get("choice")
@@ -242,4 +242,5 @@ _RULES: Mapping[str, _Rule] = {
     "shuffle_slices": _moved_in_slices,
     "swap": _moved,
 }
-"""What is known of a primitive's value from what is known of its inputs. Of those that have no rule, nothing is."""
+"""The rule of each primitive: the fact about its value that follows from facts about its inputs. Nothing is known about
+the value of a primitive without a rule."""

@@ -1,8 +1,8 @@
-"""The order of work: passes over tensors, each of which needs only what earlier passes have left.
+"""The schedule: passes over tensors in an order in which each needs only results of earlier ones.
 
-A pass computes a reduction, stores the value of a version for others to read, or emits the last version of a tensor. A
-version is stored when something other than its own tensor's chain of steps reads it; whatever else is needed is
-computed on the fly, chunk by chunk. So each version is computed exactly once.
+A pass computes a reduction, stores the value of a version for other passes, or emits the last version of a tensor. A
+version is stored if something other than its own tensor's chain of steps reads it. Everything else is computed on the
+fly, chunk by chunk. So each version is computed exactly once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from mutspec.graph.graph import Graph, Version
 from mutspec.graph.primitives import NEEDS_ALL, Access
 
 _NOTHING_TO_COMPUTE = ("base", "spread")
-"""Primitives that are as cheap to run as to read back."""
+"""Primitives whose results are not stored, because computing them is as fast as reading them back."""
 
 
 class PassKind(StrEnum):
-    """What a pass is for."""
+    """The purpose of a pass."""
 
     REDUCE = "reduce"
     STORE = "store"
@@ -32,10 +32,10 @@ class Pass:
     """One pass over all chunks of one tensor.
 
     Arguments:
-        kind: what becomes of the result.
+        kind: its purpose.
         node: the node that it computes.
-        path: the tensor that it emits or stores a version of; empty for a reduction or an inner value.
-        versions: the versions that it computes on the way, in order.
+        path: the tensor whose version it emits or stores; empty for a reduction or an inner value.
+        versions: the versions that it computes, in order.
         stored: the stored nodes that it reads.
         frees: the stored nodes that nothing reads after it.
     """
@@ -49,7 +49,7 @@ class Pass:
 
 
 def schedule(graph: Graph) -> tuple[Pass, ...]:
-    """The passes that compute all versions of a graph, in an order in which they can run."""
+    """Returns the passes that compute all versions of a graph, in order."""
     chains: dict[str, list[Version]] = defaultdict(list)
     for version in graph.versions:
         chains[version.origin].append(version)
@@ -65,9 +65,10 @@ def schedule(graph: Graph) -> tuple[Pass, ...]:
 
 
 def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) -> list[Pass]:
-    """All passes in order. A node's number exceeds those of all that it reads, so sorting by it is enough.
+    """Returns all passes in order.
 
-    A pass over versions comes at the highest of their nodes; tensors of the input wait for nothing.
+    A node's number is higher than those of its inputs, so the passes are sorted by number. The number of a pass over
+    versions is the highest of their nodes, without tensors of the input models, which are always available.
     """
     keyed: list[tuple[int, int, Pass]] = [
         (number, -1, Pass(PassKind.REDUCE, number))
@@ -94,9 +95,9 @@ def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) ->
 
 
 def _owners(graph: Graph) -> dict[int, Version]:
-    """The version that stores a node: several tensors may have one value, and the first of them has it first.
+    """Returns the version that stores each node. If several versions have the same node, it is the first one.
 
-    A node that is computed whole is stored by a pass of its own.
+    A node that needs all entries at once is stored by a pass of its own.
     """
     owners: dict[int, Version] = {}
     for version in graph.versions:
@@ -106,7 +107,7 @@ def _owners(graph: Graph) -> dict[int, Version]:
 
 
 def _stored_nodes(graph: Graph, chains: dict[str, list[Version]]) -> set[int]:
-    """The computed version nodes that are read from outside their own tensor's chain, or by a gather."""
+    """Returns the nodes of versions that are read from outside their own tensor's chain, or by a gather."""
     owners = _owners(graph)
     is_version = {number for number in owners if graph.nodes[number].primitive not in _NOTHING_TO_COMPUTE}
     stored = {number for number, node in enumerate(graph.nodes) if _is_stored_whole(graph, number)}
@@ -124,7 +125,10 @@ def _stored_nodes(graph: Graph, chains: dict[str, list[Version]]) -> set[int]:
 
 
 def _reached(graph: Graph, roots: Iterable[int], stop_at: set[int], but: Collection[int] = ()) -> set[int]:
-    """The nodes of `stop_at`, less `but`, that a chunk program with these roots reads. Looks not behind passes."""
+    """Returns the nodes of `stop_at`, without `but`, that a chunk program with these roots reads.
+
+    The search ends at nodes that a pass of their own computes.
+    """
     reached, seen, pending = set(), set(), list(roots)
     while pending:
         number = pending.pop()
@@ -139,14 +143,14 @@ def _reached(graph: Graph, roots: Iterable[int], stop_at: set[int], but: Collect
 
 
 def _is_whole_number(graph: Graph, number: int) -> bool:
-    """Whether a node is a number that needs all entries of a tensor at once."""
+    """Returns whether a node is a number that needs all entries of a tensor at once."""
     node = graph.nodes[number]
     of_tensors = not all(graph.is_small[each] for each in node.inputs)
     return node.access is Access.WHOLE and graph.is_small[number] and of_tensors
 
 
 def _is_stored_whole(graph: Graph, number: int) -> bool:
-    """Whether a node is a tensor that needs all entries of others at once."""
+    """Returns whether a node is a tensor that needs all entries of others at once."""
     return graph.nodes[number].access is Access.WHOLE and not graph.is_small[number]
 
 

@@ -1,15 +1,15 @@
-"""Random streams by key: a draw depends on the seed, the stream's name, the tensor's origin and its own name."""
+"""Keys of random streams. A draw depends on the seed, the stream's name, the tensor's origin and the draw's name."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
 
 STREAM_VERSION = "1"
-"""Part of the language: plans replay to the bit as long as it stands. Golden digests guard it."""
+"""A part of the language: with the same version, plans replay with the same bits. Golden digests in tests check it."""
 
 
 def stream_key(seed: int, stream: str, origin: str, draw: str) -> bytes:
-    """The 128-bit key of one draw.
+    """Returns the 128-bit key of one draw.
 
     Arguments:
         seed: the step's seed.
@@ -26,5 +26,5 @@ def stream_key(seed: int, stream: str, origin: str, draw: str) -> bytes:
 
 
 def uniform_64_bits(key: bytes) -> int:
-    """One uniform 64-bit number of a key, for draws that are made while compiling."""
+    """Returns the uniform 64-bit number of a key, for draws while compiling."""
     return int.from_bytes(blake2b(b"uniform", key=key, digest_size=8).digest(), "little")

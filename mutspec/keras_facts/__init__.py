@@ -1,5 +1,5 @@
-"""What Keras says, as data: its classes, their weights and arguments, dtypes, and the shapes that layers make.
+"""Facts about Keras, as data: its classes, their weights and arguments, dtypes, and the output shapes of layers.
 
-A new release of Keras is mostly work in this room. A test holds its tables against the installed Keras. What may not
-enter: Keras itself, models, plans.
+A new release of Keras is mostly work in this room. The tests in `tests/keras_facts` compare its tables with the
+installed Keras, and name what is new and the table to add it to. What may not enter: Keras itself, models, plans.
 """

@@ -1,6 +1,6 @@
-"""What the arguments of Keras's layers can be: checks of their values, by the argument's name.
+"""Checks of the values of arguments of Keras's layers, by the argument's name.
 
-An argument that has no row here takes anything; Keras has the last word on it.
+An argument without a row here takes any value here, and Keras checks it when it builds the layer.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class ValueKind:
     """A kind of value.
 
     Arguments:
-        says: what it is, as words: "a whole number from 1 on".
-        fits: whether a value is one.
-        names: the names that it is chosen from, if it is.
+        says: its description: "a whole number of at least 1".
+        fits: returns whether a value is of this kind.
+        names: the names that a value is chosen from, if it is.
     """
 
     says: str
@@ -42,11 +42,11 @@ def _is_number(value: Any) -> bool:
 
 
 def _whole(minimum: int) -> ValueKind:
-    return ValueKind(f"a whole number from {minimum} on", lambda value: _is_whole(value) and value >= minimum)
+    return ValueKind(f"a whole number of at least {minimum}", lambda value: _is_whole(value) and value >= minimum)
 
 
 def _sizes(minimum: int, count: int = 0) -> ValueKind:
-    """A whole number for each dimension, or one for all."""
+    """Returns the kind of a whole number for each dimension, or one for all."""
 
     def fits(value: Any) -> bool:
         if isinstance(value, list):
@@ -58,12 +58,13 @@ def _sizes(minimum: int, count: int = 0) -> ValueKind:
 
     listed = f"a list of {count}" if count else "a list of them"
     return ValueKind(
-        f"a whole number from {minimum} on, or {listed}" if count != 1 else f"a whole number from {minimum} on", fits
+        f"a whole number of at least {minimum}, or {listed}" if count != 1 else f"a whole number of at least {minimum}",
+        fits,
     )
 
 
 def _margins(count: int) -> ValueKind:
-    """What is added or cut: a number, one for each dimension, or a pair for each."""
+    """Returns the kind of padding and cropping: a number, one for each dimension, or a pair for each."""
 
     def fits(value: Any) -> bool:
         pairs = isinstance(value, list) and len(value) == max(count, 2 if count == 1 else count)
@@ -80,11 +81,13 @@ def _margins(count: int) -> ValueKind:
     def is_margin(value: Any) -> bool:
         return _is_whole(value) and value >= 0
 
-    return ValueKind("a whole number from 0 on, or a list of them for the dimensions", fits)
+    return ValueKind("a whole number of at least 0, or a list with one for each dimension", fits)
 
 
 def _number(minimum: float = -inf, maximum: float = inf) -> ValueKind:
-    bounds = f" from {minimum:g} to {maximum:g}" if maximum < inf else f" from {minimum:g} on" if minimum > -inf else ""
+    bounds = (
+        f" from {minimum:g} to {maximum:g}" if maximum < inf else f" of at least {minimum:g}" if minimum > -inf else ""
+    )
     return ValueKind(f"a number{bounds}", lambda value: _is_number(value) and minimum <= value <= maximum)
 
 
@@ -97,14 +100,14 @@ def _choice(*names: str) -> ValueKind:
 
 
 def _named(what: str, names: frozenset[str]) -> ValueKind:
-    """An object of Keras: its name, one that a user registered, or its serialised form."""
+    """Returns the kind of an object of Keras: its name, a name that the user registered, or its serialised form."""
 
     def fits(value: Any) -> bool:
         if isinstance(value, Mapping):
             name = value.get("class_name")
             name = value.get("config") if name == "function" else name
-            known = isinstance(name, str) and (name in names or ">" in name or bool(value.get("registered_name")))
-            return known and isinstance(value.get("config", {}), Mapping | str)
+            exists = isinstance(name, str) and (name in names or ">" in name or bool(value.get("registered_name")))
+            return exists and isinstance(value.get("config", {}), Mapping | str)
         return isinstance(value, str) and (value in names or ">" in value)
 
     return ValueKind(f"the name of {what}", fits, names)
@@ -150,10 +153,10 @@ _KINDS: Mapping[str, ValueKind] = {
     "data_format": _choice("channels_last", "channels_first"),
     "merge_mode": _choice("sum", "mul", "concat", "ave"),
     "score_mode": _choice("dot", "concat"),
-    "dims": _listed("whole numbers from 1 on", lambda value: _is_whole(value) and value >= 1),
-    "target_shape": _listed("whole numbers, of which one may be -1", lambda value: value is None or _is_whole(value)),
+    "dims": _listed("whole numbers of at least 1", lambda value: _is_whole(value) and value >= 1),
+    "target_shape": _listed("whole numbers, one of which may be -1", lambda value: value is None or _is_whole(value)),
     "equation": ValueKind("a text such as ab,bc->ac", lambda value: isinstance(value, str)),
-    # A file's name here would have Keras read a file that the call did not name.
+    # The name of a file here would make Keras read a file that the call does not name.
     "vocabulary": ValueKind("a list", lambda value: isinstance(value, list)),
 }
 
@@ -184,7 +187,7 @@ def _kind_of(class_name: str, key: str) -> ValueKind | None:
         return _FLAG
     if key == "groups" and class_name == "GroupNormalization":
         return ValueKind(
-            "a whole number from 1 on, or -1 for all channels",
+            "a whole number of at least 1, or -1 for all channels",
             lambda value: _is_whole(value) and (value > 0 or value == -1),
         )
     if key == "interpolation" and class_name.startswith(("UpSampling", "Resizing")):
@@ -198,7 +201,7 @@ _FORMS: Mapping[str, str] = {
     "constraint": "non_neg, or {type: MaxNorm, max_value: 2}",
     "activation": "relu",
 }
-"""How an object of Keras is written, by what an argument's name ends with."""
+"""Examples of objects of Keras in plans, by the end of an argument's name."""
 
 
 def long_form(key: str, value: Any) -> Any:
@@ -215,7 +218,7 @@ def long_form(key: str, value: Any) -> Any:
 
 
 def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
-    """What is wrong with a value of an argument, its path being that of the value; None if nothing is.
+    """Returns the problem of an argument's value, if it has one. Its path begins at the value.
 
     Arguments:
         class_name: a class of Keras.
@@ -223,9 +226,9 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
         value: a JSON value.
     """
     kind = _kind_of(class_name, key)
-    if kind is None or (value is None and _can_be_nothing(class_name, key)) or kind.fits(value):
+    if kind is None or (value is None and _may_be_null(class_name, key)) or kind.fits(value):
         if key.endswith("activation") and _name_of(value) == "glu":
-            return Problem(f"`{key}` cannot be `glu`, which halves the channels without Keras's layers noticing")
+            return Problem(f"`{key}` cannot be `glu`, which halves the channels, as Keras's layers do not expect")
         return None
     name = _name_of(value)
     if kind.names and name is not None and kind.says.startswith("the name of"):
@@ -233,10 +236,10 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
         candidates = _nearest(name, kind.names)
         if what == "activation" and name in known_classes():
             function = next((each for each in ACTIVATIONS if each.replace("_", "") == name.lower()), "")
-            instead = f"the function is called {function}; " if function else ""
-            hint = f"{instead}as a layer, with arguments of its own, it goes after this one by `insert_layer`"
-            return Problem(f"{name} is a layer, and `{key}` takes the name of a function", hint=hint)
-        hint = "" if candidates else f"one of your own is written as it is registered, such as my_package>{name}"
+            instead = f"write `{function}` for the function; " if function else ""
+            hint = f"{instead}to use the layer, insert it after this one with `insert_layer`"
+            return Problem(f"`{name}` is a layer, but `{key}` takes the name of a function", hint=hint)
+        hint = "" if candidates else f"your own is written under its registered name, such as `my_package>{name}`"
         return Problem(f"unknown {what} `{name}`", hint=hint, candidates=candidates)
     candidates = nearest(value, kind.names) if isinstance(value, str) else ()
     form = next((form for end, form in _FORMS.items() if key.endswith(end)), "")
@@ -246,11 +249,11 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
 
 
 def a(class_name: str) -> str:
-    """A class's name with its article: "a Dense", "an Embedding", "an LSTM"."""
-    return f"{'an' if class_name.startswith(_SPOKEN_WITH_A_VOWEL) else 'a'} {class_name}"
+    """Returns a class's name with its article: "a Dense", "an Embedding", "an LSTM"."""
+    return f"{'an' if class_name.startswith(_VOWEL_SOUNDS) else 'a'} {class_name}"
 
 
-_SPOKEN_WITH_A_VOWEL = ("A", "E", "I", "O", "LSTM", "RNN", "RMS", "STFT")
+_VOWEL_SOUNDS = ("A", "E", "I", "O", "LSTM", "RNN", "RMS", "STFT")
 
 
 def _shown(value: Any) -> str:
@@ -258,7 +261,7 @@ def _shown(value: Any) -> str:
     return text if isinstance(value, list) and len(text) <= 30 else got(value)
 
 
-def _can_be_nothing(class_name: str, key: str) -> bool:
+def _may_be_null(class_name: str, key: str) -> bool:
     argument = (arguments_of(class_name) or {}).get(key)
     is_optional = argument is None or (not argument.is_required and argument.default is None)
     return is_optional or key.endswith("activation")
@@ -271,6 +274,6 @@ def _name_of(value: Any) -> str | None:
 
 
 def _nearest(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """The nearest names, written in the way that the user writes them."""
-    plain = name.islower() or "_" in name
-    return nearest(name, [each for each in names if each.islower() == plain])
+    """Returns the nearest names in the user's spelling: snake_case or CamelCase."""
+    is_snake_case = name.islower() or "_" in name
+    return nearest(name, [each for each in names if each.islower() == is_snake_case])

@@ -1,6 +1,6 @@
-"""Names of Keras's layer classes: those without weights, those that no table can describe, other names, and bases.
+"""Names of Keras's layer classes: those without weights, those that no table can describe, aliases, and bases.
 
-Checked against Keras 3.15 by `tests/model/test_classes.py`.
+Checked against Keras 3.15 by `tests/keras_facts/test_classes.py`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ WEIGHTLESS: Mapping[str, tuple[str, ...]] = {
     **_each("RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness"),
     **_each("RandomShear"),
     **_each("RandomTranslation RandomZoom Solarization"),
-    # of Keras 2 only
+    # only in Keras 2
     **_each("TFOpLambda SlicingOpLambda ClassMethod"),
 }
-"""Classes without weights in a file, and the classes that they derive from. Seeds are not in files."""
+"""Classes without weights in a file, and their base classes. Seeds are not in files."""
 
 TRAINING_ONLY = frozenset(
     {
@@ -48,7 +48,7 @@ TRAINING_ONLY = frozenset(
         *_each("RandomSharpness RandomShear RandomTranslation RandomZoom Solarization"),
     }
 )
-"""Classes that act in training only: where a model predicts, they pass their input on as it is."""
+"""Classes that act only in training. When a model predicts, they return their input unchanged."""
 
 UNKNOWN: Mapping[str, tuple[str, ...]] = {
     **_each("Discretization IntegerLookup JaxLayer Pipeline StringLookup TFSMLayer TextVectorization"),
@@ -56,7 +56,7 @@ UNKNOWN: Mapping[str, tuple[str, ...]] = {
     "FlaxLayer": ("JaxLayer", "Layer"),
     "Layer": (),
 }
-"""Classes of Keras whose variables depend on more than their config, or are no weights: read as `var0`, `var1`, …."""
+"""Classes whose variables depend on more than their config, or are not weights. They are read as `var0`, `var1`, …."""
 
 ALIASES: Mapping[str, str] = {
     "GroupedQueryAttention": "GroupQueryAttention",
@@ -69,17 +69,29 @@ ALIASES: Mapping[str, str] = {
     "Deconvolution2D": "Conv2DTranspose",
     "Model": "Functional",
 }
-"""Other names that files have for classes."""
+"""Other names of classes in files."""
 
 MODELS: Mapping[str, tuple[str, ...]] = {"Functional": ("Model", "Layer"), "Sequential": ("Model", "Layer")}
-"""Keras's own model classes, and the classes that they derive from."""
+"""Keras's model classes, and their base classes."""
+
+MODEL_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+"""The modules that Keras writes for its model classes."""
 
 STORED_NAMES: Mapping[str, str] = {"GroupQueryAttention": "GroupedQueryAttention", "Model": "Functional"}
-"""Classes whose stored paths come from another name than the one in the config."""
+"""Classes whose stored paths are made from another name than the one in the config."""
 
 FORMER_CLASS = "former_class"
-"""The key in an entry of Keras 2, written in Keras 3's form, that holds the class's name as it was: stored paths come
-from it (`sync_batch_normalization`)."""
+"""The key for the original class name in an entry of Keras 2 that was converted to the form of Keras 3. Stored paths
+are made from that name (`sync_batch_normalization`)."""
 
 HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
-"""Keras's classes whose layers hold or load code."""
+"""Classes whose layers hold or load code."""
+
+TAKES_MASK = frozenset(
+    {
+        "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
+        "ConvLSTM3D", "GRU", "GlobalAveragePooling1D", "GroupQueryAttention", "LSTM", "MultiHeadAttention", "RNN",
+        "SimpleRNN", "Softmax", "TimeDistributed",
+    }
+)  # fmt: skip
+"""Classes whose call takes a `mask`, which Functional models pass explicitly."""

@@ -1,7 +1,7 @@
-"""What Keras's layer classes hold: variables, parts and ancestry, as data.
+"""The variables, inner layers and base classes of Keras's layer classes, as data.
 
-Checked against Keras 3.15 by `tests/model/test_classes.py`; where older versions differ, a row says so. A class that is
-in none of the tables is treated as a user's own: its variables are `var0`, `var1`, ….
+Checked against Keras 3.15 by `tests/keras_facts/test_classes.py`; where older versions differ, a row says so. A class
+that is in none of the tables is treated as a user's own: its variables are `var0`, `var1`, ….
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 
 from mutspec.keras_facts.roles import Group
 
-KERNELS, BIASES, NORMS, EMBEDDINGS, STATISTICS, STATE = (
+KERNELS, BIASES, NORMS, EMBEDDINGS, STATISTICS, STATE, OTHER = (
     Group.KERNELS,
     Group.BIASES,
     Group.NORMS,
     Group.EMBEDDINGS,
     Group.STATISTICS,
     Group.STATE,
+    Group.OTHER,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A condition on a layer's config: that `key`, if absent `default`, is true, or is one of some values."""
+    """A condition on a layer's config: the value of `key` (by default `default`) is true, or one of `values`."""
 
     key: str
     default: object = True
@@ -39,14 +40,14 @@ class Variable:
 
     Arguments:
         role: Keras's attribute name.
-        group: what it is for.
+        group: its group, such as kernels or statistics.
         when: conditions that must all hold for the variable to exist.
         is_trainable: whether an unfrozen layer trains it.
         rank: the number of dimensions; None if it depends on the config.
-        channel_axis: the axis over output channels, negative ones counted from the end; None if there is none.
+        channel_axis: the axis of output channels, a negative one counted from the end; None without such an axis.
         extent: the config key that states the length of the channel axis.
-        is_optional: whether it may be missing for reasons that the config does not tell.
-        copy_of: the part whose first variable this is: the same storage, written to the file a second time.
+        is_optional: whether it may be missing for reasons that are not in the config.
+        copy_of: the part whose first variable this one is: the same storage, written to the file a second time.
     """
 
     role: str
@@ -68,11 +69,11 @@ class LayerPart:
         stored: its path in a `.keras` file, below its owner's; alternatives by version, current first.
         config: the key of the owner's config that holds it serialised; empty if the class implies it.
         fallback: the key to use where that one is absent.
-        is_list: whether the key holds a list, its items stored below `stored` by snake-cased class.
+        is_list: whether the key holds a list, whose items are stored below `stored` by snake-cased class.
         class_name: the class of an implied part.
-        passes: for an implied part, which of its config's keys come from which of the owner's.
+        passes: for an implied part, pairs of a key of its config and the key of the owner's config that it comes from.
         name: the name of an implied part in canonical paths; empty to elide it.
-        prefix: what its own name must begin with; it is added where missing (not if `fallback` was not needed).
+        prefix: the beginning of its own name; it is added where missing, unless `fallback` was not needed.
         when: conditions that must all hold for the part to exist.
     """
 
@@ -89,13 +90,13 @@ class LayerPart:
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
-    """What a class holds.
+    """The weights and inner layers of a class.
 
     Arguments:
         variables: its own variables.
         parts: the layers in it, in the order in which Keras lists their weights.
-        bases: the public Keras classes that it derives from, nearest first.
-        quantized: the variables instead, by quantisation mode.
+        bases: its public Keras base classes, nearest first.
+        quantized: its own variables in each quantisation mode.
     """
 
     variables: tuple[Variable, ...] = ()
@@ -108,7 +109,10 @@ _USE_BIAS = (When("use_bias"),)
 
 
 def _dense_like(kernel: Variable, bias: Variable) -> tuple[tuple[Variable, ...], dict[str, tuple[Variable, ...]]]:
-    """The variables of Dense and EinsumDense: plain, and by quantisation mode (Keras's variable_serialization_spec)."""
+    """Returns the variables of Dense and EinsumDense: plain, and by quantisation mode.
+
+    They are listed in the layers' `variable_serialization_spec` in Keras.
+    """
     scale = Variable("kernel_scale", STATE, is_trainable=False)
     zero = Variable("kernel_zero", STATE, is_trainable=False, is_optional=True)
     indices = Variable("g_idx", STATE, is_trainable=False, is_optional=True)
@@ -144,7 +148,7 @@ def _dense() -> ClassFacts:
 
 
 def _einsum_dense() -> ClassFacts:
-    # The equation decides which axes are channels.
+    # The axes of channels follow from the equation.
     plain, quantized = _dense_like(
         Variable("kernel", KERNELS), Variable("bias", BIASES, when=(When("bias_axes", None),))
     )
@@ -189,7 +193,7 @@ def _statistic(role: str, *when: When) -> Variable:
 
 
 def _cell() -> ClassFacts:
-    # The last axis runs over gates and units together.
+    # The last axis has the units of all gates.
     return ClassFacts(
         (
             Variable("kernel", KERNELS, channel_axis=-1),
@@ -210,7 +214,7 @@ def _projection(name: str, stored: tuple[str, ...], *when: When) -> LayerPart:
 
 
 def _attention_projections() -> ClassFacts:
-    # Keras 3's MultiHeadAttention has public aliases, which its save walk meets first; others have the private ones.
+    # Keras 3's MultiHeadAttention also has public attributes, and saves these first; other versions have private ones.
     def projection(name: str, attribute: str, *when: When) -> LayerPart:
         return _projection(name, (f"{attribute}_dense", f"_{attribute}_dense"), *when)
 
@@ -268,7 +272,7 @@ CLASSES: Mapping[str, ClassFacts] = {
     "Conv1D": _convolution(1),
     "Conv2D": _convolution(2),
     "Conv3D": _convolution(3),
-    # Transposed convolutions have the output channels before the input's.
+    # In transposed convolutions the output channels come before the input channels.
     "Conv1DTranspose": _convolution(1, -2),
     "Conv2DTranspose": _convolution(2, -2),
     "Conv3DTranspose": _convolution(3, -2),
@@ -336,3 +340,10 @@ CLASSES: Mapping[str, ClassFacts] = {
     ),
 }
 """Classes with weights."""
+
+LORA: Mapping[str, Variable] = {
+    role: Variable(role, OTHER, channel_axis=axis, is_optional=True)
+    for base in ("kernel", "embeddings")
+    for role, axis in ((f"lora_{base}_a", None), (f"lora_{base}_b", -1))
+}
+"""The adapters of LoRA. Live layers have them in addition to the variables of the table; `.keras` files are merged."""

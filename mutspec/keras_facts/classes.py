@@ -1,4 +1,4 @@
-"""Lookups in the class table: which variables and parts a layer's config says that it has."""
+"""Lookups in the class table: the variables and base classes of a layer with a certain config."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mutspec.keras_facts.roles import Group
 Config = Mapping[str, Any]
 
 KNOWN_CLASSES = frozenset(CLASSES) | frozenset(WEIGHTLESS) | frozenset(UNKNOWN) | frozenset(ALIASES) | frozenset(MODELS)
-"""Keras's layer classes, whether they hold weights or not."""
+"""The names of Keras's layer classes, with and without weights."""
 
 KNOWN_ROLES = frozenset(Group) | frozenset(
     variable.role
@@ -27,14 +27,14 @@ _KERAS_MODULE = re.compile(r"(tf_)?keras(\..*)?|tensorflow\.(python\.)?keras(\..
 
 
 def snake_case(class_name: str) -> str:
-    """A class's name as Keras writes it in stored paths and automatic names: `Conv2D` is `conv2d`."""
+    """Returns a class's name as in Keras's stored paths and automatic names: `conv2d` for `Conv2D`."""
     name = re.sub(r"\W+", "", class_name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def is_keras_class(entry: Config) -> bool:
-    """Whether a serialised layer is of a class of Keras's own, as far as its entry tells."""
+    """Returns whether a serialised layer is of one of Keras's classes, according to its entry."""
     module = entry.get("module")
     if isinstance(module, str):
         return _KERAS_MODULE.fullmatch(module) is not None
@@ -42,7 +42,7 @@ def is_keras_class(entry: Config) -> bool:
 
 
 def plain_class_name(entry: Config) -> str:
-    """The class's name without the package it was registered in, and by Keras's current name for it."""
+    """Returns Keras's current name of the class, without the package that it is registered in."""
     name = str(entry.get("class_name", "")).rpartition(">")[2]
     if not is_keras_class(entry):
         return name
@@ -52,7 +52,7 @@ def plain_class_name(entry: Config) -> str:
 
 
 def facts_of(entry: Config) -> ClassFacts | None:
-    """What the table says of a serialised layer's class; None if it is not in the table."""
+    """Returns the table's row for a serialised layer's class, or None."""
     if not is_keras_class(entry):
         return None
     name = plain_class_name(entry)
@@ -62,7 +62,7 @@ def facts_of(entry: Config) -> ClassFacts | None:
 
 
 def ancestry_of(entry: Config) -> tuple[str, ...]:
-    """The class and the public Keras classes that it derives from, nearest first; a user's own class stands alone."""
+    """Returns the class and its public Keras base classes, nearest first. For a user's own class it is only itself."""
     name = plain_class_name(entry)
     if not is_keras_class(entry):
         return (name,)
@@ -75,13 +75,13 @@ def ancestry_of(entry: Config) -> tuple[str, ...]:
 
 
 def variables_of(facts: ClassFacts, config: Config) -> tuple[Variable, ...]:
-    """The variables that a layer with this config has, in stored order."""
+    """Returns the variables of a layer with this config, in stored order."""
     variables = facts.quantized.get(quantization_mode(config), facts.variables)
     return _existing(variables, config)
 
 
 def other_variables_of(facts: ClassFacts, config: Config) -> tuple[tuple[Variable, ...], ...]:
-    """The variables that it might have instead: where each layer in a layer has a dtype policy of its own."""
+    """Returns other variables that the layer may have, because each inner layer has its own dtype policy."""
     policy = config.get("dtype")
     if not isinstance(policy, Mapping) or policy.get("class_name") != "DTypePolicyMap":
         return ()
@@ -93,13 +93,13 @@ def _existing(variables: tuple[Variable, ...], config: Config) -> tuple[Variable
 
 
 def holds(when: When, config: Config) -> bool:
-    """Whether a condition holds for a config."""
+    """Returns whether a condition holds for a config."""
     value = config.get(when.key, when.default)
     return value in when.values if when.values else bool(value)
 
 
 def quantization_mode(config: Config) -> str:
-    """The quantisation mode of a layer's dtype policy (`int8`, `int4`, `float8`, …); empty if it has none."""
+    """Returns the quantisation mode of a layer's dtype policy (`int8`, `int4`, `float8`, …), or an empty text."""
     policy = config.get("dtype")
     if isinstance(policy, str):
         return policy.partition("_from_")[0] if "_from_" in policy else ""

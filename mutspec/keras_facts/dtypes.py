@@ -1,4 +1,4 @@
-"""Keras's dtype policies: in what a layer computes, and in what it keeps its weights."""
+"""Keras's dtype policies: the dtypes of a layer's computations and of its weights."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _PLAIN_CLASSES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})  # `Po
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a dtype policy says, by NumPy's names."""
+    """The dtypes of computations and of variables, by NumPy's names."""
 
     compute: str
     variable: str
 
 
 def policy_of(value: Any) -> Policy | None:
-    """What a config's `dtype` says; None if it is quantised, different for each layer in the layer, or unknown.
+    """Returns the policy in a config's `dtype`; None if it is quantised, unknown, or different for inner layers.
 
-    A layer whose config has no dtype is a float32 one: what is global in somebody's process has no say.
+    A layer whose config has no dtype has float32. The global policy of the process does not matter.
     """
     if isinstance(value, Mapping):
         if value.get("class_name") not in _PLAIN_CLASSES or not isinstance(value.get("config"), Mapping):

@@ -1,8 +1,8 @@
-"""Which arguments of a layer can be changed in place: those that change neither its outputs' shapes nor its weights.
+"""The arguments of layers that can be changed in place, because output shapes and weights do not depend on them.
 
-An argument that is not listed is refused, as it may change shapes, weights, or how the layer can be called: `mask_zero`
-and `mask_value` because the masks that follow from them are calls of their own in a model's config, `stateful` and
-`unroll` because they ask for known batch sizes and lengths, `dtype` because stored weights have one.
+Other arguments are refused, because they may change shapes, weights, or the ways in which the layer can be called:
+`mask_zero` and `mask_value` because masks are calls of their own in a model's config, `stateful` and `unroll` because
+they need known batch sizes and lengths, `dtype` because stored weights have one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _EVERYWHERE = _names(
 _ENDINGS = ("_initializer", "_regularizer", "_constraint")
 
 _OF_CLASS: Mapping[str, frozenset[str]] = {
-    # In other classes `scale` says whether there is a weight of that name.
+    # In other classes `scale` decides whether there is a weight of that name.
     "Rescaling": _names("scale offset"),
     "RandomElasticTransform": _names("scale"),
     "RandomErasing": _names("scale"),
@@ -40,16 +40,16 @@ _OF_CLASS: Mapping[str, frozenset[str]] = {
 }
 
 _FACTORS = ("factor", "_factor")
-"""How strongly an augmentation layer augments."""
+"""The ends of arguments that set the strength of an augmentation layer."""
 
 _AUGMENTATION = ("Random", "AugMix", "CutMix", "MixUp", "RandAugment", "AutoContrast", "Solarization", "Equalization")
 
 
 def changes_no_shape(class_name: str, key: str) -> bool:
-    """Whether an argument of a class can be changed without changing output shapes, weights or how it is called.
+    """Returns whether output shapes, weights and calls of a class do not depend on an argument.
 
     Arguments:
-        class_name: a class of Keras; any other text for a class that is not, of which nothing but `trainable` is known.
+        class_name: a class of Keras; any other text for another class, of which only `trainable` is known.
         key: the argument.
     """
     arguments = arguments_of(class_name)
@@ -63,7 +63,7 @@ def changes_no_shape(class_name: str, key: str) -> bool:
 
 
 def why_refused(key: str) -> str:
-    """What to do instead, for an argument that cannot be changed in place."""
+    """Returns a hint for an argument that cannot be changed in place."""
     if key == "name":
         return "use `rename_layer`"
-    return "it may change shapes, weights or how the layer is called; use `replace_layer`"
+    return "it may change shapes, weights or calls of the layer; use `replace_layer`"

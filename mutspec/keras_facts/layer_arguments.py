@@ -1,6 +1,6 @@
-"""What Keras's layer classes take: their arguments with defaults, and the names of what goes into them. Pure data.
+"""The arguments of Keras's layer classes, with their defaults. Pure data.
 
-Checked against Keras 3.15 by `tests/structure/test_keras_arguments.py`; other versions may lack some.
+Checked against Keras 3.15 by `tests/keras_facts/test_keras_arguments.py`; other versions may lack some.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BASE_ARGUMENTS: Mapping[str, Argument] = {
     "dtype": Argument(is_required=False),
     "activity_regularizer": Argument(is_required=False),
 }
-"""What nearly every class takes: `**base` below."""
+"""The arguments of nearly every class: `**base` below."""
 
 _SIGNATURES = """
 Activation(activation, **base)
@@ -284,21 +284,29 @@ _PASSED_ON: Mapping[str, tuple[Any, str]] = {
     "vocabulary_size": (None, "IntegerLookup StringLookup TextVectorization"),
     "oov_method": ("floormod", "StringLookup"),
 }
-"""What classes take without saying so, as their bases do: by argument, its default and the classes."""
+"""Arguments that classes take through their `**kwargs`: by argument, its default and the classes."""
 
 _NOT_TAKEN: Mapping[str, str] = {"activity_regularizer": "ActivityRegularization IntegerLookup StringLookup"}
-"""What classes do not take, although their signature says so."""
+"""Arguments that classes do not take, although their `**kwargs` seem to allow it."""
 
 NEEDED_TO_LOAD: Mapping[str, tuple[str, ...]] = {
     "Rescaling": ("offset",),
     "TextVectorization": ("standardize", "split", "ngrams"),
 }
-"""Arguments with defaults that a config must state all the same, as the class's `from_config` looks them up."""
+"""Arguments with defaults that a config must state nevertheless, because the class's `from_config` reads them."""
+
+LAYER_ARGUMENTS = frozenset({"layer", "backward_layer", "cell", "cells"})
+"""The arguments of wrappers that are layers themselves."""
+
+INPUT_ARGUMENTS: Mapping[str, None] = dict.fromkeys(
+    ("batch_input_shape", "batch_shape", "batch_size", "dtype", "name", "optional", "ragged", "shape", "sparse")
+)
+"""The arguments of an InputLayer."""
 
 CHOOSES_DTYPE = frozenset(
     {"Discretization", "HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"}
 )
-"""Classes that make whole numbers, texts or floats as their other arguments say, and choose their dtype by these."""
+"""Classes whose other arguments decide whether they output whole numbers, texts or floats, and so their dtype."""
 
 CLASS_ALIASES: Mapping[str, str] = {
     **{f"Convolution{count}D": f"Conv{count}D" for count in (1, 2, 3)},
@@ -310,24 +318,24 @@ CLASS_ALIASES: Mapping[str, str] = {
     **{f"GlobalAvgPool{count}D": f"GlobalAveragePooling{count}D" for count in (1, 2, 3)},
     "GroupedQueryAttention": "GroupQueryAttention",
 }
-"""Keras's other names for its classes."""
+"""Aliases of classes in Keras."""
 
 NOT_IN_PLANS: Mapping[str, str] = {
-    **dict.fromkeys(sorted(HOLD_CODE), "it runs code of its own, and a plan is data"),
-    "InputLayer": "it is a port of the model, and makes nothing of a tensor",
+    **dict.fromkeys(sorted(HOLD_CODE), "it runs code, but a plan holds only data"),
+    "InputLayer": "it is an input of the model, and computes nothing",
     "Layer": "it does nothing by itself",
     "Wrapper": "it does nothing by itself",
-    "Pipeline": "its layers can be put there one by one",
+    "Pipeline": "insert its layers one by one",
     **dict.fromkeys(
         ("Functional", "Model", "Sequential"), "write it in Keras's form, {class_name: …, config: {layers: […], …}}"
     ),
 }
-"""Classes that a plan cannot bring into a model as `type: …`, and why."""
+"""Classes that a plan cannot add to a model with `type: …`, and the reasons."""
 
 
 @cache
 def _classes() -> Mapping[str, Mapping[str, Argument]]:
-    """The signatures, which are Python calls, read."""
+    """Returns the arguments of each class, parsed from the signatures, which are Python calls."""
     classes = {call.func.id: _read(call) for call in _calls()}
     for name, (default, owners) in _PASSED_ON.items():
         for owner in owners.split():
@@ -353,10 +361,10 @@ def _read(call: ast.Call) -> dict[str, Argument]:
 
 
 def known_classes() -> tuple[str, ...]:
-    """The classes that a plan can name."""
+    """Returns the classes that a plan can name."""
     return tuple(_classes())
 
 
 def arguments_of(class_name: str) -> Mapping[str, Argument] | None:
-    """What a class of Keras takes; None if it is none that a plan can name."""
+    """Returns the arguments of a class of Keras; None if a plan cannot name it."""
     return _classes().get(class_name)

@@ -1,6 +1,6 @@
-"""The names of what goes into Keras's layers: activations, initializers, policies, operations, …. Pure data.
+"""The names of Keras's objects that layers hold: activations, initializers, policies, operations, …. Pure data.
 
-Checked against Keras 3.15 by `tests/structure/test_keras_arguments.py`; other versions may lack some.
+Checked against Keras 3.15 by `tests/keras_facts/test_keras_arguments.py`; other versions may lack some.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ POLICIES = _names(
 )
 
 QUANTIZERS = _names("AbsMaxQuantizer Float8QuantizationConfig Int4QuantizationConfig Int8QuantizationConfig")
-"""How a quantised layer was quantised. Those of GPTQ and AWQ are left out, as they hold data sets and tokenizers."""
+"""Objects that describe the quantisation of a layer. Those of GPTQ and AWQ hold data sets and tokenizers, and are left
+out."""
 
 OPERATIONS: Mapping[str, frozenset[str]] = {
     "core": _names("Cast ConvertToTensor SaturateCast Scatter ScatterUpdate Slice SliceUpdate StopGradient Unstack"),
@@ -91,5 +92,26 @@ OPERATIONS: Mapping[str, frozenset[str]] = {
         """
     ),
 }
-"""Keras's operations by their module below `keras.src.ops`, as a model's `x + y` is written. Those that take a function
-(Cond, Map, Scan, …) are left out: a plan has none to give them."""
+"""Keras's operations, such as `x + y` in a model, by their module below `keras.src.ops`. Those that take a function
+(Cond, Map, Scan, …) are left out, because a plan cannot hold functions."""
+
+OBJECT_MODULES: Mapping[str, frozenset[str]] = {
+    "keras.initializers": INITIALIZERS,
+    "keras.regularizers": REGULARIZERS,
+    "keras.constraints": CONSTRAINTS,
+    "keras": frozenset({"DTypePolicy", "FloatDTypePolicy"}),
+    "keras.quantizers": QUANTIZERS,
+    "keras.dtype_policies": POLICIES - {"DTypePolicy", "FloatDTypePolicy"},
+}
+"""Objects of layers that hold only numbers and names, by the module that Keras writes."""
+
+MODULE_BY_ENDING: Mapping[str, str] = {
+    "initializer": "keras.initializers",
+    "regularizer": "keras.regularizers",
+    "constraint": "keras.constraints",
+}
+"""The module of an argument's object, by the end of the argument's name. It distinguishes the layer `Identity` from the
+initializer."""
+
+VALUE_MARKS = frozenset({"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"})
+"""The class names by which Keras marks values that JSON does not have."""

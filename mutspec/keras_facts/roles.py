@@ -1,4 +1,4 @@
-"""The groups of weights: what a weight is for."""
+"""The groups of weights, by their purpose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Group(StrEnum):
-    """What a weight is for. `weights:` in a selector takes these names."""
+    """The purpose of a weight. `weights:` in a selector takes these names."""
 
     KERNELS = "kernels"
     BIASES = "biases"
@@ -14,9 +14,9 @@ class Group(StrEnum):
     EMBEDDINGS = "embeddings"
     STATISTICS = "statistics"
     STATE = "state"
-    """Counters, seeds, quantisation scales: never chosen unless named."""
+    """Counters, seeds, quantisation scales. They are selected only by name."""
     OTHER = "other"
-    """Learned weights of which nobody says what they are (`var0`, `var1`, …), and the adapters of LoRA."""
+    """Learned weights of unknown purpose (`var0`, `var1`, …), and the adapters of LoRA."""
 
 
 LEARNED = frozenset({Group.KERNELS, Group.BIASES, Group.NORMS, Group.EMBEDDINGS, Group.OTHER})

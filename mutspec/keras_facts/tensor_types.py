@@ -1,16 +1,16 @@
-"""The types of the tensors that flow between layers."""
+"""The types of tensors between layers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 Shape = tuple[int | None, ...]
-"""The extents of a tensor that flows between layers, the batch's first; None where any will do."""
+"""The extents of a tensor between layers, with the batch first; None for an unknown or variable extent."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """Shape and dtype (NumPy's name) of a tensor that flows between layers."""
+    """The shape and the dtype (NumPy's name) of a tensor between layers."""
 
     shape: Shape
     dtype: str = "float32"

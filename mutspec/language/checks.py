@@ -10,8 +10,8 @@ from msgspec import UNSET, Struct, ValidationError, convert
 
 from mutspec.errors import DocumentPath, Problem, nearest, written_path
 from mutspec.language.schema import STEP_ID
-from mutspec.language.steps import field_types, holds_target
-from mutspec.language.types import Case, Expect, Pick, Selector
+from mutspec.language.steps import holds_target
+from mutspec.language.types import Case, Expect, Pick, Selector, field_types
 from mutspec.text.visible import in_one_line
 
 LARGEST = 2**1024

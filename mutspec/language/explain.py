@@ -33,7 +33,6 @@ class Validator:
     """
 
     def __init__(self, name: str, definitions: Mapping[str, Schema], subject: str) -> None:
-
         self.subject = subject
         self._validator = _validator_class()({"$ref": _REFERENCE + name, "$defs": dict(definitions)})
         self._explainer = _Explainer(definitions, subject)

@@ -48,7 +48,6 @@ class UnreadableNumberError(ValueError):
     """A scalar that has the form of a number but no value: the reason, and a hint."""
 
     def __init__(self, why: str, hint: str = "") -> None:
-
         super().__init__(why)
         self.hint = hint
 

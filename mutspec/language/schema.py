@@ -16,7 +16,7 @@ import msgspec
 
 from mutspec.language.head import PlanHead
 from mutspec.language.interpolation import FIXED_KEYS, NAME, WHOLE, WITHIN
-from mutspec.language.types import END
+from mutspec.language.types import END, Section, field_types, section_of
 
 Schema = dict[str, Any]
 Catalogue = Mapping[str, type[Any]]
@@ -97,36 +97,12 @@ _DATA = frozenset({"default", "examples", "enum", "const", "required"})
 """Keywords that hold plain values rather than schemas."""
 
 
-def _finish_op(schema: Schema, name: str, op: type[Any]) -> None:
+def _finish_op(schema: Schema, name: str, op: Any) -> None:
     schema["title"] = name
     schema["properties"]["op"] = {"const": name, "description": summary(op)}
-    schema["properties"] = _in_reading_order(schema["properties"])
-
-
-_COMMON_LAST = (
-    "fraction",
-    "count",
-    "rate",
-    "indices",
-    "per",
-    "at_least",
-    "unit",
-    "block",
-    "rank",
-    "gates",
-    "stream",
-    "seed",
-    "allow_empty",
-    "non_finite",
-)
-
-
-def _in_reading_order(properties: Schema) -> Schema:
-    """Sorts keys: `id`, `op` and `target` first, then the op's own, then the keys that many ops have."""
-    first = [key for key in ("id", "op", "target") if key in properties]
-    last = [key for key in _COMMON_LAST if key in properties]
-    own = [key for key in properties if key not in first and key not in last]
-    return {key: properties[key] for key in (*first, *own, *last)}
+    sections = {key: section_of(annotation) for key, (_, annotation) in field_types(op).items()}
+    keys = sorted(schema["properties"], key=lambda key: sections.get(key, Section.OP))
+    schema["properties"] = {key: schema["properties"][key] for key in keys}
 
 
 def summary(op: type[Any]) -> str:

@@ -6,19 +6,13 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from msgspec import Struct, structs
+from msgspec import Struct
 from msgspec.structs import replace
 
 from mutspec.language.head import PlanHead
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, child
 from mutspec.language.schema import Catalogue, is_extension
-from mutspec.language.types import Selector
-
-
-@cache
-def field_types(struct: Any) -> dict[str, tuple[str, Any]]:
-    """Returns the fields of a struct type by their names in a plan: attribute name and type."""
-    return {info.encode_name: (info.name, info.type) for info in structs.fields(struct)}
+from mutspec.language.types import Selector, field_types
 
 
 @cache

@@ -5,17 +5,56 @@ They are msgspec structs, so one definition gives parsing, the JSON schema and t
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from fractions import Fraction
-from typing import Annotated, Generic, TypeVar, Union
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar, Union, overload
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
 T = TypeVar("T")
 
 
+@overload
+def or_default(value: T | UnsetType, default: None) -> T | None: ...
+@overload
+def or_default(value: T | UnsetType, default: T) -> T: ...
+def or_default(value: Any, default: Any) -> Any:
+    """Returns a value, or a default where the plan leaves it out; `value is UNSET` asks whether it does."""
+    return default if value is UNSET else value
+
+
 class PlanValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of all structured values of a plan: frozen, with keyword arguments, strict about keys."""
+
+
+@cache
+def field_types(struct: Any) -> dict[str, tuple[str, Any]]:
+    """Returns the fields of a struct type, by their names in a plan: attribute name and type."""
+    return {info.encode_name: (info.name, info.type) for info in structs.fields(struct)}
+
+
+class Section(IntEnum):
+    """Where a key stands among those of its op, in schemas and manuals."""
+
+    NAME = 0
+    OP = 1
+    TARGET = 2
+    OWN = 3
+    AMOUNT = 4
+    COMMON = 5
+
+
+OF_NAME, OF_TARGET, OF_AMOUNT, OF_COMMON = (
+    Meta(extra={"section": section}) for section in (Section.NAME, Section.TARGET, Section.AMOUNT, Section.COMMON)
+)
+"""Marks of fields that many ops share, as in `Annotated[str, OF_NAME]`; a field without a mark is its op's own."""
+
+
+def section_of(annotation: Any) -> Section:
+    """Returns the section of a field, by the mark in its annotation."""
+    marks = (mark.extra for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Meta) and mark.extra)
+    return next((mark["section"] for mark in marks if "section" in mark), Section.OWN)
 
 
 END = r"$(?!\n)"

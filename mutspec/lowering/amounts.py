@@ -40,7 +40,7 @@ class Amount:
     @property
     def over(self) -> Per:
         """The scope in which the amount counts: a tensor, a layer, or all targets."""
-        if not isinstance(self.per, UnsetType):
+        if self.per is not UNSET:
             return self.per
         return Per.LAYER if self.units.unit is Unit.NEURON else Per.TENSOR
 
@@ -91,7 +91,7 @@ class Amount:
     def _of_pools(self, context: LoweringContext, pools: list[UnitPool]) -> Iterator[Chosen]:
         if not self.given:
             yield from ((part.tensor, part.choice(None)) for pool in pools for part in pool.parts)
-        elif not isinstance(self.indices, UnsetType):
+        elif self.indices is not UNSET:
             if self.indices:
                 for pool in pools:
                     listed = _listed(self.indices, pool, self.units)
@@ -140,12 +140,12 @@ class Amount:
         return Problem(message, path=path, hint=f"raise it, add `at_least: 1` or `per: all`, {allow}")
 
     def _count(self, context: LoweringContext, size: int, origin: str, pool: list[UnitPool]) -> int:
-        if not isinstance(self.fraction, UnsetType):
+        if self.fraction is not UNSET:
             return rounded_share(exact_share(self.fraction), size)
-        if not isinstance(self.rate, UnsetType):
+        if self.rate is not UNSET:
             rate: Fraction = exact_share(self.rate)
             return binomial_quantile(size, rate, uniform_64_bits(context.key(origin, "rate")))
-        assert not isinstance(self.count, UnsetType)
+        assert self.count is not UNSET
         if self.count > size:
             has = f"`{_name(pool[0])}` has" if len(pool) == 1 else "the targets together have"
             raise PlanError(

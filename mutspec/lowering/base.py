@@ -11,7 +11,22 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.errors import DocumentPath, Problem
 from mutspec.graph.expression import Expression
 from mutspec.language.plan import Plan
-from mutspec.language.types import Count, NonFinite, Patterns, Per, PlanValue, Rank, Share, Target, Unit
+from mutspec.language.types import (
+    OF_AMOUNT,
+    OF_COMMON,
+    OF_NAME,
+    OF_TARGET,
+    Count,
+    NonFinite,
+    Patterns,
+    Per,
+    PlanValue,
+    Rank,
+    Share,
+    Target,
+    Unit,
+    or_default,
+)
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
 from mutspec.lowering.structure_context import StructureContext
@@ -32,12 +47,17 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
     is_structural: ClassVar[bool] = False
     """Whether it changes the architecture, so that the mutant is a new model."""
 
-    id: Annotated[str, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
-    stream: Annotated[str, Meta(description="The name of the step's random stream. Default: the step's id.")] = ""
-    seed: Annotated[Count | UnsetType, Meta(description="The seed of this step alone. Default: the plan's.")] = UNSET
-    allow_empty: Annotated[bool, Meta(description="Whether a step that touches nothing is fine.")] = False
+    id: Annotated[str, OF_NAME, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
+    stream: Annotated[
+        str, OF_COMMON, Meta(description="The name of the step's random stream. Default: the step's id.")
+    ] = ""
+    seed: Annotated[
+        Count | UnsetType, OF_COMMON, Meta(description="The seed of this step alone. Default: the plan's.")
+    ] = UNSET
+    allow_empty: Annotated[bool, OF_COMMON, Meta(description="Whether a step that touches nothing is fine.")] = False
     non_finite: Annotated[
         NonFinite | UnsetType,
+        OF_COMMON,
         Meta(description="What to do when a finite entry becomes infinite or NaN. Default: the plan's, else `error`."),
     ] = UNSET
 
@@ -56,7 +76,7 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
             number: its index in the plan.
             plan_seed: the plan's seed.
         """
-        seed = plan_seed if isinstance(self.seed, UnsetType) else self.seed
+        seed = or_default(self.seed, plan_seed)
         return StepContext(number, op_name(type(self)), self.stream or self.id, seed, self.allow_empty)
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
@@ -80,25 +100,30 @@ class WeightOp(Op, frozen=True, kw_only=True):
     default_rank: ClassVar[Rank | None] = None
     """By what entries are chosen, if the step does not say; None for at random."""
 
-    target: Annotated[Target, Meta(description="The layers and weights to change.")]
+    target: Annotated[Target, OF_TARGET, Meta(description="The layers and weights to change.")]
     fraction: Annotated[
         Share | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The part to touch of the entries, or of what `unit` says, rounded half up to a whole number.",
             examples=["1%"],
         ),
     ] = UNSET
     count: Annotated[
-        Count | UnsetType, Meta(description="The number of entries, or of what `unit` says, to touch.", examples=[5])
+        Count | UnsetType,
+        OF_AMOUNT,
+        Meta(description="The number of entries, or of what `unit` says, to touch.", examples=[5]),
     ] = UNSET
     rate: Annotated[
         Share | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The probability with which each of them is touched; their number is binomial.", examples=[1e-4]
         ),
     ] = UNSET
     indices: Annotated[
         tuple[int, ...] | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="Those to touch, by number: entries in C order; negative numbers count from the end.",
             examples=[[0, -1]],
@@ -106,14 +131,18 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     per: Annotated[
         Per | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="What an amount counts over: each tensor (the default), each layer (the default of neurons), "
             "or all targets together."
         ),
     ] = UNSET
-    at_least: Annotated[Count, Meta(description="Touch at least this many, or all where there are fewer.")] = 0
+    at_least: Annotated[
+        Count, OF_AMOUNT, Meta(description="Touch at least this many, or all where there are fewer.")
+    ] = 0
     unit: Annotated[
         Unit | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="What an amount is a number of: single entries (the default); rows, columns or blocks of the "
             "weight as a matrix, whose columns its last axis runs over; or neurons (output units, channels, heads), "
@@ -122,6 +151,7 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     block: Annotated[
         tuple[Count, ...] | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="The height and width of blocks; or their length alone, as runs of entries in C order.",
             examples=[[4, 4], [16]],
@@ -129,10 +159,12 @@ class WeightOp(Op, frozen=True, kw_only=True):
     ] = UNSET
     rank: Annotated[
         Rank | UnsetType,
+        OF_AMOUNT,
         Meta(description="Touch the units with the smallest or largest norm (of entries, |w|) instead of random ones."),
     ] = UNSET
     gates: Annotated[
         Patterns | UnsetType,
+        OF_AMOUNT,
         Meta(
             description="Touch these gates of recurrent layers alone: input, forget, candidate, output; of a GRU "
             "update, reset, candidate.",
@@ -157,12 +189,12 @@ class WeightOp(Op, frozen=True, kw_only=True):
     @property
     def amount(self) -> Amount:
         """The step's keys that say how many entries it changes."""
-        unit = self.default_unit if isinstance(self.unit, UnsetType) else self.unit
+        unit = or_default(self.unit, self.default_unit)
         gates: tuple[str, ...] = ()
-        if not isinstance(self.gates, UnsetType):
+        if self.gates is not UNSET:
             gates = (self.gates,) if isinstance(self.gates, str) else self.gates
-        rank = self.default_rank if isinstance(self.rank, UnsetType) else self.rank
-        units = Units(unit, () if isinstance(self.block, UnsetType) else self.block, gates, rank)
+        rank = or_default(self.rank, self.default_rank)
+        units = Units(unit, or_default(self.block, ()), gates, rank)
         return Amount(self.fraction, self.count, self.rate, self.indices, self.per, self.at_least, units)
 
     def problems(self) -> Iterable[Problem]:

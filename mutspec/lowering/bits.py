@@ -142,7 +142,7 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        if not isinstance(self.scale, UnsetType) and self.format is not NumberFormat.INT8:
+        if self.scale is not UNSET and self.format is not NumberFormat.INT8:
             yield Problem("`scale` is for `format: int8`", path=("scale",), hint="leave it out, or add the format")
         if isinstance(self.format, Widths) and self.format.form is None:
             hint = "{exponent: 4, mantissa: 3} for example, or {integer: 3, fraction: 4}"
@@ -160,7 +160,7 @@ class BitOp(WeightOp, frozen=True, kw_only=True):
         dtype = self.layout(ctx.tensor).name
         if self.format is NumberFormat.INT8:
             wide = weight.cast(ctx.context.compute_dtype(ctx.tensor))
-            step = abs(wide).max() / 127.0 if isinstance(self.scale, UnsetType) else ctx.number(self.scale)
+            step = abs(wide).max() / 127.0 if self.scale is UNSET else ctx.number(self.scale)
             step = step.maximum(LEAST)
             levels = (wide / step).round().maximum(-128.0).minimum(127.0).cast("int8")
             return self.touched(levels.bits("uint8"), ctx).bits("int8").cast(wide.dtype) * step
@@ -215,7 +215,7 @@ def positions(bits: BitSet | UnsetType, layout: Layout, tensor: TensorSpec) -> t
 
 def listed(bits: BitSet | UnsetType, layout: Layout) -> Sequence[int]:
     """Returns a set of bits by number, whether the form has them or not. Its fields must be those of the form."""
-    if isinstance(bits, UnsetType):
+    if bits is UNSET:
         return range(layout.width)
     if isinstance(bits, BitField):
         return layout.fields[bits]

@@ -8,12 +8,10 @@ from sys import modules
 from traceback import extract_tb
 from typing import Any
 
-from msgspec import UnsetType
-
 from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem
 from mutspec.graph.graph import Graph
 from mutspec.language.plan import Plan
-from mutspec.language.types import NonFinite
+from mutspec.language.types import NonFinite, or_default
 from mutspec.lowering.base import Op, op_name, package
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
@@ -107,7 +105,7 @@ def compile_plan(
             if problems:  # the op may fail as it does not find what a wrong step before it was to make
                 break
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
-        policy = plan.non_finite or non_finite if isinstance(op.non_finite, UnsetType) else op.non_finite
+        policy = or_default(op.non_finite, plan.non_finite or non_finite)
         records.append(
             StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
         )

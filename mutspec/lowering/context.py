@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from mutspec.errors import DocumentPath, ModelError, OpError, PlanError, Problem
 from mutspec.graph.choice import Choice, Computed, chosen_count
@@ -228,7 +228,7 @@ class LoweringContext:
 
     def case_matches(self, target: Target | UnsetType, tensor: TensorSpec, at: DocumentPath) -> bool:
         """Returns whether one entry of a list of values by target is for a tensor."""
-        if isinstance(target, UnsetType):
+        if target is UNSET:
             return True
         if at not in self._cases:
             chosen = self.select(target, *at, groups=ALL_GROUPS).tensors

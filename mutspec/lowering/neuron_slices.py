@@ -1,16 +1,16 @@
 """The neurons and gates of a weight, as slices of it.
 
-A neuron is an output unit or channel with its incoming weights. Most weights have an axis over them, which the class
-table knows; what this module adds are the weights in which several axes, or a part of one, run over neurons.
+A neuron is an output unit or channel with its incoming weights. Most weights have an axis of neurons, which is in the
+class table. This module adds the weights in which neurons are combinations of several axes, or parts of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mutspec.errors import PlanError
 from mutspec.graph.choice import StridedSlices
+from mutspec.keras_facts.neurons import ATTENTION, GATED_ROLES, GATES, HEAD_PROJECTIONS, WITHOUT_NEURONS
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 
@@ -25,25 +25,11 @@ class NeuronSlices(StridedSlices):
     owner: str
 
 
-GATES: Mapping[str, tuple[str, ...]] = {
-    "LSTM": ("input", "forget", "candidate", "output"),
-    "GRU": ("update", "reset", "candidate"),
-    "ConvLSTM": ("input", "forget", "candidate", "output"),
-}
-"""The gates of recurrent layers, in the order in which Keras's weights hold them, by how class names begin."""
-
-_CELL_ROLES = ("kernel", "recurrent_kernel", "bias")
-_ATTENTION = ("MultiHeadAttention", "GroupQueryAttention")
-_HEADS = ("query", "key", "value", "gate")
-_NO_NEURONS = {("SeparableConv1D", "depthwise_kernel"), ("SeparableConv2D", "depthwise_kernel")}
-"""Weights whose outputs are not the layer's: the pointwise kernel has the neurons of a separable convolution."""
-
-
 def gates_of(layer: LayerSpec, tensor: TensorSpec) -> tuple[str, ...]:
     """Returns the names of the gates that a weight holds, in its own order; empty if it has none."""
     kinds = (layer.class_name, *layer.ancestry)
     names = (gates for start, gates in GATES.items() if any(kind.startswith(start) for kind in kinds))
-    return next(names, ()) if tensor.role in _CELL_ROLES else ()
+    return next(names, ()) if tensor.role in GATED_ROLES else ()
 
 
 def gate_slices(tensor: TensorSpec, gates: tuple[str, ...]) -> StridedSlices:
@@ -54,11 +40,11 @@ def gate_slices(tensor: TensorSpec, gates: tuple[str, ...]) -> StridedSlices:
 def neurons_of(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices | None:
     """Returns the neurons of a weight; None if it has none, or they are unknown.
 
-    Of attention they are the heads (in the projections of queries, keys and values), of a recurrent layer its units,
-    of EinsumDense the combinations of the output's own axes, of a depthwise convolution its output channels.
+    They are the heads of attention (in the projections of queries, keys and values), the units of a recurrent layer,
+    the combinations of the output's own axes of EinsumDense, and the output channels of a depthwise convolution.
     """
     layer, shape = spec.layer_by_path[tensor.layer], tensor.shape
-    if (layer.class_name, tensor.role) in _NO_NEURONS or not shape:
+    if (layer.class_name, tensor.role) in WITHOUT_NEURONS or not shape:
         return None
     if gates := gates_of(layer, tensor):
         return NeuronSlices(shape[-1] // len(gates), 1, tensor.layer)
@@ -91,9 +77,9 @@ def known_neurons(spec: ModelSpec, tensor: TensorSpec) -> NeuronSlices:
 def _einsum_neurons(spec: ModelSpec, layer: LayerSpec, tensor: TensorSpec) -> NeuronSlices | None:
     owner, _, name = layer.path.rpartition("/")
     parent = spec.layer_by_path.get(owner)
-    is_of_attention = parent is not None and not {parent.class_name, *parent.ancestry}.isdisjoint(_ATTENTION)
-    # Inside classes of the user's own, projections are called after Keras's attributes: `query_dense`.
-    if is_of_attention and name.removeprefix("_").removesuffix("_dense") in _HEADS:
+    is_of_attention = parent is not None and not {parent.class_name, *parent.ancestry}.isdisjoint(ATTENTION)
+    # Inside classes of the user's own, projections have the names of Keras's attributes: `query_dense`.
+    if is_of_attention and name.removeprefix("_").removesuffix("_dense") in HEAD_PROJECTIONS:
         axis = len(tensor.shape) - 2
         return NeuronSlices(tensor.shape[axis], tensor.shape[axis + 1], owner)
     if is_of_attention:

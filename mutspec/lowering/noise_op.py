@@ -54,10 +54,10 @@ class NoiseOp(WeightOp, frozen=True, kw_only=True):
         if self.mode is Mode.MULTIPLY and self.relative_to is not Scale.ABSOLUTE:
             message = "with `mode: multiply` the noise does not have a unit"
             yield Problem(message, path=("relative_to",), hint="leave `relative_to` out, or `mode: multiply`")
-        if isinstance(self.bounds, UnsetType):
+        if self.bounds is UNSET:
             return
         low, high = self.bounds.min, self.bounds.max
-        if isinstance(low, UnsetType) and isinstance(high, UnsetType):
+        if low is UNSET and high is UNSET:
             yield Problem("`bounds` has neither `min` nor `max`", path=("bounds",), hint="give one, or leave it out")
         elif isinstance(low, float | int) and isinstance(high, float | int) and low > high:
             yield Problem(f"`min` ({low:g}) is above `max` ({high:g})", path=("bounds", "min"), hint="swap them")
@@ -77,8 +77,8 @@ class NoiseOp(WeightOp, frozen=True, kw_only=True):
 
     def bounded(self, value: Expression) -> Expression:
         """Returns a result, moved into the bounds."""
-        if isinstance(self.bounds, UnsetType):
+        if self.bounds is UNSET:
             return value
         low, high = self.bounds.min, self.bounds.max
-        value = value if isinstance(low, UnsetType) else value.maximum(constant(value.builder, low))
-        return value if isinstance(high, UnsetType) else value.minimum(constant(value.builder, high))
+        value = value if low is UNSET else value.maximum(constant(value.builder, low))
+        return value if high is UNSET else value.minimum(constant(value.builder, high))

@@ -1,4 +1,8 @@
-"""Evaluating a target as a set of tensors or of layers: the algebra behind `mutspec.model.select`."""
+"""Evaluates a target as a set of tensors or of layers, for `mutspec.model.select`.
+
+Sets are integers whose bits stand for tensors or layers, so that union, intersection and complement of thousands of
+tensors are single operations. `mutspec.model.select` explains the rules.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +18,28 @@ from mutspec.model._index import ModelIndex, members, patterns
 from mutspec.model._patterns import has_wildcards
 
 RandomIndices = Callable[[int, int], Sequence[int]]
-"""Given a total and a count, that many distinct indices below the total."""
+"""Returns `count` distinct indices below a total, for a total and a count."""
 
 REGEX_PREFIX = "re:"
 _LAYERS_SHOWN = 5
 
 
 class ContractUnmet(PlanError):
-    """`expect` does not hold because nothing matches; the reason is still to be added."""
+    """`expect` does not hold because nothing matches. The caller adds the reason why nothing matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A set on its way through the algebra, as bits: of tensors, or (all of them undecided) of layers.
+    """A partial result, as bits of tensors; or of layers, which are all undecided.
+
+    The two kinds of tensors are needed because a claim about layers, such as `type: Dense`, does not yet say which of
+    their weights are meant. In `{all: [{type: Dense}, {weights: bias}]}` the weights of the first part are undecided,
+    and the second part narrows them to the biases. What is undecided at the end is narrowed to the default weights.
 
     Arguments:
-        named: tensors of which somebody said which weights they are.
-        undecided: tensors of chosen layers, of any role, still to be narrowed by what intersects with them.
-        matched: the layers that claims fit.
+        named: tensors that were selected as weights, by role or by path.
+        undecided: tensors of selected layers, of any role, which an intersection may still narrow.
+        matched: the layers that match a claim about layers.
     """
 
     named: int = 0
@@ -40,18 +48,19 @@ class Chosen:
 
     @property
     def all(self) -> int:
-        """Whatever may still be chosen."""
+        """All tensors that may still be selected."""
         return self.named | self.undecided
 
     def decided(self, weights: int) -> int:
-        """What is chosen if the undecided part is narrowed to these weights."""
+        """Returns the selected tensors if the undecided ones are narrowed to these weights."""
         return self.named | self.undecided & weights
 
     def within(self, mask: int) -> Chosen:
-        """The part that lies in a set."""
+        """Returns the part that is in a set."""
         return replace(self, named=self.named & mask, undecided=self.undecided & mask)
 
     def __and__(self, other: Chosen) -> Chosen:
+        # A tensor in both parts counts as named if one of them names it: naming a weight decides about it.
         named = self.named & other.all | self.undecided & other.named
         return Chosen(named, self.undecided & other.undecided, self.matched | other.matched)
 
@@ -59,30 +68,29 @@ class Chosen:
         return Chosen(self.named | other.named, self.undecided | other.undecided, self.matched | other.matched)
 
 
-MOST_TOLD = 100
-"""Of how many unknown names of a target is told: for each the nearest names are searched."""
+MOST_EXPLAINED = 100
+"""The most unknown names of a target that notes are made for, because similar names are searched for each."""
 
 
 class TargetEvaluation:
-    """Evaluates one target. What it is a set of is up to the subclass."""
+    """Evaluates one target. Subclasses define whether the set is one of tensors or of layers."""
 
     everything: int
-    """All things that there are to choose."""
+    """All tensors or layers of the model."""
 
     def __init__(self, index: ModelIndex, random: RandomIndices | None) -> None:
-        """Start without having met any name."""
         self.index = index
         self.random = random
         self.checks_contracts = True
         self.unknown: list[str] = []
 
     def target(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
-        """What a target stands for.
+        """Evaluates a target.
 
         Arguments:
             target: a name or path, a regex, a selector, or a list of them.
-            path: where it stands below the whole target.
-            weights: the tensors that an undecided part will be narrowed to, as far as is known on the way down.
+            path: its path below the whole target.
+            weights: the tensors that undecided ones will be narrowed to, as far as the enclosing selectors say so.
         """
         if isinstance(target, Selector):
             return self.selector(target, path, weights)
@@ -91,7 +99,7 @@ class TargetEvaluation:
         return self.union(target, path, weights)
 
     def union(self, targets: tuple[Target, ...], path: DocumentPath, weights: int) -> Chosen:
-        """What at least one of the targets stands for."""
+        """Evaluates the union of targets."""
         chosen = Chosen()
         for number, member in enumerate(targets):
             chosen |= self.target(member, (*path, number), weights)
@@ -106,7 +114,7 @@ class TargetEvaluation:
             raise PlanError(replace(problem, path=path) for problem in error.problems) from None
 
     def selector(self, selector: Selector, path: DocumentPath, weights: int) -> Chosen:
-        """What a selector stands for."""
+        """Evaluates a selector."""
         try:
             chosen = self.keys(selector)
         except PlanError as error:
@@ -127,19 +135,19 @@ class TargetEvaluation:
         return chosen
 
     def excluded(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
-        """What a target under `not` stands for."""
+        """Evaluates a target under `not`."""
         return self.target(target, path, weights)
 
     def keys(self, selector: Selector) -> Chosen:
-        """What the selector's claims about layers and weights stand for together; everything if it makes none."""
+        """Evaluates the claims of a selector about layers and weights together. Without claims it is everything."""
         raise NotImplementedError
 
     def parts(self, chosen: Chosen, weights: int) -> dict[int, int]:
-        """For each layer that counts, what of the set belongs to it."""
+        """Returns the part of the set that belongs to each layer that `pick` and `expect` count."""
         raise NotImplementedError
 
     def picked(self, chosen: Chosen, selector: Selector, path: DocumentPath, weights: int) -> Chosen:
-        """What `pick` leaves of a set, if it fulfils `expect`."""
+        """Applies `pick` to a set, and checks `expect`."""
         parts = self.parts(chosen, weights)
         layers = sorted(parts)
         if selector.pick is not UNSET:
@@ -155,38 +163,40 @@ class TargetEvaluation:
         return chosen
 
     def notes(self) -> list[str]:
-        """A note for each exact name, class and role that is nowhere known: beside others it is easily missed."""
+        """Returns a note for each unknown exact name, class and role. Among others that match it is easily missed."""
         return list(dict.fromkeys(self.unknown))
 
     def _collect_unknown(self, selector: Selector) -> None:
         index = self.index
         for pattern in patterns(selector.name):
             if not has_wildcards(pattern) and not index.fits("name", pattern, ()):
-                self._note(f"nothing is called `{pattern}`", pattern, index.layer_names.names)
+                subject = "no layer or weight has the path" if "/" in pattern else "no layer is called"
+                self._note(f"{subject} `{pattern}`", pattern, index.layer_names.names)
         for pattern in patterns(selector.type):
             if not has_wildcards(pattern) and not index.fits("type", pattern, ()) and pattern not in KNOWN_CLASSES:
-                self._note(f"no layer is a `{pattern}`", pattern, (*index.classes.names, *KNOWN_CLASSES))
+                self._note(f"no layer is of type `{pattern}`", pattern, (*index.classes.names, *KNOWN_CLASSES))
         for pattern in patterns(selector.weights):
             if not has_wildcards(pattern) and not index.weights(pattern) and pattern not in KNOWN_ROLES:
-                self._note(f"no weight is a `{pattern}`", pattern, (*index.roles.names, *KNOWN_ROLES))
+                self._note(f"no weight has the role `{pattern}`", pattern, (*index.roles.names, *KNOWN_ROLES))
 
-    def _note(self, message: str, pattern: str, known: Iterable[str]) -> None:
-        if len(self.unknown) >= MOST_TOLD:
+    def _note(self, message: str, pattern: str, candidates: Iterable[str]) -> None:
+        if len(self.unknown) >= MOST_EXPLAINED:
             return
-        self.unknown.append(message + "".join(f"; did you mean `{close}`?" for close in nearest(pattern, known, 1)))
+        self.unknown.append(
+            message + "".join(f"; did you mean `{close}`?" for close in nearest(pattern, candidates, 1))
+        )
 
 
 class TensorEvaluation(TargetEvaluation):
     """Evaluates a target as a set of tensors."""
 
     def __init__(self, index: ModelIndex, random: RandomIndices | None, default: int) -> None:
-        """Take the tensors to choose where nothing is said about weights."""
         super().__init__(index, random)
         self.everything = index.all_tensors
         self.default = default
 
     def keys(self, selector: Selector) -> Chosen:
-        """The tensors that the layers hold, undecided unless a path or `weights` names them."""
+        """Returns the tensors of the layers, undecided unless a path or `weights` names them."""
         claim = self.index.claim(selector.name, selector.regex, selector.type)
         if claim is None:
             chosen = Chosen(undecided=self.everything)
@@ -195,7 +205,7 @@ class TensorEvaluation(TargetEvaluation):
         return chosen if selector.weights is UNSET else chosen & Chosen(self.index.weights(selector.weights))
 
     def parts(self, chosen: Chosen, weights: int) -> dict[int, int]:
-        """The chosen tensors of each layer that was matched, or that owns them."""
+        """Returns the selected tensors of each layer that matches a claim, or else that owns them."""
         owned, found = self.index.owned, dict[int, int]()
         for owner in self.index.owners(chosen.decided(weights)):
             layer = self.index.innermost(owner, chosen.matched)
@@ -207,12 +217,11 @@ class LayerEvaluation(TargetEvaluation):
     """Evaluates a target as a set of layers."""
 
     def __init__(self, index: ModelIndex, random: RandomIndices | None) -> None:
-        """Choose among all layers."""
         super().__init__(index, random)
         self.everything = index.all_layers
 
     def keys(self, selector: Selector) -> Chosen:
-        """The layers that fit, and that hold such weights."""
+        """Returns the layers that match the claims and hold such weights."""
         claim = self.index.claim(selector.name, selector.regex, selector.type)
         layers = self.everything if claim is None else claim.layers
         if selector.weights is not UNSET:
@@ -222,12 +231,12 @@ class LayerEvaluation(TargetEvaluation):
         return Chosen(undecided=layers)
 
     def parts(self, chosen: Chosen, weights: int) -> dict[int, int]:
-        """Each layer by itself."""
+        """Returns each layer as a part of its own."""
         return {number: 1 << number for number in members(range(len(self.index.spec.layers)), chosen.all)}
 
 
 def as_selector(target: str) -> Selector:
-    """The selector that a plain string abbreviates."""
+    """Returns the selector for a plain string."""
     if target.startswith(REGEX_PREFIX):
         return Selector(regex=target.removeprefix(REGEX_PREFIX))
     return Selector(name=target)
@@ -238,9 +247,9 @@ _ORDERED_PICKS = ("first", "last", "skip_first", "skip_last")
 
 def _no_order(path: DocumentPath) -> Problem:
     return Problem(
-        "`pick` counts layers in model order, which a `.weights.h5` file does not tell",
+        "`pick` counts layers in model order, which a `.weights.h5` file does not have",
         path=(*path, "pick"),
-        hint="bring the model's config with --architecture FILE",
+        hint="give the model's config with --architecture FILE",
     )
 
 
@@ -262,11 +271,11 @@ def _pick(layers: list[int], pick: Pick, random: RandomIndices | None, path: Doc
 
 
 def check_contract(expect: int | Expect, layers: list[str], path: DocumentPath) -> None:
-    """Raise if the number of layers is not as expected.
+    """Checks the number of layers.
 
     Raises:
-        PlanError: there are too many or too few.
-        ContractUnmet: there are none.
+        PlanError: there are more or fewer layers than expected.
+        ContractUnmet: there are no layers, but some are expected.
     """
     contract = Expect(min=expect, max=expect) if isinstance(expect, int) else expect
     if contract.min <= len(layers) and (contract.max is UNSET or len(layers) <= contract.max):
@@ -286,11 +295,11 @@ def check_contract(expect: int | Expect, layers: list[str], path: DocumentPath) 
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 layer`, `3 layers`."""
+    """Returns a number with its noun: `1 layer`, `3 layers`."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def shown(names: Sequence[str], limit: int = _LAYERS_SHOWN) -> str:
-    """The first few names, in backquotes, and how many more there are."""
+    """Lists the first names, in back-quotes, and the number of the others."""
     listed = ", ".join(f"`{name}`" for name in names[:limit])
     return listed if len(names) <= limit else f"{listed} and {len(names) - limit} more"

@@ -1,4 +1,4 @@
-"""A model's layers and tensors, found by name, path, class and role. Sets are the bits of integers, in model order."""
+"""Lookup of a model's layers and tensors by name, path, class and role. Sets are bits of integers, in model order."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _ZERO_AND_ONE = bytes.maketrans(b"01", b"\x00\x01")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What fits a claim about layers.
+    """The layers and tensors that match a claim about layers.
 
     Arguments:
-        layers: the layers that fit.
+        layers: the layers that match.
         below: the tensors of these layers and of all layers below them.
-        named: tensors that a full path names.
-        loose: tensors that a full path reaches without a word on their role, as `dense/*` does.
+        named: tensors that match as full paths.
+        loose: tensors that match as full paths without their role, as for `dense/*`.
     """
 
     layers: int = 0
@@ -48,7 +48,7 @@ class Claim:
 
 
 def members(things: Sequence[T], mask: int) -> Iterator[T]:
-    """The things whose bits are set, in order."""
+    """Yields the things whose bits are set, in order."""
     if mask.bit_count() * 16 < len(things):
         while mask:
             lowest = mask & -mask
@@ -59,26 +59,25 @@ def members(things: Sequence[T], mask: int) -> Iterator[T]:
 
 
 def patterns(value: Patterns | UnsetType) -> tuple[str, ...]:
-    """A key's patterns as a tuple, whether it was written as one or as a list."""
+    """Returns a key's patterns as a tuple, for a single pattern and for a list."""
     if value is UNSET:
         return ()
     return (value,) if isinstance(value, str) else tuple(value)
 
 
 def pattern_path(key: str, value: Patterns | UnsetType, number: int) -> DocumentPath:
-    """Where in a selector a key's pattern stands."""
+    """Returns the path of a key's pattern in a selector."""
     return (key,) if isinstance(value, str) else (key, number)
 
 
 class ModelIndex:
-    """The indices of one spec.
+    """The lookup tables of one spec.
 
     Arguments:
         spec: the model.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        """Work out which layer holds which tensors."""
         self.spec = spec
         self.all_layers = (1 << len(spec.layers)) - 1
         self.all_tensors = (1 << len(spec.tensors)) - 1
@@ -104,7 +103,7 @@ class ModelIndex:
                 self.owned[owner] |= 1 << number
 
     def _ancestors_of(self, paths: Iterable[str], itself: int) -> tuple[int, ...]:
-        """The layers that hold a layer, innermost first, along its path and then along its aliases."""
+        """Returns the layers around a layer, innermost first, along its path and then along its aliases."""
         found = dict.fromkeys(
             self._layer_at[path[:end]]
             for path in paths
@@ -115,7 +114,7 @@ class ModelIndex:
 
     @cached_property
     def layer_names(self) -> NameTable:
-        """Layers by their own names."""
+        """The layers by their own names."""
         return _table(
             (name, number)
             for number, layer in enumerate(self.spec.layers)
@@ -124,17 +123,17 @@ class ModelIndex:
 
     @cached_property
     def layer_paths(self) -> NameTable:
-        """Layers by their paths and aliases."""
+        """The layers by their paths and aliases."""
         return NameTable({path: 1 << number for path, number in self._layer_at.items()})
 
     @cached_property
     def tensor_paths(self) -> NameTable:
-        """Tensors by all of their paths."""
+        """The tensors by all of their paths."""
         return _table((path, number) for number, tensor in enumerate(self.spec.tensors) for path in tensor.names)
 
     @cached_property
     def classes(self) -> NameTable:
-        """Layers by their classes and the classes that these derive from."""
+        """The layers by their classes and base classes."""
         return _table(
             (name, number)
             for number, layer in enumerate(self.spec.layers)
@@ -144,34 +143,34 @@ class ModelIndex:
 
     @cached_property
     def roles(self) -> NameTable:
-        """Tensors by role."""
+        """The tensors by role."""
         return _table((tensor.role, number) for number, tensor in enumerate(self.spec.tensors))
 
     @cached_property
     def groups(self) -> Mapping[str, int]:
-        """Tensors by group; a group that the model lacks is left out."""
+        """The tensors by group, without groups that the model does not have."""
         masks: dict[str, int] = defaultdict(int)
         for number, tensor in enumerate(self.spec.tensors):
             masks[tensor.group.value] |= 1 << number
         return dict(masks)
 
     def below(self, layers: int) -> int:
-        """The tensors of these layers and of all layers below them."""
+        """Returns the tensors of these layers and of all layers below them."""
         found = 0
         for held in members(self._held, layers):
             found |= held
         return found
 
     def owners(self, tensors: int) -> list[int]:
-        """The numbers of the layers that own at least one of these tensors, in model order."""
+        """Returns the numbers of the layers that own at least one of these tensors, in model order."""
         return sorted(set(members(self._owner, tensors)) - {-1})
 
     def holders(self, tensors: int) -> int:
-        """The layers that hold at least one of these tensors, at any depth."""
+        """Returns the layers that hold at least one of these tensors, at any depth."""
         return sum(1 << number for number, held in enumerate(self._held) if held & tensors)
 
     def innermost(self, layer: int, among: int) -> int:
-        """The layer itself or the nearest one that holds it, if it is among these; otherwise the layer itself."""
+        """Returns the innermost of some layers that is a layer or holds it; the layer itself if there is none."""
         if among >> layer & 1:
             return layer
         return next((holder for holder in self._ancestors[layer] if among >> holder & 1), layer)
@@ -179,7 +178,7 @@ class ModelIndex:
     def claim(
         self, name: Patterns | UnsetType, regex: Patterns | UnsetType, type: Patterns | UnsetType
     ) -> Claim | None:
-        """What fits all of a selector's claims about layers; None if it makes none.
+        """Returns the matches of all claims of a selector about layers; None if it makes none.
 
         Raises:
             PlanError: a pattern is not valid.
@@ -210,10 +209,10 @@ class ModelIndex:
         )
 
     def fits(self, kind: str, pattern: str, path: DocumentPath) -> Claim:
-        """What fits one pattern of a `name`, `regex` or `type`.
+        """Returns the matches of one pattern of `name`, `regex` or `type`.
 
         Raises:
-            PlanError: the pattern is not valid; `path` says where it stands.
+            PlanError: the pattern at `path` is not valid.
         """
         key = (kind, pattern)
         if key not in self._claims:
@@ -238,7 +237,7 @@ class ModelIndex:
         return Claim(loose=tensors) if pattern.rpartition("/")[2] in _NOTHING_BUT_WILDCARDS else Claim(named=tensors)
 
     def weights(self, value: Patterns) -> int:
-        """The tensors of a role or group, or whose role fits a glob.
+        """Returns the tensors of a role or group, or whose role matches a glob.
 
         Raises:
             PlanError: a glob is not valid.

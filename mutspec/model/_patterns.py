@@ -1,6 +1,6 @@
-"""Matching many names against one pattern: exact names, globs, and regular expressions in RE2's syntax.
+"""Matches many names against one pattern: an exact name, a glob, or a regular expression in RE2's syntax.
 
-RE2 matches in linear time, so no pattern in a plan can hang the tool. Globs are translated to it.
+RE2 matches in linear time, so a pattern in a plan cannot hang the tool. Globs are translated to regular expressions.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ _PARTS_OF_A_GLOB = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _NOT_LINE_BY_LINE = re.compile(r"\\[AzZQ]|\(\?(?!:|P?<|i\))")
-"""What would mean another thing in a text of many lines: anchors of the text, unclosed quotes, changed flags."""
+"""Parts of patterns that have another meaning in a text of many lines: text anchors, quotes, changed flags."""
 
 
 _MOST_MEMORY = 8 << 20
-"""What RE2 may take to compile a pattern, and again to match with it; `(.{1000}){1000}` asks for more."""
+"""The bytes that RE2 may use to compile a pattern, and again to match it; `(.{1000}){1000}` needs more."""
 
 
 class BadPattern(ValueError):
-    """A pattern that is not valid. Its text says why."""
+    """A pattern is not valid, for the reason in its text."""
 
 
 def has_wildcards(pattern: str) -> bool:
-    """Whether a name is a glob rather than an exact name."""
+    """Returns whether a name is a glob rather than an exact name."""
     return any(sign in pattern for sign in "*?[")
 
 
 _READ_AS_MORE = re.compile(r"re:|[ \t]|.*(?:\$\{|[ \t]\Z)|\?\?\?\Z", re.DOTALL)
-"""Names that plans and Hydra read as more than names: expressions, interpolations, values that are missing; and blanks
-at the ends, which get lost."""
+"""Names with another meaning in plans or for Hydra: regular expressions, interpolations, missing values; and names with
+blanks at the ends, which are stripped."""
 
 
 def exact_pattern(name: str) -> str:
-    """A pattern that fits a name alone, and that plans and Hydra read as nothing else: the name itself, or a glob."""
+    """Returns a pattern that matches only one name, and has no other meaning in plans: the name itself, or a glob."""
     return as_glob(name) if _READ_AS_MORE.match(name) else name
 
 
 def as_glob(name: str) -> str:
-    """The glob of a name alone: `[$]{x}` of what is called `${x}`, `[r]e:x` of `re:x`, `a[*]` of `a*`."""
+    """Returns a glob that matches only one name: `[$]{x}` for `${x}`, `[r]e:x` for `re:x`, `a[*]` for `a*`."""
     glob = re.sub(r"[*?\[]|\$(?=\{)|\A[ \t]|[ \t]\Z", lambda match: f"[{match[0]}]", name)
     return f"[r]{glob[1:]}" if name.startswith("re:") else glob
 
 
 def glob_as_regex(glob: str) -> str:
-    """The regular expression of a glob: `*` and `?` stay within one part of a path, `**` crosses `/`."""
+    """Translates a glob: `*` and `?` stay within one part of a path, `**` crosses `/`."""
     return "".join(chain.from_iterable(_translate(part) for part in _PARTS_OF_A_GLOB.finditer(glob)))
 
 
@@ -82,27 +82,26 @@ def _escaped(sign: str) -> str:
 
 
 class NameTable:
-    """Names, and for each a set of things as the bits of an integer; several names may stand for one thing.
+    """A table of names, each with a set as bits of an integer. A thing may have several names.
 
     Arguments:
-        masks: the set that each name stands for.
+        masks: the set for each name.
     """
 
     def __init__(self, masks: Mapping[str, int]) -> None:
-        """Take the names as they are; what patterns need is built when the first one is asked for."""
         self._masks = masks
 
     @property
     def names(self) -> Iterable[str]:
-        """All names, in the order given."""
+        """All names, in the given order."""
         return self._masks.keys()
 
     def exact(self, name: str) -> int:
-        """What the name stands for; 0 if it is unknown."""
+        """Returns the set for a name; 0 if it is unknown."""
         return self._masks.get(name, 0)
 
     def glob(self, pattern: str) -> int:
-        """What the exact name or glob stands for.
+        """Returns the set for an exact name or a glob.
 
         Raises:
             BadPattern: the glob is not valid.
@@ -111,7 +110,7 @@ class NameTable:
         return exact if exact or not has_wildcards(pattern) else self.regex(glob_as_regex(pattern))
 
     def regex(self, pattern: str) -> int:
-        """What all names that the regular expression fits from end to end stand for.
+        """Returns the set for all names that match a regular expression from end to end.
 
         Raises:
             BadPattern: the expression is not valid.
@@ -128,7 +127,7 @@ class NameTable:
         options.never_nl = True
         try:
             whole = re2.compile(pattern, options)
-            # One scan of all names, a line each, is ten times faster than a match per name.
+            # One scan of a text with a line for each name is ten times as fast as a match for each name.
             by_line = None if _NOT_LINE_BY_LINE.search(pattern) else re2.compile(f"(?m)^(?:{pattern})$", options)
         except (re2.error, UnicodeError) as error:
             reason = error.args[0]
@@ -146,7 +145,7 @@ class NameTable:
 
     @cached_property
     def _lines(self) -> tuple[bytes, dict[int, int]] | None:
-        """All names as lines of one text, and the mask of the line that starts at an offset."""
+        """All names as lines of one text, and the mask of each line by its offset."""
         if any("\n" in name for name in self._masks):
             return None
         lines, mask_at, offset = [], {}, 0

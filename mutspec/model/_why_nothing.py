@@ -1,4 +1,4 @@
-"""Why a target stands for nothing, as problems with the nearest names and a remedy. Slow, and only run for errors."""
+"""Explains why a target matches nothing, with the nearest names and a hint. It is slow, and only used for errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Selector, Target
 from mutspec.model._evaluate import (
-    MOST_TOLD,
+    MOST_EXPLAINED,
     REGEX_PREFIX,
     LayerEvaluation,
     TargetEvaluation,
@@ -21,10 +21,10 @@ from mutspec.model._index import members, pattern_path, patterns
 
 
 def why_nothing(evaluation: TargetEvaluation, target: Target) -> list[Problem]:
-    """The problems that explain why a target stands for nothing.
+    """Returns the problems that explain why a target matches nothing.
 
     Arguments:
-        evaluation: what the target was evaluated with. Its contracts are not checked again.
+        evaluation: the evaluation of the target. Its contracts are not checked again.
         target: the whole target.
     """
     evaluation.checks_contracts = False
@@ -51,8 +51,8 @@ class _Explanation:
     def _list(self, targets: tuple[Target, ...], path: DocumentPath) -> list[Problem]:
         if not targets:
             return [Problem("an empty list matches nothing", path=path)]
-        told = enumerate(targets[:MOST_TOLD])
-        return [problem for number, member in told for problem in self.target(member, (*path, number))]
+        shown_targets = enumerate(targets[:MOST_EXPLAINED])
+        return [problem for number, member in shown_targets for problem in self.target(member, (*path, number))]
 
     def _selector(self, selector: Selector, path: DocumentPath) -> list[Problem]:
         return (
@@ -63,12 +63,12 @@ class _Explanation:
         )
 
     def _claims(self, selector: Selector, path: DocumentPath) -> list[Problem]:
-        """What is wrong with `name`, `regex` and `type`: one of them by itself, or all of them together."""
+        """Explains `name`, `regex` and `type`: one of them matches nothing by itself, or all of them together."""
         keys = {"name": selector.name, "regex": selector.regex, "type": selector.type}
         for key, value in keys.items():
             problems = [
                 self._pattern(key, pattern, (*path, *pattern_path(key, value, number)))
-                for number, pattern in enumerate(patterns(value)[:MOST_TOLD])
+                for number, pattern in enumerate(patterns(value)[:MOST_EXPLAINED])
             ]
             if value is not UNSET and all(problems):
                 return [problem for found in problems for problem in found] or [
@@ -77,7 +77,8 @@ class _Explanation:
         if not self.evaluation.keys(Selector(name=selector.name, regex=selector.regex, type=selector.type)).all:
             used = [key for key, value in keys.items() if value is not UNSET]
             if len(used) > 1:
-                return [Problem(f"no layer fits {' and '.join(f'`{key}`' for key in used)} together", path=path)]
+                keys_used = " and ".join(f"`{key}`" for key in used)
+                return [Problem(f"no layer matches {keys_used} together", path=path)]
             return [self._without_weights(selector, path)]
         return []
 
@@ -85,43 +86,43 @@ class _Explanation:
         claim = self.index.fits(key, pattern, path)
         if isinstance(self.evaluation, LayerEvaluation) and claim and not claim.layers:
             tensor = next(members(self.index.spec.tensors, claim.named | claim.loose))
-            message = f"`{pattern}` is the path of a weight, and a layer is wanted"
+            message = f"`{pattern}` is the path of a weight, but a layer is needed"
             return [Problem(message, path=path, candidates=(tensor.layer,))]
         if claim:
             return []
         return [self._unknown_class(pattern, path) if key == "type" else self._unknown_name(key, pattern, path)]
 
     def _unknown_class(self, pattern: str, path: DocumentPath) -> Problem:
-        known = sorted({layer.class_name for layer in self.index.spec.layers} - {""})
+        types = sorted({layer.class_name for layer in self.index.spec.layers} - {""})
         message = f"the model has no layer of type `{pattern}`"
-        if self.index.spec.is_partial and not known:
-            hint = "a file of weights alone does not say what its layers are; --architecture brings a file that does"
+        if self.index.spec.is_partial and not types:
+            hint = "a file of only weights has no types of layers; give a file that has them with --architecture"
             return Problem(message, path=path, hint=hint)
-        hint = f"its types are {shown(known, 12)}" if known else ""
+        hint = f"its types are {shown(types, 12)}" if types else ""
         return Problem(message, path=path, hint=hint, candidates=nearest(pattern, self.index.classes.names))
 
     def _unknown_name(self, key: str, pattern: str, path: DocumentPath) -> Problem:
         index, hint = self.index, ""
         if "/" in pattern:
             paths = [*index.layer_paths.names, *index.tensor_paths.names]
-            same_name = [known for known in paths if known.rpartition("/")[2] == pattern.rpartition("/")[2]]
+            same_name = [each for each in paths if each.rpartition("/")[2] == pattern.rpartition("/")[2]]
             candidates = tuple(dict.fromkeys((*nearest(pattern, same_name), *nearest(pattern, paths))))[:3]
             subject = "no layer or weight has the path"
         else:
             candidates = nearest(pattern, index.layer_names.names)
             subject = "no layer is called"
             if index.classes.exact(pattern):
-                hint = f"`{pattern}` is a class; for all its layers write `{{type: {pattern}}}`"
+                hint = f"`{pattern}` is a class; to select its layers, write `{{type: {pattern}}}`"
             elif index.roles.exact(pattern) or pattern in index.groups:
-                hint = f"for the weights called so write `{{weights: {pattern}}}`"
+                hint = f"to select weights of this name, write `{{weights: {pattern}}}`"
             elif key == "name" and pattern.startswith(REGEX_PREFIX):
-                hint = f"a regular expression stands under `regex`, without `{REGEX_PREFIX}`"
+                hint = f"write a regular expression under `regex`, without `{REGEX_PREFIX}`"
         if key == "regex":
-            subject = "no path fits" if "/" in pattern else "no layer has a name that fits"
+            subject = "no path matches" if "/" in pattern else "no layer has a name that matches"
         return Problem(f"{subject} `{pattern}`", path=path, hint=hint, candidates=candidates)
 
     def _weights(self, selector: Selector, path: DocumentPath) -> list[Problem]:
-        """What is wrong with `weights`: unknown to the model, or to the layers that matched."""
+        """Explains `weights`: the model has no such weights, or the matching layers have none."""
         if selector.weights is UNSET:
             return []
         if not self.index.weights(selector.weights):
@@ -137,12 +138,12 @@ class _Explanation:
         roles = sorted(self.index.roles.names)
         if pattern in set(Group):
             return Problem(f"the model has no {pattern}", path=path, hint=f"its weights are {shown(roles, 12)}")
-        known = nearest(pattern, [*roles, *(group.value for group in Group)])
+        candidates = nearest(pattern, [*roles, *(group.value for group in Group)])
         hint = f"its weights are {shown(roles, 12)}" if roles else "it has no weights at all"
-        return Problem(f"the model has no weights `{pattern}`", path=path, hint=hint, candidates=known)
+        return Problem(f"the model has no weights `{pattern}`", path=path, hint=hint, candidates=candidates)
 
     def _without_weights(self, selector: Selector, path: DocumentPath) -> Problem:
-        """Layers matched, but have no such weights: which they have."""
+        """Explains that the matching layers have no such weights, and names those that they have."""
         claim = self.index.claim(selector.name, selector.regex, selector.type)
         matched = self.index.all_layers if claim is None else claim.layers
         names = [layer.path for layer in members(self.index.spec.layers, matched)]
@@ -150,7 +151,7 @@ class _Explanation:
         roles = sorted({tensor.role for tensor in members(self.index.spec.tensors, tensors)})
         if names:
             subject = (
-                f"{shown(names[:1])} has" if len(names) == 1 else f"{counted(len(names), 'layer')} match, and have"
+                f"{shown(names[:1])} has" if len(names) == 1 else f"{counted(len(names), 'layer')} match, but have"
             )
         else:
             subject = "what matches has"
@@ -165,7 +166,7 @@ class _Explanation:
         return Problem(f"{subject} no {wanted}, only {shown(roles, 12)}", path=path, candidates=tuple(roles[:3]))
 
     def _members(self, selector: Selector, path: DocumentPath) -> list[Problem]:
-        """Which member of `any` or `all` stands for nothing by itself."""
+        """Explains the member of `any` or `all` that matches nothing by itself."""
         if selector.any is not UNSET and not self.evaluation.union(selector.any, (), self.weights).all:
             return self._list(selector.any, (*path, "any"))
         for number, member in enumerate(selector.all if selector.all is not UNSET else ()):
@@ -174,7 +175,7 @@ class _Explanation:
         return []
 
     def _rest(self, selector: Selector, path: DocumentPath) -> Problem:
-        """Each part stands for something, and together they leave nothing."""
+        """Explains a selector whose parts all match something, but nothing together."""
         bare = Selector(
             name=selector.name, regex=selector.regex, type=selector.type, weights=selector.weights, any=selector.any
         )
@@ -190,14 +191,16 @@ class _Explanation:
                 if key == "not":
                     message = f"`not` excludes all {self.things} that the other keys match"
                 else:
-                    message = f"no {self.things[:-1]} fits `{key}` and the other keys together"
+                    message = f"no {self.things[:-1]} matches `{key}` and the other keys together"
                 return Problem(message, path=(*path, key))
         if selector.pick is not UNSET:
             last = Selector(all=(list(steps.values())[-1],))
             layers = self.evaluation.parts(self.evaluation.target(last, (), self.weights), self.weights)
             message = f"`pick` leaves none of the {counted(len(layers), 'layer')} that match"
-            return Problem(message, path=(*path, "pick"), hint="pick more of them, or widen the selector")
-        return Problem(f"the selector leaves no {self.things}", path=path)
+            return Problem(
+                message, path=(*path, "pick"), hint="pick more of them, or make the selector match more layers"
+            )
+        return Problem(f"the selector matches no {self.things}", path=path)
 
     def _chosen(self, target: Target) -> int:
         chosen = self.evaluation.target(target, (), self.weights)

@@ -1,4 +1,4 @@
-"""Asking Keras about the layers inside classes of the user's own, where the call has imported these classes."""
+"""Asks Keras about layers inside classes of the user's own, if the call has imported these classes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mutspec.model.inner_layers import InKeras, Inner, Placed, has_inner_layers
 from mutspec.model.outline import Outline
 
 
-class _Nobody:
+class _WithoutKeras:
     knows_classes = False
 
-    def tell(self, stored: str) -> Inner | None:
+    def describe(self, stored: str) -> Inner | None:
         return None
 
     def order(self, stored: str) -> tuple[Placed, ...]:
@@ -24,17 +24,17 @@ class _Nobody:
 
 
 def in_keras(outline: Outline, config: Mapping[str, Any]) -> InKeras:
-    """Returns what Keras tells of a model in a file, if the call has imported its classes.
+    """Returns what Keras knows about a model in a file, if the call has imported the model's classes.
 
-    That Keras is there for another reason changes nothing: it tells only of models with a class of the user's own, and
-    only if all of them are registered with it.
+    The result does not depend on whether Keras was imported for another reason: Keras is asked only about models with
+    classes of the user's own, and only if all of these are registered.
 
     Arguments:
         outline: the model's outline.
         config: the serialised model.
     """
     if sys.modules.get("keras") is None or not has_inner_layers(outline):
-        return _Nobody()
+        return _WithoutKeras()
     from mutspec.model.live.inner_objects import Building
 
     return Building(config)

@@ -1,4 +1,4 @@
-"""From a config and what is stored to a ModelSpec: the one builder behind files and live models."""
+"""Builds a ModelSpec from a config and the stored tensors, both for files and for live models."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from types import MappingProxyType
 from typing import Any
 
 from mutspec.errors import ModelError
-from mutspec.keras_facts.class_table import CLASSES, Variable
+from mutspec.keras_facts.class_table import CLASSES, LORA, Variable
 from mutspec.keras_facts.classes import other_variables_of, variables_of
 from mutspec.keras_facts.roles import Group
-from mutspec.model.inner_layers import LORA, Inner, Teller, ToldByNames, only_variables, tell_nothing
+from mutspec.model.inner_layers import DescribesInner, DescriptionByNames, Inner, describe_nothing, only_variables
 from mutspec.model.outline import LAYERS_UNTIL_2_14, Outline, OutlineNode, is_within, join, outline_of
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.model.stored import NOT_THE_MODELS, Stored, StoredTree
 
 RESAVE = "load the model in Keras and save it again"
 OWN = "self"
-"""The layer that stands for a model's own weights, which belong to none of its layers."""
+"""The path of a model's own weights, which do not belong to one of its layers."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """A spec, and where its tensors are stored.
+    """A spec, and the stored paths of its tensors.
 
     Arguments:
         spec: the model.
         stored: the stored path of each tensor, by canonical path.
-        copies: further stored paths that hold the same storage, by canonical path.
+        copies: other stored paths of the same storage, by canonical path.
     """
 
     spec: ModelSpec
@@ -40,10 +40,10 @@ class Build:
 
 @dataclass
 class _Found:
-    """What the walk has collected so far."""
+    """The state of the walk over a model."""
 
     tree: StoredTree
-    tell: Teller
+    describe: DescribesInner
     layers: list[LayerSpec] = field(default_factory=list)
     tensors: list[TensorSpec] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
@@ -51,45 +51,51 @@ class _Found:
     absent: list[OutlineNode] = field(default_factory=list)
 
 
-def build_spec(config: Mapping[str, Any], stored: Mapping[str, Stored], told: Teller = tell_nothing) -> Build:
-    """The spec of a model.
+def build_spec(
+    config: Mapping[str, Any], stored: Mapping[str, Stored], describe_inner: DescribesInner = describe_nothing
+) -> Build:
+    """Builds the spec of a model.
 
     Arguments:
         config: the serialised model, as in config.json.
-        stored: shape and dtype of everything stored, by stored path (`layers/dense/vars/0`). The optimizer's and the
-            metrics' variables may be among them; they are left out.
-        told: tells of layers inside classes of the user's own, which the config does not describe.
+        stored: the shape and dtype of everything stored, by stored path (`layers/dense/vars/0`). Variables of the
+            optimizer and of metrics are ignored.
+        describe_inner: describes layers inside classes of the user's own, which are not in the config.
 
-    Errors: ModelError if what is stored is not what the config describes.
+    Raises:
+        ModelError: the stored tensors are not those of the config.
     """
-    return build_from_outline(outline_of(config), stored, told, knows_classes=told is not tell_nothing)
+    return build_from_outline(
+        outline_of(config), stored, describe_inner, knows_classes=describe_inner is not describe_nothing
+    )
 
 
 def build_from_outline(
     outline: Outline,
     stored: Mapping[str, Stored],
-    told: Teller = tell_nothing,
+    describe_inner: DescribesInner = describe_nothing,
     names: Mapping[str, str] = MappingProxyType({}),
     *,
     knows_classes: bool = False,
 ) -> Build:
-    """As `build_spec`, from an outline.
+    """Builds the spec of a model from its outline.
 
     Arguments:
         outline: the model.
         stored: as for `build_spec`.
-        told: as for `build_spec`.
-        names: the layers' own names by stored path, as far as a file states them: they tell what `told` does not.
+        describe_inner: as for `build_spec`.
+        names: the layers' own names by stored path, as far as a file has them. They describe layers that
+            `describe_inner` does not know.
         knows_classes: whether Keras knows all classes of the model.
     """
     tree = StoredTree(stored)
-    by_names = ToldByNames(tree, names)
+    by_names = DescriptionByNames(tree, names)
 
-    def tell(path: str) -> Inner | None:
-        inner = told(path)
+    def describe(path: str) -> Inner | None:
+        inner = describe_inner(path)
         return by_names(path) if inner is None else _as_stored(inner, tree.group(path), by_names(path))
 
-    found = _Found(tree, tell)
+    found = _Found(tree, describe)
     root = outline.root
     if root.is_model:
         _own_variables(root, "", OWN, found)
@@ -113,7 +119,7 @@ def build_from_outline(
 
 
 def _visit(node: OutlineNode, owner: str, found: _Found) -> None:
-    """Add a layer, its tensors, and the layers in it; `owner` is where its owner is stored."""
+    """Adds a layer, its tensors, and the layers in it. `owner` is the stored path of the layer around it."""
     stored = next(
         (path for path in (join(owner, at) for at in node.stored) if path in found.tree), join(owner, node.stored[0])
     )
@@ -135,7 +141,11 @@ def _visit(node: OutlineNode, owner: str, found: _Found) -> None:
 
 
 def placed(node: OutlineNode, owner: str, tree: StoredTree) -> tuple[OutlineNode, ...]:
-    """The layers in a layer; those of a model where the Keras that wrote the file stored them, which finds the most."""
+    """Returns the layers in a layer with their stored paths.
+
+    The stored paths of a model's layers depend on the version of Keras. The version that wrote the file is the one by
+    whose rules most of the layers are found.
+    """
     if not node.is_model:
         return node.children
     versions = range(max((len(child.stored) for child in node.children), default=1))
@@ -153,14 +163,14 @@ def _layer(node: OutlineNode) -> LayerSpec:
 
 
 def _known(node: OutlineNode, stored: str, found: _Found) -> None:
-    """The variables of a layer whose class is in the table."""
+    """Adds the variables of a layer whose class is in the table."""
     whole = found.tree.group(stored)
     group = {key: value for key, value in whole.items() if key not in LORA}
     if not group:
         if any(not variable.is_optional for variable in node.variables or ()):
             found.absent.append(node)
         return
-    # Legacy files hold no copies.
+    # Legacy files do not have copies.
     copies = sum(
         variable.copy_of != "" and str(index) not in group for index, variable in enumerate(node.variables or ())
     )
@@ -170,7 +180,7 @@ def _known(node: OutlineNode, stored: str, found: _Found) -> None:
         shape, dtype = group.get(str(index), (None, ""))
         if shape is None:
             raise ModelError(
-                f"The weights of {node.path} ({node.class_name}) are numbered {', '.join(group)} instead of from 0",
+                f"the weights of `{node.path}` ({node.class_name}) are numbered {', '.join(group)}, not from 0 on",
                 hint=RESAVE,
             )
         if variable.copy_of:
@@ -187,7 +197,7 @@ def _known(node: OutlineNode, stored: str, found: _Found) -> None:
 def _add_known(
     layer: str, key: str, variable: Variable, value: Stored, stored: str, found: _Found, path: str = ""
 ) -> None:
-    """Add a tensor of which it is known what it is; without a path of its own, it is called after its role."""
+    """Adds a tensor with a known role. By default its path ends with the role."""
     shape, dtype = value
     axis = variable.channel_axis
     axis = axis + len(shape) if axis is not None and axis < 0 else axis
@@ -198,9 +208,10 @@ def _add_known(
 
 
 def fitting_variables(node: OutlineNode, count: int) -> tuple[Variable, ...]:
-    """The variables that the table gives a layer, optional ones included as `count` demands.
+    """Returns the variables of a layer according to the table, with as many optional ones as `count` needs.
 
-    Errors: ModelError if the table has no such number for the class.
+    Raises:
+        ModelError: the class cannot have this number of variables.
     """
     for variables in (node.variables or (), *node.quantized):
         optional = [variable for variable in variables if variable.is_optional]
@@ -210,43 +221,44 @@ def fitting_variables(node: OutlineNode, count: int) -> tuple[Variable, ...]:
             return tuple(variable for variable in variables if variable not in dropped)
     expected = ", ".join(variable.role for variable in node.variables or ()) or "none"
     raise ModelError(
-        f"{node.path} ({node.class_name}) has {count} weights in the file, where its config means {expected}",
+        f"`{node.path}` ({node.class_name}) has {count} weights in the file, but by its config it has {expected}",
         hint=RESAVE,
     )
 
 
 def check_shape(node: OutlineNode, variable: Variable, shape: tuple[int, ...]) -> None:
-    """Hold a stored shape against what the table and the config say.
+    """Compares a stored shape with the table and the config.
 
-    Errors: ModelError if it cannot be that variable.
+    Raises:
+        ModelError: the variable cannot have this shape.
     """
     if variable.rank is not None and len(shape) != variable.rank:
         raise ModelError(
-            f"{node.path}/{variable.role} is stored with shape {shape}, where a {node.class_name} has "
+            f"`{node.path}/{variable.role}` is stored with shape {shape}, but in a {node.class_name} it has "
             f"{variable.rank} dimensions",
             hint=RESAVE,
         )
     extent = node.config.get(variable.extent) if variable.extent else None
     if extent is not None and variable.channel_axis is not None and shape[variable.channel_axis] != extent:
         raise ModelError(
-            f"{node.path}/{variable.role} is stored with shape {shape}, where the config says "
+            f"`{node.path}/{variable.role}` is stored with shape {shape}, but the config has "
             f"{variable.extent} = {extent}",
             hint="the weights are of another architecture",
         )
 
 
 def _own_variables(node: OutlineNode, stored: str, path: str, found: _Found) -> None:
-    """The weights that a model, or a layer of the user's own, has beside those of the layers in it."""
+    """Adds the weights that a model, or a layer of the user's own, holds itself and not in its layers."""
     group = found.tree.group(stored)
     if group and path == OWN:
         found.layers.append(LayerSpec(OWN, OWN, node.class_name, node.ancestry))
-    _numbered(path, group, stored, found.tell(stored), found)
+    _numbered(path, group, stored, found.describe(stored), found)
 
 
 def _unknown(node: OutlineNode, stored: str, found: _Found, is_outermost: bool = False) -> None:
-    """A layer of a class that is in no table, and whatever is stored below it."""
+    """Adds a layer of a class that is in no table, and everything that is stored below it."""
     if not is_outermost:
-        inner = found.tell(stored)
+        inner = found.describe(stored)
         layer = _layer(node)
         found.layers.append(layer if inner is None else replace(layer, ancestry=inner.ancestry))
         _own_variables(node, stored, node.path, found)
@@ -256,12 +268,12 @@ def _unknown(node: OutlineNode, stored: str, found: _Found, is_outermost: bool =
 
 
 def _leftovers(node: OutlineNode, stored: str, found: _Found) -> None:
-    """What a model holds beside its layers: attributes of a subclass."""
+    """Adds what a model holds outside of its list of layers: attributes of a subclass."""
     _inner_layers(node.path, stored, found, skip=(join(stored, "layers"), join(stored, LAYERS_UNTIL_2_14)))
 
 
 def _inner_layers(path: str, stored: str, found: _Found, skip: tuple[str, ...] = ()) -> None:
-    """Layers that no config tells of; they are called after their stored path."""
+    """Adds layers that are not in a config. Their stored path is their path."""
     seen: set[str] = set()
     for below in found.tree.groups_below(stored):
         relative = below[len(stored) :].lstrip("/")
@@ -271,15 +283,15 @@ def _inner_layers(path: str, stored: str, found: _Found, skip: tuple[str, ...] =
             continue
         for holder in _holders(relative, seen):
             at = join(stored, holder)
-            if not found.tree.group(at) and found.tell(at) is not None:
-                found.layers.append(_inner_layer(join(path, holder), found.tell(at)))
-        layer, inner = join(path, relative), found.tell(below)
+            if not found.tree.group(at) and found.describe(at) is not None:
+                found.layers.append(_inner_layer(join(path, holder), found.describe(at)))
+        layer, inner = join(path, relative), found.describe(below)
         found.layers.append(_inner_layer(layer, inner))
         _numbered(layer, found.tree.group(below), below, inner, found)
 
 
 def _holders(path: str, seen: set[str]) -> list[str]:
-    """What a path lies in and has not been seen yet, outermost first; from now on it has."""
+    """Returns the paths around a path that are not in `seen` yet, outermost first, and adds them to it."""
     holders = []
     holder = path.rpartition("/")[0]
     while holder and holder not in seen:
@@ -290,15 +302,15 @@ def _holders(path: str, seen: set[str]) -> list[str]:
 
 
 def _as_stored(inner: Inner, group: Mapping[str, Stored], named: Inner | None) -> Inner:
-    """Returns what is known of a layer in a file, where an object tells of it that may hold other weights.
+    """Returns the description of a stored layer, if Keras's object of it may have other weights.
 
-    A class of the user's own does not write in its config that the layers in it are quantised: Keras builds them as
-    plain ones. Of layers that it builds as quantised ones it leaves out weights that they may have.
+    The config of a class of the user's own does not say that the layers in it are quantised, so Keras builds plain
+    ones. Layers that Keras builds as quantised ones lack weights that they may have in the file.
 
     Arguments:
-        inner: what the object tells.
-        group: what is stored of the layer.
-        named: what the names in the file tell.
+        inner: the description by the object.
+        group: the stored weights of the layer.
+        named: the description by the names in the file.
     """
     weights = {key: value for key, value in group.items() if key not in LORA}
     if all(inner.shapes.get(key) == shape for key, (shape, _) in weights.items()):
@@ -315,7 +327,7 @@ def _as_stored(inner: Inner, group: Mapping[str, Stored], named: Inner | None) -
 def _variables_as_stored(
     base: str, config: Mapping[str, Any], weights: Mapping[str, Stored]
 ) -> tuple[Variable, ...] | None:
-    """Returns the variables of a Keras class that a stored group can be; None if there are none."""
+    """Returns the variables of a Keras class that match a stored group, or None."""
     facts = CLASSES[base]
     rows = (variables_of(facts, config), *other_variables_of(facts, config))
     node = OutlineNode("", "", base, (), variables=rows[0], quantized=rows[1:])
@@ -334,7 +346,7 @@ def _inner_layer(path: str, inner: Inner | None) -> LayerSpec:
 
 
 def _numbered(layer: str, group: Mapping[str, Stored], stored: str, inner: Inner | None, found: _Found) -> None:
-    """The weights of a layer that no config describes; their paths are the same whether it is known what they are."""
+    """Adds the weights of a layer that is not in a config. Their paths do not depend on whether the role is known."""
     for key, (shape, dtype) in group.items():
         variable = LORA.get(key) or (inner.variables.get(key) if inner is not None else None)
         path = join(layer, key if key in LORA else f"var{key}")
@@ -352,22 +364,22 @@ def _add(tensor: TensorSpec, stored: str, found: _Found) -> None:
 
 
 def _check_explained(node: OutlineNode, stored: str, found: _Found) -> None:
-    """Refuse what is stored below a layer of the table without being its own or its parts'."""
+    """Refuses weights below a layer of the table that are neither its own nor those of its parts."""
     parts = tuple(join(stored, at) for child in node.children for at in child.stored)
     for below in found.tree.groups_below(stored):
         if below != stored and not any(below == part or below.startswith(part + "/") for part in parts):
             raise ModelError(
-                f"{node.path} ({node.class_name}) holds weights that its config does not explain: {below}/vars",
+                f"`{node.path}` ({node.class_name}) has weights in the file that are not in its config: {below}/vars",
                 hint=RESAVE,
             )
     if not node.variables and found.tree.group(stored):
         raise ModelError(
-            f"{node.path} ({node.class_name}) has weights in the file, where its class has none", hint=RESAVE
+            f"`{node.path}` ({node.class_name}) has weights in the file, but its class has none", hint=RESAVE
         )
 
 
 def _alias_shared(found: _Found) -> None:
-    """Find the layers that are stored elsewhere, since two models share them, and make their paths aliases."""
+    """Finds layers that are stored under another path, because two models share them, and makes their paths aliases."""
     if not found.absent:
         return
     absent = {node.path for node in found.absent}
@@ -382,7 +394,7 @@ def _alias_shared(found: _Found) -> None:
         twins = ends.nearest(owners[node.path])
         if len(twins) != 1:
             raise ModelError(
-                f"The weights of {node.path} ({node.class_name}) are not in the file",
+                f"the weights of `{node.path}` ({node.class_name}) are not in the file",
                 hint="the file is incomplete, or of another architecture",
             )
         renamed[node.path] = twins[0].path
@@ -404,23 +416,26 @@ def _alias_shared(found: _Found) -> None:
 
 
 class _Ends:
-    """Layers by how their paths end, and by class and config: a model in a model may hold thousands of the same."""
+    """The layers by the ends of their paths, class and config. Nested models may have thousands of equal layers."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[int, str], int] = {}
         self._layers: dict[tuple[int, str, str], list[LayerSpec]] = defaultdict(list)
 
     def add(self, layer: LayerSpec) -> None:
-        """Remember a layer under each end of its path."""
+        """Adds a layer under each end of its path."""
         for key in self._keys(layer):
             self._layers[key].append(layer)
 
     def nearest(self, layer: LayerSpec) -> list[LayerSpec]:
-        """The layers like this one whose paths have the longest end in common with its."""
+        """Returns the equal layers whose paths have the longest end in common with this layer's."""
         return next((self._layers[key] for key in reversed(self._keys(layer)) if key in self._layers), [])
 
     def _keys(self, layer: LayerSpec) -> list[tuple[int, str, str]]:
-        """The ends of a path, the shortest first; an end is known by the number of the shorter one and a name."""
+        """Returns keys for the ends of a path, the shortest first.
+
+        An end is the number of the next shorter end and a name, so that the keys of a path of n names take O(n) memory.
+        """
         config, keys, at = json.dumps(layer.config, sort_keys=True), [], 0
         for name in reversed(layer.path.split("/")):
             at = self._numbers.setdefault((at, name), len(self._numbers) + 1)
@@ -434,7 +449,7 @@ def _check_unique(found: _Found) -> None:
         for path in paths:
             if path in seen:
                 raise ModelError(
-                    f"Two {kind} have the path {path}", hint="give the layers different names in Keras and save again"
+                    f"two {kind} have the path `{path}`", hint="give the layers different names in Keras and save again"
                 )
             seen.add(path)
 

@@ -1,4 +1,4 @@
-"""A model's graph, from its config in the form of Keras 3: who calls whom."""
+"""A model's graph of calls, from its config in the form of Keras 3."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ EMPTY = CallGraph({}, (), ())
 
 
 def is_graph(config: object) -> bool:
-    """Whether a config is that of a model made of layers and their calls."""
+    """Returns whether a config is that of a model of layers and their calls."""
     return isinstance(config, Mapping) and isinstance(config.get("layers"), list) and "output_layers" in config
 
 
 def graph_of(config: Config, nested: frozenset[str]) -> CallGraph:
-    """The graph of a Functional model.
+    """Returns the graph of a Functional model.
 
     Arguments:
         config: the model's config.
-        nested: the names of those of its layers that are Functional models themselves. Keras counts the calls of such
-            a layer from 1 in the outputs, call 0 being the one that made it.
+        nested: the names of its layers that are Functional models themselves. In the outputs, Keras counts the calls
+            of such a layer from 1, because call 0 created it.
     """
     entries = [entry for entry in config["layers"] if isinstance(entry, Mapping)]
     calls = {_name(entry): tuple(Call(tuple(_refs(node))) for node in _nodes(entry)) for entry in entries}
@@ -53,7 +53,7 @@ def _nodes(entry: Config) -> Sequence[Any]:
 
 
 def is_new_call(node: Any) -> bool:
-    """Tells whether a serialised call is of Keras 3's form, a mapping of its arguments."""
+    """Returns whether a serialised call has Keras 3's form, a mapping of its arguments."""
     return isinstance(node, Mapping) and ("args" in node or "kwargs" in node)
 
 
@@ -62,7 +62,7 @@ def _shift(refs: tuple[TensorRef, ...], names: frozenset[str]) -> tuple[TensorRe
 
 
 def _refs(value: Any) -> Iterator[TensorRef]:
-    """The tensors in a call's arguments, depth first: Keras 3's `__keras_tensor__` objects."""
+    """Yields the tensors in a call's arguments, depth first: Keras 3's `__keras_tensor__` objects."""
     if isinstance(value, Mapping):
         if value.get("class_name") == "__keras_tensor__":
             history = value["config"]["keras_history"]
@@ -76,7 +76,7 @@ def _refs(value: Any) -> Iterator[TensorRef]:
 
 
 def is_triple(value: Any) -> bool:
-    """Tells whether a value names a tensor as `[layer, call, output]`, perhaps with arguments as a fourth item."""
+    """Returns whether a value is a tensor as `[layer, call, output]`, perhaps with arguments as a fourth item."""
     return (
         isinstance(value, list)
         and 3 <= len(value) <= 4
@@ -86,7 +86,7 @@ def is_triple(value: Any) -> bool:
 
 
 def _port_refs(value: Any) -> Iterator[TensorRef]:
-    """The ports, flattened as Keras does: dictionaries by sorted key."""
+    """Yields the ports in the order of Keras, which sorts dictionaries by key."""
     if isinstance(value, Mapping):
         for key in sorted(value):
             yield from _port_refs(value[key])

@@ -1,8 +1,8 @@
-"""What in a serialised model would run code, or read a file, if Keras built it. It says so by what Keras would resolve.
+"""Finds parts of a serialised model that would run code, or read a file, if Keras built the model.
 
-Keras's safe mode refuses most of it. This is asked first, as what safe mode covers grew from Keras 3.6 to 3.15: there
-were versions in which `TFSMLayer` loaded a SavedModel, lookup layers read a vocabulary from any path (CVE-2025-12058),
-and a configuration could name functions of Keras that do more than compute (CVE-2025-9906).
+Keras's safe mode refuses most of them. This check comes first, because safe mode covered less before Keras 3.15: since
+3.6 there were versions in which `TFSMLayer` loaded a SavedModel, lookup layers read a vocabulary from any path
+(CVE-2025-12058), and a configuration could name functions of Keras that do more than compute (CVE-2025-9906).
 """
 
 from __future__ import annotations
@@ -11,48 +11,28 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mutspec.keras_facts.classes import is_keras_class
-
-READ_FILES: Mapping[str, str] = {
-    "IntegerLookup": "vocabulary",
-    "StringLookup": "vocabulary",
-    "TFSMLayer": "filepath",
-    "TextVectorization": "vocabulary",
-}
-"""Keras's classes that read a file, and the argument that names it. A list of words names none."""
-
-_LOAD_CODE = frozenset({"TFSMLayer", "TorchModuleWrapper"})
-"""Classes that run what they load, whatever their arguments are. The others hold functions, which are looked at."""
-
-_COMPUTE = frozenset(
-    {"activations", "constraints", "initializers", "losses", "metrics", "ops", "random", "regularizers"}
-)
-"""The modules below `keras`, or `keras.src`, whose functions compute, and do nothing else."""
-
-_HOLD_CLASSES = frozenset(
-    {"backend", "dtype_policies", "engine", "export", "layers", "legacy", "models", "optimizers", "quantizers", "utils"}
-)
-"""The further modules whose classes models are made of. Other modules, such as `visualization`, have nothing in one."""
+from mutspec.keras_facts.unsafe_objects import CLASS_MODULES, COMPUTING_MODULES, LOAD_CODE, READ_FILES
 
 
 def code_in(config: Any) -> str:
-    """Names the first thing in a serialised model that runs code or reads a file when Keras builds it.
+    """Names the first part of a serialised model that runs code or reads a file when Keras builds it.
 
     Arguments:
         config: a JSON value: a serialised model, a layer, or any part of one.
 
     Returns:
-        What it is, as words: "the layer `scale` (Lambda) holds Python code"; empty if there is nothing of the kind.
+        A description such as "the layer `scale` (Lambda) holds Python code"; empty if there is no such part.
     """
     return next((found for each in _objects(config) if (found := _code_of(each))), "")
 
 
 def own_name(class_name: str) -> str:
-    """The name of a class or function without what leads to it: `layers.TFSMLayer` is `TFSMLayer`."""
+    """Returns the name of a class or function without its module: `TFSMLayer` for `layers.TFSMLayer`."""
     return class_name.rpartition(".")[2]
 
 
 def _objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    """The mappings in a value that Keras takes for serialised objects, those around others first."""
+    """Yields the mappings in a value that are serialised objects for Keras, outer ones first."""
     pending = [value]
     while pending:
         value = pending.pop()
@@ -77,7 +57,7 @@ def _code_of(entry: Mapping[str, Any]) -> str:
     label = (
         f"the layer `{config['name']}` ({name})" if isinstance(config, Mapping) and "name" in config else f"a {name}"
     )
-    if name in _LOAD_CODE:
+    if name in LOAD_CODE:
         return f"{label} loads code of its own"
     if not isinstance(config, Mapping):
         return ""
@@ -89,7 +69,7 @@ def _code_of(entry: Mapping[str, Any]) -> str:
 
 
 def _has_code(config: Mapping[str, Any]) -> bool:
-    """Whether a Lambda's functions are code and not names, as Keras 3 writes it, or as Keras 2 did."""
+    """Returns whether a Lambda's functions are code and not names, in the form of Keras 3 or Keras 2."""
     keys = ("function", "output_shape", "mask")
     return isinstance(config.get("function"), list) or any(
         config.get(f"{key}_type") == "lambda"
@@ -99,14 +79,15 @@ def _has_code(config: Mapping[str, Any]) -> bool:
 
 
 def _function(module: Any, name: Any) -> str:
-    """Names what Keras would find under a name in a module of its own, if it is neither a class nor only computes.
+    """Names the function that Keras would find in one of its modules, unless that is a class or only computes.
 
-    Keras takes functions for classes: it resolves a `class_name` to whatever is called so, and a Lambda calls it.
+    Keras accepts functions in place of classes: it resolves a `class_name` to any object of that name, and a Lambda
+    calls it.
     """
     if not isinstance(module, str) or module.partition(".")[0] != "keras":
         return ""
     full = f"{module}.{name}"
     *rooms, own = full.removeprefix("keras.").removeprefix("src.").split(".")
     room = rooms[0] if rooms else ""
-    is_class = own[:1].isupper() and (not rooms or room in _HOLD_CLASSES)
-    return "" if room in _COMPUTE or is_class else f"the function {full}"
+    is_class = own[:1].isupper() and (not rooms or room in CLASS_MODULES)
+    return "" if room in COMPUTING_MODULES or is_class else f"the function {full}"

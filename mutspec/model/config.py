@@ -1,6 +1,6 @@
-"""Configurations as JSON: read within limits, and their form checked once, so that nothing after has to ask.
+"""Reads configurations as JSON within limits, and checks their form once, so that later code can rely on it.
 
-What is checked is what readers walk: layers, names, calls and ports. What a layer's own arguments mean is not.
+The check covers what readers use: layers, names, calls and ports. It does not cover the arguments of layers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mutspec.model.limits import current_limits
 from mutspec.model.old_configs import in_keras_3_form
 
 _LONGEST_INTEGER = 2**64
-"""Seeds have up to 64 bits; nothing in a configuration has more."""
+"""The bound of integers. Seeds have up to 64 bits, and nothing in a configuration has more."""
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _SEPARATORS = (b",", b"[", b"{", b":")
@@ -26,27 +26,27 @@ _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def parse_config(data: bytes | str, shown: str, version: str = "") -> Mapping[str, Any]:
-    """A serialised model of Keras 2 or 3, in the form that Keras 3 writes.
+    """Parses a serialised model of Keras 2 or 3, and returns it in the form of Keras 3.
 
     Arguments:
         data: JSON.
-        shown: what to call it in errors.
-        version: of the Keras that wrote it, as far as the file states it.
+        shown: its name in errors.
+        version: the version of Keras that wrote it, if the file states it.
 
     Raises:
         ModelError: it is not JSON, above a limit, or malformed; the message says where.
     """
     value = parse_json(data, shown)
     _Form(shown).layer(value, "")
-    stated = value.get("keras_version")  # in what `model.to_json()` gives
+    stated = value.get("keras_version")  # in the result of `model.to_json()`
     return in_keras_3_form(value, version or (stated if isinstance(stated, str) else ""))
 
 
 def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
-    """A JSON object.
+    """Parses a JSON object.
 
     Raises:
-        ModelError: it is not one, or above a limit.
+        ModelError: it is not a JSON object, or above a limit.
     """
     limits = current_limits()
     data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
@@ -66,7 +66,7 @@ def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
 
 
 def _count_values(data: bytes, most: int) -> int:
-    """How many values JSON has at most, without parsing it; texts are looked at only if it could be too many."""
+    """Returns an upper bound of the number of values in JSON, without parsing it. It is exact if that is needed."""
     count = sum(map(data.count, _SEPARATORS))
     return count if count <= most else sum(map(_TEXTS.sub(b"", data).count, _SEPARATORS))
 
@@ -95,7 +95,7 @@ class _Form:
     """Checks that a value has the form of a serialised layer.
 
     Arguments:
-        shown: what to call the whole in errors.
+        shown: the name of the whole in errors.
     """
 
     def __init__(self, shown: str) -> None:
@@ -105,7 +105,7 @@ class _Form:
         self.count = -1  # the outermost model is not among its layers
 
     def layer(self, entry: Any, at: str) -> None:
-        """A layer or model, and the layers in it. `at` is its place, as Python would write it."""
+        """Checks a layer or model, and the layers in it. `at` is its place, as in Python."""
         self.count += 1
         if self.count > self.most_layers:
             current_limits().check("layers", self.count, self.shown, is_counted=False)
@@ -154,7 +154,7 @@ class _Form:
             self.layer(entry, f"{at}[{number}]")
 
     def nodes(self, value: Any, at: str) -> None:
-        """The calls of a layer: mappings of Keras 3, lists of Keras 2."""
+        """Checks the calls of a layer: mappings of Keras 3, lists of Keras 2."""
         if value is None:
             return
         if not isinstance(value, list):
@@ -165,7 +165,7 @@ class _Form:
             self.arguments(node, f"{at}[{number}]")
 
     def arguments(self, value: Any, at: str) -> None:
-        """The tensors among the arguments of a call."""
+        """Checks the tensors in the arguments of a call."""
         if isinstance(value, list):
             for number, item in enumerate(value):
                 if isinstance(item, Mapping | list):
@@ -187,7 +187,7 @@ class _Form:
                     self.arguments(item, f"{at}.{key}")
 
     def ports(self, value: Any, at: str) -> None:
-        """A model's inputs or outputs: `[layer, call, output]` in lists and mappings."""
+        """Checks a model's inputs or outputs: `[layer, call, output]` in lists and mappings."""
         if value is None or _is_port(value):
             return
         if not isinstance(value, Mapping | list):
@@ -210,10 +210,10 @@ class _Form:
             current_limits().check("name_characters", len(value), f"`{at.lstrip('.')}` in {self.shown}")
 
     def refuse(self, at: str, value: Any, wanted: str) -> NoReturn:
-        """Raise the ModelError that says what is at a place, and what should be."""
+        """Raises the ModelError that a place has another value than it should have."""
         where = f"`{at.lstrip('.')[:200]}`" if at else "it"
         raise ModelError(
-            f"{self.shown} is malformed: {where} is {_kind(value)}, where Keras writes {wanted}",
+            f"{self.shown} is malformed: {where} is {_kind(value)}, but should be {wanted}",
             hint="the file is damaged; load the model in Keras and save it again",
         )
 

@@ -1,7 +1,7 @@
-"""Layers inside classes of the user's own: what is known of them, as no config describes them.
+"""Layers inside classes of the user's own, which are not in a config.
 
-Their paths are where Keras stores them, and depend on the model alone. What they are is told by whoever knows: by the
-objects, where there is a live model or Keras can build one; and by names in the file, as far as these leave no doubt.
+Their paths are their stored paths, and depend only on the model. Their classes and roles come from objects, where there
+is a live model or Keras can build one; else from names in the file, as far as these are unambiguous.
 """
 
 from __future__ import annotations
@@ -14,26 +14,18 @@ from typing import Any, Protocol
 from mutspec.keras_facts.class_names import MODELS, STORED_NAMES
 from mutspec.keras_facts.class_table import CLASSES, LayerPart, Variable
 from mutspec.keras_facts.classes import ancestry_of, holds, snake_case
-from mutspec.keras_facts.roles import Group
 from mutspec.model.outline import Outline, OutlineNode, join
 from mutspec.model.stored import Stored, StoredTree
-
-LORA: Mapping[str, Variable] = {
-    role: Variable(role, Group.OTHER, channel_axis=axis, is_optional=True)
-    for base in ("kernel", "embeddings")
-    for role, axis in ((f"lora_{base}_a", None), (f"lora_{base}_b", -1))
-}
-"""The adapters of LoRA, which live layers have beside their table's variables; `.keras` files have them merged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """What is known of a layer inside a class of the user's own.
+    """The known facts about a layer inside a class of the user's own.
 
     Arguments:
         class_name, ancestry, config: as in LayerSpec.
-        variables: what its stored weights are, by their keys (`0`, `1`, …); those of which nobody says it are missing.
-        shapes: the shapes of the object's weights, by key, which need not be those that a file stores.
+        variables: the roles of its stored weights by their keys (`0`, `1`, …), without those of unknown role.
+        shapes: the shapes of the object's weights, by key. Those in a file may differ.
     """
 
     class_name: str
@@ -43,22 +35,22 @@ class Inner:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-Teller = Callable[[str], Inner | None]
-"""Says what is known of the layer that is stored at a path; None if there is none, or nothing is known of it."""
+DescribesInner = Callable[[str], Inner | None]
+"""Returns the known facts about the layer with a stored path; None if there is no such layer, or no fact is known."""
 
 
-def tell_nothing(stored: str) -> Inner | None:
-    """Knows of no layer."""
+def describe_nothing(stored: str) -> Inner | None:
+    """Describes no layer."""
     return None
 
 
 def has_inner_layers(outline: Outline) -> bool:
-    """Whether a model may hold layers that its config does not describe."""
+    """Returns whether a model may hold layers that are not in its config."""
     return holds_code(outline.root)
 
 
 def holds_code(node: OutlineNode) -> bool:
-    """Whether a layer may hold layers that its config does not describe."""
+    """Returns whether a layer may hold layers that are not in its config."""
     pending = [node]
     while pending:
         node = pending.pop()
@@ -69,13 +61,13 @@ def holds_code(node: OutlineNode) -> bool:
 
 
 def _is_of_code(node: OutlineNode) -> bool:
-    # Subclasses of Functional may hold layers beside their graph.
+    # Subclasses of Functional may hold layers outside of their graph.
     return node.variables is None or (node.is_model and node.class_name not in MODELS)
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A weight as an object has it: where Keras would store it, its name, and its shape."""
+    """A weight of an object: the path under which Keras would store it, its name, and its shape."""
 
     stored: str
     name: str
@@ -83,25 +75,25 @@ class Placed:
 
 
 class InKeras(Protocol):
-    """A model that Keras can be asked about.
+    """A model that Keras may know more about.
 
     Arguments:
-        knows_classes: whether Keras knows all classes in the model's config, as the call has imported them.
+        knows_classes: whether the call has imported all classes in the model's config.
     """
 
     @property
     def knows_classes(self) -> bool: ...
 
-    def tell(self, stored: str) -> Inner | None:
-        """What is known of the layer that is stored at a path."""
+    def describe(self, stored: str) -> Inner | None:
+        """Returns the known facts about the layer with a stored path."""
         ...
 
     def order(self, stored: str) -> tuple[Placed, ...]:
-        """The weights of a layer in the order of legacy files; empty if it is not known."""
+        """Returns the weights of a layer in the order of legacy files; nothing if it is not known."""
         ...
 
     def why_not(self) -> str:
-        """Returns why Keras, which knows the classes, has not built the model; empty if it has."""
+        """Returns why Keras has not built the model, although it knows the classes; empty if it has."""
         ...
 
 
@@ -109,34 +101,34 @@ _BY_SNAKE = {snake_case(STORED_NAMES.get(name, name)): name for table in (CLASSE
 
 
 def class_of(name: str) -> str:
-    """The class that a stored segment or an automatic name such as `conv2d_3` comes from; empty if in no table."""
+    """Returns the class for a stored name or an automatic one such as `conv2d_3`; empty if it is in no table."""
     head, _, number = name.rpartition("_")
     return _BY_SNAKE.get(name, "") or (_BY_SNAKE.get(head, "") if number.isdecimal() else "")
 
 
-class ToldByNames:
-    """Tells of inner layers what the names in a file leave no doubt of.
+class DescriptionByNames:
+    """Describes inner layers by names in a file, where these are unambiguous.
 
-    Keras calls what lies in lists and dictionaries after its class, and gives layers without a name one after their
-    class. An attribute may be called anything.
+    Keras stores the layers in lists and dictionaries under their class, and names layers after their class by default.
+    An attribute may have any name.
 
     Arguments:
-        tree: what is stored.
-        names: the layers' names by stored path. Every layer has one, also those without weights; lists have none.
+        tree: the stored variables.
+        names: the layers' names by stored path. Every layer has one, also without weights; lists have none.
     """
 
     def __init__(self, tree: StoredTree, names: Mapping[str, str]) -> None:
         self._tree = tree
         self._names = names
-        self._told: dict[str, Inner | None] = {}
+        self._described: dict[str, Inner | None] = {}
 
     def __call__(self, stored: str) -> Inner | None:
-        """What is known of the layer that is stored at a path."""
-        if stored not in self._told:
-            self._told[stored] = self._tell(stored)
-        return self._told[stored]
+        """Returns the known facts about the layer with a stored path."""
+        if stored not in self._described:
+            self._described[stored] = self._describe(stored)
+        return self._described[stored]
 
-    def _tell(self, stored: str) -> Inner | None:
+    def _describe(self, stored: str) -> Inner | None:
         if not stored or not self._names or stored not in self._tree:
             return None
         class_name = self._class_of(stored)
@@ -161,7 +153,7 @@ class ToldByNames:
         return class_of(self._names.get(stored, ""))
 
     def _projections(self, stored: str) -> tuple[LayerPart, ...]:
-        """The projections of attention, if a layer has them all under Keras's names: other attentions have the same."""
+        """Returns the projections of attention, if a layer has all of them under Keras's names."""
         parts = CLASSES["MultiHeadAttention"].parts
         found = {part for part in parts for at in part.stored if self._names.get(join(stored, at)) == part.name}
         return parts if found >= {part for part in parts if not part.when} else ()
@@ -170,12 +162,12 @@ class ToldByNames:
 def only_variables(
     class_name: str, group: Mapping[str, Stored], config: Mapping[str, Any] | None = None
 ) -> tuple[Variable, ...] | None:
-    """Returns the only variables of a class that a stored group can be; None if there are none, or several.
+    """Returns the variables of a class that match a stored group; None if no or several lists of variables match.
 
     Arguments:
-        class_name: the class, of the table.
-        group: what is stored of a layer.
-        config: its config, if it is known; its quantisation need not be that of what is stored.
+        class_name: a class of the table.
+        group: the stored weights of a layer.
+        config: its config, if it is known. The stored weights may be quantised in another way.
     """
     facts = CLASSES[class_name]
     first_dtype = group["0"][1] if "0" in group else ""
@@ -194,7 +186,7 @@ def only_variables(
 
 
 def _existing(variables: tuple[Variable, ...], config: Mapping[str, Any] | None) -> Iterator[tuple[Variable, ...]]:
-    """Yields the variables that a layer may have: those of its config, or of each possible one."""
+    """Yields the variables that a layer may have: for its config, or for each possible config."""
     if config:
         yield tuple(variable for variable in variables if all(holds(when, config) for when in variable.when))
         return

@@ -1,7 +1,7 @@
-"""Limits: how much of what a file declares is believed before it is allocated or walked.
+"""Limits on what a file may declare, checked before memory is allocated or structures are read.
 
-One table, with a reason for each row; documentation and `--help` are made from it. A limit is far above what real
-models need, and far below what hurts: with all of them, no file of under 10 MB takes 10 seconds or 500 MB to read.
+They are one table with a reason for each row; documentation and `--help` are generated from it. Each limit is far above
+the needs of real models, and low enough that no file of under 10 MB takes 10 seconds or 500 MB to read.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from mutspec.errors import CallError, ModelError, Problem, nearest
 MiB = 2**20
 
 UNPACKED_BYTES = 256 * MiB
-"""What values may always take when they are unpacked; above it `inflation` counts."""
+"""The size of unpacked values that is always accepted; above it the limit `inflation` applies."""
 
 
 def _limit(default: int, unit: str, of: str, why: str) -> int:
-    """A row of the table; to a type checker it is its number."""
+    """Returns a row of the table; for a type checker, its number."""
     made: int = field(default=default, metadata={"unit": unit, "of": of, "why": why})
     return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The most of each thing that a file may declare."""
+    """The largest number of each thing that a file may declare."""
 
     config_bytes: int = _limit(
         16 * MiB, "bytes", "the JSON of a configuration", "NASNetLarge has 1.3 MB; a vocabulary of a million words fits"
@@ -95,41 +95,41 @@ class Limits:
     pattern_characters: int = _limit(4096, "characters", "a glob or regular expression", "RE2 compiles all of it")
 
     def check(self, name: str, found: int, what: str, *, is_counted: bool = True) -> None:
-        """Hold what a file declares against a limit.
+        """Checks a number in a file against a limit.
 
         Arguments:
             name: the limit.
-            found: what was found.
-            what: what it was found in or of, the file included.
-            is_counted: whether all of it was counted; if not, counting ended beyond the limit.
+            found: the number in the file.
+            what: the thing that has this number, with the name of the file.
+            is_counted: whether everything was counted; if not, counting ended above the limit.
 
         Raises:
-            ModelError: it is above the limit.
+            ModelError: the number is above the limit.
         """
         if found > getattr(self, name):
             raise ModelError(self.problem(name, found, what, is_counted=is_counted))
 
     def problem(self, name: str, found: int, what: str, *, is_counted: bool = True) -> Problem:
-        """What is said of something that is above a limit: how much it is, of what, and how to raise the limit."""
+        """Returns the problem of a number above a limit, with a hint on how to raise the limit."""
         unit = table()[name].unit
         number = f"{found:,}" if is_counted else f"more than {getattr(self, name):,}"
         flag = f"--limit {name}={found if is_counted else 'N'}"
         return Problem(
-            f"{what}: {number} {unit}, and the limit `{name}` is {getattr(self, name):,}",
-            hint=f"Keras writes nothing near it; if you trust the file, raise the limit: {flag}",
+            f"{what}: {number} {unit}, but the limit `{name}` is {getattr(self, name):,}",
+            hint=f"files of Keras are far below it; if you trust this file, raise the limit: {flag}",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """A limit as documentation shows it.
+    """A limit in documentation.
 
     Arguments:
-        name: what `--limit` calls it.
-        default: its value.
-        unit: what it counts.
-        of: of what.
-        why: why it is where it is.
+        name: its name for `--limit`.
+        default: its default.
+        unit: its unit.
+        of: the thing that is limited.
+        why: the reason for the default.
     """
 
     name: str
@@ -140,44 +140,43 @@ class LimitRow:
 
 
 def table() -> dict[str, LimitRow]:
-    """All limits by name, in order."""
+    """Returns all limits by name, in order."""
     return {each.name: LimitRow(each.name, int(each.default), **each.metadata) for each in fields(Limits)}  # type: ignore[arg-type]
 
 
-# Files are opened in many places: by the executors, by sweeps, by what compares. All of one call are opened under the
-# same limits, so these come from the call's context and not through a dozen signatures; a value there is frozen, and
-# other threads and calls do not see it.
+# Files are opened in many places: by executors, sweeps and comparisons. All files of a call have the same limits, so
+# these are in the call's context and not in a dozen signatures. The value is frozen, and other threads do not see it.
 _DEFAULT = Limits()
 _CURRENT = ContextVar("limits", default=_DEFAULT)
 
 
 def current_limits() -> Limits:
-    """The limits of this call."""
+    """Returns the limits of this call."""
     return _CURRENT.get()
 
 
 @contextmanager
 def limits(**changes: int) -> Iterator[Limits]:
-    """Read files under other limits for the length of a `with` block, in this thread.
-
-    Example:
-        with mutspec.limits(config_bytes=2**30):
-            mutspec.dry_run(plan, "huge.keras")
+    """Changes limits for the length of a `with` block, in this thread.
 
     Arguments:
         changes: the new limits by name; the others stay as they are.
 
-    Raises:
-        CallError: there is no such limit, or its value is not a whole number from 1 on.
-
     Yields:
-        All limits that hold within.
+        All limits of the block.
+
+    Raises:
+        CallError: there is no such limit, or its value is not a whole number of at least 1.
+
+    Example:
+        with mutspec.limits(config_bytes=2**30):
+            mutspec.dry_run(plan, "huge.keras")
     """
     for name, value in changes.items():
         if name not in table():
             raise CallError(f"there is no limit `{name}`", candidates=nearest(name, table()))
         if type(value) is not int or value < 1:
-            raise CallError(f"the limit `{name}` is {value!r}", hint="give a whole number from 1 on")
+            raise CallError(f"the limit `{name}` is {value!r}, not a whole number of at least 1")
     changed = replace(current_limits(), **changes)
     token = _CURRENT.set(changed)
     try:
@@ -187,6 +186,6 @@ def limits(**changes: int) -> Iterator[Limits]:
 
 
 def changed_limits() -> dict[str, int]:
-    """The limits of this call that are not the default ones, for who passes them on to other processes."""
+    """Returns the limits of this call that are not the default ones, to pass them on to other processes."""
     default = asdict(_DEFAULT)
     return {name: value for name, value in asdict(current_limits()).items() if value != default[name]}

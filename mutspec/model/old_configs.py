@@ -1,8 +1,8 @@
-"""Serialised models of Keras 2, and of Keras 3's `.h5` files, written again as Keras 3's `.keras` files have them.
+"""Converts serialised models of Keras 2, and of Keras 3's `.h5` files, to the form of Keras 3's `.keras` files.
 
-It is applied where a configuration is read, so that everything after knows one form. It is a matter of names alone:
-classes, modules and arguments that are called otherwise now, arguments that had one value in all that Keras 3 can do,
-and calls as lists. What Keras 3 cannot do at all stays as it is, and `only_in_keras_2` says what it is.
+A configuration is converted where it is read, so that all later code sees one form. The conversion renames classes,
+modules and arguments, drops arguments that could have only one value, and rewrites calls that are lists. What Keras 3
+cannot do stays as it is, and `only_in_keras_2` names it.
 """
 
 from __future__ import annotations
@@ -10,85 +10,44 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS, STORED_NAMES
+from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS, MODEL_MODULES, STORED_NAMES
 from mutspec.keras_facts.classes import KNOWN_CLASSES, facts_of, is_keras_class, snake_case
+from mutspec.keras_facts.keras_2 import (
+    ANY_VALUE,
+    DROPPED_ARGUMENTS,
+    FORMER_DEFAULTS,
+    OLD_MODULES,
+    RECURRENT,
+    REMOVED_CLASSES,
+    RENAMED_ARGUMENTS,
+    WITHOUT_GROUPS,
+)
 from mutspec.model.calls import is_graph, is_new_call, is_triple
 
 Entry = Mapping[str, Any]
 
 PLACEHOLDER = "shape_is_unknown"
-"""The key in a tensor of a call that says that its shape and dtype stand for nothing: Keras 2 did not write them."""
-
-_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
-_OLD_MODULES = ("tf_keras", "tensorflow", "keras.engine", "keras.src.engine", "keras.layers.", "keras.mixed_precision")
-
-_RECURRENT = frozenset({"Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"})
-_CONVOLUTIONS = frozenset({"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"}) | {
-    f"Conv{rank}DTranspose" for rank in (1, 2, 3)
-}
-_SEPARABLE = frozenset({"DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"})
-
-_ANY = object()
-_DROPPED: tuple[tuple[str, object, frozenset[str]], ...] = (
-    ("batch_input_shape", _ANY, frozenset()),
-    ("implementation", _ANY, _RECURRENT | {"GRUCell", "LSTMCell", "SimpleRNNCell"}),
-    ("input_length", _ANY, frozenset({"Embedding"})),
-    ("noise_shape", None, frozenset({"SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})),
-    ("noise_shape", None, frozenset({"AlphaDropout", "GaussianDropout"})),
-    ("num_constants", None, _RECURRENT),
-    ("time_major", False, _RECURRENT),
-    ("trainable", _ANY, frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"})),
-    ("groups", 1, _CONVOLUTIONS),
-    ("ragged", False, frozenset({"InputLayer"})),
-    ("kernel_initializer", _ANY, _SEPARABLE),
-    ("kernel_regularizer", None, _SEPARABLE),
-    ("kernel_constraint", None, _SEPARABLE),
-    *((f"{each}_shape", _ANY, frozenset({"MultiHeadAttention"})) for each in ("query", "key", "value")),
-)
-"""Arguments that Keras 3 has not: each with the value that it must have to be left out, and the classes; none for all.
-
-What is dropped whatever its value says nothing: shapes, how fast a cell computes, whether nothing is trained."""
-
-_RENAMED: Mapping[tuple[str, str], str] = {
-    ("InputLayer", "batch_input_shape"): "batch_shape",
-    ("LeakyReLU", "alpha"): "negative_slope",
-}
-
-_FORMER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "GRU": {"reset_after": False},
-    "GRUCell": {"reset_after": False},
-}
-"""What an argument meant that a configuration does not state, as it was not yet there: Keras 3 always states it."""
-
-_GONE: Mapping[str, str] = {
-    **dict.fromkeys(("TFOpLambda", "SlicingOpLambda", "ClassMethod"), "calls a function of TensorFlow"),
-    **dict.fromkeys(("CuDNNGRU", "CuDNNLSTM"), "has its weights in the order of cuDNN"),
-    **dict.fromkeys(
-        ("LocallyConnected1D", "LocallyConnected2D", "RandomHeight", "RandomWidth", "ThresholdedReLU"),
-        "is of a class that was removed",
-    ),
-}
-"""Classes of Keras 2 that Keras 3 has not, and what is the matter with a layer of them."""
+"""The key of a tensor in a call whose shape and dtype are placeholders, because Keras 2 did not write them."""
 
 
 def in_keras_3_form(entry: Entry, version: str = "") -> Entry:
-    """Returns a serialised model as Keras 3 would write it; one that it wrote itself keeps all that it says.
+    """Returns a serialised model in the form of Keras 3. Nothing is lost from a model that Keras 3 wrote.
 
     Arguments:
-        entry: the serialised model, of a form that `parse_config` has checked.
-        version: of the Keras that wrote it; empty if the file does not state it.
+        entry: the serialised model, in a form that `parse_config` has checked.
+        version: the version of Keras that wrote it; empty if the file does not state it.
     """
     is_old = is_of_keras_2(version) if version else _has_marks_of_keras_2(entry)
     return _ConfigWriter(is_old).layer(entry, "sequential")
 
 
 def is_of_keras_2(version: str) -> bool:
-    """Tells whether a version is one of Keras before 3, or that of a file that states none, as Keras 3's always do."""
+    """Returns whether a version is one of Keras before 3, or empty: files of Keras 3 always state the version."""
     return version.partition(".")[0] in ("", "0", "1", "2")
 
 
 def _has_marks_of_keras_2(entry: Entry) -> bool:
-    """Tells whether anything in a serialised model is written as only Keras 2 did."""
+    """Returns whether something in a serialised model has a form that only Keras 2 wrote."""
     pending: list[Any] = [entry]
     while pending:
         value = pending.pop()
@@ -107,17 +66,17 @@ def _has_marks_of_keras_2(entry: Entry) -> bool:
 
 
 class _ConfigWriter:
-    """Writes serialised layers, and those in them, in Keras 3's form.
+    """Converts serialised layers, and those in them, to Keras 3's form.
 
     Arguments:
-        is_old: whether Keras 2 wrote them. Of Keras 3's `.h5` files nothing is missing but the modules.
+        is_old: whether Keras 2 wrote them. In `.h5` files of Keras 3, only the modules are missing.
     """
 
     def __init__(self, is_old: bool) -> None:
         self.is_old = is_old
 
     def layer(self, entry: Entry, default_name: str) -> Entry:
-        """A serialised layer; a Sequential before Keras 2.2.3 had no name of its own."""
+        """Converts a serialised layer. A Sequential before Keras 2.2.3 had no name of its own."""
         config = entry.get("config")
         if isinstance(config, list):
             config = {"name": entry.get("name") or default_name, "layers": config}
@@ -135,12 +94,12 @@ class _ConfigWriter:
         return {**written, "config": self.with_inner_layers(written, config)}
 
     def of_current_class(self, entry: Entry, config: Entry) -> tuple[dict[str, Any], Entry]:
-        """An entry and its config under the names that Keras 3 has for the class and its arguments."""
+        """Converts an entry and its config to Keras 3's names of the class and its arguments."""
         old, module = entry["class_name"], entry.get("module")
         name = old if not self.is_old or (old == "Model" and not is_graph(config)) else ALIASES.get(old, old)
-        is_known = name in KNOWN_CLASSES or name in _GONE
-        if is_known and (not isinstance(module, str) or (self.is_old and module.startswith(_OLD_MODULES))):
-            module = _MODULES.get(name, "keras.layers")
+        is_known = name in KNOWN_CLASSES or name in REMOVED_CLASSES
+        if is_known and (not isinstance(module, str) or (self.is_old and module.startswith(OLD_MODULES))):
+            module = MODEL_MODULES.get(name, "keras.layers")
         written = {**entry, "class_name": name, "module": module}
         if self.is_old and old != name and old not in STORED_NAMES:
             written[FORMER_CLASS] = old
@@ -154,7 +113,7 @@ class _ConfigWriter:
         return written, config
 
     def with_inner_layers(self, entry: Entry, config: Entry) -> Entry:
-        """The config of a layer, with the layers in it in today's form."""
+        """Converts the layers in the config of a layer."""
         facts = facts_of(entry)
         if self.is_old and entry["class_name"] == "Bidirectional" and not config.get("backward_layer"):
             config = _with_backward_layer(config)
@@ -170,7 +129,7 @@ class _ConfigWriter:
         return written
 
     def sequential(self, config: Entry) -> dict[str, Any]:
-        """The config of a Sequential model."""
+        """Converts the config of a Sequential model."""
         used: dict[str, int] = {}
         layers = []
         for each in config["layers"]:
@@ -184,15 +143,15 @@ class _ConfigWriter:
         return written
 
     def functional(self, config: Entry) -> dict[str, Any]:
-        """The config of a Functional model, with the arguments of calls by name."""
+        """Converts the config of a Functional model, with the arguments of calls by name."""
         entries = [self.layer(each, "") for each in config["layers"]]
         calls = [node for each in entries for node in each.get("inbound_nodes") or ()]
         if not self.is_old or any(map(is_new_call, calls)):
             return {**config, "layers": entries}
         names = {_name(each) for each in entries}
         ports = {key: _port(config[key]) for key in ("input_layers", "output_layers") if key in config}
-        # Keras 2 counts the calls of a model in it from 1, call 0 being the one that made it.
-        # Keras 3 does so too, but for Functional models alone, and only in the ports.
+        # Keras 2 counts the calls of a nested model from 1, because call 0 created it.
+        # Keras 3 does so too, but only for Functional models, and only in the ports.
         lowest: dict[str, int] = {}
         for name, call in (*_histories(calls, names), *_histories(ports.get("output_layers"), names)):
             lowest[name] = min(call, lowest.get(name, call))
@@ -212,7 +171,7 @@ class _ConfigWriter:
 
 
 def _is_operation(entry: Entry) -> bool:
-    """Tells whether an entry of an `.h5` file is an operation such as `x + y`: layers say whether they train."""
+    """Returns whether an entry of an `.h5` file is an operation such as `x + y`, which has no `trainable`."""
     config = entry.get("config")
     return (
         "module" not in entry
@@ -228,19 +187,19 @@ def _arguments(name: str, config: Entry) -> dict[str, Any]:
         config = _with_functions(config)
     written: dict[str, Any] = {}
     for key, value in config.items():
-        if (key_now := _RENAMED.get((name, key))) is not None:
+        if (key_now := RENAMED_ARGUMENTS.get((name, key))) is not None:
             written.setdefault(key_now, value)
         elif not _is_dropped(name, key, value):
             written[key] = _value(key, value)
-    for key, value in _FORMER_DEFAULTS.get(name, {}).items():
+    for key, value in FORMER_DEFAULTS.get(name, {}).items():
         written.setdefault(key, value)
     return written
 
 
 def _is_dropped(name: str, key: str, value: Any) -> bool:
     return any(
-        key == each and (not owners or name in owners) and (without is _ANY or value == without or value is None)
-        for each, without, owners in _DROPPED
+        key == each and (not owners or name in owners) and (without is ANY_VALUE or value == without or value is None)
+        for each, without, owners in DROPPED_ARGUMENTS
     )
 
 
@@ -259,7 +218,7 @@ def _value(key: str, value: Any) -> Any:
 
 
 def _with_functions(config: Entry) -> Entry:
-    """The config of a Lambda, with its code as Keras 3 has it; a function that is not code stays as it is."""
+    """Converts the code in the config of a Lambda. A function that is not code stays as it is."""
     written = dict(config)
     for key, module in (("function", "module"), ("output_shape", "output_shape_module"), ("mask", "mask_module")):
         kind, value = config.get(f"{key}_type"), config.get(key)
@@ -275,7 +234,7 @@ def _with_functions(config: Entry) -> Entry:
 
 
 def _with_backward_layer(config: Entry) -> Entry:
-    """The config of a Bidirectional, with the other direction as a layer of its own: Keras 3 always writes it so."""
+    """Adds the backward layer to the config of a Bidirectional, which Keras 3 always writes."""
     layer = config.get("layer")
     inner = layer.get("config") if isinstance(layer, Mapping) else None
     if not isinstance(layer, Mapping) or not isinstance(inner, Mapping):
@@ -286,7 +245,7 @@ def _with_backward_layer(config: Entry) -> Entry:
 
 
 def _input_shape(layers: list[Entry]) -> Any:
-    """What the first layer of a Sequential model says that it is called on, where there is no InputLayer to say so."""
+    """Returns the input shape of a Sequential model from its first layer, if that is not an InputLayer."""
     while layers and (config := layers[0].get("config")):
         if isinstance(config, Mapping) and layers[0]["class_name"] == "InputLayer":
             return None
@@ -305,12 +264,12 @@ def _name(entry: Entry) -> str:
 
 
 def _port(value: Any) -> Any:
-    """A model's only input or output, which Keras 2 wrote as a list of one."""
+    """Returns a model's only input or output without the list around it, which Keras 2 wrote."""
     return value[0] if isinstance(value, list) and len(value) == 1 and is_triple(value[0]) else value
 
 
 def _histories(value: Any, names: set[str]) -> Iterator[tuple[str, int]]:
-    """The layers that calls or ports name, with the number of the call."""
+    """Yields the layers in calls or ports, with the number of the call."""
     if isinstance(value, list) and value and is_triple(value[:3]) and value[0] in names:
         yield value[0], value[1]
         value = value[3:]
@@ -328,7 +287,7 @@ def _renumbered(value: Any, names: set[str], number: Callable[[str, int], int]) 
 
 
 def _call(entry: Entry, node: Any, names: set[str], number: Callable[[str, int], int]) -> dict[str, Any]:
-    """A call: `[[layer, call, output, arguments], …]` as the mapping of its arguments."""
+    """Converts a call, `[[layer, call, output, arguments], …]`, to a mapping of its arguments."""
 
     def tensor(value: Any) -> Any:
         if isinstance(value, list) and is_triple(value[:3]) and value[0] in names:
@@ -344,13 +303,13 @@ def _call(entry: Entry, node: Any, names: set[str], number: Callable[[str, int],
     named = {key: tensor(value) for key, value in _arguments_of_call(node).items() if value is not None}
     first = tensor(node)
     first = first[0] if isinstance(first, list) and len(first) == 1 else first
-    if entry["class_name"] in _RECURRENT and isinstance(first, list):
+    if entry["class_name"] in RECURRENT and isinstance(first, list):
         return {"args": first[:1], "kwargs": {"initial_state": first[1:], **named}}
     return {"args": [first], "kwargs": named}
 
 
 def _arguments_of_call(node: Any) -> Entry:
-    """The arguments by keyword, which stand with the first tensor."""
+    """Returns the keyword arguments of a call, which are in the list of its first tensor."""
     while isinstance(node, list) and node and not isinstance(node[0], str):
         node = node[0]
     if isinstance(node, Mapping):
@@ -358,17 +317,17 @@ def _arguments_of_call(node: Any) -> Entry:
     return node[3] if isinstance(node, list) and len(node) > 3 and isinstance(node[3], Mapping) else {}
 
 
-# What cannot be written so
+# What cannot be converted
 
 
 def only_in_keras_2(entry: Entry) -> str:
-    """Names the first thing in a serialised model that no Keras 3 can build; empty if there is nothing of the kind.
+    """Names the first part of a serialised model that Keras 3 cannot build; empty if there is none.
 
     Arguments:
         entry: a serialised model in Keras 3's form.
 
     Returns:
-        What it is, as words: "`lstm` (LSTM) takes time as its first axis".
+        A description such as "`lstm` (LSTM) takes time as its first axis".
     """
     pending: list[Any] = [entry]
     while pending:
@@ -388,20 +347,20 @@ def _reason(entry: Entry) -> str:
         return ""
     label = f"`{_name(entry) or name}` ({name})"
     if _is_operation(entry):
-        return f"{label} is an operation, which Keras does not find by what an .h5 file says of it"
-    if name in _GONE:
-        return f"{label} {_GONE[name]}"
-    if name in _RECURRENT and config.get("time_major"):
+        return f"{label} is an operation, which Keras cannot load from an .h5 file"
+    if name in REMOVED_CLASSES:
+        return f"{label} {REMOVED_CLASSES[name]}"
+    if name in RECURRENT and config.get("time_major"):
         return f"{label} takes time as its first axis"
     if name == "InputLayer" and config.get("ragged") and "batch_shape" in config and "optional" not in config:
         return f"{label} takes ragged tensors"
-    if name in _CONVOLUTIONS and config.get("groups") not in (None, 1):
+    if name in WITHOUT_GROUPS and config.get("groups") not in (None, 1):
         return f"{label} has {config['groups']} groups"
     return ""
 
 
 def other_functions(entry: Entry) -> tuple[str, ...]:
-    """Names the layers that compute something else in Keras 3 than in Keras 2, whose `hard_sigmoid` was steeper.
+    """Names the layers with `hard_sigmoid`, which was steeper in Keras 2 than it is in Keras 3.
 
     Arguments:
         entry: a serialised model in Keras 3's form.

@@ -1,7 +1,7 @@
-"""The outline of a model: its layers as a tree, from the config alone, with the variables that each should have.
+"""The outline of a model: its layers as a tree, from the config, with the variables that each should have.
 
-This is the one walk behind every reader. It says where a `.keras` file stores each variable (`layers/dense_1/vars/0`),
-and in which order Keras lists a layer's weights (which is how legacy `.h5` files number them).
+All readers use this walk. It finds the stored path of each variable in a `.keras` file (`layers/dense_1/vars/0`), and
+the order in which Keras lists a layer's weights, which is the order in legacy `.h5` files.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from mutspec.model.spec import Call, TensorRef
 Config = Mapping[str, Any]
 
 LAYERS_UNTIL_2_14 = "_layer_checkpoint_dependencies"
-"""Where Keras 2.12 to 2.14 stored a model's layers, which are below `layers` since."""
+"""The group in which Keras 2.12 to 2.14 stored a model's layers. Later versions store them below `layers`."""
 
 _DROPPED = frozenset({"shared_object_id", "build_config", "compile_config"})
-"""Keys that differ between two savings of one model: memory addresses, shapes that edits make stale, training."""
+"""Keys whose values differ between two savings of a model: memory addresses, build shapes, training state."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutlineNode:
-    """A layer in its place.
+    """A layer in the tree.
 
     Arguments:
-        path: its canonical path; empty for the outermost model; an elided part has its owner's.
+        path: its canonical path; empty for the outermost model; that of its owner for an elided part.
         name: its own name.
         class_name, ancestry, config, calls: as in LayerSpec.
-        stored: where it is stored below its owner; alternatives by Keras version. Those of a model's layers stand in
-            one order, as names such as `dense_2` mean another layer in each version.
-        variables: the variables that its config says it has; None if its class is in no table.
+        stored: its stored path below its owner; alternatives by Keras version. All layers of a model have them in the
+            same order, because names such as `dense_2` mean another layer in each version.
+        variables: the variables that it has by its config; None if its class is in no table.
         children: the layers in it.
         is_model: whether it is a Functional or Sequential model.
-        is_elided: whether it is a part that paths do not show.
+        is_elided: whether it is a part that is not in paths.
         is_trainable: whether it is unfrozen.
-        quantized: other variables that it might have, being quantised in a way that its config does not tell.
+        quantized: other variables that it may have if it is quantised, which its config does not state.
     """
 
     path: str
@@ -79,28 +79,29 @@ class Outline:
 
 
 def outline_of(entry: Config) -> Outline:
-    """The outline of a serialised model.
+    """Returns the outline of a serialised model.
 
     Arguments:
         entry: `{"class_name": …, "config": …}`, as in config.json or in a legacy file's `model_config`.
 
-    Errors: ModelError if it is no such thing.
+    Raises:
+        ModelError: it is not a serialised model.
     """
     if not isinstance(entry.get("class_name"), str):
-        raise ModelError("The model's config does not name a class", hint="is this file written by Keras?")
+        raise ModelError("the model's config does not name a class", hint="was this file written by Keras?")
     try:
         root = _node(entry, "", "", ("",), 0)
         graph = _graph_of(entry.get("config"))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise ModelError(
-            f"The model's config is not one that Keras writes ({type(error).__name__}: {error})",
+            f"the model's config does not have the form of Keras ({type(error).__name__}: {error})",
             hint="load it in Keras and save it again",
         ) from None
     return Outline(root, graph.inputs, graph.outputs)
 
 
 def nodes_of(entry: Config, owner: str = "") -> tuple[OutlineNode, ...]:
-    """A serialised layer and the layers in it that paths show, depth first.
+    """Returns the nodes of a serialised layer and of the layers in it, without elided ones, depth first.
 
     Arguments:
         entry: the layer, as in a model's config.
@@ -117,28 +118,28 @@ def nodes_of(entry: Config, owner: str = "") -> tuple[OutlineNode, ...]:
 
 
 def clean(value: Any) -> Any:
-    """A config without what differs between two savings of one model."""
+    """Returns a config without the keys that differ between two savings of a model."""
     if isinstance(value, Mapping):
         return {key: clean(item) for key, item in value.items() if key not in _DROPPED}
     return [clean(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def join(*segments: str) -> str:
-    """A path of the segments that are not empty."""
+    """Joins the segments that are not empty to a path."""
     return "/".join(segment for segment in segments if segment)
 
 
 def is_within(path: str, owner: str) -> bool:
-    """Whether a path is that of a layer, or of something in it."""
+    """Returns whether a path is that of a layer, or of something in it."""
     return path == owner or path.startswith(f"{owner}/")
 
 
 def is_operation(entry: Config) -> bool:
-    """Whether an entry of a graph is an operator such as `x + y`, which Keras does not count among the layers."""
+    """Returns whether an entry of a graph is an operation such as `x + y`, which is not in Keras's list of layers."""
     module = entry.get("module")
     if isinstance(module, str):
         return module.startswith(("keras.src.ops", "keras.ops"))
-    # Legacy files have no modules, but every layer's config says whether it is trainable.
+    # Legacy files have no modules, but in them the config of every layer has `trainable`.
     config = entry.get("config")
     return (
         isinstance(config, Mapping)
@@ -193,14 +194,14 @@ def _model_children(config: Config, path: str, depth: int) -> tuple[OutlineNode,
     used_in_2_13: dict[str, int] = {}
     children = []
     for entry in config["layers"]:
-        # A Sequential's InputLayer is not among its `.layers`, but nothing else has that stored name.
+        # A Sequential's InputLayer is not in its `.layers`, but no other layer has that stored name.
         name = "" if is_operation(entry) else snake_case(stored_class(entry))
         segment = unique(name, used) if name else ""
-        # Keras (3.15) keeps no name of a layer whose class has no get_config, and calls it like this after loading.
+        # Keras 3.15 does not save the name of a layer whose class has no get_config, and names it like this on loading.
         child = _node({"name": segment, **entry}, path, "", (join("layers", segment) if segment else "",), depth + 1)
         if name:
             in_2_13 = unique(name, used_in_2_13)
-            if _has_weights(child):  # it was listed a second time, as one of those with weights, and counted again
+            if _has_weights(child):  # Keras 2.13 listed layers with weights a second time, and counted them twice
                 unique(name, used_in_2_13)
             child = replace(
                 child, stored=(*child.stored, join(LAYERS_UNTIL_2_14, segment), join(LAYERS_UNTIL_2_14, in_2_13))
@@ -210,7 +211,7 @@ def _model_children(config: Config, path: str, depth: int) -> tuple[OutlineNode,
 
 
 def _has_weights(node: OutlineNode) -> bool:
-    """Tells whether a layer has weights; one of a class that is in no table is thought to."""
+    """Returns whether a layer has weights. A layer of a class that is in no table may have some, so it counts."""
     return node.variables is None or bool(node.variables) or any(map(_has_weights, node.children))
 
 
@@ -219,7 +220,7 @@ def _graph_of(config: Any) -> CallGraph:
 
 
 def _nested_graphs(config: Config) -> frozenset[str]:
-    """The names of the layers that are Functional models; a Sequential counts its calls like a layer."""
+    """Returns the names of the layers that are Functional models. The calls of a Sequential count like a layer's."""
     return frozenset(
         str(entry.get("name") or entry["config"].get("name"))
         for entry in config["layers"]
@@ -228,13 +229,13 @@ def _nested_graphs(config: Config) -> frozenset[str]:
 
 
 def stored_class(entry: Config) -> str:
-    """The class's name as stored paths have it: without its package, and as it was when the file was written."""
+    """Returns the class's name in stored paths: without its package, and as it was when the file was written."""
     name = str(entry.get(FORMER_CLASS) or entry.get("class_name", "")).rpartition(">")[2]
     return STORED_NAMES.get(name, name) if is_keras_class(entry) else name
 
 
 def unique(name: str, used: dict[str, int]) -> str:
-    """A name made unique among its siblings the way Keras does: `dense`, `dense_1`, …."""
+    """Makes a name unique among its siblings, in the same way as Keras: `dense`, `dense_1`, …."""
     if name in used:
         used[name] += 1
         return f"{name}_{used[name]}"
@@ -248,7 +249,7 @@ def _part_nodes(part: LayerPart, config: Config, path: str, depth: int) -> list[
     if not part.config:
         return [_implied(part, config, path, depth)]
     value = config.get(part.config) or config.get(part.fallback)
-    # Keras names an explicit backward layer as its config does.
+    # Keras gives an explicit backward layer the name in its config.
     prefix = part.prefix if not part.fallback or part.config not in config else ""
     if part.is_list:
         used: dict[str, int] = {}
@@ -263,7 +264,7 @@ def _part_nodes(part: LayerPart, config: Config, path: str, depth: int) -> list[
 
 def _implied(part: LayerPart, config: Config, path: str, depth: int) -> OutlineNode:
     passed = {ours: config[theirs] for ours, theirs in part.passes if theirs in config}
-    passed.setdefault("bias_axes", True)  # attention layers of Keras before `use_bias` was always stated
+    passed.setdefault("bias_axes", True)  # the config of older attention layers does not state `use_bias`
     entry = {"class_name": part.class_name, "config": {**passed, "name": part.name}}
     node = _node(entry, path, "", part.stored, depth + 1)
     return replace(node, path=join(path, part.name), config={}, is_elided=not part.name)

@@ -1,20 +1,19 @@
-"""Selectors: which layers of a model, and which of their weights, a step's target stands for.
+"""Selectors: the layers of a model, and the weights in them, that a step's target selects.
 
-What a target means, in a few sentences. `name`, `regex` and `type` are claims about a layer, and all of them must hold
-for it; they stand for the weights of the layers that fit *and of all layers below them*. `weights` is a claim about a
-weight, and so is the full path of a weight used as a name. `any`, `all` and `not` are the union, intersection and
-complement of sets of weights, and the keys of one selector intersect. A part that says nothing about weights is
-undecided: it takes on whatever a part that it intersects with says, be it the enclosing selector or a sibling in `all`,
-and in the end the default, the learned weights. So `{all: [{type: Dense}, {weights: bias}]}` is the biases of Dense
-layers, `{type: Dense, not: logits}` the learned weights of all other Dense layers, and
-`{weights: kernels, not: {name: conv_1}}` every kernel outside `conv_1`.
+The rules: `name`, `regex` and `type` are claims about a layer, which must match all of them. They select the weights of
+the matching layers *and of all layers below them*. `weights` is a claim about a weight, and so is the full path of a
+weight as a name. `any`, `all` and `not` are the union, intersection and complement of sets of weights, and the keys of
+a selector intersect. A part without a claim about weights is undecided: it is narrowed by the parts that it intersects
+with, which may be the enclosing selector or a sibling in `all`; and at the end by the default, the learned weights. So
+`{all: [{type: Dense}, {weights: bias}]}` selects the biases of Dense layers, `{type: Dense, not: logits}` the learned
+weights of all other Dense layers, and `{weights: kernels, not: {name: conv_1}}` every kernel outside `conv_1`.
 
-A path with wildcards is tried on layers first, and on weights only if no layer fits. If its last part is nothing but
-wildcards (`bn/*`) it says nothing about weights; otherwise (`bn*/moving_*`) it names them, statistics included.
+A path with wildcards is matched with layers first, and with weights only if no layer matches. If its last part is only
+wildcards (`bn/*`), it makes no claim about weights; otherwise (`bn*/moving_*`) it names them, also statistics.
 
-`pick` and `expect` count the layers that the claims fit and that hold a chosen weight: a Bidirectional that was
-selected by its type counts once, not once for each of its cells. Where a selector makes no claim about layers, they
-count the layers that own the chosen weights.
+`pick` and `expect` count the layers that match the claims and hold a selected weight: a Bidirectional that is selected
+by its type counts once, not once for each of its cells. If a selector makes no claim about layers, they count the
+layers that own the selected weights.
 """
 
 from __future__ import annotations
@@ -45,16 +44,16 @@ __all__ = ["NothingMatched", "Selection", "SelectorIndex", "as_glob", "exact_pat
 
 @dataclass(frozen=True)
 class Selection:
-    """What a target stands for in one model.
+    """The layers and tensors of a model that a target selects.
 
     Arguments:
-        layers: from `SelectorIndex.tensors`, the layers that own at least one chosen tensor; from
-            `SelectorIndex.layers`, the chosen layers. In model order.
-        tensors: the chosen tensors; from `SelectorIndex.layers`, all tensors of the chosen layers and of those below
-            them. In model order, each storage once.
-        matched: from `SelectorIndex.tensors`, the layers that stand for the chosen tensors: those that the claims fit,
-            such as a Bidirectional for the weights in it, and where no claim fits, the owners. In model order.
-        notes: what a person should know, such as "`encoder/dense` is reached by 2 paths; counted once".
+        layers: from `SelectorIndex.tensors`, the layers that own at least one selected tensor; from
+            `SelectorIndex.layers`, the selected layers. In model order.
+        tensors: the selected tensors; from `SelectorIndex.layers`, all tensors of the selected layers and of those
+            below them. In model order, each storage once.
+        notes: notes for the user, such as "`encoder/dense` is reached by 2 paths; counted once".
+        matched: from `SelectorIndex.tensors`, the layers that `pick` and `expect` count: those that match the claims,
+            such as a Bidirectional for the weights in it, or else the owners. In model order.
     """
 
     layers: tuple[LayerSpec, ...]
@@ -64,17 +63,16 @@ class Selection:
 
 
 class NothingMatched(PlanError):
-    """A target stands for nothing in this model. The problems say why; they are worked out when they are first read.
+    """A target selects nothing in this model. The explanation is made when it is first read.
 
     Arguments:
-        explain: the problems, or what works them out.
-        notes: what a person should know even if the target may be empty, such as weights without a known role.
+        explain: the problems, or a function that finds them.
+        notes: notes for the user that matter even if the target may be empty, such as weights of unknown role.
     """
 
     def __init__(
         self, explain: Iterable[Problem] | Callable[[], Iterable[Problem]], notes: tuple[str, ...] = ()
     ) -> None:
-        """Keep the explanation for later: a caller that allows an empty target never asks for it."""
         Exception.__init__(self)
         self._explain = explain
         self.notes = notes
@@ -82,25 +80,23 @@ class NothingMatched(PlanError):
 
     @property
     def problems(self) -> tuple[Problem, ...]:  # type: ignore[override]
-        """Why nothing matched, each with its path below the target."""
+        """The reasons why nothing matches, each with its path below the target."""
         if not self._problems:
             self._problems = tuple(self._explain() if callable(self._explain) else self._explain)
         return self._problems
 
     def __str__(self) -> str:
-        """The messages, a line each."""
         return "\n".join(problem.message for problem in self.problems)
 
 
 class SelectorIndex:
-    """Answers targets for one model. Built once for a spec; what it says never changes.
+    """Finds what targets select in one model. It is built once for a spec.
 
     Arguments:
         spec: the model.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        """Index the layers and tensors by name, path, class and role."""
         self._index = ModelIndex(spec)
 
     @cached_property
@@ -111,15 +107,15 @@ class SelectorIndex:
     def tensors(
         self, target: Target, *, default_groups: frozenset[Group] = LEARNED, random: RandomIndices | None = None
     ) -> Selection:
-        """The weights that a target stands for.
+        """Returns the weights that a target selects.
 
         Arguments:
             target: as in a plan.
-            default_groups: the weights to choose where the target says nothing about weights.
+            default_groups: the weights to select where the target makes no claim about weights.
             random: draws for `pick: {random: n}`.
 
         Raises:
-            NothingMatched: the target stands for nothing; the problems say why, with paths below the target.
+            NothingMatched: the target selects nothing; the paths of its problems begin at the target.
             PlanError: a contract (`expect`) does not hold, or a pattern is not valid.
         """
         index = self._index
@@ -138,17 +134,17 @@ class SelectorIndex:
         return Selection(layers, tensors, notes, matched)
 
     def layers(self, target: Target, *, random: RandomIndices | None = None) -> Selection:
-        """The layers that a target stands for: those that its claims fit, without the layers below them.
+        """Returns the layers that a target selects: those that match its claims, without the layers below them.
 
-        `weights` stands for the layers that own such a weight; beside a claim about layers, for those that hold one at
-        any depth. `any`, `all` and `not` are set algebra over layers.
+        `weights` selects the layers that own such a weight; together with a claim about layers, those that hold one at
+        any depth. `any`, `all` and `not` are the union, intersection and complement of sets of layers.
 
         Arguments:
             target: as in a plan.
             random: draws for `pick: {random: n}`.
 
         Raises:
-            NothingMatched: the target stands for no layer; the problems say why, with paths below the target.
+            NothingMatched: the target selects no layer; the paths of its problems begin at the target.
             PlanError: a contract (`expect`) does not hold, or a pattern is not valid.
         """
         index = self._index
@@ -169,7 +165,7 @@ def _evaluate(evaluation: TargetEvaluation, target: Target, weights: int) -> Cho
 
 
 def _sharing_notes(spec: ModelSpec, layers: tuple[LayerSpec, ...], tensors: tuple[TensorSpec, ...]) -> Iterator[str]:
-    """A note for each shared layer or tied tensor; for a shared model one, and none for what is in it."""
+    """Yields a note for each shared layer or tied tensor. A shared model has one note for all that is in it."""
     shared: dict[str, int] = {}
     noted_layers = set()
     for layer in layers:

@@ -1,4 +1,4 @@
-"""What shapes a layer makes: the question, and the form of its answer."""
+"""The interface of shape oracles, which find the output shapes of layers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mutspec.model.spec import LayerSpec, TensorSpec
 
 @dataclass(frozen=True, slots=True)
 class LayerShapes:
-    """What follows from a layer's config and its inputs.
+    """The shapes that follow from a layer's config and its inputs.
 
     Arguments:
         outputs: the types of its outputs, in order.
         weights: its weights and those of the layers in it, in model order; their paths begin with the layer's own name,
-            as if it stood in the outermost model.
-        inner: the layers in it of which its config does not tell, with paths like those of the weights.
+            as in the outermost model.
+        inner: the layers in it that are not in its config, with paths like those of the weights.
     """
 
     outputs: tuple[TensorType, ...]
@@ -27,18 +27,18 @@ class LayerShapes:
 
 
 class ShapeOracle(Protocol):
-    """Tells what shapes a layer makes of its inputs."""
+    """Finds the output shapes of a layer for its inputs."""
 
     def __call__(self, entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
-        """What a layer makes of its inputs.
+        """Returns the types of a layer's outputs, and its weights.
 
         Arguments:
             entry: the serialised layer, as in a model's config: `class_name`, `config`, `module`, `registered_name`.
             inputs: the types of the tensors that it is called on, in the order of its arguments.
 
         Raises:
-            ModelError: it cannot be called on these, or its config is wrong; the message names the layer, and says what
-                it expects and what it got.
-            EnvironmentProblem: only Keras could tell, and it is not installed.
+            ModelError: the layer cannot be called on these, or its config is invalid; the message names the layer, what
+                it expects, and what it gets.
+            EnvironmentProblem: only Keras knows the shapes, and it is not installed.
         """
         ...

@@ -1,4 +1,4 @@
-"""ModelSpec: a network as data. Layers, their calls, and tensors with path, role, shape and dtype, but no values."""
+"""The spec of a model: its layers, their calls, and its tensors with path, role, shape and dtype, without values."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class TensorSpec:
 
     Arguments:
         path: the canonical path, `<layer names joined by />/<role>`. Inside classes of the user's own it ends with the
-            weight's number (`blk/dense/var0`) whether its role is known or not: a path depends on the model alone.
+            weight's number (`blk/dense/var0`) whether its role is known or not: a path depends only on the model.
         layer: the path of the layer that owns it.
-        role: Keras's attribute name (`kernel`, `gamma`, …), or `var0…` where nobody says it.
-        group: what it is for.
-        shape: as stored.
+        role: Keras's attribute name (`kernel`, `gamma`, …), or `var0…` if it is unknown.
+        group: its purpose.
+        shape: the stored shape.
         dtype: the stored dtype by NumPy's name (`float32`, `bfloat16`, `int8`, …).
-        channel_axis: the axis that runs over output channels; None where there is none or it is unknown.
-        origin: immutable identity for random streams; the base path, or `<step id>/<n>/<role>`.
+        channel_axis: the axis of output channels; None if it has none, or it is unknown.
+        origin: its immutable identity for random streams: the path in the base, or `<step id>/<n>/<role>`.
         aliases: other canonical paths of the same storage.
     """
 
@@ -52,19 +52,19 @@ class TensorSpec:
 
     @property
     def has_role(self) -> bool:
-        """Whether it is known what it is for."""
+        """Whether its role is known."""
         return _NUMBERED.fullmatch(self.role) is None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All paths by which a target may name it: its own, those with its role, and the aliases."""
+        """All paths that select it in a target: its own, the one with its role, and the aliases."""
         own = f"{self.layer}/{self.role}"
         return (self.path, *self.aliases) if own == self.path else (self.path, own, *self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRef:
-    """An output of a layer's call: which layer (its name within its model), which call, which output."""
+    """An output of a layer's call: the layer's name in its model, the number of the call, and that of the output."""
 
     layer: str
     call: int = 0
@@ -73,7 +73,7 @@ class TensorRef:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a layer: the tensors that go in, in the order of its arguments, keyword arguments included."""
+    """One call of a layer: its input tensors in the order of the arguments, with those of keyword arguments."""
 
     inputs: tuple[TensorRef, ...]
 
@@ -83,16 +83,16 @@ class LayerSpec:
     """One layer.
 
     Arguments:
-        path: layer names joined by `/`; nested models and wrapped layers lie below their owner.
+        path: layer names joined by `/`; nested models and wrapped layers are below their owner.
         name: the layer's own name.
         class_name: Keras's class name.
-        ancestry: the class and the Keras classes it derives from, nearest first; a user's own class stands alone.
-        config: Keras's own config, as JSON values, less the layers in it, which are LayerSpecs of their own; empty for
+        ancestry: the class and its Keras base classes, nearest first; for a user's own class only itself.
+        config: Keras's config as JSON values, without the layers in it, which are LayerSpecs of their own; empty for
             layers that a class holds implicitly.
         calls: the calls within the model that holds it; empty in Sequential, wrappers and subclassed models.
-        aliases: other paths that reach the same layer.
-        is_inner: whether it lies in a class of the user's own, whose code holds it. Its class and config are known only
-            where somebody tells them, so that they are no part of the model's identity.
+        aliases: other paths of the same layer.
+        is_inner: whether it is inside a class of the user's own, whose code holds it. Its class and config are not
+            always known, so they are not part of the model's identity.
     """
 
     path: str
@@ -110,14 +110,14 @@ class ModelSpec:
     """A whole model.
 
     Arguments:
-        name: the model's own name; empty if the file does not say.
+        name: the model's own name; empty if the file does not state it.
         class_name: `Functional`, `Sequential`, or a subclass's name; empty for a partial spec.
         layers: in model order, depth first: a nested layer follows its owner.
         tensors: in the order of their layers; one entry for one storage.
-        inputs, outputs: the model's ports, flattened in Keras's order; empty where there is no graph.
-        is_partial: whether only tensors are known (`.weights.h5` without an architecture). Such a file does not tell
-            the model's order either: layers come by class, those of one class in the model's order.
-        knows_classes: whether Keras knows all classes of the model, so that to import a module tells no more.
+        inputs, outputs: the model's ports, flattened in Keras's order; empty if it has no graph.
+        is_partial: whether only tensors are known (`.weights.h5` without an architecture). Such a file does not have
+            the model's order either: layers are sorted by class, and those of one class are in the model's order.
+        knows_classes: whether Keras knows all classes of the model, so that importing another module does not help.
     """
 
     name: str
@@ -131,7 +131,7 @@ class ModelSpec:
 
     @cached_property
     def tensor_by_path(self) -> Mapping[str, TensorSpec]:
-        """Every tensor by all of its names."""
+        """All tensors, by each of their names."""
         by_path = {tensor.path: tensor for tensor in self.tensors}
         for tensor in self.tensors:
             for name in tensor.names:
@@ -140,7 +140,7 @@ class ModelSpec:
 
     @cached_property
     def layer_by_path(self) -> Mapping[str, LayerSpec]:
-        """Every layer by its path and its aliases."""
+        """All layers, by path and alias."""
         by_path = {layer.path: layer for layer in self.layers}
         for layer in self.layers:
             for alias in layer.aliases:

@@ -1,4 +1,4 @@
-"""What a model file stores, as a tree of groups: `layers/dense/vars/0` is variable 0 of the group `layers/dense`."""
+"""The variables in a model file, as a tree of groups: `layers/dense/vars/0` is variable 0 of `layers/dense`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SEEDS = re.compile(r"(^|/)_?(seed_generator|generator|random_generator)/")
 
 
 class StoredTree:
-    """The stored variables by group, with questions about what lies below a path. Seeds are left out."""
+    """The stored variables by group, without seeds."""
 
     def __init__(self, stored: Mapping[str, Stored]) -> None:
         groups: dict[str, dict[str, Stored]] = {}
@@ -26,7 +26,7 @@ class StoredTree:
             head, _, key = path.rpartition("/")
             if head != "vars" and not head.endswith("/vars"):
                 continue
-            # Lookup layers keep tables in named entries; they are no variables.
+            # Lookup layers store tables in named entries, which are not variables.
             if not key.isdecimal() and not key.startswith("lora_"):
                 continue
             if _SEEDS.search(path):  # older versions of Keras 3 store seeds, newer ones do not
@@ -39,19 +39,19 @@ class StoredTree:
         self._keys = [path + "/" for path in self._sorted]
 
     def __contains__(self, path: str) -> bool:
-        """Whether anything is stored at or below a path."""
+        """Returns whether something is stored at or below a path."""
         at = bisect_left(self._keys, path + "/")
         return at < len(self._keys) and self._keys[at].startswith(path + "/")
 
     def group(self, path: str) -> Mapping[str, Stored]:
-        """The variables of a group itself, by their key in natural order; empty if there is none.
+        """Returns the variables of a group itself, by their key in natural order; nothing if there is no such group.
 
-        Keys are `0`, `1`, …; those of LoRA's adapters, which live layers have beside what they store, are their names.
+        Keys are `0`, `1`, …; the keys of LoRA's adapters, which only live layers have, are their names.
         """
         return self._groups.get(path, {})
 
     def groups_below(self, path: str) -> list[str]:
-        """The groups below a path, without itself, in natural order."""
+        """Returns the groups below a path, without itself, in natural order."""
         if not path:
             return sorted((below for below in self._groups if below), key=natural)
         at = bisect_left(self._keys, path + "/")
@@ -63,5 +63,5 @@ class StoredTree:
 
 
 def natural(path: str) -> list[tuple[int, int | str]]:
-    """A sort key under which `dense_2` comes before `dense_10`, and a path before those below it."""
+    """Returns a sort key under which `dense_2` comes before `dense_10`, and a path before those below it."""
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+|/)", path) if part]

@@ -1,7 +1,7 @@
 """The families of ops, one module each; their names in the literature; and the catalogue that finds all ops.
 
-An op is one small class: parameters, documentation, and how it lowers. Nothing here computes: ops write expressions
-over tensors whose values nobody has read yet. What may not enter: NumPy, TensorFlow, files. Packages with ops of their
+An op is one small class: parameters, documentation, and how it lowers. Ops compute nothing. They write expressions over
+tensors whose values have not been read yet. What may not enter: NumPy, TensorFlow, files. Packages with ops of their
 own import from `mutspec.plugin`.
 """
 
@@ -10,7 +10,7 @@ from mutspec.ops.catalogue import catalogue, family
 __all__ = ["catalogue", "family"]
 
 _IN_PLUGIN = frozenset({"ByTarget", "NonNegative", "Op", "Problem", "Scale", "TensorContext", "WeightOp"})
-"""What packages with ops imported from here before `mutspec.plugin` was there."""
+"""The names that packages with ops imported from here before `mutspec.plugin` existed."""
 
 
 def __getattr__(name: str) -> object:

@@ -18,7 +18,7 @@ from mutspec.graph.number_formats import SignedSize
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.primitives import CHUNK
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.types import Share, Unit, exact_share
+from mutspec.language.types import Share, Unit, exact_share, or_default
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.base import WeightOp
 from mutspec.lowering.bits import (
@@ -72,7 +72,7 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
         yield from bit_problems(self.bits)
-        if isinstance(self.rate_per_bit, UnsetType):
+        if self.rate_per_bit is UNSET:
             return
         others = (*self.amount.given, *self.given("per", "unit", "rank", "gates"))
         if others:
@@ -83,7 +83,7 @@ class BitFlip(BitOp, tag="bit_flip", frozen=True, kw_only=True):
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """Returns the weights, by an amount or by their bits."""
-        if isinstance(self.rate_per_bit, UnsetType):
+        if self.rate_per_bit is UNSET:
             return super().choices(context, tensors)
         chosen: list[Chosen] = []
         for tensor in tensors:
@@ -172,7 +172,7 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
         yield from bit_problems(self.bits)
         beyond = [*bits_beyond(self._bits, self._layout, "a weight")]
         yield from beyond
-        if not isinstance(self.shared_by, UnsetType) and self.shared_by.bit_count() > 1:
+        if self.shared_by is not UNSET and self.shared_by.bit_count() > 1:
             message = f"`shared_by` is {self.shared_by}, which is not a power of two"
             yield Problem(message, path=("shared_by",), hint="for example 16")
         if not beyond and not self._are_of_exponents and any(bit in self._exponents for bit in self._bits):
@@ -188,7 +188,7 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
 
     @property
     def _bits(self) -> Sequence[int]:
-        if not isinstance(self.bits, UnsetType):
+        if self.bits is not UNSET:
             return listed(self.bits, self._layout)
         fields = self._layout.fields
         return (*fields[BitField.MANTISSA], *fields[BitField.SIGN])
@@ -203,7 +203,7 @@ class BlockBitFlip(WeightOp, tag="block_bit_flip", frozen=True, kw_only=True):
 
     @property
     def _run(self) -> int:
-        return _ALL if isinstance(self.shared_by, UnsetType) else self.shared_by
+        return or_default(self.shared_by, _ALL)
 
     @property
     def amount(self) -> Amount:

@@ -14,7 +14,7 @@ from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.graph.choice import Run
 from mutspec.graph.expression import Expression
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.types import ByTarget, Target, exact_share
+from mutspec.language.types import ByTarget, Target, exact_share, or_default
 from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
@@ -90,7 +90,7 @@ class Average(MergeOp, tag="average", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        if isinstance(self.shares, UnsetType):
+        if self.shares is UNSET:
             return
         if len(self.shares) != len(self.sources_) + 1:
             message = f"there are {len(self.shares)} shares for {len(self.sources_)} sources and the weight itself"
@@ -103,7 +103,7 @@ class Average(MergeOp, tag="average", frozen=True, kw_only=True):
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         others = [self.partner(source, ctx, "sources", number) for number, source in enumerate(self.sources_)]
-        shares = (1.0,) * (1 + len(others)) if isinstance(self.shares, UnsetType) else self.shares
+        shares = or_default(self.shares, (1.0,) * (1 + len(others)))
         mean = weight * (shares[0] / sum(shares))
         for other, share in zip(others, shares[1:], strict=True):
             mean = mean + other * (share / sum(shares))
@@ -177,7 +177,7 @@ class Crossover(MergeOp, tag="crossover", frozen=True, kw_only=True):
         return replace(self.amount, rate=0.5).choices(context, tensors)
 
     def _takes(self, context: LoweringContext, tensor: TensorSpec) -> bool:
-        rate = Fraction(1, 2) if isinstance(self.rate, UnsetType) else exact_share(self.rate)
+        rate = Fraction(1, 2) if self.rate is UNSET else exact_share(self.rate)
         return uniform_64_bits(context.key(tensor.origin.rpartition("/")[0], "choose")) < rate * 2**64
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:

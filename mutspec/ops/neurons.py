@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta, UnsetType
+from msgspec import UNSET, Meta
 
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Choice, ChosenSlices, Listed, Scattered
@@ -110,7 +110,7 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
         if self.per is Per.ALL:
             message = "neurons of different layers cannot change places"
             yield Problem(message, path=("per",), hint="leave `per` out: neurons are counted in each layer")
-        if not isinstance(self.indices, UnsetType) and len(self.indices) % 2:
+        if self.indices is not UNSET and len(self.indices) % 2:
             yield Problem("`indices` must name pairs", path=("indices",), hint="name an even number of neurons")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
@@ -132,7 +132,7 @@ class SwapNeurons(BiasedNeuronOp, tag="swap_neurons", frozen=True, kw_only=True)
         """Returns the neurons in an order in which neighbours are pairs."""
         assert isinstance(ctx.choice, ChosenSlices)
         if isinstance(ctx.choice.chosen, Listed):
-            assert not isinstance(self.indices, UnsetType)
+            assert self.indices is not UNSET
             order = tuple(index % ctx.choice.length for index in self.indices)
             return {"order": order, "count": len(order), "offset": 0}
         chosen = ctx.choice.chosen

@@ -52,21 +52,21 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return
-        if isinstance(self.rate, UnsetType):
+        if self.rate is UNSET:
             yield Problem("`reset_rate` needs `rate`", path=("reset_rate",), hint="add `rate: 0.8`, for example")
         elif exact_share(self.rate) + exact_share(self.reset_rate) > 1:
             yield Problem("`rate` and `reset_rate` add up to more than 1", path=("reset_rate",), hint="lower one")
         units = self.amount.units
         is_narrowed = units.unit is not Unit.ENTRY or units.gates or units.rank is not None
-        if is_narrowed or self.at_least or not isinstance(self.per, UnsetType):
+        if is_narrowed or self.at_least or self.per is not UNSET:
             message = "`reset_rate` is a probability of each entry"
             yield Problem(message, path=("reset_rate",), hint="leave out `unit`, `rank`, `gates`, `per` and `at_least`")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
         """Returns the entries that get noise, and after them, in the order of drawing, those that get new values."""
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return super().choices(context, tensors)
         chosen: list[Chosen] = []
         for tensor in tensors:
@@ -78,8 +78,8 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
 
     def _counts(self, context: LoweringContext, tensor: TensorSpec) -> tuple[int, int]:
         """Draws the number of entries that get noise, and of others that get new values: multinomial."""
-        assert not isinstance(self.rate, UnsetType)
-        assert not isinstance(self.reset_rate, UnsetType)
+        assert self.rate is not UNSET
+        assert self.reset_rate is not UNSET
         rate, reset_rate = exact_share(self.rate), exact_share(self.reset_rate)
         draws = [uniform_64_bits(context.key(tensor.origin, name)) for name in ("rate", "reset_rate")]
         noised = binomial_quantile(tensor.size, rate, draws[0])
@@ -92,7 +92,7 @@ class GaussianNoise(NoiseOp, tag="gaussian_noise", frozen=True, kw_only=True):
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         """Returns w plus noise, or the new value."""
         noisy = super().lower(weight, ctx)
-        if isinstance(self.reset_rate, UnsetType):
+        if self.reset_rate is UNSET:
             return noisy
         noised, _ = self._counts(ctx.context, ctx.tensor)
         assert isinstance(ctx.choice, Scattered)

@@ -14,7 +14,7 @@ from mutspec.graph.choice import Listed, Run
 from mutspec.graph.expression import Expression, joined
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
-from mutspec.language.types import Per, Target
+from mutspec.language.types import OF_AMOUNT, Per, Target
 from mutspec.lowering.base import Op, WeightOp
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.tensor_context import TensorContext
@@ -67,9 +67,9 @@ class PermuteGenes(Op, tag="permute_genes", frozen=True, kw_only=True):
         Rearrangement,
         Meta(description="`swap` two genes, or take a random run: `inversion` reverses it, `scramble` shuffles it."),
     ]
-    per: Annotated[Per, Meta(description="What has a genome: each tensor, each layer, or all targets together.")] = (
-        Per.ALL
-    )
+    per: Annotated[
+        Per, OF_AMOUNT, Meta(description="What has a genome: each tensor, each layer, or all targets together.")
+    ] = Per.ALL
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         tensors = [tensor for tensor in context.select(self.target, "target").tensors if tensor.size]

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.choice import Computed
 from mutspec.graph.expression import Expression
-from mutspec.language.types import END, Rank
+from mutspec.language.types import END, Rank, or_default
 from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.base import WeightOp
 from mutspec.lowering.context import LoweringContext
@@ -42,7 +42,7 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         given = self.amount.given
-        if isinstance(self.keep, UnsetType):
+        if self.keep is UNSET:
             if given:
                 yield from super().problems()
             else:
@@ -58,7 +58,7 @@ class PruneWeights(WeightOp, tag="prune_weights", frozen=True, kw_only=True):
             yield Problem(message, path=("keep",), hint="n:m with 0 < n < m, such as 2:4")
 
     def choices(self, context: LoweringContext, tensors: Sequence[TensorSpec]) -> list[Chosen]:
-        if isinstance(self.keep, UnsetType):
+        if self.keep is UNSET:
             return super().choices(context, tensors)
         return [(tensor, _beyond_pattern(context, tensor, self.keep)) for tensor in tensors if tensor.size]
 
@@ -110,19 +110,19 @@ class LowRank(WeightOp, tag="low_rank", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         yield from super().problems()
-        if isinstance(self.to_rank, UnsetType) == isinstance(self.energy, UnsetType):
+        if (self.to_rank is UNSET) == (self.energy is UNSET):
             yield Problem("it takes either `to_rank` or `energy`", path=("op",), hint="give one of them")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         shape = weight.shape
         columns = shape[-1]
         rows = ctx.tensor.size // columns
-        rank = None if isinstance(self.to_rank, UnsetType) else self.to_rank
+        rank = or_default(self.to_rank, None)
         if len(shape) < 2 or (rank is not None and rank > min(rows, columns)):
             raise PlanError(
                 f"`{ctx.tensor.path}`, as a matrix of {rows}×{columns}, cannot be lowered to that rank",
                 path=("to_rank",) if rank else ("target",),
                 hint="choose kernels, with `weights: kernels`, and a rank of at most the smaller of the two",
             )
-        energy = None if isinstance(self.energy, UnsetType) else float(self.energy).hex()
+        energy = None if self.energy is UNSET else float(self.energy).hex()
         return weight.whole("low_rank", rows=rows, rank=rank, energy=energy)

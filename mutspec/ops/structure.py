@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
-from mutspec.language.types import Count, Target
+from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.new_layer import Initialize, LayerConfig
 from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
@@ -50,9 +50,9 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
     ] = Initialize.DEFAULT
 
     def problems(self) -> Iterable[Problem]:
-        if isinstance(self.after, UnsetType) and isinstance(self.before, UnsetType):
+        if self.after is UNSET and self.before is UNSET:
             yield Problem("`insert_layer` needs `after` or `before`", hint="name the layer to insert after or before")
-        if isinstance(self.after, UnsetType) and not isinstance(self.output, UnsetType):
+        if self.after is UNSET and self.output is not UNSET:
             yield Problem(
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
@@ -71,16 +71,16 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
 
     def _places(self, ctx: StructureContext) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
         """Yields networks, the tensors in them to put a layer on, and the layers that are to use it (none: all)."""
-        if isinstance(self.after, UnsetType):
-            for found in ctx.find(self.before, "before") if not isinstance(self.before, UnsetType) else ():
+        if self.after is UNSET:
+            for found in ctx.find(self.before, "before") if self.before is not UNSET else ():
                 yield found.owner, _only_inputs(found), (found.name,)
             return
-        users = () if isinstance(self.before, UnsetType) else ctx.select(self.before, "before")
+        users = () if self.before is UNSET else ctx.select(self.before, "before")
         for found in ctx.find(self.after, "after"):
             output = self._output(found)
             sources = [found.output(call, output) for call in range(max(1, len(found.calls)))]
             only: tuple[str, ...] = ()
-            if not isinstance(self.before, UnsetType):
+            if self.before is not UNSET:
                 only = tuple(each.name for each in users if each.path.rpartition("/")[0] == found.owner)
                 sources = _used_by(found, only, sources)
             yield found.owner, sources, only
@@ -89,7 +89,7 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
         """Returns the number of the output that the layer goes on."""
         network = found.network
         used = sorted({ref.output for ref in (*refs(network.calls), *refs(network.outputs)) if ref.layer == found.name})
-        if not isinstance(self.output, UnsetType):
+        if self.output is not UNSET:
             if self.output not in used:
                 raise PlanError(
                     f"nothing uses output {self.output} of `{found.name}`",
@@ -156,7 +156,7 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
 
     def restructure(self, ctx: StructureContext) -> None:
         """Removes the layers one by one; an edit may take others out with one."""
-        keep = "" if isinstance(self.keep, UnsetType) else self.keep
+        keep = or_default(self.keep, "")
         for layer in ctx.select(self.target, "target"):
             if not ctx.has(layer):
                 continue

@@ -12,7 +12,7 @@ from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.graph.choice import Box, Window
 from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.expression import Expression, constant
-from mutspec.language.types import Patterns, Percent, Selector, Target, exact_share
+from mutspec.language.types import OF_TARGET, Patterns, Percent, Selector, Target, exact_share
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
 from mutspec.lowering.merge_op import described, model_and_name, refuse_kinds
@@ -50,7 +50,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
             examples=["teacher:dense_1", "conv_1/kernel"],
         ),
     ]
-    target: Annotated[Target, Meta(description="The layers or weights to copy to.")]
+    target: Annotated[Target, OF_TARGET, Meta(description="The layers or weights to copy to.")]
     weights: Annotated[
         Patterns | UnsetType, Meta(description="The roles or groups to copy. Default: all roles that both layers have.")
     ] = UNSET
@@ -83,7 +83,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         if not model_and_name(self.source)[1]:
             message = "`source` is empty" if not self.source else f"`source: {self.source}` names no layer"
             yield Problem(message, path=("source",), hint="name a layer or weight, such as `conv_1` or `conv_1/kernel`")
-        if not isinstance(self.weights, UnsetType) and not self.weights:
+        if self.weights is not UNSET and not self.weights:
             hint = "name the weights to copy, or leave the key out for all"
             yield Problem("`weights` is empty, and copies nothing", path=("weights",), hint=hint)
         for name in ("start", "stop"):
@@ -117,7 +117,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     def _select(self, context: LoweringContext, target: Target, at: str, model: str = "") -> Selection:
         """Returns what both a target and `weights` choose."""
-        if isinstance(self.weights, UnsetType):
+        if self.weights is UNSET:
             return context.select(target, at, model=model, groups=ALL_GROUPS)
         both = Selector(all=(Selector(any=_members(target)), Selector(weights=self.weights)))
         try:
@@ -171,7 +171,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
     def _copy(self, context: LoweringContext, value: Expression, source: TensorSpec, target: TensorSpec) -> TensorWrite:
         refuse_kinds(source, target, "source")
         shape = context.read(target).shape
-        if isinstance(self.axis, UnsetType):
+        if self.axis is UNSET:
             if value.shape != shape:
                 return self._overlap(context, value, source, target)
             return context.bind(target, value.cast(target.dtype), None)
@@ -201,7 +201,7 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         return context.bind(target, value.where(common, zero), None)
 
     def _axis(self, source: TensorSpec, target: TensorSpec) -> int:
-        assert not isinstance(self.axis, UnsetType)
+        assert self.axis is not UNSET
         rank = len(target.shape)
         if len(source.shape) != rank or not -rank <= self.axis < rank:
             raise PlanError(
@@ -220,18 +220,18 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
 
     def _window(self, axis: int, source: TensorSpec, target: TensorSpec) -> Window:
         length, room = source.shape[axis], target.shape[axis]
-        start = 0 if isinstance(self.start, UnsetType) else self._index(self.start, length, "start", source)
-        stop = length if isinstance(self.stop, UnsetType) else self._index(self.stop, length, "stop", source)
+        start = 0 if self.start is UNSET else self._index(self.start, length, "start", source)
+        stop = length if self.stop is UNSET else self._index(self.stop, length, "stop", source)
         if stop > room:
             raise PlanError(
                 f"the slice {start}:{stop} does not fit `{target.path}`, whose axis {axis} has {room} entries",
-                path=("axis",) if isinstance(self.stop, UnsetType) else ("stop",),
+                path=("axis",) if self.stop is UNSET else ("stop",),
                 hint=f"end it with `stop: {room}` or earlier",
             )
         if start >= stop and not self.allow_empty:
             raise PlanError(
                 f"the slice {start}:{stop} of `{source.path}` is empty",
-                path=("stop",) if isinstance(self.start, UnsetType) else ("start",),
+                path=("stop",) if self.start is UNSET else ("start",),
                 hint="widen it, or say `allow_empty: true`",
             )
         return Window(axis, start, max(start, stop))

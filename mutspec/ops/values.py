@@ -101,7 +101,7 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
         if all(value is UNSET and quantile is UNSET for value, quantile, _ in ends):
             yield Problem("there is nothing to clip to", path=("op",), hint="give `min`, `max`, or a quantile")
         low, high = self.min_quantile, self.max_quantile
-        if not isinstance(low, UnsetType) and not isinstance(high, UnsetType) and exact_share(low) > exact_share(high):
+        if low is not UNSET and high is not UNSET and exact_share(low) > exact_share(high):
             message = f"`min_quantile` ({low}) is above `max_quantile` ({high})"
             yield Problem(message, path=("min_quantile",), hint="swap them")
         least, most = self.smallest, self.largest
@@ -119,9 +119,9 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
     def _bound(
         self, value: ByTarget[float] | UnsetType, quantile: float | str | UnsetType, ctx: TensorContext
     ) -> Expression | None:
-        if not isinstance(value, UnsetType):
+        if value is not UNSET:
             return ctx.number(value)
-        if isinstance(quantile, UnsetType):
+        if quantile is UNSET:
             return None
         return ctx.weight().whole("quantile", (), "float64", q=float(exact_share(quantile)).hex())
 

@@ -1,4 +1,4 @@
-"""What differs between two models: as a value, as JSON, as text."""
+"""The difference of two models, as a value, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT_VERSION = 1
 
 
 class TensorStatus(StrEnum):
-    """What became of a tensor."""
+    """The kind of a tensor's difference."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -31,19 +31,19 @@ class TensorDiff:
     Arguments:
         layer: the path of the layer that owns it.
         weight: its role.
-        status: what became of it.
-        shape: after; before, if it was removed.
-        dtype: after; before, if it was removed.
-        shape_before, dtype_before: before; as `shape` and `dtype` if it was added or removed.
+        status: the kind of the difference.
+        shape: its shape after; that before, if it was removed.
+        dtype: its dtype after; that before, if it was removed.
+        shape_before, dtype_before: those before; equal to `shape` and `dtype` if it was added or removed.
         elements: the number of entries of `shape`.
-        changed: the entries whose bits differ; if the dtypes differ, those whose values do. This and what follows is
-            None unless both models have the tensor in one shape.
+        changed: the number of entries whose bits differ; if the dtypes differ, whose values differ. This and the
+            following numbers are None unless both models have the tensor in the same shape.
         l2: the norm of the difference.
         relative_l2: `l2` in units of the norm before; infinite if that is 0.
         max_abs: the largest absolute difference of an entry.
-        mean, std: of the difference, over all entries.
-        cosine: of the angle between before and after; None if one of them is all zeros.
-        non_finite: the infinite or NaN entries after; None only if it was removed.
+        mean, std: the mean and the standard deviation of the difference, over all entries.
+        cosine: the cosine of the angle between before and after; None if one of them is all zeros.
+        non_finite: the number of infinite or NaN entries after; None only if it was removed.
     """
 
     layer: str
@@ -64,7 +64,7 @@ class TensorDiff:
     non_finite: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The entry of the JSON document; `shape_before` and the dtypes only where they differ."""
+        """Returns the entry of the JSON document; `shape_before` and the dtypes only if they differ."""
         document: dict[str, Any] = {
             "layer": self.layer,
             "weight": self.weight,
@@ -85,12 +85,12 @@ class TensorDiff:
 
 @dataclass(frozen=True)
 class DiffReport:
-    """What differs between two models.
+    """The difference of two models.
 
     Arguments:
         structure: the layers that differ.
-        tensors: the tensors that differ: those that the model before has, in its order, then the added ones.
-        compared: the entries whose values were compared.
+        tensors: the tensors that differ: those of the model before, in its order, then the added ones.
+        compared: the number of entries whose values were compared.
     """
 
     structure: StructureDiff
@@ -99,15 +99,14 @@ class DiffReport:
 
     @property
     def identical(self) -> bool:
-        """Whether nothing differs, in structure or by the bits of a value."""
+        """Whether the structures and the bits of all values are equal."""
         return self.structure.is_empty and not self.tensors
 
     def __str__(self) -> str:
-        """What differs, for people: layers, then a table of the weights."""
         return diff_text(self)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON document that `schemas/diff.schema.json` describes."""
+        """Returns the JSON document that `schemas/diff.schema.json` describes."""
         document: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "identical": self.identical,
@@ -120,7 +119,7 @@ class DiffReport:
 
 
 def json_number(value: float | None) -> float | str | None:
-    """A number as JSON has it: those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
+    """Returns a number for JSON. Those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
     return value if value is None or math.isfinite(value) else str(float(value))
 
 
@@ -142,15 +141,15 @@ def diff_text(
     most_rows: int | None = MOST_ROWS,
     hint: str = "",
 ) -> str:
-    """What differs between two models: layers with `+`, `-` and `~`, then a table of the weights.
+    """Formats the difference of two models: layers with `+`, `-` and `~`, then a table of the weights.
 
     Arguments:
-        diff: the diff.
-        before: how to call the model before; left out, the models are not named.
-        after: how to call the model after.
-        width: of the page, in columns.
+        diff: the difference.
+        before: the name of the model before; if it is empty, the models are not named.
+        after: the name of the model after.
+        width: the number of columns of the page.
         styled: whether to use the colours of terminals.
-        most_rows: how many rows of a table to show; None for all.
+        most_rows: the number of rows of a table to show; None for all.
         hint: how to see the rows that are not shown.
     """
     page = Page(width, Paint(styled), most_rows, hint)
@@ -170,7 +169,7 @@ def diff_text(
 
 
 def difference_sentence(diff: DiffReport) -> str:
-    """How many weights and entries differ."""
+    """Returns a sentence with the numbers of weights and entries that differ."""
     weights = words.plural(len(diff.tensors), "weight")
     verb = "differs" if len(diff.tensors) == 1 else "differ"
     if all(tensor.changed is None for tensor in diff.tensors):
@@ -190,7 +189,7 @@ def _weights(tensors: Sequence[TensorDiff], page: Page) -> str:
 
 
 def tensor_rows(tensors: Sequence[TensorDiff]) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of a table of tensors that differ; columns that say nothing are left out."""
+    """Returns the head and the rows of a table of tensors that differ, without empty columns."""
     header = ["", "Weight", "Shape", "Changed", "%", "Relative l2", "Max abs", "Cosine", "Not finite"]
     rows = [_tensor_row(tensor) for tensor in tensors]
     if not any(tensor.non_finite for tensor in tensors):
@@ -216,7 +215,7 @@ def _tensor_row(tensor: TensorDiff) -> list[str]:
 
 
 def _forms(tensor: TensorDiff) -> str:
-    """The shape, with what it was before, and the dtypes if they differ."""
+    """Returns the shape, and the shape before and the dtypes if they differ."""
     text = words.shape(tensor.shape)
     if tensor.shape_before != tensor.shape:
         text = f"{words.shape(tensor.shape_before)} → {text}"

@@ -1,4 +1,4 @@
-"""The execution graph as text: JSON, mermaid, dot."""
+"""The execution graph as JSON, Mermaid and DOT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mutspec.text.visible import in_one_line
 
 
 def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
-    """The graph as plain values: nodes with what they read, and the version of each tensor that a step makes.
+    """Returns the graph as JSON values: the nodes with their inputs, and the versions of tensors.
 
     Arguments:
         graph: the graph.
@@ -42,7 +42,7 @@ def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
 
 
 def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
-    """The graph as a mermaid flowchart, from top to bottom. Arguments: as for `to_json`."""
+    """Returns the graph as a Mermaid flowchart, from top to bottom. The arguments are those of `to_json`."""
     lines = ["flowchart TB"]
     for number, node, names in _labelled(graph, steps):
         label = "<br>".join(map(_in_mermaid, names))
@@ -53,7 +53,7 @@ def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
 
 
 def to_dot(graph: Graph, steps: Sequence[str]) -> str:
-    """The graph in Graphviz's language. Arguments: as for `to_json`."""
+    """Returns the graph in Graphviz's language. The arguments are those of `to_json`."""
     lines = ["digraph plan {", "  node [shape=box];"]
     for number, node, names in _labelled(graph, steps):
         label = "\\n".join(map(_in_dot, names))
@@ -63,21 +63,21 @@ def to_dot(graph: Graph, steps: Sequence[str]) -> str:
     return "\n".join([*lines, "}"])
 
 
-_MEANS_MORE_IN_MERMAID = re.compile(r"[^\w ./:@(),+×-]")
+_SPECIAL_IN_MERMAID = re.compile(r"[^\w ./:@(),+×-]")
 
 
 def _in_mermaid(text: str) -> str:
-    """Text in a quoted label: what may be markup, an entity, a comment or a directive goes by its number, as `#60;`."""
-    return _MEANS_MORE_IN_MERMAID.sub(lambda match: f"#{ord(match[0])};", in_one_line(text))
+    """Escapes text for a quoted label: characters that may be markup or a directive become numbers such as `#60;`."""
+    return _SPECIAL_IN_MERMAID.sub(lambda match: f"#{ord(match[0])};", in_one_line(text))
 
 
 def _in_dot(text: str) -> str:
-    """Text in a quoted label, where Graphviz knows escapes and the entities of HTML."""
+    """Escapes text for a quoted label, in which Graphviz reads escapes and HTML entities."""
     return in_one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
 
 
 def _labelled(graph: Graph, steps: Sequence[str]) -> Iterator[tuple[int, Node, list[str]]]:
-    """Each node with its label: what it does, and the versions that it is."""
+    """Yields each node with the lines of its label: its operation, and its versions."""
     names: dict[int, list[str]] = {}
     for version in graph.versions:
         names.setdefault(version.node, []).append(f"{version.name} ({steps[version.step]})")
@@ -123,7 +123,7 @@ def _choice(choice: Choice | None) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute as JSON: choices and permutations by their fields."""
+    """Returns an attribute as JSON values: choices and permutations by their fields."""
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Scattered):

@@ -1,4 +1,4 @@
-"""What is in a model file, and what a target chooses in it: as a value, as JSON, as text."""
+"""The content of a model file, and the selection of a target in it, as a value, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Inspection:
-    """A model file, and what a target chooses in it.
+    """A model file, and the selection of a target in it.
 
     Arguments:
         archive: the file.
-        target: the target as it was written; None if there is none.
-        selection: what it chooses.
+        target: the target as it was written, if there is one.
+        selection: the layers and tensors that it selects.
     """
 
     archive: Archive
@@ -32,16 +32,16 @@ class Inspection:
 
     @property
     def layers(self) -> tuple[LayerSpec, ...]:
-        """The layers to show: the chosen ones, or all."""
+        """The layers to show: the selected ones, or all."""
         return self.archive.spec.layers if self.selection is None else self.selection.layers
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """The tensors to show: the chosen ones, or all."""
+        """The tensors to show: the selected ones, or all."""
         return self.archive.spec.tensors if self.selection is None else self.selection.tensors
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON document that `schemas/inspect.schema.json` describes."""
+        """Returns the JSON document that `schemas/inspect.schema.json` describes."""
         spec = self.archive.spec
         document: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
@@ -67,15 +67,15 @@ class Inspection:
 
 
 def inspect(archive: Archive, target: Target | None = None, written: str = "") -> Inspection:
-    """Look into a model file.
+    """Inspects a model file.
 
     Arguments:
         archive: the file.
-        target: what to choose in it; None for nothing in particular.
+        target: the target to select in it, if there is one.
         written: the target as it was written.
 
     Raises:
-        PlanError: the target chooses nothing; the problems' paths are relative to the target.
+        PlanError: the target selects nothing; the paths of the problems begin at the target.
     """
     if target is None:
         return Inspection(archive)
@@ -85,7 +85,7 @@ def inspect(archive: Archive, target: Target | None = None, written: str = "") -
 def by_layer(
     layers: Iterable[LayerSpec], tensors: Iterable[TensorSpec]
 ) -> Iterator[tuple[LayerSpec, tuple[TensorSpec, ...]]]:
-    """Each layer with those of the tensors that it owns."""
+    """Yields each layer with its own tensors."""
     owned: dict[str, list[TensorSpec]] = {}
     for tensor in tensors:
         owned.setdefault(tensor.layer, []).append(tensor)
@@ -114,12 +114,12 @@ def _layer_as_json(layer: LayerSpec, tensors: tuple[TensorSpec, ...]) -> dict[st
 
 
 def inspect_text(inspection: Inspection, *, weights: bool = True, width: int = 80, styled: bool = False) -> str:
-    """A model file as a table of its layers.
+    """Formats a model file as a table of its layers.
 
     Arguments:
         inspection: the model file.
-        weights: whether each weight has a row; if not, each layer has one.
-        width: of the page, in columns.
+        weights: whether each weight has a row, instead of each layer.
+        width: the number of columns of the page.
         styled: whether to use the colours of terminals.
     """
     paint = Paint(styled)
@@ -133,7 +133,7 @@ def inspect_text(inspection: Inspection, *, weights: bool = True, width: int = 8
 
 
 def _weight_table(inspection: Inspection, width: int, paint: Paint) -> str:
-    """A row for each layer, and below it one for each of its weights."""
+    """Formats a table with a row for each layer, and below it a row for each of its weights."""
     columns = [
         Column("Layer, weight", folds=True),
         Column("Class, group", folds=True),
@@ -159,7 +159,7 @@ def _weight_row(tensor: TensorSpec) -> list[str]:
 
 
 def _layer_table(inspection: Inspection, width: int, paint: Paint) -> str:
-    """A row for each layer."""
+    """Formats a table with a row for each layer."""
     columns = [
         Column("Layer", folds=True, style="bold"),
         Column("Class", folds=True),
@@ -188,7 +188,7 @@ def _head(inspection: Inspection, width: int, paint: Paint) -> str:
     ]
     lines = [*(paint(line, "bold") for line in title), paragraph(facts, width=width)]
     if spec.is_partial:
-        note = "Weights alone: classes and graph are not known; --architecture FILE brings them."
+        note = "Only weights: classes and graph are not known; give them with --architecture FILE."
         lines += [paint(line, "yellow") for line in sentence(note, width=width).splitlines()]
     return "\n".join(lines)
 
@@ -198,7 +198,7 @@ def _name(path: str, aliases: Sequence[str]) -> str:
 
 
 def selection_sentence(selection: Selection, spec: ModelSpec) -> str:
-    """What is chosen, in numbers."""
+    """Returns a sentence with the numbers of selected weights, layers and entries."""
     size = sum(tensor.size for tensor in selection.tensors)
     weights, layers = words.plural(len(selection.tensors), "weight"), words.plural(len(selection.layers), "layer")
     entries = words.plural(spec.parameters, "entry")

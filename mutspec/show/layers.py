@@ -1,4 +1,4 @@
-"""Layers that differ between two models: as values, as JSON, as text."""
+"""Layers that differ between two models, as values, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class ConfigChange:
     """One value of a layer's config that differs.
 
     Arguments:
-        key: the keys that lead to it, joined by dots: `kernel_initializer.config.seed`.
-        before, after: the JSON values; None where the key is missing.
+        key: its dotted key: `kernel_initializer.config.seed`.
+        before, after: the JSON values; None if the key is missing.
     """
 
     key: str
@@ -26,7 +26,7 @@ class ConfigChange:
 
 @dataclass(frozen=True, slots=True)
 class LayerChange:
-    """What differs in a layer that both models have.
+    """The differences of a layer that both models have.
 
     Arguments:
         layer: its path.
@@ -34,8 +34,8 @@ class LayerChange:
         type_before: its class in the model before.
         config: the values of its config that differ.
         calls: whether it is called on other tensors, or called more or less often.
-        moved: whether it stands elsewhere in a Sequential model.
-        sharing: whether other paths reach it or its weights.
+        moved: whether it has another position in a Sequential model.
+        sharing: whether it or its weights have other aliases.
     """
 
     layer: str
@@ -52,12 +52,12 @@ class LayerChange:
 
 @dataclass(frozen=True)
 class StructureDiff:
-    """What differs in structure.
+    """The differences in structure.
 
     Arguments:
         added, removed: layers that only one of the models has, in model order.
         changed: layers that differ, in the order of the model after.
-        ports: which of `inputs` and `outputs` of the whole model differ.
+        ports: those of `inputs` and `outputs` of the whole model that differ.
     """
 
     added: tuple[LayerSpec, ...] = ()
@@ -67,12 +67,12 @@ class StructureDiff:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the structures are the same."""
+        """Whether the structures are equal."""
         return not (self.added or self.removed or self.changed or self.ports)
 
 
 def layers_as_json(structure: StructureDiff) -> dict[str, Any]:
-    """The `layers` of the JSON documents: which were added, removed and changed, and how."""
+    """Returns `layers` of the JSON documents: the added, removed and changed ones."""
     return {
         "added": [_layer_as_json(layer) for layer in structure.added],
         "removed": [_layer_as_json(layer) for layer in structure.removed],
@@ -112,7 +112,7 @@ def _typed(path: str, class_name: str) -> str:
 
 
 def layer_change(change: LayerChange) -> str:
-    """What differs in a layer, on one line."""
+    """Returns the differences of a layer, on one line."""
     kind = change.type if change.type == change.type_before else f"{change.type_before} → {change.type}"
     parts = [f"{item.key} {words.flow(item.before)} → {words.flow(item.after)}" for item in change.config]
     parts += ["other inputs"] * change.calls + ["moved"] * change.moved + ["other sharing"] * change.sharing

@@ -12,13 +12,13 @@ from mutspec.text import words
 from mutspec.text.visible import in_one_line
 
 MOST_OPEN_ROWS = 20
-"""Longer tables are folded up, and open when they are clicked."""
+"""The most rows of a table that is open. Longer ones open when they are clicked."""
 
 _TEXT_COLUMNS = frozenset({"", "Weight", "Shape", "Dtype", "Layer", "Change"})
 
 
 def report_markdown(report: Report) -> str:
-    """What a plan does to a model, as headings and tables."""
+    """Formats a report with headings and tables."""
     verb = "Dry-run of" if report.output is None else "Applied"
     facts = [f"seed {report.seed}", words.plural(report.layers, "layer"), parameters(report)]
     blocks = [f"### {verb} {code(report.plan_name)} on {code(str(report.model))}", ", ".join(facts)]
@@ -30,12 +30,12 @@ def report_markdown(report: Report) -> str:
 
 
 def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:
-    """What differs between two models, as tables.
+    """Formats the difference of two models as tables.
 
     Arguments:
-        diff: the diff.
-        before: how to call the model before; left out, the models are not named.
-        after: how to call the model after.
+        diff: the difference.
+        before: the name of the model before; if it is empty, the models are not named.
+        after: the name of the model after.
         heading: the heading, before the names.
     """
     names = f" of {code(before)} and {code(after)}" if before and after else ""
@@ -85,10 +85,10 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]|^ | $|  +")
 
 
 def code(text: str) -> str:
-    """Text as code, in tables too, whatever characters it holds.
+    """Formats any text as code, also in tables.
 
-    In a table a backslash and a bar mean other things within code than elsewhere, and no number of backticks holds a
-    text that ends with one; so such texts are elements, where characters go by their numbers.
+    In a table, backslashes and bars in code have a special meaning, and a text that ends with a backtick cannot be put
+    between backticks. So such a text becomes a `<code>` element, with numbers for punctuation.
     """
     text = in_one_line(text)
     if _PLAIN_CODE.fullmatch(text) and "  " not in text:
@@ -104,11 +104,11 @@ _MARKS = re.compile(
       | (?P<link>(?<=:)// | (?<=www)\. | (?<=[@\#])(?=\w))""",
     re.VERBOSE | re.IGNORECASE,
 )
-"""What markdown would take for markup; links, mentions and references that GitHub makes of plain text are broken up."""
+"""Markup of markdown, and the links, mentions and references that GitHub makes of plain text."""
 
 
 def escape(text: str) -> str:
-    """Text that markdown shows as it is. Code in it stays code."""
+    """Escapes text so that markdown shows it unchanged. Code in it stays code."""
     parts = _CODE.split(in_one_line(" ".join(text.split())))
     return "".join(code(part[1:-1]) if number % 2 else _MARKS.sub(_escaped, part) for number, part in enumerate(parts))
 

@@ -1,4 +1,4 @@
-"""What a dry-run or an application did: as a value, as JSON, as text."""
+"""The report on a dry-run or an application, as a value, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sente
 from mutspec.text.visible import in_one_line
 
 FORMAT_VERSION = 1
-"""Of the JSON documents that mutspec prints."""
+"""The version of the JSON documents that mutspec prints."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetReport:
-    """What a step does to one tensor.
+    """The effect of a step on one tensor.
 
     Arguments:
         layer: the path of the layer that owns it.
         weight: its role.
-        shape, dtype: as stored.
+        shape, dtype: the stored shape and dtype.
         elements: the number of its entries.
-        touched: how many of them the step chooses.
-        changed: how many of them change by any bit; None in a dry-run.
-        may_change: whether any may, as far as is known without values.
-        own_path: its path, where that is not the layer's with its role.
+        touched: the number of entries that the step chooses.
+        changed: the number of entries of which a bit changes; None in a dry-run.
+        may_change: whether an entry may change, as far as is known without values.
+        own_path: its path, if that is not the layer's path and its role.
     """
 
     layer: str
@@ -45,7 +45,7 @@ class TargetReport:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether none of its entries changes; in a dry-run, whether that is known."""
+        """Whether no entry changes; in a dry-run, whether that is certain."""
         return not (self.touched and self.may_change) if self.changed is None else self.changed == 0
 
     @property
@@ -59,13 +59,13 @@ _IN_JSON = tuple(name for name in TargetReport.__slots__ if name != "own_path")
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a step does to its targets, in the order of the model.
+    """The effect of a step on its targets, in the order of the model.
 
     Arguments:
-        id, op: the step's.
-        targets: the tensors that it touches.
-        parameters: its other keys, as the resolved plan has them.
-        edits: what it does to layers.
+        id, op: the id and the op of the step.
+        targets: the effects on tensors.
+        parameters: its other keys in the resolved plan.
+        edits: the effects on layers.
     """
 
     id: str
@@ -77,32 +77,31 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class InputReport:
-    """Another model that a plan reads: its name in the plan, its file or own name, the digest of its structure."""
+    """Another model that a plan reads: its name in the plan, its file or own name, and the digest of its structure."""
 
     name: str
     path: str
     structure_digest: str
 
     def to_json(self) -> dict[str, str]:
-        """As in `schemas/apply.schema.json`."""
         return {"name": self.name, "path": self.path, "structure_digest": self.structure_digest}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a plan does to a model, or would do.
+    """The effect of a plan on a model.
 
     Arguments:
         engine: the engine's name and version.
-        plan_name, plan_digest, seed: of the plan, resolved.
+        plan_name, plan_digest, seed: the name, digest and seed of the resolved plan.
         model: the model file, or the name of a model in memory.
-        structure_digest: of the model, without values.
-        warnings: what the user should know.
-        steps: what each step does.
+        structure_digest: the digest of the model's structure, without values.
+        warnings: the warnings for the user.
+        steps: the effect of each step.
         parameters_before, parameters_after: the numbers of entries of all tensors.
         output: the file that was written; None in a dry-run.
         layers: the number of the model's layers.
-        structure: which layers the mutant has more, less or otherwise than the model.
+        structure: the layers that the mutant has in addition, not any more, or changed.
         inputs: the other models that were read, by name.
     """
 
@@ -122,20 +121,19 @@ class Report:
     inputs: tuple[InputReport, ...] = ()
 
     def __str__(self) -> str:
-        """A table of each step, for people."""
         return report_text(self)
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the mutant surely predicts what the model does; in a dry-run, whether that is known."""
+        """Whether the mutant certainly predicts the same as the model; in a dry-run, whether that is known."""
         return changes_nothing(self.steps)
 
     def with_warnings(self, warnings: tuple[Problem, ...]) -> Report:
-        """The same report with further warnings."""
+        """Returns the same report with further warnings."""
         return replace(self, warnings=(*self.warnings, *warnings))
 
     def to_json(self) -> dict[str, Any]:
-        """The documented JSON form: `schemas/apply.schema.json`."""
+        """Returns the JSON document that `schemas/apply.schema.json` describes."""
         return {
             "format_version": FORMAT_VERSION,
             "engine": self.engine,
@@ -168,7 +166,10 @@ def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
 
 
 def changes_nothing(steps: Iterable[StepReport]) -> bool:
-    """Whether a mutant surely predicts what the model does: no step changes a weight, or a layer that acts in it."""
+    """Returns whether a mutant certainly predicts the same as its model.
+
+    That is so if no step changes a weight, or a layer that acts when the model predicts.
+    """
     return all(
         all(target.is_unchanged for target in step.targets)
         and all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in step.edits)
@@ -179,13 +180,13 @@ def changes_nothing(steps: Iterable[StepReport]) -> bool:
 def report_text(
     report: Report, *, width: int = 80, styled: bool = False, most_rows: int | None = MOST_ROWS, hint: str = ""
 ) -> str:
-    """What a plan does to a model: a head, a table for each step, totals, warnings.
+    """Formats a report: a head, a table for each step, warnings, and totals.
 
     Arguments:
         report: the report.
-        width: of the page, in columns.
+        width: the number of columns of the page.
         styled: whether to use the colours of terminals.
-        most_rows: how many rows of a table to show; None for all.
+        most_rows: the number of rows of a table to show; None for all.
         hint: how to see the rows that are not shown.
     """
     page = Page(width, Paint(styled), most_rows, hint)
@@ -209,7 +210,7 @@ def _head(report: Report, page: Page) -> str:
 
 
 def parameters(report: Report) -> str:
-    """The number of parameters, and what becomes of it."""
+    """Returns the number of parameters, with the number after the plan if that differs."""
     before, after = report.parameters_before, report.parameters_after
     return words.plural(before, "parameter") if before == after else f"{before:,} → {after:,} parameters"
 
@@ -231,7 +232,7 @@ def _step(number: int, step: StepReport, page: Page) -> str:
 
 
 def edit_sentence(edit: LayerEdit) -> str:
-    """What becomes of a layer, such as `+ adapter (Dense), 1,640 parameters`."""
+    """Describes the effect on a layer, such as `+ adapter (Dense), 1,640 parameters`."""
     mark = {EditKind.ADDED: "+", EditKind.REMOVED: "-"}.get(edit.kind, "~")
     name = f"{edit.before} → {edit.layer}" if edit.before else edit.layer
     count = f", {words.plural(edit.parameters, 'parameter')}" if edit.parameters else ""
@@ -242,7 +243,7 @@ _NUMBERS = frozenset({"Entries", "Touched", "Changed"})
 
 
 def target_rows(step: StepReport) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of a step's table: one for each tensor."""
+    """Returns the head and the rows of a step's table, with a row for each tensor."""
     is_applied = any(target.changed is not None for target in step.targets)
     header = ["Weight", "Shape", "Dtype", "Entries", "Touched", *(["Changed"] if is_applied else [])]
     rows = [
@@ -265,7 +266,11 @@ def _totals(report: Report, width: int) -> Iterator[str]:
 
 
 def touched_sentence(report: Report) -> str:
-    """How many entries are touched. What several steps touch counts once; where they may overlap, at most so many."""
+    """Returns a sentence with the number of touched entries.
+
+    An entry that several steps touch counts once. Where it is not known whether they overlap, the number is an upper
+    bound.
+    """
     sizes: dict[tuple[str, str], int] = {}
     touched: dict[tuple[str, str], list[int]] = {}
     for step in report.steps:
@@ -287,7 +292,7 @@ def touched_sentence(report: Report) -> str:
 
 
 def layers_sentence(report: Report) -> str:
-    """How many layers are added, removed and changed; empty if none is."""
+    """Returns a sentence with the numbers of layers that are added, removed and changed; empty if none is."""
     structure = report.structure
     counts = {"adds": len(structure.added), "removes": len(structure.removed), "changes": len(structure.changed)}
     parts = [f"{verb} {words.plural(count, 'layer')}" for verb, count in counts.items() if count]

@@ -1,10 +1,10 @@
-"""The allow-list of plans: what a value may be that Keras will deserialise.
+"""The allow-list of plans: the objects that a plan may have Keras deserialise.
 
-Keras makes objects of every mapping with a `class_name`, at any depth. Each of them is looked up in the tables of
-Keras's own objects and written again by the name that the table has, in Keras's module for it: how the plan spells it
-(as a registered name, by another module, with dots) does not matter. An object that is in no table is one of the user's
-own: it is written without a module, so that Keras finds it only if the call has imported and registered it. What holds
-or loads code is refused by its name, and so is what is neither.
+Keras makes an object of every mapping with a `class_name`, at any depth. Each of them is looked up in the tables of
+Keras's own objects and written again with the name and the module of the table. So it does not matter how the plan
+spells it: as a registered name, with another module, with dots. An object that is in no table is one of the user's own.
+It is written without a module, so that Keras finds it only if the call has imported and registered it. Classes that
+hold or load code are refused by name, and so is everything else.
 """
 
 from __future__ import annotations
@@ -19,53 +19,25 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.class_names import HOLD_CODE, MODELS
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, NOT_IN_PLANS, known_classes
-from mutspec.keras_facts.object_names import (
-    ACTIVATIONS,
-    CONSTRAINTS,
-    INITIALIZERS,
-    OPERATIONS,
-    POLICIES,
-    QUANTIZERS,
-    REGULARIZERS,
-)
+from mutspec.keras_facts.object_names import ACTIVATIONS, MODULE_BY_ENDING, OBJECT_MODULES, OPERATIONS, VALUE_MARKS
 from mutspec.model.code import own_name
 from mutspec.text.words import got
 
 WriteLayer = Callable[[Mapping[str, Any], DocumentPath], dict[str, Any]]
-"""Writes a layer that stands in a value as a full entry."""
-
-_MODULES: Mapping[str, frozenset[str]] = {
-    "keras.initializers": INITIALIZERS,
-    "keras.regularizers": REGULARIZERS,
-    "keras.constraints": CONSTRAINTS,
-    "keras": frozenset({"DTypePolicy", "FloatDTypePolicy"}),
-    "keras.quantizers": QUANTIZERS,
-    "keras.dtype_policies": POLICIES - {"DTypePolicy", "FloatDTypePolicy"},
-}
-"""Objects that go into layers and hold nothing but numbers and names, by the module that Keras writes."""
-
-_MODULE_BY_ENDING: Mapping[str, str] = {
-    "initializer": "keras.initializers",
-    "regularizer": "keras.regularizers",
-    "constraint": "keras.constraints",
-}
-"""What an argument takes, by how its name ends. It tells the layer `Identity` from the initializer."""
-
-_DATA = frozenset({"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"})
-"""Keras's marks for values that JSON does not have."""
+"""Converts a layer inside a value into a full entry."""
 
 _LAYERS = frozenset({*known_classes(), *CLASS_ALIASES, *MODELS, "InputLayer"})
 
 _REGISTERED = re.compile(r"[^.>]+(>[^.>]+)?|.+>.+")
-"""A name under which a user's own object is registered."""
+"""The pattern of names under which a user's own object is registered."""
 
 
 class AllowList:
-    """Writes values of a plan so that Keras can make nothing of them that a plan must not bring.
+    """Converts values of a plan so that Keras can deserialise only the objects that a plan may have.
 
     Arguments:
-        layer: writes a layer that stands in a value.
-        problems: takes what is wrong.
+        layer: converts a layer inside a value.
+        problems: the list that problems are added to.
     """
 
     def __init__(self, layer: WriteLayer, problems: list[Problem]) -> None:
@@ -73,12 +45,12 @@ class AllowList:
         self._problems = problems
 
     def value(self, value: Any, path: DocumentPath, argument: str = "") -> Any:
-        """The value as Keras may have it; without meaning if it adds a problem.
+        """Returns the value for Keras. It has no meaning if there are problems.
 
         Arguments:
-            value: as the plan has it.
-            path: where it stands.
-            argument: the name of the argument that it is for, if it is one.
+            value: the value in the plan.
+            path: its path in the plan.
+            argument: the argument that it is for; empty if it is for none.
         """
         if isinstance(value, Mapping):
             if "class_name" in value:
@@ -99,7 +71,7 @@ class AllowList:
                 Problem(f"`class_name` takes the name of a class, not {got(name)}", path=(*path, "class_name"))
             )
             return value
-        if name in _DATA:
+        if name in VALUE_MARKS:
             return {"class_name": name, "config": self.value(config, (*path, "config"))}
         if name.startswith("__") or own_name(name) in HOLD_CODE:
             what = a(own_name(name)) if own_name(name) in HOLD_CODE else f"`{name}`"
@@ -128,7 +100,7 @@ class AllowList:
         return value
 
     def _users_own(self, value: Mapping[str, Any], path: DocumentPath) -> Any:
-        """An object that Keras knows only if the call imports what registers it."""
+        """Converts an object that Keras knows only if the call imports the module that registers it."""
         name = str(value["class_name"])
         registered = str(value.get("registered_name") or name)
         if not _REGISTERED.fullmatch(registered):
@@ -141,23 +113,23 @@ class AllowList:
         }
 
     def _function(self, name: Any, path: DocumentPath) -> Any:
-        """A function by its name alone: one of Keras's activations, or one that the call registers."""
+        """Converts the name of a function: one of Keras's activations, or one that the call registers."""
         if not isinstance(name, str) or (name not in ACTIVATIONS and ">" not in name):
             shown = f"the function `{name}`" if isinstance(name, str) else "a function without a name"
-            self._refuse(shown, path, "of Keras's functions a plan may name the activations")
+            self._refuse(shown, path, "a plan may name activations of Keras, or registered functions")
             return name
         if name in ACTIVATIONS:
             return name
-        # Keras looks texts up among its own activations alone.
+        # Keras looks up a text only among its own activations, so another function needs the long form.
         return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
     def _refuse(self, what: str, path: DocumentPath, hint: str = "") -> None:
-        message = f"{what} cannot be put into a model by a plan, which is data"
+        message = f"a plan cannot add {what} to a model"
         self._problems.append(Problem(message, path=path, hint=hint))
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether a value holds neither infinity nor NaN."""
+    """Returns whether a value holds neither infinity nor NaN."""
     if isinstance(value, Mapping):
         return all(map(_is_finite, value.values()))
     if isinstance(value, list | tuple):
@@ -166,17 +138,17 @@ def _is_finite(value: Any) -> bool:
 
 
 def operation_module(entry: Mapping[str, Any]) -> str:
-    """The module of an operation that a plan's model may have, such as the `Add` of `x + y`; empty if it is none."""
+    """Returns the module of an operation that a plan may have, such as the `Add` of `x + y`; else an empty text."""
     room = str(entry.get("module")).removeprefix("keras.src.ops.")
     is_known = entry.get("class_name") in OPERATIONS.get(room, ())
     return f"keras.src.ops.{room}" if is_known and entry.get("registered_name") in (None, entry["class_name"]) else ""
 
 
 def _module_of(name: str, stated: Any, argument: str) -> str:
-    """The module that has an object of this name; empty if none has. A layer's name may be an initializer's too."""
+    """Returns the module of an object of this name, or an empty text. `Identity` is a layer and an initializer."""
     ending = argument.rpartition("_")[2]
-    wanted = _MODULE_BY_ENDING.get(ending) or (stated if isinstance(stated, str) else "")
-    modules = [module for module, names in _MODULES.items() if name in names]
+    wanted = MODULE_BY_ENDING.get(ending) or (stated if isinstance(stated, str) else "")
+    modules = [module for module, names in OBJECT_MODULES.items() if name in names]
     if not modules or (name in _LAYERS and wanted not in modules):
         return ""
     return wanted if wanted in modules else modules[0]

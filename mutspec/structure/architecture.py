@@ -1,4 +1,4 @@
-"""Architecture: a network and its spec, kept in step over a series of changes."""
+"""The architecture of a model: a network and the spec that belongs to it, changed together by steps."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mutspec.structure.network import Network, network_of, own_config, refs
 
 @dataclass(frozen=True)
 class Architecture:
-    """A model's architecture as the steps so far have left it.
+    """A model's architecture after some steps.
 
     Arguments:
         network: the model, taken apart.
         spec: the same as a spec.
-        misfits: for each layer that cannot take what it gets, by path: the step that made it so, and what is wrong. A
-            later step may mend it.
+        misfits: for each layer, by path, that cannot take its inputs: the step after which that was so, and what is
+            wrong. A later step may fix it.
     """
 
     network: Network
@@ -34,14 +34,14 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Change:
-    """What a step does to a network.
+    """The change of a network by one step.
 
     Arguments:
-        network: the network that it makes.
+        network: the network after the step.
         new: the paths of the layers that it adds, each with the path of a layer whose weights it keeps where they fit;
             empty for none.
-        configured: the paths of the layers whose config it changes, but not their shapes.
-        renamed: the new path of each layer that it renames, with the old one.
+        configured: the paths of the layers whose config it changes, without a change of shapes.
+        renamed: the old path of each renamed layer, by its new path.
     """
 
     network: Network
@@ -51,28 +51,28 @@ class Change:
 
 
 def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
-    """The architecture of a model.
+    """Returns the architecture of a model.
 
     Arguments:
         config: the serialised model, in Keras 3's form.
         spec: the model.
 
     Raises:
-        ModelError: it cannot be edited: its layers are called by code, or shared with a model in it.
+        ModelError: it cannot be edited, because its layers are called by code, or shared with a model inside it.
     """
     shared = next((layer for layer in spec.layers if layer.aliases), None)
     if shared is not None:
         raise ModelError(
-            f"`{shared.path}` is shared with `{shared.aliases[0]}`, in another model, which Keras cannot build anew",
-            hint="steps on weights work on such a model; structural ones do not",
+            f"`{shared.path}` is shared with `{shared.aliases[0]}` in another model, which Keras cannot rebuild",
+            hint="only steps on weights work on such a model",
         )
     network = network_of(config)
-    known = set(_paths(network))
-    outside = next((layer for layer in spec.layers if not _prefixes(layer.path) & known), None)
+    in_graph = set(_paths(network))
+    outside = next((layer for layer in spec.layers if not _prefixes(layer.path) & in_graph), None)
     if outside is not None:
         raise ModelError(
-            f"`{outside.path}` is held by the model beside its graph, where no rewiring reaches it",
-            hint="steps on weights work on such a model; structural ones do not",
+            f"`{outside.path}` belongs to the model but not to its graph of layers, so mutspec cannot rewire it",
+            hint="only steps on weights work on such a model",
         )
     return Architecture(network, spec)
 
@@ -93,30 +93,30 @@ def _prefixes(path: str) -> set[str]:
 def restructured(
     architecture: Architecture, change: Change, oracle: ShapeOracle, step: int, origin: str
 ) -> tuple[Architecture, tuple[TensorSpec, ...]]:
-    """The architecture after a change, and the weights that it made.
+    """Returns the architecture after a change, and the weights that the change makes.
 
     Arguments:
         architecture: the architecture before.
-        change: what is done.
-        oracle: tells what shapes layers make.
-        step: the index of the step that does it, for misfits.
+        change: the change.
+        oracle: finds the output shapes of layers.
+        step: the index of the step, for misfits.
         origin: the step's id, with which the origins of new weights begin.
     """
     before = architecture.spec
     weights = _by_layer(before.tensors)
     renamed = change.renamed
 
-    def has(path: str) -> Mapping[str, TensorSpec]:
+    def weights_before(path: str) -> Mapping[str, TensorSpec]:
         old = _old(path, renamed)
         owned = (each for layer, group in weights.items() if is_within(layer, old) for each in group)
         return {_moved(each.path, old, path): each for each in owned}
 
-    flow = Flow(oracle, has, frozenset(change.new))
+    flow = Flow(oracle, weights_before, frozenset(change.new))
     network = flow.settle(change.network, before=architecture.network)
     made = {
         tensor.path: tensor
         for path, like in change.new.items()
-        for tensor in _tensors(path, flow.made.get(path, ()), origin, has(like) if like else {}, like)
+        for tensor in _tensors(path, flow.made.get(path, ()), origin, weights_before(like) if like else {}, like)
     }
     layers = tuple(_layers(network, "", before, change, flow.inner))
     tensors = tuple(_ordered(layers, before, made.values(), renamed))
@@ -140,7 +140,7 @@ def restructured(
 def _tensors(
     path: str, weights: Iterable[TensorSpec], origin: str, kept: Mapping[str, TensorSpec], like: str
 ) -> Iterator[TensorSpec]:
-    """The weights of a new layer; those that the layer before it has in the same shape are kept."""
+    """Returns the weights of a new layer. Those that the replaced layer has with the same shape are kept."""
     owner, _, name = path.rpartition("/")
     by_role = {old.removeprefix(f"{like}/"): tensor for old, tensor in kept.items()}
     for each in weights:
@@ -153,15 +153,15 @@ def _tensors(
 def _layers(
     network: Network, owner: str, before: ModelSpec, change: Change, made: Mapping[str, tuple[LayerSpec, ...]]
 ) -> Iterator[LayerSpec]:
-    """The layers of a network in model order, depth first; `made` are those in new layers of the user's own classes."""
+    """Returns the layers of a network in model order, depth first. `made` are those inside layers of own classes."""
     positions = {layer.path: number for number, layer in enumerate(before.layers)}
     for name, layer in network.layers.items():
         path = join(owner, name)
         old = _old(path, change.renamed)
         calls = () if network.is_sequential else tuple(Call(tuple(refs(call))) for call in network.calls[name])
         if isinstance(layer, Network):
-            known = before.layers[positions[old]]
-            yield replace(known, path=path, name=name, config=clean(own_config(layer)), calls=calls)
+            earlier = before.layers[positions[old]]
+            yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
             yield from _layers(layer, path, before, change, made)
         elif path in change.new or path in change.configured:
             for node in nodes_of(layer, owner):
@@ -173,9 +173,9 @@ def _layers(
                 yield from (each for each in before.layers if each.is_inner and is_within(each.path, path))
         else:
             start = positions[old]
-            known = before.layers[start]
-            config = {**known.config, "name": name} if name != known.name else known.config
-            yield replace(known, path=path, name=name, config=config, calls=calls)
+            earlier = before.layers[start]
+            config = {**earlier.config, "name": name} if name != earlier.name else earlier.config
+            yield replace(earlier, path=path, name=name, config=config, calls=calls)
             for inner in islice(before.layers, start + 1, None):
                 if not is_within(inner.path, old):
                     break
@@ -185,7 +185,7 @@ def _layers(
 def _ordered(
     layers: Iterable[LayerSpec], before: ModelSpec, made: Iterable[TensorSpec], renamed: Mapping[str, str]
 ) -> Iterator[TensorSpec]:
-    """All weights, in the order of the layers; those of new layers are in `made`."""
+    """Returns all weights, in the order of the layers. Those of new layers are in `made`."""
     new, old = _by_layer(made), _by_layer(before.tensors)
     for layer in layers:
         if layer.path in new:
@@ -206,7 +206,7 @@ def _by_layer(tensors: Iterable[TensorSpec]) -> Mapping[str, list[TensorSpec]]:
 
 
 def _old(path: str, renamed: Mapping[str, str]) -> str:
-    """The path before, of a layer or of one below a renamed one."""
+    """Returns the path that a layer had before it, or a layer around it, was renamed."""
     for new, old in renamed.items():
         if is_within(path, new):
             return _moved(path, new, old)

@@ -1,4 +1,4 @@
-"""Edits of one network: insert, remove, replace, rename. Each gives a new network, and knows no shapes."""
+"""Edits of one network: insert, remove, replace, rename. Each returns a new network. Shapes are not looked at."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.class_names import TAKES_MASK
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, mapped, refs
 
-TAKES_MASK = frozenset(
-    {
-        "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
-        "ConvLSTM3D", "GRU", "GlobalAveragePooling1D", "GroupQueryAttention", "LSTM", "MultiHeadAttention", "RNN",
-        "SimpleRNN", "Softmax", "TimeDistributed",
-    }
-)  # fmt: skip
-"""Classes whose call takes a `mask`, which Functional models pass explicitly."""
-
 
 def edited(network: Network, owner: str, edit: Callable[[Network], Network]) -> Network:
-    """The network with an edit done in the model at a path; the outermost model's is empty.
+    """Returns the network with an edit in the network at a path.
 
     Arguments:
         network: the outermost network.
-        owner: the path of a nested network.
-        edit: gives the new network for the old one.
+        owner: the path of a nested network; empty for the outermost one.
+        edit: returns the new network for the old one.
     """
     if not owner:
         return edit(network)
@@ -36,7 +28,7 @@ def edited(network: Network, owner: str, edit: Callable[[Network], Network]) -> 
 
 
 def level(network: Network, owner: str) -> Network | None:
-    """The network at a path; None if there is a layer that is none, or nothing."""
+    """Returns the network at a path; None if a layer on the way is not a network, or does not exist."""
     for name in owner.split("/") if owner else ():
         inner = network.layers.get(name)
         if not isinstance(inner, Network):
@@ -48,15 +40,15 @@ def level(network: Network, owner: str) -> Network | None:
 def insert(
     network: Network, name: str, entry: Entry, sources: Mapping[TensorRef, TensorRef], only: Collection[str] = ()
 ) -> Network:
-    """Put a layer on the path from tensors to those that use them.
+    """Inserts a layer between tensors and the calls that use them.
 
     Arguments:
         network: the network.
         name: the new layer's name.
         entry: the new layer.
-        sources: for each tensor that is to go through it, the output of the new layer that takes its place: call k of
-            the layer for the k-th tensor.
-        only: the layers whose calls are to use it; by default all, and the model's outputs.
+        sources: for each tensor that the layer is called on, the output that replaces it: that of call k of the new
+            layer for the k-th tensor.
+        only: the layers whose calls use the new layer; by default all layers, and the model's outputs.
     """
 
     def through(ref: TensorRef) -> TensorRef:
@@ -79,7 +71,7 @@ def insert(
 
 
 def _mask_of(network: Network, source: TensorRef, only: Collection[str]) -> Arguments:
-    """The mask that those who use a tensor are given with it, so that it reaches the layer between them too."""
+    """Returns the mask that the users of a tensor get with it, so that the inserted layer gets it too."""
     for user, calls in network.calls.items():
         for call in calls:
             mask = call.get("kwargs", {}).get("mask")
@@ -89,15 +81,15 @@ def _mask_of(network: Network, source: TensorRef, only: Collection[str]) -> Argu
 
 
 def remove(network: Network, name: str, keep: str = "") -> Network:
-    """Take a layer out: those that use its output use its input instead. What only fed it is taken out as well.
+    """Removes a layer. Users of its output use its input instead. Layers that only fed it are removed, too.
 
     Arguments:
         network: the network.
         name: the layer.
-        keep: of several inputs, the layer whose output goes on.
+        keep: if it has several inputs, the layer whose output replaces its own.
 
     Raises:
-        PlanError: it has several inputs, of which `keep` names none; or several outputs are used.
+        PlanError: it has several inputs, and `keep` does not name one; or several of its outputs are used.
     """
     inputs = {}
     for call, arguments in enumerate(network.calls[name]):
@@ -111,8 +103,8 @@ def remove(network: Network, name: str, keep: str = "") -> Network:
         while ref.layer == name:
             if ref.output:
                 raise PlanError(
-                    f"`{name}` has several outputs that are used, and its input can stand for one only",
-                    hint="leave it in, or remove first what uses its other outputs",
+                    f"several outputs of `{name}` are used, but its input can replace only one",
+                    hint="first remove the layers that use its other outputs",
                 )
             ref = inputs[ref.call]
         return ref
@@ -124,7 +116,7 @@ def remove(network: Network, name: str, keep: str = "") -> Network:
         layers=layers,
         calls=calls,
         outputs=mapped(network.outputs, past),
-        types={ref: known for ref, known in network.types.items() if ref.layer != name},
+        types={ref: type_ for ref, type_ in network.types.items() if ref.layer != name},
     )
     return pruned(shorter)
 
@@ -133,17 +125,17 @@ def _which_input(network: Network, name: str, call: int, keep: str) -> Problem:
     found = list(dict.fromkeys(ref.layer for ref in refs(network.calls[name][call])))
     listing = ", ".join(f"`{layer}`" for layer in found)
     if not found:
-        return Problem(f"`{name}` is called on no tensor, so that nothing can take its place")
+        return Problem(f"`{name}` is not called on a tensor, so nothing can replace it")
     if keep:
         return Problem(f"`{keep}` is not an input of `{name}`", path=("keep",), hint=f"its inputs are {listing}")
     return Problem(
         f"`{name}` has {len(found)} inputs, {listing}",
-        hint=f"say which of them goes on in its place: `keep: {found[0]}`",
+        hint=f"name the input that replaces it, for instance `keep: {found[0]}`",
     )
 
 
 def pruned(network: Network) -> Network:
-    """The network without layers from which no path leads to an output. Its inputs stay."""
+    """Returns the network without layers that do not lead to an output. Its inputs stay."""
     pending = [ref.layer for ref in (*refs(network.outputs), *refs(network.inputs))]
     used: set[str] = set()
     while pending:
@@ -158,30 +150,30 @@ def pruned(network: Network) -> Network:
         network,
         layers={name: layer for name, layer in network.layers.items() if name in used},
         calls={name: calls for name, calls in network.calls.items() if name in used},
-        types={ref: known for ref, known in network.types.items() if ref.layer in used or ref == SEQUENTIAL_INPUT},
+        types={ref: type_ for ref, type_ in network.types.items() if ref.layer in used or ref == SEQUENTIAL_INPUT},
     )
 
 
 def put(network: Network, name: str, entry: Entry | Network, new_name: str) -> Network:
-    """Put another layer in a layer's place; it may have another name."""
+    """Replaces a layer by another one, which may have another name."""
     renamed = rename(network, name, new_name) if new_name != name else network
-    put_in = renamed.with_layers({**renamed.layers, new_name: entry})
+    replaced = renamed.with_layers({**renamed.layers, new_name: entry})
     old = network.layers[name]
     if isinstance(entry, Network) or (not isinstance(old, Network) and old["class_name"] == entry["class_name"]):
-        return put_in
-    calls = tuple(_without_mask(call, entry) for call in put_in.calls[new_name])
-    return replace(put_in, calls={**put_in.calls, new_name: calls})
+        return replaced
+    calls = tuple(_without_mask(call, entry) for call in replaced.calls[new_name])
+    return replace(replaced, calls={**replaced.calls, new_name: calls})
 
 
 def _without_mask(call: Arguments, entry: Entry) -> Arguments:
-    """A call without the mask that the layer before it took, if this one takes none."""
+    """Returns a call without the mask that the replaced layer took, unless the new one takes a mask too."""
     takes_mask = entry["class_name"] in TAKES_MASK
     kwargs = {key: value for key, value in call.get("kwargs", {}).items() if key != "mask" or takes_mask}
     return {**call, "kwargs": kwargs}
 
 
 def rename(network: Network, name: str, new_name: str) -> Network:
-    """Give a layer another name, here and wherever its outputs are used."""
+    """Renames a layer, also where its outputs are used."""
 
     def called(ref: TensorRef) -> TensorRef:
         return replace(ref, layer=new_name) if ref.layer == name else ref
@@ -198,7 +190,7 @@ def rename(network: Network, name: str, new_name: str) -> Network:
         },
         inputs=mapped(network.inputs, called),
         outputs=mapped(network.outputs, called),
-        types={called(ref): known for ref, known in network.types.items()},
+        types={called(ref): type_ for ref, type_ in network.types.items()},
     )
 
 
@@ -209,6 +201,6 @@ def _named(layer: Entry | Network, new_name: str) -> Entry | Network:
 
 
 def named(entry: Entry, name: str) -> Entry:
-    """A serialised layer with another name."""
+    """Returns a serialised layer with another name."""
     config = {**entry["config"], "name": name}
     return {**entry, "config": config, **({"name": name} if "name" in entry else {})}

@@ -1,4 +1,4 @@
-"""Flow: what shapes follow from an edit, from where it was made to where shapes stop changing."""
+"""The propagation of shapes after an edit: from the edited layers to where shapes stop changing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure.network import Entry, Network, called, input_type, refs
 
 Weights = Callable[[str], Mapping[str, TensorSpec]]
-"""The weights that a layer has, by their paths below the model it stands in; by the layer's path."""
+"""Returns the weights of the layer at a path, by their paths below the layer's own model."""
 
 
 @dataclass
@@ -21,31 +21,33 @@ class Flow:
     """One pass over a network after an edit.
 
     Arguments:
-        oracle: tells what shapes a layer makes.
-        weights: the weights that a layer has, in the model before the edit.
-        fresh: the paths of layers that are new, or of which the config has changed.
-        misfits: what a layer expects and what it gets, where that does not fit; by the layer's path.
-        checked: the paths of the layers that were looked at.
-        made: the weights of the fresh layers, by path.
-        inner: the layers in fresh ones of which no config tells, by the path of the fresh one.
+        oracle: finds the output shapes of a layer.
+        weights: returns the weights of a layer in the model before the edit.
+        changed: the paths of layers that are new, or have another config.
+        misfits: for layers, by path, that cannot take their inputs: what they expect and what they get.
+        checked: the paths of the layers whose shapes were computed.
+        made: the weights of the changed layers, by path.
+        inner: the layers inside changed layers that are not in a config, by the path of the changed layer.
     """
 
     oracle: ShapeOracle
     weights: Weights
-    fresh: frozenset[str]
+    changed: frozenset[str]
     misfits: dict[str, str] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
     made: dict[str, tuple[TensorSpec, ...]] = field(default_factory=dict)
     inner: dict[str, tuple[LayerSpec, ...]] = field(default_factory=dict)
 
     def settle(self, network: Network, owner: str = "", before: Network | None = None) -> Network:
-        """The network with the types that follow; `misfits` and `made` are filled on the way.
+        """Returns the network with the types after the edit, and fills `misfits` and `made`.
 
         Arguments:
             network: the network after the edit.
             owner: its path.
-            before: the network before it: layers that are called on tensors of other types than there are checked.
+            before: the network before the edit. Layers that are now called on tensors of other types are checked.
         """
+        # Calls are visited after those that they use. A call is computed again only if its layer was edited, or one of
+        # its inputs changed its type, so an edit costs as much as the part of the model that it affects.
         types = dict(network.types)
         layers = dict(network.layers)
         changed: set[TensorRef] = set()
@@ -53,7 +55,7 @@ class Flow:
         for name, call in order(network):
             path = join(owner, name)
             layer = layers[name]
-            is_stale = path in self.fresh
+            is_stale = path in self.changed
             if isinstance(layer, Network) and name not in settled:
                 settled.add(name)
                 old = before.layers.get(name) if before is not None else None
@@ -61,27 +63,28 @@ class Flow:
                 if layer is not old:
                     layers[name] = layer = self.settle(layer, path, old if isinstance(old, Network) else None)
                     is_stale = True
-                    self.fresh |= {path}
+                    self.changed |= {path}
             arguments = tuple(refs(network.calls[name][call]))
-            wanted = replace(network, types=types, layers=layers)
+            current = replace(network, types=types, layers=layers)
             is_stale = is_stale or any(ref in changed for ref in arguments)
-            if not is_stale and not self._is_called_on_others(wanted, before, name, call, owner):
+            if not is_stale and not self._has_other_inputs(current, before, name, call, owner):
                 continue
             try:
-                inputs = tuple(self.type_of(wanted, ref, owner) for ref in arguments)
+                inputs = tuple(self.type_of(current, ref, owner) for ref in arguments)
             except ModelError:
-                continue  # a layer before it does not fit, which is noted there
-            asked = layer if isinstance(layer, Network) else called(layer, network.calls[name][call], types)
-            for output, found in enumerate(self._outputs(asked, path, inputs)):
+                continue  # a layer before it does not fit, and has a misfit already
+            with_call = layer if isinstance(layer, Network) else called(layer, network.calls[name][call], types)
+            for output, found in enumerate(self._outputs(with_call, path, inputs)):
                 ref = TensorRef(name, call, output)
                 is_new = before is not None and name not in before.layers
-                if types.get(ref) != found and not is_new:  # who uses a new layer was called on something else before
+                # Users of a new layer had another input before the edit, so `_has_other_inputs` compares the types.
+                if types.get(ref) != found and not is_new:
                     changed.add(ref)
                 types[ref] = found
         return replace(network, types=types, layers=layers)
 
-    def _is_called_on_others(self, network: Network, before: Network | None, name: str, call: int, owner: str) -> bool:
-        """Whether a layer was called on tensors of other types before: an edit may put others in their place."""
+    def _has_other_inputs(self, network: Network, before: Network | None, name: str, call: int, owner: str) -> bool:
+        """Returns whether the edit gave a call other input tensors, of other types than before."""
         if before is None or call >= len(before.calls.get(name, ())):
             return False
         now, then = (tuple(refs(each.calls[name][call])) for each in (network, before))
@@ -94,7 +97,8 @@ class Flow:
             return True
 
     def type_of(self, network: Network, ref: TensorRef, owner: str = "") -> TensorType:
-        """What flows at a place of a network: what its config says, or else what follows from what does."""
+        """Returns the type of a tensor in a network: the one that is known, or else computed from known ones."""
+        # A loop with a stack instead of recursion, because a chain of layers is as long as the model is deep.
         pending, found = [ref], dict(network.types)
         while ref not in found:
             at = pending[-1]
@@ -109,25 +113,26 @@ class Flow:
                     pending += missing
                     continue
                 path = join(owner, at.layer)
-                asked = layer if isinstance(layer, Network) else called(layer, calls[at.call], found)
-                for output, each in enumerate(self._made_of(asked, path, tuple(found[one] for one in arguments))):
+                with_call = layer if isinstance(layer, Network) else called(layer, calls[at.call], found)
+                inputs = tuple(found[one] for one in arguments)
+                for output, each in enumerate(self._output_types(with_call, path, inputs)):
                     found.setdefault(TensorRef(at.layer, at.call, output), each)
             pending.pop()
         return found[ref]
 
     def _outputs(self, layer: Entry | Network, path: str, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
-        """What a layer makes of its inputs; nothing, and a misfit, if it cannot take them."""
+        """Returns the types of a layer's outputs. If it cannot take its inputs, returns nothing and adds a misfit."""
         self.checked.add(path)
         if isinstance(layer, Network):
             expected = tuple(self.type_of(layer, ref, path) for ref in refs(layer.inputs))
-            for want, got in zip(expected, inputs, strict=False):
-                if not _is_compatible(want, got):
-                    self.misfits[path] = f"`{path}` expects {_text(want)}, and gets {_text(got)}"
+            for wanted, given in zip(expected, inputs, strict=False):
+                if not _is_compatible(wanted, given):
+                    self.misfits[path] = f"`{path}` expects {_text(wanted)}, but gets {_text(given)}"
                     return ()
             try:
                 return tuple(self.type_of(layer, ref, path) for ref in refs(layer.outputs))
             except ModelError:
-                return ()  # a layer in it does not fit, which is noted there
+                return ()  # a layer in it does not fit, and has a misfit already
         try:
             shapes = self.oracle(layer, inputs)
         except ModelError as error:
@@ -136,32 +141,34 @@ class Flow:
         self._check(path, shapes, inputs)
         return shapes.outputs
 
-    def _made_of(self, layer: Entry | Network, path: str, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
+    def _output_types(
+        self, layer: Entry | Network, path: str, inputs: tuple[TensorType, ...]
+    ) -> tuple[TensorType, ...]:
         if isinstance(layer, Network):
             return tuple(self.type_of(layer, ref, path) for ref in refs(layer.outputs))
         return self.oracle(layer, inputs).outputs
 
     def _check(self, path: str, shapes: LayerShapes, inputs: tuple[TensorType, ...]) -> None:
-        """Hold a layer's weights against those that its inputs ask for; those of a fresh layer are noted."""
+        """Compares a layer's weights with those that its inputs need. The weights of a changed layer are recorded."""
         owner = path.rpartition("/")[0]
-        wanted = {join(owner, each.path): each for each in shapes.weights}
-        known = self.made.get(path)
-        if path in self.fresh and known is None:
+        needed = {join(owner, each.path): each for each in shapes.weights}
+        made = self.made.get(path)
+        if path in self.changed and made is None:
             self.made[path], self.inner[path] = shapes.weights, shapes.inner
             return
-        has = self.weights(path) if known is None else {join(owner, w.path): w for w in known}
-        for weight, asked in wanted.items():
-            if weight in has and has[weight].shape != asked.shape:
-                got = " and ".join(_text(each) for each in inputs)
+        existing = self.weights(path) if made is None else {join(owner, each.path): each for each in made}
+        for weight, wanted in needed.items():
+            if weight in existing and existing[weight].shape != wanted.shape:
+                given = " and ".join(_text(each) for each in inputs)
                 self.misfits[path] = (
-                    f"`{path}` has a {asked.role} of {_extents(has[weight].shape)}, but what it gets now, {got}, needs "
-                    f"{_extents(asked.shape)}"
+                    f"`{path}` has a {wanted.role} of {_extents(existing[weight].shape)}, but its inputs, {given}, "
+                    f"need {_extents(wanted.shape)}"
                 )
                 return
 
 
 def order(network: Network) -> Iterator[tuple[str, int]]:
-    """All calls of a network, each after those that it uses."""
+    """Returns all calls of a network, each after those that it uses."""
     done: set[tuple[str, int]] = set()
     for name, calls in network.calls.items():
         for call in range(len(calls)):
@@ -184,9 +191,9 @@ def order(network: Network) -> Iterator[tuple[str, int]]:
                 yield at
 
 
-def _is_compatible(want: TensorType, got: TensorType) -> bool:
-    return len(want.shape) == len(got.shape) and all(
-        one is None or other is None or one == other for one, other in zip(want.shape, got.shape, strict=True)
+def _is_compatible(wanted: TensorType, given: TensorType) -> bool:
+    return len(wanted.shape) == len(given.shape) and all(
+        one is None or other is None or one == other for one, other in zip(wanted.shape, given.shape, strict=True)
     )
 
 

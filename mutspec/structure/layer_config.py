@@ -1,7 +1,7 @@
-"""A layer as a plan writes it, made a full entry of a model's config; and a layer's entry with other arguments.
+"""Converts a layer of a plan into a full entry of a model's config; and changes arguments of an entry.
 
-What is written is explicit: name, dtype and data format come from the plan or from the model, never from what is global
-in somebody's process. No entry makes Keras import a module: classes come from Keras or from its registry.
+Entries are explicit: name, dtype and data format come from the plan or from the model, never from global settings of a
+process. An entry does not make Keras import a module: classes come from Keras or from its registry.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from mutspec.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.keras_facts.argument_values import a, long_form, value_problem
-from mutspec.keras_facts.class_names import MODELS
+from mutspec.keras_facts.class_names import MODEL_MODULES, MODELS
 from mutspec.keras_facts.classes import is_keras_class, plain_class_name, snake_case
 from mutspec.keras_facts.dtypes import FLOATS, policy_of
 from mutspec.keras_facts.harmless_arguments import changes_no_shape, why_refused
@@ -19,6 +19,8 @@ from mutspec.keras_facts.layer_arguments import (
     BASE_ARGUMENTS,
     CHOOSES_DTYPE,
     CLASS_ALIASES,
+    INPUT_ARGUMENTS,
+    LAYER_ARGUMENTS,
     NEEDED_TO_LOAD,
     NOT_IN_PLANS,
     arguments_of,
@@ -33,20 +35,10 @@ __all__ = ["SAME", "Entry", "changes_no_shape", "configured", "layer_entry"]
 Entry = dict[str, Any]
 
 SAME = "same"
-"""What stands for the width of the tensor that a layer is put on."""
+"""The word for the width of the tensor that a layer is called on."""
 
 WIDTHS = frozenset({"units", "filters", "output_dim", "output_shape", "key_dim", "value_dim"})
 """The arguments that `same` can stand for."""
-
-_LAYERS_WITHIN = frozenset({"layer", "backward_layer", "cell", "cells"})
-"""The arguments of wrappers that are layers themselves."""
-
-_INPUT_ARGUMENTS = dict.fromkeys(
-    ("batch_input_shape", "batch_shape", "batch_size", "dtype", "name", "optional", "ragged", "shape", "sparse")
-)
-"""What the config of an InputLayer of a plan's model may hold."""
-
-_MODEL_MODULES: Mapping[str, str] = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
 
 _KERAS_KEYS = frozenset({"class_name", "config", "module", "registered_name", "name", "build_config", "compile_config"})
 
@@ -59,21 +51,21 @@ def layer_entry(
     width: int | None,
     defaults: Mapping[str, Any] | None = None,
 ) -> Entry:
-    """The serialised layer that a plan's `layer:` stands for.
+    """Returns the serialised layer for a plan's `layer:`.
 
     Arguments:
         layer: `{type: Dense, units: same, activation: relu}`, or Keras's `{class_name, config, module,
-            registered_name}`. A class of the user's own is written as it is registered, `my_package>MyLayer`.
-        name: what the layer is called unless it says so itself.
-        like: the config of the layer that it is put beside: its dtype and data format are the new one's too.
-        width: the channels of the tensor that the layer is put on, which `same` stands for; None if unknown.
-        defaults: values of arguments that the layer does not state; those that its class does not have are left out.
+            registered_name}`. A class of the user's own is given by its registered name, `my_package>MyLayer`.
+        name: the layer's name, if it does not state one itself.
+        like: the config of a neighbouring layer, whose dtype and data format the new layer gets.
+        width: the channels of the tensor that the layer is called on, for `same`; None if unknown.
+        defaults: values of arguments that the layer does not state. Those that its class does not have are left out.
 
     Returns:
         `module`, `class_name`, `config`, `registered_name`, `name`; without `inbound_nodes`.
 
     Raises:
-        PlanError: all that is wrong with the layer; paths are relative to `layer`.
+        PlanError: with all problems of the layer; paths are relative to `layer`.
     """
     writer = _EntryWriter(like, width)
     entry = writer.layer(layer, name, (), defaults or {})
@@ -83,14 +75,14 @@ def layer_entry(
 
 
 def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
-    """The entry with arguments changed that change neither shapes nor weights.
+    """Returns the entry with other values of arguments on which neither shapes nor weights depend.
 
     Arguments:
         entry: the serialised layer.
         changes: new values by argument.
 
     Raises:
-        PlanError: what cannot be changed so, or to that; paths are relative to `changes`.
+        PlanError: an argument cannot be changed in this way, or not to this value; paths are relative to `changes`.
     """
     class_name = plain_class_name(entry)
     arguments = arguments_of(class_name) if is_keras_class(entry) and not is_operation(entry) else None
@@ -110,7 +102,7 @@ def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
 
 
 class _EntryWriter:
-    """Writes one layer and those in it, and collects what is wrong with them."""
+    """Converts one layer and those inside it, and collects their problems."""
 
     def __init__(self, like: Mapping[str, Any], width: int | None) -> None:
         self.dtype = _dtype_like(like.get("dtype"))
@@ -120,15 +112,15 @@ class _EntryWriter:
         self.allowed = AllowList(self._layer_in_value, self.problems)
 
     def layer(self, layer: Any, name: str, path: DocumentPath, defaults: Mapping[str, Any]) -> Entry:
-        """The entry; meaningless if there are problems."""
+        """Returns the entry. It has no meaning if there are problems."""
         if not isinstance(layer, Mapping):
-            self._wrong(f"a layer is a mapping such as {{type: Dense, units: 8}}, not {got(layer)}", path)
+            self._wrong(f"a layer must be a mapping such as {{type: Dense, units: 8}}, not {got(layer)}", path)
             return {}
         is_keras_form = bool({"class_name", "config"} & set(layer))
         if is_keras_form and "type" in layer:
             key = "class_name" if "class_name" in layer else "config"
             hint = "write {type: Dense, units: 8} or Keras's {class_name: Dense, config: {units: 8}}"
-            self._wrong(f"a layer has `type` or `{key}`, not both", (*path, key), hint)
+            self._wrong(f"a layer cannot have both `type` and `{key}`", (*path, key), hint)
             return {}
         key, at = ("class_name", (*path, "config")) if is_keras_form else ("type", path)
         class_name, values = layer.get(key), layer.get("config") if is_keras_form else layer
@@ -169,15 +161,19 @@ class _EntryWriter:
         class_path: DocumentPath,
         defaults: Mapping[str, Any],
     ) -> Entry:
-        """A class of Keras's own."""
+        """Converts a layer of one of Keras's classes."""
         class_name = CLASS_ALIASES.get(class_name, class_name)
         arguments = arguments_of(class_name)
         if arguments is None:
             if why := NOT_IN_PLANS.get(class_name):
-                self._wrong(f"{a(class_name)} cannot be put into a model by a plan: {why}", class_path)
+                self._wrong(f"a plan cannot add {a(class_name)} to a model: {why}", class_path)
             else:
                 near = nearest(class_name, known_classes())
-                hint = "" if near else f"a class of your own is written as it is registered: my_package>{class_name}"
+                hint = (
+                    ""
+                    if near
+                    else f"your own class is written under its registered name, such as `my_package>{class_name}`"
+                )
                 self.problems.append(
                     Problem(f"Keras has no layer class `{class_name}`", path=class_path, hint=hint, candidates=near)
                 )
@@ -197,7 +193,7 @@ class _EntryWriter:
             and not nearest(key, {str(each) for each in values if each not in arguments})
         ]
         for key in missing:
-            hint = f"`{key}: same` keeps the width of the tensor that it is put on" if key in WIDTHS else ""
+            hint = f"`{key}: same` keeps the width of the input" if key in WIDTHS else ""
             self._wrong(f"{a(class_name)} needs `{key}`", path, hint)
         if "dtype" in arguments and config.get("dtype") is None and class_name not in CHOOSES_DTYPE:
             config["dtype"] = self.dtype
@@ -210,7 +206,7 @@ class _EntryWriter:
     def _users_own(
         self, class_name: str, registered_name: str, values: Mapping[str, Any], name: str, path: DocumentPath
     ) -> Entry:
-        """A class that Keras's registry knows by name; its module is not looked at, let alone imported."""
+        """Converts a layer of a class in Keras's registry. Its module is neither checked nor imported."""
         config = {key: self._plain(key, value, (*path, key)) for key, value in values.items()}
         for key in ("name", "dtype", "trainable"):
             if config.get(key) is not None and (problem := value_problem("layer", key, config[key])):
@@ -220,7 +216,7 @@ class _EntryWriter:
         return _entry(None, class_name.rpartition(">")[2], registered_name, config, name)
 
     def _model(self, class_name: str, values: Mapping[str, Any], name: str, path: DocumentPath) -> Entry:
-        """A whole model, in Keras's form."""
+        """Converts a whole model in Keras's form."""
         layers = values.get("layers")
         if not isinstance(layers, list):
             self._wrong(f"the config of {a(class_name)} needs the list `layers`", path)
@@ -230,10 +226,10 @@ class _EntryWriter:
         config["layers"] = [
             self._layer_of_model(each, (*path, "layers", index), used) for index, each in enumerate(layers)
         ]
-        return _entry(_MODEL_MODULES[class_name], class_name, None, config, name)
+        return _entry(MODEL_MODULES[class_name], class_name, None, config, name)
 
     def _layer_of_model(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
-        """A layer of a model in Keras's form, with how it is called; an input, or an operation such as `x + y`."""
+        """Converts a layer of a model in Keras's form, an input, or an operation such as `x + y`, with its calls."""
         if not isinstance(layer, Mapping):
             return self.layer(layer, "", path, {})
         calls = {key: self.allowed.value(layer[key], (*path, key)) for key in ("name", "inbound_nodes") if key in layer}
@@ -246,21 +242,21 @@ class _EntryWriter:
         if not isinstance(config, Mapping):
             self._wrong(f"`config` takes a mapping of arguments, not {got(config)}", (*path, "config"))
             return {}
-        unknown = [key for key in config if is_input and key not in _INPUT_ARGUMENTS]
+        unknown = [key for key in config if is_input and key not in INPUT_ARGUMENTS]
         self.problems += [
-            _unknown_argument("InputLayer", key, _INPUT_ARGUMENTS, (*path, "config", key)) for key in unknown
+            _unknown_argument("InputLayer", key, INPUT_ARGUMENTS, (*path, "config", key)) for key in unknown
         ]
         name = str(layer.get("name") or unique(snake_case(layer["class_name"]), used))
         written = self.allowed.value(config, (*path, "config"))
         return {**_entry(module, layer["class_name"], None, written, name), **calls}
 
     def _layer_in_value(self, layer: Mapping[str, Any], path: DocumentPath) -> Entry:
-        """A layer that stands in a value of a user's own class."""
+        """Converts a layer in an argument of a user's own class."""
         return self._within(layer, path, {})
 
     def argument(self, class_name: str, key: str, value: Any, path: DocumentPath) -> Any:
-        """A value of an argument as the entry has it."""
-        if key in _LAYERS_WITHIN and value is not None:
+        """Converts the value of an argument."""
+        if key in LAYER_ARGUMENTS and value is not None:
             if key not in ("cell", "cells") or not isinstance(value, list):
                 return self._within(value, path, {})
             used: dict[str, int] = {}
@@ -276,25 +272,25 @@ class _EntryWriter:
         return self._plain(key, value, path)
 
     def _within(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
-        """A layer in a layer; without a name it is called after its class, as Keras does in a fresh process."""
+        """Converts a layer inside a layer. Without a name it is named after its class, as in a new process of Keras."""
         named = layer.get("type") or layer.get("class_name") if isinstance(layer, Mapping) else ""
         return self.layer(layer, unique(snake_case(str(named).rpartition(">")[2]), used), path, {})
 
     def _plain(self, key: str, value: Any, path: DocumentPath) -> Any:
-        """A value that is no layer, `same` resolved."""
+        """Converts a value that is not a layer, and resolves `same`."""
         if value == SAME and key in WIDTHS:
             if self.width is not None:
                 return self.width
             self._wrong(
-                "`same` needs the width of the tensor that the layer is put on, which is not known",
+                "`same` needs the width of the layer's input, which is not known",
                 path,
-                "say the number",
+                "write the number",
             )
             return value
         return self.allowed.value(value, path, key)
 
     def _has_known_keys(self, layer: Mapping[str, Any], path: DocumentPath) -> bool:
-        """Whether a layer in Keras's form has only the keys of that form."""
+        """Returns whether a layer in Keras's form has only the keys of that form."""
         unknown = [key for key in layer if key not in _KERAS_KEYS]
         for key in unknown:
             near = nearest(str(key), _KERAS_KEYS)
@@ -308,11 +304,11 @@ class _EntryWriter:
 
 
 def _is_users_own(layer: Mapping[str, Any]) -> bool:
-    """Whether a layer in Keras's form is of a class that is not Keras's."""
+    """Returns whether a layer in Keras's form is of a class that is not Keras's."""
     if layer.get("registered_name") not in (None, layer["class_name"]) or not is_keras_class(layer):
         return True
-    says_so = layer.get("registered_name") is not None or ("module" in layer and layer["module"] is None)
-    return says_so and layer["class_name"] not in {*known_classes(), *NOT_IN_PLANS}
+    has_no_module = layer.get("registered_name") is not None or ("module" in layer and layer["module"] is None)
+    return has_no_module and layer["class_name"] not in {*known_classes(), *NOT_IN_PLANS}
 
 
 def _entry(
@@ -329,7 +325,7 @@ def _entry(
 
 
 def _dtype_like(dtype: Any) -> Any:
-    """The policy for a layer beside one with this policy: quantised ones stand for what they came from."""
+    """Returns the dtype policy for a neighbour of a layer with this policy. For a quantised one it is the original."""
     if isinstance(dtype, Mapping) and isinstance(dtype.get("config"), Mapping):
         inner = dtype["config"]
         if inner.get("default_policy") is not None:
@@ -338,7 +334,7 @@ def _dtype_like(dtype: Any) -> Any:
     if isinstance(dtype, str):
         dtype = dtype.rpartition("_from_")[2]
     policy = policy_of(dtype)
-    # An InputLayer's dtype is that of its tensor, whole numbers for instance, in which nothing learns.
+    # An InputLayer has the dtype of its tensor, which may be whole numbers. Layers with weights need a float dtype.
     return dtype if dtype is not None and policy is not None and policy.compute in FLOATS else "float32"
 
 
@@ -350,7 +346,7 @@ def _unknown_argument(class_name: str, key: str, arguments: Mapping[str, Any], p
 
 
 def _json(value: Any) -> Any:
-    """A value with lists for tuples and dictionaries for mappings."""
+    """Returns a value with lists for tuples and dictionaries for mappings."""
     if isinstance(value, Mapping):
         return {key: _json(item) for key, item in value.items()}
     return list(map(_json, value)) if isinstance(value, list | tuple) else value

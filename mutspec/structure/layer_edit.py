@@ -1,4 +1,4 @@
-"""What a step does to layers, for reports."""
+"""The effects of a step on layers, for reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mutspec.structure.network import Network
 
 
 class EditKind(StrEnum):
-    """What became of a layer."""
+    """The kind of an effect on a layer."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -25,15 +25,15 @@ class EditKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayerEdit:
-    """What became of one layer.
+    """The effect of a step on one layer.
 
     Arguments:
-        kind: what.
-        layer: its path; of a removed layer the one that it had.
+        kind: the kind of the effect.
+        layer: the layer's path; for a removed layer its former path.
         type: its class.
-        before: its path before, if it was renamed.
-        parameters: how many entries its weights have.
-        acts_in_training_only: whether it passes its input on as it is where the model predicts.
+        before: its former path, if it was renamed.
+        parameters: the number of entries of its weights.
+        acts_in_training_only: whether it returns its input unchanged when the model predicts.
     """
 
     kind: EditKind
@@ -45,12 +45,12 @@ class LayerEdit:
 
 
 def layer_edits(before: Architecture, after: Architecture, change: Change) -> Iterator[LayerEdit]:
-    """The edits of a change, outermost layers only, in model order.
+    """Returns the effects of a change on the outermost affected layers, in model order.
 
     Arguments:
         before: the model before.
         after: the model after.
-        change: what was done.
+        change: the change.
     """
     renamed = set(change.renamed.values())
     for layer in before.spec.layers:
@@ -74,7 +74,7 @@ def _edit(kind: EditKind, layer: LayerSpec, model: Architecture, parameters: int
 
 
 def _acts_in_training_only(layer: LayerSpec, network: Network) -> bool:
-    """Whether a layer does, which is surely one of Keras's, and is not called as if the model were training."""
+    """Returns whether a layer is one of Keras's that act only in training, and no call has `training=True`."""
     owner, _, name = layer.path.rpartition("/")
     inside = level(network, owner)
     calls = inside.calls.get(name, ()) if inside is not None else ()
@@ -84,7 +84,7 @@ def _acts_in_training_only(layer: LayerSpec, network: Network) -> bool:
 
 
 def _below(path: str, renamed: set[str], before: ModelSpec) -> bool:
-    """Whether a layer is renamed, or goes with one that is in another way reported."""
+    """Returns whether a removed layer needs no report of its own: it, or a layer around it, is reported otherwise."""
     owner = path.rpartition("/")[0]
     return any(is_within(path, each) for each in renamed) or (
         bool(owner) and owner in before.layer_by_path and _is_wrapper(owner, before)

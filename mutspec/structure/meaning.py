@@ -1,7 +1,7 @@
-"""What a layer's configuration means, whichever way a Keras spells it: two of one meaning are equal here.
+"""One spelling for layer configurations, so that two with the same meaning are equal.
 
-Versions of Keras write defaults or leave them out, name classes by text, by mapping or by another name, and state
-modules that say nothing. Only comparisons ask for it; what Keras is given stays as it was written.
+Versions of Keras write defaults or leave them out, give classes as text, as a mapping or by another name, and state
+modules that do not matter. Only comparisons use this spelling. Keras gets a configuration as it was written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,14 @@ from typing import Any
 from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS
 from mutspec.keras_facts.classes import is_keras_class, snake_case
 from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of
+from mutspec.keras_facts.object_defaults import (
+    FUNCTION_ALIASES,
+    INITIALIZER_ALIASES,
+    INPUT_DEFAULTS,
+    LAYER_DEFAULTS,
+    OBJECT_DEFAULTS,
+    VARIANCE_SCALING,
+)
 from mutspec.keras_facts.object_names import CONSTRAINTS, INITIALIZERS, REGULARIZERS
 from mutspec.model.calls import is_graph, is_triple
 
@@ -22,50 +30,9 @@ Config = Mapping[str, Any]
 _MEANINGLESS = frozenset({"module", "registered_name", "build_config", "shared_object_id", FORMER_CLASS})
 
 SET_BY_OWNERS = frozenset({"build_input_shape", "zero_output_for_mask"})
-"""Arguments that the model or layer around a layer sets: one that is not stated is not compared."""
+"""Arguments that are set by the model or layer around a layer. They are compared only if both state them."""
 
-_OF_EVERY_LAYER: Config = {"trainable": True, "dtype": "float32"}
-_OF_INPUTS: Config = {"sparse": False, "ragged": False, "optional": False, "dtype": "float32"}
 _CHANNELS_LAST = "channels_last"
-
-_FUNCTIONS: Mapping[str, str] = {"swish": "silu", "hard_swish": "hard_silu"}
-"""Keras's other names for its activations."""
-
-_VARIANCE_SCALING: Mapping[str, tuple[float, str, str]] = {
-    "GlorotNormal": (1.0, "fan_avg", "truncated_normal"),
-    "GlorotUniform": (1.0, "fan_avg", "uniform"),
-    "HeNormal": (2.0, "fan_in", "truncated_normal"),
-    "HeUniform": (2.0, "fan_in", "uniform"),
-    "LecunNormal": (1.0, "fan_in", "truncated_normal"),
-    "LecunUniform": (1.0, "fan_in", "uniform"),
-}
-"""Initializers that are a VarianceScaling, as Keras before 2.2.3 wrote them."""
-
-_INITIALIZER_ALIASES: Mapping[str, str] = {
-    "normal": "RandomNormal",
-    "uniform": "RandomUniform",
-    "one": "Ones",
-    "zero": "Zeros",
-    "IdentityInitializer": "Identity",
-    "OrthogonalInitializer": "Orthogonal",
-    "STFTInitializer": "STFT",
-}
-_DEFAULTS: Mapping[str, Config] = {
-    "Constant": {"value": 0.0},
-    "Identity": {"gain": 1.0},
-    "Orthogonal": {"gain": 1.0, "seed": None},
-    "RandomNormal": {"mean": 0.0, "stddev": 0.05, "seed": None},
-    "RandomUniform": {"minval": -0.05, "maxval": 0.05, "seed": None},
-    "TruncatedNormal": {"mean": 0.0, "stddev": 0.05, "seed": None},
-    "VarianceScaling": {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal", "seed": None},
-    "L1": {"l1": 0.01},
-    "L2": {"l2": 0.01},
-    "L1L2": {"l1": 0.0, "l2": 0.0},
-    "MaxNorm": {"max_value": 2, "axis": 0},
-    "MinMaxNorm": {"min_value": 0.0, "max_value": 1.0, "rate": 1.0, "axis": 0},
-    "UnitNorm": {"axis": 0},
-}
-"""What Keras's initializers, regularizers and constraints take where their configurations do not say it."""
 
 _BY_ENDING: Mapping[str, frozenset[str]] = {
     "initializer": INITIALIZERS,
@@ -75,33 +42,33 @@ _BY_ENDING: Mapping[str, frozenset[str]] = {
 
 
 def class_meant(name: str) -> str:
-    """Returns the name that Keras 3 has for a class of layers."""
+    """Returns the name of a layer class in Keras 3."""
     return ALIASES.get(name, CLASS_ALIASES.get(name, name))
 
 
 def config_meant(class_name: str, config: Config) -> dict[str, Any]:
-    """Returns a layer's configuration with everything that it leaves out, each value in one spelling.
+    """Returns a layer's configuration with all defaults, and each value in one spelling.
 
     Arguments:
         class_name: the layer's class; one that is in no table has no defaults.
-        config: as Keras 2 or 3 writes it.
+        config: the configuration of Keras 2 or 3.
     """
     name = class_meant(class_name)
     if name == "InputLayer":
-        defaults: Config = _OF_INPUTS
+        defaults: Config = INPUT_DEFAULTS
     elif is_graph(config) or name in ("Functional", "Sequential"):
-        defaults = _OF_EVERY_LAYER
+        defaults = LAYER_DEFAULTS
     else:
         arguments = arguments_of(name) or {}
         stated = {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}
-        defaults = {**_OF_EVERY_LAYER, **stated} if arguments else _OF_EVERY_LAYER
+        defaults = {**LAYER_DEFAULTS, **stated} if arguments else LAYER_DEFAULTS
     whole = {**{key: value for key, value in defaults.items() if key not in config}, **config}
     written = {key: value_meant(key, value) for key, value in whole.items()}
-    return {key: value for key, value in written.items() if value is not None and key != "name"}  # a path tells it
+    return {key: value for key, value in written.items() if value is not None and key != "name"}  # the path has it
 
 
 def value_meant(key: str, value: Any) -> Any:
-    """Returns the value of an argument in one spelling; None for what says nothing."""
+    """Returns the value of an argument in one spelling; None for a value without meaning."""
     if key == "dtype":
         return _dtype(value)
     if key == "data_format":
@@ -121,12 +88,12 @@ def value_meant(key: str, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value without what Keras writes beside the class and config of an object of its own."""
+    """Returns a value without the keys of Keras's objects other than their class and config."""
     if isinstance(value, Mapping):
-        says_nothing = _MEANINGLESS if "class_name" in value else frozenset()
+        ignored = _MEANINGLESS if "class_name" in value else frozenset()
         if "class_name" in value and not is_keras_class(value):
-            says_nothing = says_nothing - {"registered_name"}
-        return {key: plain(each) for key, each in value.items() if key not in says_nothing}
+            ignored = ignored - {"registered_name"}
+        return {key: plain(each) for key, each in value.items() if key not in ignored}
     if isinstance(value, list | tuple):
         return [plain(each) for each in value]
     return value
@@ -145,12 +112,12 @@ def _activation(value: Any) -> Any:
     if isinstance(value, Mapping) and value.get("class_name") == "function" and isinstance(value.get("config"), str):
         value = value["config"]
     if isinstance(value, str):
-        return _FUNCTIONS.get(value, value)
+        return FUNCTION_ALIASES.get(value, value)
     return "linear" if value is None else plain(value)
 
 
 def _object(ending: str, value: Any) -> Any:
-    """An initializer, regularizer or constraint."""
+    """Returns an initializer, regularizer or constraint in one spelling."""
     if isinstance(value, str):
         value = {"class_name": value, "config": {}}
     if not isinstance(value, Mapping) or not is_keras_class(value) or not isinstance(value.get("class_name"), str):
@@ -158,10 +125,10 @@ def _object(ending: str, value: Any) -> Any:
     stated = value.get("config") or {}
     if not isinstance(stated, Mapping):
         return plain(value)
-    name = _named(value["class_name"], _BY_ENDING[ending])
+    name = _class_of(value["class_name"], _BY_ENDING[ending])
     config = {key: plain(each) for key, each in stated.items() if key != "dtype"}
-    if name in _VARIANCE_SCALING:
-        scale, mode, distribution = _VARIANCE_SCALING[name]
+    if name in VARIANCE_SCALING:
+        scale, mode, distribution = VARIANCE_SCALING[name]
         name, config = "VarianceScaling", {"scale": scale, "mode": mode, "distribution": distribution, **config}
     if name == "VarianceScaling" and config.get("distribution") == "normal":
         config["distribution"] = "truncated_normal"
@@ -170,28 +137,28 @@ def _object(ending: str, value: Any) -> Any:
     if name in ("L1", "L2"):
         name, config = (
             "L1L2",
-            {"l1": 0.0, "l2": 0.0, **{key: _in_float32(each) for key, each in _DEFAULTS[name].items()}, **config},
+            {"l1": 0.0, "l2": 0.0, **{key: _in_float32(each) for key, each in OBJECT_DEFAULTS[name].items()}, **config},
         )
-    whole = {**_DEFAULTS.get(name, {}), **config}
+    whole = {**OBJECT_DEFAULTS.get(name, {}), **config}
     return {"class_name": name, "config": {key: each for key, each in whole.items() if each is not None}}
 
 
 def _in_float32(value: Any) -> Any:
-    """A factor of a regularizer, as Keras keeps it."""
+    """Returns a factor of a regularizer as Keras stores it."""
     with suppress(OverflowError):
         return unpack("f", pack("f", value))[0] if isinstance(value, float) else value
     return value
 
 
-def _named(name: str, known: Iterable[str]) -> str:
-    """Keras's class of a name such as `glorot_uniform`."""
-    classes = {snake_case(each): each for each in known if each[:1].isupper()}
-    name = _INITIALIZER_ALIASES.get(name, classes.get(name, name))
-    return _INITIALIZER_ALIASES.get(name, name)
+def _class_of(name: str, names: Iterable[str]) -> str:
+    """Returns Keras's class for a name such as `glorot_uniform`."""
+    classes = {snake_case(each): each for each in names if each[:1].isupper()}
+    name = INITIALIZER_ALIASES.get(name, classes.get(name, name))
+    return INITIALIZER_ALIASES.get(name, name)
 
 
 def _ports(value: Any) -> list[Any]:
-    """A model's ports in order: a list of one is the one."""
+    """Returns a model's inputs or outputs in order. A list of one is the same as the one."""
     if is_triple(value):
         return [value]
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""Network: a serialised model taken apart, so that it can be edited; and put together again.
+"""The network: a serialised model in a form that can be edited, and its conversion from and to Keras's config.
 
-Sequential and Functional models have one form here: layers by name, their calls, and what flows between them. Editing
-is then the same for both, and calls never need renumbering: an edit adds or removes all calls of a layer.
+Sequential and Functional models have the same form here: layers by name, their calls, and the types of tensors. So
+edits are the same for both. Calls need not be renumbered, because an edit adds or removes all calls of a layer.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from mutspec.model.spec import TensorRef
 
 Entry = Mapping[str, Any]
 Arguments = Any
-"""The arguments of a call, as JSON values with a TensorRef wherever a tensor stands."""
+"""The arguments of a call, as JSON values with a TensorRef for each tensor."""
 
 SEQUENTIAL_INPUT = TensorRef("", 0, 0)
-"""What the first layer of a Sequential model without an InputLayer is called on."""
+"""The tensor that the first layer of a Sequential model without an InputLayer is called on."""
 
 _RESAVE = "the file is damaged; load the model in Keras and save it again"
 
 _STALE = ("build_config", "shared_object_id")
-"""Keys that edits make wrong: the shape that a layer was built for; ids of objects in another process."""
+"""Keys that are wrong after an edit: the shape that a layer was built for; ids of objects in another process."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A Functional or Sequential model, taken apart.
+    """A Functional or Sequential model that can be edited.
 
     Arguments:
         entry: the serialised model, its config without layers and wiring.
         layers: the serialised layers, or the networks in it, by name, in model order.
         calls: the arguments of each call of each layer.
         inputs, outputs: the model's ports, in Keras's nesting of lists and dictionaries.
-        types: what flows, as far as it is known.
-        is_sequential: whether it is to be written as a Sequential model.
+        types: the types of tensors, as far as they are known.
+        is_sequential: whether it is written as a Sequential model.
     """
 
     entry: Entry
@@ -52,20 +52,20 @@ class Network:
 
     @property
     def name(self) -> str:
-        """The model's own name."""
+        """The name of the model itself."""
         return str(self.entry["config"].get("name", ""))
 
     def with_layers(self, layers: Mapping[str, Entry | Network]) -> Network:
-        """The same wiring with other layers."""
+        """Returns a network with the same calls and other layers."""
         return replace(self, layers=layers)
 
     def consumers(self, layer: str) -> tuple[str, ...]:
-        """The layers that are called on an output of a layer."""
+        """Returns the layers that are called on an output of a layer."""
         return tuple(name for name, calls in self.calls.items() if any(ref.layer == layer for ref in refs(calls)))
 
 
 def is_network(entry: object) -> bool:
-    """Whether a serialised layer is a model whose wiring its config tells."""
+    """Returns whether a serialised layer is a model whose config has its layers and their calls."""
     if not isinstance(entry, Mapping) or not isinstance(entry.get("config"), Mapping):
         return False
     config = entry["config"]
@@ -73,7 +73,7 @@ def is_network(entry: object) -> bool:
 
 
 def refs(value: Arguments) -> Iterator[TensorRef]:
-    """The tensors in arguments or ports, in Keras's order: dictionaries of ports by sorted key."""
+    """Returns the tensors in arguments or ports, in Keras's order."""
     if isinstance(value, TensorRef):
         yield value
     elif isinstance(value, Mapping):
@@ -85,7 +85,7 @@ def refs(value: Arguments) -> Iterator[TensorRef]:
 
 
 def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Arguments:
-    """The same arguments with other tensors."""
+    """Returns the same arguments with other tensors."""
     if isinstance(value, TensorRef):
         return change(value)
     if isinstance(value, Mapping):
@@ -93,24 +93,24 @@ def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Argume
     return [mapped(item, change) for item in value] if isinstance(value, list | tuple) else value
 
 
-# Taking apart.
+# From Keras's config to a network.
 
 
 def network_of(entry: Entry) -> Network:
-    """Take a serialised model apart, and the models in it.
+    """Converts a serialised model, and the models inside it, into a network.
 
     Raises:
-        ModelError: its config does not tell how its layers are called.
+        ModelError: its config does not have the calls of its layers.
     """
     if not is_network(entry):
         name = entry.get("class_name", "")
         if not name:
             raise ModelError(
-                "a file of weights alone does not say how its layers are called, so that mutspec cannot rewire them",
-                hint="structural steps need the whole model: save it as .keras",
+                "a file of only weights does not have the calls of its layers, so mutspec cannot rewire them",
+                hint="structural steps need the whole model, so save it as .keras",
             )
         raise ModelError(
-            f"the layers of a {name} are called by code, so that mutspec cannot rewire them",
+            f"the layers of a {name} are called by code, so mutspec cannot rewire them",
             hint="structural steps need a Functional or Sequential model; steps on weights work on any",
         )
     config = entry["config"]
@@ -125,15 +125,15 @@ def _check_names(layers: Sequence[Entry]) -> None:
         name = _name_of(entry)
         if not name or name in seen:
             what = f"two layers of a model are called `{name}`" if name else f"a {entry['class_name']} has no name"
-            raise ModelError(f"{what}, so that calls do not tell which is meant", hint=_RESAVE)
+            raise ModelError(f"{what}, so its calls are ambiguous", hint=_RESAVE)
         seen.add(name)
 
 
 def _checked(network: Network) -> Network:
-    """The network, if its calls can be made one after the other.
+    """Returns the network, if its calls can be made one after the other.
 
     Raises:
-        ModelError: layers are called on what is not there, or on what follows from them.
+        ModelError: a call uses a tensor that does not exist, or that depends on the call itself.
     """
     for name, calls in network.calls.items():
         for ref in refs(calls):
@@ -143,27 +143,28 @@ def _checked(network: Network) -> Network:
     if cycle := _cycle(network):
         names = " → ".join(f"`{name}`" for name in (*cycle, cycle[0]))
         raise ModelError(
-            f"the model's graph has a cycle, so that no layer in it can be called first: {names}",
-            hint="Keras cannot build such a model; save it again from where it came",
+            f"the model's graph has a cycle, so no layer in it can be called first: {names}",
+            hint="Keras cannot build such a model; save it again from its source",
         )
     return network
 
 
-def _check_ref(network: Network, ref: TensorRef, who: str) -> None:
+def _check_ref(network: Network, ref: TensorRef, subject: str) -> None:
     if ref == SEQUENTIAL_INPUT and network.is_sequential:
         return
-    made = network.calls.get(ref.layer)
-    if made is None:
-        raise ModelError(f"{who} an output of `{ref.layer}`, which is not among the layers", hint=_RESAVE)
-    is_input = not made and not isinstance(network.layers[ref.layer], Network)
-    if not 0 <= ref.call < max(len(made), int(is_input)):
-        what = f"call {ref.call} of `{ref.layer}`, which is called {len(made)} times"
-        raise ModelError(f"{who} an output of {what}", hint=_RESAVE)
+    calls = network.calls.get(ref.layer)
+    if calls is None:
+        raise ModelError(f"{subject} an output of `{ref.layer}`, but the model has no such layer", hint=_RESAVE)
+    is_input = not calls and not isinstance(network.layers[ref.layer], Network)
+    if not 0 <= ref.call < max(len(calls), int(is_input)):
+        what = f"call {ref.call} of `{ref.layer}`, which is called {len(calls)} times"
+        raise ModelError(f"{subject} an output of {what}", hint=_RESAVE)
 
 
 def _cycle(network: Network) -> tuple[str, ...]:
-    """The layers of a cycle, in the order of their calls; empty if there is none."""
-    # Depth first, with a stack of our own: a chain of layers is as long as the model is deep.
+    """Returns the layers of a cycle, in the order of their calls; nothing if there is no cycle."""
+    # Depth-first search with a stack instead of recursion, because a chain of layers is as long as the model is deep.
+    # `under_way` is the stack: each call on the current path, with the inputs that are still to be visited.
     done: set[tuple[str, int]] = set()
     under_way: dict[tuple[str, int], Iterator[TensorRef]] = {}
     for name, calls in network.calls.items():
@@ -190,7 +191,7 @@ def _layer(entry: Entry) -> Entry | Network:
 
 
 def _without_stale(value: Any) -> Any:
-    """A serialised layer, and what is serialised in it, without what edits make wrong."""
+    """Returns a serialised value without the keys that are wrong after an edit, at any depth."""
     if isinstance(value, Mapping):
         stale = _STALE if "class_name" in value else ()
         return {key: _without_stale(item) for key, item in value.items() if key not in stale}
@@ -209,10 +210,10 @@ def _functional(entry: Entry, config: Entry) -> Network:
     types: dict[TensorRef, TensorType] = {}
     layers = {_name_of(each): _layer(each) for each in config["layers"]}
     calls = {
-        _name_of(each): tuple(_taken(node, types) for node in each.get("inbound_nodes") or ())
+        _name_of(each): tuple(_with_refs(node, types) for node in each.get("inbound_nodes") or ())
         for each in config["layers"]
     }
-    # Keras counts the calls of a nested Functional model from 1 in the ports, call 0 being the one that made it.
+    # In the ports, Keras counts the calls of a nested Functional model from 1, because call 0 created it.
     shifted = {name for name, each in layers.items() if isinstance(each, Network) and not each.is_sequential}
     outputs = mapped(_ports(config["output_layers"]), lambda ref: _shift(ref, shifted, -1))
     entry = {**entry, "config": _without(config, "layers", "input_layers", "output_layers")}
@@ -241,7 +242,7 @@ def _sequential(entry: Entry, config: Entry) -> Network:
 
 
 def input_type(entry: Entry) -> TensorType:
-    """What an InputLayer lets in."""
+    """Returns the type of an InputLayer's tensor."""
     config = entry["config"]
     shape = config.get("batch_shape") or config.get("batch_input_shape") or (None,)
     return TensorType(_shape(shape), str(config.get("dtype") or "float32"))
@@ -255,8 +256,8 @@ def _is_flat(shape: Any) -> bool:
     return isinstance(shape, list | tuple) and all(extent is None or isinstance(extent, int) for extent in shape)
 
 
-def _taken(value: Any, types: dict[TensorRef, TensorType]) -> Arguments:
-    """Arguments with TensorRefs for Keras's `__keras_tensor__` objects, whose types are noted."""
+def _with_refs(value: Any, types: dict[TensorRef, TensorType]) -> Arguments:
+    """Replaces Keras's `__keras_tensor__` objects in arguments by TensorRefs, and records their types."""
     if isinstance(value, Mapping):
         if value.get("class_name") == "__keras_tensor__":
             config = value["config"]
@@ -265,8 +266,8 @@ def _taken(value: Any, types: dict[TensorRef, TensorType]) -> Arguments:
             if PLACEHOLDER not in config:
                 types[ref] = TensorType(_shape(config["shape"]), str(config["dtype"]))
             return ref
-        return {key: _taken(item, types) for key, item in value.items()}
-    return [_taken(item, types) for item in value] if isinstance(value, list) else value
+        return {key: _with_refs(item, types) for key, item in value.items()}
+    return [_with_refs(item, types) for item in value] if isinstance(value, list) else value
 
 
 def _ports(value: Any) -> Any:
@@ -281,24 +282,24 @@ def _shift(ref: TensorRef, names: set[str], by: int) -> TensorRef:
     return replace(ref, call=ref.call + by) if ref.layer in names else ref
 
 
-# Putting together.
+# From a network to Keras's config.
 
 
 def entry_of(network: Network) -> dict[str, Any]:
-    """The serialised model that Keras can build."""
+    """Returns the serialised model, which Keras can build."""
     if network.is_sequential:
-        layers = [_written(network.layers[name]) for name in chain(network)]
+        layers = [_serialised(network.layers[name]) for name in chain(network)]
     else:
-        calls = {name: [_given(call, network.types) for call in each] for name, each in network.calls.items()}
+        calls = {name: [_with_tensors(call, network.types) for call in each] for name, each in network.calls.items()}
         layers = [
-            {**_written(each), "name": name, "inbound_nodes": calls[name]} for name, each in network.layers.items()
+            {**_serialised(each), "name": name, "inbound_nodes": calls[name]} for name, each in network.layers.items()
         ]
     config = own_config(network)
     return {**network.entry, "config": {**config, "layers": layers}}
 
 
 def own_config(network: Network) -> dict[str, Any]:
-    """A model's config without its layers."""
+    """Returns a model's config without its layers."""
     config = dict(network.entry["config"])
     if network.is_sequential:
         start = network.types.get(next(refs(network.inputs)))
@@ -310,7 +311,7 @@ def own_config(network: Network) -> dict[str, Any]:
 
 
 def chain(network: Network) -> tuple[str, ...]:
-    """The layers of a Sequential network from its input to its output."""
+    """Returns the layers of a Sequential network from its input to its output."""
     after = {ref: name for name, calls in network.calls.items() for call in calls for ref in refs(call)}
     (at,) = refs(network.inputs)
     names = [at.layer] if at.layer in network.layers else []
@@ -324,29 +325,30 @@ def _is_functional(layer: Entry | Network) -> bool:
     return isinstance(layer, Network) and not layer.is_sequential
 
 
-def _written(layer: Entry | Network) -> Entry:
+def _serialised(layer: Entry | Network) -> Entry:
     return entry_of(layer) if isinstance(layer, Network) else layer
 
 
-def _given(value: Arguments, types: Mapping[TensorRef, TensorType]) -> Any:
+def _with_tensors(value: Arguments, types: Mapping[TensorRef, TensorType]) -> Any:
+    """Replaces TensorRefs in arguments by Keras's `__keras_tensor__` objects."""
     if isinstance(value, TensorRef):
-        known = types.get(value, TensorType((None,)))  # Keras finds the shapes anew, but wants a list
+        tensor = types.get(value, TensorType((None,)))  # Keras computes the shapes again, but needs a list here
         return {
             "class_name": "__keras_tensor__",
             "config": {
-                "shape": list(known.shape),
-                "dtype": known.dtype,
+                "shape": list(tensor.shape),
+                "dtype": tensor.dtype,
                 "keras_history": [value.layer, value.call, value.output],
             },
         }
     if isinstance(value, Mapping):
-        return {key: _given(item, types) for key, item in value.items()}
-    return [_given(item, types) for item in value] if isinstance(value, list) else value
+        return {key: _with_tensors(item, types) for key, item in value.items()}
+    return [_with_tensors(item, types) for item in value] if isinstance(value, list) else value
 
 
 def called(entry: Entry, arguments: Arguments, types: Mapping[TensorRef, TensorType]) -> Entry:
-    """A serialised layer with one of its calls, for who must know more than its inputs: `x[:, 0]` is in its call."""
-    return {**entry, "inbound_nodes": [_given(arguments, types)]}
+    """Returns a serialised layer with one of its calls, whose arguments may matter for shapes, as in `x[:, 0]`."""
+    return {**entry, "inbound_nodes": [_with_tensors(arguments, types)]}
 
 
 def _port_lists(value: Any) -> Any:

@@ -1,7 +1,7 @@
-"""What shapes Keras's common layers make, by table: no Keras, no NumPy.
+"""Output shapes of Keras's common layers, by table, without Keras and NumPy.
 
-The rules, a small function for each class or family, lie in `_plain_rules` and `_spatial_rules`. They tell shapes by
-role; which of the roles exist, their groups and channel axes, and where they lie is what the class table says.
+The rules are small functions for a class or a family, in `keras_facts/plain_shapes.py` and `spatial_shapes.py`. They
+compute shapes by role. The class table has the roles that exist, their groups, channel axes and paths.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from mutspec.errors import EnvironmentProblem
 from mutspec.keras_facts.classes import facts_of, plain_class_name, quantization_mode
 from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
+from mutspec.keras_facts.layer_call import LayerCall, Rule, RuleResult, UncertainError
 from mutspec.keras_facts.plain_shapes import PLAIN_RULES
-from mutspec.keras_facts.shape_question import Asked, Made, Rule, UncertainError
 from mutspec.keras_facts.spatial_shapes import SPATIAL_RULES
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.build import build_from_outline
@@ -22,29 +22,29 @@ from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import TensorSpec
 
 RULES: Mapping[str, Rule] = {**PLAIN_RULES, **SPATIAL_RULES}
-"""The classes that the table knows."""
+"""The rules of all classes in the tables."""
 
 
 class TableOracle:
-    """Tells what shapes a layer makes of its inputs, by a table of classes.
+    """Finds the output shapes of a layer in a table of classes.
 
     Arguments:
-        fallback: whom to ask about layers that the table cannot tell; None if there is nobody.
+        fallback: the oracle for layers that are not in the table, if there is one.
     """
 
     def __init__(self, fallback: ShapeOracle | None = None) -> None:
         self._fallback = fallback
 
     def __call__(self, entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
-        """What a layer makes of its inputs.
+        """Returns the types of a layer's outputs, and its weights.
 
         Arguments:
             entry: the serialised layer, as in a model's config.
             inputs: the types of the tensors that it is called on; for a recurrent layer, initial states come last.
 
         Raises:
-            ModelError: it cannot be called on these, or its config is wrong.
-            EnvironmentProblem: the table cannot tell, and there is no fallback.
+            ModelError: the layer cannot be called on these, or its config is invalid.
+            EnvironmentProblem: the table does not have the layer, and there is no fallback.
         """
         try:
             return _by_table(entry, inputs)
@@ -52,7 +52,7 @@ class TableOracle:
             pass
         if self._fallback is None:
             raise EnvironmentProblem(
-                f"Only Keras can tell what `{_name(entry)}` ({plain_class_name(entry)}) makes of its inputs",
+                f"only Keras knows the output shapes of `{_name(entry)}` ({plain_class_name(entry)})",
                 hint="install mutspec[tensorflow]",
             )
         return self._fallback(entry, inputs)
@@ -66,10 +66,10 @@ def _by_table(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> Layer
     policy = policy_of(config.get("dtype"))
     if policy is None or quantization_mode(config):
         raise UncertainError
-    made = rule(Asked(_name(entry), class_name, config, inputs))
-    if made.weights and policy.variable not in FLOATS:
+    result = rule(LayerCall(_name(entry), class_name, config, inputs))
+    if result.weights and policy.variable not in FLOATS:
         raise UncertainError
-    return LayerShapes(_outputs(made, policy, inputs), _weights(entry, made, policy))
+    return LayerShapes(_outputs(result, policy, inputs), _weights(entry, result, policy))
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -77,20 +77,20 @@ def _name(entry: Mapping[str, Any]) -> str:
     return str((config.get("name") if isinstance(config, Mapping) else "") or entry.get("name") or "")
 
 
-def _outputs(made: Made, policy: Policy, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
-    # Keras casts a layer's inputs to the dtype that it computes in, if they are floats; most layers state that dtype as
-    # their outputs' whatever the inputs are.
+def _outputs(result: RuleResult, policy: Policy, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
+    # Keras casts a layer's float inputs to its compute dtype (`Layer.__call__`, `autocast`). Most layers state that
+    # dtype for their outputs, whatever the inputs are.
     dtype = policy.compute
-    if made.keeps_dtype and inputs and inputs[0].dtype not in FLOATS:
+    if result.keeps_dtype and inputs and inputs[0].dtype not in FLOATS:
         dtype = inputs[0].dtype
-    return tuple(TensorType(shape, dtype) for shape in made.outputs)
+    return tuple(TensorType(shape, dtype) for shape in result.outputs)
 
 
-def _weights(entry: Mapping[str, Any], made: Made, policy: Policy) -> tuple[TensorSpec, ...]:
-    """The weights, built as a reader of files builds them: from an outline, and from what would be stored."""
+def _weights(entry: Mapping[str, Any], result: RuleResult, policy: Policy) -> tuple[TensorSpec, ...]:
+    """Returns the weights, built in the same way as by readers of files: from an outline and the stored shapes."""
     outline = outline_of({"class_name": "Sequential", "config": {"name": "", "layers": [entry]}})
     stored = {
-        f"{at}/vars/{index}": (made.weights[role], policy.variable)
+        f"{at}/vars/{index}": (result.weights[role], policy.variable)
         for at, node in _nodes(outline.root, "")
         for index, role in enumerate(variable.role for variable in node.variables or ())
     }

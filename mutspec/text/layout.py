@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mutspec.text.visible import in_one_line
+from mutspec.text.visible import cells, in_one_line
 
 Style = Literal["", "bold", "dim", "red", "green", "yellow"]
 
@@ -48,11 +47,6 @@ class Column:
     is_number: bool = False
     folds: bool = False
     style: Style = ""
-
-
-def cells(text: str) -> int:
-    """Returns the number of columns that a text takes on a terminal."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def table(
@@ -198,6 +192,22 @@ def _words(text: str, width: int) -> list[str]:
 def sentence(text: str, *, width: int, indent: int = 0) -> str:
     """Breaks a sentence into lines of a width."""
     return "\n".join(" " * indent + line for line in _words(in_one_line(text), width - indent))
+
+
+def prose(text: str, *, width: int, indent: int = 0) -> str:
+    """Returns a text in lines of a width; blank lines keep its paragraphs apart."""
+    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    return "\n\n".join(sentence(part, width=width, indent=indent) for part in parts)
+
+
+def terms(rows: Sequence[tuple[str, str]], *, width: int, paint: Paint, indent: int = 2) -> str:
+    """Returns terms on the left, their explanations in lines on the right."""
+    column = indent + max((cells(term) for term, _ in rows), default=0) + 2
+    lines = []
+    for term, text in rows:
+        body = prose(text, width=max(width, column + 20), indent=column)
+        lines.append(" " * indent + paint(term, "bold") + " " * (column - indent - cells(term)) + body[column:])
+    return "\n".join(lines)
 
 
 MOST_ROWS = 20

@@ -21,7 +21,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 @dataclass(frozen=True)
 class Result:
-    """What a call left behind."""
+    """What a call printed and its exit code."""
 
     code: int
     out: str
@@ -32,7 +32,7 @@ Call = Callable[..., Result]
 
 
 def called(*arguments: str) -> Result:
-    """What a call of the command line leaves behind."""
+    """Returns what a call of the command line printed, and its exit code."""
     out, err = StringIO(), StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = run(cli, arguments, "mutspec")
@@ -60,7 +60,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def same_as() -> Callable[[str, str], None]:
-    """Compares a text with a file under `snapshots`. `UPDATE_SNAPSHOTS=1 pytest tests/cli` writes the files anew."""
+    """Compares a text with a file under `snapshots`. `UPDATE_SNAPSHOTS=1 pytest tests/cli` writes the files again."""
 
     def compare(text: str, name: str) -> None:
         path = SNAPSHOTS / f"{name}.txt"

@@ -228,11 +228,9 @@ def test_no_command_needs_tensorflow_or_keras(room) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_shipped_recipe_is_found_by_its_bare_name_from_any_folder(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mutspec", "apply", "kernel_faults", str(DIGITS), "--dry-run", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=True)
-    assert json.loads(done.stdout)["plan"]["name"] == "kernel_faults"
+def test_a_shipped_recipe_is_found_by_its_bare_name_from_any_folder(mutspec, tmp_path, monkeypatch) -> None:
+    call = ("apply", "kernel_faults", str(DIGITS), "--dry-run", "--json")
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(mutspec(*call).out)["plan"]["name"] == "kernel_faults"
     (tmp_path / "kernel_faults").write_text("mutspec: 1\nname: mine\nsteps: [{op: zero, target: logits}]\n")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=True)
-    assert json.loads(done.stdout)["plan"]["name"] == "mine"
+    assert json.loads(mutspec(*call).out)["plan"]["name"] == "mine"

@@ -105,7 +105,7 @@ class Bad(NamedTuple):
 
     Arguments:
         call: its arguments.
-        said: what standard error must hold: the place or the thing, and what is wrong or how to mend it.
+        said: what standard error must contain: the place or the thing, and what is wrong or how to fix it.
         code: the exit code.
     """
 

@@ -52,7 +52,7 @@ def test_in_a_sweep_a_failed_gate_is_a_mark_and_strict_ones_end_it_with_1(room: 
 @pytest.mark.parametrize(
     ("require", "words"),
     [
-        ("[{metric: acuracy, min: 0.5}]", ["nothing is measured that is called `acuracy`", "did you mean `accuracy`"]),
+        ("[{metric: acuracy, min: 0.5}]", ["no measure is called `acuracy`", "did you mean `accuracy`"]),
         ("[{metric: accuracy}]", ["`require` sets no bound to `accuracy`", "give min, max or max_drop"]),
         ("[{metrc: accuracy, min: 1}]", ["`require[0]` has no key `metrc`", "did you mean `metric`?"]),
         ("[{metric: accuracy, min: low}]", ["`require[0].min`: expected a number, got text"]),

@@ -84,7 +84,7 @@ def test_json_is_what_its_schema_describes(mutspec, room, file) -> None:
     assert document["elements"] == document["model"]["parameters"]
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(room) -> None:
+def test_a_reader_that_has_seen_enough_is_not_an_error(room) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = f"{sys.executable} -m mutspec inspect model.keras --json | head -c 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=True)

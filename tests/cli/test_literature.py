@@ -1,4 +1,4 @@
-"""The operators of the literature: each has its entry, and names lead to ops. What they do is tested beside this."""
+"""The operators of the literature: each has an entry, and names lead to ops. `test_literature_laws.py` tests them."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ def test_a_name_that_is_several_ops_lists_them() -> None:
     assert "`uniform_noise` (PyGAD)" in message
 
 
-def test_a_name_that_is_no_op_yet_says_so() -> None:
-    assert "`group prune` of DepGraph is not there yet" in output("ops", "group prune", code=2)
+def test_a_name_that_is_not_an_op_yet_says_so() -> None:
+    assert "`group prune` of DepGraph is not supported yet" in output("ops", "group prune", code=2)
 
 
 def test_the_ops_own_names_come_first() -> None:

@@ -104,12 +104,12 @@ _VARIABLE = "dense_1/kernel"
 
 
 class Entries(NamedTuple):
-    """How many entries of which weights become what.
+    """The entries that a step touches, and what they become.
 
     Arguments:
         amount: as text: `1% of each`, `1% of all`, `5 of each`, `1 of all`, `rate 0.1`.
         of: which weights: a part of their paths; `layers` are all but the LSTM.
-        becomes: what the touched entries of one weight are held against.
+        becomes: the expected values of the touched entries of one weight.
         keys: values for keys of the step with which there is enough to measure.
         usual: the amount without them.
         seeds: how many mutants are looked at.
@@ -547,7 +547,7 @@ def noise_of_programming_is_divided_by_g_max_and_keeps_signs(before: Weights, mu
 
 
 def genes(weights: Weights) -> np.ndarray:
-    """All weights in the model's order, one behind the other."""
+    """All weights in the model's order, one after the other."""
     return np.concatenate([each.ravel() for each in weights.values()])
 
 
@@ -588,7 +588,7 @@ def a_run_of_genes_is_shuffled(before: Weights, mutant: Mutant) -> None:
 
 
 @law("neat-python, TensorNEAT weight mutation")
-def eight_tenths_get_noise_and_one_tenth_is_drawn_anew(before: Weights, mutant: Mutant) -> None:
+def eight_tenths_get_noise_and_one_tenth_is_drawn_again(before: Weights, mutant: Mutant) -> None:
     weight = np.full((1000, 100), 100.0, np.float32)  # far from what is drawn, so that one can tell the two apart
     (row,) = called("weight mutation")
     after = mutate({"dense/kernel": weight}, row.steps[0]).tensors["dense/kernel"].ravel()

@@ -1,4 +1,7 @@
-"""Names in model files are data: each grammar that they pass through gives them back, and none reads more in them."""
+"""Names in model files are data: each grammar that they pass through gives them back, and none reads more in them.
+
+What stands for control characters is by mutspec's `in_one_line`, which tests/language/test_visible.py looks at.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +150,7 @@ def test_what_a_plan_does_is_told_with_names_as_they_are(plain: Path, names: lis
 
 
 def sweep(plain: Path, names: list[str], folder: Path) -> Path:
-    """The folder of a sweep over the layers of the model, each of which is a job's."""
+    """The folder of a sweep over the layers of the model, with a job for each layer."""
     model = renamed(plain, names, folder / "m.keras")
     sensitivity = ("run", "-m", "experiment=sensitivity", "mode=dry_run", "plan.params.std=1", "seeds=1")
     shown(called(*sensitivity, f"model.path={model}", f"hydra.sweep.dir={folder / 'sweep'}"))

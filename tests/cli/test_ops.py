@@ -17,6 +17,7 @@ from mutspec.cli.main import cli
 from mutspec.language import load_text
 from mutspec.ops import catalogue
 from mutspec.ops.literature import LITERATURE
+from tests.cli.conftest import Call
 
 OPS = sorted(catalogue(plugins=False))
 
@@ -72,3 +73,10 @@ def test_pages_fit_the_terminal(width: int, arguments: list[str]) -> None:
     text = data.decode()
     assert "\x1b[1m" in text
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines()) <= width
+
+
+@pytest.mark.parametrize("columns", [50, 140])
+def test_pages_of_ops_are_as_wide_as_all_others(columns: int, mutspec: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    longest = max(map(len, mutspec("ops", "transfer_weights").out.splitlines()))
+    assert columns - 20 < longest <= columns

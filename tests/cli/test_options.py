@@ -29,7 +29,7 @@ def test_memory_is_read_with_its_unit(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "2 MBit", "1e3", "0", "0.1B"])
-def test_what_is_no_amount_of_memory_is_refused(text: str) -> None:
+def test_what_is_not_an_amount_of_memory_is_refused(text: str) -> None:
     @click.command()
     @memory_option
     def command(max_memory: int | None) -> None:

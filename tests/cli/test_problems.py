@@ -43,7 +43,7 @@ def test_a_tab_does_not_move_the_caret() -> None:
     assert line[carets.index("^")] == "x"
 
 
-def test_a_place_behind_the_line_has_one_caret() -> None:
+def test_a_place_after_the_end_of_the_line_has_one_caret() -> None:
     _, line, carets = as_text(Problem("m", Place("p", 1, 4, 4, "abc"))).splitlines()
     assert carets.count("^") == 1
     assert carets.index("^") == len(line)

@@ -90,14 +90,16 @@ def test_what_others_print_stays_and_the_lines_follow_it(monkeypatch: pytest.Mon
     assert sys.stderr is terminal
 
 
-def test_the_time_that_is_left_goes_by_the_pace_since_the_bar_began(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_that_is_left_goes_by_the_pace_since_the_first_part_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(live, "monotonic", lambda: now)
     bar = Bar("Sweeping", "jobs")
     assert bar.line(20, 0).endswith("20/? jobs")
     assert bar.line(20, 40).endswith("20/40 jobs")
-    now = 190.0
-    assert bar.line(22, 40).endswith("22/40 jobs  0:13:30 left")
+    now = 150.0
+    assert bar.line(21, 40).endswith("21/40 jobs")
+    now = 240.0
+    assert bar.line(23, 40).endswith("23/40 jobs  0:12:45 left")
 
 
 def screen(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""ResNet50 and MobileNetV2 on the whole path: every command without TensorFlow, then Keras loads and predicts."""
+"""MobileNetV2 on the whole path: every command without TensorFlow, then Keras loads and predicts."""
 
 from __future__ import annotations
 
@@ -36,27 +36,28 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 from mutspec.cli.boundary import run
 from mutspec.cli.main import cli
-model, mutant = sys.argv[1:]
-for expected, call in (
-    (0, f"validate plan.yaml --model {model}"),
-    (0, f"inspect {model}"),
-    (0, f"apply plan.yaml {model} --dry-run"),
-    (0, f"apply plan.yaml {model} -o {mutant} --json"),
-    (1, f"diff {model} {mutant} -q"),
-):
-    code = int(run(cli, call.split(), "mutspec"))
-    assert code == expected, (call, code)
+for suffix in ("keras", "h5"):
+    model, mutant = f"model.{suffix}", f"mutant.{suffix}"
+    for expected, call in (
+        (0, f"validate plan.yaml --model {model}"),
+        (0, f"inspect {model}"),
+        (0, f"apply plan.yaml {model} --dry-run"),
+        (0, f"apply plan.yaml {model} -o {mutant} --json"),
+        (1, f"diff {model} {mutant} -q"),
+    ):
+        code = int(run(cli, call.split(), "mutspec"))
+        assert code == expected, (call, code)
 """
 
 
-@pytest.mark.parametrize(("name", "suffix"), [("ResNet50", ".keras"), ("MobileNetV2", ".h5")])
-def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(name: str, suffix: str, tmp_path: Path) -> None:
+def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
-    network = getattr(keras.applications, name)(weights=None)
-    network.save(tmp_path / f"model{suffix}")
+    network = keras.applications.MobileNetV2(weights=None)
+    for suffix in ("keras", "h5"):
+        network.save(tmp_path / f"model.{suffix}")
     (tmp_path / "plan.yaml").write_text(PLAN)
     done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, f"model{suffix}", f"mutant{suffix}"],
+        [sys.executable, "-c", COMMANDS],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -66,9 +67,10 @@ def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(name: st
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout[done.stdout.rindex('{\n  "format_version"') :])
     touched = {(row["layer"], row["weight"]): row for step in document["steps"] for row in step["targets"]}
-    mutant = keras.saving.load_model(tmp_path / f"mutant{suffix}", compile=False)
-    for layer, other in zip(network.layers, mutant.layers, strict=True):
-        for before, after in zip(layer.weights, other.weights, strict=True):
+    mutant, other = (keras.saving.load_model(tmp_path / f"mutant.{each}", compile=False) for each in ("keras", "h5"))
+    assert all(np.array_equal(one, two) for one, two in zip(mutant.get_weights(), other.get_weights(), strict=True))
+    for layer, changed in zip(network.layers, mutant.layers, strict=True):
+        for before, after in zip(layer.weights, changed.weights, strict=True):
             one, two = before.numpy(), after.numpy()
             row = touched.pop((layer.name, before.name), None)
             assert (0 if row is None else row["changed"]) == np.count_nonzero(one != two), before.path

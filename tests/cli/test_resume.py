@@ -211,19 +211,27 @@ def test_a_job_that_failed_is_run_again_and_the_others_are_not(counted: Path, mu
     assert [each.error for each in collect("sweep")] == [None] * 6
 
 
-def test_joblibs_processes_go_on_where_a_sweep_was(room: Path, mutspec: Call) -> None:
-    sweep = ("-m", "plan=dense_noise", "plan.seed=range(4)", "mode=dry_run", "hydra.sweep.dir=sweep")
-    assert mutspec("run", "-q", *sweep).code == 0
-    shutil.rmtree("sweep/seed=1")
+def test_joblibs_processes_go_on_where_a_sweep_was_and_say_why_a_job_fails(room: Path, mutspec: Call) -> None:
+    target = "plan.steps.gaussian_noise.target.name"
+    sweep = ("-m", "plan=dense_noise", "mode=dry_run", "hydra.sweep.dir=sweep")
+    assert mutspec("run", "-q", *sweep, f"{target}=dense_1,logits").code == 0
+    shutil.rmtree("sweep/gaussian_noise.target.name=logits")
     before = results(Path("sweep"))
     command = [sys.executable, "-m", "mutspec", "run", *sweep, "resume=true", "hydra/launcher=joblib"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
     result = subprocess.run(
-        [*command, "hydra.launcher.n_jobs=2"], capture_output=True, text=True, env=environment, check=False, timeout=200
+        [*command, "hydra.launcher.n_jobs=2", f"{target}=dense_1,logits,dense_3"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=200,
     )
-    assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("3 of 4 jobs were done already\n")
-    assert len(results(Path("sweep"))) == 4
+    assert result.returncode == 2
+    assert "no layer is called `dense_3`" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout.startswith("1 of 3 jobs was done already\n")
+    assert len(results(Path("sweep"))) == 3
     assert results(Path("sweep")).items() >= before.items()
 
 

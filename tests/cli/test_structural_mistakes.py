@@ -21,8 +21,8 @@ class Mistake(NamedTuple):
     Arguments:
         steps: the steps, from line 3 of the plan on; one each.
         at: the line and column that must be named, `3:29`.
-        said: what standard error must hold: what is wrong, and how to mend it.
-        model: the model that the plan is put on.
+        said: what standard error must contain: what is wrong, and how to fix it.
+        model: the model to which the plan is applied.
         output: the output; a dry-run if empty.
     """
 
@@ -76,7 +76,7 @@ MISTAKES: dict[str, Mistake] = {
         f"insert_layer, before: add, {DROPOUT}", "3:30", "`stem`, `norm`", "add `after: <layer>`", model="residual"
     ),
     "a weight for a layer": step(
-        "remove_layer, target: dense_1/kernel", "3:30", "the path of a weight, and a layer is wanted", "`dense_1`?"
+        "remove_layer, target: dense_1/kernel", "3:30", "the path of a weight, but a layer is needed", "`dense_1`?"
     ),
     "a selector that matches nothing": step("remove_layer, target: {type: LSTM}", "3:37", "no layer of type `LSTM`"),
     # Layers
@@ -84,16 +84,18 @@ MISTAKES: dict[str, Mistake] = {
     "an unknown class": insert("{type: Dence, units: 3}", "3:52", "no layer class `Dence`", "`Dense`?"),
     "an unknown argument": insert("{type: Dense, units: same, actvation: relu}", "3:83", "`activation`?"),
     "missing units": insert("{type: Dense}", "3:45", "a Dense needs `units`", "`units: same`"),
-    "units below one": insert("{type: Dense, units: -3}", "3:66", "a whole number from 1 on, not -3"),
+    "units below one": insert("{type: Dense, units: -3}", "3:66", "a whole number of at least 1, not -3"),
     "same for a rate": insert("{type: Dropout, rate: same}", "3:67", "takes a number from 0 to 1"),
     "a misspelt activation": insert("{type: Dense, units: same, activation: rellu}", "3:84", "`rellu`", "`relu`"),
     "a misspelt initializer": insert(
         "{type: Dense, units: same, kernel_initializer: glorot}", "3:92", "`glorot_normal`"
     ),
-    "both forms at once": insert("{type: Dense, class_name: Dense}", "3:71", "not both", "class_name: Dense, config"),
+    "both forms at once": insert(
+        "{type: Dense, class_name: Dense}", "3:71", "cannot have both", "class_name: Dense, config"
+    ),
     "no class": insert("{units: 2}", "3:45", "as `type`", "{type: Dense, units: 8}"),
-    "code": insert("{type: Lambda, function: f}", "3:52", "runs code of its own"),
-    "a port": insert("{type: InputLayer}", "3:52", "a port of the model"),
+    "code": insert("{type: Lambda, function: f}", "3:52", "it runs code"),
+    "a port": insert("{type: InputLayer}", "3:52", "an input of the model"),
     "a name that is taken": insert(
         "{type: Flatten, name: logits}", "3:67", "a layer `logits` already", "another `name`"
     ),
@@ -110,7 +112,7 @@ MISTAKES: dict[str, Mistake] = {
     "groups that do not divide": insert(
         "{type: Conv2D, filters: same, kernel_size: 3, groups: 3}", "3:44", "groups = 3", where="after: conv_1"
     ),
-    "a shape of another size": insert("{type: Reshape, target_shape: [3, 3]}", "3:45", "cannot make (3, 3) of"),
+    "a shape of another size": insert("{type: Reshape, target_shape: [3, 3]}", "3:45", "to (3, 3)"),
     "a merge of one": insert("{type: Add}", "3:45", "takes several inputs, and would get one", "that takes one"),
     "a merge in place of another layer": step(
         "replace_layer, target: norm, layer: {type: Add}", "3:44", "would get one", model="residual"
@@ -158,14 +160,14 @@ MISTAKES: dict[str, Mistake] = {
         "replace_layer, target: dense_1, layer: {type: Dense, units: 20}",
         "3:8",
         "`logits` has a kernel of 40×10",
-        "(None, 20), needs 20×10",
+        "(None, 20), need 20×10",
         "choose sizes that fit",
     ),
     "an insertion that does not fit": step(
         "insert_layer, before: dense_1, layer: {type: Dense, units: 20}", "3:8", "`dense_1`", "512×40", "20×40"
     ),
-    "no Flatten": step("remove_layer, target: flatten", "3:8", "`dense_1`", "512×40", "(None, 4, 4, 32), needs 32×40"),
-    "no pooling": step("remove_layer, target: pool", "3:8", "`dense_1`", "(None, 2048), needs 2048×40"),
+    "no Flatten": step("remove_layer, target: flatten", "3:8", "`dense_1`", "512×40", "(None, 4, 4, 32), need 32×40"),
+    "no pooling": step("remove_layer, target: pool", "3:8", "`dense_1`", "(None, 2048), need 2048×40"),
     "no hidden layer": step("remove_layer, target: dense_1", "3:8", "`logits` has a kernel of 40×10", "512×10"),
     "no sequence": step(
         "remove_layer, target: embedding", "3:8", "`lstm` (LSTM) needs inputs of rank 3", model="embedding_mask"
@@ -197,7 +199,7 @@ MISTAKES: dict[str, Mistake] = {
         "remove_layer, target: add, keep: brnch", "3:41", "`brnch` is not an input", "`stem`, `norm`", model="residual"
     ),
     "several outputs for one input": step(
-        "remove_layer, target: split", "3:30", "several outputs that are used", "leave it in", model="operators"
+        "remove_layer, target: split", "3:30", "several outputs of", "first remove the layers", model="operators"
     ),
     # Names and arguments
     "a rename to a taken name": step("rename_layer, target: dense_1, to: logits", "3:43", "already", "another name"),
@@ -225,13 +227,13 @@ MISTAKES: dict[str, Mistake] = {
         model="bidirectional",
     ),
     "a layer shared with a nested model": step(
-        "remove_layer, target: shared", "3:8", "is shared with", "structural ones do not", model="shared_with_nested"
+        "remove_layer, target: shared", "3:8", "is shared with", "only steps on weights", model="shared_with_nested"
     ),
     "a model of code": step(
         "remove_layer, target: dense", "3:8", "called by code", "a Functional or Sequential model", model="subclassed"
     ),
     "weights alone": Mistake(
-        "op: remove_layer, target: relu", "3:8", ("a file of weights alone", "the whole model"), "named.weights.h5", ""
+        "op: remove_layer, target: relu", "3:8", ("a file of only weights", "the whole model"), "named.weights.h5", ""
     ),
 }
 
@@ -299,7 +301,7 @@ def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(mutspec, models,
     ],
     ids=["put back", "replaced downstream"],
 )
-def test_a_later_step_may_mend_what_a_removal_breaks(mutspec, models, tmp_path, monkeypatch, steps) -> None:
+def test_a_later_step_may_fix_what_a_removal_breaks(mutspec, models, tmp_path, monkeypatch, steps) -> None:
     import keras
 
     (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps:\n" + "".join(f"- {{{each}}}\n" for each in steps))

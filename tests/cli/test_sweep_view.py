@@ -11,15 +11,15 @@ from mutspec.cli import progress, sweep_view
 from mutspec.cli.sweep_view import lines
 from mutspec.cli.sweep_view import sweep_view as view
 from mutspec.experiment.jobs.resume import Before
-from mutspec.experiment.jobs.watch import Extreme, Standing, Watch
+from mutspec.experiment.jobs.sweep_progress import Extreme, SweepMonitor, SweepProgress
 from tests.cli.test_progress import on_terminal, screen
 from tests.experiment.made_up import sweep, write
 
 
-def watch_of(folder: Path) -> Watch:
+def watch_of(folder: Path) -> SweepMonitor:
     before = Before.of(folder, is_resumed=False)
     write(sweep(), folder)
-    return Watch(lambda: 40, before.since)
+    return SweepMonitor(lambda: 40, before.since)
 
 
 def test_a_pipe_and_quiet_calls_get_no_view(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,8 +56,8 @@ def test_a_long_sweep_is_seen_with_its_extremes_and_goes_away(monkeypatch: pytes
 
 def test_what_failed_is_told() -> None:
     one = Extreme(0.25, "std=1")
-    assert lines(Standing()) == []
-    assert lines(Standing(9, 8, 1, 2, "accuracy", one, one)) == [
+    assert lines(SweepProgress()) == []
+    assert lines(SweepProgress(9, 8, 1, 2, "accuracy", one, one)) == [
         "highest  accuracy 0.25     std=1",
         "lowest   accuracy 0.25     std=1",
         "1 job failed",

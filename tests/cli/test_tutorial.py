@@ -24,7 +24,7 @@ def test_the_commands_of_the_tutorial_run(mutspec, tmp_path: Path, monkeypatch: 
     exec(compile(script, "tutorial.md", "exec"), {})
     Path("jitter.yaml").write_text(plan, encoding="utf-8")
     for block in blocks("console"):
-        command, _, shown = block.partition("\n")
+        command, _, shown = block.replace("seeds=20", "seeds=4").partition("\n")  # the same page, sooner
         called = mutspec(*shlex.split(command.removeprefix("$ mutspec ")))
         allowed = {0, 1} if "require=" in command else {0}  # another machine's training may pass the gate
         assert called.code in allowed, called.err

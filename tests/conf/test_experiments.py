@@ -67,6 +67,7 @@ def test_a_noise_sweep_is_ten_scales_of_five_seeds(noise: tuple[Result, ...]) ->
 
 
 def test_a_noise_sweep_finds_what_a_plain_script_finds_seed_by_seed(noise: tuple[Result, ...], base: Any) -> None:
+    """The mutants are by mutspec, which tests/execute/test_every_op.py holds against formulas; the numbers are not."""
     for result in noise[::3]:
         for row in result.rows:
             plan = mutspec.load_plan(RECIPE).with_(std=result.parameters["std"], seed=row.seed)
@@ -122,6 +123,7 @@ def test_sensitivity_mutates_each_layer_by_itself(sensitivity: tuple[Result, ...
 
 
 def test_sensitivity_finds_what_a_plain_script_finds_seed_by_seed(sensitivity: tuple[Result, ...], base: Any) -> None:
+    """The mutants are by mutspec, which tests/execute/test_every_op.py holds against formulas; the numbers are not."""
     for result in sensitivity:
         for row in result.rows:
             plan = mutspec.plan(
@@ -207,8 +209,8 @@ def test_matching_names_what_inspect_selects() -> None:
 
 
 @pytest.mark.parametrize("target", [None, 5, {"name": {"conv_1"}}, {"type": float}])
-def test_what_is_no_target_is_told(target: Any) -> None:
-    with pytest.raises(CallError, match="is no target"):
+def test_what_is_not_a_target_is_named(target: Any) -> None:
+    with pytest.raises(CallError, match="is not a target"):
         mutspec.matching(MODEL, target)
 
 

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""The README and the pages show what really happens."""
 
 from __future__ import annotations
 

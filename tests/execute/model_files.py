@@ -30,7 +30,7 @@ def rezip(source: Path, target: Path, *, compression: int = zipfile.ZIP_STORED, 
 
 
 class _Pipe:
-    """A file that cannot seek, so that zipfile puts the checksum behind the data."""
+    """A file that cannot seek, so that zipfile writes the checksum after the data."""
 
     def __init__(self, path: Path) -> None:
         self.file = path.open("wb")

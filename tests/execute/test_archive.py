@@ -14,7 +14,7 @@ import pytest
 
 from mutspec.execute.files import apply, dry_run
 from mutspec.execute.output import TEMPORARY_SUFFIX
-from mutspec.language import CallError, CheckError, ModelError
+from mutspec.language import CallError, CheckError
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.opening import open_archive
 from tests.execute.model_files import CNN, MAKERS, SLOW, WEIGHTS, hdf5_of, make_file, rezip, write_stack
@@ -161,28 +161,6 @@ def test_a_plan_that_changes_nothing_gives_the_same_model(kind: str, tmp_path: P
     assert kind in SLOW or output.read_bytes() == base.read_bytes()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MAKERS if kind.startswith("keras")])
-@pytest.mark.parametrize("where", ["touched", "untouched"])
-def test_a_flipped_bit_of_the_input_is_never_covered_up(kind: str, where: str, tmp_path: Path) -> None:
-    base = make_file(kind, tmp_path)
-    archive = open_archive(base)
-    assert archive.member is not None
-    first, last = archive.spec.tensors[0], archive.spec.tensors[-1]
-    extent = archive.extents[(first if where == "untouched" else last).path]
-    content = bytearray(base.read_bytes())
-    offset = extent.offset if extent.offset is not None else archive.member.offset + archive.member.bytes // 3
-    if archive.member.is_compressed:
-        with zipfile.ZipFile(base) as opened:
-            offset = archive.member.offset + opened.getinfo(WEIGHTS).compress_size // 2
-    content[offset] ^= 0x10
-    base.write_bytes(content)
-    output = tmp_path / "mutant.keras"
-    plan = plan_of({"op": "fill", "target": {"name": last.layer}, "value": 0.5})
-    with pytest.raises(ModelError, match=r"is damaged|cannot be read"):
-        apply(plan, base, output)
-    assert [path.name for path in tmp_path.iterdir()] == [base.name]
-
-
 def test_a_second_application_begins_where_the_first_ended(tmp_path: Path) -> None:
     base = make_file("keras", tmp_path)
     once, twice, both = (tmp_path / f"{name}.keras" for name in ("once", "twice", "both"))
@@ -298,7 +276,7 @@ def test_a_step_that_needs_a_whole_weight_says_how_much_memory_and_is_held_to_th
     assert output.exists()
 
 
-def test_members_of_a_zip_that_is_written_anew_stay_in_order(tmp_path: Path) -> None:
+def test_members_of_a_zip_that_is_rewritten_stay_in_order(tmp_path: Path) -> None:
     base = tmp_path / "base.keras"
     rezip(CNN, base, compression=zipfile.ZIP_DEFLATED)
     with zipfile.ZipFile(base, "a") as archive:

@@ -38,7 +38,7 @@ NO_PLAN: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
 
 
 @pytest.mark.parametrize("case", NO_PLAN)
-def test_what_is_no_plan_is_told_with_what_makes_one_of_it(case: str) -> None:
+def test_what_is_not_a_plan_is_named_with_the_function_that_makes_one(case: str) -> None:
     function, value, hint = NO_PLAN[case]
     with pytest.raises(mutspec.CallError) as caught:
         function(value)

@@ -133,7 +133,7 @@ def test_only_values_count_between_dtypes_and_the_change_is_reported_even_withou
     assert same.to_json()["dtype_before"] == "int32"
 
 
-def test_byte_order_and_storage_are_no_differences(archive_of: ArchiveOf) -> None:
+def test_byte_order_and_storage_are_not_differences(archive_of: ArchiveOf) -> None:
     values = np.random.default_rng(6).standard_normal((70, 30), np.float32)
     plain = archive_of({"a/kernel": values})
     for options in ({"compression": "gzip"}, {"zipped": True, "deflated": True}, {"zipped": True, "chunks": True}):

@@ -181,7 +181,7 @@ def inputs_of(plan: Any, file: Path, other: Path) -> dict[str, Path]:
     return {name: path for name, path in {"other": other, "base": file}.items() if name in plan.inputs}
 
 
-def same_in_both_homes(name: str, plan: Any, file: Path, other: Path, mutant: Path) -> dict[str, bytes]:
+def same_in_both_stores(name: str, plan: Any, file: Path, other: Path, mutant: Path) -> dict[str, bytes]:
     """The weights of a mutant, which are the same to the bit in memory and in a file."""
     model, inputs = shared(name), inputs_of(plan, file, other)
     base = weights(model)
@@ -206,7 +206,7 @@ def test_a_plan_of_many_ops_gives_the_same_bits_in_memory_and_in_a_file(
 ) -> None:
     ops = STEPS if name in OF_ALL_OPS else OF_STRUCTURE
     model, plan, (file, other) = shared(name), plan_of(name, ops), saved(name)
-    wanted = same_in_both_homes(name, plan, file, other, tmp_path / "mutant.keras")
+    wanted = same_in_both_stores(name, plan, file, other, tmp_path / "mutant.keras")
     if name not in SHARING:
         base = weights(model)
         new = mutspec.apply(plan, model, inputs=inputs_of(plan, file, other))
@@ -219,7 +219,7 @@ def test_a_plan_of_many_ops_gives_the_same_bits_in_memory_and_in_a_file(
 def test_each_op_alone_gives_the_same_bits_in_memory_and_in_a_file(
     op: str, saved: Callable[[str], tuple[Path, Path]], tmp_path: Path
 ) -> None:
-    same_in_both_homes("gru", plan_of("gru", [op]), *saved("gru"), tmp_path / "mutant.keras")
+    same_in_both_stores("gru", plan_of("gru", [op]), *saved("gru"), tmp_path / "mutant.keras")
 
 
 OF_INTEGERS: Mapping[str, Step] = {
@@ -235,12 +235,12 @@ OF_INTEGERS: Mapping[str, Step] = {
 
 
 @pytest.mark.parametrize("op", OF_INTEGERS)
-def test_of_a_quantised_model_levels_are_touched_alike_in_both_homes(
+def test_levels_of_a_quantised_model_are_touched_alike_in_files_and_in_memory(
     op: str, saved: Callable[[str], tuple[Path, Path]], tmp_path: Path
 ) -> None:
     step = {"op": op, "target": {"weights": ["kernels", "embeddings"]}, **OF_INTEGERS[op]}
     plan = mutspec.plan({"inputs": {"other": {}} if "other:" in str(step) else {}, "steps": [step]})
-    same_in_both_homes("quantized_int8", plan, *saved("quantized_int8"), tmp_path / "mutant.keras")
+    same_in_both_stores("quantized_int8", plan, *saved("quantized_int8"), tmp_path / "mutant.keras")
 
 
 @pytest.mark.parametrize("op", [op for op in STEPS if op not in OF_INTEGERS and "{one}" not in str(STEPS[op])])

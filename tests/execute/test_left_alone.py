@@ -34,7 +34,7 @@ EVERYTHING: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def trained() -> Any:
-    """A model that has been trained for a step, with all sorts of state beside its weights."""
+    """A model that has been trained for a step, with all kinds of state in addition to its weights."""
     import keras
 
     layers = keras.layers

@@ -124,7 +124,7 @@ def inserted(**layer: Any) -> dict[str, Any]:
     return {"op": "insert_layer", "id": "fault", "after": "wide", "layer": layer}
 
 
-def test_a_layer_that_acts_in_training_only_is_no_fault(model: Any) -> None:
+def test_a_layer_that_acts_in_training_only_is_not_a_fault(model: Any) -> None:
     for step in (inserted(type="GaussianNoise", stddev=0.5), inserted(type="Dropout", rate=0.5)):
         with pytest.warns(mutspec.MutspecWarning, match="acts in training only"):
             mutant = mutspec.apply(plan(step), model)

@@ -69,6 +69,28 @@ def test_a_damaged_model_is_an_error_that_names_member_tensor_and_step(kind: str
     assert [path.name for path in tmp_path.iterdir()] == [base.name]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in MAKERS if kind.startswith("keras")])
+@pytest.mark.parametrize("where", ["touched", "untouched"])
+def test_a_flipped_bit_of_the_input_is_never_covered_up(kind: str, where: str, tmp_path: Path) -> None:
+    base = make_file(kind, tmp_path)
+    archive = open_archive(base)
+    assert archive.member is not None
+    first, last = archive.spec.tensors[0], archive.spec.tensors[-1]
+    extent = archive.extents[(first if where == "untouched" else last).path]
+    content = bytearray(base.read_bytes())
+    offset = extent.offset if extent.offset is not None else archive.member.offset + archive.member.bytes // 3
+    if archive.member.is_compressed:
+        with zipfile.ZipFile(base) as opened:
+            offset = archive.member.offset + opened.getinfo(WEIGHTS).compress_size // 2
+    content[offset] ^= 0x10
+    base.write_bytes(content)
+    output = tmp_path / "mutant.keras"
+    plan = plan_of({"op": "fill", "target": {"name": last.layer}, "value": 0.5})
+    with pytest.raises(ModelError, match=r"is damaged|cannot be read"):
+        apply(plan, base, output)
+    assert [path.name for path in tmp_path.iterdir()] == [base.name]
+
+
 @pytest.mark.parametrize("kind", PLAIN)
 def test_without_the_check_damage_stays_detectable_in_the_output(kind: str, tmp_path: Path) -> None:
     base, output = make_file(kind, tmp_path), tmp_path / "mutant.keras"
@@ -120,7 +142,7 @@ def test_a_step_reads_what_its_own_results_are_made_of(tmp_path: Path) -> None:
     assert dict(tensors_read(program, "teacher")) == {"conv2d/kernel": ["graft"], "conv2d/bias": ["graft"]}
 
 
-def test_a_file_of_which_no_tensor_is_read_is_not_checked(tmp_path: Path) -> None:
+def test_a_file_is_not_checked_if_no_tensor_of_it_is_read(tmp_path: Path) -> None:
     base, teacher, output = (
         make_file("keras", tmp_path),
         make_file("keras", tmp_path, "teacher"),

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mutspec.experiment.job_settings import Search
-from mutspec.experiment.search.bisection import BrokenAtLow, Ladder, crossing
+from mutspec.experiment.search.bisection import BrokenAtLow, ScaleGrid, crossing
 
 TOLERANCES = st.sampled_from([0.001, 0.01, 0.05, 0.3, 1.0])
 HIGHS = st.floats(1e-3, 1e3)
 
 
 @st.composite
-def ladders(draw: st.DrawFn, is_whole: bool = False) -> Ladder:
+def grids(draw: st.DrawFn, is_whole: bool = False) -> ScaleGrid:
     high = float(draw(st.integers(1, 500))) if is_whole else draw(HIGHS)
     limit = high * draw(st.sampled_from([1, 2, 7, 64]))
     low = draw(st.sampled_from([0.0, 0.0, 0.001, 0.4])) * high
-    return Ladder(float(int(low)) if is_whole else low, high, limit, draw(TOLERANCES), is_whole)
+    return ScaleGrid(float(int(low)) if is_whole else low, high, limit, draw(TOLERANCES), is_whole)
 
 
 class Asked:
@@ -35,61 +35,61 @@ class Asked:
         return scale >= self.threshold
 
 
-@given(ladders(), st.floats(-8, 6))
-def test_what_breaks_from_a_scale_on_is_bracketed_within_the_tolerance(ladder: Ladder, octaves: float) -> None:
-    asked = Asked(max(ladder.high * 2.0**octaves, ladder.low * 1.01))
-    bracket = crossing(asked, ladder)
+@given(grids(), st.floats(-8, 6))
+def test_what_breaks_from_a_scale_on_is_bracketed_within_the_tolerance(grid: ScaleGrid, octaves: float) -> None:
+    asked = Asked(max(grid.high * 2.0**octaves, grid.low * 1.01))
+    bracket = crossing(asked, grid)
     if bracket.breaks_at is None:
-        assert bracket.holds_at == ladder.limit < asked.threshold
+        assert bracket.holds_at == grid.limit < asked.threshold
         return
     assert bracket.holds_at < asked.threshold <= bracket.breaks_at
-    assert bracket.breaks_at <= bracket.holds_at * (1 + ladder.tolerance)
+    assert bracket.breaks_at <= bracket.holds_at * (1 + grid.tolerance)
 
 
-@given(ladders(), st.floats(-60, 12))
-def test_no_scale_is_tried_twice_outside_the_limits_or_without_need(ladder: Ladder, octaves: float) -> None:
-    asked = Asked(max(ladder.high * 2.0**octaves, ladder.low * 1.01, 1e-300))
-    crossing(asked, ladder)
-    assert all(ladder.low <= scale <= ladder.limit for scale in asked.scales)
+@given(grids(), st.floats(-60, 12))
+def test_no_scale_is_tried_twice_outside_the_limits_or_without_need(grid: ScaleGrid, octaves: float) -> None:
+    asked = Asked(max(grid.high * 2.0**octaves, grid.low * 1.01, 1e-300))
+    crossing(asked, grid)
+    assert all(grid.low <= scale <= grid.limit for scale in asked.scales)
     assert len(set(asked.scales)) == len(asked.scales)
-    doublings = log2(ladder.limit / ladder.high)
-    within_an_octave = log2(ladder.octave) + 1
+    doublings = log2(grid.limit / grid.high)
+    within_an_octave = log2(grid.doubling) + 1
     assert len(asked.scales) <= 2 + doublings + 1 + 2 * log2(40) + within_an_octave + 2
 
 
-@given(ladders(is_whole=True), st.integers(1, 40_000))
-def test_whole_numbers_are_tried_alone_and_small_ones_are_neighbours(ladder: Ladder, threshold: int) -> None:
-    asked = Asked(max(threshold, ladder.low + 1))
-    bracket = crossing(asked, ladder)
+@given(grids(is_whole=True), st.integers(1, 40_000))
+def test_whole_numbers_are_tried_alone_and_small_ones_are_neighbours(grid: ScaleGrid, threshold: int) -> None:
+    asked = Asked(max(threshold, grid.low + 1))
+    bracket = crossing(asked, grid)
     assert all(isinstance(scale, int) or scale.is_integer() for scale in asked.scales)
     if bracket.breaks_at is not None:
         assert bracket.holds_at < asked.threshold <= bracket.breaks_at
-        assert bracket.breaks_at - bracket.holds_at <= 1 + ladder.tolerance * bracket.holds_at
+        assert bracket.breaks_at - bracket.holds_at <= 1 + grid.tolerance * bracket.holds_at
 
 
-@given(ladders(), st.sets(st.integers(-400, 400)))
+@given(grids(), st.sets(st.integers(-400, 400)))
 def test_what_breaks_here_and_there_is_bracketed_by_one_that_holds_and_one_that_breaks(
-    ladder: Ladder, broken: set[int]
+    grid: ScaleGrid, broken: set[int]
 ) -> None:
     def breaks(scale: float) -> bool:
-        return scale > ladder.low and round(20 * log2(scale / ladder.high)) in broken
+        return scale > grid.low and round(20 * log2(scale / grid.high)) in broken
 
-    bracket = crossing(breaks, ladder)
+    bracket = crossing(breaks, grid)
     assert not breaks(bracket.holds_at)
     assert bracket.breaks_at is None or breaks(bracket.breaks_at)
 
 
-@given(ladders())
-def test_rungs_rise_from_low_by_high_to_the_limit(ladder: Ladder) -> None:
-    top = min(ladder.top, 400)
-    scales = [ladder.scale(rung) for rung in range(max(ladder.bottom, -400), top + 1)]
+@given(grids())
+def test_rungs_rise_from_low_by_high_to_the_limit(grid: ScaleGrid) -> None:
+    top = min(grid.last, 400)
+    scales = [grid.scale(index) for index in range(max(grid.first, -400), top + 1)]
     assert scales == sorted(scales)
-    assert (ladder.scale(ladder.bottom), ladder.scale(ladder.top)) == (ladder.low, ladder.limit)
+    assert (grid.scale(grid.first), grid.scale(grid.last)) == (grid.low, grid.limit)
 
 
 def test_a_tolerance_of_a_percent_asks_for_four_digits() -> None:
-    ladder = Ladder(0, 1, 1, 0.01)
-    assert [ladder.scale(-rung) for rung in (1, 2, ladder.octave)] == [0.9916, 0.9832, 0.5]
+    grid = ScaleGrid(0, 1, 1, 0.01)
+    assert [grid.scale(-index) for index in (1, 2, grid.doubling)] == [0.9916, 0.9832, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_tolerance_of_a_percent_asks_for_four_digits() -> None:
 def test_scales_may_be_as_far_apart_as_floats_are(search: Search, threshold: float) -> None:
     assert not list(search.problems())
     asked = Asked(threshold)
-    bracket = crossing(asked, Ladder(search.low, search.high, search.greatest, search.tolerance))
+    bracket = crossing(asked, ScaleGrid(search.low, search.high, search.greatest, search.tolerance))
     assert bracket.holds_at < threshold
     assert (bracket.breaks_at or inf) >= threshold
 
@@ -107,19 +107,19 @@ def test_scales_may_be_as_far_apart_as_floats_are(search: Search, threshold: flo
 @pytest.mark.parametrize("name", ["high", "limit"])
 def test_a_search_has_ends(name: str) -> None:
     ((blamed, problem),) = Search(**{name: inf}).problems()
-    assert (blamed, problem.message) == (name, f"`{name}` is infinite, and a scale is a number")
+    assert (blamed, problem.message) == (name, f"`{name}` is infinite, and a scale must be a finite number")
 
 
 def test_what_is_broken_at_low_is_not_searched() -> None:
     asked = Asked(-inf)
     with pytest.raises(BrokenAtLow):
-        crossing(asked, Ladder(0.1, 1, 2, 0.01))
+        crossing(asked, ScaleGrid(0.1, 1, 2, 0.01))
     assert asked.scales == [0.1]
 
 
 def test_what_breaks_right_above_zero_is_found_there() -> None:
     asked = Asked(1e-300)
-    bracket = crossing(asked, Ladder(0, 1, 1, 0.01))
+    bracket = crossing(asked, ScaleGrid(0, 1, 1, 0.01))
     assert bracket.holds_at == 0
     assert 0 < (bracket.breaks_at or 0) < 1e-12
     assert len(asked.scales) < 20

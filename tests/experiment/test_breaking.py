@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
@@ -68,10 +68,9 @@ def single(*overrides: str) -> Result:
 # Whether it is true
 
 
-@pytest.mark.parametrize("seed", [0, 4])
-def test_the_breaking_point_is_where_a_scan_along_the_noise_first_finds_the_drop(model: Any, seed: int) -> None:
-    """The scan adds multiples of one mutant's noise to the weights."""
-    base, whole = model.get_weights(), mutspec.apply(recipe().with_(std=1.0, seed=seed), model)
+def test_the_breaking_point_is_where_a_scan_along_the_noise_first_finds_the_drop(model: Any) -> None:
+    """The scan adds multiples of one mutant's noise, which tests/execute/test_every_op.py knows, to the weights."""
+    base, whole = model.get_weights(), mutspec.apply(recipe().with_(std=1.0, seed=4), model)
     noise = [one - other for one, other in zip(whole.get_weights(), base, strict=True)]
     grid = np.geomspace(0.02, 1, 120)
 
@@ -80,12 +79,12 @@ def test_the_breaking_point_is_where_a_scan_along_the_noise_first_finds_the_drop
         return accuracy(model) - accuracy(whole) > 0.1
 
     first = next(number for number, scale in enumerate(grid) if falls(scale))
-    (point,) = mutspec.breaking_point(recipe(), model, (X, Y), "params.std", seeds=[seed]).by_seed.values()
+    (point,) = mutspec.breaking_point(recipe(), model, (X, Y), "params.std", seeds=[4]).by_seed.values()
     assert grid[first - 1] <= point <= grid[first] * 1.01
 
 
 def test_at_both_ends_of_the_bracket_apply_makes_what_was_judged(model: Any) -> None:
-    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.3, seeds=3)
+    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.3, seeds=2)
     for row in found.result.rows:
         assert row.breaking_point is not None
         assert row.holds_at is not None
@@ -99,8 +98,8 @@ def test_at_both_ends_of_the_bracket_apply_makes_what_was_judged(model: Any) -> 
 
 
 def test_a_seeds_breaking_point_does_not_depend_on_the_seeds_beside_it(model: Any) -> None:
-    together = mutspec.breaking_point(recipe(), model, (X, Y), seeds=[3, 1, 2]).by_seed
-    assert list(together) == [3, 1, 2]
+    together = mutspec.breaking_point(recipe(), model, (X, Y), seeds=[3, 1]).by_seed
+    assert list(together) == [3, 1]
     for seed, point in together.items():
         assert mutspec.breaking_point(recipe(), model, (X, Y), seeds=[seed]).by_seed == {seed: point}
 
@@ -131,7 +130,7 @@ def test_a_drop_of_exactly_the_bound_does_not_break(model: Any) -> None:
 
 def test_the_model_is_as_it_was(model: Any) -> None:
     before = [weight.copy() for weight in model.get_weights()]
-    mutspec.breaking_point(recipe(), model, (X, Y), seeds=2)
+    mutspec.breaking_point(recipe(), model, (X, Y), tolerance=0.5)
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
 
 
@@ -156,8 +155,11 @@ def test_plans_that_change_the_architecture_are_scaled_too(model: Any) -> None:
 
 
 def test_a_key_of_a_step_is_scaled_as_set_names_it(model: Any) -> None:
-    by_step = mutspec.breaking_point(recipe(), model, (X, Y), "steps.gaussian_noise.std")
-    assert by_step.by_seed == mutspec.breaking_point(recipe(), model, (X, Y), "params.std").by_seed
+    by_step, by_parameter = (
+        mutspec.breaking_point(recipe(), model, (X, Y), key, tolerance=0.2).by_seed
+        for key in ("steps.gaussian_noise.std", "params.std")
+    )
+    assert by_step == by_parameter
 
 
 def test_a_count_is_scaled_in_whole_numbers(model: Any) -> None:
@@ -166,7 +168,7 @@ def test_a_count_is_scaled_in_whole_numbers(model: Any) -> None:
     assert (row.holds_at, row.touched) == (row.breaking_point - 1, row.breaking_point)
 
 
-def test_a_fraction_of_which_little_is_nothing_holds_there(model: Any) -> None:
+def test_a_breaking_fraction_touches_the_rounded_number_of_entries(model: Any) -> None:
     (row,) = mutspec.breaking_point(zeros("conv_1/kernel", fraction="5%"), model, (X, Y)).result.rows
     assert row.breaking_point is not None
     assert row.touched == np.floor(row.breaking_point * 144 + 0.5)
@@ -189,8 +191,8 @@ def test_a_mutant_that_never_breaks_does_so_at_infinity_and_a_fraction_ends_at_a
 
 
 def test_a_run_finds_what_python_finds_and_keeps_it(model: Any) -> None:
-    result = single(*SEARCH, "seeds=3", "plan.seed=2", "mode.max_drop=0.2", "mode.tolerance=0.05")
-    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.2, tolerance=0.05, seeds=[2, 3, 4])
+    result = single(*SEARCH, "seeds=2", "plan.seed=2", "mode.max_drop=0.2", "mode.tolerance=0.05")
+    found = mutspec.breaking_point(recipe(), model, (X, Y), max_drop=0.2, tolerance=0.05, seeds=[2, 3])
     points = {row.seed: row.breaking_point for row in result.rows}
     assert points == found.by_seed
     assert [row.evaluations for row in result.rows] == [row.evaluations for row in found.result.rows]
@@ -309,17 +311,17 @@ def test_other_modes_leave_no_trace_of_it(room: Path) -> None:
     ("overrides", "message"),
     [
         (["mode.key=params.sdt"], "override 3:1:10: the plan declares no parameter `sdt`.*Did you mean `params.std`"),
-        (["mode.key=std"], "override 3:1:10: `std` is no parameter, and no key of a step.*`params.std`"),
+        (["mode.key=std"], "override 3:1:10: `std` is neither a parameter nor a key of a step.*`params.std`"),
         (["mode.key=steps.gaussian_nois.std"], "has no step `gaussian_nois`"),
         (
             ["mode.key=steps.gaussian_noise.mode"],
             "override 3:1:10: `steps.gaussian_noise.mode` cannot be 1: `mode` takes",
         ),
-        (["mode.key=seed"], "`seed` is no parameter"),
-        (["mode.metric=acuracy"], "override 3:1:13: nothing is measured that is called `acuracy`.*`accuracy`"),
-        (["mode.metric=breaking_point"], "nothing is measured that is called `breaking_point`"),
+        (["mode.key=seed"], "`seed` is neither a parameter"),
+        (["mode.metric=acuracy"], "override 3:1:13: no measure is called `acuracy`.*`accuracy`"),
+        (["mode.metric=breaking_point"], "no measure is called `breaking_point`"),
         (["mode.metric=loss"], "override 3:1:13: nothing says when `loss` breaks.*`max`, `min` or `max_drop`"),
-        (["evaluate=agreement", "mode.metric=accuracy"], "nothing is measured that is called `accuracy`"),
+        (["evaluate=agreement", "mode.metric=accuracy"], "no measure is called `accuracy`"),
         (["mode.low=1"], "override 3:1:10: `low` is 1, and must be less than `high`, which is 1"),
         (["mode.low=-1"], "`mode.low`: expected a number of at least 0"),
         (["mode.high=0"], "`mode.high`: expected a number greater than 0"),
@@ -364,7 +366,7 @@ def test_more_entries_than_there_are_are_told_with_the_scale(model: Any) -> None
         ({"key": "params.sdt"}, "no parameter `sdt`"),
         ({"low": 2.0}, "`low` is 2, and must be less"),
         ({"max_drop": 0}, "greater than 0"),
-        ({"metric": "acuracy"}, "nothing is measured that is called `acuracy`"),
+        ({"metric": "acuracy"}, "no measure is called `acuracy`"),
         ({"seeds": 0}, "no seeds"),
         ({"metrics": ["acuracy"]}, "acuracy"),
     ],

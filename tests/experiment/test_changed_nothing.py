@@ -25,7 +25,7 @@ X = np.random.default_rng(4).normal(size=(60, 5)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def swept() -> Any:
-    """Noise relative to the standard deviation on weights of which one has a single entry and one is all zeros."""
+    """Noise relative to the standard deviation, on weights that include one with a single entry and one of zeros."""
     keras.utils.set_random_seed(8)
     layers = [keras.layers.Dense(1, name="neck"), keras.layers.Dense(4, activation="softmax", name="head")]
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1, name="single"), *layers])

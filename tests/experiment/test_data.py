@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hydra.utils import get_method
 from sklearn.datasets import load_digits
 
-from mutspec.experiment.data.loading import checked, digits, leaves, load_data, npz, rows
+from mutspec.experiment import data as sources
+from mutspec.experiment.data import digits, npz
+from mutspec.experiment.data.arrays import leaves, rows
+from mutspec.experiment.data.loading import checked, load_data, located
 from mutspec.language import CallError
 from mutspec.model.limits import limits
 
@@ -58,6 +62,13 @@ def test_a_file_gives_its_x_and_y(room: Path) -> None:
     np.testing.assert_array_equal(data.y, Y[:3])
 
 
+def test_a_configuration_may_name_a_source_by_the_module_that_it_was_in(room: Path) -> None:
+    Path("data.csv").write_text("width,kind\n1,a\n2,b\n")
+    data = load_data({"_target_": "mutspec.experiment.sources.csv", "path": "data.csv", "label": "kind"})
+    assert (data.name, data.y.tolist()) == ("data.csv", [0, 1])
+    assert located("mutspec.experiment.sources.images", get_method, "data") is sources.images
+
+
 def test_a_file_without_y_has_no_labels(room: Path) -> None:
     np.savez("data.npz", x=X)
     assert npz("data.npz")[1] is None
@@ -81,19 +92,19 @@ def test_lists_and_mappings_of_arrays_are_data_and_can_be_cut() -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (None, "a value of type NoneType, and not x and y"),
-        ((X, Y, Y), "a tuple of 3, and not x and y"),
+        (None, "a value of type NoneType, not x and y"),
+        ((X, Y, Y), "a tuple of 3, not x and y"),
         ((X, Y[:3]), "different lengths: x has 4, y has 3"),
         (({"a": X, "b": X[:2]}, None), r"different lengths: x\.a has 4, x\.b has 2"),
         ((X[:0], Y[:0]), "`own` has no samples"),
         (([], None), "`own` has no samples"),
         ((None, Y), "returns no x"),
         ((3, Y), "x that is a single value of type int"),
-        (([[1, 2], [3]], Y), "x that is no array"),
+        (([[1, 2], [3]], Y), "x that is not an array"),
         ((np.array([object()] * 4), Y), "x that is an array of Python objects"),
     ],
 )
-def test_what_is_no_data_is_refused(returned: Any, message: str) -> None:
+def test_what_is_not_data_is_refused(returned: Any, message: str) -> None:
     with pytest.raises(CallError, match=message):
         checked(returned, "own", "own.make")
 
@@ -104,7 +115,7 @@ def test_what_is_no_data_is_refused(returned: Any, message: str) -> None:
         ({"_target_": "own_data.mak"}, r"`own_data` has no `mak`.* `own_data\.make`"),
         ({"_target_": "own_dat.make"}, "there is no module `own_dat`"),
         ({"_target_": "own_data.number"}, "is a value of type int, and cannot be called"),
-        ({"_target_": "make"}, "`make` is no dotted name"),
+        ({"_target_": "make"}, "`make` is not a dotted name"),
         ({"_target_": "own_data.make", "m": 1}, r"`own_data\.make` takes no `m`"),
         ({"_target_": "own_data.make", "labeled": True}, r"did you mean `data\.labelled`"),
         ({"_target_": "own_data.raises"}, r"`own_data\.raises` fails: RuntimeError: no network\.$"),
@@ -129,12 +140,12 @@ def test_a_module_that_fails_is_told_apart_from_one_that_is_missing(room: Path) 
         ("data.npz", {"x": np.float32(3)}, "`x` is a single value"),
         ("data.npz", {"x": X, "y": np.array([{}] * 4)}, "cannot be read"),
         ("data.npy", X, "the file holds one array"),
-        ("junk.npz", b"hello", "the file is no NumPy archive"),
-        ("empty.npz", b"", "the file is no NumPy archive"),
-        ("cut.npz", b"PK\x03\x04rest", "the file is no NumPy archive"),
+        ("junk.npz", b"hello", "the file is not a NumPy archive"),
+        ("empty.npz", b"", "the file is not a NumPy archive"),
+        ("cut.npz", b"PK\x03\x04rest", "the file is not a NumPy archive"),
     ],
 )
-def test_a_file_that_is_no_data_is_refused(room: Path, name: str, arrays: Any, message: str) -> None:
+def test_a_file_that_does_not_hold_data_is_refused(room: Path, name: str, arrays: Any, message: str) -> None:
     if isinstance(arrays, dict):
         np.savez(name, **arrays)
     elif isinstance(arrays, bytes):

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.experiment.data.loading import Data
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.language import CallError
 
@@ -26,9 +26,11 @@ def network(width: int, activation: str | None = None) -> keras.Model:
     return keras.Sequential([keras.Input((6,), name="x"), keras.layers.Dense(width, activation, name="out")])
 
 
-def judge(y: Any, *, x: Any = X, loss: Any = "crossentropy", metrics: Any = ("accuracy",), **settings: Any) -> Judge:
+def judge(
+    y: Any, *, x: Any = X, loss: Any = "crossentropy", metrics: Any = ("accuracy",), **settings: Any
+) -> Evaluator:
     """A judge of 50 samples."""
-    return Judge(EvaluateSettings(loss, list(metrics), **{"batch_size": 16, **settings}), Data("own", x, y, 50))
+    return Evaluator(EvaluateSettings(loss, list(metrics), **{"batch_size": 16, **settings}), Data("own", x, y, 50))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -40,7 +42,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("labels", [CLASSES, CLASSES[:, None], CLASSES.astype(np.float32), np.eye(4)[CLASSES]])
 def test_classes_in_any_form_with_logits_or_probabilities(activation: str | None, labels: np.ndarray) -> None:
     model = network(4, activation)
-    outputs = model.predict(X, verbose=0).astype(np.float64)
+    outputs = np.asarray(model(X)).astype(np.float64)
     probabilities = outputs if activation else softmax(outputs)
     expected = {
         "accuracy": np.mean(outputs.argmax(axis=-1) == CLASSES),
@@ -53,7 +55,7 @@ def test_classes_in_any_form_with_logits_or_probabilities(activation: str | None
 @pytest.mark.parametrize("labels", [ANSWERS, ANSWERS[:, None]])
 def test_yes_or_no_with_logits_or_probabilities(activation: str | None, labels: np.ndarray) -> None:
     model = network(1, activation)
-    outputs = model.predict(X, verbose=0).astype(np.float64)[:, 0]
+    outputs = np.asarray(model(X)).astype(np.float64)[:, 0]
     probabilities = outputs if activation else 1 / (1 + np.exp(-outputs))
     expected = {
         "accuracy": np.mean((probabilities > 0.5) == ANSWERS),
@@ -68,7 +70,7 @@ def test_yes_or_no_with_logits_or_probabilities(activation: str | None, labels: 
 def test_numbers_are_not_taken_for_logits(width: int) -> None:
     model = network(width)
     wanted = VALUES[:, :width]
-    errors = model.predict(X, verbose=0).astype(np.float64) - wanted
+    errors = np.asarray(model(X)).astype(np.float64) - wanted
     found = judge(wanted, loss="mean_squared_error", metrics=["mean_absolute_error", "mse"]).evaluate(model).metrics
     squares = np.mean(errors**2)
     expected = {"mean_absolute_error": np.mean(np.abs(errors)), "mse": squares, "loss": squares}
@@ -77,7 +79,7 @@ def test_numbers_are_not_taken_for_logits(width: int) -> None:
 
 def test_a_metric_with_a_threshold_is_given_probabilities() -> None:
     model = network(1)
-    said = model.predict(X, verbose=0)[:, 0] > 0
+    said = np.asarray(model(X))[:, 0] > 0
     found = judge(ANSWERS, loss=None, metrics=["precision", "recall"]).evaluate(model).metrics
     hits = np.count_nonzero(said & (ANSWERS == 1))
     expected = {"precision": hits / np.count_nonzero(said), "recall": hits / np.count_nonzero(ANSWERS)}
@@ -86,7 +88,7 @@ def test_a_metric_with_a_threshold_is_given_probabilities() -> None:
 
 def test_losses_and_metrics_can_be_made_with_arguments() -> None:
     model = network(4)
-    logits = model.predict(X, verbose=0)
+    logits = np.asarray(model(X))
     top = np.mean([label in row.argsort()[-2:] for label, row in zip(CLASSES, logits, strict=True)])
     top_2 = {"_target_": "keras.metrics.SparseTopKCategoricalAccuracy", "k": 2, "name": "top_2"}
     loss = {"_target_": "keras.losses.SparseCategoricalCrossentropy", "from_logits": True}
@@ -95,7 +97,7 @@ def test_losses_and_metrics_can_be_made_with_arguments() -> None:
     assert found == pytest.approx({"top_2": top, "loss": wanted}, abs=1e-6)
 
 
-def test_metrics_begin_anew_for_each_model() -> None:
+def test_metrics_begin_again_for_each_model() -> None:
     models, each = [network(4), network(4, "softmax")], judge(CLASSES, from_logits=False, loss=None)
     together = [each.evaluate(model).metrics for model in (*models, models[0])]
     assert together[0] == together[2]
@@ -128,11 +130,11 @@ def test_without_labels_there_are_classes_and_no_metrics() -> None:
     model = network(4)
     evaluation = judge(None).evaluate(model)
     assert evaluation.metrics == {}
-    assert evaluation.classes["out"].tolist() == model.predict(X, verbose=0).argmax(axis=-1).tolist()
+    assert evaluation.classes["out"].tolist() == np.asarray(model(X)).argmax(axis=-1).tolist()
 
 
 @pytest.mark.parametrize("labels", [VALUES[:, 0], VALUES[:, :1], 2 * ANSWERS - 1, np.where(ANSWERS, np.nan, 0)])
-def test_an_accuracy_of_labels_that_are_no_answers_is_refused(labels: np.ndarray) -> None:
+def test_an_accuracy_of_labels_that_are_not_answers_is_refused(labels: np.ndarray) -> None:
     with pytest.raises(CallError, match=r"are not all from 0, for no, to 1, for yes.*evaluate=regression"):
         judge(labels).evaluate(network(1))
     assert judge(labels, loss="mean_squared_error", metrics=["mae"]).evaluate(network(1)).metrics
@@ -153,7 +155,7 @@ def test_each_output_of_a_layer_that_is_called_twice_counts() -> None:
     assert base.evaluate(model, found).fidelity.deviation == pytest.approx(2.5, abs=1e-6)
 
 
-def test_a_mutant_whose_output_is_called_otherwise_is_held_against_the_same_output() -> None:
+def test_a_mutant_whose_output_has_another_name_is_compared_with_the_same_output() -> None:
     inputs = keras.Input((6,), name="x")
     base = keras.Model(inputs, keras.layers.Dense(4, name="logits")(inputs))
     mutant = keras.Model(inputs, keras.layers.Dense(4, name="head")(inputs))
@@ -183,9 +185,9 @@ def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> Non
     [
         (CLASSES + 1, {}, "go from 1 to 4, and the output has 4 classes"),
         (CLASSES - 1, {}, "go from -1 to 2, and the output has 4 classes"),
-        (CLASSES + 0.5, {}, "are float64, and not class numbers"),
-        (np.array(["a"] * 50), {}, "are <U1, and not class numbers"),
-        (np.where(ANSWERS, np.inf, 0.0), {}, "are float64, and not class numbers"),
+        (CLASSES + 0.5, {}, "are float64, not class numbers"),
+        (np.array(["a"] * 50), {}, "are <U1, not class numbers"),
+        (np.where(ANSWERS, np.inf, 0.0), {}, "are float64, not class numbers"),
         (np.zeros((50, 3)), {}, r"of shape \(n, 4\), and its labels are of shape \(n, 3\)"),
         (CLASSES, {"loss": "mse", "metrics": []}, r"of shape \(n, 4\), and its labels are of shape \(n,\)"),
         ([CLASSES, CLASSES], {}, "one output, `out`, and the labels are 2 arrays"),
@@ -193,7 +195,7 @@ def test_outputs_that_are_not_finite_are_counted_and_agree_with_nothing() -> Non
         (CLASSES, {"x": X[:, :5]}, r"the model takes \(n, 6\), and `own` has \(n, 5\)"),
         (CLASSES, {"x": [X, X]}, "the model takes one input, `x`, and `own` has 2 arrays"),
         (CLASSES, {"x": {"y": X}}, "the model has no input `y`; it takes `x`"),
-        (CLASSES, {"metrics": ["f1_score"]}, "metrics cannot be computed|is no single number"),
+        (CLASSES, {"metrics": ["f1_score"]}, "metrics cannot be computed|is not a single number"),
     ],
 )
 def test_data_that_do_not_fit_the_model_are_refused(y: Any, options: dict[str, Any], message: str) -> None:
@@ -209,7 +211,7 @@ def test_data_that_do_not_fit_the_model_are_refused(y: Any, options: dict[str, A
         ({"metrics": [{"_target_": "keras.metrics.MeanIou"}]}, "`keras.metrics` has no `MeanIou`.*MeanIoU"),
         ({"metrics": [{"_target_": "keras.metrics.MeanIoU"}]}, "cannot be made: TypeError"),
         ({"metrics": [{"name": "x"}]}, "`evaluate.metrics` names no metric"),
-        ({"metrics": [{"_target_": "collections.OrderedDict"}]}, "`collections.OrderedDict` is no metric of Keras"),
+        ({"metrics": [{"_target_": "collections.OrderedDict"}]}, "`collections.OrderedDict` is not a metric of Keras"),
         ({"loss": "crosentropy"}, "Keras has no loss `crosentropy`.*`crossentropy`"),
     ],
 )
@@ -218,7 +220,7 @@ def test_losses_and_metrics_that_are_not_there_are_refused(settings: dict[str, A
         judge(CLASSES, **settings).evaluate(network(4))
 
 
-def test_a_missing_channel_axis_is_no_mistake_as_keras_adds_it() -> None:
+def test_a_missing_channel_axis_is_not_a_mistake_because_keras_adds_it() -> None:
     model = keras.Sequential([keras.Input((6, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())

@@ -13,7 +13,7 @@ from scipy.special import expit, log_softmax, softmax
 import mutspec
 from mutspec.experiment.data.loading import checked
 from mutspec.experiment.evaluation import evaluate
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.evaluation.fidelity import Comparison, Fidelity, OutputFidelity, class_counts
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.reports.summary import result_text
@@ -29,7 +29,7 @@ def network(activation: str | None, width: int = 5, seed: int = 0) -> Any:
 
 
 def fidelity(base: Any, mutant: Any, **settings: Any) -> Fidelity:
-    judge = Judge(EvaluateSettings(batch_size=32, **settings), checked((X, None), "own", "own"))
+    judge = Evaluator(EvaluateSettings(batch_size=32, **settings), checked((X, None), "own", "own"))
     return judge.evaluate(mutant, judge.evaluate(base)).fidelity
 
 
@@ -118,7 +118,7 @@ def test_several_outputs_count_alike_and_each_by_itself() -> None:
 
 def test_flips_are_of_as_many_choices_as_the_base_has_of_a_class() -> None:
     base, mutant = two_heads(0), two_heads(1)
-    judge = Judge(EvaluateSettings(batch_size=32), checked((X, None), "own", "own"))
+    judge = Evaluator(EvaluateSettings(batch_size=32), checked((X, None), "own", "own"))
     before = judge.evaluate(base)
     found = judge.evaluate(mutant, before).fidelity
     counts = class_counts(before.classes)

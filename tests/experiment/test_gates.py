@@ -25,7 +25,7 @@ MUTANTS = {3: {"accuracy": 0.8, "agreement": 0.9, "loss": 0.4}, 4: {"accuracy": 
         (Gate("loss", max=0.5), 0.4, 3, True),
     ],
 )
-def test_a_gate_is_held_against_the_seed_that_is_worst(gate: Gate, value: float, seed: int, holds: bool) -> None:
+def test_a_gate_is_checked_for_the_worst_seed(gate: Gate, value: float, seed: int, holds: bool) -> None:
     (verdict,) = verdicts([gate], BASE, MUTANTS)
     assert (verdict.value, verdict.seed, verdict.holds) == (pytest.approx(value), seed, holds)
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.experiment.data.loading import Data
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.evaluation.measures import check_names, metric_names
 from mutspec.experiment.evaluation.metric_names import Named, by_output, unique_names
 from mutspec.experiment.job_settings import EvaluateSettings
@@ -28,7 +28,7 @@ def keras_metric(class_name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def measured(model: Any, y: Any, metrics: list[Any], loss: Any = None) -> dict[str, float]:
-    return Judge(EvaluateSettings(loss, metrics, batch_size=16), Data("own", X, y, 60)).evaluate(model).metrics
+    return Evaluator(EvaluateSettings(loss, metrics, batch_size=16), Data("own", X, y, 60)).evaluate(model).metrics
 
 
 def classifier(width: int, activation: str) -> Any:
@@ -40,7 +40,7 @@ def test_equal_classes_are_told_apart_by_the_arguments_that_differ() -> None:
     model = classifier(5, "softmax")
     top = "SparseTopKCategoricalAccuracy"
     found = measured(model, CLASSES, [keras_metric(top, k=3), keras_metric(top, k=2, dtype="float32"), "accuracy"])
-    order = np.argsort(-model.predict(X, verbose=0), axis=-1)
+    order = np.argsort(-np.asarray(model(X)), axis=-1)
     hits = {k: np.mean([label in row[:k] for label, row in zip(CLASSES, order, strict=True)]) for k in (1, 2, 3)}
     assert len(set(hits.values())) == 3
     assert found == pytest.approx(
@@ -59,7 +59,7 @@ def test_a_metric_that_keras_counts_has_one_name_in_every_job() -> None:
         found = measured(model, ANSWERS, [keras_metric("AUC"), keras_metric("Precision", thresholds=0.3)])
         names.append(list(found))
     assert names == [["auc", "precision"]] * 3
-    said = model.predict(X, verbose=0)[:, 0] > 0.3
+    said = np.asarray(model(X))[:, 0] > 0.3
     assert found["precision"] == pytest.approx(ANSWERS[said].mean(), abs=1e-6)
 
 

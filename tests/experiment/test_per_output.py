@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.data.loading import Data
-from mutspec.experiment.evaluation.evaluate import Judge
+from mutspec.experiment.data.arrays import Data
+from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.jobs.from_python import as_evaluate
@@ -65,7 +65,7 @@ def model() -> keras.Model:
 def measured(model: Any, y: Any = Y, **evaluate: Any) -> dict[str, float]:
     settings = as_evaluate({"batch_size": 16, **evaluate})
     check_measures(settings)
-    return Judge(settings, Data("own", X, y, 50)).evaluate(model).metrics
+    return Evaluator(settings, Data("own", X, y, 50)).evaluate(model).metrics
 
 
 def by_keras(model: Any, **compiled: Any) -> dict[str, float]:
@@ -177,7 +177,7 @@ def test_a_function_of_the_users_takes_class_numbers() -> None:
 
 def test_what_is_neither_a_metric_nor_a_function_is_refused(model: keras.Model) -> None:
     spec = {"_target_": "hydra.utils.get_class", "path": "keras.losses.MeanSquaredError"}
-    with pytest.raises(CallError, match=r"is no metric of Keras.*function of \(y_true, y_pred\)"):
+    with pytest.raises(CallError, match=r"is not a metric of Keras.*function of \(y_true, y_pred\)"):
         measured(model, loss=None, metrics=[spec])
 
 

@@ -16,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from mutspec.errors import CallError, EnvironmentProblem
-from mutspec.experiment.reports.document import report_schema
+from mutspec.experiment.reports.report_document import report_schema
 from mutspec.experiment.result import FORMAT_VERSION, Result, read, result_schema
 from tests.experiment.made_up import failed, replace, result, row, sweep
 
@@ -115,7 +115,7 @@ def test_the_schema_describes_every_key_and_allows_no_other(name: str) -> None:
         assert all("description" in value for value in each["properties"].values())
 
 
-def test_a_second_result_takes_the_place_of_the_first_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_second_result_replaces_the_first_and_leaves_no_other_file(tmp_path: Path) -> None:
     result().write(tmp_path)
     sweep()[3].write(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["result.json"]
@@ -175,7 +175,7 @@ def test_half_a_character_is_written_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_file_that_is_no_result_is_named_and_what_is_wrong_with_it(name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_result_is_named_with_what_is_wrong(name: str, tmp_path: Path) -> None:
     content, said = DAMAGED[name]
     path = tmp_path / "result.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.experiment.data.loading import Data, checked, leaves
+from mutspec.experiment.data.arrays import Data, leaves
+from mutspec.experiment.data.loading import checked
 from mutspec.experiment.evaluation import shortcut
 from mutspec.experiment.evaluation.evaluate import predicted
 from mutspec.experiment.evaluation.shortcut import Shortcuts
@@ -114,7 +115,7 @@ def test_activations_that_do_not_fit_are_not_kept(monkeypatch: pytest.MonkeyPatc
         assert (short, is_ready) == (whole, False)
 
 
-def test_a_shortcut_that_is_no_faster_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shortcut_that_is_not_faster_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortcut, "WORTH_SHARE", 0)
     assert [is_ready for _, _, is_ready in whole_and_short(masked(), tokens(), "out")] == [False, False]
 

@@ -18,6 +18,8 @@ from mutspec.model import FileKind, open_archive
 from mutspec.model.files.formats import FORMATS
 from tests.formats.conftest import NOISE, RENAME, Saved, apply, same, values_in
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 FORMS = {
     "model.keras": FileKind.KERAS,
     "model.h5": FileKind.LEGACY_H5,

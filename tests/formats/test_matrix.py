@@ -1,4 +1,4 @@
-"""The table on the page on formats is what happens: each cell is tried again, and held against NumPy and h5py."""
+"""The table on the page on formats is true: each cell is tried again, and compared with NumPy and h5py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.generations import COMMANDS, DATA, PAGE, RIGHT, Form, forms, outcomes, read_table
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 ROWS = read_table(PAGE.read_text(encoding="utf-8"))
 FORMS = {(form.generation, form.path.name): form for form in forms(Path())}

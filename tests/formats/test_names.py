@@ -136,14 +136,14 @@ def test_zips_of_others_are_refused_by_their_names(member: str, title: str, tmp_
         open_archive(tmp_path / "model.keras")
 
 
-def test_a_folder_that_is_no_model_names_the_checkpoints_in_it(saved: Saved, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_model_names_the_checkpoints_in_it(saved: Saved, tmp_path: Path) -> None:
     copytree(saved.folder, tmp_path / "folder")
     with pytest.raises(ModelError, match="is a folder") as caught:
         open_archive(tmp_path / "folder")
     assert "checkpoint.index" in caught.value.problems[0].hint
 
 
-def test_weights_alone_are_no_model_to_load(saved: Saved, tmp_path: Path) -> None:
+def test_weights_alone_cannot_be_loaded_as_a_model(saved: Saved, tmp_path: Path) -> None:
     for name in ("parts.weights.json", "model.safetensors", "model.weights.h5"):
         with pytest.raises(ModelError, match="holds weights and no architecture"):
             mutspec.apply(mutspec.plan(RENAME), saved[name])

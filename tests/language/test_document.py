@@ -41,7 +41,7 @@ def test_the_dress_of_the_file_does_not_matter(data: bytes, tmp_path: Path, cata
     assert plan.digest == load_text(GOOD, catalogue).digest
 
 
-def test_places_are_right_behind_windows_line_ends(catalogue: Mapping[str, type[Any]]) -> None:
+def test_places_are_right_after_windows_line_ends(catalogue: Mapping[str, type[Any]]) -> None:
     with pytest.raises(PlanError) as caught:
         load_text(GOOD.replace("\n", "\r\n") + "    stdd: 3\r\n", catalogue)
     place = caught.value.problems[0].place
@@ -59,7 +59,9 @@ def test_places_are_right_behind_windows_line_ends(catalogue: Mapping[str, type[
         (b"", "empty"),
     ],
 )
-def test_what_is_no_plan_is_named(data: bytes, words: str, tmp_path: Path, catalogue: Mapping[str, type[Any]]) -> None:
+def test_what_is_not_a_plan_is_named(
+    data: bytes, words: str, tmp_path: Path, catalogue: Mapping[str, type[Any]]
+) -> None:
     path = tmp_path / "plan.yaml"
     path.write_bytes(data)
     with pytest.raises(PlanError, match=words) as caught:
@@ -85,7 +87,7 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path, catalogue: Mapping[
     assert caught.value.problems[0].candidates == (str(tmp_path / "plan.yaml"),)
 
 
-def test_a_folder_is_no_plan(tmp_path: Path, catalogue: Mapping[str, type[Any]]) -> None:
+def test_a_folder_is_not_a_plan(tmp_path: Path, catalogue: Mapping[str, type[Any]]) -> None:
     with pytest.raises(PlanError, match="folder"):
         load_plan(tmp_path, catalogue)
 

@@ -6,16 +6,18 @@ import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, validators
+from msgspec import Meta
 
 from mutspec.language import PlanError, json_schema, load_text
 from mutspec.language.explain import Validator
 from mutspec.language.schema import op_definitions
+from mutspec.language.types import OF_AMOUNT, OF_COMMON, OF_NAME, OF_TARGET, PlanValue
 from mutspec.ops import catalogue as shipped
 
 CATALOGUE: Mapping[str, type[Any]] = shipped(plugins=False)
@@ -35,6 +37,19 @@ def test_the_committed_schema_is_that_of_the_shipped_ops() -> None:
     assert json.loads(COMMITTED.read_text(encoding="utf-8")) == SCHEMA, (
         "run: mutspec schema --no-plugins > schemas/plan.schema.json"
     )
+
+
+def test_keys_that_many_ops_share_stand_where_their_marks_say_and_own_keys_between_them() -> None:
+    class Toy(PlanValue, tag_field="op", tag="toy", frozen=True, kw_only=True):
+        seed: Annotated[int, OF_COMMON] = 0
+        count: Annotated[int, OF_AMOUNT, Meta(ge=0)] = 0
+        own: int = 0
+        target: Annotated[str, OF_TARGET, Meta(description="Where.")]
+        other: Annotated[int, Meta(description="Of its own, too.")] = 0
+        id: Annotated[str, OF_NAME] = ""
+
+    keys = list(op_definitions({"toy": Toy})["toy"]["properties"])
+    assert keys == ["id", "op", "target", "own", "other", "count", "seed"]
 
 
 def test_the_schema_is_a_schema() -> None:

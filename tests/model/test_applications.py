@@ -1,22 +1,19 @@
-"""Models of real size, from `keras.applications`."""
+"""A model of real size, from `keras.applications`; `tests/cli/test_real_networks.py` has larger ones."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from mutspec.model import open_archive
 from mutspec.model.live import read_live
 
 
-@pytest.mark.parametrize(("name", "tensors"), [("ResNet50", 320), ("MobileNetV2", 262)])
-def test_a_real_network_reads_from_every_kind_of_file(tmp_path: Path, name: str, tensors: int) -> None:
+def test_a_real_network_reads_from_every_kind_of_file(tmp_path: Path) -> None:
     import keras
 
-    model = getattr(keras.applications, name)(weights=None)
+    model = keras.applications.MobileNetV2(weights=None)
     live = read_live(model)
-    assert len(live.spec.tensors) == tensors
+    assert len(live.spec.tensors) == 262
     assert live.spec.parameters == model.count_params()
     model.save(tmp_path / "model.keras")
     model.save(tmp_path / "model.h5")

@@ -1,4 +1,4 @@
-"""Whatever a file holds, the answer is a spec or an error that says what is wrong and how to mend it."""
+"""Whatever a file contains, the result is a spec, or an error that says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def rewritten(
     return target
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_model_is_refused(tmp_path: Path) -> None:
     empty, text, missing = tmp_path / "empty.keras", tmp_path / "text.keras", tmp_path / "missing.keras"
     empty.write_bytes(b"")
     text.write_text("hello")
@@ -89,7 +89,7 @@ def test_the_content_decides_the_kind_and_not_the_name(zoo: Zoo, tmp_path: Path)
 def test_a_truncated_file_is_refused_wherever_it_ends(zoo: Zoo, tmp_path: Path, kind: str) -> None:
     data = getattr(zoo["sequential"], kind).read_bytes()
     path = tmp_path / "cut"
-    for end in range(1, len(data) - 1, max(1, len(data) // 40)):
+    for end in range(1, len(data) - 1, max(1, len(data) // 20)):
         path.write_bytes(data[:end])
         refusal(path)
 
@@ -100,7 +100,7 @@ def test_flipped_bytes_give_a_spec_or_an_error(zoo: Zoo, tmp_path: Path, kind: s
     random = np.random.default_rng(5)
     path = tmp_path / "flipped"
     outcomes = set()
-    for at in random.integers(0, len(data), 50):
+    for at in random.integers(0, len(data), 25):
         changed = bytearray(data)
         changed[at] ^= 0xFF
         path.write_bytes(changed)
@@ -260,11 +260,11 @@ def test_weights_that_do_not_fit_the_config_are_named(zoo: Zoo, tmp_path: Path) 
 
     for number, (change, said) in enumerate(
         {
-            lacking: "dense (Dense) has 1 weights",
-            absent: "weights of dense (Dense) are not in the file",
-            extra: "dense (Dense) has 3 weights",
-            unexplained: "flatten (Flatten) holds weights that its config does not explain",
-            rank: "dense/kernel is stored with shape (12, 5, 1)",
+            lacking: "`dense` (Dense) has 1 weights",
+            absent: "weights of `dense` (Dense) are not in the file",
+            extra: "`dense` (Dense) has 3 weights",
+            unexplained: "`flatten` (Flatten) has weights in the file that are not in its config",
+            rank: "`dense/kernel` is stored with shape (12, 5, 1)",
             extent: "units = 5",
         }.items()
     ):

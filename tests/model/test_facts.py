@@ -97,7 +97,7 @@ def test_a_nested_model_called_twice_is_called_by_number(zoo: Zoo) -> None:
     assert layers["dense_1"].calls == (Call((TensorRef("inner", 1),)),)
 
 
-def test_an_operator_is_no_layer(zoo: Zoo) -> None:
+def test_an_operator_is_not_a_layer(zoo: Zoo) -> None:
     layers: dict[str, LayerSpec] = dict(zoo["operators"].live.spec.layer_by_path)
     assert layers["add"].ancestry == ("Add", "Operation")
     assert zoo["residual"].live.spec.layer_by_path["add"].ancestry == ("Add", "Layer")

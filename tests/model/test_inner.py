@@ -15,11 +15,13 @@ from mutspec.errors import ModelError
 from mutspec.keras_facts.roles import Group
 from mutspec.language.target import load_target
 from mutspec.model import ModelSpec, open_archive
-from mutspec.model.inner_layers import Inner, ToldByNames
+from mutspec.model.inner_layers import DescriptionByNames, Inner
 from mutspec.model.live import read_live
 from mutspec.model.select import NothingMatched, SelectorIndex
 from mutspec.model.stored import StoredTree
 from tests.model.conftest import Zoo
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 
 def kernels_by_walking(model: Any) -> set[int]:
@@ -50,7 +52,7 @@ def test_kernels_are_those_of_all_layers_that_an_independent_walk_finds(zoo: Zoo
     )
 
 
-def test_statistics_inside_a_subclassed_model_are_no_learned_weights(zoo: Zoo) -> None:
+def test_statistics_inside_a_subclassed_model_are_not_learned_weights(zoo: Zoo) -> None:
     spec = zoo["subclassed"].live.spec
     assert chosen(spec, "{weights: statistics}") == [
         "blocks/batch_normalization/var2",
@@ -156,9 +158,9 @@ def _loaded(path: Path) -> Any:
 # Names in files tell what they leave no doubt of.
 
 
-def told(stored: Mapping[str, tuple[int, ...]], names: Mapping[str, str], path: str) -> Inner | None:
+def described(stored: Mapping[str, tuple[int, ...]], names: Mapping[str, str], path: str) -> Inner | None:
     tree = StoredTree({f"{at}/vars/{key}": (shape, "float32") for at, key, shape in _numbered(stored)})
-    return ToldByNames(tree, names)(path)
+    return DescriptionByNames(tree, names)(path)
 
 
 def _numbered(stored: Mapping[str, Any]) -> Iterator[tuple[str, int, tuple[int, ...]]]:
@@ -190,7 +192,7 @@ DENSE = [(3, 4), (4,)]
 def test_names_tell_a_class_where_nothing_else_could_be_meant(
     stored: Any, names: Any, path: str, class_name: str | None
 ) -> None:
-    inner = told(stored, names, path)
+    inner = described(stored, names, path)
     assert (inner.class_name if inner is not None else None) == class_name
 
 
@@ -205,7 +207,7 @@ def test_a_file_whose_classes_nobody_imported_tells_what_its_names_do(blocks: Pa
 
 @pytest.fixture(scope="module")
 def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a class of which Keras does not know any more, as in a process that has not imported it."""
+    """A file with a class that Keras no longer knows, as in a process that has not imported it."""
     import keras
 
     @keras.saving.register_keras_serializable("gone")
@@ -376,7 +378,7 @@ def test_a_target_that_leaves_nothing_out_says_nothing(blocks: Path, target: str
     assert notes(open_archive(blocks).spec, target) == ()
 
 
-def test_a_model_of_which_all_is_known_gives_no_notes(zoo: Zoo) -> None:
+def test_a_model_whose_weights_are_all_known_gives_no_notes(zoo: Zoo) -> None:
     for name in ("sequential", "quantized_int8"):
         assert notes(zoo[name].live.spec, "{weights: kernels}") == ()
 

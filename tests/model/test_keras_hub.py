@@ -18,6 +18,8 @@ from mutspec.model import open_archive
 from mutspec.model.live import read_live
 from mutspec.model.select import SelectorIndex
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 pytest.importorskip("keras_hub", reason="`make test` installs keras-hub")
 
 TINY = {"vocabulary_size": 11, "num_layers": 1, "hidden_dim": 8, "intermediate_dim": 12}

@@ -74,7 +74,7 @@ def test_a_configuration_is_read_under_a_higher_limit() -> None:
             assert parse_config(CONFIGS[limit], "config.json")
 
 
-def test_signs_within_texts_are_no_values() -> None:
+def test_signs_within_texts_are_not_values() -> None:
     text = json.dumps({"x": ",[{:" * 200_000 + '\\"' * 10})
     assert parse_json(text, "config.json")["x"].startswith(",[{:")
 

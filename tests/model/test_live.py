@@ -21,12 +21,12 @@ def test_an_unbuilt_model_is_refused() -> None:
         read_live(keras.Sequential([keras.layers.Dense(2)]))
 
 
-def test_what_is_no_model_is_refused() -> None:
+def test_what_is_not_a_model_is_refused() -> None:
     with pytest.raises(ModelError, match="is not a Keras 3 model"):
         read_live("model.keras")
 
 
-def test_a_file_of_weights_alone_is_no_model_to_load(tmp_path: Path, zoo: Zoo) -> None:
+def test_a_file_of_weights_alone_cannot_be_loaded_as_a_model(tmp_path: Path, zoo: Zoo) -> None:
     file = tmp_path / "model.weights.h5"
     zoo["residual"].model.save_weights(file)
     with pytest.raises(ModelError, match="holds weights and no architecture") as caught:
@@ -66,7 +66,7 @@ def test_reading_changes_nothing(zoo: Zoo) -> None:
     assert [value.tobytes() for value in model.get_weights()] == before
 
 
-def test_layers_of_which_keras_keeps_no_name_are_called_as_keras_calls_them_after_loading(tmp_path: Path) -> None:
+def test_layers_whose_names_keras_does_not_keep_have_the_names_that_keras_gives_them_on_loading(tmp_path: Path) -> None:
     import keras
 
     class Squeeze(keras.layers.Layer):

@@ -264,10 +264,10 @@ def test_a_tied_weight_is_found_from_both_layers() -> None:
 
 def test_an_unknown_name_among_known_ones_is_noted() -> None:
     assert INDEX.tensors(target_of(["logits", "desne_1"])).notes == (
-        "nothing is called `desne_1`; did you mean `dense_1`?",
+        "no layer is called `desne_1`; did you mean `dense_1`?",
     )
     assert INDEX.tensors(target_of({"type": "Dense", "not": "logtis"})).notes == (
-        "nothing is called `logtis`; did you mean `logits`?",
+        "no layer is called `logtis`; did you mean `logits`?",
         "`encoder` is reached by 2 paths; counted once",
     )
 
@@ -275,8 +275,8 @@ def test_an_unknown_name_among_known_ones_is_noted() -> None:
 def test_an_unknown_class_or_role_among_known_ones_is_noted_and_a_known_one_that_is_not_there_is_not() -> None:
     target = {"type": ["Dense", "Conv3D", "Dens"], "weights": ["kernel", "embeddings", "statistics", "kernl"]}
     assert INDEX.tensors(target_of(target)).notes[:2] == (
-        "no layer is a `Dens`; did you mean `Dense`?",
-        "no weight is a `kernl`; did you mean `kernel`?",
+        "no layer is of type `Dens`; did you mean `Dense`?",
+        "no weight has the role `kernl`; did you mean `kernel`?",
     )
 
 
@@ -300,7 +300,7 @@ def test_random_pick_asks_for_indices_among_the_layers_left_and_keeps_model_orde
         ("logitz", (), "no layer is called `logitz`", "logits"),
         ("encoder/dense_9", (), "no layer or weight has the path `encoder/dense_9`", "encoder/dense_1"),
         ("wrong/logits", (), "no layer or weight has the path `wrong/logits`", "logits"),
-        ("re:zzz.*", (), "no layer has a name that fits `zzz.*`", None),
+        ("re:zzz.*", (), "no layer has a name that matches `zzz.*`", None),
         ("re:(a", (), "`(a` is not a valid regular expression: missing ): (a", None),
         ({"regex": ["a", "a)(b"]}, ("regex", 1), "`a)(b` is not a valid regular expression: unexpected ): a)(b", None),
         ({"any": ["a", {"name": "[z-a]"}]}, ("any", 1, "name"), "`[z-a]` is not a valid glob", None),
@@ -310,19 +310,19 @@ def test_random_pick_asks_for_indices_among_the_layers_left_and_keeps_model_orde
         ({"name": "logitz", "type": "Dense"}, ("name",), "no layer is called `logitz`", "logits"),
         ({"name": ["logitz"]}, ("name", 0), "no layer is called `logitz`", "logits"),
         ({"type": "Danse"}, ("type",), "the model has no layer of type `Danse`", "Dense"),
-        ({"type": "Dense", "name": "bn"}, (), "no layer fits `name` and `type` together", None),
+        ({"type": "Dense", "name": "bn"}, (), "no layer matches `name` and `type` together", None),
         ({"weights": "kernle"}, ("weights",), "the model has no weights `kernle`", "kernel"),
         (
             {"name": "conv_1", "weights": "gamma"},
             ("weights",),
-            "2 layers match, and have no `gamma`, only `bias`, `kernel`",
+            "2 layers match, but have no `gamma`, only `bias`, `kernel`",
             "bias",
         ),
         ({"name": "bn/beta", "weights": "kernels"}, ("weights",), "what matches has no `kernels`, only `beta`", "beta"),
         ({"any": ["a", {"type": "B"}]}, ("any", 0), "no layer is called `a`", None),
         ({"all": [{"type": "Dense"}, {"name": "logitz"}]}, ("all", 1, "name"), "no layer is called `logitz`", "logits"),
-        ({"all": ["bn", "logits"]}, ("all",), "no weight fits `all` and the other keys together", None),
-        ({"type": "Dense", "any": ["bn"]}, ("any",), "no weight fits `any` and the other keys together", None),
+        ({"all": ["bn", "logits"]}, ("all",), "no weight matches `all` and the other keys together", None),
+        ({"type": "Dense", "any": ["bn"]}, ("any",), "no weight matches `any` and the other keys together", None),
         ({"name": "bn", "not": {"type": "BatchNormalization"}}, ("not",), "`not` excludes all weights", None),
         (
             {"type": "Dense", "pick": {"skip_first": 3}},
@@ -335,7 +335,7 @@ def test_random_pick_asks_for_indices_among_the_layers_left_and_keeps_model_orde
         (
             {"name": "bn", "weights": "statistics", "all": [{"weights": "gamma"}]},
             ("all",),
-            "no weight fits `all`",
+            "no weight matches `all`",
             None,
         ),
     ],
@@ -357,9 +357,9 @@ def test_hints_tell_a_class_a_role_and_a_regex_from_a_name() -> None:
     assert "weights: count" in refusal("norm").hint
 
 
-def test_a_weight_is_no_layer() -> None:
+def test_a_weight_is_not_a_layer() -> None:
     problem = refusal("dense_1/kernel", INDEX.layers)
-    assert problem.message == "`dense_1/kernel` is the path of a weight, and a layer is wanted"
+    assert problem.message == "`dense_1/kernel` is the path of a weight, but a layer is needed"
     assert problem.candidates == ("dense_1",)
 
 

@@ -1,4 +1,4 @@
-"""The table of classes that act in training only, held against the installed Keras."""
+"""The table of classes that act only in training, compared with the installed Keras."""
 
 from __future__ import annotations
 

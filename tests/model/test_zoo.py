@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from mutspec.errors import ModelError
+from mutspec.keras_facts.class_table import CLASSES
 from mutspec.model import Archive, FileKind, ModelSpec, open_archive
 from tests.model.conftest import Kept, Zoo
 from tests.zoo import NO_LEGACY_H5, ZOO
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 NO_PARTIAL = {
     "bidirectional": "bidirectional/forward_lstm, bidirectional/backward_lstm",
@@ -161,3 +164,10 @@ def test_a_reloaded_model_has_the_same_spec(zoo: Zoo, tmp_path: Path) -> None:
 def _saved(model: object, path: Path) -> Path:
     model.save(path)  # type: ignore[attr-defined]
     return path
+
+
+def test_the_zoo_holds_every_class_with_weights(zoo: Zoo) -> None:
+    unused = {"RNN", "LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell"}
+    unused |= {"ReversibleEmbedding", "STFTSpectrogram"}
+    seen = {layer.class_name for name in ZOO for layer in zoo[name].live.spec.layers}
+    assert set(CLASSES) - unused <= seen

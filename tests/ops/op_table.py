@@ -237,7 +237,7 @@ def steps(
 
 
 def _sensible(step: Step) -> Step:
-    """Without what would be refused: `per` and `at_least` beside nothing or indices, or with a rank."""
+    """A step without what would be refused: `per` and `at_least` without an amount, with indices, or with a rank."""
     has_amount = {"fraction", "rate", "count"} & step.keys()
     unit = "neuron" if step["op"] in NEURON_OPS else step.get("unit", "entry")
     if not has_amount:

@@ -1,4 +1,4 @@
-"""Amounts: exactly so many, distinct, nested, and any of them can be chosen."""
+"""Amounts: the number is exact, entries are distinct and nested, and any entry can be chosen."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_an_amount_touches_exactly_that_many_entries(op: str, amount: Step, coun
     ],
 )
 @pytest.mark.parametrize("op", ["zero_neurons", "negate_neurons", "scale_neurons"])
-def test_an_amount_of_neurons_touches_all_weights_of_so_many(op: str, amount: Step, neurons: Mapping[str, int]) -> None:
+def test_an_amount_of_neurons_touches_all_their_weights(op: str, amount: Step, neurons: Mapping[str, int]) -> None:
     before = layered()
     seen = changed(before, after(before, example(op, **amount)))
     columns = {path: sorted({entry % before[path].shape[-1] for entry in entries}) for path, entries in seen.items()}

@@ -63,7 +63,7 @@ def test_a_bit_by_its_number_counts_mantissa_exponent_and_sign_in_this_order() -
     }
 
 
-def test_small_weights_beside_a_large_one_are_lost_and_only_the_touched_are_rounded() -> None:
+def test_small_weights_in_the_block_of_a_large_one_are_lost_and_only_the_touched_are_rounded() -> None:
     weight = np.array([1.0, 1e-3, 0.3, 0.3])
     after = flipped(weight, exponent=5, mantissa=4, bits="sign", shared_by=2)
     np.testing.assert_array_equal(after, [-1.0, -0.0, -0.3125, -0.3125])

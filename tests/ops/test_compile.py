@@ -27,7 +27,7 @@ class Absent(WeightOp, tag="absent", frozen=True, kw_only=True):
 
 
 class Doubtful(WeightOp, tag="doubtful", frozen=True, kw_only=True):
-    """Says what is wrong as text, which is no problem."""
+    """Says what is wrong as text, which is not a `Problem`."""
 
     def problems(self):
         """Text."""

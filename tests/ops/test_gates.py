@@ -218,7 +218,7 @@ def test_with_gates_neurons_are_ranked_by_what_the_gates_hold(rank: str) -> None
         ("LSTM", {"gates": "forget", "unit": "neuron", "indices": [3]}, "index 3 is outside .* 3 neurons"),
     ],
 )
-def test_what_is_no_gate_is_named(name: str, keys: Step, message: str) -> None:
+def test_what_is_not_a_gate_is_named(name: str, keys: Step, message: str) -> None:
     with pytest.raises(PlanError, match=message):
         filled(name, **keys)
 

@@ -150,7 +150,7 @@ def test_a_standard_deviation_does_not_compound_over_tensors(model: Any) -> None
 
 
 @pytest.mark.parametrize("op", ["zero_neurons", "negate_neurons", "scale_neurons", "shuffle_neurons", "swap_neurons"])
-def test_kernels_of_four_axes_are_no_silent_exception(op: str, model: Any) -> None:
+def test_kernels_of_four_axes_are_not_left_out_silently(op: str, model: Any) -> None:
     more = {"factor": 2.0} if op == "scale_neurons" else {}
     before, after = values(model), mutant(model, {"op": op, "target": ["conv_1", "conv_2"], "count": 4, **more})
     for layer in ("conv_1", "conv_2"):

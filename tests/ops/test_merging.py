@@ -21,7 +21,7 @@ FLOATS = st.sampled_from(["float64", "float32", "float16", "bfloat16"])
 
 @st.composite
 def twins(draw: st.DrawFn, dtypes: st.SearchStrategy[str] = DTYPES, layers: int = 2) -> Tensors:
-    """Layers of one structure, and one beside them."""
+    """Layers of the same structure, and one other layer."""
     dtype, random = draw(dtypes), np.random.default_rng(draw(st.integers(0, 9)))
     shapes = {"kernel": draw(SHAPES), "bias": draw(SHAPES)}
     names = [*(f"{number}l/{role}" for number in range(layers) for role in shapes), "beside/kernel"]

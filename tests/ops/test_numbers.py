@@ -93,7 +93,7 @@ def report(mutant: Mutant) -> list[str]:
     return [str(each) for each in non_finite_warnings(mutant.program, mutant.outcome.effects)]
 
 
-def test_what_was_not_finite_before_is_no_news() -> None:
+def test_entries_that_were_not_finite_before_are_not_reported() -> None:
     before = {"d/kernel": np.array([np.inf, np.nan, -np.inf, 1.0], np.float32)}
     mutant = mutate(before, {"op": "scale", "target": "d", "factor": 2.0})
     assert report(mutant) == []

@@ -188,7 +188,7 @@ def test_every_gene_takes_part_the_first_and_the_last_included(kind: str) -> Non
     assert len(seen) == 6
 
 
-def test_genes_of_two_dtypes_are_no_genome() -> None:
+def test_genes_of_two_dtypes_are_not_a_genome() -> None:
     before = {"d/kernel": np.ones(3, np.float32), "d/bias": np.ones(3, np.float16)}
     step: dict[str, Any] = {"op": "permute_genes", "target": "d", "kind": "swap"}
     with pytest.raises(PlanError, match="`d/kernel` is float32 and `d/bias` float16; a genome has one"):

@@ -72,7 +72,7 @@ def test_the_rank_is_the_least_that_keeps_the_energy(sides: tuple[int, int], ene
     assert rank == 1 or parts[: rank - 1].sum() < energy * parts.sum()
 
 
-def test_of_a_lower_rank_an_amount_takes_only_so_many_entries() -> None:
+def test_with_an_amount_only_that_many_entries_take_the_values_of_lower_rank() -> None:
     before = layered()
     step = {"op": "low_rank", "target": "d/kernel", "to_rank": 2}
     whole = mutate(before, step).tensors["d/kernel"]

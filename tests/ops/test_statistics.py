@@ -156,7 +156,7 @@ def test_entries_that_are_chosen_have_the_same_law_as_all() -> None:
     assert_law(after[after != 0], NORMAL)
 
 
-def test_weights_that_are_drawn_anew_beside_noise_have_their_own_law() -> None:
+def test_weights_that_are_drawn_again_instead_of_noised_have_their_own_law() -> None:
     weight = np.full((1600, 1500), 1000.0)
     after = drawn(weight, op="gaussian_noise", std=0.5, rate=0.5, reset_rate=0.5, reset_std=2.0)
     assert_law(after[after > 500] - 1000, stats.norm(0, 0.5))

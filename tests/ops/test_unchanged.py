@@ -1,4 +1,4 @@
-"""What is known without values of steps that change nothing: held against what they do, for every op."""
+"""Steps that are known to change nothing before any value is read: compared with what they do, for every op."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_a_clip_to_quantiles_is_that_of_numpy(
     ],
     ids=str,
 )
-def test_weights_that_are_drawn_anew_have_the_moments_that_the_literature_says(
+def test_weights_that_are_drawn_again_have_the_moments_of_the_literature(
     name: object, deviation: float, mean: float
 ) -> None:
     before = {"d/kernel": np.full((200, 300), 99, np.float32)}
@@ -79,7 +79,7 @@ def test_an_initializer_that_is_not_drawn_here_is_named(initializer: object) -> 
     assert caught.value.problems[0].path == ("steps", 0, "initializer")
 
 
-def test_an_initializers_config_that_is_no_number_is_named() -> None:
+def test_an_initializers_config_that_is_not_a_number_is_named() -> None:
     wrong = {"class_name": "random_normal", "config": {"stddev": "much"}}
     with pytest.raises(PlanError, match=r"the initializer's config is wrong: .*much"):
         mutate(layered(), {"op": "reinitialize", "target": "d", "initializer": wrong})

@@ -162,8 +162,9 @@ def test_the_guides_plan_is_valid_and_makes_the_mutant_that_its_dry_run_announce
     assert [layer["layer"] for layer in documents[1]["layers"]["added"]] == ["repeat_layer"]
 
     before, after = weights(model), weights(mutant)
-    centred = [np.abs(each["layers/dense_1/vars/0"].mean(axis=0, dtype=np.float64)) < 1e-7 for each in (before, after)]
-    assert [int(each.sum()) for each in centred] == [0, 4]
+    logits = "layers/dense_1/vars/0"
+    means = [np.abs(each[logits].mean(axis=0, dtype=np.float64)) for each in (before, after)]
+    assert [(mean < 1e-7).sum() for mean in means] == [0, 4]
     for number in range(4):
         own, repeated = (after[f"layers/batch_normalization{name}/vars/{number}"] for name in ("", "_1"))
         np.testing.assert_array_equal(repeated, own)

@@ -18,7 +18,7 @@ import mutspec
 from mutspec.errors import PlanError
 from mutspec.keras_facts.class_names import HOLD_CODE
 from mutspec.keras_facts.object_names import OPERATIONS, POLICIES, QUANTIZERS
-from mutspec.model.code import READ_FILES
+from mutspec.keras_facts.unsafe_objects import READ_FILES
 from mutspec.structure.layer_config import configured, layer_entry
 
 Spelled = dict[str, Any]
@@ -235,9 +235,9 @@ def test_an_initial_value_may_be_an_array_and_must_be_finite() -> None:
         inserted("abc")
 
 
-def test_values_that_are_no_data_are_refused() -> None:
+def test_values_that_are_not_data_are_refused() -> None:
     for value in (len, object(), b"bytes", {1, 2}):
-        with pytest.raises(PlanError, match="data"):
+        with pytest.raises(PlanError, match="a plan cannot add a"):
             layer_entry({"type": "mine>Layer", "x": [value]}, name="s", like={}, width=1)
 
 
@@ -259,7 +259,7 @@ def test_a_model_with_every_kind_of_call_is_written_as_keras_wrote_it() -> None:
     np.testing.assert_array_equal(made(rows), block(rows))
 
 
-# The tables beside the installed Keras
+# The tables and the installed Keras
 
 
 def test_operations_policies_and_quantizers_are_keras_s() -> None:
@@ -319,7 +319,7 @@ def test_no_file_is_named_at_any_depth(class_name: str) -> None:
         {"type": "TimeDistributed", "layer": inner},
         {"type": "mine>Block", "inner": [nested]},
     ):
-        with pytest.raises(PlanError, match=f"{argument}|cannot be put"):
+        with pytest.raises(PlanError, match=f"{argument}|cannot add"):
             layer_entry(layer, name="step", like={}, width=4)
 
 

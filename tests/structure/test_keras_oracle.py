@@ -91,7 +91,7 @@ def test_operations_are_called_as_the_model_calls_them() -> None:
     assert oracle(without_call, _types((None, 5), (None, 1))).outputs == _types((None, 5))
 
 
-def test_the_shapes_that_a_layer_was_built_for_have_no_say() -> None:
+def test_the_shapes_that_a_layer_was_built_for_do_not_matter() -> None:
     import keras
 
     layer = keras.layers.TimeDistributed(keras.layers.Dense(3))
@@ -121,7 +121,7 @@ def test_nobody_sees_that_keras_was_asked() -> None:
         number = int(before_name.rpartition("_")[2]) + 1
         assert keras.layers.Dense(1).name == f"dense_{number}"
         assert keras.layers.MultiHeadAttention(1, 1).name.endswith(f"_{_number(entry['config']['name']) + 1}")
-        # What is global has no say either: a config without a dtype means float32.
+        # Global settings do not matter either: a config without a dtype means float32.
         plain = {"class_name": "Bidirectional", "module": "keras.layers", "registered_name": None}
         inner = {"class_name": "LSTM", "module": "keras.layers", "config": {"units": 2, "name": "lstm"}}
         made = oracle({**plain, "config": {"name": "it", "layer": inner}}, _types(SEQUENCE))
@@ -135,7 +135,7 @@ def _number(name: str) -> int:
     return int(name.rpartition("_")[2]) if name[-1].isdigit() else 0
 
 
-def test_a_data_format_that_is_global_has_no_say_and_stays() -> None:
+def test_a_global_data_format_does_not_matter_and_stays() -> None:
     import keras
 
     keras.config.set_image_data_format("channels_first")
@@ -180,15 +180,17 @@ def test_a_users_own_class_is_found_by_its_registered_name() -> None:
         ("wide/var0", (4, 12), "float32"),
         ("wide/var1", (2,), "float32"),
     ]
-    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which Keras does not know") as error:
+    with pytest.raises(
+        ModelError, match=r"`wide` \(Widen\) needs `Widen`, which is not registered with Keras"
+    ) as error:
         KerasOracle()(entry, _types((None, 4), (None, 4)))
     assert "--import" in error.value.problems[0].hint
     curve = {"class_name": "function", "module": "mine", "config": "curve", "registered_name": "mine>curve"}
     entry = {"class_name": "Dense", "module": "keras.layers", "config": {"name": "it", "units": 2, "activation": curve}}
-    with pytest.raises(ModelError, match=r"`it` \(Dense\) needs `curve`, which Keras does not know"):
+    with pytest.raises(ModelError, match=r"`it` \(Dense\) needs `curve`, which is not registered with Keras"):
         KerasOracle()(entry, _types((None, 4)))
     legacy = {"class_name": "Widen", "config": {"name": "wide"}}
-    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which Keras does not know"):
+    with pytest.raises(ModelError, match=r"`wide` \(Widen\) needs `Widen`, which is not registered with Keras"):
         KerasOracle()(legacy, _types((None, 4)))
 
 

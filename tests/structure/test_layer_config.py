@@ -95,7 +95,7 @@ def test_keras_makes_every_class_of_what_it_requires(class_name: str) -> None:
     assert _keras_makes(_entry({"type": class_name, **layer})).name == "step"
 
 
-def test_policy_and_data_format_are_those_of_the_layer_beside() -> None:
+def test_policy_and_data_format_are_those_of_the_neighbouring_layer() -> None:
     policy = {"class_name": "DTypePolicy", "module": "keras", "config": {"name": "mixed_float16"}}
     like = {"dtype": policy, "data_format": "channels_first", "filters": 3}
     config = _entry({"type": "Conv2D", "filters": 2, "kernel_size": 1}, like)["config"]
@@ -134,7 +134,7 @@ def test_a_new_layer_computes_as_its_neighbour_but_is_not_quantised(dtype: Any, 
     assert _entry({"type": "Dense", "units": 1}, {"dtype": dtype})["config"]["dtype"] == expected
 
 
-def test_global_settings_have_no_say() -> None:
+def test_global_settings_do_not_matter() -> None:
     import keras
 
     keras.config.set_dtype_policy("mixed_float16")
@@ -250,14 +250,14 @@ def test_what_keras_writes_is_accepted_as_it_is() -> None:
 
 DENSE = {"type": "Dense", "units": 3}
 MISTAKES: tuple[tuple[Any, tuple[Any, ...], str, tuple[str, ...]], ...] = (
-    (5, (), "a layer is a mapping such as {type: Dense, units: 8}, not 5", ()),
+    (5, (), "a layer must be a mapping such as {type: Dense, units: 8}, not 5", ()),
     ({}, (), "a layer needs the name of its class as `type`", ()),
     ({"type": 3}, (), "a layer needs the name of its class as `type`, not 3", ()),
     ({"typ": "Dense"}, ("typ",), "a layer has no key `typ`", ("type",)),
     ({"type": "Desne"}, ("type",), "Keras has no layer class `Desne`", ("Dense",)),
     ({"class_name": "Desne"}, ("class_name",), "Keras has no layer class `Desne`", ("Dense",)),
-    ({"type": "Dense", "class_name": "Dense"}, ("class_name",), "a layer has `type` or `class_name`, not both", ()),
-    ({"type": "Dense", "config": {}}, ("config",), "a layer has `type` or `config`, not both", ()),
+    ({"type": "Dense", "class_name": "Dense"}, ("class_name",), "a layer cannot have both `type` and `class_name`", ()),
+    ({"type": "Dense", "config": {}}, ("config",), "a layer cannot have both `type` and `config`", ()),
     ({"class_name": "Dense", "units": 3}, ("units",), "a layer in Keras's form has no key `units`", ()),
     ({"class_name": "Dense", "confg": {}}, ("confg",), "a layer in Keras's form has no key `confg`", ("config",)),
     ({"class_name": "Dense", "config": 3}, ("config",), "`config` takes a mapping of arguments, not 3", ()),
@@ -267,10 +267,10 @@ MISTAKES: tuple[tuple[Any, tuple[Any, ...], str, tuple[str, ...]], ...] = (
     ({"type": "Dense", "unit": 3}, ("unit",), "a Dense has no argument `unit`", ("units",)),
     ({**DENSE, "module": "os"}, ("module",), "a Dense has no argument `module`", ()),
     ({**DENSE, 1: 2}, (1,), "a Dense has no argument `1`", ()),
-    ({**DENSE, "units": -3}, ("units",), "`units` of a Dense takes a whole number from 1 on, not -3", ()),
-    ({**DENSE, "units": 2.0}, ("units",), "`units` of a Dense takes a whole number from 1 on, not 2.0", ()),
-    ({**DENSE, "units": True}, ("units",), "`units` of a Dense takes a whole number from 1 on, not true", ()),
-    ({**DENSE, "units": "sme"}, ("units",), 'takes a whole number from 1 on, not the text "sme"', ()),
+    ({**DENSE, "units": -3}, ("units",), "`units` of a Dense takes a whole number of at least 1, not -3", ()),
+    ({**DENSE, "units": 2.0}, ("units",), "`units` of a Dense takes a whole number of at least 1, not 2.0", ()),
+    ({**DENSE, "units": True}, ("units",), "`units` of a Dense takes a whole number of at least 1, not true", ()),
+    ({**DENSE, "units": "sme"}, ("units",), 'takes a whole number of at least 1, not the text "sme"', ()),
     ({**DENSE, "activation": "rleu"}, ("activation",), "unknown activation `rleu`", ("relu", "relu6")),
     ({**DENSE, "activation": 3}, ("activation",), "`activation` of a Dense takes the name of an activation, not 3", ()),
     ({**DENSE, "activation": "glu"}, ("activation",), "`activation` cannot be `glu`", ()),
@@ -290,7 +290,7 @@ MISTAKES: tuple[tuple[Any, tuple[Any, ...], str, tuple[str, ...]], ...] = (
     (
         {"type": "Conv2D", "filters": 2, "kernel_size": [3, 3, 3]},
         ("kernel_size",),
-        "`kernel_size` of a Conv2D takes a whole number from 1 on, or a list of 2, not [3, 3, 3]",
+        "`kernel_size` of a Conv2D takes a whole number of at least 1, or a list of 2, not [3, 3, 3]",
         (),
     ),
     (
@@ -306,21 +306,21 @@ MISTAKES: tuple[tuple[Any, tuple[Any, ...], str, tuple[str, ...]], ...] = (
         ("channels_first", "channels_last"),
     ),
     ({"type": "SpatialDropout2D", "rate": 0.1, "trainable": False}, ("trainable",), "has no argument `trainable`", ()),
-    ({"type": "InputLayer"}, ("type",), "an InputLayer cannot be put into a model by a plan: it is a port", ()),
-    ({"type": "Lambda", "function": "x"}, ("type",), "a Lambda cannot be put into a model by a plan: it runs code", ()),
-    ({"class_name": "TFSMLayer"}, ("class_name",), "a TFSMLayer cannot be put into a model by a plan", ()),
-    ({"type": "Sequential"}, ("type",), "a Sequential cannot be put into a model by a plan: write it in Keras's", ()),
+    ({"type": "InputLayer"}, ("type",), "a plan cannot add an InputLayer to a model: it is an input", ()),
+    ({"type": "Lambda", "function": "x"}, ("type",), "a plan cannot add a Lambda to a model: it runs code", ()),
+    ({"class_name": "TFSMLayer"}, ("class_name",), "a plan cannot add a TFSMLayer to a model", ()),
+    ({"type": "Sequential"}, ("type",), "a plan cannot add a Sequential to a model: write it in Keras's", ()),
     ({"class_name": "Sequential"}, ("config",), "the config of a Sequential needs the list `layers`", ()),
     (
         {"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda", "config": {}}]}},
         ("config", "layers", 0, "class_name"),
-        "a Lambda cannot be put into a model by a plan: it runs code of its own, and a plan is data",
+        "a plan cannot add a Lambda to a model: it runs code, but a plan holds only data",
         (),
     ),
     (
         {"type": "mine>Layer", "function": {"class_name": "__lambda__", "config": {"code": ""}}},
         ("function",),
-        "Python code cannot be put into a model by a plan, which is data",
+        "a plan cannot add Python code to a model",
         (),
     ),
     (
@@ -329,11 +329,11 @@ MISTAKES: tuple[tuple[Any, tuple[Any, ...], str, tuple[str, ...]], ...] = (
         '`vocabulary` of a TextVectorization takes a list, not the text "/etc/passwd"',
         (),
     ),
-    ({"type": "TimeDistributed", "layer": 3}, ("layer",), "a layer is a mapping such as", ()),
+    ({"type": "TimeDistributed", "layer": 3}, ("layer",), "a layer must be a mapping such as", ()),
     (
         {"type": "TimeDistributed", "layer": {"type": "Dense", "units": 0}},
         ("layer", "units"),
-        "`units` of a Dense takes a whole number from 1 on, not 0",
+        "`units` of a Dense takes a whole number of at least 1, not 0",
         (),
     ),
     (
@@ -373,7 +373,7 @@ def test_all_mistakes_are_said_at_once() -> None:
 
 
 def test_same_needs_a_known_width() -> None:
-    with pytest.raises(PlanError, match="`same` needs the width of the tensor") as error:
+    with pytest.raises(PlanError, match="`same` needs the width of the layer's input") as error:
         _entry({"type": "Dense", "units": "same"}, width=None)
     assert error.value.problems[0].path == ("units",)
     assert _entry({"type": "Dense", "units": 3}, width=None)["config"]["units"] == 3

@@ -88,7 +88,9 @@ LOOP = _model(_layer("x"), _layer("a", "x", "c"), _layer("b", "a"), _layer("c", 
 BROKEN = {
     "has a cycle.*`b` → `c` → `a` → `b`|has a cycle.*`a` → `b` → `c` → `a`|has a cycle.*`c` → `a` → `b` → `c`": LOOP,
     "has a cycle.*: `a` → `a`": _model(_layer("x"), _layer("a", "a", "x"), output="a"),
-    "`a` is called on an output of `nowhere`, which is not": _model(_layer("x"), _layer("a", "nowhere"), output="a"),
+    "`a` is called on an output of `nowhere`, but the model has no such layer": _model(
+        _layer("x"), _layer("a", "nowhere"), output="a"
+    ),
     "begins or ends with an output of `nowhere`": _model(_layer("x"), output="nowhere"),
     "two layers of a model are called `x`": _model(_layer("x"), _layer("x"), output="x"),
     "has no name": _model(_layer("x"), _layer(""), output="x"),

@@ -20,7 +20,7 @@ def model() -> keras.Model:
 
 
 def replaced(model: keras.Model, *steps: dict[str, Any]) -> keras.Model:
-    """A mutant with a new LSTM, of which Keras makes the recurrent kernel and the bias, and further steps."""
+    """A mutant with a new LSTM, whose recurrent kernel and bias Keras makes, and further steps."""
     layer = {"type": "LSTM", "units": 3, "name": "same"}
     first = {"op": "replace_layer", "id": "new", "target": "lstm", "layer": layer, "keep_weights": False}
     inputs = {"old": model} if any(str(step.get("source")).startswith("old:") for step in steps) else {}

@@ -1,4 +1,4 @@
-"""The table of shapes is held against Keras itself."""
+"""The table of shapes is compared with Keras itself."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def test_weights_are_drawn_by_an_initializer_in_its_short_form(model: keras.Mode
         ("kernel_regularizer", {"l2": 0.01}, "for instance l2, or {type: L2, l2: 0.01}"),
         ("kernel_regularizer", {"type": "L3"}, "unknown regularizer `L3`"),
         ("kernel_constraint", 3, "for instance non_neg, or {type: MaxNorm, max_value: 2}"),
-        ("activation", {"class_name": "LeakyReLU"}, "the function is called leaky_relu"),
-        ("activation", "PReLU", "as a layer, with arguments of its own, it goes after this one by `insert_layer`"),
+        ("activation", {"class_name": "LeakyReLU"}, "write `leaky_relu` for the function"),
+        ("activation", "PReLU", "to use the layer, insert it after this one with `insert_layer`"),
     ],
 )
 def test_an_object_that_cannot_be_read_is_told_with_a_form_that_works(

@@ -21,6 +21,8 @@ from mutspec.execute import live as executor
 from mutspec.model.live import read_live
 from tests.zoo.play import inputs_of, outputs, shared, weights
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 DENSE = {"type": "Dense", "units": "same"}
 PLACES: dict[str, tuple[str, ...]] = {
     "sequential": ("dense",),
@@ -91,13 +93,26 @@ IDENTITIES = {
 }
 
 
-@pytest.mark.parametrize("kind", IDENTITIES)
-@pytest.mark.parametrize("name", PLACES)
+@cache
+def _with_identity(name: str, place: str, kind: str = "dense") -> Any:
+    """A model with an identity in it; a test must leave it as it is."""
+    layer, keys = IDENTITIES[kind]
+    return _mutant(shared(name), _insert(place, layer, **keys))
+
+
+OTHER_IDENTITIES = ("sequential", "residual", "shared_layers", "nested", "embedding_mask", "mixed_float16")
+"""Models that get a normalisation and a dropout too; where these go in the graph does not depend on the layer."""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, kind) for name in PLACES for kind in IDENTITIES if kind == "dense" or name in OTHER_IDENTITIES],
+)
 def test_an_identity_changes_no_output_and_no_other_weight(name: str, kind: str) -> None:
-    base, (layer, keys) = shared(name), IDENTITIES[kind]
+    base = shared(name)
     x, before = inputs_of(base), weights(base)
     for place in _names(name):
-        mutant = _mutant(base, _insert(place, layer, **keys))
+        mutant = _with_identity(name, place, kind)
         # Keras's own fused kernels may round otherwise: one unit in the last place of float32 per layer.
         _assert_same(outputs(mutant, x), outputs(base, x), ROUNDS.get(name, 1e-6))
         _assert_others_are_equal(base, mutant)
@@ -149,7 +164,7 @@ def test_renamed_layers_keep_everything(name: str) -> None:
         assert weights(mutant) == weights(base)
         renamed = f"{place.rpartition('/')[0]}/brand_new".lstrip("/")
         owner = _found(mutant, place.rpartition("/")[0])
-        nodes = owner.operations if hasattr(owner, "operations") else owner.layers  # operators are no layers
+        nodes = owner.operations if hasattr(owner, "operations") else owner.layers  # operators are not layers
         assert "brand_new" in [each.name for each in nodes]
         known = read_live(mutant).spec.layer_by_path
         assert renamed in known
@@ -161,12 +176,13 @@ def test_an_inserted_layer_reaches_the_outputs(name: str) -> None:
     base = shared(name)
     x = inputs_of(base)
     for place in _names(name):
-        mutant = _mutant(base, _insert(place, initialize="identity"))
+        mutant = _with_identity(name, place)
         owner = place.rpartition("/")[0]
         new = _found(mutant, f"{owner}/new".lstrip("/"))
         kernel = new.kernel.numpy()
         new.kernel.assign(kernel + np.random.default_rng(2).uniform(0.5, 1, kernel.shape))
         changed = outputs(mutant, x)
+        new.kernel.assign(kernel)
         assert max(np.abs(i - j).max() for i, j in zip(changed, outputs(base, x), strict=True)) > 1e-6, place
 
 
@@ -421,9 +437,15 @@ for name in sys.argv[2:]:
 """
 
 
+LOADED = tuple(
+    name for name in PLACES if name not in ("nested", "called_twice", "siamese", "multiple_io_lists", "double")
+)
+"""Without those whose containers, ports and layers others have too."""
+
+
 def test_plain_keras_in_another_process_loads_every_mutant_and_predicts_the_same(tmp_path: Path) -> None:
-    for name in PLACES:
-        mutant = _mutant(shared(name), _insert(_names(name)[-1], initialize="identity"))
+    for name in LOADED:
+        mutant = _with_identity(name, _names(name)[-1])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             mutant.save(tmp_path / f"{name}.keras")
@@ -431,14 +453,14 @@ def test_plain_keras_in_another_process_loads_every_mutant_and_predicts_the_same
         held = {f"in{i}": each for i, each in enumerate(x)}
         np.savez(tmp_path / f"{name}.npz", **held, **{f"out{i}": each for i, each in enumerate(outputs(mutant, x))})
     done = subprocess.run(
-        [sys.executable, "-c", CODE, str(tmp_path), *PLACES],
+        [sys.executable, "-c", CODE, str(tmp_path), *LOADED],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == list(PLACES)
+    assert done.stdout.split() == list(LOADED)
 
 
 def test_nested_edits_stay_in_their_model() -> None:
@@ -464,16 +486,15 @@ def test_a_target_of_several_layers_gets_one_new_layer_each() -> None:
 
 @pytest.mark.parametrize("name", PLACES)
 def test_what_is_inserted_and_removed_again_leaves_the_model_as_it_was(name: str) -> None:
-    base = shared(name)
-    for place in _names(name):
-        new = f"{place.rpartition('/')[0]}/new".lstrip("/")
-        mutant = _mutant(base, _insert(place), {"op": "remove_layer", "target": new})
-        assert weights(mutant) == weights(base)
-        _assert_same(outputs(mutant, inputs_of(base)), outputs(base, inputs_of(base)), 0)
-        assert mutspec.diff(base, mutant).identical
+    base, place = shared(name), _names(name)[-1]
+    new = f"{place.rpartition('/')[0]}/new".lstrip("/")
+    mutant = _mutant(base, _insert(place), {"op": "remove_layer", "target": new})
+    assert weights(mutant) == weights(base)
+    _assert_same(outputs(mutant, inputs_of(base)), outputs(base, inputs_of(base)), 0)
+    assert mutspec.diff(base, mutant).identical
 
 
-def test_a_misfit_that_a_later_step_mends_is_none() -> None:
+def test_a_misfit_that_a_later_step_removes_is_not_an_error() -> None:
     import keras
 
     base = shared("sequential_deferred")
@@ -503,7 +524,7 @@ def test_weights_that_only_keras_can_initialise_repeat_and_cannot_be_read(layer:
         mutspec.apply(mutspec.plan({"steps": [insert, {"op": "negate", "target": "new/recurrent_kernel"}]}), model)
 
 
-def test_a_layer_that_fits_asks_nothing_of_the_lambda_behind_it() -> None:
+def test_a_layer_that_fits_asks_nothing_of_the_lambda_after_it() -> None:
     import keras
 
     inputs = keras.Input((4,))

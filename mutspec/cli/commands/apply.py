@@ -1,4 +1,4 @@
-"""`mutspec apply`: put a plan on a model file."""
+"""`mutspec apply`: applies a plan to a model file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mutspec.cli.options import (
     plan_options,
     quiet_option,
 )
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.errors import Problem
 
 if TYPE_CHECKING:
@@ -35,21 +35,23 @@ if TYPE_CHECKING:
 @click.argument("plan", type=FILE)
 @click.argument("model", type=FILE)
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5, .weights.h5, …")
-@click.option("--dry-run", is_flag=True, help="Say what would be touched. Reads no weights, writes nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be touched. Reads no weights, writes nothing.")
 @click.option(
     "--diff",
     "wants_diff",
     is_flag=True,
-    help="Compare output and model afterwards. With --dry-run: which weights will differ, as far as structure tells.",
+    help="Compare the output with the model afterwards. With --dry-run: show which weights will differ.",
 )
 @plan_options
 @architecture_option
 @force_option
-@click.option("--unsafe", is_flag=True, help="Let code in the model file (Lambda layers) run, where Keras loads it.")
+@click.option("--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it.")
 @verify_option
 @memory_option
 @limit_option
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compute. [default: up to 8]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compute. [default: up to 8]"
+)
 @format_options("text", "markdown", "json")
 @verbose_option
 @quiet_option
@@ -73,12 +75,11 @@ def command(
     is_verbose: bool,
     is_quiet: bool,
 ) -> None:
-    """Put a plan on a model file, and write the mutant.
+    """Apply a plan to a model file, and write the mutant.
 
-    The model is never changed, and the output comes to be whole or not at all. Where the
-    plan changes weights only and the output is a file of the same kind, TensorFlow is not needed; otherwise Keras
-    builds the mutant. Entries that
-    become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`.
+    The model is never changed, and the output is written as a whole or not at all. If the plan only changes weights
+    and the output is a file of the same kind, TensorFlow is not needed; otherwise Keras builds the mutant. Entries
+    that become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`.
 
     \b
     Examples:
@@ -89,7 +90,7 @@ def command(
       mutspec apply plan.yaml model.keras --dry-run --format markdown > comment.md
     """  # noqa: D301
     if output is None and not dry_run:
-        raise click.UsageError("give the file to write with -o OUT, or --dry-run to see what would be done")
+        raise click.UsageError("give the file to write by -o OUT, or --dry-run to see what would be done")
     bound = paths(bound_inputs(inputs))
     import_modules(modules)
     read = read_plan(plan, overrides, seed)
@@ -143,15 +144,12 @@ def _dry_run(
     unsafe: bool,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.compare.expected import expected_diff
-    from mutspec.execute.files import check_kind, dry_report, files_read, prepare_files
+    from mutspec.execute.files import dry_report, files_read, prepare_files
     from mutspec.execute.output import check_output
-    from mutspec.model.files.opening import open_archive
 
     if output is not None:
         check_output(output, files_read(plan, model, inputs, architecture), force=force)
-    if output is not None:
-        check_kind(output, open_archive(model, architecture=architecture), plan)
-    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, unsafe=unsafe)
+    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, output=output, unsafe=unsafe)
     result = dry_report(prepared)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 

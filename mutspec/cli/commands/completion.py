@@ -1,4 +1,4 @@
-"""`mutspec completion`: what makes a shell complete commands, options and names of ops."""
+"""`mutspec completion`: prints what makes a shell complete commands, options and names of ops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mutspec diff`: what differs between two model files."""
+"""`mutspec diff`: shows what differs between two model files."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import click
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, limit_option, quiet_option
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 
 
 @click.command("diff")
 @click.argument("before", metavar="A", type=FILE)
 @click.argument("after", metavar="B", type=FILE)
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="How many threads compare. [default: up to 8]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compare. [default: up to 8]"
+)
 @architecture_option
 @verify_option
 @limit_option
@@ -34,12 +36,11 @@ def command(
     is_verbose: bool,
     is_quiet: bool,
 ) -> ExitCode:
-    """Compare two model files: layers, weights, and how far their values are apart. B is described against A.
+    """Compare two model files: layers, weights, and how far apart their values are. B is compared with A.
 
     The files may be of different kinds and structures; weights are matched by their paths. Layers and weights that only
     B has are marked +, those that only A has -, those that differ ~. The exit code is 0 if nothing differs, 1 if
-    anything does, 2 if a file cannot be read. A file whose weights do not have the checksum that it states gives a
-    warning.
+    something does, 2 if a file cannot be read. A file whose weights do not match its checksum gives a warning.
 
     \b
     Examples:

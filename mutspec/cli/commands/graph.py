@@ -1,4 +1,4 @@
-"""`mutspec graph`: what each changed weight is made of."""
+"""`mutspec graph`: draws what each changed weight is made of."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 
 from mutspec.cli.boundary import warn
 from mutspec.cli.options import FILE, bound_inputs, force_option, import_modules, limit_option, plan_options
-from mutspec.cli.output import write
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.report_options import architecture_option, format_options
+from mutspec.cli.stdout import write
 
 FORMAT_VERSION = 1
 

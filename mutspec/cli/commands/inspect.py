@@ -1,4 +1,4 @@
-"""`mutspec inspect`: what is in a model file, and what a target would choose."""
+"""`mutspec inspect`: shows what is in a model file, and what a target chooses in it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 from mutspec.cli.boundary import warn
 from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import architecture_option, verify_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.errors import PlanError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     metavar="TARGET",
     help="Show what a target chooses: a name, a path, `re:…`, or a mapping as in a plan.",
 )
-@click.option("--weights/--layers", "shows_weights", default=True, help="A row for each weight, or for each layer.")
+@click.option(
+    "--weights/--layers", "shows_weights", default=True, help="Show a row for each weight, or for each layer."
+)
 @import_option
 @architecture_option
 @verify_option
@@ -43,9 +45,9 @@ def command(
 ) -> None:
     """List a model file's layers and weights: names as plans use them, classes, roles, groups, shapes.
 
-    TensorFlow is not needed, and values are read only to warn of a file whose weights do not have the checksum that it
-    states. `--select` tries a target out: what a step with it would choose. Of layers inside classes of
-    your own a file says little; their modules, named by --import, say it all.
+    TensorFlow is not needed. Values are read only to warn of weights that do not match the file's checksum.
+    `--select` shows what a step with a target would choose. A file says little about layers inside your own classes;
+    name the modules of the classes by --import to see them all.
 
     \b
     Examples:

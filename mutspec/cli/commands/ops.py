@@ -1,4 +1,4 @@
-"""`mutspec ops`: the catalogue of ops, and the manual of each."""
+"""`mutspec ops`: shows the catalogue of ops, and the manual of each."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 
 from mutspec.cli.manual import as_markdown, describe, example, manual
 from mutspec.cli.options import json_option
-from mutspec.cli.output import write, write_json
-from mutspec.cli.page import bold, page_width, paragraph, terms
-from mutspec.language import CallError, nearest
+from mutspec.cli.stdout import is_styled, width, write, write_json
+from mutspec.errors import CallError, nearest
+from mutspec.text.layout import Paint, prose, terms
 
 if TYPE_CHECKING:
     from mutspec.ops.literature import Operator
@@ -36,7 +36,7 @@ def _complete_op(_context: click.Context, _parameter: click.Parameter, incomplet
 def command(op: str | None, literature: bool, markdown: bool, as_json: bool) -> None:
     """List the ops by family, or explain one: its parameters, their types, defaults and bounds.
 
-    An op may be asked for by its name in the literature.
+    Names from the literature work too.
 
     \b
     Examples:
@@ -69,10 +69,10 @@ def command(op: str | None, literature: bool, markdown: bool, as_json: bool) -> 
 
 
 def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
-    """The operators of the literature that a name stands for, all of which are steps with one op.
+    """Returns the operators of the literature that a name stands for, all of which are steps with one op.
 
     Raises:
-        CallError: nothing is called so, or it is no op, or several.
+        CallError: there is no operator of that name, or it is not one op.
     """
     from mutspec.ops.literature import LITERATURE, called
 
@@ -84,7 +84,9 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
     found = tuple(row for row in rows if row.steps)
     if not found:
         sources = " and ".join(dict.fromkeys(row.source for row in rows))
-        raise CallError(f"`{name}` of {sources} is not there yet: {rows[0].note}", hint="`mutspec ops` lists what is")
+        raise CallError(
+            f"`{name}` of {sources} is not supported yet: {rows[0].note}", hint="`mutspec ops` lists the ops"
+        )
     if len({row.op for row in found}) > 1:
         which = "; ".join(f"`{row.op}` ({row.source})" for row in found)
         example = f"{found[0].source} {found[0].name}"
@@ -94,7 +96,7 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
 
 
 def _operators(name: str | None, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
-    """The operators of the literature: all, those that an op is, or those of a name."""
+    """Returns the operators of the literature: all of them, those that an op implements, or those of a name."""
     from mutspec.ops.literature import LITERATURE, called
 
     if name is None:
@@ -108,56 +110,59 @@ def _listing(ops: Mapping[str, type[Any]]) -> str:
     from mutspec.language.schema import summary
     from mutspec.ops import family
 
-    width = page_width()
+    paint = Paint(is_styled())
     families: dict[str, list[tuple[str, str]]] = {}
     for name, kind in ops.items():
         families.setdefault(family(kind), []).append((name, summary(kind)))
     longest = max(len(name) for name in ops)
     blocks = [
-        f"{bold(title)}\n{terms([(name.ljust(longest), text) for name, text in rows], width)}"
+        f"{paint(title, 'bold')}\n"
+        f"{terms([(name.ljust(longest), text) for name, text in rows], width=width(), paint=paint)}"
         for title, rows in families.items()
     ]
     return "\n\n".join([*blocks, "`mutspec ops OP` explains one."])
 
 
 def _page(page: Mapping[str, Any]) -> str:
-    width = page_width()
-    blocks = [f"{bold(page['name'])} ({page['family']})", paragraph(page["description"], width, 2)]
+    paint, columns = Paint(is_styled()), width()
+    name = paint(page["name"], "bold")
+    blocks = [f"{name} ({page['family']})", prose(page["description"], width=columns, indent=2)]
     for title, is_required in (("Required", True), ("Optional", False)):
         rows = [(each["name"], describe(each)) for each in page["parameters"] if each["required"] is is_required]
         if rows:
-            blocks.append(f"{bold(title)}\n{terms(rows, width)}")
+            blocks.append(f"{paint(title, 'bold')}\n{terms(rows, width=columns, paint=paint)}")
     if page["literature"]:
-        blocks.append(f"{bold('Literature')}\n{paragraph(page['literature'], width, 2)}")
-    blocks.append(f"{bold('Example')}\n{indent(example(page), '  ')}")
+        blocks.append(f"{paint('Literature', 'bold')}\n{prose(page['literature'], width=columns, indent=2)}")
+    blocks.append(f"{paint('Example', 'bold')}\n{indent(example(page), '  ')}")
     return "\n\n".join(blocks)
 
 
 def _introduction(rows: Sequence[Operator]) -> str:
-    """Which op operators of the literature are, and how they are written."""
-    ops = ", then ".join(dict.fromkeys(bold(str(step["op"])) for step in rows[0].steps))
-    entries = [_lines(row.source, row, page_width()) for row in rows]
-    return "\n".join([f"{bold(rows[0].name)} of the literature is {ops}:", *entries])
+    """Returns the lines that say which op implements operators of the literature, and by which steps."""
+    paint = Paint(is_styled())
+    ops = ", then ".join(dict.fromkeys(paint(str(step["op"]), "bold") for step in rows[0].steps))
+    entries = [_lines(row.source, row, width(), paint) for row in rows]
+    return "\n".join([f"{paint(rows[0].name, 'bold')} of the literature is {ops}:", *entries])
 
 
 def _print_literature(rows: Sequence[Operator], as_json: bool) -> None:
     if as_json:
         write_json({"format_version": FORMAT_VERSION, "literature": [_entry(row) for row in rows]})
         return
-    width = page_width()
+    paint, columns = Paint(is_styled()), width()
     sources: dict[str, list[str]] = {}
     for row in rows:
-        sources.setdefault(row.source, []).append(_lines(row.name, row, width))
-    blocks = ["\n".join([bold(source), *entries]) for source, entries in sources.items()]
-    write("\n\n".join([*blocks, paragraph(_EXPLANATION, width)]))
+        sources.setdefault(row.source, []).append(_lines(row.name, row, columns, paint))
+    blocks = ["\n".join([paint(source, "bold"), *entries]) for source, entries in sources.items()]
+    write("\n\n".join([*blocks, prose(_EXPLANATION, width=columns)]))
 
 
-_EXPLANATION = """Amounts and sizes are those of the authors, where they name any; dense_1, conv_1 and the like stand
-for layers of your own. `mutspec ops NAI` explains the op that NAI is."""
+_EXPLANATION = """Amounts and sizes are those of the authors, where they give any; dense_1, conv_1 and the like stand
+for your own layers. `mutspec ops NAI` explains the op for NAI."""
 
 
 def _entry(row: Operator) -> dict[str, Any]:
-    """An operator, as JSON values."""
+    """Returns an operator as JSON values."""
     return {
         "name": row.name,
         "also": list(row.also),
@@ -170,12 +175,12 @@ def _entry(row: Operator) -> dict[str, Any]:
     }
 
 
-def _lines(term: str, row: Operator, width: int) -> str:
-    """An operator under a term: what it does and to what; below, the steps that it is."""
+def _lines(term: str, row: Operator, width: int, paint: Paint) -> str:
+    """Returns an operator under a term: what it does and to what, and then the steps that do the same."""
     from mutspec.text.words import flow
 
     differs = f" – {row.note}" if row.note and row.steps else ""
-    head = paragraph(f"{term}: {row.meaning} [{row.level}]{differs}", width, 2).removeprefix(f"  {term}")
-    steps = [f"      - {paragraph(flow(step), width, 8)[8:]}" for step in row.steps]
-    steps = steps or [paragraph(f"not yet: {row.note}", width, 6)]
-    return "\n".join([f"  {bold(term)}{head}", *steps])
+    text = prose(f"{term}: {row.meaning} [{row.level}]{differs}", width=width, indent=2)
+    steps = [f"      - {prose(flow(step), width=width, indent=8)[8:]}" for step in row.steps]
+    steps = steps or [prose(f"not yet: {row.note}", width=width, indent=6)]
+    return "\n".join([f"  {paint(term, 'bold')}{text.removeprefix(f'  {term}')}", *steps])

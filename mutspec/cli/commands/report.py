@@ -1,4 +1,4 @@
-"""`mutspec report`: the table and the pictures of a run or sweep."""
+"""`mutspec report`: makes the table and the pictures of a run or sweep."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import click
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, json_option, quiet_option
-from mutspec.cli.output import is_styled, width, write, write_json
 from mutspec.cli.report_options import verbose_option
+from mutspec.cli.stdout import is_styled, width, write, write_json
 
 
 @click.command("report")
@@ -16,18 +16,18 @@ from mutspec.cli.report_options import verbose_option
 @click.option(
     "--metric",
     metavar="NAME",
-    help="What to show: a metric, or another measure that can be an objective. [default: the jobs' objective]",
+    help="The measure to show: any that can be an objective. [default: the jobs' objective]",
 )
 @click.option(
     "--facet",
     metavar="SETTING",
-    help="A panel of the picture for each value of a setting, such as `model`. [default: up to four lines in a panel]",
+    help="Draw a panel for each value of a setting, such as `model`. [default: up to four lines in a panel]",
 )
 @click.option(
     "--average",
     metavar="SETTING",
     multiple=True,
-    help="Average over a setting too; may be repeated. `none`: do not average over seeds. [default: seed]",
+    help="Average over this setting too. Repeatable. `none`: do not average over seeds. [default: seed]",
 )
 @click.option("-o", "--output", type=FILE, metavar="DIR", help="Write to another folder.")
 @json_option
@@ -43,13 +43,13 @@ def command(
     is_verbose: bool,
     is_quiet: bool,
 ) -> int:
-    """Show what a run or a sweep found, from the result.json files below its folder.
+    """Show what a run or a sweep found, from the result.json files in its folder.
 
-    Writes results.csv, a row for each job and seed, report.html, one page to read or send, and plot.png, plot.svg and
-    plot.pdf, and prints a table: means over the seeds with their 95 % intervals, the drop from the base, and how often
-    mutant and base agree. Neither the model nor TensorFlow is needed. The pictures need Matplotlib, pip install
-    'mutspec[plot]', and results.parquet is there where pyarrow is: 'mutspec[parquet]'. If results are damaged, the
-    others are shown, and the exit code is 1.
+    Prints a table: means over the seeds with 95 % intervals, the drop from the base, and how often mutant and base
+    agree. Writes results.csv (a row for each job and seed), report.html (one page to read or send), plot.png, plot.svg
+    and plot.pdf. Neither the model nor TensorFlow is needed. The pictures need Matplotlib (pip install
+    'mutspec[plot]'), and results.parquet needs pyarrow ('mutspec[parquet]'). If some results are damaged, the others
+    are shown, and the exit code is 1.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`mutspec run`: the Hydra application."""
+"""`mutspec run`: runs the Hydra application."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode, code_of
 from mutspec.cli.options import FILE, import_modules, import_option, json_option, limit_option, quiet_option
-from mutspec.cli.output import is_styled, width, write, write_json
+from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.cli.sweep_view import sweep_view
 from mutspec.errors import Place, Problem
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from mutspec.experiment.jobs.application import Outcome
 
 MOST_FAILURES = 8
-"""How many different errors of a sweep's jobs are told."""
+"""How many different errors of a sweep's jobs are shown."""
 
 
 _CONFIG_DIR = "mutspec.config_dir"
-"""Under which the folder of `--config-dir` is known before options are read."""
+"""The key of the folder of `--config-dir`, which is known before options are read."""
 
 
 class RunCommand(click.Command):
-    """The command, whose help page lists the groups that there are to choose from, in the call's own folder too."""
+    """The command; its help page lists the groups and their options, those in the call's own folder too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the folder before all else: the help page needs it, and is shown before other options are read."""
+        """Reads the folder first, as the help page needs it and is shown before other options are read."""
         with suppress(click.UsageError):  # which is raised once more
             ctx.meta[_CONFIG_DIR] = self.make_parser(ctx).parse_args(args=list(args))[0].get("config_dir")
         return super().parse_args(ctx, args)
@@ -49,7 +49,7 @@ class RunCommand(click.Command):
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[KEY=VALUE]...")
 @click.option("-m", "--multirun", is_flag=True, help="Sweep: run a job for each combination of values.")
 @click.option("--config-dir", type=FILE, metavar="DIR", help="Recipes in DIR/recipes or DIR/plan, groups in DIR.")
-@click.option("--config-name", metavar="NAME", help="Begin with DIR/NAME.yaml.  [default: config]")
+@click.option("--config-name", metavar="NAME", help="Start from DIR/NAME.yaml.  [default: config]")
 @click.option("--cfg", type=click.Choice(["job", "hydra", "all"]), help="Print the configuration, and run nothing.")
 @import_option
 @limit_option
@@ -67,10 +67,10 @@ def command(
 ) -> int:
     """Compose a plan with Hydra, mutate a model, evaluate it; or sweep over anything.
 
-    A job leaves result.json in its folder under runs/. A sweep ends with a table, results.csv, plot.png and
-    report.html; a job that fails does not end it, but gives it its exit code. A sweep that was interrupted goes on
-    by the same call with resume=DIR. Results of another plan, model or data in the folder are not replaced, unless
-    force=true says so. A run whose mutant fails a gate of `require` ends with 1.
+    A job writes result.json into its folder under runs/. A sweep ends with a table, results.csv, plot.png and
+    report.html; it goes on when a job fails, and ends with the exit code of that job. The same call with resume=DIR
+    continues a sweep that was interrupted. Results of another plan, model or data set in the folder are replaced only
+    with force=true. A run whose mutant fails a gate of `require` has the exit code 1.
 
     \b
     Examples:
@@ -109,7 +109,7 @@ def command(
 
 
 def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
-    """A single run: its numbers, and where they are."""
+    """Prints the numbers of a single run, and the file that holds them."""
     from mutspec.experiment.result import FILE_NAME
 
     assert outcome.result is not None
@@ -124,7 +124,7 @@ def _show_result(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
 
 
 def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
-    """A sweep: its table, and its picture."""
+    """Prints the table of a sweep, and draws its pictures."""
     from mutspec.experiment.reports.report import HTML_NAME, make_report
     from mutspec.text.words import plural
 
@@ -140,7 +140,7 @@ def _show_sweep(outcome: Outcome, as_json: bool, is_quiet: bool) -> None:
 
 
 def _failures(outcome: Outcome) -> int:
-    """Say why jobs failed, each reason once; the exit code of the worst."""
+    """Prints why jobs failed, each reason once, and returns the highest of their exit codes."""
     jobs: dict[Problem, list[str]] = {}
     for folder, error in outcome.failures:
         for problem in error.problems:
@@ -150,5 +150,5 @@ def _failures(outcome: Outcome) -> int:
         place = problem.place or Place(f"{folders[0]}{others}", 0, 0, 0)
         warn(replace(problem, place=place))
     if len(jobs) > MOST_FAILURES:
-        warn(Problem(f"and {len(jobs) - MOST_FAILURES} more reasons; `error.json` in a job's folder has its own"))
+        warn(Problem(f"and {len(jobs) - MOST_FAILURES} more reasons; see `error.json` in the folders of jobs"))
     return max((code_of(error) for _, error in outcome.failures), default=ExitCode.DONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mutspec.cli.output import write_json
+from mutspec.cli.stdout import write_json
 
 
 @click.command("schema")
@@ -15,7 +15,7 @@ from mutspec.cli.output import write_json
 def command(document: str, no_plugins: bool) -> None:
     """Print the JSON schema of plans (draft 2020-12), with the ops of every package that is installed.
 
-    An editor with a YAML language server then completes and explains plans; tell it by a plan's first line:
+    An editor with a YAML language server completes and explains plans whose first line names the schema:
 
     \b
       # yaml-language-server: $schema=plan.schema.json
@@ -33,7 +33,7 @@ def command(document: str, no_plugins: bool) -> None:
 
         write_json(result_schema())
     elif document == "report":
-        from mutspec.experiment.reports.document import report_schema
+        from mutspec.experiment.reports.report_document import report_schema
 
         write_json(report_schema())
     else:

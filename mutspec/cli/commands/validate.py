@@ -1,4 +1,4 @@
-"""`mutspec validate`: are plans right, by themselves and for a model?"""
+"""`mutspec validate`: checks plans, by themselves and for a model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
 from mutspec.cli.boundary import wants_color
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, bound_inputs, import_modules, limit_option, plan_options, quiet_option
-from mutspec.cli.output import write, write_json
 from mutspec.cli.plans import read_plan
 from mutspec.cli.problems import as_github, as_json, as_texts, capped
 from mutspec.cli.report_options import architecture_option
+from mutspec.cli.stdout import write, write_json
 from mutspec.language import CallError, ModelError, Place, Plan, PlanError, Problem, nearest
 from mutspec.text.visible import in_one_line
 
@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 
 @click.command("validate")
 @click.argument("plans", nargs=-1, required=True, metavar="PLAN...", type=FILE)
-@click.option("--model", type=FILE, metavar="MODEL", help="Check too what the plans choose in this model file.")
+@click.option("--model", type=FILE, metavar="MODEL", help="Also check what the plans choose in this model file.")
 @plan_options
 @architecture_option
 @limit_option
@@ -71,7 +71,7 @@ def command(
     paths = list(dict.fromkeys(plans))
     declared: set[str] = set()
     if architecture and model is None:
-        raise CallError("--architecture is that of the model's file", hint="give the file too: --model MODEL")
+        raise CallError("--architecture belongs to a model file", hint="give the file too: --model MODEL")
     checked = None if model is None else (model, architecture)
     _open.cache_clear()  # of an earlier call in this process, whose files may have changed
     results = [_validate(path, overrides, seed, checked, bound, declared) for path in paths]
@@ -94,7 +94,7 @@ def _validate(
     inputs: dict[str, str],
     declared: set[str],
 ) -> tuple[Problem, ...]:
-    """All problems of one plan, for a model and its architecture; the names of its inputs are added to `declared`."""
+    """Returns the problems of one plan, for a model and its architecture; adds the plan's inputs to `declared`."""
     try:
         plan = read_plan(path, overrides, seed, uses_schema=True)
         declared.update(plan.inputs)
@@ -108,7 +108,7 @@ def _validate(
 
 
 def _check_bound(inputs: dict[str, str], declared: set[str]) -> None:
-    """Refuse inputs that the call binds and no plan knows."""
+    """Refuses inputs that the call binds and no plan declares."""
     unknown = [name for name in inputs if name not in declared]
     if unknown:
         raise CallError(
@@ -118,7 +118,7 @@ def _check_bound(inputs: dict[str, str], declared: set[str]) -> None:
 
 
 def _check_model(plan: Plan[Any], model: tuple[str, str | None] | None, inputs: dict[str, str]) -> tuple[Problem, ...]:
-    """What the plan chooses in a model: warnings. Errors are raised."""
+    """Returns the warnings about what a plan chooses in a model; errors are raised."""
     if model is None:
         return ()
     from mutspec.execute.check import check_plan
@@ -129,7 +129,7 @@ def _check_model(plan: Plan[Any], model: tuple[str, str | None] | None, inputs: 
 
 @cache
 def _open(path: str, architecture: str | None = None) -> Archive:
-    """A model file, read once for all plans of the call."""
+    """Opens a model file, once for all plans of the call."""
     from mutspec.model.files.opening import open_archive
 
     return open_archive(Path(path), architecture=Path(architecture) if architecture else None)
@@ -148,7 +148,7 @@ def _print_text(plans: list[str], results: list[tuple[Problem, ...]], is_github:
 
 
 def _print_summary(plans: list[str], results: list[tuple[Problem, ...]], has_text: bool) -> None:
-    """What was fine, on standard output; a count of what was not, on standard error."""
+    """Prints the plans that are valid on standard output, and the number of errors on standard error."""
     wrong = 0
     for path, problems in zip(plans, results, strict=True):
         errors = [problem for problem in problems if not problem.is_warning]

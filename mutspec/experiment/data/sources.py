@@ -1,42 +1,166 @@
-"""Data from tables and folders of images, for the group `data`, and from datasets of TensorFlow."""
+"""Sources of data: the handwritten digits, NumPy files, tables, folders of images, datasets of TensorFlow.
+
+The group `data` names the functions that return x and y: `_target_: mutspec.experiment.data.npz`.
+"""
 
 from __future__ import annotations
 
 import csv as tables
+import re
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from lzma import LZMAError
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError  # noqa: N812
 
 import numpy as np
 
 from mutspec.errors import Place
-from mutspec.language import CallError, nearest
+from mutspec.experiment.data.arrays import Arrays, first_line
+from mutspec.language import CallError, EnvironmentProblem, nearest
 from mutspec.language.files import called_like
+from mutspec.model.limits import UNPACKED_BYTES, current_limits
 from mutspec.model.live import import_keras
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Arrays = Any
+Split = tuple["NDArray[np.float32]", "NDArray[np.int64]"]
+
+TEST_EVERY = 5
+"""Every fifth image of each handwritten digit is held out."""
+
+
+def digits() -> Split:
+    """The held-out images of scikit-learn's handwritten digits, and their digits."""
+    return digits_split()[1]
+
+
+def digits_split() -> tuple[Split, Split]:
+    """Training and test data of the demo: images of shape (n, 8, 8, 1) in [0, 1], and their digits, of shape (n,).
+
+    The test split is fixed and needs no random numbers: within each digit, in the data set's order, every fifth image
+    is held out. This gives 364 test images, stratified, from all through the collection.
+
+    Raises:
+        EnvironmentProblem: scikit-learn, which has the images, is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        message = f"the handwritten digits are part of scikit-learn, which cannot be imported ({error})"
+        raise EnvironmentProblem(message, hint="pip install scikit-learn") from None
+
+    images, labels = load_digits(return_X_y=True)
+    images = (images.reshape(-1, 8, 8, 1) / 16).astype("float32")
+    is_test = np.zeros(len(labels), dtype=bool)
+    for digit in range(10):
+        is_test[np.flatnonzero(labels == digit)[::TEST_EVERY]] = True
+    return (images[~is_test], labels[~is_test]), (images[is_test], labels[is_test])
+
+
+def npz(path: str, limit: int | None = None) -> tuple[Arrays, Arrays]:
+    """Returns the arrays x and y of a NumPy file; without a y there are no labels.
+
+    Arguments:
+        path: a file as `numpy.savez` writes it.
+        limit: the number of samples to use, from the first on.
+
+    Raises:
+        CallError: the file is missing, is not a NumPy archive, or has no x.
+    """
+    place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
+    try:
+        with open(path, "rb") as opened:
+            x, y = _x_and_y(opened, place)
+    except FileNotFoundError:
+        raise CallError("there is no such file", place=place, candidates=called_like(Path(path))) from None
+    except OSError as error:
+        raise CallError(f"the file cannot be read: {first_line(error)}", place=place) from None
+    for name, each in (("x", x), ("y", y)):
+        if each is not None and not each.ndim:
+            raise CallError(f"`{name}` is a single value, not an array with a row per sample", place=place)
+    return x[:limit], None if y is None else y[:limit]
+
+
+def _x_and_y(opened: IO[bytes], place: Place) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    if opened.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+        raise CallError("the file holds one array, not x and y by name", place=place, hint=_HOW_TO_SAVE)
+    opened.seek(0)
+    try:
+        file = np.load(opened, allow_pickle=False)
+    except (ValueError, EOFError, BadZipFile):
+        raise CallError("the file is not a NumPy archive", place=place, hint=_HOW_TO_SAVE) from None
+    if "x" not in file.files:
+        listing = ", ".join(f"`{name}`" for name in file.files) or "nothing"
+        raise CallError(f"the file has no array `x`; it has {listing}", place=place, hint=_HOW_TO_SAVE)
+    try:
+        return _array(file, "x", place), _array(file, "y", place) if "y" in file.files else None
+    except _UNREADABLE as error:
+        reason = _SHOWS_OBJECTS.sub("", first_line(error))
+        raise CallError(f"an array cannot be read: {reason}", place=place) from None
+
+
+_SHOWS_OBJECTS = re.compile(r": <[\w.]+ object at 0x[0-9a-f]+>")
+"""The part of NumPy's message on a shape that is an expression: an address, which tells the user nothing."""
+
+_UNREADABLE = (ValueError, EOFError, BadZipFile, LZMAError, ZlibError, NotImplementedError, RuntimeError, KeyError)
+"""The errors of NumPy and zipfile on members that are damaged, encrypted, or compressed by an unknown method."""
+
+
+def _array(file: np.lib.npyio.NpzFile, name: str, place: Place) -> NDArray[Any]:
+    """Returns an array of an archive, after checks of its unpacked size and of the size that its header declares.
+
+    Raises:
+        CallError: its unpacked size is above the limit.
+        ValueError: it is damaged.
+    """
+    archive = file.zip
+    assert archive is not None  # until it is closed
+    member = name if name in archive.namelist() else f"{name}.npy"
+    info, limits = archive.getinfo(member), current_limits()
+    times = -(-info.file_size // max(1, info.compress_size))
+    if info.file_size > UNPACKED_BYTES and times > limits.inflation:
+        what = f"`{name}` is {info.compress_size:,} bytes, and {info.file_size:,} unpacked"
+        raise CallError(replace(limits.problem("inflation", times, what), place=place))
+    with archive.open(info) as opened:
+        version = np.lib.format.read_magic(opened)
+        read_head = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read_head:  # 3.0 is for fields whose names are not in Latin 1
+            raise ValueError(
+                f"`{name}` is of version {version[0]}.{version[1]} of NumPy's format, which numbers need not"
+            )
+        shape, _, dtype = read_head[version](opened)
+        size = prod(shape) * dtype.itemsize + opened.tell()
+        if not dtype.hasobject and (not dtype.itemsize or size != info.file_size):
+            raise ValueError(f"`{name}` declares {size:,} bytes and holds {info.file_size:,}")
+    array: NDArray[Any] = file[name]
+    return array
+
+
+_HOW_TO_SAVE = 'save it with numpy.savez("data.npz", x=…, y=…)'
 
 
 def csv(
     path: str, label: str | None = None, limit: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
-    """A table of numbers: a head, then a row for each sample.
+    """Returns the columns of a table of numbers, which has a header, then a row for each sample.
 
     Arguments:
         path: a CSV file in UTF-8.
         label: the column of the labels; None if there are none. Names of classes become their numbers in alphabetical
             order.
-        limit: how many samples to use, from the first on.
+        limit: the number of samples to use, from the first on.
 
     Returns:
         x of shape (n, columns), all columns but the label's; and y of shape (n,).
 
     Raises:
-        CallError: the file cannot be read, or a cell is no number.
+        CallError: the file cannot be read, or a cell is not a number.
     """
     place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
     try:
@@ -47,13 +171,13 @@ def csv(
     except OSError as error:
         raise CallError(f"the file cannot be read: {error.strerror}", place=place) from None
     except (UnicodeDecodeError, tables.Error) as error:
-        raise CallError(f"the file is no CSV in UTF-8: {error}", place=place) from None
+        raise CallError(f"the file is not CSV in UTF-8: {error}", place=place) from None
 
 
 def _table(
     rows: Iterator[list[str]], label: str | None, limit: int | None, place: Place
 ) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
-    """The values and labels of a table. One row at a time is kept as texts, which take 20 times as much."""
+    """Returns the values and labels of a table. Rows are read one by one: as texts they take 20 times the memory."""
     head = next(rows, [])
     if label is not None and label not in head:
         candidates = tuple(f"data.label={name}" for name in nearest(label, head))
@@ -62,7 +186,7 @@ def _table(
     values, labels, count = array("f"), list[str](), 0
     for row, cells in enumerate(rows, start=2):
         if len(cells) != len(head):
-            raise CallError(f"row {row} has {len(cells)} cells, and the head has {len(head)}", place=place)
+            raise CallError(f"row {row} has {len(cells)} cells, and the header has {len(head)}", place=place)
         if label is not None:
             labels.append(cells[head.index(label)])
         if limit is None or count < limit:
@@ -81,11 +205,11 @@ def _number(cell: str, name: str, row: int, place: Place) -> float:
         return float(cell)
     except ValueError:
         hint = "name the column of the labels: data.label=…"
-        raise CallError(f"`{cell}` in column `{name}`, row {row}, is no number", place=place, hint=hint) from None
+        raise CallError(f"`{cell}` in column `{name}`, row {row}, is not a number", place=place, hint=hint) from None
 
 
 def _labels(cells: Sequence[str]) -> NDArray[Any]:
-    """Numbers; or class numbers, if one of them is a name."""
+    """Returns labels as numbers; as class numbers, if one of them is a name."""
     try:
         numbers = np.array([float(cell) for cell in cells])
     except ValueError:
@@ -97,17 +221,19 @@ def _labels(cells: Sequence[str]) -> NDArray[Any]:
 def images(
     path: str, size: Sequence[int], color: str = "rgb", scale: float = 1.0, limit: int | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """A folder with a folder of images for each class, as `keras.utils.image_dataset_from_directory` reads it.
+    """Returns the images of a folder that has a folder for each class.
+
+    `keras.utils.image_dataset_from_directory` reads them.
 
     Arguments:
         path: the folder. Classes are numbered in alphabetical order.
         size: height and width to which images are resized.
         color: "rgb", "rgba" or "grayscale".
         scale: what pixels, from 0 to 255, are multiplied by: 0.00392156862745098 for models that take 0 to 1.
-        limit: how many samples to use: of all classes, drawn at random, the same ones each time.
+        limit: the number of samples to use: drawn at random from all classes, the same ones each time.
 
     Raises:
-        CallError: there are no such images.
+        CallError: the folder is missing, or has no such images.
     """
     place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
     if not Path(path).is_dir():
@@ -126,10 +252,10 @@ def images(
 
 
 def as_limit(limit: Any) -> int | None:
-    """How many samples to use; None for all.
+    """Returns the number of samples to use; None for all.
 
     Raises:
-        CallError: it is no such number.
+        CallError: it is not a whole number above 0.
     """
     if limit is None or (type(limit) is int and limit > 0):
         return limit
@@ -137,12 +263,12 @@ def as_limit(limit: Any) -> int | None:
 
 
 def is_dataset(value: Any) -> bool:
-    """Whether a value is a `tf.data.Dataset`."""
+    """Tells whether a value is a `tf.data.Dataset`."""
     return hasattr(value, "as_numpy_iterator") and hasattr(value, "element_spec")
 
 
 def of_dataset(dataset: Any) -> tuple[Arrays, Arrays]:
-    """The x and y of a `tf.data.Dataset` of batches, as `Model.fit` takes it: of (x, y), or of x alone.
+    """Returns the x and y of a `tf.data.Dataset` of batches of (x, y) or of x alone, as `Model.fit` takes it.
 
     Raises:
         CallError: it has no batches.
@@ -156,7 +282,7 @@ def of_dataset(dataset: Any) -> tuple[Arrays, Arrays]:
 
 
 def _joined(parts: Sequence[Arrays]) -> Arrays:
-    """Batches one behind the other."""
+    """Joins batches."""
     first = parts[0]
     if first is None:
         return None

@@ -1,4 +1,4 @@
-"""Whether data fit a model: its inputs before it is called, its outputs before they are judged."""
+"""Checks that data fit a model: its inputs before it is called, its outputs before they are evaluated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mutspec.experiment.data.loading import Arrays, Data, leaves
+from mutspec.experiment.data.arrays import Arrays, Data, leaves
 from mutspec.language import CallError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ Shape = tuple[int | None, ...]
 
 
 def check_inputs(model: Any, data: Data) -> None:
-    """Hold the data against the inputs of a Keras model.
+    """Checks the data against the inputs of a Keras model.
 
     A model that does not say what it takes, such as a subclassed one, is left to say so when it is called.
 
@@ -64,7 +64,7 @@ def _pairs(expected: dict[str, Shape], data: Data) -> Iterator[tuple[str, NDArra
 
 
 def _fits(wanted: Shape, shape: tuple[int, ...]) -> bool:
-    """Whether Keras takes the shape; it adds or drops a last axis of length 1 by itself."""
+    """Tells whether Keras takes the shape; Keras itself adds or drops a last axis of length 1."""
     forms = [shape, (*shape, 1)] if wanted[-1:] == (1,) else [shape]
     forms += [shape[:-1]] if shape[-1:] == (1,) and len(shape) > 1 else []
     return any(
@@ -107,7 +107,7 @@ def matched(outputs: Arrays, labels: Arrays, names: list[str]) -> list[tuple[str
 
 
 def output_names(model: Any) -> list[str]:
-    """What a model calls its outputs: a Sequential model, as Keras does elsewhere, by its last layer.
+    """Returns the names of a model's outputs. That of a Sequential model is the name of its last layer, as in Keras.
 
     Outputs of one layer that is called twice have one name in Keras; here the second one is `<name>_1`.
     """
@@ -118,7 +118,7 @@ def output_names(model: Any) -> list[str]:
 
 
 def _apart(names: list[str]) -> list[str]:
-    """Names with numbers behind those that were there before."""
+    """Makes names unique: a number follows a name that was there before."""
     found: dict[str, None] = {}
     for name in names:
         numbered = (f"{name}_{number}" for number in count(1))

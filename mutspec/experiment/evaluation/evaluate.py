@@ -1,4 +1,4 @@
-"""Evaluating a Keras model in one pass over the data: loss, metrics, and how far outputs are from the base's."""
+"""Evaluates a Keras model in one pass over the data: loss, metrics, and how far outputs are from the base's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mutspec.experiment.data.loading import Arrays, Data, rows
+from mutspec.experiment.data.arrays import Arrays, Data, rows
 from mutspec.experiment.evaluation.data_fit import check_inputs, matched, output_arrays, output_names
 from mutspec.experiment.evaluation.fidelity import Comparison, Fidelity, of_itself
 from mutspec.experiment.evaluation.measures import (
@@ -40,7 +40,7 @@ MOST_KEPT_BYTES = 1 << 30
 
 
 class DataExtent(NamedTuple):
-    """How many numbers an output has, and how many of them are infinite or NaN."""
+    """The number of values in an output, and of those that are infinite or NaN."""
 
     numbers: int = 0
     non_finite: int = 0
@@ -48,12 +48,12 @@ class DataExtent(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model says about the data.
+    """The evaluation of a model on the data.
 
     Arguments:
         metrics: the metrics and the loss by name; empty without labels.
-        extents: of each output, how many numbers it has, and how many of them are infinite or NaN.
-        fidelity: how far the outputs are from the base's.
+        extents: of each output, the number of values, and of those that are infinite or NaN.
+        fidelity: the distance of the outputs from the base's.
         classes: of each output of a base, the class chosen at each position; -1 where the output is not finite.
         outputs: of a base, its outputs by name; empty if they are too large to keep.
     """
@@ -66,21 +66,21 @@ class Evaluation:
 
     @property
     def non_finite(self) -> int:
-        """How many numbers in all outputs are infinite or NaN."""
+        """The number of values in all outputs that are infinite or NaN."""
         return sum(each.non_finite for each in self.extents.values())
 
     @property
     def numbers(self) -> int:
-        """How many numbers all outputs have."""
+        """The number of values in all outputs."""
         return sum(each.numbers for each in self.extents.values())
 
 
 @dataclass(frozen=True, eq=False)
 class _OutputTotals:
-    """How one output is judged.
+    """The losses and metrics of one output, and how it has to be prepared for them.
 
     Arguments:
-        kind: how labels and outputs go together; None without labels.
+        kind: the relation of labels to outputs; None without labels.
         from_logits: whether the outputs are logits.
         width: the number of classes.
         metrics: Keras's metrics by name.
@@ -94,7 +94,7 @@ class _OutputTotals:
     loss: Loss | None = None
 
     def classes(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
-        """The classes chosen."""
+        """Returns the chosen class at each position; -1 where the output is not finite."""
         values = outputs if outputs.ndim > 1 else outputs[:, None]
         if self.width > 1:
             chosen = values.argmax(axis=-1)
@@ -103,7 +103,7 @@ class _OutputTotals:
         return np.where(np.isfinite(values).all(axis=-1), chosen, -1)
 
     def prepared(self, labels: NDArray[Any], outputs: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Labels and outputs in shapes that all losses and metrics take alike."""
+        """Returns labels and outputs in shapes that all losses and metrics of Keras take alike."""
         if self.kind is MeasureKind.SPARSE and labels.ndim == outputs.ndim:
             labels = labels[..., 0]
         if self.kind is MeasureKind.BINARY and labels.shape != outputs.shape:
@@ -114,8 +114,11 @@ class _OutputTotals:
 
 
 @dataclass(eq=False)
-class Judge:
-    """Evaluates a base model and its mutants alike. What labels and outputs are is found out on the base.
+class Evaluator:
+    """Evaluates a base model and its mutants alike.
+
+    Kinds of labels and outputs are determined on the base's first batch, and kept for mutants: a mutant's logits may
+    look like probabilities, and must not be measured in another way than those of the base.
 
     Arguments:
         settings: the group `evaluate`.
@@ -130,11 +133,11 @@ class Judge:
     def evaluate(
         self, model: Any, base: Evaluation | None = None, forward: Callable[[int, int], Arrays] | None = None
     ) -> Evaluation:
-        """Evaluate a Keras model.
+        """Evaluates a Keras model.
 
         Arguments:
             model: the model.
-            base: what the base of a mutant said; None for the base itself, whose outputs are kept.
+            base: the evaluation of a mutant's base; None for the base itself, whose outputs are kept.
             forward: the model's outputs for the samples [start, stop), if they can be had by a shorter way.
 
         Raises:
@@ -145,13 +148,13 @@ class Judge:
         if base is None:
             self._names = output_names(model)
         for output in self._outputs.values():
-            for metric in output.metrics.values():
+            for metric in output.metrics.values():  # they still hold the state of the model before
                 metric.reset_state()
         size = self.settings.batch_size
         for start in range(0, self.data.samples, size):
             stop = start + size
             outputs = predicted(model, self.data, start, stop) if forward is None else forward(start, stop)
-            self._judge(outputs, model, start, stop, totals)
+            self._add_batch(outputs, model, start, stop, totals)
         metrics = self._measured(totals)
         if base is None:
             classes, outputs = totals.kept()
@@ -159,7 +162,7 @@ class Judge:
         fidelity = totals.comparison.result() if totals.is_comparable else Fidelity()
         return Evaluation(metrics, totals.extents, fidelity)
 
-    def _judge(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
+    def _add_batch(self, outputs: Arrays, model: Any, start: int, stop: int, totals: _Totals) -> None:
         names = output_names(model)
         if len(names) == len(self._names):  # a mutant's outputs stand in the base's order, whatever it calls them
             names = self._names
@@ -223,13 +226,13 @@ class Judge:
             metric.reset_state()
 
     def _check_classes(self, name: str, width: int) -> None:
-        """Refuse class numbers that there are no classes for: Keras makes NaN of them."""
+        """Refuses class numbers beyond the output's classes, of which Keras would make NaN."""
         labels = self._labels(name)
         if labels is None:
             return
         is_whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.floor(labels)).all()
         if labels.dtype.kind not in "iub" and not is_whole:
-            message = f"the labels of `{self.data.name}` are {labels.dtype}, and not class numbers"
+            message = f"the labels of `{self.data.name}` are {labels.dtype}, not class numbers"
             raise CallError(message, hint=REGRESSION_HINT)
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= width:
@@ -237,21 +240,21 @@ class Judge:
             raise CallError(message, hint=f"classes are numbered from 0 to {width - 1}")
 
     def _check_answers(self, name: str) -> None:
-        """Refuse labels of a single output that are no answers: an accuracy of them would be a number without sense."""
+        """Refuses labels of a single output outside [0, 1]: an accuracy of them would be a number without meaning."""
         labels = self._labels(name)
         if labels is not None and labels.dtype.kind in "iuf" and not ((labels >= 0) & (labels <= 1)).all():
             message = f"the labels of `{self.data.name}` are not all from 0, for no, to 1, for yes"
             raise CallError(message, hint=REGRESSION_HINT)
 
     def _labels(self, name: str) -> NDArray[Any] | None:
-        """All labels of an output, if they are one array."""
+        """Returns all labels of an output, if they are one array."""
         labels = self.data.y.get(name) if isinstance(self.data.y, dict) else self.data.y
         return labels if isinstance(labels, np.ndarray) else None
 
     def _measured(self, totals: _Totals) -> dict[str, float]:
-        """The metrics, then the loss; with several outputs, metrics have the output's name in front, as in Keras."""
+        """Returns the metrics, then the loss. With several outputs, names begin with the output's, as in Keras."""
         names = by_output({name: list(output.metrics) for name, output in self._outputs.items()})
-        with _told():
+        with _as_call_errors():
             found = {
                 whole: _number(metric, self._outputs[name].metrics[metric].result())
                 for (name, metric), whole in names.items()
@@ -260,7 +263,7 @@ class Judge:
 
 
 class _Totals:
-    """What a pass over the data adds up."""
+    """The sums over one pass over the data."""
 
     def __init__(self, base: Evaluation | None) -> None:
         self.base = base
@@ -274,13 +277,13 @@ class _Totals:
         self._bytes = 0
 
     def count(self, name: str, outputs: NDArray[Any]) -> None:
-        """Count the numbers of an output."""
+        """Counts the values of an output."""
         numbers, non_finite = self.extents.get(name, DataExtent())
         bad = int(np.count_nonzero(~np.isfinite(outputs)))
         self.extents[name] = DataExtent(numbers + outputs.size, non_finite + bad)
 
     def keep(self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any]) -> None:
-        """Keep what a base says about a batch, for mutants to be held against."""
+        """Keeps a base's classes and outputs of a batch, which mutants are compared with."""
         if classes is not None:
             self._classes.setdefault(name, []).append(classes)
         self._bytes += outputs.nbytes
@@ -290,7 +293,7 @@ class _Totals:
             self._outputs.setdefault(name, []).append(outputs)
 
     def kept(self) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[Any]]]:
-        """The classes and the outputs of all batches."""
+        """Returns the classes and the outputs of all batches."""
         outputs = (self._outputs or {}).items()
         return (
             {name: np.concatenate(parts) for name, parts in self._classes.items()},
@@ -300,36 +303,37 @@ class _Totals:
     def compare(
         self, name: str, classes: NDArray[np.int64] | None, outputs: NDArray[Any], start: int, output: _OutputTotals
     ) -> None:
-        """Hold what a mutant says about a batch against what its base said."""
+        """Compares a mutant's classes and outputs of a batch with its base's."""
         assert self.base is not None
         here = slice(start, start + len(outputs))
         if classes is not None:
             theirs = self.base.classes.get(name, classes[:0])[here]
-            if theirs.shape != classes.shape:
+            if theirs.shape != classes.shape:  # a mutant with other positions, such as a longer sequence
                 self.is_comparable = False
                 return
             self.comparison.choices(name, start, theirs, classes)
-        said = self.base.outputs.get(name, outputs[:0])[here]
+        said = self.base.outputs.get(name, outputs[:0])[here]  # empty where the base's were too large to keep
         if said.shape == outputs.shape:
             are_classes = classes is not None
             self.comparison.outputs(name, said, outputs, are_classes=are_classes, from_logits=output.from_logits)
 
 
 def _update(output: _OutputTotals, labels: NDArray[Any], outputs: NDArray[Any], totals: _Totals) -> None:
-    """Take a batch into metrics and loss."""
+    """Adds a batch to metrics and loss."""
     y, given = output.prepared(labels, outputs)
-    with _told():
+    with _as_call_errors():
         if output.loss is not None:
-            totals.loss += output.loss.mean(y, given) * len(labels)
+            totals.loss += output.loss.mean(y, given) * len(labels)  # the last batch may be shorter than the others
             totals.has_loss = True
         for metric in output.metrics.values():
+            # Losses of Keras take logits by `from_logits`. Metrics with a threshold, such as 0.5, take probabilities.
             is_logit = output.kind is MeasureKind.BINARY and output.from_logits and compares_with_threshold(metric)
             metric.update_state(y, _sigmoid(given) if is_logit else given)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What losses and metrics raise, as an error of ours: that may be anything, of Keras's backend or of the user."""
+def _as_call_errors() -> Iterator[None]:
+    """Turns any exception of losses and metrics, of the backend or of the user's code, into an error of ours."""
     try:
         yield
     except MutspecError:
@@ -340,27 +344,28 @@ def _told() -> Iterator[None]:
 
 
 def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # exp overflows to infinity, and the probability is 0, as it should be
         probabilities: NDArray[Any] = 1 / (1 + np.exp(-values))
     return probabilities
 
 
 def predicted(model: Any, data: Data, start: int, stop: int) -> Arrays:
-    """A batch's outputs, by the model's compiled function, which is made once."""
+    """Returns a batch's outputs, by the model's compiled function, which is made once."""
     try:
         return model.predict_on_batch(rows(data.x, start, stop))
     except Exception as error:  # Keras raises whatever its layers raise
-        message = f"the model fails on `{data.name}`: {_said(error)}"
+        message = f"the model fails on `{data.name}`: {_message_of_layer(error)}"
         raise CallError(message, hint="check what the model takes against the data") from error
 
 
-def _said(error: Exception) -> str:
-    """What a layer says; Keras puts a line in front about which one it is, and wraps the rest in colours."""
+def _message_of_layer(error: Exception) -> str:
+    """Returns a layer's message, without the line that Keras 3 puts before it and the escape codes around it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     return first_line(Exception(re.sub(r"Exception encountered when calling .*\n", "", text) or type(error).__name__))
 
 
 def _in_float(array: Any) -> NDArray[Any]:
+    # Half precision and bfloat16 (of ml_dtypes, whose kind is "V") would round each sum over the outputs.
     values: NDArray[Any] = np.asarray(array)
     is_float = values.dtype.kind == "f" and values.dtype.itemsize >= 4
     return values if is_float or values.dtype.kind in "iub" else values.astype(np.float32)
@@ -369,5 +374,5 @@ def _in_float(array: Any) -> NDArray[Any]:
 def _number(name: str, value: Any) -> float:
     values = np.asarray(value, np.float64) if not isinstance(value, dict) else None
     if values is None or values.size != 1:
-        raise CallError(f"the metric `{name}` is no single number", hint="choose one that averages")
+        raise CallError(f"the metric `{name}` is not a single number", hint="choose one that averages")
     return float(values.reshape(()))

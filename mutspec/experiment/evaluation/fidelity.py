@@ -1,4 +1,4 @@
-"""How true a mutant stays to its base: how far its outputs are from the base's, whatever the labels say."""
+"""Fidelity of a mutant to its base: how far its outputs are from the base's. Labels do not matter."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_PROBABILITY = 1e-7
-"""What a probability counts as at least, as in `keras.losses.KLDivergence`."""
+"""The least value that a probability counts as, as in `keras.losses.KLDivergence`."""
 
 
 @dataclass(frozen=True)
 class OutputFidelity:
-    """How far one output of a mutant is from its base's.
+    """The distance of one output of a mutant from its base's.
 
     Arguments:
         agreement: the part of its choices that are as the base's; None if it chooses between nothing.
@@ -35,7 +35,7 @@ class OutputFidelity:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How far a mutant's outputs are from its base's.
+    """The distance of a mutant's outputs from its base's.
 
     Arguments:
         agreement, divergence, deviation: see `OutputFidelity`; of several outputs, which count alike, the mean over
@@ -58,19 +58,19 @@ class Fidelity:
 
 
 def of_itself(has_classes: bool, has_outputs: bool) -> Fidelity:
-    """How true a base is to itself, as far as it can be measured."""
+    """Returns the fidelity of a base to itself, as far as it can be measured."""
     agreement = 1.0 if has_classes else None
     divergence = 0.0 if has_classes and has_outputs else None
     return Fidelity(agreement, {}, divergence, 0.0 if has_outputs else None, agreement)
 
 
 def class_name(output: str, number: int, *, is_single: bool) -> str:
-    """What a class is called in results."""
+    """Returns the name of a class in results."""
     return f"{number}" if is_single else f"{output}/{number}"
 
 
 def class_counts(classes: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:
-    """How many choices are of each class.
+    """Returns the number of choices of each class.
 
     Arguments:
         classes: the classes chosen, by output; -1 where the output was not finite.
@@ -90,7 +90,7 @@ class Comparison:
         self._agreeing: dict[int, NDArray[np.bool_]] = {}
 
     def choices(self, output: str, start: int, base: NDArray[np.int64], mutant: NDArray[np.int64]) -> None:
-        """Take the classes that an output chose for the samples from `start` on, -1 where it was not finite."""
+        """Adds the classes that an output chose for the samples from `start` on; -1 stands where it was not finite."""
         same = (base == mutant) & (mutant >= 0)
         self._of(output).take_choices(base, same)
         whole = same.reshape(len(same), -1).all(axis=1)
@@ -99,14 +99,14 @@ class Comparison:
     def outputs(
         self, output: str, base: NDArray[Any], mutant: NDArray[Any], *, are_classes: bool, from_logits: bool
     ) -> None:
-        """Take an output's numbers, of one shape."""
+        """Adds an output's numbers, of one shape."""
         self._of(output).take_outputs(base, mutant, are_classes=are_classes, from_logits=from_logits)
 
     def _of(self, output: str) -> _Sums:
         return self._outputs.setdefault(output, _Sums())
 
     def result(self) -> Fidelity:
-        """What has been added up."""
+        """Returns the fidelity over all batches that were added."""
         found = {output: sums.result() for output, sums in self._outputs.items()}
         samples = sum(map(len, self._agreeing.values()))
         flips = {
@@ -126,7 +126,7 @@ class Comparison:
 
 
 class _Sums:
-    """What is added up of one output."""
+    """The sums over one output."""
 
     def __init__(self) -> None:
         self._choices = self._same = self._divergences = self._deviations = 0

@@ -31,7 +31,7 @@ Spec = str | Mapping[str, Any]
 
 
 class MeasureKind(StrEnum):
-    """How labels and outputs go together."""
+    """The relation of labels to outputs."""
 
     BINARY = "binary"
     """One number per decision; or any number, if losses and metrics do not ask for classes."""
@@ -48,22 +48,22 @@ OF_KIND = {
     MeasureKind.CATEGORICAL: ("CategoricalAccuracy", "CategoricalCrossentropy"),
     MeasureKind.SPARSE: ("SparseCategoricalAccuracy", "SparseCategoricalCrossentropy"),
 }
-"""What `accuracy` and `crossentropy` are, by kind."""
+"""The meaning of `accuracy` and `crossentropy`, by kind."""
 
 
 def is_own(spec: Spec) -> bool:
-    """Whether a loss or metric is code of the user's, which may take any labels."""
+    """Tells whether a loss or metric is code of the user's, which may take any labels."""
     return not isinstance(spec, str) and not str(spec.get("_target_")).startswith("keras.")
 
 
 def needs_classes(spec: Spec) -> bool:
-    """Whether a loss or metric takes class numbers as labels."""
+    """Tells whether a loss or metric takes class numbers as labels."""
     name = spec if isinstance(spec, str) else str(spec.get("_target_", ""))
     return "sparse" in name.lower() or name in ACCURACIES | CROSSENTROPIES
 
 
 def kind_of(labels: NDArray[Any], outputs: NDArray[Any], specs: Iterable[Spec]) -> MeasureKind | None:
-    """How labels go with outputs; None if they do not.
+    """Returns the relation of labels to outputs; None if they do not fit.
 
     Arguments:
         labels: of any number of samples.
@@ -82,7 +82,7 @@ def kind_of(labels: NDArray[Any], outputs: NDArray[Any], specs: Iterable[Spec]) 
 
 
 def are_probabilities(outputs: NDArray[Any]) -> bool:
-    """Whether outputs are probabilities, and not logits: from 0 to 1, and of several classes their sum is 1."""
+    """Tells whether outputs are probabilities, not logits: from 0 to 1, and of several classes their sum is 1."""
     values = outputs.astype(np.float64)
     if not np.isfinite(values).all() or values.min(initial=0) < 0 or values.max(initial=1) > 1:
         return False
@@ -115,7 +115,7 @@ class MeanOf:
         self.total, self.count = 0.0, 0
 
     def update_state(self, labels: Labels, outputs: NDArray[Any]) -> None:
-        """Take a batch; a single value counts for each of its samples."""
+        """Adds a batch; a single value counts for each of its samples."""
         values = np.asarray(self.function(labels, outputs), np.float64)
         self.total += float(values.sum()) * (1 if values.ndim else len(outputs))
         self.count += values.size if values.ndim else len(outputs)
@@ -156,14 +156,14 @@ def metric_of(spec: Spec, kind: MeasureKind, *, from_logits: bool) -> Any:
     if not callable(getattr(made, "update_state", None)):
         what = f"`{spec}`" if isinstance(spec, str) else f"`{spec.get('_target_')}`"
         raise CallError(
-            f"{what} is no metric of Keras",
+            f"{what} is not a metric of Keras",
             hint="a metric is a keras.metrics.Metric, or a function of (y_true, y_pred)",
         )
     return made
 
 
 def metric_names(specs: Sequence[Spec], metrics: Sequence[Any]) -> list[str]:
-    """What results call some metrics, of which those that are equal in everything share a name.
+    """Returns the names of metrics in results. Metrics that are equal in everything share a name.
 
     Arguments:
         specs: the metrics in the configuration.
@@ -177,13 +177,13 @@ def metric_names(specs: Sequence[Spec], metrics: Sequence[Any]) -> list[str]:
 
 
 def compares_with_threshold(metric: Any) -> bool:
-    """Whether a metric takes probabilities alone: `BinaryAccuracy`, `Precision`, `AUC`."""
+    """Tells whether a metric takes probabilities alone: `BinaryAccuracy`, `Precision`, `AUC`."""
     own = getattr(metric, "_fn_kwargs", {})
     return "threshold" in own or any(hasattr(metric, name) for name in ("threshold", "thresholds"))
 
 
 def check_measures(settings: EvaluateSettings) -> None:
-    """Say which losses and metrics are not there, of all outputs, before anything is loaded.
+    """Checks that the losses and metrics of all outputs exist, before anything is loaded.
 
     Raises:
         CallError: with those of the first output that has such.
@@ -193,7 +193,7 @@ def check_measures(settings: EvaluateSettings) -> None:
 
 
 def check_names(loss: Spec | None, metrics: Iterable[Spec]) -> None:
-    """Say which losses and metrics are not there, or have names that do not do, before anything is loaded.
+    """Checks that losses and metrics exist and have names that can be used, before anything is loaded.
 
     Raises:
         CallError: with all of them.
@@ -262,7 +262,7 @@ def _instantiated(spec: Mapping[str, Any], what: str, key: str) -> Any:
 
 
 def _waits_for_outputs(function: Any, given: Iterable[str]) -> bool:
-    """Whether a function, with some arguments given, needs two more: it measures by itself, and makes no measure."""
+    """Tells whether a function needs two more arguments: then it is a measure, and does not make one."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -280,7 +280,7 @@ def _binds(signature: inspect.Signature, *arguments: Any, **named: Any) -> bool:
 
 
 def _name_of(function: Any, spec: Mapping[str, Any]) -> str:
-    """What a function's metric is called."""
+    """Returns the name of a function's metric."""
     own = getattr(getattr(function, "func", function), "__name__", type(function).__name__)
     given = spec.get("name")
     return given if isinstance(given, str) and given else str(own)

@@ -24,7 +24,7 @@ OBJECT = "_object_"
 _TAKEN = frozenset(
     {LOSS, "agreement", "sample_agreement", "divergence", "deviation", "non_finite_outputs", "breaking_point"}
 )
-"""What results call so, whatever the metrics are."""
+"""Names that results use for other measures."""
 
 _LONGEST_VALUE = 24
 """Characters of an argument in a name; longer ones, such as lists of thresholds, are told by a digest."""
@@ -32,7 +32,7 @@ _LONGEST_VALUE = 24
 
 @dataclass(frozen=True)
 class Named:
-    """What a metric's name is made of. Metrics of which all of it is equal are one.
+    """The parts of a metric's name. Metrics that are equal in all of them are one.
 
     Arguments:
         name: the name that the call gives, else the class's.
@@ -50,7 +50,7 @@ class Named:
 
 
 def named(spec: str | Mapping[str, Any], class_name: str, own: str) -> Named:
-    """What the name of one metric is made of.
+    """Returns the parts of the name of one metric.
 
     Arguments:
         spec: the metric in the configuration.
@@ -72,7 +72,7 @@ def named(spec: str | Mapping[str, Any], class_name: str, own: str) -> Named:
 
 
 def unique_names(metrics: Sequence[Named]) -> list[str]:
-    """A name for each metric. Metrics that are equal in everything share one.
+    """Returns a name for each metric. Metrics that are equal in everything share one.
 
     Raises:
         CallError: two that differ have one name, or one has a name that results give to something else.
@@ -95,7 +95,7 @@ def unique_names(metrics: Sequence[Named]) -> list[str]:
 
 
 def by_output(names: Mapping[str, Sequence[str]]) -> dict[tuple[str, str], str]:
-    """What results call the metrics of each output: with several outputs, the output's name is in front, as in Keras.
+    """Returns the names of each output's metrics. With several outputs they begin with the output's, as in Keras.
 
     Arguments:
         names: of the metrics, by output.

@@ -32,7 +32,7 @@ def parts(settings: EvaluateSettings) -> dict[str, EvaluateSettings]:
 
 
 def check_outputs(settings: EvaluateSettings, outputs: Iterable[str]) -> None:
-    """Says which names in the mappings are not those of outputs.
+    """Checks that the names in the mappings are those of outputs.
 
     Raises:
         CallError: some are not.

@@ -5,7 +5,7 @@ all of the data, and kept; only the rest of the network is run. Whether the two 
 tried on the first mutant of each cut, on all of the data: if not, or if it is not faster, the whole is run.
 
 To try is dear, as both parts are compiled. A sweep over fifty layers has fifty cuts with few mutants each: so after the
-first attempt there is another only while all of them have cost no more than a small part of the sweep, beside what they
+first attempt there is another only while all of them have cost no more than a small part of the sweep, less what they
 have saved. Until a cut has its own, an earlier cut's shortcut serves for it.
 """
 
@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from mutspec.experiment.data.loading import Arrays, Data, leaves, rows
+from mutspec.experiment.data.arrays import Arrays, Data, leaves, rows
 from mutspec.model.live import LiveModel, ModelCut, cut_before
 
 MOST_KEPT_BYTES = 1 << 30
 """Activations beyond this many bytes are not kept; the whole is run then."""
 WORTH_SECONDS = 1.0
-"""From so many seconds in the whole network on, for mutants of one cut, a shortcut is looked for."""
+"""The seconds that mutants of one cut spend in the whole network before a shortcut is tried."""
 WORTH_SHARE = 0.85
 """A shortcut that takes a larger part of the whole's time is not taken."""
 
 ATTEMPTS_SHARE = 0.05
-"""What attempts may have cost when another is made, beside what shortcuts saved: a part of the time of the mutants."""
+"""The cost of attempts, less what shortcuts saved, up to which another is made: a part of the time of the mutants."""
 
 MOST_ATTEMPTS = 2
 
@@ -39,7 +39,7 @@ Forward = Callable[[int, int], Arrays]
 
 @dataclass
 class _Ledger:
-    """What attempts have cost and brought, in seconds.
+    """The cost and the gain of attempts, in seconds.
 
     Arguments:
         spent: on mutants that have no shortcut of their own.
@@ -53,13 +53,13 @@ class _Ledger:
 
     @property
     def allows_another(self) -> bool:
-        """Whether one more may be made."""
+        """Tells whether another attempt may be made."""
         return self.paid <= ATTEMPTS_SHARE * self.spent + self.saved
 
 
 @dataclass(eq=False)
 class _Place:
-    """What is known about one cut.
+    """The facts about one cut.
 
     Arguments:
         cut: the cut.
@@ -69,7 +69,7 @@ class _Place:
         attempts: how often it was looked for; activations that made room for others' are looked for once more.
         is_ready: whether the shortcut is taken.
         seconds: how long a batch takes by it.
-        gain: the seconds that it saves for each batch, beside what was known when it was tried.
+        gain: the seconds that it saves for each batch, measured when it was tried.
     """
 
     cut: ModelCut
@@ -82,7 +82,7 @@ class _Place:
     gain: float = 0.0
 
     def forget(self) -> None:
-        """Keep nothing for it."""
+        """Drops what is kept for it."""
         self.is_ready, self.kept_bytes = False, 0
         self.activations.clear()
 
@@ -110,7 +110,7 @@ class Shortcuts:
         self._ledger = _Ledger()
 
     def forward(self, touched: Collection[str]) -> Forward:
-        """How to run a mutant.
+        """Returns the way to run a mutant.
 
         Arguments:
             touched: the paths of all weights in which it may differ from its base.
@@ -154,7 +154,7 @@ class Shortcuts:
         return None if key is None else self._places[key]
 
     def _keep(self, place: _Place, start: int, activations: list[Any]) -> bool:
-        """Keep a batch's activations, if need be instead of other cuts'; whether there is room."""
+        """Keeps a batch's activations, if need be instead of other cuts'. Tells whether there is room."""
         place.activations[start] = activations
         place.kept_bytes += sum(int(np.prod(each.shape)) * each.dtype.size for each in activations)
         others = [other for other in self._places.values() if other.is_ready]
@@ -164,7 +164,7 @@ class Shortcuts:
 
 
 class _Attempt:
-    """One mutant, run in a way that is known to be right, and if it has become worth it, in the two parts beside it.
+    """One mutant, run in a way that is known to be right and, once that is worth it, also in the two parts.
 
     Arguments:
         place: the cut.
@@ -214,7 +214,7 @@ class _Attempt:
         return outputs
 
     def _works(self, start: int, stop: int, outputs: Arrays, spent: float) -> bool:
-        """Whether the two parts make the same of a batch, in less time."""
+        """Tells whether the two parts give the same outputs for a batch, in less time."""
         cut = self._place.cut
         activations = list(cut.head(rows(self._data.x, start, stop)))
         if cut.masked or not self._keep(self._place, start, activations):
@@ -240,7 +240,7 @@ def _as_arrays(outputs: Any) -> Arrays:
 
 
 def _are_same(one: Arrays, other: Arrays) -> bool:
-    """Whether two outputs are equal to the bit."""
+    """Tells whether two outputs are equal to the bit."""
     pairs = list(zip(leaves(one), leaves(other), strict=False))
     return bool(pairs) and all(
         left.dtype == right.dtype and left.tobytes() == right.tobytes() for (_, left), (_, right) in pairs

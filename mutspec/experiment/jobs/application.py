@@ -1,4 +1,4 @@
-"""The application: a call is composed by Hydra, and run by its launchers and sweepers; its errors are ours.
+"""The application: Hydra composes a call, its launchers and sweepers run it, and its errors become ours.
 
 `hydra.main` ends the process and prints tracebacks; so its parts are used below it, where they raise.
 """
@@ -37,7 +37,7 @@ from mutspec.experiment.jobs.loader import JOB_NAME, Loader
 from mutspec.experiment.jobs.overridden import Given
 from mutspec.experiment.jobs.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.jobs.resume import Since
-from mutspec.experiment.jobs.watch import Watch
+from mutspec.experiment.jobs.sweep_progress import SweepMonitor
 from mutspec.experiment.result import FILE_NAME, Result, read
 from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.model.limits import changed_limits
@@ -70,7 +70,7 @@ class ApplicationCall:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call left.
+    """The outcome of a call.
 
     Arguments:
         folder: of the run or the sweep.
@@ -87,32 +87,32 @@ class Outcome:
     warnings: tuple[Problem, ...] = ()
 
 
-def run(call: ApplicationCall, on_sweep: Callable[[Watch], None] | None = None) -> Outcome:
-    """Run a job, or a sweep of them.
+def run(call: ApplicationCall, on_sweep: Callable[[SweepMonitor], None] | None = None) -> Outcome:
+    """Runs a job, or a sweep of them.
 
     Arguments:
         call: the call.
-        on_sweep: given what looks at a sweep, before it begins.
+        on_sweep: called with the progress of a sweep, before it begins.
 
     Raises:
         MutspecError: the call is wrong, or the single job fails. A sweep goes on when a job fails.
     """
     forget_data()
-    with _application(call) as application, _heard() as heard:
+    with _application(call) as application, _collected_warnings() as collected:
         if application.is_sweep:
             loader = application.loader
             if on_sweep is not None:
-                on_sweep(Watch(lambda: loader.jobs, loader.since))
+                on_sweep(SweepMonitor(lambda: loader.jobs, loader.since))
             folder = application.sweep()
             since = loader.since()
             failures = tuple(each for each in read_failures(folder) if each[0] not in since.foreign)
-            return Outcome(folder, None, since, failures, (*loader.warnings, *heard(), *since.warnings))
+            return Outcome(folder, None, since, failures, (*loader.warnings, *collected(), *since.warnings))
         folder = application.run()
-        return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(heard()))
+        return Outcome(folder, read(folder / FILE_NAME), application.loader.since(), (), tuple(collected()))
 
 
 def composed(call: ApplicationCall, part: str = "job") -> str:
-    """The configuration of a call as YAML, unresolved and unchecked.
+    """Returns the configuration of a call as YAML, unresolved and unchecked.
 
     Arguments:
         call: the call.
@@ -145,7 +145,7 @@ class _Application:
         return self.call.is_sweep or "hydra.mode=MULTIRUN" in self.overrides
 
     def run(self) -> Path:
-        """Run the job; its folder."""
+        """Runs the job, and returns its folder."""
         overrides = [*self.overrides, "hydra.mode=RUN"]
         task = Task(self.loader.composer, self.call.modules, changed_limits())
         done = self.hydra.run(self.call.config_name, task, overrides)
@@ -156,11 +156,11 @@ class _Application:
         return Path(shown(Path(done.hydra_cfg.hydra.runtime.output_dir)))
 
     def sweep(self) -> Path:
-        """Run the sweep; its folder."""
+        """Runs the sweep, and returns its folder."""
         task = Task(self.loader.composer, self.call.modules, changed_limits())
-        _quieten(self.overrides)
+        _limit_logs(self.overrides)
         try:
-            with _all_may_fail(), workers_start_safely():
+            with _without_best_trial(), workers_start_safely():
                 self.hydra.multirun(self.call.config_name, task, [*self.overrides, "hydra.mode=MULTIRUN"])
             folder = self.loader.folder
             assert folder is not None
@@ -215,7 +215,7 @@ def _application(call: ApplicationCall, *, checks: bool = True) -> Iterator[_App
         given = tuple(Given.of(line, number) for number, line in enumerate(call.overrides, start=1))
         ours = translated(error, Context(given, loader, application.keys))
         notes = getattr(error, "__notes__", ())
-        if isinstance(ours, EnvironmentProblem) and notes:  # mended elsewhere, after which the sweep can go on
+        if isinstance(ours, EnvironmentProblem) and notes:  # once the environment is fixed, the sweep can go on
             ours = EnvironmentProblem([replace(each, hint="\n".join(notes)) for each in ours.problems])
         if ours is None or ours is error:
             raise
@@ -277,10 +277,10 @@ def _paths(line: str, place: Place) -> list[Path]:
     return paths
 
 
-def _quieten(overrides: list[str]) -> None:
-    """Make sweepers that tell what they do on standard error, whatever Hydra's logging is, tell of warnings alone.
+def _limit_logs(overrides: list[str]) -> None:
+    """Limits Optuna's log to warnings: it writes to standard error, and ignores Hydra's logging.
 
-    Which trials have failed, and why, is told by us.
+    We report which trials have failed, and why.
     """
     if "hydra/sweeper=optuna" in overrides:
         getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(CRITICAL)
@@ -289,8 +289,8 @@ def _quieten(overrides: list[str]) -> None:
 
 
 @contextmanager
-def _all_may_fail() -> Iterator[None]:
-    """Let a sweep end in which no job has a value: Optuna's sweeper looks for the best one even so."""
+def _without_best_trial() -> Iterator[None]:
+    """Lets a sweep end in which no job has a value: Optuna's sweeper raises, as it looks for the best trial."""
     try:
         yield
     except ValueError as error:
@@ -299,7 +299,7 @@ def _all_may_fail() -> Iterator[None]:
 
 
 _NO_TRIALS = ("No trials are completed", "Record does not exist")
-"""What Optuna says of a study without a best trial, in memory and in a database."""
+"""Optuna's messages about a study without a best trial, in memory and in a database."""
 
 
 def _no_jobs(application: _Application) -> Problem:
@@ -314,14 +314,14 @@ def _no_jobs(application: _Application) -> Problem:
 
 
 @contextmanager
-def _heard() -> Iterator[Callable[[], list[Problem]]]:
-    """What Python's warnings say meanwhile, each once."""
-    heard: dict[str, Problem] = {}
+def _collected_warnings() -> Iterator[Callable[[], list[Problem]]]:
+    """Collects Python's warnings, each once."""
+    collected: dict[str, Problem] = {}
 
     def take(message: Any, category: type[Warning], *_: Any) -> None:
         text = " ".join(str(message).split())
-        heard.setdefault(text, Problem(text[:1].lower() + text[1:].rstrip("."), is_warning=True))
+        collected.setdefault(text, Problem(text[:1].lower() + text[1:].rstrip("."), is_warning=True))
 
     with warnings.catch_warnings():
         warnings.showwarning = take  # type: ignore[assignment]
-        yield lambda: list(heard.values())
+        yield lambda: list(collected.values())

@@ -15,7 +15,7 @@ from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.mistakes import not_given, odd, place_of, wrong_value
 from mutspec.experiment.jobs.overridden import Composed, Given, compile_recipe
 from mutspec.experiment.jobs.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
-from mutspec.experiment.preconditions import check_bound, check_file
+from mutspec.experiment.model_files import check_bound, check_file
 from mutspec.experiment.search.scaled_number import scaled_number
 from mutspec.language import CallError, MutspecError, PlanError, Problem
 from mutspec.language.interpolation import WITHIN
@@ -37,7 +37,7 @@ class Composer:
     modules: tuple[str, ...] = ()
 
     def check(self, config: DictConfig, *, in_sweep: bool = False) -> None:
-        """Say what is wrong with a configuration, before a folder is made or a job is launched.
+        """Checks a configuration, before a folder is made or a job is launched.
 
         Arguments:
             config: the configuration.
@@ -62,14 +62,14 @@ class Composer:
         """The plan of a configuration.
 
         Raises:
-            CallError: there is none, or it is no recipe.
+            CallError: there is none, or it is not a recipe.
             PlanError: it is wrong.
         """
         choice = OmegaConf.to_container(hydra.runtime.choices).get("plan")  # type: ignore[union-attr]
         given = self.given(hydra)
         if listed := next((each.line for each in given if re.match(r"plan=\[.*\]$", each.line)), None):
             hint = f"to run one after the other: -m {listed.replace('[', '').replace(']', '')}"
-            raise CallError("`plan` is one recipe, and not a list", place=place_of("plan", given), hint=hint)
+            raise CallError("`plan` is one recipe, not a list", place=place_of("plan", given), hint=hint)
         if not isinstance(choice, str) or choice not in self.recipes.files:
             raise CallError(no_recipe_named(self.recipes))
         composed = _unresolved(config._get_node("plan"), given)
@@ -185,7 +185,7 @@ def _unresolved_below(node: Any, given: Sequence[Given]) -> Any:
 
 
 def register_resolvers() -> None:
-    """Let configurations name files that are shipped, `${shipped:model/digits.keras}`, and what matches in a model."""
+    """Registers `${shipped:model/digits.keras}`, for files that are shipped, and what matches in a model."""
     from mutspec.experiment.jobs import matching
 
     OmegaConf.register_new_resolver("shipped", lambda name: shown(resource_folder("conf") / name), replace=True)

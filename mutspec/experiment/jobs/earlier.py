@@ -1,4 +1,4 @@
-"""What is in a folder from earlier calls: a job replaces no result but its own, and a sweep joins no other one.
+"""Results of earlier calls in a folder: a job replaces only its own result, and a sweep does not join another one.
 
 A job's own result is one of the same inputs. Results of jobs that failed are in nobody's way. `force=true` is the
 consent to replace and to join what is there.
@@ -51,17 +51,17 @@ class Wanted:
 
     @cached_property
     def inputs_digest(self) -> str:
-        """Of all that its result depends on."""
+        """The digest of everything that its result depends on."""
         return inputs_digest(self.settings, self.composed.plan, self.modules)
 
     @cached_property
     def effect_digest(self) -> str:
-        """Of what its plan does."""
+        """The digest of what its plan does."""
         plan, mode = self.composed.plan, self.settings.mode
         return searched_effect(plan, mode) if mode.bisects else plan.effect_digest
 
     def is_swept(self, part: str) -> bool:
-        """Whether the call sweeps over its plan, model or data; an experiment may set all of them."""
+        """Tells whether the call sweeps over its plan, model or data; an experiment may set all of them."""
         is_part = (part, "experiment")
         return any(key in is_part or (part != "plan" and key.startswith(f"{part}.")) for key in self.swept)
 
@@ -109,7 +109,7 @@ def _hint(*, is_sweep: bool | None) -> str:
 
 
 def _differences(known: Result, wanted: Wanted) -> Iterator[str]:
-    """What is not the same in a result and a job."""
+    """Returns the differences between a result and a job."""
     settings, plan = wanted.settings, wanted.composed.plan
     if not known.plan.effect_digest:
         yield "it is of format version 1, which does not say of what it is"
@@ -160,7 +160,7 @@ def _data_digest(settings: Settings) -> str:
 
 @dataclass
 class Earlier:
-    """What a folder has of earlier sweeps, by names and digests: a name with the settings that belong to it.
+    """The plans, models and data of earlier sweeps in a folder, by names (with the settings of each) and digests.
 
     Arguments:
         folder: the folder.
@@ -201,7 +201,7 @@ class Earlier:
                 self.digests[part].setdefault(_named(part, name, result.job.overrides), set()).add(digest)
 
     def __bool__(self) -> bool:
-        """Whether there are results."""
+        """Tells whether there are results."""
         return self.is_unknown or any(self.digests.values())
 
     def check_all(self, jobs: Sequence[Wanted]) -> None:
@@ -247,7 +247,7 @@ class Earlier:
             self._refuse(["they are of format version 1, which does not say of what they are"])
 
     def _difference(self, part: str, found: dict[str, set[str]], *, is_swept: bool = False) -> str:
-        """What is not the same of plan, model or data; nothing if that may be so in one sweep."""
+        """Returns the difference in plan, model or data; None if one sweep may have both."""
         here = self.digests[part]
         for name, digests in found.items():
             if name in here and digests - here[name]:

@@ -1,4 +1,4 @@
-"""Jobs that fail: they do not end a sweep, and say what was wrong in a file beside their result.
+"""Jobs that fail: they do not end a sweep, and write their error to a file next to their result.
 
 A launcher may run jobs in other processes or on other machines, and a sweeper may keep what they return to itself; a
 file is what is left of all of them.
@@ -24,7 +24,7 @@ from mutspec.errors import (
     PlanError,
     Problem,
 )
-from mutspec.experiment.objectives import NoNumber
+from mutspec.experiment.jobs.objectives import NoNumber
 from mutspec.experiment.result import write_whole
 
 FILE_NAME = "error.json"
@@ -40,18 +40,18 @@ class _FailureDocument(msgspec.Struct):
 
 
 class FailedJob(NoNumber):
-    """What a failed job returns to its sweeper: NaN, which no sweeper takes for a good value; and the error."""
+    """The value that a failed job returns to its sweeper: NaN, which is never taken for a good value, and the error."""
 
     error: MutspecError
 
     def __new__(cls, error: MutspecError) -> Self:
-        """Of an error."""
+        """Makes the value that stands for an error."""
         failed = super().__new__(cls)
         failed.error = error
         return failed
 
     def __reduce__(self) -> tuple[type[FailedJob], tuple[MutspecError]]:
-        """For launchers that run jobs in other processes."""
+        """Supports launchers that run jobs in other processes."""
         return type(self), (self.error,)
 
 
@@ -69,18 +69,18 @@ def as_error(error: Exception) -> MutspecError:
 
 
 def in_short(error: MutspecError) -> str:
-    """What is wrong, a line for each problem, without what may help."""
+    """Returns an error as a line for each problem, without hints."""
     return "\n".join(str(replace(problem, hint="", candidates=())) for problem in error.problems)
 
 
 def write_failure(folder: Path, error: MutspecError) -> None:
-    """Leave an error in a job's folder."""
+    """Writes an error into a job's folder."""
     kind = next(each.__name__ for each in type(error).__mro__ if each.__name__ in KINDS)
     write_whole(folder / FILE_NAME, json_bytes(msgspec.to_builtins(_FailureDocument(kind, list(error.problems)))))
 
 
 def forget_failure(folder: Path) -> None:
-    """Take away the error of an earlier job in the same folder."""
+    """Removes the error of an earlier job in the same folder."""
     (folder / FILE_NAME).unlink(missing_ok=True)
 
 

@@ -27,7 +27,7 @@ from mutspec.language.files import read_text
 
 @dataclass(frozen=True)
 class Context:
-    """What messages need besides the error: the call's overrides, and where its keys, groups and options are known."""
+    """Facts that messages need besides the error: the call's overrides, and the known keys, groups and options."""
 
     given: tuple[Given, ...]
     loader: Loader

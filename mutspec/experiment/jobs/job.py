@@ -19,17 +19,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from mutspec.documents import as_json
 from mutspec.execute import files
+from mutspec.execute.built_by_keras import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
 from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, model_content, texts
-from mutspec.experiment.job_settings import Settings
+from mutspec.experiment.job_settings import Settings, objective_names
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.earlier import InTheWayError, Wanted, check_job
 from mutspec.experiment.jobs.failures import FailedJob, as_error, forget_failure, in_short, write_failure
+from mutspec.experiment.jobs.objectives import directions_of, returned
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.jobs.resume import finished, labelled, without_resume
-from mutspec.experiment.objectives import directions_of, objective_names, returned
-from mutspec.experiment.preconditions import check_bound, check_file
+from mutspec.experiment.model_files import check_bound, check_file
 from mutspec.experiment.result import (
     BREAKING_POINT,
     FILE_NAME,
@@ -54,7 +55,7 @@ from mutspec.own_modules import allow_modules, in_folder_of_the_call, processes_
 from mutspec.version import engine
 
 DRY_RUN_FILE = "dry_run.json"
-"""What a dry-run says, beside the result: a document as `mutspec apply --dry-run --json` prints it."""
+"""A dry-run's report, besides the result: a document as `mutspec apply --dry-run --json` prints it."""
 DIFF_FILE = "diff.json"
 """The difference of base and mutant: a document as `mutspec diff --json` prints it."""
 
@@ -65,7 +66,7 @@ class _InputInPlaceError(CallError):
 
 @dataclass(frozen=True)
 class Task:
-    """What Hydra runs for each job. It travels to the processes of launchers, so it holds nothing but values.
+    """The task that Hydra runs for each job. It is sent to the processes of launchers, so it holds nothing but values.
 
     Arguments:
         composer: makes settings and plan of the job's configuration.
@@ -80,7 +81,7 @@ class Task:
     began: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f"))
 
     def __call__(self, config: DictConfig) -> float | tuple[float, ...] | None:
-        """Run the job that Hydra is about to run, and return its objective, or several, to the sweeper.
+        """Runs the job that Hydra has composed, and returns its objective, or several, to the sweeper.
 
         What a user is meant to see does not end a sweep: it is left in the job's folder, and returned as a `FailedJob`.
         """
@@ -151,14 +152,14 @@ class Task:
 
 
 def _files_read(settings: Settings, plan: Plan[Op]) -> list[Path]:
-    """The files that a job reads, as far as its settings name them."""
+    """Returns the files that a job reads, as far as its settings name them."""
     bound = {name: Path(path) for name, path in settings.inputs.items()}
     read = files.files_read(plan, Path(settings.model.path), bound)
     return [Path(path) for path in (*read, *texts(settings.data)) if path is not None and os.path.isfile(path)]
 
 
 def _files(settings: Settings) -> list[str]:
-    """What a job leaves beside its result and its mutant."""
+    """Returns the names of the files that a job writes besides its result and its mutant."""
     if not settings.mode.evaluates:
         return [DRY_RUN_FILE]
     return [DIFF_FILE] if settings.mode.compares else []
@@ -189,7 +190,7 @@ def _sought_in_the_folder_of_the_call(error: MutspecError, folder: Path) -> Muts
 
 
 def run_job(settings: Settings, plan: Plan[Op], info: JobInfo, folder: Path) -> Result:
-    """Do what a job's settings say.
+    """Runs the job that settings describe.
 
     Arguments:
         settings: of the job.
@@ -221,7 +222,7 @@ def _inputs(settings: Settings, plan: Plan[Op]) -> tuple[dict[str, Path], list[s
 
 
 def failed(info: JobInfo, plan_name: str, error: MutspecError) -> Result:
-    """The result of a job that failed."""
+    """Returns the result of a job that failed."""
     return Result(
         engine=engine(),
         job=info,
@@ -250,7 +251,7 @@ class _RunningJob:
     folder: Path
 
     def dry_run(self) -> Result:
-        """Say what the plan would touch, for each seed."""
+        """Returns what the plan would touch, for each seed."""
         check_file(self.settings.model.path)
         rows: list[Row] = []
         warnings: list[str] = []
@@ -287,7 +288,7 @@ class _RunningJob:
         return structs.replace(trials.judged(result), output=output)
 
     def broken(self) -> Result:
-        """Search for the breaking point, for each seed."""
+        """Searches for the breaking point, for each seed."""
         settings = self.settings
         objectives = objective_names(settings.objective)
         trials = Trials(session(settings), settings.require, objectives, [BREAKING_POINT], settings.model.verify)
@@ -307,7 +308,7 @@ class _RunningJob:
         self._write(DIFF_FILE, difference.to_json())
 
     def _save(self, plan: Plan[Op], mutant: Any) -> str:
-        """Keep the mutant; its path. Weight-only plans are applied to the file, which keeps all else in it as it is."""
+        """Saves the mutant, and returns its path. Weight-only plans are applied to the file, which keeps all else."""
         wanted, base = self.settings.save, Path(self.settings.model.path)
         path = self.folder / (wanted if isinstance(wanted, str) else f"mutant{base.suffix}")
         refuse_inputs(path, _files_read(self.settings, plan))
@@ -319,10 +320,10 @@ class _RunningJob:
         return shown(path)
 
     def _told_of_saved(self, plan: Plan[Op]) -> list[str]:
-        """Returns what to know of a mutant that was saved: Keras 3 writes what it builds, whoever wrote the base."""
+        """Returns warnings about a saved mutant: Keras 3 writes what it builds, even where Keras 2 wrote the base."""
         if not is_structural(plan):
             return []
-        return [str(problem) for problem in files.will_be_of_keras_3(open_archive(Path(self.settings.model.path)))]
+        return [str(problem) for problem in will_be_of_keras_3(open_archive(Path(self.settings.model.path)))]
 
     def _result(self, structure_digest: str, rows: list[Row], warnings: list[str]) -> Result:
         settings = self.settings

@@ -19,11 +19,11 @@ from mutspec.experiment.jobs.template import parsed
 from mutspec.language import CallError, Problem
 
 LONGEST = 120
-"""Of a job's folder, in characters; file systems allow 255 bytes."""
+"""The greatest length of a job folder's name, in characters; file systems allow 255 bytes."""
 
 
 def folder_name(fixed: Sequence[str], overrides: Sequence[str]) -> str:
-    """What a job's folder is called: the overrides that the call leaves open, `std=0.01,seed=2`.
+    """Returns the name of a job's folder: the overrides that the call leaves open, `std=0.01,seed=2`.
 
     Of overrides of one key the last one counts, as to Hydra.
 
@@ -102,7 +102,7 @@ class JobFolders:
 
 
 def _shared(folder: str, one: tuple[str, ...], other: tuple[str, ...]) -> Problem:
-    """That two jobs have one folder."""
+    """Returns the problem that two jobs have one folder."""
     two = (" ".join(each for each in job if each not in rest) for job, rest in ((one, other), (other, one)))
     both = " and ".join(f"`{differs}`" for differs in two)
     hint = "let hydra.sweep.subdir name what varies, as its default ${hydra.job.override_dirname} does"

@@ -1,7 +1,8 @@
-"""`hydra/launcher=mutspec`: a sweep's jobs one after the other in this process, with little beside each job.
+"""`hydra/launcher=mutspec`: runs a sweep's jobs one after the other in this process, with little overhead.
 
-Hydra's own launcher copies each job's configuration several times, and keeps two copies of it until the sweep ends.
-Here a job has one configuration, which goes when the job does. What a job leaves in its folder is the same.
+Hydra 1.3's own launcher (`BasicLauncher`, by `hydra.core.utils.run_job`) copies each job's configuration several times,
+and keeps two copies of it, in the `JobReturn`, until the sweep ends. Here a job has one configuration, which is freed
+after the job. The files that a job leaves in its folder are the same.
 """
 
 from __future__ import annotations
@@ -24,21 +25,21 @@ from mutspec.experiment.jobs.configuration import task_overrides
 from mutspec.experiment.jobs.recipes import shown
 
 TARGET = "hydra_plugins.mutspec.Launcher"
-"""What the configuration calls the launcher: Hydra takes plug-ins from below `hydra_plugins` alone. There is no such
-module, as Hydra would find it in all applications of an environment, and this launcher needs our loader."""
+"""The launcher's name in the configuration. Hydra takes plug-ins only from the package `hydra_plugins`. There is no
+module of that name: Hydra would find it in all applications of an environment, and this launcher needs our loader."""
 
 
 class Launcher(HydraLauncher):
     """Runs jobs one after the other."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what the jobs have in common."""
+        """Keeps what the jobs have in common."""
         self.context = hydra_context
         self.task = task_function
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a job for each of some lists of overrides."""
+        """Runs a job for each list of overrides."""
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         run = self._run_as_hydra if self._asks_for_more(self.config.hydra) else self._run_plainly
@@ -47,11 +48,12 @@ class Launcher(HydraLauncher):
     def _composed(self, number: int, overrides: list[str]) -> DictConfig:
         config = self.context.config_loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
+            # As `BasicLauncher` of Hydra 1.3 does: `hydra.sweep.subdir` is made of the number by default.
             config.hydra.job.id = config.hydra.job.num = number
         return config
 
     def _asks_for_more(self, hydra: DictConfig) -> bool:
-        """Whether the configuration asks for what only Hydra does around jobs: logs, callbacks, variables, folders."""
+        """Tells whether a job needs what only Hydra does around it: logs, callbacks, variables, a working folder."""
         has_log = hydra.job_logging is None or hydra.job_logging.get("root") is not None or hydra.verbose
         has_variables = hydra.job.env_set or hydra.job.env_copy
         return bool(has_log or has_variables or self.context.callbacks.callbacks or hydra.job.chdir)
@@ -59,12 +61,14 @@ class Launcher(HydraLauncher):
     def _run_as_hydra(self, config: DictConfig) -> JobReturn:
         done = run_job(self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        # The sweeper keeps what is returned until the sweep ends; these are two copies of the configuration.
         done.cfg = done.hydra_cfg = None
         return done
 
     def _run_plainly(self, config: DictConfig) -> JobReturn:
-        """What Hydra's `run_job` does, but for copies of the configuration."""
+        """Does what Hydra's `run_job` does, without copies of the configuration."""
         before = HydraConfig.instance().cfg
+        # `HydraConfig.set_config` of Hydra 1.3 copies the configuration's part `hydra`, and makes it read-only.
         HydraConfig.instance().cfg = config  # type: ignore[assignment]
         try:
             folder = Path(os.path.abspath(Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))))
@@ -87,7 +91,7 @@ class Launcher(HydraLauncher):
 
 
 def _save(config: DictConfig, folder: Path) -> None:
-    """Leave the configuration in the job's folder, in three files as Hydra does."""
+    """Writes the configuration into the job's folder, in three files as Hydra does."""
     folder.mkdir(exist_ok=True)
     content = OmegaConf.to_container(config, enum_to_str=True)
     assert isinstance(content, dict)
@@ -102,9 +106,12 @@ class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
     """OmegaConf's, in C where there is a C library: an eighth of the time."""
 
 
+# OmegaConf quotes texts that YAML would read as numbers, such as `1e-3`.
 _Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
 
 
 def register() -> None:
-    """Let Hydra know the launcher."""
+    """Registers the launcher with Hydra."""
+    # The table in which `Plugins._instantiate` of Hydra 1.3 looks classes up. Its public `register` would enter the
+    # launcher under the name of this module.
     Plugins.instance().class_name_to_class[TARGET] = Launcher

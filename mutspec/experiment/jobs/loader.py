@@ -1,11 +1,13 @@
 """Hydra's loader of configurations, with recipes in the place of the group `plan`.
 
-Recipes are a *source* of configurations, beside Hydra's own for folders and for its ConfigStore: a source is asked by
-name, so a recipe is read when it is chosen, and nothing is left in Hydra's process-wide store. All other sources are
-asked about `plan` no more; so Hydra's YAML loader never sees a recipe, in whatever folder it lies.
+Recipes are a *source* of configurations, as Hydra's own for folders and for its ConfigStore are. Hydra asks a source by
+name, so a recipe is read when it is chosen, and nothing stays in Hydra's process-wide store. No other source is asked
+about `plan`, so Hydra's YAML loader never reads a recipe.
 
-The loader also checks what it composes, before a folder is made or a job is launched; and it travels to the processes
-and machines of launchers, which compose their jobs themselves.
+The loader also checks what it composes, before a folder is made or a job is launched. Launchers send it to their
+processes and machines, which compose their jobs themselves.
+
+It subclasses internals (`hydra._internal`) as they are in Hydra 1.3; pyproject.toml allows no other minor version.
 """
 
 from __future__ import annotations
@@ -33,67 +35,67 @@ from mutspec.experiment.jobs.configuration import Composer, register_resolvers, 
 from mutspec.experiment.jobs.earlier import Earlier, Wanted, check_job
 from mutspec.experiment.jobs.globs import spell_out
 from mutspec.experiment.jobs.job_folders import JobFolders, folder_name, jobs_of, swept_keys
+from mutspec.experiment.jobs.objectives import check_directions
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import SWEEPS_FILE, Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates, parsed, replacing
-from mutspec.experiment.objectives import check_directions
 from mutspec.language import CallError, MutspecError, Problem
 from mutspec.own_modules import OwnModules, allow_modules, keys_of_names
 
 JOB_NAME = "mutspec"
-"""What Hydra calls a job of which it does not know the plan."""
+"""Hydra's name for a job of which it does not know the plan."""
 OPEN_GROUPS = ("data/",)
 """Groups whose options are calls of a function: it says which keys there are."""
 OPEN_KEYS = ("plan", "inputs")
-"""Keys of the configuration that begin as empty mappings. In a sweep over plans there is no recipe to begin with."""
+"""Keys of the configuration that begin as empty mappings. In a sweep over plans no recipe is composed at first."""
 NAMES_OF_CODE = ("custom_search_space",)
 """Keys whose values are dotted names, too: of a function for Optuna's sweeper."""
 NAMES_OF_LOGS = ("class", "()")
 """Keys whose values are dotted names in the configuration of Python's logging."""
 MOST_KEPT = 100
-"""How many composed configurations of jobs are kept for the launcher: each takes some 90 kB."""
+"""The number of composed configurations of jobs that are kept for the launcher: each takes some 90 kB."""
 
 
 class RecipeSource(ConfigSource):
     """Recipes as options of the group `plan`."""
 
     def __init__(self, recipes: Recipes) -> None:
-        """Offer these recipes."""
+        """Offers these recipes."""
         super().__init__("mutspec", "recipes://")
         self.recipes = recipes
 
     @staticmethod
     def scheme() -> str:
-        """What its addresses begin with."""
+        """Returns the beginning of its addresses."""
         return "recipes"
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """The recipe of a path `plan/NAME`, open for keys that it does not have."""
+        """Returns the recipe of a path `plan/NAME`, open for keys that it does not have."""
         name = _recipe_name(config_path)
         if name not in self.recipes.files:
             raise ConfigLoadError(f"there is no recipe {name}")
         recipe = self.recipes.read(name)
         try:
             config = OmegaConf.create(for_hydra(recipe))
-        except OmegaConfBaseException:  # an interpolation that is none: the plan's compiler says so
+        except OmegaConfBaseException:  # an interpolation that is wrong: the plan's compiler reports it
             config = OmegaConf.create({})
         OmegaConf.set_struct(config, False)
         return ConfigResult(self.provider, f"recipes://{recipe.file}", config, {"package": None})
 
     def is_group(self, config_path: str) -> bool:
-        """Whether it is the group."""
+        """Tells whether a path is that of the group."""
         return config_path.rstrip("/") == "plan"
 
     def is_config(self, config_path: str) -> bool:
-        """Whether it is a recipe."""
+        """Tells whether a path is that of a recipe."""
         return _recipe_name(config_path) in self.recipes.files
 
     def available(self) -> bool:
-        """Always."""
+        """Tells that it can always be asked."""
         return True
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """The recipes' names."""
+        """Returns the recipes' names."""
         return self.recipes.names if results_filter is not ObjectType.GROUP else []
 
 
@@ -109,35 +111,41 @@ class Repository(ConfigRepository):
     """Hydra's configurations by path: recipes under `plan`, all else as Hydra finds it."""
 
     def __init__(self, config_search_path: ConfigSearchPath, recipes: Recipes) -> None:
-        """Look for all else along a path."""
+        """Takes the path along which all else is found."""
         self.recipes = RecipeSource(recipes)
         super().__init__(config_search_path)
 
     def __deepcopy__(self, _: dict[int, Any]) -> Repository:
-        """Itself with a list of sources of its own, which is what Hydra changes in the copies that it makes."""
+        """Returns a copy with its own list of sources, which is all that Hydra changes in a copy.
+
+        `CachingConfigRepository` of Hydra 1.3 copies the repository for each configuration that it composes, to replace
+        the sources by those of `hydra.searchpath`. A deep copy would copy all recipes.
+        """
         copied = copy(self)
         copied.sources = list(self.sources)
         return copied
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """The configuration, its open parts marked as such."""
+        """Returns a configuration, its open parts marked as such."""
         result: ConfigResult | None = super().load_config(config_path)
         if result is not None and isinstance(result.config, DictConfig):
             if config_path.startswith(OPEN_GROUPS):
                 OmegaConf.set_struct(result.config, False)
             for key in OPEN_KEYS:
+                # `config[key]` would raise where there is no such key, and resolve interpolations too early.
                 node = result.config._get_node(key, validate_access=False)
                 if isinstance(node, DictConfig):
                     OmegaConf.set_struct(node, False)
         return result
 
     def get_group_options(self, group_name: str, results_filter: ObjectType | None = ObjectType.CONFIG) -> list[str]:
-        """The options of a group."""
+        """Returns the options of a group."""
         if _is_plan(group_name):
             return self.recipes.list(group_name, results_filter) if self.recipes.is_group(group_name) else []
         options = set(super().get_group_options(group_name, results_filter))
         return sorted(options | ({"plan"} if not group_name and results_filter is not ObjectType.CONFIG else set()))
 
+    # Private in Hydra 1.3: `load_config`, `group_exists` and `config_exists` ask it for the source.
     def _find_object_source(self, config_path: str, object_type: ObjectType | None) -> ConfigSource | None:
         if not _is_plan(config_path):
             found: ConfigSource | None = super()._find_object_source(config_path, object_type)
@@ -148,7 +156,7 @@ class Repository(ConfigRepository):
 
 @dataclass(frozen=True)
 class _Sweep:
-    """What the jobs of a sweep have in common: the sweep's configuration, and what is read in it for each job."""
+    """The values that the jobs of a sweep share: the sweep's configuration, and what is read in it for each job."""
 
     master: DictConfig
     name: str
@@ -160,7 +168,7 @@ class _Sweep:
     @classmethod
     def of(cls, master: DictConfig) -> _Sweep:
         hydra = master.hydra
-        folder = os.path.join(hydra.runtime.cwd, str(hydra.sweep.dir))  # whatever folder a launcher's workers are in
+        folder = os.path.join(hydra.runtime.cwd, str(hydra.sweep.dir))  # a launcher's workers may be in other folders
         return cls(master, hydra.job.name, folder, task_overrides(hydra), master.get("resume"), master.get("force"))
 
 
@@ -168,14 +176,14 @@ class Loader(ConfigLoaderImpl):
     """Composes configurations of jobs, named and checked."""
 
     def __init__(self, config_search_path: ConfigSearchPath, composer: Composer, *, checks: bool = True) -> None:
-        """Compose with these recipes; `checks` says whether a wrong plan or setting is an error here already."""
+        """Composes with these recipes; `checks` says whether a wrong plan or setting is an error here already."""
         self.config_search_path = config_search_path
         self.composer = composer
         self.checks = checks
         self.repository = Repository(config_search_path, composer.recipes)
         self.jobs = 0
         self.knows_all_jobs = False
-        """Whether a sweeper composes all jobs here, before a launcher may do so elsewhere."""
+        """True if a sweeper composes all jobs here, before a launcher may do so elsewhere."""
         self.warnings: list[Problem] = []
         self._in_sweep = False
         self.folder: Path | None = None
@@ -197,11 +205,11 @@ class Loader(ConfigLoaderImpl):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        """As Hydra does; a single run is named by its plan, and checked."""
+        """Composes a configuration as Hydra does. A single run is named by its plan, and checked."""
         config: DictConfig = super().load_configuration(
             config_name, overrides, run_mode, from_shell, validate_sweep_overrides
         )
-        if self._in_sweep:
+        if self._in_sweep:  # Hydra 1.3 composes a sweep's jobs by this method too, with RunMode.RUN
             return config
         if run_mode is RunMode.MULTIRUN:
             self.warnings = spell_out(config, self.composer.recipes, self.composer.given(config.hydra))
@@ -214,6 +222,7 @@ class Loader(ConfigLoaderImpl):
                 self.composer.check(config)
             else:
                 check_directions(config)
+                # `BasicSweeper.validate_batch_is_legal` of Hydra 1.3 composes all jobs before one is launched.
                 self.knows_all_jobs = str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
             resume = OmegaConf.select(config, "resume", default=False)
             self._claim(config.hydra, resume, is_sweep=run_mode is RunMode.MULTIRUN)
@@ -253,7 +262,7 @@ class Loader(ConfigLoaderImpl):
         return Wanted(folder, settings, composed, self.composer.modules, overrides, frozenset(swept))
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """As Hydra does; the job is checked, and its folder is called by what varies.
+        """Composes a job as Hydra does. The job is checked, and its folder is named by what varies.
 
         Hydra's own sweeper composes every job before the first one runs, to find mistakes, and the launcher does so
         again. It is checked once, and of the first ones the configuration is kept for the launcher.
@@ -263,7 +272,7 @@ class Loader(ConfigLoaderImpl):
         if kept is not None and OmegaConf.is_missing(kept.hydra.job, "num"):  # else the same job was in the sweep twice
             del self._checked[job]
             return kept
-        register_resolvers()  # in a launcher's process nobody has
+        register_resolvers()  # a launcher's process has not called `application.run`
         self._in_sweep = True
         try:
             config: DictConfig = super().load_sweep_config(master_config, sweep_overrides)
@@ -299,9 +308,9 @@ class Loader(ConfigLoaderImpl):
         return config
 
     def _check_job(self, config: DictConfig, master: DictConfig) -> bool:
-        """Say what is wrong with a job, unless its sweeper draws jobs and only the drawn values are to blame.
+        """Checks a job. A problem of drawn values alone is not raised if its sweeper draws jobs one by one.
 
-        Such a job is launched: it fails by itself, for the same reason, and its sweeper hears of a trial that failed.
+        Such a job is launched: it fails for the same reason, and its sweeper gets a trial that failed.
 
         Returns:
             Whether nothing is wrong with it.
@@ -315,7 +324,7 @@ class Loader(ConfigLoaderImpl):
         return True
 
     def _is_wrong_in_all_jobs(self, error: MutspecError, master: DictConfig) -> bool:
-        """Whether a problem is there without the values of a job, too."""
+        """Tells whether a problem exists without the values of a job, too."""
         try:
             self.composer.check(master, in_sweep=True)
         except MutspecError as other:
@@ -330,7 +339,7 @@ class Loader(ConfigLoaderImpl):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        """As Hydra does; for a sweep's jobs from templates."""
+        """Composes as Hydra does, a sweep's jobs from templates."""
 
         def compose(lines: list[str]) -> DictConfig:
             replaced = [each for line in lines for each in replacing(line)]
@@ -350,24 +359,24 @@ class Loader(ConfigLoaderImpl):
         return config
 
     def _allow_modules(self, config: DictConfig) -> None:
-        """Let all code that a configuration names be found, before Hydra calls any of it."""
+        """Allows all code that a configuration names to be imported, before Hydra calls any of it."""
         logs = (config.hydra.get(name) for name in ("job_logging", "hydra_logging"))
         named = allow_modules([*_targets(config), *(name for log in logs for name in _targets(log, NAMES_OF_LOGS))])
         known = self._own_modules
         self._own_modules = replace(named, names=named.names | known.names) if known is not None else named
 
     def _find_groups(self, config_name: str | None, overrides: list[str], keys: set[str]) -> dict[str, bool]:
-        """Which keys are those of groups, in folders too that the overrides or the configuration add."""
+        """Tells which keys are those of groups, also in folders that the overrides or the configuration add."""
         repository = self._parse_overrides_and_create_caching_repo(config_name, overrides)[1]
         return {key: repository.group_exists(key) for key in keys}
 
     def unchecked(self, config_name: str, overrides: list[str]) -> DictConfig:
-        """A configuration for messages about others."""
+        """Composes a configuration for messages about others."""
         config: DictConfig = super().load_configuration(config_name, overrides, RunMode.RUN)
         return config
 
     def _claim(self, hydra: DictConfig, resume: bool | str, *, is_sweep: bool) -> None:
-        """Make the folder of a run or sweep, if its name is the time: two of one second must not share it."""
+        """Makes the folder of a run or sweep, if its name is the time: two calls in one second must not share it."""
         settings = hydra.sweep if is_sweep else hydra.run
         written = OmegaConf.to_container(settings, resolve=False)
         assert isinstance(written, dict)
@@ -390,19 +399,19 @@ class Loader(ConfigLoaderImpl):
                 return
 
     def since(self) -> Since:
-        """What became of the jobs that were in the folder of the run or sweep."""
+        """Returns what happened to the jobs that were in the folder of the run or sweep."""
         return self._before.since()
 
     def forget_run(self) -> None:
-        """Take away the folder of a run that failed, if it was made for that run alone."""
+        """Removes the folder of a run that failed, if it was made for that run alone."""
         self._forget({each.name for each in self.folder.iterdir()} if self.folder and self.folder.is_dir() else set())
 
     def forget_sweep(self) -> None:
-        """Take away the folder of a sweep of which no job has run, if it was made for that sweep alone."""
+        """Removes the folder of a sweep of which no job has run, if it was made for that sweep alone."""
         self._forget({SWEEPS_FILE})
 
     def _forget(self, names: set[str]) -> None:
-        """Take away the folder if it was claimed, and has nothing in it but what is named."""
+        """Removes the folder if it was claimed, and holds nothing but what is named."""
         if not self._new_folders or {each.name for each in self._new_folders[0].iterdir()} - names:
             return
         rmtree(self._new_folders[0])
@@ -411,7 +420,7 @@ class Loader(ConfigLoaderImpl):
                 each.rmdir()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is known of other jobs. Templates travel: they spare each process its composing."""
+        """Leaves out what is known of other jobs. Templates are sent: they spare each process composing from files."""
         unknown: dict[str, Any] = {
             "_before": Before(),
             "_sweep": None,
@@ -422,14 +431,14 @@ class Loader(ConfigLoaderImpl):
         return {**self.__dict__, "_checked": {}, **unknown}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """In a launcher's process: what is unpickled after the loader, such as callbacks, may be of the user's own."""
+        """Allows imports in a launcher's process. Callbacks, which are unpickled next, may be of the user's own."""
         self.__dict__.update(state)
         if self._own_modules is not None:
             self._own_modules.allow()
 
 
 def _targets(node: Any, names: tuple[str, ...] = NAMES_OF_CODE) -> Iterator[str]:
-    """The dotted names of all that a configuration has called, interpolations among them resolved where they can be."""
+    """Yields the dotted names of all that a configuration has called. Interpolations are resolved where they can be."""
     if isinstance(node, DictConfig | ListConfig) and isinstance(node._content, dict | list):  # not `null` or `${…}`
         if isinstance(node, DictConfig):
             for name in (*_keys_of_names(node), *names):

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from mutspec.experiment.preconditions import check_file
+from mutspec.experiment.model_files import check_file
 from mutspec.language import CallError, PlanError, nearest
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain
@@ -22,10 +22,10 @@ from mutspec.model.select import SelectorIndex, as_glob, exact_pattern
 from mutspec.model.spec import ModelSpec
 
 KINDS = ("layer", "tensor")
-"""What names can be of."""
+"""The kinds of things that names can name."""
 
 TARGET = "select"
-"""What messages call the target."""
+"""The name of the target in messages."""
 
 _BARE = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
 _READ_AS_VALUES = frozenset({"null", "true", "false", "inf", "nan"})
@@ -80,13 +80,13 @@ def _text(target: str | Mapping[str, Any] | Sequence[Any]) -> str:
     except (TypeError, ValueError):
         text = ""
     if not text.startswith(("{", "[")):
-        message = f"{target!r} is no target"
+        message = f"{target!r} is not a target"
         raise CallError(message, hint="give a name or path, a mapping such as {'type': 'Dense'}, or a list of them")
     return text
 
 
 def register_resolvers() -> None:
-    """Let configurations sweep over what matches: `${matching:${model.path},${sensitivity.select},layer}`.
+    """Registers a resolver for sweeps over what matches: `${matching:${model.path},${sensitivity.select},layer}`.
 
     `${target:${sensitivity.select}}` is a target as a value, where it may be text. As text it is replaced by an
     override; the keys of a mapping would be added to it.
@@ -96,7 +96,7 @@ def register_resolvers() -> None:
 
 
 def _matching_values(path: str, target: Any, by: str) -> str:
-    """What matches in a model file, as Hydra's grammar has the values of a sweep."""
+    """Returns what matches in a model file, in Hydra's grammar for the values of a sweep."""
     check_file(path)
     names = matching(open_archive(Path(path)).spec, _target(target), by)
     return ",".join(map(quoted, names))

@@ -1,4 +1,4 @@
-"""What is wrong with settings, by what the user wrote, and where: what no single value shows, too."""
+"""Mistakes in settings, placed where the user wrote them, also those that no single value shows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ import msgspec
 from msgspec import Struct
 
 from mutspec.errors import Place
-from mutspec.experiment.gates import Gate
-from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings
+from mutspec.experiment.evaluation.measure_names import measure_names, no_measure
+from mutspec.experiment.gates import Gate, boundless
+from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings, objective_names
 from mutspec.experiment.jobs.overridden import Given
-from mutspec.experiment.objectives import objective_names
-from mutspec.experiment.preconditions import boundless, measures, no_measure
 from mutspec.experiment.result import BREAKING_POINT
 from mutspec.language import Problem, nearest
 
 
 def place_of(key: str, given: Sequence[Given], *, on_key: bool = False) -> Place | None:
-    """Where the call gives a value, or a part of it; or where it names the key."""
+    """Returns the place where the call gives a value, or a part of it; else where it names the key."""
     covering = [each for each in given if each.key == key or key.startswith(each.key + ".")]
     if not covering:
         return None
@@ -55,12 +54,12 @@ _STRUCTS: Mapping[str, type[Struct]] = {
 
 
 def wrong_value(reason: str, given: Sequence[Given]) -> Problem:
-    """What msgspec says about a value, in our words."""
+    """Returns msgspec's message about a value, in our words."""
     message, _, where = reason.partition(" - at `$.")
     key = where.removesuffix("`")
     unknown = re.search(r"unknown field `(.*)`", message)
     if unknown:
-        message = f"`{key}` has no key `{unknown[1]}`" if key else f"there is no setting `{unknown[1]}`"
+        message = f"`{key}` has no key `{unknown[1]}`" if key else f"no setting is called `{unknown[1]}`"
         known = _STRUCTS.get(re.sub(r"\[.*", "", key))
         names = known.__struct_fields__ if known else ()
         return Problem(
@@ -92,12 +91,14 @@ def wrong_value(reason: str, given: Sequence[Given]) -> Problem:
 
 
 def odd(settings: Settings, given: Sequence[Given]) -> Any:
-    """What no single value shows."""
+    """Yields the problems that no single value shows."""
     if problems := list(_empty(settings, given)):
         yield from problems
         return
     if not isinstance(settings.data.get("_target_"), str):
-        yield Problem("`data` names no function", hint="choose data=npz, for example, or say data._target_=module.name")
+        yield Problem(
+            "`data` names no function", hint="choose data=npz, for example, or write data._target_=module.name"
+        )
     objectives = objective_names(settings.objective)
     if len(set(objectives)) < len(objectives):
         yield Problem("`objective` names a measure twice", place_of("objective", given), hint="name each of them once")
@@ -144,7 +145,7 @@ def _texts_of(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]:
-    """What is odd about a search for breaking points."""
+    """Yields the problems of a search for breaking points."""
     for name, problem in settings.mode.problems():
         yield replace(problem, place=place_of(f"mode.{name}", given))
     if settings.save:
@@ -154,14 +155,14 @@ def _odd_search(settings: Settings, given: Sequence[Given]) -> Iterator[Problem]
 
 
 def _is_of_an_output(name: str, known: str) -> bool:
-    """Whether a measure is one of an output, whose name is in front; or, of the only output, without that name."""
+    """Tells whether a measure is one of an output: its name begins with the output's, unless there is only one."""
     bare = name.removeprefix("drop.")
     return bare.endswith(f"_{known}") or known.endswith(f"_{bare}")
 
 
 def _unknown_measures(settings: Settings, given: Sequence[Given]) -> Any:
     """The objective and gates that are about nothing that is measured."""
-    known = measures(settings.evaluate)
+    known = measure_names(settings.evaluate)
     if known is None:
         return
     objectives = (("objective", name) for name in objective_names(settings.objective))

@@ -23,7 +23,7 @@ from mutspec.ops import catalogue
 
 PREFIX = "plan."
 CONFIGURATION = "configuration"
-"""Where values come from that no override of the call gives: an experiment's file, for instance."""
+"""The source of values that no override of the call gives, such as an experiment's file."""
 
 Path = tuple[str, ...]
 
@@ -49,7 +49,7 @@ class Given:
 
     @property
     def source(self) -> str:
-        """What messages call it."""
+        """Returns its name in messages."""
         return f"override {self.position}" if self.position else "sweep"
 
 
@@ -63,7 +63,7 @@ class _Change:
 
     @property
     def shown(self) -> str:
-        """What messages show."""
+        """Returns the text that messages show."""
         return self.given.line if self.given else PREFIX + self.text
 
 
@@ -168,7 +168,7 @@ def _change(path: Path, value: Any, given: Sequence[Given]) -> _Change:
 
 
 def _covers(key: str, other: str) -> bool:
-    """Whether one key is the other, within it, or around it."""
+    """Tells whether one key is the other, within it, or around it."""
     return f"{other}.".startswith(f"{key}.") or f"{key}.".startswith(f"{other}.")
 
 

@@ -25,7 +25,7 @@ from mutspec.language.overrides import step_id
 HYDRAS_KEYS = ("defaults", "hydra")
 """Keys by which a configuration changes what Hydra does. In a plan they are an error, as its compiler says."""
 FOLDERS = ("recipes", "plan")
-"""Where the recipes lie in a folder of the user's own."""
+"""The place of recipes in a folder of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Recipes:
-    """All recipes by name. A file is read when its recipe is first used, and not again: a sweep has one text of it.
+    """All recipes by name. A file is read once, when its recipe is first used, so that a sweep has one text of it.
 
     Arguments:
         files: the recipes' files.
@@ -51,7 +51,7 @@ class Recipes:
 
     @property
     def names(self) -> list[str]:
-        """In the order of the alphabet."""
+        """Returns the names in alphabetical order."""
         return sorted(self.files)
 
     def read(self, name: str) -> Recipe:

@@ -27,7 +27,7 @@ from mutspec.text import words
 _HYDRAS = ".hydra"
 """The folder that Hydra writes into a job's own, each time that it begins the job."""
 SWEEPS_FILE = "multirun.yaml"
-"""What Hydra's own sweeper leaves in the folder of a sweep."""
+"""The file that Hydra's own sweeper leaves in the folder of a sweep."""
 _OVERRIDE = re.compile(r"\+{0,2}(resume|force)=")
 _MOST_NAMED = 3
 
@@ -46,7 +46,7 @@ def finished(folder: Path, inputs_digest: str, files: Iterable[str]) -> Result |
     Arguments:
         folder: of the job.
         inputs_digest: of the job as it would run now.
-        files: what it leaves beside its result; the mutant, if there is one, is known from the result.
+        files: what it leaves besides its result; the mutant, if there is one, is known from the result.
     """
     try:
         result = read(folder / FILE_NAME)
@@ -61,7 +61,7 @@ def finished(folder: Path, inputs_digest: str, files: Iterable[str]) -> Result |
 def labelled(result: Result, info: JobInfo, folder: Path) -> Result:
     """A job's result as that of the job which it is now: a sweep that has grown may count it otherwise.
 
-    Its file is written anew only if it has to be, and keeps its time, which is when the job ran.
+    Its file is written again only if it has to be, and keeps its time, which is when the job ran.
     """
     output = None if result.output is None else shown(folder / Path(result.output).name)
     if structs.replace(info, call=result.job.call) == result.job:
@@ -78,7 +78,7 @@ def labelled(result: Result, info: JobInfo, folder: Path) -> Result:
 
 @dataclass(frozen=True)
 class Before:
-    """What was in the folder of a run or sweep when the call began.
+    """The content of the folder of a run or sweep when the call began.
 
     Arguments:
         folder: None if the call has got none yet.
@@ -96,7 +96,7 @@ class Before:
         return cls(folder.absolute(), is_resumed, dict(_times(folder)))
 
     def since(self) -> Since:
-        """What has become of it."""
+        """Returns what has happened to it."""
         times = {} if self.folder is None else dict(_times(self.folder))
         kept = {name: begun for name, (left, begun) in self.times.items() if times.get(name, (None,))[0] == left}
         foreign = {name for name, begun in kept.items() if begun is not None and times[name][1] == begun}
@@ -106,7 +106,7 @@ class Before:
 
 @dataclass(frozen=True)
 class Since:
-    """What a call did in its folder.
+    """The work of a call in its folder.
 
     Arguments:
         before: the folder as it was.
@@ -122,7 +122,7 @@ class Since:
 
     @property
     def how_to_go_on(self) -> str:
-        """What to tell whoever interrupts a sweep; nothing if no job is done."""
+        """Returns how to continue an interrupted sweep; empty if no job is done."""
         number = len(self.done) + len(self.foreign)  # what seems foreign is what the call had not come to yet
         if not number or self.before.folder is None:
             return ""
@@ -131,7 +131,7 @@ class Since:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """That the report has results of jobs that the sweep has not."""
+        """Warns that the report has results of jobs that are not in the sweep."""
         number = len(self.foreign)
         if not number or self.before.folder is None:
             return ()
@@ -198,7 +198,7 @@ def folder_to_go_on_in(resume: bool | str, configured: Path, *, is_new: bool, is
 
 
 def _refuse_links(folder: Path) -> None:
-    """Refuse a folder in which a job, or what Hydra writes of one, is a link: jobs would write to where it leads."""
+    """Refuses a folder in which a job, or what Hydra writes of one, is a link: jobs would write to its target."""
     for each in (folder / _HYDRAS, *folder.iterdir(), *folder.glob(f"*/{_HYDRAS}")):
         if each.is_symlink() and each.is_dir():
             place = Place(str(each), 0, 0, 0)
@@ -224,14 +224,14 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _was_run(folder: Path, *, is_sweep: bool) -> bool:
-    """Whether a folder is that of a single run, or of a sweep."""
+    """Tells whether a folder is that of a single run, or of a sweep."""
     if not is_sweep:
         return (folder / _HYDRAS).is_dir()
     return (folder / SWEEPS_FILE).is_file() or any(_has_number(path) for path in folder.glob(f"*/{FILE_NAME}"))
 
 
 def _has_number(path: Path) -> bool:
-    """Whether a result is that of a job of a sweep. Not every sweeper leaves a file of the sweep."""
+    """Tells whether a result is that of a job of a sweep. Not every sweeper leaves a file of the sweep."""
     with suppress(CallError):
         return read(path).job.number is not None
     return False

@@ -1,8 +1,9 @@
 """A sweep's jobs, composed without reading the same files again.
 
-Hydra composes in two steps: files of the chosen groups are merged, then overrides set values in what came out. The
-first step takes nearly all of the time, and is the same for all jobs that choose the same. So its outcome is kept as a
-template, of which each job has a copy to set its values in. A job's configuration is what Hydra would make of it.
+Hydra 1.3 composes in two steps (`ConfigLoaderImpl._load_configuration_impl`): it merges the files of the chosen groups,
+then overrides set values in the outcome. The first step takes nearly all of the time, and is the same for all jobs that
+choose the same. So its outcome is kept as a template, and each job sets its values in a copy. A job's configuration is
+the one that Hydra would compose.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 MOST_KEPT = 256
-"""How many templates are kept. Each takes some 13 kB, and a sweep over plans has one for each of them."""
+"""The number of templates that are kept. Each takes some 13 kB, and a sweep over plans has one for each of them."""
 
 
 @lru_cache(maxsize=10_000)
 def parsed(line: str) -> Override:
-    """An override as Hydra reads it. The jobs of a grid have most of theirs in common.
+    """Returns an override as Hydra reads it. The jobs of a grid have most of theirs in common.
 
     Raises:
         OverrideParseException: it cannot be read.
@@ -36,7 +37,7 @@ def parsed(line: str) -> Override:
 
 
 def replacing(line: str) -> list[str]:
-    """An override, after one that empties its key if Hydra would merge a mapping into the list that is there.
+    """Returns an override; before it one that empties its key, if Hydra would merge a mapping into a list.
 
     Metrics are a list, or a mapping by output.
     """
@@ -63,7 +64,7 @@ class Templates:
         compose: Callable[[list[str]], DictConfig],
         find_groups: Callable[[set[str]], dict[str, bool]],
     ) -> DictConfig:
-        """The configuration of a job.
+        """Returns the configuration of a job.
 
         Arguments:
             overrides: of the job, Hydra's own settings among them.
@@ -84,12 +85,13 @@ class Templates:
         config: DictConfig = compose(list(chosen)) if template is None else pickle.loads(template)
         if template is None:
             self._keep(chosen, config)
+        # The second step, as Hydra 1.3 does it. `_load_configuration_impl` cannot be asked for it alone.
         ConfigLoaderImpl._apply_overrides_to_config(setting, config)
         _describe(config, [each for each in given if not each.is_hydra_override()])
         return config
 
     def _keep(self, chosen: tuple[str, ...], config: DictConfig) -> None:
-        """Make a template of a configuration.
+        """Keeps a configuration as a template.
 
         In workers of joblib Hydra loads its plug-ins twice, and what is made of their classes cannot be pickled.
         """
@@ -100,17 +102,18 @@ class Templates:
             self.pickled[chosen] = pickled
 
     def _sets_a_value(self, override: Override) -> bool:
-        """Whether an override sets a value of the task, as Hydra decides it; else it is about groups or Hydra."""
+        """Tells whether an override sets a value of the task, as Hydra decides it; else it is about groups or Hydra."""
         is_choice = self.groups[override.key_or_group] and not isinstance(override.value(), dict)
         return not is_choice and not override.is_hydra_override()
 
 
 def _describe(config: DictConfig, task: Sequence[Override]) -> None:
-    """Have what Hydra's part of a configuration says about the job it is for, but for its folder's name."""
+    """Sets what Hydra's part of a configuration says about its job, except for the name of the job's folder."""
     hydra = config.hydra
     hydra.overrides.task = [each.input_line for each in task]
-    if hydra.runtime.cwd != os.getcwd():  # a template may have travelled, as launchers' processes have them
+    if hydra.runtime.cwd != os.getcwd():  # a launcher may have sent the template to another process
         hydra.runtime.cwd = os.getcwd()
     with open_dict(hydra):
+        # As Hydra 1.3 does for each job: the variables may have changed since the template was made.
         for name in hydra.job.env_copy:
             hydra.job.env_set[name] = os.environ[name]

@@ -17,7 +17,7 @@ from msgspec import structs
 from mutspec.errors import CallError, Place, Problem
 from mutspec.experiment.labels import labelled
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, OutputRow, Result, Row, read, write_whole
-from mutspec.experiment.settings import PARAMETER, varying
+from mutspec.experiment.result_settings import PARAMETER, varying
 from mutspec.text import words
 
 __all__ = ["FoundResults", "collect", "find", "first_line", "metric_names", "rows_table", "varying", "write_csv"]
@@ -25,7 +25,7 @@ __all__ = ["FoundResults", "collect", "find", "first_line", "metric_names", "row
 
 @dataclass(frozen=True)
 class FoundResults:
-    """What is below a folder.
+    """The results below a folder.
 
     Arguments:
         results: the results, by the call, the number of the job, and the overrides; each job's directory is relative
@@ -222,14 +222,14 @@ def _line(cells: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """What the csv module writes for a value: numbers by their shortest exact form, lists as in a plan."""
+    """Returns a value for the csv module: numbers in their shortest exact form, lists as in a plan."""
     if isinstance(value, str):
         return _text(value)
     return words.flow(value) if isinstance(value, bool | list | dict) else value
 
 
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n']")
-"""How a text begins that spreadsheets compute, or by which they find out what it is."""
+"""First characters of a text that a spreadsheet would compute or interpret."""
 _SIGNED_NUMBER = re.compile(r"[+-](\d+\.?\d*|\.\d+)(e[+-]?\d+)?%?|[+-]inf", re.ASCII | re.IGNORECASE)
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mutspec.experiment.labels import Given
 from mutspec.experiment.result import FIDELITY, Result, Row
-from mutspec.experiment.settings import PARAMETER
+from mutspec.experiment.result_settings import PARAMETER
 
 SEED = "seed"
 """The name of seeds where they are a setting."""

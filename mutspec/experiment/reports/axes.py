@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from mutspec.experiment.metric_kinds import DROP, PERCENT
+from mutspec.experiment.metric_kinds import DROP
 from mutspec.experiment.reports.groups import ResultGroup, Summary
 from mutspec.experiment.reports.interval import Estimate
 from mutspec.experiment.reports.marks import Axis, Spacing, Tick
 from mutspec.experiment.reports.table import metric_label
 from mutspec.experiment.result import BREAKING_POINT
+from mutspec.experiment.result_settings import PERCENT
 from mutspec.text.visible import in_one_line
 
 SPACING_NOTES: dict[Spacing, str] = {"linear": "", "log": " (log scale)", "symlog": " (log scale and 0)"}
@@ -166,7 +167,7 @@ def end_of(text: str, length: int) -> str:
 
 
 def value_label(summary: Summary, *, is_log: bool) -> str:
-    """What to write at the metric's axis."""
+    """Returns the label of the metric's axis."""
     label = shortened(metric_label(summary.metric or ""), 40)
     keys = {result.breaking.key for result in summary.results if result.breaking}
     if summary.metric == BREAKING_POINT and len(keys) == 1:

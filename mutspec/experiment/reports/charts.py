@@ -91,4 +91,4 @@ CHARTS: tuple[tuple[Section, Callable[[Summary, str | None], Iterator[Picture]]]
     ("sensitivity", _of_sensitivity),
     ("optimisation", _of_study),
 )
-"""What makes the pictures, with the section of the page that they belong to; files are listed in this order."""
+"""The functions that make the pictures, each with its section of the page; files are listed in this order."""

@@ -15,7 +15,7 @@ class Colour:
 
     @property
     def style(self) -> str:
-        """What the page's style sheet chooses from."""
+        """The CSS variables of the colour, of which the page's style sheet uses one."""
         return f"--light:{self.light};--dark:{self.dark}"
 
 

@@ -8,16 +8,15 @@ from itertools import pairwise
 from math import isfinite, log10
 from statistics import fmean, pstdev
 
-from mutspec.experiment.metric_kinds import is_position
 from mutspec.experiment.reports.averaging import SEED
 from mutspec.experiment.reports.groups import ResultGroup, Summary
 from mutspec.experiment.reports.marks import Spacing
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.experiment.settings import PARAMETER, as_number, is_percentage, labels, shown
+from mutspec.experiment.result_settings import PARAMETER, as_number, is_percentage, is_position, labels, shown
 
 LOG_DECADES = 1.5
-"""How many powers of ten numbers span before an axis becomes logarithmic."""
+"""The powers of ten that numbers must span for an axis to become logarithmic."""
 MANY_POSITIONS = 6
 """The number of consecutive whole numbers from which on they are positions, whatever their name is."""
 
@@ -62,7 +61,7 @@ class Curves:
 
     @property
     def is_scatter(self) -> bool:
-        """Whether no two points share all but x, so that lines would mean nothing."""
+        """True if no two points share all settings except x, so that lines would mean nothing."""
         return len(self.lines) > 1 and all(len(line.groups) == 1 for line in self.lines)
 
     @property
@@ -139,7 +138,7 @@ def _ranks(summary: Summary) -> dict[str, int]:
 
 
 def _is_axis(values: Sequence[object]) -> bool:
-    """Whether settings are numbers, at least two of them; some jobs may lack it."""
+    """Returns whether a setting's values are at least two numbers; some jobs may not have it."""
     numbers = [as_number(value) for value in values if value is not None]
     return None not in numbers and len(set(numbers)) > 1
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH_INCHES = 6.4
 MOST_INCHES = 16.0
-"""How high a picture may be."""
+"""The greatest height of a picture."""
 DPI = 150
 
 INK, FAINT, GRID, CONTEXT = "#222222", "#6B6B6B", "#E4E4E4", "#C9C9C9"

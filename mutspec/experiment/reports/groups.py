@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 
 from mutspec.errors import CallError, nearest
 from mutspec.experiment.labels import Given, labelled
-from mutspec.experiment.metric_kinds import DROP, PERCENT, is_rate_of_samples, is_share
+from mutspec.experiment.metric_kinds import DROP, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
 from mutspec.experiment.reports.interval import Estimate, estimate, rate
 from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, key, labels, shown, varying
+from mutspec.experiment.result_settings import PERCENT, as_number, key, labels, shown, varying
 
 T = TypeVar("T")
 
 _OF_ROWS = (*FIDELITY, BREAKING_POINT)
-"""What rows say beside the metrics, in one number each."""
+"""The numbers of rows that are not metrics."""
 
 NOT_AVERAGED = "none"
 """Asks for no means, over seeds either."""
@@ -69,12 +69,12 @@ class ResultGroup:
 
     @property
     def unchanged(self) -> int:
-        """Of how many seeds the plan changed nothing, so that what was measured says nothing of it."""
+        """The number of seeds for which the plan changed nothing, so that the measurement says nothing about it."""
         return sum(row.is_unchanged for row in self.rows)
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the plan changed nothing with any seed."""
+        """True if the plan changed nothing with any seed."""
         return 0 < self.unchanged == len(self.rows)
 
     @property
@@ -127,13 +127,13 @@ class Summary:
 
     @cached_property
     def has_job_numbers(self) -> bool:
-        """Whether each job has a number of its own: those of several calls share them."""
+        """True if each job has a number of its own; jobs of several calls share numbers."""
         numbers = [result.job.number for result in self.results]
         return len(set(numbers)) == len(numbers)
 
     @cached_property
     def are_numbers(self) -> tuple[bool, ...]:
-        """Of each setting that varies, whether all its values are numbers."""
+        """For each setting that varies: true if all its values are numbers."""
         return tuple(
             all(as_number(group.values[index]) is not None for group in self.groups) for index in range(len(self.names))
         )
@@ -145,7 +145,7 @@ class Summary:
 
     @property
     def tells_samples(self) -> bool:
-        """Whether a sample has several choices, so that agreement on choices and on samples are two things."""
+        """True if a sample has several choices, so that agreement on choices and on samples differ."""
         rows = [row for group in self.groups for row in group.rows if row.sample_agreement is not None]
         return bool(self.outputs) or any(row.sample_agreement != row.agreement for row in rows)
 
@@ -308,7 +308,7 @@ def _group(
 
 
 def _conflicts(known: Iterable[tuple[Result, Given]], averaged: Sequence[str]) -> Iterator[str]:
-    """What jobs say of the same thing that cannot all be true: two values of a metric for one seed, or of one base."""
+    """Returns contradictions between jobs: two values of a metric for one seed, or for one base."""
     first: dict[tuple[Any, ...], tuple[float, str]] = {}
     told: set[tuple[Any, ...]] = set()
     for result, given in known:
@@ -330,7 +330,7 @@ def _agree(one: float, other: float) -> bool:
 
 
 def measure(row: Row, metric: str | None) -> float | None:
-    """What a mutant measured of a metric, of how far that fell, or of how true the mutant is to its base."""
+    """Returns a measure of a mutant: a metric, its drop, or a measure of fidelity to the base."""
     if metric is None or metric in row.metrics:
         return None if metric is None else row.metrics[metric]
     if metric == _NON_FINITE:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 MOST_PLACES = 80
 MOST_NUMBERS = 12
-"""How many scales there may be for cells to have numbers."""
+"""The greatest number of scales for which cells show numbers."""
 ROW_INCHES = 0.2
 HALF_WAY = 0.214
 """The luminance of a ground on which white and our ink have the same contrast, by WCAG's formula."""
 NOTHING = "#E4E4E4"
-"""Where nothing was measured."""
+"""The colour of a cell without a measurement."""
 HATCH = "#A8A8A8"
-"""Where the plan changed nothing."""
+"""The colour of the hatching of a cell in which the plan changed nothing."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _luminance(colour: Sequence[float]) -> float:
 
 
 def _size(harm: float | None, most: float) -> float:
-    """What colours a cell: what is not finite is as bad as the worst."""
+    """Returns the value that colours a cell: one that is not finite is as bad as the worst."""
     return math.nan if harm is None else harm if math.isfinite(harm) else most
 
 

@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import Literal
 
 CONFIDENCE = 0.95
-"""How often the band around a mean covers the mean over all seeds, if values are spread about normally."""
+"""The share of bands around a mean that cover the mean over all seeds, if values are about normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Estimate:
 
     @property
     def variance(self) -> float | None:
-        """Of the mean, not of the values; None if there is no interval."""
+        """The variance of the mean, not of the values; None if there is no interval."""
         return None if self.half_width is None else (self.half_width / student_quantile(self.count - 1)) ** 2
 
 
@@ -101,7 +101,7 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
 
 
 def is_surely_above(one: Estimate, other: Estimate) -> bool:
-    """Whether the mean of some values is above that of others: the 95 % interval of the difference leaves out 0.
+    """Returns whether the mean of some values is above that of others: the 95 % interval of the difference excludes 0.
 
     This is Welch's: the values may be spread unequally. Its degrees of freedom are rounded down. A mean without an
     interval is surely above none.
@@ -120,7 +120,7 @@ def is_surely_above(one: Estimate, other: Estimate) -> bool:
 
 @lru_cache(maxsize=256)
 def student_quantile(degrees: int) -> float:
-    """How many standard errors around a mean its 95 % interval reaches: 4.303 for 2 degrees of freedom.
+    """Returns the half-width of a mean's 95 % interval in standard errors: 4.303 for 2 degrees of freedom.
 
     Arguments:
         degrees: the degrees of freedom, at least 1: one less than there are values.

@@ -60,7 +60,7 @@ def pictures(summary: Summary, facet: str | None = None) -> dict[str, bytes]:
 
 @contextmanager
 def our_style() -> Iterator[None]:
-    """For as long as it lasts, Matplotlib's defaults and our style, whatever the user has set for their pictures."""
+    """Sets Matplotlib's defaults and our style inside the block, whatever the user has set for other pictures."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its caches
     try:
         import matplotlib.style

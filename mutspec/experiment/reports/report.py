@@ -11,14 +11,14 @@ from typing import Any
 from mutspec.errors import CallError, EnvironmentProblem, Problem
 from mutspec.experiment.reports.aggregate import FoundResults, find, first_line, write_csv
 from mutspec.experiment.reports.averaging import SEED
-from mutspec.experiment.reports.document import ReportDocument, group_entries, jobs_entry, sensitivity_entry
 from mutspec.experiment.reports.groups import NOT_AVERAGED, Summary, summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.parquet import parquet_files
 from mutspec.experiment.reports.plot import NoMatplotlib, pictures
+from mutspec.experiment.reports.report_document import ReportDocument, group_entries, jobs_entry, sensitivity_entry
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import FILE_NAME, write_whole
-from mutspec.experiment.settings import is_scaled
+from mutspec.experiment.result_settings import is_scaled
 from mutspec.language.files import called_like
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Paint, sentence
@@ -28,12 +28,12 @@ CSV_NAME = "results.csv"
 HTML_NAME = "report.html"
 
 _MOST_WARNINGS = 8
-"""How many things that jobs warned of are told."""
+"""The number of warnings of jobs that are shown."""
 
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What a run or sweep found, and the files that show it.
+    """The result of a run or sweep, and the files that show it.
 
     Arguments:
         folder: where the results are.
@@ -103,7 +103,7 @@ def write_report(
     width: int = 80,
     styled: bool = False,
 ) -> str:
-    """Write the files of `make_report`, and say what is in them.
+    """Writes the files of `make_report`, and returns what is in them.
 
     Arguments, errors: as for `make_report`.
 
@@ -122,7 +122,7 @@ def make_report(
     facet: str | None = None,
     average: Sequence[str] = (),
 ) -> SweepReport:
-    """Read the results below a folder, and write results.csv and report.html.
+    """Reads the results below a folder, and writes results.csv and report.html.
 
     Beside them are the pictures if Matplotlib is there, and results.parquet if pyarrow is.
 
@@ -170,7 +170,7 @@ def make_report(
 
 
 def _found(folder: Path) -> FoundResults:
-    """What is below a folder, at least one result."""
+    """Returns the results below a folder, at least one."""
     if folder.exists() and not folder.is_dir():
         hint = (
             f"name its folder: {folder.parent}"
@@ -198,7 +198,7 @@ def _unfinished(found: FoundResults) -> Iterator[Problem]:
 
 
 def _joined(summary: Summary) -> Iterator[Problem]:
-    """What has several names, and counts as one."""
+    """Returns the things that have several names and count as one."""
     for what, names in summary.joined:
         more = ", …" if len(names) > _MOST_WARNINGS else ""
         listed = ", ".join(f"`{name}`" for name in names[:_MOST_WARNINGS]) + more
@@ -207,7 +207,7 @@ def _joined(summary: Summary) -> Iterator[Problem]:
 
 
 def _conflicting(summary: Summary) -> Iterator[Problem]:
-    """What jobs that count as one say differently, so that the table has the first one's values, or no base."""
+    """Returns the differences between jobs that count as one; the table has the first one's values, or no base."""
     said = [clause for group in summary.groups for clause in group.conflicts]
     for clause in said[:_MOST_WARNINGS]:
         hint = "the same plan, model, data and metrics measured two things; the first one counts"
@@ -220,7 +220,7 @@ _NOUNS = {"plan": "plan", "data": "data set"}
 
 
 def _in_vain(found: FoundResults) -> Iterator[Problem]:
-    """What a sweep varied and its searches scaled, so that jobs found the same."""
+    """Returns what a sweep varied and its searches scaled, so that all jobs found the same."""
     given: dict[str, set[str]] = {}
     for result in found.results:
         for key, _, value in (override.partition("=") for override in result.job.overrides):
@@ -233,7 +233,7 @@ def _in_vain(found: FoundResults) -> Iterator[Problem]:
 
 
 def _said_by_jobs(found: FoundResults) -> Iterator[Problem]:
-    """What jobs warned of, each thing once."""
+    """Returns the warnings of jobs, each once."""
     said = Counter(text for result in found.results for text in dict.fromkeys(result.warnings))
     for text, number in list(said.items())[:_MOST_WARNINGS]:
         where = "" if number == len(found.results) else f" ({words.plural(number, 'job')})"

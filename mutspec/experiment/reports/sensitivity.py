@@ -1,4 +1,4 @@
-"""Where a model is sensitive: how much worse it gets by place and scale, as a map, and the places in their order.
+"""The sensitivity of a model: its loss by place and scale, as a map, and the places in their order.
 
 A place is a value of the one setting that is no number, such as a layer; the scale is the one number that varies.
 """
@@ -16,7 +16,7 @@ from mutspec.experiment.metric_kinds import grows_when_worse
 from mutspec.experiment.reports.groups import Summary, measure
 from mutspec.experiment.reports.interval import Estimate, estimate, is_surely_above
 from mutspec.experiment.result import AGREEMENTS, FIDELITY, Row
-from mutspec.experiment.settings import as_number, labels, shown
+from mutspec.experiment.result_settings import as_number, labels, shown
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How much worse a metric gets, by place and scale.
+    """The loss of a metric, by place and scale.
 
     Arguments:
         name: what the places are, such as `layer`.
@@ -64,7 +64,7 @@ class Sensitivity:
 
     @property
     def word(self) -> str:
-        """What the metric does when a model gets worse."""
+        """The word for what the metric does when a model gets worse."""
         return "Rise" if self.is_rise else "Drop"
 
     @property
@@ -121,7 +121,7 @@ def sensitivity(summary: Summary) -> Sensitivity | None:
 
 
 def _axes(summary: Summary) -> tuple[int, int | None] | None:
-    """Which settings are the places and the scale, by their indices."""
+    """Returns the indices of the settings that are the places and the scale."""
     numbers = [index for index, is_one in enumerate(summary.are_numbers) if is_one]
     others = [index for index, is_one in enumerate(summary.are_numbers) if not is_one]
     if len(others) != 1 or len(numbers) > 1 or summary.names[others[0]] in ("plan", "evaluate"):
@@ -130,7 +130,7 @@ def _axes(summary: Summary) -> tuple[int, int | None] | None:
 
 
 def _harm(row: Row, metric: str) -> float | None:
-    """How much worse a mutant is than its base. Held against its own outputs, a base agrees and is at no distance."""
+    """Returns how much worse a mutant is than its base. A base agrees with its own outputs, at distance 0."""
     drop = row.drop.get(metric)
     if drop is None and metric in FIDELITY and (measured := measure(row, metric)) is not None:
         drop = (1.0 if metric in AGREEMENTS else 0.0) - measured

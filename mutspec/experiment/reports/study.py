@@ -10,7 +10,7 @@ from typing import Any
 from mutspec.experiment.reports.aggregate import rounds_of
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import labels
+from mutspec.experiment.result_settings import labels
 
 MAXIMIZE = "maximize"
 

@@ -15,7 +15,7 @@ from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.marks import Axis, Chart, Dots, Entry, Mark, Panel, Point, Polyline, Tick, Words
 from mutspec.experiment.reports.study import MAXIMIZE, Study, StudyTrial
 from mutspec.experiment.reports.table import metric_label, title
-from mutspec.experiment.settings import as_number, shown
+from mutspec.experiment.result_settings import as_number, shown
 from mutspec.text.words import plural
 
 MOST_PAIRS = 6
@@ -33,9 +33,9 @@ def study_charts(found: Study, summary: Summary) -> dict[str, Chart]:
 
 
 _TITLES = {"best": "best so far", "front": "Pareto front", "parallel": "all trials"}
-"""What the titles of the pictures end with."""
+"""The ends of the pictures' titles."""
 PAGE_HEADINGS = {"best": "Best so far", "front": "Pareto front", "parallel": "All trials"}
-"""What stands above them on the page."""
+"""The headings above them on the page."""
 
 
 def objective_label(found: Study, index: int) -> str:

@@ -15,11 +15,11 @@ from mutspec.text import words
 from mutspec.text.layout import Column, Paint, paragraph, sentence, table
 
 NEVER = "never"
-"""Where a mutant breaks that holds at the greatest scale."""
+"""The breaking point of a mutant that holds at the greatest scale."""
 
 
 def result_text(result: Result, *, width: int = 80, styled: bool = False) -> str:
-    """What a job found: base, mutant and their difference for each metric, and what was touched.
+    """Returns the result of a job: base, mutant and their difference for each metric, and the changed entries.
 
     Arguments:
         result: of a job that did not fail.
@@ -57,7 +57,7 @@ def _facts(result: Result) -> list[str]:
 
 
 def _breaking(result: Result, breaking: Breaking, width: int, paint: Paint) -> str:
-    """Where the mutants break: the mean, and the bracket of each seed."""
+    """Returns the breaking points of the mutants: the mean, and the bracket of each seed."""
     points = [(row, row.breaking_point) for row in result.rows if row.breaking_point is not None]
     found = estimate(point for _, point in points)
     broken = sum(isfinite(point) for _, point in points)
@@ -134,7 +134,7 @@ def _mean(rows: tuple[Row, ...], name: str) -> float | None:
 
 
 def _outputs(rows: tuple[Row, ...], width: int, paint: Paint) -> str:
-    """What was measured of each of several outputs, means over the seeds; of counts, all seeds together."""
+    """Returns the measures of each of several outputs: means over the seeds; for counts, all seeds together."""
     names = list(dict.fromkeys(name for row in rows for name in row.by_output))
     if not names:
         return ""
@@ -160,7 +160,7 @@ def _outputs(rows: tuple[Row, ...], width: int, paint: Paint) -> str:
 
 
 _MOST_CLASSES = 4
-"""How many classes are named from which choices flipped."""
+"""The number of classes that are named for flipped choices."""
 
 
 def _flips(result: Result) -> str:
@@ -179,7 +179,7 @@ def _flips(result: Result) -> str:
 
 
 def _distances(rows: tuple[Row, ...]) -> list[str]:
-    """How far the outputs are from the base's, in one line."""
+    """Returns the distance of the outputs from the base's, in one line."""
     said = []
     for name, what in (("divergence", "diverge by {} nats (Kullback–Leibler)"), ("deviation", "deviate by {}")):
         if (value := _mean(rows, name)) is not None:
@@ -188,7 +188,7 @@ def _distances(rows: tuple[Row, ...]) -> list[str]:
 
 
 def _gate(verdict: Verdict, width: int, paint: Paint) -> str:
-    """Whether a gate holds."""
+    """Returns the verdict of a gate."""
     first, *rest = sentence(f"{'held' if verdict.holds else 'FAILED':<6}  {verdict}", width=width).splitlines()
     head, tail = first[:6], first[6:]
     return "\n".join([paint(head, "green" if verdict.holds else "red") + tail, *(f"        {line}" for line in rest)])

@@ -29,7 +29,7 @@ from mutspec.experiment.reports.facets import Facets, facets
 from mutspec.experiment.reports.groups import ResultGroup, Summary, measure, setting_index
 from mutspec.experiment.reports.marks import Area, Axis, Chart, Dots, Entry, Mark, Panel, Point, Polyline, Tick, runs
 from mutspec.experiment.reports.table import Numbers, setting_label, title
-from mutspec.experiment.settings import labels
+from mutspec.experiment.result_settings import labels
 
 MOST_CATEGORIES = 40
 MOST_SEEDS = 12

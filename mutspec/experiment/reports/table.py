@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mutspec.experiment.metric_kinds import DROP, PERCENT, grows_when_worse
+from mutspec.experiment.metric_kinds import DROP, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, ResultGroup, Summary
 from mutspec.experiment.reports.interval import Estimate, wilson_interval
 from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import key, labels
+from mutspec.experiment.result_settings import PERCENT, key, labels
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, Style, paragraph, sentence, table
 
@@ -91,7 +91,7 @@ def _file_name(path: str) -> str:
 
 
 def metric_label(metric: str) -> str:
-    """What to call a metric at the head of a column or at an axis."""
+    """Returns the name of a metric for the head of a column or an axis."""
     if metric.startswith(DROP):
         return f"Drop of {metric.removeprefix(DROP).replace('_', ' ')}"
     first, *rest = metric.split("_")
@@ -106,7 +106,7 @@ _ABBREVIATIONS = ("auc", "mae", "mape", "mse", "msle", "rmse")
 
 
 def facts(summary: Summary) -> list[str]:
-    """What there is: jobs, values of each setting that varies, seeds, samples, seconds."""
+    """Returns the size of a sweep: jobs, values of each setting that varies, seeds, samples, seconds."""
     found = [words.plural(len(summary.results), "job")]
     for index, (name, label) in enumerate(zip(summary.names, labels(summary.names), strict=True)):
         values = len({key(group.values[index]) for group in summary.groups if group.values[index] not in (None, "")})
@@ -265,7 +265,7 @@ def ranking_table(found: Sensitivity, summary: Summary) -> tuple[list[Column], l
 
 
 def _still(one: Ranked, found: Sensitivity) -> str:
-    """Where a place was not changed."""
+    """The mark of a place that was not changed."""
     if not one.unchanged:
         return ""
     is_some = one.is_ranked and found.compared > 1
@@ -273,12 +273,12 @@ def _still(one: Ranked, found: Sensitivity) -> str:
 
 
 def harm_label(found: Sensitivity, summary: Summary) -> str:
-    """What is measured of a place: `Drop of accuracy in points`."""
+    """Returns the name of the measure of a place: `Drop of accuracy in points`."""
     return f"{found.word} of {(summary.metric or '').replace('_', ' ')}{' in points' if summary.is_share else ''}"
 
 
 def ranking_note(found: Sensitivity) -> str:
-    """What the columns of a ranking mean."""
+    """Returns an explanation of the columns of a ranking."""
     over = f"the mean over {words.plural(found.compared, 'value')} of {found.over}" if found.compared > 1 else ""
     parts = [f"{found.word}: {over}" if over else ""]
     if found.compared < len(found.scales):
@@ -291,7 +291,7 @@ def ranking_note(found: Sensitivity) -> str:
 
 
 class Numbers:
-    """How the numbers of a sweep's metric are written, so that they stand below each other."""
+    """Returns the format of a sweep's metric, so that its digits align."""
 
     def __init__(self, summary: Summary, harms: Sequence[Estimate] = ()) -> None:
         self.is_share = summary.is_share
@@ -369,14 +369,14 @@ def _failed(summary: Summary, page: Page) -> str:
 
 
 def overrides(result: Result) -> str:
-    """What a job was given by the call or the sweep, but how jobs are run and what is required of them."""
+    """Returns the settings of a job from the call or the sweep, without those of running and of gates."""
     return " ".join(
         each for each in result.job.overrides if not each.startswith(("hydra", "require=", "strict_gates="))
     )
 
 
 def job_name(result: Result, summary: Summary) -> str:
-    """What tables call a job: its number, or its folder where jobs share numbers, as those of several calls do."""
+    """Returns the name of a job in tables: its number, or its folder if jobs of several calls share numbers."""
     if not summary.has_job_numbers:
         return result.job.directory
     return words.NOTHING if result.job.number is None else str(result.job.number)

@@ -1,7 +1,7 @@
-"""Bisection: where, along a scale, something that holds begins to break.
+"""Bisection along a scale for the point at which something that holds begins to break.
 
-Scales are taken from a ladder that depends on the settings alone: rungs a tolerance apart, rounded to the digits that
-it asks for. So what is found for one seed depends on no other one, and can be typed.
+Scales are taken from a grid that depends on the settings alone: they are a tolerance apart, and rounded to the digits
+that it asks for. So the scale found for one seed does not depend on other seeds, and can be typed.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from dataclasses import dataclass, field
 from math import ceil, floor, ldexp, log2, log10
 
 MOST_HALVINGS = 40
-"""How often `high` is halved on the way to a `low` of 0; what breaks below that breaks right above 0."""
+"""The number of times that `high` is halved towards a `low` of 0; what breaks below that breaks right above 0."""
 
 
 UNROUNDED = 0.85
-"""The part of the tolerance that rungs are apart; the rest is for rounding them, which may move both by 0.05 of it."""
+"""The part of the tolerance that scales are apart; the rest is for rounding, which may move both by 0.05 of it."""
 
 
 @dataclass(frozen=True)
-class Ladder:
-    """The scales that are tried: `high` is rung 0, the lowest rung is `low`, the highest one `limit`.
+class ScaleGrid:
+    """The scales that may be tried, by whole numbers: `high` is number 0, `low` the first one, `limit` the last one.
 
     Arguments:
-        low, high, limit: the scales of these rungs, low < high ≤ limit.
-        tolerance: how far apart rungs are at most, relatively.
+        low, high, limit: these three scales, low < high ≤ limit.
+        tolerance: the greatest distance of neighbours, relatively.
         is_whole: whether scales are whole numbers.
     """
 
@@ -33,35 +33,35 @@ class Ladder:
     limit: float
     tolerance: float
     is_whole: bool = False
-    octave: int = field(init=False)
-    """How many rungs up a scale is doubled."""
+    doubling: int = field(init=False)
+    """The difference of the numbers of a scale and of its double."""
 
     def __post_init__(self) -> None:
-        """Count the rungs of an octave."""
-        object.__setattr__(self, "octave", ceil(1 / log2(1 + UNROUNDED * self.tolerance) - 1e-9))
+        """Computes `doubling`."""
+        object.__setattr__(self, "doubling", ceil(1 / log2(1 + UNROUNDED * self.tolerance) - 1e-9))
 
     @property
-    def bottom(self) -> int:
-        """The lowest rung."""
-        octaves = -MOST_HALVINGS if self.low <= 0 else log2(self.low) - log2(self.high)
-        return min(floor(octaves * self.octave + 1e-9), -1)
+    def first(self) -> int:
+        """The number of `low`."""
+        doublings = -MOST_HALVINGS if self.low <= 0 else log2(self.low) - log2(self.high)
+        return min(floor(doublings * self.doubling + 1e-9), -1)
 
     @property
-    def top(self) -> int:
-        """The highest rung."""
-        return ceil((log2(self.limit) - log2(self.high)) * self.octave - 1e-9)
+    def last(self) -> int:
+        """The number of `limit`."""
+        return ceil((log2(self.limit) - log2(self.high)) * self.doubling - 1e-9)
 
-    def scale(self, rung: int) -> float | int:
-        """The scale of a rung.
+    def scale(self, number: int) -> float | int:
+        """Returns the scale of a number.
 
-        Rounded, so that it is the same whatever a platform's `pow` makes of the last bit.
+        It is rounded, so that it does not depend on the last bit of a platform's `pow`.
         """
-        ends = {self.bottom: self.low, 0: self.high, self.top: self.limit}
-        octaves, rest = divmod(rung, self.octave)  # 2.0 ** octaves may be beyond what floats hold
-        exact = ends[rung] if rung in ends else ldexp(self.high * 2.0 ** (rest / self.octave - 1), octaves + 1)
+        ends = {self.first: self.low, 0: self.high, self.last: self.limit}
+        doublings, rest = divmod(number, self.doubling)  # 2.0 ** doublings may be beyond what floats hold
+        exact = ends[number] if number in ends else ldexp(self.high * 2.0 ** (rest / self.doubling - 1), doublings + 1)
         if self.is_whole:
             return round(exact)
-        if rung in ends:
+        if number in ends:
             return exact
         rounded = float(f"{exact:.{2 + ceil(-log10(self.tolerance))}g}")
         return min(max(rounded, self.low), self.limit)
@@ -69,11 +69,11 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Bracket:
-    """Where something begins to break.
+    """The interval in which something begins to break.
 
     Arguments:
         holds_at: a scale at which it holds.
-        breaks_at: the next scale of the ladder, at which it does not; None if it holds at the limit.
+        breaks_at: the next scale of the grid, at which it does not; None if it holds at the limit.
     """
 
     holds_at: float
@@ -81,42 +81,42 @@ class Bracket:
 
 
 class BrokenAtLow(Exception):
-    """It is broken at `low` already."""
+    """The lowest scale already breaks it."""
 
 
-def crossing(breaks: Callable[[float], bool], ladder: Ladder) -> Bracket:
-    """Two neighbours of a ladder of which the lower one holds and the higher one breaks.
+def crossing(breaks: Callable[[float], bool], grid: ScaleGrid) -> Bracket:
+    """Returns two neighbours of a grid of which the lower one holds and the higher one breaks.
 
     If nothing that is broken holds again at a greater scale, there is one such pair; else it is one of several.
 
     Arguments:
-        breaks: whether a scale breaks it; asked for each scale once.
-        ladder: the scales to try.
+        breaks: tells whether a scale breaks it; called once for each scale.
+        grid: the scales to try.
 
     Raises:
         BrokenAtLow: the lowest one breaks it.
     """
     known: dict[float, bool] = {}
 
-    def broken(rung: int) -> bool:
-        scale = ladder.scale(rung)
+    def broken(number: int) -> bool:
+        scale = grid.scale(number)
         if scale not in known:
             known[scale] = breaks(scale)
         return known[scale]
 
-    lower, upper, top = ladder.bottom, 0, ladder.top
+    lower, upper, top = grid.first, 0, grid.last
     if broken(lower):
         raise BrokenAtLow
     while not broken(upper):
         if upper == top:
-            return Bracket(ladder.scale(top), None)
-        lower, upper = upper, min(upper + ladder.octave, top)
-    # Down by octaves, ever more of them, until it holds: there may be 40 of them, and `high` is a guess to begin with.
-    stride = ladder.octave
+            return Bracket(grid.scale(top), None)
+        lower, upper = upper, min(upper + grid.doubling, top)
+    # Halve, then halve more often each time, until it holds: `low` may be 40 halvings away, and `high` is a guess.
+    stride = grid.doubling
     while upper - lower > 1:
         middle = max((lower + upper) // 2, upper - stride)
         if broken(middle):
             upper, stride = middle, 2 * stride
         else:
             lower = middle
-    return Bracket(ladder.scale(lower), ladder.scale(upper))
+    return Bracket(grid.scale(lower), grid.scale(upper))

@@ -13,9 +13,9 @@ from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_settings import Search
 from mutspec.experiment.metric_kinds import is_share
 from mutspec.experiment.result import Breaking, Result, Row
-from mutspec.experiment.search.bisection import BrokenAtLow, Ladder, crossing
+from mutspec.experiment.result_settings import PARAMETER
+from mutspec.experiment.search.bisection import BrokenAtLow, ScaleGrid, crossing
 from mutspec.experiment.search.scaled_number import ScaledNumber, greatest, scaled_number, searched_effect
-from mutspec.experiment.settings import PARAMETER
 from mutspec.experiment.trial import Trials, measures, result_of
 from mutspec.language import CallError, Plan, PlanError
 from mutspec.lowering.base import Op
@@ -23,7 +23,7 @@ from mutspec.show.report import Report
 from mutspec.text import words
 
 MAX_DROP = 0.1
-"""How far a share of the samples may fall, if the call sets no bound."""
+"""The greatest drop of a share of the samples, if the call sets no bound."""
 
 Progress = Callable[[int, int], None]
 """Told about the seeds that are done, and the seeds in all."""
@@ -37,7 +37,7 @@ def breaking_points(
     model: str,
     on_progress: Progress | None = None,
 ) -> Result:
-    """Search for the breaking point of each seed.
+    """Searches for the breaking point of each seed.
 
     Arguments:
         trials: of the base.
@@ -52,11 +52,11 @@ def breaking_points(
     """
     turned, gate = scaled_number(plans[0], search), _gate(trials, search)
     limit = greatest(turned, plans[0], search)
-    ladder = Ladder(search.low, search.high, limit, search.tolerance, turned.is_whole)
+    grid = ScaleGrid(search.low, search.high, limit, search.tolerance, turned.is_whole)
     rows: list[Row] = []
     warnings: list[str] = []
     for plan in plans:
-        row, report = _found(trials, plan, inputs, turned, gate, ladder)
+        row, report = _found(trials, plan, inputs, turned, gate, grid)
         rows.append(row)
         warnings += [str(problem) for problem in report.warnings]
         if on_progress is not None:
@@ -74,7 +74,7 @@ def breaking_points(
 
 
 def _gate(trials: Trials, search: Search) -> Gate:
-    """What a mutant that is not broken holds to, and the base too."""
+    """Returns the gate that a mutant passes if it is not broken. The base must pass it, too."""
     metric = trials.measured(search.metric or next(iter(trials.base)))
     gate = search.gate(metric)
     if not gate.bounds:
@@ -93,14 +93,14 @@ def _failed(gate: Gate, trials: Trials, seed: int, measured: Mapping[str, float]
 
 
 def _found(
-    trials: Trials, plan: Plan[Op], inputs: Mapping[str, Any], turned: ScaledNumber, gate: Gate, ladder: Ladder
+    trials: Trials, plan: Plan[Op], inputs: Mapping[str, Any], turned: ScaledNumber, gate: Gate, grid: ScaleGrid
 ) -> tuple[Row, Report]:
-    """The mutant at the breaking point of a plan's seed, and what the plan did to it."""
+    """Returns the mutant at the breaking point of a plan's seed, and what the plan did to it."""
     start = perf_counter()
     tried: dict[float, tuple[Row, Report]] = {}
 
     def breaks(scale: float) -> bool:
-        scaled = turned.at(plan, scale) if scale >= ladder.high else turned.below(plan, scale)
+        scaled = turned.at(plan, scale) if scale >= grid.high else turned.below(plan, scale)
         try:
             with trials.mutant(scaled, inputs) as trial:
                 tried[scale] = trial.row, trial.report
@@ -109,7 +109,7 @@ def _found(
         return bool(_failed(gate, trials, plan.seed, measures(trial.row)))
 
     try:
-        bracket = crossing(breaks, ladder)
+        bracket = crossing(breaks, grid)
     except BrokenAtLow:
         ((scale, (row, _)),) = tried.items()
         failed = _failed(gate, trials, plan.seed, measures(row))[0]

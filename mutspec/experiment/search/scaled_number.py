@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mutspec.experiment.job_settings import Search
-from mutspec.experiment.settings import PARAMETER, as_number
+from mutspec.experiment.result_settings import PARAMETER, as_number
 from mutspec.language import CallError, Plan, PlanError, Problem
 from mutspec.lowering.base import Op
 
@@ -26,7 +26,7 @@ class ScaledNumber:
         """The plan with another scale.
 
         Raises:
-            PlanError: it takes no such number, or there is no such key.
+            PlanError: it does not take such a number, or has no such key.
         """
         return plan.overridden({self.key: round(scale) if self.is_whole else float(scale)})
 
@@ -45,7 +45,7 @@ class ScaledNumber:
         return PlanError([about(problem) for problem in error.problems])
 
     def takes(self, plan: Plan[Op], scale: float) -> bool:
-        """Whether the plan takes a scale."""
+        """Tells whether the plan takes a scale."""
         try:
             self.at(plan, scale)
         except PlanError:
@@ -64,7 +64,7 @@ def scaled_number(plan: Plan[Op], search: Search) -> ScaledNumber:
     key = _only_number(plan) if search.key is None else search.key.removeprefix("plan.")
     if not key.startswith((PARAMETER, "steps.")):
         known = tuple(each for each in _numbers(plan) if each.endswith(f".{key}"))
-        raise CallError(f"`{key}` is no parameter, and no key of a step", path=("mode", "key"), candidates=known)
+        raise CallError(f"`{key}` is neither a parameter nor a key of a step", path=("mode", "key"), candidates=known)
     found = ScaledNumber(
         key,
         is_whole=not ScaledNumber(key).takes(plan, search.high) and ScaledNumber(key, True).takes(plan, search.high),
@@ -78,7 +78,7 @@ def scaled_number(plan: Plan[Op], search: Search) -> ScaledNumber:
 
 
 def searched_effect(plan: Plan[Op], search: Search) -> str:
-    """Returns the `effect_digest` of a plan of which a search chooses one number, whatever that is in the plan.
+    """Returns the `effect_digest` of a plan of which a search chooses one number, whose value does not matter.
 
     Raises:
         CallError: see `scaled_number`.
@@ -87,7 +87,7 @@ def searched_effect(plan: Plan[Op], search: Search) -> str:
 
 
 def _misfit(error: PlanError, key: str, scale: float, name: str) -> Problem:
-    """Why a plan does not take a scale: it has no such key, or the key takes other values."""
+    """Returns the reason why a plan does not take a scale: it has no such key, or the key takes other values."""
     problem = next((each for each in error.problems if _is_of_override(each)), error.problems[0])
     if problem.place is not None and problem.place.column == 1:
         return replace(problem, place=None, path=("mode", "key"))

@@ -1,4 +1,4 @@
-"""Where flat entries lie along an axis."""
+"""The indices of flat entries along an axis."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from numpy.typing import NDArray
 
 
 def axis_index(length: int, stride: int, start: int, stop: int) -> NDArray[np.int64]:
-    """For each flat entry of a span, its index along an axis of `length` before axes of `stride` entries together."""
+    """Returns the index (i // stride) mod length of each entry i of a span.
+
+    It is the index along an axis of `length` entries, if the axes after it have `stride` entries together.
+    """
     first, last = start // stride, -(-stop // stride)
-    # Rows go round the axis, each for `stride` entries: to repeat them is many times as fast as to divide each entry.
+    # The index is constant for `stride` entries, then goes on round the axis. Repeating the indices is many times as
+    # fast as dividing each entry.
     rows = np.arange(first, last, dtype=np.int64) % length if stride > 1 else _cycle(start, stop, length)
     if stride == 1:
         return rows
@@ -18,6 +22,6 @@ def axis_index(length: int, stride: int, start: int, stop: int) -> NDArray[np.in
 
 
 def _cycle(start: int, stop: int, length: int) -> NDArray[np.int64]:
-    """The numbers from `start` up to `stop`, modulo `length`."""
+    """Returns the numbers from `start` up to `stop`, modulo `length`."""
     turn = np.arange(start, start + min(length, stop - start), dtype=np.int64) % length
     return np.resize(turn, stop - start)

@@ -1,4 +1,4 @@
-"""The bits of numbers in formats of any width. All is exact: one rounding, halves to even, and none on the way back."""
+"""Conversion between numbers and their bits in formats of any width. Encoding rounds once, halves to even."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ Reals = NDArray[np.float64]
 
 
 def encode(form: Format, values: Any) -> Words:
-    """The bits of numbers, rounded to a format once. NaN, where a format has none, becomes 0."""
+    """Returns the bits of numbers, rounded to a format once. NaN becomes 0 in a format without NaN."""
     return _ENCODE[type(form)](form, np.asarray(values, np.float64))
 
 
 def decode(form: Format, words: Words) -> Reals:
-    """The numbers that have these bits in a format."""
+    """Returns the numbers that have these bits in a format."""
     return _DECODE[type(form)](form, words)
 
 
 def _least_exponent(form: Float) -> int:
-    """That of the smallest normal number, and of all subnormal ones."""
+    """Returns the exponent of the smallest normal number, which is also that of all subnormal ones."""
     return 2 - (1 << form.exponent - 1)
 
 
 def _encode_float(form: Float, values: Reals) -> Words:
-    """The implicit bit of a normal number counts as one of its field, so that to round up may carry into it."""
+    # `steps` includes the implicit bit of a normal number, which is then added to the exponent field. So rounding up
+    # may carry into the exponent, as it should.
     is_number = np.isfinite(values)
     size = np.where(is_number, np.abs(values), 0.0)
     least, infinite = _least_exponent(form), (1 << form.exponent) - 1 << form.mantissa

@@ -51,10 +51,10 @@ def _cast(node: Node, at: Place, value: Any) -> Any:
 
 
 def _to_odd_float32(values: Array) -> Array:
-    """float64 as float32, where what is inexact is truncated, and marked in its last bit.
+    """Rounds float64 to float32 to odd: inexact values are truncated, and their last bit is set.
 
-    `ml_dtypes` goes from float64 to bfloat16 by way of float32, rounding twice. By way of this, the result is that of
-    one rounding (Boldo and Melquiond, Emulation of a FMA and correctly rounded sums, 2008).
+    `ml_dtypes` converts float64 to bfloat16 through float32, and so rounds twice. After rounding to odd, the result is
+    the same as with one rounding (Boldo and Melquiond, Emulation of a FMA and correctly rounded sums, 2008).
     """
     narrow = np.atleast_1d(values.astype(np.float32))
     bits = narrow.view(np.uint32)
@@ -65,12 +65,12 @@ def _to_odd_float32(values: Array) -> Array:
 
 
 def _sign(node: Node, at: Place, value: Any) -> Any:
-    """-1 below zero, 1 from zero on; NaN stays NaN."""
+    """Returns -1 below zero, else 1; NaN stays NaN."""
     return np.where(np.isnan(value), value, np.where(np.asarray(value) < 0, -1, 1)).astype(np.dtype(node.dtype))
 
 
 def _exponent(node: Node, at: Place, value: Any) -> Any:
-    """Of 0 it is -∞; of what is infinite or NaN, ∞."""
+    """Returns -∞ for 0, and ∞ for infinite values and NaN."""
     exponent = np.where(np.asarray(value) == 0, -np.inf, np.frexp(value)[1] - 1.0)
     return np.where(np.isfinite(value), exponent, np.inf)
 
@@ -127,7 +127,7 @@ def _truncated_normal(node: Node, at: Place) -> Array:
 
 
 def _dirac(node: Node, at: Place) -> Array:
-    """1 at the centre of the window, where the channel in (within its group) is the channel out."""
+    """Returns 1 at the centre of the window where the input channel (within its group) is the output channel."""
     centre, is_depthwise = node.attribute("centre"), node.attribute("is_depthwise")
     *window, channel_in, channel_out = np.unravel_index(at.entries(), node.shape)
     is_one = channel_out == 0 if is_depthwise else channel_out % node.shape[-2] == channel_in
@@ -138,10 +138,10 @@ def _dirac(node: Node, at: Place) -> Array:
 
 
 def _one_bit(node: Node, at: Place) -> Array:
-    """A word for each entry, in which one of some bits is set: each equally likely, but for 2**-32 of their number.
+    """Returns a word for each entry in which one of some bits is set, each with the same probability within 2**-32.
 
-    The draw is the image of the entry's number under a keyed permutation, so that few entries are drawn alone. Of a
-    group of entries, one after the other, all have the same draw.
+    The draw is the image of the entry's number under a keyed permutation, so some entries can be drawn without the
+    others. All entries of a group of neighbours have the same draw.
     """
     positions = np.array(node.attribute("positions"), np.uint64)
     scramble = Permutation(1 << 62, node.attribute("key"))
@@ -152,14 +152,14 @@ def _one_bit(node: Node, at: Place) -> Array:
 
 
 def _chosen_bits(node: Node, at: Place) -> Array:
-    """A word for each entry, in which the chosen bits are set."""
+    """Returns a word for each entry, in which the chosen bits are set."""
     positions = np.array(node.attribute("positions"), np.uint64)
     words = chosen_bits(node.attribute("choice"), positions, at)
     return words.astype(np.dtype(node.dtype))
 
 
 def _swapped(node: Node) -> NDArray[np.int64]:
-    """For each slice along an axis, the one that takes its place: pairs of neighbours in the order of images."""
+    """Returns the slice that replaces each slice: neighbours in the order of their images are swapped."""
     order, count = node.attribute("order"), node.attribute("count") // 2 * 2
     if isinstance(order, Permutation):
         offset = node.attribute("offset")
@@ -171,8 +171,8 @@ def _swapped(node: Node) -> NDArray[np.int64]:
 
 
 def _bits(node: Node, at: Place, attempt: int = 0) -> np.random.Philox:
-    """The raw bits of a chunk: every chunk, and every attempt at it, has a counter range of 2**128 to itself."""
-    assert isinstance(at, Span)  # which begins a chunk
+    """Returns the raw bits of a chunk. Each chunk, and each attempt at it, has its own counter range of 2**128."""
+    assert isinstance(at, Span)  # and it begins at a chunk
     key = np.frombuffer(node.attribute("key"), "<u8")
     return np.random.Philox(key=key, counter=np.array([0, 0, at.start // CHUNK, attempt], np.uint64))
 
@@ -226,14 +226,14 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
 }
 
 TAKES_ROOM = frozenset(_BINARY) | frozenset(_UNARY)
-"""Primitives whose kernels take `out`, an array for the result; it may be one of the inputs."""
+"""Primitives whose kernels take `out`, an array for the result, which may be one of the inputs."""
 
 GIVES_ROOM = TAKES_ROOM | {"cast", "normal", "uniform", "exponential", "truncated_normal", "along", "spread", "dirac"}
-"""Primitives whose results share memory with nothing else."""
+"""Primitives whose results do not share memory with other values."""
 
 
 def reduce_chunk(node: Node, start: int, chunk: Array) -> Any:
-    """What one chunk, of the entries from `start` on, adds to a reduction."""
+    """Reduces one chunk, of the entries from `start` on."""
     if node.primitive == "sum":
         return np.add.reduce(chunk, dtype=np.float64)
     if node.primitive == "max":
@@ -248,19 +248,19 @@ def reduce_chunk(node: Node, start: int, chunk: Array) -> Any:
 
 
 def combine(node: Node, total: Any, partial: Any) -> Any:
-    """A reduction so far, and what the next chunk adds. Called in the order of the chunks."""
+    """Combines a reduction of earlier chunks with that of the next chunk. It is called in the order of the chunks."""
     return total + partial if node.primitive in ("sum", "sum_along") else np.maximum(total, partial)
 
 
 def empty_reduction(node: Node) -> Any:
-    """The reduction of nothing."""
+    """Returns the reduction of no entries."""
     if node.shape == ():
         return np.float64(0)
     return np.zeros(node.shape, np.dtype(node.dtype))
 
 
 def gather_indices(node: Node, source_shape: Shape, start: int, stop: int) -> NDArray[np.int64]:
-    """The flat indices of the source that a gather reads for the entries [start, stop) of its result."""
+    """Returns the flat indices of the source that a gather reads for the entries [start, stop) of its result."""
     entry = np.arange(start, stop, dtype=np.int64)
     if node.primitive == "slice":
         return entry + np.int64(node.attribute("offset"))

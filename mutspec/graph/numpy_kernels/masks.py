@@ -1,7 +1,8 @@
-"""Choices as masks: the entries of a span that a step changes. A large tensor is never scanned for a few entries.
+"""Choices as masks: the chosen entries of a span. A large tensor is never scanned for a few entries.
 
-There are two ways to know them. Where few are chosen they are listed once, by inverting the permutation, and a span
-looks its own up by bisection. Where many are, each span tests its entries, and nothing is kept.
+There are two ways to find the chosen entries. If they are few, they are listed once by the inverse permutation, and a
+mask is a search in the sorted list (`_listed`). If they are many, each entry of a span is tested by the permutation
+itself (`_Test`). Both choose the same entries.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from mutspec.graph.permutation import SMALLEST_DOMAIN_BITS, Permutation
 from mutspec.graph.primitives import CHUNK
 
 SPARSE_LIMIT = 1 << 20
-"""Up to this many entries (8 bytes each), and an eighth of the pool, the chosen entries are listed."""
+"""Choices of up to this many entries (8 bytes each), and of up to an eighth of the pool, are listed."""
 
 
 class Mask:
-    """One choice over one tensor, ready to be asked span by span. Safe to share between threads.
+    """The mask of one choice in one tensor, for any span. It can be shared between threads.
 
     Arguments:
-        choice: the entries to touch; None for all.
+        choice: the chosen entries; None for all.
         shape: the tensor's shape.
     """
 
@@ -55,7 +56,7 @@ class Mask:
         self._test = None if self.listed is not None or choice is None else _test(choice, shape)
 
     def at(self, start: int, stop: int) -> Truth | None:
-        """Which of the entries [start, stop) are chosen; None if none is."""
+        """Returns for each of the entries [start, stop) whether it is chosen; None if none is."""
         if self.listed is not None:
             first, last = np.searchsorted(self.listed, (start, stop))
             if first == last:
@@ -69,7 +70,7 @@ class Mask:
         return mask if mask.any() else None
 
     def these(self, entries: Entries) -> Truth | None:
-        """Which of some entries are chosen; None if none is."""
+        """Returns for each of some entries whether it is chosen; None if none is."""
         if self.listed is not None:
             mask = are_among(self.listed, entries)
         elif self._test is not None:
@@ -79,7 +80,7 @@ class Mask:
         return mask if mask.any() else None
 
     def count(self) -> int:
-        """How many entries are chosen."""
+        """Counts the chosen entries."""
         if self.listed is not None:
             return len(self.listed)
         if self.choice is None:
@@ -89,7 +90,7 @@ class Mask:
         return sum(int(np.count_nonzero(mask)) for mask in masks if mask is not None)
 
     def entries(self) -> Entries:
-        """The chosen entries, ascending."""
+        """Returns the chosen entries, in ascending order."""
         if self.listed is not None:
             return self.listed
         mask = self.at(0, self.size) if self.size else None
@@ -97,18 +98,18 @@ class Mask:
 
 
 class _Test:
-    """Tells whether entries are chosen, whichever they are."""
+    """Tests any entries for whether they are chosen."""
 
     def __init__(self, choice: Any, shape: Shape) -> None:
         self.choice = choice
         self.shape = shape
 
     def span(self, start: int, stop: int) -> Truth:
-        """Of the entries [start, stop)."""
+        """Tests the entries [start, stop)."""
         return self.these(np.arange(start, stop, dtype=np.int64))
 
     def these(self, entries: Entries) -> Truth:
-        """Of some entries."""
+        """Tests some entries."""
         raise NotImplementedError
 
 
@@ -142,7 +143,7 @@ class _BoxTest(_Test):
 
 
 class _SliceTest(_Test):
-    """Of entries that are chosen by the slice that they lie in: a table of the slices is made once."""
+    """Tests entries that are chosen by whole slices, with a table of the slices."""
 
     def __init__(self, choice: ChosenSlices | Window, shape: Shape) -> None:
         super().__init__(choice, shape)
@@ -177,7 +178,11 @@ class _TilesTest(_Test):
 
 
 class _WithinTest(_Test):
-    """Of entries of a region: each is looked up by its number among the region's own."""
+    """Tests entries of a region by their number within the region.
+
+    The region's entries are numbered in C order, as if the slices that are not in it did not exist. So an entry's
+    number is computed like its flat index, with the rank of its slice among the kept ones in place of its index.
+    """
 
     def __init__(self, choice: Within, shape: Shape) -> None:
         super().__init__(choice, shape)
@@ -224,16 +229,16 @@ _TESTS: dict[type[Any], type[_Test]] = {
 
 
 def _test(choice: Choice, shape: Shape) -> _Test | None:
-    """What tells whether entries are chosen; None where only the graph does."""
+    """Returns the test for a choice; None for one that a node of the graph computes."""
     return None if isinstance(choice, Computed) else _TESTS[type(choice)](choice, shape)
 
 
 def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArray[np.uint64]:
-    """For each entry of a place a word in which its chosen bits are set.
+    """Returns for each entry of a place a word in which its chosen bits are set.
 
     Arguments:
-        choice: which bits are chosen, by number.
-        positions: where in the word each of them is.
+        choice: the chosen bits, by number.
+        positions: the position of each bit in the word.
         at: the place.
     """
     listed = _listed(choice.chosen, at.stop * choice.bits)
@@ -252,14 +257,14 @@ def chosen_bits(choice: Bits, positions: NDArray[np.uint64], at: Place) -> NDArr
 
 
 def _bits_of(choice: Bits, entries: Entries) -> Truth:
-    """For each of some entries (rows), which of its bits (columns) are chosen."""
+    """Returns for each of some entries (rows) whether each of its bits (columns) is chosen."""
     numbers = entries[:, None] * choice.bits + np.arange(choice.bits)
     truth: Truth = _ScatteredTest(choice.chosen, ()).these(numbers.ravel()).reshape(numbers.shape)
     return truth
 
 
 def _table(choice: Scattered | Listed, size: int) -> Truth:
-    """Which of a few things are chosen."""
+    """Returns for each of a small number of things whether it is chosen."""
     table = np.zeros(size, np.bool_)
     listed = _listed(choice, size)
     if listed is not None:
@@ -270,11 +275,12 @@ def _table(choice: Scattered | Listed, size: int) -> Truth:
 
 
 def permute(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bool = False) -> NDArray[np.uint64]:
-    """`Permutation.image` of many values at once."""
+    """Computes `Permutation.image` of many values at once."""
     network: Callable[[NDArray[np.uint64]], NDArray[np.uint64]] = partial(_network, permutation, inverse=inverse)
-    if permutation.size < _FEW:
-        # Most images lie outside, so that the walks are long: up to hundreds of rounds of little arrays.
-        network = network(np.arange(2 * _FEW, dtype=np.uint64)).__getitem__
+    if permutation.size < _TINY_SIZE:
+        # Most images are outside, so that walks are long: up to hundreds of rounds over small arrays. Instead, the
+        # network is computed once for the whole domain of 2**8, and used as a table.
+        network = network(np.arange(2 * _TINY_SIZE, dtype=np.uint64)).__getitem__
     images = network(values)
     # Cycle walking: an image outside goes through the network again. A permutation of the domain that walks from inside
     # comes back inside, as its cycle holds the entry that it began with. A domain is less than twice the pool, except
@@ -286,8 +292,8 @@ def permute(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bo
     return images
 
 
-_FEW = 1 << SMALLEST_DOMAIN_BITS - 1
-"""Below this many entries, less than half of a permutation's domain is theirs."""
+_TINY_SIZE = 1 << SMALLEST_DOMAIN_BITS - 1
+"""Permutations of fewer entries use less than half of their domain."""
 
 
 def _network(permutation: Permutation, values: NDArray[np.uint64], *, inverse: bool) -> NDArray[np.uint64]:
@@ -299,7 +305,7 @@ def _network(permutation: Permutation, values: NDArray[np.uint64], *, inverse: b
 
 
 def _listed(choice: Choice | None, size: int) -> Entries | None:
-    """The chosen entries, ascending, where they are few."""
+    """Returns the chosen entries in ascending order if they are few, else None."""
     if isinstance(choice, Listed):
         return np.array(choice.indices, np.int64)
     if isinstance(choice, Scattered) and choice.count <= min(SPARSE_LIMIT, choice.pool.size // 8):
@@ -318,14 +324,14 @@ def _listed_within(choice: Within, size: int) -> Entries | None:
     numbers = _listed(choice.chosen, size // length * len(kept))
     if numbers is None:
         return None
-    # The way back of `_WithinTest.these`: from a number among the region's entries to one among all.
+    # The inverse of `_WithinTest`: from numbers within the region to flat indices of the tensor.
     outer, inner = np.divmod(numbers, len(kept) * stride)
     entries: Entries = (outer * length + kept[inner // stride]) * stride + inner % stride
     return entries
 
 
 def chosen_of_pool(choice: Scattered, size: int) -> Entries:
-    """The entries of one tensor that are chosen from its pool, ascending."""
+    """Returns the entries of one tensor that are chosen from its pool, in ascending order."""
     chosen = _chosen(choice.pool, choice.count)
     first, last = np.searchsorted(chosen, (choice.offset, choice.offset + size))
     return chosen[first:last] - choice.offset
@@ -333,5 +339,5 @@ def chosen_of_pool(choice: Scattered, size: int) -> Entries:
 
 @lru_cache(maxsize=8)
 def _chosen(pool: Permutation, count: int) -> Entries:
-    """The chosen entries of a pool, ascending. Kept, as the tensors of a pool ask for it one after the other."""
+    """Returns the chosen entries of a pool in ascending order. They are cached for the other tensors of the pool."""
     return np.sort(permute(pool, np.arange(count, dtype=np.uint64), inverse=True).astype(np.int64))

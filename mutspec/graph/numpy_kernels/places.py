@@ -1,4 +1,4 @@
-"""Places: the flat entries of a tensor that are computed at once, one after the other or scattered."""
+"""Places: the flat entries of a tensor that are computed together, a span or some scattered ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Truth = NDArray[np.bool_]
 
 
 def are_among(sorted_entries: Entries, entries: Entries) -> Truth:
-    """Which of some entries are among others, which ascend."""
+    """Returns for each entry whether it is one of `sorted_entries`, which ascend."""
     if not len(sorted_entries):
         return np.zeros(len(entries), np.bool_)
     positions = np.searchsorted(sorted_entries, entries)
@@ -34,11 +34,11 @@ class Span:
 
     @property
     def size(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         return self.stop - self.start
 
     def entries(self) -> Entries:
-        """Their flat indices."""
+        """Returns the flat indices of the entries."""
         return np.arange(self.start, self.stop, dtype=np.int64)
 
     def slice_numbers(self, length: int, stride: int) -> Entries:
@@ -46,17 +46,17 @@ class Span:
         return axis_index(length, stride, self.start, self.stop)
 
     def holds(self, entries: Entries) -> Truth:
-        """Which of some entries of the tensor are among these."""
+        """Returns for each entry of the tensor whether it is one of these."""
         return (entries >= self.start) & (entries < self.stop)
 
     def positions(self, entries: Entries) -> Entries:
-        """Where among these some of them are."""
+        """Returns the positions of some of the entries among all of these."""
         return entries - self.start
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseEntries:
-    """Some entries, ascending and distinct: at least one."""
+    """Some entries, at least one, distinct and in ascending order."""
 
     indices: Entries
 
@@ -67,16 +67,16 @@ class SparseEntries:
 
     @property
     def stop(self) -> int:
-        """One past the last entry."""
+        """The number after the last entry."""
         return int(self.indices[-1]) + 1
 
     @property
     def size(self) -> int:
-        """How many entries there are."""
+        """The number of entries."""
         return len(self.indices)
 
     def entries(self) -> Entries:
-        """Their flat indices."""
+        """Returns the flat indices of the entries."""
         return self.indices
 
     def slice_numbers(self, length: int, stride: int) -> Entries:
@@ -84,20 +84,20 @@ class SparseEntries:
         return self.indices // stride % length
 
     def holds(self, entries: Entries) -> Truth:
-        """Which of some entries of the tensor are among these."""
+        """Returns for each entry of the tensor whether it is one of these."""
         return are_among(self.indices, entries)
 
     def positions(self, entries: Entries) -> Entries:
-        """Where among these some of them are."""
+        """Returns the positions of some of the entries among all of these."""
         return np.searchsorted(self.indices, entries)
 
 
 Place = Span | SparseEntries
-"""A span may be of any primitive; few entries are computed alone where all primitives are `is_by_entry`."""
+"""All primitives can be computed for a span. Sparse entries need primitives that are `is_by_entry`."""
 
 
 def by_chunk(entries: Entries) -> Iterator[tuple[int, slice]]:
-    """The chunks that some entries, ascending, lie in: the number of each, and which of the entries those are."""
+    """Yields the number of each chunk with some of the entries, which ascend, and the slice of these entries."""
     numbers, starts = np.unique(entries // CHUNK, return_index=True)
     edges = [*starts.tolist(), len(entries)]
     for number, start, stop in zip(numbers.tolist(), edges[:-1], edges[1:], strict=True):

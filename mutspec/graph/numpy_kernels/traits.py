@@ -1,4 +1,4 @@
-"""What is true of nodes by where they stand in their graph."""
+"""Properties of nodes that follow from their graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mutspec.graph.primitives import PRIMITIVES
 
 
 def are_by_entry(graph: Graph) -> tuple[bool, ...]:
-    """For each node, whether a few entries of it can be computed alone."""
+    """Returns for each node whether some of its entries can be computed without the others."""
     answers: list[bool] = []
     for node, is_small in zip(graph.nodes, graph.is_small, strict=True):
         by_entry = PRIMITIVES[node.primitive].is_by_entry
@@ -20,7 +20,7 @@ def are_by_entry(graph: Graph) -> tuple[bool, ...]:
 
 
 def passing(graph: Graph) -> frozenset[int]:
-    """The tensors that one node reads and nothing else does, and that share their memory with no other value."""
+    """Returns the tensors that only one node reads, and that share their memory with no other value."""
     read = Counter(number for node in graph.nodes for number in set(node.inputs))
     kept = {number for version in graph.versions for number in (version.before, version.node)}
     kept |= {version.choice.node for version in graph.versions if isinstance(version.choice, Computed)}

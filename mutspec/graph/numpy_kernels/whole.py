@@ -1,4 +1,4 @@
-"""The kernels of the primitives that need all entries of their inputs at once: pure functions on flat arrays."""
+"""The kernels of primitives that need all entries of their inputs at once: pure functions on flat arrays."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ WholeKernel = Callable[..., Any]
 
 
 def _ranked(node: Node, values: Array) -> NDArray[np.bool_]:
-    """Whether each entry is among the `count` smallest (or largest); of equal ones the first in C order."""
+    """Returns whether each entry is one of the `count` smallest (or largest). Equal ones count in C order."""
     truth = np.zeros(len(values), np.bool_)
     truth[_order(values, largest=node.attribute("largest"))[: node.attribute("count")]] = True
     return truth
 
 
 def _ranked_in_groups(node: Node, values: Array) -> NDArray[np.bool_]:
-    """Whether each entry is among the `count` smallest of its group: `group` neighbours along an axis."""
+    """Returns whether each entry is one of the `count` smallest of its group of `group` neighbours on an axis."""
     length, stride, group = (node.attribute(name) for name in ("length", "stride", "group"))
     groups = np.moveaxis(values.reshape(-1, length // group, group, stride), 2, 3)
     order = np.argsort(groups, axis=-1, kind="stable")
@@ -36,14 +36,14 @@ def _ranked_in_groups(node: Node, values: Array) -> NDArray[np.bool_]:
 
 
 def _order(values: Array, *, largest: bool) -> NDArray[np.int64]:
-    """The entries in the order of their values, equal ones in their own; NaN counts as the largest of all."""
+    """Sorts the entries by value. Equal ones keep their order, and NaN is the largest of all."""
     if not largest:
         return np.argsort(values, kind="stable")
     return len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
 
 
 def _quantile(node: Node, values: Array) -> np.float64:
-    """The q-th quantile, between neighbours by their distance (NumPy's `linear`), in float64."""
+    """Returns the q-th quantile in float64, interpolated as by NumPy's `linear`."""
     if not len(values):
         return np.float64(np.nan)
     place = float.fromhex(node.attribute("q")) * (len(values) - 1)
@@ -54,7 +54,7 @@ def _quantile(node: Node, values: Array) -> np.float64:
 
 
 def _shuffle(node: Node, values: Array) -> Array:
-    """The chosen entries, permuted among themselves."""
+    """Permutes the chosen entries."""
     chosen = _entries(node.attribute("choice"), len(values))
     result = values.copy()
     result[chosen] = values[chosen[_permuted(len(chosen), node.attribute("key"))]]
@@ -62,7 +62,7 @@ def _shuffle(node: Node, values: Array) -> Array:
 
 
 def _shuffle_slices(node: Node, values: Array) -> Array:
-    """The entries of each chosen slice, permuted by a permutation of its own."""
+    """Permutes the entries of each chosen slice, each by its own permutation."""
     length, stride = node.attribute("length"), node.attribute("stride")
     slices = values.reshape(-1, length, stride)
     result = slices.copy()
@@ -74,7 +74,7 @@ def _shuffle_slices(node: Node, values: Array) -> Array:
 
 
 def _rearrange(node: Node, *parts: Array) -> Array:
-    """The inputs one behind the other: with entries swapped, or those of a segment in the reverse or any order."""
+    """Joins the inputs, and swaps two entries, or reverses or shuffles the entries of a segment."""
     genes = np.concatenate(parts)
     start, stop, kind = node.attribute("start"), node.attribute("stop"), node.attribute("kind")
     if kind == "swap":
@@ -87,7 +87,7 @@ def _rearrange(node: Node, *parts: Array) -> Array:
 
 
 def _low_rank(node: Node, values: Array) -> Array:
-    """The nearest matrix of a rank, or of the least rank with a part of the energy (the sum of squares)."""
+    """Returns the nearest matrix of a rank, or of the smallest rank with a part of the energy (the sum of squares)."""
     matrix = values.reshape(node.attribute("rows"), -1).astype(np.float64)
     left, singular, right = np.linalg.svd(matrix, full_matrices=False)
     rank = node.attribute("rank")
@@ -104,7 +104,7 @@ def _entries(choice: Choice | None, size: int) -> NDArray[np.int64]:
 
 
 def _permuted(size: int, key: bytes) -> NDArray[np.int64]:
-    """A keyed permutation of [0, size)."""
+    """Returns a keyed permutation of [0, size)."""
     if not size:
         return np.empty(0, np.int64)
     return permute(Permutation(size, key), np.arange(size, dtype=np.uint64)).astype(np.int64)

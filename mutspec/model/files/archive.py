@@ -11,7 +11,7 @@ from mutspec.model.files.stamp import Stamp, check_unchanged
 from mutspec.model.spec import ModelSpec
 
 WEIGHTS = "model.weights.h5"
-"""What Keras calls the file with the weights: a member of a `.keras` file, a file in an unpacked one."""
+"""Keras's name for the weights in a `.keras` file: a member of the zip, or a file in the unpacked folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Archive:
         copies: further places that hold the same tensor, by canonical path: Keras stores the kernel of a spectrally
             normalised layer twice. Who writes a tensor writes these too.
         config: the serialised model as the file has it; empty for a partial spec.
-        stamp: the file's, when it was opened; None if nobody took one, or if it is a folder.
+        stamp: the file's, when it was opened; None if none was taken, or if it is a folder.
         parts: the files that the model lies in, if it is not `path` alone. Extents number them; some hold no values.
         stored: everything that is stored, by the path at which Keras 3 stores it; empty where nobody needs it, or
             where it is not known. A `.weights.h5` file can be made of it.
@@ -120,7 +120,7 @@ class Archive:
         return self.parts or (FilePart(self.path, self.stamp),)
 
     def check_unchanged(self) -> None:
-        """Hold all files that it was read from against their stamps.
+        """Holds all files that it was read from against their stamps.
 
         Raises:
             ModelError: one was replaced, written to or removed.

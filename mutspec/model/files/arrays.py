@@ -1,4 +1,4 @@
-"""What is stored, as NumPy's arrays: dtypes by name, and stored tensors cut into blocks."""
+"""Stored tensors as NumPy's arrays: dtypes by name, and ranges of entries cut into blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     """The dtype of that name, `bfloat16` and the eight-bit floats of `ml_dtypes` included.
 
     Raises:
-        ModelError: there is no such dtype, or its values are no numbers.
+        ModelError: the dtype is unknown, or its values are not numbers.
     """
     try:
         dtype = np.dtype(getattr(ml_dtypes, name, name))

@@ -17,9 +17,9 @@ from functools import lru_cache
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
 _PART = 4 << 20
-"""What a thread computes at once: long enough that to combine the parts costs nothing."""
+"""The bytes that a thread checks at once: enough that combining the parts costs nothing."""
 _BUFFER = 256 << 10
-"""What is read at once: little enough to be still in the processor's cache when its CRC is computed."""
+"""The bytes that are read at once: few enough to be still in the processor's cache when their CRC is computed."""
 
 
 def crc32_of_range(descriptor: int, offset: int, size: int, threads: int) -> int:

@@ -16,13 +16,13 @@ from mutspec.model.files.zip_member import content
 
 COPY_AGAIN = "copy the file again from where it was whole"
 COPY_AGAIN_OR_GO_ON = f"{COPY_AGAIN}; --no-verify (in Python verify=False) leaves the check out"
-"""What a user can do."""
+"""Hints on damaged files."""
 
 _THREADS = 4
 
 
 def is_damaged(archive: Archive, threads: int) -> bool:
-    """Whether the member with the weights has another checksum than the file states.
+    """Tells whether the member with the weights has another checksum than the file states.
 
     A compressed member is not read: that is inflated, and checked, whenever the file is opened.
 
@@ -38,7 +38,7 @@ def is_damaged(archive: Archive, threads: int) -> bool:
 
 
 def check_weights(path: Path) -> None:
-    """Hold the weights in a file that Keras is about to load against their checksum.
+    """Holds the weights in a file that Keras is about to load against their checksum.
 
     Keras reads them by zipfile, which finds damage only where it happens to read a member from end to end.
 
@@ -59,7 +59,7 @@ def check_weights(path: Path) -> None:
 
 
 def damage(path: Path, member: Member) -> str:
-    """What to say of a file that is damaged: the beginning of a sentence that goes on with what follows from it."""
+    """Returns the message on a damaged file: the beginning of a sentence, which goes on with the consequence."""
     return f"{path} is damaged: {member.name} in it does not have the checksum that the file states"
 
 

@@ -44,12 +44,12 @@ weights in a way that the format does not take.
 """
 
 Saver = Callable[[Any, int, Path, str], None]
-"""Writes a keras.Model into an empty file; given besides a folder for temporary files, and the date to state."""
+"""Writes a keras.Model into an empty file; the others are a folder for temporary files, and a date to state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """How outputs of a format are made.
+    """The functions that make outputs of a format, and check them.
 
     An output of the format that the model's file has begins as a copy of that, whatever else is said here.
 
@@ -98,7 +98,7 @@ class Format:
 
     @property
     def becomes(self) -> tuple[FileKind, ...]:
-        """What its files can be written as without Keras, where a plan changes weights alone."""
+        """The kinds as which its files can be written without Keras, where a plan changes weights alone."""
         others = (each for each in FORMATS.values() if each.kind is not self.kind and each.writer is not None)
         return (
             *((self.kind,) if self.writer is not None else ()),

@@ -1,4 +1,4 @@
-"""What lies under a path that a call names, as far as content tells: read once, however many formats ask."""
+"""The content under a path, by which formats are told apart: read once, however many formats ask."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TABLE = bytes.fromhex("57fb808b247547db")
 """How the index of a TensorFlow checkpoint ends."""
 
 END_BYTES = 64
-"""So much of a file's beginning and end is looked at."""
+"""The bytes at a file's beginning, and at its end, that formats look at."""
 
 
 @dataclass(frozen=True)
@@ -38,31 +38,31 @@ class Found:
 
     @property
     def is_zip(self) -> bool:
-        """Whether it is a zip file."""
+        """Tells whether it is a zip file."""
         return self.head.startswith(_ZIP)
 
     @property
     def is_hdf5(self) -> bool:
-        """Whether it is an HDF5 file."""
+        """Tells whether it is an HDF5 file."""
         return self.head.startswith(_HDF5)
 
     @property
     def is_safetensors(self) -> bool:
-        """Whether it begins as safetensors do: the length of a JSON object, and that."""
+        """Tells whether it begins as safetensors do: the length of a JSON object, and that."""
         return self.head[5:9] == b"\0\0\0{"
 
     @property
     def is_tensor_bundle(self) -> bool:
-        """Whether it is the index of a TensorFlow checkpoint."""
+        """Tells whether it is the index of a TensorFlow checkpoint."""
         return self.tail.endswith(_TABLE)
 
     def has(self, name: str) -> bool:
-        """Whether a folder has a file of this name."""
+        """Tells whether a folder has a file of this name."""
         return (self.path / name).is_file()
 
     @cached_property
     def hdf5(self) -> StoredHdf5:
-        """What it stores, if it is HDF5.
+        """The datasets and attributes in it, if it is HDF5.
 
         Raises:
             ModelError: it is damaged, or above a limit.

@@ -37,7 +37,7 @@ _MOST_BYTES = 2**62
 
 @dataclass(frozen=True)
 class StoredHdf5:
-    """What an HDF5 file stores, but for values.
+    """The groups, attributes and extents of an HDF5 file, without values.
 
     Arguments:
         groups: the attributes of each group, by its path; the outermost one's is empty. Only those that readers need.
@@ -62,7 +62,7 @@ class StoredHdf5:
         return tuple(value) if isinstance(value, list) else None
 
     def below(self, path: str) -> StoredHdf5:
-        """What is stored in a group, by paths relative to it."""
+        """Returns the content of a group, by paths relative to it."""
         start = f"{path}/"
         groups = {at.removeprefix(start): each for at, each in self.groups.items() if at.startswith(start)}
         extents = {at.removeprefix(start): each for at, each in self.extents.items() if at.startswith(start)}
@@ -70,7 +70,7 @@ class StoredHdf5:
 
 
 class FileWindow(io.RawIOBase):
-    """A read-only view of a part of a file, read by position: cheap to seek in, and safe beside other readers.
+    """A read-only view of a part of a file, read by position: cheap to seek in, and safe while others read the file.
 
     Arguments:
         file: an open file; it must stay open.
@@ -109,7 +109,7 @@ class FileWindow(io.RawIOBase):
 
 
 def stored_hdf5(source: Path | FileWindow, base: int, shown: str, *, attributes: bool = True) -> StoredHdf5:
-    """What an HDF5 file stores, but for values.
+    """The groups, attributes and extents of an HDF5 file, without values.
 
     Arguments:
         source: a path, or a part of an open file.
@@ -143,14 +143,14 @@ def stored_hdf5(source: Path | FileWindow, base: int, shown: str, *, attributes:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the child says: what is stored, or messages with hints."""
+    """Returns the answer of the child: the content of the file, or messages with hints."""
 
     stored: StoredHdf5 | None
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _answer(source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool) -> bytes:
-    """Read the file. Runs in the child; no exception leaves it."""
+    """Reads the file. Runs in the child; no exception leaves it."""
     try:
         answer = _Answer(_read(source, base, shown, limits, attributes))
     except ModelError as error:
@@ -196,7 +196,7 @@ class _Budget:
         self.stored = 0
 
     def take(self, count: int) -> None:
-        """Count bytes of paths and attributes.
+        """Counts bytes of paths and attributes.
 
         Raises:
             ModelError: there are too many.
@@ -206,7 +206,7 @@ class _Budget:
         self.limits.check("hdf5_metadata_bytes", self.bytes, what, is_counted=False)
 
     def check_inflation(self) -> None:
-        """Hold what packed and unwritten datasets declare against what is stored of them.
+        """Holds what packed and unwritten datasets declare against what is stored of them.
 
         Raises:
             ModelError: it is too much.
@@ -368,9 +368,10 @@ def _texts(value: Any) -> list[str]:
 
 
 def check_extents(extents: Mapping[str, Extent], size: int, shown: str) -> None:
-    """Refuse extents that reach beyond the file or into each other.
+    """Refuses extents that reach beyond the file or into each other.
 
-    Errors: ModelError.
+    Raises:
+        ModelError: there are some.
     """
     end, previous = 0, ""
     for extent in sorted(

@@ -25,9 +25,10 @@ _METADATA_LIMIT = 2**16
 
 
 def read_keras(path: Path) -> Archive:
-    """Read a `.keras` file.
+    """Reads a `.keras` file.
 
-    Errors: ModelError if it is damaged, or holds what mutspec does not understand.
+    Raises:
+        ModelError: it is damaged, or holds what mutspec does not understand.
     """
     with path.open("rb") as file:
         members = read_directory(file, str(path))
@@ -63,7 +64,7 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        asked.tell,
+        asked.describe,
         names_of_layers(stored) if with_names else {},
         knows_classes=asked.knows_classes,
     )

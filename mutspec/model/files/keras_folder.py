@@ -26,7 +26,7 @@ _METADATA_LIMIT = 2**16
 
 
 def read_keras_folder(path: Path) -> Archive:
-    """Read an unpacked `.keras` file.
+    """Reads an unpacked `.keras` file.
 
     Raises:
         ModelError: it is damaged, or holds what mutspec does not understand; or a file in it is a link.
@@ -48,7 +48,7 @@ def read_keras_folder(path: Path) -> Archive:
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        asked.tell,
+        asked.describe,
         names_of_layers(held) if with_names else {},
         knows_classes=asked.knows_classes,
     )
@@ -80,7 +80,7 @@ def folder_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _assets(path: Path) -> Iterator[tuple[str, Path]]:
-    """What layers keep beside their weights, such as vocabularies, by its name in a zip."""
+    """Yields the files that layers keep besides their weights, such as vocabularies, by their names in a zip."""
     limits, pending, count = current_limits(), [path / _ASSETS], 0
     if not pending[0].is_dir():
         return

@@ -19,22 +19,23 @@ from mutspec.model.outline import Outline, OutlineNode, join, outline_of
 
 _WEIGHTS = "model_weights"
 OWN_WEIGHTS = "top_level_model_weights"
-"""The group of the weights that a model has beside its layers'."""
+"""The group of a model's own weights, which belong to none of its layers."""
 
 
 def is_whole_model(stored: StoredHdf5) -> bool:
-    """Whether an HDF5 file holds a model's config beside its weights."""
+    """Tells whether an HDF5 file holds a model's config, not weights alone."""
     return "model_config" in stored.attributes() or _WEIGHTS in stored.groups or _WEIGHTS in stored.extents
 
 
 def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
-    """Read a legacy whole-model file.
+    """Reads a legacy whole-model file.
 
     Arguments:
         path: the file.
         stored: what it stores.
 
-    Errors: ModelError if it is damaged, or holds what mutspec does not understand.
+    Raises:
+        ModelError: it is damaged, or holds what mutspec does not understand.
     """
     config = legacy_config(stored, path)
     if _WEIGHTS not in stored.groups:
@@ -48,7 +49,8 @@ def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
 def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:
     """The serialised model in a whole-model file.
 
-    Errors: ModelError if there is none.
+    Raises:
+        ModelError: there is none.
     """
     written = stored.text("model_config")
     if written is None:
@@ -71,18 +73,20 @@ class LegacyWeights:
 
 
 def legacy_weights(stored: StoredHdf5, path: Path) -> LegacyWeights:
-    """What a group with the attribute `layer_names` lists.
+    """Returns the weights that a group with the attribute `layer_names` lists.
 
-    Errors: ModelError if it does not hold what it lists.
+    Raises:
+        ModelError: it does not hold what it lists.
     """
     check_extents(stored.extents, path.stat().st_size, str(path))
     return LegacyWeights(stored.extents, _listed(stored, path))
 
 
 def legacy_archive(path: Path, weights: LegacyWeights, config: Mapping[str, Any], version: str) -> Archive:
-    """Match listed weights with a serialised model.
+    """Matches listed weights with a serialised model.
 
-    Errors: ModelError if they do not fit.
+    Raises:
+        ModelError: they do not fit.
     """
     outline = outline_of(config)
     asked = in_keras(outline, config)
@@ -129,7 +133,7 @@ def _extent(extents: Mapping[str, Extent], layer: str, name: str, path: Path) ->
 def _slots_of(
     layer: str, names: tuple[str, ...], weights: list[Extent], outline: Outline, path: Path, asked: InKeras
 ) -> list[str]:
-    """Where a `.keras` file would store the weights of a layer of the outermost model."""
+    """Returns the paths at which a `.keras` file would store the weights of a layer of the outermost model."""
     if layer == OWN_WEIGHTS:
         return [join("vars", str(index)) for index in range(len(names))]
     if not outline.root.is_model:
@@ -171,8 +175,8 @@ def _why_not_built(node: OutlineNode, count: int, built: int, reason: str) -> st
 
 def _build(outline: Outline, stored: Mapping[str, Extent], path: Path, asked: InKeras) -> Build:
     shapes = {at: (extent.shape, extent.dtype) for at, extent in stored.items()}
-    build = build_from_outline(outline, shapes, asked.tell, knows_classes=asked.knows_classes)
+    build = build_from_outline(outline, shapes, asked.describe, knows_classes=asked.knows_classes)
     if not any(layer.aliases for layer in build.spec.layers):
         return build
     aliased = next(layer for layer in build.spec.layers if layer.aliases)
-    raise ModelError(f"The weights of {aliased.aliases[0]} are not in {path}", hint="save the model again")
+    raise ModelError(f"the weights of {aliased.aliases[0]} are not in {path}", hint="save the model again")

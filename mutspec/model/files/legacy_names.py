@@ -30,7 +30,7 @@ _GROUPS: Mapping[str, frozenset[Group]] = {
     for facts in CLASSES.values()
     for role in (variable.role for variables in (facts.variables, *facts.quantized.values()) for variable in variables)
 }
-"""What a weight of each role is for, in the classes that have it."""
+"""The groups of the weights of each role, in the classes that have it."""
 
 _FORMER_ROLES: Mapping[str, str] = {"sn_u": "vector_u"}
 _CELL = re.compile(r"(lstm|gru|simple_rnn|peephole_lstm|conv_lstm\dd)_cell(_\d+)?")
@@ -38,7 +38,7 @@ _CELL = re.compile(r"(lstm|gru|simple_rnn|peephole_lstm|conv_lstm\dd)_cell(_\d+)
 
 
 def named_archive(path: Path, weights: LegacyWeights, version: str) -> Archive:
-    """Read weights by their names: a partial spec, of layers whose classes nobody knows.
+    """Reads weights by their names: a partial spec, of layers whose classes nobody knows.
 
     Raises:
         ModelError: two weights have one name.

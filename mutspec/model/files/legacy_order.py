@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mutspec.errors import ModelError
-from mutspec.keras_facts.class_table import Variable
+from mutspec.keras_facts.class_table import LORA, Variable
 from mutspec.model.build import check_shape
-from mutspec.model.inner_layers import LORA
 from mutspec.model.outline import OutlineNode, join
 
 _SYNONYMS = {
@@ -44,7 +43,7 @@ class Slot:
 
     @property
     def is_trainable(self) -> bool:
-        """Whether the layer would train it, its own freezing considered."""
+        """Tells whether the layer would train it, its own freezing considered."""
         return self.variable is not None and self.variable.is_trainable and self.node.is_trainable
 
 
@@ -59,7 +58,8 @@ def legacy_slots(
         shapes: their shapes.
         why_not_built: why its classes do not tell the order, although the call has imported them; empty if it has not.
 
-    Errors: ModelError if they are not the weights that its config means, or if they cannot be told apart.
+    Raises:
+        ModelError: they are not the weights that its config means, or they cannot be told apart.
     """
     full = _slots(node, node.stored[0], keep_optional=True)
     unknown = [slot for slot in full if slot.variable is None]
@@ -92,7 +92,7 @@ def legacy_slots(
 
 
 def _are_own(node: OutlineNode, names: Sequence[str]) -> bool:
-    """Whether names such as `model/gate/gain` are of a layer's own weights rather than of layers in it."""
+    """Tells whether names such as `model/gate/gain` are of a layer's own weights rather than of layers in it."""
     owners = {name.rpartition("/")[0].rpartition("/")[2] for name in names}
     return all(re.sub(r"_\d+$", "", owner) in ("", node.name, re.sub(r"_\d+$", "", node.name)) for owner in owners)
 
@@ -122,7 +122,7 @@ def _roles(node: OutlineNode) -> list[str]:
 
 
 def _with_lora(node: OutlineNode, has_lora: bool) -> tuple[Variable, ...]:
-    """A layer's variables; with LoRA its adapters stand beside the base, which is frozen. `.keras` files merge them."""
+    """A layer's variables; with LoRA its adapters come after the base, which is frozen. `.keras` files merge them."""
     variables = node.variables or ()
     if not (has_lora and node.config.get("lora_rank")):
         return variables

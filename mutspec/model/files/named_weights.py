@@ -71,7 +71,7 @@ def matched(extents: Mapping[str, Extent], config: Mapping[str, Any] | None, pat
 
 @dataclass(frozen=True, slots=True)
 class WeightSlot:
-    """Where Keras 3 stores a weight, and the name of its layer."""
+    """The path at which Keras 3 stores a weight, and the name of its layer."""
 
     stored: str
     layer: str
@@ -100,7 +100,7 @@ def _places(outline: Outline) -> Iterator[tuple[str, WeightSlot]]:
 
 
 def _groups() -> Mapping[str, Group]:
-    """What a role is for, where it is for one thing in all of Keras's classes."""
+    """Returns the group of a role, if it is the same in all of Keras's classes."""
     found: dict[str, set[Group]] = {}
     for facts in CLASSES.values():
         for variable in facts.variables:

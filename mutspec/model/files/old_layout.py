@@ -1,4 +1,4 @@
-"""Where Keras 3 stores what Keras 2.12 to 2.14 stored elsewhere."""
+"""The weights of Keras 2.12 to 2.14 by the paths at which Keras 3 stores them."""
 
 from __future__ import annotations
 

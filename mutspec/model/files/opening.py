@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 
 def open_archive(path: Path, *, architecture: Path | None = None) -> Archive:
-    """Read a model file, without values and without TensorFlow. Its content decides its kind, not its name.
+    """Reads a model file, without values and without TensorFlow. Its content decides its kind, not its name.
 
     Arguments:
         path: a file or folder of one of the formats in `mutspec.model.files.formats`.
         architecture: for weights alone, a file with the model's config: `.keras`, `.h5`, or JSON as
             `model.to_json()` writes it. Without one the spec is partial.
 
-    Errors: ModelError if the file is missing, damaged, not understood, or changed meanwhile. Its problems name it.
+    Raises:
+        ModelError: the file is missing, damaged, not understood, or changed meanwhile. The problems name it.
     """
     path = _named(path)
     stamp = None if os.path.isdir(path) else stamp_of(path)  # a folder changes with each file that is written into it
@@ -57,7 +58,7 @@ def format_of(path: Path) -> Format | None:
 
 
 def open_beside(path: Path, architecture: Path | None) -> Archive:
-    """Read one of several model files, of which those with weights alone share an architecture.
+    """Reads one of several model files, of which those with weights alone share an architecture.
 
     Arguments, errors: as for `open_archive`, but that a file with an architecture of its own keeps it.
     """
@@ -72,7 +73,7 @@ class OwnArchitectureError(ModelError):
 
 
 def _opened(path: Path, architecture: Path | None) -> Archive:
-    """What is in the file, as far as it is known while it is read; its problems name the file."""
+    """Reads a file; problems that do not name it get it as their place."""
     try:
         return _open(path, architecture)
     except OSError as error:
@@ -109,7 +110,7 @@ def _fitting(found: Found) -> Format | None:
 
 
 def _found(path: Path) -> Found:
-    """What lies under a path.
+    """Looks at a path.
 
     Raises:
         ModelError: nothing that can be read.
@@ -150,6 +151,6 @@ def _guess(head: bytes) -> str:
 
 
 def _guess_in_folder(path: Path) -> str:
-    """A way on from a folder that is no model itself."""
+    """Returns a hint on a folder that is not a model itself."""
     indexes = sorted(each.name for each in path.glob("*.index"))[:3]
     return f"name a checkpoint in it: {', '.join(indexes)}" if indexes else "name the file in it"

@@ -49,7 +49,7 @@ _AGAIN = "the file is damaged; copy or save it again"
 
 
 def read_safetensors(path: Path, architecture: Path | None) -> Archive:
-    """Read a safetensors file.
+    """Reads a safetensors file.
 
     Arguments:
         path: the file.
@@ -125,8 +125,8 @@ def header_of(tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path) ->
         path: the model's file, for errors.
 
     Returns:
-        All bytes before the values, and where behind them each tensor begins: those of the widest entries first, so
-        that every entry lies at a multiple of its size.
+        All bytes before the values, and the offset after them at which each tensor begins: those of the
+        widest entries first, so that every entry lies at a multiple of its size.
 
     Raises:
         ModelError: the format has no such dtype.
@@ -147,7 +147,7 @@ def header_of(tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path) ->
 
 
 def _extent(name: str, facts: Any, start: int, path: Path) -> Extent:
-    """Where a tensor lies, as the header says it."""
+    """Returns the extent of a tensor, as the header states it."""
     limits = current_limits()
     limits.check("path_characters", len(name), f"the name of a tensor in {path}")
     for part in name.split("/"):
@@ -170,7 +170,7 @@ def _are_counts(value: Any) -> bool:
 
 
 def _check_places(extents: Mapping[str, Extent], start: int, size: int, path: Path) -> None:
-    """Refuse tensors that overlap, leave gaps, or reach beyond the file: nothing may hide between them."""
+    """Refuses tensors that overlap, leave gaps, or reach beyond the file: nothing may hide between them."""
     end = start
     for extent in sorted(extents.values(), key=lambda each: (each.offset or 0, each.bytes)):
         if extent.offset != end:

@@ -1,6 +1,6 @@
 """Reading SavedModels and TensorFlow's checkpoints: their weights alone, without TensorFlow.
 
-Keras 2 stores a model's configuration beside, and calls each weight by where it is in the model. Then all is known.
+Keras 2 stores a model's configuration with it, and calls each weight by where it is in the model. Then all is known.
 What `model.export` of Keras 3 writes holds variables alone: they keep the names that TensorFlow has for them.
 """
 
@@ -47,7 +47,7 @@ _BACKWARD = "backward_"
 
 
 def read_saved_model(path: Path, architecture: Path | None) -> Archive:
-    """Read a SavedModel's weights.
+    """Reads a SavedModel's weights.
 
     Arguments:
         path: its folder.
@@ -73,7 +73,7 @@ def read_saved_model(path: Path, architecture: Path | None) -> Archive:
 
 
 def read_checkpoint(path: Path, architecture: Path | None) -> Archive:
-    """Read a checkpoint's weights.
+    """Reads a checkpoint's weights.
 
     Arguments:
         path: its index.
@@ -201,7 +201,7 @@ def _has_weights(node: OutlineNode) -> bool:
 
 
 def _config_of(path: Path) -> Mapping[str, Any] | None:
-    """The configuration that Keras 2 stored beside a SavedModel; None if it is that of no Functional or Sequential.
+    """Returns the configuration that Keras 2 stored with a SavedModel; None if it is not a Functional or Sequential.
 
     Raises:
         ModelError: it is damaged, or above a limit.

@@ -20,7 +20,7 @@ _AGAIN = "copy the index and its shards again, or save the weights again in Kera
 
 
 def read_sharded(path: Path, index: Mapping[str, Any], architecture: Path | None) -> Archive:
-    """Read sharded weights.
+    """Reads sharded weights.
 
     Arguments:
         path: the index.

@@ -39,7 +39,7 @@ class Sink(io.RawIOBase):
     """A file that takes every write, and keeps the first failure for its owner.
 
     libhdf5 1.14 ends the process with a segmentation fault when the flush fails by which it closes a file, and Keras
-    leaves folders behind when a zip file cannot be written. So neither ever sees a failure: what cannot be written is
+    leaves folders behind when a zip file cannot be written. Therefore neither sees a failure: what cannot be written is
     kept in memory, where it reads back as if it had been. Who writes much looks at `error` now and then, and stops.
 
     Arguments:

@@ -11,7 +11,7 @@ from mutspec.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What changes when a file is replaced or written to.
+    """The properties of a file that change when it is replaced or written to.
 
     The time of the last change of its metadata is left out: a backup that links the file changes that.
 
@@ -37,11 +37,11 @@ def stamp_of(file: Path | int) -> Stamp | None:
 
 
 def check_unchanged(file: Path | int, stamp: Stamp | None, path: Path) -> None:
-    """Hold a file against the stamp that it had when it was opened.
+    """Holds a file against the stamp that it had when it was opened.
 
     Arguments:
         file: the path, or a descriptor that is open on it.
-        stamp: its stamp then; None if nobody took one.
+        stamp: its stamp then; None if none was taken.
         path: what to call it in errors.
 
     Raises:

@@ -42,7 +42,7 @@ _DTYPES: Mapping[int, tuple[str, int]] = {
     24: ("float8_e5m2", 1),
     25: ("float8_e4m3fn", 1),
 }
-"""TensorFlow's numbers of dtypes: NumPy's names, and the bytes of an entry. Texts and handles are no weights."""
+"""TensorFlow's numbers of dtypes: NumPy's names, and the bytes of an entry. Texts and handles are not weights."""
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _AGAIN = "the file is damaged; copy all files of the checkpoint again"
@@ -66,7 +66,7 @@ class Bundle:
 
 
 def read_bundle(index: Path) -> Bundle:
-    """Read a checkpoint without its values.
+    """Reads a checkpoint without its values.
 
     Arguments:
         index: the file that ends in `.index`.
@@ -155,7 +155,7 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
 
 
 def _extent(key: str, entry: Mapping[int, Field], is_big_endian: bool, index: Path) -> Extent | None:
-    """Where a tensor lies; None if it is not one of numbers."""
+    """Returns the extent of a tensor; None if it does not hold numbers."""
     known = _DTYPES.get(number(entry.get(1)))
     if known is None:
         return None

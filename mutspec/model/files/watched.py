@@ -38,13 +38,13 @@ class ChildTooSlow(ChildFailed):
 
 
 def watched(work: Callable[[], bytes], *, seconds: int, memory: int, most_bytes: int) -> bytes:
-    """What some work returns that is done in a forked child.
+    """Returns the result of work that a forked child does.
 
     The child has nothing but the thread that it was forked from: what it does must take no lock that another thread may
     hold. h5py takes its own lock for the fork, and lets go of it in both processes.
 
     Arguments:
-        work: what to do. It must raise nothing, and leave nothing behind.
+        work: what to do. It must raise nothing, and leave no files or processes.
         seconds: the processor time that it may take.
         memory: the bytes that it may allocate, on systems that can say how much they have given already.
         most_bytes: what it may return.
@@ -123,7 +123,7 @@ def _be_child(work: Callable[[], bytes], pipe: tuple[int, int], seconds: int, me
 
 
 def _limit(which: int, value: int) -> None:
-    """Lower a limit; one that is lower stays."""
+    """Lowers a limit; one that is lower stays."""
     with suppress(OSError, ValueError):
         soft, hard = resource.getrlimit(which)
         lowest = min(value, *(each for each in (soft, hard) if each != resource.RLIM_INFINITY), value)
@@ -142,7 +142,7 @@ def _address_space() -> int:
 
 
 def _answer(reading: int, end: float, most_bytes: int) -> bytes | None:
-    """What the child writes; None if it is still at it when the time is up."""
+    """Returns all that the child writes; None if it is not done when the time is up."""
     poll = select.poll()
     poll.register(reading, select.POLLIN | select.POLLHUP)
     blocks: list[bytes] = []
@@ -161,7 +161,7 @@ def _answer(reading: int, end: float, most_bytes: int) -> bytes | None:
 
 
 def _status(pid: int) -> int:
-    """How a child ended: its exit code, or minus the signal that ended it."""
+    """Waits for a child, and returns its exit code, or minus the signal that ended it."""
     try:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except ChildProcessError:  # the process ignores SIGCHLD, so that the system keeps no status; the answer counts

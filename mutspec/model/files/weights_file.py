@@ -83,7 +83,8 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
         stored_in: what it stores.
         architecture: a file with the model's config; None for a partial spec.
 
-    Errors: ModelError if without an architecture it cannot be told what some weights are.
+    Raises:
+        ModelError: without an architecture it cannot be told what some weights are.
     """
     config = None if architecture is None else read_config(architecture)
     extents = stored_in.extents
@@ -95,7 +96,7 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
         )
     outline = outline_of(config) if config is not None else _guess(StoredTree(stored), names, path)
     asked = in_keras(outline, config or {})
-    build = build_from_outline(outline, stored, asked.tell, names, knows_classes=asked.knows_classes)
+    build = build_from_outline(outline, stored, asked.describe, names, knows_classes=asked.knows_classes)
     spec = build.spec if config is not None else replace(build.spec, name="", class_name="", is_partial=True)
     return Archive(
         path=path,
@@ -111,7 +112,8 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
 def read_config(path: Path) -> Mapping[str, Any]:
     """A serialised model from a `.keras` file, a whole-model `.h5`, or JSON.
 
-    Errors: ModelError if there is none.
+    Raises:
+        ModelError: there is none.
     """
     return read_config_and_version(path)[0]
 
@@ -119,7 +121,8 @@ def read_config(path: Path) -> Mapping[str, Any]:
 def read_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
     """A serialised model, and the version of Keras that wrote it; empty if the file does not state it.
 
-    Errors: ModelError if there is none.
+    Raises:
+        ModelError: there is none.
     """
     try:
         if path.exists() and not path.is_file() and not path.is_dir():  # opening a pipe would wait for its writer
@@ -147,7 +150,8 @@ def read_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
 def _guess(tree: StoredTree, names: Mapping[str, str], path: Path) -> Outline:
     """An outline from stored paths alone.
 
-    Errors: ModelError that names every layer whose weights could be more than one thing.
+    Raises:
+        ModelError: weights could be more than one thing; it names every layer that has such weights.
     """
     root = OutlineNode("", "", "", (), variables=())
     refused: list[str] = []

@@ -32,7 +32,7 @@ def fields(data: bytes) -> Iterator[tuple[int, Field]]:
     """The fields of a message, in their order.
 
     Raises:
-        ValueError: it is no message.
+        ValueError: it is not a message.
     """
     at = 0
     while at < len(data):
@@ -54,7 +54,7 @@ def message(data: bytes) -> dict[int, Field]:
     """The last value of each field.
 
     Raises:
-        ValueError: it is no message.
+        ValueError: it is not a message.
     """
     return dict(fields(data))
 

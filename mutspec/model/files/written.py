@@ -17,7 +17,6 @@ from mutspec.errors import ModelError
 from mutspec.model.files.archive import WEIGHTS
 from mutspec.model.files.arrays import flat_range_as_slabs
 from mutspec.model.files.hdf5 import FileWindow
-from mutspec.model.files.safetensors_file import read_safetensors
 
 _BLOCK_BYTES = 16 << 20
 _LOCAL_HEADER_BYTES = 30
@@ -87,6 +86,8 @@ def check_safetensors(path: Path) -> None:
     Raises:
         OSError: something is wrong.
     """
+    from mutspec.model.files.safetensors_file import read_safetensors  # with which all readers of weights come
+
     try:
         read_safetensors(path, None)
     except ModelError as error:
@@ -118,7 +119,7 @@ def _check_datasets(source: FileWindow) -> None:
 
 
 def _read_through(_: str, item: Any) -> None:
-    """Read all of a dataset, a part at a time."""
+    """Reads all of a dataset, a part at a time."""
     if isinstance(item, h5py.Dataset) and item.shape is not None:
         at_once = max(1, _BLOCK_BYTES // item.dtype.itemsize)
         for start in range(0, item.size, at_once):

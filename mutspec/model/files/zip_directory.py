@@ -46,7 +46,7 @@ _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What the central directory says of a member."""
+    """An entry of the central directory: the facts that it states of a member."""
 
     at: int
     raw_name: bytes
@@ -95,7 +95,7 @@ class _Zip:
         return {entry.name: found[entry.name] for entry in entries}
 
     def _place_of_directory(self) -> tuple[int, int, int]:
-        """Where the central directory begins and ends, and how many entries it has."""
+        """The begin and the end of the central directory, and the number of its entries."""
         at = self._place_of_end()
         _, disk, first_disk, here, count, size, start, _ = _END.unpack(self._read(at, _END.size))
         stop = at
@@ -120,7 +120,7 @@ class _Zip:
         return start, stop, count
 
     def _place_of_end(self) -> int:
-        """Where the record is with which the file ends: the last one that reaches exactly to the end."""
+        """Finds the record with which the file ends: the last one that reaches exactly to the end."""
         length = min(self._bytes, _END.size + _LONGEST_COMMENT)
         tail = self._read(self._bytes - length, length)
         at = tail.rfind(_END_MARK)
@@ -203,7 +203,7 @@ class _Zip:
             seen.add(entry.name)
 
     def _check_sizes(self, entries: Sequence[_Entry]) -> None:
-        """Refuse what cannot be read, or is too much."""
+        """Refuses what cannot be read, or is too much."""
         for entry in entries:
             name = _short(entry.name)
             if entry.flags & (_IS_ENCRYPTED | _NEVER_WRITTEN):
@@ -270,7 +270,7 @@ class _Zip:
         )
 
     def _place_of_descriptor(self, entry: _Entry, start: int, end: int) -> int:
-        """Where the checksum stands that follows the data: the four forms of what follows differ in length."""
+        """Returns the place of the checksum that follows the data, in a record of one of four lengths."""
         name = _short(entry.name)
         form = {12: "<3I", 16: "<4s3I", 20: "<I2Q", 24: "<4sI2Q"}.get(end - start)
         if form is None:

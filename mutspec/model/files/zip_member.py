@@ -39,7 +39,7 @@ def read_member(file: BinaryIO, members: Mapping[str, Member], name: str, limit:
     if member.content_bytes > limit:
         raise ModelError(
             f"{name} in {shown} is {member.content_bytes:,} bytes; at most {limit:,} are read",
-            hint="no Keras model needs so many",
+            hint="no Keras model needs this many",
         )
     return b"".join(content(file, member, shown))
 
@@ -112,7 +112,7 @@ def _stored(file: BinaryIO, member: Member, shown: str) -> Iterator[bytes]:
 
 
 def _inflate(blocks: Iterable[bytes], member: Member, shown: str) -> Iterator[bytes]:
-    """What deflated blocks hold, never more than a block at a time."""
+    """Yields the content of deflated blocks, never more than a block at a time."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         for block in blocks:

@@ -6,12 +6,12 @@ plans and their steps.
 
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import ModelCut, cut_before
+from mutspec.model.live.live_model import LiveModel, read_live, variables_of
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
-from mutspec.model.live.read import LiveModel, read_live, variables_of
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, is_registered, rebuild, refresh
 from mutspec.model.live.saving import first_operation, write_keras, write_legacy
-from mutspec.model.live.values import as_array, assign, room_for, snapshot
+from mutspec.model.live.variable_values import as_array, assign, room_for, snapshot
 
 __all__ = [
     "ModelCut",

@@ -1,4 +1,4 @@
-"""Importing Keras without the noise."""
+"""Imports Keras without its messages."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NOISY = ("keras", "tensorflow")
 
 
 def import_keras() -> Any:
-    """Keras, without what TensorFlow's C++ code writes while it is loaded: it does so before it knows its log level.
+    """Imports Keras without the messages of TensorFlow's C++ code, which it writes before it reads its log level.
 
     Raises:
-        ImportError: it is not installed, or has no backend.
+        ImportError: Keras is not installed, or has no backend.
     """
     with nullcontext() if "keras" in sys.modules else quiet_imports():
         import keras
@@ -27,7 +27,7 @@ def import_keras() -> Any:
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Have Keras and TensorFlow make no noise if anyone imports them meanwhile, such as modules of the user's own."""
+    """Silences Keras and TensorFlow if modules, also the user's own, import them in the block."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     finder = _QuietFinder()
     sys.meta_path.insert(0, finder)
@@ -38,13 +38,13 @@ def quiet_imports() -> Iterator[None]:
 
 
 class _QuietFinder:
-    """Finds Keras and TensorFlow where the other finders do, and lets nothing be heard while they are loaded."""
+    """Finds Keras and TensorFlow through the other finders, and silences them while they are loaded."""
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Where a module is; None for all others, which Python finds itself."""
+        """Returns the spec of Keras or TensorFlow; None for other modules, which the other finders find."""
         if name not in _NOISY:
             return None
-        others = (each for each in sys.meta_path if not isinstance(each, _QuietFinder))  # there may be two of us
+        others = (each for each in sys.meta_path if not isinstance(each, _QuietFinder))  # blocks may be nested
         found = (each.find_spec(name, path, target) for each in others)
         spec = next((each for each in found if each is not None), None)
         if spec is None or spec.loader is None:
@@ -61,11 +61,11 @@ class _QuietFinder:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Let nothing be heard on standard error, that of C++ code neither."""
+    """Silences standard error, also for C++ code."""
     sys.stderr.flush()
     try:
         stderr, silence = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:  # standard error is closed, so that there is nothing to silence
+    except OSError:  # standard error is closed
         yield
         return
     os.dup2(silence, 2)

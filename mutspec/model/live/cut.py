@@ -1,4 +1,4 @@
-"""A Keras model in two parts: what some variables cannot change, and the rest."""
+"""Divides a Keras model into a part that does not depend on some variables, and the rest."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class ModelCut:
     """A model in two parts, each a compiled function.
 
     Arguments:
-        head: from the model's inputs to the activations at the cut, a list.
-        tail: from these to the model's outputs, in the structure in which the model returns them.
-        place: what tells this cut from others of the model.
-        masked: the activations at the cut that carry a mask, which the tail would miss; known when the head has run.
-        fixed: the variables that the head reads, by their id.
+        head: computes the list of activations at the cut from the model's inputs.
+        tail: computes the model's outputs, in the model's structure, from these.
+        place: the identity of the cut among other cuts of the model.
+        masked: the activations at the cut that have a mask, which the tail would not see; known after the head has run.
+        fixed: the ids of the variables that the head reads.
     """
 
     head: Callable[[Any], list[Any]]
@@ -29,30 +29,30 @@ class ModelCut:
 
 
 def cut_before(model: Any, variables: Collection[Any]) -> ModelCut | None:
-    """The cut behind which everything lies that variables have a part in.
+    """Cuts a model so that everything that depends on some variables is in the tail.
 
-    The parts call the model's own layers, and see what is assigned to them later.
+    The parts call the model's own layers, so they see values that are assigned later.
 
     Arguments:
         model: a built keras.Model.
         variables: some of its variables.
 
     Returns:
-        None if nothing is left before the cut, or if the model is no graph of layers.
+        The cut; None if the head would be empty, or if the model is not a graph of layers.
     """
     keras = import_keras()
     functional = _functional(model, keras)
     if functional is None or keras.backend.backend() != "tensorflow" or model.run_eagerly:
         return None
     nodes = _nodes(functional)
-    behind = _behind(nodes, {id(variable) for variable in variables})
-    produced = {id(tensor) for node in behind for tensor in node.outputs}
-    needed = [tensor for node in behind for tensor in node.input_tensors] + list(functional.outputs)
+    dependent = _dependent(nodes, {id(variable) for variable in variables})
+    produced = {id(tensor) for node in dependent for tensor in node.outputs}
+    needed = [tensor for node in dependent for tensor in node.input_tensors] + list(functional.outputs)
     crossing = list({id(tensor): tensor for tensor in needed if id(tensor) not in produced}.values())
     inputs = {id(tensor) for tensor in functional.inputs}
-    if not behind or all(id(tensor) in inputs for tensor in crossing):
+    if not dependent or all(id(tensor) in inputs for tensor in crossing):
         return None
-    before = [node for node in nodes if node not in behind]
+    before = [node for node in nodes if node not in dependent]
     masked: set[str] = set()
 
     def head(x: Any) -> list[Any]:
@@ -61,7 +61,7 @@ def cut_before(model: Any, variables: Collection[Any]) -> ModelCut | None:
         return values
 
     def tail(values: list[Any]) -> Any:
-        return _packed(functional, _run(behind, crossing, values, functional.outputs))
+        return _packed(functional, _run(dependent, crossing, values, functional.outputs))
 
     place = tuple(id(tensor) for tensor in crossing)
     fixed = frozenset(id(variable) for node in before for variable in _variables(node))
@@ -69,39 +69,39 @@ def cut_before(model: Any, variables: Collection[Any]) -> ModelCut | None:
 
 
 def _functional(model: Any, keras: Any) -> Any:
-    """The graph of layers that a model is; None if it is none, or does something of its own when it is called."""
+    """Returns a model as a graph of layers; None if it is not one, or if its class overrides `call`."""
     from keras.src.models.functional import Functional
 
     inner = model._functional if isinstance(model, keras.Sequential) else model
-    does_its_own = type(model).call not in (keras.Sequential.call, Functional.call)
-    return inner if isinstance(inner, Functional) and not does_its_own else None
+    overrides_call = type(model).call not in (keras.Sequential.call, Functional.call)
+    return inner if isinstance(inner, Functional) and not overrides_call else None
 
 
 def _nodes(functional: Any) -> list[Any]:
-    """The calls of layers, in an order in which they can run."""
+    """Returns the calls of layers, each after those that it depends on."""
     depths = sorted(functional._nodes_by_depth, reverse=True)
     nodes = [node for depth in depths for node in functional._nodes_by_depth[depth]]
     return [node for node in nodes if node.operation and not node.is_input]
 
 
-def _behind(nodes: Sequence[Any], variables: set[int]) -> list[Any]:
-    """The calls that some variables have a part in."""
-    behind, reached = [], set[int]()
+def _dependent(nodes: Sequence[Any], variables: set[int]) -> list[Any]:
+    """Returns the calls whose results depend on some variables."""
+    dependent, reached = [], set[int]()
     for node in nodes:
         owns = any(id(variable) in variables for variable in _variables(node))
         if owns or any(id(tensor) in reached for tensor in node.input_tensors):
-            behind.append(node)
+            dependent.append(node)
             reached |= {id(tensor) for tensor in node.outputs}
-    return behind
+    return dependent
 
 
 def _variables(node: Any) -> Sequence[Any]:
-    """The variables of what is called."""
+    """Returns the variables of the layer or operation of a call."""
     return getattr(node.operation, "variables", ())
 
 
 def _compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function compiled as the model's own `predict` is."""
+    """Compiles a function in the same way as the model's own `predict`."""
     import tensorflow
 
     compiled: Callable[[Any], Any] = tensorflow.function(
@@ -111,7 +111,7 @@ def _compiled(model: Any, function: Callable[[Any], Any]) -> Callable[[Any], Any
 
 
 def _run(nodes: Sequence[Any], given: Sequence[Any], values: Sequence[Any], wanted: Sequence[Any]) -> list[Any]:
-    """Run calls of layers, as `Functional` does, from the values of some symbolic tensors to those of others."""
+    """Runs calls of layers as `Functional` does, from the values of some symbolic tensors to those of others."""
     from keras.src import tree
     from keras.src.models.functional import operation_fn
 

@@ -1,4 +1,4 @@
-"""What Keras's objects tell of the layers inside classes of the user's own."""
+"""Describes layers inside classes of the user's own by Keras's objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mutspec.keras_facts.class_names import ALIASES, WEIGHTLESS
 from mutspec.keras_facts.class_table import CLASSES, Variable
 from mutspec.keras_facts.classes import ancestry_of, is_keras_class, plain_class_name
 from mutspec.model.code import code_in
-from mutspec.model.inner_layers import Inner, Placed, Teller
+from mutspec.model.inner_layers import DescribesInner, Inner, Placed
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.process_wide import building_alone, making, without_trace
 from mutspec.model.live.saved_paths import saved
@@ -22,19 +22,19 @@ from mutspec.own_modules import keras_imports_no_stray_module
 Layer = Any
 
 
-def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) -> Teller:
-    """What live layers tell.
+def description_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) -> DescribesInner:
+    """Returns a function that describes live layers.
 
     Arguments:
-        layers: all that Keras's walk meets, by the path under which it is stored.
-        variables: what Keras would store, by stored path.
+        layers: all layers in Keras's walk, by stored path.
+        variables: all variables that Keras would store, by stored path.
     """
     groups: dict[str, dict[str, Any]] = {}
     for path, variable in variables.items():
         head, _, key = path.rpartition("/")
         groups.setdefault(head.removesuffix("vars").rstrip("/"), {})[key] = variable
 
-    def tell(stored: str) -> Inner | None:
+    def describe(stored: str) -> Inner | None:
         import keras
 
         layer = layers.get(stored)
@@ -42,18 +42,18 @@ def told_by_layers(layers: Mapping[str, Layer], variables: Mapping[str, Any]) ->
             return None
         base = _base_of(type(layer))
         roles = _roles(base, str(getattr(layer, "quantization_mode", None)))
-        known = ((key, _what_is(variable, layer, roles)) for key, variable in groups.get(stored, {}).items())
-        found = {key: variable for key, variable in known if variable is not None}
+        described = ((key, _described(variable, layer, roles)) for key, variable in groups.get(stored, {}).items())
+        found = {key: variable for key, variable in described if variable is not None}
         ancestry = _ancestry_of(type(layer), base)
         config = {} if isinstance(layer, keras.Model) else _config(layer)
         shapes = {key: tuple(variable.shape) for key, variable in groups.get(stored, {}).items()}
         return Inner(ancestry[0], ancestry, config, found, shapes)
 
-    return tell
+    return describe
 
 
 def _ancestry_of(kind: type, base: str) -> tuple[str, ...]:
-    """The names of a class and of the Keras classes that it derives from, as LayerSpec has them."""
+    """Returns the names of a class and its Keras base classes, as in LayerSpec."""
     from keras.saving import get_registered_name
 
     entry = {"class_name": str(get_registered_name(kind)), "module": kind.__module__}
@@ -64,7 +64,7 @@ def _ancestry_of(kind: type, base: str) -> tuple[str, ...]:
 
 
 def _base_of(kind: type) -> str:
-    """The Keras class that tells what a layer holds: its own or the nearest that it derives from; empty if none."""
+    """Returns the nearest Keras class in the tables, which may be the class itself; empty if there is none."""
     base = next((each for each in kind.__mro__ if _is_in_a_table(each)), None)
     return "" if base is None else ALIASES.get(base.__name__, base.__name__)
 
@@ -75,7 +75,7 @@ def _is_in_a_table(kind: type) -> bool:
 
 
 def _roles(base: str, mode: str) -> Mapping[str, Variable]:
-    """All that the layers of a class may hold, by role, as it is in a mode of quantisation."""
+    """Returns all variables that layers of a class may have, by role. The rows of the quantisation mode win."""
     facts = CLASSES.get(base)
     if facts is None:
         return {}
@@ -83,8 +83,8 @@ def _roles(base: str, mode: str) -> Mapping[str, Variable]:
     return {variable.role: variable for row in rows for variable in row if not variable.copy_of}
 
 
-def _what_is(variable: Any, layer: Layer, roles: Mapping[str, Variable]) -> Variable | None:
-    """What a variable of a layer is; None if its class has none of that name, or of another rank."""
+def _described(variable: Any, layer: Layer, roles: Mapping[str, Variable]) -> Variable | None:
+    """Describes a variable of a layer; None if its class has no variable of that name and rank."""
     name = getattr(variable, "name", "")
     names = [name] if name in roles else [role for role in roles if _has(layer, role, variable)]
     found = roles[names[0]] if names else None
@@ -98,9 +98,9 @@ def _has(layer: Layer, role: str, variable: Any) -> bool:
 
 
 def _config(layer: Layer) -> Mapping[str, Any]:
-    """A layer's config as files have it, but for its name and the layers in it; empty if its class gives none.
+    """Returns a layer's config as in files, without the layers in it; empty if its class has none.
 
-    Keras numbers the names of layers anew in each process.
+    The name is left out, because Keras counts names from the start in each process.
     """
     import keras
 
@@ -118,9 +118,9 @@ def _config(layer: Layer) -> Mapping[str, Any]:
 
 
 class Building:
-    """A model that Keras builds from a config when it is first asked about, without values.
+    """A model that Keras builds from a config, without values, when it is first needed.
 
-    It tells nothing if Keras does not know all of the classes, or if the config holds code, which is not run.
+    Nothing is known if Keras does not know all classes, or if the config holds code, which is not run.
 
     Arguments:
         config: the serialised model, as in config.json.
@@ -131,12 +131,12 @@ class Building:
 
     @cached_property
     def knows_classes(self) -> bool:
-        """Whether Keras knows all classes in the config, at least one of which is not its own."""
+        """Whether Keras knows all classes in the config, and at least one of them is not its own."""
         return _are_imported(self._config)
 
     @cached_property
     def _built(self) -> tuple[dict[str, Any], dict[str, Any], str]:
-        """The layers and the variables by the paths under which Keras would save them, and why there are none."""
+        """The layers and the variables by stored path, and the reason if there are none."""
         if not self.knows_classes:
             return {}, {}, ""
         if code := code_in(self._config):
@@ -151,21 +151,21 @@ class Building:
                 return (*saved(model), "")
         except MemoryError:
             raise
-        except Exception as error:  # Keras raises whatever its layers raise; then nothing is told
-            # Keras quotes a whole config before what a class raised in `from_config`.
+        except Exception as error:  # Keras raises whatever its layers raise; then nothing is known
+            # Keras quotes a whole config before the message of a class's `from_config`.
             reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
             return {}, {}, reason[:200] or type(error).__name__
 
     @cached_property
-    def _tell(self) -> Teller:
-        return told_by_layers(*self._built[:2])
+    def _describe(self) -> DescribesInner:
+        return description_by_layers(*self._built[:2])
 
-    def tell(self, stored: str) -> Inner | None:
-        """What is known of a layer."""
-        return self._tell(stored)
+    def describe(self, stored: str) -> Inner | None:
+        """Returns the known facts about a layer."""
+        return self._describe(stored)
 
     def order(self, stored: str) -> tuple[Placed, ...]:
-        """A layer's weights in the order of Keras's `layer.weights`, trainable ones first; empty if it is not known."""
+        """Returns a layer's weights in the order of `layer.weights`, trainable ones first; nothing if it is unknown."""
         layers, variables, _ = self._built
         layer = layers.get(stored)
         paths = {id(variable): path for path, variable in variables.items()}
@@ -180,7 +180,7 @@ class Building:
 
 
 def _made(entry: Mapping[str, Any], keras: Any) -> Any:
-    """A model from its config, in safe mode; those of legacy files have no modules."""
+    """Builds a model from its config in safe mode. Configs of legacy files have no modules."""
     from keras.src.legacy.saving import saving_utils
     from keras.src.saving import serialization_lib
 
@@ -191,7 +191,7 @@ def _made(entry: Mapping[str, Any], keras: Any) -> Any:
 
 
 def _are_imported(config: Mapping[str, Any]) -> bool:
-    """Whether there are classes in a model's config that are not Keras's own, and the call has imported all of them."""
+    """Returns whether a config has classes that are not Keras's own, and the call has imported all of them."""
     from keras.saving import get_registered_object
 
     is_any_imported = False

@@ -1,4 +1,4 @@
-"""Carrying an optimizer's state over to a model that was built anew."""
+"""Copies an optimizer's state to a model that was rebuilt."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Model = Any
 
 
 def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Variable]]) -> Iterator[Problem]:
-    """Copy the optimizer's counters, and what it remembers of each weight that is kept in its shape.
+    """Copies the optimizer's counters, and its state for each weight that keeps its shape.
 
     Arguments:
         base: the model with the state.
-        model: the model that is to have it, compiled alike.
-        kept: the variables of the base, each with that of the model that it became.
+        model: the model that gets the state, compiled in the same way.
+        kept: the variables of the base, each with its variable of the new model.
 
     Yields:
-        Warnings, where the state starts afresh, with the reason.
+        A warning if state is lost, with the reasons.
     """
     old, new = getattr(base, "optimizer", None), getattr(model, "optimizer", None)
     if old is None or not getattr(old, "built", False):
         return
     if new is None or type(new) is not type(old):
-        yield Problem("the mutant is not compiled, as its base was", hint="compile it", is_warning=True)
+        yield Problem("the mutant is not compiled, although its base is", hint="compile it", is_warning=True)
         return
     if not new.built:
         new.build(model.trainable_variables)
@@ -39,14 +39,14 @@ def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Va
         trained = len(model.trainable_variables)
         reasons = Counter(lost.values()).items()
         yield Problem(
-            f"the optimizer's state starts afresh for {len(lost)} of {trained} trainable weights",
+            f"the optimizer's state is reset for {len(lost)} of {trained} trainable weights",
             hint=", ".join(f"{number} {why if number > 1 else _SINGULAR[why]}" for why, number in reasons),
             is_warning=True,
         )
 
 
 def _optimizers(optimizer: Any) -> Iterator[Any]:
-    """An optimizer, and what it wraps, innermost last (LossScaleOptimizer)."""
+    """Yields an optimizer and those inside it (LossScaleOptimizer), innermost last."""
     while optimizer is not None:
         yield optimizer
         optimizer = getattr(optimizer, "inner_optimizer", None)
@@ -60,11 +60,11 @@ _SINGULAR = {
     _FROZEN: "was not trained in the base",
     _OTHER: "is kept in another way by the optimizer",
 }
-"""Why an optimizer has no state for a weight: of several weights, and of one."""
+"""The reasons why an optimizer has no state for a weight, for several weights and for one."""
 
 
 def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[int, str]:
-    """Copy one optimizer's variables; the weights for which nothing fits, by number, with the reason."""
+    """Copies one optimizer's variables. Returns the reason for each weight without matching state, by its number."""
     positions = {id(variable): index for index, variable in enumerate(old._trainable_variables)}
     before, after = _slots(old), _slots(new)
     lost: dict[int, str] = {}
@@ -73,9 +73,9 @@ def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[
             variable = new._trainable_variables[index]
             source = sources.get(id(variable))
             position = positions.get(id(source)) if source is not None else None
-            known = before[name][position] if position is not None and name in before else None
-            if slot is None or (known is not None and tuple(known.shape) == tuple(slot.shape)):
-                _copy(known, slot)
+            state = before[name][position] if position is not None and name in before else None
+            if slot is None or (state is not None and tuple(state.shape) == tuple(slot.shape)):
+                _copy(state, slot)
             elif source is None:
                 lost.setdefault(index, _NEW)
             elif tuple(source.shape) != tuple(variable.shape):
@@ -88,7 +88,7 @@ def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[
 
 
 def _slots(optimizer: Any) -> dict[str, list[Any]]:
-    """What an optimizer keeps for each weight: its attributes that are lists as long as that of the weights."""
+    """Returns an optimizer's state for each weight: its attributes that are lists with one item for each weight."""
     weights = optimizer._trainable_variables
     return {
         name: list(value)

@@ -1,4 +1,4 @@
-"""Asking Keras what shapes a layer makes, for the classes that no table has."""
+"""Finds output shapes with Keras, for classes that are in no table."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.keras_errors import UNSAFE, said
+from mutspec.model.live.live_model import read_live
 from mutspec.model.live.process_wide import building_alone, making, without_trace
-from mutspec.model.live.read import read_live
 from mutspec.model.shapes import LayerShapes
 from mutspec.own_modules import keras_imports_no_stray_module
 
 Attempt = Callable[[Any, list[Any]], Any]
-"""A way to call a layer on tensors."""
+"""Calls a layer on tensors in one of the possible ways."""
 
 
 class KerasOracle:
-    """Tells what shapes any layer or operation makes, by calling it on symbolic tensors. It computes no values.
+    """Finds the output shapes of any layer or operation by calling it on symbolic tensors, without values.
 
     Arguments:
-        custom_objects: a user's own classes and functions by registered name.
-        safe_mode: whether layers that hold Python code (Lambda) are refused.
+        custom_objects: the user's own classes and functions by registered name.
+        safe_mode: whether to refuse layers that hold Python code (Lambda).
     """
 
     def __init__(self, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True) -> None:
@@ -38,15 +38,15 @@ class KerasOracle:
         self._known: dict[str, LayerShapes] = {}
 
     def __call__(self, entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
-        """What a layer or operation makes of its inputs.
+        """Returns the types of a layer's outputs, and its weights.
 
         Arguments:
-            entry: the serialised layer, as in a model's config. If it has `inbound_nodes`, the first of them says which
-                arguments the inputs are, and what other arguments the call has (the `0` of `x[:, 0]`).
+            entry: the serialised layer, as in a model's config. If it has `inbound_nodes`, the first of them has the
+                places of the inputs among the arguments, and the other arguments (such as the `0` of `x[:, 0]`).
             inputs: the types of the tensors that it is called on, in the order of its arguments.
 
         Raises:
-            ModelError: it cannot be made, or not be called on these; in safe mode also if it holds Python code.
+            ModelError: the layer cannot be made or called on these; or it holds Python code in safe mode.
             EnvironmentProblem: Keras is not installed.
         """
         entry = _without_shapes(entry)
@@ -58,14 +58,12 @@ class KerasOracle:
     def _ask(self, entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
         name, label = _name(entry), _label(entry)
         if self._safe_mode and (code := code_in(entry)):
-            raise ModelError(
-                f"{code}, which is not run unless you say so", hint=f"if you trust the model, say {UNSAFE}"
-            )
+            raise ModelError(f"{code}, which is not run by default", hint=f"if you trust the model, use {UNSAFE}")
         try:
             keras = import_keras()
         except ImportError as error:
             raise EnvironmentProblem(
-                f"Only Keras can tell what {label} makes of its inputs, and it cannot be imported ({error})",
+                f"only Keras knows the output shapes of {label}, but it cannot be imported ({error})",
                 hint="install mutspec[tensorflow]",
             ) from None
         with (
@@ -77,7 +75,7 @@ class KerasOracle:
             warnings.simplefilter("ignore")
             failures: list[tuple[bool, Exception]] = []
             for attempt in _attempts(entry, self._make(entry), inputs):
-                # Without values is faster, and takes no memory; but some layers insist on making their variables.
+                # Without values it is faster and takes no memory, but some layers need the values of their variables.
                 for with_values in (False, True):
                     layer = None
                     try:
@@ -105,14 +103,14 @@ class KerasOracle:
         try:
             copy = json.loads(json.dumps({key: value for key, value in entry.items() if key != "inbound_nodes"}))
             with serialization_lib.SafeModeScope(self._safe_mode):
-                if "module" not in copy:  # as old files have it
+                if "module" not in copy:  # in old files
                     made = saving_utils.model_from_config(copy, custom_objects=self._custom_objects)
                 else:
                     made = serialization_lib.deserialize_keras_object(copy, custom_objects=self._custom_objects)
         except Exception as error:
             if unknown := _UNKNOWN.search(str(error)):
                 raise ModelError(
-                    f"{_label(entry)} needs `{unknown[1] or unknown[2]}`, which Keras does not know",
+                    f"{_label(entry)} needs `{unknown[1] or unknown[2]}`, which is not registered with Keras",
                     hint="import the module that registers it: --import my_package.layers",
                 ) from error
             raise ModelError(f"{_label(entry)} cannot be made from its config: {said(error)}") from error
@@ -131,7 +129,7 @@ def _shapes(keras: Any, layer: Any, name: str, inputs: tuple[TensorType, ...], a
         keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{layer.name}_input_{index}")
         for index, tensor in enumerate(inputs)
     ]
-    if layer.name != name:  # a user's class whose config does not keep it
+    if layer.name != name:  # the config of a user's class does not have the name
         layer.name = name
     outputs = attempt(layer, tensors)
     if not getattr(layer, "variables", ()):
@@ -142,11 +140,11 @@ def _shapes(keras: Any, layer: Any, name: str, inputs: tuple[TensorType, ...], a
 
 
 _MOST_ENTRIES_MADE = 2**24
-"""Of the weights that a question may have Keras make: 64 MB of float32. A layer that fits is asked without values."""
+"""The most entries of weights that Keras may allocate for a question: 64 MB of float32."""
 
 
 def _entries(layer: Any) -> int:
-    """How many entries the weights have that a layer has declared so far, with values or without."""
+    """Counts the entries of the weights that a layer has declared so far."""
     return sum(prod(variable.shape) for variable in getattr(layer, "variables", ()))
 
 
@@ -156,14 +154,14 @@ def _types(outputs: Any) -> tuple[TensorType, ...]:
     return tuple(TensorType(tuple(tensor.shape), str(tensor.dtype)) for tensor in tree.flatten(outputs))
 
 
-# How to call it
+# The ways to call a layer
 
 
 def _attempts(entry: Mapping[str, Any], layer: Any, inputs: tuple[TensorType, ...]) -> tuple[Attempt, ...]:
-    """The ways to pass tensors to a layer, the likeliest first."""
+    """Returns the ways to pass tensors to a layer, the likeliest first."""
     node = next(iter(entry.get("inbound_nodes") or ()), None)
     if isinstance(node, Mapping) and "args" in node and _number(node) == len(inputs):
-        return (_as_before(node),)
+        return (_like_call(node),)
     count = len(inputs)
     parameters = inspect.signature(layer.call).parameters.values()
     names = {parameter.name for parameter in parameters}
@@ -198,14 +196,14 @@ def _merges(layer: Any) -> bool:
 
 
 def _number(node: Any) -> int:
-    """How many tensors a serialised call has."""
+    """Counts the tensors of a serialised call."""
     if isinstance(node, Mapping):
         return 1 if node.get("class_name") == "__keras_tensor__" else sum(map(_number, node.values()))
     return sum(map(_number, node)) if isinstance(node, list | tuple) else 0
 
 
-def _as_before(node: Mapping[str, Any]) -> Attempt:
-    """To call a layer as a serialised call does, with other tensors."""
+def _like_call(node: Mapping[str, Any]) -> Attempt:
+    """Returns a function that calls a layer with the arguments of a serialised call, but other tensors."""
     numbers = iter(range(_number(node)))
 
     def numbered(value: Any) -> Any:
@@ -234,7 +232,7 @@ def _as_before(node: Mapping[str, Any]) -> Attempt:
     return call
 
 
-# The entry, and what Keras says of it
+# The entry
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -247,7 +245,7 @@ def _label(entry: Mapping[str, Any]) -> str:
 
 
 def _without_shapes(value: Any) -> Any:
-    """An entry without what former builds and compilations left in it: shapes there may be stale."""
+    """Returns an entry without data of former builds and compilations, whose shapes may be wrong now."""
     if isinstance(value, Mapping):
         stale = {"build_config", "compile_config"} if "class_name" in value else set()
         stale |= {"build_input_shape"} if "layers" in value else set()

@@ -1,7 +1,8 @@
-"""What exists once in a process, and is used to build models: one thread at a time builds.
+"""Protects state of the process that is used to build models: one thread at a time builds.
 
-Keras draws the seeds of initializers from Python's `random`, and keeps the image data format in a module; warnings are
-silenced for all threads. Names, dtype policies and scopes are of the thread (`keras.src.backend.common.global_state`).
+Keras draws the seeds of initializers from Python's `random`, and stores the image data format in a module; warnings are
+silenced for all threads. Names, dtype policies and scopes are those of a thread
+(`keras.src.backend.common.global_state`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 
 class _Turns:
-    """The lock; a forked child gets a new one, as the thread that held it may not exist there."""
+    """The lock. A forked child gets a new one, because the thread that holds it may not exist there."""
 
     def __init__(self) -> None:
         self.lock = RLock()
@@ -26,14 +27,14 @@ class _Turns:
 
 @contextmanager
 def building_alone() -> Iterator[None]:
-    """Let no other thread of ours build, load, or ask for shapes meanwhile. Values are computed outside of it."""
+    """Lets only one thread of mutspec build, load, or ask for shapes. Values are computed outside of the block."""
     with _TURNS.lock:
         yield
 
 
 @contextmanager
 def without_trace(keras: Any) -> Iterator[None]:
-    """Leave names of later layers, global policies and random numbers as they were, and take none of them."""
+    """Isolates a block from Keras's global names, policies and formats and from random numbers, and restores them."""
     from keras.src.backend.common import global_state
 
     state = vars(global_state.GLOBAL_STATE_TRACKER)
@@ -56,7 +57,7 @@ def without_trace(keras: Any) -> Iterator[None]:
 
 @contextmanager
 def making(keras: Any, with_values: bool) -> Iterator[None]:
-    """Where variables have values, or only shapes."""
+    """Makes variables in the block have values, or only shapes."""
     if with_values:
         yield
         return

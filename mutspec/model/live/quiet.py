@@ -1,4 +1,4 @@
-"""Calls into Keras without its advice: mutspec's own warnings say what a user of it should know."""
+"""Silences the advice of Keras, because mutspec has its own warnings about what a user should know."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LIBRARIES = re.compile(r"[/\\](keras|tensorflow|absl)[/\\]")
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """A block in which Keras and TensorFlow warn of nothing. Errors, and what a user's own code says, are heard.
+    """Silences warnings of Keras and TensorFlow in a block, but not errors, and not messages of the user's own code.
 
-    It is for the thread that builds alone: Python's filters of warnings are those of all threads.
+    Only the thread that holds `building_alone` may use it, because Python's filters of warnings are for all threads.
     """
     logger = logging.getLogger("absl")
     logger.addFilter(_is_not_advice)

@@ -1,4 +1,4 @@
-"""Building a Keras model anew from a config, with the values that it is to have."""
+"""Rebuilds a Keras model from a config, with given values."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from mutspec.errors import ModelError, Problem
 from mutspec.model.code import code_in
 from mutspec.model.live.keras_errors import UNSAFE, first_line
+from mutspec.model.live.live_model import LiveModel, read_live
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
-from mutspec.model.live.read import LiveModel, read_live
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.own_modules import keras_imports_no_stray_module
 
@@ -24,11 +24,11 @@ Model = Any
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A model that was built anew.
+    """A model that was rebuilt.
 
     Arguments:
         model: the keras.Model.
-        warnings: what of the base's training state did not fit any more.
+        warnings: warnings about training state of the base that was lost.
     """
 
     model: Model
@@ -44,26 +44,26 @@ def rebuild(
     *,
     unsafe: bool = False,
 ) -> Rebuilt:
-    """Build a model from its config, and set every weight.
+    """Builds a model from its config, and sets every weight.
 
-    What else the base holds comes along where it still fits: the vocabularies of lookup layers, whether and how it is
-    compiled, and the optimizer's state for each weight that is kept.
+    Other parts of the base are copied where they still fit: the vocabularies of lookup layers, the compilation, and the
+    optimizer's state for each weight that is kept.
 
     Arguments:
         base: the model that it is made from. It is not changed.
         config: the serialised model, as in config.json.
-        tensors: all that the new model is to hold, in model order. Those whose origin is a tensor of the base are kept.
-        value: gives the value of a tensor, as a flat array; None for what Keras initialises.
-        seed: for what Keras draws.
+        tensors: all tensors of the new model, in model order. Those whose origin is a tensor of the base are kept.
+        value: returns the value of a tensor as a flat array; None for values that Keras initialises.
+        seed: the seed for Keras's initializers.
         unsafe: whether code in the config (Lambda layers) may run.
 
     Raises:
-        ModelError: Keras cannot build it, or what it builds has other weights; or it holds code, which may not run.
+        ModelError: Keras cannot build the model, or builds it with other weights; or it holds code that may not run.
     """
     refuse_sharing(base.spec)
     with _drawing_from(seed):
         model = _built(base, config, unsafe=unsafe)
-    variables = matched(read_live(model), tensors, repr(base.spec.name))
+    variables = matched(read_live(model), tensors, f"`{base.spec.name}`")
     for tensor in tensors:
         variable, wanted = variables[tensor.path], value(tensor)
         if wanted is not None:
@@ -77,7 +77,7 @@ def rebuild(
 
 @contextmanager
 def _drawing_from(seed: int) -> Iterator[None]:
-    """Let initializers without a seed draw theirs from a known one; the user's random numbers stay as they were."""
+    """Seeds initializers that have no seed, and restores the user's random numbers."""
     with building_alone():
         state = random.getstate()
         random.seed(seed)
@@ -88,16 +88,16 @@ def _drawing_from(seed: int) -> Iterator[None]:
 
 
 def refuse_sharing(spec: ModelSpec) -> None:
-    """Refuse a model whose layers are shared between it and a model in it: built from its config, they are apart.
+    """Refuses a model that shares layers with a model inside it, because a config cannot express that.
 
     Raises:
-        ModelError: it is one.
+        ModelError: it shares layers.
     """
     shared = next((layer for layer in spec.layers if layer.aliases), None)
     if shared is not None:
         raise ModelError(
-            f"`{shared.path}` is shared with `{shared.aliases[0]}`, in another model, and Keras cannot build that "
-            "anew: it would come out as two layers",
+            f"`{shared.path}` is shared with `{shared.aliases[0]}` in another model, and Keras would rebuild it as "
+            "two layers",
             hint="mutate its weights in place (in_place=True, or mutated(…)), or in its file",
         )
 
@@ -108,13 +108,13 @@ def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model
     name = base.spec.name
     if not config.get("config"):
         raise ModelError(
-            f"the model {name!r} has no config to build another one from",
+            f"the model `{name}` has no config to build the mutant from",
             hint="give its class a get_config, or mutate it in place: in_place=True, or mutated(…)",
         )
     if not unsafe and (code := code_in(config)):
         raise ModelError(
-            f"in the model {name!r}, {code}, which is not run unless you say so",
-            hint=f"if you trust it, say {UNSAFE}; or mutate it in place: in_place=True, or mutated(…)",
+            f"in the model `{name}`, {code}, which is not run by default",
+            hint=f"if you trust it, use {UNSAFE}; or mutate it in place: in_place=True, or mutated(…)",
         )
     try:
         with keras_imports_no_stray_module(), without_advice():
@@ -123,26 +123,26 @@ def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model
             )
     except Exception as error:  # Keras, or a user's class, may raise anything here
         raise ModelError(
-            f"Keras cannot build the model {name!r} from its config: {first_line(error)}",
+            f"Keras cannot build the model `{name}` from its config: {first_line(error)}",
             hint="check the get_config and from_config of its classes",
         ) from error
     if not model.built:
         raise ModelError(
-            f"the model {name!r}, built anew from its config, has no weights",
+            f"the model `{name}`, rebuilt from its config, has no weights",
             hint="give its class a build(), or mutate it in place: in_place=True, or mutated(…)",
         )
     return model
 
 
 def is_registered(name: str) -> bool:
-    """Whether Keras's registry has an object of the user's own of that name."""
+    """Returns whether Keras's registry has an object of the user's own with this name."""
     import keras
 
     return keras.saving.get_registered_object(name) is not None
 
 
 def custom_classes(model: Model) -> Mapping[str, type]:
-    """The classes that a model is made of and that Keras does not know by itself, under the names configs use."""
+    """Returns the classes of a model's layers that are not Keras's, by their names in configs."""
     from keras.saving import get_registered_name
 
     found: dict[str, type] = {}
@@ -154,9 +154,9 @@ def custom_classes(model: Model) -> Mapping[str, type]:
 
 
 def matched(live: LiveModel, tensors: Sequence[TensorSpec], shown: str) -> Mapping[str, Any]:
-    """The new model's variables, by the path that each is to have.
+    """Returns the new model's variables by the paths of the given tensors.
 
-    Where paths differ, as a class's get_config forgets the layer's name, the order of the model tells.
+    If the paths differ, because a class's get_config leaves out the layer's name, they are matched by their order.
     """
     wanted, found = {tensor.path: tensor for tensor in tensors}, live.spec.tensor_by_path
     if wanted.keys() == live.variables.keys():
@@ -169,7 +169,7 @@ def matched(live: LiveModel, tensors: Sequence[TensorSpec], shown: str) -> Mappi
         what = f"has {len(live.spec.tensors)} weights instead of {len(tensors)}"
         what = f"has another `{unlike.path}`" if unlike is not None and same else what
         raise ModelError(
-            f"the model {shown}, built anew from its config, {what}",
+            f"the model {shown}, rebuilt from its config, {what}",
             hint="check the get_config and build of its classes; or mutate it in place: in_place=True, or mutated(…)",
         )
     return {one.path: live.variables[other.path] for one, other in pairs}
@@ -181,7 +181,7 @@ def _is_unlike(one: TensorSpec, other: TensorSpec) -> bool:
 
 
 def _copy_assets(source: Model, target: Model) -> None:
-    """What layers hold beside their config and weights: the vocabularies of adapted lookup layers."""
+    """Copies data of layers that is neither config nor weights: the vocabularies of adapted lookup layers."""
     for old, new in _pairs(source, target):
         if hasattr(type(old), "save_assets") and type(old).save_assets is not _default_save_assets():
             with TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def _copy_assets(source: Model, target: Model) -> None:
 
 
 def refresh(model: Model) -> None:
-    """Let layers that keep what they worked out from their weights work it out again, as they do when loaded."""
+    """Updates values that layers compute from their weights when they are loaded."""
     for layer in model._flatten_layers():
         if type(layer).__name__ == "Normalization" and hasattr(layer, "finalize_state"):
             layer.finalize_state()
@@ -203,8 +203,8 @@ def _default_save_assets() -> Any:
 
 
 def _pairs(source: Model, target: Model) -> Iterator[tuple[Any, Any]]:
-    """The layers of one class and name that both models have."""
-    known = {(type(layer), layer.name): layer for layer in source._flatten_layers(include_self=False)}
+    """Yields the pairs of layers of the two models with the same class and name."""
+    sources = {(type(layer), layer.name): layer for layer in source._flatten_layers(include_self=False)}
     for layer in target._flatten_layers(include_self=False):
-        if (type(layer), layer.name) in known:
-            yield known[type(layer), layer.name], layer
+        if (type(layer), layer.name) in sources:
+            yield sources[type(layer), layer.name], layer

@@ -1,4 +1,4 @@
-"""What Keras would save of a live model: its layers and variables by stored path, found by Keras's own walk."""
+"""The layers and variables of a live model by stored path, found by Keras's own walk for saving."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from mutspec.errors import ModelError
-from mutspec.model.inner_layers import LORA
+from mutspec.keras_facts.class_table import LORA
 from mutspec.model.outline import join
 
 
 def saved(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The layers and the variables of a model, by the paths under which Keras would save them.
+    """Returns the layers and the variables of a model by stored path.
 
-    The optimizer's variables are left out, and LoRA's adapters are there under their names.
+    The optimizer's variables are left out. LoRA's adapters are included under their names.
 
     Raises:
-        ModelError: a layer saves what is no variable of its own.
+        ModelError: a layer saves a value that is not one of its variables.
     """
     layers, found = _walked(model)
     variables = {}
@@ -25,21 +25,21 @@ def saved(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         if not key.isdecimal():
             continue  # a lookup layer's table
         layer = layers.get(head.removesuffix("vars").rstrip("/"))
-        variables[path] = value if hasattr(value, "assign") else _behind(value, key, layer, found, path)
+        variables[path] = value if hasattr(value, "assign") else _variable_of(value, key, layer, found, path)
     for path, layer in layers.items():
         if getattr(layer, "lora_enabled", False):
             variables |= {join(path, "vars", each.name): each for each in _own(layer) if each.name in LORA}
     return layers, variables
 
 
-def _behind(value: Any, key: str, layer: Any, found: Mapping[str, Any], path: str) -> Any:
-    """The variable that stands behind a value which a layer computes while it is saved.
+def _variable_of(value: Any, key: str, layer: Any, found: Mapping[str, Any], path: str) -> Any:
+    """Returns the variable for a value that a layer computes while it is saved.
 
-    Layers with LoRA merge the adapters into it; quantised ones that were loaded with a DTypePolicyMap give None for
-    their scales (Keras 3.15), so that Keras cannot save them.
+    Layers with LoRA merge the adapters into the value. Quantised ones that were loaded with a DTypePolicyMap return
+    None for their scales (Keras 3.15), so Keras cannot save them.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no such variable.
     """
     spec = getattr(layer, "variable_serialization_spec", {}).get(getattr(layer, "quantization_mode", None), ())
     own = {each.name: each for each in _own(layer)} if layer is not None else {}
@@ -52,8 +52,8 @@ def _behind(value: Any, key: str, layer: Any, found: Mapping[str, Any], path: st
         if is_like and id(each) not in stored and name not in LORA:
             return each
     raise ModelError(
-        f"The weights stored at {path} are computed when they are saved, so that they cannot be set in place",
-        hint="steps on weights work on a `.keras` file of the model, without Keras; nothing else does",
+        f"the weights stored at {path} are computed when they are saved, so they cannot be set in place",
+        hint="save the model as a `.keras` file, on which steps on weights work without Keras",
     )
 
 
@@ -66,19 +66,19 @@ def _dtype(value: Any) -> str:
 
 
 def _walked(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The layers that Keras's own walk meets, and what it would write, by stored path."""
+    """Returns the layers in Keras's walk, and the values that it would save, by stored path."""
     from keras.src.saving import saving_lib
 
     layers: dict[str, Any] = {}
     found: dict[str, Any] = {}
-    known = {id(layer): layer for layer in model._flatten_layers()}
+    by_id = {id(layer): layer for layer in model._flatten_layers()}
 
     class Visited(set[int]):
-        """The layers that Keras has been to: it adds each after it has asked for the layer's store."""
+        """The set of visited layers. Keras adds a layer after it has asked the store for the layer's group."""
 
         def add(self, identity: int) -> None:
-            if identity in known:
-                layers[recorder.at] = known[identity]
+            if identity in by_id:
+                layers[recorder.at] = by_id[identity]
             super().add(identity)
 
     class Recorder(saving_lib.H5IOStore):  # type: ignore[misc]
@@ -104,10 +104,10 @@ def _walked(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _remember_skipped_attributes(model: Any) -> None:
-    """Let Keras's walk look up which attributes it skips, instead of working them out anew for each layer.
+    """Caches the attributes that Keras's walk skips for each class of layers.
 
-    Keras (3.6 to 3.15) keeps them under `saving_attr_skipset_…` and looks for them under `saving_attr_skiplist_…`, so
-    that it builds a Layer to compare with for each one that it visits: half the time of the walk.
+    Keras (3.6 to 3.15) stores them under `saving_attr_skipset_…`, but looks for them under `saving_attr_skiplist_…`. So
+    it builds a Layer for comparison for each layer that it visits, which takes half the time of the walk.
     """
     from keras.src.backend.common import global_state
     from keras.src.saving import saving_lib

@@ -1,4 +1,4 @@
-"""Keras models written to files that are open already, so that their owner sees what cannot be written."""
+"""Writes Keras models to open files, so that the owner of the file sees failed writes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mutspec.model.live.quiet import without_advice
 
 
 def write_keras(model: Any, file: io.IOBase) -> None:
-    """Write a model as a `.keras` file.
+    """Writes a model as a `.keras` file.
 
-    Keras 3.15 makes the HDF5 file of the weights in memory, where no write fails, as the file has no `name` in whose
-    folder it might be put. `keras.saving.save_model` takes paths only; what it calls takes files as well.
+    `keras.saving.save_model` takes only paths, but the function that it calls also takes files. Because such a file has
+    no `name`, Keras 3.15 makes the HDF5 file of the weights in memory, where writes do not fail.
 
     Raises:
         Exception: whatever Keras and the model's layers raise.
@@ -29,8 +29,8 @@ def write_keras(model: Any, file: io.IOBase) -> None:
 def first_operation(model: Any) -> str:
     """Returns the name of the first operation, such as `x + y`, in a graph of the model; empty if there is none.
 
-    Keras (3.15) writes them to `.h5` files without their modules, and then does not find their classes. It adds some
-    itself while it builds a model: the comparison that makes the mask of an Embedding.
+    Keras 3.15 writes operations to `.h5` files without their modules, and then does not find their classes. It adds
+    some itself while it builds a model, such as the comparison for the mask of an Embedding.
     """
     from keras import Layer
 
@@ -42,9 +42,9 @@ def first_operation(model: Any) -> str:
 
 
 def write_legacy(model: Any, file: h5py.File) -> None:
-    """Write a model as a whole-model `.h5` file.
+    """Writes a model as a whole-model `.h5` file.
 
-    Keras 3.15's `keras.saving.save_model` takes paths only; what it calls takes an open HDF5 file as well.
+    Keras 3.15's `keras.saving.save_model` takes only paths, but the function that it calls also takes open files.
 
     Raises:
         Exception: whatever Keras and the model's layers raise.

@@ -38,7 +38,7 @@ class Loaded:
 def load_model(
     path: Path, *, unsafe: bool = False, verify: bool = True, custom_objects: Mapping[str, Any] | None = None
 ) -> Loaded:
-    """Load a model file in Keras. A loss, optimizer or metrics that Keras does not know are left out, with a warning.
+    """Loads a model file in Keras. A loss, optimizer or metrics that Keras does not know are left out, with a warning.
 
     Arguments:
         path: a `.keras` or whole-model `.h5` file of Keras 3, whatever its name says, or an unpacked `.keras` folder;
@@ -130,7 +130,7 @@ def _named(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def refuse_code(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a file whose model would run code or read a file when Keras builds it.
+    """Refuses a file whose model would run code or read a file when Keras builds it.
 
     Raises:
         ModelError: it does; the message says what would.

@@ -14,9 +14,9 @@ from mutspec.errors import ModelError, Problem
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
 from mutspec.model.live.keras_errors import said
+from mutspec.model.live.live_model import read_live
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
-from mutspec.model.live.read import read_live
 from mutspec.model.live.rebuild import matched, refresh
 from mutspec.model.loading.by_keras import OWN_LAYERS, Loaded, uncompiled
 from mutspec.model.old_configs import other_functions
@@ -92,7 +92,7 @@ def _other_functions(shown: str, config: Mapping[str, Any]) -> tuple[Problem, ..
 
 
 def _compile(model: Model, shown: str, config: Mapping[str, Any], training: str | None) -> tuple[Problem, ...]:
-    """Compile a model as its file says; what of that is lost."""
+    """Compiles a model as its file says; what of that is lost."""
     stated: Any = config.get("compile_config")
     if not training and not stated:
         return ()

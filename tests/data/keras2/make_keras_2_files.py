@@ -1,4 +1,4 @@
-"""Write small model files with Keras 2.13 to 2.15, and beside each an oracle: inputs, what the model predicts, weights.
+"""Write small model files with Keras 2.13 to 2.15, each with an oracle: inputs, what the model predicts, weights.
 
 The files are committed; this script says where they come from. It runs once in each of these scratch environments, and
 writes to the folder `keras_<version>` beside itself:
@@ -40,7 +40,7 @@ HERE = Path(__file__).parent
 
 
 def stack():
-    """Dense layers, one of them behind a Dropout."""
+    """Dense layers, one of them after a Dropout."""
     model = keras.Sequential(
         [
             layers.Dense(6, activation="relu", input_shape=(5,), name="fc1", kernel_regularizer="l2"),

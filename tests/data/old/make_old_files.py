@@ -1,4 +1,4 @@
-"""Write small model files with old versions of Keras, and beside each an oracle of its weights.
+"""Write small model files with old versions of Keras, each with an oracle of its weights.
 
 The files are committed; this script says where they come from. It runs once in each of these scratch environments, and
 writes to the folder `<package>_<version>` beside itself:
@@ -79,7 +79,7 @@ def build_residual(keras):
 
 
 def build_recurrent(keras):
-    """Recurrent layers behind an embedding."""
+    """Recurrent layers after an embedding."""
     layers = keras.layers
     tokens = layers.Input(shape=(5,), name="tokens")
     hidden = layers.Embedding(7, 3, name="embedding")(tokens)

@@ -171,7 +171,7 @@ def test_a_data_function_takes_arguments_that_no_option_knows(folder: Path) -> N
         (["plan=jitter", "experiment=wrong"], "configuration:1:1: the plan declares no parameter `sdt`"),
         (["plan=jitter", "plan.params.std=${nope}"], "override 2:1:17: `plan.params.std: ${nope}` cannot be resolved"),
         (["plan=jitter", "seeds=0"], "override 2:1:7: `seeds`: expected a whole number of at least 1"),
-        (["plan=[jitter,dense_noise]"], "override 1:1:6: `plan` is one recipe, and not a list"),
+        (["plan=[jitter,dense_noise]"], "override 1:1:6: `plan` is one recipe, not a list"),
     ],
 )
 def test_a_wrong_override_is_shown_as_the_call_has_it(folder: Path, overrides: list[str], message: str) -> None:
@@ -239,7 +239,7 @@ def test_a_jobs_folder_is_called_by_what_varies(fixed: list[str], overrides: lis
     assert folder_name(fixed, overrides) == name
 
 
-def test_jobs_whose_values_are_no_names_of_files_have_folders_of_their_own() -> None:
+def test_jobs_whose_values_cannot_be_names_of_files_have_folders_of_their_own() -> None:
     names = {folder_name(["model.path=a/b,a_b"], [f"model.path={path}"]) for path in ("a/b", "a_b", "a/" + "b" * 300)}
     assert len(names) == 3
     assert all("/" not in name and len(name) < 200 for name in names)

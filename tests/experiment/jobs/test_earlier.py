@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import chdir
+from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +46,20 @@ def noise(name: str, kernel: str) -> None:
     Path(name).write_text(NOISE.replace("KERNEL", kernel))
 
 
-@pytest.fixture(autouse=True)
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with plans, models, and data that a function of the user's own reads."""
-    monkeypatch.chdir(tmp_path)
+def furnish() -> None:
+    """Write plans, a model, and data that a function of the user's own reads."""
     noise("own.yaml", "dense_1/kernel")
     noise("other.yaml", "logits/kernel")
     shutil.copy(CONF / "model" / "digits.keras", "own.keras")
     Path("data_of_a_sweep.py").write_text(OWN_DATA)
     np.savez("stored.npz", x=np.ones((5, 8, 8, 1)), y=np.arange(5))
+
+
+@pytest.fixture(autouse=True)
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A furnished working folder."""
+    monkeypatch.chdir(tmp_path)
+    furnish()
     return tmp_path
 
 
@@ -59,6 +67,31 @@ def sweep(*overrides: str) -> Outcome:
     outcome = run(ApplicationCall((*overrides, "hydra.sweep.dir=sweep"), is_sweep=True))
     assert not outcome.failures
     return outcome
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], Path]:
+    """The folder of a sweep that was made in a room as it is at first; each is made once."""
+
+    @cache
+    def make(overrides: tuple[str, ...]) -> Path:
+        room = tmp_path_factory.mktemp("made")
+        with chdir(room):
+            furnish()
+            sweep(*overrides)
+        return room / "sweep"
+
+    return make
+
+
+@pytest.fixture
+def swept(made: Callable[[tuple[str, ...]], Path]) -> Callable[..., None]:
+    """Places the folder of a sweep, as the call would leave it."""
+
+    def place(*overrides: str) -> None:
+        shutil.copytree(made(overrides), "sweep")
+
+    return place
 
 
 def train_again() -> None:
@@ -112,24 +145,26 @@ OTHERS: dict[str, tuple[tuple[str, ...], Callable[[], None] | None, tuple[str, .
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_another_sweep_into_a_folder_with_results_is_refused_with_what_differs(what: str) -> None:
+def test_another_sweep_into_a_folder_with_results_is_refused_with_what_differs(
+    what: str, swept: Callable[..., None]
+) -> None:
     first, change, second, said = OTHERS[what]
-    sweep(*first)
+    swept(*first)
     if change is not None:
         change()
     assert said in refused(*second, "resume=true")
 
 
-def test_a_call_that_does_not_resume_is_refused_too_and_one_that_names_the_folder() -> None:
-    sweep(*DRY)
+def test_a_call_that_does_not_resume_is_refused_too_and_one_that_names_the_folder(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     for call in ("resume=false", "resume=sweep"):
         assert "the plan is `own`, not `other`" in refused("plan_file=other.yaml", *DRY[1:], call)
 
 
 @pytest.mark.parametrize("what", ["another plan", "a model that was trained again"])
-def test_force_is_the_consent(what: str) -> None:
+def test_force_is_the_consent(what: str, swept: Callable[..., None]) -> None:
     first, change, second, _ = OTHERS[what]
-    sweep(*first)
+    swept(*first)
     if change is not None:
         change()
     assert sweep(*second, "resume=true", "force=true").since.kept == 0
@@ -138,19 +173,19 @@ def test_force_is_the_consent(what: str) -> None:
     assert len(collect("sweep")) == 2
 
 
-def test_what_is_not_in_the_way_is_refused_too_where_it_is_of_another_plan() -> None:
-    sweep(*DRY)
+def test_what_is_not_in_the_way_is_refused_too_where_it_is_of_another_plan(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     assert "the plan is `own`, not `other`" in refused("plan_file=other.yaml", *DRY[1:2], "plan.seed=7", "mode=dry_run")
 
 
-def test_the_same_model_at_another_path_goes_on() -> None:
-    sweep(*DRY)
+def test_the_same_model_at_another_path_goes_on(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     shutil.move("own.keras", "moved.keras")
     assert sweep("plan_file=own.yaml", "model.path=moved.keras", *DRY[2:], "resume=true").since.kept == 2
 
 
-def test_the_same_plan_in_another_file_goes_on() -> None:
-    sweep(*DRY)
+def test_the_same_plan_in_another_file_goes_on(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     shutil.move("own.yaml", "moved.yaml")
     assert sweep("plan_file=moved.yaml", *DRY[1:], "resume=true").since.kept == 2
 
@@ -178,8 +213,8 @@ def test_a_sweep_that_has_grown_goes_on(what: str) -> None:
     assert len(collect("sweep")) == 3
 
 
-def test_a_call_without_resume_runs_the_same_jobs_again() -> None:
-    sweep(*DRY)
+def test_a_call_without_resume_runs_the_same_jobs_again(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     assert sweep(*DRY, "plan.seed=1,2,3").since.kept == 0
     assert len(collect("sweep")) == 3
 
@@ -203,8 +238,8 @@ def test_results_of_jobs_that_failed_are_in_nobodys_way() -> None:
     assert [each.error for each in collect("sweep")] == [None, None]
 
 
-def test_results_of_version_1_are_not_replaced() -> None:
-    sweep(*DRY)
+def test_results_of_version_1_are_not_replaced(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     for path in Path("sweep").glob("*/result.json"):
         document = json.loads(path.read_text())
         document["format_version"] = 1
@@ -215,15 +250,17 @@ def test_results_of_version_1_are_not_replaced() -> None:
     assert "they are of format version 1" in refused(*DRY, "resume=true")
 
 
-def test_a_result_of_a_later_version_is_not_replaced() -> None:
-    sweep(*DRY)
+def test_a_result_of_a_later_version_is_not_replaced(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     for path in Path("sweep").glob("*/result.json"):
         path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 3'))
     assert "format version 3" in refused(*DRY)
 
 
-def test_a_job_looks_itself_where_nobody_could_before_it_was_launched(monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep(*DRY)
+def test_a_job_looks_itself_where_nobody_could_before_it_was_launched(
+    monkeypatch: pytest.MonkeyPatch, swept: Callable[..., None]
+) -> None:
+    swept(*DRY)
     monkeypatch.setattr(Loader, "_protect", lambda *_, **__: None)  # as in the process of a launcher
     before = everything()
     outcome = run(ApplicationCall((*DRY, "plan.params.std=0.3", "hydra.sweep.dir=sweep"), is_sweep=True))
@@ -243,31 +280,30 @@ SINGLE = ("plan_file=own.yaml", "model.path=own.keras", "mode=dry_run", "hydra.r
 
 
 @pytest.mark.parametrize(
-    ("change", "call", "said"),
+    ("change", "call", "said", "resume"),
     [
-        (edit_the_plan, SINGLE, "its plan is another `own`, @"),
-        (train_again, SINGLE, "its model is another `own.keras`, @"),
-        (None, (*SINGLE, "plan.seed=4"), "its seeds are 0, not 4"),
-        (None, ("plan_file=other.yaml", *SINGLE[1:]), "its plan is `own`, not `other`"),
+        (edit_the_plan, SINGLE, "its plan is another `own`, @", "resume=true"),
+        (train_again, SINGLE, "its model is another `own.keras`, @", "resume=false"),
+        (None, (*SINGLE, "plan.seed=4"), "its seeds are 0, not 4", "resume=true"),
+        (None, ("plan_file=other.yaml", *SINGLE[1:]), "its plan is `own`, not `other`", "resume=false"),
     ],
 )
 def test_a_run_replaces_no_result_of_another(
-    change: Callable[[], None] | None, call: tuple[str, ...], said: str
+    change: Callable[[], None] | None, call: tuple[str, ...], said: str, resume: str
 ) -> None:
     run(ApplicationCall(SINGLE))
     if change is not None:
         change()
     before = {path: path.read_bytes() for path in Path("one").glob("**/*") if path.is_file()}
-    for resume in ("resume=false", "resume=true"):
-        with pytest.raises(CallError, match=said.partition("`")[0]) as caught:
-            run(ApplicationCall((*call, resume)))
-        assert said in str(caught.value)
+    with pytest.raises(CallError, match=said.partition("`")[0]) as caught:
+        run(ApplicationCall((*call, resume)))
+    assert said in str(caught.value)
     assert {path: path.read_bytes() for path in Path("one").glob("**/*") if path.is_file()} == before
     assert run(ApplicationCall((*call, "force=true"))).result is not None
 
 
-def test_a_run_does_not_join_a_sweep_of_another_plan() -> None:
-    sweep(*DRY)
+def test_a_run_does_not_join_a_sweep_of_another_plan(swept: Callable[..., None]) -> None:
+    swept(*DRY)
     with pytest.raises(CallError, match="the plan is `own`, not `other`"):
         run(ApplicationCall(("plan_file=other.yaml", *SINGLE[1:3], "hydra.run.dir=sweep")))
 
@@ -364,5 +400,5 @@ def test_a_sweep_from_python_and_one_from_the_command_line_know_the_same_by_the_
     plan = mutspec.load_plan("own.yaml")
     found = mutspec.sweep(plan, "own.keras", (stored["x"], stored["y"]), {"params.std": [0.1, 1]}).results
     for one, other in zip(found, collect("sweep"), strict=True):
-        for name in ("effect_digest", "recipe_digest", "weights_digest", "data_digest"):
-            assert getattr(one, name) == getattr(other, name) != ""
+        for name in ("plan.effect_digest", "plan.recipe_digest", "model.weights_digest", "data.digest"):
+            assert attrgetter(name)(one) == attrgetter(name)(other) != ""

@@ -95,7 +95,7 @@ def test_plans_whose_inputs_the_call_binds_are_not_left_out(inputs: str) -> None
     assert not [each for each in outcome.warnings if "left out" in each.message]
 
 
-def test_a_sweep_over_plans_of_which_none_can_run_says_what_to_bind() -> None:
+def test_a_sweep_over_plans_that_cannot_run_says_what_to_bind() -> None:
     with pytest.raises(CallError, match="all plans that match have inputs that are not bound") as caught:
         swept("plan=glob(half*)")
     assert caught.value.problems[0].hint == "add inputs.teacher=MODEL"

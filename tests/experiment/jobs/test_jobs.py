@@ -16,7 +16,7 @@ import pytest
 from hydra.types import RunMode
 
 import mutspec
-from mutspec.experiment.data.loading import digits
+from mutspec.experiment.data import digits
 from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.result import Result, Row, read
@@ -26,7 +26,7 @@ from mutspec.resources import resource_folder
 
 MODEL = resource_folder("conf") / "model" / "digits.keras"
 RECIPE = resource_folder("conf") / "plan" / "dense_noise.yaml"
-SWEEP = ("plan=dense_noise", "plan.params.std=0.1,1", "plan.seed=range(3)")
+SWEEP = ("plan=dense_noise", "plan.params.std=0.1,1", "plan.seed=range(2)")
 
 
 @pytest.fixture(autouse=True)
@@ -80,10 +80,11 @@ def bits(model: Any) -> list[bytes]:
 
 
 def test_a_sweeps_numbers_are_those_of_a_plain_script_job_by_job(room: Path) -> None:
+    """The mutants are by mutspec, which tests/execute/test_every_op.py holds against formulas; the numbers are not."""
     plan = mutspec.load_plan(RECIPE)
     base = plain_script(MODEL)
     results = sweep(*SWEEP)
-    assert len(results) == 6
+    assert len(results) == 4
     for number, result in enumerate(results):
         (row,) = result.rows
         file = room / f"{number}.keras"
@@ -107,17 +108,17 @@ def test_the_folders_of_jobs_are_the_same_when_a_sweep_is_run_again() -> None:
     for _ in range(2):
         outcome = run(ApplicationCall((*SWEEP, "hydra.sweep.dir=fixed"), is_sweep=True))
         names.append(sorted(path.name for path in outcome.folder.iterdir() if path.is_dir()))
-    assert names[0] == names[1] == sorted(f"std={std},seed={seed}" for std in ("0.1", "1") for seed in range(3))
+    assert names[0] == names[1] == sorted(f"std={std},seed={seed}" for std in ("0.1", "1") for seed in range(2))
 
 
 def test_runs_that_begin_in_the_same_second_have_folders_of_their_own() -> None:
-    folders = [single("plan=dense_noise", "mode=dry_run")[1] for _ in range(4)]
-    assert len(set(folders)) == 4
+    folders = [single("plan=dense_noise", "mode=dry_run")[1] for _ in range(3)]
+    assert len(set(folders)) == 3
 
 
 def test_jobs_of_one_process_do_not_influence_each_other() -> None:
     results = {(each.parameters["std"], each.rows[0].seed): each for each in sweep(*SWEEP)}
-    for std, seed in [(1, 2), (0.1, 0)]:
+    for std, seed in [(1, 1), (0.1, 0)]:
         alone, _ = single("plan=dense_noise", f"plan.params.std={std}", f"plan.seed={seed}")
         assert results[std, seed].rows[0].metrics == alone.rows[0].metrics
 
@@ -200,7 +201,7 @@ def test_a_model_file_that_is_written_again_is_loaded_again(room: Path) -> None:
 
 
 def test_several_seeds_are_several_rows_and_their_mean() -> None:
-    rows = [single("plan=dense_noise", "plan.params.std=1", f"plan.seed={seed}")[0].rows[0] for seed in (4, 5, 6)]
+    rows = [each.rows[0] for each in sweep("plan=dense_noise", "plan.params.std=1", "plan.seed=4,5,6")]
     result, _ = single("plan=dense_noise", "plan.params.std=1", "plan.seed=4", "seeds=3")
     assert [row.seed for row in result.rows] == [4, 5, 6]
     assert [row.metrics for row in result.rows] == [row.metrics for row in rows]

@@ -12,7 +12,7 @@ import yaml
 
 from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.jobs.failures import FailedJob
-from mutspec.experiment.objectives import NoNumber
+from mutspec.experiment.jobs.objectives import NoNumber
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.study import study
@@ -147,7 +147,7 @@ def test_what_is_wrong_whatever_a_trial_draws_ends_the_sweep_before_its_first_tr
     assert not list(room.glob("here/*"))
 
 
-def test_a_value_that_is_no_number_is_a_trial_that_failed() -> None:
+def test_a_value_that_is_not_a_number_is_a_failed_trial() -> None:
     study = (f"hydra.sweeper.storage={STORAGE}", "hydra.sweeper.study_name=large")
     scale = ("plan.params.std=choice(0.1,4e38)", "plan.steps.gaussian_noise.relative_to=absolute", "objective=loss")
     assert not optimise(*scale, *study).failures
@@ -181,7 +181,7 @@ def test_a_mistake_about_the_study_is_told_in_our_words(overrides: tuple[str, ..
 
 @pytest.mark.parametrize(
     ("objective", "words"),
-    [("[loss,acuracy]", "nothing is measured that is called `acuracy`"), ("[loss,loss]", "names a measure twice")],
+    [("[loss,acuracy]", "no measure is called `acuracy`"), ("[loss,loss]", "names a measure twice")],
 )
 def test_a_mistake_in_a_list_of_objectives_is_told(objective: str, words: str) -> None:
     with pytest.raises(CallError) as caught:
@@ -189,7 +189,7 @@ def test_a_mistake_in_a_list_of_objectives_is_told(objective: str, words: str) -
     assert words in str(caught.value)
 
 
-def test_what_is_no_number_stays_so_on_its_way_from_other_processes() -> None:
+def test_a_nan_stays_a_nan_on_its_way_from_other_processes() -> None:
     for value in (NoNumber(), FailedJob(CallError("wrong"))):
         arrived = pickle.loads(pickle.dumps(value))
         assert type(arrived) is type(value)

@@ -160,7 +160,7 @@ def test_templates_travel_with_the_loader() -> None:
     assert quick == plain
 
 
-def test_only_so_many_templates_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_templates_that_are_kept_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template, "MOST_KEPT", 2)
     both = Both(*FIXED)
     for plan in ("dense_noise", "conv_noise", "bit_flips", "dense_noise"):

@@ -13,7 +13,7 @@ import pytest
 from mutspec.errors import CallError
 from mutspec.experiment.reports.aggregate import collect, find, natural, rows_table, varying, write_csv
 from mutspec.experiment.reports.groups import choose_metric, summarise
-from mutspec.experiment.settings import as_number, labels, settings
+from mutspec.experiment.result_settings import as_number, labels, settings
 from mutspec.experiment.trial import measures
 from tests.experiment.made_up import BASE, categories, failed, result, row, several_plans, sweep, write
 
@@ -118,7 +118,7 @@ def test_equal_numbers_are_equal_however_they_are_written() -> None:
     assert varying(results) == ()
 
 
-def test_hydras_own_overrides_and_the_objective_are_no_settings() -> None:
+def test_hydras_own_overrides_and_the_objective_are_not_settings() -> None:
     overrides = ["hydra/launcher=joblib", "hydra.job.num=3", "objective=loss", "seeds=5", "+plan.seed=3", "+mode=diff"]
     assert set(settings(result(0, overrides))) == {"plan", "model", "data", "params.std", "mode"}
 
@@ -311,7 +311,7 @@ def test_a_text_is_never_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> N
     assert {each["params.std"] for each in rows} == {each["drop.loss"] for each in rows} == {"-0.5"}
 
 
-def test_the_head_of_a_column_is_no_formula_either(tmp_path: Path) -> None:
+def test_the_header_of_a_column_is_not_a_formula_either(tmp_path: Path) -> None:
     results = [result(number, [f"-x={number}"]) for number in range(2)]
     write_csv(results, tmp_path / "results.csv")
     assert "'-x" in read_csv(tmp_path / "results.csv")[0]

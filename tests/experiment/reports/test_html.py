@@ -415,7 +415,7 @@ def test_what_users_name_stays_text() -> None:
     assert not {each for _, given in shown.elements for each in given if each.startswith("on")}
 
 
-def test_a_name_that_is_no_unicode_is_written_out() -> None:
+def test_a_name_that_is_not_unicode_is_written_out() -> None:
     assert b"\\udcff" in web_page(summarise([result(plan_name="a\udcff")]))
 
 

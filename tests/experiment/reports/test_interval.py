@@ -98,7 +98,7 @@ def test_one_rate_has_wilsons_interval_and_several_have_students() -> None:
 
 
 @pytest.mark.parametrize(("value", "samples"), [(0.9003, 50), (1.5, 50), (math.nan, 50), (math.inf, 50), (0.9, 0)])
-def test_what_is_no_whole_number_of_the_samples_has_no_interval(value: float, samples: int) -> None:
+def test_a_value_that_is_not_a_whole_number_of_samples_has_no_interval(value: float, samples: int) -> None:
     assert rate([value], samples).binomial is None
 
 

@@ -13,7 +13,7 @@ from mutspec.experiment.reports.report import make_report
 from tests.experiment.made_up import failed, replace, result, sweep, write
 
 
-def test_without_pyarrow_there_is_no_such_file_and_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_there_is_neither_a_file_nor_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     report = make_report(write(sweep(), tmp_path))
     assert "results.parquet" not in [path.name for path in report.files]

@@ -191,11 +191,11 @@ def test_a_picture_is_a_png_an_svg_and_a_pdf_the_same_every_time(name: str) -> N
 
 
 def test_text_in_an_svg_is_text() -> None:
-    files = pictures(summarise(layers({f"conv_{n}": 0.2 + n for n in range(6)}, (0.1, 1))))
+    files = pictures(summarise(layers({f"conv_{n}": 0.2 + n for n in range(2)}, (0.1, 1))))
     said = {each.text for each in ElementTree.fromstring(files["plot.svg"]).iter("{http://www.w3.org/2000/svg}text")}
-    assert {"weight_noise on digits.keras", "base 97.2%", "std", "100%", *(f"conv_{n}" for n in range(6))} <= said
+    assert {"weight_noise on digits.keras", "base 97.2%", "std", "100%", "conv_0", "conv_1"} <= said
     in_map = {each.text for each in ElementTree.fromstring(files["map.svg"]).iter("{http://www.w3.org/2000/svg}text")}
-    assert {"weight_noise on digits.keras", "conv_3"} <= in_map
+    assert {"weight_noise on digits.keras", "conv_1"} <= in_map
 
 
 def test_a_pdf_embeds_its_font_as_one_that_can_be_searched() -> None:
@@ -219,7 +219,7 @@ def test_the_users_own_settings_neither_show_nor_change(taste: None) -> None:
         assert pictures(summarise(sweep())) == dark
 
 
-def test_nothing_to_see_is_no_picture() -> None:
+def test_there_is_no_picture_if_there_is_nothing_to_see() -> None:
     assert pictures(summarise([failed(0, [], "boom")])) == {}
     assert pictures(summarise([result(rows=[row(0, metrics={}, drop={}, agreement=None)], base={})])) == {}
     assert pictures(summarise([result(rows=[row(0, metrics={"accuracy": float("nan")})])])) == {}

@@ -11,7 +11,7 @@ import pytest
 
 from mutspec.errors import CallError, EnvironmentProblem
 from mutspec.experiment.reports.report import make_report, write_report
-from tests.experiment.made_up import failed, replace, result, row, sweep, write
+from tests.experiment.made_up import failed, replace, result, row, sketches, sweep, write
 
 WRITTEN = ["plot.pdf", "plot.png", "plot.svg", "report.html", "results.csv"]
 
@@ -20,6 +20,12 @@ WRITTEN = ["plot.pdf", "plot.png", "plot.svg", "report.html", "results.csv"]
 def folder(tmp_path: Path) -> Path:
     """The folder of a sweep of 25 jobs."""
     return write(sweep(), tmp_path / "runs" / "dense_noise")
+
+
+@pytest.fixture
+def _sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty pictures, where a test is not about them."""
+    monkeypatch.setattr("mutspec.experiment.reports.report.pictures", sketches)
 
 
 def files(folder: Path) -> list[str]:
@@ -53,6 +59,7 @@ def test_a_report_does_not_depend_on_where_the_folder_lies(folder: Path, tmp_pat
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "moved" / name).read_bytes()
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_a_report_can_be_written_elsewhere_and_leaves_the_folder_as_it_is(folder: Path, tmp_path: Path) -> None:
     write_report(folder, output=tmp_path / "new" / "figures")
     assert files(tmp_path / "new" / "figures") == WRITTEN
@@ -79,6 +86,7 @@ def test_without_matplotlib_there_is_all_but_the_picture(folder: Path, monkeypat
     assert "report.html in" in text
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_damaged_and_missing_results_are_named_and_the_rest_is_used(folder: Path) -> None:
     (folder / "3" / "result.json").write_text("{")
     (folder / "4" / "result.json").unlink()
@@ -92,6 +100,7 @@ def test_damaged_and_missing_results_are_named_and_the_rest_is_used(folder: Path
     assert files(folder) == WRITTEN
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_what_jobs_warned_of_is_said_once(tmp_path: Path) -> None:
     results = [replace(each, warnings=("`encoder` is reached by 2 paths",)) for each in sweep()]
     results[3] = replace(results[3], warnings=(*results[3].warnings, "12 outputs are not finite."))
@@ -99,7 +108,7 @@ def test_what_jobs_warned_of_is_said_once(tmp_path: Path) -> None:
     assert messages == ["`encoder` is reached by 2 paths", "12 outputs are not finite (1 job)"]
 
 
-def test_a_sweep_of_which_every_job_failed_has_a_table_and_no_picture(tmp_path: Path) -> None:
+def test_a_sweep_whose_jobs_all_failed_has_a_table_and_no_picture(tmp_path: Path) -> None:
     write([failed(n, [f"plan.params.std={n}"], "boom") for n in range(3)], tmp_path)
     assert "3 jobs failed" in write_report(tmp_path)
     assert files(tmp_path) == ["report.html", "results.csv"]
@@ -112,6 +121,7 @@ def test_dry_runs_have_a_table_and_no_picture(tmp_path: Path) -> None:
     assert files(tmp_path) == ["report.html", "result.json", "results.csv"]
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_what_is_written_is_no_result_for_the_next_report(folder: Path) -> None:
     make_report(folder)
     assert len(make_report(folder.parent).summary.results) == 25
@@ -158,6 +168,7 @@ def test_a_file_instead_of_a_folder_is_an_error(folder: Path) -> None:
         make_report(folder, output=folder / "3" / "result.json")
 
 
+@pytest.mark.usefixtures("_sketched")
 def test_a_folder_that_cannot_be_written_is_the_environments_fault(folder: Path) -> None:
     with pytest.raises(EnvironmentProblem, match=r"cannot write .*results\.csv") as caught:
         make_report(folder, output=folder / "3" / "result.json" / "below")

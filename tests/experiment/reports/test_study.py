@@ -129,7 +129,7 @@ def test_jobs_that_failed_or_have_no_number_are_counted_and_left_out() -> None:
 
 
 @pytest.mark.parametrize("results", [sweep(), trials(ONE, 1), [result()]], ids=["sweep", "one trial", "run"])
-def test_other_sweeps_are_no_studies(results: list[Result]) -> None:
+def test_other_sweeps_are_not_studies(results: list[Result]) -> None:
     assert study(summarise(results)) is None
     assert "Optimisation" not in web_page(summarise(results)).decode()
 

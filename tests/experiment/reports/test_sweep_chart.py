@@ -57,7 +57,7 @@ def by_scale(results: list[Result], metric: str = "accuracy") -> dict[float, lis
 
 
 def ends(axis: Axis) -> tuple[float, float]:
-    """The values at the ends of an axis, of which values have the parts 0 and 1."""
+    """The values at the ends of an axis, where `part` is 0 and 1."""
     exact = (10**axis.start, 10**axis.end) if axis.spacing == "log" else (axis.start, axis.end)
     assert [axis.part(value) for value in exact] == pytest.approx([0, 1])
     return exact
@@ -264,7 +264,7 @@ def test_a_number_is_a_position_by_its_name_or_as_one_of_many_in_a_row(
     assert bool(joined(panel_of(bits(numbers, name)))) is not is_discrete
 
 
-def test_several_rows_of_positions_stand_beside_each_other() -> None:
+def test_several_rows_of_positions_stand_next_to_each_other() -> None:
     results = [replace(each, plan_name=name) for name in ("a", "b") for each in bits(range(8))]
     panel = panel_of(results)
     assert joined(panel) == set()
@@ -495,7 +495,7 @@ def test_seeds_alone_are_a_strip() -> None:
     assert len(panel.paths("mean")) == 1
 
 
-def test_a_single_mutant_is_a_dot_with_the_interval_of_its_rate_beside_its_base() -> None:
+def test_a_single_mutant_is_a_dot_with_the_interval_of_its_rate_next_to_its_base() -> None:
     chart = chart_of([result()])
     (panel,) = chart.panels
     assert len(panel.dots) == 1

@@ -140,7 +140,7 @@ def test_what_is_required_of_all_jobs_does_not_tell_them_apart() -> None:
     assert lines[-1].split() == ["0", "plan.params.std=-1", "boom"]
 
 
-def test_a_sweep_of_which_every_job_failed_is_shown_too() -> None:
+def test_a_sweep_whose_jobs_all_failed_is_shown_too() -> None:
     shown = text([failed(n, [f"plan.params.std={n}"], "boom") for n in range(30)])
     assert "30 jobs failed" in shown
     assert "… and 10 more" in shown

@@ -21,7 +21,7 @@ CHARACTER = 7.3
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a panel is in the picture, and the axes that place marks in it."""
+    """The position of a panel in the picture, and the axes that place marks in it."""
 
     left: float
     right: float
@@ -31,7 +31,7 @@ class Frame:
     y: Axis
 
     def place(self, point: Point) -> tuple[float, float]:
-        """Where a point is in the picture."""
+        """Returns the position of a point in the picture."""
         across, up = self.x.part(point[0]), self.y.part(point[1])
         return self.left + across * (self.right - self.left), self.bottom - up * (self.bottom - self.top)
 

@@ -11,7 +11,7 @@ from mutspec.text.visible import in_lines
 MOST_ROWS = 24
 """A table of more rows has a height of its own."""
 SHADES = 9
-"""How many grounds the page's style sheet has for numbers."""
+"""The number of backgrounds that the page's style sheet has for numbers."""
 
 
 class Markup(str):

@@ -9,15 +9,15 @@ from importlib.resources import files
 
 from mutspec.experiment.reports.charts import Section
 from mutspec.experiment.reports.groups import Summary
-from mutspec.experiment.reports.page.breaking import breaking_points
+from mutspec.experiment.reports.page.breaking_section import breaking_points
 from mutspec.experiment.reports.page.chart import charts
-from mutspec.experiment.reports.page.fidelity import fidelity
+from mutspec.experiment.reports.page.fidelity_section import fidelity
 from mutspec.experiment.reports.page.markup import Markup, element, empty, join
-from mutspec.experiment.reports.page.mutants import mutants
-from mutspec.experiment.reports.page.optimisation import optimisation
-from mutspec.experiment.reports.page.origin import origin
-from mutspec.experiment.reports.page.outcome import failures, gates, groups, opening, warned
-from mutspec.experiment.reports.page.sensitivity import sensitivity
+from mutspec.experiment.reports.page.mutants_section import mutants
+from mutspec.experiment.reports.page.optimisation_section import optimisation
+from mutspec.experiment.reports.page.origin_section import origin
+from mutspec.experiment.reports.page.outcome_section import failures, gates, groups, opening, warned
+from mutspec.experiment.reports.page.sensitivity_section import sensitivity
 from mutspec.experiment.reports.table import title
 
 

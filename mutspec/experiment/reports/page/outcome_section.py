@@ -1,4 +1,4 @@
-"""What came of a sweep: the head of the page, the groups, gates and failures."""
+"""The outcome of a sweep: the head of the page, the groups, gates and failures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _measured(name: str, value: float, summary: Summary) -> str:
 
 
 def warned(warnings: Sequence[str]) -> Markup:
-    """What the reader should know."""
+    """Returns the notes for the reader."""
     if not warnings:
         return Markup()
     items = (element("li", each) for each in warnings)
@@ -77,7 +77,7 @@ def groups(summary: Summary) -> Markup:
 
 
 def gates(summary: Summary) -> Markup:
-    """What is required, how many jobs hold to it, and by how much the others miss it."""
+    """Returns a table of the gates: how many jobs pass each, and by how much the others miss it."""
     verdicts = [(result, verdict) for result in summary.results for verdict in result.gates]
     if not verdicts:
         return Markup()

@@ -113,7 +113,7 @@ class RankingEntry(Struct, frozen=True):
 
 
 class SensitivityEntry(Struct, frozen=True):
-    """How much worse the metric gets than the base's, by a setting's values and by scale."""
+    """The loss of the metric compared with the base, by a setting's values and by scale."""
 
     setting: Annotated[str, Meta(description="The setting that is not a number.", examples=["layer"])]
     over: Annotated[
@@ -162,7 +162,7 @@ class RefusedEntry(Struct, frozen=True):
 
 
 class JobsEntry(Struct, frozen=True):
-    """How the jobs ended."""
+    """The numbers of jobs by how they ended."""
 
     total: Annotated[Count, Meta(description="The number of jobs, without those that left no result.")]
     failed: Annotated[tuple[FailedEntry, ...], Meta(description="The jobs that failed.")]

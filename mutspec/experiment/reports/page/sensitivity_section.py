@@ -1,4 +1,4 @@
-"""Where a model is sensitive: a map as a table of shades, so that its numbers can be read, and the ranking."""
+"""The sensitive places of a model: a map as a table of shades, whose numbers can be read, and the ranking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A layer that is asked what it makes: its config read by key, its inputs, and the sentences that refuse them."""
+"""A call of a layer, for which shape rules find the output shapes: its config, its inputs, and errors about them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Extents = tuple[int, ...]
 
 
 class UncertainError(Exception):
-    """The table cannot tell; whoever knows Keras itself must."""
+    """Raised where the tables do not know the shapes, so that Keras must be call."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What a rule finds.
+class RuleResult:
+    """The shapes that a rule finds.
 
     Arguments:
         outputs: the shapes of the outputs.
-        weights: the shape of each role that the class may have; those that the layer's config switches off included.
-        keeps_dtype: whether whole numbers come out as they went in, instead of in the dtype that the layer computes in.
+        weights: the shape of each role that the class may have, also of those that the layer's config switches off.
+        keeps_dtype: whether outputs have the dtype of whole-number inputs, instead of the layer's compute dtype.
     """
 
     outputs: tuple[Shape, ...]
@@ -32,7 +32,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LayerCall:
     """A layer and the inputs that it is called on.
 
     Arguments:
@@ -48,7 +48,7 @@ class Asked:
     inputs: tuple[TensorType, ...]
 
     def refuse(self, what: str) -> NoReturn:
-        """Raise the ModelError "`name` (Class) what"."""
+        """Raises the ModelError "`name` (Class) what"."""
         raise ModelError(f"`{self.name}` ({self.class_name}) {what}")
 
     @property
@@ -57,11 +57,11 @@ class Asked:
 
     @property
     def without_masks(self) -> tuple[TensorType, ...]:
-        """Its inputs, without those that only say which entries count: a model's config passes masks as arguments."""
+        """The inputs without masks, which a model's config passes as arguments, too."""
         return (*self.inputs[:1], *(tensor for tensor in self.inputs[1:] if tensor.dtype != "bool"))
 
     def shape(self, *, rank: int | None = None, at_least: int = 0) -> Shape:
-        """The shape of its only input, which must have this rank."""
+        """Returns the shape of the only input, which must have this rank."""
         inputs = self.without_masks
         if len(inputs) != 1:
             self.refuse(f"takes one input, not {len(inputs)}")
@@ -72,8 +72,8 @@ class Asked:
             self.refuse(f"needs inputs of rank {at_least} or more, not {shape}")
         return shape
 
-    def known(self, shape: Shape, axis: int) -> int:
-        """The extent of an axis that weights depend on."""
+    def extent(self, shape: Shape, axis: int) -> int:
+        """Returns the extent of an axis, which must be known, because weights depend on it."""
         if not -len(shape) <= axis < len(shape):
             self.refuse(f"has no axis {axis} in inputs {shape}")
         extent = shape[axis]
@@ -82,34 +82,34 @@ class Asked:
         return extent
 
     def whole(self, key: str, default: int | None = None, minimum: int = 1) -> int:
-        """A whole number of the config."""
+        """Returns a whole number of the config."""
         value: Any = self.config.get(key)
         value = default if value is None else value
         if not _is_whole(value) or value < minimum:
-            self.refuse(f"has {key} = {value!r}, where it needs a whole number from {minimum} on")
+            self.refuse(f"has {key} = {value!r}, but needs a whole number of at least {minimum}")
         return int(value)
 
     def sizes(self, key: str, count: int, default: Any = None, minimum: int = 1) -> Extents:
-        """A whole number for each of some dimensions; one number stands for all."""
+        """Returns a whole number for each dimension. A single number in the config is for all of them."""
         value = self.config.get(key)
         value = default if value is None else value
         if _is_whole(value):
             value = (value,) * count
         if not _are_whole(value, count) or min(value) < minimum:
-            self.refuse(f"has {key} = {value!r}, where it needs {count} whole numbers from {minimum} on")
+            self.refuse(f"has {key} = {value!r}, but needs {count} whole numbers of at least {minimum}")
         return tuple(value)
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """A yes or no of the config."""
+        """Returns a truth value of the config."""
         return bool(self.config.get(key, default))
 
-    def choice(self, key: str, default: str, *known: str) -> str:
-        """A word of the config, in small letters."""
+    def choice(self, key: str, default: str, *choices: str) -> str:
+        """Returns a word of the config, in lower case."""
         value = self.config.get(key)
         word = default if value is None else value
         word = word.lower() if isinstance(word, str) else word
-        if word not in known:
-            self.refuse(f"has {key} = {value!r}, where it needs {' or '.join(known)}")
+        if word not in choices:
+            self.refuse(f"has {key} = {value!r}, but needs {' or '.join(choices)}")
         return str(word)
 
     @property
@@ -117,11 +117,11 @@ class Asked:
         return self.choice("data_format", "channels_last", "channels_last", "channels_first") == "channels_first"
 
     def with_spatial(self, change: Callable[[int, int], int], *, channels: int | None = None) -> Shape:
-        """The input with each spatial extent changed, if it is known, and with other channels, if they are given.
+        """Returns the input's shape with other spatial extents, where they are known, and other channels.
 
         Arguments:
-            change: the new extent, from the spatial dimension (0, 1, …) and its extent.
-            channels: the number of channels; that of the input if None.
+            change: returns the new extent for a spatial dimension (0, 1, …) and its extent.
+            channels: the number of channels; None to keep it.
         """
         shape = self.shape()
         first = 2 if self.is_channels_first else 1
@@ -131,7 +131,7 @@ class Asked:
             if extent is not None:
                 changed[first + dimension] = change(dimension, extent)
         if any(extent is not None and extent < 1 for extent in changed[first : first + len(shape) - 2]):
-            self.refuse(f"makes a dimension of 0 or less out of {shape}")
+            self.refuse(f"would output a dimension of 0 or less for {shape}")
         if channels is not None:
             changed[1 if self.is_channels_first else -1] = channels
         return tuple(changed)
@@ -145,5 +145,5 @@ def _are_whole(value: object, count: int) -> bool:
     return isinstance(value, list | tuple) and len(value) == count and all(_is_whole(item) for item in value)
 
 
-Rule = Callable[[Asked], Made]
-"""What a class makes of its inputs; raises UncertainError where only Keras knows."""
+Rule = Callable[[LayerCall], RuleResult]
+"""Finds the output shapes of a class; raises UncertainError where only Keras knows them."""

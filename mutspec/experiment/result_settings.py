@@ -1,4 +1,4 @@
-"""What jobs were given, by name, and which of it differs between them.
+"""Settings of jobs by name, and which of them differ between jobs.
 
 A setting is called `plan`, `model`, `data`, `params.<name>`, or as the override that made it: `plan.steps.jitter.std`.
 """
@@ -15,18 +15,21 @@ from mutspec.experiment.result import MOST, Result
 from mutspec.text import words
 
 PARAMETER = "params."
-"""How the settings begin that are parameters of the plan, as in `${params.std}`."""
+"""The beginning of settings that are parameters of the plan, as in `${params.std}`."""
+
+PERCENT = "%"
+"""The unit of a setting that is a part of something, and is written in percent."""
 
 _OVERRIDE = re.compile(r"\+{0,2}([^=+~]+)=(.*)", re.DOTALL)
 _OF_THE_RUN = re.compile(r"hydra[./].*|(plan\.)?seeds?|objective")
-"""Overrides that are no setting: how jobs are run, and the seeds, which are rows."""
+"""Overrides that are not settings: they say how jobs are run, or are seeds, which are rows."""
 _PERCENT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*")
 
 
 def settings(result: Result) -> dict[str, Any]:
-    """What a job was given, by name: what its result says, then the overrides that are none of that.
+    """Returns the settings of a job by name: those that its result states, then the other overrides.
 
-    What a search scaled is not among it: whatever the job was given, the search did not use.
+    The number that a search scaled is left out: the search did not use what the job was given.
     """
     found: dict[str, Any] = {"plan": result.plan.name, "model": result.model.path, "data": result.data.name}
     found |= {PARAMETER + name: value for name, value in result.parameters.items()}
@@ -39,12 +42,12 @@ def settings(result: Result) -> dict[str, Any]:
 
 
 def is_scaled(result: Result, key: str) -> bool:
-    """Whether an override is of the number that a search for a breaking point scaled."""
+    """Tells whether an override is of the number that a search for a breaking point scaled."""
     return result.breaking is not None and key.strip().lstrip("+") == f"plan.{result.breaking.key}"
 
 
 def varying(results: Iterable[Result], labelled: Sequence[Mapping[str, Any]] | None = None) -> tuple[str, ...]:
-    """The names of the settings that differ between the jobs, in the order in which the jobs' overrides have them.
+    """Returns the names of the settings that differ between the jobs, in the order of the jobs' overrides.
 
     A parameter of a plan varies if it does so between jobs with that plan. An override that only says in other words
     what another setting says, such as the choice of a model that goes with the model's path, is left out.
@@ -71,7 +74,7 @@ def varying(results: Iterable[Result], labelled: Sequence[Mapping[str, Any]] | N
 
 
 def as_number(value: Any) -> float | None:
-    """The number that a setting is, percentages too; None if it is none, or one that no picture has room for."""
+    """Returns a setting as a number, also a percentage; None if it is not a number, or one too large for a picture."""
     if isinstance(value, str) and (match := _PERCENT.fullmatch(value)):
         value = float(match[1]) / 100
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
@@ -80,31 +83,31 @@ def as_number(value: Any) -> float | None:
 
 
 def is_percentage(value: Any) -> bool:
-    """Whether a setting is written in percent."""
+    """Tells whether a setting is written in percent."""
     return isinstance(value, str) and _PERCENT.fullmatch(value) is not None
 
 
 def shown(value: Any) -> str:
-    """A setting's value for people."""
+    """Returns a setting's value as text for people."""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.6g}"
     return words.NOTHING if value in (None, "") else value if isinstance(value, str) else words.flow(value)
 
 
 def labels(names: Sequence[str]) -> list[str]:
-    """What to call settings in tables and pictures: without `params.` and the like, where that leaves them apart."""
+    """Returns the names of settings in tables and pictures: without `params.` and the like, where they stay unique."""
     short = [re.sub(r"^(params|plan\.steps|plan)\.", "", name) for name in names]
     return [each if short.count(each) == 1 else name for each, name in zip(short, names, strict=True)]
 
 
 def _name(key: str) -> str:
-    """What the setting is called that an override sets."""
+    """Returns the name of the setting that an override sets."""
     key = key.strip().partition("@")[0]
     return key.removeprefix("plan.") if key.startswith("plan.params.") else key
 
 
 def _value(text: str) -> Any:
-    """The value of an override, as Hydra would have it as far as numbers and quotes go."""
+    """Returns the value of an override, with numbers and quotes read as Hydra does."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return re.sub(
@@ -117,21 +120,33 @@ def _value(text: str) -> Any:
 
 
 def key(value: Any) -> str:
-    """A text that is the same for equal values: 1 and 1.0 too."""
+    """Returns a text that is the same for equal values, such as 1 and 1.0."""
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
     return json.dumps(value, sort_keys=True) if number is None else repr(float(number))
 
 
 def _says_the_same(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two settings tell the same jobs apart."""
+    """Tells whether two settings tell the same jobs apart."""
     return len(set(one)) == len(set(other)) == len(set(zip(one, other, strict=True)))
 
 
 def _position(name: str, results: Sequence[Result]) -> int:
-    """Where the overrides have a setting; behind them if they have not."""
+    """Returns the position of a setting in the overrides; after all of them if it is not there."""
     for result in results:
         for number, override in enumerate(result.job.overrides):
             match = _OVERRIDE.fullmatch(override)
             if match is not None and _name(match[1]) == name:
                 return number
     return 1 << 20
+
+
+_POSITION = re.compile(
+    r"(?:.*[._])?(?:bits?|position|index|axis|channel|unit|neuron|row|column|block|head|layer|class|step|seed)",
+    re.IGNORECASE,
+)
+"""Settings whose numbers say which thing, not how much of it, by the last word of their names."""
+
+
+def is_position(setting: str) -> bool:
+    """Tells by its name whether the numbers of a setting say which thing is meant, such as a bit of a weight."""
+    return _POSITION.fullmatch(setting) is not None

@@ -1,4 +1,4 @@
-"""What the results were made from: plans with their parameters, models, data, digests, the engine."""
+"""The origin of the results: plans with their parameters, models, data, digests, the engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mutspec.experiment.reports.aggregate import natural
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.result import Result
-from mutspec.experiment.settings import as_number, shown
+from mutspec.experiment.result_settings import as_number, shown
 from mutspec.text import words
 
 _MOST_VALUES = 12

@@ -1,17 +1,14 @@
-"""The tables of arguments are held against the Keras that is installed."""
+"""The tables of arguments are compared with the installed Keras."""
 
 from __future__ import annotations
 
-import inspect
 import json
-from functools import cache
 from typing import Any
 
 import pytest
 
 from mutspec.keras_facts.harmless_arguments import changes_no_shape
 from mutspec.keras_facts.layer_arguments import (
-    BASE_ARGUMENTS,
     CLASS_ALIASES,
     NOT_IN_PLANS,
     arguments_of,
@@ -21,44 +18,10 @@ from mutspec.keras_facts.object_names import ACTIVATIONS, CONSTRAINTS, INITIALIZ
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
+from tests.keras_facts.installed import layer_classes, own_name, signature, source
 from tests.structure.layer_cases import CASES, IMAGE, SOUND
 
 IS_TABLES_VERSION = __import__("importlib.metadata").metadata.version("keras").startswith("3.15.")
-
-
-@cache
-def _layer_classes() -> dict[str, type]:
-    import keras
-
-    return {
-        name: value
-        for name, value in vars(keras.layers).items()
-        if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
-    }
-
-
-@cache
-def _source(layer_class: type) -> str:
-    return inspect.getsource(layer_class)
-
-
-def _own_name(layer_class: type) -> str:
-    import keras
-
-    name: str = keras.saving.get_registered_name(layer_class).rpartition(">")[2]
-    return CLASS_ALIASES.get(name, name)
-
-
-def _signature(layer_class: type) -> dict[str, tuple[bool, Any]]:
-    parameters = list(inspect.signature(layer_class.__init__).parameters.values())[1:]  # type: ignore[misc]
-    found = {
-        each.name: (each.default is each.empty, None if each.default is each.empty else each.default)
-        for each in parameters
-        if each.kind is not each.VAR_KEYWORD
-    }
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        found |= {key: (False, each.default) for key, each in BASE_ARGUMENTS.items()}
-    return found
 
 
 def _agrees(ours: object, installed: object) -> bool:
@@ -66,18 +29,18 @@ def _agrees(ours: object, installed: object) -> bool:
 
 
 def test_every_class_of_keras_can_be_named_or_is_refused_with_a_reason() -> None:
-    names = {_own_name(each) for each in _layer_classes().values()}
+    names = {own_name(each) for each in layer_classes().values()}
     ours = {*known_classes(), *NOT_IN_PLANS} - {"Functional", "Model", "Sequential"}
     assert names <= ours if not IS_TABLES_VERSION else names == ours
 
 
 @pytest.mark.parametrize("name", known_classes())
 def test_arguments_are_those_of_the_constructor(name: str) -> None:
-    layer_class = _layer_classes().get(name)
+    layer_class = layer_classes().get(name)
     if layer_class is None:
         pytest.skip("this version of Keras has no such class")
     ours = {key: (each.is_required, each.default) for key, each in (arguments_of(name) or {}).items()}
-    theirs = _signature(layer_class)
+    theirs = signature(layer_class)
     passed_on = {key for key in ours if key not in theirs}
     if IS_TABLES_VERSION:
         if name in ("ActivityRegularization", "IntegerLookup", "StringLookup"):  # they pass their own
@@ -86,8 +49,8 @@ def test_arguments_are_those_of_the_constructor(name: str) -> None:
     else:
         assert set(theirs) <= set(ours)
     # What a class takes without saying so, it writes into its config.
-    source = "".join(_source(each) for each in layer_class.__mro__ if hasattr(each, "get_config"))
-    assert all(f'"{key}"' in source or f"'{key}'" in source for key in passed_on)
+    code = "".join(source(each) for each in layer_class.__mro__ if hasattr(each, "get_config"))
+    assert all(f'"{key}"' in code or f"'{key}'" in code for key in passed_on)
 
 
 def test_names_of_objects_are_those_that_keras_knows() -> None:
@@ -104,7 +67,7 @@ def test_names_of_objects_are_those_that_keras_knows() -> None:
 
 
 def test_other_names_of_classes_are_keras_s() -> None:
-    others = {name: _own_name(each) for name, each in _layer_classes().items() if _own_name(each) != name}
+    others = {name: own_name(each) for name, each in layer_classes().items() if own_name(each) != name}
     assert _agrees({key: name for key, name in CLASS_ALIASES.items() if key != "GroupedQueryAttention"}, others)
 
 

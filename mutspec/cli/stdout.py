@@ -1,10 +1,11 @@
-"""Standard output: how wide, how coloured, and only characters that its encoding has."""
+"""Standard output: its width, its colours, and the characters that its encoding has."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,21 +13,30 @@ from typing import Any
 import click
 
 from mutspec.cli.boundary import wants_color
-from mutspec.cli.page import page_width
 from mutspec.text.visible import in_json, in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
-"""What is written instead of our own characters where the encoding has none of them."""
+"""What replaces our own characters where the encoding does not have them."""
+
+
+MIN_WIDTH, MAX_WIDTH = 40, 140
+"""The bounds on the width of a page on a terminal."""
+PIPED_WIDTH = 100
+"""The width of a page in a pipe or a file."""
 
 
 def width() -> int:
-    """How wide to write: what COLUMNS says, else as wide as the terminal or, into a pipe, as `page_width` has it."""
+    """Returns the width of a page in columns: what COLUMNS says, or that of the terminal."""
     columns = os.environ.get("COLUMNS", "")
-    return max(40, int(columns)) if columns.isdecimal() and int(columns) else page_width()
+    if columns.isdecimal() and int(columns):
+        return max(MIN_WIDTH, int(columns))
+    if not sys.stdout.isatty():
+        return PIPED_WIDTH
+    return max(MIN_WIDTH, min(MAX_WIDTH, shutil.get_terminal_size((80, 24)).columns))
 
 
 def is_styled() -> bool:
-    """Whether standard output takes colours."""
+    """Returns whether standard output takes colours."""
     return wants_color(sys.stdout)
 
 
@@ -35,7 +45,7 @@ _OUR_STYLES = re.compile(r"(\x1b\[(?:[0-2]|3[0-7])m)")
 
 
 def write(text: str) -> None:
-    """Print a text on standard output. Control characters in it are spelt out, but for ends of lines and our styles."""
+    """Prints a text on standard output, with control characters spelt out except for ends of lines and our styles."""
     styled = is_styled()
     if styled:
         parts = _OUR_STYLES.split(text)
@@ -46,7 +56,7 @@ def write(text: str) -> None:
 
 
 def write_json(document: Mapping[str, Any]) -> None:
-    """Print the one JSON document of a call on standard output."""
+    """Prints the JSON document of a call on standard output."""
     text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), allow_nan=False)
     write(in_json(text))
 

@@ -6,7 +6,7 @@ from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.study import MAXIMIZE, study
 from mutspec.experiment.reports.table import job_name
-from mutspec.experiment.settings import as_number, shown
+from mutspec.experiment.result_settings import as_number, shown
 
 _MOST_BEST = 10
 

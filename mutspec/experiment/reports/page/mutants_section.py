@@ -13,7 +13,7 @@ from mutspec.experiment.reports.groups import SAMPLE_AGREEMENT, Summary
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import CHANGED_NOTHING, decimals, metric_label, places, worse_by, worsening
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, Result, Row
-from mutspec.experiment.settings import as_number, labels, varying
+from mutspec.experiment.result_settings import as_number, labels, varying
 from mutspec.text import words
 
 _MOST_DIGITS = 4
@@ -90,7 +90,7 @@ def _drops(drops: Sequence[float | None], summary: Summary) -> tuple[str, list[o
 
 
 def _writer(name: str, values: Sequence[float | None], summary: Summary) -> Callable[[float | None], str]:
-    """How numbers of a column are written, so that they stand below each other."""
+    """Returns the format of a column's numbers, so that their digits align."""
     known = _known(values)
     if is_share(name, known):
         digits = decimals(summary.results)
@@ -112,6 +112,6 @@ def _count(row: Row | None, name: str) -> str:
 
 
 def _wrong(result: Result) -> str:
-    """Why the job failed, or of what a gate failed, of which another table says by how much."""
+    """Returns the reason why a job or a gate failed. Another table says by how much."""
     measures = dict.fromkeys(verdict.metric for verdict in result.failed_gates)
     return first_line(result.error) or (f"gate of {', '.join(measures)}" if measures else "")

@@ -1,4 +1,4 @@
-"""How true mutants are to their base: agreement, divergence, deviation, and flips by class as a table of shades."""
+"""The fidelity of mutants to their base: agreement, divergence, deviation, and flips by class as a table of shades."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mutspec.experiment.reports.interval import estimate
 from mutspec.experiment.reports.page.markup import Markup, element, join, shaded, table
 from mutspec.experiment.reports.table import decimals, metric_label
 from mutspec.experiment.result import AGREEMENTS, FIDELITY
-from mutspec.experiment.settings import labels
+from mutspec.experiment.result_settings import labels
 from mutspec.text import words
 
 _MOST_CLASSES = 20
@@ -89,7 +89,7 @@ def _measure(name: str, summary: Summary, output: str | None = None) -> Callable
 
 
 def _flips(group: ResultGroup) -> dict[str, float]:
-    """How many choices changed in a mutant, by the class that the base had chosen; the mean over the seeds."""
+    """Returns the number of choices that changed, by the class that the base had chosen; the mean over the seeds."""
     counted = [row.flips for row in group.rows if row.flips is not None]
     total: Counter[str] = Counter()
     for flips in counted:

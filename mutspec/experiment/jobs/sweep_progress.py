@@ -1,4 +1,4 @@
-"""How a sweep stands while it runs: seen in the files that its jobs leave, so whatever launcher runs them where."""
+"""Progress of a sweep while it runs: read from the files that its jobs leave, so that any launcher may run them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Extreme:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How a sweep stands.
+class SweepProgress:
+    """The progress of a sweep.
 
     Arguments:
-        jobs: how many there are, as far as the sweeper has said.
-        done: how many have left a result, those among them that were done before the call.
-        failed: how many of these failed.
-        refused: of how many the mutants fail a gate.
+        jobs: the number of jobs, as far as the sweeper has said.
+        done: the number of jobs that have left a result, including those that were done before the call.
+        failed: the number of these that failed.
+        refused: the number of these whose mutants fail a gate.
         objective: the measure that counts; empty if none is known yet.
         lowest, highest: None if no job has the objective yet.
     """
@@ -46,8 +46,8 @@ class Standing:
     lowest: Extreme | None = None
     highest: Extreme | None = None
 
-    def with_result(self, result: Result, folder: str) -> Standing:
-        """After one more job."""
+    def with_result(self, result: Result, folder: str) -> SweepProgress:
+        """Returns the progress after one more job."""
         after = replace(
             self,
             done=self.done + 1,
@@ -65,27 +65,27 @@ class Standing:
         )
 
 
-class Watch:
-    """Looks at a sweep.
+class SweepMonitor:
+    """Reads the progress of a sweep.
 
     Arguments:
-        jobs: how many jobs there are.
-        since: what has become of the sweep's folder.
+        jobs: returns the number of jobs.
+        since: returns what has happened in the sweep's folder.
     """
 
     def __init__(self, jobs: Callable[[], int], since: Callable[[], Since]) -> None:
         self._jobs = jobs
         self._since = since
         self._seen: set[str] = set()
-        self._standing = Standing()
+        self._progress = SweepProgress()
 
-    def look(self) -> Standing:
-        """How the sweep stands now. Each result is read once, and not kept."""
+    def progress(self) -> SweepProgress:
+        """Returns the progress now. Each result is read once, and is not kept."""
         since = self._since()
         if since.before.folder is not None:
             for name in set(since.done) - self._seen:
                 with suppress(CallError):  # it is damaged, or being written again
                     result = read(since.before.folder / name / FILE_NAME)
-                    self._standing = self._standing.with_result(result, name)
+                    self._progress = self._progress.with_result(result, name)
                     self._seen.add(name)
-        return replace(self._standing, jobs=max(self._jobs(), self._standing.done))
+        return replace(self._progress, jobs=max(self._jobs(), self._progress.done))

@@ -10,12 +10,12 @@ from mutspec.experiment.reports.groups import ResultGroup, Summary, summarise
 from mutspec.experiment.reports.page.markup import Markup, element, join, table
 from mutspec.experiment.reports.table import BAND_NOTE, Numbers
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.experiment.settings import labels, shown
+from mutspec.experiment.result_settings import labels, shown
 from mutspec.text import words
 
 
 def breaking_points(summary: Summary) -> Markup:
-    """What was searched for, and a row for each group; nothing if nothing was."""
+    """Returns the search and a row for each group; nothing if there was no search."""
     searched = [result for result in summary.results if result.breaking is not None]
     if not searched:
         return Markup()

@@ -1,4 +1,4 @@
-"""What jobs return to sweepers, and whether a sweeper that optimises has a direction for each of it."""
+"""Objectives: the values that jobs return to sweepers, and the direction that an optimising sweeper has for each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from mutspec.experiment.job_settings import objective_names
 from mutspec.experiment.result import Result
 from mutspec.language import CallError, nearest
 
@@ -26,27 +27,22 @@ class NoNumber(float):
         return super().__new__(cls, math.nan)
 
     def __float__(self) -> float:
-        """Say that there is no number."""
+        """Raises a ValueError, which Optuna's sweeper takes for a failed trial."""
         raise ValueError("the job has no value")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For launchers that run jobs in other processes."""
+        """Supports launchers that run jobs in other processes."""
         return type(self), ()
 
 
 def returned(result: Result) -> float | tuple[float, ...] | None:
-    """What a job returns: its objective, or all of several; None if it evaluated nothing."""
+    """Returns the objective of a job, or all of several; None if it evaluated nothing."""
     values = tuple(NoNumber() if math.isnan(value) else value for value in result.objectives.values())
     return values if len(values) > 1 else values[0] if values else None
 
 
-def objective_names(objective: Any) -> tuple[str, ...]:
-    """The measures that the setting `objective` names."""
-    return (objective,) if isinstance(objective, str) else tuple(objective or ())
-
-
 def directions_of(hydra: DictConfig, objectives: Iterable[str]) -> dict[str, str]:
-    """The direction of each objective, as Hydra's sweeper of a multirun has it; empty if it does not optimise."""
+    """Returns the direction of each objective, as the sweeper of a multirun has it; empty if it does not optimise."""
     given = OmegaConf.select(hydra, "sweeper.direction")
     if given is None or not str(hydra.mode).endswith("MULTIRUN"):
         return {}
@@ -54,15 +50,15 @@ def directions_of(hydra: DictConfig, objectives: Iterable[str]) -> dict[str, str
 
 
 def _named(given: Any) -> list[str]:
-    """The names of directions, of which there is one or a list."""
+    """Returns the names of directions, given as one or as a list."""
     return [str(getattr(each, "name", each)) for each in (given if isinstance(given, ListConfig) else [given])]
 
 
 def check_directions(config: DictConfig) -> None:
-    """Hold a sweeper's directions against the objectives: those of a sweeper that has none are for the user to read.
+    """Checks a sweeper's directions against the objectives.
 
     Raises:
-        CallError: there are more of the one than of the other, or a direction is none.
+        CallError: their numbers differ, or a direction is neither of the two.
     """
     given = OmegaConf.select(config, "hydra.sweeper.direction")
     if given is None:
@@ -75,4 +71,4 @@ def check_directions(config: DictConfig) -> None:
     asked = max(1, len(objective_names(config.objective)))
     if asked != len(directions):
         message = f"the sweeper has {len(directions)} in `hydra.sweeper.direction`, and `objective` names {asked}"
-        raise CallError(message, hint=f"say a direction for each measure: {_EXAMPLE}")
+        raise CallError(message, hint=f"give a direction for each measure: {_EXAMPLE}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mutspec.experiment.jobs.application import ApplicationCall, run
-from mutspec.experiment.jobs.watch import Standing, Watch
+from mutspec.experiment.jobs.sweep_progress import SweepMonitor, SweepProgress
 from tests.experiment.made_up import failed, result, row
 
 
@@ -16,9 +16,9 @@ def _room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def watched(*overrides: str) -> Watch:
+def watched(*overrides: str) -> SweepMonitor:
     """What looks at a sweep of the digits, which is over."""
-    watches: list[Watch] = []
+    watches: list[SweepMonitor] = []
     run(ApplicationCall(("hydra.sweep.dir=sweep", *overrides), is_sweep=True), watches.append)
     return watches[0]
 
@@ -26,7 +26,7 @@ def watched(*overrides: str) -> Watch:
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_sweep_that_is_over_is_done_with_the_extremes_of_its_jobs(launcher: str) -> None:
     options = ("hydra.launcher.n_jobs=2",) if launcher == "joblib" else ()
-    found = watched("plan=dense_noise", "plan.params.std=0.01,1,0.1", f"hydra/launcher={launcher}", *options).look()
+    found = watched("plan=dense_noise", "plan.params.std=0.01,1,0.1", f"hydra/launcher={launcher}", *options).progress()
     assert (found.jobs, found.done, found.failed, found.refused, found.objective) == (3, 3, 0, 0, "accuracy")
     assert found.highest is not None
     assert found.lowest is not None
@@ -37,26 +37,26 @@ def test_a_sweep_that_is_over_is_done_with_the_extremes_of_its_jobs(launcher: st
 def test_jobs_that_fail_and_mutants_that_are_refused_are_counted() -> None:
     gates = "require=[{metric: accuracy, min: 0.9}]"
     found = watched("plan=dense_noise", "plan.params.std=0.01,1", "data=npz,digits", "+data.path=none.npz", gates)
-    assert found.look().jobs == 4
-    assert (found.look().done, found.look().failed, found.look().refused) == (4, 4, 0)
+    assert found.progress().jobs == 4
+    assert (found.progress().done, found.progress().failed, found.progress().refused) == (4, 4, 0)
     found = watched("plan=dense_noise", "plan.params.std=0.01,1", gates)
-    assert (found.look().done, found.look().failed, found.look().refused) == (2, 0, 1)
+    assert (found.progress().done, found.progress().failed, found.progress().refused) == (2, 0, 1)
 
 
 def test_what_is_there_from_before_counts_when_the_sweep_comes_to_it() -> None:
     call = ("plan=dense_noise", "plan.params.std=0.01,1")
     run(ApplicationCall(("hydra.sweep.dir=sweep", *call), is_sweep=True))
-    seen: list[Standing] = []
+    seen: list[SweepProgress] = []
     run(
         ApplicationCall(("hydra.sweep.dir=sweep", *call, "resume=true"), is_sweep=True),
-        lambda watch: seen.append(watch.look()),
+        lambda watch: seen.append(watch.progress()),
     )
     assert seen[0].done == 0
-    assert watched(*call, "resume=true").look().done == 2
+    assert watched(*call, "resume=true").progress().done == 2
 
 
 def test_numbers_that_are_none_are_no_extremes() -> None:
-    standing = Standing(jobs=3)
+    standing = SweepProgress(jobs=3)
     for each in (failed(0, [], "no"), result(1, value=float("nan")), result(2, rows=[row(0)], value=0.5)):
         standing = standing.with_result(each, str(each.job.number))
     assert (standing.done, standing.failed) == (3, 1)

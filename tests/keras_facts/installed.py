@@ -1,0 +1,47 @@
+"""The layer classes of the installed Keras, and their arguments."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any
+
+from mutspec.keras_facts.layer_arguments import BASE_ARGUMENTS, CLASS_ALIASES
+
+
+@cache
+def layer_classes() -> dict[str, type]:
+    import keras
+
+    return {
+        name: value
+        for name, value in vars(keras.layers).items()
+        if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
+    }
+
+
+def own_name(layer_class: type) -> str:
+    """The name that Keras writes into configs."""
+    import keras
+
+    name: str = keras.saving.get_registered_name(layer_class).rpartition(">")[2]
+    return CLASS_ALIASES.get(name, name)
+
+
+def signature(layer_class: type) -> dict[str, tuple[bool, Any]]:
+    """The arguments of a class: whether each is required, and its default."""
+    parameters = list(inspect.signature(layer_class.__init__).parameters.values())[1:]  # type: ignore[misc]
+    found = {
+        each.name: (each.default is each.empty, None if each.default is each.empty else each.default)
+        for each in parameters
+        if each.kind is not each.VAR_KEYWORD
+    }
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        found |= {key: (False, each.default) for key, each in BASE_ARGUMENTS.items()}
+    return found
+
+
+@cache
+def source(layer_class: type) -> str:
+    """Returns the code of a class."""
+    return inspect.getsource(layer_class)
