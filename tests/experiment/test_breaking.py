@@ -330,7 +330,7 @@ def test_other_modes_leave_no_trace_of_it(room: Path) -> None:
         (["mode.max_drop=-0.1"], "`mode.max_drop`: expected a number greater than 0"),
         (["mode.tolerance=0"], "`mode.tolerance`: expected a number of at least"),
         (["mode.tolerance=wide"], "`mode.tolerance`: expected a number, got text"),
-        (["mode.tolerence=1"], "no key `mode.tolerence`.*`mode.tolerance`"),
+        (["mode.tolerence=1"], "has no `mode.tolerence`.*`mode.tolerance`"),
         (["mode.min=0.999"], "the base itself is broken: accuracy is 0.989, and must be at least 0.999"),
         (
             ["mode.low=0.6"],

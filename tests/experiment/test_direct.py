@@ -195,8 +195,8 @@ def test_functions_of_one_name_are_not_taken_for_one_metric(model: Any, plan: An
     [
         ({"values": {"params.sdt": [1]}}, "sdt"),
         ({"values": {"params.std": ["wide"]}}, "std"),
-        ({"values": {"params.std": 0.1}}, "no list of values"),
-        ({"values": {"params.std": "0.1"}}, "no list of values"),
+        ({"values": {"params.std": 0.1}}, "not a list of values"),
+        ({"values": {"params.std": "0.1"}}, "not a list of values"),
         ({"values": {"params.std": []}}, "no values"),
         ({"seeds": []}, "no seeds"),
         ({"seeds": 0}, "no seeds"),
