@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.models.play import shared
 
 import mutspec
 from mutspec.execute import files, prepare
+from tests.zoo.play import shared
 
 GRAFT = mutspec.plan(
     {
