@@ -90,8 +90,8 @@ def write_archive(
         else:
             verification.check("", hint=COPY_AGAIN)  # to write a zip again is to state new checksums
             writer = stack.enter_context(SlowWriter(archive, touched, descriptor, output.parent))
-        home = ArchiveHome(target, readers, writer, output.parent)
-        effects = execute(graph, home, threads=threads, on_progress=on_progress)
+        tensors = ArchiveTensors(target, readers, writer, output.parent)
+        effects = execute(graph, tensors, threads=threads, on_progress=on_progress)
         verification.check_inputs()
         check(effects)
         writer.finish()
@@ -130,8 +130,8 @@ def _touched(graph: Graph, archive: Archive) -> list[Extent]:
     return [extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))]
 
 
-class ArchiveHome:
-    """Model files as the home of tensors.
+class ArchiveTensors:
+    """Tensors of model files, and an output that is under way, as a store for the engine.
 
     Arguments:
         archive: the output, as it is before anything is written into it.

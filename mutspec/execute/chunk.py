@@ -30,13 +30,13 @@ class RunState:
 
     Arguments:
         graph: what is computed.
-        home: where tensors are read.
+        tensors: where tensors are read.
         small: the values of small nodes, by node.
         stores: the stored nodes that are still read.
     """
 
     graph: Graph
-    home: TensorStore
+    tensors: TensorStore
     small: dict[int, Any] = field(default_factory=dict)
     stores: dict[int, StoredTensor] = field(default_factory=dict)
 
@@ -74,8 +74,8 @@ class Masks:
 class Chunk:
     """The values in one place, computed when asked for."""
 
-    def __init__(self, known: RunState, place: Place, masks: Masks) -> None:
-        self.known = known
+    def __init__(self, state: RunState, place: Place, masks: Masks) -> None:
+        self.state = state
         self.place = place
         self.all_masks = masks
         self.values: dict[int, Array] = {}
@@ -100,18 +100,18 @@ class Chunk:
         """Returns the number of entries here that a version chooses."""
         if version.choice is None:
             return self.place.size
-        mask = self.mask(version.choice, self.known.graph.nodes[version.node].shape)
+        mask = self.mask(version.choice, self.state.graph.nodes[version.node].shape)
         return 0 if mask is None else int(np.count_nonzero(mask))
 
     def base(self, model: str, path: str) -> Array:
         """Returns the entries of an input model here, which are read once."""
         key = (model, path)
         if key not in self.bases:
-            home, place = self.known.home, self.place
+            tensors, place = self.state.tensors, self.place
             self.bases[key] = (
-                home.read(model, path, place.start, place.stop)
+                tensors.read(model, path, place.start, place.stop)
                 if isinstance(place, Span)
-                else home.read_entries(model, path, place.indices)
+                else tensors.read_entries(model, path, place.indices)
             )
         return self.bases[key]
 
@@ -122,15 +122,15 @@ class Chunk:
 
     def value(self, number: int) -> Any:
         """The value of a node in this chunk; of a small node, its whole value."""
-        if self.known.graph.is_small[number]:
-            return self.known.small_value(number)
+        if self.state.graph.is_small[number]:
+            return self.state.small_value(number)
         if number not in self.values:
-            self.values[number] = self._compute(number, self.known.graph.nodes[number])
+            self.values[number] = self._compute(number, self.state.graph.nodes[number])
         return self.values[number]
 
     def _compute(self, number: int, node: Node) -> Array:
-        if number in self.known.stores:
-            return self.known.stores[number].read(self.place.start, self.place.stop)
+        if number in self.state.stores:
+            return self.state.stores[number].read(self.place.start, self.place.stop)
         if node.primitive == "base":
             return self.base(node.attribute("model"), node.attribute("path"))
         if node.primitive == "choose":
@@ -148,7 +148,7 @@ class Chunk:
         """An input's array for the result, if nothing else reads it: fresh memory costs more than arithmetic."""
         if node.primitive in TAKES_ROOM:
             for number in node.inputs:
-                if number in self.known.passing and self.known.graph.nodes[number].dtype == node.dtype:
+                if number in self.state.passing and self.state.graph.nodes[number].dtype == node.dtype:
                     return self.values.pop(number)
         return None
 
@@ -160,7 +160,7 @@ class Chunk:
 
     def _gather(self, node: Node) -> Array:
         (source,) = node.inputs
-        shape = self.known.graph.nodes[source].shape
+        shape = self.state.graph.nodes[source].shape
         here = self.place
         result = np.empty(here.size, np.dtype(node.dtype))
         pending = [(here.start, here.stop)]
@@ -176,7 +176,7 @@ class Chunk:
         return result
 
     def _read_source(self, number: int, start: int, stop: int) -> Array:
-        node = self.known.graph.nodes[number]
+        node = self.state.graph.nodes[number]
         if node.primitive == "base":
-            return self.known.home.read(node.attribute("model"), node.attribute("path"), start, stop)
-        return self.known.stores[number].read(start, stop)
+            return self.state.tensors.read(node.attribute("model"), node.attribute("path"), start, stop)
+        return self.state.stores[number].read(start, stop)

@@ -1,4 +1,4 @@
-"""The engine: runs the passes of a graph, chunk by chunk and on threads, over any home of the tensors.
+"""The engine: runs the passes of a graph, chunk by chunk and on threads, over any store of tensors.
 
 It holds the state of one run and nothing else: reductions, stored values, masks. Memory stays bounded: a chunk's values
 are dropped when its pass is done with them, stored values when their last reader is.
@@ -58,13 +58,13 @@ Progress = Callable[[int, int], None]
 
 
 def execute(
-    graph: Graph, home: TensorStore, *, threads: int, on_progress: Progress | None = None
+    graph: Graph, tensors: TensorStore, *, threads: int, on_progress: Progress | None = None
 ) -> Mapping[Version, Effect]:
     """Runs all passes of a graph.
 
     Arguments:
         graph: what to compute.
-        home: where to read and write.
+        tensors: where to read and write.
         threads: how many chunks are computed at once. The result does not depend on it.
         on_progress: told about the work that is done.
 
@@ -75,7 +75,7 @@ def execute(
     total = sum(_size(graph, one) for one in passes)
     done = 0
     with ThreadPoolExecutor(threads) as pool:
-        run = _Run(graph, home, pool, threads)
+        run = _Run(graph, tensors, pool, threads)
         try:
             for group in _groups(passes):
                 for entries in run.run(group):
@@ -124,18 +124,18 @@ class _Task:
 class _Run:
     """The state of one run."""
 
-    def __init__(self, graph: Graph, home: TensorStore, pool: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(self, graph: Graph, tensors: TensorStore, pool: ThreadPoolExecutor, threads: int) -> None:
         self.graph = graph
-        self.home = home
+        self.tensors = tensors
         self.pool = pool
         self.threads = threads
-        self.known = RunState(graph, home)
+        self.state = RunState(graph, tensors)
         self.effects: dict[Version, Effect] = {version: Effect() for version in graph.versions}
         self.is_by_entry = are_by_entry(graph)
 
     def close(self) -> None:
         """Gives back what is still stored."""
-        for store in self.known.stores.values():
+        for store in self.state.stores.values():
             store.close()
 
     def run(self, group: list[Pass]) -> Iterator[int]:
@@ -148,12 +148,12 @@ class _Run:
             yield from self._compute([(one, self._emit(one.path)) for one in group])
         for one in group:
             for number in one.frees:
-                self.known.stores.pop(number).close()
+                self.state.stores.pop(number).close()
 
     def _reduce(self, one: Pass) -> Iterator[int]:
         node = self.graph.nodes[one.node]
         if node.access is Access.WHOLE:
-            self.known.small[one.node] = self._whole(node)
+            self.state.small[one.node] = self._whole(node)
             yield _size(self.graph, one)
             return
         (source,) = node.inputs
@@ -161,17 +161,17 @@ class _Run:
 
         def partial(span: Span) -> Any:
             with np.errstate(all="ignore"):
-                return reduce_chunk(node, span.start, Chunk(self.known, span, masks).value(source))
+                return reduce_chunk(node, span.start, Chunk(self.state, span, masks).value(source))
 
         total = None
         for span, result in in_order(self.pool, partial, _spans(_size(self.graph, one)), self.threads):
             total = result if total is None else combine(node, total, result)
             yield span.size
-        self.known.small[one.node] = empty_reduction(node) if total is None else total
+        self.state.small[one.node] = empty_reduction(node) if total is None else total
 
     def _store(self, one: Pass) -> Iterator[int]:
         node, size = self.graph.nodes[one.node], _size(self.graph, one)
-        store = self.home.store(size, np.dtype(node.dtype))
+        store = self.tensors.store(size, np.dtype(node.dtype))
         try:
             if node.access is Access.WHOLE:
                 whole = self._whole(node)
@@ -183,7 +183,7 @@ class _Run:
         except BaseException:
             store.close()
             raise
-        self.known.stores[one.node] = store
+        self.state.stores[one.node] = store
 
     def _whole(self, node: Node) -> Any:
         """The value of a primitive that needs all entries of its inputs at once."""
@@ -193,7 +193,7 @@ class _Run:
 
     def _all_entries(self, number: int) -> Any:
         if self.graph.is_small[number]:
-            return self.known.small_value(number)
+            return self.state.small_value(number)
         node = self.graph.nodes[number]
         size = prod(node.shape)
         values = np.empty(size, np.dtype(node.dtype))
@@ -201,7 +201,7 @@ class _Run:
 
         def compute(span: Span) -> None:
             with np.errstate(all="ignore"):
-                values[span.start : span.stop] = Chunk(self.known, span, masks).value(number)
+                values[span.start : span.stop] = Chunk(self.state, span, masks).value(number)
 
         for _ in in_order(self.pool, compute, _spans(size), self.threads):
             pass
@@ -213,10 +213,10 @@ class _Run:
         def write(chunk: Chunk, values: Array) -> None:
             before = None if is_new else chunk.base("", path)
             if isinstance(chunk.place, Span):
-                self.home.write(path, chunk.place.start, before, values)
+                self.tensors.write(path, chunk.place.start, before, values)
             else:
                 assert before is not None
-                self.home.write_entries(path, chunk.place.indices, before, values)
+                self.tensors.write_entries(path, chunk.place.indices, before, values)
 
         return write
 
@@ -262,7 +262,7 @@ class _Run:
 
     def _do(self, task: _Task) -> list[Effect]:
         with np.errstate(all="ignore"):
-            chunk = Chunk(self.known, task.place, task.masks)
+            chunk = Chunk(self.state, task.place, task.masks)
             effects = []
             for version in task.one.versions:
                 touched = chunk.touched(version)

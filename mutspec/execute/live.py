@@ -259,10 +259,10 @@ def _compute(prepared: Prepared, threads: int | None, on_progress: Progress | No
     with ExitStack() as stack:
         stack.enter_context(verification.guard())
         models = {"": prepared.model, **prepared.inputs}
-        home = MemoryHome({name: stack.enter_context(reader_of(each)) for name, each in models.items()}, program)
-        effects: Mapping[Version, Effect] = execute(program.graph, home, threads=threads, on_progress=on_progress)
+        tensors = MemoryTensors({name: stack.enter_context(reader_of(each)) for name, each in models.items()}, program)
+        effects: Mapping[Version, Effect] = execute(program.graph, tensors, threads=threads, on_progress=on_progress)
         verification.check_inputs()
-    values = home.values()
+    values = tensors.values()
     warnings = non_finite_warnings(program, effects, _begun_non_finite(program, effects, values))
     done = report(program, prepared.model, prepared.inputs, effects=effects, warnings=warnings)
     return _Results(values, done)
@@ -280,8 +280,8 @@ def _begun_non_finite(
     return {path: max(0, count - made[path]) for path, count in ends.items()}
 
 
-class MemoryHome:
-    """Memory as the home of results; what is read comes from models of any kind.
+class MemoryTensors:
+    """Results in memory, as a store for the engine; what is read comes from models of any kind.
 
     Arguments:
         readers: a reader of the model that is mutated, under "", and of each input, by name.

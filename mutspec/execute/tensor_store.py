@@ -1,4 +1,4 @@
-"""Homes of tensors, as the engine sees them: a model file, or a model in memory."""
+"""Stores of tensors, as the engine sees them: a model file, or a model in memory."""
 
 from __future__ import annotations
 
