@@ -114,7 +114,7 @@ def test_what_is_shown_of_a_file_gives_names_back(plain: Path, names: list[str])
     with TemporaryDirectory() as folder:
         model = str(renamed(plain, names, Path(folder, "m.keras")))
         document = json.loads(shown(called("inspect", model, "--json")))
-        table, diff = shown(called("inspect", model)), shown(called("diff", str(plain), model), 1)
+        table, diff = shown(called("inspect", model)), shown(called("diff", str(plain), model, "--verbose"), 1)
         text = cells(shown(called("diff", str(plain), model, "--format", "markdown"), 1))
         for name in names:
             assert name in {layer["layer"] for layer in document["layers"]}
