@@ -169,6 +169,15 @@ def _unknown(found: re.Match[str], context: Context) -> Problem:
     return Problem(f"the configuration has no `{key}`", place, hint="" if candidates else hint, candidates=candidates)
 
 
+def _no_option(_: re.Match[str], context: Context) -> Problem:
+    groups = context.loader.list_groups("")
+    group = next((each.key for each in context.given if each.key in groups and each.line.endswith("=null")), "")
+    options = ", ".join(context.loader.get_group_options(group)) if group else ""
+    message = f"`{group}` has no value" if group else "a group of the configuration has no value"
+    hint = f"`{group}` has {options}" if options else "name one of its options"
+    return Problem(message, place_of(group, context.given) if group else None, hint=hint)
+
+
 def _keys_like(key: str, known: list[str]) -> tuple[str, ...]:
     """Returns the keys that may have been meant: those like it in each part, or else those that end with it."""
     found = [""]
@@ -182,6 +191,7 @@ _COMMON: tuple[tuple[str, Callable[[re.Match[str], Context], Problem]], ...] = (
     (r"You must specify 'plan', e\.g", lambda _, context: no_recipe_named(context.loader.composer.recipes)),
     (r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'(?:\n| requires --multirun)", _several_values),
     (r"does not support sweep type", _endless),
+    (r"Config group override must be a string or a list\. Got NoneType", _no_option),
     (r"An item is already at '(.+?)'", _there_already),
     (r"(?m)(?:Multiple values for |^)(\S+?)(?:\. To override a value| appears more than once)", _there_already),
     (r"Could not override '(.+?)'\.", _unknown),
