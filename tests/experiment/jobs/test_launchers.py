@@ -88,7 +88,9 @@ def test_launchers_of_plug_ins_find_the_same_to_the_bit(launcher: str, tmp_path:
     if job is DRY:  # here Keras is imported, whose version is then told
         for each in (*found.values(), *basic.values()):
             del each["environment"]
-    assert found == basic
+    assert list(found) == list(basic)
+    for name, one in found.items():
+        assert one == basic[name]
 
 
 def test_an_optimiser_has_its_jobs_run_in_other_processes(tmp_path: Path, workers: None) -> None:
