@@ -26,7 +26,7 @@ else:
     Number = Real
 
 NOT_FINITE = ("inf", "-inf", "nan")
-"""The numbers that a document has as strings."""
+"""The numbers that are strings in a document."""
 
 Count = Annotated[int, Meta(ge=0)]
 """A number of things."""
@@ -55,7 +55,7 @@ def number(type_: type[Any], value: Any) -> float:
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON has it: structs become objects, tuples lists, and numbers that are not finite strings."""
+    """Returns a value as JSON: structs become objects, tuples lists, and numbers that are not finite strings."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Integral):  # NumPy's too
@@ -76,7 +76,7 @@ _HALVES = re.compile("[\ud800-\udfff]")
 
 
 def json_bytes(document: Mapping[str, Any]) -> bytes:
-    r"""A JSON document as the content of a file. Half a character, which UTF-8 cannot hold, becomes `\ud800`."""
+    r"""Returns a JSON document as the content of a file. Half a character, which UTF-8 lacks, becomes `\ud800`."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return _HALVES.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text).encode()
 
@@ -89,9 +89,9 @@ def document_schema(document: type[Struct], title: str, version: int, about_vers
 
     Arguments:
         document: the struct. Its documentation and that of the structs in it describe the objects.
-        title: the document's.
+        title: the document's title.
         version: the value of `format_version`, the first key.
-        about_version: what is to be said of it besides.
+        about_version: a further description of that key.
     """
     _, components = msgspec.json.schema_components(
         [document], schema_hook=_schema_of, ref_template=_DEFINITION + "{name}"
@@ -116,7 +116,7 @@ def _schema_of(type_: type[Any]) -> dict[str, Any]:
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """An object's schema that asks for every key that is written. msgspec asks for those without a default."""
+    """Returns an object's schema that requires every key. msgspec requires only those without a default."""
     properties, needed = schema["properties"], schema["required"]
     required = [key for key, value in properties.items() if key in needed or "default" in value]
     plain = {key: {each: of for each, of in value.items() if each != "default"} for key, value in properties.items()}

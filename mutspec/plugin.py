@@ -1,6 +1,6 @@
-"""What an op of one's own is made of: the one module that packages with ops import from.
+"""The parts of a custom op: the only module that packages with ops import from.
 
-docs/writing-an-op.md teaches it. Everything named here stays; what is not may change with any version. Nothing inside
+docs/writing-an-op.md teaches it. Every name in it is stable; other names may change with any version. No module of
 mutspec imports it.
 """
 

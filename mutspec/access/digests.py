@@ -1,4 +1,4 @@
-"""Digests of what models and data hold: equal for equal values, wherever they lie and whenever they were written."""
+"""Digests of the values of models and data. Equal values have equal digests, in any file and at any time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.spec import TensorSpec
 
 _BLOCK = 1 << 20
-"""The entries that are read at once."""
+"""The number of entries that are read at once."""
 _DIGITS = 32
 """Of a digest, as of all others in results."""
 
@@ -27,9 +27,9 @@ _DIGITS = 32
 def weights_digest(model: Readable) -> str:
     """Returns a digest of a model's weights: of their paths, shapes, dtypes and bits.
 
-    A file and the live model that it holds have the same one, and so has the model when it is saved again. Nothing is
-    in it of the optimizer, the layers' configurations, or the time of saving. It costs one read of the weights, by all
-    threads, and memory for a few blocks.
+    A file, the live model loaded from it, and the model saved again all have the same digest. It does not depend on the
+    optimizer, the layers' configurations, or the time of saving. It costs one read of the weights, by all threads, and
+    memory for a few blocks.
 
     Arguments:
         model: a model file, or a live model that was read.
@@ -64,7 +64,7 @@ def _joined(parts: Iterable[tuple[str, str, tuple[int, ...], str]]) -> str:
 def _digest_of_tensor(reader: Reader, tensor: TensorSpec) -> str:
     try:
         numpy_dtype(tensor.dtype)
-    except ModelError:  # texts, which no plan can touch
+    except ModelError:  # texts, which plans cannot change
         return ""
     digest = hashlib.sha256()
     for start in range(0, tensor.size, _BLOCK):
@@ -81,7 +81,7 @@ def _digest_of_array(array: NDArray[Any]) -> str:
 
 
 def _bytes(values: NDArray[Any]) -> memoryview:
-    """Returns the bytes of values in C order, least significant first as nearly every processor has them."""
+    """Returns the bytes of values in C order, least significant byte first, as on nearly every processor."""
     values = np.ascontiguousarray(values)
     is_big_endian = values.dtype.byteorder == ">" or (values.dtype.byteorder == "=" and _IS_BIG_ENDIAN)
     return (values.byteswap() if is_big_endian else values).reshape(-1).view(np.uint8).data

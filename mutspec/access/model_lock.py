@@ -1,7 +1,7 @@
-"""Which thread may read and mutate which Keras models.
+"""Locks of Keras models: they decide which thread may read or mutate which model.
 
-A model is held by one thread while it is mutated; any number of threads hold one that they only read. Others wait. What
-is locked are the model and its variables, so that a submodel, and a model that shares layers, are locked with it.
+One thread holds a model while it mutates it. Any number of threads may hold a model that they only read. Others wait. A
+lock covers the model and its variables, so submodels, and models that share layers, are locked with it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Hold:
         name: the name of a model, for messages.
         undo: restores what was mutated.
         thread: the thread that holds them.
-        task: the task of asyncio that does, if one runs.
-        is_cut_short: whether it was undone before its own end, as a block around it was left first.
+        task: the task of asyncio that holds them, if one runs.
+        is_cut_short: whether it was undone before its own end, because a block around it was left first.
         is_inherited: whether it was open when this process was forked.
     """
 
@@ -43,12 +43,12 @@ class Hold:
     is_inherited: bool = False
 
     def __post_init__(self) -> None:
-        """Notes the identities by which holds are compared; the tuples keep them from being given to other objects."""
+        """Stores the identities by which holds are compared. The tuples keep Python from reusing them."""
         self._mutated = frozenset(map(id, self.mutates))
         self._read = frozenset(map(id, self.reads))
 
     def excludes(self, other: Hold) -> bool:
-        """Tells whether both cannot be held at once, by different threads."""
+        """Tells whether different threads cannot hold both at once."""
         return not (
             self._mutated.isdisjoint(other._mutated)
             and self._mutated.isdisjoint(other._read)
@@ -66,14 +66,14 @@ class Hold:
 def hold(*, mutates: Iterable[object] = (), reads: Iterable[object] = ()) -> Iterator[Hold]:
     """Holds models for the length of a `with` block. A thread that holds a model may hold it again.
 
-    The block's end undoes what the hold says, and what was held inside it and is still open.
+    At its end the block calls `undo`, and ends the holds inside it that are still open.
 
     Arguments:
         mutates: keras.Models, or LiveModels, that the block mutates.
         reads: those that it only reads. What has no variables, such as a file, is left out.
 
     Raises:
-        CallError: to wait for the models would never end; they were held when this process was forked; another task of
+        CallError: waiting for the models would never end; they were held when this process was forked; another task of
             this thread holds them; or blocks were left in another order than that in which they nest.
     """
     mutates, reads = tuple(mutates), tuple(reads)
@@ -82,7 +82,7 @@ def hold(*, mutates: Iterable[object] = (), reads: Iterable[object] = ()) -> Ite
         _HOLDS.take(held)
         yield held
         _end(held)
-    except GeneratorExit:  # a generator is closed inside the block: it ends here as it ends below, with nothing wrong
+    except GeneratorExit:  # a generator is closed inside the block: this is a normal end, as below
         _end(held)
         raise
     except BaseException:
@@ -110,7 +110,7 @@ def _end(held: Hold) -> None:
 
 
 class _Holds:
-    """All that is held in this process, and who waits."""
+    """All holds of this process, and those that wait."""
 
     def __init__(self) -> None:
         self.changed = Condition()
@@ -118,7 +118,7 @@ class _Holds:
         self._waiting: list[Hold] = []
 
     def take(self, wanted: Hold) -> None:
-        """Waits until nobody holds what excludes it, all models at once, so that calls cannot wait for each other."""
+        """Waits until no other hold excludes it. All models are taken at once, so that calls cannot deadlock."""
         with self.changed:
             self._waiting.append(wanted)
             try:
@@ -128,13 +128,13 @@ class _Holds:
                 self._open.append(wanted)
             finally:
                 self._waiting.remove(wanted)
-                self.changed.notify_all()  # whoever stands in the queue after it
+                self.changed.notify_all()  # wakes those that follow it in the queue
 
     def leave(self, held: Hold) -> str:
-        """Undoes a hold and what was opened inside it, innermost first, and let others have the models.
+        """Undoes a hold and what was opened inside it, innermost first, and lets others have the models.
 
         Returns:
-            What was opened inside and is cut short; empty if there is nothing.
+            Words for the holds that were opened inside and are cut short; empty if there are none.
         """
         with self.changed:
             if held not in self._open:  # it was never taken, or is cut short
@@ -153,14 +153,14 @@ class _Holds:
         return {0: "", 1: "another that was"}.get(len(inside), f"{len(inside)} others that were")
 
     def forget_other_threads(self) -> None:
-        """Begins again in a forked child, in which the threads that held, waited or were about to do not exist."""
+        """Starts with a new state in a forked child, in which the other threads do not exist."""
         self.changed = Condition()
         self._waiting = []
         for each in self._open:
             each.is_inherited = True
 
     def _inside(self, held: Hold) -> list[Hold]:
-        """What the same thread opened after a hold, on models that share something with it, in this order."""
+        """Lists the later holds of the same thread on models that share something with those of a hold."""
         around, inside = [held], list[Hold]()
         for each in self._open[self._open.index(held) + 1 :]:
             if each.thread is held.thread and any(each.excludes(other) for other in around):
@@ -171,8 +171,8 @@ class _Holds:
     def _blockers(self, wanted: Hold) -> list[Hold]:
         """Lists the holds that must be left before a hold can be taken.
 
-        A thread that holds nothing stands in a queue. One that holds something does not: it would wait for those that
-        wait for it.
+        A thread that holds nothing waits in a queue. One that holds something does not, because it would wait for
+        threads that wait for it.
         """
         blockers = [each for each in self._open if each.excludes(wanted) and not _is_around(each, wanted)]
         if all(each.thread is not wanted.thread for each in self._open):
@@ -205,7 +205,7 @@ class _Holds:
                 )
 
     def _waits_for(self, one: Thread, other: Thread) -> bool:
-        """Tells whether a thread waits for another one, or for one that does."""
+        """Tells whether a thread waits for another one, directly or through others."""
         reached, ahead = set[Thread](), [one]
         while ahead:
             thread = ahead.pop()
@@ -219,7 +219,7 @@ class _Holds:
 
 
 def _is_around(held: Hold, wanted: Hold) -> bool:
-    """Tells whether a hold is open around what is wanted now.
+    """Tells whether a hold is open around the one that is wanted now.
 
     Tasks of one thread take turns, so a block of another task is not around this one, unless that task has ended.
     """
@@ -229,8 +229,8 @@ def _is_around(held: Hold, wanted: Hold) -> bool:
 
 
 def _current_task() -> Any:
-    """The task of asyncio that runs in this thread; None outside of any."""
-    current_task = getattr(sys.modules.get("asyncio"), "current_task", None)  # not imported: there is none
+    """Returns the task of asyncio that runs in this thread; None if no task does."""
+    current_task = getattr(sys.modules.get("asyncio"), "current_task", None)  # not imported: no task exists
     try:
         return current_task() if current_task is not None else None
     except RuntimeError:  # no event loop runs
@@ -238,7 +238,7 @@ def _current_task() -> Any:
 
 
 def _parts(models: Iterable[object]) -> tuple[object, ...]:
-    """Models and their variables."""
+    """Returns models and their variables."""
     parts: list[object] = []
     for each in models:
         variables = each.variables.values() if isinstance(each, LiveModel) else variables_of(each)
@@ -251,6 +251,6 @@ def _name(model: object) -> str:
 
 
 _HOLDS = _Holds()
-"""One for the process: what is shared between threads cannot be handed from call to call."""
+"""The only one of the process: threads share it, so it cannot be passed from call to call."""
 
 os.register_at_fork(after_in_child=_HOLDS.forget_other_threads)

@@ -22,7 +22,7 @@ from mutspec.model.files.zip_member import inflated
 from mutspec.model.live import LiveModel, as_array, snapshot
 
 _CHUNK_CACHE_BYTES = 16 << 20
-"""HDF5's cache of decoded chunks: a chunk is often wanted by several neighbouring blocks."""
+"""The bytes of HDF5's cache of decoded chunks: neighbouring blocks often need the same chunk."""
 
 
 Readable = Archive | LiveModel
@@ -39,7 +39,7 @@ class Reader(Protocol):
 
 
 def reader_of(model: Readable) -> Reader:
-    """A reader of a model's tensors."""
+    """Returns a reader of a model's tensors."""
     return TensorReader(model) if isinstance(model, Archive) else LiveReader(model)
 
 
@@ -56,7 +56,7 @@ class LiveReader:
     """
 
     def __init__(self, live: LiveModel) -> None:
-        """Begin; nothing is read yet."""
+        """Reads nothing yet."""
         self._live = live
         self._lock = Lock()
         self._values: dict[str, NDArray[Any]] = {}
@@ -66,15 +66,15 @@ class LiveReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets go of what was read."""
+        """Releases what was read."""
         self._values.clear()
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
-        """The entries [start, stop) of a tensor in C order; not to be written to."""
+        """Returns the entries [start, stop) of a tensor in C order, which must not be written to."""
         return self._value(path)[start:stop]
 
     def read_entries(self, path: str, entries: Entries) -> NDArray[Any]:
-        """Some entries of a tensor."""
+        """Returns some entries of a tensor."""
         values: NDArray[Any] = self._value(path)[entries]
         return values
 
@@ -94,16 +94,15 @@ class LiveReader:
 class TensorReader:
     """Reads entries of an archive's tensors. Safe to use from several threads at once.
 
-    Plain extents are read by `pread`, at the speed of the disk. Chunked or compressed datasets are a slow path: they go
-    through h5py, one thread at a time, and a deflated zip member is first inflated, once, into an anonymous temporary
-    file.
+    Plain extents are read by `pread`, at the speed of the disk. Chunked or compressed datasets take a slow path through
+    h5py, one thread at a time. A deflated zip member is first inflated, once, into an anonymous temporary file.
 
     Arguments:
-        archive: the model. Its file is opened for reading now, or its files as they are needed, if it has several;
-            h5py opens one only when it is needed.
+        archive: the model. A single file is opened for reading now; one of several files when it is needed. h5py opens
+            a file only when it is needed.
 
     Raises:
-        ModelError: a file cannot be opened, or is not the one that the archive describes any more.
+        ModelError: a file cannot be opened, or has changed since the archive was read.
     """
 
     def __init__(self, archive: Archive) -> None:
@@ -122,7 +121,7 @@ class TensorReader:
         self.close()
 
     def read(self, path: str, start: int, stop: int) -> NDArray[Any]:
-        """The entries [start, stop) of a tensor in C order, as a new flat array in native byte order.
+        """Returns the entries [start, stop) of a tensor in C order, as a new flat array in native byte order.
 
         Arguments:
             path: the tensor's canonical path, or an alias.
@@ -131,12 +130,12 @@ class TensorReader:
 
         Raises:
             ModelError: a file ends before the tensor does, or its compressed data is damaged.
-            EnvironmentProblem: there is no space to inflate a compressed file.
+            EnvironmentProblem: the disk is too full to inflate a compressed file.
         """
         return self.read_extent(self._extent(path), start, stop)
 
     def read_extent(self, extent: Extent, start: int, stop: int) -> NDArray[Any]:
-        """The same of anything that is stored.
+        """Returns the same for anything that is stored.
 
         Raises:
             ModelError, EnvironmentProblem: as for `read`.
@@ -149,7 +148,7 @@ class TensorReader:
         return datasets.read(extent, start, stop)
 
     def read_entries(self, path: str, entries: Entries) -> NDArray[Any]:
-        """Some entries of a tensor, which ascend: of each chunk the part that holds them is read.
+        """Returns some entries of a tensor, in ascending order. Only the part of each chunk that holds them is read.
 
         Raises:
             ModelError, EnvironmentProblem: as for `read`.
@@ -195,7 +194,7 @@ class _Source:
             raise
 
     def datasets(self) -> _Datasets:
-        """The file as HDF5."""
+        """Returns the file as HDF5."""
         if self._datasets is None:
             self._datasets = _Datasets(self.file, self.path, self._archive.member)
         return self._datasets

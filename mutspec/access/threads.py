@@ -1,4 +1,4 @@
-"""Work on threads, in order and with only a little of it under way at once."""
+"""Runs work on threads, with results in order and a bounded number of items under way."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ R = TypeVar("R")
 
 AT_MOST = 8
 UNDER_WAY = 3
-"""Items under way for each thread: enough to keep it busy, few enough to bound memory."""
+"""The items under way for each thread: enough to keep it busy, few enough to bound memory."""
 
 
 def default_threads() -> int:
-    """One for each processor that this process may use, up to eight."""
+    """Returns the number of processors that this process may use, but at most eight."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(AT_MOST, available)
 
@@ -37,12 +37,12 @@ def in_order(
     finally:
         for _, future in under_way:
             future.cancel()
-        # Whoever closes what they write to must know that they are done.
+        # The caller may close what the items write to, so all of them must be done.
         wait([future for _, future in under_way])
 
 
 def _first_done(under_way: deque[tuple[T, Future[R]]]) -> tuple[T, R]:
     item, future = under_way[0]
-    result = future.result()  # if this is interrupted, the item is still under way
+    result = future.result()  # after an interrupt here, the item is still under way
     under_way.popleft()
     return item, result

@@ -15,7 +15,7 @@ MAX_SHOWN = 100
 """The longest part of a source line that is shown."""
 
 MOST_PROBLEMS = 200
-"""How many problems of one file are shown. JSON has them all."""
+"""The most problems of one file that are shown. JSON has all of them."""
 
 
 def as_text(problem: Problem, *, color: bool = False) -> str:

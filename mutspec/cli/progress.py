@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from mutspec.cli.live import Bar, Live, Ticker, is_live
 
 PATIENCE_SECONDS = 1.0
-"""How long work takes before a bar appears."""
+"""The time that work takes before a bar appears."""
 REFRESH_SECONDS = 0.1
 
 Advance = Callable[[int, int], None]

@@ -16,7 +16,7 @@ from mutspec.cli.boundary import wants_color
 from mutspec.text.visible import in_json, in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
-"""What replaces our own characters where the encoding does not have them."""
+"""Replacements for our own characters, if the encoding does not have them."""
 
 
 MIN_WIDTH, MAX_WIDTH = 40, 140

@@ -1,4 +1,4 @@
-"""Comparisons of models: of their structures and values, and what a plan is expected to change.
+"""Compares models: their structures and values, and what a plan is expected to change.
 
 What may not enter: executors.
 """

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 1 << 16
-"""Entries of a partial sum. Partials are merged in index order, so that threads and chunk sizes do not change a bit."""
+"""The entries of a partial sum. Partials are merged in index order, so that threads and chunk sizes change no bit."""
 
 Values = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Compares a run of entries, as a part of a tensor's comparison.
+    """The comparison of a range of entries, as a part of a tensor's comparison.
 
     Arguments:
-        entries: how many entries it covers.
+        entries: the number of entries that it covers.
         changed: those that differ.
         squares: the sum of the squared differences.
         squares_before, squares_after, products: the sums over the values before and after, and of their products.
@@ -41,7 +41,7 @@ class Partial:
     non_finite: int = 0
 
     def merged(self, other: Partial) -> Partial:
-        """Both together; `other` covers the entries that follow. Means and spreads merge as in Chan et al. (1979)."""
+        """Returns both together; `other` covers the next entries. Means and spreads merge as in Chan et al. (1979)."""
         entries = self.entries + other.entries
         shift = other.mean - self.mean
         share = other.entries / entries if entries else 0.0
@@ -60,23 +60,23 @@ class Partial:
 
 
 class Scratch:
-    """Room for one thread to work on a block: fresh memory for each step would cost four times the arithmetic."""
+    """Memory in which one thread works on a block: new memory for each step would cost four times the arithmetic."""
 
     def __init__(self) -> None:
         """Takes 1.5 MB."""
         self._arrays = tuple(np.empty(BLOCK) for _ in range(3))
 
     def arrays(self, size: int) -> list[NDArray[np.float64]]:
-        """Three float64 arrays of that size, at most a block, with anything in them."""
+        """Returns three float64 arrays of that size, at most a block, whose content is undefined."""
         return [array[:size] for array in self._arrays]
 
 
 def compare(before: Values, after: Values, scratch: Scratch) -> Partial:
     """Compares two blocks of the same size.
 
-    Entries of one dtype differ if their bits do; of two dtypes, if their values do. Entries that do not differ count as
-    a difference of 0, and among the norms if they are finite. Complex numbers count as pairs of real ones, but for the
-    number of entries that changed.
+    Entries of one dtype differ if their bits do. Entries of two dtypes differ if their values do. Equal entries count
+    as a difference of 0, and count in the norms if they are finite. Complex numbers count as pairs of real ones, except
+    in the number of entries that changed.
     """
     if "c" in (before.dtype.kind, after.dtype.kind):
         return _compare_complex(before, after, scratch)

@@ -28,9 +28,9 @@ Progress = Callable[[int, int], None]
 def diff(
     before: Readable, after: Readable, *, on_progress: Progress | None = None, threads: int | None = None
 ) -> DiffReport:
-    """Compares two models, also of different kind or structure.
+    """Compares two models, which may differ in kind and structure.
 
-    Layers and tensors are matched by their canonical paths; an alias stands for its storage.
+    Layers and tensors are matched by their canonical paths. An alias stands for its storage.
 
     Arguments:
         before: the model to compare with.
@@ -69,7 +69,7 @@ def diff(
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """A tensor to compare: as it is called, and as it is in each model that has it."""
+    """A tensor to compare: its path, and its form in each model that has it."""
 
     named: TensorSpec
     before: TensorSpec | None
@@ -81,7 +81,7 @@ class _Comparison:
 
     @property
     def elements(self) -> int:
-        """The entries to read. Of a tensor that cannot be compared, the entries after are still read for NaN."""
+        """The entries to read. If a tensor cannot be compared, the entries after are still read to count NaN."""
         return 0 if self.after is None else self.after.size
 
 
@@ -98,7 +98,7 @@ class _Chunk:
 def _jobs(before: ModelSpec, after: ModelSpec) -> list[_Comparison]:
     jobs = [_Comparison(tensor, tensor, _found(tensor, after)) for tensor in before.tensors]
     met = {job.after.path for job in jobs if job.after is not None}
-    # A storage that two paths shared before may be two now: each is compared with the one.
+    # Two paths that shared a storage before may have two now: each of them is compared with the old one.
     return jobs + [
         _Comparison(tensor, _found(tensor, before), tensor) for tensor in after.tensors if tensor.path not in met
     ]
@@ -159,7 +159,7 @@ def _tensor_diff(job: _Comparison, partial: Partial) -> TensorDiff | None:
 
 
 def _measures(partial: Partial) -> tuple[float, float, float, float, float, float | None]:
-    """From sums to l2, relative_l2, max_abs, mean, std and cosine."""
+    """Computes l2, relative_l2, max_abs, mean, std and cosine from sums."""
     l2, norm_before, norm_after = (
         math.sqrt(squares) for squares in (partial.squares, partial.squares_before, partial.squares_after)
     )

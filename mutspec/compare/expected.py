@@ -1,4 +1,4 @@
-"""The difference that a plan will make, as far as structure tells."""
+"""The difference that a plan will make, as far as the structure shows it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mutspec.show.report import Report
 
 
 def expected_diff(report: Report, program: Program) -> DiffReport:
-    """The layers and tensors that a dry-run says will differ, as a diff without measures.
+    """Returns the layers and tensors that will differ according to a dry-run, as a diff without measures.
 
     Arguments:
-        report: a dry-run's.
+        report: the report of a dry-run.
         program: the compiled plan.
     """
     before, after = program.before.tensor_by_path, program.after.tensor_by_path

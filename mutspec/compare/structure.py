@@ -1,4 +1,4 @@
-"""Comparison of the structures of two models: layers, and the ports of the whole, without values."""
+"""Compares the structures of two models: layers, and the inputs and outputs of the whole, without values."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mutspec.structure.meaning import SET_BY_OWNERS, class_meant, config_meant, 
 def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
     """Compares two specs, layer by layer, by path.
 
-    What one of them does not know is not compared: a layer's class and config, the graph, layers without weights
-    (`.weights.h5`).
+    What is unknown in one of them is not compared: in a `.weights.h5` file a layer's class and config, the graph, and
+    layers without weights.
     """
     known, wanted = before.layer_by_path, after.layer_by_path
     has_graphs = not (before.is_partial or after.is_partial)
@@ -39,7 +39,7 @@ def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:
 
 
 def _stated(spec: ModelSpec, other: ModelSpec) -> tuple[LayerSpec, ...]:
-    """The layers, without the InputLayers of Sequential models of which the other spec leaves them out, as it may."""
+    """Returns the layers, without the InputLayers of Sequential models that the other spec leaves out."""
     implied = _sequential(spec) & _sequential(other) - {path for path, each in _input_layers(other)}
     inputs = {each.path for path, each in _input_layers(spec) if path in implied}
     return tuple(layer for layer in spec.layers if layer.path not in inputs)
@@ -51,13 +51,13 @@ def _input_layers(spec: ModelSpec) -> Iterator[tuple[str, LayerSpec]]:
 
 
 def _with_weights(spec: ModelSpec) -> tuple[LayerSpec, ...]:
-    """The layers that own weights: all that a file of weights tells of."""
+    """Returns the layers that own weights. A file of weights has no others."""
     owners = {tensor.layer for tensor in spec.tensors}
     return tuple(layer for layer in spec.layers if layer.path in owners)
 
 
 def _is_stored(layer: LayerSpec, spec: ModelSpec) -> bool:
-    """Tells whether every reader of the model tells of a layer: of inner ones without weights only objects do."""
+    """Tells whether every reader of the model reports a layer. Only objects show inner ones without weights."""
     return not layer.is_inner or any(tensor.layer == layer.path for tensor in spec.tensors)
 
 
@@ -77,7 +77,7 @@ def _layer_change(before: LayerSpec, after: LayerSpec, moved: bool, sharing: boo
 
 
 def _layer_config_changes(before: LayerSpec, after: LayerSpec) -> Iterator[ConfigChange]:
-    """Returns the differences in meaning between two configurations, as they spell them."""
+    """Yields the differences in meaning between two configurations, as they are written there."""
     one, other = config_meant(before.class_name, before.config), config_meant(after.class_name, after.config)
     for key in dict.fromkeys((*before.config, *after.config)):
         is_unstated = key in SET_BY_OWNERS and None in (before.config.get(key), after.config.get(key))
@@ -100,12 +100,12 @@ def _config_changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Tells whether two JSON values are the same; 1 and 1.0 are, 1 and true are not, NaN and NaN are."""
+    """Tells whether two JSON values are the same: 1 and 1.0 are, NaN and NaN are, 1 and true are not."""
     return (one == other and isinstance(one, bool) == isinstance(other, bool)) or repr(one) == repr(other)
 
 
 def _moved(before: ModelSpec, after: ModelSpec) -> set[str]:
-    """The layers of Sequential models whose place among the layers that stayed is another one."""
+    """Returns the layers of Sequential models that have another place among the layers that stayed."""
     moved: set[str] = set()
     children_before, children_after = _children(before), _children(after)
     for parent in _sequential(before) & _sequential(after):
@@ -135,7 +135,7 @@ def _children(spec: ModelSpec) -> Mapping[str, list[str]]:
 
 
 def _differently_shared(before: ModelSpec, after: ModelSpec) -> set[str]:
-    """The layers, of those that both have, that are reached by other paths, or whose weights are."""
+    """Returns the layers that both have, but that are reached by other paths, or whose weights are."""
 
     def sharing(spec: ModelSpec) -> dict[str, list[tuple[str, ...]]]:
         groups: dict[str, list[tuple[str, ...]]] = defaultdict(list)

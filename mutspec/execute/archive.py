@@ -1,10 +1,10 @@
 """The archive executor: runs a program over model files, streaming, and writes a file.
 
-The output begins as the input: a copy of it, or, where it is to be another kind of file, what `convert` makes of it. Of
-that only the touched tensors' bytes are written, by pwrite. (Pages of a
-writable mapping would count as memory, and a full disk would kill the process.) The weights' CRC-32 in a zip is patched
-by what the touched bytes changed. Where a touched tensor is not one plain range of the file, because it is chunked or
-compressed, the file takes the slow path of `SlowWriter`: HDF5 writes it, and a zip is written again.
+The output begins as a copy of the input, or as what `convert` makes of it if the output is another kind of file. Then
+only the bytes of the touched tensors are written, by pwrite. (Pages of a writable mapping would count as memory, and a
+full disk would kill the process.) The CRC-32 of the weights in a zip is patched by what the touched bytes changed. If a
+touched tensor is chunked or compressed, and so not one plain range of the file, the file takes the slow path of
+`SlowWriter`: HDF5 writes it, and a zip is written again.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def write_archive(
     verification: Verification,
     on_progress: Progress | None = None,
 ) -> Mapping[Version, Effect]:
-    """Computes a graph over files, and write the result.
+    """Computes a graph over files, and writes the result.
 
     Arguments:
         graph: what to compute.
         archive: the model file to mutate.
         inputs: the other model files, by name.
         output: the file to write.
-        kind: what it is to be; by default what the model's file is.
+        kind: the kind of file to write; by default that of the model's file.
         force: whether to replace it if it exists.
         threads: how many chunks are computed at once.
         check: called with the effects before the output takes its place; if it raises, nothing is written.
@@ -88,7 +88,7 @@ def write_archive(
         if copying is not None:
             writer = PlainWriter(descriptor, copying, target.member)
         else:
-            verification.check("", hint=COPY_AGAIN)  # to write a zip again is to state new checksums
+            verification.check("", hint=COPY_AGAIN)  # a zip that is written again states new checksums
             writer = stack.enter_context(SlowWriter(archive, touched, descriptor, output.parent))
         tensors = ArchiveTensors(target, readers, writer, output.parent)
         effects = execute(graph, tensors, threads=threads, on_progress=on_progress)
@@ -149,11 +149,11 @@ class ArchiveTensors:
         self.folder = folder
 
     def read(self, model: str, path: str, start: int, stop: int) -> Array:
-        """Entries of a tensor of a file."""
+        """Reads entries of a tensor of a file."""
         return self.readers[model].read(path, start, stop)
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
-        """Writes entries that differ by any bit; what is equal is in the copy already."""
+        """Writes the entries that differ by any bit. Equal ones are in the copy already."""
         assert before is not None  # a file takes no new tensors
         bits = np.dtype(f"u{after.dtype.itemsize}")
         if not np.array_equal(before.view(bits), after.view(bits)):
@@ -162,13 +162,14 @@ class ArchiveTensors:
                 self.writer.write(copy, start, None, after)
 
     def read_entries(self, model: str, path: str, entries: Entries) -> Array:
-        """Some entries of a tensor of a file."""
+        """Reads some entries of a tensor of a file."""
         return self.readers[model].read_entries(path, entries)
 
     def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
         """Writes the chunks in which some entries differ by any bit.
 
-        Whole chunks, as the CRC-32 of a change is quick to move by a number of bytes that it was moved by before.
+        Whole chunks are written, because moving the CRC-32 of a change by an equal number of bytes again is quick: that
+        power of x is cached.
         """
         size = prod(self.archive.extents[path].shape)
         for number, part in by_chunk(entries):
@@ -179,7 +180,7 @@ class ArchiveTensors:
             self.write(path, start, held, changed)
 
     def store(self, size: int, dtype: np.dtype[Any]) -> FileStore:
-        """Room in an anonymous temporary file, which vanishes with the process."""
+        """Returns a store in an anonymous temporary file, which vanishes with the process."""
         return FileStore(self.folder, dtype)
 
 
@@ -195,12 +196,12 @@ class FileStore:
         write_at(self.file.fileno(), _bytes(values), start * self.dtype.itemsize)
 
     def read(self, start: int, stop: int) -> Array:
-        """The entries [start, stop)."""
+        """Reads the entries [start, stop)."""
         count = (stop - start) * self.dtype.itemsize
         return np.frombuffer(os.pread(self.file.fileno(), count, start * self.dtype.itemsize), self.dtype)
 
     def close(self) -> None:
-        """Gives the room back."""
+        """Closes the temporary file."""
         self.file.close()
 
 
@@ -226,7 +227,7 @@ class PlainWriter:
         write_at(self.descriptor, new, offset)
 
     def finish(self) -> None:
-        """Waits for the copy, and patch the CRC-32; `member` is then the output's."""
+        """Waits for the copy, and patches the CRC-32. After that, `member` is the output's."""
         self.copying.wait()
         if self.member is None or not self.deltas:
             return

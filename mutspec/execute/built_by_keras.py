@@ -1,4 +1,4 @@
-"""Mutants of files that Keras builds: of plans that change the architecture, and of outputs that Keras alone writes."""
+"""Builds mutants of files in Keras, for plans that change the architecture and outputs that only Keras can write."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def in_keras(
     """
     prepared, loaded = compiled_for_keras(
         plan, archive, inputs, unsafe=unsafe, verify=verify
-    )  # errors come before Keras does
+    )  # so that errors are reported before Keras is imported
     if loaded is None:
         loaded = model_of(archive, unsafe=unsafe, verify=verify)
         prepared = _for_loaded(prepared, read_live(loaded.model), unsafe=unsafe)
@@ -49,23 +49,23 @@ def in_keras(
 def _for_loaded(prepared: Prepared, live: LiveModel, *, unsafe: bool) -> Prepared:
     """Returns a plan that is compiled for a file, for the model that Keras has loaded from it.
 
-    The program stays as it is where file and model say the same of layers and weights, so that the plan chooses what
-    the dry-run says. Otherwise the plan is compiled again: a model may hold weights that its file does not, and of
-    layers inside classes that Keras imports only while it loads a model, the file alone says less.
+    The program stays as it is if file and model have the same layers and weights, so that the plan chooses what the
+    dry-run says. Otherwise the plan is compiled again: a model may hold weights that its file does not have. The file
+    also tells less about layers inside classes that Keras imports only while it loads a model.
     """
     program = prepared.program
     if _described(live.spec) != _described(program.before):
         return prepare(program.plan, live, prepared.inputs, unsafe=unsafe)
     config = {**(program.config if program.is_structural else live.config)}
     config.pop("compile_config", None)
-    if "compile_config" in live.config:  # what Keras could revive of the file's, which may be less
+    if "compile_config" in live.config:  # Keras may have revived only a part of what the file has
         config["compile_config"] = live.config["compile_config"]
     model = replace(live, spec=program.before)
     return Prepared(replace(program, config=config), model, prepared.inputs)
 
 
 def _described(spec: ModelSpec) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:
-    """The layers that a configuration describes, and the weights. Keras adds input layers that old files lack."""
+    """Returns the described layers, and the weights. Keras adds input layers that old files lack."""
     layers = [layer.path for layer in spec.layers if not layer.is_inner]
     return layers, [(tensor.path, tensor.shape) for tensor in spec.tensors]
 
@@ -73,7 +73,7 @@ def _described(spec: ModelSpec) -> tuple[list[str], list[tuple[str, tuple[int, .
 def compiled_for_keras(
     plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool, verify: bool = True
 ) -> tuple[Prepared, Loaded | None]:
-    """Compiles a plan for files of which Keras is to build a mutant.
+    """Compiles a plan for files from which Keras will build a mutant.
 
     Returns:
         The compiled plan, and the model that Keras had to load for that, if any.
@@ -93,7 +93,7 @@ def compiled_for_keras(
 
 
 def will_be_of_keras_3(archive: Archive) -> tuple[Problem, ...]:
-    """The warning that a mutant which Keras builds is of another Keras than its base."""
+    """Returns the warning that a mutant has another version of Keras than its base, if Keras builds it."""
     if not is_by_keras_2(archive):
         return ()
     message = f"{archive.path.name} was written by Keras {archive.keras_version or 2}, and the mutant is Keras 3's"

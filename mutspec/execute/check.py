@@ -1,4 +1,4 @@
-"""Checking a plan against models of which some may be missing."""
+"""Checks a plan against models, some of which may be missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mutspec.model.files.archive import Archive
 
 
 class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
-    """Stands for a step that reads a model which is not there."""
+    """A step that reads a missing model, and so is not checked."""
 
     def apply(self, context: LoweringContext) -> tuple[TensorWrite, ...]:
         """Does nothing."""
@@ -22,18 +22,18 @@ class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
 
 
 def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) -> tuple[Problem, ...]:
-    """Checks what a plan chooses in a model, by compiling it.
+    """Checks that a plan fits a model, by compiling it.
 
     Arguments:
         plan: the plan.
         model: the model file to mutate.
-        inputs: the files of the plan's inputs, as far as they are at hand.
+        inputs: the files of the plan's inputs, as far as they are given.
 
     Returns:
-        Warnings; one for each step that reads an input which is not at hand, and so is not checked.
+        Warnings, with one for each step that is not checked because it reads an input that is not given.
 
     Raises:
-        PlanError: with what does not fit, of all steps.
+        PlanError: the plan does not fit. It lists the problems of all steps.
     """
     steps, warnings = list(plan.steps), []
     for number, step in enumerate(plan.steps):

@@ -21,7 +21,7 @@ from mutspec.graph.numpy_kernels.whole import WHOLE_KERNELS
 from mutspec.graph.primitives import CHUNK, Access
 
 GATHER_LIMIT = 16 * CHUNK
-"""Entries that one gather may read at once; a sparser one is split."""
+"""The entries that one gather may span. A sparser one is split."""
 
 
 @dataclass
@@ -42,11 +42,11 @@ class RunState:
 
     @cached_property
     def passing(self) -> frozenset[int]:
-        """The tensors whose memory may be taken for what is computed from them."""
+        """The tensors whose memory may be reused for what is computed from them."""
         return passing(self.graph)
 
     def small_value(self, number: int) -> Any:
-        """The value of a node that is made of numbers and reductions alone."""
+        """Returns the value of a node that consists of numbers and reductions alone."""
         if number not in self.small:
             node = self.graph.nodes[number]
             inputs = [self.small_value(each) for each in node.inputs]
@@ -64,7 +64,7 @@ class Masks:
         self.made: dict[Any, Mask] = {}
 
     def of(self, choice: Choice | None, shape: tuple[int, ...]) -> Mask:
-        """The mask of a choice over a shape."""
+        """Returns the mask of a choice over a shape."""
         key = (choice, shape)
         if key not in self.made:
             self.made[key] = Mask(choice, shape)
@@ -83,7 +83,7 @@ class Chunk:
         self.masks: dict[Choice, NDArray[np.bool_] | None] = {}
 
     def mask(self, choice: Choice, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
-        """Which entries here are chosen, drawn once; None if none is."""
+        """Returns the mask of the chosen entries here, drawn once; None if no entry is chosen."""
         if isinstance(choice, Computed):
             truth: NDArray[np.bool_] = self.value(choice.node)
             return truth
@@ -121,7 +121,7 @@ class Chunk:
         self.masks.clear()
 
     def value(self, number: int) -> Any:
-        """The value of a node in this chunk; of a small node, its whole value."""
+        """Returns the value of a node in this chunk. For a small node it is the whole value."""
         if self.state.graph.is_small[number]:
             return self.state.small_value(number)
         if number not in self.values:
@@ -145,7 +145,7 @@ class Chunk:
         return result
 
     def _room(self, node: Node) -> Array | None:
-        """An input's array for the result, if nothing else reads it: fresh memory costs more than arithmetic."""
+        """Returns an input's array for the result, if nothing else reads it: new memory costs more than arithmetic."""
         if node.primitive in TAKES_ROOM:
             for number in node.inputs:
                 if number in self.state.passing and self.state.graph.nodes[number].dtype == node.dtype:

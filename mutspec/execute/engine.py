@@ -1,7 +1,7 @@
 """The engine: runs the passes of a graph, chunk by chunk and on threads, over any store of tensors.
 
-It holds the state of one run and nothing else: reductions, stored values, masks. Memory stays bounded: a chunk's values
-are dropped when its pass is done with them, stored values when their last reader is.
+It holds only the state of one run: reductions, stored values, masks. Memory stays bounded: the values of a chunk are
+dropped when its pass is done, and stored values when their last reader is done.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mutspec.graph.primitives import CHUNK, Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
 
 SPARSE_SHARE = 16
-"""If at most one entry in this many is touched, only those are computed: scattering one costs as much as a dozen."""
+"""If at most one entry in this many is touched, only those are computed. To scatter one costs as much as a dozen."""
 SPARSE_CHUNKS = 64
 """The touched entries of up to this many chunks are computed at once, if they fit into one chunk."""
 
@@ -39,7 +39,7 @@ class Effect:
     Arguments:
         touched: the entries that the step chose.
         changed: the entries whose bits differ from the version before.
-        non_finite: the entries that were finite before and are not any more.
+        non_finite: the entries that were finite before, and are infinite or NaN now.
     """
 
     touched: int = 0
@@ -94,9 +94,10 @@ def _size(graph: Graph, one: Pass) -> int:
 
 
 def _groups(passes: Iterable[Pass]) -> Iterator[list[Pass]]:
-    """The passes, those together that may run at once.
+    """Groups the passes that may run at once.
 
-    What a pass emits no other reads; so that goes for emitting ones in a row, up to one that frees what it has read.
+    No pass reads what another one emits. So emitting passes in a row run together, up to one that frees what it has
+    read.
     """
     group: list[Pass] = []
     for one in passes:
@@ -134,7 +135,7 @@ class _Run:
         self.is_by_entry = are_by_entry(graph)
 
     def close(self) -> None:
-        """Gives back what is still stored."""
+        """Closes all that is still stored."""
         for store in self.state.stores.values():
             store.close()
 
@@ -186,7 +187,7 @@ class _Run:
         self.state.stores[one.node] = store
 
     def _whole(self, node: Node) -> Any:
-        """The value of a primitive that needs all entries of its inputs at once."""
+        """Returns the value of a primitive that needs all entries of its inputs at once."""
         inputs = [self._all_entries(number) for number in node.inputs]
         with np.errstate(all="ignore"):
             return WHOLE_KERNELS[node.primitive](node, *inputs)
@@ -221,7 +222,7 @@ class _Run:
         return write
 
     def _compute(self, passes: Iterable[tuple[Pass, Sink]]) -> Iterator[int]:
-        """Computes all versions of some passes, and hand the results to the sink of each."""
+        """Computes all versions of some passes, and hands the results to the sink of each."""
         passes = list(passes)
         size = sum(_size(self.graph, one) for one, _ in passes)
         done = 0
@@ -236,12 +237,12 @@ class _Run:
         for one, sink in passes:
             masks = Masks()
             for version in one.versions:
-                self.mask(masks, version)  # here, as threads that need it at once would each make it
+                self.mask(masks, version)  # made here, because several threads that need it at once would each make one
             for place in self._places(one, masks):
                 yield _Task(one, place, masks, sink)
 
     def _places(self, one: Pass, masks: Masks) -> Iterable[Place]:
-        """The places that a pass must look at: all, unless few entries are touched in the whole chain."""
+        """Returns the places that a pass must compute: all, unless the whole chain touches few entries."""
         size = _size(self.graph, one)
         entries = self._few_entries(one, masks)
         if entries is None:
@@ -251,7 +252,7 @@ class _Run:
         return _spans(size, (number for number, _ in by_chunk(entries)))
 
     def _few_entries(self, one: Pass, masks: Masks) -> Entries | None:
-        """All entries that an emitting pass touches, if they are listed and all others are what the input holds."""
+        """Returns the entries that an emitting pass touches, if they are listed and all others stay as in the input."""
         if one.kind is not PassKind.EMIT or not one.versions or one.stored or one.path in self.graph.created:
             return None
         listed = [self.mask(masks, version).listed for version in one.versions]
@@ -272,7 +273,7 @@ class _Run:
         return effects
 
     def mask(self, masks: Masks, version: Version) -> Mask:
-        """The mask of a version's choice."""
+        """Returns the mask of a version's choice."""
         return masks.of(version.choice, self.graph.nodes[version.node].shape)
 
 
@@ -283,7 +284,7 @@ def _spans(size: int, chunks: Iterable[int] | None = None) -> Iterator[Span]:
 
 
 def _batches(entries: Entries) -> Iterator[SparseEntries]:
-    """Entries by the chunk: those of a few chunks together."""
+    """Groups entries by chunk, with the entries of a few chunks together."""
     start, chunks = 0, 0
     for _, part in by_chunk(entries):
         if chunks == SPARSE_CHUNKS or part.stop - start > CHUNK:

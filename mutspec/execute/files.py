@@ -1,4 +1,4 @@
-"""Plans on files: dry-run and apply. The doors of the archive executor."""
+"""Plans on files: dry-run and apply, the entry points of the archive executor."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def prepare_files(
 def prepare_archives(
     plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool = False
 ) -> Prepared:
-    """The same for files that are open already: every command that compiles a plan for files goes this way.
+    """Does the same for files that are open already. Every command that compiles a plan for files uses it.
 
     Raises:
         ModelError: the plan changes the structure of a model that no Keras 3 can build.
@@ -92,7 +92,7 @@ def dry_run(
 ) -> Report:
     """Reports what a plan would do to a model file. It reads no weights and writes nothing.
 
-    Arguments, errors: as for `prepare_files`.
+    Arguments and errors are those of `prepare_files`.
     """
     prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture, unsafe=unsafe)
     return dry_report(prepared)
@@ -118,10 +118,10 @@ def apply(
     max_memory: int | None = None,
     on_progress: Progress | None = None,
 ) -> Report:
-    """Applies a plan to a model file and write the mutant.
+    """Applies a plan to a model file and writes the mutant.
 
-    Where the plan changes no structure, and the table of formats says that the model's file can become what the
-    output's name asks for, bytes are edited; otherwise Keras loads the model, builds the mutant, and saves it as that.
+    Bytes are edited if the plan changes no structure and the table of formats says that the model's file can become
+    what the output's name asks for. Otherwise Keras loads the model, builds the mutant, and saves it.
 
     Arguments:
         plan: the plan.
@@ -131,7 +131,7 @@ def apply(
         architecture: a file with the architecture, for a `.weights.h5` model.
         force: whether to replace the output if it exists.
         unsafe: whether code in the model file (Lambda layers) may run, where Keras must load it.
-        verify: whether the checksums of the files are checked that the plan reads tensors of.
+        verify: whether to check the checksums of the files from which the plan reads tensors.
         threads: how many chunks to compute at once; by default one per processor, up to 8. The bytes do not depend on
             it.
         max_memory: the bytes that the process may use.
@@ -198,13 +198,13 @@ def open_both(before: Path, after: Path, architecture: Path | None = None) -> tu
 def files_read(
     plan: Plan[Op], model: Path, inputs: Mapping[str, Path], architecture: Path | None = None
 ) -> tuple[Path | None, ...]:
-    """All files that applying a plan reads: none of them may be its output."""
+    """Returns all files that are read to apply a plan. None of them may be its output."""
     place = plan.locate(())
     return model, *inputs.values(), architecture, None if place is None else Path(place.file)
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:
-    """Returns how many chunks may be computed at once; `whole` bytes are in use besides."""
+    """Returns how many chunks may be computed at once, if `whole` bytes are in use already."""
     wanted = threads or default_threads()
     if max_memory is None:
         return wanted

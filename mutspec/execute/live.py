@@ -42,7 +42,7 @@ from mutspec.model.spec import TensorSpec
 from mutspec.show.report import Report
 
 Model = Any
-"""A keras.Model; this module does not import Keras to say so."""
+"""A keras.Model. It is not named as its class, so that this module need not import Keras."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def dry_run(
 ) -> Report:
     """Reports what a plan would do to a Keras model. It reads no values and changes nothing.
 
-    Arguments, errors: as for `apply`.
+    Arguments and errors are those of `apply`.
     """
     prepared = _prepare(plan, model, inputs or {}, NonFinite.ERROR, unsafe=unsafe)
     return report(prepared.program, prepared.model, prepared.inputs)
@@ -90,7 +90,7 @@ def apply(
         in_place: whether to change `model` itself, which only plans without structural steps can; otherwise the mutant
             is a new model, and `model` stays as it is.
         unsafe: whether code that the model holds (Lambda layers) may run where the mutant is built from its config.
-        non_finite: what newly non-finite entries mean where neither step nor plan say.
+        non_finite: what newly non-finite entries mean if neither the step nor the plan says it.
         verify: whether the checksums of inputs that are files are checked, where the plan reads tensors of them.
         threads: how many chunks to compute at once; by default one per processor, up to 8.
         on_progress: told about the entries done, and the entries in all.
@@ -100,7 +100,7 @@ def apply(
         ModelError: a model cannot be read, or not be built again from its config; an input's file is damaged, or was
             changed while it was read.
         CallError: an input is not bound; or a structural plan is to be applied in place.
-        CheckError: entries become infinite or NaN, and neither step nor plan allow it.
+        CheckError: entries become infinite or NaN, and neither the step nor the plan allows it.
     """
     others = (inputs or {}).values()
     if not in_place:
@@ -149,7 +149,7 @@ def build_mutant(
     try:
         rebuilt = rebuild(live, program.config, program.after.tensors, value, program.plan.seed, unsafe=unsafe)
     except ModelError:
-        if problems := unregistered(program):  # of which a dry-run without Keras knows nothing
+        if problems := unregistered(program):  # a dry-run without Keras does not know these
             raise PlanError(problems) from None
         raise
     made_by_keras = _non_finite_of_keras(program, rebuilt.model)
@@ -157,10 +157,12 @@ def build_mutant(
 
 
 def _non_finite_of_keras(program: Program, mutant: Model) -> tuple[Problem, ...]:
-    """Warnings of new weights whose first values Keras made, while it built the mutant.
+    """Returns warnings of new weights whose first values Keras made while it built the mutant.
+
+    `non_finite_warnings` gives those of all other weights.
 
     Raises:
-        CheckError: as `non_finite_warnings`, of which this is the rest.
+        CheckError: as for `non_finite_warnings`.
     """
     drawn = program.graph.created
     steps = [
@@ -187,13 +189,13 @@ def mutated(
     verify: bool = True,
     threads: int | None = None,
 ) -> Iterator[Report]:
-    """Mutates a Keras model for the length of a `with` block, then restore it bit for bit, also after an exception.
+    """Mutates a Keras model for the length of a `with` block, then restores it bit for bit, also after an exception.
 
-    Blocks nest: the inner one sees what the outer one made. Only the variables that the plan touches are assigned; what
-    the block itself does to them is undone with it. For as long as the block lasts, its thread holds the model: see
+    Blocks nest: the inner one sees what the outer one made. Only the variables that the plan touches are assigned. What
+    the block itself does to them is undone too. While the block lasts, its thread holds the model: see
     `model_lock.hold`, whose errors it raises.
 
-    Arguments, errors: as for `apply`; plans with structural steps are refused.
+    Arguments and errors are those of `apply`. Plans with structural steps are refused.
 
     Yields:
         What each step did.
@@ -281,7 +283,7 @@ def _begun_non_finite(
 
 
 class MemoryTensors:
-    """Results in memory, as a store for the engine; what is read comes from models of any kind.
+    """Results in memory, as a store for the engine. It reads from models of any kind.
 
     Arguments:
         readers: a reader of the model that is mutated, under "", and of each input, by name.
@@ -297,11 +299,11 @@ class MemoryTensors:
         self._created = graph.created
 
     def read(self, model: str, path: str, start: int, stop: int) -> Array:
-        """Entries of a tensor of a model."""
+        """Reads entries of a tensor of a model."""
         return self._readers[model].read(path, start, stop)
 
     def read_entries(self, model: str, path: str, entries: Entries) -> Array:
-        """Some entries of a tensor of a model."""
+        """Reads some entries of a tensor of a model."""
         return self._readers[model].read_entries(path, entries)
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
@@ -313,7 +315,7 @@ class MemoryTensors:
         self._results[path].write_entries(entries, after, self._held(path))
 
     def values(self) -> Mapping[str, Array]:
-        """The new tensors, and those of which anything was written, flat, by origin."""
+        """Returns the new tensors, and those in which entries were written, flat, by origin."""
         return {
             path: result.whole(self._held(path))
             for path, result in self._results.items()
@@ -325,7 +327,7 @@ class MemoryTensors:
         return lambda start, stop: self._readers[""].read(path, start, stop)
 
     def store(self, size: int, dtype: np.dtype[Any]) -> MemoryStore:
-        """Room in memory."""
+        """Returns a store in memory."""
         return MemoryStore(np.empty(size, dtype))
 
 
@@ -334,7 +336,7 @@ Held = Callable[[int, int], Array]
 
 
 class _Result:
-    """A result under way: where nothing is written, it is what the model holds.
+    """A result under way. Entries that are not written are those that the model holds.
 
     Arguments:
         shape: the tensor's shape.
@@ -363,7 +365,7 @@ class _Result:
         self._values[entries] = after
 
     def whole(self, held: Held) -> Array:
-        """The tensor, flat, with what the model holds where nothing was written."""
+        """Returns the flat tensor. Entries that were not written are those that the model holds."""
         size = len(self._values)
         missing = set(range(-(-size // CHUNK))) - self._written
         if missing and not self._written:
@@ -387,11 +389,11 @@ class MemoryStore:
         self.values[start : start + len(values)] = values
 
     def read(self, start: int, stop: int) -> Array:
-        """The entries [start, stop)."""
+        """Reads the entries [start, stop)."""
         return self.values[start:stop]
 
     def close(self) -> None:
-        """Nothing to give back: memory is freed with its last reader."""
+        """Does nothing: memory is freed with its last reader."""
 
 
 def _assign(live: LiveModel, variables: Mapping[str, Any], results: Mapping[str, Array]) -> None:
@@ -401,7 +403,7 @@ def _assign(live: LiveModel, variables: Mapping[str, Any], results: Mapping[str,
 
 
 def _restorer(live: LiveModel, variables: Mapping[str, Any]) -> Callable[[], None]:
-    """Returns a function that gives variables the values back which they have now."""
+    """Returns a function that restores the values that variables have now."""
     before = {path: snapshot(variable) for path, variable in variables.items()}
 
     def restore() -> None:

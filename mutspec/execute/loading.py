@@ -1,6 +1,6 @@
-"""Models of files, in Keras: loaded by Keras, or built from what mutspec reads of them.
+"""Model files as Keras models: loaded by Keras, or built from what mutspec reads of them.
 
-Keras loads whole models of its own. Those of Keras 2, and weights whose architecture lies apart, are built.
+Keras loads whole models of Keras 3. Those of Keras 2, and weights with a separate architecture, are built.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def load(path: Path, *, unsafe: bool = False, verify: bool = True) -> Loaded:
 
 
 def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> Loaded:
-    """Makes a Keras model of a file that is open.
+    """Makes a Keras model from a file that is open.
 
     Arguments:
         archive: a whole model, or weights whose architecture is known.
@@ -80,13 +80,13 @@ def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> 
 
 
 def is_by_keras_2(archive: Archive) -> bool:
-    """Tells whether Keras 2 wrote a file. Weights alone do not all state a version; whole models of Keras 3 do."""
+    """Tells whether Keras 2 wrote a file. Whole models of Keras 3 state a version; weights alone may not."""
     states_version = bool(archive.keras_version) or FORMATS[archive.kind].is_whole
     return states_version and is_of_keras_2(archive.keras_version)
 
 
 def refuse_what_is_gone(archive: Archive) -> None:
-    """Refuses a model that holds what no Keras 3 can build.
+    """Refuses a model that holds what Keras 3 cannot build.
 
     Raises:
         ModelError: it does; the message says what it is.
@@ -102,4 +102,4 @@ def _is_of_keras_2(path: Path) -> bool:
     try:
         return is_of_keras_2(read_config_and_version(path)[1])
     except ModelError:
-        return False  # loading it says what is wrong
+        return False  # loading it will report what is wrong

@@ -1,4 +1,4 @@
-"""Output files, whole or absent: a temporary file in the target's folder takes its place at the end."""
+"""Output files, whole or absent: a temporary file in the same folder takes the output's name at the end."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) ->
 
     Arguments:
         output: the file to write.
-        inputs: all files that the call reads: models, plans, architectures, data. None and missing ones are passed
-            over; who reads them says so.
+        inputs: all files that the call reads: models, plans, architectures, data. None and missing ones are
+            skipped; reading them reports what is wrong.
         force: whether to replace the output if it exists.
 
     Raises:
@@ -56,7 +56,7 @@ def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) ->
     if not os.path.lexists(output):
         return
     refuse_inputs(output, inputs)
-    if output.exists() and not output.is_file():  # to replace /dev/null would do harm to all
+    if output.exists() and not output.is_file():  # to replace /dev/null would harm the whole system
         raise CallError(f"the output {output} is a device or a pipe", hint="give the name of a file")
     if not force:
         raise CallError(f"the output {output} exists", hint=_EXISTS_HINT)
@@ -96,7 +96,7 @@ def replacing(
         output: the file.
         force: whether to replace it if it exists.
         is_lasting: whether to wait until the disk has it, so that a power cut does not take it away.
-        inputs: what the output is made of: who may not read all of these may not read a new output.
+        inputs: what the output is made of. Only users who may read all of these may read a new output.
         check: called with the temporary file's path when it is written and closed; if it raises, the file does not
             become the output.
 
@@ -120,7 +120,7 @@ def replacing(
                 if is_lasting:
                     os.fsync(descriptor)
             finally:
-                os.close(descriptor)  # network file systems say here, at the latest, that the disk is full
+                os.close(descriptor)  # some network file systems report a full disk only here
             if check is not None:
                 check(temporary)
             with held_interrupts():
@@ -143,7 +143,7 @@ def _remove(temporary: Path, lock: int) -> None:
 
 @contextmanager
 def telling_written(output: Path) -> Iterator[None]:
-    """A block after an output was written: an interrupt in it says so, as most mean that nothing was."""
+    """Runs a block after an output was written. The error of an interrupt in it says that the output exists."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -163,7 +163,7 @@ def write_problem(error: OSError, output: Path) -> EnvironmentProblem:
 
 
 def _mode_of_new(output: Path, inputs: Iterable[Path]) -> int:
-    """The permissions of a new file: none for those who may not read what it is made of."""
+    """Returns the permissions of a new file: none for users who may not read what it is made of."""
     folder = output.parent.stat()
     group = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()
     mode = 0o666
@@ -186,7 +186,7 @@ def _hand_on_permissions(output: Path, descriptor: int) -> None:
         except OSError:
             with suppress(OSError):
                 os.fchown(descriptor, -1, replaced.st_gid)
-        if os.fstat(descriptor).st_gid != replaced.st_gid:  # another group may do what all may
+        if os.fstat(descriptor).st_gid != replaced.st_gid:  # another group gets the permissions of all users
             mode = mode & 0o707 | (mode & 0o007) << 3
         os.fchmod(descriptor, mode)
 
@@ -205,7 +205,7 @@ def _put_in_place(temporary: Path, output: Path, *, force: bool) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Waits until the disk has the name. The output is in place and whole by now, so a refusal changes nothing."""
+    """Waits until the disk has the name. A refusal is ignored: the output is whole and in place already."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -217,8 +217,8 @@ def _sync_folder(folder: Path) -> None:
 class Copying:
     """A copy of a file into an empty one, on a thread of its own, so that computing need not wait for it.
 
-    It goes from the first byte to the last; whoever writes to the copy first waits for the part that they write. Where
-    the file system can copy by reference, it is done at once. Its `size` is what the file had in the beginning.
+    It goes from the first byte to the last. A writer to the copy first waits until its part is copied. If the file
+    system can copy by reference, the copy is done at once. Its `size` is that of the file at the beginning.
 
     Arguments:
         source: the file.
@@ -238,7 +238,7 @@ class Copying:
         self._thread.start()
 
     def __enter__(self) -> Copying:
-        """The copy under way."""
+        """Returns the copy under way."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -288,7 +288,7 @@ def _is_cloned(source: int, target: int) -> bool:
 
 
 def _reserve(target: int, size: int) -> None:
-    """Takes the room on disk, so that a full one is known at once. Ext4 then also copies in half the time."""
+    """Reserves the space, so that a full disk is reported at once. Ext4 then also copies in half the time."""
     if size and hasattr(os, "posix_fallocate"):  # macOS has none
         try:
             os.posix_fallocate(target, 0, size)
@@ -307,8 +307,8 @@ def _copy_range(source: int, target: int, start: int, stop: int) -> None:
 
 
 def _copy_in_kernel(source: int, target: int, start: int, stop: int) -> int:
-    """Copies what the kernel can by itself; where it stopped."""
-    if not hasattr(os, "copy_file_range"):  # Linux alone has it
+    """Copies as much as the kernel can copy by itself, and returns the offset at which it stopped."""
+    if not hasattr(os, "copy_file_range"):  # only Linux has it
         return start
     try:
         while start < stop:

@@ -1,4 +1,4 @@
-"""The kind of file that an output comes to be: what its name asks for, and what the model's file is."""
+"""The kind of file that an output becomes: it depends on its name and on the kind of the model's file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mutspec.model.files.formats import FORMATS, FileKind, Writer, kind_of_suffi
 
 
 def kind_of_name(path: Path) -> FileKind:
-    """The kind of model file that a name asks for.
+    """Returns the kind of model file that a name asks for.
 
     Raises:
-        CallError: it asks for none.
+        CallError: it does not ask for any.
     """
     kind = kind_of_suffix(path.name)
     if kind is None:
@@ -25,13 +25,13 @@ def kind_of_name(path: Path) -> FileKind:
 
 
 def kind_of_output(output: Path, archive: Archive, *, is_structural: bool) -> FileKind:
-    """The kind that an output comes to be.
+    """Returns the kind that an output becomes.
 
-    Where weights alone change, an output whose name ends as the model's does is what that is: a copy of HDF5 under a
-    `.keras` name is HDF5 under a `.keras` name, and legacy weights stay legacy weights.
+    If weights alone change, and the output's name ends as the model's does, the output has the kind of the model's
+    file: HDF5 under a `.keras` name stays HDF5, and legacy weights stay legacy weights.
 
     Raises:
-        CallError: the name asks for no kind; or for one that the model cannot be written as.
+        CallError: the name does not ask for a kind, or asks for one that the model cannot be written as.
     """
     asked = kind_of_name(output)
     own = FORMATS[archive.kind]
@@ -51,12 +51,12 @@ def kind_of_output(output: Path, archive: Archive, *, is_structural: bool) -> Fi
 
 
 def needs_keras(kind: FileKind, archive: Archive, *, is_structural: bool) -> bool:
-    """Tells whether Keras makes an output of a kind, rather than that it begins as the model's file."""
+    """Tells whether Keras makes an output of a kind; otherwise it begins as a copy of the model's file."""
     return is_structural or kind not in FORMATS[archive.kind].becomes
 
 
 def output_warnings(output: Path, kind: FileKind) -> tuple[Problem, ...]:
-    """A warning, if an output's name asks for another kind than it has."""
+    """Returns a warning if an output's name asks for another kind than it has."""
     own = FORMATS[kind]
     if suffix_of(output.name) in own.suffixes:
         return ()
@@ -85,7 +85,7 @@ def _check_rebuilding(kind: FileKind, output: Path, archive: Archive, is_structu
             f"{name} has the form of Keras 2, which Keras does not load under a name that ends in {suffix}",
             hint=f"name the output …{own.suffixes[0]}",
         )
-    if archive.config:  # its own, or one that the call gives
+    if archive.config:  # its own architecture, or one that the call gives
         return
     what = "the plan changes the architecture" if is_structural else f"{output.name} is another kind of file"
     names = " or ".join(f"….{FORMATS[each].suffixes[0].lstrip('.')}" for each in own.becomes)

@@ -1,4 +1,4 @@
-"""From a plan and models to a compiled program: what dry-runs and both executors begin with, and its verdict after."""
+"""Compiles a plan for models, which dry-runs and both executors begin with, and checks newly non-finite entries."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def prepare(
         plan: the plan.
         model: the model to mutate.
         inputs: the models of the plan's inputs, by name.
-        non_finite: what newly non-finite entries mean where neither step nor plan say.
-        unsafe: whether code in the model (Lambda layers) may run, where only Keras knows the shapes that a layer makes.
+        non_finite: what newly non-finite entries mean if neither the step nor the plan says it.
+        unsafe: whether code in the model (Lambda layers) may run, if only Keras can tell the shapes that a layer makes.
 
     Raises:
         PlanError: the plan does not fit the model.
@@ -76,7 +76,7 @@ def _oracle(model: Readable, unsafe: bool) -> ShapeOracle:
 
 
 def check_inputs(plan: Plan[Op], bound: Iterable[str]) -> None:
-    """Holds the inputs that a call binds against those that the plan declares.
+    """Checks that a call binds the inputs that the plan declares, and no others.
 
     Raises:
         CallError: an input is not bound, or the plan does not declare it.
@@ -99,7 +99,7 @@ def check_inputs(plan: Plan[Op], bound: Iterable[str]) -> None:
 def non_finite_warnings(
     program: Program, effects: Mapping[Version, Effect], created: Mapping[str, int] | None = None
 ) -> tuple[Problem, ...]:
-    """One warning for each step and tensor with newly non-finite entries, where the step lets them stand.
+    """Returns a warning for each step and tensor with newly non-finite entries, if the step allows them.
 
     Arguments:
         program: what was computed.
@@ -107,7 +107,7 @@ def non_finite_warnings(
         created: how many entries of new weights began as infinite or NaN, by the weights' origins.
 
     Raises:
-        CheckError: a step does not let them stand.
+        CheckError: a step does not allow them.
     """
     problems = []
     for number, step in enumerate(program.steps):

@@ -33,7 +33,7 @@ def report(
     warnings: tuple[Problem, ...] = (),
     output: Path | None = None,
 ) -> Report:
-    """The report of a program.
+    """Returns the report of a program.
 
     Arguments:
         program: the plan, compiled for the model.
@@ -83,11 +83,11 @@ def _slow_path(program: Program, model: Readable) -> Iterator[Problem]:
 
 
 _WORTH_SAYING = 64 << 20
-"""Bytes; a step that needs less memory than this says nothing of it."""
+"""The bytes from which a step's need of memory is worth a warning."""
 
 
 def _in_memory(program: Program) -> Iterator[Problem]:
-    """A warning if the plan needs all entries of a large weight at once."""
+    """Yields a warning if the plan needs all entries of a large weight at once."""
     needed = whole_bytes(program.graph)
     number = max(needed, key=needed.__getitem__, default=None)
     if number is not None and needed[number] >= _WORTH_SAYING:
@@ -100,7 +100,7 @@ def _in_memory(program: Program) -> Iterator[Problem]:
 
 
 def _drawn_counts(program: Program) -> Mapping[Version, Effect]:
-    """What only drawing tells before a plan is applied: how an amount over many tensors falls on each of them."""
+    """Returns how an amount over many tensors falls on each of them, which only drawing tells."""
     unknown = [write for step in program.steps for write in step.writes if write.touched is None]
     if not unknown:
         return {}

@@ -1,4 +1,4 @@
-"""Writing a live model as a file: whole or absent, and the same bytes whenever the same model is written."""
+"""Writes a live model as a file, whole or absent. The same model always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
 
     Arguments:
         model: the keras.Model.
-        output: the file. It comes to be whole or not at all.
+        output: the file. It is written whole or not at all.
         force: whether to replace it if it exists.
-        date_saved: the date that the file is to state; that of the base, so that a rerun gives the same bytes.
+        date_saved: the date that the file states. It is that of the base, so that a rerun gives the same bytes.
         inputs: the files that the model was made of.
 
     Raises:
-        CallError: the name asks for no kind, or the file exists.
+        CallError: the name does not ask for a kind, or the file exists.
         ModelError: Keras cannot save the model in that kind, or not load it again.
         EnvironmentProblem: the disk is full.
     """
@@ -53,9 +53,9 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
 
 
 def date_saved_of(path: Path) -> str:
-    """The date that a `.keras` file states; for other files a fixed one."""
+    """Returns the date that a `.keras` file states; for other files a fixed one."""
     try:
         with ZipFile(path) as file:
             return str(json.loads(file.read("metadata.json")).get("date_saved", "")) or "1980-01-01@00:00:00"
-    except Exception:  # not a zip, or one without metadata: whoever reads the model says what is wrong with it
+    except Exception:  # not a zip, or one without metadata: reading the model reports what is wrong with it
         return "1980-01-01@00:00:00"

@@ -1,4 +1,4 @@
-"""The slow path of the archive executor: HDF5 writes tensors that are chunked or compressed, and zips are rewritten."""
+"""The slow path of the archive executor: HDF5 writes chunked or compressed tensors, and zips are written again."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from mutspec.model.files.zip_member import inflated, undamaged
 
 _BLOCK = 1 << 20
 _WRITTEN_AT_ONCE = 16 << 20
-"""The bytes that HDF5 is given at once. A row of chunks that is larger is given whole."""
+"""The bytes that HDF5 gets at once. A larger row of chunks is written as a whole."""
 
 
 class SlowWriter:
     """Writes through HDF5, for tensors that are chunked or compressed, and writes a zip again.
 
-    What threads compute is kept in an anonymous temporary file until all of it is there. HDF5 then gets it in one
+    What threads compute is kept in an anonymous temporary file until it is complete. HDF5 then gets it in a fixed
     order, so that the bytes of the output do not depend on which thread was first.
 
     Arguments:
@@ -64,7 +64,7 @@ class SlowWriter:
             self.opened = stack.pop_all()
 
     def __enter__(self) -> Self:
-        """The writer itself."""
+        """Returns the writer itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +119,7 @@ class SlowWriter:
             raise not_whole("the weights differ")
 
     def _pieces(self, file: h5py.File) -> Iterator[tuple[Extent, int, int]]:
-        """The ranges of entries that were kept, in order, cut so that a chunk is in as few of them as possible."""
+        """Yields the ranges of kept entries in order, cut so that each chunk is in as few of them as possible."""
         for extent in self.touched:
             at_once = _entries_at_once(file[extent.dataset])
             for first, last in _merged(self.ranges[extent.dataset]):
@@ -181,7 +181,7 @@ def _copy(source: IO[bytes], target: IO[bytes], name: str, shown: str) -> None:
 
 
 def _fresh(info: ZipInfo) -> ZipInfo:
-    """A member of the same name, date, permissions and compression, whose size and CRC-32 are not known yet."""
+    """Returns a member of the same name, date, permissions and compression, without a size and CRC-32 yet."""
     fresh = ZipInfo(info.filename, info.date_time)
     fresh.compress_type = info.compress_type
     fresh.external_attr = info.external_attr

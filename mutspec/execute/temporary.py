@@ -1,4 +1,4 @@
-"""Temporary files that say by a lock that someone is writing them, so that the files of killed processes are known."""
+"""Temporary files that are locked while a process writes them, so that those of killed processes can be found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mutspec.model.files.sink import TEMPORARY_SUFFIX
 
 _OURS = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX), re.DOTALL)
 _SECONDS_WITHOUT_LOCKS = 24 * 60 * 60
-"""Where a file system has no locks: how long nobody has written to a file whose writer is taken to be gone."""
+"""The seconds without a write after which the writer of a file counts as gone, if the file system has no locks."""
 
 
 def create_temporary(output: Path, mode: int) -> tuple[int, Path]:
@@ -24,8 +24,8 @@ def create_temporary(output: Path, mode: int) -> tuple[int, Path]:
     It is locked for as long as the descriptor, or a duplicate of it, is open.
 
     Arguments:
-        output: the file that it is to become.
-        mode: its permissions, of which the process's umask takes some away.
+        output: the file that it will become.
+        mode: its permissions, from which the process's umask takes some away.
 
     Returns:
         Its descriptor, for reading and writing, and its path.
@@ -41,14 +41,14 @@ def create_temporary(output: Path, mode: int) -> tuple[int, Path]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return descriptor, path
-        os.close(descriptor)  # `remove_leftovers` of another process took it before it was locked
+        os.close(descriptor)  # `remove_leftovers` of another process removed it before it was locked
 
 
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files in a folder whose writers were killed.
 
-    A file is left over if its lock can be taken. Where the file system has no locks, it is if its process does not run
-    and nobody has written to it for a day. What may not be removed stays.
+    A file is left over if its lock can be taken. If the file system has no locks, it is left over if its process does
+    not run and it was not written to for a day. Files that this process may not remove stay.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -83,6 +83,6 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it runs, and is another user's
+    except OSError:  # it runs, but belongs to another user
         return True
     return True

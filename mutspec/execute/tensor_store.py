@@ -1,4 +1,4 @@
-"""Stores of tensors, as the engine sees them: a model file, or a model in memory."""
+"""The interface of stores of tensors for the engine: a model file, or a model in memory."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class TensorStore(Protocol):
     """A store of tensors: a model file, or a model in memory. Its methods may be called from several threads."""
 
     def read(self, model: str, path: str, start: int, stop: int) -> Array:
-        """The flat entries [start, stop) of an input model's tensor, in native byte order."""
+        """Reads the flat entries [start, stop) of an input model's tensor, in native byte order."""
         ...
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
-        """Entries of a result from `start` on; `before` is what the input holds there, if it has the tensor."""
+        """Writes entries of a result from `start` on; `before` is what the input holds there, if it has the tensor."""
         ...
 
     def read_entries(self, model: str, path: str, entries: Entries) -> Array:
-        """Some flat entries of an input model's tensor, which ascend."""
+        """Reads some flat entries of an input model's tensor, in ascending order."""
         ...
 
     def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
-        """Some entries of a result, which ascend; all others are what the input holds.
+        """Writes some entries of a result, in ascending order. All others are what the input holds.
 
         No two calls for one tensor have entries in the same chunk.
         """
         ...
 
     def store(self, size: int, dtype: np.dtype[Any]) -> StoredTensor:
-        """Room for a computed tensor."""
+        """Returns a store for a computed tensor."""
         ...

@@ -1,4 +1,4 @@
-"""Warnings of steps that change nothing: a mutant that equals its base only looks robust."""
+"""Warns of steps that change nothing, because a mutant that equals its base only looks robust."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _IS_DONE = "they were already as it leaves them"
 
 
 def unchanged_warnings(program: Program, steps: Iterable[StepReport]) -> Iterator[Problem]:
-    """A warning for each step that changes nothing in weights that it touches, with the first few of them.
+    """Yields a warning for each step that changes nothing in some weights that it touches, and names a few of them.
 
-    A step that brings weights into a form, such as `clip`, often finds some in it: it says so of all or none.
+    A step such as `clip` often finds some weights within its bounds already. It gets a warning only if it changes none.
 
     Arguments:
         program: the plan, compiled for the model.

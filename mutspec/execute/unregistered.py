@@ -1,4 +1,4 @@
-"""Objects of the user's own that a plan names and that no import of the call has registered with Keras."""
+"""Finds custom objects that a plan names but that no import of the call has registered with Keras."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mutspec.lowering.compile import Program
 from mutspec.model.live import is_registered
 
 _WRITTEN_IN = ("layer", "set")
-"""The keys of structural steps under which objects of Keras stand."""
+"""The keys of structural steps whose values may name objects of Keras."""
 
 
 def unregistered(program: Program) -> list[Problem]:

@@ -1,8 +1,8 @@
-"""Whether the files that a run reads are what they state, and stay what they were.
+"""Checks that the files that a run reads match their checksums, and do not change meanwhile.
 
-A member's CRC-32 is checked only where the plan reads a tensor of it, and then as a whole, as it cannot be checked in
-part. Of the model that is mutated, the check is made on the output. Its stated CRC-32 is the input's, patched by what
-the writes changed; so it is that of the bytes if, and only if, the input was whole and all that was written is there.
+A member's CRC-32 is checked only if the plan reads a tensor of it, and then for the whole member, as it cannot be
+checked in part. For the mutated model, the check is made on the output. Its stated CRC-32 is the input's, patched by
+what the writes changed. So it matches the bytes if, and only if, the input was whole and all writes are there.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Verification:
-    """The files of a run, and what must hold of them when it is done.
+    """The files of a run, and the checks of them.
 
     Arguments:
         program: what is computed.
-        archives: the files that are read, by the names that the plan has for them; "" is the model that is mutated.
-        is_wanted: whether checksums are checked. That a file does not change while it is read always is.
+        archives: the files that are read, by their names in the plan; "" is the model that is mutated.
+        is_wanted: whether checksums are checked. Changes of a file while it is read are always checked.
         threads: how many parts of a file are read at once.
     """
 
@@ -44,7 +44,7 @@ class Verification:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Guards what is computed within: if a file changed, or made an error by its damage, that is the error.
+        """Runs a block. If a file changed, or its damage led to an error, that is raised instead.
 
         Raises:
             ModelError: a file changed while it was read, or is damaged.
@@ -53,13 +53,13 @@ class Verification:
             yield
         except Exception as error:
             self._check_unchanged()
-            if isinstance(error, CheckError):  # values of damaged files may be anything
+            if isinstance(error, CheckError):  # damaged files may hold any values
                 self.check(*self.archives)
             raise
         self._check_unchanged()
 
     def check(self, *names: str, hint: str = COPY_AGAIN_OR_GO_ON) -> None:
-        """Holds the checksums of input files against what they state; of those that the plan reads.
+        """Compares the checksums of the input files that the plan reads with those that they state.
 
         Arguments:
             names: which files.
@@ -77,13 +77,13 @@ class Verification:
                 raise ModelError(f"{found}; {self._consequence(name)}", hint=hint)
 
     def check_inputs(self) -> None:
-        """The same for all files but the model that is mutated."""
+        """Does the same for all files except the model that is mutated."""
         self.check(*(name for name in self.archives if name))
 
     def check_output(self, descriptor: int, member: Member | None) -> None:
-        """Holds an output, which began as a copy of the model's file, against the checksum that it states.
+        """Checks an output that began as a copy of the model's file by the checksum that it states.
 
-        Meanwhile the system writes it to the disk.
+        Meanwhile the system writes the output to the disk.
 
         Arguments:
             descriptor: the output, open for reading and writing.
@@ -91,7 +91,7 @@ class Verification:
 
         Raises:
             ModelError: the model's file is damaged.
-            EnvironmentProblem: that is whole, so what was written is not what can be read.
+            EnvironmentProblem: the model's file is whole, so the output reads back differently from what was written.
         """
         if not self.is_wanted or member is None or "" not in self._read:
             return
@@ -116,7 +116,7 @@ class Verification:
         return frozenset(node.attribute("model") for node in nodes if node.primitive == "base")
 
     def _consequence(self, model: str) -> str:
-        """Which tensors may be wrong: a CRC-32 does not tell where the damage is."""
+        """Says which tensors may be wrong. A CRC-32 does not tell where the damage is."""
         tensors = tensors_read(self.program, model)
         steps = list(dict.fromkeys(step for some in tensors.values() for step in some))
         names = [f"`{path}`" for path in tensors]
@@ -128,7 +128,7 @@ class Verification:
 
 
 def damages(models: Iterable[Readable]) -> Iterator[Problem]:
-    """A warning for each of some models that is a file whose weights are damaged.
+    """Yields a warning for each model that is a file with damaged weights.
 
     Raises:
         ModelError: a file was changed while it was read.
@@ -144,9 +144,9 @@ def damages(models: Iterable[Readable]) -> Iterator[Problem]:
 
 
 def tensors_read(program: Program, model: str) -> Mapping[str, Sequence[str]]:
-    """The tensors of an input model that a program reads, each with the ids of the steps that do.
+    """Returns the tensors of an input model that a program reads, each with the ids of the steps that read it.
 
-    A step reads what its own results are made of; what an earlier step made of it belongs to that one.
+    A tensor counts for the step that uses it directly, not for later steps that use the result of that step.
     """
     graph = program.graph
     made = {version.node for version in graph.versions}
@@ -163,7 +163,7 @@ def tensors_read(program: Program, model: str) -> Mapping[str, Sequence[str]]:
 
 
 def _bases_below(program: Program, roots: Sequence[int], made: set[int], model: str) -> Iterator[str]:
-    """The tensors of a model from which some nodes are made, in the order in which the plan came to them."""
+    """Yields the tensors of a model from which some nodes are made, in the order in which the plan uses them."""
     nodes = program.graph.nodes
     pending, seen = list(roots), set(roots)
     while pending:

@@ -34,7 +34,7 @@ _PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu")
 """Those that compute what results say."""
 
 Stamp = tuple[str, tuple[int, ...]]
-"""Of a file, what changes when it is written again or replaced: its path, and its place, size and times."""
+"""The facts of a file that change when it is written again or replaced: its path, and its place, size and times."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mutspec.experiment.result import Result
 from mutspec.text import words
 
 _DIGITS = 6
-"""Of digests in messages."""
+"""The number of digits of digests in messages."""
 
 
 def differences(known: Result, wanted: Result) -> Iterator[str]:

@@ -13,7 +13,7 @@ _DEEPEST = 65
 """The levels of a document, of which parameters have all but one. Plans are not nested deeper, and the functions that
 show parameters call themselves for each level."""
 _LARGEST = 2**1000
-"""Of whole numbers. Reports compare them with other numbers, which end before 2¹⁰²⁴."""
+"""The largest whole number. Reports compare them with other numbers, which end before 2¹⁰²⁴."""
 _LONGEST = 10_000
 """The characters of a text, such as a name or an error. Reports wrap, escape and compare each of them."""
 _MOST_ENTRIES = 1_000

@@ -123,11 +123,11 @@ class GraphBuilder:
         return self.node("base", (), shape, dtype, model=model, path=path)
 
     def create(self, origin: str, node: int) -> None:
-        """Begin a tensor that the model does not have with the value of a node."""
+        """Adds a tensor that the model does not have, with the value of a node."""
         self.created[origin] = node
 
     def bind(self, origin: str, before: int, node: int, step: int, choice: Choice | None) -> Version:
-        """Make `node` the tensor's new version."""
+        """Makes `node` the tensor's new version."""
         number = self._current[origin].number + 1 if origin in self._current else 1
         version = self._current[origin] = Version(origin, number, before, node, step, choice)
         self.versions.append(version)

@@ -162,7 +162,7 @@ _WIDER: Mapping[str, frozenset[str]] = {
     "float16": frozenset({"float32", "float64"}),
     "bfloat16": frozenset({"float32", "float64"}),
 }
-"""For each dtype, the other dtypes that hold all its numbers."""
+"""The other dtypes that hold all numbers of a dtype, by that dtype."""
 _NARROW = ("float8_", "float6_", "float4_")
 
 

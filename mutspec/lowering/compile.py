@@ -24,7 +24,7 @@ from mutspec.structure.shape_rules import TableOracle
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """What one step does.
+    """The changes that one step makes.
 
     Arguments:
         id, op: the step's id and op.

@@ -49,7 +49,7 @@ class StepContext:
 
 @dataclass(frozen=True, slots=True)
 class TensorWrite:
-    """What a step does to one tensor.
+    """The changes that a step makes to one tensor.
 
     Arguments:
         tensor: the tensor.

@@ -25,7 +25,7 @@ _LATER = {
     "Member": "files.archive",
     "open_archive": "files.opening",
 }
-"""What is imported when it is first used, by its module: `mutspec validate` opens no model, and must start fast."""
+"""Names that are imported at first use, with their modules: `mutspec validate` opens no model and must start fast."""
 
 
 def __getattr__(name: str) -> Any:

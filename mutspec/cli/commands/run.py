@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mutspec.experiment.jobs.application import Outcome
 
 MOST_FAILURES = 8
-"""How many different errors of a sweep's jobs are shown."""
+"""The most different errors of a sweep's jobs that are shown."""
 
 
 _CONFIG_DIR = "mutspec.config_dir"

@@ -83,7 +83,7 @@ class JobFolders:
     jobs: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def claim(self, config: DictConfig, job: tuple[str, ...]) -> str:
-        """Note the folder that a job's configuration gives it, and return it.
+        """Notes the folder that a job's configuration gives it, and returns it.
 
         Raises:
             CallError: another job has it, so that one's result would replace the other's; or it is not the sweep's.

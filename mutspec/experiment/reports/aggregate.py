@@ -201,7 +201,7 @@ def first_line(error: str | None) -> str | None:
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    r"""Write the tidy table as UTF-8 with `\n`. Numbers read back exactly; what has no value is empty.
+    r"""Writes the tidy table as UTF-8 with `\n`. Numbers read back exactly; what has no value is empty.
 
     A text that a spreadsheet would take for a formula has a `'` in front of it, and so has one that begins with a `'`:
     to read texts back exactly, take one `'` off.

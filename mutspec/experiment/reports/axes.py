@@ -71,7 +71,7 @@ def value_extent(summary: Summary, groups: Sequence[ResultGroup]) -> AxisExtent:
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers within an extent, at most so many: multiples of 1, 2, 2.5 or 5 times a power of ten."""
+    """Returns at most `most` round numbers within an extent: multiples of 1, 2, 2.5 or 5 times a power of ten."""
     size = 10.0 ** math.floor(math.log10((high - low) / most))
     steps = [size * factor for factor in (1, 2, 2.5, 5, 10)]
     step = next((each for each in steps if math.floor(high / each) - math.ceil(low / each) < most), 2 * steps[-1])

@@ -59,7 +59,7 @@ def pictures_in(section: Section, summary: Summary, facet: str | None = None) ->
 
 
 def all_pictures(summary: Summary, facet: str | None = None) -> Iterator[Picture]:
-    """Every picture of a sweep. Arguments, errors: as for `pictures_in`."""
+    """Yields every picture of a sweep. Arguments and errors are those of `pictures_in`."""
     for _, make in CHARTS:
         yield from make(summary, facet)
 

@@ -133,7 +133,7 @@ class Summary:
 
     @cached_property
     def are_numbers(self) -> tuple[bool, ...]:
-        """For each setting that varies: true if all its values are numbers."""
+        """Whether all values are numbers, for each setting that varies."""
         return tuple(
             all(as_number(group.values[index]) is not None for group in self.groups) for index in range(len(self.names))
         )
@@ -257,8 +257,8 @@ def _meant(asked: str, names: Iterable[str]) -> tuple[str, ...]:
 def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | None:
     """The metric to show: the one asked for, else the objective of most jobs, else the first there is.
 
-    All that can be an objective can be asked for. Of a drop that is the objective the metric is shown: beside it stands
-    how far it fell.
+    Every metric that can be an objective can be asked for. If the objective is a drop, its metric is shown, and next to
+    it how far it fell.
 
     Raises:
         CallError: no result has the one that is asked for.
@@ -308,7 +308,7 @@ def _group(
 
 
 def _conflicts(known: Iterable[tuple[Result, Given]], averaged: Sequence[str]) -> Iterator[str]:
-    """Returns contradictions between jobs: two values of a metric for one seed, or for one base."""
+    """Yields contradictions between jobs: two values of a metric for one seed, or for one base."""
     first: dict[tuple[Any, ...], tuple[float, str]] = {}
     told: set[tuple[Any, ...]] = set()
     for result, given in known:

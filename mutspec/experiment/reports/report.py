@@ -105,7 +105,7 @@ def write_report(
 ) -> str:
     """Writes the files of `make_report`, and returns what is in them.
 
-    Arguments, errors: as for `make_report`.
+    Arguments and errors are those of `make_report`.
 
     Returns:
         The table, warnings, and where the files are, as lines of a width, with the colours of terminals if `styled`.
@@ -198,7 +198,7 @@ def _unfinished(found: FoundResults) -> Iterator[Problem]:
 
 
 def _joined(summary: Summary) -> Iterator[Problem]:
-    """Returns the things that have several names and count as one."""
+    """Yields the things that have several names and count as one."""
     for what, names in summary.joined:
         more = ", …" if len(names) > _MOST_WARNINGS else ""
         listed = ", ".join(f"`{name}`" for name in names[:_MOST_WARNINGS]) + more
@@ -207,7 +207,7 @@ def _joined(summary: Summary) -> Iterator[Problem]:
 
 
 def _conflicting(summary: Summary) -> Iterator[Problem]:
-    """Returns the differences between jobs that count as one; the table has the first one's values, or no base."""
+    """Yields the differences between jobs that count as one; the table has the first one's values, or no base."""
     said = [clause for group in summary.groups for clause in group.conflicts]
     for clause in said[:_MOST_WARNINGS]:
         hint = "the same plan, model, data and metrics measured two things; the first one counts"
@@ -220,7 +220,7 @@ _NOUNS = {"plan": "plan", "data": "data set"}
 
 
 def _in_vain(found: FoundResults) -> Iterator[Problem]:
-    """Returns what a sweep varied and its searches scaled, so that all jobs found the same."""
+    """Yields what a sweep varied and its searches scaled, so that all jobs found the same."""
     given: dict[str, set[str]] = {}
     for result in found.results:
         for key, _, value in (override.partition("=") for override in result.job.overrides):
@@ -233,7 +233,7 @@ def _in_vain(found: FoundResults) -> Iterator[Problem]:
 
 
 def _said_by_jobs(found: FoundResults) -> Iterator[Problem]:
-    """Returns the warnings of jobs, each once."""
+    """Yields the warnings of jobs, each once."""
     said = Counter(text for result in found.results for text in dict.fromkeys(result.warnings))
     for text, number in list(said.items())[:_MOST_WARNINGS]:
         where = "" if number == len(found.results) else f" ({words.plural(number, 'job')})"

@@ -1,6 +1,6 @@
 """The sensitivity of a model: its loss by place and scale, as a map, and the places in their order.
 
-A place is a value of the one setting that is no number, such as a layer; the scale is the one number that varies.
+A place is a value of the one setting that is not a number, such as a layer. The scale is the one number that varies.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Sensitivity:
 
 @lru_cache(maxsize=1)
 def sensitivity(summary: Summary) -> Sensitivity | None:
-    """A sweep as a map and a ranking; None if it does not vary one setting that is no number, and at most one number.
+    """Returns a sweep as a map and a ranking; None unless it varies one non-number and at most one number.
 
     Plans are not places, as their scales are in units of their own; nor are metrics. Breaking points are not compared
     by another measure, as each was found at a scale of its own.

@@ -42,7 +42,7 @@ class Span:
         return np.arange(self.start, self.stop, dtype=np.int64)
 
     def slice_numbers(self, length: int, stride: int) -> Entries:
-        """For each entry, the number of the slice that it lies in: see `StridedSlices`."""
+        """Returns for each entry the number of the slice that it lies in: see `StridedSlices`."""
         return axis_index(length, stride, self.start, self.stop)
 
     def holds(self, entries: Entries) -> Truth:
@@ -80,7 +80,7 @@ class SparseEntries:
         return self.indices
 
     def slice_numbers(self, length: int, stride: int) -> Entries:
-        """For each entry, the number of the slice that it lies in: see `StridedSlices`."""
+        """Returns for each entry the number of the slice that it lies in: see `StridedSlices`."""
         return self.indices // stride % length
 
     def holds(self, entries: Entries) -> Truth:

@@ -1,4 +1,4 @@
-"""Model files as values: which kind, what spec, and where in which file the bytes of each tensor lie."""
+"""Model files as values: the kind, the spec, and the file and offset at which the bytes of each tensor lie."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a zip file. That of a `.keras` file with the weights is `model.weights.h5`.
+    """A member of a zip file. In a `.keras` file, `model.weights.h5` holds the weights.
 
     Arguments:
         name: its name in the zip.
         offset: the absolute offset of its first data byte.
-        bytes: how many bytes of the file it takes.
+        bytes: the number of bytes that it takes in the file.
         crc32: of its content, as the file states it.
         is_compressed: whether it is stored deflated, so that no tensor is a plain range of the file.
         crc32_offsets: where in the file the CRC-32 stands (little endian, 4 bytes each): central directory, and local
             header or data descriptor, or both.
-        content_bytes: how many bytes it has when it is inflated.
+        content_bytes: the number of bytes that it has when it is inflated.
     """
 
     name: str
@@ -86,17 +86,17 @@ class Archive:
         extents: where each tensor of the spec lies, by canonical path.
         member: the zip member with the weights; None if the file itself is HDF5.
         copies: further places that hold the same tensor, by canonical path: Keras stores the kernel of a spectrally
-            normalised layer twice. Who writes a tensor writes these too.
+            normalised layer twice. A write to a tensor must write these too.
         config: the serialised model as the file has it; empty for a partial spec.
         stamp: the file's, when it was opened; None if none was taken, or if it is a folder.
         parts: the files that the model lies in, if it is not `path` alone. Extents number them; some hold no values.
-        stored: everything that is stored, by the path at which Keras 3 stores it; empty where nobody needs it, or
-            where it is not known. A `.weights.h5` file can be made of it.
+        stored: everything that is stored, by the path at which Keras 3 stores it; empty if it is not needed, or not
+            known. A `.weights.h5` file can be made of it.
         names: the layers' own names, by their paths in `stored`.
         assets: further members of an unpacked `.keras` folder, by their names in a zip.
         training: how the model was compiled, as JSON, where its file states that apart from `config`.
-        kind: the key of its format in the table of formats, by content rather than by name. Whoever opens the file
-            sets it, as one module may read several formats.
+        kind: the key of its format in the table of formats, by content rather than by name. `open_archive` sets it, as
+            one module may read several formats.
     """
 
     path: Path
@@ -120,7 +120,7 @@ class Archive:
         return self.parts or (FilePart(self.path, self.stamp),)
 
     def check_unchanged(self) -> None:
-        """Holds all files that it was read from against their stamps.
+        """Compares all files that it was read from with their stamps.
 
         Raises:
             ModelError: one was replaced, written to or removed.

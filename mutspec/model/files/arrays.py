@@ -14,11 +14,11 @@ from mutspec.errors import ModelError
 from mutspec.model.files.archive import Extent, ExtentReader
 
 BLOCK = 1 << 20
-"""The bytes that are copied at once."""
+"""The number of bytes that are copied at once."""
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """The dtype of that name, `bfloat16` and the eight-bit floats of `ml_dtypes` included.
+    """Returns the dtype of that name, `bfloat16` and the eight-bit floats of `ml_dtypes` included.
 
     Raises:
         ModelError: the dtype is unknown, or its values are not numbers.
@@ -33,7 +33,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 
 
 def flat_range_as_slabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[int | slice, ...]]:
-    """Index tuples whose blocks, joined in C order, are the flat entries [start, stop): at most 2·rank - 1 of them."""
+    """Yields at most 2·rank - 1 index tuples whose blocks, joined in C order, are the flat entries [start, stop)."""
     if start >= stop:
         return
     if not shape:

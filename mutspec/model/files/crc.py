@@ -1,7 +1,7 @@
-"""CRC-32 of parts of a file, and of a file after some of its bytes changed, from its old one and those bytes alone.
+"""CRC-32 of parts of a file, and of a changed file, computed from its old CRC-32 and the changed bytes alone.
 
 CRC-32 is linear over GF(2): for equal lengths, crc(old) ⊕ crc(new) depends on old ⊕ new alone, and bytes that follow
-multiply it by a power of x. So damage that was in the untouched bytes stays as detectable as it was. The arithmetic on
+multiply it by a power of x. So damage in the untouched bytes can still be detected afterwards. The arithmetic on
 polynomials is that of zlib's `crc32_combine` (Mark Adler, zlib 1.2.12).
 """
 
@@ -17,22 +17,22 @@ from functools import lru_cache
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
 _PART = 4 << 20
-"""The bytes that a thread checks at once: enough that combining the parts costs nothing."""
+"""The number of bytes that a thread checks at once: enough that combining the parts costs nothing."""
 _BUFFER = 256 << 10
 """The bytes that are read at once: few enough to be still in the processor's cache when their CRC is computed."""
 
 
 def crc32_of_range(descriptor: int, offset: int, size: int, threads: int) -> int:
-    """The CRC-32 of some bytes of a file.
+    """Returns the CRC-32 of a range of bytes of a file.
 
     Arguments:
         descriptor: the file, open for reading.
-        offset: where they begin.
-        size: how many there are.
-        threads: how many parts are read at once.
+        offset: where the range begins.
+        size: the number of bytes in it.
+        threads: how many parts of it are read at once.
 
     Raises:
-        OSError: the file cannot be read, or ends before they do.
+        OSError: the file cannot be read, or ends before the range does.
     """
 
     def of_part(start: int) -> tuple[int, int]:
@@ -61,12 +61,12 @@ def _crc32_of_part(descriptor: int, start: int, stop: int) -> int:
 
 
 def patched_crc32(crc32: int, size: int, deltas: Iterable[tuple[int, int]]) -> int:
-    """The CRC-32 of `size` bytes after changes.
+    """Returns the CRC-32 of `size` bytes after changes.
 
     Arguments:
-        crc32: before the changes.
+        crc32: the CRC-32 before the changes.
         size: the number of bytes in all.
-        deltas: for each changed range, disjoint: the offset of its end, and crc(old bytes) ⊕ crc(new bytes).
+        deltas: for each changed range, the offset of its end, and crc(old bytes) ⊕ crc(new bytes).
     """
     total, position = 0, 0
     for end, delta in sorted(deltas):
@@ -76,7 +76,7 @@ def patched_crc32(crc32: int, size: int, deltas: Iterable[tuple[int, int]]) -> i
 
 
 def crc32_delta(difference: bytes | memoryview) -> int:
-    """crc(old bytes) ⊕ crc(new bytes), from old ⊕ new."""
+    """Returns crc(old bytes) ⊕ crc(new bytes), from old ⊕ new."""
     return zlib.crc32(difference) ^ _crc32_of_zeros(len(difference))
 
 
@@ -86,7 +86,7 @@ def _crc32_of_zeros(count: int) -> int:
 
 
 def _multiply(a: int, b: int) -> int:
-    """a·b modulo the CRC polynomial; bit 31 is the coefficient of x⁰."""
+    """Returns a·b modulo the CRC polynomial. Bit 31 is the coefficient of x⁰."""
     product = 0
     for bit in range(31, -1, -1):
         if a >> bit & 1:
@@ -97,7 +97,7 @@ def _multiply(a: int, b: int) -> int:
 
 @lru_cache(maxsize=1024)
 def _zeros(count: int) -> int:
-    """The power 8·count of x: what `count` zero bytes multiply a CRC by."""
+    """Returns x to the power 8·count: appending `count` zero bytes multiplies a CRC by it."""
     power, result = _ONE >> 8, _ONE
     while count:
         if count & 1:

@@ -1,6 +1,6 @@
-"""Whether the weights in a file are those that were written to it, as far as the file can tell.
+"""Checks of whether the weights in a file are those that were written to it, as far as the file can tell.
 
-A zip states a CRC-32 of each member: it tells that a bit of it differs, and not which one. HDF5 files that Keras writes
+A zip states a CRC-32 of each member. That tells whether a bit differs, but not which one. HDF5 files that Keras writes
 have no checksums.
 """
 
@@ -22,9 +22,9 @@ _THREADS = 4
 
 
 def is_damaged(archive: Archive, threads: int) -> bool:
-    """Tells whether the member with the weights has another checksum than the file states.
+    """Tells whether the checksum of the member with the weights differs from the one that the file states.
 
-    A compressed member is not read: that is inflated, and checked, whenever the file is opened.
+    A compressed member is not read here, as it is inflated and checked whenever the file is opened.
 
     Arguments:
         archive: the file.
@@ -38,9 +38,9 @@ def is_damaged(archive: Archive, threads: int) -> bool:
 
 
 def check_weights(path: Path) -> None:
-    """Holds the weights in a file that Keras is about to load against their checksum.
+    """Checks the weights in a file that Keras is about to load by their checksum.
 
-    Keras reads them by zipfile, which finds damage only where it happens to read a member from end to end.
+    Keras reads them by zipfile, which checks a member only if it is read from its beginning to its end.
 
     Raises:
         ModelError: they are damaged, or the zip contradicts itself.
@@ -59,7 +59,7 @@ def check_weights(path: Path) -> None:
 
 
 def damage(path: Path, member: Member) -> str:
-    """Returns the message on a damaged file: the beginning of a sentence, which goes on with the consequence."""
+    """Returns the beginning of the message on a damaged file. The caller adds the consequence."""
     return f"{path} is damaged: {member.name} in it does not have the checksum that the file states"
 
 

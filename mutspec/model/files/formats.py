@@ -1,8 +1,8 @@
-"""The table of formats: how a kind of model file is known by its content, named, read, and written.
+"""The table of formats: how each kind of model file is recognised, named, read and written.
 
 A format is a row here and a module that reads it, and writes it if mutspec can. Its functions are imported when they
-are called, as most of them need HDF5. Rows are asked in order. Content decides what a file is; a name only says what an
-output is to be.
+are called, as most of them need HDF5. Rows are asked in order. The content of a file decides its kind. Its name decides
+only what an output becomes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mutspec.model.files.found import Found
 
 
 class FileKind(StrEnum):
-    """The keys of the table; reports and messages call files so."""
+    """The keys of the table, which are also the names of formats in reports and messages."""
 
     KERAS = ".keras"
     LEGACY_H5 = ".h5"
@@ -37,7 +37,7 @@ Reader = Callable[[Found, Path | None], Archive]
 """Reads a file, given what was found under its path, and the file with the architecture, if there is one."""
 
 Converter = Callable[[Archive, ExtentReader, int], Archive]
-"""Writes the weights of an open model into an empty file, an open descriptor, and returns the model as it lies there.
+"""Writes the weights of an open model into an empty open file, and returns the model as it lies there.
 
 It raises `OSError` if the file cannot be written, and `ModelError` if the model's own file is damaged, or stores
 weights in a way that the format does not take.
@@ -51,15 +51,15 @@ Saver = Callable[[Any, int, Path, str], None]
 class Writer:
     """The functions that make outputs of a format, and check them.
 
-    An output of the format that the model's file has begins as a copy of that, whatever else is said here.
+    An output in the same format as the model's file always begins as a copy of that file.
 
     Arguments:
-        check: checks a finished file; it raises `OSError` if that does not hold what was written.
-        convert: makes one of a model file of another format, without Keras.
+        check: checks a finished file; raises `OSError` if it does not hold what was written.
+        convert: makes an output from a model file of another format, without Keras.
         takes: tells of which other formats.
         needs_stored: whether `convert` needs `Archive.stored`, the paths at which Keras 3 stores weights.
-        save: makes one of a model in memory, by Keras.
-        keeps_operations: whether Keras can load what `save` makes of a model with operations between layers.
+        save: makes an output from a model in memory, by Keras.
+        keeps_operations: whether Keras can load what `save` writes for a model with operations between layers.
     """
 
     check: Callable[[Path], None]
@@ -75,15 +75,15 @@ class Format:
     """A kind of model file.
 
     Arguments:
-        kind: which.
+        kind: its key.
         title: what messages call one, with its article.
         suffixes: how the names of such files end; none if a name does not ask for the format.
-        is_whole: whether it holds an architecture. Others hold weights, and take one from `--architecture`.
+        is_whole: whether it holds an architecture. Other formats hold weights alone, and need `--architecture`.
         has_stored: whether its reader tells where Keras 3 stores each weight, at least with an architecture.
         fits: tells from the content whether a file is one.
         read: reads one.
         writer: how one is written; None if outputs never have the format.
-        refused_as: how the name of an output of such a file must not end, because Keras would not load it under it.
+        refused_as: the suffixes that an output in this format must not have, because Keras would not load it.
     """
 
     kind: FileKind
@@ -98,7 +98,7 @@ class Format:
 
     @property
     def becomes(self) -> tuple[FileKind, ...]:
-        """The kinds as which its files can be written without Keras, where a plan changes weights alone."""
+        """The kinds that its files can be written as without Keras, if a plan changes weights alone."""
         others = (each for each in FORMATS.values() if each.kind is not self.kind and each.writer is not None)
         return (
             *((self.kind,) if self.writer is not None else ()),
@@ -340,7 +340,7 @@ _FORMATS = (
 )
 
 FORMATS: Mapping[str, Format] = {each.kind: each for each in _FORMATS}
-"""All formats by kind. Where several have the suffix of an output's name, the first says what it is to be."""
+"""All formats by kind. If several have the suffix of an output's name, the first one is used."""
 
 
 def kind_of_suffix(name: str) -> FileKind | None:
@@ -350,14 +350,14 @@ def kind_of_suffix(name: str) -> FileKind | None:
 
 
 def suffix_of(name: str) -> str:
-    """Returns what a name ends in: the longest suffix of a format, or else what follows its last point."""
+    """Returns how a name ends: with the longest matching suffix of a format, or else with what follows its last dot."""
     name = name.lower()
     fitting = [suffix for each in FORMATS.values() for suffix in each.suffixes if name.endswith(suffix)]
     return max(fitting, key=len, default=Path(name).suffix)
 
 
 def misnamed(archive: Archive) -> tuple[Problem, ...]:
-    """A warning, if a file's name says that it is of another kind than it is."""
+    """Returns a warning if a file's name says that it is of another kind than it is."""
     suffix, own = suffix_of(archive.path.name), FORMATS[archive.kind]
     if not own.suffixes or suffix in own.suffixes or all(suffix not in each.suffixes for each in FORMATS.values()):
         return ()

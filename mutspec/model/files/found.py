@@ -1,4 +1,4 @@
-"""The content under a path, by which formats are told apart: read once, however many formats ask."""
+"""The content under a path, by which formats are told apart. It is read once, for all formats."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 _TABLE = bytes.fromhex("57fb808b247547db")
-"""How the index of a TensorFlow checkpoint ends."""
+"""The bytes with which the index of a TensorFlow checkpoint ends."""
 
 END_BYTES = 64
-"""The bytes at a file's beginning, and at its end, that formats look at."""
+"""The number of bytes at a file's beginning, and at its end, that formats look at."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Found:
 
     @property
     def is_safetensors(self) -> bool:
-        """Tells whether it begins as safetensors do: the length of a JSON object, and that."""
+        """Tells whether it begins as safetensors do: with the length of a JSON object, and the object."""
         return self.head[5:9] == b"\0\0\0{"
 
     @property
@@ -73,7 +73,7 @@ class Found:
 
     @cached_property
     def json(self) -> Mapping[str, Any]:
-        """The JSON object in it; empty if it does not begin like one.
+        """The JSON object in it; empty if the file does not begin like one.
 
         Raises:
             ModelError: it is damaged, or above a limit.

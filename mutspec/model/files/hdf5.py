@@ -1,6 +1,7 @@
 """Reading HDF5 without values: groups, their attributes, and where in the file the bytes of datasets lie. Needs h5py.
 
-All of it is read in a forked child, in one walk, and comes back as a value: readers of model files never call h5py.
+A forked child reads all of it, in one walk, and sends it back as a value: readers of model files never call h5py. The
+reason is in `watched.py`: on a damaged file libhdf5 may crash, or never return.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _LISTS = ("layer_names", "weight_names")
 """The attributes that Keras's readers need. Long lists are split into `layer_names0`, `layer_names1`, …."""
 
 _SKIPPED = b"optimizer_weights/"
-"""What training leaves in a whole-model file."""
+"""The groups that training leaves in a whole-model file."""
 
 _MOST_BYTES = 2**62
 
@@ -40,7 +41,8 @@ class StoredHdf5:
     """The groups, attributes and extents of an HDF5 file, without values.
 
     Arguments:
-        groups: the attributes of each group, by its path; the outermost one's is empty. Only those that readers need.
+        groups: the attributes of each group, by its path. The outermost group's path is empty. Attributes that
+            readers do not need are left out.
         extents: the datasets by path.
     """
 
@@ -109,14 +111,14 @@ class FileWindow(io.RawIOBase):
 
 
 def stored_hdf5(source: Path | FileWindow, base: int, shown: str, *, attributes: bool = True) -> StoredHdf5:
-    """The groups, attributes and extents of an HDF5 file, without values.
+    """Returns the groups, attributes and extents of an HDF5 file, without values.
 
     Arguments:
         source: a path, or a part of an open file.
         base: the offset of the HDF5 data in the model file; negative if they lie there compressed, so that nothing in
             them has an offset.
         shown: what to call the file in errors.
-        attributes: whether to read those of groups; a `.keras` file says all of it in its configuration.
+        attributes: whether to read the groups' attributes. A `.keras` file has their content in its configuration.
 
     Raises:
         ModelError: it is damaged, above a limit, or has links and datasets that lead out of it or to another dataset.
@@ -143,14 +145,14 @@ def stored_hdf5(source: Path | FileWindow, base: int, shown: str, *, attributes:
 
 @dataclass(frozen=True)
 class _Answer:
-    """Returns the answer of the child: the content of the file, or messages with hints."""
+    """The answer of the child: the content of the file, or messages with hints."""
 
     stored: StoredHdf5 | None
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _answer(source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool) -> bytes:
-    """Reads the file. Runs in the child; no exception leaves it."""
+    """Reads the file, in the child. No exception leaves this function."""
     try:
         answer = _Answer(_read(source, base, shown, limits, attributes))
     except ModelError as error:
@@ -159,7 +161,7 @@ def _answer(source: Path | FileWindow, base: int, shown: str, limits: Limits, at
         message = f"{shown} cannot be read: HDF5 asks for more than {limits.hdf5_memory_bytes:,} bytes of memory"
         hint = "the file is damaged; save or copy the model again, or raise --limit hdf5_memory_bytes=N"
         answer = _Answer(None, [(message, hint)])
-    except Exception as error:  # h5py raises whatever fits what libhdf5 says: OSError, RuntimeError, KeyError, …
+    except Exception as error:  # h5py turns libhdf5's errors into many classes: OSError, RuntimeError, KeyError, …
         reason = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
         message = f"{shown} is not a whole HDF5 file ({reason})"
         answer = _Answer(None, [(message, "it may be truncated; save or copy the model again")])
@@ -206,10 +208,10 @@ class _Budget:
         self.limits.check("hdf5_metadata_bytes", self.bytes, what, is_counted=False)
 
     def check_inflation(self) -> None:
-        """Holds what packed and unwritten datasets declare against what is stored of them.
+        """Compares the bytes that packed and unwritten datasets declare with the bytes that are stored for them.
 
         Raises:
-            ModelError: it is too much.
+            ModelError: the ratio is above the limit.
         """
         if self.declared > UNPACKED_BYTES:
             times = -(-self.declared // max(1, self.stored))
@@ -218,7 +220,7 @@ class _Budget:
 
 
 def _paths(root: Any, shown: str, budget: _Budget) -> list[bytes]:
-    """The paths of all groups and datasets."""
+    """Returns the paths of all groups and datasets."""
     limits = budget.limits
     paths: list[bytes] = []
     count = 0
@@ -234,6 +236,7 @@ def _paths(root: Any, shown: str, budget: _Budget) -> list[bytes]:
         if name.startswith(_SKIPPED):
             return
         budget.take(len(name))
+        # A link may lead to any file on the machine: only what the call names is read (docs/security.md).
         if not is_hard:
             raise ModelError(
                 f"{name.decode('utf8', 'replace')!r} in {shown} is a soft or external link, which Keras never writes",
@@ -246,7 +249,7 @@ def _paths(root: Any, shown: str, budget: _Budget) -> list[bytes]:
     def visit(name: bytes, info: Any) -> bool | None:
         try:
             look(name, info.type == h5py.h5l.TYPE_HARD)
-        except ModelError as error:  # h5py lets no exceptions through; anything but None ends the visit
+        except ModelError as error:  # h5py does not pass exceptions on; any result except None ends the visit
             failed.append(error)
             return True
         return None
@@ -258,7 +261,7 @@ def _paths(root: Any, shown: str, budget: _Budget) -> list[bytes]:
 
 
 def _attributes(group: Any, path: str, budget: _Budget) -> Mapping[str, Attribute]:
-    """Those attributes of a group that readers need."""
+    """Returns those attributes of a group that readers need."""
     found: dict[str, Attribute] = {}
     if not h5py.h5a.get_num_attrs(group):
         return found
@@ -275,7 +278,7 @@ def _attributes(group: Any, path: str, budget: _Budget) -> Mapping[str, Attribut
 
 
 def _value(group: Any, name: str, path: str, budget: _Budget) -> Any:
-    """An attribute's value, unless it declares to be too large."""
+    """Returns an attribute's value. Refuses one whose declared size is above a limit, before any of it is read."""
     identity = h5py.h5a.open(group, name.encode())
     count = int(identity.get_space().get_simple_extent_npoints())
     what = f"the attribute `{name}` of {path or 'the file'} in {budget.shown}"
@@ -283,14 +286,15 @@ def _value(group: Any, name: str, path: str, budget: _Budget) -> Any:
         budget.limits.check("config_bytes", count * identity.get_type().get_size(), what)
     budget.limits.check("hdf5_metadata_bytes", count * identity.get_type().get_size(), what)
     budget.limits.check("hdf5_objects", count, what)
-    # As h5py's own attributes do, at a third of the time: a file of weights has one in each group.
+    # This is what h5py's high-level attributes do, in a third of the time. A file of weights has an attribute in
+    # each group, so the time counts.
     array = np.empty(identity.shape, identity.dtype)
     identity.read(array)
     return array
 
 
 def _list(group: Any, name: str, path: str, budget: _Budget) -> list[str] | None:
-    """A list of texts, whole or in parts; None if there is none."""
+    """Returns a list of texts, stored whole or in parts; None if there is none."""
     if h5py.h5a.exists(group, name.encode()):
         return _texts(_value(group, name, path, budget))
     if not h5py.h5a.exists(group, f"{name}0".encode()):
@@ -307,6 +311,7 @@ def _extent(dataset: Any, path: str, base: int, budget: _Budget) -> Extent:
     shown = budget.shown
     creation = dataset.get_create_plist()
     layout = creation.get_layout()
+    # Such values could be those of any file on the machine: only what the call names is read (docs/security.md).
     if layout == h5py.h5d.VIRTUAL or creation.get_external_count():
         raise ModelError(
             f"The values of {path!r} in {shown} lie in another file, which Keras never does",
@@ -317,10 +322,11 @@ def _extent(dataset: Any, path: str, base: int, budget: _Budget) -> Extent:
     shape = dataset.shape
     size = 0 if shape is None else prod(shape) * stored.itemsize
     inner = dataset.get_offset() if layout == h5py.h5d.CONTIGUOUS else None
+    # Only an unfiltered, contiguous dataset in uncompressed HDF5 is a plain range of the model file.
     offset = base + inner if inner is not None and base >= 0 and not creation.get_nfilters() else None
     if offset is None:
-        # For a chunked dataset HDF5 looks through the whole index of chunks, which may be damaged too. What it has
-        # done once on these bytes, it does again when the values are read.
+        # For a chunked dataset this call makes HDF5 walk the whole index of chunks, which may be damaged too. So a
+        # crash or an endless loop on it happens here, in the child, and not first when the values are read.
         budget.stored += dataset.get_storage_size()
         budget.declared += size
         if layout == h5py.h5d.CHUNKED:
@@ -342,9 +348,10 @@ def _extent(dataset: Any, path: str, base: int, budget: _Budget) -> Extent:
 
 
 def _dtype(dtype: np.dtype[Any]) -> tuple[str, bool]:
-    """The dtype by NumPy's name, and whether it is big-endian.
+    """Returns the dtype by NumPy's name, and whether it is big-endian.
 
-    HDF5 has no bfloat16. Keras writes two opaque bytes, and the attribute `dtype` in files of its own format alone.
+    HDF5 has no bfloat16. Keras writes two opaque bytes. Only in files of its own format it adds the attribute `dtype`,
+    so the attribute is not used.
     """
     if dtype.kind == "V" and dtype.itemsize == 2:
         return "bfloat16", False
@@ -355,7 +362,7 @@ def _dtype(dtype: np.dtype[Any]) -> tuple[str, bool]:
 
 
 def text(value: Any) -> str:
-    """An attribute's value as a string."""
+    """Returns an attribute's value as a string."""
     if isinstance(value, bytes):
         return value.decode("utf8", "replace")
     if isinstance(value, np.ndarray) and value.ndim == 0:
@@ -368,10 +375,10 @@ def _texts(value: Any) -> list[str]:
 
 
 def check_extents(extents: Mapping[str, Extent], size: int, shown: str) -> None:
-    """Refuses extents that reach beyond the file or into each other.
+    """Refuses extents that reach beyond the file or overlap.
 
     Raises:
-        ModelError: there are some.
+        ModelError: an extent does.
     """
     end, previous = 0, ""
     for extent in sorted(

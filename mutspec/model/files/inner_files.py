@@ -10,7 +10,7 @@ from mutspec.model.limits import current_limits
 
 
 def inner_file(folder: Path, name: object, shown: str) -> Path:
-    """A file of a model.
+    """Returns the path of a file of a model.
 
     Arguments:
         folder: where the model lies.
@@ -18,7 +18,7 @@ def inner_file(folder: Path, name: object, shown: str) -> Path:
         shown: what to call the model in errors.
 
     Raises:
-        ModelError: the name leads elsewhere, or what it names is missing, a link, or no file.
+        ModelError: the name leads elsewhere, or what it names is missing, a link, or not a plain file.
     """
     if not isinstance(name, str) or not name or name in (".", "..") or any(sign in name for sign in "/\\\0"):
         raise ModelError(
@@ -39,7 +39,7 @@ def inner_file(folder: Path, name: object, shown: str) -> Path:
 
 
 def read_inner(folder: Path, name: str, most: int, shown: str) -> bytes:
-    """All of such a file, up to one byte above a limit.
+    """Reads all of such a file, or up to one byte above a limit.
 
     Raises:
         ModelError: as for `inner_file`.

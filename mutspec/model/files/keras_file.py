@@ -80,7 +80,7 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
 
 
 def names_of_layers(stored: StoredHdf5) -> dict[str, str]:
-    """The layers' names by stored path; Keras states them since 3.6, as attributes."""
+    """Returns the layers' names by stored path. Keras states them as attributes since 3.6."""
     return {
         at.replace("\\", "/").removesuffix("vars").rstrip("/"): str(attributes["name"])
         for at, attributes in stored.groups.items()
@@ -89,7 +89,7 @@ def names_of_layers(stored: StoredHdf5) -> dict[str, str]:
 
 
 def read_config_member(file: BinaryIO, members: Mapping[str, Member], shown: str) -> bytes:
-    """The bytes of `config.json`.
+    """Returns the bytes of `config.json`.
 
     Raises:
         ModelError: it is missing, above the limit, or damaged.

@@ -80,7 +80,7 @@ def folder_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _assets(path: Path) -> Iterator[tuple[str, Path]]:
-    """Yields the files that layers keep besides their weights, such as vocabularies, by their names in a zip."""
+    """Yields the files that layers keep in addition to their weights, such as vocabularies, by their names in a zip."""
     limits, pending, count = current_limits(), [path / _ASSETS], 0
     if not pending[0].is_dir():
         return

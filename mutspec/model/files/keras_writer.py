@@ -20,7 +20,7 @@ from mutspec.model.files.zip_directory import read_directory
 from mutspec.model.live import write_keras, write_legacy
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time that all members of a zip have: the same model gives the same bytes."""
+"""The time that all members of a zip have, so that the same model gives the same bytes."""
 
 _BLOCK = 1 << 20
 
@@ -96,7 +96,7 @@ def save_keras(model: Any, descriptor: int, folder: Path, date_saved: str) -> No
 def save_weights_h5(model: Any, descriptor: int, folder: Path) -> None:
     """Writes a Keras model's weights as a `.weights.h5` file: what Keras puts into a `.keras` file.
 
-    Arguments, errors: as for `save_keras`.
+    Arguments and errors are those of `save_keras`.
     """
     target = Sink(descriptor)
     with scratch_file(folder) as written:
@@ -108,7 +108,7 @@ def save_weights_h5(model: Any, descriptor: int, folder: Path) -> None:
 def save_whole_h5(model: Any, descriptor: int) -> None:
     """Writes a Keras model as a whole-model `.h5` file.
 
-    Arguments, errors: as for `save_keras`.
+    Arguments and errors are those of `save_keras`.
     """
     sink = Sink(descriptor)
     with sink.judging(), held_interrupts(), h5py.File(sink, "w") as file:
@@ -122,7 +122,7 @@ def _save(model: Any, descriptor: int) -> None:
 
 
 def _copy_member(old: ZipFile, info: ZipInfo, new: ZipFile, date_saved: str) -> None:
-    """Copies a member without what differs between two savings: times, and the ids of objects in a process."""
+    """Copies a member without what differs each time a model is saved: times, and the ids of objects in a process."""
     to = _member(info.filename)
     if info.filename == "metadata.json":
         metadata = json.loads(old.read(info))

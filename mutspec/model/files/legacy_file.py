@@ -47,7 +47,7 @@ def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
 
 
 def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:
-    """The serialised model in a whole-model file.
+    """Returns the serialised model in a whole-model file.
 
     Raises:
         ModelError: there is none.
@@ -107,7 +107,7 @@ def legacy_archive(path: Path, weights: LegacyWeights, config: Mapping[str, Any]
 
 
 def _listed(stored: StoredHdf5, path: Path) -> dict[str, tuple[str, ...]]:
-    """The weights' names by layer, layers without weights left out."""
+    """Returns the weights' names by layer, without the layers that have no weights."""
     layers = stored.texts("layer_names")
     if layers is None:
         raise ModelError(

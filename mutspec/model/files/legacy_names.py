@@ -38,7 +38,7 @@ _CELL = re.compile(r"(lstm|gru|simple_rnn|peephole_lstm|conv_lstm\dd)_cell(_\d+)
 
 
 def named_archive(path: Path, weights: LegacyWeights, version: str) -> Archive:
-    """Reads weights by their names: a partial spec, of layers whose classes nobody knows.
+    """Reads weights by their names: a partial spec, in which the classes of layers are unknown.
 
     Raises:
         ModelError: two weights have one name.
@@ -74,7 +74,7 @@ def _tensor(path: str, owner: str, role: str, extent: Extent) -> TensorSpec:
 
 
 def _paths(layer: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The layer that owns each weight, and the weight's role."""
+    """Yields the layer that owns each weight, and the weight's role."""
     split = [_split(layer, name) for name in names]
     separable = {owner for owner, role in split if role == "pointwise_kernel"}
     for number, (owner, role) in enumerate(split):
@@ -90,7 +90,7 @@ def _split(layer: str, name: str) -> tuple[str, str]:
     last = last.partition(":")[0]
     role = _FORMER_ROLES.get(last, last)
     role = role if role in _GROUPS else re.sub(r"_\d+$", "", role)
-    # Keras counts a layer's name up when it makes the layer a second time: `dense_1_1/kernel` is of `dense_1`.
+    # Keras adds a number to a layer's name when it makes the layer a second time: `dense_1_1/kernel` is of `dense_1`.
     own = next(
         (at for at, each in enumerate(inner) if each == layer or re.fullmatch(rf"{re.escape(layer)}_\d+", each)), -1
     )
@@ -98,6 +98,6 @@ def _split(layer: str, name: str) -> tuple[str, str]:
 
 
 def _with_owners(path: str) -> Iterator[str]:
-    """A path after those of the layers that it is in."""
+    """Yields the paths of the layers that a path is in, and then the path itself."""
     parts = path.split("/")
     yield from ("/".join(parts[:count]) for count in range(1, len(parts) + 1))

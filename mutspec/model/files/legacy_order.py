@@ -1,7 +1,7 @@
-"""The order in which legacy HDF5 files list a layer's weights, told from the outline, and checked against their names.
+"""The order in which legacy HDF5 files list a layer's weights: found from the outline, and checked by their names.
 
 Keras writes `layer.trainable_weights + layer.non_trainable_weights`, so freezing a layer inside a nested model moves
-its weights. Weight names decide between the orders of different versions; they are never trusted for identity.
+its weights. Weight names decide between the orders of different versions. They are never trusted for identity.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TYPICAL = frozenset(
         *("gamma", "beta", "moving_mean", "moving_variance", "vector_u"),
     }
 )
-"""Roles that a weight's name can be trusted to contradict."""
+"""The roles for which a weight's name is trusted: if it says another role, the order is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Slot:
 def legacy_slots(
     node: OutlineNode, names: Sequence[str], shapes: Sequence[tuple[int, ...]], why_not_built: str = ""
 ) -> list[str]:
-    """For each weight of a layer of the outermost model, where a `.keras` file would store it.
+    """Returns the place in a `.keras` file of each weight of a layer of the outermost model.
 
     Arguments:
         node: the layer.
@@ -92,13 +92,13 @@ def legacy_slots(
 
 
 def _are_own(node: OutlineNode, names: Sequence[str]) -> bool:
-    """Tells whether names such as `model/gate/gain` are of a layer's own weights rather than of layers in it."""
+    """Tells whether names such as `model/gate/gain` belong to a layer's own weights, not to layers inside it."""
     owners = {name.rpartition("/")[0].rpartition("/")[2] for name in names}
     return all(re.sub(r"_\d+$", "", owner) in ("", node.name, re.sub(r"_\d+$", "", node.name)) for owner in owners)
 
 
 def _slots(node: OutlineNode, stored: str, keep_optional: bool, is_below_frozen: bool = False) -> list[Slot]:
-    """The slots of a layer and those in it, in the order of Keras's `layer.weights`."""
+    """Returns the slots of a layer and of the layers in it, in the order of Keras's `layer.weights`."""
     if node.variables is None:
         return [Slot(stored, node, None, is_below_frozen)]
     is_frozen = is_below_frozen or not node.is_trainable
@@ -122,7 +122,7 @@ def _roles(node: OutlineNode) -> list[str]:
 
 
 def _with_lora(node: OutlineNode, has_lora: bool) -> tuple[Variable, ...]:
-    """A layer's variables; with LoRA its adapters come after the base, which is frozen. `.keras` files merge them."""
+    """Returns a layer's variables. LoRA adapters follow the frozen base; `.keras` files merge them."""
     variables = node.variables or ()
     if not (has_lora and node.config.get("lora_rank")):
         return variables
@@ -131,11 +131,11 @@ def _with_lora(node: OutlineNode, has_lora: bool) -> tuple[Variable, ...]:
 
 
 def _orders(node: OutlineNode, full: list[Slot]) -> list[list[Slot]]:
-    """The orders that versions of Keras use, likeliest first."""
+    """Returns the orders that versions of Keras use, the likeliest first."""
     orders = []
     for slots in (full, _slots(node, node.stored[0], keep_optional=False)):
         split = sorted(slots, key=lambda slot: not slot.is_trainable)
-        # Keras 2 takes a frozen model for frozen as a whole, Keras 3 goes by each variable.
+        # In Keras 2 a frozen model is frozen as a whole. Keras 3 decides it for each variable.
         strict = sorted(slots, key=lambda slot: not slot.is_trainable or slot.is_below_frozen)
         thawed = sorted(slots, key=lambda slot: not (slot.variable and slot.variable.is_trainable))
         orders += [split, strict, thawed, slots] if node.is_trainable else [slots, thawed, split, strict]
@@ -156,7 +156,7 @@ def _contradicts(order: list[Slot], names: Sequence[str], shapes: Sequence[tuple
 
 
 def role_in(name: str) -> str:
-    """The role that a weight's name ends in: `conv2d_1_1/kernel:0` in `kernel`."""
+    """Returns the role with which a weight's name ends: `kernel` for `conv2d_1_1/kernel:0`."""
     last = name.rpartition("/")[2].partition(":")[0]
     last = _SYNONYMS.get(last, last)
     return last if last in _TYPICAL else re.sub(r"_\d+$", "", last)

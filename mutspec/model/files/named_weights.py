@@ -1,7 +1,7 @@
 """Weights that are stored under names, as in safetensors: matched with a model, or taken as they are named.
 
-With an architecture, a name is the canonical path of a weight, and all is known. Without one, a name tells its layer
-and its role by its last part.
+With an architecture, each name is the canonical path of a weight. Without one, the last part of a name is the role, and
+what comes before it is the layer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Matched:
 
 
 def matched(extents: Mapping[str, Extent], config: Mapping[str, Any] | None, path: Path) -> Matched:
-    """Weights with canonical paths for names, and the model that they are of.
+    """Matches weights, whose names are canonical paths, with their model.
 
     Arguments:
         extents: where they lie, by name.
@@ -48,7 +48,7 @@ def matched(extents: Mapping[str, Extent], config: Mapping[str, Any] | None, pat
         path: the file.
 
     Raises:
-        ModelError: they are not the model's; or two have one name.
+        ModelError: the weights are not the model's; or two have one name.
     """
     if config is None:
         return Matched(_partial(extents), extents, {}, {})
@@ -83,7 +83,7 @@ class WeightSlot:
 
 
 def places_of(outline: Outline) -> Mapping[str, WeightSlot]:
-    """Each weight that a model can have, by its canonical path."""
+    """Returns each weight that a model can have, by its canonical path."""
     return dict(_places(outline))
 
 
@@ -109,7 +109,7 @@ def _groups() -> Mapping[str, Group]:
 
 
 def _partial(extents: Mapping[str, Extent]) -> ModelSpec:
-    """The tensors as they are named: `layer/role`, or `layer.role`."""
+    """Returns the tensors under their own names: `layer/role`, or `layer.role`."""
     groups = _groups()
     layers: dict[str, LayerSpec] = {}
     tensors = []

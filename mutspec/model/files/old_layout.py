@@ -15,7 +15,7 @@ def is_old_layout(stored: Iterable[str]) -> bool:
 
 
 def layers_in_keras_3(outline: Outline, tree: StoredTree) -> Mapping[str, tuple[str, str]]:
-    """The path at which Keras 3 stores each layer, and the layer's name, by the path at which a file stores it."""
+    """Maps the path of each layer in a file to the path at which Keras 3 stores it, and the layer's name."""
     found: dict[str, tuple[str, str]] = {}
     pending: list[tuple[OutlineNode, str, str]] = [(outline.root, "", "")]
     while pending:
@@ -30,7 +30,7 @@ def layers_in_keras_3(outline: Outline, tree: StoredTree) -> Mapping[str, tuple[
 
 
 def path_in_keras_3(path: str, layers: Mapping[str, tuple[str, str]]) -> str:
-    """The path at which Keras 3 stores what a file has at a path.
+    """Returns the path at which Keras 3 stores what a file has at a path.
 
     Arguments:
         path: the file's path.

@@ -1,4 +1,4 @@
-"""Opening model files: the door to their readers, which load when they are needed."""
+"""Opens model files. The readers of each format are imported only when they are needed."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def open_archive(path: Path, *, architecture: Path | None = None) -> Archive:
 
 
 def _named(path: Path) -> Path:
-    """The file that a path names: TensorFlow calls a checkpoint by what the names of its files have in common."""
-    with suppress(OSError, ValueError):  # who opens the path says what is wrong with it
+    """Returns the file that a path names. TensorFlow names a checkpoint by the common beginning of its files' names."""
+    with suppress(OSError, ValueError):  # opening the path will report what is wrong with it
         if path.name and not os.path.lexists(path) and (index := path.with_name(f"{path.name}.index")).is_file():
             return index
     return path
 
 
 def format_of(path: Path) -> Format | None:
-    """Returns the format of a file, as far as can be told without reading it; None if it is of none.
+    """Returns the format of a file, as far as can be told without reading it; None if no format fits.
 
     Raises:
         ModelError: it cannot be read.
@@ -58,9 +58,9 @@ def format_of(path: Path) -> Format | None:
 
 
 def open_beside(path: Path, architecture: Path | None) -> Archive:
-    """Reads one of several model files, of which those with weights alone share an architecture.
+    """Reads one of several model files. Those that hold weights alone share an architecture.
 
-    Arguments, errors: as for `open_archive`, but that a file with an architecture of its own keeps it.
+    Arguments and errors are those of `open_archive`, except that a file with an architecture of its own keeps it.
     """
     try:
         return open_archive(path, architecture=architecture)
@@ -73,7 +73,7 @@ class OwnArchitectureError(ModelError):
 
 
 def _opened(path: Path, architecture: Path | None) -> Archive:
-    """Reads a file; problems that do not name it get it as their place."""
+    """Reads a file. Problems that do not name it get it as their place."""
     try:
         return _open(path, architecture)
     except OSError as error:
@@ -118,7 +118,7 @@ def _found(path: Path) -> Found:
     try:
         if path.is_dir():
             return Found(path, True)
-        if path.exists() and not path.is_file():  # opening a pipe would wait for whoever writes to it
+        if path.exists() and not path.is_file():  # opening a pipe would wait until another process writes to it
             hint = "a model is read in places: write it to a file first"
             raise ModelError(f"{path} is a pipe or a device, not a file", hint=hint)
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """Reading and writing safetensors: a JSON object that says where each tensor lies, and the bytes of all of them.
 
-The format is small and public (huggingface/safetensors, `README.md`): the length of the header in 8 bytes, least
-significant first; the header; then values, without gaps, least significant byte first.
+The format is small and public (huggingface/safetensors, `README.md`). First comes the length of the header, as 8
+little-endian bytes. The header follows, and then the values, little-endian and without gaps.
 """
 
 from __future__ import annotations
@@ -118,15 +118,15 @@ def write_safetensors(archive: Archive, reader: ExtentReader, descriptor: int) -
 
 
 def header_of(tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path) -> tuple[bytes, Mapping[str, int]]:
-    """The beginning of a safetensors file.
+    """Returns the beginning of a safetensors file.
 
     Arguments:
         tensors: dtype and shape of each tensor, by name.
         path: the model's file, for errors.
 
     Returns:
-        All bytes before the values, and the offset after them at which each tensor begins: those of the
-        widest entries first, so that every entry lies at a multiple of its size.
+        All bytes before the values, and the offset after them at which each tensor begins. Tensors with the widest
+        entries come first, so that every entry lies at a multiple of its size.
 
     Raises:
         ModelError: the format has no such dtype.
@@ -170,7 +170,7 @@ def _are_counts(value: Any) -> bool:
 
 
 def _check_places(extents: Mapping[str, Extent], start: int, size: int, path: Path) -> None:
-    """Refuses tensors that overlap, leave gaps, or reach beyond the file: nothing may hide between them."""
+    """Refuses tensors that overlap, leave gaps, or reach beyond the file, so that no bytes hide between them."""
     end = start
     for extent in sorted(extents.values(), key=lambda each: (each.offset or 0, each.bytes)):
         if extent.offset != end:

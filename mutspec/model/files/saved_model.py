@@ -1,7 +1,7 @@
 """Reading SavedModels and TensorFlow's checkpoints: their weights alone, without TensorFlow.
 
-Keras 2 stores a model's configuration with it, and calls each weight by where it is in the model. Then all is known.
-What `model.export` of Keras 3 writes holds variables alone: they keep the names that TensorFlow has for them.
+Keras 2 stores a model's configuration with it, and names each weight by its place in the model, so everything is known.
+What `model.export` of Keras 3 writes holds variables alone, under the names that TensorFlow has for them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _NOT_THE_MODELS = re.compile(
     r"(^|/)(optimizer|_optimizer|keras_api|save_counter|_metrics|metrics|_loss_tracker|seed_generator|_all_variables)/"
     r"|(^|/)_random_generator/|\.OPTIMIZER_SLOT/|^save_counter$"
 )
-"""What training, random layers and exporting leave in a checkpoint."""
+"""The keys that training, random layers and exporting leave in a checkpoint."""
 
 _GENERATORS = ("seed_generator_state", "StateVar")
-"""What Keras 3 and TensorFlow call the state of a random generator, wherever it lies."""
+"""The names that Keras 3 and TensorFlow give to the state of a random generator, at any place."""
 
 _TRAINED = re.compile(r"(^|/)optimizer/_trainable_variables/\d+$")
 """Where Keras 3's optimizer holds the model's variables: TensorFlow stores each at the first place that it finds."""
@@ -112,7 +112,7 @@ def _archive(path: Path, bundle: Bundle, config: Mapping[str, Any] | None, archi
 
 
 def _names(bundle: Bundle) -> Mapping[str, str]:
-    """The keys of a model's weights, each by its variable's name, or by itself where that would be another's too."""
+    """Maps the name of each weight's variable to its key; a key stands for a name that two variables have."""
     by_name: dict[str, list[str]] = {}
     for key in bundle.extents:
         if not key.endswith(_VALUE) or not _is_the_models(key.removesuffix(_VALUE)):
@@ -135,7 +135,7 @@ def _is_the_models(place: str) -> bool:
 
 
 def _places(outline: Outline, names: Mapping[str, str]) -> Mapping[str, str]:
-    """Where Keras 3 stores each weight, by its name here; empty where the configuration does not explain it."""
+    """Returns where Keras 3 stores each weight, by its name here; empty if the configuration does not explain it."""
     known = places_of(outline)
     known = {**_short_names(known), **known}
     found = {}
@@ -148,9 +148,9 @@ def _places(outline: Outline, names: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _short_names(known: Mapping[str, WeightSlot]) -> Mapping[str, WeightSlot]:
-    """The other names that a weight may have: Keras 2 leaves out the models that a layer is in, and the wrapped layer.
+    """Returns the other names that a weight may have: Keras 2 leaves out outer models, and the wrapped layer.
 
-    Where two weights would have one name, it is neither's.
+    A name that two weights would have is left out.
     """
     found: dict[str, list[WeightSlot]] = {}
     for path, place in known.items():
@@ -162,10 +162,10 @@ def _short_names(known: Mapping[str, WeightSlot]) -> Mapping[str, WeightSlot]:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """The canonical paths that a variable's name may mean, the likeliest first.
+    """Yields the canonical paths that a variable's name may mean, the likeliest first.
 
     Keras 3 puts the model first, and names a layer's cell. Keras 2 has other names for some roles, and puts `backward_`
-    before the name of a layer that Bidirectional was given for that direction; its config does not.
+    before the name of a layer that Bidirectional was given for that direction. The config does not have this prefix.
     """
     for spelling in (name, name.partition("/")[2]):
         *layers, role = spelling.split("/")
@@ -176,7 +176,7 @@ def _spellings(name: str) -> Iterator[str]:
 
 
 def _walked(node: OutlineNode, stored: str, steps: list[str]) -> str:
-    """Where a weight is stored whose place in the graph of Keras 2's objects is given by steps; empty if nowhere."""
+    """Follows steps through the graph of Keras 2's objects to a weight's stored path; empty if there is none."""
     step, rest = steps[0], steps[1:]
     if not rest:
         roles = [variable.role for variable in node.variables or ()]
@@ -226,7 +226,7 @@ def _config_of(path: Path) -> Mapping[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    """A configuration whose shapes are lists, as they are in model files."""
+    """Returns a configuration whose shapes are lists, as in model files."""
     if isinstance(value, Mapping):
         if value.get("class_name") in ("__tuple__", "TensorShape") and isinstance(value.get("items"), list):
             return [_plain(item) for item in value["items"]]

@@ -45,7 +45,7 @@ def read_sharded(path: Path, index: Mapping[str, Any], architecture: Path | None
         for at, extent in stored.extents.items():
             if at in extents:
                 raise ModelError(f"{path} has {at} in two shards, which Keras never writes", hint=_AGAIN)
-            if at.rpartition("/")[0] not in shards_of:  # Keras 3.10 says of a group only where it begins
+            if at.rpartition("/")[0] not in shards_of:  # Keras 3.10 states only the shard in which a group begins
                 raise ModelError(f"{part.path} holds {at}, which {path.name} does not say", hint=_AGAIN)
             extents[at] = replace(extent, part=number)
         groups |= {at: {**groups.get(at, {}), **found} for at, found in stored.groups.items()}
@@ -59,7 +59,7 @@ def read_sharded(path: Path, index: Mapping[str, Any], architecture: Path | None
 
 
 def _shards_by_group(index: Mapping[str, Any], path: Path) -> Mapping[str, tuple[str, ...]]:
-    """The names of the shards that hold each group of weights, as the index says them."""
+    """Returns the names of the shards that hold each group of weights, as the index states them."""
     listed = index.get("weight_map")
     if not isinstance(listed, Mapping) or not listed:
         raise ModelError(f"the `weight_map` of {path} is not a mapping of weights to files", hint=_AGAIN)

@@ -1,4 +1,4 @@
-"""Files to write into: bytes at a place, temporary files, and files for libraries that cannot bear a failing write."""
+"""Files to write into: bytes at an offset, temporary files, and files for libraries that crash if a write fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 TEMPORARY_SUFFIX = ".mutspec-tmp"
-"""How the names of temporary files end. Where a file system has files without names, these have none."""
+"""How the names of temporary files end. If the file system has files without names, they have no name."""
 
 
 def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> int:
@@ -38,9 +38,9 @@ def scratch_file(folder: Path | None) -> BinaryIO:
 class Sink(io.RawIOBase):
     """A file that takes every write, and keeps the first failure for its owner.
 
-    libhdf5 1.14 ends the process with a segmentation fault when the flush fails by which it closes a file, and Keras
-    leaves folders behind when a zip file cannot be written. Therefore neither sees a failure: what cannot be written is
-    kept in memory, where it reads back as if it had been. Who writes much looks at `error` now and then, and stops.
+    libhdf5 1.14 ends the process with a segmentation fault if the flush fails when it closes a file, and Keras does not
+    remove its folders if a zip file cannot be written. So neither sees a failure: what cannot be written is kept in
+    memory, and reads back from there. Code that writes much checks `error` now and then, and stops.
 
     Arguments:
         descriptor: an open file, for reading and writing; it is not closed.
@@ -65,7 +65,7 @@ class Sink(io.RawIOBase):
 
     @contextmanager
     def judging(self) -> Iterator[None]:
-        """A block that writes. Its end raises the first failure, whatever the library made of it.
+        """Runs a block that writes. At its end the first failure is raised, in place of what the library raised.
 
         Raises:
             OSError: something could not be written.

@@ -1,4 +1,4 @@
-"""Whether a file is still the one that was opened: what the file system says of it before and after."""
+"""Checks that a file is still the one that was opened, by what the file system says of it before and after."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stamp:
 
 
 def stamp_of(file: Path | int) -> Stamp | None:
-    """The stamp of a path or an open descriptor; None if there is no such file."""
+    """Returns the stamp of a path or an open descriptor; None if the file does not exist."""
     try:
         facts = os.stat(file)
     except (OSError, ValueError):
@@ -37,7 +37,7 @@ def stamp_of(file: Path | int) -> Stamp | None:
 
 
 def check_unchanged(file: Path | int, stamp: Stamp | None, path: Path) -> None:
-    """Holds a file against the stamp that it had when it was opened.
+    """Compares a file with the stamp that it had when it was opened.
 
     Arguments:
         file: the path, or a descriptor that is open on it.

@@ -1,7 +1,7 @@
 """TensorFlow's checkpoints: an index that says where each tensor lies, and files with their bytes.
 
 The index is a sorted table of LevelDB's kind, from names to messages (`tensor_bundle.proto`). TensorFlow is not needed
-to read it, and values are plain ranges of bytes, as everywhere.
+to read it. Values are plain ranges of bytes, as in the other formats.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Bundle:
     Arguments:
         extents: where its tensors of numbers lie, by key; `part` counts its data files.
         checksums: what the index states of the values, by key.
-        variables: what TensorFlow calls the variable that a key is of, by key; those that it knows.
+        variables: the names that TensorFlow has for variables, by key. Not every key has one.
         parts: the data files, then the index.
     """
 
@@ -106,7 +106,7 @@ def read_bundle(index: Path) -> Bundle:
 
 
 def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of a sorted table.
+    """Yields the entries of a sorted table.
 
     Raises:
         ValueError: it is damaged, or compressed.
@@ -129,7 +129,7 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of a block, each of which repeats the beginning of the key before it."""
+    """Yields the entries of a block. Each key is stored without the beginning that it shares with the one before."""
     if offset + size + _TRAILER_BYTES > len(data) or size < 4:
         raise ValueError("a block reaches beyond the end")
     if data[offset + size]:
@@ -178,7 +178,7 @@ def _extent(key: str, entry: Mapping[int, Field], is_big_endian: bool, index: Pa
 
 
 def _variables(entry: Mapping[int, Field] | None, parts: tuple[FilePart, ...], index: Path) -> Mapping[str, str]:
-    """The names of the variables by key, as the graph of objects in the checkpoint has them."""
+    """Returns the names of the variables by key, from the graph of objects in the checkpoint."""
     if entry is None or number(entry.get(1)) != _STRING:
         return {}
     size, shard = number(entry.get(5)), number(entry.get(3))
@@ -194,7 +194,7 @@ def _variables(entry: Mapping[int, Field] | None, parts: tuple[FilePart, ...], i
         data = file.read(size)
     try:
         length, at = varint(data, 0)
-        graph = data[at + 4 : at + 4 + length]  # between them is a checksum
+        graph = data[at + 4 : at + 4 + length]  # a checksum stands between them
         found = {}
         for field, node in fields(graph):
             if field != 1 or not isinstance(node, bytes):

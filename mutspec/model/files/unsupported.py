@@ -1,4 +1,4 @@
-"""Files of models that mutspec does not read: named for what they are, with the way on."""
+"""Model files that mutspec does not read: how to recognise them, and a hint on what to do instead."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ UNSUPPORTED = (
         lambda found: "class_name" in found.json,
     ),
 )
-"""Asked in order, once no format fits."""
+"""The kinds, asked in order if no format fits."""
 
 
 def unsupported_zip(path: Path, members: tuple[str, ...]) -> ModelError | None:
-    """The refusal of a zip that is a model of another kind; None if its members do not say so."""
+    """Returns the refusal of a zip that is a model of another kind; None if its members do not show that."""
     if any(name.endswith("data.pkl") for name in members):
         return ModelError(f"{path} is a PyTorch file, which mutspec does not read", hint=_TO_KERAS)
     if members and all(name.endswith(".npy") for name in members):

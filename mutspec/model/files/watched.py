@@ -1,8 +1,8 @@
-"""Work on a file that nobody can vouch for, in a child process: with a time limit, a memory limit, and an end.
+"""Work on an untrusted file in a child process, with limits on time and memory.
 
-libhdf5 loops for ever on some damaged files, crashes on others, and returns to Python for no signal. What it does in a
-forked child ends with the child. A fork takes a few milliseconds and needs no second import of h5py, which is what a
-fresh interpreter would spend most of its time on.
+libhdf5 loops for ever on some damaged files and crashes on others. While it runs, Python handles no signal. In a forked
+child, all of that ends with the child. A fork takes a few milliseconds. A fresh interpreter would take much longer,
+most of it to import h5py again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from mutspec.errors import EnvironmentProblem
 from mutspec.interrupts import INTERRUPTS, held_interrupts
 
 _WALL_PER_SECOND = 12
-"""How many seconds may pass for each one of processor time. A slow disk or a busy machine must not fail good files."""
+"""The seconds that may pass for each second of processor time. A slow disk or a busy machine must not matter."""
 
 _BLOCK = 1 << 20
 
 
 class ChildFailed(Exception):
-    """The work came to no end: its text says why, as the end of a sentence about the file."""
+    """The work was not finished. The text says why, as the end of a sentence about the file."""
 
 
 class ChildTooSlow(ChildFailed):
@@ -40,8 +40,8 @@ class ChildTooSlow(ChildFailed):
 def watched(work: Callable[[], bytes], *, seconds: int, memory: int, most_bytes: int) -> bytes:
     """Returns the result of work that a forked child does.
 
-    The child has nothing but the thread that it was forked from: what it does must take no lock that another thread may
-    hold. h5py takes its own lock for the fork, and lets go of it in both processes.
+    The child has only the thread that it was forked from, so it must not take a lock that another thread may hold. h5py
+    takes its own lock for the fork, and releases it in both processes.
 
     Arguments:
         work: what to do. It must raise nothing, and leave no files or processes.
@@ -51,12 +51,12 @@ def watched(work: Callable[[], bytes], *, seconds: int, memory: int, most_bytes:
 
     Raises:
         ChildFailed: it crashed, took too long, or returned too much.
-        EnvironmentProblem: the system gives no process.
+        EnvironmentProblem: the system cannot start a process.
     """
     reading, writing = os.pipe()
     pid = 0
     try:
-        # An interrupt that came while Python and its libraries clear up after the fork would be printed, and lost.
+        # An interrupt during the cleanup of Python and its libraries after the fork would be printed, and lost.
         with held_interrupts():
             pid = _fork()
             if pid == 0:
@@ -69,7 +69,7 @@ def watched(work: Callable[[], bytes], *, seconds: int, memory: int, most_bytes:
         os.close(reading)
         if writing >= 0:
             os.close(writing)
-        if pid > 0:  # an interrupt, or no answer: whatever the child does, it ends now
+        if pid > 0:  # after an interrupt, or without an answer, the child is ended, whatever it does
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             _status(pid)
@@ -104,7 +104,7 @@ def _be_child(work: Callable[[], bytes], pipe: tuple[int, int], seconds: int, me
         os.close(reading)  # so that writing fails once the parent is gone
         for number in INTERRUPTS:  # Python's handlers would wait for libhdf5 to return
             signal.signal(number, signal.SIG_DFL)
-        faulthandler.disable()  # what crashes here is told in a sentence by the parent
+        faulthandler.disable()  # the parent reports a crash as a sentence
         gc.disable()
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -123,7 +123,7 @@ def _be_child(work: Callable[[], bytes], pipe: tuple[int, int], seconds: int, me
 
 
 def _limit(which: int, value: int) -> None:
-    """Lowers a limit; one that is lower stays."""
+    """Lowers a limit. One that is lower already stays."""
     with suppress(OSError, ValueError):
         soft, hard = resource.getrlimit(which)
         lowest = min(value, *(each for each in (soft, hard) if each != resource.RLIM_INFINITY), value)
@@ -131,7 +131,7 @@ def _limit(which: int, value: int) -> None:
 
 
 def _address_space() -> int:
-    """The bytes that this process has mapped; 0 where the system does not say."""
+    """Returns the bytes that this process has mapped; 0 if the system does not tell."""
     if not sys.platform.startswith("linux"):
         return 0
     try:

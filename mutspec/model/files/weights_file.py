@@ -53,7 +53,7 @@ def read_legacy_weights(path: Path, stored_in: StoredHdf5, architecture: Path | 
 def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
     """Reads weights as Keras 3 stores them.
 
-    Arguments, errors: as for `read_legacy_weights`.
+    Arguments and errors are those of `read_legacy_weights`.
     """
     check_extents(stored_in.extents, path.stat().st_size, str(path))
     return weights_archive(path, stored_in, architecture)
@@ -62,7 +62,7 @@ def read_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None
 def read_old_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
     """Reads weights as Keras 2.12 to 2.14 store them.
 
-    Arguments, errors: as for `read_legacy_weights`.
+    Arguments and errors are those of `read_legacy_weights`.
     """
     archive = read_weights_h5(path, stored_in, architecture)
     tree = StoredTree({name: (extent.shape, extent.dtype) for name, extent in stored_in.extents.items()})
@@ -76,7 +76,7 @@ def read_old_weights_h5(path: Path, stored_in: StoredHdf5, architecture: Path | 
 
 
 def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None) -> Archive:
-    """Weights that Keras 3 has stored, in one file or several.
+    """Returns the model whose weights Keras 3 has stored, in one file or several.
 
     Arguments:
         path: what the call names.
@@ -110,7 +110,7 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """A serialised model from a `.keras` file, a whole-model `.h5`, or JSON.
+    """Reads a serialised model from a `.keras` file, a whole-model `.h5`, or JSON.
 
     Raises:
         ModelError: there is none.
@@ -119,7 +119,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
 
 
 def read_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
-    """A serialised model, and the version of Keras that wrote it; empty if the file does not state it.
+    """Reads a serialised model, and the version of Keras that wrote it; empty if the file does not state it.
 
     Raises:
         ModelError: there is none.
@@ -148,10 +148,10 @@ def read_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _guess(tree: StoredTree, names: Mapping[str, str], path: Path) -> Outline:
-    """An outline from stored paths alone.
+    """Returns an outline made from stored paths alone.
 
     Raises:
-        ModelError: weights could be more than one thing; it names every layer that has such weights.
+        ModelError: some weights could have several meanings; it names every layer that has such weights.
     """
     root = OutlineNode("", "", "", (), variables=())
     refused: list[str] = []
@@ -239,7 +239,7 @@ def _part(
                 is_elided=not part.name,
             )
         ]
-    # A wrapped layer: the file does not say of which class it is. Even a `cell` with three weights may be an LSTM's,
+    # A wrapped layer: the file does not state its class. Even a `cell` with three weights may be an LSTM's,
     # whose paths do not show it, or an RNN's, whose paths do.
     if owner == "RNN" and join(at, "cells") in tree and at in names:
         cells = _part(

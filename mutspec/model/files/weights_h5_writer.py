@@ -54,7 +54,7 @@ def write_weights_h5(archive: Archive, reader: ExtentReader, descriptor: int) ->
 
 def _write_dataset(group: h5py.Group, name: str, extent: Extent, reader: ExtentReader) -> None:
     dtype, shape = numpy_dtype(extent.dtype), extent.shape
-    is_opaque = extent.dtype == "bfloat16"  # HDF5 has no such type: Keras stores two opaque bytes, and the name
+    is_opaque = extent.dtype == "bfloat16"  # HDF5 lacks this type: Keras stores two opaque bytes, and the name
     stored = np.dtype("V2") if is_opaque else dtype
     if prod(shape) * dtype.itemsize <= BLOCK:
         values = reader.read_extent(extent, 0, prod(shape)).reshape(shape)

@@ -1,4 +1,4 @@
-"""Protocol buffers as far as readers need them: the fields of a message, by their numbers."""
+"""Reads protocol buffers, as far as needed: the fields of a message, by their numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST = 10
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, and where what follows it begins.
+    """Returns a number of variable length, and the offset after it.
 
     Raises:
         ValueError: it has no end.
@@ -29,7 +29,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Field]]:
-    """The fields of a message, in their order.
+    """Yields the fields of a message, in their order.
 
     Raises:
         ValueError: it is not a message.
@@ -51,7 +51,7 @@ def fields(data: bytes) -> Iterator[tuple[int, Field]]:
 
 
 def message(data: bytes) -> dict[int, Field]:
-    """The last value of each field.
+    """Returns the last value of each field.
 
     Raises:
         ValueError: it is not a message.
@@ -60,10 +60,10 @@ def message(data: bytes) -> dict[int, Field]:
 
 
 def text(value: Field | None) -> str:
-    """A field that is a text; empty if it is missing, or no text."""
+    """Returns a field that is a text; empty if it is missing, or not a text."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
 
 
 def number(value: Field | None) -> int:
-    """A field that is a number; 0 if it is missing, or no number."""
+    """Returns a field that is a number; 0 if it is missing, or not a number."""
     return value if isinstance(value, int) else 0

@@ -1,4 +1,4 @@
-"""Checks of files that were just written: opened again, they hold what they should."""
+"""Checks files that were just written: they are opened again, and must hold what was written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NAME_BYTES_AT = 26
 
 
 def not_whole(reason: str) -> OSError:
-    """The error of an output that cannot be read as it was written: the disk did not keep it."""
+    """Returns the error of an output that reads back differently from what was written to it."""
     return OSError(errno.EIO, f"it does not read back as it was written ({reason})")
 
 
@@ -62,8 +62,8 @@ def check_keras(path: Path) -> None:
     check_zip(path)
     with path.open("rb") as file, ZipFile(file) as archive:
         info = archive.getinfo(WEIGHTS)
-        # Where a member's bytes begin, its local header alone tells: its extra field may have another length than the
-        # directory's.
+        # Only the local header of a member tells where its bytes begin: its extra field may have another length than
+        # the one in the directory.
         file.seek(info.header_offset + _NAME_BYTES_AT)
         name_bytes, extra_bytes = unpack("<HH", file.read(4))
         offset = info.header_offset + _LOCAL_HEADER_BYTES + name_bytes + extra_bytes
@@ -95,13 +95,13 @@ def check_safetensors(path: Path) -> None:
 
 
 def whole(file: BinaryIO) -> FileWindow:
-    """All of an open file, for HDF5 to read: by path it would ask for a lock, which the file's writer has."""
+    """Returns all of an open file, for HDF5 to read. By path, HDF5 would ask for the lock that the writer holds."""
     return FileWindow(file, 0, os.fstat(file.fileno()).st_size)
 
 
 @contextmanager
 def reopened(source: FileWindow) -> Iterator[h5py.File]:
-    """HDF5 that was just written, opened for reading.
+    """Opens HDF5 that was just written, for reading.
 
     Raises:
         OSError: HDF5 finds it broken, in opening or in use.

@@ -1,9 +1,9 @@
-"""The directory of a zip file, held against the rest of the file.
+"""Reads the directory of a zip file, and checks it against the rest of the file.
 
-A zip file says most things twice, and readers differ in which of the two they believe; some begin at the end of a file,
+A zip file states most facts twice, and readers differ in which of the two they use. Some begin at the end of a file,
 others at its first byte. Here both must agree, each name must be there once, and every byte must belong to exactly one
-thing: a member, or the directory. So no file shows one model to mutspec and another one to Keras, and nothing hides
-between members. The layout is that of PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.6.
+member or to the directory. So a file cannot show one model to mutspec and another one to Keras, and no bytes hide
+between members (docs/security.md). The layout is that of PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.6.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _END_MARK, _END_64_MARK, _LOCATOR_64_MARK = b"PK\x05\x06", b"PK\x06\x06", b"PK\x
 _CENTRAL_MARK, _LOCAL_MARK, _DESCRIPTOR_MARK = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
 _LONGEST_COMMENT = 0xFFFF
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
-"""What a field holds whose value is too large for it, and stands in a field of 64 bits instead."""
+"""The values of fields that are too small for the fact: it stands in a field of 64 bits instead."""
 _CENTRAL_CRC_OFFSET, _LOCAL_CRC_OFFSET = 16, 14
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
-"""Extra fields: sizes of 64 bits, and another name, which some readers prefer."""
+"""The ids of extra fields: sizes of 64 bits, and a second name, which some readers prefer."""
 
 _IS_ENCRYPTED, _HAS_DESCRIPTOR, _IS_UTF8 = 0x0001, 0x0008, 0x0800
 _NEVER_WRITTEN = 0x0020 | 0x0040 | 0x2000
-"""A patch of another file, strong encryption, masked headers: Python's zipfile, and so Keras, reads none of them."""
+"""Flags of a patch, strong encryption and masked headers: Python's zipfile, and so Keras, reads none of them."""
 _WHAT_COUNTS = _IS_ENCRYPTED | _HAS_DESCRIPTOR | _IS_UTF8 | _NEVER_WRITTEN
 """The flags that change how a member is read. The others tell how hard the writer compressed it."""
 
 _NEWEST_VERSION = 63
-"""Of the specification: zipfile, and so Keras, refuses what needs a newer one."""
+"""The newest version of the specification: zipfile, and so Keras, refuses what needs a newer one."""
 _STORED, _DEFLATED = 0, 8
 _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "XZ", 99: "AES"}
 
@@ -60,7 +60,7 @@ class _Entry:
 
 
 def read_directory(file: BinaryIO, shown: str) -> Mapping[str, Member]:
-    """The members of a zip file by name, in the order of its directory.
+    """Reads the members of a zip file by name, in the order of its directory.
 
     Arguments:
         file: the open zip file.
@@ -95,7 +95,7 @@ class _Zip:
         return {entry.name: found[entry.name] for entry in entries}
 
     def _place_of_directory(self) -> tuple[int, int, int]:
-        """The begin and the end of the central directory, and the number of its entries."""
+        """Returns the beginning and the end of the central directory, and the number of its entries."""
         at = self._place_of_end()
         _, disk, first_disk, here, count, size, start, _ = _END.unpack(self._read(at, _END.size))
         stop = at
@@ -106,6 +106,7 @@ class _Zip:
             mark, rest, _, _, *wide = _END_64.unpack(self._read(stop, _END_64.size))
             if mark != _END_64_MARK or rest != _END_64.size - 12:
                 self._refuse("its zip directory is not where it says")
+            # Each field of 16 or 32 bits must equal the one of 64 bits, or be full, which refers to that one.
             narrow = (disk, first_disk, here, count, size, start)
             full = (*[_FULL_16] * 4, *[_FULL_32] * 2)
             if any(a not in (b, limit) for a, b, limit in zip(narrow, wide, full, strict=True)):
@@ -115,14 +116,16 @@ class _Zip:
             self._refuse("it is one part of several")
         self._limits.check("zip_members", count, self._shown)
         self._limits.check("zip_directory_bytes", size, self._shown)
+        # Readers differ: zipfile finds the directory by its size before the end record, others by its offset.
         if start + size != stop:
             self._refuse("its zip directory is not where it says")
         return start, stop, count
 
     def _place_of_end(self) -> int:
-        """Finds the record with which the file ends: the last one that reaches exactly to the end."""
+        """Returns the offset of the end record: the last one in the file, which must reach exactly to its end."""
         length = min(self._bytes, _END.size + _LONGEST_COMMENT)
         tail = self._read(self._bytes - length, length)
+        # zipfile takes the last mark in this range too. The comment after the record has at most 65,535 bytes.
         at = tail.rfind(_END_MARK)
         if at < 0 or at + _END.size > length:
             raise ModelError(
@@ -150,6 +153,7 @@ class _Zip:
             raw_name = data[at + _CENTRAL.size : name_end]
             name = self._name(raw_name, flags)
             extra = self._extra(data[name_end : name_end + lengths[1]], _short(name))
+            # The 64-bit fields stand in this order, and only for those of 32 bits that are full (APPNOTE 4.5.3).
             wide = iter(self._wide(extra, _short(name)))
             content, stored, header = (
                 next(wide, -1) if value == _FULL_32 else value for value in (content, stored, header)
@@ -169,12 +173,12 @@ class _Zip:
             name = raw.decode("utf8" if flags & _IS_UTF8 else "cp437")
         except UnicodeDecodeError:
             self._refuse("the name of a member is not text")
-        if not name or "\0" in name:  # zipfile takes what stands before the NUL for the name
+        if not name or "\0" in name:  # zipfile ends the name at the NUL
             self._refuse("the name of a member is not one")
         return name
 
     def _extra(self, data: bytes, name: str) -> Mapping[int, bytes]:
-        """The extra fields of a member. What tools add to align the data may be shorter than a field."""
+        """Returns the extra fields of a member. Padding that aligns the data may be shorter than a field."""
         fields: dict[int, bytes] = {}
         at = 0
         while at + 4 <= len(data):
@@ -186,7 +190,7 @@ class _Zip:
         return fields
 
     def _wide(self, extra: Mapping[int, bytes], name: str) -> Sequence[int]:
-        """The values of 64 bits of a member; another one of 32, the number of a disk, may follow them."""
+        """Returns the 64-bit values of a member. The number of a disk, of 32 bits, may follow them."""
         data = extra.get(_ZIP64, b"")
         if len(data) % 8 not in (0, 4) or len(data) > 28:
             self._refuse(f"the header of {name} is not whole")
@@ -203,7 +207,7 @@ class _Zip:
             seen.add(entry.name)
 
     def _check_sizes(self, entries: Sequence[_Entry]) -> None:
-        """Refuses what cannot be read, or is too much."""
+        """Refuses members that cannot be read, or that would grow beyond the limit when inflated."""
         for entry in entries:
             name = _short(entry.name)
             if entry.flags & (_IS_ENCRYPTED | _NEVER_WRITTEN):
@@ -229,7 +233,7 @@ class _Zip:
             self._limits.check("inflation", times, shown)
 
     def _member(self, entry: _Entry, end: int) -> Member:
-        """The member, if its own header says what the directory does, and it ends where the next one begins."""
+        """Returns the member. Its header must agree with the directory, and it must end where the next one begins."""
         name = _short(entry.name)
         if entry.header + _LOCAL.size > end:
             self._refuse(f"{name} overlaps with what comes after it")
@@ -248,6 +252,8 @@ class _Zip:
             self._refuse(f"{name} has two names")
         wide = iter(self._wide(extra, name))
         content, stored = (next(wide, -1) if value == _FULL_32 else value for value in (content, stored))
+        # A writer that streams does not know these when it writes the header: it writes 0, and a descriptor after the
+        # data (APPNOTE 4.4.4, bit 3).
         may_be_unknown = (0,) if flags & _HAS_DESCRIPTOR else ()
         for stated, wanted, what in (
             (crc32, entry.crc32, "checksums"),
@@ -270,7 +276,10 @@ class _Zip:
         )
 
     def _place_of_descriptor(self, entry: _Entry, start: int, end: int) -> int:
-        """Returns the place of the checksum that follows the data, in a record of one of four lengths."""
+        """Returns the offset of the checksum in the data descriptor, which follows the data.
+
+        Its mark is optional, and its sizes have 32 or 64 bits (APPNOTE 4.3.9): hence four lengths.
+        """
         name = _short(entry.name)
         form = {12: "<3I", 16: "<4s3I", 20: "<I2Q", 24: "<4sI2Q"}.get(end - start)
         if form is None:

@@ -1,4 +1,4 @@
-"""Reading the members of a zip file, each held against the size and the checksum that the file states."""
+"""Reads the members of a zip file, and checks each against the size and the checksum that the file states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BLOCK = 1 << 20
 
 
 def read_member(file: BinaryIO, members: Mapping[str, Member], name: str, limit: int, shown: str) -> bytes:
-    """A small member's bytes.
+    """Returns a small member's bytes.
 
     Arguments:
         file: the open zip file.
@@ -46,7 +46,7 @@ def read_member(file: BinaryIO, members: Mapping[str, Member], name: str, limit:
 
 @contextmanager
 def inflated(path: Path, name: str, folder: Path | None = None) -> Iterator[BinaryIO]:
-    """A member as a file of its own: anonymous and temporary, for reading and writing.
+    """Inflates a member into an anonymous temporary file, open for reading and writing.
 
     Arguments:
         path: the zip file.
@@ -55,7 +55,7 @@ def inflated(path: Path, name: str, folder: Path | None = None) -> Iterator[Bina
 
     Raises:
         ModelError: the file or the member is damaged.
-        EnvironmentProblem: there is no room.
+        EnvironmentProblem: the disk is full.
     """
     shown = str(path)
     with path.open("rb") as file, _temporary_file(folder) as target:
@@ -69,7 +69,7 @@ def inflated(path: Path, name: str, folder: Path | None = None) -> Iterator[Bina
 
 @contextmanager
 def undamaged(name: str, shown: str) -> Iterator[None]:
-    """Turns the ways in which zipfile says that a member is damaged into a ModelError."""
+    """Turns the errors that zipfile raises for a damaged member into a ModelError."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError) as error:
@@ -77,7 +77,7 @@ def undamaged(name: str, shown: str) -> Iterator[None]:
 
 
 def content(file: BinaryIO, member: Member, shown: str) -> Iterator[bytes]:
-    """A member's content in blocks. That it is what the file states is known only after the last one.
+    """Yields a member's content in blocks. Damage is known only after the last one.
 
     Arguments:
         file: the open zip file.

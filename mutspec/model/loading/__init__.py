@@ -1,6 +1,6 @@
 """Model files as live Keras models: loaded by Keras, or built from what mutspec reads of them.
 
-Like `mutspec.model.live` this room imports Keras, and only when a function is called. What may not enter: plans and
+Like `mutspec.model.live`, this package imports Keras, and only when a function is called. What may not enter: plans and
 their steps.
 """
 

@@ -1,4 +1,4 @@
-"""Loading a model file into Keras, safely unless the call says otherwise."""
+"""Loads a model file into Keras, without running code from it unless the call allows that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Loaded:
 
     Arguments:
         model: the keras.Model.
-        warnings: what of the file it does not have.
+        warnings: what it lacks of the file's content.
     """
 
     model: Any
@@ -44,7 +44,7 @@ def load_model(
         path: a `.keras` or whole-model `.h5` file of Keras 3, whatever its name says, or an unpacked `.keras` folder;
             `execute.loading.load` takes those of Keras 2 too.
         unsafe: whether code in the file (Lambda layers) may run, and files that it names may be read.
-        verify: whether the checksum of the weights is checked: Keras does not where zipfile seeks in them.
+        verify: whether the checksum of the weights is checked. Keras does not check it if zipfile seeks in them.
         custom_objects: classes that Keras does not know by itself, by name.
 
     Raises:
@@ -57,7 +57,7 @@ def load_model(
         keras = import_keras()
     except ImportError as error:
         raise EnvironmentProblem(f"Keras cannot be imported ({error})", hint="install mutspec[tensorflow]") from None
-    form = format_of(path) if path.exists() else None  # Keras says what is missing
+    form = format_of(path) if path.exists() else None  # its message says what is missing
     if form is not None and not form.is_whole:
         raise _weights_alone(path)
     suffixes = () if form is None else form.suffixes
@@ -75,7 +75,7 @@ def load_model(
     try:
         return Loaded(load(compile=True))
     except Exception as error:  # Keras raises whatever its layers raise
-        with suppress(Exception):  # what it says of the whole is said below
+        with suppress(Exception):  # the error below reports it
             return Loaded(load(compile=False), (uncompiled(str(path), error),))
         text = str(error)
         if "safe_mode" in text or ("Lambda" in text and "unsafe" in text.lower()):
@@ -87,13 +87,13 @@ def load_model(
 
 
 def uncompiled(shown: str, error: Exception, part: str = "one of them", *, is_of_keras: bool = False) -> Problem:
-    """The warning that a model is not compiled as its file says.
+    """Returns the warning that a model is not compiled as its file says.
 
     Arguments:
         shown: what to call the file.
         error: what Keras raised.
         part: what it could not revive.
-        is_of_keras: whether that is Keras's own, so that no import helps.
+        is_of_keras: whether that part is Keras's own, so that importing a module does not help.
     """
     own = "" if is_of_keras else "if it is your own, import its module: --import my_package.losses; or "
     return Problem(
@@ -119,7 +119,7 @@ def _refuse_code(path: Path) -> None:
 
 @contextmanager
 def _named(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """Yields a name of a file that says what it is: Keras goes by names, and Keras 2 wrote HDF5 under `.keras` too."""
+    """Yields a name of a file that fits its content. Keras decides by names, and Keras 2 wrote HDF5 as `.keras` too."""
     if not suffixes or path.name.endswith(suffixes):
         yield path
         return

@@ -1,4 +1,4 @@
-"""Models built of a configuration and weights that mutspec reads: what Keras 2 wrote, and weights that lie apart.
+"""Builds models from a configuration and weights that mutspec reads: files of Keras 2, and weights without a model.
 
 Keras 3's own loader of Keras 2's files reads weights by order, and needs losses and optimizers to load anything.
 """
@@ -40,11 +40,11 @@ def build_from_file(
 
     Arguments:
         shown: what to call its file.
-        config: the serialised model, in Keras 3's form; judged already, if code must not run.
+        config: the serialised model, in Keras 3's form. If code must not run, it has been checked for that already.
         training: the `training_config` of an `.h5` file; None if it has none.
         tensors: its weights.
-        value: gives the value of each, as a flat array.
-        is_old: whether Keras 2 wrote it; otherwise it is weights that lie apart, which say nothing of training.
+        value: returns the value of each, as a flat array.
+        is_old: whether Keras 2 wrote it. Otherwise it holds weights alone, and nothing about training.
         unsafe: whether code in it (Lambda layers) may run.
 
     Returns:
@@ -108,7 +108,7 @@ def _compile(model: Model, shown: str, config: Mapping[str, Any], training: str 
                 _compile_as_h5(model, stated)
             else:
                 model.compile_from_config({key: each for key, each in stated.items() if each is not None})
-                if not model.compiled:  # Keras warns of what it cannot revive, and goes on
+                if not model.compiled:  # Keras only warns of what it cannot revive
                     raise ValueError("Keras 3 does not know what they name")
     except Exception as error:  # Keras, or a user's loss, may raise anything here
         with suppress(Exception):
@@ -150,7 +150,7 @@ def _unrevived(stated: Mapping[str, Any]) -> tuple[str, str]:
     """Tells which part of a `training_config` Keras 3 cannot revive, as words, and the name that it has there."""
     from keras.src.legacy.saving import saving_utils
 
-    for key, label in _PARTS.items():  # the optimizer is asked for each time, and so comes first
+    for key, label in _PARTS.items():  # the optimizer is needed each time, and so comes first
         name, others = _first_name(stated.get(key)), dict.fromkeys(_PARTS.keys() - {key, "optimizer_config"})
         try:
             saving_utils.compile_args_from_training_config(json.loads(json.dumps({**stated, **others})))
@@ -160,7 +160,7 @@ def _unrevived(stated: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _first_name(value: Any) -> str:
-    """The first name in a part of a `training_config`: of a class, or of a function."""
+    """Returns the first name in a part of a `training_config`: of a class, or of a function."""
     while not isinstance(value, str):
         if isinstance(value, Mapping):
             value = value.get("class_name") or next(iter(value.values()), "")

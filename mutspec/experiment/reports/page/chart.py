@@ -48,7 +48,7 @@ def drawn(chart: Chart, name: str) -> Markup:
 
 
 def charts(section: Section, summary: Summary, facet: str | None = None) -> Markup:
-    """The charts of a section, with their headings; nothing if it has none. Arguments, errors: as for `pictures_in`."""
+    """Returns the charts of a section with headings, if any. Arguments and errors are those of `pictures_in`."""
     parts: list[object] = []
     for picture in pictures_in(section, summary, facet):
         if isinstance(picture.chart, Chart) and picture.is_on_page:

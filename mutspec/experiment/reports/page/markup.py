@@ -1,4 +1,4 @@
-"""HTML from values: whatever is no markup already is escaped, so that no name of a user can become any."""
+"""Makes HTML from values. Text that is not markup already is escaped, so a user's names cannot become markup."""
 
 from __future__ import annotations
 

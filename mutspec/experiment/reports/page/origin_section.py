@@ -14,7 +14,7 @@ from mutspec.text import words
 
 _MOST_VALUES = 12
 _OPEN = 10
-"""Up to so many digests are shown without being asked for."""
+"""The most digests that are shown without a click."""
 
 
 def origin(summary: Summary) -> Markup:
@@ -59,7 +59,7 @@ def _plan(name: str, results: Sequence[Result]) -> Markup:
 
 
 def _digests(name: str, parameters: Sequence[str], forms: Mapping[str, Sequence[Result]]) -> Markup:
-    """The digest of each form of a plan, beside the parameters that make it."""
+    """Returns the digest of each form of a plan, next to the parameters that make it."""
     given = {each: [shown(same[0].parameters.get(each)) for same in forms.values()] for each in parameters}
     varying = [each for each in parameters if len(set(given[each])) > 1]
     rows = [

@@ -83,7 +83,7 @@ def _ranking(found: Sensitivity, summary: Summary) -> Markup:
 
 
 def _bar(harm: Estimate, most: float) -> Markup:
-    """A bar as long as a mean is large, with its interval; the numbers beside it say the same."""
+    """Returns a bar whose length is a mean, with its interval. The numbers next to it say the same."""
 
     def part(value: float) -> float:
         if not math.isfinite(value):
