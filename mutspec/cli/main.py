@@ -80,7 +80,7 @@ def _print_version(context: click.Context, _: click.Parameter, is_asked: bool) -
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`mutspec COMMAND --help` has examples. Exit codes: 0 done, 1 a check failed, 2 wrong input or call, "
-    "3 the machine does not allow it, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).",
+    "3 the machine does not allow it or an op has a bug, 130 interrupted (143 by SIGTERM, 129 by SIGHUP).",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
