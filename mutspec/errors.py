@@ -117,6 +117,11 @@ class OpError(EnvironmentProblem):
     """An op has a bug: it fails, or makes what cannot be a weight's value. Neither the plan nor the call is wrong."""
 
 
+def said(error: BaseException) -> str:
+    """Returns the type and the message of an exception, as messages quote it."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 def written_path(path: DocumentPath) -> str:
     """Returns a path as messages show it: `std[0].value`, in back-quotes."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mutspec.errors import DocumentPath, Place, PlanError, Problem, nearest
+from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem, nearest, said
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import parse
 from mutspec.language.explain import Finding, Validator
@@ -181,6 +181,7 @@ class _Loader:
         self.uses_schema = uses_schema
         self.name = name
         self.problems = list(problems)
+        self.bugs: list[Problem] = []
         self.root: Node = Scalar(None)
         self.unresolved: tuple[DocumentPath, ...] = ()
         self.validators: dict[str, Validator] = {}
@@ -190,6 +191,7 @@ class _Loader:
 
         Raises:
             PlanError: with all problems, in the order of their places.
+            OpError: an op of a step has a bug, and nothing else is wrong.
         """
         if not isinstance(root, Table):
             hint = "begin with `mutspec: 1` and a list of `steps`"
@@ -203,6 +205,8 @@ class _Loader:
         self._check_steps(document, steps)
         if any(not problem.is_warning for problem in self.problems):
             raise PlanError(sorted(self.problems, key=_order))
+        if self.bugs:
+            raise OpError(self.bugs)
         assert head is not None
         return Plan(
             name=head.name or self.name,
@@ -238,6 +242,14 @@ class _Loader:
             span = _span(self.root, problem.path, on_key=on_key)
             place = span.place() if span else None
         self.problems.append(replace(problem, place=place, hint=hint))
+
+    def _add_bug(self, op: Any, error: BaseException, index: int) -> None:
+        """Adds the problem that the op of a step fails when it is asked about the step."""
+        span = _span(self.root, ("steps", index, "op"), on_key=False)
+        name, package = op.__struct_config__.tag, type(op).__module__.partition(".")[0]
+        hint = f"a bug; report it to whoever maintains `{package}`"
+        place = span.place() if span else None
+        self.bugs.append(Problem(f"the op `{name}` fails: {said(error)}", place, ("steps", index), hint))
 
     # -- stages
 
@@ -395,10 +407,8 @@ class _Loader:
                 for problem in [problem.below("steps", index) for problem in typed.problems()]:
                     self._add(problem)
                 used |= {("steps", index, *path): name for path, name in typed.inputs_used()}
-            except Exception as error:  # an op of any package may fail in any way
-                message = f"the op of this step fails: {type(error).__name__}: {error}"
-                hint = f"this is a bug; report it to the maintainer of `{type(typed).__module__}`"
-                self._add(Problem(message, path=("steps", index), hint=hint))
+            except (Exception, SystemExit) as error:  # an op of any package may fail in any way
+                self._add_bug(typed, error, index)
         for problem in id_problems(ids):
             self._add(problem)
         for problem in input_problems(used, names):

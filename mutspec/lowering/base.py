@@ -81,7 +81,7 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Lowers the step: selects, reads and binds tensors, and returns what `bind` returned."""
-        raise NotImplementedError
+        raise NotImplementedError("it has no method `apply`")
 
 
 class WeightOp(Op, frozen=True, kw_only=True):
@@ -180,7 +180,7 @@ class WeightOp(Op, frozen=True, kw_only=True):
                 weights arrive as float32, and the result is rounded once.
             ctx: the place: the tensor, its draws, and the step's values for it.
         """
-        raise NotImplementedError
+        raise NotImplementedError("it has no method `lower`")
 
     def given(self, *keys: str) -> tuple[str, ...]:
         """Returns those of some optional keys that the step has."""
@@ -236,7 +236,7 @@ class StructureOp(Op, frozen=True, kw_only=True):
         Arguments:
             ctx: the model as the steps before left it, and the ways in which it can be changed.
         """
-        raise NotImplementedError
+        raise NotImplementedError("it has no method `restructure`")
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Changes the architecture; the first values of new weights are not counted as changes."""

@@ -8,7 +8,7 @@ from sys import modules
 from traceback import extract_tb
 from typing import Any
 
-from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem
+from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem, said
 from mutspec.graph.graph import Graph
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite, or_default
@@ -148,8 +148,8 @@ def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:
         raise OpError(replace(problem, hint=_whose(op, error)) for problem in error.problems) from error
     except (PlanError, EnvironmentProblem):
         raise
-    except Exception as error:
-        message = f"the op `{op_name(type(op))}` fails: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # SystemExit too: an op must not end the run and say nothing
+        message = f"the op `{op_name(type(op))}` fails: {said(error)}"
         raise OpError(message, hint=_whose(op, error)) from error
     _refuse_nothing(op, writes, context.edits)
     return writes
@@ -162,7 +162,7 @@ def _checked(made: object, context: LoweringContext) -> tuple[TensorWrite, ...]:
     return writes
 
 
-def _whose(op: Op, error: Exception) -> str:
+def _whose(op: Op, error: BaseException) -> str:
     """Says where a bug is, and who can fix it. The last line of the op's module tells more than one of mutspec's."""
     frames = extract_tb(error.__traceback__)
     module = modules.get(type(op).__module__)

@@ -69,7 +69,7 @@ class NoiseOp(WeightOp, frozen=True, kw_only=True):
             unit: the unit of its size: a number, or a tensor of the weight's shape.
             ctx: the place.
         """
-        raise NotImplementedError
+        raise NotImplementedError("it has no method `noise`")
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
         noise = self.noise(ctx.scale(self.relative_to, weight), ctx)

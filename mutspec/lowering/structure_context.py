@@ -12,6 +12,7 @@ from mutspec.graph.expression import Expression
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
 from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.edit_check import edit_problem
 from mutspec.lowering.identity_layers import identity_value
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import (
@@ -164,7 +165,8 @@ class StructureContext:
     def network(self, owner: str) -> Network:
         """Returns the network of a path, as it stands now."""
         found = edits.level(self.context.architecture.network, owner)
-        assert found is not None
+        if found is None:
+            raise self.context.bug(f"asks for `{owner}`, which is not a model in the model")
         return found
 
     def type_of(self, owner: str, ref: TensorRef) -> TensorType:
@@ -203,12 +205,28 @@ class StructureContext:
 
         Raises:
             PlanError: the edit raises it.
+            OpError: the edit changes a layer that it does not declare, or makes a network that Keras cannot build.
         """
+        changed, renamed = frozenset(configured), renamed or {}
         try:
-            network = edits.edited(self.context.architecture.network, owner, edit)
+            network = self._edited(owner, edit, {*changed, *renamed})
         except PlanError as error:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
-        self.context.restructure(Change(network, configured=frozenset(configured), renamed=renamed or {}), self.id)
+        self.context.restructure(Change(network, configured=changed, renamed=renamed), self.id)
+
+    def _edited(self, owner: str, edit: Edit, declared: Collection[str]) -> Network:
+        """Returns the outermost network with an edit of one network.
+
+        Raises:
+            OpError: the edit does something else than what is declared, or makes a network that Keras cannot build.
+        """
+        before = edits.level(self.context.architecture.network, owner)
+        if before is None:
+            raise self.context.bug(f"edits `{owner}`, which is not a model in the model")
+        after = edit(before)
+        if problem := edit_problem(before, after, owner, declared):
+            raise self.context.bug(problem)
+        return edits.edited(self.context.architecture.network, owner, lambda _: after)
 
     # Adding a layer.
 
@@ -281,6 +299,8 @@ class StructureContext:
             PlanError: the layer cannot take what it gets.
         """
         name = str(entry["name"])
+        if name in self.network(owner).layers:
+            raise self.context.bug(f"inserts a layer under the name `{name}`, which another layer has")
         outputs = {ref: TensorRef(name, call) for call, ref in enumerate(sources)}
         edit = partial(edits.insert, name=name, entry=entry, sources=outputs, only=only)
         self.add_layer(entry, owner, edit, first_value=first_value)
@@ -327,7 +347,7 @@ class StructureContext:
         """
         context, path = self.context, join(owner, str(entry["name"]))
         origin = f"{self.id}/{self._added}"
-        network = edits.edited(context.architecture.network, owner, edit)
+        network = self._edited(owner, edit, {path})
         created = context.restructure(Change(network, new={path: keep_weights_of}), origin)
         if path in context.architecture.misfits:
             _, message = context.architecture.misfits[path]

@@ -9,11 +9,14 @@ from mutspec.ops.catalogue import catalogue, family
 
 __all__ = ["catalogue", "family"]
 
-_IN_PLUGIN = frozenset({"ByTarget", "NonNegative", "Op", "Problem", "Scale", "TensorContext", "WeightOp"})
-"""The names that packages with ops imported from here before `mutspec.plugin` existed."""
+_MOVED = {name: name for name in ("ByTarget", "NonNegative", "Op", "Problem", "Scale", "WeightOp")} | {
+    "Site": "TensorContext"
+}
+"""The names that packages with ops imported from here before `mutspec.plugin` existed, and their names there."""
 
 
 def __getattr__(name: str) -> object:
-    if name in _IN_PLUGIN:
-        raise ImportError(f"`{name}` is now in mutspec.plugin: write `from mutspec.plugin import {name}`")
+    if name in _MOVED:
+        now = _MOVED[name]
+        raise ImportError(f"`{name}` is now `{now}` in mutspec.plugin: write `from mutspec.plugin import {now}`")
     raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

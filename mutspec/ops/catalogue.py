@@ -92,12 +92,12 @@ def _add_plugins(ops: dict[str, type[Op]]) -> None:
         for op in _ops_of(loaded) if isinstance(loaded, ModuleType) else (loaded,):
             _check(op, _called(entry_point))
             if ops.setdefault(op_name(op), op) is not op:
-                raise EnvironmentProblem(
-                    f"{_called(entry_point)} takes the name `{op_name(op)}`, which is taken", hint=_REMEDY
-                )
+                owner = ops[op_name(op)].__module__.partition(".")[0]
+                message = f"{_called(entry_point)} takes the name `{op_name(op)}`, which an op of `{owner}` has"
+                raise EnvironmentProblem(message, hint=_REMEDY)
 
 
-_REMEDY = "update or uninstall the package that offers it"
+_REMEDY = "fix, update or uninstall the package that offers it"
 
 
 def _called(entry_point: EntryPoint) -> str:

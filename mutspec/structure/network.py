@@ -149,6 +149,15 @@ def _checked(network: Network) -> Network:
     return network
 
 
+def unsound(network: Network) -> str:
+    """Returns why the calls of a network cannot be made one after the other; empty if they can."""
+    try:
+        _checked(network)
+    except ModelError as error:
+        return error.problems[0].message
+    return "" if network.is_sequential or next(refs([network.outputs]), None) else "the model has no output"
+
+
 def _check_ref(network: Network, ref: TensorRef, subject: str) -> None:
     if ref == SEQUENTIAL_INPUT and network.is_sequential:
         return

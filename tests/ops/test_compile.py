@@ -35,8 +35,11 @@ class Doubtful(WeightOp, tag="doubtful", frozen=True, kw_only=True):
 
 
 def test_a_bug_in_what_an_op_says_of_itself_is_told_with_the_op() -> None:
-    with pytest.raises(PlanError, match="the op of this step fails: AttributeError"):
+    with pytest.raises(OpError, match="the op `doubtful` fails: AttributeError") as caught:
         plan_from({"steps": [{"op": "doubtful", "target": "dense_1"}]}, {**catalogue(), "doubtful": Doubtful})
+    (problem,) = caught.value.problems
+    assert problem.path == ("steps", 0)
+    assert problem.hint == "a bug; report it to whoever maintains `tests`"
 
 
 def test_a_bug_in_an_op_is_told_with_the_op_and_the_place_of_the_bug() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +26,7 @@ from mutspec.plugin import (
     Expression,
     Listed,
     LoweringContext,
+    Network,
     Op,
     Permutation,
     Run,
@@ -37,6 +40,7 @@ from mutspec.plugin import (
     Window,
     Within,
     insert,
+    refs,
     rename,
 )
 from mutspec.structure.architecture import Change
@@ -276,3 +280,79 @@ def test_a_bug_in_an_op_ends_a_call_with_exit_code_3_and_a_place_in_the_plan(
         told = capsys.readouterr().err
         assert "plan.yaml:3:9" in told
         assert f"the op `wrong` lowers `{KERNEL}`" in told
+
+
+def rewired(network: Network, name: str, on: TensorRef) -> Network:
+    """The network, with a layer called on another tensor."""
+    return replace(network, calls={**network.calls, name: ({"args": [on], "kwargs": {}},)})
+
+
+def reconfigured(network: Network) -> Network:
+    entry = network.layers["dense_1"]
+    changed = {**entry, "config": {**entry["config"], "activation": "softplus"}}
+    return network.with_layers({**network.layers, "dense_1": changed})
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (
+            lambda network: rewired(network, "dense_1", TensorRef("dense_1", 0, 0)),
+            "edits the model wrongly: the model's graph has a cycle, so no layer in it can be called first: "
+            "`dense_1` → `dense_1`",
+        ),
+        (
+            lambda network: rewired(network, "logits", TensorRef("nowhere", 0, 0)),
+            "edits the model wrongly: `logits` is called on an output of `nowhere`, but the model has no such layer",
+        ),
+        (
+            lambda network: rewired(network, "dense_1", TensorRef("nowhere", 3, 0)),
+            "edits the model wrongly: `dense_1` is called on an output of `nowhere`, but the model has no such layer",
+        ),
+        (lambda network: replace(network, outputs=[]), "edits the model wrongly: the model has no output"),
+        (reconfigured, "changes the config of `dense_1` without saying so: name it in `configured`"),
+        (lambda network: None, "edits the model by a function that returns NoneType, and not a network"),
+        (
+            lambda network: network.with_layers({k: v for k, v in network.layers.items() if k != "bn_1"}),
+            "edits the model so that `bn_1` is in only one of `layers` and `calls`",
+        ),
+    ],
+)
+def test_an_edit_that_makes_no_model_or_more_than_it_says_is_refused(edit: Callable[[Any], Any], words: str) -> None:
+    assert told(restructuring(lambda ctx: ctx.edit("", edit))) == f"the op `wrong` {words}"
+
+
+def test_an_edit_that_leaves_a_layer_without_use_is_refused() -> None:
+    def skip(network: Network) -> Network:
+        (before,) = refs(network.calls["logits"])
+        (source,) = refs(network.calls[before.layer])
+        return rewired(network, "logits", source)
+
+    assert "so that nothing uses `" in told(restructuring(lambda ctx: ctx.edit("", skip)))
+
+
+def test_a_layer_is_not_inserted_under_the_name_of_another() -> None:
+    def insert_again(ctx: StructureContext) -> None:
+        entry = ctx.new_layer(DENSE, "", TensorRef("dense_1", 0, 0))
+        named = {**entry, "name": "bn_1", "config": {**entry["config"], "name": "bn_1"}}
+        ctx.insert(named, "", [TensorRef("dense_1", 0, 0)])
+
+    assert told(restructuring(insert_again)) == (
+        "the op `wrong` inserts a layer under the name `bn_1`, which another layer has"
+    )
+
+
+def test_a_network_that_is_not_there_is_not_edited() -> None:
+    said = told(restructuring(lambda ctx: ctx.edit("nope", lambda network: network)))
+    assert said == "the op `wrong` edits `nope`, which is not a model in the model"
+
+
+def test_an_op_that_leaves_python_does_not_end_the_run() -> None:
+    assert told(lowering(lambda weight, ctx: sys.exit(0))) == "the op `wrong` fails: SystemExit: 0"
+
+
+def test_an_op_without_its_method_is_told_which() -> None:
+    class Wrong(WeightOp, tag="wrong", frozen=True, kw_only=True):
+        """Wrong."""
+
+    assert told(Wrong) == "the op `wrong` fails: NotImplementedError: it has no method `lower`"
