@@ -167,7 +167,7 @@ def wants_color(stream: object) -> bool:
 
 def usage_problem(error: click.UsageError) -> Problem:
     """Returns a wrong call as a problem like all others."""
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")  # Click lists choices on lines of their own
     context = error.ctx
     hint = f"try: {context.command_path} --help" if context is not None else ""
     candidates: tuple[str, ...] = ()

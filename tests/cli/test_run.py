@@ -294,6 +294,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("-m plan=dense_noise hydra/launcher=mutspc", 2, "did you mean `mutspec`"),
     ("plan=dense_noise hydra.rn.dir=x", 2, "did you mean `hydra.run.dir`?"),
     ("plan=dense_noise hydra.callbacks.log._target_=cbs.Log", 2, "a + adds a key of your own: +hydra.callbacks.log"),
+    ("plan=dense_noise hydra/launchr=mutspec", 2, "did you mean `hydra/launcher`"),
     ("plan=dense_noise hydra.launcher.n_jobs=2", 2, "`hydra.launcher` has _target_"),
     ("plan=dense_noise hydra.job.chdir=foo", 2, "`hydra.job.chdir` does not take this value"),
     ("-m plan=dense_noise hydra.job.chdir=true,false", 2, "override 2:1:1: Hydra refuses the call: Sweeping over"),

@@ -159,12 +159,18 @@ def _endless(_: re.Match[str], context: Context) -> Problem:
 
 def _unknown(found: re.Match[str], context: Context) -> Problem:
     key = found[1].partition("@")[0]
-    known = [*context.keys(), *context.loader.list_groups(""), "plan_file"]
+    own, hydras = context.loader.list_groups(""), context.loader.list_groups("hydra")
+    known = [*context.keys(), *own, *(f"hydra/{name}" for name in hydras), "plan_file"]
     is_of_plan = key.partition(".")[0] in ("params", "seed", "steps")
     candidates = (f"plan.{key}",) if is_of_plan else _keys_like(key, known)
     parent = key.rpartition(".")[0]
     siblings = [name.removeprefix(f"{parent}.") for name in known if parent and name.startswith(f"{parent}.")]
-    hint = f"`{parent}` has {', '.join(siblings)}" if siblings else f"a + adds a key of your own: +{key}=…"
+    more = ", …" if len(siblings) > _MOST_NAMED else ""
+    hint = (
+        f"`{parent}` has {', '.join(siblings[:_MOST_NAMED])}{more}"
+        if siblings
+        else f"a + adds a key of your own: +{key}=…"
+    )
     place = place_of(key, context.given, on_key=True)
     return Problem(f"the configuration has no `{key}`", place, hint="" if candidates else hint, candidates=candidates)
 
@@ -176,6 +182,9 @@ def _no_option(_: re.Match[str], context: Context) -> Problem:
     message = f"`{group}` has no value" if group else "a group of the configuration has no value"
     hint = f"`{group}` has {options}" if options else "name one of its options"
     return Problem(message, place_of(group, context.given) if group else None, hint=hint)
+
+
+_MOST_NAMED = 20
 
 
 def _keys_like(key: str, known: list[str]) -> tuple[str, ...]:
