@@ -294,6 +294,7 @@ CALLS: dict[str, Bad] = {
     "a picture over a plan": Bad("graph good.yaml model.keras -o good.yaml --force", ("same file as the input",)),
     "a picture over a file": Bad("graph good.yaml model.keras -o taken.keras", ("taken.keras exists", "--force")),
     "a manual of no op": Bad("ops gausian_noise", ("`gaussian_noise`",)),
+    "no shell": Bad("completion", ("Choose from: bash, zsh, fish",)),
     "a shell that is not there": Bad("completion tcsh", ("'bash'",)),
 }
 
