@@ -17,6 +17,9 @@ POINTS ?= 200
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# Tests start hundreds of processes. Without bytecode each would compile the package again, which takes as long as a
+# short call does, and the asserts of all tests would be rewritten each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Tests of layers inside layers use keras-hub. All of its dependencies would include TensorFlow's other distribution, in
 # addition to tensorflow-cpu, for tokenizers that no test needs. So only what its import needs is installed.
