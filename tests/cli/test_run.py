@@ -240,7 +240,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("plan_file=missing.yaml", 2, "missing.yaml: there is no such file"),
     ("plan_file=", 2, "`plan_file` names no file"),
     ("plan_file=dense_noise.yaml plan=dense_noise", 2, "by plan=… and by plan_file=…"),
-    ("plan=null", 2, "Hydra refuses the call: Config group override must be a string or a list"),
+    ("plan=null", 2, "`plan` has no value"),
     ("plan=[dense_noise,conv_noise]", 2, "to run one after the other: -m plan=dense_noise,conv_noise"),
     ("plan=dense_noise +plan=conv_noise", 2, "override 2:1:1: `plan` has a value already\n"),
     ("--config-dir own plan=broken", 2, "own/recipes/broken.yaml:2:36: this is not YAML"),
