@@ -96,8 +96,15 @@ def _called(command: click.Command, arguments: Sequence[str] | None, name: str) 
 
     Libraries turn interrupts into other errors, such as an ImportError while they are imported.
     """
+    streams = sys.stdout, sys.stderr
     try:
         return command.main(args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
+    except SystemExit:
+        if sys.stdout is streams[0]:
+            raise
+        # When nobody reads its output any more, Click exchanges both streams and leaves with 1 (8.5, `Command.main`).
+        sys.stdout, sys.stderr = streams
+        raise BrokenPipeError from None
     except Exception as error:
         cause: BaseException | None = error
         seen: list[BaseException] = []

@@ -107,9 +107,12 @@ def test_every_commands_help_has_examples(command: str) -> None:
     assert max(len(line) for line in result.out.splitlines()) <= 100
 
 
-def test_a_reader_that_stops_early_is_not_an_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_stops_early_is_not_an_error(unbuffered: str) -> None:
+    """Python fails at other places where it does not buffer what it writes."""
+    environment = {**ENVIRONMENT, "PYTHONUNBUFFERED": unbuffered}
     with subprocess.Popen(
-        [*COMMAND, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+        [*COMMAND, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -336,12 +336,15 @@ def test_ctrl_c_ends_the_wait(model: Any, pool: ThreadPoolExecutor) -> None:
 
     staying = pool.submit(stay)
     is_inside.wait(SECONDS)
+    # A shell makes its jobs in the background ignore SIGINT, and all their children too.
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012
             pool.submit(interrupt)
             with mutspec.mutated(_noise(), model):
                 pytest.fail("the block ran")
     finally:
+        signal.signal(signal.SIGINT, earlier)
         may_leave.set()
     staying.result(SECONDS)
     with mutspec.mutated(_noise(), model):
