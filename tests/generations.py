@@ -27,8 +27,9 @@ from mutspec.access.read import TensorReader
 from mutspec.compare.diff import diff
 from mutspec.errors import MutspecError
 from mutspec.execute.loading import load
-from mutspec.model import Archive, FileKind, open_archive
-from mutspec.model.files.formats import FORMATS
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.formats import FORMATS, FileKind
+from mutspec.model.files.opening import open_archive
 from tests.data.generations.make import VALUES
 from tests.formats.conftest import values_in
 

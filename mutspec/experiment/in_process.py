@@ -15,7 +15,7 @@ from msgspec import structs
 from mutspec.access.digests import weights_digest
 from mutspec.access.model_lock import hold
 from mutspec.arguments import file_path
-from mutspec.errors import Place
+from mutspec.errors import CallError, Place
 from mutspec.experiment.data.loading import checked
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.gates import Gate
@@ -33,7 +33,7 @@ from mutspec.experiment.search.breaking_points import breaking_points
 from mutspec.experiment.search.scaled_number import scaled_number
 from mutspec.experiment.session import opened
 from mutspec.experiment.trial import Trials, result_of
-from mutspec.language import CallError, Plan
+from mutspec.language import Plan
 from mutspec.lowering.base import Op
 from mutspec.model.live import read_live
 from mutspec.text import words

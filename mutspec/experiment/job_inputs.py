@@ -17,11 +17,12 @@ from typing import Any
 import msgspec
 
 from mutspec.access.digests import weights_digest
+from mutspec.errors import MutspecError
 from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.data.loading import load_data
 from mutspec.experiment.evaluation.metric_names import OBJECT
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
-from mutspec.language import MutspecError, Plan
+from mutspec.language import Plan
 from mutspec.lowering.base import Op
 from mutspec.model.files.opening import open_archive
 from mutspec.model.limits import current_limits

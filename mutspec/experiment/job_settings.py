@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from mutspec.errors import Problem
 from mutspec.experiment.gates import Gate
-from mutspec.language import Problem
 
 MOST_DOUBLINGS = 10
 """The number of times that `high` is doubled, if no limit is given."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mutspec.errors import Place
-from mutspec.language import CallError, ModelError, Plan, Problem, nearest
+from mutspec.errors import CallError, ModelError, Place, Problem, nearest
+from mutspec.language import Plan
 from mutspec.language.files import called_like
 from mutspec.lowering.base import Op
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from mutspec.access.digests import weights_digest
+from mutspec.errors import EnvironmentProblem, Problem
 from mutspec.execute.loading import load
 from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.evaluation.evaluate import Evaluation, Evaluator, predicted
@@ -20,7 +21,6 @@ from mutspec.experiment.evaluation.shortcut import Shortcuts
 from mutspec.experiment.job_inputs import is_known_by_files, load_data_once, stamp, stamps, stamps_of_folder, texts
 from mutspec.experiment.job_settings import EvaluateSettings, Settings
 from mutspec.experiment.model_files import check_file
-from mutspec.language import EnvironmentProblem, Problem
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import LiveModel, import_keras, read_live
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mutspec.errors import CallError
 from mutspec.experiment.axis_units import units
 from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluation.evaluate import Evaluation
@@ -30,7 +31,7 @@ from mutspec.experiment.result import (
     Row,
 )
 from mutspec.experiment.session import Session
-from mutspec.language import CallError, Plan
+from mutspec.language import Plan
 from mutspec.language.types import NonFinite
 from mutspec.lowering.base import Op, is_structural
 from mutspec.show.report import Report

@@ -7,19 +7,6 @@ knows none of them.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mutspec.errors import (
-    CallError,
-    CheckError,
-    DocumentPath,
-    EnvironmentProblem,
-    ModelError,
-    MutspecError,
-    Place,
-    PlanError,
-    Problem,
-    nearest,
-)
-
 if TYPE_CHECKING:
     from mutspec.language.load import load_plan, load_text, plan_from
     from mutspec.language.overrides import Override
@@ -35,7 +22,7 @@ _LATER = {
     "load_text": "load",
     "plan_from": "load",
 }
-"""The modules of names that are imported at their first use, so that importing the errors does not load YAML."""
+"""The modules of names that are imported at their first use, so that importing a part of the room loads no YAML."""
 
 
 def __getattr__(name: str) -> Any:
@@ -46,21 +33,11 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    "CallError",
-    "CheckError",
-    "DocumentPath",
-    "EnvironmentProblem",
-    "ModelError",
-    "MutspecError",
     "Override",
-    "Place",
     "Plan",
-    "PlanError",
-    "Problem",
     "Step",
     "json_schema",
     "load_plan",
     "load_text",
-    "nearest",
     "plan_from",
 ]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from mutspec.cli.exit_codes import ExitCode, code_of
 from mutspec.cli.options import Memory, memory_option
-from mutspec.language import CheckError, EnvironmentProblem, ModelError, PlanError
+from mutspec.errors import CheckError, EnvironmentProblem, ModelError, PlanError
 
 
 @pytest.mark.parametrize(

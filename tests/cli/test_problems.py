@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mutspec.cli.problems import MOST_PROBLEMS, as_github, as_text, as_texts, capped
-from mutspec.language import Place, Problem
+from mutspec.errors import Place, Problem
 from mutspec.text.visible import in_lines, in_one_line
 
 

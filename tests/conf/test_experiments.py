@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import mutspec
+from mutspec.errors import CallError, MutspecError, PlanError
 from mutspec.experiment.data import digits
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.result import Result
-from mutspec.language import CallError, MutspecError, PlanError
 from mutspec.resources import resource_folder
 
 MODEL = resource_folder("conf") / "model" / "digits.keras"

@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
+from mutspec.errors import CallError, CheckError
 from mutspec.execute.files import apply, dry_run
 from mutspec.execute.output import TEMPORARY_SUFFIX
-from mutspec.language import CallError, CheckError
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.opening import open_archive
 from tests.execute.model_files import CNN, MAKERS, SLOW, WEIGHTS, hdf5_of, make_file, rezip, write_stack

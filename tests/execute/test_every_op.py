@@ -13,7 +13,7 @@ import pytest
 
 import mutspec
 from mutspec.access.read import reader_of
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live

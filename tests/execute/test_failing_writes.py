@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from mutspec.errors import EnvironmentProblem
 from mutspec.execute.files import apply
-from mutspec.language import EnvironmentProblem
 from tests.execute.model_files import make_file
 from tests.execute.test_output import KINDS, PLAN, names
 from tests.execute.test_processes import script
@@ -89,7 +89,7 @@ import json, os, sys
 from pathlib import Path
 from resource import RLIMIT_FSIZE, setrlimit
 from mutspec.execute.files import apply
-from mutspec.language import EnvironmentProblem
+from mutspec.errors import EnvironmentProblem
 from tests.execute.test_output import PLAN
 
 for base in map(Path, sys.argv[1:]):

@@ -129,7 +129,7 @@ RACE = """
 import os, sys, time
 from pathlib import Path
 from mutspec.execute.files import apply
-from mutspec.language import CallError
+from mutspec.errors import CallError
 from tests.execute.test_output import PLAN
 base, folder = Path(sys.argv[1]), Path(sys.argv[2])
 for turn in range(5):

@@ -13,8 +13,8 @@ import pytest
 from mutspec.compare.diff import diff
 from mutspec.compare.structure import structure_diff
 from mutspec.execute.loading import load
-from mutspec.model import open_archive
 from mutspec.model.build import build_spec
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.structure.meaning import value_meant
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language import CheckError
+from mutspec.errors import CheckError
 
 HUGE = {"class_name": "RandomNormal", "config": {"stddev": 1.0e39}}
 """Of which float32 has no values."""

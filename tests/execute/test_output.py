@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from mutspec import load_plan
+from mutspec.errors import CallError, EnvironmentProblem, ModelError
 from mutspec.execute.files import apply
 from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, check_output, replacing
-from mutspec.language import CallError, EnvironmentProblem, ModelError
 from mutspec.model.files.written import not_whole
 from tests.execute.model_files import CNN, make_file
 from tests.toys import plan_of

@@ -71,7 +71,7 @@ import json, os, sys
 from pathlib import Path
 from resource import RLIMIT_FSIZE, setrlimit
 from mutspec.execute.files import apply
-from mutspec.language import EnvironmentProblem
+from mutspec.errors import EnvironmentProblem
 from tests.execute.test_output import PLAN
 for base in map(Path, sys.argv[1:]):
     output = base.with_name("mutant" + base.suffix)
@@ -114,7 +114,7 @@ from pathlib import Path
 base, disk = Path(sys.argv[1]), Path(sys.argv[2])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)], check=True)
 from mutspec.execute.files import apply
-from mutspec.language import EnvironmentProblem
+from mutspec.errors import EnvironmentProblem
 from tests.execute.test_output import PLAN
 for name in ("filler", "another"):
     (disk / name).write_bytes(bytes(30_000))

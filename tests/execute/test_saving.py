@@ -15,8 +15,8 @@ import keras
 import numpy as np
 import pytest
 
+from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.execute.saving import save_model
-from mutspec.language import EnvironmentProblem, ModelError
 from mutspec.model.files.formats import FORMATS, FileKind
 from tests.execute.model_files import WEIGHTS
 from tests.execute.test_failing_writes import failing, some

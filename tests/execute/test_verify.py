@@ -15,9 +15,9 @@ import pytest
 
 from mutspec.access.read import TensorReader
 from mutspec.compare.diff import diff
+from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.execute.files import apply, prepare_files
 from mutspec.execute.verify import tensors_read
-from mutspec.language import EnvironmentProblem, ModelError
 from mutspec.model.files.opening import open_archive
 from tests.execute.model_files import MAKERS, SLOW, WEIGHTS, make_file
 from tests.toys import plan_of

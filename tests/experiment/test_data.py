@@ -13,11 +13,11 @@ import pytest
 from hydra.utils import get_method
 from sklearn.datasets import load_digits
 
+from mutspec.errors import CallError
 from mutspec.experiment import data as sources
 from mutspec.experiment.data import digits, npz
 from mutspec.experiment.data.arrays import leaves, rows
 from mutspec.experiment.data.loading import checked, load_data, located
-from mutspec.language import CallError
 from mutspec.model.limits import limits
 
 X, Y = np.zeros((4, 8, 8, 1), np.float32), np.arange(4)

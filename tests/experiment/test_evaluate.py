@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from mutspec.errors import CallError
 from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.language import CallError
 
 DRAW = np.random.default_rng(7)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)

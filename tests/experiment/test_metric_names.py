@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import pytest
 
+from mutspec.errors import CallError
 from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.evaluation.measures import check_names, metric_names
 from mutspec.experiment.evaluation.metric_names import Named, by_output, unique_names
 from mutspec.experiment.job_settings import EvaluateSettings
 from mutspec.experiment.metric_kinds import grows_when_worse, is_share
-from mutspec.language import CallError
 
 DRAW = np.random.default_rng(5)
 X = DRAW.normal(size=(60, 6)).astype(np.float32)

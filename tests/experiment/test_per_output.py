@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import mutspec
+from mutspec.errors import CallError
 from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.evaluation.evaluate import Evaluator
 from mutspec.experiment.evaluation.measures import check_measures
 from mutspec.experiment.jobs.application import ApplicationCall, run
 from mutspec.experiment.jobs.from_python import as_evaluate
 from mutspec.experiment.reports.aggregate import collect
-from mutspec.language import CallError
 
 DRAW = np.random.default_rng(7)
 X = DRAW.normal(size=(50, 6)).astype(np.float32)

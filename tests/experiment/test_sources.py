@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mutspec.errors import CallError
 from mutspec.experiment.data import csv, images, npz
 from mutspec.experiment.data.loading import checked
-from mutspec.language import CallError
 
 TABLE = "a,kind,b\n1,cat,2.5\n3,ant,-4\n5e1,cat,0\n"
 

@@ -14,8 +14,8 @@ import pytest
 import mutspec
 from mutspec.access.read import TensorReader
 from mutspec.errors import CallError, ModelError
-from mutspec.model import FileKind, open_archive
-from mutspec.model.files.formats import FORMATS
+from mutspec.model.files.formats import FORMATS, FileKind
+from mutspec.model.files.opening import open_archive
 from tests.formats.conftest import NOISE, RENAME, Saved, apply, same, values_in
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")

@@ -15,7 +15,7 @@ import pytest
 
 import mutspec
 from mutspec.errors import ModelError
-from mutspec.model import open_archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.files.tensor_bundle import read_bundle
 from tests.formats.conftest import Saved, write_safetensors
 

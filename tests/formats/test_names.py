@@ -13,7 +13,8 @@ import pytest
 import mutspec
 from mutspec.access.read import TensorReader
 from mutspec.errors import CallError, ModelError
-from mutspec.model import FileKind, open_archive
+from mutspec.model.files.formats import FileKind
+from mutspec.model.files.opening import open_archive
 from tests.formats.conftest import RENAME, Saved, apply, same, values_in
 
 LEGACY = Path(__file__).parents[1] / "data" / "generations" / "keras-2.12" / "dense.legacy.h5"

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from mutspec.cli.problems import as_github, as_json, as_text
-from mutspec.language import PlanError, load_text
+from mutspec.errors import PlanError
+from mutspec.language import load_text
 
 
 class Bad(NamedTuple):

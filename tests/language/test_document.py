@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from mutspec.language import PlanError, load_plan, load_text
+from mutspec.errors import PlanError
+from mutspec.language import load_plan, load_text
 from mutspec.language.document import parse
 from mutspec.language.nodes import node_at, plain, span_at
 

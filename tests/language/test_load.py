@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mutspec.language import PlanError, load_text, plan_from
+from mutspec.errors import PlanError
+from mutspec.language import load_text, plan_from
 from mutspec.language.types import NonFinite, Pick, Selector
 from mutspec.plugin import WeightOp
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mutspec.language import Override, PlanError, load_text
+from mutspec.errors import PlanError
+from mutspec.language import Override, load_text
 
 TEXT = """\
 mutspec: 1

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mutspec.cli.problems import as_github, as_text
-from mutspec.language import PlanError, Problem, load_text
+from mutspec.errors import PlanError, Problem
+from mutspec.language import load_text
 from mutspec.ops import catalogue as shipped
 
 HANGS = 30.0

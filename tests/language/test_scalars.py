@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, validators
 from msgspec import Meta
 
-from mutspec.language import PlanError, json_schema, load_text
+from mutspec.errors import PlanError
+from mutspec.language import json_schema, load_text
 from mutspec.language.explain import Validator
 from mutspec.language.schema import op_definitions
 from mutspec.language.types import OF_AMOUNT, OF_COMMON, OF_NAME, OF_TARGET, PlanValue

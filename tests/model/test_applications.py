@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mutspec.model import open_archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from mutspec.errors import ModelError
-from mutspec.model import Archive, open_archive
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.opening import open_archive
 from tests.model.conftest import Zoo
 
 OLD = Path(__file__).parents[1] / "data" / "old"

@@ -14,7 +14,8 @@ import mutspec
 from mutspec.errors import ModelError
 from mutspec.keras_facts.roles import Group
 from mutspec.language.target import load_target
-from mutspec.model import ModelSpec, open_archive
+from mutspec.model import ModelSpec
+from mutspec.model.files.opening import open_archive
 from mutspec.model.inner_layers import DescriptionByNames, Inner
 from mutspec.model.live import read_live
 from mutspec.model.select import NothingMatched, SelectorIndex

@@ -12,8 +12,8 @@ import pytest
 from mutspec.access.read import reader_of
 from mutspec.errors import ModelError
 from mutspec.execute.loading import load
-from mutspec.model import open_archive
 from mutspec.model.code import code_in
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.model.old_configs import in_keras_3_form, only_in_keras_2
 

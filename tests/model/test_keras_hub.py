@@ -14,7 +14,7 @@ import pytest
 
 import mutspec
 from mutspec.language.types import Selector
-from mutspec.model import open_archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.model.select import SelectorIndex
 

@@ -20,8 +20,8 @@ import pytest
 
 import mutspec
 from mutspec.errors import CallError, ModelError, nearest
-from mutspec.model import open_archive
 from mutspec.model.config import parse_config, parse_json
+from mutspec.model.files.opening import open_archive
 from mutspec.model.files.watched import ChildFailed, ChildTooSlow, watched
 from mutspec.model.limits import Limits, changed_limits, current_limits, limits, table
 

@@ -19,9 +19,10 @@ from mutspec.execute.loading import load
 from mutspec.execute.prepare import prepare
 from mutspec.execute.reporting import report
 from mutspec.language import plan_from
-from mutspec.model import Archive, open_archive
 from mutspec.model.build import build_spec
 from mutspec.model.config import parse_config
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.live.saved_paths import saved
 from mutspec.model.old_configs import only_in_keras_2, other_functions
 from mutspec.ops import catalogue

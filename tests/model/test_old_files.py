@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from mutspec.errors import ModelError
-from mutspec.model import Archive, Call, TensorRef, open_archive
+from mutspec.model import Call, TensorRef
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.opening import open_archive
 
 OLD = Path(__file__).parents[1] / "data" / "old"
 FILES = [path for path in sorted(OLD.rglob("*")) if path.suffix in {".keras", ".h5"}]

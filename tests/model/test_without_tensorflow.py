@@ -14,7 +14,7 @@ import json, sys
 for name in ("tensorflow", "keras", "tf_keras", "torch", "jax"):
     sys.modules[name] = None
 from pathlib import Path
-from mutspec.model import open_archive
+from mutspec.model.files.opening import open_archive
 print(json.dumps([open_archive(Path(path)).spec.structure_digest for path in sys.argv[1:]]))
 """
 IMPORT = """

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from mutspec.errors import ModelError
-from mutspec.model import Archive, open_archive
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.opening import open_archive
 from mutspec.model.files.zip_directory import read_directory
 from mutspec.model.limits import Limits
 from tests.model.raw_zip import Part, parts_of, raw_zip

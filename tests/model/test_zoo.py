@@ -13,7 +13,10 @@ import pytest
 
 from mutspec.errors import ModelError
 from mutspec.keras_facts.class_table import CLASSES
-from mutspec.model import Archive, FileKind, ModelSpec, open_archive
+from mutspec.model import ModelSpec
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.formats import FileKind
+from mutspec.model.files.opening import open_archive
 from tests.model.conftest import Kept, Zoo
 from tests.zoo import NO_LEGACY_H5, ZOO
 

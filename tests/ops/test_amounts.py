@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from mutspec.errors import PlanError
 from mutspec.graph.choice import Computed
 from mutspec.graph.numpy_kernels.masks import Mask
-from mutspec.language import PlanError
 from tests.ops.op_table import BY_ENTRY, REARRANGING, SOME, TARGET, TARGETS, UNITS, example, inputs_for
 from tests.oracle import NEURON_OPS, Step
 from tests.toys import Mutant, Tensors, layered, mutate, same_bits

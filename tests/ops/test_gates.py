@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mutspec
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from tests.ops.op_table import LAW
 from tests.oracle import Step, masks
 from tests.toys import mutate

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mutspec.errors import PlanError
 from mutspec.graph.choice import Computed
 from mutspec.graph.numpy_kernels.masks import Mask
-from mutspec.language import PlanError
 from tests.ops.op_table import (
     LAW,
     OF_INTEGERS,

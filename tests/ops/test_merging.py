@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from tests.formulas import FORMULAS, Case
 from tests.ops.op_table import LAW, SHAPES
 from tests.oracle import COMPUTED_IN, Step

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from tests.oracle import Step
 from tests.zoo.play import weights
 

@@ -9,9 +9,8 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 by name)
 import numpy as np
 import pytest
 
-from mutspec.errors import CheckError
+from mutspec.errors import CheckError, PlanError
 from mutspec.execute.prepare import non_finite_warnings
-from mutspec.language import PlanError
 from tests.oracle import Step
 from tests.toys import Mutant, Tensors, mutate, same_bits
 

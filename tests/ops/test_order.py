@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mutspec.errors import PlanError
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key, uniform_64_bits
-from mutspec.language import PlanError
 from tests.ops.op_table import LAW, TARGET, fitting, models, steps
 from tests.oracle import Step, masks
 from tests.toys import Tensors, layered, mutate, same_bits

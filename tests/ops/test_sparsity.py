@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from tests.ops.op_table import LAW
 from tests.oracle import expected
 from tests.toys import layered, mutate, same_bits

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from tests.ops.op_table import BY_ENTRY, DRAWING, REARRANGING, SOME, TARGET, TARGETS, UNITS, example, inputs_for
 from tests.oracle import NEURON_OPS, Step
 from tests.toys import Tensors, layered, mutate, same_bits

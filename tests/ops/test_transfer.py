@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 from tests.oracle import Step
 from tests.toys import Tensors, layered, mutate, same_bits
 

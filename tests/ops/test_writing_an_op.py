@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language import EnvironmentProblem, json_schema
+from mutspec.errors import EnvironmentProblem
+from mutspec.language import json_schema
 from mutspec.ops import catalogue, family
 from tests import guide
 

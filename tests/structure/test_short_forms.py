@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language import PlanError
+from mutspec.errors import PlanError
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from mutspec.cli.plans import read_plan
 from mutspec.cli.problems import as_github, as_json, as_texts, capped
 from mutspec.cli.report_options import architecture_option
 from mutspec.cli.stdout import write, write_json
-from mutspec.language import CallError, ModelError, Place, Plan, PlanError, Problem, nearest
+from mutspec.errors import CallError, ModelError, Place, PlanError, Problem, nearest
+from mutspec.language import Plan
 from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:

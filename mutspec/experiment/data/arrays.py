@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mutspec.access.digests import arrays_digest
-from mutspec.language import CallError
+from mutspec.errors import CallError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,9 +8,9 @@ from importlib import import_module
 from logging import getLogger
 from typing import Any
 
+from mutspec.errors import CallError, MutspecError, Problem, nearest
 from mutspec.experiment.data.arrays import Data, as_arrays, first_line, leaves
 from mutspec.experiment.data.sources import is_dataset, of_dataset
-from mutspec.language import CallError, MutspecError, Problem, nearest
 from mutspec.own_modules import allow_modules, targets
 
 _MOVED = {f"mutspec.experiment.sources.{name}": f"mutspec.experiment.data.{name}" for name in ("csv", "images")}

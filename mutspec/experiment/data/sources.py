@@ -19,9 +19,8 @@ from zlib import error as ZlibError  # noqa: N812
 
 import numpy as np
 
-from mutspec.errors import Place
+from mutspec.errors import CallError, EnvironmentProblem, Place, nearest
 from mutspec.experiment.data.arrays import Arrays, first_line
-from mutspec.language import CallError, EnvironmentProblem, nearest
 from mutspec.language.files import called_like
 from mutspec.model.limits import UNPACKED_BYTES, current_limits
 from mutspec.model.live import import_keras

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from mutspec.errors import CallError, Problem, nearest
 from mutspec.experiment.data.arrays import Arrays, Data, leaves
-from mutspec.language import CallError, Problem, nearest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mutspec.errors import CallError, MutspecError
 from mutspec.experiment.data.arrays import Arrays, Data, rows
 from mutspec.experiment.evaluation.data_fit import check_inputs, matched, output_arrays, output_names
 from mutspec.experiment.evaluation.fidelity import Comparison, Fidelity, of_itself
@@ -27,7 +28,6 @@ from mutspec.experiment.evaluation.measures import (
 from mutspec.experiment.evaluation.metric_names import by_output
 from mutspec.experiment.evaluation.per_output import check_outputs, of_output
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.language import CallError, MutspecError
 from mutspec.model.live.keras_errors import first_line
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mutspec.errors import Problem, nearest
 from mutspec.experiment.evaluation.per_output import parts
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.language import Problem, nearest
 
 
 def measure_names(settings: EvaluateSettings) -> list[str] | None:

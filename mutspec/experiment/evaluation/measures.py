@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mutspec.errors import CallError, Problem, nearest
 from mutspec.experiment.data.loading import located
 from mutspec.experiment.evaluation.metric_names import OBJECT, named, snake_case, unique_names
 from mutspec.experiment.evaluation.per_output import parts
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.language import CallError, Problem, nearest
 from mutspec.model.live import import_keras
 from mutspec.own_modules import allow_modules, targets
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from mutspec.language import CallError, Problem
+from mutspec.errors import CallError, Problem
 
 LOSS = "loss"
 """The name of the loss."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mutspec.errors import CallError, Problem, nearest
 from mutspec.experiment.job_settings import EvaluateSettings
-from mutspec.language import CallError, Problem, nearest
 
 
 def of_output(settings: EvaluateSettings, name: str) -> EvaluateSettings:

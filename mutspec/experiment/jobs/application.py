@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Glob, QuotedString
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from mutspec.errors import Place
+from mutspec.errors import CallError, EnvironmentProblem, MutspecError, Place, Problem, nearest
 from mutspec.experiment.job_inputs import forget_data
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers
 from mutspec.experiment.jobs.failures import FailedJob, read_failures
@@ -39,7 +39,6 @@ from mutspec.experiment.jobs.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.jobs.resume import Since
 from mutspec.experiment.jobs.sweep_progress import SweepMonitor
 from mutspec.experiment.result import FILE_NAME, Result, read
-from mutspec.language import CallError, EnvironmentProblem, MutspecError, Problem, nearest
 from mutspec.model.limits import changed_limits
 from mutspec.own_modules import workers_start_safely
 from mutspec.resources import resource_folder

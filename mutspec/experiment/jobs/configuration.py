@@ -11,13 +11,13 @@ import msgspec
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from mutspec.errors import CallError, MutspecError, PlanError, Problem
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.mistakes import not_given, odd, place_of, wrong_value
 from mutspec.experiment.jobs.overridden import Composed, Given, compile_recipe
 from mutspec.experiment.jobs.recipes import HYDRAS_PARAMETER, Recipes, no_recipe_named, shown
 from mutspec.experiment.model_files import check_bound, check_file
 from mutspec.experiment.search.scaled_number import scaled_number
-from mutspec.language import CallError, MutspecError, PlanError, Problem
 from mutspec.language.interpolation import WITHIN
 from mutspec.resources import resource_folder
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from mutspec.errors import Place
+from mutspec.errors import CallError, MutspecError, Place, Problem
 from mutspec.experiment.data.loading import name_of_data
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, load_data_once, model_content
 from mutspec.experiment.job_settings import Settings
@@ -23,7 +23,6 @@ from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.result import FILE_NAME, OtherVersionError, Result, read
 from mutspec.experiment.result_differences import seed_range, two, two_values
 from mutspec.experiment.search.scaled_number import searched_effect
-from mutspec.language import CallError, MutspecError, Problem
 from mutspec.model.live import quiet_imports
 from mutspec.text import words
 

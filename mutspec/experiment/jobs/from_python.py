@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from mutspec.errors import CallError
 from mutspec.experiment.evaluation.metric_names import OBJECT
 from mutspec.experiment.gates import Gate, boundless
 from mutspec.experiment.job_settings import EvaluateSettings, Search
 from mutspec.experiment.jobs.mistakes import wrong_value
-from mutspec.language import CallError
 
 T = TypeVar("T")
 

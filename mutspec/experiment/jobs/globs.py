@@ -13,13 +13,13 @@ from pathlib import PurePath
 from hydra.core.override_parser.types import Glob, QuotedString
 from omegaconf import DictConfig
 
+from mutspec.errors import CallError, Problem
 from mutspec.experiment.jobs.matching import quoted
 from mutspec.experiment.jobs.mistakes import place_of
 from mutspec.experiment.jobs.overridden import Given
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.template import parsed
 from mutspec.experiment.reports.aggregate import natural
-from mutspec.language import CallError, Problem
 
 INPUTS = "inputs."
 

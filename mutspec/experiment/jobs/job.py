@@ -18,6 +18,7 @@ from msgspec import structs
 from omegaconf import DictConfig, OmegaConf
 
 from mutspec.documents import as_json
+from mutspec.errors import CallError, CheckError, MutspecError, Problem
 from mutspec.execute import files
 from mutspec.execute.built_by_keras import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
@@ -45,7 +46,7 @@ from mutspec.experiment.result import (
 from mutspec.experiment.search.breaking_points import breaking_points
 from mutspec.experiment.session import session
 from mutspec.experiment.trial import Trials, result_of, touched
-from mutspec.language import CallError, CheckError, MutspecError, Plan, Problem
+from mutspec.language import Plan
 from mutspec.language.types import NonFinite
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.opening import open_archive

@@ -14,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING, DictConfig
 
+from mutspec.errors import CallError, Problem
 from mutspec.experiment.jobs.configuration import task_overrides
 from mutspec.experiment.jobs.template import parsed
-from mutspec.language import CallError, Problem
 
 LONGEST = 120
 """The greatest length of a job folder's name, in characters; file systems allow 255 bytes."""

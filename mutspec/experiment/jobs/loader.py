@@ -31,6 +31,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mutspec.errors import CallError, MutspecError, Problem
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.earlier import Earlier, Wanted, check_job
 from mutspec.experiment.jobs.globs import spell_out
@@ -39,7 +40,6 @@ from mutspec.experiment.jobs.objectives import check_directions
 from mutspec.experiment.jobs.recipes import Recipes, for_hydra
 from mutspec.experiment.jobs.resume import SWEEPS_FILE, Before, Since, folder_to_go_on_in
 from mutspec.experiment.jobs.template import Templates, parsed, replacing
-from mutspec.language import CallError, MutspecError, Problem
 from mutspec.own_modules import OwnModules, allow_modules, keys_of_names
 
 JOB_NAME = "mutspec"

@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from mutspec.errors import CallError, PlanError, nearest
 from mutspec.experiment.model_files import check_file
-from mutspec.language import CallError, PlanError, nearest
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain
 from mutspec.language.target import load_target

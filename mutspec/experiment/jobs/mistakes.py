@@ -11,13 +11,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mutspec.errors import Place
+from mutspec.errors import Place, Problem, nearest
 from mutspec.experiment.evaluation.measure_names import measure_names, no_measure
 from mutspec.experiment.gates import Gate, boundless
 from mutspec.experiment.job_settings import EvaluateSettings, ModelSettings, ModeSettings, Settings, objective_names
 from mutspec.experiment.jobs.overridden import Given
 from mutspec.experiment.result import BREAKING_POINT
-from mutspec.language import Problem, nearest
 
 
 def place_of(key: str, given: Sequence[Given], *, on_key: bool = False) -> Place | None:

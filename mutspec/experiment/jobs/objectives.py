@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from mutspec.errors import CallError, nearest
 from mutspec.experiment.job_settings import objective_names
 from mutspec.experiment.result import Result
-from mutspec.language import CallError, nearest
 
 DIRECTIONS = ("minimize", "maximize")
 _EXAMPLE = "'objective=[agreement,drop.loss]' 'hydra.sweeper.direction=[minimize,maximize]'"

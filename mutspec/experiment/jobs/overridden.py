@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from mutspec.errors import MutspecError, Place
+from mutspec.errors import MutspecError, Place, PlanError, Problem
 from mutspec.experiment.jobs.recipes import Recipe, as_in_a_plan, for_hydra
-from mutspec.language import Plan, PlanError, Problem, load_text
+from mutspec.language import Plan, load_text
 from mutspec.language.document import parse
 from mutspec.language.load import form_digest
 from mutspec.language.overrides import OVERRIDABLE, Override

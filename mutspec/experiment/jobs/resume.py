@@ -16,11 +16,10 @@ from pathlib import Path
 
 from msgspec import structs
 
-from mutspec.errors import Place
+from mutspec.errors import CallError, Place, Problem
 from mutspec.experiment.jobs.recipes import shown
 from mutspec.experiment.reports.aggregate import natural
 from mutspec.experiment.result import FILE_NAME, JobInfo, Result, read
-from mutspec.language import CallError, Problem
 from mutspec.language.files import called_like
 from mutspec.text import words
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from mutspec.errors import CallError
 from mutspec.experiment.jobs.resume import Since
 from mutspec.experiment.result import FILE_NAME, Result, read
-from mutspec.language import CallError
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mutspec.errors import CallError, PlanError
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_settings import Search
 from mutspec.experiment.metric_kinds import is_share
@@ -17,7 +18,7 @@ from mutspec.experiment.result_settings import PARAMETER
 from mutspec.experiment.search.bisection import BrokenAtLow, ScaleGrid, crossing
 from mutspec.experiment.search.scaled_number import ScaledNumber, greatest, scaled_number, searched_effect
 from mutspec.experiment.trial import Trials, measures, result_of
-from mutspec.language import CallError, Plan, PlanError
+from mutspec.language import Plan
 from mutspec.lowering.base import Op
 from mutspec.show.report import Report
 from mutspec.text import words

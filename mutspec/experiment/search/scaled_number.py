@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mutspec.errors import CallError, PlanError, Problem
 from mutspec.experiment.job_settings import Search
 from mutspec.experiment.result_settings import PARAMETER, as_number
-from mutspec.language import CallError, Plan, PlanError, Problem
+from mutspec.language import Plan
 from mutspec.lowering.base import Op
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from hydra.types import RunMode
 
+from mutspec.errors import CallError, MutspecError
 from mutspec.experiment.job_settings import Settings
 from mutspec.experiment.jobs.application import ApplicationCall, _application, composed, run
 from mutspec.experiment.jobs.job_folders import folder_name
-from mutspec.language import CallError, MutspecError, Plan
+from mutspec.language import Plan
 
 JITTER = """
 mutspec: 1

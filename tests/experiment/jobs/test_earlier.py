@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 
 import mutspec
+from mutspec.errors import CallError
 from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.jobs.loader import Loader
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.result import read
-from mutspec.language import CallError
 from mutspec.resources import resource_folder
 from tests.experiment.made_up import replace
 

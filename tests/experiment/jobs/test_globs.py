@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mutspec.errors import CallError
 from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.reports.aggregate import collect
-from mutspec.language import CallError
 from mutspec.resources import resource_folder
 
 MODELS = ("m-1.keras", "m-2.keras", "m-10.keras")

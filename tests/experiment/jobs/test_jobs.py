@@ -16,12 +16,12 @@ import pytest
 from hydra.types import RunMode
 
 import mutspec
+from mutspec.errors import CallError, CheckError, MutspecError, PlanError
 from mutspec.experiment.data import digits
 from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.result import Result, Row, read
 from mutspec.experiment.session import _made, session
-from mutspec.language import CallError, CheckError, MutspecError, PlanError
 from mutspec.resources import resource_folder
 
 MODEL = resource_folder("conf") / "model" / "digits.keras"

@@ -19,13 +19,13 @@ from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from mutspec.errors import CallError, EnvironmentProblem
 from mutspec.experiment.jobs import loader
 from mutspec.experiment.jobs.application import ApplicationCall, _application, run
 from mutspec.experiment.jobs.failures import FailedJob
 from mutspec.experiment.jobs.job import Task
 from mutspec.experiment.jobs.launcher import Launcher
 from mutspec.experiment.jobs.plugin_errors import error_of_package
-from mutspec.language import CallError, EnvironmentProblem
 from mutspec.resources import resource_folder
 
 SWEEP = ("plan=dense_noise", "plan.params.std=0.1,0.5", "plan.seed=3", "seeds=2")

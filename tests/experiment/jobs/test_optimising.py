@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from mutspec.errors import CallError, ModelError
 from mutspec.experiment.jobs.application import ApplicationCall, Outcome, run
 from mutspec.experiment.jobs.failures import FailedJob
 from mutspec.experiment.jobs.objectives import NoNumber
 from mutspec.experiment.reports.aggregate import collect
 from mutspec.experiment.reports.groups import summarise
 from mutspec.experiment.reports.study import study
-from mutspec.language import CallError, ModelError
 
 optuna = pytest.importorskip("optuna")
 
