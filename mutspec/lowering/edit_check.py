@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mutspec.model.outline import join
-from mutspec.structure.network import Network, refs, unsound
+from mutspec.structure.edits import pruned
+from mutspec.structure.network import Network, unsound
 
 
 def edit_problem(before: Network, after: object, owner: str, declared: Collection[str]) -> str:
@@ -44,14 +45,5 @@ def edit_problem(before: Network, after: object, owner: str, declared: Collectio
 
 
 def _unused(network: Network) -> set[str]:
-    """Returns the layers of a Functional model on which none of its outputs depends."""
-    if network.is_sequential:
-        return set()
-    used: set[str] = set()
-    waiting = [ref.layer for ref in refs([network.inputs, network.outputs])]
-    while waiting:
-        name = waiting.pop()
-        if name not in used:
-            used.add(name)
-            waiting += [ref.layer for ref in refs(network.calls[name])]
-    return set(network.layers) - used
+    """Returns the layers on which none of the network's outputs depends."""
+    return network.layers.keys() - pruned(network).layers.keys()
