@@ -55,9 +55,7 @@ class Problem:
             line = f":{self.place.line}:{self.place.column}" if self.place.line else ""
             where = f"{self.place.file}{line}: "
         elif self.path:
-            where = (
-                "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path).removeprefix(".") + ": "
-            )
+            where = f"{dotted(self.path)}: "
         near = f" Did you mean {' or '.join(f'`{name}`' for name in self.candidates)}?" if self.candidates else ""
         return f"{where}{self.message}.{f' {self.hint}' if self.hint else ''}{near}"
 
@@ -117,15 +115,14 @@ class OpError(EnvironmentProblem):
     """An op has a bug: it fails, or makes what cannot be a weight's value. Neither the plan nor the call is wrong."""
 
 
-def said(error: BaseException) -> str:
-    """Returns the type and the message of an exception, as messages quote it."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def dotted(path: DocumentPath) -> str:
+    """Returns a path as one writes it: `std[0].value`, without the back-quotes."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
 
 
 def written_path(path: DocumentPath) -> str:
     """Returns a path as messages show it: `std[0].value`, in back-quotes."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
-    return f"`{text}`"
+    return f"`{dotted(path)}`"
 
 
 def nearest(name: str, candidates: Iterable[str], limit: int = 3) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from mutspec.errors import Place, Problem
+from mutspec.errors import Place, Problem, dotted
 from mutspec.text.visible import cells, in_lines, in_one_line, in_place
 
 _RED, _YELLOW, _BOLD, _BLUE, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[36m", "\x1b[0m"
@@ -69,8 +69,7 @@ def _where(problem: Problem) -> str:
     if place is not None:
         file = in_one_line(place.file)
         return f"{file}:{place.line}:{place.column}: " if place.line else f"{file}: "
-    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in problem.path).removeprefix(".")
-    return f"{in_one_line(path)}: " if path else ""
+    return f"{in_one_line(dotted(problem.path))}: " if problem.path else ""
 
 
 def _help(problem: Problem) -> list[str]:

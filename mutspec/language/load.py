@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem, nearest, said
+from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem, nearest
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import parse
 from mutspec.language.explain import Finding, Validator
@@ -23,6 +23,7 @@ from mutspec.language.files import read_text
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead
 from mutspec.language.interpolation import NAME, Interpolator, literal_problems
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, span_at
+from mutspec.language.op_bugs import failure
 from mutspec.language.overrides import Override, apply_overrides, numbered, step_id
 from mutspec.language.plan import Plan, digest_of, effect_of
 from mutspec.language.scalars import BOOLEAN_WORDS
@@ -243,14 +244,6 @@ class _Loader:
             place = span.place() if span else None
         self.problems.append(replace(problem, place=place, hint=hint))
 
-    def _add_bug(self, op: Any, error: BaseException, index: int) -> None:
-        """Adds the problem that the op of a step fails when it is asked about the step."""
-        span = _span(self.root, ("steps", index, "op"), on_key=False)
-        name, package = op.__struct_config__.tag, type(op).__module__.partition(".")[0]
-        hint = f"a bug; report it to whoever maintains `{package}`"
-        place = span.place() if span else None
-        self.bugs.append(Problem(f"the op `{name}` fails: {said(error)}", place, ("steps", index), hint))
-
     # -- stages
 
     def _resolve(self, written: Node) -> None:
@@ -408,7 +401,9 @@ class _Loader:
                     self._add(problem)
                 used |= {("steps", index, *path): name for path, name in typed.inputs_used()}
             except (Exception, SystemExit) as error:  # an op of any package may fail in any way
-                self._add_bug(typed, error, index)
+                span = _span(self.root, ("steps", index, "op"), on_key=False)
+                place = span.place() if span else None
+                self.bugs.append(replace(failure(typed, error), place=place, path=("steps", index)))
         for problem in id_problems(ids):
             self._add(problem)
         for problem in input_problems(used, names):

@@ -15,6 +15,16 @@ from mutspec.language.schema import Catalogue, is_extension
 from mutspec.language.types import Selector, field_types
 
 
+def op_name(op: type[Struct]) -> str:
+    """Returns the op's name in plans."""
+    return str(op.__struct_config__.tag)
+
+
+def package(op: type[Struct]) -> str:
+    """Returns the package that an op comes from, as one imports it: `mutspec`, `dead_zone`."""
+    return op.__module__.partition(".")[0]
+
+
 @cache
 def holds_target(annotation: Any) -> bool:
     """Returns whether text of this type is a target, so that `re:` begins a regular expression."""

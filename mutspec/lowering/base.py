@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.errors import DocumentPath, Problem
 from mutspec.graph.expression import Expression
 from mutspec.language.plan import Plan
+from mutspec.language.steps import op_name
 from mutspec.language.types import (
     OF_AMOUNT,
     OF_COMMON,
@@ -247,13 +248,3 @@ class StructureOp(Op, frozen=True, kw_only=True):
 def is_structural(plan: Plan[Op]) -> bool:
     """Returns whether a plan changes the architecture."""
     return any(step.is_structural for step in plan.steps)
-
-
-def package(op: type[Op]) -> str:
-    """Returns the package that an op comes from, as one imports it: `mutspec`, `dead_zone`."""
-    return op.__module__.partition(".")[0]
-
-
-def op_name(op: type[Op]) -> str:
-    """Returns the op's name in plans."""
-    return str(op.__struct_config__.tag)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from sys import modules
-from traceback import extract_tb
 from typing import Any
 
-from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem, said
+from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem
 from mutspec.graph.graph import Graph
+from mutspec.language.op_bugs import failure, remedy
 from mutspec.language.plan import Plan
+from mutspec.language.steps import op_name
 from mutspec.language.types import NonFinite, or_default
-from mutspec.lowering.base import Op, op_name, package
+from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
@@ -145,12 +145,11 @@ def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:
         writes = _checked(op.apply(context), context)
         context.check_created()
     except OpError as error:
-        raise OpError(replace(problem, hint=_whose(op, error)) for problem in error.problems) from error
+        raise OpError(replace(problem, hint=remedy(op, error)) for problem in error.problems) from error
     except (PlanError, EnvironmentProblem):
         raise
     except (Exception, SystemExit) as error:  # SystemExit too: an op must not end the run and say nothing
-        message = f"the op `{op_name(type(op))}` fails: {said(error)}"
-        raise OpError(message, hint=_whose(op, error)) from error
+        raise OpError(failure(op, error)) from error
     _refuse_nothing(op, writes, context.edits)
     return writes
 
@@ -160,15 +159,6 @@ def _checked(made: object, context: LoweringContext) -> tuple[TensorWrite, ...]:
     if not all(isinstance(write, TensorWrite) for write in writes):
         raise context.bug("does not return a list of what `bind` returned, which `apply` must")
     return writes
-
-
-def _whose(op: Op, error: BaseException) -> str:
-    """Says where a bug is, and who can fix it. The last line of the op's module tells more than one of mutspec's."""
-    frames = extract_tb(error.__traceback__)
-    module = modules.get(type(op).__module__)
-    own = [frame for frame in frames if frame.filename == getattr(module, "__file__", None)]
-    where = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
-    return f"a bug{where}; report it to whoever maintains `{package(type(op))}`"
 
 
 def _refuse_nothing(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> None:

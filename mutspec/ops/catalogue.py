@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec import json
 
 from mutspec.errors import EnvironmentProblem
-from mutspec.lowering.base import Op, op_name, package
+from mutspec.language.steps import op_name, package
+from mutspec.lowering.base import Op
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
