@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,7 @@ from mutspec.model.files.zip_directory import read_directory
 from mutspec.model.files.zip_member import inflated, read_member
 from mutspec.model.inner_layers import has_inner_layers
 from mutspec.model.limits import current_limits
-from mutspec.model.outline import outline_of
+from mutspec.model.outline import Outline, outline_of
 
 _METADATA_LIMIT = 2**16
 """The most bytes of `metadata.json` that are read: it has a version and a date."""
@@ -59,22 +60,38 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
         window = FileWindow(file, member.offset, member.bytes)
         stored = stored_hdf5(window, member.offset, shown, attributes=with_names)
         check_extents(stored.extents, member.offset + member.bytes, shown)
-    extents = {name.replace("\\", "/"): extent for name, extent in stored.extents.items()}
-    asked = in_keras(outline, config)
+    stored = replace(stored, extents={name.replace("\\", "/"): extent for name, extent in stored.extents.items()})
+    return replace(archive_of(path, config, outline, stored, version), member=member)
+
+
+def archive_of(path: Path, config: Mapping[str, Any], outline: Outline, stored: StoredHdf5, version: str) -> Archive:
+    """Matches stored weights with the model that is saved next to them.
+
+    Arguments:
+        path: the file or folder that holds both.
+        config: the serialised model.
+        outline: its outline.
+        stored: the weights; with the groups' attributes, if the model may have layers that are not in its config.
+        version: the version of Keras.
+
+    Raises:
+        ModelError: they do not fit.
+    """
+    asked, extents = in_keras(outline, config), stored.extents
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
         asked.describe,
-        names_of_layers(stored) if with_names else {},
+        names_of_layers(stored) if has_inner_layers(outline) else {},
         knows_classes=asked.knows_classes,
     )
     return Archive(
         path=path,
         keras_version=version,
         spec=build.spec,
-        extents={tensor: extents[stored] for tensor, stored in build.stored.items()},
-        member=member,
-        copies={tensor: tuple(extents[at] for at in stored) for tensor, stored in build.copies.items()},
+        extents={tensor: extents[at] for tensor, at in build.stored.items()},
+        member=None,
+        copies={tensor: tuple(extents[at] for at in places) for tensor, places in build.copies.items()},
         config=config,
     )
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mutspec.errors import ModelError
-from mutspec.model.asking_keras import in_keras
-from mutspec.model.build import build_from_outline
 from mutspec.model.config import parse_config, parse_json
 from mutspec.model.files.archive import WEIGHTS, Archive, FilePart
 from mutspec.model.files.hdf5 import check_extents, stored_hdf5
 from mutspec.model.files.inner_files import inner_file, read_inner
-from mutspec.model.files.keras_file import names_of_layers
+from mutspec.model.files.keras_file import archive_of
 from mutspec.model.files.stamp import stamp_of
 from mutspec.model.inner_layers import has_inner_layers
 from mutspec.model.limits import current_limits
@@ -40,29 +39,10 @@ def read_keras_folder(path: Path) -> Archive:
     parts = tuple(FilePart(each, stamp_of(each)) for each in files)
     config, version = folder_config_and_version(path)
     outline = outline_of(config)
-    with_names = has_inner_layers(outline)
-    held = stored_hdf5(files[0], 0, str(files[0]), attributes=with_names)
-    extents = held.extents
-    check_extents(extents, files[0].stat().st_size, str(files[0]))
-    asked = in_keras(outline, config)
-    build = build_from_outline(
-        outline,
-        {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
-        asked.describe,
-        names_of_layers(held) if with_names else {},
-        knows_classes=asked.knows_classes,
-    )
-    return Archive(
-        path=path,
-        keras_version=version,
-        spec=build.spec,
-        extents={tensor: extents[stored] for tensor, stored in build.stored.items()},
-        member=None,
-        copies={tensor: tuple(extents[at] for at in stored) for tensor, stored in build.copies.items()},
-        config=config,
-        parts=parts,
-        assets=dict(_assets(path)),
-    )
+    stored = stored_hdf5(files[0], 0, str(files[0]), attributes=has_inner_layers(outline))
+    check_extents(stored.extents, files[0].stat().st_size, str(files[0]))
+    archive = archive_of(path, config, outline, stored, version)
+    return replace(archive, parts=parts, assets=dict(_assets(path)))
 
 
 def folder_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:
