@@ -7,7 +7,6 @@ and read follows from that, and so does the schema under `schemas/`.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -17,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from mutspec.language.schema import SCHEMA_URL
+from mutspec.text.words import json_number
 
 # A float that is written as a string where it is infinite or NaN, which JSON does not have. msgspec does not know the
 # type `Real`, of which floats are instances, so it asks `number` to read one and `_schema_of` to describe it.
@@ -61,7 +61,7 @@ def as_json(value: Any) -> Any:
     if isinstance(value, Integral):  # NumPy's too
         return int(value)
     if isinstance(value, Real):
-        return float(value) if math.isfinite(value) else str(float(value))
+        return json_number(float(value))
     if isinstance(value, Struct):
         fields = {name: getattr(value, name) for name in value.__struct_fields__}
         return {name: as_json(each) for name, each in fields.items() if each is not UNSET}

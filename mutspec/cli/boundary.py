@@ -172,6 +172,11 @@ def wants_color(stream: object) -> bool:
     return bool(isatty and isatty()) and os.environ.get("TERM") != "dumb"
 
 
+def is_unicode(stream: object) -> bool:
+    """Returns whether a stream takes every character."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
 def usage_problem(error: click.UsageError) -> Problem:
     """Returns a wrong call as a problem like all others."""
     message = " ".join(error.format_message().split()).rstrip(".")  # Click lists choices on lines of their own

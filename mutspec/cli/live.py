@@ -10,6 +10,7 @@ from threading import Event, RLock, Thread
 from time import monotonic
 from typing import Any, TextIO
 
+from mutspec.cli.boundary import is_unicode
 from mutspec.text.layout import prefix
 from mutspec.text.visible import in_one_line
 
@@ -156,8 +157,7 @@ class Bar:
             self._pace_from = now, done  # what comes before the first part, such as loading, is not its pace
         share = min(done / total, 1.0) if total else 0.0
         full = int(BAR_WIDTH * share)
-        is_unicode = (getattr(sys.stderr, "encoding", None) or "utf-8").lower().startswith("utf")
-        bar = "━" * full + "─" * (BAR_WIDTH - full) if is_unicode else "#" * full + "-" * (BAR_WIDTH - full)
+        bar = "━" * full + "─" * (BAR_WIDTH - full) if is_unicode(sys.stderr) else "#" * full + "-" * (BAR_WIDTH - full)
         count = f"{done}/{total or '?'} {self._unit}" if self._unit else f"{share:4.0%}"
         return f"{self._description} {bar} {count}  {self._left(now, done, total)}".rstrip()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from mutspec.cli.boundary import wants_color
+from mutspec.cli.boundary import is_unicode, wants_color
 from mutspec.text.visible import in_json, in_lines
 
 ASCII = {"…": "...", "×": "x", "→": "->", "–": "-", "±": "+-", "·": "*", "ε": "e", "≥": ">=", "≤": "<="}
@@ -57,12 +57,8 @@ def write(text: str) -> None:
 
 def write_json(document: Mapping[str, Any]) -> None:
     """Prints the JSON document of a call on standard output."""
-    text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(), allow_nan=False)
+    text = json.dumps(document, indent=2, ensure_ascii=not is_unicode(sys.stdout), allow_nan=False)
     write(in_json(text))
-
-
-def _is_unicode() -> bool:
-    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
 
 
 def _encodable(text: str, encoding: str) -> str:

@@ -35,9 +35,8 @@ def in_keras(
     Raises:
         PlanError, ModelError, CheckError: as for `live.build_mutant`.
     """
-    prepared, loaded = compiled_for_keras(
-        plan, archive, inputs, unsafe=unsafe, verify=verify
-    )  # so that errors are reported before Keras is imported
+    # Compiled for the file first, so that errors are reported before Keras is imported.
+    prepared, loaded = compiled_for_keras(plan, archive, inputs, unsafe=unsafe, verify=verify)
     if loaded is None:
         loaded = model_of(archive, unsafe=unsafe, verify=verify)
         prepared = _for_loaded(prepared, read_live(loaded.model), unsafe=unsafe)

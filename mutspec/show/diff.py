@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,7 +73,7 @@ class TensorDiff:
             "changed": self.changed,
         }
         for name in ("l2", "relative_l2", "max_abs", "mean", "std", "cosine"):
-            document[name] = json_number(getattr(self, name))
+            document[name] = words.json_number(getattr(self, name))
         document["non_finite"] = self.non_finite
         if self.shape_before != self.shape:
             document["shape_before"] = list(self.shape_before)
@@ -116,11 +115,6 @@ class DiffReport:
         if self.structure.ports:
             document["ports"] = list(self.structure.ports)
         return document
-
-
-def json_number(value: float | None) -> float | str | None:
-    """Returns a number for JSON. Those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
-    return value if value is None or math.isfinite(value) else str(float(value))
 
 
 GLYPHS: dict[TensorStatus, tuple[str, Style]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -97,3 +98,8 @@ def got(value: Any) -> str:
     if isinstance(value, list):
         return "a list" if value else "an empty list"
     return "a mapping"
+
+
+def json_number(value: float | None) -> float | str | None:
+    """Returns a number for JSON. Those that are not finite become `"inf"`, `"-inf"` and `"nan"`."""
+    return value if value is None or math.isfinite(value) else str(float(value))

@@ -6,7 +6,6 @@ reason is in `watched.py`: on a damaged file libhdf5 may crash, or never return.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import numpy as np
 
 from mutspec.errors import ModelError, Problem
 from mutspec.model.files.archive import Extent
+from mutspec.model.files.seekable import Seekable
 from mutspec.model.files.watched import ChildFailed, ChildTooSlow, watched
 from mutspec.model.limits import UNPACKED_BYTES, Limits, current_limits
 
@@ -71,7 +71,7 @@ class StoredHdf5:
         return StoredHdf5({"": self.attributes(path), **groups}, extents)
 
 
-class FileWindow(io.RawIOBase):
+class FileWindow(Seekable):
     """A read-only view of a part of a file, read by position: cheap to seek in, and safe while others read the file.
 
     Arguments:
@@ -81,25 +81,9 @@ class FileWindow(io.RawIOBase):
     """
 
     def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
-        super().__init__()
+        super().__init__(size)
         self._descriptor = file.fileno()
         self._offset = offset
-        self.size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
+
+from mutspec.model.files.seekable import Seekable
 
 TEMPORARY_SUFFIX = ".mutspec-tmp"
 """How the names of temporary files end. If the file system has files without names, they have no name."""
@@ -35,7 +36,7 @@ def scratch_file(folder: Path | None) -> BinaryIO:
     return TemporaryFile(dir=folder, prefix=".", suffix=TEMPORARY_SUFFIX, buffering=0)
 
 
-class Sink(io.RawIOBase):
+class Sink(Seekable):
     """A file that takes every write, and keeps the first failure for its owner.
 
     libhdf5 1.14 ends the process with a segmentation fault if the flush fails when it closes a file, and Keras does not
@@ -47,11 +48,9 @@ class Sink(io.RawIOBase):
     """
 
     def __init__(self, descriptor: int) -> None:
-        super().__init__()
+        super().__init__(os.fstat(descriptor).st_size)
         self.error: OSError | None = None
         self._descriptor = descriptor
-        self._size = os.fstat(descriptor).st_size
-        self._position = 0
         self._kept: list[tuple[int, bytes]] = []
 
     def check(self) -> None:
@@ -77,25 +76,12 @@ class Sink(io.RawIOBase):
             raise
         self.check()
 
-    def readable(self) -> bool:
-        return True
-
     def writable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = max(0, {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence] + offset)
-        return self._position
-
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        view = view[: max(0, min(len(view), self._size - self._position))]
+        view = view[: max(0, min(len(view), self.size - self._position))]
         filled = 0
         while filled < len(view) and (count := os.preadv(self._descriptor, [view[filled:]], self._position + filled)):
             filled += count
@@ -117,14 +103,14 @@ class Sink(io.RawIOBase):
         if self.error is not None:
             self._kept.append((self._position, bytes(view)))
         self._position += len(view)
-        self._size = max(self._size, self._position)
+        self.size = max(self.size, self._position)
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        self._size = self._position if size is None else size
+        self.size = self._position if size is None else size
         if self.error is None:
             try:
-                os.ftruncate(self._descriptor, self._size)
+                os.ftruncate(self._descriptor, self.size)
             except OSError as error:
                 self.error = error
-        return self._size
+        return self.size
