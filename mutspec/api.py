@@ -40,7 +40,7 @@ def limits(**changes: int) -> Iterator[None]:
         changes: the new limits by name; the others stay as they are.
 
     Raises:
-        CallError: there is no such limit, or its value is not a whole number of at least 1.
+        CallError: no limit has that name, or its value is not a whole number of at least 1.
 
     Example:
         with mutspec.limits(config_bytes=2**30):

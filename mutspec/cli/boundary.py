@@ -194,7 +194,7 @@ def usage_problem(error: click.UsageError) -> Problem:
 
 
 class UnknownCommandError(click.UsageError):
-    """There is no such command; `candidates` are those with similar names."""
+    """The error that a command does not exist. `candidates` are commands with similar names."""
 
     def __init__(self, name: str, known: Sequence[str], context: click.Context) -> None:
         super().__init__(f"there is no command `{name}`", context)

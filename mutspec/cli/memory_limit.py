@@ -49,7 +49,7 @@ class _NoRoom:
 
 
 def address_space_limit() -> int | None:
-    """Returns the bytes of address space that this process may use; None if there is no limit."""
+    """Returns the bytes of address space that this process may use; None without a limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
 

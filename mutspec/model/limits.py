@@ -166,7 +166,7 @@ def limits(**changes: int) -> Iterator[Limits]:
         All limits of the block.
 
     Raises:
-        CallError: there is no such limit, or its value is not a whole number of at least 1.
+        CallError: no limit has that name, or its value is not a whole number of at least 1.
 
     Example:
         with mutspec.limits(config_bytes=2**30):

@@ -72,7 +72,7 @@ def _called(name: str, ops: Mapping[str, type[Any]]) -> tuple[Operator, ...]:
     """Returns the operators of the literature that a name stands for, all of which are steps with one op.
 
     Raises:
-        CallError: there is no operator of that name, or it is not one op.
+        CallError: no operator has that name, or the operator is not a single op.
     """
     from mutspec.ops.literature import LITERATURE, called
 
