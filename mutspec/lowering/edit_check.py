@@ -36,11 +36,8 @@ def edit_problem(before: Network, after: object, owner: str, declared: Collectio
             return f"adds the layer `{path}` by `edit`, which does not give it weights: use `add_layer`"
         if entry != before.layers[name]:
             return f"changes the config of `{path}` without saying so: name it in `configured`"
-    unused = _unused(after) - _unused(before)
-    if unused:
-        return (
-            f"edits {where} so that nothing uses `{next(name for name in after.layers if name in unused)}`: remove it"
-        )
+    if (unused := _unused(after)) and (lost := unused - _unused(before)):
+        return f"edits {where} so that nothing uses `{next(name for name in after.layers if name in lost)}`: remove it"
     return ""
 
 

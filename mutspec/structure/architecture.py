@@ -158,7 +158,7 @@ def _layers(
     for name, layer in network.layers.items():
         path = join(owner, name)
         old = _old(path, change.renamed)
-        calls = () if network.is_sequential else tuple(Call(tuple(refs(call))) for call in network.calls[name])
+        calls = () if network.is_sequential else tuple(map(Call, network.uses[name]))
         if isinstance(layer, Network):
             earlier = before.layers[positions[old]]
             yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)

@@ -143,7 +143,7 @@ def pruned(network: Network) -> Network:
         if name in used or name not in network.layers:
             continue
         used.add(name)
-        pending += [ref.layer for call in network.calls[name] for ref in refs(call)]
+        pending += [ref.layer for call in network.uses[name] for ref in call]
     if len(used) == len(network.layers):
         return network
     return replace(

@@ -64,10 +64,10 @@ class Flow:
                     layers[name] = layer = self.settle(layer, path, old if isinstance(old, Network) else None)
                     is_stale = True
                     self.changed |= {path}
-            arguments = tuple(refs(network.calls[name][call]))
+            arguments = network.uses[name][call]
             current = replace(network, types=types, layers=layers)
             is_stale = is_stale or any(ref in changed for ref in arguments)
-            if not is_stale and not self._has_other_inputs(current, before, name, call, owner):
+            if not is_stale and not self._has_other_inputs(current, before, name, call, arguments, owner):
                 continue
             try:
                 inputs = tuple(self.type_of(current, ref, owner) for ref in arguments)
@@ -83,11 +83,13 @@ class Flow:
                 types[ref] = found
         return replace(network, types=types, layers=layers)
 
-    def _has_other_inputs(self, network: Network, before: Network | None, name: str, call: int, owner: str) -> bool:
+    def _has_other_inputs(
+        self, network: Network, before: Network | None, name: str, call: int, now: tuple[TensorRef, ...], owner: str
+    ) -> bool:
         """Returns whether the edit gave a call other input tensors, of other types than before."""
         if before is None or call >= len(before.calls.get(name, ())):
             return False
-        now, then = (tuple(refs(each.calls[name][call])) for each in (network, before))
+        then = before.uses[name][call]
         if now == then:
             return False
         try:
@@ -180,7 +182,7 @@ def order(network: Network) -> Iterator[tuple[str, int]]:
                     continue
                 needs = [
                     (ref.layer, ref.call)
-                    for ref in refs(network.calls[at[0]][at[1]])
+                    for ref in network.uses[at[0]][at[1]]
                     if ref.layer in network.calls and network.calls[ref.layer] and (ref.layer, ref.call) not in done
                 ]
                 if needs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from mutspec.errors import ModelError
@@ -55,13 +56,20 @@ class Network:
         """The name of the model itself."""
         return str(self.entry["config"].get("name", ""))
 
+    @cached_property
+    def uses(self) -> Mapping[str, tuple[tuple[TensorRef, ...], ...]]:
+        """The tensors that each call of each layer is given."""
+        return {name: tuple(tuple(refs(call)) for call in calls) for name, calls in self.calls.items()}
+
     def with_layers(self, layers: Mapping[str, Entry | Network]) -> Network:
         """Returns a network with the same calls and other layers."""
         return replace(self, layers=layers)
 
     def consumers(self, layer: str) -> tuple[str, ...]:
         """Returns the layers that are called on an output of a layer."""
-        return tuple(name for name, calls in self.calls.items() if any(ref.layer == layer for ref in refs(calls)))
+        return tuple(
+            name for name, calls in self.uses.items() if any(ref.layer == layer for call in calls for ref in call)
+        )
 
 
 def is_network(entry: object) -> bool:
@@ -135,8 +143,8 @@ def _checked(network: Network) -> Network:
     Raises:
         ModelError: a call uses a tensor that does not exist, or that depends on the call itself.
     """
-    for name, calls in network.calls.items():
-        for ref in refs(calls):
+    for name, calls in network.uses.items():
+        for ref in (ref for call in calls for ref in call):
             _check_ref(network, ref, f"`{name}` is called on")
     for ref in refs([network.inputs, network.outputs]):
         _check_ref(network, ref, f"`{network.name}` begins or ends with")
@@ -176,11 +184,11 @@ def _cycle(network: Network) -> tuple[str, ...]:
     # `under_way` is the stack: each call on the current path, with the inputs that are still to be visited.
     done: set[tuple[str, int]] = set()
     under_way: dict[tuple[str, int], Iterator[TensorRef]] = {}
-    for name, calls in network.calls.items():
+    for name, calls in network.uses.items():
         for start in ((name, number) for number in range(len(calls))):
             if start in done:
                 continue
-            under_way[start] = refs(calls[start[1]])
+            under_way[start] = iter(calls[start[1]])
             while under_way:
                 at = next(reversed(under_way))
                 before = next(((ref.layer, ref.call) for ref in under_way[at] if network.calls.get(ref.layer)), None)
@@ -191,7 +199,7 @@ def _cycle(network: Network) -> tuple[str, ...]:
                     path = list(under_way)
                     return tuple(each for each, _ in reversed(path[path.index(before) :]))
                 elif before not in done:
-                    under_way[before] = refs(network.calls[before[0]][before[1]])
+                    under_way[before] = iter(network.uses[before[0]][before[1]])
     return ()
 
 
@@ -321,7 +329,7 @@ def own_config(network: Network) -> dict[str, Any]:
 
 def chain(network: Network) -> tuple[str, ...]:
     """Returns the layers of a Sequential network from its input to its output."""
-    after = {ref: name for name, calls in network.calls.items() for call in calls for ref in refs(call)}
+    after = {ref: name for name, calls in network.uses.items() for call in calls for ref in call}
     (at,) = refs(network.inputs)
     names = [at.layer] if at.layer in network.layers else []
     while at in after:
