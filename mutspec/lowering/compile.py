@@ -18,7 +18,7 @@ from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture
 from mutspec.structure.layer_edit import LayerEdit
-from mutspec.structure.network import entry_of
+from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
 
 

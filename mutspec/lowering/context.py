@@ -163,18 +163,13 @@ class LoweringContext:
     def flow(self) -> Flow:
         """Returns what tells the types of tensors between layers."""
         assert self.oracle is not None
-        return Flow(self.oracle, lambda path: {}, frozenset())
+        return Flow(self.oracle, lambda path: {})
 
-    def restructure(self, change: Change, origin: str) -> tuple[TensorSpec, ...]:
-        """Changes the architecture, and returns the weights that this adds. They have no values yet.
-
-        Arguments:
-            change: what is done.
-            origin: with what the origins of new weights begin.
-        """
+    def restructure(self, change: Change) -> tuple[TensorSpec, ...]:
+        """Changes the architecture, and returns the weights that this adds. They have no values yet."""
         assert self.oracle is not None
         before = self.architecture
-        self._architecture, created = restructured(before, change, self.oracle, self.step.number, origin)
+        self._architecture, created = restructured(before, change, self.oracle, self.step.number)
         self.edits += layer_edits(before, self._architecture, change)
         self.created += created
         self.models[""] = self._architecture.spec
