@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import cast
 
@@ -66,7 +66,7 @@ class Flow:
         position = {name: number for number, name in enumerate(layers)}
         pending = [(position[name], name) for name in {*stale, *recalled}]
         heapify(pending)
-        current = replace(network, layers=layers, types=types, found_types={})
+        current = network.with_layers(layers, types)
         while pending:
             _, name = heappop(pending)
             if name not in stale and not self._has_other_inputs(current, before, name, owner):
@@ -79,7 +79,7 @@ class Flow:
                         if user not in stale and any(changed in call for call in network.uses[user]):
                             stale.add(user)
                             heappush(pending, (position[user], user))
-        return replace(network, layers=layers, types=types, found_types={})
+        return network.with_layers(layers, types)
 
     def _with_settled_models(self, network: Network, owner: str, before: Network | None) -> Layers:
         """Returns the layers, with settled types in the models that the edit touches, or adds."""

@@ -69,9 +69,11 @@ class Network:
                 users.setdefault(producer, {})[name] = None
         return {producer: tuple(names) for producer, names in users.items()}
 
-    def with_layers(self, layers: Layers) -> Network:
-        """Returns a network with the same calls and other layers."""
-        return _with_indexes(replace(self, layers=layers), self.uses, self.users)
+    def with_layers(self, layers: Layers, types: Mapping[TensorRef, TensorType] | None = None) -> Network:
+        """Returns a network with the same calls and other layers; and other types, if they are given."""
+        if types is None:
+            types = {**self.types, **self.found_types}
+        return _with_indexes(replace(self, layers=layers, types=types, found_types={}), self.uses, self.users)
 
     def consumers(self, layer: str) -> tuple[str, ...]:
         """Returns the layers that are called on an output of a layer."""
@@ -103,7 +105,8 @@ class Network:
         gone = frozenset(removed)
         all_layers = {name: layers.get(name) or self.layers[name] for name in names if name not in gone}
         all_calls = {name: calls[name] if name in calls else self.calls[name] for name in all_layers}
-        types = {ref: each for ref, each in self.types.items() if ref.layer not in gone} if gone else self.types
+        types = {**self.types, **self.found_types}
+        types = {ref: each for ref, each in types.items() if ref.layer not in gone} if gone else types
         network = replace(
             self,
             layers=all_layers,
