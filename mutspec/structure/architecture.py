@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from mutspec.errors import ModelError
+from mutspec.keras_facts.class_names import MODELS
 from mutspec.model.outline import clean, is_within, join, nodes_of
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
@@ -243,6 +244,8 @@ class _Layers:
             is_same = is_same and was is not None and network.calls[name] is was.calls.get(name)
             calls = earlier.calls if is_same else self._calls(network, name)
             if isinstance(layer, Network):
+                if layer.entry["class_name"] != earlier.class_name and earlier.class_name in MODELS:
+                    earlier = next(self._described(layer, path, calls))
                 yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
                 yield from self.of(layer, path)
             elif path in self._change.configured:
