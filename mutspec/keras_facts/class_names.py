@@ -86,12 +86,3 @@ are made from that name (`sync_batch_normalization`)."""
 
 HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
 """Classes whose layers hold or load code."""
-
-TAKES_MASK = frozenset(
-    {
-        "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
-        "ConvLSTM3D", "GRU", "GlobalAveragePooling1D", "GroupQueryAttention", "LSTM", "MultiHeadAttention", "RNN",
-        "SimpleRNN", "Softmax", "TimeDistributed",
-    }
-)  # fmt: skip
-"""Classes whose call takes a `mask`, which Functional models pass explicitly."""
