@@ -39,6 +39,7 @@ _RULES: Mapping[str, MaskRule] = {
     **_each("SpatialDropout1D SpatialDropout2D SpatialDropout3D", MaskRule.PASSES),
     **_each("BatchNormalization GroupNormalization LayerNormalization UnitNormalization", MaskRule.PASSES),
     **_each("Dense Identity Normalization Rescaling TimeDistributed", MaskRule.PASSES),
+    **_each("Equalization", MaskRule.PASSES),  # its `compute_output_spec` returns the tensor that it is called on
     **_each("GroupQueryAttention MultiHeadAttention", MaskRule.PASSES),
     **_each("Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D GRU LSTM RNN SimpleRNN", MaskRule.PASSES_SEQUENCES),
     **_each("Masking", MaskRule.NOT_EQUAL_TO_VALUE),
