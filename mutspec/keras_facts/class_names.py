@@ -97,12 +97,3 @@ TAKES_TRAINING = TRAINING_ONLY - {"ActivityRegularization"} | {
     *_each("SimpleRNN SimpleRNNCell SpectralNormalization StackedRNNCells TimeDistributed"),
 }
 """Classes whose call takes `training`."""
-
-TAKES_MASK = frozenset(
-    {
-        "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
-        "ConvLSTM3D", "GRU", "GlobalAveragePooling1D", "GroupQueryAttention", "LSTM", "MultiHeadAttention", "RNN",
-        "SimpleRNN", "Softmax", "TimeDistributed",
-    }
-)  # fmt: skip
-"""Classes whose call takes a `mask`, which Functional models pass explicitly."""
