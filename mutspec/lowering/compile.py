@@ -11,7 +11,7 @@ from mutspec.graph.graph import Graph
 from mutspec.language.op_bugs import failure, remedy
 from mutspec.language.plan import Plan
 from mutspec.language.steps import op_name
-from mutspec.language.types import NonFinite, or_default
+from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
@@ -94,7 +94,12 @@ def compile_plan(
         PlanError: a step does not fit the model.
         OpError: an op has a bug.
     """
-    context = LoweringContext({"": model, **inputs}, config or {}, input_configs or {}, oracle or TableOracle())
+    context = LoweringContext(
+        {"": model, BASE: model, **inputs},
+        config or {},
+        {BASE: config or {}, **(input_configs or {})},
+        oracle or TableOracle(),
+    )
     records, problems, warnings = [], [], []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))

@@ -16,7 +16,7 @@ from mutspec.graph.graph import GraphBuilder, Shape, Version
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
 from mutspec.keras_facts.roles import LEARNED, Group
-from mutspec.language.types import Target
+from mutspec.language.types import BASE, Target
 from mutspec.lowering.op_values import choice_problem, result_problem, value_problem
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
@@ -70,7 +70,8 @@ class LoweringContext:
     """A step's view of the models, and the ways in which it changes one.
 
     Arguments:
-        models: the spec of the model that is mutated, under "", and of each input, under its name.
+        models: the spec of the model that is mutated, under "", as it was before the plan under `BASE`, and of each
+            input, under its name.
         config: the serialised model, which structural steps edit.
         input_configs: the serialised inputs, by name, whose layers structural steps may take over.
         oracle: tells what shapes layers make.
@@ -267,6 +268,8 @@ class LoweringContext:
             unknown = self.builder.base("", tensor.origin, shape, tensor.dtype)
             self._unknown[unknown] = tensor
             return Expression(self.builder, unknown)
+        if model == BASE:
+            return Expression(self.builder, self.builder.base("", tensor.origin, shape, tensor.dtype))
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
@@ -349,7 +352,12 @@ class LoweringContext:
         return Permutation(total, self.key("", "pick")).chosen(count)
 
 
+def named_model(model: str) -> str:
+    """Returns another model than the one that is mutated, as messages name it."""
+    return "the model before the plan" if model == BASE else f"the input `{model}`"
+
+
 def _seen_from(problem: Problem, model: str, at: DocumentPath) -> Problem:
-    """Returns a selector's problem as one of the step, with the name of the input that the target was looked for in."""
-    message = f"in the input `{model}`, {problem.message}" if model else problem.message
+    """Returns a selector's problem as one of the step, with the name of the model that the target was looked for in."""
+    message = f"in {named_model(model)}, {problem.message}" if model else problem.message
     return replace(problem, message=message).below(*at)
