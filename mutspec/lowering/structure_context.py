@@ -18,7 +18,6 @@ from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import (
     FirstValue,
     entry_of_new,
-    is_made_by_keras,
     name_of_new,
     refuse_merge,
     refuse_no_identity,
@@ -356,7 +355,7 @@ class StructureContext:
             below = tensor.path.removeprefix(f"{path}/")
             new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
             value = first_value(new) if first_value is not None else None
-            if value is None and not is_made_by_keras(context, tensor, entry):
+            if value is None:
                 value = value_by_initializer(context, new)
             if value is None:
                 context.keras_made.add(tensor.origin)
