@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from mutspec.errors import PlanError
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.class_names import TAKES_LIST
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.classes import quantization_mode
 from mutspec.keras_facts.first_values import has_forget_gate, initialized_by
@@ -51,15 +52,9 @@ def name_of_new(step: str, number: int) -> str:
     return step if number == 0 else f"{step}_{number}"
 
 
-_MERGES = frozenset(
-    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
-)  # fmt: skip
-"""Layers that Keras calls on a list of tensors only."""
-
-
 def refuse_merge(entry: Entry, inputs: int) -> None:
     """Refuses a layer that merges several tensors where it would get one."""
-    if entry["class_name"] in _MERGES and inputs == 1:
+    if entry["class_name"] in TAKES_LIST and inputs == 1:
         raise PlanError(
             f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
             path=("layer",),
@@ -114,16 +109,15 @@ def value_by_initializer(context: LoweringContext, new: NewWeight) -> Expression
     Only Keras has those of quantised layers, and of weights of which only the code of a user's class says it.
     """
     tensor, layer = new.tensor, context.models[""].layer_by_path.get(new.tensor.layer)
-    class_name = layer.class_name if layer is not None else ""
-    is_code = layer is None or (layer.is_inner and class_name not in CLASSES)
-    initialized = None if layer is None or is_code or not tensor.has_role else initialized_by(class_name, tensor.role)
-    configs = list(_configs(context, tensor))
-    if layer is None or initialized is None or any(map(quantization_mode, configs)):
+    if layer is None or not tensor.has_role or (layer.is_inner and layer.class_name not in CLASSES):
+        return None
+    initialized, configs = initialized_by(layer.class_name, tensor.role), list(_configs(context, tensor))
+    if initialized is None or any(map(quantization_mode, configs)):
         return None
     argument = initialized.argument
     stated = next((config[argument] for config in configs if config.get(argument) is not None), initialized.default)
     new = replace(new, unit_fans=_einsum_fans(context, layer, tensor))
-    has_gate = has_forget_gate(class_name, tensor.role) and configs[0].get("unit_forget_bias", True)
+    has_gate = has_forget_gate(layer.class_name, tensor.role) and configs[0].get("unit_forget_bias", True)
     try:
         value = (with_forget_gate if has_gate else initial_value)(new, stated)
     except (TypeError, ValueError):  # an array, which Keras takes too, or what it refuses in its words

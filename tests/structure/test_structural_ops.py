@@ -520,7 +520,8 @@ def test_the_weights_of_a_new_recurrent_layer_repeat_and_can_be_changed(layer: s
     assert all(np.array_equal(first, second) for first, second in zip(one, other, strict=True))
     width = one[1].shape[0]
     np.testing.assert_allclose(one[1] @ one[1].T, np.eye(width), atol=1e-5)
-    negated = _mutant(model, insert, {"op": "negate", "target": "new/recurrent_kernel"}).get_layer("new")
+    both = mutspec.plan({"steps": [insert, {"op": "negate", "target": "new/recurrent_kernel"}]})
+    negated = mutspec.apply(both, model).get_layer("new")
     np.testing.assert_array_equal(negated.get_weights()[1], -one[1])
 
 
