@@ -102,9 +102,13 @@ def _normal(primitive: str) -> Callable[[NewWeight, Config], Expression]:
     return lambda new, config: new.drawn(primitive) * float(config.get("stddev", 0.05)) + float(config.get("mean", 0.0))
 
 
+_OTHER = "choose another initializer for it, such as zeros or glorot_uniform"
+
+
 def _identity(new: NewWeight, config: Config) -> Expression:
     if len(new.tensor.shape) != 2:
-        raise PlanError(f"an identity matrix does not fit `{new.tensor.path}`, which does not have two axes")
+        message = f"an identity matrix does not fit `{new.tensor.path}`, which does not have two axes"
+        raise PlanError(message, hint=_OTHER)
     rows, columns = new.shape
     ones = dirac(new.builder, new.shape, new.dtype, ())
     if columns > rows:  # a kernel of ones would begin again
@@ -114,7 +118,8 @@ def _identity(new: NewWeight, config: Config) -> Expression:
 
 def _orthogonal(new: NewWeight, config: Config) -> Expression:
     if len(new.tensor.shape) < 2:
-        raise PlanError(f"an orthogonal matrix does not fit `{new.tensor.path}`, which has less than two axes")
+        message = f"an orthogonal matrix does not fit `{new.tensor.path}`, which has less than two axes"
+        raise PlanError(message, hint=_OTHER)
     normals = draw(new.builder, "normal", new.key, new.shape, "float64")
     return normals.whole("orthogonal", rows=prod(new.shape[:-1])) * float(config.get("gain", 1.0))
 

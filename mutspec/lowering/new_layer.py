@@ -122,6 +122,8 @@ def value_by_initializer(context: LoweringContext, new: NewWeight) -> Expression
         value = (with_forget_gate if has_gate else initial_value)(new, stated)
     except (TypeError, ValueError):  # an array, which Keras takes too, or what it refuses in its words
         return None
+    except PlanError as error:
+        raise PlanError(problem.below("layer") for problem in error.problems) from None
     return value.square_root() if value is not None and initialized.is_root else value
 
 

@@ -90,6 +90,34 @@ MISTAKES: dict[str, Mistake] = {
     "a misspelt initializer": insert(
         "{type: Dense, units: same, kernel_initializer: glorot}", "3:92", "`glorot_normal`"
     ),
+    "an argument of a regularizer": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l3: 0.1}}", "3:107", "no argument `l3`", "are l2"
+    ),
+    "a factor that is text": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l2: much}}",
+        "3:107",
+        "takes a number of at least 0",
+        "{type: L2, l2: 0.01}",
+    ),
+    "a regularizer in half of Keras's form": insert(
+        "{type: Dense, units: same, kernel_regularizer: {class_name: L2, l2: 0.1}}",
+        "3:113",
+        "has no key `l2`",
+        "or write {type: L2, l2: …}",
+    ),
+    "a function with arguments": insert(
+        "{type: Dense, units: same, activation: {type: relu, alpha: 0.1}}",
+        "3:84",
+        "`relu` is a function",
+        "{type: LeakyReLU, negative_slope: 0.1}",
+    ),
+    "an orthogonal bias": insert(
+        "{type: Dense, units: same, bias_initializer: orthogonal}",
+        "3:45",
+        "`insert_layer/bias`",
+        "two axes",
+        "such as zeros",
+    ),
     "both forms at once": insert(
         "{type: Dense, class_name: Dense}", "3:71", "cannot have both", "class_name: Dense, config"
     ),
