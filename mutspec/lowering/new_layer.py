@@ -37,7 +37,8 @@ LayerConfig = Annotated[
     dict[str, Any],
     Meta(
         description="The layer: `type` and its arguments, or Keras's `class_name` and `config`. `same` stands for the "
-        "width of the tensor that it is put on. Without a `name` it is called after its step.",
+        "width of the tensor that it is put on. Without a `name` it is called after its step, or as the layer that it "
+        "replaces.",
         examples=[{"type": "Dense", "units": "same"}],
     ),
 ]
@@ -62,7 +63,13 @@ def refuse_merge(entry: Entry, inputs: int) -> None:
         )
 
 
-def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network | None, flow: TensorType) -> Entry:
+def entry_of_new(
+    layer: Mapping[str, Any],
+    name: str,
+    neighbour: Entry | Network | None,
+    flow: TensorType,
+    defaults: Mapping[str, Any] | None = None,
+) -> Entry:
     """Returns the serialised layer that a step's `layer` stands for.
 
     Arguments:
@@ -71,6 +78,7 @@ def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network
         neighbour: the layer that it is put on, or whose place it takes; it gives the dtype and the data format. None at
             a Sequential's input.
         flow: the tensor whose width `same` stands for.
+        defaults: the values of arguments that it does not state.
     """
     like = neighbour["config"] if neighbour is not None and not isinstance(neighbour, Network) else {}
     is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
@@ -81,7 +89,7 @@ def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network
         is_real = flow.dtype.startswith(("float", "bfloat"))
         like = {**like, "dtype": flow.dtype if is_real else "float32"}
     try:
-        return layer_entry(layer, name=name, like=like, width=width)
+        return layer_entry(layer, name=name, like=like, width=width, defaults=defaults)
     except PlanError as error:
         raise PlanError(problem.below("layer") for problem in error.problems) from None
 

@@ -229,6 +229,26 @@ MISTAKES: dict[str, Mistake] = {
     "several outputs for one input": step(
         "remove_layer, target: split", "3:30", "several outputs of", "first remove the layers", model="operators"
     ),
+    # What is kept
+    "another word for a part": step(
+        "replace_layer, target: dense_1, layer: {type: Dense, units: 9}, keep_weights: slices", "3:86", "`slice`"
+    ),
+    "a class that cannot inherit": step(
+        'replace_layer, target: dense_1, layer: {type: "mine>Dense"}, inherit: true',
+        "3:78",
+        "`mine>Dense` is a class of your own",
+        "give the arguments",
+    ),
+    "a model that has no arguments": step(
+        "replace_layer, target: encoder, layer: {type: Dense, units: same}, inherit: true",
+        "3:84",
+        "`encoder` is a model",
+        "leave `inherit` out",
+        model="nested",
+    ),
+    "an argument that is not inherited": step(
+        "replace_layer, target: bn_1, layer: {type: Rescaling}, inherit: true", "3:44", "a Rescaling needs `scale`"
+    ),
     # Names and arguments
     "a rename to a taken name": step("rename_layer, target: dense_1, to: logits", "3:43", "already", "another name"),
     "a rename to the same name": step(
@@ -275,6 +295,7 @@ SAYS_IT_ITSELF = {
     "a rate beyond all",
     "a layer that is no more",
     "a name that is no more",
+    "an argument that is not inherited",
 }
 """Rows whose message says what would be right, so that there is nothing to add."""
 

@@ -316,7 +316,8 @@ def test_a_replaced_layer_keeps_its_weights_if_told_so(keeps: bool) -> None:
 def test_keep_weights_keeps_what_fits() -> None:
     base = shared("residual")
     layer = {"type": "Conv2D", "filters": "same", "kernel_size": 5, "padding": "same", "name": "same"}
-    mutant = _mutant(base, {"op": "replace_layer", "target": "stem", "layer": layer, "keep_weights": True})
+    with pytest.warns(mutspec.MutspecWarning, match=r"keeps 1 of 2 weights of `stem`: kernel was 3×3×3×4"):
+        mutant = _mutant(base, {"op": "replace_layer", "target": "stem", "layer": layer, "keep_weights": True})
     stem = mutant.get_layer("stem")
     np.testing.assert_array_equal(stem.bias.numpy(), base.get_layer("stem").bias.numpy())
     assert tuple(stem.kernel.shape) == (5, 5, 3, 4)
