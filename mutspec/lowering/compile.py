@@ -17,6 +17,7 @@ from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture
+from mutspec.structure.compile_state import OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
@@ -53,6 +54,7 @@ class Program:
         graph: what each changed tensor is made of.
         steps: what each step does.
         warnings: what the user should know, positions filled in.
+        output_change: what the steps do to the outputs; None if they do nothing to the architecture.
     """
 
     plan: Plan[Op]
@@ -62,6 +64,7 @@ class Program:
     graph: Graph
     steps: tuple[StepRecord, ...]
     warnings: tuple[Problem, ...]
+    output_change: OutputChange | None = None
 
     @property
     def is_structural(self) -> bool:
@@ -118,7 +121,10 @@ def compile_plan(
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
         after, wanted = architecture.spec, entry_of(architecture.network)
-    return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings))
+        wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
+        warnings += lost
+    graph = context.builder.build()
+    return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), context.output_change)
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
