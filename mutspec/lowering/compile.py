@@ -13,10 +13,11 @@ from mutspec.language.plan import Plan
 from mutspec.language.steps import op_name
 from mutspec.language.types import NonFinite, or_default
 from mutspec.lowering.base import Op
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
-from mutspec.structure.architecture import Architecture
+from mutspec.structure.architecture import Architecture, EditKind
 from mutspec.structure.compile_state import OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
@@ -33,6 +34,7 @@ class StepRecord:
         non_finite: what to do about newly non-finite entries.
         edits: what it does to layers.
         created: the weights that it adds, as they are after it.
+        claim: what it claims about the model's predictions.
     """
 
     id: str
@@ -41,6 +43,7 @@ class StepRecord:
     non_finite: NonFinite
     edits: tuple[LayerEdit, ...] = ()
     created: tuple[TensorSpec, ...] = ()
+    claim: SamePredictions | None = None
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,8 @@ def compile_plan(
                 break
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
-        records.append(
-            StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
-        )
+        edits, claim = tuple(context.edits), _claim(op, writes, context.edits)
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, edits, tuple(context.created), claim))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
     if problems:
         raise PlanError(problems)
@@ -125,6 +127,12 @@ def compile_plan(
         warnings += lost
     graph = context.builder.build()
     return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), context.output_change)
+
+
+def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:
+    """Returns what a step claims, which may follow from what it does."""
+    does_nothing = all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in edits)
+    return SamePredictions() if edits and not writes and does_nothing else op.claim()
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
