@@ -60,6 +60,9 @@ def section_of(annotation: Any) -> Section:
 END = r"$(?!\n)"
 """The end of a text in patterns. In Python, unlike in JSON schemas, `$` alone also matches before a final newline."""
 
+BASE = "base"
+"""The name that stands for the model as it was before the plan, where a step names an input model."""
+
 Percent = Annotated[
     str,
     Meta(

@@ -11,13 +11,13 @@ from mutspec.graph.graph import Graph
 from mutspec.language.op_bugs import failure, remedy
 from mutspec.language.plan import Plan
 from mutspec.language.steps import op_name
-from mutspec.language.types import NonFinite, or_default
+from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
-from mutspec.structure.architecture import Architecture, EditKind
+from mutspec.structure.architecture import Architecture, with_masks
 from mutspec.structure.compile_state import OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
@@ -100,7 +100,12 @@ def compile_plan(
         PlanError: a step does not fit the model.
         OpError: an op has a bug.
     """
-    context = LoweringContext({"": model, **inputs}, config or {}, input_configs or {}, oracle or TableOracle())
+    context = LoweringContext(
+        {"": model, BASE: model, **inputs},
+        config or {},
+        {BASE: config or {}, **(input_configs or {})},
+        oracle or TableOracle(),
+    )
     records, problems, warnings = [], [], []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
@@ -122,6 +127,7 @@ def compile_plan(
     after, wanted = model, config or {}
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
+        architecture = with_masks(architecture)
         after, wanted = architecture.spec, entry_of(architecture.network)
         wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
         warnings += lost
@@ -131,8 +137,8 @@ def compile_plan(
 
 def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:
     """Returns what a step claims, which may follow from what it does."""
-    does_nothing = all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in edits)
-    return SamePredictions() if edits and not writes and does_nothing else op.claim()
+    keeps_all = bool(edits) and not writes and all(edit.keeps_predictions for edit in edits)
+    return SamePredictions() if keeps_all else op.claim()
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:

@@ -159,6 +159,7 @@ class Report:
                 for step in self.steps
             ],
             "layers": layers_as_json(self.structure),
+            **({"ports": list(self.structure.ports)} if self.structure.ports else {}),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "output": None if self.output is None else str(self.output),
             **({} if self.check is None else {"check": self.check.to_json()}),
@@ -176,8 +177,7 @@ def changes_nothing(steps: Iterable[StepReport]) -> bool:
     That is so if no step changes a weight, or a layer that acts when the model predicts.
     """
     return all(
-        all(target.is_unchanged for target in step.targets)
-        and all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in step.edits)
+        all(target.is_unchanged for target in step.targets) and all(edit.keeps_predictions for edit in step.edits)
         for step in steps
     )
 
@@ -306,10 +306,12 @@ def touched_sentence(report: Report) -> str:
 
 
 def layers_sentence(report: Report) -> str:
-    """Returns a sentence with the numbers of layers that are added, removed and changed; empty if none is."""
+    """Returns a sentence with what happens to layers and to the model's ports; empty if nothing does."""
     structure = report.structure
     counts = {"adds": len(structure.added), "removes": len(structure.removed), "changes": len(structure.changed)}
     parts = [f"{verb} {words.plural(count, 'layer')}" for verb, count in counts.items() if count]
+    if structure.ports:
+        parts.append(f"changes the model's {' and '.join(structure.ports)}")
     return "" if not parts else f"{', '.join(parts)}.".capitalize()
 
 
