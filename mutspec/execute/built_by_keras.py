@@ -57,8 +57,10 @@ def _for_loaded(prepared: Prepared, live: LiveModel, *, unsafe: bool) -> Prepare
     if _described(live.spec) != _described(program.before):
         return prepare(program.plan, live, prepared.inputs, unsafe=unsafe)
     config = program.config if program.is_structural else live.config
-    # Keras may have revived only a part of what the file has.
-    config, lost = with_compile_state(config, live.config.get("compile_config"), program.output_change)
+    # Keras may have revived only a part of what the file has, and a step may have made a model of another purpose.
+    is_dropped = "compile_config" in prepared.model.config and "compile_config" not in program.config
+    compiled = None if is_dropped else live.config.get("compile_config")
+    config, lost = with_compile_state(config, compiled, program.output_change)
     warnings = tuple(dict.fromkeys((*program.warnings, *lost)))
     model = replace(live, spec=program.before)
     return Prepared(replace(program, config=config, warnings=warnings), model, prepared.inputs)

@@ -182,7 +182,10 @@ def with_compile_state(
     stated, warnings = compile_state(compiled, change)
     return (
         {**whole, "compile_config": stated} if stated else whole,
-        tuple(Problem(warning, hint="compile the mutant yourself", is_warning=True) for warning in warnings),
+        tuple(
+            Problem(warning, hint="" if stated else "compile it before you train it", is_warning=True)
+            for warning in warnings
+        ),
     )
 
 

@@ -94,6 +94,21 @@ def test_a_mutant_trains_as_its_base(name: str, steps: list[dict[str, Any]], tmp
         assert found == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist", "ignore::mutspec.MutspecWarning")
+def test_an_output_that_is_removed_or_added_leaves_the_others_as_they_are() -> None:
+    base = model_with(LIST, loss=losses(), loss_weights={"a": 1.0, "b": 2.0}, metrics={"a": "mae", "b": ["accuracy"]})
+    x, (a, b) = data(LIST)
+    both = base.test_on_batch(x, [a, b], return_dict=True)
+
+    def mutant(**step: Any) -> Any:
+        return mutspec.apply(mutspec.plan({"mutspec": 1, "steps": [step]}), base)
+
+    alone = mutant(op="remove_output", target="a").test_on_batch(x, b, return_dict=True)
+    assert alone == pytest.approx({"loss": 2 * both["b_loss"], "accuracy": both["b_accuracy"]})
+    more = mutant(op="add_output", target="body").test_on_batch(x, {"a": a, "b": b, "body": a}, return_dict=True)
+    assert more == pytest.approx(both)
+
+
 # --- the function ---------------------------------------------------------------------------------------------------
 
 TWO, THREE, ONE = Outputs([0, 1], ("a", "b"), 2), Outputs([0, 1, 2], ("a", "b", "new"), 3), Outputs(0, ("b",), 1)
