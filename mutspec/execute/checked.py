@@ -23,9 +23,10 @@ from mutspec.execute.files import apply, files_read, prepare_files
 from mutspec.execute.live import apply as apply_live
 from mutspec.execute.loading import model_of
 from mutspec.execute.output import check_output
+from mutspec.execute.output_kind import kind_of_output
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite, Selector
-from mutspec.lowering.base import Op
+from mutspec.lowering.base import Op, is_structural
 from mutspec.lowering.compile import Program
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive
@@ -82,14 +83,14 @@ def apply_checked(
     read = [part.path for each in (archive, *map(open_archive, (inputs or {}).values())) for part in each.files]
     check_output(output, read, force=force)
     prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture, output=output, unsafe=unsafe)
+    is_whole = FORMATS[kind_of_output(output, archive, is_structural=is_structural(plan))].is_whole
+    if not is_whole and is_structural(plan):
+        raise CallError(
+            "a mutant of another architecture cannot be checked from its weights alone",
+            hint="name the output .keras, or leave out --check",
+        )
     with _beside(output, force=force) as temporary:
         report = apply(plan, model, temporary, inputs=inputs, architecture=architecture, unsafe=unsafe, **options)
-        is_whole = FORMATS[open_archive(temporary, architecture=architecture).kind].is_whole
-        if not is_whole and prepared.program.is_structural:
-            raise CallError(
-                "a mutant of another architecture cannot be checked from its weights alone",
-                hint="name the output .keras, or leave out --check",
-            )
         base = model_of(archive, unsafe=unsafe).model
         mutant = model_of(open_archive(temporary, architecture=None if is_whole else architecture), unsafe=unsafe).model
         check = _Check(prepared.program, base, mutant, inputs or {}, unsafe).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 import mutspec
 from mutspec.cli.boundary import run
 from mutspec.cli.main import cli
-from mutspec.errors import CheckError
+from mutspec.errors import CallError, CheckError
+from mutspec.execute import checked
 from mutspec.execute.checked import apply_checked
 from mutspec.lowering.claims import SamePredictions
+from mutspec.model.live import read_live
 from mutspec.ops.structure import ConfigureLayer, RemoveLayer, RenameLayer
 from tests.zoo import ZOO
 
@@ -103,6 +106,34 @@ def test_models_are_called_on_inputs_that_they_take(name: str, saved: Saved, tmp
     )
     assert report.check is not None
     assert [claim.holds for claim in report.check.claims] == [True]
+
+
+def test_shapes_that_keras_does_not_make_are_named(
+    saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_another_head(model: Any) -> Any:
+        live = read_live(model)
+        tensors = tuple(
+            replace(each, shape=(9, 9)) if each.path == "head/kernel" else each for each in live.spec.tensors
+        )
+        return replace(live, spec=replace(live.spec, tensors=tensors))
+
+    monkeypatch.setattr(checked, "read_live", with_another_head)
+    with pytest.raises(CheckError, match=r"`head/kernel` with shape .*, but Keras builds it with shape \(9, 9\)"):
+        apply_checked(plan(NOISE), saved("residual"), tmp_path / "mutant.keras")
+    assert [each.name for each in tmp_path.iterdir()] == ["base.keras"]
+
+
+def test_weights_are_checked_with_their_architecture(saved: Saved, tmp_path: Path) -> None:
+    import keras
+
+    model, weights = saved("residual"), tmp_path / "base.weights.h5"
+    keras.models.load_model(model).save_weights(weights)
+    report = apply_checked(plan(NOISE), weights, tmp_path / "mutant.weights.h5", architecture=model)
+    assert report.check is not None
+    assert report.check.claims == ()
+    with pytest.raises(CallError, match="cannot be checked from its weights alone"):
+        apply_checked(plan(IDENTITY), model, tmp_path / "other.weights.h5")
 
 
 def test_what_is_only_for_training_is_claimed() -> None:
