@@ -22,6 +22,7 @@ from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, Change, architecture_of, restructured
+from mutspec.structure.compile_state import OutputChange, output_change
 from mutspec.structure.flow import Flow
 from mutspec.structure.layer_edit import LayerEdit, layer_edits
 from mutspec.structure.network import Network
@@ -81,6 +82,7 @@ class LoweringContext:
         edits: what it does to layers.
         created: the weights that it adds.
         keras_made: the origins of weights whose first value only Keras can make.
+        output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
     """
 
     models: dict[str, ModelSpec]
@@ -93,6 +95,7 @@ class LoweringContext:
     edits: list[LayerEdit] = field(default_factory=list)
     created: list[TensorSpec] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
+    output_change: OutputChange | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _is_edited: bool = False
@@ -200,6 +203,8 @@ class LoweringContext:
         before = self.architecture
         self._architecture, created = restructured(before, change, self.oracle, self.step.number)
         self.edits += layer_edits(before, self._architecture, change)
+        outputs = output_change(before.network, self._architecture.network, change.renamed)
+        self.output_change = outputs if self.output_change is None else self.output_change.then(outputs)
         self.created += created
         self._is_edited = True
         self._look_at(self._architecture.spec)

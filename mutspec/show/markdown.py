@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mutspec.show.check import check_lines
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
 from mutspec.show.layers import layer_change
 from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
@@ -26,7 +27,8 @@ def report_markdown(report: Report) -> str:
     if report.warnings:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."
-    return "\n\n".join([*blocks, touched_sentence(report) + written])
+    checked = [] if report.check is None else ["\n".join(f"- {line}" for line in check_lines(report.check))]
+    return "\n\n".join([*blocks, *checked, touched_sentence(report) + written])
 
 
 def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:

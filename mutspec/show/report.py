@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.errors import Problem
+from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.layer_edit import LayerEdit
@@ -104,6 +105,7 @@ class Report:
         layers: the number of the model's layers.
         structure: the layers that the mutant has in addition, not any more, or changed.
         inputs: the other models that were read, by name.
+        check: the check of the mutant in Keras, if there was one.
     """
 
     engine: str
@@ -120,6 +122,7 @@ class Report:
     layers: int = 0
     structure: StructureDiff = field(default_factory=StructureDiff)
     inputs: tuple[InputReport, ...] = ()
+    check: MutantCheck | None = None
 
     def __str__(self) -> str:
         return report_text(self)
@@ -159,6 +162,7 @@ class Report:
             **({"ports": list(self.structure.ports)} if self.structure.ports else {}),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "output": None if self.output is None else str(self.output),
+            **({} if self.check is None else {"check": self.check.to_json()}),
         }
 
 
@@ -173,8 +177,7 @@ def changes_nothing(steps: Iterable[StepReport]) -> bool:
     That is so if no step changes a weight, or a layer that acts when the model predicts.
     """
     return all(
-        all(target.is_unchanged for target in step.targets)
-        and all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in step.edits)
+        all(target.is_unchanged for target in step.targets) and all(edit.keeps_predictions for edit in step.edits)
         for step in steps
     )
 
@@ -271,6 +274,8 @@ def target_rows(step: StepReport) -> tuple[list[str], list[list[str]]]:
 
 def _totals(report: Report, width: int) -> Iterator[str]:
     yield sentence(touched_sentence(report), width=width)
+    if report.check is not None:
+        yield from (sentence(line, width=width) for line in check_lines(report.check))
     yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)
 
 
