@@ -133,6 +133,7 @@ def _step(
                 changed,
                 write.is_first or write.version not in still,
                 tensor.path,
+                write.copied,
             )
         )
-    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits)
+    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits, step.skipped)

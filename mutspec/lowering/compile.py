@@ -14,6 +14,7 @@ from mutspec.language.steps import op_name
 from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.copies import SkippedWeight
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture
@@ -32,6 +33,7 @@ class StepRecord:
         non_finite: what to do about newly non-finite entries.
         edits: what it does to layers.
         created: the weights that it adds, as they are after it.
+        skipped: the weights that it leaves as they are because nothing fits them.
     """
 
     id: str
@@ -40,6 +42,7 @@ class StepRecord:
     non_finite: NonFinite
     edits: tuple[LayerEdit, ...] = ()
     created: tuple[TensorSpec, ...] = ()
+    skipped: tuple[SkippedWeight, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,8 @@ def compile_plan(
                 break
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
-        records.append(
-            StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
-        )
+        made = tuple(context.edits), tuple(context.created), tuple(context.skipped)
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
     if problems:
         raise PlanError(problems)

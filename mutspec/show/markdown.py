@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mutspec.show.copies import copy_lines
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
 from mutspec.show.layers import layer_change
 from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
@@ -68,7 +69,10 @@ def _step(number: int, step: StepReport) -> str:
     if not step.targets:
         return "\n\n".join([*blocks, *([] if step.edits else ["Touches nothing."])])
     header, rows = target_rows(step)
-    return "\n\n".join([*blocks, _table(header, [[code(row[0]), *row[1:]] for row in rows])])
+    blocks.append(_table(header, [[code(row[0]), *row[1:]] for row in rows]))
+    if copies := copy_lines(step.targets, step.skipped):
+        blocks.append("\n".join(f"- {escape(line)}" for line in copies))
+    return "\n\n".join(blocks)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.errors import Problem
+from mutspec.lowering.copies import CopiedFrom, SkippedWeight
+from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.layer_edit import LayerEdit
@@ -32,6 +34,7 @@ class TargetReport:
         changed: the number of entries of which a bit changes; None in a dry-run.
         may_change: whether an entry may change, as far as is known without values.
         own_path: its path, if that is not the layer's path and its role.
+        copied: where its values come from, if the step copies them from another weight.
     """
 
     layer: str
@@ -43,6 +46,7 @@ class TargetReport:
     changed: int | None
     may_change: bool = True
     own_path: str = ""
+    copied: CopiedFrom | None = None
 
     @property
     def is_unchanged(self) -> bool:
@@ -55,7 +59,7 @@ class TargetReport:
         return self.own_path or f"{self.layer}/{self.weight}"
 
 
-_IN_JSON = tuple(name for name in TargetReport.__slots__ if name != "own_path")
+_IN_JSON = tuple(name for name in TargetReport.__slots__ if name not in ("own_path", "copied"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class StepReport:
         targets: the effects on tensors.
         parameters: its other keys in the resolved plan.
         edits: the effects on layers.
+        skipped: the weights that it leaves as they are because nothing fits them.
     """
 
     id: str
@@ -74,6 +79,7 @@ class StepReport:
     targets: tuple[TargetReport, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     edits: tuple[LayerEdit, ...] = ()
+    skipped: tuple[SkippedWeight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +153,9 @@ class Report:
                 {
                     "id": step.id,
                     "op": step.op,
-                    "targets": [
-                        {name: getattr(target, name) for name in _IN_JSON} | {"shape": list(target.shape)}
-                        for target in step.targets
-                    ],
+                    "targets": [_target_as_json(target) for target in step.targets],
                     **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),
+                    **({"skipped": [skipped_as_json(each) for each in step.skipped]} if step.skipped else {}),
                 }
                 for step in self.steps
             ],
@@ -159,6 +163,11 @@ class Report:
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "output": None if self.output is None else str(self.output),
         }
+
+
+def _target_as_json(target: TargetReport) -> dict[str, Any]:
+    document = {name: getattr(target, name) for name in _IN_JSON} | {"shape": list(target.shape)}
+    return document if target.copied is None else document | {"copied_from": copied_as_json(target.copied)}
 
 
 def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
@@ -227,9 +236,13 @@ def _step(number: int, step: StepReport, page: Page) -> str:
     if not step.targets:
         return "\n".join([*lines, *([] if step.edits else [" " * indent + "touches nothing"])])
     header, rows = target_rows(step)
+    copies = copy_lines(step.targets, step.skipped)
     columns = [Column(title, is_number=title in _NUMBERS, folds=title == "Weight") for title in header]
     lines.append(table(columns, rows[: page.most_rows], width=page.width, paint=page.paint, indent=indent))
-    return "\n".join([*lines, *page.more(len(rows), indent)])
+    lines += page.more(len(rows), indent)
+    for line in copies[: page.most_rows]:
+        lines += sentence(line, width=page.width, indent=indent).splitlines()
+    return "\n".join([*lines, *page.more(len(copies), indent)])
 
 
 def edit_sentence(edit: LayerEdit) -> str:

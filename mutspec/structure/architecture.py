@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -147,7 +147,7 @@ def restructured(
         for tensor in _new_tensors(path, new, flow.made, weights_before(new.like) if new.like else {})
     }
     layers = tuple(_Layers(architecture, change, names, flow.inner).of(network))
-    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names))
+    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names, change.new))
     existing = {layer.path for layer in layers}
     misfits = {
         path: each for path, each in architecture.misfits.items() if path in existing and path not in flow.checked
@@ -284,15 +284,18 @@ def _ordered(
     before: Mapping[str, list[TensorSpec]],
     made: Mapping[str, list[TensorSpec]],
     names: _Names,
+    new: Collection[str],
 ) -> Iterator[TensorSpec]:
-    """Returns all weights, in the order of the layers. Those of new layers are in `made`."""
+    """Returns all weights, in the order of the layers. Those of the layers in `new`, or in these, are in `made`."""
     for layer in layers:
         if layer.path in made:
             yield from made[layer.path]
             continue
         source = names.before(layer.path)
+        same = source == layer.path
+        if same and any(is_within(layer.path, path) for path in new):
+            continue  # a new layer without weights of its own, in the place of one of that name that had some
         for tensor in before.get(source, ()):
-            same = source == layer.path
             own = tensor.path.rpartition("/")[2]
             yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)
 
