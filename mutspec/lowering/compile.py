@@ -17,7 +17,7 @@ from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.copies import SkippedWeight
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
-from mutspec.structure.architecture import Architecture
+from mutspec.structure.architecture import Architecture, with_masks
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
@@ -124,6 +124,7 @@ def compile_plan(
     after, wanted = model, config or {}
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
+        architecture = with_masks(architecture)
         after, wanted = architecture.spec, entry_of(architecture.network)
     return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings))
 

@@ -100,6 +100,7 @@ class LoweringContext:
     keras_made: set[str] = field(default_factory=set)
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
+    _is_edited: bool = False
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
 
@@ -163,12 +164,20 @@ class LoweringContext:
                 self._architecture = architecture_of(self.config, self.models[""])
             except ModelError as error:
                 raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+            self._look_at(self._architecture.spec)
         return self._architecture
 
     @property
     def edited_architecture(self) -> Architecture | None:
-        """The architecture, if a step has looked at it."""
-        return self._architecture
+        """The architecture, if a step has changed it."""
+        return self._architecture if self._is_edited else None
+
+    def _look_at(self, spec: ModelSpec) -> None:
+        """Takes the spec of the model that steps select from."""
+        if spec is not self.models[""]:
+            self.models[""] = spec
+            self._indexes.pop("", None)
+            self._cases.clear()
 
     def network_of_input(self, name: str) -> Network:
         """Returns the network of an input.
@@ -193,9 +202,8 @@ class LoweringContext:
         self._architecture, created = restructured(before, change, self.oracle, self.step.number)
         self.edits += layer_edits(before, self._architecture, change)
         self.created += created
-        self.models[""] = self._architecture.spec
-        self._indexes.pop("", None)
-        self._cases.clear()
+        self._is_edited = True
+        self._look_at(self._architecture.spec)
         return created
 
     def create(self, tensor: TensorSpec, value: Expression) -> None:
