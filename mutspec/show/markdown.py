@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mutspec.show.copies import copy_lines
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
 from mutspec.show.layers import layer_change
+from mutspec.show.origins import origins_sentence
 from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
 from mutspec.text import words
 from mutspec.text.visible import in_one_line
@@ -15,7 +16,7 @@ from mutspec.text.visible import in_one_line
 MOST_OPEN_ROWS = 20
 """The most rows of a table that is open. Longer ones open when they are clicked."""
 
-_TEXT_COLUMNS = frozenset({"", "Weight", "Shape", "Dtype", "Layer", "Change"})
+_TEXT_COLUMNS = frozenset({"", "Weight", "Shape", "Dtype", "Origin", "Layer", "Change"})
 
 
 def report_markdown(report: Report) -> str:
@@ -27,7 +28,8 @@ def report_markdown(report: Report) -> str:
     if report.warnings:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."
-    return "\n\n".join([*blocks, touched_sentence(report) + written])
+    totals = filter(None, (touched_sentence(report), origins_sentence(report.origins)))
+    return "\n\n".join([*blocks, " ".join(totals) + written])
 
 
 def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:

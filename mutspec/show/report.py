@@ -9,8 +9,10 @@ from typing import Any
 
 from mutspec.errors import Problem
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
+from mutspec.lowering.origins import WeightOrigin
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
+from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.text import words
@@ -110,6 +112,7 @@ class Report:
         layers: the number of the model's layers.
         structure: the layers that the mutant has in addition, not any more, or changed.
         inputs: the other models that were read, by name.
+        origins: where the values of each of the mutant's weights come from.
     """
 
     engine: str
@@ -126,6 +129,7 @@ class Report:
     layers: int = 0
     structure: StructureDiff = field(default_factory=StructureDiff)
     inputs: tuple[InputReport, ...] = ()
+    origins: tuple[WeightOrigin, ...] = ()
 
     def __str__(self) -> str:
         return report_text(self)
@@ -162,6 +166,7 @@ class Report:
             "layers": layers_as_json(self.structure),
             **({"ports": list(self.structure.ports)} if self.structure.ports else {}),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
         }
 
@@ -202,7 +207,10 @@ def report_text(
     """
     page = Page(width, Paint(styled), most_rows, hint)
     steps = [_step(number, step, page) for number, step in enumerate(report.steps, start=1)]
-    blocks = [_head(report, page), *steps, "\n".join(_totals(report, width))]
+    blocks = [_head(report, page), *steps]
+    if most_rows is None and are_worth_saying(report.origins):
+        blocks.append(origins_table(report.origins, page))
+    blocks.append("\n".join(_totals(report, width)))
     if report.warnings:
         blocks.insert(-1, "\n".join(_warning(problem, page) for problem in report.warnings))
     return "\n\n".join(blocks)
@@ -284,6 +292,8 @@ def target_rows(step: StepReport) -> tuple[list[str], list[list[str]]]:
 
 def _totals(report: Report, width: int) -> Iterator[str]:
     yield sentence(touched_sentence(report), width=width)
+    if origins := origins_sentence(report.origins):
+        yield sentence(origins, width=width)
     yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)
 
 
