@@ -7,7 +7,6 @@ the values.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import get_args
@@ -21,9 +20,10 @@ from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.expression import Expression, constant
 from mutspec.graph.index_map import IndexMap
 from mutspec.language.types import Percent, exact_share
-from mutspec.lowering.merge_op import described, refuse_kinds
+from mutspec.lowering.merge_op import refuse_kinds
+from mutspec.lowering.weight_pair import WeightPair, turned
 from mutspec.model.spec import TensorSpec
-from mutspec.text.words import shape as in_words
+from mutspec.text.words import plural
 
 Position = int | Percent
 Positions = int | str | tuple[Position, ...]
@@ -93,37 +93,6 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """Two weights that are fitted.
-
-    Arguments:
-        source, target: the weights.
-        model: the model that the source is in.
-        value: the source's value.
-        view: where the entries of the source lie, after it was turned.
-    """
-
-    source: TensorSpec
-    target: TensorSpec
-    model: str
-    value: Expression
-    view: IndexMap
-
-    @property
-    def extents(self) -> Shape:
-        """The shape of the source after it was turned."""
-        return () if self.view.shape == (1,) and not self.target.shape else self.view.shape
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """The two weights with their shapes, for messages."""
-        source = described(self.source, self.model)
-        if self.extents != self.source.shape:
-            source = f"{source}, turned to {in_words(self.extents)},"
-        return source, described(self.target)
-
-
-@dataclass(frozen=True, slots=True)
 class Fitting:
     """How the values of a weight are fitted into another one.
 
@@ -134,7 +103,7 @@ class Fitting:
         align: where the source lies on axes of another length.
         transpose: whether the source's axes are reversed; or their order.
         reshape: whether the source's entries in C order take the target's shape.
-        combine: what the source's entries along `axis` become together.
+        combine: what the source's entries along `axis` become together; or the factors of a sum.
         on_mismatch: what to do where lengths differ.
         allow_empty: whether no entry need be copied.
     """
@@ -146,7 +115,7 @@ class Fitting:
     align: Align = Align.START
     transpose: bool | tuple[int, ...] = False
     reshape: bool = False
-    combine: Combine | None = None
+    combine: Combine | tuple[float, ...] | None = None
     on_mismatch: Mismatch = Mismatch.ERROR
     allow_empty: bool = False
 
@@ -163,7 +132,7 @@ class Fitting:
             PlanError: the source does not fit.
         """
         refuse_kinds(source, target, "source", model=model)
-        pair = self._turned(_Pair(source, target, model, value, IndexMap.of(value.shape)))
+        pair = turned(WeightPair(source, target, model, value), self.transpose, reshape=self.reshape)
         return self._placed(pair) if self.combine is None else self._combined(pair)
 
     @property
@@ -171,50 +140,9 @@ class Fitting:
         """Whether what does not fit is left out."""
         return self.on_mismatch in (Mismatch.SLICE, Mismatch.PAD)
 
-    # Turning the source.
-
-    def _turned(self, pair: _Pair) -> _Pair:
-        """Transposes and reshapes the source.
-
-        An order of as many axes as the source has is applied before it is reshaped, one of as many as the target has
-        after that.
-        """
-        order: Sequence[int] = ()
-        if self.transpose is not False:
-            order = range(len(pair.view.shape))[::-1] if self.transpose is True else self.transpose
-        if not order or len(order) == len(pair.view.shape):
-            turned = pair.view.transposed(order) if order else pair.view
-            return self._reshaped(pair, turned, pair.target.shape or (1,)) if self.reshape else _with(pair, turned)
-        if not self.reshape or len(order) != len(pair.target.shape):
-            source, target = pair.names
-            raise PlanError(
-                f"`transpose: {list(order)}` does not fit {source if not self.reshape else f'{source} or {target}'}",
-                path=("transpose",),
-                hint="give as many axes as the weight has, and narrow the step to such weights with `weights`",
-            )
-        before = [0] * len(order)
-        for position, axis in enumerate(order):
-            before[axis] = pair.target.shape[position]
-        reshaped = self._reshaped(pair, pair.view, tuple(before))
-        return _with(reshaped, reshaped.view.transposed(order))
-
-    def _reshaped(self, pair: _Pair, view: IndexMap, shape: Shape) -> _Pair:
-        if size_of(view.shape) != size_of(shape):
-            source, target = pair.names
-            raise PlanError(
-                f"{source} and {target} differ in size, and `reshape` keeps every entry",
-                path=("reshape",),
-                hint="narrow the step to weights of one size with `weights`, or leave `reshape` out",
-            )
-        try:
-            return _with(pair, view.reshaped(shape))
-        except ValueError:  # its entries have to be moved first
-            value = pair.value.gather(view).reshape(shape)
-            return _Pair(pair.source, pair.target, pair.model, value, IndexMap.of(shape))
-
     # Placing it in the target.
 
-    def _placed(self, pair: _Pair) -> Fitted:
+    def _placed(self, pair: WeightPair) -> Fitted:
         shape = pair.target.shape
         spans = self._spans(pair)
         view = pair.view
@@ -225,7 +153,7 @@ class Fitting:
         return self._filled(value, tuple((span.at, span.stop) for span in spans), copied, copied, pair)
 
     def _filled(
-        self, value: Expression, box: tuple[tuple[int, int], ...], copied: int, used: int, pair: _Pair
+        self, value: Expression, box: tuple[tuple[int, int], ...], copied: int, used: int, pair: WeightPair
     ) -> Fitted:
         """Returns a value that is taken in a box, and what the other entries become."""
         shape = pair.target.shape
@@ -244,7 +172,7 @@ class Fitting:
         zero = constant(value.builder, 0.0).cast(pair.target.dtype).spread(shape)
         return Fitted(value.where(choice, zero), None, copied, used)
 
-    def _spans(self, pair: _Pair) -> list[_Span]:
+    def _spans(self, pair: WeightPair) -> list[_Span]:
         """Returns what is copied along each axis."""
         extents, shape = pair.extents, pair.target.shape
         axis = self._axis(pair)
@@ -267,7 +195,7 @@ class Fitting:
             self._refuse_outside(pair, number, span, room)
         return spans
 
-    def _span(self, pair: _Pair, number: int, axis: int | None) -> _Span:
+    def _span(self, pair: WeightPair, number: int, axis: int | None) -> _Span:
         """Returns what is copied along an axis, before it is cut to the target."""
         length, room = pair.extents[number], pair.target.shape[number]
         start, stop = self._range(pair, length) if number == axis else (0, length)
@@ -283,13 +211,13 @@ class Fitting:
             at = self._index(self.at, room, "at", pair.target)
         return _Span(start, max(0, stop - start), at)
 
-    def _is_centred(self, pair: _Pair, number: int, axis: int | None) -> bool:
+    def _is_centred(self, pair: WeightPair, number: int, axis: int | None) -> bool:
         """Returns whether the source lies in the middle along an axis: `axis`, or else the window of a convolution."""
         if self.align is not Align.CENTER:
             return False
         return number == axis if axis is not None else number < len(pair.target.shape) - 2
 
-    def _refuse_outside(self, pair: _Pair, number: int, span: _Span, room: int) -> None:
+    def _refuse_outside(self, pair: WeightPair, number: int, span: _Span, room: int) -> None:
         if span.stop <= room:
             return
         at = "" if span.at == span.start else f", put at {span.at},"
@@ -303,7 +231,7 @@ class Fitting:
             else "say `on_mismatch: slice` to copy what fits",
         )
 
-    def _axis(self, pair: _Pair) -> int | None:
+    def _axis(self, pair: WeightPair) -> int | None:
         """Returns the axis of the step, counted from 0."""
         extents, rank = pair.extents, len(pair.target.shape)
         if isinstance(self.at, tuple) and len(self.at) != rank:
@@ -331,7 +259,7 @@ class Fitting:
             )
         return axis
 
-    def _range(self, pair: _Pair, length: int) -> tuple[int, int]:
+    def _range(self, pair: WeightPair, length: int) -> tuple[int, int]:
         """Returns the part of the source along the step's axis."""
         start = 0 if self.start is None else self._index(self.start, length, "start", pair.source)
         stop = length if self.stop is None else self._index(self.stop, length, "stop", pair.source)
@@ -355,7 +283,7 @@ class Fitting:
 
     # Summing over an axis.
 
-    def _combined(self, pair: _Pair) -> Fitted:
+    def _combined(self, pair: WeightPair) -> Fitted:
         """Returns the sum or mean over an axis of the source, at each index of the target from `at` on."""
         if pair.source.dtype in INTEGERS:
             hint = "choose weights of real numbers"
@@ -371,18 +299,32 @@ class Fitting:
             assert not isinstance(self.at, tuple)
             at = self._index(self.at, shape[axis], "at", pair.target)
         count = max(0, stop - start)
-        turned = pair.value.gather(pair.view)
-        value = turned.sum_over(axis, start, count, repeats=shape[axis])
-        if self.combine is Combine.MEAN:
-            value = value / float(max(1, count))
-        box = tuple((at if number == axis else 0, extent) for number, extent in enumerate(shape))
+        value = self._sum(pair, axis, start, count).cast(pair.target.dtype).region((0,) * len(shape), shape)
+        both = tuple(map(min, pair.extents, shape))
+        box = tuple((at, extent) if number == axis else (0, both[number]) for number, extent in enumerate(shape))
         copied = size_of(tuple(last - first for first, last in box)) if count else 0
-        used = count * size_of((*pair.extents[:axis], *pair.extents[axis + 1 :]))
-        return self._filled(value.cast(pair.target.dtype), box, copied, used, pair)
+        used = count * size_of((*both[:axis], *both[axis + 1 :]))
+        return self._filled(value, box, copied, used, pair)
 
-
-def _with(pair: _Pair, view: IndexMap) -> _Pair:
-    return _Pair(pair.source, pair.target, pair.model, pair.value, view)
+    def _sum(self, pair: WeightPair, axis: int, start: int, count: int) -> Expression:
+        """Returns what the indices of an axis become together, at each index that the target has along it."""
+        source, repeats = pair.value.gather(pair.view), pair.target.shape[axis]
+        if not isinstance(self.combine, tuple):
+            total = source.sum_over(axis, start, count, repeats=repeats)
+            return total / float(max(1, count)) if self.combine is Combine.MEAN else total
+        if len(self.combine) != count:
+            factors, entries = plural(len(self.combine), "factor"), plural(count, "entry")
+            raise PlanError(
+                f"`combine` has {factors} for {entries} along axis {axis} of {pair.names[0]}",
+                path=("combine",),
+                hint="give one for each of them, from `start` up to `stop`",
+            )
+        shape = (*source.shape[:axis], repeats, *source.shape[axis + 1 :])
+        total = constant(source.builder, 0.0).spread(shape)
+        for number, factor in enumerate(self.combine, start):
+            one = IndexMap.of(source.shape).window(axis, number, 1).repeated(axis, repeats)
+            total = total + source.gather(one, shape).cast("float64") * factor
+        return total
 
 
 def _clipped(span: _Span, room: int) -> _Span:

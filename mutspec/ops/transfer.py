@@ -91,10 +91,11 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         ),
     ] = False
     combine: Annotated[
-        Combine | UnsetType,
+        Combine | tuple[float, ...] | UnsetType,
         Meta(
-            description="What the source's entries along `axis` become: their `mean` or `sum`, at each index of the "
-            "target's axis from `at` on."
+            description="What the source's entries along `axis` become: their `mean` or `sum`, or a sum with these "
+            "factors, at each index of the target's axis from `at` on.",
+            examples=["mean", [0.299, 0.587, 0.114]],
         ),
     ] = UNSET
 

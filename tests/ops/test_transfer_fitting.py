@@ -142,6 +142,22 @@ def test_a_kernel_for_three_channels_becomes_one_for_others(combine: str, channe
     assert same_bits(copied(before, axis=-2, combine=combine), wanted)
 
 
+def test_the_channels_of_a_kernel_can_be_weighted() -> None:
+    before, factors = pair((3, 3, 3, 8), (3, 3, 1, 8)), [0.299, 0.587, 0.114]
+    wide = before["s/kernel"].astype(np.float64)
+    total = (wide[:, :, 0] * factors[0] + wide[:, :, 1] * factors[1]) + wide[:, :, 2] * factors[2]
+    assert same_bits(copied(before, axis=-2, combine=factors), total.astype(np.float32)[:, :, None])
+
+
+@pytest.mark.parametrize("how", ["slice", "pad"])
+def test_of_other_axes_what_both_have_is_combined(how: str) -> None:
+    before = pair((3, 4, 2), (2, 3, 5))
+    wanted = np.zeros((2, 3, 5), np.float32) if how == "pad" else before["t/kernel"].copy()
+    total = sum(before["s/kernel"][:2, index].astype(np.float64) for index in range(4))
+    wanted[:, :, :2] = total.astype(np.float32)[:, None]
+    assert same_bits(copied(before, axis=1, combine="sum", on_mismatch=how), wanted)
+
+
 def test_what_is_combined_goes_to_the_indices_from_a_position_on() -> None:
     before = pair((3, 5), (3, 4))
     wanted = before["t/kernel"].copy()
@@ -193,6 +209,7 @@ def test_what_is_copied_cut_and_padded_is_counted(shapes: Any, keys: Step, count
         (((2, 3), (2, 3)), {"axis": 1, "at": 3, "on_mismatch": "pad"}, "nothing of `s/kernel` .* goes to"),
         (((2, 3), (4, 1)), {"axis": 1, "combine": "mean"}, "differ in more than axis 1"),
         (((2, 3), (3,)), {"axis": 0, "combine": "mean"}, "`axis: 0` does not fit"),
+        (((2, 3), (2, 1)), {"axis": 1, "combine": [1, 2]}, "2 factors for 3 entries along axis 1 of `s/kernel`"),
     ],
 )
 def test_what_does_not_fit_is_said_with_both_shapes(shapes: Any, keys: Step, message: str) -> None:

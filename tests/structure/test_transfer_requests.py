@@ -12,6 +12,8 @@ from keras import layers
 import mutspec
 from mutspec.errors import PlanError
 from mutspec.execute import live
+from mutspec.execute.check import check_plan
+from mutspec.model.files.opening import open_archive
 from tests.oracle import Step
 
 
@@ -144,6 +146,15 @@ def test_the_model_before_the_plan_gives_what_steps_have_removed_and_renamed_sin
         {"op": "transfer_weights", "id": "back", "source": "base:hidden", "target": "fresh"},
     )
     assert all(np.array_equal(*each) for each in zip(mutant.get_weights(), model.get_weights(), strict=True))
+
+
+def test_a_plan_is_checked_against_the_model_before_it(tmp_path: Any) -> None:
+    seeded(lambda: classifier(10)).save(tmp_path / "model.keras")
+    archive = open_archive(tmp_path / "model.keras")
+    step = {"op": "transfer_weights", "source": "base:head", "target": "head"}
+    assert check_plan(mutspec.plan({"steps": [step]}), archive, {}) == ()
+    with pytest.raises(PlanError, match="in the model before the plan, no layer is called `hat`"):
+        check_plan(mutspec.plan({"steps": [{**step, "source": "base:hat"}]}), archive, {})
 
 
 @pytest.mark.parametrize("channels", [1, 4])
