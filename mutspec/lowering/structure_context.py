@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
-from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.edit_check import edit_problem
 from mutspec.lowering.identity_layers import identity_value
 from mutspec.lowering.initial_values import NewWeight
@@ -130,10 +130,12 @@ class StructureContext:
     Arguments:
         context: where the step is lowered.
         id: the step's id, after which new layers are called.
+        writes: the changes that the step makes to weights.
     """
 
     context: LoweringContext
     id: str
+    writes: list[TensorWrite] = field(default_factory=list)
 
     # Finding layers.
 
@@ -224,7 +226,8 @@ class StructureContext:
             edit: gives the new network for the old one.
             key: the key of the step at which the edit's errors are, unless they say so themselves.
             added: the layers that it adds, by name.
-            configured: the paths of the layers whose config it changes, but not their shapes.
+            configured: the paths of the layers whose config it changes. If shapes or weights depend on what changes,
+                the layer is in `added` too.
             renamed: the new path of each layer that it renames or moves, with the old one.
 
         Raises:
@@ -239,7 +242,7 @@ class StructureContext:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
         first = self._added
         new = {
-            path: NewLayer(f"{self.id}/{first + number}", each.keep_weights_of)
+            path: NewLayer(f"{self.id}/{path if path in changed else first + number}", each.keep_weights_of)
             for number, (path, each) in enumerate(paths.items())
         }
         created = self.context.restructure(Change(network, new, changed, renamed))
@@ -441,6 +444,16 @@ class StructureContext:
             return self.context.read(old, model) if old is not None and fits else None
 
         return value
+
+    # Weights that stay.
+
+    def weight(self, path: str, role: str) -> TensorSpec | None:
+        """Returns a weight of the layer at a path, by its role; None if the layer does not have it."""
+        return self.context.models[""].tensor_by_path.get(f"{path}/{role}")
+
+    def write(self, weight: TensorSpec, value: Expression) -> None:
+        """Gives a weight that the model has another value. The value is rounded once to its dtype."""
+        self.writes.append(self.context.bind(weight, value.cast(weight.dtype), None))
 
     def note_training_only(self) -> None:
         """Tells the user if layers that the step adds act in training only: as faults they change no prediction."""

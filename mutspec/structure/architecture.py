@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from mutspec.errors import ModelError
+from mutspec.keras_facts.classes import ancestry_of
 from mutspec.model.outline import clean, is_within, join, nodes_of
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
@@ -54,7 +55,8 @@ class Change:
     Arguments:
         network: the network after the step.
         new: the layers that it adds, by path. A model stands for all layers in it.
-        configured: the paths of the layers whose config it changes, without a change of shapes.
+        configured: the paths of the layers whose config it changes. One that is in `new` too stays the layer that it
+            is, but its shapes and weights follow from its config again.
         renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
     """
 
@@ -224,6 +226,9 @@ class _Layers:
             is_same = is_same and was is not None and network.calls[name] is was.calls.get(name)
             calls = earlier.calls if is_same else self._calls(network, name)
             if isinstance(layer, Network):
+                kind = str(layer.entry["class_name"])
+                if kind != earlier.class_name:
+                    earlier = replace(earlier, class_name=kind, ancestry=ancestry_of(layer.entry))
                 yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
                 yield from self.of(layer, path)
             elif path in self._change.configured:

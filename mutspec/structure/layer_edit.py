@@ -54,13 +54,13 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
     """
     renamed = set(change.renamed.values())
     for layer in before.spec.layers:
-        is_replaced = layer.path in change.new
+        is_replaced = layer.path in change.new and layer.path not in change.configured
         is_gone = layer.path not in after.spec.layer_by_path or is_replaced
         if is_gone and not _below(layer.path, renamed, before.spec):
             yield _edit(EditKind.REMOVED, layer, before, _parameters(before.spec, layer.path))
     for layer in after.spec.layers:
         path = layer.path
-        if path in change.new:
+        if path in change.new and path not in change.configured:
             yield _edit(EditKind.ADDED, layer, after, _parameters(after.spec, path))
         elif path in change.renamed:
             yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
