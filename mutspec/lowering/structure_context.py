@@ -27,8 +27,7 @@ from mutspec.lowering.new_layer import (
 from mutspec.model.outline import is_within, join
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
-from mutspec.structure.architecture import Change, NewLayer
-from mutspec.structure.layer_edit import EditKind
+from mutspec.structure.architecture import Change, EditKind, NewLayer
 from mutspec.structure.network import Arguments, Entry, Network
 
 Edit = Callable[[Network], Network]
@@ -107,6 +106,13 @@ class AddedLayer:
     layer: Entry | Network
     keep_weights_of: str = ""
     first_value: FirstValue | None = None
+
+
+def _owners(paths: Iterable[str]) -> Iterator[str]:
+    """Yields the paths of all models that layers are in."""
+    for path in paths:
+        while path := path.rpartition("/")[0]:
+            yield path
 
 
 def _around(path: str, owners: Collection[str]) -> str:
@@ -218,6 +224,7 @@ class StructureContext:
         added: Mapping[str, AddedLayer] | None = None,
         configured: Iterable[str] = (),
         renamed: Mapping[str, str] | None = None,
+        marks: Mapping[str, EditKind] | None = None,
     ) -> None:
         """Edits one network. What the edit does to layers must be declared, because reports and weights follow from it.
 
@@ -228,7 +235,10 @@ class StructureContext:
             added: the layers that it adds, by name.
             configured: the paths of the layers whose config it changes. If shapes or weights depend on what changes,
                 the layer is in `added` too.
-            renamed: the new path of each layer that it renames or moves, with the old one.
+            renamed: the new path of each layer that it renames or moves, with the old one. What is not there yet on the
+                way to a new path becomes a model around it.
+            marks: other effects that are to be reported, by the layer's path: that it is called on other tensors, that
+                it is an output of the model now, or is not any more.
 
         Raises:
             PlanError: the edit raises it; or an added layer cannot take what it gets.
@@ -237,7 +247,7 @@ class StructureContext:
         added, changed, renamed = added or {}, frozenset(configured), renamed or {}
         paths = {join(owner, name): each for name, each in added.items()}
         try:
-            network = self._edited(owner, edit, {*paths, *changed, *renamed})
+            network = self._edited(owner, edit, {*paths, *changed, *renamed, *_owners(renamed)})
         except PlanError as error:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
         first = self._added
@@ -245,7 +255,7 @@ class StructureContext:
             path: NewLayer(f"{self.id}/{path if path in changed else first + number}", each.keep_weights_of)
             for number, (path, each) in enumerate(paths.items())
         }
-        created = self.context.restructure(Change(network, new, changed, renamed))
+        created = self.context.restructure(Change(network, new, changed, renamed, marks or {}))
         misfits = self.context.architecture.misfits
         for path in paths:
             if wrong := next((misfits[each] for each in misfits if is_within(each, path)), None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -48,6 +49,18 @@ class NewLayer:
     like: str = ""
 
 
+class EditKind(StrEnum):
+    """The kind of an effect on a layer."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    CONFIGURED = "configured"
+    REWIRED = "rewired"
+    OUTPUT_ADDED = "output_added"
+    OUTPUT_REMOVED = "output_removed"
+
+
 @dataclass(frozen=True)
 class Change:
     """The change of a network by one step.
@@ -58,12 +71,14 @@ class Change:
         configured: the paths of the layers whose config it changes. One that is in `new` too stays the layer that it
             is, but its shapes and weights follow from its config again.
         renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
+        marks: other effects that are to be reported, by the layer's path.
     """
 
     network: Network
     new: Mapping[str, NewLayer] = field(default_factory=dict)
     configured: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, EditKind] = field(default_factory=dict)
 
 
 def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
@@ -219,6 +234,10 @@ class _Layers:
             old = self._names.before(path)
             if path in self._change.new:
                 yield from self._new(layer, path, self._calls(network, name))
+                continue
+            if isinstance(layer, Network) and old not in self._positions:  # a new model around layers that were there
+                yield next(self._described(layer, path, self._calls(network, name)))
+                yield from self.of(layer, path)
                 continue
             start = self._positions[old]
             earlier = self._layers[start]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mutspec.errors import PlanError, Problem
-from mutspec.keras_facts.class_names import TAKES_MASK
+from mutspec.keras_facts.class_names import TAKES_LIST, TAKES_MASK
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Arguments, Calls, Entry, Layers, Network, mapped, refs
 
@@ -72,6 +72,12 @@ def added(network: Network, layers: Layers, calls: Calls) -> Network:
     used = {ref.layer for ref in refs(list(calls.values()))}
     anchor = next((name for name in reversed(list(network.layers)) if name in used), None)
     return network.changed(layers=layers, calls=calls, after=anchor)
+
+
+def call_of(entry: Entry | Network, sources: Sequence[TensorRef]) -> Arguments:
+    """Returns the arguments with which a layer is called on some tensors: a list of them, or one after the other."""
+    is_list = isinstance(entry, Network) or entry["class_name"] in TAKES_LIST
+    return {"args": [list(sources)] if is_list and len(sources) > 1 else list(sources), "kwargs": {}}
 
 
 def insert(
