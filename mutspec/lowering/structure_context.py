@@ -9,6 +9,7 @@ from typing import Any
 
 from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
 from mutspec.lowering.context import LoweringContext, TensorWrite
@@ -56,6 +57,21 @@ class FoundLayer:
     def entry(self) -> Entry | Network:
         """The serialised layer; of a model in the model its network."""
         return self.network.layers[self.name]
+
+    @property
+    def serialised(self) -> Entry:
+        """The serialised layer; of a model without the layers in it."""
+        return self.entry.entry if isinstance(self.entry, Network) else self.entry
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its config."""
+        return dict(self.serialised["config"])
+
+    @property
+    def class_name(self) -> str:
+        """Keras's current name of its class."""
+        return plain_class_name(self.serialised)
 
     @property
     def calls(self) -> tuple[Arguments, ...]:

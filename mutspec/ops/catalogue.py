@@ -27,6 +27,7 @@ FAMILIES = (
     "transfer",
     "merging",
     "structure",
+    "morphism",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

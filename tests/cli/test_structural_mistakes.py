@@ -12,7 +12,16 @@ import pytest
 from tests.zoo import ZOO
 
 ROOT = Path(__file__).parents[2]
-FROM_ZOO = ("residual", "nested", "shared_with_nested", "subclassed", "bidirectional", "operators", "embedding_mask")
+FROM_ZOO = (
+    "residual",
+    "nested",
+    "nested_twice_deep",
+    "shared_with_nested",
+    "subclassed",
+    "bidirectional",
+    "operators",
+    "embedding_mask",
+)
 
 
 class Mistake(NamedTuple):
@@ -235,6 +244,30 @@ MISTAKES: dict[str, Mistake] = {
     "weights alone": Mistake(
         "op: remove_layer, target: relu", "3:8", ("a file of only weights", "the whole model"), "named.weights.h5", ""
     ),
+    # Morphisms
+    "a folded layer that is no normalization": step(
+        "fold_batch_normalization, target: conv_1",
+        "3:42",
+        "`conv_1` is a Conv2D, and not a BatchNormalization",
+        "alone",
+    ),
+    "a normalization after a sum": step(
+        "fold_batch_normalization, target: middle/batch_normalization_1",
+        "3:42",
+        "cannot be folded: before it, `inner` is a model; after it, its output is one of the model",
+        "`on_unfoldable: skip`",
+        model="nested_twice_deep",
+    ),
+    "what to do with what cannot be folded": step(
+        "fold_batch_normalization, target: bn_1, on_unfoldable: keep", "3:63", "`error` or `skip`"
+    ),
+    "a deeper pooling": step(
+        "deepen, target: pool", "3:24", "`pool` is a MaxPooling2D", "Dense, Conv1D", "`insert_layer`"
+    ),
+    "a deeper softmax": step("deepen, target: logits, activation: softmax", "3:44", "another `softmax` changes"),
+    "a deeper layer with a misspelt activation": step(
+        "deepen, target: dense_1, activation: rellu", "3:45", "unknown activation `rellu`", "did you mean `relu`"
+    ),
 }
 
 
@@ -245,6 +278,7 @@ SAYS_IT_ITSELF = {
     "a port",
     "a name with a slash",
     "a rate beyond all",
+    "what to do with what cannot be folded",
     "a layer that is no more",
     "a name that is no more",
 }

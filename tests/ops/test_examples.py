@@ -25,6 +25,7 @@ def model(seed: int) -> Any:
         [
             keras.Input((6, 6, 3)),
             layers.Conv2D(8, 3, name="conv_1"),
+            layers.BatchNormalization(name="norm_1"),
             layers.Flatten(),
             layers.Dense(16, activation="relu", name="stem"),
             layers.Dense(16, activation="relu", name="dense_1"),
