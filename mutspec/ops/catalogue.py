@@ -28,6 +28,7 @@ FAMILIES = (
     "merging",
     "structure",
     "morphism",
+    "conversion",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 
