@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from mutspec.errors import PlanError
+from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.argument_values import a
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import FirstValue
 from mutspec.lowering.structure_context import AddedLayer, StructureContext
 from mutspec.model.outline import is_within, join
+from mutspec.model.spec import TensorRef
+from mutspec.structure.architecture import EditKind
+from mutspec.structure.data_format import DataFormat, Ports
 from mutspec.structure.dtype_policies import with_policy
-from mutspec.structure.network import Entry, Network, refs
+from mutspec.structure.fragments import as_functional
+from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.model_form import as_sequential, with_input_layer
+from mutspec.structure.network import SEQUENTIAL_INPUT, Entry, Network, refs, unique_name
 
 
 class PolicyName(StrEnum):
@@ -123,6 +131,155 @@ def _makers_of_outputs(network: Network, owner: str = "") -> Iterator[str]:
             yield from _makers_of_outputs(layer, join(owner, ref.layer))
         else:
             yield join(owner, ref.layer)
+
+
+class Form(StrEnum):
+    """What a model can be converted to."""
+
+    FUNCTIONAL = "functional"
+    SEQUENTIAL = "sequential"
+    CHANNELS_FIRST = "channels_first"
+    CHANNELS_LAST = "channels_last"
+
+    @property
+    def is_data_format(self) -> bool:
+        """Whether it is the place of the channels, and not the class of the model."""
+        return self in (Form.CHANNELS_FIRST, Form.CHANNELS_LAST)
+
+
+class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
+    """Convert a model to the other form, or to the other data format. It predicts the same.
+
+    `sequential` needs a chain of layers; `functional` takes any Sequential model. With `channels_first` the images that
+    the model takes, and those that it outputs, have their channels before height and width, and with `channels_last`
+    behind. Layers with a `data_format` and layers that name axes are converted, in all models in the model. Others,
+    such as Dense on images, Reshape and classes of your own, keep their order: a Permute is put before and after them.
+    Kernels stay as they are, because Keras stores them in one order for both formats.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"to": "functional"})
+
+    to: Form
+    target: Annotated[
+        Target | UnsetType,
+        Meta(
+            description="Models in the model, to convert these instead, to `functional` or `sequential`.",
+            examples=["encoder"],
+        ),
+    ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        if self.to.is_data_format and self.target is not UNSET:
+            yield Problem(
+                "a data format is that of the whole model", path=("target",), hint="leave `target` out"
+            )
+
+    def restructure(self, ctx: StructureContext) -> None:
+        if self.to.is_data_format:
+            self._convert_format(ctx)
+            return
+        if self.target is UNSET:
+            self._convert_form(ctx, "", "to")
+            return
+        for found in ctx.find(self.target, "target"):
+            if not isinstance(found.entry, Network):
+                raise PlanError(
+                    f"`{found.path}` is {a(found.class_name)}, and not a model",
+                    path=("target",),
+                    hint="leave `target` out to convert the whole model",
+                )
+            self._convert_form(ctx, found.path, "target")
+
+    def _convert_form(self, ctx: StructureContext, path: str, key: str) -> None:
+        network = ctx.network(path)
+        label = f"`{path or network.name}`"
+        if network.is_sequential is (self.to is Form.SEQUENTIAL):
+            raise PlanError(f"{label} is a {network.entry['class_name']} model already", path=(key,), hint=_NO_STEP)
+        if self.to is Form.SEQUENTIAL:
+            try:
+                after = as_sequential(network)
+            except PlanError as error:
+                why = error.problems[0]
+                message = f"{label} is not a chain of layers: {why.message}"
+                raise PlanError(message, path=(key,), hint=why.hint) from None
+            ctx.edit(path, lambda _: after, key=key)
+        else:
+            _give_input_layer(ctx, path)
+            after = as_functional(ctx.network(path), "")
+            ctx.edit(path, lambda _: after, key=key)
+        ctx.context.edits.append(LayerEdit(EditKind.CONFIGURED, path or network.name, str(after.entry["class_name"])))
+
+    def _convert_format(self, ctx: StructureContext) -> None:
+        conversion = DataFormat(self.to.value, self.id)
+        done = _convert_network(ctx, conversion, "")
+        if not done.edited:
+            raise PlanError(
+                f"no layer has another data format than {self.to}", path=("to",), hint=_NO_STEP
+            )
+        if done.kept:
+            names = ", ".join(f"`{path}` ({kind})" for path, kind in list(done.kept.items())[:3])
+            more = f" and {len(done.kept) - 3:,} more" if len(done.kept) > 3 else ""
+            ctx.context.notes.append(f"{names}{more} keep the order of axes that they had, between Permute layers")
+
+
+_NO_STEP = "leave the step out"
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What the conversion of a model, and of those in it, has done."""
+
+    ports: Ports
+    edited: bool
+    kept: Mapping[str, str]
+
+
+def _convert_network(ctx: StructureContext, conversion: DataFormat, owner: str) -> _Done:
+    """Converts the data format of a model and of the models in it."""
+    _give_input_layer(ctx, owner)
+    network = ctx.network(owner)
+    # The types of its tensors, before the models in it are converted.
+    tensors = {ref for calls in network.uses.values() for call in calls for ref in call}
+    made = {TensorRef(name, call) for name, calls in network.calls.items() for call in range(max(1, len(calls)))}
+    ports = {*refs(network.inputs), *refs(network.outputs)}
+    shapes = {ref: ctx.type_of(owner, ref).shape for ref in tensors | made | ports}
+    inner = {
+        name: _convert_network(ctx, conversion, join(owner, name))
+        for name, layer in network.layers.items()
+        if isinstance(layer, Network)
+    }
+    converted = conversion.converted(
+        ctx.network(owner), {name: done.ports for name, done in inner.items()}, shapes.__getitem__
+    )
+    after, added = converted.network, {}
+    for name in converted.changed:
+        path, order = join(owner, name), converted.orders.get(name)
+        first_value = _transposed(ctx, path, order) if order is not None else None
+        added[name] = AddedLayer(after.layers[name], "" if order is not None else path, first_value)
+    added |= {name: AddedLayer(after.layers[name]) for name in converted.permutes}
+    if added:
+        ctx.edit(owner, lambda _: after, added=added, configured=[join(owner, name) for name in converted.changed])
+    kept = {join(owner, name): kind for name, kind in converted.unchanged.items()}
+    for done in inner.values():
+        kept |= done.kept
+    return _Done(converted.ports, bool(added) or any(done.edited for done in inner.values()), kept)
+
+
+def _transposed(ctx: StructureContext, layer: str, order: tuple[int, ...]) -> FirstValue:
+    """Returns first values that are those of a layer's weights with their axes in another order."""
+    weights = {each.role: each for each in ctx.context.models[""].tensors if each.layer == layer}
+    return lambda new: ctx.context.read(weights[new.tensor.role]).transpose(order)
+
+
+def _give_input_layer(ctx: StructureContext, owner: str) -> None:
+    """Gives a Sequential model that was built for a shape an InputLayer."""
+    network = ctx.network(owner)
+    (start, *_) = refs(network.inputs)
+    if start != SEQUENTIAL_INPUT:
+        return
+    name = unique_name("input_layer", network.layers)
+    with_input = with_input_layer(network, name, ctx.type_of(owner, start))
+    ctx.edit(owner, lambda _: with_input, added={name: AddedLayer(with_input.layers[name])})
 
 
 def _reconfigure(ctx: StructureContext, owner: str, changed: Mapping[str, Entry]) -> None:
