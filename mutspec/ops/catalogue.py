@@ -29,6 +29,8 @@ FAMILIES = (
     "structure",
     "morphism",
     "conversion",
+    "regions",
+    "ports",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

@@ -170,9 +170,7 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         if self.to.is_data_format and self.target is not UNSET:
-            yield Problem(
-                "a data format is that of the whole model", path=("target",), hint="leave `target` out"
-            )
+            yield Problem("a data format is that of the whole model", path=("target",), hint="leave `target` out")
 
     def restructure(self, ctx: StructureContext) -> None:
         if self.to.is_data_format:
@@ -213,9 +211,7 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
         conversion = DataFormat(self.to.value, self.id)
         done = _convert_network(ctx, conversion, "")
         if not done.edited:
-            raise PlanError(
-                f"no layer has another data format than {self.to}", path=("to",), hint=_NO_STEP
-            )
+            raise PlanError(f"no layer has another data format than {self.to}", path=("to",), hint=_NO_STEP)
         if done.kept:
             names = ", ".join(f"`{path}` ({kind})" for path, kind in list(done.kept.items())[:3])
             more = f" and {len(done.kept) - 3:,} more" if len(done.kept) > 3 else ""

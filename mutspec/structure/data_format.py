@@ -1,7 +1,7 @@
 """The conversion of a network from channels_last to channels_first, and back.
 
-Some layers have a `data_format`, some name axes, some compute each entry by itself: these are converted. All others keep
-computing on tensors as they were. Where a converted layer meets one of these, a Permute is put between the two. So the
+Some layers have a `data_format`, some name axes, some compute each entry by itself: these are converted. All others
+compute on tensors as they were. Where a converted layer meets one of these, a Permute is put between the two. So the
 converted model predicts the same, whatever classes are in it.
 """
 
@@ -294,7 +294,9 @@ def _port_uses(network: Network, models: Mapping[str, Ports], name: str) -> Iter
     """Yields the tensors that a model takes and makes, each with whether the model has it converted."""
     yield from _port_inputs(network, models, name)
     for call in range(len(network.calls[name])):
-        yield from ((TensorRef(name, call, each), is_converted) for each, is_converted in enumerate(models[name].outputs))
+        yield from (
+            (TensorRef(name, call, each), is_converted) for each, is_converted in enumerate(models[name].outputs)
+        )
 
 
 def _port_inputs(network: Network, models: Mapping[str, Ports], name: str) -> Iterator[tuple[TensorRef, bool]]:
@@ -324,4 +326,3 @@ def _dtype_like(network: Network, ref: TensorRef) -> Any:
     config = layer["config"] if layer is not None and not isinstance(layer, Network) else {}
     is_input = layer is not None and not isinstance(layer, Network) and layer["class_name"] == "InputLayer"
     return "float32" if is_input or not config.get("dtype") else config["dtype"]
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import pairwise
 
 from mutspec.errors import PlanError
 from mutspec.keras_facts.class_names import MODEL_MODULES
@@ -49,7 +49,7 @@ def as_sequential(network: Network) -> Network:
         "registered_name": None,
     }
     calls: dict[str, tuple[Arguments, ...]] = {names[0]: ()}
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in pairwise(names):
         calls[name] = ({"args": [TensorRef(before)], "kwargs": {}},)
     layers = {name: network.layers[name] for name in names}
     return Network(entry, layers, calls, inputs[0], outputs[0], network.types, is_sequential=True)
