@@ -58,13 +58,14 @@ AXES: Mapping[str, str] = {
     "BatchNormalization": "axis",
     "LayerNormalization": "axis",
     "GroupNormalization": "axis",
-    "RMSNormalization": "axis",
     "UnitNormalization": "axis",
     "Softmax": "axis",
     "Concatenate": "axis",
+    "Normalization": "axis",
     "PReLU": "shared_axes",
 }
-"""The argument with which a class names axes of its inputs; its other arguments do not depend on them."""
+"""The argument with which a class names axes of its inputs; its other arguments do not depend on them.
+RMSNormalization is not here: its scale has the shape of the last axis, wherever its `axis` is (Keras 3.15)."""
 
 AXES_DEFAULT: Mapping[str, Any] = {"PReLU": None}
 """The default of that argument, where it is not -1."""
@@ -98,4 +99,7 @@ def depends_on_last_axis(class_name: str, config: Mapping[str, Any]) -> bool:
     """Returns whether a layer computes along the last axis, whatever its `data_format` and axes say."""
     if activation_of(config) in ALONG_LAST_AXIS:
         return True
-    return any(isinstance(config.get(key), list | tuple) for key in ("noise_shape", "scale", "offset", "max_value"))
+    axis = config.get("axis")
+    if class_name == "Normalization" and isinstance(axis, list | tuple) and len(axis) > 1:
+        return True
+    return any(isinstance(config.get(key), list | tuple) for key in ("scale", "offset", "max_value"))

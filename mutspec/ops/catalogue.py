@@ -29,6 +29,8 @@ FAMILIES = (
     "structure",
     "morphism",
     "conversion",
+    "inputs",
+    "sharing",
     "regions",
     "ports",
 )

@@ -1,4 +1,4 @@
-"""Conversions: the same model in another dtype, in another form, or for other inputs."""
+"""Conversions: the same model in another dtype, as another class, or in another data format."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.initial_values import NewWeight
+from mutspec.lowering.input_layers import give_input_layer
 from mutspec.lowering.new_layer import FirstValue
 from mutspec.lowering.structure_context import AddedLayer, StructureContext
 from mutspec.model.outline import is_within, join
@@ -25,8 +26,8 @@ from mutspec.structure.data_format import DataFormat, Ports
 from mutspec.structure.dtype_policies import with_policy
 from mutspec.structure.fragments import as_functional
 from mutspec.structure.layer_edit import LayerEdit
-from mutspec.structure.model_form import as_sequential, with_input_layer
-from mutspec.structure.network import SEQUENTIAL_INPUT, Entry, Network, refs, unique_name
+from mutspec.structure.model_form import as_sequential
+from mutspec.structure.network import Entry, Network, refs
 
 
 class PolicyName(StrEnum):
@@ -202,7 +203,7 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
                 raise PlanError(message, path=(key,), hint=why.hint) from None
             ctx.edit(path, lambda _: after, key=key)
         else:
-            _give_input_layer(ctx, path)
+            give_input_layer(ctx, path)
             after = as_functional(ctx.network(path), "")
             ctx.edit(path, lambda _: after, key=key)
         ctx.context.edits.append(LayerEdit(EditKind.CONFIGURED, path or network.name, str(after.entry["class_name"])))
@@ -215,7 +216,7 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
         if done.kept:
             names = ", ".join(f"`{path}` ({kind})" for path, kind in list(done.kept.items())[:3])
             more = f" and {len(done.kept) - 3:,} more" if len(done.kept) > 3 else ""
-            ctx.context.notes.append(f"{names}{more} keep the order of axes that they had, between Permute layers")
+            ctx.context.notes.append(f"not converted, but put between Permute layers: {names}{more}")
 
 
 _NO_STEP = "leave the step out"
@@ -232,7 +233,7 @@ class _Done:
 
 def _convert_network(ctx: StructureContext, conversion: DataFormat, owner: str) -> _Done:
     """Converts the data format of a model and of the models in it."""
-    _give_input_layer(ctx, owner)
+    give_input_layer(ctx, owner)
     network = ctx.network(owner)
     # The types of its tensors, before the models in it are converted.
     tensors = {ref for calls in network.uses.values() for call in calls for ref in call}
@@ -265,17 +266,6 @@ def _transposed(ctx: StructureContext, layer: str, order: tuple[int, ...]) -> Fi
     """Returns first values that are those of a layer's weights with their axes in another order."""
     weights = {each.role: each for each in ctx.context.models[""].tensors if each.layer == layer}
     return lambda new: ctx.context.read(weights[new.tensor.role]).transpose(order)
-
-
-def _give_input_layer(ctx: StructureContext, owner: str) -> None:
-    """Gives a Sequential model that was built for a shape an InputLayer."""
-    network = ctx.network(owner)
-    (start, *_) = refs(network.inputs)
-    if start != SEQUENTIAL_INPUT:
-        return
-    name = unique_name("input_layer", network.layers)
-    with_input = with_input_layer(network, name, ctx.type_of(owner, start))
-    ctx.edit(owner, lambda _: with_input, added={name: AddedLayer(with_input.layers[name])})
 
 
 def _reconfigure(ctx: StructureContext, owner: str, changed: Mapping[str, Entry]) -> None:

@@ -125,7 +125,7 @@ class DataFormat:
             if kind == "image" or is_moved:
                 rank = max(len(shape_of(ref)) for ref in tensors)
                 entry, order = self._entry(layer, kind, rank)
-                if entry != layer:
+                if entry != layer or order is not None:
                     layers[name] = entry
                 if order is not None:
                     orders[name] = order
@@ -251,6 +251,8 @@ class DataFormat:
             before = config.get(key, AXES_DEFAULT.get(class_name, -1))
             config[key] = self._moved(before, rank)
             order = self._weight_order(class_name, before, rank)
+        elif config.get("noise_shape"):
+            config["noise_shape"] = [config["noise_shape"][axis] for axis in self._axes(rank)]
         return {**layer, "config": config}, order
 
     def _axes(self, rank: int) -> list[int]:

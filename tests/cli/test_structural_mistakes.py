@@ -16,6 +16,7 @@ FROM_ZOO = (
     "residual",
     "nested",
     "nested_twice_deep",
+    "quantized_int8",
     "called_twice",
     "shared_with_nested",
     "subclassed",
@@ -371,6 +372,57 @@ MISTAKES: dict[str, Mistake] = {
     "what to do with what cannot be folded": step(
         "fold_batch_normalization, target: bn_1, on_unfoldable: keep", "3:63", "`error` or `skip`"
     ),
+    # Conversions
+    "a misspelt policy": step("set_dtype_policy, policy: mixed_float32", "3:34", "`mixed_float16`"),
+    "a policy for quantised layers": step(
+        "set_dtype_policy, policy: float16", "3:34", "is quantised (int8)", "with `not:`", model="quantized_int8"
+    ),
+    "a policy for a layer in a wrapper": step(
+        "set_dtype_policy, policy: float16, target: both/forward_gates", "3:51", "inside `both`", model="bidirectional"
+    ),
+    "a chain with branches": step(
+        "convert, to: sequential",
+        "3:21",
+        "`residual` is not a chain of layers: the output of `image` is used by `stem` and `concat`",
+        "leave it Functional",
+        model="residual",
+    ),
+    "a model that is functional": step("convert, to: functional", "3:21", "`digits` is a Functional model already"),
+    "a layer as a model": step(
+        "convert, to: sequential, target: conv_1", "3:41", "`conv_1` is a Conv2D, and not a model", "leave `target` out"
+    ),
+    "the data format of a part": step(
+        "convert, to: channels_first, target: conv_1", "3:45", "that of the whole model", "leave `target` out"
+    ),
+    "a data format that it has": step("convert, to: channels_last", "3:21", "no layer has another data format"),
+    # Inputs
+    "nothing for an input": step("set_input", "3:8", "changes nothing", "give a `shape`"),
+    "two shapes": step("set_input, shape: [9, 9, 1], size: 9", "3:43", "both say what the shape is", "one of"),
+    "an input that is not there": step("set_input, input: imag, size: 9", "3:26", "no input `imag`", "`image`?"),
+    "a size of other rank": step(
+        "set_input, size: [9, 9, 9]", "3:25", "`size` has 3 extents", "has 2 between", "`shape`"
+    ),
+    "a size that a dense layer cannot follow": step(
+        "set_input, size: 12",
+        "3:8",
+        "`dense_1` has a kernel of 512×40, but its inputs, (None, 1152), need 1152×40",
+        "`replace_layer`",
+    ),
+    "the shape that it has": step(
+        "set_input, size: 8", "3:8", "has this shape and dtype already", "leave the step out"
+    ),
+    # Sharing
+    "one layer to share": step("share_weights, target: dense_1", "3:31", "is one layer, and two or more can share"),
+    "layers of two classes to share": step(
+        "share_weights, target: [dense_1, conv_1]", "3:31", "is a Conv2D, and `dense_1` is a Dense", "of one class"
+    ),
+    "layers of two widths to share": step(
+        "share_weights, target: [dense_1, logits]", "3:31", "`units` of `dense_1` and `logits` differs"
+    ),
+    "a layer to split that is called once": step(
+        "unshare_weights, target: dense_1", "3:33", "`dense_1` is called once", "called several times"
+    ),
+    # Morphisms
     "a deeper pooling": step(
         "deepen, target: pool", "3:24", "`pool` is a MaxPooling2D", "Dense, Conv1D", "`insert_layer`"
     ),
