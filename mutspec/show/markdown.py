@@ -30,9 +30,8 @@ def report_markdown(report: Report) -> str:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."
     checked = [] if report.check is None else ["\n".join(f"- {line}" for line in check_lines(report.check))]
-    return "\n\n".join([*blocks, *checked, touched_sentence(report) + written])
     totals = filter(None, (touched_sentence(report), origins_sentence(report.origins)))
-    return "\n\n".join([*blocks, " ".join(totals) + written])
+    return "\n\n".join([*blocks, *checked, " ".join(totals) + written])
 
 
 def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:

@@ -69,7 +69,8 @@ class Change:
     Arguments:
         network: the network after the step.
         new: the layers that it adds, by path. A model stands for all layers in it.
-        configured: the paths of the layers whose config it changes, without a change of shapes.
+        configured: the paths of the layers whose config it changes. One that is in `new` too stays the layer that it
+            is, but its shapes and weights follow from its config again.
         renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
         marks: other effects that are to be reported, by the layer's path.
     """
