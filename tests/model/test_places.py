@@ -128,7 +128,7 @@ def test_the_layers_of_a_sequential_model_follow_one_another() -> None:
     [
         ({"between": ["add", "conv"]}, ("between",), "`conv` comes before `add`"),
         ({"any": ["in", {"between": ["head", "encoder/one"]}]}, ("any", 1, "between"), "`encoder/one` comes before `head`"),
-        ({"between": ["relu", "side"]}, ("between",), "no way leads from `relu` to `side`"),
+        ({"between": ["relu", "side"]}, ("between",), "no path leads from `relu` to `side`"),
         ({"preceded_by": "end"}, ("preceded_by",), "nothing comes after `end`"),
         ({"upstream_of": "in"}, ("upstream_of",), "nothing comes before `in`"),
         ({"followed_by": "rellu"}, ("followed_by",), "no layer is called `rellu`"),
