@@ -99,6 +99,7 @@ class LoweringContext:
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _is_edited: bool = False
+    _input_networks: dict[str, Network] = field(default_factory=dict)
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
 
@@ -169,23 +170,27 @@ class LoweringContext:
         """The architecture, if a step has changed it."""
         return self._architecture if self._is_edited else None
 
-    def _look_at(self, spec: ModelSpec) -> None:
-        """Takes the spec of the model that steps select from."""
-        if spec is not self.models[""]:
-            self.models[""] = spec
-            self._indexes.pop("", None)
+    def _look_at(self, spec: ModelSpec, model: str = "") -> None:
+        """Takes the spec of a model that steps select from."""
+        if spec is not self.models[model]:
+            self.models[model] = spec
+            self._indexes.pop(model, None)
             self._cases.clear()
 
     def network_of_input(self, name: str) -> Network:
-        """Returns the network of an input.
+        """Returns the network of an input. From then on, steps select from the layers that it has.
 
         Raises:
             PlanError: it is one that cannot be taken apart.
         """
-        try:
-            return architecture_of(self.input_configs.get(name, {}), self.models[name]).network
-        except ModelError as error:
-            raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+        if name not in self._input_networks:
+            try:
+                found = architecture_of(self.input_configs.get(name, {}), self.models[name])
+            except ModelError as error:
+                raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+            self._look_at(found.spec, name)
+            self._input_networks[name] = found.network
+        return self._input_networks[name]
 
     def flow(self) -> Flow:
         """Returns what tells the types of tensors between layers."""

@@ -18,7 +18,6 @@ from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import (
     FirstValue,
     entry_of_new,
-    is_made_by_keras,
     name_of_new,
     refuse_merge,
     refuse_no_identity,
@@ -293,8 +292,7 @@ class StructureContext:
         below = tensor.path.removeprefix(f"{path}/")
         new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
         value = added.first_value(new) if added.first_value is not None else None
-        entry = added.layer.entry if isinstance(added.layer, Network) else added.layer
-        if value is None and not is_made_by_keras(context, tensor, entry):
+        if value is None:
             value = value_by_initializer(context, new)
         if value is None:
             context.keras_made.add(tensor.origin)
@@ -326,6 +324,7 @@ class StructureContext:
         name: str = "",
         inputs: int = 1,
         replaces: str = "",
+        defaults: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Returns the serialised layer that a step's `layer` stands for. The model does not have it yet.
 
@@ -336,13 +335,15 @@ class StructureContext:
             name: its name, unless `layer` has one. Default: the step's id, with a number from the second layer on.
             inputs: the number of tensors that it will be called on.
             replaces: the name of the layer whose place it takes, and whose name it may have.
+            defaults: the values of arguments that `layer` does not state, where its class has them.
 
         Raises:
             PlanError: it is not a layer that mutspec may build, its name is taken, or it needs several inputs.
         """
         network, number = self.network(owner), self._added
         neighbour = network.layers.get(on.layer)
-        entry = entry_of_new(layer, name or name_of_new(self.id, number), neighbour, self.type_of(owner, on))
+        name = name or name_of_new(self.id, number)
+        entry = entry_of_new(layer, name, neighbour, self.type_of(owner, on), defaults)
         if entry["name"] != replaces:
             hint = "for several, leave `name` out" if number else "give the layer another `name`"
             self.refuse_name(owner, str(entry["name"]), ("layer", "name"), hint)
@@ -477,6 +478,11 @@ class StructureContext:
             return self.context.read(old, model) if old is not None and fits else None
 
         return value
+
+    def note_first(self, notes: Sequence[str], most: int = 3) -> None:
+        """Tells the user the first of some notes that are alike, and how many more there are."""
+        more = len(notes) - most
+        self.context.notes += [*notes[:most], *([f"{more:,} more layers are alike"] if more > 0 else [])]
 
     def note_training_only(self) -> None:
         """Tells the user if layers that the step adds act in training only: as faults they change no prediction."""

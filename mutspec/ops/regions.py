@@ -280,9 +280,10 @@ class Graft(StructureOp, tag="graft", frozen=True, kw_only=True):
     def _region(self, ctx: StructureContext) -> tuple[Network, str, list[str]]:
         """Returns the network of the input that has the layers, its path, and their names in it."""
         target, key = self._chosen
+        outermost = ctx.context.network_of_input(self._model)
         layers = ctx.context.select_layers(target, key, model=self._model)
         owners = list(dict.fromkeys(layer.path.rpartition("/")[0] for layer in layers))
-        network = edits.level(ctx.context.network_of_input(self._model), owners[0]) if len(owners) == 1 else None
+        network = edits.level(outermost, owners[0]) if len(owners) == 1 else None
         if network is None:
             raise PlanError(
                 f"in the input `{self._model}`, {listed([layer.path for layer in layers])} are not layers of one model "

@@ -158,7 +158,7 @@ def restructured(
         for tensor in _new_tensors(path, new, flow.made, weights_before(new.like) if new.like else {})
     }
     layers = tuple(_Layers(architecture, change, names, flow.inner).of(network))
-    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names))
+    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names, change.new))
     existing = {layer.path for layer in layers}
     misfits = {
         path: each for path, each in architecture.misfits.items() if path in existing and path not in flow.checked
@@ -297,12 +297,15 @@ def _ordered(
     before: Mapping[str, list[TensorSpec]],
     made: Mapping[str, list[TensorSpec]],
     names: _Names,
+    new: Iterable[str],
 ) -> Iterator[TensorSpec]:
     """Returns all weights, in the order of the layers. Those of new layers are in `made`."""
     for layer in layers:
         if layer.path in made:
             yield from made[layer.path]
             continue
+        if any(is_within(layer.path, path) for path in new):
+            continue  # it has no weights, but the layer that was there may have had some
         source = names.before(layer.path)
         for tensor in before.get(source, ()):
             same = source == layer.path

@@ -99,6 +99,34 @@ MISTAKES: dict[str, Mistake] = {
     "a misspelt initializer": insert(
         "{type: Dense, units: same, kernel_initializer: glorot}", "3:92", "`glorot_normal`"
     ),
+    "an argument of a regularizer": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l3: 0.1}}", "3:107", "no argument `l3`", "are l2"
+    ),
+    "a factor that is text": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l2: much}}",
+        "3:107",
+        "takes a number of at least 0",
+        "{type: L2, l2: 0.01}",
+    ),
+    "a regularizer in half of Keras's form": insert(
+        "{type: Dense, units: same, kernel_regularizer: {class_name: L2, l2: 0.1}}",
+        "3:113",
+        "has no key `l2`",
+        "or write {type: L2, l2: …}",
+    ),
+    "a function with arguments": insert(
+        "{type: Dense, units: same, activation: {type: relu, alpha: 0.1}}",
+        "3:84",
+        "`relu` is a function",
+        "{type: LeakyReLU, negative_slope: 0.1}",
+    ),
+    "an orthogonal bias": insert(
+        "{type: Dense, units: same, bias_initializer: orthogonal}",
+        "3:45",
+        "`insert_layer/bias`",
+        "two axes",
+        "such as zeros",
+    ),
     "both forms at once": insert(
         "{type: Dense, class_name: Dense}", "3:71", "cannot have both", "class_name: Dense, config"
     ),
@@ -209,6 +237,26 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "several outputs for one input": step(
         "remove_layer, target: split", "3:30", "several outputs of", "first remove the layers", model="operators"
+    ),
+    # What is kept
+    "another word for a part": step(
+        "replace_layer, target: dense_1, layer: {type: Dense, units: 9}, keep_weights: slices", "3:86", "`slice`"
+    ),
+    "a class that cannot inherit": step(
+        'replace_layer, target: dense_1, layer: {type: "mine>Dense"}, inherit: true',
+        "3:78",
+        "`mine>Dense` is a class of your own",
+        "give the arguments",
+    ),
+    "a model that has no arguments": step(
+        "replace_layer, target: encoder, layer: {type: Dense, units: same}, inherit: true",
+        "3:84",
+        "`encoder` is a model",
+        "leave `inherit` out",
+        model="nested",
+    ),
+    "an argument that is not inherited": step(
+        "replace_layer, target: bn_1, layer: {type: Rescaling}, inherit: true", "3:44", "a Rescaling needs `scale`"
     ),
     # Names and arguments
     "a rename to a taken name": step("rename_layer, target: dense_1, to: logits", "3:43", "already", "another name"),
@@ -365,6 +413,7 @@ SAYS_IT_ITSELF = {
     "a rate beyond all",
     "a layer that is no more",
     "a name that is no more",
+    "an argument that is not inherited",
 }
 """Rows whose message says what would be right, so that there is nothing to add."""
 
