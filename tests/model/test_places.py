@@ -123,6 +123,21 @@ def test_the_layers_of_a_sequential_model_follow_one_another() -> None:
     assert select(spec, {"type": "Dense", "between": ["td", "b"]}) == ["td/dense", "b"]
 
 
+def test_a_model_in_a_wrapper_has_a_graph_of_its_own_at_the_place_of_the_wrapper() -> None:
+    spec = graph(
+        "in:InputLayer",
+        "td:TimeDistributed:in",
+        "td/tail:Sequential",
+        "td/tail/a:Dense",
+        "td/tail/b:Dense",
+        "end:Dense:td",
+    )
+    assert select(spec, {"preceded_by": "td/tail/a"}) == ["td/tail/b"]
+    assert select(spec, {"downstream_of": "td/tail/a"}) == ["td/tail/b", "end"]
+    assert select(spec, {"between": ["in", "td/tail/a"]}) == ["in", "td/tail/a"]
+    assert select(spec, {"type": "Dense", "upstream_of": "end"}) == ["td/tail/a", "td/tail/b"]
+
+
 @pytest.mark.parametrize(
     ("target", "path", "message"),
     [
