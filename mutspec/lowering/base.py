@@ -249,8 +249,9 @@ class StructureOp(Op, frozen=True, kw_only=True):
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Changes the architecture; the first values of new weights are not counted as changes."""
-        self.restructure(StructureContext(context, self.id))
-        return ()
+        ctx = StructureContext(context, self.id)
+        self.restructure(ctx)
+        return ctx.writes
 
 
 def is_structural(plan: Plan[Op]) -> bool:

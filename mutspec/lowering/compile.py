@@ -15,6 +15,7 @@ from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.copies import SkippedWeight
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
@@ -35,6 +36,7 @@ class StepRecord:
         edits: what it does to layers.
         created: the weights that it adds, as they are after it.
         claim: what it claims about the model's predictions.
+        skipped: the weights that it leaves as they are because nothing fits them.
     """
 
     id: str
@@ -44,6 +46,7 @@ class StepRecord:
     edits: tuple[LayerEdit, ...] = ()
     created: tuple[TensorSpec, ...] = ()
     claim: SamePredictions | None = None
+    skipped: tuple[SkippedWeight, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,9 @@ def compile_plan(
                 break
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
-        edits, claim = tuple(context.edits), _claim(op, writes, context.edits)
-        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, edits, tuple(context.created), claim))
+        claim = _claim(op, writes, context.edits)
+        made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped)
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
     if problems:
         raise PlanError(problems)

@@ -17,6 +17,7 @@ from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
 from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import BASE, Target
+from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.op_values import choice_problem, result_problem, value_problem
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
@@ -58,12 +59,14 @@ class TensorWrite:
         touched: the number of entries that it changes; None if only drawing tells.
         version: the version that the step makes.
         is_first: whether it takes the place of a first value that only Keras knows; all of it counts as changed.
+        copied: where its values come from, if the step copies them from another weight.
     """
 
     tensor: TensorSpec
     touched: int | None
     version: Version
     is_first: bool = False
+    copied: CopiedFrom | None = None
 
 
 @dataclass
@@ -79,6 +82,7 @@ class LoweringContext:
         builder: the graph so far.
         step: the step under way.
         notes: what the user should know about it.
+        skipped: the weights that it leaves as they are because nothing fits them.
         edits: what it does to layers.
         created: the weights that it adds.
         keras_made: the origins of weights whose first value only Keras can make.
@@ -92,6 +96,7 @@ class LoweringContext:
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     step: StepContext = StepContext(-1, "", "", 0, False)
     notes: list[str] = field(default_factory=list)
+    skipped: list[SkippedWeight] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
     created: list[TensorSpec] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
@@ -107,6 +112,7 @@ class LoweringContext:
         """Turns to the next step."""
         self.step = step
         self.notes.clear()
+        self.skipped.clear()
         self.edits.clear()
         self.created.clear()
         self._cases.clear()

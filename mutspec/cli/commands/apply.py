@@ -129,6 +129,8 @@ def command(
             )
         with telling_written(Path(output)):
             difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
+    if difference is not None:
+        difference = difference.with_origins(report.origins)
     try:
         with nullcontext() if output is None or dry_run else telling_written(Path(output)):
             _show(report, difference, output_format, is_verbose, is_quiet)
