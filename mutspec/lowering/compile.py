@@ -19,7 +19,7 @@ from mutspec.lowering.copies import SkippedWeight
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
-from mutspec.structure.compile_state import OutputChange, with_compile_state
+from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
@@ -134,7 +134,8 @@ def compile_plan(
         architecture = with_masks(architecture)
         after, wanted = architecture.spec, entry_of(architecture.network)
         wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
-        warnings += lost
+        is_dropped = bool((config or {}).get("compile_config")) and not wanted.get("compile_config")
+        warnings += lost if lost or not is_dropped else (NOT_COMPILED,)
     graph = context.builder.build()
     return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), context.output_change)
 
