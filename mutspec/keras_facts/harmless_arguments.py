@@ -69,3 +69,11 @@ NOT_SET: Mapping[str, str] = {
     ),
 }
 """Arguments that are never set in place, with what to do instead."""
+
+_TRAINING_ONLY = _names("trainable seed dropout recurrent_dropout activity_regularizer")
+"""Arguments that matter only in training, in whichever class they are."""
+
+
+def acts_in_training_only(key: str) -> bool:
+    """Returns whether an argument does not change what a built layer predicts, whatever its class."""
+    return key in _TRAINING_ONLY or key.endswith(_ENDINGS)

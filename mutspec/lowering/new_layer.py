@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from mutspec.errors import PlanError
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.activation_intervals import ALL, outputs_of
 from mutspec.keras_facts.class_names import TAKES_LIST
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.classes import quantization_mode
@@ -98,10 +99,9 @@ def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Networ
     """Refuses a new layer that no weights make an identity."""
     config = entry["config"]
     width = flow.shape[1 if config.get("data_format") == "channels_first" else -1] if flow.shape else None
-    before = "linear"
+    before = ALL
     if neighbour is not None and not isinstance(neighbour, Network):
-        is_relu = neighbour["class_name"] == "ReLU" or neighbour["config"].get("activation") == "relu"
-        before = "relu" if is_relu else before
+        before = outputs_of(str(neighbour["class_name"]), neighbour["config"])
     why = identity_problem(str(entry["class_name"]), config, width, before)
     if why:
         raise PlanError(

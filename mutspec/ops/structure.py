@@ -11,8 +11,10 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.harmless_arguments import acts_in_training_only
 from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.configuring import can_be_trained, configure, frozen_in_memory_alone, places
 from mutspec.lowering.kept_weights import old_weights
 from mutspec.lowering.new_layer import Initialize, LayerConfig
@@ -59,6 +61,9 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             yield Problem(
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
+
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if self.initialize is Initialize.IDENTITY else None
 
     def restructure(self, ctx: StructureContext) -> None:
         for owner, sources, only in list(self._places(ctx)):
@@ -273,6 +278,9 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
     def problems(self) -> Iterable[Problem]:
         if not self.set:
             yield Problem("`set` is empty, and changes nothing", path=("set",), hint="say what to set")
+
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if all(map(acts_in_training_only, self.set)) else None
 
     def restructure(self, ctx: StructureContext) -> None:
         layers = ctx.select(self.target, "target")

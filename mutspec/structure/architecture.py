@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -69,7 +69,8 @@ class Change:
     Arguments:
         network: the network after the step.
         new: the layers that it adds, by path. A model stands for all layers in it.
-        configured: the paths of the layers whose config it changes, without a change of shapes. They may be in others.
+        configured: the paths of the layers whose config it changes, also of layers in layers. One that is in `new` too
+            stays the layer that it is, but its shapes and weights follow from its config again.
         renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
         marks: other effects that are to be reported, by the layer's path.
     """
@@ -298,9 +299,9 @@ def _ordered(
     before: Mapping[str, list[TensorSpec]],
     made: Mapping[str, list[TensorSpec]],
     names: _Names,
-    new: Iterable[str],
+    new: Collection[str],
 ) -> Iterator[TensorSpec]:
-    """Returns all weights, in the order of the layers. Those of new layers are in `made`."""
+    """Returns all weights, in the order of the layers. Those of the layers in `new`, or in these, are in `made`."""
     for layer in layers:
         if layer.path in made:
             yield from made[layer.path]
@@ -308,8 +309,10 @@ def _ordered(
         if any(is_within(layer.path, path) for path in new):
             continue  # it has no weights, but the layer that was there may have had some
         source = names.before(layer.path)
+        same = source == layer.path
+        if same and any(is_within(layer.path, path) for path in new):
+            continue  # a new layer without weights of its own, in the place of one of that name that had some
         for tensor in before.get(source, ()):
-            same = source == layer.path
             own = tensor.path.rpartition("/")[2]
             yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)
 
