@@ -7,7 +7,7 @@ arguments, by the shape rules or by Keras, and must be equal.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from mutspec.lowering.structure_context import FoundLayer, StructureContext
 from mutspec.model.outline import is_operation, is_within, join, nodes_of
 from mutspec.model.shapes import LayerShapes
 from mutspec.model.spec import LayerSpec
-from mutspec.structure import edits
 from mutspec.structure.layer_config import configured
 from mutspec.structure.network import Entry, Network
 from mutspec.structure.network_config import called
@@ -46,20 +45,6 @@ class Place:
 
     found: FoundLayer
     inner: tuple[Names, ...]
-
-
-def places(ctx: StructureContext, layers: Sequence[LayerSpec], key: str) -> Iterator[Place]:
-    """Yields the layers of networks that have the given ones, or layers in which these are.
-
-    So layers in one layer, such as both of a Bidirectional, are changed at once.
-    """
-    inner: dict[str, list[Names]] = defaultdict(list)
-    for layer in layers:
-        holder, names = _holder(ctx, layer.path)
-        inner[holder].append(names)
-    for path, ways in inner.items():
-        owner, _, name = path.rpartition("/")
-        yield Place(FoundLayer(path, owner, name, ctx.network(owner), key), tuple(ways))
 
 
 def _holder(ctx: StructureContext, path: str) -> tuple[str, Names]:
@@ -108,25 +93,44 @@ def frozen_in_memory_alone(ctx: StructureContext, paths: Collection[str]) -> tup
     )
 
 
-def configure(ctx: StructureContext, place: Place, changes: Changes) -> None:
-    """Changes arguments of a layer, or of layers in it.
+def configure(ctx: StructureContext, layers: Iterable[LayerSpec], changes: Changes, key: str) -> None:
+    """Changes arguments of layers: of those of one network by one edit, and of those in one layer at once.
+
+    Arguments:
+        ctx: the step's view of the model.
+        layers: the layers.
+        changes: the new values, by argument.
+        key: the key of the step that names the layers.
 
     Raises:
-        PlanError: one cannot be changed in this way, or shapes or weights would change.
+        PlanError: an argument cannot be changed in this way, or shapes or weights would change.
     """
+    by_owner: dict[str, dict[str, list[Names]]] = defaultdict(lambda: defaultdict(list))
+    for layer in layers:
+        holder, names = _holder(ctx, layer.path)
+        owner, _, name = holder.rpartition("/")
+        by_owner[owner][name].append(names)
+    for owner, held in by_owner.items():
+        network, changed, paths = ctx.network(owner), dict[str, Entry | Network](), set[str]()
+        for name, ways in held.items():
+            place = Place(FoundLayer(join(owner, name), owner, name, network, key), tuple(ways))
+            changed[name] = new = _configured(ctx, place, changes)
+            paths |= {join(place.found.path, *names) for names in ways}
+            paths |= set(_differing(place.found.entry, new, place.found.path))
+        ctx.edit(owner, partial(Network.changed, layers=changed), configured=paths)
+
+
+def _configured(ctx: StructureContext, place: Place, changes: Changes) -> Entry | Network:
+    """Returns a layer of a network with the changes, in it and in layers in it."""
     found = place.found
     found.refuse_input("with nothing to set")
-    if isinstance(found.entry, Network):
-        if changes.keys() != {"trainable"}:
-            message = f"`{found.path}` is a model"
-            raise PlanError(message, path=(found.key,), hint="name the layers in it to configure")
-        changed: Entry | Network = _trained_model(found.entry, changes["trainable"])
-    else:
+    if not isinstance(found.entry, Network):
         changed = _changed(place, found.entry, changes)
         _refuse_other_shapes(ctx, place, found.entry, changed, changes)
-    paths = {join(found.path, *names) for names in place.inner} | set(_differing(found.entry, changed, found.path))
-    edit = partial(edits.put, name=found.name, entry=changed, new_name=found.name)
-    ctx.edit(found.owner, edit, configured=paths)
+        return changed
+    if changes.keys() != {"trainable"}:
+        raise PlanError(f"`{found.path}` is a model", path=(found.key,), hint="name the layers in it to configure")
+    return _trained_model(found.entry, changes["trainable"])
 
 
 def _changed(place: Place, entry: Entry, changes: Changes) -> Entry:

@@ -15,7 +15,7 @@ from mutspec.keras_facts.harmless_arguments import acts_in_training_only
 from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
-from mutspec.lowering.configuring import can_be_trained, configure, frozen_in_memory_alone, places
+from mutspec.lowering.configuring import can_be_trained, configure, frozen_in_memory_alone
 from mutspec.lowering.kept_weights import old_weights
 from mutspec.lowering.new_layer import Initialize, LayerConfig
 from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
@@ -286,7 +286,6 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         layers = ctx.select(self.target, "target")
         if self.set.keys() == {"trainable"}:
             layers = tuple(layer for layer in layers if can_be_trained(ctx, layer)) or layers
-        for place in places(ctx, layers, "target"):
-            configure(ctx, place, self.set)
+        configure(ctx, layers, self.set, "target")
         if self.set.get("trainable") is False:
             ctx.note_first(frozen_in_memory_alone(ctx, [layer.path for layer in layers]))
