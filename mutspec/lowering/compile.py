@@ -14,6 +14,7 @@ from mutspec.language.steps import op_name
 from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.mask_edits import mask_edits
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
@@ -101,6 +102,7 @@ def compile_plan(
         oracle or TableOracle(),
     )
     records, problems, warnings = [], [], []
+    changes: list[tuple[int, Architecture]] = []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
         try:
@@ -117,13 +119,19 @@ def compile_plan(
             StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
         )
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
+        now = context.edited_architecture
+        if now is not None and now is not (changes[-1][1] if changes else None):
+            changes.append((len(records) - 1, now))
     if problems:
         raise PlanError(problems)
     after, wanted = model, config or {}
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
-        architecture = with_masks(architecture)
-        after, wanted = architecture.spec, entry_of(architecture.network)
+        masked = with_masks(architecture)
+        stages = [context.unedited_architecture, *(each for _, each in changes)]
+        for (index, _), edits in zip(changes, mask_edits(model, stages, masked), strict=True):
+            records[index] = replace(records[index], edits=(*records[index].edits, *edits))
+        after, wanted = masked.spec, entry_of(masked.network)
     return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings))
 
 
