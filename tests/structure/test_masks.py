@@ -579,6 +579,27 @@ def test_a_step_says_which_masks_appear_and_vanish_with_it() -> None:
     assert told == [[], gone, [], back, gone]
 
 
+def test_a_step_with_which_a_mask_vanishes_does_not_claim_the_same_predictions() -> None:
+    from mutspec.lowering.compile import compile_plan
+    from mutspec.model.live import read_live
+
+    layer = {"type": "Conv1D", "filters": "same", "kernel_size": 1, "name": "new"}
+    step = {"op": "insert_layer", "before": "last", "layer": layer, "initialize": "identity"}
+    claims = []
+    for base in (chain("dense", "last"), chain("masking", "last")):
+        live = read_live(base)
+        claims += [compile_plan(mutspec.plan({"steps": [step]}), live.spec, {}, config=live.config).steps[0].claim]
+    assert claims[0] is not None
+    assert claims[1] is None
+
+
+def test_a_new_layer_is_called_as_keras_writes_it() -> None:
+    step = {"op": "insert_layer", "before": "last", "layer": {**written("lstm"), "name": "new"}}
+    found = _edited(chain("masking", "last"), step)
+    assert found.calls["new"][0]["kwargs"].keys() == {"training", "mask"}
+    assert found.calls["new"][0]["kwargs"] == found.calls["last"][0]["kwargs"]
+
+
 def test_a_step_that_changes_no_mask_says_nothing_of_masks() -> None:
     report = mutspec.dry_run(
         mutspec.plan(
