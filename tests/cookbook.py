@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,13 +137,14 @@ def _section(dish: Dish) -> list[str]:
 
 def dry_run(dish: Dish) -> str:
     """The dry-run of a recipe on its model."""
-    plan = mutspec.load_plan(PLANS / f"{dish.recipe}.yaml")
+    with chdir(PLANS):  # so that the lines of warnings, which name the file, break alike wherever the project lies
+        plan = mutspec.load_plan(f"{dish.recipe}.yaml")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = dish.model()
         report = mutspec.dry_run(plan, model, inputs=dict.fromkeys(plan.inputs, model))
     text = str(report)
-    return "\n".join(line.rstrip() for line in text.splitlines()).replace(f"{PLANS}/", "")
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def _anchor(title: str) -> str:
