@@ -66,7 +66,7 @@ def report(
         len(program.before.layers),
         structure_diff(program.before, program.after) if program.is_structural else StructureDiff(),
         tuple(InputReport(name, name_of(each), each.spec.structure_digest) for name, each in inputs.items()),
-        origins(program),
+        origins=origins(program),
     )
 
 

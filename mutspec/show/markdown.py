@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mutspec.show.check import check_lines
 from mutspec.show.copies import copy_lines
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
 from mutspec.show.layers import layer_change
@@ -28,8 +29,9 @@ def report_markdown(report: Report) -> str:
     if report.warnings:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."
+    checked = [] if report.check is None else ["\n".join(f"- {line}" for line in check_lines(report.check))]
     totals = filter(None, (touched_sentence(report), origins_sentence(report.origins)))
-    return "\n\n".join([*blocks, " ".join(totals) + written])
+    return "\n\n".join([*blocks, *checked, " ".join(totals) + written])
 
 
 def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from mutspec.errors import Problem
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.origins import WeightOrigin
+from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
@@ -112,6 +113,7 @@ class Report:
         layers: the number of the model's layers.
         structure: the layers that the mutant has in addition, not any more, or changed.
         inputs: the other models that were read, by name.
+        check: the check of the mutant in Keras, if there was one.
         origins: where the values of each of the mutant's weights come from.
     """
 
@@ -129,6 +131,7 @@ class Report:
     layers: int = 0
     structure: StructureDiff = field(default_factory=StructureDiff)
     inputs: tuple[InputReport, ...] = ()
+    check: MutantCheck | None = None
     origins: tuple[WeightOrigin, ...] = ()
 
     def __str__(self) -> str:
@@ -168,6 +171,7 @@ class Report:
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
+            **({} if self.check is None else {"check": self.check.to_json()}),
         }
 
 
@@ -187,8 +191,7 @@ def changes_nothing(steps: Iterable[StepReport]) -> bool:
     That is so if no step changes a weight, or a layer that acts when the model predicts.
     """
     return all(
-        all(target.is_unchanged for target in step.targets)
-        and all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in step.edits)
+        all(target.is_unchanged for target in step.targets) and all(edit.keeps_predictions for edit in step.edits)
         for step in steps
     )
 
@@ -292,6 +295,8 @@ def target_rows(step: StepReport) -> tuple[list[str], list[list[str]]]:
 
 def _totals(report: Report, width: int) -> Iterator[str]:
     yield sentence(touched_sentence(report), width=width)
+    if report.check is not None:
+        yield from (sentence(line, width=width) for line in check_lines(report.check))
     if origins := origins_sentence(report.origins):
         yield sentence(origins, width=width)
     yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)

@@ -69,7 +69,8 @@ class Change:
     Arguments:
         network: the network after the step.
         new: the layers that it adds, by path. A model stands for all layers in it.
-        configured: the paths of the layers whose config it changes, without a change of shapes.
+        configured: the paths of the layers whose config it changes. One that is in `new` too stays the layer that it
+            is, but its shapes and weights follow from its config again.
         renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
         marks: other effects that are to be reported, by the layer's path.
     """
@@ -304,6 +305,8 @@ def _ordered(
         if layer.path in made:
             yield from made[layer.path]
             continue
+        if any(is_within(layer.path, path) for path in new):
+            continue  # it has no weights, but the layer that was there may have had some
         source = names.before(layer.path)
         same = source == layer.path
         if same and any(is_within(layer.path, path) for path in new):
