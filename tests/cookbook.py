@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,6 +87,13 @@ DISHES = (
     Dish("Freeze a base", "freeze_base", "keras #4674, #7085, #4762", note="Layers inside models are frozen, too."),
     Dish("Cut off the last layers: features", "features", "keras #2371, #3442, #8909, #15636, #588"),
     Dish("A new head", "new_head", "keras #871, #3095"),
+    Dish("One class more, and the old ones kept", "one_more_class", "keras #7924, keras-applications #57"),
+    Dish(
+        "Weights by name, skipping what does not fit",
+        "weights_by_name",
+        "keras #3836, #3199",
+        note="As `load_weights(by_name=True, skip_mismatch=True)` does in Keras, without TensorFlow.",
+    ),
     Dish("Dropout after Dense layers", "dropout_after_dense"),
     Dish("An L2 penalty on a trained model", "weight_decay", "keras #7688, #9106, #12053, tensorflow #37511"),
     Dish("The output of a layer as a second output", "intermediate_output", "keras #6306, #2664"),
@@ -136,13 +144,14 @@ def _section(dish: Dish) -> list[str]:
 
 def dry_run(dish: Dish) -> str:
     """The dry-run of a recipe on its model."""
-    plan = mutspec.load_plan(PLANS / f"{dish.recipe}.yaml")
+    with chdir(PLANS):  # so that the lines of warnings, which name the file, break alike wherever the project lies
+        plan = mutspec.load_plan(f"{dish.recipe}.yaml")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = dish.model()
         report = mutspec.dry_run(plan, model, inputs=dict.fromkeys(plan.inputs, model))
     text = str(report)
-    return "\n".join(line.rstrip() for line in text.splitlines()).replace(f"{PLANS}/", "")
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def _anchor(title: str) -> str:
