@@ -64,6 +64,19 @@ def with_backbone() -> Any:
     return keras.Model(image, layers.Dense(2, name="classes")(hidden), name="transfer")
 
 
+def in_a_row() -> Any:
+    """A Sequential model."""
+    import keras
+
+    layers = keras.layers
+    row = [
+        layers.Dense(8, activation="relu", name="hidden"),
+        layers.Dropout(0.2, name="drop"),
+        layers.Dense(1, name="out"),
+    ]
+    return keras.Sequential([keras.Input((5,), name="vector"), *row], name="row")
+
+
 class Dish(NamedTuple):
     """An entry of the cookbook.
 
@@ -104,6 +117,31 @@ DISHES = (
     Dish("Without augmentation", "without_augmentation", "autokeras #1524", with_augmentation),
     Dish("Without models in the model", "without_nesting", "keras #10094, #14166", with_backbone),
     Dish("The trunk as a model of its own", "nested_trunk", "keras #5074, #9184"),
+    Dish(
+        "Mixed precision",
+        "mixed_precision",
+        "keras #17381, tf-keras #65, yolov3-tf2 #243",
+        note="Train with `keras.optimizers.LossScaleOptimizer`.",
+    ),
+    Dish(
+        "Batch normalization folded into convolutions",
+        "folded_normalization",
+        "Keras-inference-time-optimizer #17, aimet #2155",
+    ),
+    Dish(
+        "Images of another size",
+        "image_size",
+        "keras #8142, keras_cv_attention_models #87",
+        with_augmentation,
+        "A Dense layer after a Flatten cannot follow: see [Pooling instead of flattening](#pooling-instead-of-flattening).",
+    ),
+    Dish("A Functional model of a Sequential one", "functional_form", "keras #3190, #10386", in_a_row),
+    Dish(
+        "Channels first",
+        "channels_first",
+        "keras #10522, #21889, tensorflow #42430",
+        note="`to: channels_last` is the way back.",
+    ),
 )
 
 
@@ -145,6 +183,7 @@ def _section(dish: Dish) -> list[str]:
 def dry_run(dish: Dish) -> str:
     """The dry-run of a recipe on its model."""
     with chdir(PLANS):  # so that the lines of warnings, which name the file, break alike wherever the project lies
+    with chdir(PLANS):  # lines are broken after places, which must not depend on where the repository is
         plan = mutspec.load_plan(f"{dish.recipe}.yaml")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -152,6 +191,7 @@ def dry_run(dish: Dish) -> str:
         report = mutspec.dry_run(plan, model, inputs=dict.fromkeys(plan.inputs, model))
     text = str(report)
     return "\n".join(line.rstrip() for line in text.splitlines())
+    return "\n".join(line.rstrip() for line in str(report).splitlines())
 
 
 def _anchor(title: str) -> str:

@@ -67,7 +67,7 @@ class FoldBatchNormalization(StructureOp, tag="fold_batch_normalization", frozen
                     hint="name batch normalizations alone, for instance {type: BatchNormalization}",
                 )
             try:
-                _fold(ctx, layer)
+                folding = _folding(ctx, layer)
             except PlanError as error:
                 if self.on_unfoldable is OnUnfoldable.ERROR:
                     raise PlanError(
@@ -76,14 +76,16 @@ class FoldBatchNormalization(StructureOp, tag="fold_batch_normalization", frozen
                         hint="leave it out of the target, or leave such layers as they are: `on_unfoldable: skip`",
                     ) from None
                 kept[layer.path] = error.problems[0].message
+            else:
+                _apply(ctx, *folding)
         if kept:
             path, why = next(iter(kept.items()))
             more = f"; {len(kept) - 1:,} more stay too" if len(kept) > 1 else ""
             ctx.context.notes.append(f"`{path}` is not folded: {why}{more}")
 
 
-def _fold(ctx: StructureContext, layer: LayerSpec) -> None:
-    """Folds one batch normalization.
+def _folding(ctx: StructureContext, layer: LayerSpec) -> tuple[FoundLayer, FoundLayer, Folded]:
+    """Returns a batch normalization, the layer that it is folded into, and that layer's weights then.
 
     Raises:
         PlanError: it cannot be folded; the message is the reason.
@@ -95,12 +97,9 @@ def _fold(ctx: StructureContext, layer: LayerSpec) -> None:
     for neighbour_of, folded_with in ((_layer_before, folded_before), (_layer_after, folded_after)):
         try:
             neighbour = neighbour_of(ctx, found)
-            affine = affine_of(ctx, found)
-            _apply(ctx, found, neighbour, folded_with(ctx, neighbour, affine))
+            return found, neighbour, folded_with(ctx, neighbour, affine_of(ctx, found))
         except PlanError as error:
             reasons.append(error.problems[0].message)
-        else:
-            return
     raise PlanError(f"before it, {reasons[0]}; after it, {reasons[1]}")
 
 

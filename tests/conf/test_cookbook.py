@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from tests.cookbook import DISHES, PAGE, PLANS, digits, page, with_augmentation, with_backbone, with_softmax
+from tests.cookbook import DISHES, PAGE, PLANS, digits, in_a_row, page, with_augmentation, with_backbone, with_softmax
 from tests.zoo.play import inputs_of, outputs
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -166,3 +166,42 @@ def test_a_nested_trunk_predicts_the_same(model: Any) -> None:
     mutant = mutant_of("nested_trunk", model)
     assert [layer.name for layer in mutant.layers][:2] == ["image", "trunk"]
     assert equal(mutant, model)
+
+
+def test_mixed_precision_computes_in_half_precision_and_keeps_weights(model: Any) -> None:
+    mutant = mutant_of("mixed_precision", model, "params.policy=mixed_bfloat16")
+    assert {str(weight.dtype) for weight in mutant.weights} == {"float32"}
+    assert mutant.get_layer("conv_1").compute_dtype == "bfloat16"
+    assert mutant.outputs[0].dtype == "float32"
+    assert equal(mutant, model, tolerance=0.2)
+
+
+def test_folded_normalization_predicts_the_same(model: Any) -> None:
+    mutant = mutant_of("folded_normalization", model)
+    assert "bn_1" not in [layer.name for layer in mutant.layers]
+    assert equal(mutant, model, tolerance=1e-4)
+
+
+def test_images_of_another_size_are_taken_and_weights_stay() -> None:
+    base = with_augmentation()
+    mutant = mutant_of("image_size", base, "params.size=20")
+    assert mutant.input_shape == (None, 20, 20, 3)
+    assert [weight.numpy().tobytes() for weight in mutant.weights] == [
+        weight.numpy().tobytes() for weight in base.weights
+    ]
+
+
+def test_a_functional_form_predicts_the_same() -> None:
+    import keras
+
+    mutant = mutant_of("functional_form", in_a_row())
+    assert not isinstance(mutant, keras.Sequential)
+    assert equal(mutant_of("functional_form", base := in_a_row()), base)
+
+
+def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
+    mutant = mutant_of("channels_first", model)
+    assert mutant.input_shape == (None, 1, 8, 8)
+    assert [weight.numpy().tobytes() for weight in mutant.weights] == [
+        weight.numpy().tobytes() for weight in model.weights
+    ]
