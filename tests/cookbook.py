@@ -182,7 +182,6 @@ def _section(dish: Dish) -> list[str]:
 
 def dry_run(dish: Dish) -> str:
     """The dry-run of a recipe on its model."""
-    with chdir(PLANS):  # so that the lines of warnings, which name the file, break alike wherever the project lies
     with chdir(PLANS):  # lines are broken after places, which must not depend on where the repository is
         plan = mutspec.load_plan(f"{dish.recipe}.yaml")
     with warnings.catch_warnings():
