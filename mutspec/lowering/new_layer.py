@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from mutspec.errors import PlanError
+from mutspec.errors import DocumentPath, PlanError
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.class_names import TAKES_LIST
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.types import OF_LAYER
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.identity_layers import identity_problem
 from mutspec.lowering.initial_values import NewWeight, initial_value, initializer_of
@@ -30,12 +31,18 @@ class Initialize(StrEnum):
 
 LayerConfig = Annotated[
     dict[str, Any],
+    OF_LAYER,
     Meta(
         description="The layer: `type` and its arguments, or Keras's `class_name` and `config`. `same` stands for the "
-        "width of the tensor that it is put on. Without a `name` it is called after its step.",
+        "width of the tensor that it is put on. Without a `name` it is called after its step. Or `{block: <name>}`, a "
+        "block of the plan.",
         examples=[{"type": "Dense", "units": "same"}],
     ),
 ]
+
+
+LayerChain = Annotated[tuple[LayerConfig, ...], Meta(min_length=1)]
+"""Layers, each of which takes the one before it, unless its `of` names others."""
 
 
 FirstValue = Callable[[NewWeight], Expression | None]
@@ -47,17 +54,23 @@ def name_of_new(step: str, number: int) -> str:
     return step if number == 0 else f"{step}_{number}"
 
 
-def refuse_merge(entry: Entry, inputs: int) -> None:
+def refuse_merge(entry: Entry, inputs: int, at: DocumentPath = ("layer",)) -> None:
     """Refuses a layer that merges several tensors where it would get one."""
     if entry["class_name"] in TAKES_LIST and inputs == 1:
         raise PlanError(
             f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
-            path=("layer",),
-            hint="choose a layer that takes one",
+            path=at,
+            hint="choose a layer that takes one, or merge another tensor in",
         )
 
 
-def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network | None, flow: TensorType) -> Entry:
+def entry_of_new(
+    layer: Mapping[str, Any],
+    name: str,
+    neighbour: Entry | Network | None,
+    flow: TensorType,
+    at: DocumentPath = ("layer",),
+) -> Entry:
     """Returns the serialised layer that a step's `layer` stands for.
 
     Arguments:
@@ -66,6 +79,7 @@ def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network
         neighbour: the layer that it is put on, or whose place it takes; it gives the dtype and the data format. None at
             a Sequential's input.
         flow: the tensor whose width `same` stands for.
+        at: where the step has it.
     """
     like = neighbour["config"] if neighbour is not None and not isinstance(neighbour, Network) else {}
     is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
@@ -78,7 +92,7 @@ def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network
     try:
         return layer_entry(layer, name=name, like=like, width=width)
     except PlanError as error:
-        raise PlanError(problem.below("layer") for problem in error.problems) from None
+        raise PlanError(problem.below(*at) for problem in error.problems) from None
 
 
 def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Network | None) -> None:

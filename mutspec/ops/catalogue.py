@@ -27,6 +27,8 @@ FAMILIES = (
     "transfer",
     "merging",
     "structure",
+    "wiring",
+    "naming",
     "regions",
     "ports",
 )
