@@ -31,6 +31,7 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.fragments import Fragment
+from mutspec.structure.layer_config import SAME
 from mutspec.structure.network import Arguments, Entry, Network, mapped, refs, unique_name
 from mutspec.text.words import got
 
@@ -201,21 +202,37 @@ class NewFragment:
     added: Mapping[str, AddedLayer]
     last: str
 
-    def keeping(self, replaced: FoundLayer) -> NewFragment:
-        """Returns the same layers, one of which keeps the weights of a layer whose place they take.
 
-        It is the first one of the same class, or the last one.
-        """
-        entry = replaced.entry
-        kind = "" if isinstance(entry, Network) else entry["class_name"]
-        alike = (
-            name
-            for name, each in self.fragment.layers.items()
-            if not isinstance(each, Network) and each["class_name"] == kind
-        )
-        name = next(alike, self.last)
-        kept = replace(self.added[name], keep_weights_of=replaced.path)
-        return replace(self, added={**self.added, name: kept})
+@dataclass(frozen=True)
+class Heir:
+    """The layer of a graph to which the arguments and weights of a replaced layer go.
+
+    Arguments:
+        at: its path in the step.
+        defaults: the values of arguments that it does not state.
+        keep_weights_of: the path of the replaced layer, if weights are carried over where they fit.
+        first_value: gives the values that its other weights begin with; None for its initializers.
+    """
+
+    at: DocumentPath
+    defaults: Mapping[str, Any]
+    keep_weights_of: str = ""
+    first_value: FirstValue | None = None
+
+
+def heir_in(graph: Graph, replaced: FoundLayer) -> tuple[DocumentPath, Mapping[str, Any]]:
+    """Returns the first layer of a graph that is of the class of a replaced layer, or the last one, and its path."""
+    layers = list(_layers_of(graph))
+    kind = "" if isinstance(replaced.entry, Network) else replaced.entry["class_name"]
+    return next((each for each in layers if each[1].get("type", each[1].get("class_name")) == kind), layers[-1])
+
+
+def _layers_of(graph: Graph) -> Iterator[tuple[DocumentPath, Mapping[str, Any]]]:
+    for path, element in graph:
+        if is_graph(element):
+            yield from _layers_of(_elements(element, path))
+        else:
+            yield path, element
 
 
 def new_fragment(
@@ -224,9 +241,9 @@ def new_fragment(
     owner: str,
     stands: Stands,
     *,
-    like: TensorRef | None = None,
     initialize: Initialize = Initialize.DEFAULT,
     replaced: str = "",
+    heir: Heir | None = None,
 ) -> NewFragment:
     """Makes the layers of a graph. The model does not have them yet.
 
@@ -235,22 +252,19 @@ def new_fragment(
         graph: the graph.
         owner: the path of the network that it will be in.
         stands: what it stands on, for each of its calls.
-        like: the tensor whose width `same` stands for, and whose layer gives dtype and data format. Default: the tensor
-            that it stands on.
         initialize: how weights begin.
-        replaced: the name of the layer whose place it takes, and whose name its last layer may have.
+        replaced: the name of the layer whose place it takes: `same` is its width then, and its last layer is called so.
+        heir: the layer to which arguments and weights of that layer go.
 
     Raises:
         PlanError: a layer is not one that mutspec may build, its name is taken, or it cannot begin as it is to.
     """
-    builder = _Builder(ctx, owner, like or stands[0][0], initialize, replaced, _number_of_layers(graph) > 1)
+    builder = _Builder(
+        ctx, owner, stands[0][0], initialize, replaced, heir or Heir((), {}), len(list(_layers_of(graph))) > 1
+    )
     outputs = builder.graph(graph, stands, is_last=True)
     inputs = tuple(dict.fromkeys(ref for each in stands for ref in each))
     return NewFragment(Fragment(builder.layers, builder.calls, inputs, tuple(outputs)), builder.added, outputs[0].layer)
-
-
-def _number_of_layers(graph: Graph) -> int:
-    return sum(_number_of_layers(_elements(each, path)) if is_graph(each) else 1 for path, each in graph)
 
 
 class _Builder:
@@ -263,15 +277,17 @@ class _Builder:
         like: TensorRef,
         initialize: Initialize,
         replaced: str,
+        heir: Heir,
         is_several: bool,
     ) -> None:
+        like = TensorRef(replaced) if replaced else like
         self.layers: dict[str, Entry | Network] = {}
         self.calls: dict[str, tuple[Arguments, ...]] = {}
         self.added: dict[str, AddedLayer] = {}
         self._ctx, self._owner, self._network = ctx, owner, ctx.network(owner)
         self._neighbour = self._network.layers.get(like.layer)
         self._initialize, self._replaced, self._is_several = initialize, replaced, is_several
-        self._like = like
+        self._like, self._heir = like, heir
         self._number = sum(edit.kind is EditKind.ADDED for edit in ctx.context.edits)
 
     def graph(self, graph: Graph, stands: Stands, *, is_last: bool, like: TensorRef | None = None) -> list[TensorRef]:
@@ -298,23 +314,28 @@ class _Builder:
         self, path: DocumentPath, element: Mapping[str, Any], width: TensorType, taken: Stands, *, is_last: bool
     ) -> list[TensorRef]:
         layer = {key: value for key, value in element.items() if key != "of"}
-        entry = entry_of_new(*self._named(layer, path, is_last=is_last), self._neighbour, width, path)
+        is_heir = path == self._heir.at
+        defaults = self._heir.defaults if is_heir else None
+        entry = entry_of_new(*self._named(layer, path, is_last=is_last), self._neighbour, width, defaults, path)
         name = str(entry["name"])
         if not self._is_several and not (is_last and name == self._replaced):
             hint = "for several, leave `name` out" if self._number else "give the layer another `name`"
             self._ctx.refuse_name(self._owner, name, (*path, "name"), hint)
         refuse_merge(entry, len(taken[0]), path)
-        first_value = self._identity(entry, taken[0][0]) if self._initialize is Initialize.IDENTITY else None
+        first_value = self._heir.first_value if is_heir else None
+        if self._initialize is Initialize.IDENTITY:
+            first_value = self._identity(entry, taken[0][0])
+        kept = self._heir.keep_weights_of if is_heir else ""
         self.layers[name] = entry
         self.calls[name] = tuple(edits.call_of(entry, each) for each in taken)
-        self.added[name] = AddedLayer(entry, first_value=first_value, at=path)
+        self.added[name] = AddedLayer(entry, kept, first_value, path)
         return [TensorRef(name, call) for call in range(len(taken))]
 
     def _named(self, layer: dict[str, Any], path: DocumentPath, *, is_last: bool) -> tuple[dict[str, Any], str]:
         """Returns a layer and the name that it gets unless it has one."""
         config = layer.get("config")
         own = layer.get("name") or (config.get("name") if isinstance(config, Mapping) else None)
-        if own == "same" and self._replaced and is_last:
+        if is_last and self._replaced and own in (None, SAME, self._replaced):
             return _without_name(layer), self._replaced
         if not self._is_several:
             return layer, name_of_new(self._ctx.id, self._number)

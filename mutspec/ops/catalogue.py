@@ -29,6 +29,10 @@ FAMILIES = (
     "structure",
     "wiring",
     "naming",
+    "morphism",
+    "conversion",
+    "inputs",
+    "sharing",
     "regions",
     "ports",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
@@ -11,12 +12,17 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.harmless_arguments import acts_in_training_only
 from mutspec.language.types import Count, Patterns, Target, or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.claims import SamePredictions
+from mutspec.lowering.kept_weights import old_weights
 from mutspec.lowering.new_fragment import (
     Graph,
+    Heir,
     NewFragment,
     graph_of,
+    heir_in,
     inserted,
     is_chain,
     is_graph,
@@ -31,7 +37,8 @@ from mutspec.model.outline import is_operation, join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import EditKind
-from mutspec.structure.layer_config import configured
+from mutspec.structure.inherited import inherited
+from mutspec.structure.layer_config import SAME, configured
 from mutspec.structure.network import Entry, Network, refs
 from mutspec.structure.passages import data_of
 
@@ -96,6 +103,9 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
     def _merged(self) -> tuple[str, ...]:
         with_ = or_default(self.with_, ())
         return (with_,) if isinstance(with_, str) else tuple(with_) or ("",)
+
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if self.initialize is Initialize.IDENTITY else None
 
     def restructure(self, ctx: StructureContext) -> None:
         graph = graph_of(self.layer, self.layers)
@@ -224,15 +234,24 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
             ctx.edit(owner, edit, key="target", marks={join(owner, name): EditKind.REWIRED})
 
 
-class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
-    """Put another layer in a layer's place, on the same inputs and for the same users.
+class KeptParts(StrEnum):
+    """What is kept of weights of another size."""
 
-    Its weights are new, unless `keep_weights` carries over those of the same role and shape. `same` stands for the
-    width of what the replaced layer made, so that those who use it still fit; `name: same` keeps its name.
+    SLICE = "slice"
+
+
+class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
+    """Put another layer in a layer's place, on the same inputs and for the same users. It keeps the layer's name.
+
+    Its weights are new, unless `keep_weights` carries over those of the same role and shape; with `slice`, of weights
+    of another size the entries that both have, in each gate of a recurrent layer. What is not kept stands in the
+    report. With `inherit` the arguments that both classes know stay, such as filters, strides, regularizers and
+    `trainable`; an argument in `layer` wins. `same` stands for the width of what the replaced layer made, so that those
+    who use it still fit.
 
     `layers` puts a chain in its place, and `layer: {block: se}` a block of the plan: the first layer takes what the
-    replaced one took, and what used its output uses that of the last one. The first layer of the replaced one's class
-    keeps weights; if there is none, the last layer does.
+    replaced one took, and what used its output uses that of the last one, which keeps its name. `inherit` and
+    `keep_weights` are for the first layer of the replaced one's class; if there is none, for the last.
 
     Literature: replace layer (keras-surgeon); conv to separable (LEMONADE); change an op (regularised evolution); ARep
     (LEMON) where the target is an activation layer.
@@ -243,8 +262,16 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
     target: Annotated[Target, Meta(description="The layers to replace.")]
     layer: LayerConfig | UnsetType = UNSET
     layers: Annotated[LayerChain | UnsetType, Meta(description="Several layers, in place of `layer`.")] = UNSET
+    inherit: Annotated[
+        bool,
+        Meta(description="Whether the layer takes over the arguments that both classes know and `layer` leaves out."),
+    ] = False
     keep_weights: Annotated[
-        bool, Meta(description="Whether weights of the same role and shape are kept; others are new in any case.")
+        bool | KeptParts,
+        Meta(
+            description="Whether weights of the same role and shape are kept; others are new. `slice`: of weights of "
+            "another size, what both have."
+        ),
     ] = False
 
     def problems(self) -> Iterable[Problem]:
@@ -252,39 +279,53 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
 
     def restructure(self, ctx: StructureContext) -> None:
         graph = graph_of(self.layer, self.layers)
-        if len(graph) == 1 and self.layer is not UNSET and not is_graph(self.layer):
-            self._replace_by_layer(ctx, self.layer)
-        else:
-            self._replace_by_graph(ctx, graph)
+        is_single = len(graph) == 1 and self.layer is not UNSET and not is_graph(self.layer)
+        lost = list(self._replace_by_layer(ctx, graph[0][1]) if is_single else self._replace_by_graph(ctx, graph))
+        ctx.note_first([each for each in lost if each])
         ctx.note_training_only()
 
-    def _replace_by_layer(self, ctx: StructureContext, layer: Mapping[str, Any]) -> None:
-        layer, keeps_name = dict(layer), layer.get("name") == "same"
-        if keeps_name:
-            del layer["name"]
+    def _replace_by_layer(self, ctx: StructureContext, given: Mapping[str, Any]) -> Iterator[str]:
+        """Replaces each layer by one, and yields what is lost of its weights."""
+        layer = {key: value for key, value in given.items() if (key, value) != ("name", SAME)}
         for found in ctx.find(self.target, "target"):
             found.refuse_input("which stays")
             entry = ctx.new_layer(
                 layer,
                 found.owner,
                 found.output(),
-                name=found.name if keeps_name else "",
+                name=found.name,
                 inputs=min(len(list(refs(call["args"]))) for call in found.calls),
                 replaces=found.name,
+                defaults=inherited(found.entry, layer) if self.inherit else None,
             )
-            ctx.replace(found, entry, keep_weights=self.keep_weights)
+            old = old_weights(ctx.context, found.path)
+            has_parts = self.keep_weights is KeptParts.SLICE
+            first_value = old.first_values() if has_parts else None
+            ctx.replace(found, entry, keep_weights=bool(self.keep_weights), first_value=first_value)
+            if self.keep_weights:
+                yield old.lost(join(found.owner, str(entry["name"])), has_parts=has_parts)
 
-    def _replace_by_graph(self, ctx: StructureContext, graph: Graph) -> None:
+    def _replace_by_graph(self, ctx: StructureContext, graph: Graph) -> Iterator[str]:
+        """Replaces each layer by several, and yields what is lost of its weights."""
         for layer in ctx.select(self.target, "target"):
             if not is_chain(graph):
                 ctx.functional(ctx.locate(layer, "target").owner)
             found = ctx.locate(layer, "target")
             found.refuse_input("which stays")
+            old, has_parts = old_weights(ctx.context, found.path), self.keep_weights is KeptParts.SLICE
+            at, written = heir_in(graph, found)
+            heir = Heir(
+                at,
+                inherited(found.entry, written) if self.inherit else {},
+                found.path if self.keep_weights else "",
+                old.first_values() if has_parts else None,
+            )
             stands = [data_of(call) for call in found.calls]
-            new = new_fragment(ctx, graph, found.owner, stands, like=found.output(), replaced=found.name)
-            if self.keep_weights:
-                new = new.keeping(found)
+            new = new_fragment(ctx, graph, found.owner, stands, replaced=found.name, heir=heir)
             ctx.edit(found.owner, partial(put_fragment, name=found.name, new=new), added=new.added)
+            if self.keep_weights:
+                name = next(name for name, each in new.added.items() if each.at == at)
+                yield old.lost(join(found.owner, name), has_parts=has_parts)
 
 
 class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=True):
@@ -302,6 +343,9 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
     def problems(self) -> Iterable[Problem]:
         if not self.set:
             yield Problem("`set` is empty, and changes nothing", path=("set",), hint="say what to set")
+
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if all(map(acts_in_training_only, self.set)) else None
 
     def restructure(self, ctx: StructureContext) -> None:
         layers = ctx.select(self.target, "target")

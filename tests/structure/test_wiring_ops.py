@@ -311,16 +311,16 @@ def test_a_group_that_two_tensors_enter_says_which() -> None:
 # Replacement by several layers.
 
 
-@pytest.mark.parametrize("name", ["same", ""])
+@pytest.mark.parametrize("name", ["", "same", "other"])
 def test_a_chain_takes_the_place_of_a_layer_and_keeps_its_weights(name: str) -> None:
     base = shared("residual")
     chain = [
-        {"type": "Conv2D", "filters": "same", "kernel_size": 3, "padding": "same"},
+        {"type": "Conv2D", "padding": "same"},
         {"type": "BatchNormalization", **({"name": name} if name else {})},
     ]
     step = {"op": "replace_layer", "id": "new", "target": "branch", "layers": chain, "keep_weights": True}
-    mutant = applied(base, step)
-    last = "branch" if name else "new_batch_normalization"
+    mutant = applied(base, {**step, "inherit": True})
+    last = "other" if name == "other" else "branch"
     assert names(mutant)[1:5] == ["stem", "new_conv2d", last, "norm"]
     np.testing.assert_array_equal(mutant.get_layer("new_conv2d").kernel, base.get_layer("branch").kernel)
 
@@ -351,7 +351,7 @@ def test_a_chain_takes_the_place_of_a_shared_layer_at_every_call() -> None:
     (x,) = inputs_of(base)
 
     def both(value: Any) -> Any:
-        return mutant.get_layer("new_dense_1")(mutant.get_layer("new_dense")(value))
+        return mutant.get_layer("shared")(mutant.get_layer("new_dense")(value))
 
     twice = both(both(x))
     for one, other in zip(outputs(mutant, [x]), [both(twice + twice), twice], strict=True):
