@@ -182,15 +182,12 @@ def _section(dish: Dish) -> list[str]:
 
 def dry_run(dish: Dish) -> str:
     """The dry-run of a recipe on its model."""
-    with chdir(PLANS):  # so that the lines of warnings, which name the file, break alike wherever the project lies
     with chdir(PLANS):  # lines are broken after places, which must not depend on where the repository is
         plan = mutspec.load_plan(f"{dish.recipe}.yaml")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = dish.model()
         report = mutspec.dry_run(plan, model, inputs=dict.fromkeys(plan.inputs, model))
-    text = str(report)
-    return "\n".join(line.rstrip() for line in text.splitlines())
     return "\n".join(line.rstrip() for line in str(report).splitlines())
 
 
