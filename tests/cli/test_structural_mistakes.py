@@ -510,7 +510,6 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "a model that is not there": step("rename_model, model: encodr, to: x", "3:29", "no model `encodr`", "inspect"),
     "a layer for a model": step("rename_model, model: dense_1, to: x", "3:29", "and not a model", "`rename_layer`"),
-    "units that are configured": step("configure_layer, target: dense_1, set: {units: 20}", "3:55", "`replace_layer`"),
     "a name that is configured": step("configure_layer, target: dense_1, set: {name: x}", "3:54", "use `rename_layer`"),
     "nothing to set": step("configure_layer, target: dense_1, set: {}", "3:47", "changes nothing", "say what to set"),
     "a misspelt argument to set": step(
