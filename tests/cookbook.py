@@ -188,8 +188,6 @@ def dry_run(dish: Dish) -> str:
         warnings.simplefilter("ignore")
         model = dish.model()
         report = mutspec.dry_run(plan, model, inputs=dict.fromkeys(plan.inputs, model))
-    text = str(report)
-    return "\n".join(line.rstrip() for line in text.splitlines())
     return "\n".join(line.rstrip() for line in str(report).splitlines())
 
 
