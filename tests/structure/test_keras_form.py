@@ -26,8 +26,8 @@ from mutspec.model.files.opening import open_archive
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.outline import is_operation
 from mutspec.ops import catalogue
+from mutspec.structure.architecture import with_masks
 from mutspec.structure.keras_form import UnwritableError, keras_form
-from mutspec.structure.masks import with_implicit_masks
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
 from mutspec.structure.shape_rules import TableOracle
@@ -68,7 +68,7 @@ def network_after(steps: list[dict[str, Any]], base: Path, inputs: Mapping[str, 
     assert context.edited_architecture is not None
     if context.edited_architecture.misfits:
         raise PlanError("a layer does not fit")
-    return with_implicit_masks(context.edited_architecture.network)
+    return with_masks(context.edited_architecture).network
 
 
 def candidates(network: Network, first: int, owner: str = "") -> Iterator[dict[str, Any]]:
