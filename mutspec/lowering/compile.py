@@ -20,7 +20,7 @@ from mutspec.lowering.mask_edits import mask_edits
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
-from mutspec.structure.compile_state import OutputChange, with_compile_state
+from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
@@ -143,7 +143,8 @@ def compile_plan(
                 records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
         after, wanted = masked.spec, entry_of(masked.network)
         wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
-        warnings += lost
+        is_dropped = bool((config or {}).get("compile_config")) and not wanted.get("compile_config")
+        warnings += lost if lost or not is_dropped else (NOT_COMPILED,)
     graph = context.builder.build()
     return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), context.output_change)
 

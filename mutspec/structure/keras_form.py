@@ -73,6 +73,7 @@ class _Writer:
     def __init__(self, oracle: ShapeOracle) -> None:
         self.problems: dict[str, str] = {}
         self._flow = Flow(oracle, lambda _: {})
+        self._untyped: set[tuple[str, TensorRef]] = set()
 
     def model(self, network: Network, path: str) -> dict[str, Any]:
         """Returns a serialised model."""
@@ -82,9 +83,9 @@ class _Writer:
             shape = written.get("build_input_shape")
         else:
             written, shape = self._functional(network, config, path), None
-        entry = {**_object(network.entry), "config": written, "build_config": {"input_shape": shape}}
-        compiled = network.entry.get("compile_config")
-        return entry if compiled is None else {**entry, "compile_config": compiled}
+        compiled = network.entry.get("compile_config") or {}
+        built_for = {"input_shape": shape}
+        return {**_object(network.entry), "config": written, "build_config": built_for, "compile_config": compiled}
 
     def _sequential(self, network: Network, config: Entry, path: str) -> dict[str, Any]:
         names, start = chain(network), next(refs(network.inputs))
@@ -198,11 +199,16 @@ class _Writer:
         if ref == SEQUENTIAL_INPUT and ref not in network.types:
             self.problems.setdefault(owner or network.name, "the shape of its input")
             return None
+        if (owner, ref) in self._untyped:
+            return None
         try:
             return self._flow.type_of(network, ref, owner)
         except (ModelError, EnvironmentProblem):
+            self._untyped.add((owner, ref))
+        inputs = [self._type(network, each, owner) for each in network.uses[ref.layer][ref.call]]
+        if None not in inputs:  # a layer after one whose outputs are unknown is not to blame
             self.problems.setdefault(join(owner, ref.layer), "the shapes that it outputs")
-            return None
+        return None
 
 
 _CONVERTS_NOTHING = frozenset({"RandomCrop", "RandomFlip"})
