@@ -21,9 +21,9 @@ from mutspec.model.spec import ModelSpec
 
 
 def in_keras(
-    plan: Plan[Op],
     archive: Archive,
-    inputs: Mapping[str, Archive],
+    prepared: Prepared,
+    loaded: Loaded | None,
     threads: int | None,
     on_progress: Progress | None,
     *,
@@ -32,11 +32,18 @@ def in_keras(
 ) -> Applied:
     """Applies a plan to a model that Keras loads from a file.
 
+    Arguments:
+        archive: the file.
+        prepared: the plan, compiled for the file, so that errors are reported before Keras is imported.
+        loaded: the model, if Keras had to load it for that.
+        threads: as for `live.build_mutant`.
+        on_progress: as for `live.build_mutant`.
+        unsafe: as for `live.build_mutant`.
+        verify: as for `live.build_mutant`.
+
     Raises:
         PlanError, ModelError, CheckError: as for `live.build_mutant`.
     """
-    # Compiled for the file first, so that errors are reported before Keras is imported.
-    prepared, loaded = compiled_for_keras(plan, archive, inputs, unsafe=unsafe, verify=verify)
     if loaded is None:
         loaded = model_of(archive, unsafe=unsafe, verify=verify)
         prepared = _for_loaded(prepared, read_live(loaded.model), unsafe=unsafe)

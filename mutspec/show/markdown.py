@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
 from mutspec.show.layers import layer_change
-from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
+from mutspec.show.report import (
+    Report,
+    StepReport,
+    edit_sentence,
+    keras_sentence,
+    parameters,
+    target_rows,
+    touched_sentence,
+)
 from mutspec.text import words
 from mutspec.text.visible import in_one_line
 
@@ -26,7 +34,8 @@ def report_markdown(report: Report) -> str:
     if report.warnings:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."
-    return "\n\n".join([*blocks, touched_sentence(report) + written])
+    sentences = filter(None, (touched_sentence(report), escape(keras_sentence(report))))
+    return "\n\n".join([*blocks, " ".join(sentences) + written])
 
 
 def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:

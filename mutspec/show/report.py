@@ -103,6 +103,7 @@ class Report:
         layers: the number of the model's layers.
         structure: the layers that the mutant has in addition, not any more, or changed.
         inputs: the other models that were read, by name.
+        needs_keras: why Keras has to build the mutant, as the end of a sentence; empty if mutspec writes its file.
     """
 
     engine: str
@@ -119,6 +120,7 @@ class Report:
     layers: int = 0
     structure: StructureDiff = field(default_factory=StructureDiff)
     inputs: tuple[InputReport, ...] = ()
+    needs_keras: str = ""
 
     def __str__(self) -> str:
         return report_text(self)
@@ -157,6 +159,7 @@ class Report:
             "layers": layers_as_json(self.structure),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "output": None if self.output is None else str(self.output),
+            **({"needs_keras": self.needs_keras} if self.needs_keras else {}),
         }
 
 
@@ -262,6 +265,8 @@ def target_rows(step: StepReport) -> tuple[list[str], list[list[str]]]:
 
 def _totals(report: Report, width: int) -> Iterator[str]:
     yield sentence(touched_sentence(report), width=width)
+    if report.needs_keras:
+        yield sentence(keras_sentence(report), width=width)
     yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)
 
 
@@ -297,6 +302,12 @@ def layers_sentence(report: Report) -> str:
     counts = {"adds": len(structure.added), "removes": len(structure.removed), "changes": len(structure.changed)}
     parts = [f"{verb} {words.plural(count, 'layer')}" for verb, count in counts.items() if count]
     return "" if not parts else f"{', '.join(parts)}.".capitalize()
+
+
+def keras_sentence(report: Report) -> str:
+    """Returns a sentence that says why Keras has to build the mutant; empty if mutspec writes its file."""
+    verb = "builds" if report.output is None else "built"
+    return f"Keras {verb} the mutant: {report.needs_keras}." if report.needs_keras else ""
 
 
 def _warning(problem: Problem, page: Page) -> str:

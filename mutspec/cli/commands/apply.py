@@ -150,7 +150,7 @@ def _dry_run(
     if output is not None:
         check_output(output, files_read(plan, model, inputs, architecture), force=force)
     prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, output=output, unsafe=unsafe)
-    result = dry_report(prepared)
+    result = dry_report(prepared, output)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 
 
