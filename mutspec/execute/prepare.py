@@ -57,7 +57,15 @@ def prepare(
         PlanError: the plan does not fit the model.
     """
     specs = {name: other.spec for name, other in inputs.items()}
-    program = compile_plan(plan, model.spec, specs, non_finite, config=model.config, oracle=_oracle(model, unsafe))
+    program = compile_plan(
+        plan,
+        model.spec,
+        specs,
+        non_finite,
+        config=model.config,
+        input_configs={name: other.config for name, other in inputs.items()},
+        oracle=_oracle(model, unsafe),
+    )
     return Prepared(program, model, inputs)
 
 

@@ -87,6 +87,9 @@ are made from that name (`sync_batch_normalization`)."""
 HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
 """Classes whose layers hold or load code."""
 
+TAKES_LIST = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"})
+"""Classes that Keras calls on a list of tensors."""
+
 TAKES_MASK = frozenset(
     {
         "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",

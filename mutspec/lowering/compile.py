@@ -18,7 +18,7 @@ from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture
 from mutspec.structure.layer_edit import LayerEdit
-from mutspec.structure.network import entry_of
+from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
 
 
@@ -76,6 +76,7 @@ def compile_plan(
     non_finite: NonFinite = NonFinite.ERROR,
     *,
     config: Mapping[str, Any] | None = None,
+    input_configs: Mapping[str, Mapping[str, Any]] | None = None,
     oracle: ShapeOracle | None = None,
 ) -> Program:
     """Lowers every step of a plan against a model, and reports the problems of all steps at once.
@@ -86,13 +87,14 @@ def compile_plan(
         inputs: the specs of the other models, by the names that the plan declares.
         non_finite: what to do about newly non-finite entries where neither step nor plan say.
         config: the serialised model, which structural steps edit.
+        input_configs: the serialised inputs, whose layers structural steps may take over.
         oracle: tells what shapes layers make; by default a table, which knows the common ones.
 
     Raises:
         PlanError: a step does not fit the model.
         OpError: an op has a bug.
     """
-    context = LoweringContext({"": model, **inputs}, config or {}, oracle or TableOracle())
+    context = LoweringContext({"": model, **inputs}, config or {}, input_configs or {}, oracle or TableOracle())
     records, problems, warnings = [], [], []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))

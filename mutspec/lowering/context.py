@@ -24,6 +24,7 @@ from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, Change, architecture_of, restructured
 from mutspec.structure.flow import Flow
 from mutspec.structure.layer_edit import LayerEdit, layer_edits
+from mutspec.structure.network import Network
 
 ALL_GROUPS = frozenset(Group)
 
@@ -71,6 +72,7 @@ class LoweringContext:
     Arguments:
         models: the spec of the model that is mutated, under "", and of each input, under its name.
         config: the serialised model, which structural steps edit.
+        input_configs: the serialised inputs, by name, whose layers structural steps may take over.
         oracle: tells what shapes layers make.
         builder: the graph so far.
         step: the step under way.
@@ -82,6 +84,7 @@ class LoweringContext:
 
     models: dict[str, ModelSpec]
     config: Mapping[str, Any] = field(default_factory=dict)
+    input_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     oracle: ShapeOracle | None = None
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     step: StepContext = StepContext(-1, "", "", 0, False)
@@ -129,16 +132,16 @@ class LoweringContext:
         self.notes += selection.notes
         return selection
 
-    def select_layers(self, target: Target, *at: str | int) -> tuple[LayerSpec, ...]:
+    def select_layers(self, target: Target, *at: str | int, model: str = "") -> tuple[LayerSpec, ...]:
         """Returns the layers that a target stands for; none if it matches none and the step allows it."""
         try:
-            selection = self.index().layers(target, random=self._pick)
+            selection = self.index(model).layers(target, random=self._pick)
         except NothingMatched as error:
             if self.step.allow_empty:
                 return ()
-            raise PlanError(_seen_from(problem, "", at) for problem in error.problems) from error
+            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
         except PlanError as error:
-            raise PlanError(_seen_from(problem, "", at) for problem in error.problems) from error
+            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
         return selection.layers
 
     @property
@@ -160,21 +163,27 @@ class LoweringContext:
         """The architecture, if a step has looked at it."""
         return self._architecture
 
+    def network_of_input(self, name: str) -> Network:
+        """Returns the network of an input.
+
+        Raises:
+            PlanError: it is one that cannot be taken apart.
+        """
+        try:
+            return architecture_of(self.input_configs.get(name, {}), self.models[name]).network
+        except ModelError as error:
+            raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+
     def flow(self) -> Flow:
         """Returns what tells the types of tensors between layers."""
         assert self.oracle is not None
-        return Flow(self.oracle, lambda path: {}, frozenset())
+        return Flow(self.oracle, lambda path: {})
 
-    def restructure(self, change: Change, origin: str) -> tuple[TensorSpec, ...]:
-        """Changes the architecture, and returns the weights that this adds. They have no values yet.
-
-        Arguments:
-            change: what is done.
-            origin: with what the origins of new weights begin.
-        """
+    def restructure(self, change: Change) -> tuple[TensorSpec, ...]:
+        """Changes the architecture, and returns the weights that this adds. They have no values yet."""
         assert self.oracle is not None
         before = self.architecture
-        self._architecture, created = restructured(before, change, self.oracle, self.step.number, origin)
+        self._architecture, created = restructured(before, change, self.oracle, self.step.number)
         self.edits += layer_edits(before, self._architecture, change)
         self.created += created
         self.models[""] = self._architecture.spec

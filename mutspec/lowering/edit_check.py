@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from mutspec.model.outline import join
-from mutspec.structure.edits import pruned
-from mutspec.structure.network import Network, unsound
+from mutspec.structure.edits import unused
+from mutspec.structure.network import Network, refs
+from mutspec.structure.soundness import unsound
 
 
 def edit_problem(before: Network, after: object, owner: str, declared: Collection[str]) -> str:
@@ -26,7 +27,7 @@ def edit_problem(before: Network, after: object, owner: str, declared: Collectio
     if after.layers.keys() != after.calls.keys():
         name = next(iter(after.layers.keys() ^ after.calls.keys()))
         return f"edits {where} so that `{name}` is in only one of `layers` and `calls`"
-    if message := unsound(after):
+    if message := unsound(after, before):
         return f"edits {where} wrongly: {message}"
     for name, entry in after.layers.items():
         path = join(owner, name)
@@ -36,11 +37,15 @@ def edit_problem(before: Network, after: object, owner: str, declared: Collectio
             return f"adds the layer `{path}` by `edit`, which does not give it weights: use `add_layer`"
         if entry != before.layers[name]:
             return f"changes the config of `{path}` without saying so: name it in `configured`"
-    if (unused := _unused(after)) and (lost := unused - _unused(before)):
-        return f"edits {where} so that nothing uses `{next(name for name in after.layers if name in lost)}`: remove it"
+    if lost := unused(after, _maybe_unused(before, after)):
+        return f"edits {where} so that nothing uses `{lost[0]}`: remove it"
     return ""
 
 
-def _unused(network: Network) -> set[str]:
-    """Returns the layers on which none of the network's outputs depends."""
-    return network.layers.keys() - pruned(network).layers.keys()
+def _maybe_unused(before: Network, after: Network) -> Iterator[str]:
+    """Yields the layers that something used before an edit, and perhaps nothing uses now."""
+    for name, calls in before.calls.items():
+        if after.calls.get(name) is not calls:
+            yield from (ref.layer for call in before.uses[name] for ref in call)
+    yield from (ref.layer for ref in refs(before.outputs))
+    yield from (name for name in after.layers if name not in before.layers)

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from mutspec.errors import PlanError
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.class_names import TAKES_LIST
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.lowering.context import LoweringContext
@@ -46,15 +47,9 @@ def name_of_new(step: str, number: int) -> str:
     return step if number == 0 else f"{step}_{number}"
 
 
-_MERGES = frozenset(
-    {"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"}
-)  # fmt: skip
-"""Layers that Keras calls on a list of tensors only."""
-
-
 def refuse_merge(entry: Entry, inputs: int) -> None:
     """Refuses a layer that merges several tensors where it would get one."""
-    if entry["class_name"] in _MERGES and inputs == 1:
+    if entry["class_name"] in TAKES_LIST and inputs == 1:
         raise PlanError(
             f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
             path=("layer",),

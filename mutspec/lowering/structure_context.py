@@ -25,10 +25,9 @@ from mutspec.lowering.new_layer import (
     value_by_initializer,
 )
 from mutspec.model.outline import is_within, join
-from mutspec.model.spec import LayerSpec, TensorRef
+from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
-from mutspec.structure.architecture import Change
-from mutspec.structure.layer_edit import EditKind
+from mutspec.structure.architecture import Change, EditKind, NewLayer
 from mutspec.structure.network import Arguments, Entry, Network
 
 Edit = Callable[[Network], Network]
@@ -92,6 +91,35 @@ class FoundLayer:
         if not self.calls:
             message = f"`{self.path}` is an input of the model, {reason}"
             raise PlanError(message, path=(self.key,), hint=LEAVE_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLayer:
+    """A layer that an edit adds, and where its weights come from.
+
+    Arguments:
+        layer: the serialised layer; of a model its network.
+        keep_weights_of: the path of a layer that the edit takes out, whose weights are carried over where they fit.
+        first_value: gives the values that its other weights begin with; None of it stands for its initializer's.
+    """
+
+    layer: Entry | Network
+    keep_weights_of: str = ""
+    first_value: FirstValue | None = None
+
+
+def _owners(paths: Iterable[str]) -> Iterator[str]:
+    """Yields the paths of all models that layers are in."""
+    for path in paths:
+        while path := path.rpartition("/")[0]:
+            yield path
+
+
+def _around(path: str, owners: Collection[str]) -> str:
+    """Returns the one of some layers that a layer is, or is in."""
+    while path not in owners:
+        path = path.rpartition("/")[0]
+    return path
 
 
 LEAVE_OUT = "leave it out of the target, with `not:` if a pattern matches it"
@@ -191,28 +219,61 @@ class StructureContext:
         edit: Edit,
         *,
         key: str = "",
+        added: Mapping[str, AddedLayer] | None = None,
         configured: Iterable[str] = (),
         renamed: Mapping[str, str] | None = None,
+        marks: Mapping[str, EditKind] | None = None,
     ) -> None:
-        """Edits one network, without new layers.
+        """Edits one network. What the edit does to layers must be declared, because reports and weights follow from it.
 
         Arguments:
             owner: the path of the network.
             edit: gives the new network for the old one.
             key: the key of the step at which the edit's errors are, unless they say so themselves.
+            added: the layers that it adds, by name.
             configured: the paths of the layers whose config it changes, but not their shapes.
-            renamed: the new path of each layer that it renames, with the old one.
+            renamed: the new path of each layer that it renames or moves, with the old one. What is not there yet on the
+                way to a new path becomes a model around it.
+            marks: other effects that are to be reported, by the layer's path: that it is called on other tensors, that
+                it is an output of the model now, or is not any more.
 
         Raises:
-            PlanError: the edit raises it.
+            PlanError: the edit raises it; or an added layer cannot take what it gets.
             OpError: the edit changes a layer that it does not declare, or makes a network that Keras cannot build.
         """
-        changed, renamed = frozenset(configured), renamed or {}
+        added, changed, renamed = added or {}, frozenset(configured), renamed or {}
+        paths = {join(owner, name): each for name, each in added.items()}
         try:
-            network = self._edited(owner, edit, {*changed, *renamed})
+            network = self._edited(owner, edit, {*paths, *changed, *renamed, *_owners(renamed)})
         except PlanError as error:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
-        self.context.restructure(Change(network, configured=changed, renamed=renamed), self.id)
+        first = self._added
+        new = {
+            path: NewLayer(f"{self.id}/{first + number}", each.keep_weights_of)
+            for number, (path, each) in enumerate(paths.items())
+        }
+        created = self.context.restructure(Change(network, new, changed, renamed, marks or {}))
+        misfits = self.context.architecture.misfits
+        for path in paths:
+            if wrong := next((misfits[each] for each in misfits if is_within(each, path)), None):
+                raise PlanError(wrong[1], path=(key or "layer",), hint="choose a layer that fits what it gets")
+        for tensor in created:
+            path = _around(tensor.layer, paths)
+            self._begin(tensor, path, paths[path])
+
+    def _begin(self, tensor: TensorSpec, path: str, added: AddedLayer) -> None:
+        """Gives a new weight its first value."""
+        context = self.context
+        below = tensor.path.removeprefix(f"{path}/")
+        new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
+        value = added.first_value(new) if added.first_value is not None else None
+        entry = added.layer.entry if isinstance(added.layer, Network) else added.layer
+        if value is None and not is_made_by_keras(context, tensor, entry):
+            value = value_by_initializer(context, new)
+        if value is None:
+            context.keras_made.add(tensor.origin)
+        else:
+            context.create(tensor, value)
 
     def _edited(self, owner: str, edit: Edit, declared: Collection[str]) -> Network:
         """Returns the outermost network with an edit of one network.
@@ -345,23 +406,8 @@ class StructureContext:
         Raises:
             PlanError: the layer cannot take what it gets.
         """
-        context, path = self.context, join(owner, str(entry["name"]))
-        origin = f"{self.id}/{self._added}"
-        network = self._edited(owner, edit, {path})
-        created = context.restructure(Change(network, new={path: keep_weights_of}), origin)
-        if path in context.architecture.misfits:
-            _, message = context.architecture.misfits[path]
-            raise PlanError(message, path=("layer",), hint="choose a layer that fits what it gets")
-        for tensor in created:
-            below = tensor.path.removeprefix(f"{path}/")
-            new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
-            value = first_value(new) if first_value is not None else None
-            if value is None and not is_made_by_keras(context, tensor, entry):
-                value = value_by_initializer(context, new)
-            if value is None:
-                context.keras_made.add(tensor.origin)
-            else:
-                context.create(tensor, value)
+        layer = AddedLayer(entry, keep_weights_of, first_value)
+        self.edit(owner, edit, added={str(entry["name"]): layer})
 
     @property
     def _added(self) -> int:
@@ -384,24 +430,25 @@ class StructureContext:
         refuse_no_identity(entry, self.type_of(owner, on), self.network(owner).layers.get(on.layer))
         return partial(identity_value, class_name=str(entry["class_name"]), config=entry["config"])
 
-    def copies(self, layer: str) -> FirstValue:
+    def copies(self, layer: str, model: str = "") -> FirstValue:
         """Returns first values that are those of a layer's weights, where place in the layer, shape and dtype agree.
 
         The new weights are weights of their own. To carry weights over, see `replace`.
 
         Arguments:
             layer: the layer's path.
+            model: the name of the input whose layer it is; empty for the model that is mutated.
         """
         weights = {
             tensor.path.removeprefix(f"{layer}/"): tensor
-            for tensor in self.context.models[""].tensors
+            for tensor in self.context.models[model].tensors
             if is_within(tensor.layer, layer)
         }
 
         def value(new: NewWeight) -> Expression | None:
             old = weights.get(new.below)
             fits = old is not None and (old.shape, old.dtype) == (new.tensor.shape, new.tensor.dtype)
-            return self.context.read(old) if old is not None and fits else None
+            return self.context.read(old, model) if old is not None and fits else None
 
         return value
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from mutspec.errors import Problem
 from mutspec.show.layers import StructureDiff, layers_as_json
-from mutspec.structure.layer_edit import EditKind, LayerEdit
+from mutspec.structure.architecture import EditKind
+from mutspec.structure.layer_edit import LayerEdit
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
@@ -239,7 +240,14 @@ def edit_sentence(edit: LayerEdit) -> str:
     mark = {EditKind.ADDED: "+", EditKind.REMOVED: "-"}.get(edit.kind, "~")
     name = f"{edit.before} → {edit.layer}" if edit.before else edit.layer
     count = f", {words.plural(edit.parameters, 'parameter')}" if edit.parameters else ""
-    return f"{mark} {name} ({edit.type}){count}"
+    return f"{mark} {name} ({edit.type}){count}{_EFFECTS.get(edit.kind, '')}"
+
+
+_EFFECTS = {
+    EditKind.REWIRED: ": called on other tensors",
+    EditKind.OUTPUT_ADDED: ": now an output of the model",
+    EditKind.OUTPUT_REMOVED: ": not an output of the model any more",
+}
 
 
 _NUMBERS = frozenset({"Entries", "Touched", "Changed"})

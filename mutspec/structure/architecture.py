@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -12,8 +13,10 @@ from mutspec.errors import ModelError
 from mutspec.model.outline import clean, is_within, join, nodes_of
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
+from mutspec.structure.edits import level
 from mutspec.structure.flow import Flow
-from mutspec.structure.network import Network, network_of, own_config, refs
+from mutspec.structure.network import Entry, Network, refs
+from mutspec.structure.network_config import entry_of, network_of, own_config
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,48 @@ class Architecture:
     misfits: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class NewLayer:
+    """A layer that a step adds.
+
+    Arguments:
+        origin: the text with which the origins of its weights begin.
+        like: the path of a layer that the step takes out, whose weights it keeps where they fit; empty for none.
+    """
+
+    origin: str
+    like: str = ""
+
+
+class EditKind(StrEnum):
+    """The kind of an effect on a layer."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    CONFIGURED = "configured"
+    REWIRED = "rewired"
+    OUTPUT_ADDED = "output_added"
+    OUTPUT_REMOVED = "output_removed"
+
+
 @dataclass(frozen=True)
 class Change:
     """The change of a network by one step.
 
     Arguments:
         network: the network after the step.
-        new: the paths of the layers that it adds, each with the path of a layer whose weights it keeps where they fit;
-            empty for none.
+        new: the layers that it adds, by path. A model stands for all layers in it.
         configured: the paths of the layers whose config it changes, without a change of shapes.
-        renamed: the old path of each renamed layer, by its new path.
+        renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
+        marks: other effects that are to be reported, by the layer's path.
     """
 
     network: Network
-    new: Mapping[str, str] = field(default_factory=dict)
+    new: Mapping[str, NewLayer] = field(default_factory=dict)
     configured: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, EditKind] = field(default_factory=dict)
 
 
 def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
@@ -91,7 +120,7 @@ def _prefixes(path: str) -> set[str]:
 
 
 def restructured(
-    architecture: Architecture, change: Change, oracle: ShapeOracle, step: int, origin: str
+    architecture: Architecture, change: Change, oracle: ShapeOracle, step: int
 ) -> tuple[Architecture, tuple[TensorSpec, ...]]:
     """Returns the architecture after a change, and the weights that the change makes.
 
@@ -100,99 +129,169 @@ def restructured(
         change: the change.
         oracle: finds the output shapes of layers.
         step: the index of the step, for misfits.
-        origin: the step's id, with which the origins of new weights begin.
     """
     before = architecture.spec
     weights = _by_layer(before.tensors)
-    renamed = change.renamed
+    names = _Names(change.renamed)
 
     def weights_before(path: str) -> Mapping[str, TensorSpec]:
-        old = _old(path, renamed)
+        old = names.before(path)
         owned = (each for layer, group in weights.items() if is_within(layer, old) for each in group)
         return {_moved(each.path, old, path): each for each in owned}
 
-    flow = Flow(oracle, weights_before, frozenset(change.new))
+    flow = Flow(oracle, weights_before, frozenset(change.new), change.renamed)
     network = flow.settle(change.network, before=architecture.network)
     made = {
         tensor.path: tensor
-        for path, like in change.new.items()
-        for tensor in _tensors(path, flow.made.get(path, ()), origin, weights_before(like) if like else {}, like)
+        for path, new in change.new.items()
+        for tensor in _new_tensors(path, new, flow.made, weights_before(new.like) if new.like else {})
     }
-    layers = tuple(_layers(network, "", before, change, flow.inner))
-    tensors = tuple(_ordered(layers, before, made.values(), renamed))
+    layers = tuple(_Layers(architecture, change, names, flow.inner).of(network))
+    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names))
     existing = {layer.path for layer in layers}
     misfits = {
         path: each for path, each in architecture.misfits.items() if path in existing and path not in flow.checked
     }
     misfits |= {path: (step, message) for path, message in flow.misfits.items()}
+    was = architecture.network
     spec = ModelSpec(
-        before.name,
-        before.class_name,
+        before.name if network.name == was.name else network.name,
+        before.class_name if network.is_sequential == was.is_sequential else str(network.entry["class_name"]),
         layers,
         tensors,
         () if network.is_sequential else tuple(refs(network.inputs)),
         () if network.is_sequential else tuple(refs(network.outputs)),
     )
-    created = tuple(tensor for tensor in made.values() if tensor.origin.startswith(f"{origin}/"))
+    origins = tuple(f"{new.origin}/" for new in change.new.values())
+    created = tuple(tensor for tensor in made.values() if tensor.origin.startswith(origins))
     return Architecture(network, spec, misfits), created
 
 
-def _tensors(
-    path: str, weights: Iterable[TensorSpec], origin: str, kept: Mapping[str, TensorSpec], like: str
+def _new_tensors(
+    path: str, new: NewLayer, made: Mapping[str, tuple[TensorSpec, ...]], kept: Mapping[str, TensorSpec]
 ) -> Iterator[TensorSpec]:
     """Returns the weights of a new layer. Those that the replaced layer has with the same shape are kept."""
-    owner, _, name = path.rpartition("/")
-    by_role = {old.removeprefix(f"{like}/"): tensor for old, tensor in kept.items()}
-    for each in weights:
-        below = each.path.removeprefix(f"{name}/")
-        new = replace(each, path=join(owner, each.path), layer=join(owner, each.layer), origin=f"{origin}/{below}")
-        old = by_role.get(below)
-        yield replace(new, origin=old.origin) if old and (old.shape, old.dtype) == (new.shape, new.dtype) else new
+    by_role = {old.removeprefix(f"{new.like}/"): tensor for old, tensor in kept.items()}
+    for at in (path,) if path in made else [each for each in made if is_within(each, path)]:
+        owner = at.rpartition("/")[0]
+        for each in made[at]:
+            below = join(owner, each.path).removeprefix(f"{path}/")
+            tensor = replace(
+                each, path=join(owner, each.path), layer=join(owner, each.layer), origin=f"{new.origin}/{below}"
+            )
+            old = by_role.get(below)
+            is_kept = old is not None and (old.shape, old.dtype) == (tensor.shape, tensor.dtype)
+            yield replace(tensor, origin=old.origin) if old is not None and is_kept else tensor
 
 
-def _layers(
-    network: Network, owner: str, before: ModelSpec, change: Change, made: Mapping[str, tuple[LayerSpec, ...]]
-) -> Iterator[LayerSpec]:
-    """Returns the layers of a network in model order, depth first. `made` are those inside layers of own classes."""
-    positions = {layer.path: number for number, layer in enumerate(before.layers)}
-    for name, layer in network.layers.items():
-        path = join(owner, name)
-        old = _old(path, change.renamed)
-        calls = () if network.is_sequential else tuple(map(Call, network.uses[name]))
-        if isinstance(layer, Network):
-            earlier = before.layers[positions[old]]
-            yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
-            yield from _layers(layer, path, before, change, made)
-        elif path in change.new or path in change.configured:
-            for node in nodes_of(layer, owner):
-                described = LayerSpec(node.path, node.name, node.class_name, node.ancestry, node.config, node.calls)
-                yield replace(described, calls=calls) if node.path == path else described
-            if path in change.new:
-                yield from (replace(each, path=join(owner, each.path)) for each in made.get(path, ()))
+class _Names:
+    """The paths that layers had before an edit.
+
+    Arguments:
+        renamed: the old path of each renamed layer, by its new path.
+    """
+
+    def __init__(self, renamed: Mapping[str, str]) -> None:
+        self._renamed = renamed
+
+    def before(self, path: str) -> str:
+        """Returns the path that a layer had before it, or a layer around it, was renamed."""
+        at = path if self._renamed else ""
+        while at:
+            if at in self._renamed:
+                return _moved(path, at, self._renamed[at])
+            at = at.rpartition("/")[0]
+        return path
+
+
+class _Layers:
+    """The layers of a network after an edit, as specs. Those that the edit does not touch stay the same objects.
+
+    Arguments:
+        before: the architecture before.
+        change: the change.
+        names: the paths that layers had.
+        inner: the layers inside layers of own classes that the edit adds, by the path of the added layer.
+    """
+
+    def __init__(
+        self, before: Architecture, change: Change, names: _Names, inner: Mapping[str, tuple[LayerSpec, ...]]
+    ) -> None:
+        self._network = before.network
+        self._layers = before.spec.layers
+        self._positions = {layer.path: number for number, layer in enumerate(self._layers)}
+        self._change = change
+        self._names = names
+        self._inner = inner
+
+    def of(self, network: Network, owner: str = "") -> Iterator[LayerSpec]:
+        """Yields the layers of a network in model order, depth first."""
+        was = level(self._network, self._names.before(owner) if owner else "")
+        for name, layer in network.layers.items():
+            path = join(owner, name)
+            old = self._names.before(path)
+            if path in self._change.new:
+                yield from self._new(layer, path, self._calls(network, name))
+                continue
+            if isinstance(layer, Network) and old not in self._positions:  # a new model around layers that were there
+                yield next(self._described(layer, path, self._calls(network, name)))
+                yield from self.of(layer, path)
+                continue
+            start = self._positions[old]
+            earlier = self._layers[start]
+            is_same = was is not None and was.is_sequential == network.is_sequential
+            is_same = is_same and was is not None and network.calls[name] is was.calls.get(name)
+            calls = earlier.calls if is_same else self._calls(network, name)
+            if isinstance(layer, Network):
+                yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
+                yield from self.of(layer, path)
+            elif path in self._change.configured:
+                yield from self._described(layer, path, calls)
+                yield from (each for each in self._layers if each.is_inner and is_within(each.path, path))
             else:
-                yield from (each for each in before.layers if each.is_inner and is_within(each.path, path))
-        else:
-            start = positions[old]
-            earlier = before.layers[start]
-            config = {**earlier.config, "name": name} if name != earlier.name else earlier.config
-            yield replace(earlier, path=path, name=name, config=config, calls=calls)
-            for inner in islice(before.layers, start + 1, None):
-                if not is_within(inner.path, old):
-                    break
-                yield replace(inner, path=_moved(inner.path, old, path))
+                if path != earlier.path:
+                    config = {**earlier.config, "name": name} if name != earlier.name else earlier.config
+                    earlier = replace(earlier, path=path, name=name, config=config)
+                yield earlier if calls is earlier.calls else replace(earlier, calls=calls)
+                yield from self._below(start, old, path)
+
+    def _calls(self, network: Network, name: str) -> tuple[Call, ...]:
+        return () if network.is_sequential else tuple(map(Call, network.uses[name]))
+
+    def _new(self, layer: Entry | Network, path: str, calls: tuple[Call, ...]) -> Iterator[LayerSpec]:
+        yield from self._described(layer, path, calls)
+        for at, inner in self._inner.items():
+            if is_within(at, path):
+                yield from (replace(each, path=join(at.rpartition("/")[0], each.path)) for each in inner)
+
+    def _described(self, layer: Entry | Network, path: str, calls: tuple[Call, ...]) -> Iterator[LayerSpec]:
+        """Yields a layer and those in it by what its config says."""
+        entry = entry_of(layer) if isinstance(layer, Network) else layer
+        for node in nodes_of(entry, path.rpartition("/")[0]):
+            spec = LayerSpec(node.path, node.name, node.class_name, node.ancestry, node.config, node.calls)
+            yield replace(spec, calls=calls) if node.path == path else spec
+
+    def _below(self, start: int, old: str, path: str) -> Iterator[LayerSpec]:
+        """Yields the layers inside a layer that no config of calls has, such as the cells of a Bidirectional."""
+        for inner in islice(self._layers, start + 1, None):
+            if not inner.path.startswith(f"{old}/"):
+                return
+            yield inner if path == old else replace(inner, path=_moved(inner.path, old, path))
 
 
 def _ordered(
-    layers: Iterable[LayerSpec], before: ModelSpec, made: Iterable[TensorSpec], renamed: Mapping[str, str]
+    layers: Iterable[LayerSpec],
+    before: Mapping[str, list[TensorSpec]],
+    made: Mapping[str, list[TensorSpec]],
+    names: _Names,
 ) -> Iterator[TensorSpec]:
     """Returns all weights, in the order of the layers. Those of new layers are in `made`."""
-    new, old = _by_layer(made), _by_layer(before.tensors)
     for layer in layers:
-        if layer.path in new:
-            yield from new[layer.path]
+        if layer.path in made:
+            yield from made[layer.path]
             continue
-        source = _old(layer.path, renamed)
-        for tensor in old.get(source, ()):
+        source = names.before(layer.path)
+        for tensor in before.get(source, ()):
             same = source == layer.path
             own = tensor.path.rpartition("/")[2]
             yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)
@@ -203,14 +302,6 @@ def _by_layer(tensors: Iterable[TensorSpec]) -> Mapping[str, list[TensorSpec]]:
     for tensor in tensors:
         groups[tensor.layer].append(tensor)
     return groups
-
-
-def _old(path: str, renamed: Mapping[str, str]) -> str:
-    """Returns the path that a layer had before it, or a layer around it, was renamed."""
-    for new, old in renamed.items():
-        if is_within(path, new):
-            return _moved(path, new, old)
-    return path
 
 
 def _moved(path: str, old: str, new: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mutspec.errors import PlanError, Problem
-from mutspec.keras_facts.class_names import TAKES_MASK
+from mutspec.keras_facts.class_names import TAKES_LIST, TAKES_MASK
 from mutspec.model.spec import TensorRef
-from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, mapped, refs
+from mutspec.structure.network import Arguments, Calls, Entry, Layers, Network, mapped, refs
 
 
 def edited(network: Network, owner: str, edit: Callable[[Network], Network]) -> Network:
@@ -37,6 +37,49 @@ def level(network: Network, owner: str) -> Network | None:
     return network
 
 
+# The two edits that others are made of: other tensors for those who use some, and added layers.
+
+
+def redirected(
+    network: Network, others: Mapping[TensorRef, TensorRef], *, only: Collection[str] = (), ports: bool = True
+) -> Network:
+    """Returns the network in which what used some tensors uses others instead.
+
+    Arguments:
+        network: the network.
+        others: for each tensor the one that takes its place.
+        only: the layers whose calls change; by default all.
+        ports: whether the model's outputs change too.
+    """
+    users = {user for ref in others for user in network.consumers(ref.layer) if not only or user in only}
+    calls = {
+        user: tuple(mapped(call, lambda ref: others.get(ref, ref)) for call in network.calls[user])
+        for user in users
+        if any(ref in others for call in network.uses[user] for ref in call)
+    }
+    outputs = mapped(network.outputs, lambda ref: others.get(ref, ref)) if ports else None
+    return network.changed(calls=calls, outputs=outputs)
+
+
+def added(network: Network, layers: Layers, calls: Calls) -> Network:
+    """Returns the network with more layers, which stand after all that they use.
+
+    Arguments:
+        network: the network.
+        layers: the layers to add, by names that the network does not have, each after those that it uses.
+        calls: their calls.
+    """
+    used = {ref.layer for ref in refs(list(calls.values()))}
+    anchor = next((name for name in reversed(list(network.layers)) if name in used), None)
+    return network.changed(layers=layers, calls=calls, after=anchor)
+
+
+def call_of(entry: Entry | Network, sources: Sequence[TensorRef]) -> Arguments:
+    """Returns the arguments with which a layer is called on some tensors: a list of them, or one after the other."""
+    is_list = isinstance(entry, Network) or entry["class_name"] in TAKES_LIST
+    return {"args": [list(sources)] if is_list and len(sources) > 1 else list(sources), "kwargs": {}}
+
+
 def insert(
     network: Network, name: str, entry: Entry, sources: Mapping[TensorRef, TensorRef], only: Collection[str] = ()
 ) -> Network:
@@ -50,30 +93,18 @@ def insert(
             layer for the k-th tensor.
         only: the layers whose calls use the new layer; by default all layers, and the model's outputs.
     """
-
-    def through(ref: TensorRef) -> TensorRef:
-        return sources.get(ref, ref)
-
-    calls: dict[str, tuple[Arguments, ...]] = {
-        user: tuple(mapped(call, through) for call in each) if not only or user in only else each
-        for user, each in network.calls.items()
-    }
-    calls[name] = tuple(
-        {"args": [source], "kwargs": _mask_of(network, source, only) if entry["class_name"] in TAKES_MASK else {}}
-        for source in sources
+    takes_mask = entry["class_name"] in TAKES_MASK
+    calls = tuple(
+        {"args": [source], "kwargs": _mask_of(network, source, only) if takes_mask else {}} for source in sources
     )
-    anchor = max((list(network.layers).index(ref.layer) for ref in sources if ref.layer in network.layers), default=-1)
-    names = list(network.layers)
-    names.insert(anchor + 1, name)
-    layers = {each: entry if each == name else network.layers[each] for each in names}
-    outputs = network.outputs if only else mapped(network.outputs, through)
-    return replace(network, layers=layers, calls={each: calls[each] for each in names}, outputs=outputs)
+    after = redirected(network, sources, only=only, ports=not only)
+    return added(after, {name: entry}, {name: calls})
 
 
 def _mask_of(network: Network, source: TensorRef, only: Collection[str]) -> Arguments:
     """Returns the mask that the users of a tensor get with it, so that the inserted layer gets it too."""
-    for user, calls in network.calls.items():
-        for call in calls:
+    for user in network.consumers(source.layer):
+        for call in network.calls[user]:
             mask = call.get("kwargs", {}).get("mask")
             if isinstance(mask, TensorRef) and source in refs(call["args"]) and (not only or user in only):
                 return {"mask": mask}
@@ -109,16 +140,14 @@ def remove(network: Network, name: str, keep: str = "") -> Network:
             ref = inputs[ref.call]
         return ref
 
-    layers = {each: layer for each, layer in network.layers.items() if each != name}
-    calls = {each: tuple(mapped(call, past) for call in network.calls[each]) for each in layers}
-    shorter = replace(
-        network,
-        layers=layers,
-        calls=calls,
-        outputs=mapped(network.outputs, past),
-        types={ref: type_ for ref, type_ in network.types.items() if ref.layer != name},
-    )
-    return pruned(shorter)
+    calls = {
+        user: tuple(mapped(call, past) for call in network.calls[user])
+        for user in network.consumers(name)
+        if user != name
+    }
+    before = [ref.layer for call in network.uses[name] for ref in call]
+    shorter = network.changed(calls=calls, removed=(name,), outputs=mapped(network.outputs, past))
+    return without_unused(shorter, before)
 
 
 def _which_input(network: Network, name: str, call: int, keep: str) -> Problem:
@@ -134,24 +163,34 @@ def _which_input(network: Network, name: str, call: int, keep: str) -> Problem:
     )
 
 
-def pruned(network: Network) -> Network:
-    """Returns the network without layers that do not lead to an output. Its inputs stay."""
-    pending = [ref.layer for ref in (*refs(network.outputs), *refs(network.inputs))]
-    used: set[str] = set()
+def unused(network: Network, names: Iterable[str]) -> tuple[str, ...]:
+    """Returns those of some layers that no layer and no port of the network uses."""
+    ports = {ref.layer for ref in refs([network.inputs, network.outputs])}
+    candidates = dict.fromkeys(names)
+    return tuple(
+        name for name in candidates if name in network.layers and name not in ports and not network.consumers(name)
+    )
+
+
+def without_unused(network: Network, names: Iterable[str]) -> Network:
+    """Returns the network without those of some layers that lead to no output, and without what only led to them.
+
+    Arguments:
+        network: the network.
+        names: the layers that an edit may have left unused.
+    """
+    gone: dict[str, None] = {}
+    pending = list(unused(network, names))
+    if not pending:
+        return network
+    ports = {ref.layer for ref in refs([network.inputs, network.outputs])}
     while pending:
         name = pending.pop()
-        if name in used or name not in network.layers:
+        if name in gone or name in ports or any(user not in gone for user in network.consumers(name)):
             continue
-        used.add(name)
-        pending += [ref.layer for call in network.uses[name] for ref in call]
-    if len(used) == len(network.layers):
-        return network
-    return replace(
-        network,
-        layers={name: layer for name, layer in network.layers.items() if name in used},
-        calls={name: calls for name, calls in network.calls.items() if name in used},
-        types={ref: type_ for ref, type_ in network.types.items() if ref.layer in used or ref == SEQUENTIAL_INPUT},
-    )
+        gone[name] = None
+        pending += [ref.layer for call in network.uses[name] for ref in call if ref.layer in network.layers]
+    return network.changed(removed=gone)
 
 
 def put(network: Network, name: str, entry: Entry | Network, new_name: str) -> Network:
@@ -162,7 +201,7 @@ def put(network: Network, name: str, entry: Entry | Network, new_name: str) -> N
     if isinstance(entry, Network) or (not isinstance(old, Network) and old["class_name"] == entry["class_name"]):
         return replaced
     calls = tuple(_without_mask(call, entry) for call in replaced.calls[new_name])
-    return replace(replaced, calls={**replaced.calls, new_name: calls})
+    return replaced.changed(calls={new_name: calls})
 
 
 def _without_mask(call: Arguments, entry: Entry) -> Arguments:
@@ -174,30 +213,50 @@ def _without_mask(call: Arguments, entry: Entry) -> Arguments:
 
 def rename(network: Network, name: str, new_name: str) -> Network:
     """Renames a layer, also where its outputs are used."""
+    return rename_all(network, {name: new_name})
+
+
+def rename_all(network: Network, names: Mapping[str, str]) -> Network:
+    """Renames layers, also where their outputs are used.
+
+    Arguments:
+        network: the network.
+        names: the new name of each layer to rename.
+    """
 
     def called(ref: TensorRef) -> TensorRef:
-        return replace(ref, layer=new_name) if ref.layer == name else ref
+        return replace(ref, layer=names[ref.layer]) if ref.layer in names else ref
 
+    users = {user for name in names for user in network.consumers(name)}
     return replace(
         network,
         layers={
-            new_name if each == name else each: _named(layer, new_name) if each == name else layer
-            for each, layer in network.layers.items()
+            names.get(name, name): renamed_layer(layer, names[name]) if name in names else layer
+            for name, layer in network.layers.items()
         },
         calls={
-            new_name if each == name else each: tuple(mapped(call, called) for call in calls)
-            for each, calls in network.calls.items()
+            names.get(name, name): tuple(mapped(call, called) for call in calls) if name in users else calls
+            for name, calls in network.calls.items()
         },
         inputs=mapped(network.inputs, called),
         outputs=mapped(network.outputs, called),
         types={called(ref): type_ for ref, type_ in network.types.items()},
+        found_types={},
     )
 
 
-def _named(layer: Entry | Network, new_name: str) -> Entry | Network:
+def renamed_layer(layer: Entry | Network, new_name: str) -> Entry | Network:
+    """Returns a layer, or a model that is one, with another name."""
+    if layer_name(layer) == new_name:
+        return layer
     if isinstance(layer, Network):
         return replace(layer, entry=named(layer.entry, new_name))
     return named(layer, new_name)
+
+
+def layer_name(layer: Entry | Network) -> str:
+    """Returns the name of a layer by its config."""
+    return layer.name if isinstance(layer, Network) else str(layer["config"].get("name", ""))
 
 
 def named(entry: Entry, name: str) -> Entry:

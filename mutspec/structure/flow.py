@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from typing import cast
 
 from mutspec.errors import ModelError
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.outline import join
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
-from mutspec.structure.network import Entry, Network, called, input_type, refs
+from mutspec.structure.network import Entry, Layers, Network, refs
+from mutspec.structure.network_config import called, input_type
 
 Weights = Callable[[str], Mapping[str, TensorSpec]]
 """Returns the weights of the layer at a path, by their paths below the layer's own model."""
+
+Types = dict[TensorRef, TensorType]
 
 
 @dataclass
@@ -23,7 +29,8 @@ class Flow:
     Arguments:
         oracle: finds the output shapes of a layer.
         weights: returns the weights of a layer in the model before the edit.
-        changed: the paths of layers that are new, or have another config.
+        changed: the paths of layers that are new, or have another config. A network stands for all layers in it.
+        renamed: the old path of each renamed layer, by its new path.
         misfits: for layers, by path, that cannot take their inputs: what they expect and what they get.
         checked: the paths of the layers whose shapes were computed.
         made: the weights of the changed layers, by path.
@@ -32,7 +39,8 @@ class Flow:
 
     oracle: ShapeOracle
     weights: Weights
-    changed: frozenset[str]
+    changed: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
     misfits: dict[str, str] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
     made: dict[str, tuple[TensorSpec, ...]] = field(default_factory=dict)
@@ -44,65 +52,88 @@ class Flow:
         Arguments:
             network: the network after the edit.
             owner: its path.
-            before: the network before the edit. Layers that are now called on tensors of other types are checked.
+            before: the network before the edit; None for one that is new. Layers that are now called on tensors of
+                other types are checked.
         """
-        # Calls are visited after those that they use. A call is computed again only if its layer was edited, or one of
-        # its inputs changed its type, so an edit costs as much as the part of the model that it affects.
-        types = dict(network.types)
-        layers = dict(network.layers)
-        changed: set[TensorRef] = set()
-        settled: set[str] = set()
-        for name, call in order(network):
-            path = join(owner, name)
-            layer = layers[name]
-            is_stale = path in self.changed
-            if isinstance(layer, Network) and name not in settled:
-                settled.add(name)
-                old = before.layers.get(name) if before is not None else None
-                # An edit leaves the networks that it does not touch as they are, the same objects.
-                if layer is not old:
-                    layers[name] = layer = self.settle(layer, path, old if isinstance(old, Network) else None)
-                    is_stale = True
-                    self.changed |= {path}
-            arguments = network.uses[name][call]
-            current = replace(network, types=types, layers=layers)
-            is_stale = is_stale or any(ref in changed for ref in arguments)
-            if not is_stale and not self._has_other_inputs(current, before, name, call, arguments, owner):
+        # A call is computed again only if its layer was edited, or one of its inputs changed its type, so an edit costs
+        # as much as the part of the model that it affects. Layers are visited in model order, in which a layer nearly
+        # always follows those that it uses. Where it does not, it is visited a second time.
+        types: Types = {**network.types, **network.found_types}
+        layers = self._with_settled_models(network, owner, before)
+        stale = {name for name in layers if before is None or join(owner, name) in self.changed}
+        stale |= {name for name, layer in layers.items() if layer is not network.layers[name]}
+        recalled = () if before is None else _called_otherwise(network, before)
+        position = {name: number for number, name in enumerate(layers)}
+        pending = [(position[name], name) for name in {*stale, *recalled}]
+        heapify(pending)
+        current = network.with_layers(layers, types)
+        while pending:
+            _, name = heappop(pending)
+            if name not in stale and not self._has_other_inputs(current, before, name, owner):
                 continue
+            stale.discard(name)
+            for changed in self._outputs_of(current, types, name, owner):
+                # Users of a new layer had another input before the edit, so their types are compared.
+                if before is None or name in before.layers:
+                    for user in network.consumers(name):
+                        if user not in stale and any(changed in call for call in network.uses[user]):
+                            stale.add(user)
+                            heappush(pending, (position[user], user))
+        return network.with_layers(layers, types)
+
+    def _with_settled_models(self, network: Network, owner: str, before: Network | None) -> Layers:
+        """Returns the layers, with settled types in the models that the edit touches, or adds."""
+        layers = dict(network.layers)
+        for name, layer in network.layers.items():
+            old = before.layers.get(name) if before is not None else None
+            # An edit leaves the networks that it does not touch as they are, the same objects.
+            if isinstance(layer, Network) and layer is not old:
+                layers[name] = self.settle(layer, join(owner, name), old if isinstance(old, Network) else None)
+        return layers
+
+    def _outputs_of(self, network: Network, types: Types, name: str, owner: str) -> list[TensorRef]:
+        """Computes the outputs of all calls of a layer, keeps their types, and returns those that differ."""
+        path, differing = join(owner, name), []
+        self.misfits.pop(path, None)
+        for number, call in enumerate(network.calls[name]):
             try:
-                inputs = tuple(self.type_of(current, ref, owner) for ref in arguments)
+                inputs = tuple(self.type_of(network, ref, owner) for ref in network.uses[name][number])
             except ModelError:
                 continue  # a layer before it does not fit, and has a misfit already
-            with_call = layer if isinstance(layer, Network) else called(layer, network.calls[name][call], types)
+            layer = network.layers[name]
+            with_call = layer if isinstance(layer, Network) else called(layer, call, types)
             for output, found in enumerate(self._outputs(with_call, path, inputs)):
-                ref = TensorRef(name, call, output)
-                is_new = before is not None and name not in before.layers
-                # Users of a new layer had another input before the edit, so `_has_other_inputs` compares the types.
-                if types.get(ref) != found and not is_new:
-                    changed.add(ref)
+                ref = TensorRef(name, number, output)
+                if types.get(ref, network.found_types.get(ref)) != found:
+                    differing.append(ref)
                 types[ref] = found
-        return replace(network, types=types, layers=layers)
+        return differing
 
-    def _has_other_inputs(
-        self, network: Network, before: Network | None, name: str, call: int, now: tuple[TensorRef, ...], owner: str
-    ) -> bool:
-        """Returns whether the edit gave a call other input tensors, of other types than before."""
-        if before is None or call >= len(before.calls.get(name, ())):
+    def _has_other_inputs(self, network: Network, before: Network | None, name: str, owner: str) -> bool:
+        """Returns whether the edit gave a layer other input tensors, of other types than before."""
+        path = join(owner, name)
+        old_owner, _, old = self.renamed.get(path, path).rpartition("/")
+        if before is None:
             return False
-        then = before.uses[name][call]
-        if now == then:
-            return False
-        try:
-            were = [self.type_of(before, ref, owner) for ref in then]
-            return [self.type_of(network, ref, owner) for ref in now] != were
-        except ModelError:
+        if old_owner != owner or len(before.calls.get(old, ())) != len(network.calls[name]):
             return True
+        for now, then in zip(network.uses[name], before.uses[old], strict=True):
+            if now == then:
+                continue
+            try:
+                were = [self.type_of(before, ref, owner) for ref in then]
+                if [self.type_of(network, ref, owner) for ref in now] != were:
+                    return True
+            except ModelError:
+                return True
+        return False
 
     def type_of(self, network: Network, ref: TensorRef, owner: str = "") -> TensorType:
         """Returns the type of a tensor in a network: the one that is known, or else computed from known ones."""
         # A loop with a stack instead of recursion, because a chain of layers is as long as the model is deep.
-        pending, found = [ref], dict(network.types)
-        while ref not in found:
+        known, found = cast(Types, network.types), network.found_types  # the first is only read
+        pending = [ref]
+        while ref not in known and ref not in found:
             at = pending[-1]
             layer = network.layers[at.layer]
             calls = network.calls[at.layer]
@@ -110,17 +141,18 @@ class Flow:
                 assert not isinstance(layer, Network)
                 found[at] = input_type(layer)
             else:
-                arguments = tuple(refs(calls[at.call]))
-                if missing := [each for each in arguments if each not in found]:
+                arguments = network.uses[at.layer][at.call]
+                if missing := [each for each in arguments if each not in known and each not in found]:
                     pending += missing
                     continue
                 path = join(owner, at.layer)
-                with_call = layer if isinstance(layer, Network) else called(layer, calls[at.call], found)
-                inputs = tuple(found[one] for one in arguments)
+                every = ChainMap(found, known)
+                with_call = layer if isinstance(layer, Network) else called(layer, calls[at.call], every)
+                inputs = tuple(every[one] for one in arguments)
                 for output, each in enumerate(self._output_types(with_call, path, inputs)):
                     found.setdefault(TensorRef(at.layer, at.call, output), each)
             pending.pop()
-        return found[ref]
+        return known[ref] if ref in known else found[ref]
 
     def _outputs(self, layer: Entry | Network, path: str, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
         """Returns the types of a layer's outputs. If it cannot take its inputs, returns nothing and adds a misfit."""
@@ -155,7 +187,7 @@ class Flow:
         owner = path.rpartition("/")[0]
         needed = {join(owner, each.path): each for each in shapes.weights}
         made = self.made.get(path)
-        if path in self.changed and made is None:
+        if made is None and self._is_changed(path):
             self.made[path], self.inner[path] = shapes.weights, shapes.inner
             return
         existing = self.weights(path) if made is None else {join(owner, each.path): each for each in made}
@@ -168,29 +200,16 @@ class Flow:
                 )
                 return
 
+    def _is_changed(self, path: str) -> bool:
+        """Returns whether a layer, or a model that it is in, is new or has another config."""
+        while path and path not in self.changed:
+            path = path.rpartition("/")[0]
+        return bool(path)
 
-def order(network: Network) -> Iterator[tuple[str, int]]:
-    """Returns all calls of a network, each after those that it uses."""
-    done: set[tuple[str, int]] = set()
-    for name, calls in network.calls.items():
-        for call in range(len(calls)):
-            pending = [(name, call)]
-            while pending:
-                at = pending[-1]
-                if at in done:
-                    pending.pop()
-                    continue
-                needs = [
-                    (ref.layer, ref.call)
-                    for ref in network.uses[at[0]][at[1]]
-                    if ref.layer in network.calls and network.calls[ref.layer] and (ref.layer, ref.call) not in done
-                ]
-                if needs:
-                    pending += needs
-                    continue
-                done.add(at)
-                pending.pop()
-                yield at
+
+def _called_otherwise(network: Network, before: Network) -> Iterable[str]:
+    """Returns the layers that an edit gave other calls. It leaves those that it does not touch as they are."""
+    return (name for name, calls in network.calls.items() if calls is not before.calls.get(name))
 
 
 def _is_compatible(wanted: TensorType, given: TensorType) -> bool:

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from mutspec.keras_facts.class_names import TRAINING_ONLY
 from mutspec.model.outline import is_within
 from mutspec.model.spec import LayerSpec, ModelSpec
-from mutspec.structure.architecture import Architecture, Change
+from mutspec.structure.architecture import Architecture, Change, EditKind
 from mutspec.structure.edits import level
 from mutspec.structure.network import Network
-
-
-class EditKind(StrEnum):
-    """The kind of an effect on a layer."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    RENAMED = "renamed"
-    CONFIGURED = "configured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +42,14 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
         after: the model after.
         change: the change.
     """
-    renamed = set(change.renamed.values())
+    moved = set(change.renamed.values())
     for layer in before.spec.layers:
-        is_replaced = layer.path in change.new
-        is_gone = layer.path not in after.spec.layer_by_path or is_replaced
-        if is_gone and not _below(layer.path, renamed, before.spec):
-            yield _edit(EditKind.REMOVED, layer, before, _parameters(before.spec, layer.path))
+        path = layer.path
+        if path not in after.spec.layer_by_path or path in change.new or path in change.renamed:
+            if not _below(path, moved, before.spec):
+                yield _edit(EditKind.REMOVED, layer, before, _parameters(before.spec, path, moved))
+        elif change.marks.get(path) is EditKind.OUTPUT_REMOVED:
+            yield _edit(EditKind.OUTPUT_REMOVED, layer, before)
     for layer in after.spec.layers:
         path = layer.path
         if path in change.new:
@@ -66,6 +58,10 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
             yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
         elif path in change.configured:
             yield _edit(EditKind.CONFIGURED, layer, after)
+        elif path not in before.spec.layer_by_path and any(is_within(each, path) for each in change.renamed):
+            yield _edit(EditKind.ADDED, layer, after)  # a model around layers that were there before
+        elif path in change.marks and change.marks[path] is not EditKind.OUTPUT_REMOVED:
+            yield _edit(change.marks[path], layer, after)
 
 
 def _edit(kind: EditKind, layer: LayerSpec, model: Architecture, parameters: int = 0) -> LayerEdit:
@@ -95,5 +91,10 @@ def _is_wrapper(owner: str, spec: ModelSpec) -> bool:
     return spec.layer_by_path[owner].class_name not in ("Functional", "Sequential", "Model")
 
 
-def _parameters(spec: ModelSpec, path: str) -> int:
-    return sum(each.size for each in spec.tensors if is_within(each.layer, path))
+def _parameters(spec: ModelSpec, path: str, but: Collection[str] = ()) -> int:
+    """Returns the number of parameters in a layer, but not in some layers in it."""
+    return sum(
+        each.size
+        for each in spec.tensors
+        if is_within(each.layer, path) and not any(is_within(each.layer, moved) for moved in but)
+    )

@@ -43,7 +43,7 @@ from mutspec.plugin import (
     refs,
     rename,
 )
-from mutspec.structure.architecture import Change
+from mutspec.structure.architecture import Change, NewLayer
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "conf" / "model" / "digits.keras"
@@ -244,7 +244,7 @@ def test_a_new_weight_without_a_first_value_is_told() -> None:
         (found,) = ctx.find("dense_1", "target")
         entry = ctx.new_layer(DENSE, found.owner, found.output())
         network = insert(ctx.network(""), "wrong", entry, {found.output(): TensorRef("wrong")})
-        ctx.context.restructure(Change(network, new={"wrong": ""}), "wrong/0")
+        ctx.context.restructure(Change(network, new={"wrong": NewLayer("wrong/0")}))
 
     assert told(restructuring(restructure)) == "the op `wrong` adds the weight `wrong/kernel` without a first value"
 

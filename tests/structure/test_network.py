@@ -11,7 +11,7 @@ import pytest
 from mutspec.errors import ModelError
 from mutspec.model.live import read_live
 from mutspec.model.live.rebuild import custom_classes
-from mutspec.structure.network import entry_of, network_of
+from mutspec.structure.network_config import entry_of, network_of
 from tests.zoo import ZOO
 from tests.zoo.play import inputs_of, outputs, shared
 
