@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
+from mutspec.model.meaning import SET_BY_OWNERS, class_meant, config_meant, plain
 from mutspec.model.spec import LayerSpec, ModelSpec
 from mutspec.show.layers import ConfigChange, LayerChange, StructureDiff
-from mutspec.structure.meaning import SET_BY_OWNERS, class_meant, config_meant, plain
 
 
 def structure_diff(before: ModelSpec, after: ModelSpec) -> StructureDiff:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from mutspec.errors import Problem
 from mutspec.execute.files import prepare_archives
 from mutspec.language.plan import Plan
+from mutspec.language.types import BASE
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.files.archive import Archive
@@ -37,7 +38,7 @@ def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) ->
     """
     steps, warnings = list(plan.steps), []
     for number, step in enumerate(plan.steps):
-        for name in dict.fromkeys(name for _, name in step.inputs_used() if name not in inputs):
+        for name in dict.fromkeys(name for _, name in step.inputs_used() if name not in (*inputs, BASE)):
             steps[number] = _Unchecked(id=step.id, allow_empty=True)
             problem = Problem(
                 f"the step is not checked, because its input `{name}` is not bound",

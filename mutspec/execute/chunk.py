@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mutspec.execute.gather import PANEL, Panels, are_scattered, gathered, summed
 from mutspec.execute.tensor_store import StoredTensor, TensorStore
 from mutspec.graph.choice import Choice, Computed
-from mutspec.graph.graph import Graph, Node, Version
+from mutspec.graph.graph import Graph, Node, Shape, Version
 from mutspec.graph.numpy_kernels.entrywise import MAP_KERNELS, TAKES_ROOM, Array, gather_indices
 from mutspec.graph.numpy_kernels.masks import Mask
-from mutspec.graph.numpy_kernels.places import Place, Span
+from mutspec.graph.numpy_kernels.places import Entries, Place, Span
 from mutspec.graph.numpy_kernels.traits import passing
 from mutspec.graph.numpy_kernels.whole import WHOLE_KERNELS
-from mutspec.graph.primitives import CHUNK, Access
-
-GATHER_LIMIT = 16 * CHUNK
-"""The entries that one gather may span. A sparser one is split."""
+from mutspec.graph.primitives import Access
 
 
 @dataclass
@@ -33,12 +31,14 @@ class RunState:
         tensors: where tensors are read.
         small: the values of small nodes, by node.
         stores: the stored nodes that are still read.
+        panels: parts of transposed tensors that several chunks lie in.
     """
 
     graph: Graph
     tensors: TensorStore
     small: dict[int, Any] = field(default_factory=dict)
     stores: dict[int, StoredTensor] = field(default_factory=dict)
+    panels: Panels = field(default_factory=Panels)
 
     @cached_property
     def passing(self) -> frozenset[int]:
@@ -80,21 +80,22 @@ class Chunk:
         self.all_masks = masks
         self.values: dict[int, Array] = {}
         self.bases: dict[tuple[str, str], Array] = {}
-        self.masks: dict[Choice, NDArray[np.bool_] | None] = {}
+        self.masks: dict[tuple[Choice, Shape], NDArray[np.bool_] | None] = {}
 
-    def mask(self, choice: Choice, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    def mask(self, choice: Choice, shape: Shape) -> NDArray[np.bool_] | None:
         """Returns the mask of the chosen entries here, drawn once; None if no entry is chosen."""
         if isinstance(choice, Computed):
             truth: NDArray[np.bool_] = self.value(choice.node)
             return truth
-        if choice not in self.masks:
+        key = (choice, shape)
+        if key not in self.masks:
             mask = self.all_masks.of(choice, shape)
-            self.masks[choice] = (
+            self.masks[key] = (
                 mask.at(self.place.start, self.place.stop)
                 if isinstance(self.place, Span)
                 else mask.these(self.place.indices)
             )
-        return self.masks[choice]
+        return self.masks[key]
 
     def touched(self, version: Version) -> int:
         """Returns the number of entries here that a version chooses."""
@@ -159,24 +160,24 @@ class Chunk:
         return before if mask is None else np.where(mask, self.value(chosen), before)
 
     def _gather(self, node: Node) -> Array:
-        (source,) = node.inputs
-        shape = self.state.graph.nodes[source].shape
-        here = self.place
-        result = np.empty(here.size, np.dtype(node.dtype))
-        pending = [(here.start, here.stop)]
-        while pending:
-            start, stop = pending.pop()
-            indices = gather_indices(node, shape, start, stop)
-            first, last = int(indices.min()), int(indices.max()) + 1
-            if last - first > GATHER_LIMIT and stop - start > 1:
-                middle = (start + stop) // 2
-                pending += [(start, middle), (middle, stop)]
-                continue
-            result[start - here.start : stop - here.start] = self._read_source(source, first, last)[indices - first]
-        return result
+        take = partial(self._entries_of, node.inputs[0])
+        indices = gather_indices(node, self.place)
+        if node.primitive == "sum_over":
+            return summed(take, indices, node.attribute("count"), node.attribute("stride"))
+        if isinstance(self.place, Span) and are_scattered(indices):
+            start = self.place.start // PANEL * PANEL
+            panel = Span(start, min(start + PANEL, prod(node.shape)))
+            values = self.state.panels.get((node, start), lambda: take(gather_indices(node, panel)))
+            return values[self.place.start - start : self.place.stop - start]
+        return take(indices)
 
-    def _read_source(self, number: int, start: int, stop: int) -> Array:
-        node = self.state.graph.nodes[number]
-        if node.primitive == "base":
-            return self.state.tensors.read(node.attribute("model"), node.attribute("path"), start, stop)
-        return self.state.stores[number].read(start, stop)
+    def _entries_of(self, number: int, indices: Entries) -> Array:
+        """Returns some entries, in any order, of a tensor of an input model or one that is stored."""
+        node, tensors = self.state.graph.nodes[number], self.state.tensors
+        if number in self.state.stores:
+            return gathered(self.state.stores[number].read, indices, np.dtype(node.dtype))
+        model, path = node.attribute("model"), node.attribute("path")
+        if isinstance(self.place, Span):
+            return gathered(partial(tensors.read, model, path), indices, np.dtype(node.dtype))
+        distinct, positions = np.unique(indices, return_inverse=True)
+        return tensors.read_entries(model, path, distinct)[positions]

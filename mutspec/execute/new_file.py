@@ -13,7 +13,7 @@ from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, FileKind
-from mutspec.model.files.new_model import NewModel, StateGroup
+from mutspec.model.files.new_model import NewModel, StateGroup, vars_of
 from mutspec.model.outline import outline_of
 from mutspec.model.saved_groups import UnknownGroups, saved_groups
 
@@ -83,11 +83,15 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
 def _state(config: Mapping[str, Any], base: Archive) -> tuple[StateGroup, ...] | None:
     """Returns the optimizer's counters in the base; None if it has a state for each weight too."""
     compiled = config.get("compile_config")
-    optimizer = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
     extents = {path: extent for path, extent in base.stored.items() if path.startswith("optimizer/")}
-    if not optimizer or not extents:
+    if not compiled or not extents:
         return ()
-    if len(extents) > _COUNTERS or any(path.rpartition("/")[0] != "optimizer/vars" for path in extents):
+    optimizer = compiled.get("optimizer")
+    if (
+        not optimizer
+        or len(extents) > _COUNTERS
+        or any(path.rpartition("/")[0] != vars_of("optimizer") for path in extents)
+    ):
         return None
     named: Mapping[str, Any] = optimizer if isinstance(optimizer, Mapping) else {"class_name": optimizer}
     name = (named.get("config") or {}).get("name") or snake_case(str(named.get("class_name", "optimizer")))

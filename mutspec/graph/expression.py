@@ -9,6 +9,7 @@ from typing import Any
 from mutspec.graph.choice import Choice, Computed, StridedSlices, size_of
 from mutspec.graph.computed_dtypes import is_computed_with
 from mutspec.graph.graph import GraphBuilder, Shape
+from mutspec.graph.index_map import AxisMap, IndexMap
 from mutspec.graph.number_formats import Format
 
 
@@ -172,11 +173,15 @@ class Expression:
         return self
 
     def along(self, axis: int, shape: Shape) -> Expression:
-        """A vector as a tensor of `shape` that varies along `axis` alone."""
+        """A vector as a tensor of `shape` that varies along `axis` alone. It may be small, or the value of a tensor."""
         return self.along_slices(_slices(axis, shape), shape)
 
     def along_slices(self, slices: StridedSlices, shape: Shape) -> Expression:
         """A vector as a tensor of `shape` in which all entries of a slice have the vector's entry of its number."""
+        if not self.is_small:
+            outer = size_of(shape) // max(1, slices.length * slices.stride)
+            axes = (AxisMap(outer, 0), AxisMap(slices.length, 1), AxisMap(slices.stride, 0))
+            return self.gather(IndexMap(axes), shape)
         return self._make("along", self, shape=shape, dtype=self.dtype, length=slices.length, stride=slices.stride)
 
     def sum(self) -> Expression:
@@ -217,12 +222,71 @@ class Expression:
         length, stride = slices.length, slices.stride
         return self._make(primitive, self, shape=(length,), dtype=dtype, length=length, stride=stride)
 
-    def window(self, axis: int, shape: Shape) -> Expression:
-        """Returns the tensor's entries at the indices of a tensor of `shape`, which differs only in `axis`.
+    def sum_over(self, axis: int) -> Expression:
+        """Returns the sums over the indices of one axis, in float64, as a tensor without that axis."""
+        shape = (*self.shape[:axis], *self.shape[axis + 1 :])
+        stride = size_of(self.shape[axis + 1 :])
+        source, first = self._source(), IndexMap.of(self.shape).window(axis, 0, 1).merged()
+        attributes = {"index_map": first, "count": self.shape[axis], "stride": stride}
+        return self._make("sum_over", source, shape=shape, dtype="float64", **attributes)
+
+    def mean_over(self, axis: int) -> Expression:
+        """Returns the means over the indices of one axis, in float64, as a tensor without that axis."""
+        return self.sum_over(axis) / float(self.shape[axis])
+
+    def gather(self, index_map: IndexMap, shape: Shape | None = None) -> Expression:
+        """Returns the entries that a map leads to.
+
+        Arguments:
+            index_map: a map to entries of this tensor.
+            shape: the shape of the result, if it is not that of the map: the same entries in C order.
+        """
+        shape = index_map.shape if shape is None else shape
+        if size_of(shape) != size_of(index_map.shape):
+            raise ValueError(f"cannot take {list(index_map.shape)} as {list(shape)}")
+        if index_map.is_identity(size_of(self.shape)):
+            return self.reshape(shape)
+        return self._make("gather", self._source(), shape=shape, dtype=self.dtype, index_map=index_map.merged())
+
+    def _source(self) -> Expression:
+        """Returns the value whose entries in C order are those of this one: a gather need not wait for a new shape."""
+        if self.is_small:
+            raise ValueError(f"{self.dtype}{list(self.shape)} consists of reductions, and has no entries to gather")
+        node = self.builder.nodes[self.node]
+        return Expression(self.builder, node.inputs[0])._source() if node.primitive == "reshape" else self
+
+    def reshape(self, shape: Shape) -> Expression:
+        """Returns the same entries in C order, in another shape."""
+        if size_of(shape) != size_of(self.shape) or self.is_small:
+            raise ValueError(f"cannot reshape {self.dtype}{list(self.shape)} to {list(shape)}")
+        if shape == self.shape:
+            return self
+        source = self._source()
+        return source if shape == source.shape else self._make("reshape", source, shape=shape, dtype=self.dtype)
+
+    def transpose(self, order: Sequence[int]) -> Expression:
+        """Returns the tensor with its axes in another order."""
+        return self.gather(IndexMap.of(self.shape).transposed(order))
+
+    def take(self, axis: int, indices: Sequence[int]) -> Expression:
+        """Returns the slices at some indices of one axis, in their order."""
+        return self.gather(IndexMap.of(self.shape).taken(axis, indices))
+
+    def window(self, axis: int, shape: Shape, start: int = 0) -> Expression:
+        """Returns the tensor's entries from `start` on along one axis, as a tensor of a shape that differs only there.
 
         Where the tensor has no such entry the value is unspecified, so the caller must choose another one there.
         """
-        return self._make("window", self, shape=shape, dtype=self.dtype, axis=axis)
+        if (*shape[:axis], *shape[axis + 1 :]) != (*self.shape[:axis], *self.shape[axis + 1 :]):
+            raise ValueError(f"{list(self.shape)} and {list(shape)} differ in more than axis {axis}")
+        return self.gather(IndexMap.of(self.shape).window(axis, start, shape[axis]))
+
+    def region(self, starts: Sequence[int], shape: Shape) -> Expression:
+        """Returns the tensor's entries from a start on along each axis, as for `window`; a start may be negative."""
+        index_map = IndexMap.of(self.shape)
+        for axis, (start, length) in enumerate(zip(starts, shape, strict=True)):
+            index_map = index_map.window(axis, start, length)
+        return self.gather(index_map)
 
     def whole(self, primitive: str, shape: Shape | None = None, dtype: str = "", **attributes: Any) -> Expression:
         """Applies a primitive that needs all entries at once.
@@ -243,7 +307,7 @@ class Expression:
 
     def run(self, offset: int, shape: Shape) -> Expression:
         """Returns the entries from `offset` on, as a tensor of a shape."""
-        return self._make("slice", self, shape=shape, dtype=self.dtype, offset=offset)
+        return self.gather(IndexMap((AxisMap(size_of(shape), 1, offset),)), shape)
 
     def where(self, choice: Choice, otherwise: Expression) -> Expression:
         """Returns this value in the chosen entries, and `otherwise` in all others."""

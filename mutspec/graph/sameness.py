@@ -211,6 +211,11 @@ def _sum(at: _At) -> Fact | None:
     return None if value.number is None else at.number(value.number * size)
 
 
+def _sum_over(at: _At) -> Fact | None:
+    (value,), count = at.inputs, at.node.attribute("count")
+    return None if value.number is None else at.number(value.number * count)
+
+
 _RULES: Mapping[str, _Rule] = {
     "constant": lambda at: at.number(float.fromhex(at.node.attribute("value"))),
     "word": lambda at: at.number(float(at.node.attribute("value"))),
@@ -227,6 +232,7 @@ _RULES: Mapping[str, _Rule] = {
     "round": _of_number(round),
     "square_root": _square_root,
     "cast": lambda at: at.inputs[0],
+    "reshape": lambda at: at.inputs[0],
     "bits": _bits,
     "flip": _with_bits,
     "set": _with_bits,
@@ -237,7 +243,9 @@ _RULES: Mapping[str, _Rule] = {
     "max_along": _alike,
     "max_of_run": _alike,
     "quantile": _alike,
+    "gather": _alike,
     "sum": _sum,
+    "sum_over": _sum_over,
     "shuffle": _moved,
     "shuffle_slices": _moved_in_slices,
     "swap": _moved,

@@ -90,11 +90,10 @@ HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchMod
 TAKES_LIST = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"})
 """Classes that Keras calls on a list of tensors."""
 
-TAKES_MASK = frozenset(
-    {
-        "AdditiveAttention", "Attention", "BatchNormalization", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D",
-        "ConvLSTM3D", "GRU", "GlobalAveragePooling1D", "GroupQueryAttention", "LSTM", "MultiHeadAttention", "RNN",
-        "SimpleRNN", "Softmax", "TimeDistributed",
-    }
-)  # fmt: skip
-"""Classes whose call takes a `mask`, which Functional models pass explicitly."""
+TAKES_TRAINING = TRAINING_ONLY - {"ActivityRegularization"} | {
+    *_each("AdditiveAttention Attention AutoContrast BatchNormalization Bidirectional CenterCrop Dense EinsumDense"),
+    *_each("ContrastLimitedAdaptiveHistogramEqualization ConvLSTM1D ConvLSTM2D ConvLSTM3D Equalization GRU GRUCell"),
+    *_each("GroupQueryAttention LSTM LSTMCell MaxNumBoundingBoxes MultiHeadAttention RNN RandomCrop Resizing"),
+    *_each("SimpleRNN SimpleRNNCell SpectralNormalization StackedRNNCells TimeDistributed"),
+}
+"""Classes whose call takes `training`."""

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, ValidationError, convert
 from mutspec.errors import DocumentPath, Problem, nearest, written_path
 from mutspec.language.schema import STEP_ID
 from mutspec.language.steps import holds_target
-from mutspec.language.types import Case, Expect, Pick, Selector, field_types
+from mutspec.language.types import ArgumentRange, Case, Expect, Pick, Selector, field_types
 from mutspec.text.visible import in_one_line
 
 LARGEST = 2**1024
@@ -96,6 +96,9 @@ def _values(value: Any, path: DocumentPath, is_target: bool = False) -> Iterator
             below = getattr(value, name)
             if below is not UNSET and not isinstance(below, int | float):
                 yield from _values(below, (*path, key), holds_target(annotation) or _is_set(value, key))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _values(item, (*path, key))
     elif isinstance(value, tuple | list):
         if is_target and not value:
             yield Problem("an empty list matches nothing", path=path, hint="name at least one layer")
@@ -113,17 +116,40 @@ def _values(value: Any, path: DocumentPath, is_target: bool = False) -> Iterator
 
 
 def _is_set(value: Struct, key: str) -> bool:
-    return isinstance(value, Selector) and key in ("any", "all", "not")
+    return isinstance(value, Selector) and key in ("any", "all", "not", "between")
 
 
 def _struct_problems(value: Struct, path: DocumentPath) -> Iterator[Problem]:
     if isinstance(value, Expect):
         if value.max is not UNSET and value.min > value.max:
             yield Problem(f"`min` is {value.min}, which is more than `max`, {value.max}", path=(*path, "min"))
+    elif isinstance(value, ArgumentRange):
+        yield from _bounds_problems(value, path)
     elif isinstance(value, Pick):
         yield from _pick_problems(value, path)
     elif isinstance(value, Selector):
         yield from _pattern_problems(value, path)
+        yield from _where_problems(value, path)
+
+
+def _bounds_problems(bounds: ArgumentRange, path: DocumentPath) -> Iterator[Problem]:
+    if bounds.min is UNSET and bounds.max is UNSET:
+        yield Problem("the range is empty", path=path, hint="add `min`, `max` or both, or leave the argument out")
+    elif bounds.min is not UNSET and bounds.max is not UNSET and bounds.min > bounds.max:
+        message = f"`min` is {bounds.min:g}, which is more than `max`, {bounds.max:g}"
+        yield Problem(message, path=(*path, "min"))
+
+
+def _where_problems(selector: Selector, path: DocumentPath) -> Iterator[Problem]:
+    if selector.where is UNSET:
+        return
+    if not selector.where:
+        hint = "name an argument, as in {activation: relu}, or leave the key out"
+        yield Problem("`where` is empty", path=(*path, "where"), hint=hint)
+    for argument, value in selector.where.items():
+        if value == ():
+            hint = "write the values that the argument may have"
+            yield Problem("an empty list matches nothing", path=(*path, "where", argument), hint=hint)
 
 
 def _pattern_problems(selector: Selector, path: DocumentPath) -> Iterator[Problem]:

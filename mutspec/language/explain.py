@@ -202,7 +202,9 @@ class _Explainer:
             return f"text such as `{resolved['examples'][0]}`"
         if kind == "string" and "pattern" in resolved:
             return f"text of the form {resolved['pattern']}"
-        if kind == "array" and self._resolve(resolved.get("items", {})).get("title", "").startswith("Case["):
+        # The schema of a list of fixed length has `prefixItems`, and `items` is false.
+        items = self._resolve(resolved.get("items") or {})
+        if kind == "array" and items.get("title", "").startswith("Case["):
             return "a list of values by target"
         if kind == "object" and reference == "Selector":  # the manual explains it in a section of its own
             return "a selector"

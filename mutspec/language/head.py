@@ -38,7 +38,8 @@ class PlanHead(PlanValue, frozen=True, kw_only=True):
     inputs: Annotated[
         dict[str, InputDeclaration | None],
         Meta(
-            description="Other models that the steps use, by name. The call binds them: `--input teacher=t.keras`.",
+            description="Other models that the steps use, by name. The call binds them: `--input teacher=t.keras`. "
+            "`base` is the model before the plan, without a declaration.",
             examples=[{"teacher": {}}],
         ),
     ] = field(default_factory=dict)

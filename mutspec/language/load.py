@@ -29,6 +29,7 @@ from mutspec.language.plan import Plan, digest_of, effect_of
 from mutspec.language.scalars import BOOLEAN_WORDS
 from mutspec.language.schema import RESERVED, Catalogue, op_definitions
 from mutspec.language.steps import without_own_keys
+from mutspec.language.types import BASE
 
 T = TypeVar("T")
 Overrides = Iterable[Override | str]
@@ -286,7 +287,7 @@ class _Loader:
                     )
                 elif section == "inputs" and name in RESERVED:
                     message = f"`{name}` cannot be the name of an input"
-                    hint = f"`{name}:` begins a regular expression, so choose another name"
+                    hint = f"`{name}:` {RESERVED[name]}, so choose another name"
                     self._add(Problem(message, path=(section, name), hint=hint), on_key=True)
         own["mutspec"] = LANGUAGE_VERSION
         return self._validated(own, PlanHead, lambda: Validator("plan", op_definitions({}), "a plan"), ())
@@ -406,7 +407,7 @@ class _Loader:
                 self.bugs.append(replace(failure(typed, error), place=place, path=("steps", index)))
         for problem in id_problems(ids):
             self._add(problem)
-        for problem in input_problems(used, names):
+        for problem in input_problems(used, (*names, BASE)):
             self._add(problem)
         if None not in steps:
             for problem in unused_problems("inputs", names, used.values()):

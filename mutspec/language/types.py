@@ -60,6 +60,9 @@ def section_of(annotation: Any) -> Section:
 END = r"$(?!\n)"
 """The end of a text in patterns. In Python, unlike in JSON schemas, `$` alone also matches before a final newline."""
 
+BASE = "base"
+"""The name that stands for the model as it was before the plan, where a step names an input model."""
+
 Percent = Annotated[
     str,
     Meta(
@@ -101,6 +104,18 @@ class Expect(PlanValue, frozen=True):
     max: Annotated[Count | UnsetType, Meta(description="At most this many layers.")] = UNSET
 
 
+class ArgumentRange(PlanValue, frozen=True):
+    """A range of numbers, with its ends."""
+
+    min: Annotated[float | UnsetType, Meta(description="At least this.")] = UNSET
+    max: Annotated[float | UnsetType, Meta(description="At most this.")] = UNSET
+
+
+_PlainValue = bool | int | float | str | None
+ArgumentValue = _PlainValue | tuple[_PlainValue | tuple[Any, ...], ...] | ArgumentRange
+"""What `where` may say about an argument: a value, the name of an object, several of them, or a range."""
+
+
 class Selector(PlanValue, frozen=True):
     """Selects layers, and weights in them. All keys must match; of a list of values, one must."""
 
@@ -130,6 +145,38 @@ class Selector(PlanValue, frozen=True):
             examples=["kernel", "kernels"],
         ),
     ] = UNSET
+    where: Annotated[
+        dict[str, ArgumentValue] | UnsetType,
+        Meta(
+            description="Arguments of the layer, each with a value, a list of values of which one must be it, or "
+            "`{min, max}`. An object such as a regularizer is compared by its name. What the layer leaves out has "
+            "Keras's default.",
+            examples=[{"activation": "relu"}, {"kernel_size": 3, "filters": {"min": 64}}],
+        ),
+    ] = UNSET
+    followed_by: Annotated[
+        Target | UnsetType,
+        Meta(description="Layers whose output goes straight into one of these.", examples=[{"type": "ReLU"}]),
+    ] = UNSET
+    preceded_by: Annotated[
+        Target | UnsetType,
+        Meta(description="Layers whose input comes straight from one of these.", examples=[{"type": "Conv2D"}]),
+    ] = UNSET
+    downstream_of: Annotated[
+        Target | UnsetType,
+        Meta(description="Layers that the output of one of these reaches, without these.", examples=["block_3"]),
+    ] = UNSET
+    upstream_of: Annotated[
+        Target | UnsetType,
+        Meta(description="Layers whose output reaches one of these, without these.", examples=["head"]),
+    ] = UNSET
+    between: Annotated[
+        tuple[Target, Target] | UnsetType,
+        Meta(
+            description="Layers on a way from the first target to the second, both included.",
+            examples=[["block_1", "block_3"]],
+        ),
+    ] = UNSET
     any: Annotated[
         tuple[Target, ...] | UnsetType, Meta(description="Selects what at least one of these selectors matches.")
     ] = UNSET
@@ -147,6 +194,9 @@ class Selector(PlanValue, frozen=True):
         Meta(description="A contract on the number of layers that match.", examples=[3, {"min": 1}]),
     ] = UNSET
 
+
+PLACES = ("followed_by", "preceded_by", "downstream_of", "upstream_of", "between")
+"""The keys of a selector that go by the place of a layer in the graph."""
 
 Target = str | Selector | tuple[str | Selector, ...]
 """A name or path (`dense_1`, `encoder/dense_1`, `dense_1/kernel`), `re:` and a regex, a selector, or a list of them."""

@@ -11,12 +11,12 @@ from mutspec.graph.graph import Graph
 from mutspec.language.op_bugs import failure, remedy
 from mutspec.language.plan import Plan
 from mutspec.language.steps import op_name
-from mutspec.language.types import NonFinite, or_default
+from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
-from mutspec.structure.architecture import Architecture
+from mutspec.structure.architecture import Architecture, with_masks
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
@@ -94,7 +94,12 @@ def compile_plan(
         PlanError: a step does not fit the model.
         OpError: an op has a bug.
     """
-    context = LoweringContext({"": model, **inputs}, config or {}, input_configs or {}, oracle or TableOracle())
+    context = LoweringContext(
+        {"": model, BASE: model, **inputs},
+        config or {},
+        {BASE: config or {}, **(input_configs or {})},
+        oracle or TableOracle(),
+    )
     records, problems, warnings = [], [], []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
@@ -117,6 +122,7 @@ def compile_plan(
     after, wanted = model, config or {}
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
+        architecture = with_masks(architecture)
         after, wanted = architecture.spec, entry_of(architecture.network)
     return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings))
 

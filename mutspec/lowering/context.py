@@ -16,7 +16,7 @@ from mutspec.graph.graph import GraphBuilder, Shape, Version
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
 from mutspec.keras_facts.roles import LEARNED, Group
-from mutspec.language.types import Target
+from mutspec.language.types import BASE, Target
 from mutspec.lowering.op_values import choice_problem, result_problem, value_problem
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
@@ -70,7 +70,8 @@ class LoweringContext:
     """A step's view of the models, and the ways in which it changes one.
 
     Arguments:
-        models: the spec of the model that is mutated, under "", and of each input, under its name.
+        models: the spec of the model that is mutated, under "", as it was before the plan under `BASE`, and of each
+            input, under its name.
         config: the serialised model, which structural steps edit.
         input_configs: the serialised inputs, by name, whose layers structural steps may take over.
         oracle: tells what shapes layers make.
@@ -94,6 +95,7 @@ class LoweringContext:
     keras_made: set[str] = field(default_factory=set)
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
+    _is_edited: bool = False
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
 
@@ -156,12 +158,20 @@ class LoweringContext:
                 self._architecture = architecture_of(self.config, self.models[""])
             except ModelError as error:
                 raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+            self._look_at(self._architecture.spec)
         return self._architecture
 
     @property
     def edited_architecture(self) -> Architecture | None:
-        """The architecture, if a step has looked at it."""
-        return self._architecture
+        """The architecture, if a step has changed it."""
+        return self._architecture if self._is_edited else None
+
+    def _look_at(self, spec: ModelSpec) -> None:
+        """Takes the spec of the model that steps select from."""
+        if spec is not self.models[""]:
+            self.models[""] = spec
+            self._indexes.pop("", None)
+            self._cases.clear()
 
     def network_of_input(self, name: str) -> Network:
         """Returns the network of an input.
@@ -186,9 +196,8 @@ class LoweringContext:
         self._architecture, created = restructured(before, change, self.oracle, self.step.number)
         self.edits += layer_edits(before, self._architecture, change)
         self.created += created
-        self.models[""] = self._architecture.spec
-        self._indexes.pop("", None)
-        self._cases.clear()
+        self._is_edited = True
+        self._look_at(self._architecture.spec)
         return created
 
     def create(self, tensor: TensorSpec, value: Expression) -> None:
@@ -259,6 +268,8 @@ class LoweringContext:
             unknown = self.builder.base("", tensor.origin, shape, tensor.dtype)
             self._unknown[unknown] = tensor
             return Expression(self.builder, unknown)
+        if model == BASE:
+            return Expression(self.builder, self.builder.base("", tensor.origin, shape, tensor.dtype))
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
@@ -341,7 +352,12 @@ class LoweringContext:
         return Permutation(total, self.key("", "pick")).chosen(count)
 
 
+def named_model(model: str) -> str:
+    """Returns another model than the one that is mutated, as messages name it."""
+    return "the model before the plan" if model == BASE else f"the input `{model}`"
+
+
 def _seen_from(problem: Problem, model: str, at: DocumentPath) -> Problem:
-    """Returns a selector's problem as one of the step, with the name of the input that the target was looked for in."""
-    message = f"in the input `{model}`, {problem.message}" if model else problem.message
+    """Returns a selector's problem as one of the step, with the name of the model that the target was looked for in."""
+    message = f"in {named_model(model)}, {problem.message}" if model else problem.message
     return replace(problem, message=message).below(*at)

@@ -11,7 +11,7 @@ from mutspec.errors import DocumentPath, PlanError, nearest
 from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression
 from mutspec.lowering.base import WeightOp
-from mutspec.lowering.context import ALL_GROUPS, LoweringContext
+from mutspec.lowering.context import ALL_GROUPS, LoweringContext, named_model
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
 
@@ -19,7 +19,7 @@ Source = Annotated[
     str,
     Meta(
         description="A layer or weight (`conv_1`, `teacher:conv_1/kernel`); or `<input>:` alone for the same weights "
-        "of another model.",
+        "of another model. `base:` is the model before the plan.",
         examples=["teacher:"],
         min_length=1,
     ),
@@ -73,7 +73,7 @@ def _same(context: LoweringContext, model: str, tensor: TensorSpec, path: Docume
     known: Mapping[str, TensorSpec] = context.models[model].tensor_by_path
     if tensor.path not in known:
         raise PlanError(
-            f"the input `{model}` has no weight `{tensor.path}`",
+            f"{named_model(model)} has no weight `{tensor.path}`",
             path=path,
             hint="leave that weight out of the target, or name the layer to take it from",
             candidates=nearest(tensor.path, known),

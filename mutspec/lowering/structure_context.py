@@ -28,7 +28,8 @@ from mutspec.model.outline import is_within, join
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change, EditKind, NewLayer
-from mutspec.structure.network import Arguments, Entry, Network
+from mutspec.structure.fragments import as_functional, input_entry
+from mutspec.structure.network import Arguments, Entry, Network, refs, unique_name
 
 Edit = Callable[[Network], Network]
 """A pure function from a network to another, such as those of `mutspec.structure.edits`."""
@@ -210,6 +211,31 @@ class StructureContext:
                 Problem(problem.message, path=("op",), hint=problem.hint or "fix that first, in a step before this one")
                 for problem in error.problems
             ) from None
+
+    def functional(self, owner: str) -> Network:
+        """Returns the network of a path as a Functional model, so that it can branch. A Sequential one becomes one.
+
+        Raises:
+            PlanError: it is Sequential, and nothing says what it is called on.
+        """
+        network = self.network(owner)
+        if not network.is_sequential:
+            return network
+        (start,) = refs(network.inputs)
+        added = {}
+        name = unique_name("input_layer", network.layers)
+        shown = f"`{owner or network.name}`"
+        if start.layer not in network.layers:
+            if start not in network.types:
+                raise PlanError(
+                    f"{shown} is Sequential, and its file does not say what shape it takes, so that it cannot branch",
+                    path=("op",),
+                    hint="build the model and save it again",
+                )
+            added = {name: AddedLayer(input_entry(name, network.types[start]))}
+        self.edit(owner, partial(as_functional, input_name=name), added=added)
+        self.context.notes.append(f"{shown} becomes a Functional model, because a Sequential one has no branches")
+        return self.network(owner)
 
     # Editing a network.
 

@@ -6,16 +6,18 @@ tensors are single operations. `mutspec.model.select` explains the rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import UNSET
 
 from mutspec.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.keras_facts.classes import KNOWN_CLASSES, KNOWN_ROLES
-from mutspec.language.types import Expect, Pick, Selector, Target
-from mutspec.model._index import ModelIndex, members, patterns
+from mutspec.language.types import Expect, Pick, Selector, Target, or_default
+from mutspec.model._bits import members
+from mutspec.model._index import Claim, ModelIndex, patterns
 from mutspec.model._patterns import has_wildcards
+from mutspec.model._places import Located, Places
 
 RandomIndices = Callable[[int, int], Sequence[int]]
 """Returns `count` distinct indices below a total, for a total and a count."""
@@ -118,7 +120,7 @@ class TargetEvaluation:
         try:
             chosen = self.keys(selector)
         except PlanError as error:
-            raise PlanError(problem.below(*path) for problem in error.problems) from None
+            raise type(error)(problem.below(*path) for problem in error.problems) from None
         self._collect_unknown(selector)
         if selector.weights is not UNSET:
             weights = self.index.weights(selector.weights)
@@ -137,6 +139,58 @@ class TargetEvaluation:
     def excluded(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
         """Evaluates a target under `not`."""
         return self.target(target, path, weights)
+
+    def claim(self, selector: Selector) -> Claim | None:
+        """Returns the matches of all claims of a selector about layers; None if it makes none."""
+        claim = self.index.claim(selector.name, selector.regex, selector.type)
+        if selector.where is not UNSET:
+            if self.index.spec.is_partial:
+                raise PlanError(_not_in_weights("where", "the arguments of layers"))
+            having = self.index.having(selector.where)
+            claim = having if claim is None else self.index.both(claim, having)
+        place = self.place(selector)
+        return claim if place is None else self.index.placed(claim, place)
+
+    def place(self, selector: Selector) -> Located | None:
+        """Returns the layers at the places that a selector claims; None if it claims none."""
+        found: Located | None = None
+        for key, find in _PLACES.items():
+            target = getattr(selector, key)
+            if target is not UNSET:
+                place = find(self.index.places, self._located(target, (key,)))
+                found = place if found is None else found & place
+        if selector.between is not UNSET:
+            place = self._between(selector.between)
+            found = place if found is None else found & place
+        return found
+
+    def _between(self, ends: tuple[Target, Target]) -> Located:
+        first, last = (self._located(end, ("between", number)) for number, end in enumerate(ends))
+        place = self.index.places.between(first, last)
+        if first and last and not place.layers and self.index.places.between(last, first).layers:
+            layers = self.index.spec.layers
+            names = [shown([layer.path for layer in members(layers, end)], 2) for end in (last, first)]
+            hint = "exchange the two: the first is where the data comes from"
+            raise PlanError(f"{names[0]} comes before {names[1]}", path=("between",), hint=hint)
+        return place
+
+    def _located(self, target: Target, path: DocumentPath) -> int:
+        """Returns the layers that a target selects by whose places others are found."""
+        key = str(path[0])
+        if self.index.spec.is_partial:
+            raise PlanError(_not_in_weights(key, "the graph of layers"))
+        layers = self.layers().target(target, path, 0).all
+        if layers and not self.index.places.has_any(layers):
+            name = next(members(self.index.spec.layers, layers)).path
+            message = f"`{name}` is called by code, so nothing is known of what comes before and after it"
+            raise PlanError(message, path=path, hint=f"`{key}` needs a layer of a Functional or Sequential model")
+        return layers
+
+    def layers(self) -> LayerEvaluation:
+        """Returns the evaluation of targets as sets of layers, with the same notes and contracts."""
+        evaluation = LayerEvaluation(self.index, self.random)
+        evaluation.checks_contracts, evaluation.unknown = self.checks_contracts, self.unknown
+        return evaluation
 
     def keys(self, selector: Selector) -> Chosen:
         """Evaluates the claims of a selector about layers and weights together. Without claims it is everything."""
@@ -178,6 +232,11 @@ class TargetEvaluation:
         for pattern in patterns(selector.weights):
             if not has_wildcards(pattern) and not index.weights(pattern) and pattern not in KNOWN_ROLES:
                 self._note(f"no weight has the role `{pattern}`", pattern, (*index.roles.names, *KNOWN_ROLES))
+        for argument, value in or_default(selector.where, {}).items():
+            if not index.arguments.is_known(argument):
+                self._note(f"no layer has an argument `{argument}`", argument, index.arguments.names())
+            for name in index.arguments.unknown_names(argument, value):
+                self._note(f"no layer has `{argument}: {name}`", name, index.arguments.nearest_name(argument, name))
 
     def _note(self, message: str, pattern: str, candidates: Iterable[str]) -> None:
         if len(self.unknown) >= MOST_EXPLAINED:
@@ -197,7 +256,7 @@ class TensorEvaluation(TargetEvaluation):
 
     def keys(self, selector: Selector) -> Chosen:
         """Returns the tensors of the layers, undecided unless a path or `weights` names them."""
-        claim = self.index.claim(selector.name, selector.regex, selector.type)
+        claim = self.claim(selector)
         if claim is None:
             chosen = Chosen(undecided=self.everything)
         else:
@@ -219,10 +278,24 @@ class LayerEvaluation(TargetEvaluation):
     def __init__(self, index: ModelIndex, random: RandomIndices | None) -> None:
         super().__init__(index, random)
         self.everything = index.all_layers
+        self._is_excluding = False
+
+    def excluded(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
+        """Evaluates a target under `not`, which excludes a layer at a place with all that is inside it."""
+        self._is_excluding = not self._is_excluding
+        try:
+            return self.target(target, path, weights)
+        finally:
+            self._is_excluding = not self._is_excluding
+
+    def place(self, selector: Selector) -> Located | None:
+        """Returns the layers at the places that a selector claims; None if it claims none."""
+        place = super().place(selector)
+        return Located(place.within, place.within) if place is not None and self._is_excluding else place
 
     def keys(self, selector: Selector) -> Chosen:
         """Returns the layers that match the claims and hold such weights."""
-        claim = self.index.claim(selector.name, selector.regex, selector.type)
+        claim = self.claim(selector)
         layers = self.everything if claim is None else claim.layers
         if selector.weights is not UNSET:
             weights = self.index.weights(selector.weights)
@@ -242,7 +315,24 @@ def as_selector(target: str) -> Selector:
     return Selector(name=target)
 
 
+_PLACES: Mapping[str, Callable[[Places, int], Located]] = {
+    "followed_by": lambda places, layers: places.neighbours(layers, before=True),
+    "preceded_by": lambda places, layers: places.neighbours(layers, before=False),
+    "downstream_of": lambda places, layers: places.reachable(layers, before=False),
+    "upstream_of": lambda places, layers: places.reachable(layers, before=True),
+}
+"""The keys of a selector that go by places relative to one target."""
+
+
 _ORDERED_PICKS = ("first", "last", "skip_first", "skip_last")
+
+
+def _not_in_weights(key: str, what: str) -> Problem:
+    return Problem(
+        f"`{key}` goes by {what}, which a `.weights.h5` file does not have",
+        path=(key,),
+        hint="give the model's config with --architecture FILE",
+    )
 
 
 def _no_order(path: DocumentPath) -> Problem:

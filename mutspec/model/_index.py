@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress
-from typing import TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from mutspec.errors import DocumentPath, PlanError
-from mutspec.language.types import Patterns
+from mutspec.language.types import ArgumentValue, Patterns
+from mutspec.model._arguments import LayerArguments
+from mutspec.model._bits import members, union
 from mutspec.model._patterns import BadPattern, NameTable
+from mutspec.model._places import Located, Places
 from mutspec.model.spec import ModelSpec
 
-T = TypeVar("T")
-
 _NOTHING_BUT_WILDCARDS = frozenset({"*", "**", ".*", ".+", "[^/]*", "[^/]+"})
-_ZERO_AND_ONE = bytes.maketrans(b"01", b"\x00\x01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +43,6 @@ class Claim:
         return Claim(
             self.layers | other.layers, self.below | other.below, self.named | other.named, self.loose | other.loose
         )
-
-
-def members(things: Sequence[T], mask: int) -> Iterator[T]:
-    """Yields the things whose bits are set, in order."""
-    if mask.bit_count() * 16 < len(things):
-        while mask:
-            lowest = mask & -mask
-            yield things[lowest.bit_length() - 1]
-            mask ^= lowest
-    else:
-        yield from compress(things, f"{mask:b}"[::-1].encode().translate(_ZERO_AND_ONE))
 
 
 def patterns(value: Patterns | UnsetType) -> tuple[str, ...]:
@@ -175,6 +162,16 @@ class ModelIndex:
             return layer
         return next((holder for holder in self._ancestors[layer] if among >> holder & 1), layer)
 
+    @cached_property
+    def arguments(self) -> LayerArguments:
+        """The arguments of the layers."""
+        return LayerArguments(self.spec.layers)
+
+    @cached_property
+    def places(self) -> Places:
+        """The places of the layers in the model's graphs."""
+        return Places(self.spec, self._layer_at)
+
     def claim(
         self, name: Patterns | UnsetType, regex: Patterns | UnsetType, type: Patterns | UnsetType
     ) -> Claim | None:
@@ -192,13 +189,35 @@ class ModelIndex:
                 claim = Claim()
                 for number, pattern in enumerate(patterns(value)):
                     claim |= self.fits(kind, pattern, pattern_path(kind, value, number))
-                combined = claim if combined is None else self._both(combined, claim)
+                combined = claim if combined is None else self.both(combined, claim)
             if combined is None:
                 return None
             self._claims[key] = combined
         return self._claims[key]
 
-    def _both(self, one: Claim, other: Claim) -> Claim:
+    def having(self, arguments: Mapping[str, ArgumentValue]) -> Claim:
+        """Returns the layers that have all of these arguments.
+
+        Raises:
+            PlanError: a value is of a kind that the argument never has.
+        """
+        layers = self.all_layers
+        for argument, value in arguments.items():
+            try:
+                layers &= self.arguments.fitting(argument, value)
+            except PlanError as error:
+                raise PlanError(problem.below("where", argument) for problem in error.problems) from None
+        return Claim(layers, self.below(layers))
+
+    def placed(self, claim: Claim | None, place: Located) -> Claim:
+        """Returns the part of a claim that has a place; without a claim, the nodes that have it."""
+        if claim is None:
+            return Claim(place.layers, self.below(place.layers))
+        layers, owned = claim.layers & place.within, union(members(self.owned, place.within))
+        return Claim(layers, self.below(layers), claim.named & owned, claim.loose & owned)
+
+    def both(self, one: Claim, other: Claim) -> Claim:
+        """Returns what both claims match."""
         layers = one.layers & other.layers
         reached, reached_by_other = one.below | one.loose, other.below | other.loose
         return Claim(

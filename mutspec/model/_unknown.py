@@ -8,9 +8,11 @@ from mutspec.errors import DocumentPath
 from mutspec.keras_facts.classes import KNOWN_CLASSES, KNOWN_ROLES
 from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Patterns, Selector, Target, or_default
+from mutspec.model._bits import members
 from mutspec.model._evaluate import Chosen, TargetEvaluation, TensorEvaluation, counted, shown
-from mutspec.model._index import Claim, ModelIndex, members, patterns
+from mutspec.model._index import Claim, ModelIndex, patterns
 from mutspec.model._patterns import has_wildcards
+from mutspec.model._places import Located
 from mutspec.model.spec import ModelSpec, TensorSpec
 
 _OWNERS_SHOWN = 3
@@ -81,6 +83,9 @@ class _Generous(TensorEvaluation):
 
     def excluded(self, target: Target, path: DocumentPath, weights: int) -> Chosen:
         return TargetEvaluation.target(self._plain, target, path, weights)
+
+    def place(self, selector: Selector) -> Located | None:
+        return self._plain.place(selector)
 
     def picked(self, chosen: Chosen, selector: Selector, path: DocumentPath, weights: int) -> Chosen:
         return chosen

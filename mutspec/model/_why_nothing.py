@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.keras_facts.roles import Group
-from mutspec.language.types import Selector, Target
+from mutspec.language.types import PLACES, Selector, Target, or_default
+from mutspec.model._arguments import is_spelling, listed, written
+from mutspec.model._bits import members
 from mutspec.model._evaluate import (
     MOST_EXPLAINED,
     REGEX_PREFIX,
@@ -17,7 +22,7 @@ from mutspec.model._evaluate import (
     counted,
     shown,
 )
-from mutspec.model._index import members, pattern_path, patterns
+from mutspec.model._index import pattern_path, patterns
 
 
 def why_nothing(evaluation: TargetEvaluation, target: Target) -> list[Problem]:
@@ -29,6 +34,10 @@ def why_nothing(evaluation: TargetEvaluation, target: Target) -> list[Problem]:
     """
     evaluation.checks_contracts = False
     return _Explanation(evaluation).target(target, ())
+
+
+_CLAIMS = ("name", "regex", "type", "where", *PLACES)
+"""The keys of a selector that are claims about layers."""
 
 
 class _Explanation:
@@ -63,7 +72,7 @@ class _Explanation:
         )
 
     def _claims(self, selector: Selector, path: DocumentPath) -> list[Problem]:
-        """Explains `name`, `regex` and `type`: one of them matches nothing by itself, or all of them together."""
+        """Explains the claims about layers: one of them matches nothing by itself, or all of them together."""
         keys = {"name": selector.name, "regex": selector.regex, "type": selector.type}
         for key, value in keys.items():
             problems = [
@@ -74,13 +83,69 @@ class _Explanation:
                 return [problem for found in problems for problem in found] or [
                     Problem("an empty list matches nothing", path=(*path, key))
                 ]
-        if not self.evaluation.keys(Selector(name=selector.name, regex=selector.regex, type=selector.type)).all:
-            used = [key for key, value in keys.items() if value is not UNSET]
-            if len(used) > 1:
-                keys_used = " and ".join(f"`{key}`" for key in used)
-                return [Problem(f"no layer matches {keys_used} together", path=path)]
-            return [self._without_weights(selector, path)]
-        return []
+        if further := [*self._where(selector, path), *self._places(selector, path)]:
+            return further
+        claims = {key: value for key in _CLAIMS if (value := getattr(selector, key)) is not UNSET}
+        claim = self.evaluation.claim(selector)
+        if claim is not None and not claim:
+            return [self._together(selector, claims, path)]
+        return [] if self.evaluation.keys(Selector(**claims)).all else [self._without_weights(selector, path)]
+
+    def _together(self, selector: Selector, claims: Iterable[str], path: DocumentPath) -> Problem:
+        """Explains claims that all match something, but nothing together."""
+        *others, last = (f"`{key}`" for key in claims)
+        hint = ""
+        if not others and selector.where is not UNSET:
+            shown_arguments = ", ".join(f"`{name}: {written(value)}`" for name, value in selector.where.items())
+            return Problem(f"no layer has all of {shown_arguments}", path=(*path, "where"))
+        if selector.where is not UNSET and len(selector.where) == 1:
+            (argument,) = selector.where
+            claim = self.evaluation.claim(replace(selector, where=UNSET))
+            layers = self.index.all_layers if claim is None else claim.layers
+            found = [value for number, value in self.index.arguments.values(argument).items() if layers >> number & 1]
+            hint = f"in the layers that the other keys match, `{argument}` is {listed(found)}" if found else ""
+        return Problem(f"no layer matches {', '.join(others)} and {last} together", path=path, hint=hint)
+
+    def _where(self, selector: Selector, path: DocumentPath) -> Iterator[Problem]:
+        """Explains an argument that no layer has, or not with such a value."""
+        arguments = self.index.arguments
+        for argument, wanted in or_default(selector.where, {}).items():
+            values, where = arguments.values(argument), (*path, "where", argument)
+            if not values:
+                candidates = nearest(argument, arguments.names())
+                yield Problem(f"no layer has an argument `{argument}`", path=where, candidates=candidates)
+            elif not arguments.fitting(argument, wanted):
+                names = arguments.unknown_names(argument, wanted)
+                candidates = tuple(each for name in names for each in arguments.nearest_name(argument, name))
+                message = f"no layer has `{argument}: {written(wanted)}`"
+                hint = f"`{argument}` is {listed(values.values())}"
+                if kind := next((name for name in self.index.classes.names if is_spelling(name, wanted)), ""):
+                    hint += f"; to select layers of the class {kind}, write `{{type: {kind}}}`"
+                yield Problem(message, path=where, hint=hint, candidates=candidates)
+
+    def _places(self, selector: Selector, path: DocumentPath) -> Iterator[Problem]:
+        """Explains a place that no layer has, because its target matches nothing or is at an end of the graph."""
+        below = _Explanation(self.evaluation.layers())
+        for key in PLACES:
+            value = getattr(selector, key)
+            if value is UNSET:
+                continue
+            at = (*path, key)
+            targets = [(value, at)] if key != "between" else [(each, (*at, end)) for end, each in enumerate(value)]
+            found = [below.evaluation.target(target, (), 0).all for target, _ in targets]
+            if not all(found):
+                for (target, at), layers in zip(targets, found, strict=True):
+                    yield from () if layers else below.target(target, at)
+                continue
+            place = self.evaluation.place(Selector(**{key: value}))
+            if place is not None and not place.layers:
+                yield Problem(self._no_place(key, found), path=at)
+
+    def _no_place(self, key: str, targets: list[int]) -> str:
+        ends = [shown([layer.path for layer in members(self.index.spec.layers, layers)]) for layers in targets]
+        if key == "between":
+            return f"no way leads from {ends[0]} to {ends[1]}"
+        return f"nothing comes {'before' if key in ('followed_by', 'upstream_of') else 'after'} {ends[0]}"
 
     def _pattern(self, key: str, pattern: str, path: DocumentPath) -> list[Problem]:
         claim = self.index.fits(key, pattern, path)
@@ -144,7 +209,7 @@ class _Explanation:
 
     def _without_weights(self, selector: Selector, path: DocumentPath) -> Problem:
         """Explains that the matching layers have no such weights, and names those that they have."""
-        claim = self.index.claim(selector.name, selector.regex, selector.type)
+        claim = self.evaluation.claim(selector)
         matched = self.index.all_layers if claim is None else claim.layers
         names = [layer.path for layer in members(self.index.spec.layers, matched)]
         tensors = self.index.all_tensors if claim is None else claim.below | claim.loose | claim.named
@@ -176,9 +241,7 @@ class _Explanation:
 
     def _rest(self, selector: Selector, path: DocumentPath) -> Problem:
         """Explains a selector whose parts all match something, but nothing together."""
-        bare = Selector(
-            name=selector.name, regex=selector.regex, type=selector.type, weights=selector.weights, any=selector.any
-        )
+        bare = replace(selector, all=UNSET, not_=UNSET, pick=UNSET, expect=UNSET)
         steps = {"any": bare}
         if selector.all is not UNSET:
             steps["all"] = Selector(all=(bare, *selector.all))

@@ -25,6 +25,7 @@ from functools import cached_property
 from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import Target
+from mutspec.model._bits import members
 from mutspec.model._evaluate import (
     Chosen,
     ContractUnmet,
@@ -33,7 +34,7 @@ from mutspec.model._evaluate import (
     TargetEvaluation,
     TensorEvaluation,
 )
-from mutspec.model._index import ModelIndex, members
+from mutspec.model._index import ModelIndex
 from mutspec.model._patterns import as_glob, exact_pattern
 from mutspec.model._unknown import GenerousIndex, left_out
 from mutspec.model._why_nothing import why_nothing

@@ -27,6 +27,8 @@ FAMILIES = (
     "transfer",
     "merging",
     "structure",
+    "regions",
+    "ports",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

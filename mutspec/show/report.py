@@ -158,6 +158,7 @@ class Report:
                 for step in self.steps
             ],
             "layers": layers_as_json(self.structure),
+            **({"ports": list(self.structure.ports)} if self.structure.ports else {}),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             "output": None if self.output is None else str(self.output),
             **({"needs_keras": self.needs_keras} if self.needs_keras else {}),
@@ -305,10 +306,12 @@ def touched_sentence(report: Report) -> str:
 
 
 def layers_sentence(report: Report) -> str:
-    """Returns a sentence with the numbers of layers that are added, removed and changed; empty if none is."""
+    """Returns a sentence with what happens to layers and to the model's ports; empty if nothing does."""
     structure = report.structure
     counts = {"adds": len(structure.added), "removes": len(structure.removed), "changes": len(structure.changed)}
     parts = [f"{verb} {words.plural(count, 'layer')}" for verb, count in counts.items() if count]
+    if structure.ports:
+        parts.append(f"changes the model's {' and '.join(structure.ports)}")
     return "" if not parts else f"{', '.join(parts)}.".capitalize()
 
 

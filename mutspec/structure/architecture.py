@@ -10,11 +10,13 @@ from itertools import islice
 from typing import Any
 
 from mutspec.errors import ModelError
+from mutspec.keras_facts.class_names import MODELS
 from mutspec.model.outline import clean, is_within, join, nodes_of
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.edits import level
 from mutspec.structure.flow import Flow
+from mutspec.structure.masks import described, with_implicit_masks, without_implicit_masks
 from mutspec.structure.network import Entry, Network, refs
 from mutspec.structure.network_config import entry_of, network_of, own_config
 
@@ -80,7 +82,7 @@ class Change:
 
 
 def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
-    """Returns the architecture of a model.
+    """Returns the architecture of a model, without the masks that Keras propagates by itself.
 
     Arguments:
         config: the serialised model, in Keras 3's form.
@@ -103,7 +105,16 @@ def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
             f"`{outside.path}` belongs to the model but not to its graph of layers, so mutspec cannot rewire it",
             hint="only steps on weights work on such a model",
         )
-    return Architecture(network, spec)
+    unmasked = without_implicit_masks(network)
+    return Architecture(unmasked, spec if unmasked is network else described(spec, unmasked))
+
+
+def with_masks(architecture: Architecture) -> Architecture:
+    """Returns the architecture with the masks that Keras propagates by itself, as it is written into files."""
+    network = with_implicit_masks(architecture.network)
+    if network is architecture.network:
+        return architecture
+    return replace(architecture, network=network, spec=described(architecture.spec, network))
 
 
 def _paths(network: Network, owner: str = "") -> Iterator[str]:
@@ -243,6 +254,8 @@ class _Layers:
             is_same = is_same and was is not None and network.calls[name] is was.calls.get(name)
             calls = earlier.calls if is_same else self._calls(network, name)
             if isinstance(layer, Network):
+                if layer.entry["class_name"] != earlier.class_name and earlier.class_name in MODELS:
+                    earlier = next(self._described(layer, path, calls))
                 yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
                 yield from self.of(layer, path)
             elif path in self._change.configured:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mutspec.errors import PlanError, Problem
-from mutspec.keras_facts.class_names import TAKES_LIST, TAKES_MASK
+from mutspec.keras_facts.class_names import TAKES_LIST
+from mutspec.keras_facts.masks import is_mask_parameter, mask_parameters_of
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Arguments, Calls, Entry, Layers, Network, mapped, refs
 
@@ -93,22 +94,9 @@ def insert(
             layer for the k-th tensor.
         only: the layers whose calls use the new layer; by default all layers, and the model's outputs.
     """
-    takes_mask = entry["class_name"] in TAKES_MASK
-    calls = tuple(
-        {"args": [source], "kwargs": _mask_of(network, source, only) if takes_mask else {}} for source in sources
-    )
+    calls = tuple({"args": [source], "kwargs": {}} for source in sources)
     after = redirected(network, sources, only=only, ports=not only)
     return added(after, {name: entry}, {name: calls})
-
-
-def _mask_of(network: Network, source: TensorRef, only: Collection[str]) -> Arguments:
-    """Returns the mask that the users of a tensor get with it, so that the inserted layer gets it too."""
-    for user in network.consumers(source.layer):
-        for call in network.calls[user]:
-            mask = call.get("kwargs", {}).get("mask")
-            if isinstance(mask, TensorRef) and source in refs(call["args"]) and (not only or user in only):
-                return {"mask": mask}
-    return {}
 
 
 def remove(network: Network, name: str, keep: str = "") -> Network:
@@ -200,15 +188,16 @@ def put(network: Network, name: str, entry: Entry | Network, new_name: str) -> N
     old = network.layers[name]
     if isinstance(entry, Network) or (not isinstance(old, Network) and old["class_name"] == entry["class_name"]):
         return replaced
-    calls = tuple(_without_mask(call, entry) for call in replaced.calls[new_name])
-    return replaced.changed(calls={new_name: calls})
+    calls = tuple(_with_masks_for(call, entry) for call in replaced.calls[new_name])
+    before = [ref.layer for call in replaced.uses[new_name] for ref in call]
+    return without_unused(replaced.changed(calls={new_name: calls}), before)
 
 
-def _without_mask(call: Arguments, entry: Entry) -> Arguments:
-    """Returns a call without the mask that the replaced layer took, unless the new one takes a mask too."""
-    takes_mask = entry["class_name"] in TAKES_MASK
-    kwargs = {key: value for key, value in call.get("kwargs", {}).items() if key != "mask" or takes_mask}
-    return {**call, "kwargs": kwargs}
+def _with_masks_for(call: Arguments, entry: Entry) -> Arguments:
+    """Returns a call with those masks that a layer takes."""
+    known = mask_parameters_of(entry)
+    kwargs = call.get("kwargs") or {}
+    return {**call, "kwargs": {key: each for key, each in kwargs.items() if not is_mask_parameter(key) or key in known}}
 
 
 def rename(network: Network, name: str, new_name: str) -> Network:

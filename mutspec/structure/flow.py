@@ -160,8 +160,8 @@ class Flow:
         if isinstance(layer, Network):
             expected = tuple(self.type_of(layer, ref, path) for ref in refs(layer.inputs))
             for wanted, given in zip(expected, inputs, strict=False):
-                if not _is_compatible(wanted, given):
-                    self.misfits[path] = f"`{path}` expects {_text(wanted)}, but gets {_text(given)}"
+                if not is_compatible(wanted, given):
+                    self.misfits[path] = f"`{path}` expects {shown_type(wanted)}, but gets {shown_type(given)}"
                     return ()
             try:
                 return tuple(self.type_of(layer, ref, path) for ref in refs(layer.outputs))
@@ -193,7 +193,7 @@ class Flow:
         existing = self.weights(path) if made is None else {join(owner, each.path): each for each in made}
         for weight, wanted in needed.items():
             if weight in existing and existing[weight].shape != wanted.shape:
-                given = " and ".join(_text(each) for each in inputs)
+                given = " and ".join(shown_type(each) for each in inputs)
                 self.misfits[path] = (
                     f"`{path}` has a {wanted.role} of {_extents(existing[weight].shape)}, but its inputs, {given}, "
                     f"need {_extents(wanted.shape)}"
@@ -212,13 +212,15 @@ def _called_otherwise(network: Network, before: Network) -> Iterable[str]:
     return (name for name, calls in network.calls.items() if calls is not before.calls.get(name))
 
 
-def _is_compatible(wanted: TensorType, given: TensorType) -> bool:
+def is_compatible(wanted: TensorType, given: TensorType) -> bool:
+    """Returns whether a tensor of one type can stand where another is expected: an unknown extent fits any."""
     return len(wanted.shape) == len(given.shape) and all(
         one is None or other is None or one == other for one, other in zip(wanted.shape, given.shape, strict=True)
     )
 
 
-def _text(found: TensorType) -> str:
+def shown_type(found: TensorType) -> str:
+    """Returns the shape of a type for messages: `(None, 8)`."""
     return "(" + ", ".join("None" if each is None else str(each) for each in found.shape) + ")"
 
 

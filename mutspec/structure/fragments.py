@@ -107,14 +107,21 @@ def closed(fragment: Fragment, entry: Entry, inputs: Mapping[TensorRef, tuple[st
     body = placed(fragment, ports, {})
     layers = dict(inputs.values())
     types = {ports[ref]: fragment.types[ref] for ref in ports if ref in fragment.types}
+    inside = mapped(outputs, lambda ref: ports.get(ref, ref))
     return Network(
         entry,
         {**layers, **body.layers},
         {**dict.fromkeys(layers, ()), **body.calls},
-        list(ports.values()),
-        mapped(outputs, lambda ref: ports.get(ref, ref)),
+        _one_or_list(ports.values()),
+        inside[0] if isinstance(inside, list) and len(inside) == 1 else inside,
         {**types, **body.types},
     )
+
+
+def _one_or_list(ports: Iterable[TensorRef]) -> Any:
+    """Returns ports as Keras writes them: one alone, or a list."""
+    found = list(ports)
+    return found[0] if len(found) == 1 else found
 
 
 def functional_entry(name: str) -> dict[str, Any]:
@@ -156,7 +163,7 @@ def as_functional(network: Network, input_name: str) -> Network:
     if not network.is_sequential:
         return network
     (start,) = refs(network.inputs)
-    entry = {**functional_entry(network.name), "config": {**network.entry["config"]}}
+    entry = functional_entry(network.name)
     body = Fragment(network.layers, network.calls, (start,), (), network.types)
     if start.layer in network.layers:
         return replace(closed(body, entry, {}, [network.outputs]), inputs=[start])

@@ -156,6 +156,12 @@ def _with_indexes(network: Network, uses: Mapping[str, Any], users: Mapping[str,
     return network
 
 
+def unique_name(name: str, taken: Collection[str]) -> str:
+    """Returns a name that is not taken: the name itself, or with the first number that is free."""
+    numbered = (f"{name}_{number}" for number in range(1, len(taken) + 2))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
+
+
 def refs(value: Arguments) -> Iterator[TensorRef]:
     """Returns the tensors in arguments or ports, in Keras's order."""
     if isinstance(value, TensorRef):

@@ -25,6 +25,12 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plurals.get(noun, f'{noun}s')}"
 
 
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Returns the first of some names, in back-quotes, and the number of the others."""
+    shown = ", ".join(f"`{name}`" for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+
+
 def share(part: int, whole: int) -> str:
     """Formats a part of a whole in percent: 0% only if it is nothing, and 100% only if it is all."""
     if part in (0, whole):

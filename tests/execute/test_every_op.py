@@ -129,7 +129,7 @@ def plan_of(name: str, ops: Any = STEPS) -> Any:
         names = {"{first}": floats[0].path, "{one}": one, "{two}": two, "{matrix}": next(iter(matrices), "")}
         common = {"op": op, "target": everything(name), "allow_empty": True, "non_finite": "report"}
         steps.append(_filled({**common, **STEPS[op]}, names))
-    inputs = {each: {} for each in ("other", "base") if f"{each}:" in str(steps)}
+    inputs: Step = {"other": {}} if "other:" in str(steps) else {}
     return mutspec.plan({"seed": 5, "inputs": inputs, "steps": steps, "name": name})
 
 
@@ -176,14 +176,14 @@ def values_in(file: Path) -> dict[str, bytes]:
     return values(open_archive(file))
 
 
-def inputs_of(plan: Any, file: Path, other: Path) -> dict[str, Path]:
+def inputs_of(plan: Any, other: Path) -> dict[str, Path]:
     """Files for the inputs that a plan declares."""
-    return {name: path for name, path in {"other": other, "base": file}.items() if name in plan.inputs}
+    return {"other": other} if "other" in plan.inputs else {}
 
 
 def same_in_both_stores(name: str, plan: Any, file: Path, other: Path, mutant: Path) -> dict[str, bytes]:
     """The weights of a mutant, which are the same to the bit in memory and in a file."""
-    model, inputs = shared(name), inputs_of(plan, file, other)
+    model, inputs = shared(name), inputs_of(plan, other)
     base = weights(model)
     report = mutspec.apply(plan, file, mutant, inputs=inputs)
     wanted, before = values(open_archive(mutant)), values_in(file)
@@ -209,7 +209,7 @@ def test_a_plan_of_many_ops_gives_the_same_bits_in_memory_and_in_a_file(
     wanted = same_in_both_stores(name, plan, file, other, tmp_path / "mutant.keras")
     if name not in SHARING:
         base = weights(model)
-        new = mutspec.apply(plan, model, inputs=inputs_of(plan, file, other))
+        new = mutspec.apply(plan, model, inputs=inputs_of(plan, other))
         # By order: the class in `nested_custom` forgets its name in its config, so that Keras makes up another.
         assert list(values(read_live(new)).values()) == list(wanted.values())
         assert weights(model) == base
@@ -246,7 +246,7 @@ def test_levels_of_a_quantised_model_are_touched_alike_in_files_and_in_memory(
 @pytest.mark.parametrize("op", [op for op in STEPS if op not in OF_INTEGERS and "{one}" not in str(STEPS[op])])
 def test_of_a_quantised_model_ops_on_real_numbers_refuse_levels_and_touch_the_rest(op: str) -> None:
     model, keys = shared("quantized_int8"), {key: each for key, each in STEPS[op].items() if key != "target"}
-    inputs: Step = {"other": model, "base": model}
+    inputs: Step = {"other": model}
 
     def dry_run(**target: Any) -> Any:
         step = {"op": op, "target": target, **keys, "allow_empty": True}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mutspec.execute.engine import Effect, execute
-from mutspec.graph.choice import Bits, Choice, ChosenSlices, Listed, Scattered, Within
+from mutspec.graph.choice import Bits, Choice, ChosenSlices, Listed, Scattered, StridedSlices, Within
 from mutspec.graph.expression import Expression, dirac, draw, words
 from mutspec.graph.number_formats import Float
 from mutspec.graph.numpy_kernels.masks import Mask
@@ -36,6 +36,7 @@ def tensor(seed: int) -> np.ndarray:
 
 
 BASE, OTHER = tensor(0), tensor(1)
+THREE = np.random.default_rng(2).standard_normal((301, 3, 7, 97)).astype(np.float32)
 EVERY_BIT = tuple(range(32))
 SMALL = Float(4, 3)
 
@@ -67,6 +68,10 @@ VALUES: Mapping[str, Callable[[Toy], Expression]] = {
     "along": lambda toy: toy["a"].max_along(1).along(1, SHAPE),
     "one_bit": lambda toy: drawn_bits(toy, EVERY_BIT, 3).bits("float32"),
     "chosen_bits": lambda toy: flipped(toy, chosen_bits(toy, SIZE // 50)),
+    "reshape": lambda toy: (-toy["a"].reshape((SIZE,))).reshape(SHAPE),
+    "gather": lambda toy: toy["other:b"].reshape(SHAPE[::-1]).transpose((2, 1, 0)),
+    "sum_over": lambda toy: toy["other:c"].sum_over(1).cast("float32"),
+    "swap": lambda toy: toy["other:b"].swap(StridedSlices(7, 97), order=(4, 1, 0, 6), count=4),
     "dirac": lambda toy: dirac(toy.builder, SHAPE, "float32", (5,)),
     "choose": lambda toy: (toy["a"] * 2.0).where(Scattered(Permutation(SIZE, KEY), SIZE // 2, 0), toy["other:b"]),
     "select": lambda toy: toy["a"].select(toy["other:b"].bits("uint32").cast("bool"), toy["other:b"]),
@@ -92,7 +97,7 @@ def chosen_bits(toy: Toy, count: int) -> Expression:
 
 
 def toy_of() -> Toy:
-    return Toy({"a": BASE}, {"other": {"b": OTHER}})
+    return Toy({"a": BASE}, {"other": {"b": OTHER, "c": THREE}})
 
 
 few = st.lists(st.integers(0, SIZE - 1), max_size=40, unique=True).map(lambda some: Listed(tuple(sorted(some))))
@@ -128,7 +133,7 @@ def test_all_primitives_by_entry_are_tried_here() -> None:
 
 def whole(value: Callable[[Toy], Expression], base: np.ndarray) -> np.ndarray:
     """All entries of a value."""
-    toy = Toy({"a": base}, {"other": {"b": OTHER}})
+    toy = Toy({"a": base}, {"other": {"b": OTHER, "c": THREE}})
     toy.set("a", value(toy))
     outcome = toy.run(2)
     assert not outcome.home.few_reads

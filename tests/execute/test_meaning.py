@@ -16,7 +16,7 @@ from mutspec.execute.loading import load
 from mutspec.model.build import build_spec
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
-from mutspec.structure.meaning import value_meant
+from mutspec.model.meaning import value_meant
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 

@@ -36,6 +36,7 @@ ONLY_KERAS = {
     *("shared_everywhere", "shared_with_nested"),  # no structural step takes them
 }
 DENSE = {"op": "insert_layer", "id": "new", "after": "dense_1", "layer": {"type": "Dense", "units": 300}}
+SMALL = {"op": "rename_layer", "target": "dense_1", "to": "d"}
 NOISE = {"op": "gaussian_noise", "target": {"weights": "kernels"}, "std": 0.5}
 FEW = {"op": "gaussian_noise", "id": "few", "target": "dense_0/kernel", "std": 0.5, "fraction": 1e-4}
 PLAN = plan_of(DENSE, NOISE)
@@ -90,16 +91,20 @@ DROPOUT = {"type": "Dropout", "rate": 0.1}
 OPS: list[tuple[str, list[dict[str, Any]]]] = [
     ("residual", [{"op": "insert_layer", "after": "stem", "layer": DROPOUT}]),
     ("residual", [{"op": "insert_layer", "before": "branch", "layer": {"type": "BatchNormalization"}}, NOISE]),
-    ("residual", [{"op": "remove_layer", "target": "relu"}, {"op": "remove_layer", "target": "norm"}]),
+    ("residual", [{"op": "remove_layer", "target": ["relu", "norm"]}, NOISE]),
     ("residual", [{"op": "replace_layer", "target": "relu", "layer": {"type": "PReLU"}}]),
     ("residual", [{"op": "configure_layer", "target": "head", "set": {"trainable": False}}]),
     ("residual", [{"op": "rename_layer", "target": "branch", "to": "zweig"}]),
-    ("bidirectional", [{"op": "insert_layer", "after": "both", "layer": {"type": "Dense", "units": 5}}]),
+    ("bidirectional", [{"op": "insert_layer", "after": "both", "layer": {"type": "LayerNormalization"}}]),
     ("nested", [{"op": "insert_layer", "before": "head", "layer": {"type": "Dense", "units": 3}}]),
-    ("transformer", [{"op": "insert_layer", "after": "up", "layer": {"type": "LayerNormalization"}}]),
-    ("spectral_embedding", [{"op": "insert_layer", "after": "spectral_normalization", "layer": DROPOUT}, NOISE]),
-    ("bfloat16", [{"op": "insert_layer", "after": {"type": "Dense"}, "layer": DROPOUT, "allow_empty": True}, NOISE]),
-    ("quantized_int8", [{"op": "configure_layer", "target": {"type": "Dense"}, "set": {"name": "x"}}]),
+    ("bfloat16", [{"op": "insert_layer", "after": {"type": "Dense"}, "layer": DROPOUT}, NOISE]),
+    (
+        "spectral_embedding",
+        [
+            {"op": "insert_layer", "after": "spectral_normalization", "layer": DROPOUT},
+            {"op": "scale", "target": {"weights": "embeddings"}, "factor": 2},
+        ],
+    ),
 ]
 
 
@@ -114,7 +119,7 @@ def by_keras(plan: Any, base: Path, output: Path) -> None:
     save_model(model, output, force=False, date_saved=date_saved_of(base))
 
 
-@pytest.mark.parametrize(("name", "steps"), OPS[:-2])
+@pytest.mark.parametrize(("name", "steps"), OPS)
 def test_a_mutant_has_the_bytes_of_the_one_that_keras_builds(
     name: str, steps: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -159,13 +164,25 @@ def test_a_mutant_that_is_written_without_keras_loads_in_keras_and_predicts_the_
 
 
 def test_date_and_version_are_those_of_the_base(tmp_path: Path) -> None:
-    base = make_file("keras", tmp_path)
+    base = without_training(make_file("keras", tmp_path))
     apply(plan_of({"op": "rename_layer", "target": "dense", "to": "d"}), base, tmp_path / "mutant.keras")
     with zipfile.ZipFile(base) as one, zipfile.ZipFile(tmp_path / "mutant.keras") as other:
         assert json.loads(one.read("metadata.json")) == json.loads(other.read("metadata.json"))
         assert [info.filename for info in other.infolist()] == ["metadata.json", "config.json", WEIGHTS]
         assert {info.compress_type for info in other.infolist()} == {zipfile.ZIP_STORED}
         assert other.testzip() is None
+
+
+def without_training(path: Path) -> Path:
+    """The same file, of a model that is not compiled."""
+    with zipfile.ZipFile(path) as file:
+        members = [(info, file.read(info)) for info in file.infolist()]
+    with zipfile.ZipFile(path, "w") as file:
+        for info, data in members:
+            config = json.loads(data) if info.filename == "config.json" else {}
+            config.pop("compile_config", None)
+            file.writestr(info, json.dumps(config) if config else data)
+    return path
 
 
 def values_in(path: Path) -> dict[str, bytes]:
@@ -180,12 +197,15 @@ def values_in(path: Path) -> dict[str, bytes]:
         return found
 
 
-@pytest.mark.parametrize("kind", ["keras", "keras, big-endian", "keras, gzipped datasets", "keras, deflated", "h5"])
+@pytest.mark.parametrize("kind", ["keras", "keras, big-endian", "keras, gzipped datasets", "keras, deflated"])
 def test_weights_are_kept_however_the_base_stores_them(kind: str, tmp_path: Path) -> None:
-    plain, base = make_file("keras", tmp_path, "plain"), make_file(kind, tmp_path)
+    plain, base = (
+        without_training(make_file(each, tmp_path, stem)) for each, stem in (("keras", "plain"), (kind, "base"))
+    )
     plan = plan_of({"op": "rename_layer", "target": "dense", "to": "d"})
     assert apply(plan, base, tmp_path / "mutant.keras").needs_keras == ""
-    assert values_in(tmp_path / "mutant.keras") == values_in(plain)
+    kept = {path: values for path, values in values_in(plain).items() if not path.startswith("optimizer")}
+    assert values_in(tmp_path / "mutant.keras") == kept
 
 
 @pytest.mark.parametrize("steps", [[FEW], [DENSE, FEW], [DENSE, NOISE], [NOISE, DENSE, FEW]])
@@ -258,7 +278,7 @@ def test_a_damaged_base_is_an_error_unless_nobody_wants_to_know(tensor: str, tmp
     write_stack(base, layers=3, units=30)
     overwrite(base, tensor)
     plan = plan_of({"op": "rename_layer", "target": "dense_1", "to": "d"})
-    with pytest.raises(ModelError, match="is damaged: .* the mutant's weights may be wrong"):
+    with pytest.raises(ModelError, match=r"is damaged: .* the mutant's weights may be wrong"):
         apply(plan, base, tmp_path / "mutant.keras")
     assert names(tmp_path) == ["base.keras"]
     apply(plan, base, tmp_path / "mutant.keras", verify=False)
@@ -315,7 +335,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     write_stack(tmp_path / "small.keras", layers=2, units=300)
-    write_stack(tmp_path / "large.keras", layers=12, units=1000)
+    write_stack(tmp_path / "large.keras", layers=150, units=300)
     done = script(MEASURED, str(tmp_path / "small.keras"), str(tmp_path / "large.keras"))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) * 1024 < 20e6 < (tmp_path / "large.keras").stat().st_size

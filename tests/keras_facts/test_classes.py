@@ -6,7 +6,15 @@ import inspect
 
 import pytest
 
-from mutspec.keras_facts.class_names import ALIASES, MODELS, STORED_NAMES, UNKNOWN, WEIGHTLESS
+from mutspec.keras_facts.class_names import (
+    ALIASES,
+    MODELS,
+    STORED_NAMES,
+    TAKES_LIST,
+    TAKES_TRAINING,
+    UNKNOWN,
+    WEIGHTLESS,
+)
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.classes import ancestry_of, snake_case
 
@@ -44,6 +52,19 @@ def test_ancestries_are_the_public_bases_in_keras() -> None:
     for name, layer_class in public.items():
         expected = [_current_name(base) for base in layer_class.__mro__ if base in classes]
         assert list(ancestry_of({"class_name": name, "module": "keras.layers"})) == expected
+
+
+def test_the_classes_whose_call_takes_training_are_those_of_keras() -> None:
+    known = {name: each for name, each in _public_layers().items() if name in {*CLASSES, *WEIGHTLESS} - {"Lambda"}}
+    takes_it = {name for name, each in known.items() if "training" in inspect.signature(each.call).parameters}
+    assert takes_it == TAKES_TRAINING & known.keys()
+
+
+def test_the_classes_that_take_a_list_are_those_that_merge() -> None:
+    from keras.src.layers.merging.base_merge import Merge
+
+    merging = {name for name, each in _public_layers().items() if issubclass(each, Merge)}
+    assert merging == TAKES_LIST
 
 
 def test_a_users_own_class_stands_alone() -> None:

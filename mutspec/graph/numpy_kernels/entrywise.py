@@ -7,6 +7,7 @@ or numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -14,7 +15,8 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16 and its like by name)
 import numpy as np
 from numpy.typing import NDArray
 
-from mutspec.graph.graph import Node, Shape
+from mutspec.graph.graph import Node
+from mutspec.graph.index_map import AxisMap
 from mutspec.graph.numpy_kernels.axis_indices import axis_index
 from mutspec.graph.numpy_kernels.codes import decode, encode
 from mutspec.graph.numpy_kernels.masks import chosen_bits, permute
@@ -214,6 +216,7 @@ MAP_KERNELS: Mapping[str, MapKernel] = {
     "word": lambda node, at: np.full(at.size, node.attribute("value"), np.dtype(node.dtype)),
     "select": lambda node, at, truth, value, otherwise: np.where(truth, value, otherwise),
     "cast": _cast,
+    "reshape": lambda node, at, value: value,
     "spread": _spread,
     "along": _along,
     "normal": _normal,
@@ -259,19 +262,30 @@ def empty_reduction(node: Node) -> Any:
     return np.zeros(node.shape, np.dtype(node.dtype))
 
 
-def gather_indices(node: Node, source_shape: Shape, start: int, stop: int) -> NDArray[np.int64]:
-    """Returns the flat indices of the source that a gather reads for the entries [start, stop) of its result."""
-    entry = np.arange(start, stop, dtype=np.int64)
-    if node.primitive == "slice":
-        return entry + np.int64(node.attribute("offset"))
+def gather_indices(node: Node, at: Place) -> NDArray[np.int64]:
+    """Returns the flat indices of the source that a gather reads for entries of its result."""
     if node.primitive == "swap":
         length, stride = node.attribute("length"), node.attribute("stride")
-        numbers = axis_index(length, stride, start, stop)
-        return entry + (_swapped(node)[numbers] - numbers) * np.int64(stride)
-    axis = node.attribute("axis")
-    inner = prod(node.shape[axis + 1 :])
-    row, within = np.divmod(entry, inner)
-    outer, position = np.divmod(row, node.shape[axis])
-    np.minimum(position, source_shape[axis] - 1, out=position)
-    indices: NDArray[np.int64] = (outer * source_shape[axis] + position) * inner + within
+        numbers = at.slice_numbers(length, stride)
+        return at.entries() + (_swapped(node)[numbers] - numbers) * np.int64(stride)
+    axes: tuple[AxisMap, ...] = node.attribute("index_map").axes
+    indices = np.zeros(at.size, np.int64)
+    inner = prod(axis.length for axis in axes)
+    for axis in axes:
+        inner //= axis.length
+        if axis.stride:
+            indices += _positions(axis, at.slice_numbers(axis.length, inner)) * axis.stride
     return indices
+
+
+def _positions(axis: AxisMap, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the positions that indices along an axis lead to."""
+    if axis.indices is not None:
+        return _listed(axis.indices)[indices]
+    positions = indices + axis.start
+    return positions if axis.last is None else np.clip(positions, 0, axis.last)
+
+
+@lru_cache(maxsize=16)
+def _listed(indices: tuple[int, ...]) -> NDArray[np.int64]:
+    return np.array(indices, np.int64)

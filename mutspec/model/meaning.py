@@ -1,7 +1,8 @@
 """One spelling for layer configurations, so that two with the same meaning are equal.
 
 Versions of Keras write defaults or leave them out, give classes as text, as a mapping or by another name, and state
-modules that do not matter. Only comparisons use this spelling. Keras gets a configuration as it was written.
+modules that do not matter. Only comparisons and selectors use this spelling. Keras gets a configuration as it was
+written.
 """
 
 from __future__ import annotations
