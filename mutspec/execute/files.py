@@ -9,15 +9,15 @@ from pathlib import Path
 from mutspec.access.threads import default_threads
 from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
-from mutspec.execute.built_by_keras import compiled_for_keras, in_keras, will_be_of_keras_3
+from mutspec.execute.compiling import compiled
 from mutspec.execute.engine import Effect, Progress
+from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.new_file import NeedsKeras, new_file
 from mutspec.execute.new_file_writer import write_new_file
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_by_default, kind_of_name, kind_of_output, output_warnings
 from mutspec.execute.prepare import Prepared, begun_non_finite, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.reporting import report
-from mutspec.execute.saving import date_saved_of, save_model
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Version
 from mutspec.graph.memory import whole_bytes
@@ -26,6 +26,7 @@ from mutspec.language.plan import Plan
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, misnamed
+from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.show.report import Report
 
@@ -80,7 +81,7 @@ def prepare_archives(
     """
     if not is_structural(plan):
         return prepare(plan, archive, inputs, unsafe=unsafe)
-    prepared, _ = compiled_for_keras(plan, archive, inputs, unsafe=unsafe)
+    prepared, _ = compiled(plan, archive, inputs, unsafe=unsafe)
     warnings = (*prepared.program.warnings, *will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
 
@@ -168,10 +169,13 @@ def apply(
     kind = kind_of_output(output, archive, is_structural=is_structural(plan))
     sources = [part.path for each in (archive, *others.values()) for part in each.files]
     check_output(output, sources, force=force)
-    prepared, loaded = compiled_for_keras(plan, archive, others, unsafe=unsafe, verify=verify)
+    prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify)
     program = prepared.program
     made = new_file(program, archive, kind)
     if isinstance(made, NeedsKeras):
+        from mutspec.execute.built_by_keras import in_keras
+        from mutspec.execute.saving import save_model
+
         done = in_keras(archive, prepared, loaded, threads, on_progress, unsafe=unsafe, verify=verify)
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         warnings = (*misnamed(archive), *done.report.warnings)

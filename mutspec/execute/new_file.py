@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mutspec.execute.loading import is_by_keras_2
-from mutspec.execute.saving import date_saved_of
+from mutspec.execute.keras_2 import is_by_keras_2
 from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, FileKind
+from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.new_model import NewModel, StateGroup, vars_of
 from mutspec.model.outline import outline_of
 from mutspec.model.saved_groups import UnknownGroups, saved_groups
@@ -68,15 +68,8 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
     """Returns what Keras makes of a file that is not in the mutant's configuration; empty if there is nothing."""
     if base.training is not None:
         return f"{base.path.name} states how the model was compiled in the form of Keras 2"
-    pending: list[Any] = [program.config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            if value.get("lora_rank"):
-                return "the model has adapters of LoRA"
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
+    if any(layer.config.get("lora_rank") for layer in program.after.layers):
+        return "the model has adapters of LoRA"
     return ""
 
 

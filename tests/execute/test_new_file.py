@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from mutspec.errors import CheckError, EnvironmentProblem, ModelError
-from mutspec.execute.built_by_keras import compiled_for_keras, in_keras
+from mutspec.execute.built_by_keras import in_keras
+from mutspec.execute.compiling import compiled
 from mutspec.execute.files import apply, dry_run
-from mutspec.execute.saving import date_saved_of, save_model
+from mutspec.execute.saving import save_model
+from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.laying_out import lay_out_weights_h5
 from mutspec.model.files.new_model import NewModel
 from mutspec.model.files.opening import open_archive
@@ -114,7 +116,7 @@ def by_keras(plan: Any, base: Path, output: Path) -> None:
 
     keras.backend.clear_session()  # it numbers automatic names
     archive = open_archive(base)
-    prepared, loaded = compiled_for_keras(plan, archive, {}, unsafe=False)
+    prepared, loaded = compiled(plan, archive, {}, unsafe=False)
     model = in_keras(archive, prepared, loaded, None, None).model
     save_model(model, output, force=False, date_saved=date_saved_of(base))
 
