@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,7 @@ from mutspec.model.files.opening import open_archive
 from mutspec.model.outline import outline_of
 from mutspec.model.saved_groups import saved_groups
 from tests.execute.model_files import WEIGHTS, make_file, write_stack
+from tests.execute.test_failing_writes import MAY_FAIL, failing, some
 from tests.execute.test_output import names
 from tests.execute.test_processes import script
 from tests.execute.test_verify import overwrite
@@ -341,3 +343,93 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     done = script(MEASURED, str(tmp_path / "small.keras"), str(tmp_path / "large.keras"))
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) * 1024 < 20e6 < (tmp_path / "large.keras").stat().st_size
+
+
+STRUCTURE = plan_of(DENSE, FEW)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(suffix: str, tmp_path: Path) -> None:
+    base, output = tmp_path / "base.keras", tmp_path / f"output{suffix}"
+    write_stack(base, layers=3, units=300)
+
+    def tried(call: str, number: int) -> tuple[Counter[str], str]:
+        output.write_bytes(b"old")
+        with failing(call, number) as made:
+            try:
+                apply(STRUCTURE, base, output, force=True, threads=1)
+            except EnvironmentProblem as error:
+                return made, str(error)
+        return made, ""
+
+    made, _ = tried("none", 0)
+    assert {"open", "dup", "pwrite", "ftruncate", "fsync", "replace"} <= made.keys()
+    for call, number in [(call, number) for call, count in made.items() for number in some(count)]:
+        _, message = tried(call, number)
+        if message:
+            assert message.startswith(f"cannot write {output}: ")
+            assert output.read_bytes() == b"old", (call, number)
+            assert names(tmp_path) == sorted([base.name, output.name])
+        else:
+            assert call in MAY_FAIL
+
+
+@pytest.mark.parametrize("position", [1, 2, 3])
+def test_an_interrupt_leaves_nothing(position: int, tmp_path: Path) -> None:
+    base, calls = tmp_path / "base.keras", 0
+    write_stack(base, layers=3, units=300)
+
+    def interrupt(done: int, total: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == position:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(STRUCTURE, base, tmp_path / "mutant.keras", on_progress=interrupt)
+    assert names(tmp_path) == ["base.keras"]
+
+
+def test_a_base_that_changes_meanwhile_is_an_error(tmp_path: Path) -> None:
+    base = tmp_path / "base.keras"
+    write_stack(base, layers=3, units=300)
+    with pytest.raises(ModelError, match="was changed while it was read"):
+        apply(STRUCTURE, base, tmp_path / "mutant.keras", on_progress=lambda done, total: os.truncate(base, 100_000))
+    assert names(tmp_path) == ["base.keras"]
+
+
+LIMITED = """
+import json, os, sys
+from pathlib import Path
+from resource import RLIMIT_FSIZE, setrlimit
+from mutspec.execute.files import apply
+from mutspec.errors import EnvironmentProblem
+from tests.execute.test_new_file import STRUCTURE
+base = Path(sys.argv[1])
+output, size, seen = base.with_name("mutant.keras"), base.stat().st_size, []
+for tenths in (*range(0, 15, 2), 1000):
+    output.write_bytes(b"old")
+    setrlimit(RLIMIT_FSIZE, (size * tenths // 10, 1 << 40))
+    try:
+        apply(STRUCTURE, base, output, force=True, threads=2)
+    except EnvironmentProblem as error:
+        assert "cannot " in str(error), error
+        assert output.read_bytes() == b"old"
+        seen.append("refused")
+    else:
+        seen.append("written")
+    setrlimit(RLIMIT_FSIZE, (1 << 40, 1 << 40))
+    assert sorted(os.listdir(base.parent)) == [base.name, "mutant.keras"]
+print(json.dumps(seen))
+"""
+
+
+def test_whatever_size_a_file_may_have_it_is_whole_or_the_old_one(tmp_path: Path) -> None:
+    base = tmp_path / "base.keras"
+    write_stack(base, layers=3, units=300)
+    done = script(LIMITED, str(base))
+    assert done.returncode == 0, done.stderr
+    outcomes = json.loads(done.stdout)
+    assert outcomes[0] == "refused"
+    assert outcomes[-1] == "written"
+    assert outcomes == sorted(outcomes)  # once there is room for it, there is
