@@ -117,8 +117,10 @@ def dry_report(prepared: Prepared, output: Path | None = None) -> Report:
     if output is not None:
         kind = kind_of_output(output, archive, is_structural=is_structural)
     made = new_file(program, archive, kind)
-    reason = made.reason if isinstance(made, NeedsKeras) else ""
-    return report(program, archive, prepared.inputs, warnings=misnamed(archive), needs_keras=reason)
+    if isinstance(made, NeedsKeras):
+        return report(program, archive, prepared.inputs, warnings=misnamed(archive), needs_keras=made.reason)
+    warnings = (*misnamed(archive), *(made.warnings if made else ()))
+    return report(program, archive, prepared.inputs, warnings=warnings)
 
 
 def apply(
@@ -180,7 +182,7 @@ def apply(
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         warnings = (*misnamed(archive), *done.report.warnings)
         return replace(done.report, model=str(model), output=output, warnings=warnings, needs_keras=made.reason)
-    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
+    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind), *(made.warnings if made else ())]
     threads = _threads(threads, max_memory, max(whole_bytes(program.graph).values(), default=0))
 
     def check(effects: Mapping[Version, Effect], ends: Mapping[str, int]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from mutspec.errors import Problem
 from mutspec.execute.keras_2 import is_by_keras_2
 from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
@@ -13,12 +12,10 @@ from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.keras_zip import date_saved_of
-from mutspec.model.files.new_model import NewModel, StateGroup, vars_of
-from mutspec.model.outline import outline_of
-from mutspec.model.saved_groups import UnknownGroups, saved_groups
-
-_COUNTERS = 2
-"""The variables that an optimizer has before it is built: the iteration and the learning rate."""
+from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup, vars_of
+from mutspec.model.optimizer_state import new_state, reset_warning, why_lost
+from mutspec.model.outline import Outline, outline_of
+from mutspec.model.saved_groups import UnknownGroups, saved_groups, trained_weights
 
 
 @dataclass(frozen=True)
@@ -53,15 +50,16 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
     if unmade is not None:
         return NeedsKeras(f"only Keras knows the first value of `{unmade.path}`")
     stored = {path: extent.dataset for path, extent in base.extents.items()} if base.stored else {}
+    outline = outline_of(program.config)
     try:
-        groups = saved_groups(outline_of(program.config), program.after.tensors, stored)
+        groups = saved_groups(outline, program.after.tensors, stored)
     except UnknownGroups as error:
         return NeedsKeras(str(error))
-    state = _state(program.config, base)
+    state = _state(program, base, outline)
     if state is None:
-        return NeedsKeras("the model's optimizer has a state for each weight")
-    version = base.keras_version or WRITTEN_VERSION
-    return NewModel(base, program.config, program.after.tensors, groups, version, date_saved_of(base.path), state)
+        return NeedsKeras("only Keras knows the state of the model's optimizer")
+    version, date = base.keras_version or WRITTEN_VERSION, date_saved_of(base.path)
+    return NewModel(base, program.config, program.after.tensors, groups, version, date, *state)
 
 
 def _has_more_in_memory(program: Program, base: Archive) -> str:
@@ -73,20 +71,27 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
     return ""
 
 
-def _state(config: Mapping[str, Any], base: Archive) -> tuple[StateGroup, ...] | None:
-    """Returns the optimizer's counters in the base; None if it has a state for each weight too."""
-    compiled = config.get("compile_config")
+def _state(
+    program: Program, base: Archive, outline: Outline
+) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]] | None:
+    """Returns the optimizer's state in the mutant, and a warning if some is lost; None if only Keras knows it."""
+    compiled = program.config.get("compile_config")
     extents = {path: extent for path, extent in base.stored.items() if path.startswith("optimizer/")}
     if not compiled or not extents:
-        return ()
-    optimizer = compiled.get("optimizer")
-    if (
-        not optimizer
-        or len(extents) > _COUNTERS
-        or any(path.rpartition("/")[0] != vars_of("optimizer") for path in extents)
-    ):
+        return (), ()
+    keys = [f"{vars_of('optimizer')}/{number}" for number in range(len(extents))]
+    before = trained_weights(outline_of(base.config), base.spec.tensors)
+    after = trained_weights(outline, program.after.tensors)
+    if before is None or after is None or set(keys) != extents.keys():
         return None
-    named: Mapping[str, Any] = optimizer if isinstance(optimizer, Mapping) else {"class_name": optimizer}
-    name = (named.get("config") or {}).get("name") or snake_case(str(named.get("class_name", "optimizer")))
-    by_key = {path.rpartition("/")[2]: extent for path, extent in extents.items()}
-    return (StateGroup("optimizer", str(name), by_key),)
+    optimizer, stored = compiled.get("optimizer"), [extents[key] for key in keys]
+    made = new_state(optimizer, [(extent.shape, extent.dtype) for extent in stored], before, after)
+    if made is None:
+        return None
+    values = tuple(
+        KeptValue(each.shape, each.dtype, None if each.source is None else stored[each.source], each.initial)
+        for each in made.values
+    )
+    name = optimizer["config"].get("name") or snake_case(optimizer["class_name"])
+    lost = why_lost(made.lost, after, frozenset(base.extents))
+    return (StateGroup("optimizer", str(name), values),), tuple(reset_warning(lost, len(after)))

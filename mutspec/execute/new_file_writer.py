@@ -32,6 +32,7 @@ from mutspec.graph.numpy_kernels.entrywise import Array
 from mutspec.graph.numpy_kernels.places import Entries, by_chunk
 from mutspec.graph.primitives import CHUNK
 from mutspec.model.files.archive import WEIGHTS, Archive, Extent, Member
+from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.files.crc import joined_crc32
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.hdf5 import FileWindow, stored_hdf5
@@ -95,8 +96,11 @@ def write_new_file(
         effects = execute(graph, tensors, threads=threads, on_progress=on_progress)
         verification.check_inputs()
         check(effects, tensors.non_finite)
-        kept = [*tensors.kept(base), *((source, place, None) for source, place in laid_out.copied)]
-        _copy(kept, readers[""], filling, threads)
+        copied = ((value.source, place, None) for value, place in laid_out.others if value.source is not None)
+        _copy([*tensors.kept(base), *copied], readers[""], filling, threads)
+        for value, place in laid_out.others:
+            if value.source is None:
+                filling.write_number(place, value.initial)
         verification.check("")
         verification.check_output(descriptor, filling.finish())
     return effects
@@ -229,6 +233,12 @@ class _Filling:
             offset = place.offset + start * values.itemsize
             self._parts.append(_Part(offset, offset + len(data), crc32(data)))
             write_at(self._descriptor, data, offset)
+
+    def write_number(self, place: Extent, number: float) -> None:
+        """Writes one number into each entry of a dataset."""
+        size, dtype = prod(place.shape), numpy_dtype(place.dtype)
+        for start in range(0, size, _BLOCK // dtype.itemsize):
+            self.write(place, start, np.full(min(_BLOCK // dtype.itemsize, size - start), number, dtype))
 
     def finish(self) -> Member:
         """Writes the CRC-32 of the weights, where the file states it. Returns the range of the file that it covers."""

@@ -25,6 +25,7 @@ from mutspec.model.files.new_model import NewModel
 from mutspec.model.files.opening import open_archive
 from mutspec.model.outline import outline_of
 from mutspec.model.saved_groups import saved_groups
+from mutspec.show.report import Report
 from tests.execute.model_files import WEIGHTS, make_file, write_stack
 from tests.execute.test_failing_writes import MAY_FAIL, failing, some
 from tests.execute.test_output import names
@@ -112,15 +113,16 @@ OPS: list[tuple[str, list[dict[str, Any]]]] = [
 ]
 
 
-def by_keras(plan: Any, base: Path, output: Path) -> None:
+def by_keras(plan: Any, base: Path, output: Path) -> Report:
     """What mutspec does with a file for which it needs Keras."""
     import keras
 
     keras.backend.clear_session()  # it numbers automatic names
     archive = open_archive(base)
     prepared, loaded = compiled(plan, archive, {}, unsafe=False)
-    model = in_keras(archive, prepared, loaded, None, None).model
-    save_model(model, output, force=False, date_saved=date_saved_of(base))
+    done = in_keras(archive, prepared, loaded, None, None)
+    save_model(done.model, output, force=False, date_saved=date_saved_of(base))
+    return done.report
 
 
 @pytest.mark.parametrize(("name", "steps"), OPS)

@@ -10,7 +10,7 @@ from zipfile import ZIP_STORED, ZipFile
 from mutspec.model.files.archive import WEIGHTS, Extent, Member
 from mutspec.model.files.hdf5_layout import NewDataset, NewGroup, write_layout
 from mutspec.model.files.keras_zip import numbered, zip_member
-from mutspec.model.files.new_model import LaidOut, NewModel, copies_of, places_of, vars_of
+from mutspec.model.files.new_model import LaidOut, NewModel, others_of, places_of, vars_of
 from mutspec.model.files.sink import Sink
 from mutspec.model.files.zip_directory import read_directory
 
@@ -32,7 +32,7 @@ def lay_out_weights_h5(model: NewModel, descriptor: int) -> LaidOut:
     with sink.judging():
         extents = write_layout(sink, 0, _groups(model))
     size = os.fstat(descriptor).st_size
-    return LaidOut(extents, places_of(model, extents), tuple(copies_of(model, extents)), 0, size, None, size)
+    return LaidOut(extents, places_of(model, extents), tuple(others_of(model, extents)), 0, size, None, size)
 
 
 def lay_out_keras(model: NewModel, descriptor: int) -> LaidOut:
@@ -48,8 +48,8 @@ def lay_out_keras(model: NewModel, descriptor: int) -> LaidOut:
         extents = _lay_out_member(target, sink, descriptor, model)
     with os.fdopen(os.dup(descriptor), "rb") as file:
         member: Member = read_directory(file, WEIGHTS)[WEIGHTS]
-    places, copied = places_of(model, extents), tuple(copies_of(model, extents))
-    return LaidOut(extents, places, copied, member.offset, member.bytes, member, os.fstat(descriptor).st_size)
+    places, others = places_of(model, extents), tuple(others_of(model, extents))
+    return LaidOut(extents, places, others, member.offset, member.bytes, member, os.fstat(descriptor).st_size)
 
 
 def _lay_out_member(target: ZipFile, sink: Sink, descriptor: int, model: NewModel) -> dict[str, Extent]:
@@ -76,5 +76,5 @@ def _groups(model: NewModel) -> Iterator[NewGroup]:
         datasets = tuple(NewDataset(key, tensor.shape, tensor.dtype) for key, tensor in group.tensors.items())
         yield NewGroup(vars_of(group.path), {"name": group.name}, datasets)
     for state in model.state:
-        datasets = tuple(NewDataset(key, extent.shape, extent.dtype) for key, extent in state.extents.items())
+        datasets = tuple(NewDataset(str(key), each.shape, each.dtype) for key, each in enumerate(state.values))
         yield NewGroup(vars_of(state.path), {"name": state.name}, datasets)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mutspec.errors import Problem
 from mutspec.model.files.archive import Archive, Extent, Member
 from mutspec.model.saved_groups import SavedGroup
 from mutspec.model.spec import TensorSpec
@@ -26,7 +27,8 @@ class NewModel:
         groups: where Keras saves these, in Keras's order.
         keras_version: the version of Keras that the file states.
         date_saved: the date that it states.
-        state: what the file holds in addition to the model's weights, from the base: the optimizer's counters.
+        state: what the file holds in addition to the model's weights: the optimizer's variables.
+        warnings: what the mutant loses of the base.
     """
 
     base: Archive
@@ -36,21 +38,38 @@ class NewModel:
     keras_version: str
     date_saved: str
     state: tuple[StateGroup, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StateGroup:
-    """A group of the base that is copied as it is.
+    """A group that is not of the model's layers.
 
     Arguments:
-        path: the path of the group.
-        name: the name of the object that saves it.
-        extents: its values in the base, by key.
+        path: the stored path of the object that saves it.
+        name: the object's name.
+        values: the values, in order.
     """
 
     path: str
     name: str
-    extents: Mapping[str, Extent]
+    values: tuple[KeptValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptValue:
+    """A value that the engine does not compute.
+
+    Arguments:
+        shape, dtype: its shape and dtype.
+        source: where it lies in the base; None for a new one.
+        initial: the number that a new one holds in each entry.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    source: Extent | None
+    initial: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +79,7 @@ class LaidOut:
     Arguments:
         extents: where each dataset lies, by its path in HDF5.
         places: where the values of each weight go, by the weight's path. Keras stores some weights twice.
-        copied: pairs of what is copied from the base, and where it goes, in addition to weights.
+        others: further values, each with where it goes.
         offset, size: the range of bytes that holds the HDF5 file.
         member: what the zip around it states of that range; None if the file itself is HDF5.
         bytes: the size of the whole file.
@@ -68,7 +87,7 @@ class LaidOut:
 
     extents: Mapping[str, Extent]
     places: Mapping[str, tuple[Extent, ...]]
-    copied: tuple[tuple[Extent, Extent], ...]
+    others: tuple[tuple[KeptValue, Extent], ...]
     offset: int
     size: int
     member: Member | None
@@ -84,11 +103,11 @@ def places_of(model: NewModel, extents: Mapping[str, Extent]) -> Mapping[str, tu
     return places
 
 
-def copies_of(model: NewModel, extents: Mapping[str, Extent]) -> Iterator[tuple[Extent, Extent]]:
-    """Yields what is copied from the base in addition to weights, each with where it goes."""
+def others_of(model: NewModel, extents: Mapping[str, Extent]) -> Iterator[tuple[KeptValue, Extent]]:
+    """Yields the values that are not those of weights, each with where it goes."""
     for state in model.state:
-        for key, extent in state.extents.items():
-            yield extent, extents[f"{vars_of(state.path)}/{key}"]
+        for key, value in enumerate(state.values):
+            yield value, extents[f"{vars_of(state.path)}/{key}"]
 
 
 def vars_of(path: str) -> str:

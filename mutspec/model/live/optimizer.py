@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mutspec.errors import Problem
+from mutspec.model.optimizer_state import FROZEN, NEW, OTHER, RESHAPED, reset_warning
 
 Variable = Any
 Model = Any
@@ -35,14 +35,7 @@ def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Va
     lost: Mapping[int, str] = {}
     for before, after in zip(_optimizers(old), _optimizers(new), strict=False):
         lost = _copy_slots(before, after, sources)
-    if lost:
-        trained = len(model.trainable_variables)
-        reasons = Counter(lost.values()).items()
-        yield Problem(
-            f"the optimizer's state is reset for {len(lost)} of {trained} trainable weights",
-            hint=", ".join(f"{number} {why if number > 1 else _SINGULAR[why]}" for why, number in reasons),
-            is_warning=True,
-        )
+    yield from reset_warning(lost, len(model.trainable_variables))
 
 
 def _optimizers(optimizer: Any) -> Iterator[Any]:
@@ -50,17 +43,6 @@ def _optimizers(optimizer: Any) -> Iterator[Any]:
     while optimizer is not None:
         yield optimizer
         optimizer = getattr(optimizer, "inner_optimizer", None)
-
-
-_NEW, _RESHAPED = "are new", "have another shape"
-_FROZEN, _OTHER = "were not trained in the base", "are kept in another way by the optimizer"
-_SINGULAR = {
-    _NEW: "is new",
-    _RESHAPED: "has another shape",
-    _FROZEN: "was not trained in the base",
-    _OTHER: "is kept in another way by the optimizer",
-}
-"""The reasons why an optimizer has no state for a weight, for several weights and for one."""
 
 
 def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[int, str]:
@@ -77,11 +59,11 @@ def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[
             if slot is None or (state is not None and tuple(state.shape) == tuple(slot.shape)):
                 _copy(state, slot)
             elif source is None:
-                lost.setdefault(index, _NEW)
+                lost.setdefault(index, NEW)
             elif tuple(source.shape) != tuple(variable.shape):
-                lost.setdefault(index, _RESHAPED)
+                lost.setdefault(index, RESHAPED)
             else:
-                lost.setdefault(index, _FROZEN if position is None else _OTHER)
+                lost.setdefault(index, FROZEN if position is None else OTHER)
     for one, other in zip(_counters(old, before), _counters(new, after), strict=False):
         _copy(one, other)
     return lost
