@@ -1,0 +1,152 @@
+"""The recipes of the cookbook: each does what people asked for. The oracle is Keras itself, or a few lines of NumPy."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mutspec
+from tests.cookbook import DISHES, PAGE, PLANS, digits, page, with_augmentation, with_backbone, with_softmax
+from tests.zoo.play import inputs_of, outputs
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
+
+def mutant_of(name: str, model: Any, *overrides: str, **inputs: Any) -> Any:
+    plan = mutspec.load_plan(PLANS / f"{name}.yaml", overrides=overrides)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mutspec.MutspecWarning)
+        return mutspec.apply(plan, model, inputs=inputs)
+
+
+def cut(model: Any, layer: str) -> Any:
+    import keras
+
+    return keras.Model(model.input, model.get_layer(layer).output)
+
+
+def equal(one: Any, other: Any, *, tolerance: float = 0) -> bool:
+    given = inputs_of(other)
+    pairs = zip(outputs(one, given), outputs(other, given), strict=True)
+    return all(np.allclose(a, b, rtol=0, atol=tolerance) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return digits()
+
+
+def test_the_page_shows_what_ships_and_what_it_does() -> None:
+    assert PAGE.read_text() == page(), "write it again: python -m tests.cookbook --write"
+
+
+def test_each_entry_is_there_once() -> None:
+    assert len({dish.recipe for dish in DISHES}) == len({dish.title for dish in DISHES}) == len(DISHES)
+
+
+def test_other_activation_leaves_no_relu(model: Any) -> None:
+    mutant = mutant_of("other_activation", model, "params.activation=tanh")
+    assert [getattr(layer, "activation", None).__name__ for layer in mutant.layers if hasattr(layer, "activation")] == [
+        "linear", "tanh", "linear", "tanh", "tanh", "linear"
+    ]  # fmt: skip
+    assert not equal(cut(mutant, "flatten"), cut(model, "flatten"))
+
+
+def test_freeze_base_leaves_the_last_layers_to_train() -> None:
+    for name, given in {"digits": digits(), "backbone": with_backbone()}.items():
+        mutant = mutant_of("freeze_base", given)
+        assert {weight.path.split("/")[-2] for weight in mutant.trainable_weights} == {
+            "logits" if name == "digits" else "classes"
+        }
+        assert equal(mutant, given)
+
+
+def test_features_are_those_of_the_layer(model: Any) -> None:
+    mutant = mutant_of("features", model, "params.layer=pool")
+    assert equal(mutant, cut(model, "pool"))
+
+
+def test_a_new_head_has_other_classes_and_the_trunk_stays(model: Any) -> None:
+    mutant = mutant_of("new_head", model, "params.classes=3")
+    assert mutant.output_shape == (None, 3)
+    assert equal(cut(mutant, "dense_1"), cut(model, "dense_1"))
+
+
+def test_dropout_stands_after_each_dense_layer_but_the_last(model: Any) -> None:
+    mutant = mutant_of("dropout_after_dense", model, "params.rate=0.3")
+    names = [layer.name for layer in mutant.layers]
+    assert names[-3:] == ["dense_1", "dense_dropout", "logits"]
+    assert mutant.get_layer("dense_dropout").rate == 0.3
+    assert equal(mutant, model)
+
+
+def test_weight_decay_is_in_the_loss(model: Any) -> None:
+    mutant = mutant_of("weight_decay", model, "params.l2=0.5")
+    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    expected = 0.5 * sum(float(np.sum(np.square(np.asarray(kernel, "float64")))) for kernel in kernels)
+    assert np.isclose(float(sum(mutant.losses)), expected, rtol=1e-5)
+
+
+def test_an_intermediate_output_comes_second(model: Any) -> None:
+    mutant = mutant_of("intermediate_output", model)
+    first, second = outputs(mutant, inputs_of(model))
+    assert np.array_equal(first, outputs(model, inputs_of(model))[0])
+    assert np.array_equal(second, outputs(cut(model, "pool"), inputs_of(model))[0])
+
+
+def test_global_pooling_averages_over_the_image(model: Any) -> None:
+    mutant = mutant_of("global_pooling", model)
+    given = inputs_of(model)
+    pooled = outputs(cut(model, "pool"), given)[0].mean(axis=(1, 2))
+    assert np.allclose(outputs(cut(mutant, "flatten"), given)[0], pooled, atol=1e-6)
+
+
+def test_group_normalization_keeps_gamma_and_beta(model: Any) -> None:
+    mutant = mutant_of("group_normalization", model)
+    old, new = model.get_layer("bn_1"), mutant.get_layer("bn_1")
+    assert type(new).__name__ == "GroupNormalization"
+    assert np.array_equal(old.gamma, new.gamma)
+    assert np.array_equal(old.beta, new.beta)
+
+
+def test_an_ensemble_of_two_predicts_their_mean(model: Any) -> None:
+    other = digits()
+    for weight in other.trainable_weights:
+        weight.assign(weight * 0.9)
+    mutant = mutant_of("ensemble", model, second=other)
+    given = inputs_of(model)
+    mean = (outputs(model, given)[0] + outputs(other, given)[0]) / 2
+    assert np.allclose(outputs(mutant, given)[0], mean, atol=1e-5)
+
+
+def test_softmax_of_the_logits_is_what_was_predicted() -> None:
+    base = with_softmax()
+    mutant = mutant_of("without_softmax", base)
+    logits, expected = outputs(mutant, inputs_of(base))[0], outputs(base, inputs_of(base))[0]
+    found = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_without_augmentation_training_sees_the_image_as_it_is() -> None:
+    base = with_augmentation()
+    mutant = mutant_of("without_augmentation", base)
+    assert not [layer for layer in mutant.layers if type(layer).__name__.startswith("Random")]
+    given = inputs_of(base)[0]
+    assert np.array_equal(mutant(given, training=True), base(given, training=False))
+
+
+def test_without_nesting_predicts_the_same_in_training_too() -> None:
+    base = with_backbone()
+    mutant = mutant_of("without_nesting", base)
+    assert "backbone_conv" in [layer.name for layer in mutant.layers]
+    given = inputs_of(base)[0]
+    assert np.array_equal(mutant(given, training=True), base(given, training=True))
+
+
+def test_a_nested_trunk_predicts_the_same(model: Any) -> None:
+    mutant = mutant_of("nested_trunk", model)
+    assert [layer.name for layer in mutant.layers][:2] == ["image", "trunk"]
+    assert equal(mutant, model)

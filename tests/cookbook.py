@@ -1,0 +1,157 @@
+"""The cookbook: what people ask for, the recipe that does it, and its dry-run on a small real model.
+
+python -m tests.cookbook        # prints docs/cookbook.md
+python -m tests.cookbook --write
+"""
+
+# ruff: noqa: E501 (lines of the page)
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mutspec
+from mutspec.resources import resource_folder
+
+PLANS = resource_folder("conf") / "plan"
+PAGE = Path(__file__).parents[1] / "docs" / "cookbook.md"
+
+
+def digits() -> Any:
+    """The classifier of digits that ships."""
+    import keras
+
+    return keras.saving.load_model(resource_folder("conf") / "model" / "digits.keras")
+
+
+def with_softmax() -> Any:
+    """A classifier that returns probabilities."""
+    import keras
+
+    image = keras.Input((8, 8, 1), name="image")
+    hidden = keras.layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    hidden = keras.layers.Flatten(name="flatten")(hidden)
+    return keras.Model(image, keras.layers.Dense(3, activation="softmax", name="classes")(hidden), name="classifier")
+
+
+def with_augmentation() -> Any:
+    """A classifier with layers that augment images in training."""
+    import keras
+
+    layers = keras.layers
+    image = keras.Input((8, 8, 3), name="image")
+    hidden = layers.RandomRotation(0.1, name="rotate")(layers.RandomFlip(name="flip")(image))
+    hidden = layers.Rescaling(1 / 255, name="rescale")(hidden)
+    hidden = layers.GlobalAveragePooling2D(name="pool")(layers.Conv2D(4, 3, name="conv")(hidden))
+    return keras.Model(image, layers.Dense(2, name="classes")(hidden), name="augmented")
+
+
+def with_backbone() -> Any:
+    """A classifier on a backbone that is a model of its own, called for inference, as in transfer learning."""
+    import keras
+
+    layers = keras.layers
+    inner = keras.Input((8, 8, 3), name="inner")
+    hidden = layers.BatchNormalization(name="bn")(layers.Conv2D(4, 3, name="conv")(inner))
+    backbone = keras.Model(inner, layers.ReLU(name="relu")(hidden), name="backbone")
+    image = keras.Input((8, 8, 3), name="image")
+    hidden = layers.GlobalAveragePooling2D(name="pool")(backbone(image, training=False))
+    return keras.Model(image, layers.Dense(2, name="classes")(hidden), name="transfer")
+
+
+class Dish(NamedTuple):
+    """An entry of the cookbook.
+
+    Arguments:
+        title: what is asked for.
+        recipe: the recipe's name.
+        asked: threads in which people have asked for it.
+        model: makes the model of the dry-run; it is also each of the plan's inputs.
+        note: what else to know.
+    """
+
+    title: str
+    recipe: str
+    asked: str = ""
+    model: Callable[[], Any] = digits
+    note: str = ""
+
+
+DISHES = (
+    Dish("Another activation everywhere", "other_activation", "tensorflow #47208, keras #10182"),
+    Dish("Freeze a base", "freeze_base", "keras #4674, #7085, #4762", note="Layers inside models are frozen, too."),
+    Dish("Cut off the last layers: features", "features", "keras #2371, #3442, #8909, #15636, #588"),
+    Dish("A new head", "new_head", "keras #871, #3095"),
+    Dish("Dropout after Dense layers", "dropout_after_dense"),
+    Dish("An L2 penalty on a trained model", "weight_decay", "keras #7688, #9106, #12053, tensorflow #37511"),
+    Dish("The output of a layer as a second output", "intermediate_output", "keras #6306, #2664"),
+    Dish("Pooling instead of flattening", "global_pooling", "keras #8470"),
+    Dish("GroupNormalization for BatchNormalization", "group_normalization", "segmentation_models #425"),
+    Dish("An ensemble", "ensemble", "keras #2775, #13696, #8613"),
+    Dish("Logits instead of probabilities", "without_softmax", "innvestigate #85, keras-vis #196", with_softmax),
+    Dish("Without augmentation", "without_augmentation", "autokeras #1524", with_augmentation),
+    Dish("Without models in the model", "without_nesting", "keras #10094, #14166", with_backbone),
+    Dish("The trunk as a model of its own", "nested_trunk", "keras #5074, #9184"),
+)
+
+
+def page() -> str:
+    """The text of docs/cookbook.md."""
+    head = [
+        "# Cookbook",
+        "",
+        "What people ask for, and the recipe that does it. The recipes ship with mutspec, in `conf/plan/`; `mutspec run plan=NAME` knows",
+        "them by name. Each is shown with its dry-run on a small model. Made by `python -m tests.cookbook --write`.",
+        "",
+        *(f"- [{dish.title}](#{_anchor(dish.title)})" for dish in DISHES),
+    ]
+    return "\n".join([*head, *(line for dish in DISHES for line in _section(dish))]) + "\n"
+
+
+def _section(dish: Dish) -> list[str]:
+    path = PLANS / f"{dish.recipe}.yaml"
+    recipe = path.read_text().partition("\n")[2].rstrip()
+    asked = [f"Asked for in {dish.asked}."] if dish.asked else []
+    told = " ".join([*asked, *([dish.note] if dish.note else [])])
+    return [
+        "",
+        f"## {dish.title}",
+        *(["", told] if told else []),
+        "",
+        f"`conf/plan/{dish.recipe}.yaml`:",
+        "",
+        "```yaml",
+        recipe,
+        "```",
+        "",
+        "```text",
+        dry_run(dish),
+        "```",
+    ]
+
+
+def dry_run(dish: Dish) -> str:
+    """The dry-run of a recipe on its model."""
+    plan = mutspec.load_plan(PLANS / f"{dish.recipe}.yaml")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = dish.model()
+        report = mutspec.dry_run(plan, model, inputs=dict.fromkeys(plan.inputs, model))
+    text = str(report)
+    return "\n".join(line.rstrip() for line in text.splitlines()).replace(f"{PLANS}/", "")
+
+
+def _anchor(title: str) -> str:
+    kept = "".join(letter for letter in title.lower() if letter.isalnum() or letter in " -")
+    return kept.replace(" ", "-")
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        PAGE.write_text(page())
+    else:
+        print(page(), end="")
