@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mutspec.errors import Problem
 from mutspec.execute.keras_2 import is_by_keras_2
@@ -16,6 +18,8 @@ from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup, vars_
 from mutspec.model.optimizer_state import new_state, reset_warning, why_lost
 from mutspec.model.outline import Outline, outline_of
 from mutspec.model.saved_groups import UnknownGroups, saved_groups, trained_weights
+from mutspec.model.spec import TensorSpec
+from mutspec.structure.keras_form import UnwritableError, keras_form
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         None if the file begins as a copy of the base, as weights alone change.
     """
     own = FORMATS[kind]
-    if not program.is_structural:
+    if program.network is None:
         return None if kind in FORMATS[base.kind].becomes else NeedsKeras(f"only Keras makes {own.title} of this model")
     if own.writer is None or own.writer.lay_out is None:
         return NeedsKeras(f"only Keras makes {own.title}")
@@ -50,16 +54,21 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
     if unmade is not None:
         return NeedsKeras(f"only Keras knows the first value of `{unmade.path}`")
     stored = {path: extent.dataset for path, extent in base.extents.items()} if base.stored else {}
-    outline = outline_of(program.config)
+    try:
+        config = keras_form(program.network)
+    except UnwritableError as error:
+        path, what = next(iter(error.layers.items()))
+        return NeedsKeras(f"only Keras knows {what} of `{path}`")
+    outline = outline_of(config)
     try:
         groups = saved_groups(outline, program.after.tensors, stored)
     except UnknownGroups as error:
         return NeedsKeras(str(error))
-    state = _state(program, base, outline)
+    state = _state(config, program.after.tensors, base, outline)
     if state is None:
         return NeedsKeras("only Keras knows the state of the model's optimizer")
     version, date = base.keras_version or WRITTEN_VERSION, date_saved_of(base.path)
-    return NewModel(base, program.config, program.after.tensors, groups, version, date, *state)
+    return NewModel(base, config, program.after.tensors, groups, version, date, *state)
 
 
 def _has_more_in_memory(program: Program, base: Archive) -> str:
@@ -72,16 +81,16 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
 
 
 def _state(
-    program: Program, base: Archive, outline: Outline
+    config: Mapping[str, Any], tensors: tuple[TensorSpec, ...], base: Archive, outline: Outline
 ) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]] | None:
     """Returns the optimizer's state in the mutant, and a warning if some is lost; None if only Keras knows it."""
-    compiled = program.config.get("compile_config")
+    compiled = config.get("compile_config")
     extents = {path: extent for path, extent in base.stored.items() if path.startswith("optimizer/")}
     if not compiled or not extents:
         return (), ()
     keys = [f"{vars_of('optimizer')}/{number}" for number in range(len(extents))]
     before = trained_weights(outline_of(base.config), base.spec.tensors)
-    after = trained_weights(outline, program.after.tensors)
+    after = trained_weights(outline, tensors)
     if before is None or after is None or set(keys) != extents.keys():
         return None
     optimizer, stored = compiled.get("optimizer"), [extents[key] for key in keys]

@@ -18,6 +18,7 @@ from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
 from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.network import Network
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
 
@@ -49,10 +50,11 @@ class Program:
     Arguments:
         plan: the plan.
         before, after: the spec of the model, and of the mutant.
-        config: the serialised mutant, as in config.json.
+        config: the serialised mutant, from which Keras can build it.
         graph: what each changed tensor is made of.
         steps: what each step does.
         warnings: what the user should know, positions filled in.
+        network: the mutant, taken apart; None if weights alone change.
     """
 
     plan: Plan[Op]
@@ -62,6 +64,7 @@ class Program:
     graph: Graph
     steps: tuple[StepRecord, ...]
     warnings: tuple[Problem, ...]
+    network: Network | None = None
 
     @property
     def is_structural(self) -> bool:
@@ -119,12 +122,13 @@ def compile_plan(
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
     if problems:
         raise PlanError(problems)
-    after, wanted = model, config or {}
+    after, wanted, network = model, config or {}, None
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
         architecture = with_masks(architecture)
-        after, wanted = architecture.spec, entry_of(architecture.network)
-    return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings))
+        network = architecture.network
+        after, wanted = architecture.spec, entry_of(network)
+    return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings), network)
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:

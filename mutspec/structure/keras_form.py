@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
-from mutspec.keras_facts.class_names import TAKES_MASK
 from mutspec.keras_facts.classes import is_keras_class, plain_class_name
 from mutspec.keras_facts.dtypes import policy_of
+from mutspec.keras_facts.masks import mask_parameters_of
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.keras_facts.written_configs import TRAINING_BY_DEFAULT
 from mutspec.keras_facts.written_values import INPUT_CONFIG, NotInTablesError, written_config, written_policy
@@ -179,7 +179,7 @@ class _Writer:
         implied: dict[str, Any] = {}
         if class_name in TRAINING_BY_DEFAULT:
             implied["training"] = TRAINING_BY_DEFAULT[class_name]
-        if class_name in TAKES_MASK and class_name not in _MASKS_OF_THEIR_OWN:
+        if "mask" in mask_parameters_of(layer):
             implied["mask"] = None
         policy = policy_of(layer["config"].get("dtype"))
         computes = policy.compute if policy is not None else "float32"
@@ -204,9 +204,6 @@ class _Writer:
             self.problems.setdefault(join(owner, ref.layer), "the shapes that it outputs")
             return None
 
-
-_MASKS_OF_THEIR_OWN = frozenset({"GroupQueryAttention", "MultiHeadAttention"})
-"""Classes whose call has a mask for each argument (`query_mask`), and no `mask`."""
 
 _CONVERTS_NOTHING = frozenset({"RandomCrop", "RandomFlip"})
 """Classes that take tensors of any dtype."""
