@@ -35,10 +35,10 @@ from mutspec.model.files.archive import WEIGHTS, Archive, Extent, Member
 from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.files.crc import joined_crc32
 from mutspec.model.files.formats import FORMATS, FileKind
-from mutspec.model.files.hdf5 import FileWindow, stored_hdf5
+from mutspec.model.files.hdf5 import FileWindow
 from mutspec.model.files.new_model import LaidOut, NewModel
 from mutspec.model.files.sink import write_at
-from mutspec.model.files.written import check_size, not_whole
+from mutspec.model.files.written import check_places, check_size, not_whole
 from mutspec.model.files.zip_directory import read_directory
 
 _BLOCK = 1 << 20
@@ -263,9 +263,7 @@ class _Filling:
             if self._member is not None and read_directory(file, str(path)).get(WEIGHTS) != self._member:
                 raise not_whole("the zip's directory")
             window = FileWindow(file, laid_out.offset, laid_out.size)
-            found = stored_hdf5(window, laid_out.offset, str(path), attributes=False).extents
-        if dict(found) != dict(laid_out.extents):
-            raise not_whole("HDF5 finds other datasets")
+            check_places(window, laid_out.offset, laid_out.extents)
 
     def _crc32(self) -> int:
         """Returns the CRC-32 of the HDF5 file, from those of the values, and from the bytes between them.

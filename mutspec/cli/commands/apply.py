@@ -77,9 +77,9 @@ def command(
 ) -> None:
     """Apply a plan to a model file, and write the mutant.
 
-    The model is never changed, and the output is written as a whole or not at all. If the plan only changes weights
-    and the output is a file of the same kind, TensorFlow is not needed; otherwise Keras builds the mutant. Entries
-    that become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`.
+    The model is never changed, and the output is written as a whole or not at all. TensorFlow is rarely needed: for
+    layers of your own classes, for instance, Keras builds the mutant, and the report says why. Entries that become
+    infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`.
 
     \b
     Examples:
