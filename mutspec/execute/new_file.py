@@ -55,7 +55,8 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras knows the first value of `{unmade.path}`")
     stored = {path: extent.dataset for path, extent in base.extents.items()} if base.stored else {}
     try:
-        config = keras_form(program.network)
+        compiled = program.config.get("compile_config") or {}  # which Keras writes for a model that is not compiled
+        config = {**keras_form(program.network), "compile_config": compiled}
     except UnwritableError as error:
         path, what = next(iter(error.layers.items()))
         return NeedsKeras(f"only Keras knows {what} of `{path}`")

@@ -62,6 +62,15 @@ def changes_no_shape(class_name: str, key: str) -> bool:
     return class_name.startswith(_AUGMENTATION) and (key.endswith(_FACTORS) or key == "value_range")
 
 
+_TRAINING_ONLY = _names("trainable seed dropout recurrent_dropout activity_regularizer")
+"""Arguments that matter only in training, in whichever class they are."""
+
+
+def acts_in_training_only(key: str) -> bool:
+    """Returns whether an argument does not change what a built layer predicts, whatever its class."""
+    return key in _TRAINING_ONLY or key.endswith(_ENDINGS)
+
+
 def why_refused(key: str) -> str:
     """Returns a hint for an argument that cannot be changed in place."""
     if key == "name":

@@ -13,10 +13,13 @@ from mutspec.language.plan import Plan
 from mutspec.language.steps import op_name
 from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.copies import SkippedWeight
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
+from mutspec.structure.compile_state import OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import entry_of
@@ -33,6 +36,8 @@ class StepRecord:
         non_finite: what to do about newly non-finite entries.
         edits: what it does to layers.
         created: the weights that it adds, as they are after it.
+        claim: what it claims about the model's predictions.
+        skipped: the weights that it leaves as they are because nothing fits them.
     """
 
     id: str
@@ -41,6 +46,8 @@ class StepRecord:
     non_finite: NonFinite
     edits: tuple[LayerEdit, ...] = ()
     created: tuple[TensorSpec, ...] = ()
+    claim: SamePredictions | None = None
+    skipped: tuple[SkippedWeight, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Program:
         graph: what each changed tensor is made of.
         steps: what each step does.
         warnings: what the user should know, positions filled in.
+        output_change: what the steps do to the outputs; None if they do nothing to the architecture.
         network: the mutant, taken apart; None if weights alone change.
     """
 
@@ -64,6 +72,7 @@ class Program:
     graph: Graph
     steps: tuple[StepRecord, ...]
     warnings: tuple[Problem, ...]
+    output_change: OutputChange | None = None
     network: Network | None = None
 
     @property
@@ -116,9 +125,9 @@ def compile_plan(
                 break
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
-        records.append(
-            StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
-        )
+        claim = _claim(op, writes, context.edits)
+        made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped)
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
     if problems:
         raise PlanError(problems)
@@ -128,7 +137,16 @@ def compile_plan(
         architecture = with_masks(architecture)
         network = architecture.network
         after, wanted = architecture.spec, entry_of(network)
-    return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings), network)
+        wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
+        warnings += lost
+    graph, change = context.builder.build(), context.output_change
+    return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), change, network)
+
+
+def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:
+    """Returns what a step claims, which may follow from what it does."""
+    keeps_all = bool(edits) and not writes and all(edit.keeps_predictions for edit in edits)
+    return SamePredictions() if keeps_all else op.claim()
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mutspec.graph.expression import Expression, dirac
+from mutspec.keras_facts.activation_intervals import Interval, activation_of, leaves_unchanged
 from mutspec.keras_facts.class_names import TRAINING_ONLY
 from mutspec.lowering.initial_values import NewWeight
 
@@ -17,28 +18,28 @@ Config = Mapping[str, Any]
 _PASSES = TRAINING_ONLY | {"Identity"}
 """Layers without weights that change nothing when a model predicts."""
 
+_ACTIVATIONS = frozenset({"Activation", "ELU", "LeakyReLU", "ReLU"})
+"""Layers that are an activation, which may leave the values as they are that it gets."""
 
-def identity_problem(class_name: str, config: Config, width: int | None, before: str) -> str:
+
+def identity_problem(class_name: str, config: Config, width: int | None, before: Interval) -> str:
     """Returns why a layer cannot be made an identity; empty if it can.
 
     Arguments:
         class_name: the layer's class.
         config: its config.
         width: the channels of the tensor that it is put on.
-        before: the activation of the layer before it: ReLU after ReLU changes nothing.
+        before: the values that the layer before it outputs: ReLU after ReLU changes nothing.
     """
-    activation = _activation(config)
-    is_idempotent = activation == "relu" and before == "relu"
-    if class_name in _PASSES or (class_name == "Activation" and (activation == "linear" or is_idempotent)):
-        return ""
-    if class_name == "ReLU" and before == "relu" and not any(config.get(key) for key in ("max_value", "threshold")):
+    is_unchanged = leaves_unchanged(class_name, config, before)
+    if class_name in _PASSES or (class_name in _ACTIVATIONS and is_unchanged):
         return ""
     if class_name == "BatchNormalization" or class_name == "PReLU":
         return ""
     if class_name not in ("Dense", *_CONVOLUTIONS):
         return f"a {class_name} cannot be an identity"
-    if activation != "linear" and not is_idempotent:
-        return f"with `activation: {activation}` a {class_name} is not an identity"
+    if not is_unchanged:
+        return f"with `activation: {activation_of(config)}` a {class_name} is not an identity"
     return _convolution_problem(class_name, config, width)
 
 
@@ -87,13 +88,6 @@ def centre(class_name: str, config: Config) -> tuple[int, ...]:
 
 def _list(value: Any, rank: int = 1) -> list[int]:
     return [int(each) for each in value] if isinstance(value, list | tuple) else [int(value)] * rank
-
-
-def _activation(config: Config) -> str:
-    value = config.get("activation")
-    if isinstance(value, Mapping):
-        value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
-    return str(value or "linear").lower()
 
 
 def identity_value(new: NewWeight, class_name: str, config: Config) -> Expression:

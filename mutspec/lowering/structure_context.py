@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
-from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.edit_check import edit_problem
 from mutspec.lowering.identity_layers import identity_value
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import (
     FirstValue,
     entry_of_new,
-    is_made_by_keras,
     name_of_new,
     refuse_merge,
     refuse_no_identity,
@@ -57,6 +57,21 @@ class FoundLayer:
     def entry(self) -> Entry | Network:
         """The serialised layer; of a model in the model its network."""
         return self.network.layers[self.name]
+
+    @property
+    def serialised(self) -> Entry:
+        """The serialised layer; of a model without the layers in it."""
+        return self.entry.entry if isinstance(self.entry, Network) else self.entry
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Its config."""
+        return dict(self.serialised["config"])
+
+    @property
+    def class_name(self) -> str:
+        """Keras's current name of its class."""
+        return plain_class_name(self.serialised)
 
     @property
     def calls(self) -> tuple[Arguments, ...]:
@@ -137,10 +152,12 @@ class StructureContext:
     Arguments:
         context: where the step is lowered.
         id: the step's id, after which new layers are called.
+        writes: the changes that the step makes to weights.
     """
 
     context: LoweringContext
     id: str
+    writes: list[TensorWrite] = field(default_factory=list)
 
     # Finding layers.
 
@@ -257,7 +274,8 @@ class StructureContext:
             edit: gives the new network for the old one.
             key: the key of the step at which the edit's errors are, unless they say so themselves.
             added: the layers that it adds, by name.
-            configured: the paths of the layers whose config it changes, but not their shapes.
+            configured: the paths of the layers whose config it changes. If shapes or weights depend on what changes,
+                the layer is in `added` too.
             renamed: the new path of each layer that it renames or moves, with the old one. What is not there yet on the
                 way to a new path becomes a model around it.
             marks: other effects that are to be reported, by the layer's path: that it is called on other tensors, that
@@ -275,7 +293,7 @@ class StructureContext:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
         first = self._added
         new = {
-            path: NewLayer(f"{self.id}/{first + number}", each.keep_weights_of)
+            path: NewLayer(f"{self.id}/{path if path in changed else first + number}", each.keep_weights_of)
             for number, (path, each) in enumerate(paths.items())
         }
         created = self.context.restructure(Change(network, new, changed, renamed, marks or {}))
@@ -293,8 +311,7 @@ class StructureContext:
         below = tensor.path.removeprefix(f"{path}/")
         new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
         value = added.first_value(new) if added.first_value is not None else None
-        entry = added.layer.entry if isinstance(added.layer, Network) else added.layer
-        if value is None and not is_made_by_keras(context, tensor, entry):
+        if value is None:
             value = value_by_initializer(context, new)
         if value is None:
             context.keras_made.add(tensor.origin)
@@ -326,6 +343,7 @@ class StructureContext:
         name: str = "",
         inputs: int = 1,
         replaces: str = "",
+        defaults: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Returns the serialised layer that a step's `layer` stands for. The model does not have it yet.
 
@@ -336,13 +354,15 @@ class StructureContext:
             name: its name, unless `layer` has one. Default: the step's id, with a number from the second layer on.
             inputs: the number of tensors that it will be called on.
             replaces: the name of the layer whose place it takes, and whose name it may have.
+            defaults: the values of arguments that `layer` does not state, where its class has them.
 
         Raises:
             PlanError: it is not a layer that mutspec may build, its name is taken, or it needs several inputs.
         """
         network, number = self.network(owner), self._added
         neighbour = network.layers.get(on.layer)
-        entry = entry_of_new(layer, name or name_of_new(self.id, number), neighbour, self.type_of(owner, on))
+        name = name or name_of_new(self.id, number)
+        entry = entry_of_new(layer, name, neighbour, self.type_of(owner, on), defaults)
         if entry["name"] != replaces:
             hint = "for several, leave `name` out" if number else "give the layer another `name`"
             self.refuse_name(owner, str(entry["name"]), ("layer", "name"), hint)
@@ -477,6 +497,21 @@ class StructureContext:
             return self.context.read(old, model) if old is not None and fits else None
 
         return value
+
+    def note_first(self, notes: Sequence[str], most: int = 3) -> None:
+        """Tells the user the first of some notes that are alike, and how many more there are."""
+        more = len(notes) - most
+        self.context.notes += [*notes[:most], *([f"{more:,} more layers are alike"] if more > 0 else [])]
+
+    # Weights that stay.
+
+    def weight(self, path: str, role: str) -> TensorSpec | None:
+        """Returns a weight of the layer at a path, by its role; None if the layer does not have it."""
+        return self.context.models[""].tensor_by_path.get(f"{path}/{role}")
+
+    def write(self, weight: TensorSpec, value: Expression) -> None:
+        """Gives a weight that the model has another value. The value is rounded once to its dtype."""
+        self.writes.append(self.context.bind(weight, value.cast(weight.dtype), None))
 
     def note_training_only(self) -> None:
         """Tells the user if layers that the step adds act in training only: as faults they change no prediction."""

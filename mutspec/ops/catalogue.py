@@ -27,6 +27,10 @@ FAMILIES = (
     "transfer",
     "merging",
     "structure",
+    "morphism",
+    "conversion",
+    "inputs",
+    "sharing",
     "regions",
     "ports",
 )

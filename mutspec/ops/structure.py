@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
@@ -11,14 +12,18 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.harmless_arguments import acts_in_training_only
 from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.claims import SamePredictions
+from mutspec.lowering.kept_weights import old_weights
 from mutspec.lowering.new_layer import Initialize, LayerConfig
 from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
 from mutspec.model.outline import is_operation, join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.layer_config import configured
+from mutspec.structure.inherited import inherited
+from mutspec.structure.layer_config import SAME, configured
 from mutspec.structure.network import Entry, Network, refs
 
 
@@ -56,6 +61,9 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             yield Problem(
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
+
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if self.initialize is Initialize.IDENTITY else None
 
     def restructure(self, ctx: StructureContext) -> None:
         for owner, sources, only in list(self._places(ctx)):
@@ -167,11 +175,20 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
             ctx.edit(found.owner, partial(edits.remove, name=found.name, keep=keep), key="target")
 
 
-class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
-    """Put another layer in a layer's place, on the same inputs and for the same users.
+class KeptParts(StrEnum):
+    """What is kept of weights of another size."""
 
-    Its weights are new, unless `keep_weights` carries over those of the same role and shape. `same` stands for the
-    width of what the replaced layer made, so that those who use it still fit; `name: same` keeps its name.
+    SLICE = "slice"
+
+
+class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
+    """Put another layer in a layer's place, on the same inputs and for the same users. It keeps the layer's name.
+
+    Its weights are new, unless `keep_weights` carries over those of the same role and shape; with `slice`, of weights
+    of another size the entries that both have, in each gate of a recurrent layer. What is not kept stands in the
+    report. With `inherit` the arguments that both classes know stay, such as filters, strides, regularizers and
+    `trainable`; an argument in `layer` wins. `same` stands for the width of what the replaced layer made, so that those
+    who use it still fit.
 
     Literature: replace layer (keras-surgeon); conv to separable (LEMONADE); change an op (regularised evolution); ARep
     (LEMON) where the target is an activation layer.
@@ -179,25 +196,39 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
 
     target: Annotated[Target, Meta(description="The layers to replace.")]
     layer: LayerConfig
+    inherit: Annotated[
+        bool,
+        Meta(description="Whether the layer takes over the arguments that both classes know and `layer` leaves out."),
+    ] = False
     keep_weights: Annotated[
-        bool, Meta(description="Whether weights of the same role and shape are kept; others are new in any case.")
+        bool | KeptParts,
+        Meta(
+            description="Whether weights of the same role and shape are kept; others are new. `slice`: of weights of "
+            "another size, what both have."
+        ),
     ] = False
 
     def restructure(self, ctx: StructureContext) -> None:
-        layer, keeps_name = dict(self.layer), self.layer.get("name") == "same"
-        if keeps_name:
-            del layer["name"]
+        layer = {key: value for key, value in self.layer.items() if (key, value) != ("name", SAME)}
+        lost = []
         for found in ctx.find(self.target, "target"):
             found.refuse_input("which stays")
             entry = ctx.new_layer(
                 layer,
                 found.owner,
                 found.output(),
-                name=found.name if keeps_name else "",
+                name=found.name,
                 inputs=min(len(list(refs(call["args"]))) for call in found.calls),
                 replaces=found.name,
+                defaults=inherited(found.entry, layer) if self.inherit else None,
             )
-            ctx.replace(found, entry, keep_weights=self.keep_weights)
+            old = old_weights(ctx.context, found.path)
+            has_parts = self.keep_weights is KeptParts.SLICE
+            first_value = old.first_values() if has_parts else None
+            ctx.replace(found, entry, keep_weights=bool(self.keep_weights), first_value=first_value)
+            if self.keep_weights:
+                lost.append(old.lost(join(found.owner, str(entry["name"])), has_parts=has_parts))
+        ctx.note_first([each for each in lost if each])
         ctx.note_training_only()
 
 
@@ -245,6 +276,9 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
     def problems(self) -> Iterable[Problem]:
         if not self.set:
             yield Problem("`set` is empty, and changes nothing", path=("set",), hint="say what to set")
+
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if all(map(acts_in_training_only, self.set)) else None
 
     def restructure(self, ctx: StructureContext) -> None:
         layers = ctx.select(self.target, "target")

@@ -166,8 +166,10 @@ def as_functional(network: Network, input_name: str) -> Network:
     entry = functional_entry(network.name)
     body = Fragment(network.layers, network.calls, (start,), (), network.types)
     if start.layer in network.layers:
-        return replace(closed(body, entry, {}, [network.outputs]), inputs=[start])
-    return closed(body, entry, {start: (input_name, input_entry(input_name, network.types[start]))}, [network.outputs])
+        return replace(closed(body, entry, {}, network.outputs), inputs=start)
+    inputs = {start: (input_name, input_entry(input_name, network.types[start]))}
+    # Not in lists: Keras would return a list of one tensor, and a Sequential model returns the tensor.
+    return replace(closed(body, entry, inputs, network.outputs), inputs=TensorRef(input_name))
 
 
 def input_entry(name: str, of: TensorType) -> dict[str, Any]:

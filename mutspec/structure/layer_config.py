@@ -7,10 +7,11 @@ process. An entry does not make Keras import a module: classes come from Keras o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mutspec.errors import DocumentPath, PlanError, Problem, nearest
-from mutspec.keras_facts.argument_values import a, long_form, value_problem
+from mutspec.keras_facts.argument_values import a, is_activation_layer, long_form, value_problem
 from mutspec.keras_facts.class_names import MODEL_MODULES, MODELS
 from mutspec.keras_facts.classes import is_keras_class, plain_class_name, snake_case
 from mutspec.keras_facts.dtypes import FLOATS, policy_of
@@ -207,7 +208,7 @@ class _EntryWriter:
         self, class_name: str, registered_name: str, values: Mapping[str, Any], name: str, path: DocumentPath
     ) -> Entry:
         """Converts a layer of a class in Keras's registry. Its module is neither checked nor imported."""
-        config = {key: self._plain(key, value, (*path, key)) for key, value in values.items()}
+        config = {key: self._plain(key, long_form(key, value), (*path, key)) for key, value in values.items()}
         for key in ("name", "dtype", "trainable"):
             if config.get(key) is not None and (problem := value_problem("layer", key, config[key])):
                 self.problems.append(problem.below(*path, key))
@@ -265,11 +266,14 @@ class _EntryWriter:
                 return cells
             stack = {"cells": cells, "dtype": self.dtype}
             return _entry("keras.layers", "StackedRNNCells", None, stack, "stacked_rnn_cells")
-        value = long_form(key, value)
-        if (value != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, _json(value))):
-            self.problems.append(problem.below(*path))
-            return value
-        return self._plain(key, value, path)
+        if is_activation_layer(key, value):
+            return self._within(value, path, {})
+        written = long_form(key, value)
+        if (written != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, _json(written))):
+            is_short = written is not value and problem.path[:1] == ("config",)
+            self.problems.append(replace(problem, path=problem.path[1:] if is_short else problem.path).below(*path))
+            return written
+        return self._plain(key, written, path)
 
     def _within(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
         """Converts a layer inside a layer. Without a name it is named after its class, as in a new process of Keras."""

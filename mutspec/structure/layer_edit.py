@@ -33,6 +33,15 @@ class LayerEdit:
     parameters: int = 0
     acts_in_training_only: bool = False
 
+    @property
+    def keeps_predictions(self) -> bool:
+        """Whether the model certainly predicts the same in spite of it."""
+        return self.kind is EditKind.RENAMED or (self.acts_in_training_only and self.kind in _OF_THE_LAYER)
+
+
+_OF_THE_LAYER = frozenset({EditKind.ADDED, EditKind.REMOVED, EditKind.CONFIGURED})
+"""Effects on a layer itself; others are on what it is called on, and on the outputs of the model."""
+
 
 def layer_edits(before: Architecture, after: Architecture, change: Change) -> Iterator[LayerEdit]:
     """Returns the effects of a change on the outermost affected layers, in model order.
@@ -42,17 +51,17 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
         after: the model after.
         change: the change.
     """
-    moved = set(change.renamed.values())
+    moved, new = set(change.renamed.values()), change.new.keys() - change.configured
     for layer in before.spec.layers:
         path = layer.path
-        if path not in after.spec.layer_by_path or path in change.new or path in change.renamed:
+        if path not in after.spec.layer_by_path or path in new or path in change.renamed:
             if not _below(path, moved, before.spec):
                 yield _edit(EditKind.REMOVED, layer, before, _parameters(before.spec, path, moved))
         elif change.marks.get(path) is EditKind.OUTPUT_REMOVED:
             yield _edit(EditKind.OUTPUT_REMOVED, layer, before)
     for layer in after.spec.layers:
         path = layer.path
-        if path in change.new:
+        if path in new:
             yield _edit(EditKind.ADDED, layer, after, _parameters(after.spec, path))
         elif path in change.renamed:
             yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])

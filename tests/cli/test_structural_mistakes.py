@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 FROM_ZOO = (
     "residual",
     "nested",
+    "nested_twice_deep",
+    "quantized_int8",
     "called_twice",
     "shared_with_nested",
     "subclassed",
@@ -98,6 +100,34 @@ MISTAKES: dict[str, Mistake] = {
     "a misspelt activation": insert("{type: Dense, units: same, activation: rellu}", "3:84", "`rellu`", "`relu`"),
     "a misspelt initializer": insert(
         "{type: Dense, units: same, kernel_initializer: glorot}", "3:92", "`glorot_normal`"
+    ),
+    "an argument of a regularizer": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l3: 0.1}}", "3:107", "no argument `l3`", "are l2"
+    ),
+    "a factor that is text": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l2: much}}",
+        "3:107",
+        "takes a number of at least 0",
+        "{type: L2, l2: 0.01}",
+    ),
+    "a regularizer in half of Keras's form": insert(
+        "{type: Dense, units: same, kernel_regularizer: {class_name: L2, l2: 0.1}}",
+        "3:113",
+        "has no key `l2`",
+        "or write {type: L2, l2: …}",
+    ),
+    "a function with arguments": insert(
+        "{type: Dense, units: same, activation: {type: relu, alpha: 0.1}}",
+        "3:84",
+        "`relu` is a function",
+        "{type: LeakyReLU, negative_slope: 0.1}",
+    ),
+    "an orthogonal bias": insert(
+        "{type: Dense, units: same, bias_initializer: orthogonal}",
+        "3:45",
+        "`insert_layer/bias`",
+        "two axes",
+        "such as zeros",
     ),
     "both forms at once": insert(
         "{type: Dense, class_name: Dense}", "3:71", "cannot have both", "class_name: Dense, config"
@@ -209,6 +239,26 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "several outputs for one input": step(
         "remove_layer, target: split", "3:30", "several outputs of", "first remove the layers", model="operators"
+    ),
+    # What is kept
+    "another word for a part": step(
+        "replace_layer, target: dense_1, layer: {type: Dense, units: 9}, keep_weights: slices", "3:86", "`slice`"
+    ),
+    "a class that cannot inherit": step(
+        'replace_layer, target: dense_1, layer: {type: "mine>Dense"}, inherit: true',
+        "3:78",
+        "`mine>Dense` is a class of your own",
+        "give the arguments",
+    ),
+    "a model that has no arguments": step(
+        "replace_layer, target: encoder, layer: {type: Dense, units: same}, inherit: true",
+        "3:84",
+        "`encoder` is a model",
+        "leave `inherit` out",
+        model="nested",
+    ),
+    "an argument that is not inherited": step(
+        "replace_layer, target: bn_1, layer: {type: Rescaling}, inherit: true", "3:44", "a Rescaling needs `scale`"
     ),
     # Names and arguments
     "a rename to a taken name": step("rename_layer, target: dense_1, to: logits", "3:43", "already", "another name"),
@@ -353,6 +403,81 @@ MISTAKES: dict[str, Mistake] = {
     "weights alone": Mistake(
         "op: remove_layer, target: relu", "3:8", ("a file of only weights", "the whole model"), "named.weights.h5", ""
     ),
+    # Morphisms
+    "a folded layer that is no normalization": step(
+        "fold_batch_normalization, target: conv_1",
+        "3:42",
+        "`conv_1` is a Conv2D, and not a BatchNormalization",
+        "alone",
+    ),
+    "a normalization after a sum": step(
+        "fold_batch_normalization, target: middle/batch_normalization_1",
+        "3:42",
+        "cannot be folded: before it, `inner` is a model; after it, its output is one of the model",
+        "`on_unfoldable: skip`",
+        model="nested_twice_deep",
+    ),
+    "what to do with what cannot be folded": step(
+        "fold_batch_normalization, target: bn_1, on_unfoldable: keep", "3:63", "`error` or `skip`"
+    ),
+    # Conversions
+    "a misspelt policy": step("set_dtype_policy, policy: mixed_float32", "3:34", "`mixed_float16`"),
+    "a policy for quantised layers": step(
+        "set_dtype_policy, policy: float16", "3:34", "is quantised (int8)", "with `not:`", model="quantized_int8"
+    ),
+    "a policy for a layer in a wrapper": step(
+        "set_dtype_policy, policy: float16, target: both/forward_gates", "3:51", "inside `both`", model="bidirectional"
+    ),
+    "a chain with branches": step(
+        "convert, to: sequential",
+        "3:21",
+        "`residual` is not a chain of layers: the output of `image` is used by `stem` and `concat`",
+        "leave it Functional",
+        model="residual",
+    ),
+    "a model that is functional": step("convert, to: functional", "3:21", "`digits` is a Functional model already"),
+    "a layer as a model": step(
+        "convert, to: sequential, target: conv_1", "3:41", "`conv_1` is a Conv2D, and not a model", "leave `target` out"
+    ),
+    "the data format of a part": step(
+        "convert, to: channels_first, target: conv_1", "3:45", "that of the whole model", "leave `target` out"
+    ),
+    "a data format that it has": step("convert, to: channels_last", "3:21", "no layer has another data format"),
+    # Inputs
+    "nothing for an input": step("set_input", "3:8", "changes nothing", "give a `shape`"),
+    "two shapes": step("set_input, shape: [9, 9, 1], size: 9", "3:43", "both say what the shape is", "one of"),
+    "an input that is not there": step("set_input, input: imag, size: 9", "3:26", "no input `imag`", "`image`?"),
+    "a size of other rank": step(
+        "set_input, size: [9, 9, 9]", "3:25", "`size` has 3 extents", "has 2 between", "`shape`"
+    ),
+    "a size that a dense layer cannot follow": step(
+        "set_input, size: 12",
+        "3:8",
+        "`dense_1` has a kernel of 512×40, but its inputs, (None, 1152), need 1152×40",
+        "`replace_layer`",
+    ),
+    "the shape that it has": step(
+        "set_input, size: 8", "3:8", "has this shape and dtype already", "leave the step out"
+    ),
+    # Sharing
+    "one layer to share": step("share_weights, target: dense_1", "3:31", "is one layer, and two or more can share"),
+    "layers of two classes to share": step(
+        "share_weights, target: [dense_1, conv_1]", "3:31", "is a Conv2D, and `dense_1` is a Dense", "of one class"
+    ),
+    "layers of two widths to share": step(
+        "share_weights, target: [dense_1, logits]", "3:31", "`units` of `dense_1` and `logits` differs"
+    ),
+    "a layer to split that is called once": step(
+        "unshare_weights, target: dense_1", "3:33", "`dense_1` is called once", "called several times"
+    ),
+    # Morphisms
+    "a deeper pooling": step(
+        "deepen, target: pool", "3:24", "`pool` is a MaxPooling2D", "Dense, Conv1D", "`insert_layer`"
+    ),
+    "a deeper softmax": step("deepen, target: logits, activation: softmax", "3:44", "another `softmax` changes"),
+    "a deeper layer with a misspelt activation": step(
+        "deepen, target: dense_1, activation: rellu", "3:45", "unknown activation `rellu`", "did you mean `relu`"
+    ),
 }
 
 
@@ -363,8 +488,10 @@ SAYS_IT_ITSELF = {
     "a port",
     "a name with a slash",
     "a rate beyond all",
+    "what to do with what cannot be folded",
     "a layer that is no more",
     "a name that is no more",
+    "an argument that is not inherited",
 }
 """Rows whose message says what would be right, so that there is nothing to add."""
 

@@ -26,6 +26,7 @@ def model(seed: int) -> Any:
         [
             keras.Input((6, 6, 3)),
             layers.Conv2D(8, 3, name="conv_1"),
+            layers.BatchNormalization(name="norm_1"),
             keras.Sequential([keras.Input((4, 4, 8)), layers.ReLU()], name="backbone"),
             layers.Flatten(),
             layers.Dense(16, activation="relu", name="stem"),
@@ -48,7 +49,15 @@ def with_auxiliary(model: Any) -> Any:
     return keras.Model(model.inputs, [*model.outputs, head])
 
 
-PREPARED = {"remove_output": with_auxiliary}
+def with_a_shared_model(model: Any) -> Any:
+    """A model that calls another one twice, of the name that an example uses."""
+    import keras
+
+    encoder = keras.Sequential([keras.Input((16,)), keras.layers.Dense(16, activation="relu")], name="encoder")
+    return keras.Model(model.inputs, encoder(encoder(model.outputs[0])))
+
+
+PREPARED = {"remove_output": with_auxiliary, "unshare_weights": with_a_shared_model}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +65,7 @@ def models() -> tuple[Any, ...]:
     return tuple(model(seed) for seed in range(3))
 
 
-@pytest.mark.filterwarnings("ignore:.*becomes a Functional model")
+@pytest.mark.filterwarnings("ignore:.*becomes a Functional model", "ignore:.*put between Permute layers")
 @pytest.mark.parametrize("op", PAGES)
 def test_an_ops_example_is_a_step_that_does_something_to_a_model(op: str, models: tuple[Any, ...]) -> None:
     steps = yaml.safe_load(example(PAGES[op]))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import mutspec
 from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
+from mutspec.structure.edits import rename, without_unused
 from mutspec.structure.masks import with_implicit_masks, without_implicit_masks
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import entry_of, network_of
@@ -593,3 +594,22 @@ def test_files_of_versions_that_wrote_no_masks_are_edited_like_others(tmp_path: 
     assert {name: each[0] for name, each in _masks(again).items() if each and each[0]} == {
         name: each[0] for name, each in _masks(_network(tokens("lstm", "last"))).items() if each and each[0]
     }
+
+
+def test_a_mask_that_the_version_of_the_file_did_not_write_stays_unwritten() -> None:
+    # Keras 3.3 found no mask for what Concatenate makes; Keras 3.15 finds one when the model is called.
+    network = _network(_two("join"))
+    calls = {"last": ({**network.calls["last"][0], "kwargs": {"training": False, "mask": None}},)}
+    unmasked = without_implicit_masks(without_unused(network.changed(calls=calls), _operations(network)))
+    assert not _operations(with_implicit_masks(unmasked))
+    renamed = rename(unmasked, "left", "other_left")
+    assert not _operations(with_implicit_masks(renamed))
+    assert without_implicit_masks(unmasked) is unmasked
+
+
+def test_a_region_of_a_masked_model_is_grafted_with_its_masks() -> None:
+    base, other = chain("dense", "last"), chain("masking", "lstm", "gates")
+    region = {"between": ["masking", "lstm"]}
+    step = {"op": "graft", "source": "other:", "region": region, "after": "dense", "names": "{name}"}
+    mutant = mutspec.apply(mutspec.plan({"inputs": {"other": {}}, "steps": [step]}), base, inputs={"other": other})
+    _assert_like(mutant, chain("dense", "masking", "lstm", "last"))

@@ -1,0 +1,155 @@
+"""Inputs: other shapes and dtypes for a model's inputs, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from mutspec.errors import PlanError, Problem, nearest
+from mutspec.keras_facts.data_formats import FIRST
+from mutspec.keras_facts.tensor_types import Shape, TensorType
+from mutspec.language.types import or_default
+from mutspec.lowering.base import StructureOp
+from mutspec.lowering.input_layers import give_input_layer
+from mutspec.lowering.structure_context import AddedLayer, StructureContext
+from mutspec.model.outline import join
+from mutspec.model.spec import TensorRef
+from mutspec.structure.network import Network, refs
+
+Positive = Annotated[int, Meta(ge=1)]
+InputDtype = Literal[
+    "float16", "bfloat16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+    "uint64", "string",
+]  # fmt: skip
+
+
+class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
+    """Change the shape or dtype of an input: image size, sequence length, batch size.
+
+    The shapes of all that follows are found again, also in models in the model, whose inputs change with it. Weights
+    stay. A layer whose weights depend on the size, such as a Dense after a Flatten, cannot follow: it is named, and a
+    later step may replace it, or an earlier one the Flatten by a global pooling.
+    """
+
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"batch_size": 4})
+
+    input: Annotated[
+        str | UnsetType, Meta(description="The name of the input. Default: the only one.", examples=["image"])
+    ] = UNSET
+    shape: Annotated[
+        tuple[Positive | None, ...] | UnsetType,
+        Meta(description="Its whole shape, without the batch; null where it is not fixed.", examples=[[96, 96, 3]]),
+    ] = UNSET
+    size: Annotated[
+        Positive | tuple[Positive | None, ...] | UnsetType,
+        Meta(description="Height and width (or all axes but batch and channels) alone.", examples=[[96, 96]]),
+    ] = UNSET
+    length: Annotated[
+        Positive | UnsetType | None, Meta(description="The length of the sequence alone: the axis after the batch.")
+    ] = UNSET
+    batch_size: Annotated[
+        Positive | UnsetType | None,
+        Meta(description="The number of samples in a batch, which stateful layers need; null for any."),
+    ] = UNSET
+    dtype: Annotated[InputDtype | UnsetType, Meta(description="Its dtype.", examples=["uint8"])] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        given = [key for key in ("shape", "size", "length") if getattr(self, key) is not UNSET]
+        if len(given) > 1:
+            message = f"`{given[0]}` and `{given[1]}` both say what the shape is"
+            yield Problem(message, path=(given[1],), hint="give one of `shape`, `size`, `length`")
+        if not given and self.batch_size is UNSET and self.dtype is UNSET:
+            yield Problem(
+                "`set_input` changes nothing", hint="give a `shape`, `size`, `length`, `batch_size` or `dtype`"
+            )
+
+    def restructure(self, ctx: StructureContext) -> None:
+        give_input_layer(ctx, "")
+        network = ctx.network("")
+        name = self._name(network)
+        before = ctx.type_of("", TensorRef(name))
+        after = TensorType(self._shape(network, name, before.shape), or_default(self.dtype, before.dtype))
+        if after == before:
+            raise PlanError(f"`{name}` has this shape and dtype already", path=("op",), hint="leave the step out")
+        _set_input(ctx, "", name, after)
+
+    def _name(self, network: Network) -> str:
+        names = [ref.layer for ref in refs(network.inputs)]
+        if self.input is UNSET and len(names) == 1:
+            return names[0]
+        listing = ", ".join(f"`{name}`" for name in names)
+        if self.input is UNSET:
+            raise PlanError(
+                f"the model has {len(names)} inputs: {listing}", path=("op",), hint=f"name one: `input: {names[0]}`"
+            )
+        if self.input not in names:
+            near = nearest(self.input, names)
+            hint = "" if near else f"its inputs are {listing}"
+            message = f"the model has no input `{self.input}`"
+            raise PlanError(Problem(message, path=("input",), hint=hint, candidates=near))
+        return self.input
+
+    def _shape(self, network: Network, name: str, before: Shape) -> Shape:
+        batch = before[0] if self.batch_size is UNSET else self.batch_size
+        if self.shape is not UNSET:
+            return (batch, *self.shape)
+        shape = [batch, *before[1:]]
+        if self.length is not UNSET:
+            if len(before) < 2:
+                raise PlanError(
+                    f"`{name}` is {list(before)}, which has no sequence", path=("length",), hint="give `shape`"
+                )
+            shape[1] = self.length
+        if self.size is not UNSET:
+            start = 2 if _is_channels_first(network, name) else 1
+            count = len(before) - 2
+            size = (self.size,) * count if isinstance(self.size, int) else self.size
+            if count < 1 or len(size) != count:
+                raise PlanError(
+                    f"`size` has {len(size)} extents, but `{name}`, of {_text(before)}, has {max(count, 0)} between "
+                    "batch and channels",
+                    path=("size",),
+                    hint="give the whole `shape`, without the batch",
+                )
+            shape[start : start + count] = size
+        return tuple(shape)
+
+
+def _text(shape: Shape) -> str:
+    return "(" + ", ".join("None" if each is None else str(each) for each in shape) + ")"
+
+
+def _is_channels_first(network: Network, name: str) -> bool:
+    """Returns whether a layer that takes an input has its channels first."""
+    entries = (network.layers[user] for user in network.consumers(name))
+    return any(not isinstance(each, Network) and each["config"].get("data_format") == FIRST for each in entries)
+
+
+def _set_input(ctx: StructureContext, owner: str, name: str, after: TensorType) -> None:
+    """Gives an input of a model another type. The inputs of models in it follow."""
+    network = ctx.network(owner)
+    entry = network.layers[name]
+    assert not isinstance(entry, Network)
+    kept = {key: value for key, value in entry["config"].items() if key not in ("batch_input_shape", "shape")}
+    changed = {**entry, "config": {**kept, "batch_shape": list(after.shape), "dtype": after.dtype}}
+    models = [each for each, layer in network.layers.items() if isinstance(layer, Network)]
+    before = {ref: ctx.type_of(owner, ref) for each in models for call in network.uses[each] for ref in call}
+    ctx.edit(
+        owner,
+        lambda whole: whole.with_layers({**whole.layers, name: changed}),
+        added={name: AddedLayer(changed)},
+        configured=[join(owner, name)],
+    )
+    for each in models:
+        path = join(owner, each)
+        for number, ref in enumerate(network.uses[each][0]):
+            now = ctx.type_of(owner, ref)
+            if now == before[ref]:
+                continue
+            give_input_layer(ctx, path)
+            port = list(refs(ctx.network(path).inputs))[number]
+            if ctx.type_of(path, port) != now:
+                _set_input(ctx, path, port.layer, now)
