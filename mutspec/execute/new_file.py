@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mutspec.errors import Problem
 from mutspec.execute.keras_2 import is_by_keras_2
 from mutspec.keras_facts.classes import snake_case
+from mutspec.keras_facts.optimizers import optimizer_name
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.keras_zip import date_saved_of
-from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup, vars_of
-from mutspec.model.optimizer_state import new_state, reset_warning, why_lost
-from mutspec.model.outline import Outline, outline_of
-from mutspec.model.saved_groups import UnknownGroups, saved_groups, trained_weights
+from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup
+from mutspec.model.outline import outline_of
+from mutspec.model.saved_groups import UnknownGroups, saved_groups
 from mutspec.model.spec import TensorSpec
 from mutspec.structure.keras_form import UnwritableError, keras_form
+from mutspec.structure.optimizer_state import UnknownStateError, carried_state, trained_weights
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         groups = saved_groups(outline, program.after.tensors, stored)
     except UnknownGroups as error:
         return NeedsKeras(str(error))
-    state = _state(config, program.after.tensors, base, outline)
-    if state is None:
-        return NeedsKeras("only Keras knows the state of the model's optimizer")
+    try:
+        state = _state(config, program.after.tensors, base)
+    except UnknownStateError as error:
+        return NeedsKeras(f"only Keras knows {error}")
     version, date = base.keras_version or WRITTEN_VERSION, date_saved_of(base.path)
     return NewModel(base, config, program.after.tensors, groups, version, date, *state)
 
@@ -82,26 +85,43 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
 
 
 def _state(
-    config: Mapping[str, Any], tensors: tuple[TensorSpec, ...], base: Archive, outline: Outline
-) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]] | None:
-    """Returns the optimizer's state in the mutant, and a warning if some is lost; None if only Keras knows it."""
-    compiled = config.get("compile_config")
-    extents = {path: extent for path, extent in base.stored.items() if path.startswith("optimizer/")}
-    if not compiled or not extents:
+    config: Mapping[str, Any], tensors: Sequence[TensorSpec], base: Archive
+) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]]:
+    """Returns the optimizer's state in the mutant, and a warning if some is lost.
+
+    Raises:
+        UnknownStateError: only Keras knows it.
+    """
+    optimizer = config["compile_config"].get("optimizer")
+    stored = {path: extent for path, extent in base.stored.items() if path.startswith("optimizer/")}
+    if not config["compile_config"] or not (optimizer or stored):
         return (), ()
-    keys = [f"{vars_of('optimizer')}/{number}" for number in range(len(extents))]
-    before = trained_weights(outline_of(base.config), base.spec.tensors)
-    after = trained_weights(outline, tensors)
-    if before is None or after is None or set(keys) != extents.keys():
-        return None
-    optimizer, stored = compiled.get("optimizer"), [extents[key] for key in keys]
-    made = new_state(optimizer, [(extent.shape, extent.dtype) for extent in stored], before, after)
-    if made is None:
-        return None
-    values = tuple(
-        KeptValue(each.shape, each.dtype, None if each.source is None else stored[each.source], each.initial)
-        for each in made.values
+    kept = {tensor.path: tensor for tensor in base.spec.tensors}
+    state = carried_state(
+        optimizer,
+        _trained(base.config, kept),
+        _trained(config, {tensor.path: tensor for tensor in tensors}),
+        kept,
+        {path: extent.shape for path, extent in stored.items()},
     )
-    name = optimizer["config"].get("name") or snake_case(optimizer["class_name"])
-    lost = why_lost(made.lost, after, frozenset(base.extents))
-    return (StateGroup("optimizer", str(name), values),), tuple(reset_warning(lost, len(after)))
+    values: dict[str, list[KeptValue]] = defaultdict(list)
+    for each in state.variables:
+        source = stored[each.source] if each.source else None
+        values[each.path.rpartition("/vars/")[0]].append(KeptValue(each.shape, each.dtype, source, each.first))
+    groups = [StateGroup(path, _name_of(optimizer, path), tuple(some)) for path, some in values.items()]
+    return tuple(groups), state.warnings
+
+
+def _trained(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec]) -> list[TensorSpec]:
+    paths = trained_weights(config)
+    if any(path not in tensors for path in paths):
+        raise UnknownStateError("the weights that the model trains")
+    return [tensors[path] for path in paths]
+
+
+def _name_of(optimizer: Any, path: str) -> str:
+    """Returns the name of an optimizer, or of the one in it, by the path of its group."""
+    config = optimizer.get("config") or {} if isinstance(optimizer, Mapping) else {}
+    if path != "optimizer":
+        return _name_of(config.get("inner_optimizer"), path.replace("/inner_optimizer", "", 1))
+    return str(config.get("name") or snake_case(optimizer_name(optimizer)))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from mutspec.errors import PlanError
+from mutspec.errors import DocumentPath, PlanError
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.activation_intervals import ALL, outputs_of
 from mutspec.keras_facts.class_names import TAKES_LIST
@@ -19,6 +19,7 @@ from mutspec.keras_facts.classes import quantization_mode
 from mutspec.keras_facts.first_values import has_forget_gate, initialized_by
 from mutspec.keras_facts.neurons import HEAD_PROJECTIONS
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.types import OF_LAYER
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.identity_layers import identity_problem
 from mutspec.lowering.initial_values import NewWeight, initial_value, with_forget_gate
@@ -36,13 +37,18 @@ class Initialize(StrEnum):
 
 LayerConfig = Annotated[
     dict[str, Any],
+    OF_LAYER,
     Meta(
         description="The layer: `type` and its arguments, or Keras's `class_name` and `config`. `same` stands for the "
         "width of the tensor that it is put on. Without a `name` it is called after its step, or as the layer that it "
-        "replaces.",
+        "replaces. Or `{block: <name>}`, a block of the plan.",
         examples=[{"type": "Dense", "units": "same"}],
     ),
 ]
+
+
+LayerChain = Annotated[tuple[LayerConfig, ...], Meta(min_length=1)]
+"""Layers, each of which takes the one before it, unless its `of` names others."""
 
 
 FirstValue = Callable[[NewWeight], Expression | None]
@@ -54,13 +60,13 @@ def name_of_new(step: str, number: int) -> str:
     return step if number == 0 else f"{step}_{number}"
 
 
-def refuse_merge(entry: Entry, inputs: int) -> None:
+def refuse_merge(entry: Entry, inputs: int, at: DocumentPath = ("layer",)) -> None:
     """Refuses a layer that merges several tensors where it would get one."""
     if entry["class_name"] in TAKES_LIST and inputs == 1:
         raise PlanError(
             f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
-            path=("layer",),
-            hint="choose a layer that takes one",
+            path=at,
+            hint="choose a layer that takes one, or merge another tensor in",
         )
 
 
@@ -70,6 +76,7 @@ def entry_of_new(
     neighbour: Entry | Network | None,
     flow: TensorType,
     defaults: Mapping[str, Any] | None = None,
+    at: DocumentPath = ("layer",),
 ) -> Entry:
     """Returns the serialised layer that a step's `layer` stands for.
 
@@ -80,6 +87,7 @@ def entry_of_new(
             a Sequential's input.
         flow: the tensor whose width `same` stands for.
         defaults: the values of arguments that it does not state.
+        at: where the step has it.
     """
     like = neighbour["config"] if neighbour is not None and not isinstance(neighbour, Network) else {}
     is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
@@ -92,7 +100,7 @@ def entry_of_new(
     try:
         return layer_entry(layer, name=name, like=like, width=width, defaults=defaults)
     except PlanError as error:
-        raise PlanError(problem.below("layer") for problem in error.problems) from None
+        raise PlanError(problem.below(*at) for problem in error.problems) from None
 
 
 def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Network | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from mutspec.errors import ModelError, PlanError, Problem
+from mutspec.errors import DocumentPath, ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import TensorType
@@ -117,11 +117,13 @@ class AddedLayer:
         layer: the serialised layer; of a model its network.
         keep_weights_of: the path of a layer that the edit takes out, whose weights are carried over where they fit.
         first_value: gives the values that its other weights begin with; None of it stands for its initializer's.
+        at: where the step has it, for errors.
     """
 
     layer: Entry | Network
     keep_weights_of: str = ""
     first_value: FirstValue | None = None
+    at: DocumentPath = ()
 
 
 def _owners(paths: Iterable[str]) -> Iterator[str]:
@@ -221,8 +223,16 @@ class StructureContext:
         Raises:
             PlanError: a layer before it cannot take what it gets.
         """
+        return self.type_in(self.network(owner), ref, owner)
+
+    def type_in(self, network: Network, ref: TensorRef, owner: str) -> TensorType:
+        """Returns the shape and dtype of a tensor in a network that an edit of the one at a path may make.
+
+        Raises:
+            PlanError: a layer before it cannot take what it gets.
+        """
         try:
-            return self.context.flow().type_of(self.network(owner), ref, owner)
+            return self.context.flow().type_of(network, ref, owner)
         except ModelError as error:
             raise PlanError(
                 Problem(problem.message, path=("op",), hint=problem.hint or "fix that first, in a step before this one")
@@ -288,7 +298,7 @@ class StructureContext:
         added, changed, renamed = added or {}, frozenset(configured), renamed or {}
         paths = {join(owner, name): each for name, each in added.items()}
         try:
-            network = self._edited(owner, edit, {*paths, *changed, *renamed, *_owners(renamed)})
+            network = self._edited(owner, edit, {*paths, *changed, *_owners(changed), *renamed, *_owners(renamed)})
         except PlanError as error:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
         first = self._added
@@ -298,9 +308,10 @@ class StructureContext:
         }
         created = self.context.restructure(Change(network, new, changed, renamed, marks or {}))
         misfits = self.context.architecture.misfits
-        for path in paths:
-            if wrong := next((misfits[each] for each in misfits if is_within(each, path)), None):
-                raise PlanError(wrong[1], path=(key or "layer",), hint="choose a layer that fits what it gets")
+        for path, each in paths.items():
+            if wrong := next((misfits[inner] for inner in misfits if is_within(inner, path)), None):
+                at = each.at or (key or "layer",)
+                raise PlanError(wrong[1], path=at, hint="choose a layer that fits what it gets")
         for tensor in created:
             path = _around(tensor.layer, paths)
             self._begin(tensor, path, paths[path])
@@ -369,7 +380,7 @@ class StructureContext:
         refuse_merge(entry, inputs)
         return entry
 
-    def refuse_name(self, owner: str, name: str, path: tuple[str, ...], hint: str) -> None:
+    def refuse_name(self, owner: str, name: str, path: DocumentPath, hint: str) -> None:
         """Refuses the name of a layer that a network has.
 
         Arguments:

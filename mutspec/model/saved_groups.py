@@ -60,23 +60,6 @@ def saved_groups(
     return groups
 
 
-def trained_weights(outline: Outline, tensors: Iterable[TensorSpec]) -> tuple[TensorSpec, ...] | None:
-    """Returns the weights that Keras trains, in the order of `model.trainable_variables`.
-
-    Arguments:
-        outline: the model. Its layers are in the order of Keras's `model.layers`.
-        tensors: all weights of the model, those of a layer in the order of its variables.
-
-    Returns:
-        None if only Keras knows.
-    """
-    walk = _Walk(tensors, {})
-    try:
-        return tuple({tensor.path: tensor for tensor in walk.trained(outline.root, False)}.values())
-    except UnknownGroups:
-        return None
-
-
 class _Walk:
     """The state of a walk over a model."""
 
@@ -104,18 +87,6 @@ class _Walk:
                 yield from self.below(inner, join(path, attribute))
             else:
                 yield SavedGroup(join(path, attribute), unique(inner, self.hidden), {})
-
-    def trained(self, node: OutlineNode, is_below_frozen: bool) -> Iterator[TensorSpec]:
-        """Yields the trained weights of a layer, and of the layers in it, in the order of Keras's `variables`."""
-        if node.variables is None:
-            raise UnknownGroups(node.path)
-        own, trainable = self._own(node), {variable.role for variable in node.variables if variable.is_trainable}
-        if is_below_frozen and node.is_trainable and own:
-            raise UnknownGroups(node.path)  # it depends on how the layer around it was built
-        if node.is_trainable:
-            yield from (tensor for tensor in own.values() if tensor.role in trainable)
-        for child in _saved_layers(node) if node.is_model else node.children:
-            yield from self.trained(child, is_below_frozen or not node.is_trainable)
 
     def _own(self, node: OutlineNode) -> dict[str, TensorSpec]:
         if not node.variables:

@@ -73,6 +73,7 @@ class _Writer:
     def __init__(self, oracle: ShapeOracle) -> None:
         self.problems: dict[str, str] = {}
         self._flow = Flow(oracle, lambda _: {})
+        self._untyped: set[tuple[str, TensorRef]] = set()
 
     def model(self, network: Network, path: str) -> dict[str, Any]:
         """Returns a serialised model."""
@@ -198,11 +199,16 @@ class _Writer:
         if ref == SEQUENTIAL_INPUT and ref not in network.types:
             self.problems.setdefault(owner or network.name, "the shape of its input")
             return None
+        if (owner, ref) in self._untyped:
+            return None
         try:
             return self._flow.type_of(network, ref, owner)
         except (ModelError, EnvironmentProblem):
+            self._untyped.add((owner, ref))
+        inputs = [self._type(network, each, owner) for each in network.uses[ref.layer][ref.call]]
+        if None not in inputs:  # a layer after one whose outputs are unknown is not to blame
             self.problems.setdefault(join(owner, ref.layer), "the shapes that it outputs")
-            return None
+        return None
 
 
 _CONVERTS_NOTHING = frozenset({"RandomCrop", "RandomFlip"})

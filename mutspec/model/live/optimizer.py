@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mutspec.errors import Problem
-from mutspec.model.optimizer_state import FROZEN, NEW, OTHER, RESHAPED, reset_warning
+from mutspec.model.lost_state import lost_state, why_lost
 
 Variable = Any
 Model = Any
@@ -35,7 +35,8 @@ def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Va
     lost: Mapping[int, str] = {}
     for before, after in zip(_optimizers(old), _optimizers(new), strict=False):
         lost = _copy_slots(before, after, sources)
-    yield from reset_warning(lost, len(model.trainable_variables))
+    if lost:
+        yield lost_state(lost, len(model.trainable_variables))
 
 
 def _optimizers(optimizer: Any) -> Iterator[Any]:
@@ -58,12 +59,13 @@ def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[
             state = before[name][position] if position is not None and name in before else None
             if slot is None or (state is not None and tuple(state.shape) == tuple(slot.shape)):
                 _copy(state, slot)
-            elif source is None:
-                lost.setdefault(index, NEW)
-            elif tuple(source.shape) != tuple(variable.shape):
-                lost.setdefault(index, RESHAPED)
             else:
-                lost.setdefault(index, FROZEN if position is None else OTHER)
+                why = why_lost(
+                    is_kept=source is not None,
+                    has_same_shape=source is not None and tuple(source.shape) == tuple(variable.shape),
+                    was_trained=position is not None,
+                )
+                lost.setdefault(index, why)
     for one, other in zip(_counters(old, before), _counters(new, after), strict=False):
         _copy(one, other)
     return lost
