@@ -96,6 +96,10 @@ DISHES = (
     Dish("Without augmentation", "without_augmentation", "autokeras #1524", with_augmentation),
     Dish("Without models in the model", "without_nesting", "keras #10094, #14166", with_backbone),
     Dish("The trunk as a model of its own", "nested_trunk", "keras #5074, #9184"),
+    Dish("A squeeze-and-excitation block", "squeeze_excitation", "tensorflow/models #9593"),
+    Dish("A skip connection", "skip_connection"),
+    Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),
+    Dish("Normalisation after the activation", "normalization_after_activation"),
 )
 
 
