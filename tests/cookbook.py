@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +64,19 @@ def with_backbone() -> Any:
     return keras.Model(image, layers.Dense(2, name="classes")(hidden), name="transfer")
 
 
+def in_a_row() -> Any:
+    """A Sequential model."""
+    import keras
+
+    layers = keras.layers
+    row = [
+        layers.Dense(8, activation="relu", name="hidden"),
+        layers.Dropout(0.2, name="drop"),
+        layers.Dense(1, name="out"),
+    ]
+    return keras.Sequential([keras.Input((5,), name="vector"), *row], name="row")
+
+
 class Dish(NamedTuple):
     """An entry of the cookbook.
 
@@ -86,6 +100,13 @@ DISHES = (
     Dish("Freeze a base", "freeze_base", "keras #4674, #7085, #4762", note="Layers inside models are frozen, too."),
     Dish("Cut off the last layers: features", "features", "keras #2371, #3442, #8909, #15636, #588"),
     Dish("A new head", "new_head", "keras #871, #3095"),
+    Dish("One class more, and the old ones kept", "one_more_class", "keras #7924, keras-applications #57"),
+    Dish(
+        "Weights by name, skipping what does not fit",
+        "weights_by_name",
+        "keras #3836, #3199",
+        note="As `load_weights(by_name=True, skip_mismatch=True)` does in Keras, without TensorFlow.",
+    ),
     Dish("Dropout after Dense layers", "dropout_after_dense"),
     Dish("An L2 penalty on a trained model", "weight_decay", "keras #7688, #9106, #12053, tensorflow #37511"),
     Dish("The output of a layer as a second output", "intermediate_output", "keras #6306, #2664"),
@@ -96,6 +117,31 @@ DISHES = (
     Dish("Without augmentation", "without_augmentation", "autokeras #1524", with_augmentation),
     Dish("Without models in the model", "without_nesting", "keras #10094, #14166", with_backbone),
     Dish("The trunk as a model of its own", "nested_trunk", "keras #5074, #9184"),
+    Dish(
+        "Mixed precision",
+        "mixed_precision",
+        "keras #17381, tf-keras #65, yolov3-tf2 #243",
+        note="Train with `keras.optimizers.LossScaleOptimizer`.",
+    ),
+    Dish(
+        "Batch normalization folded into convolutions",
+        "folded_normalization",
+        "Keras-inference-time-optimizer #17, aimet #2155",
+    ),
+    Dish(
+        "Images of another size",
+        "image_size",
+        "keras #8142, keras_cv_attention_models #87",
+        with_augmentation,
+        "A Dense layer after a Flatten cannot follow: see [Pooling instead of flattening](#pooling-instead-of-flattening).",
+    ),
+    Dish("A Functional model of a Sequential one", "functional_form", "keras #3190, #10386", in_a_row),
+    Dish(
+        "Channels first",
+        "channels_first",
+        "keras #10522, #21889, tensorflow #42430",
+        note="`to: channels_last` is the way back.",
+    ),
     Dish("A squeeze-and-excitation block", "squeeze_excitation", "tensorflow/models #9593"),
     Dish("A skip connection", "skip_connection"),
     Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),
@@ -140,13 +186,13 @@ def _section(dish: Dish) -> list[str]:
 
 def dry_run(dish: Dish) -> str:
     """The dry-run of a recipe on its model."""
-    plan = mutspec.load_plan(PLANS / f"{dish.recipe}.yaml")
+    with chdir(PLANS):  # lines are broken after places, which must not depend on where the repository is
+        plan = mutspec.load_plan(f"{dish.recipe}.yaml")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = dish.model()
         report = mutspec.dry_run(plan, model, inputs=dict.fromkeys(plan.inputs, model))
-    text = str(report)
-    return "\n".join(line.rstrip() for line in text.splitlines()).replace(f"{PLANS}/", "")
+    return "\n".join(line.rstrip() for line in str(report).splitlines())
 
 
 def _anchor(title: str) -> str:

@@ -58,7 +58,7 @@ def _for_loaded(prepared: Prepared, live: LiveModel, *, unsafe: bool) -> Prepare
         return prepare(program.plan, live, prepared.inputs, unsafe=unsafe)
     config = program.config if program.is_structural else live.config
     # Keras may have revived only a part of what the file has, and a step may have made a model of another purpose.
-    is_dropped = "compile_config" in prepared.model.config and "compile_config" not in program.config
+    is_dropped = bool(prepared.model.config.get("compile_config")) and not program.config.get("compile_config")
     compiled = None if is_dropped else live.config.get("compile_config")
     config, lost = with_compile_state(config, compiled, program.output_change)
     warnings = tuple(dict.fromkeys((*program.warnings, *lost)))

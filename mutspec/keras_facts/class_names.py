@@ -95,6 +95,9 @@ TAKES_LIST = frozenset(
 )  # fmt: skip
 """Classes that Keras calls on a list of tensors."""
 
+FORGETS_FROZEN = frozenset(_each("ConvLSTM1D ConvLSTM2D ConvLSTM3D GroupQueryAttention MultiHeadAttention"))
+"""Classes whose weights are trained although the config has `trainable: false`: the layers in them do not get it."""
+
 TAKES_TRAINING = TRAINING_ONLY - {"ActivityRegularization"} | {
     *_each("AdditiveAttention Attention AutoContrast BatchNormalization Bidirectional CenterCrop Dense EinsumDense"),
     *_each("ContrastLimitedAdaptiveHistogramEqualization ConvLSTM1D ConvLSTM2D ConvLSTM3D Equalization GRU GRUCell"),

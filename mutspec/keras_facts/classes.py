@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from mutspec.keras_facts.class_names import ALIASES, MODELS, UNKNOWN, WEIGHTLESS
@@ -26,6 +27,7 @@ KNOWN_ROLES = frozenset(Group) | frozenset(
 _KERAS_MODULE = re.compile(r"(tf_)?keras(\..*)?|tensorflow\.(python\.)?keras(\..*)?")
 
 
+@lru_cache(maxsize=4096)
 def snake_case(class_name: str) -> str:
     """Returns a class's name as in Keras's stored paths and automatic names: `conv2d` for `Conv2D`."""
     name = re.sub(r"\W+", "", class_name)

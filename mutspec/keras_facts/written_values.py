@@ -7,8 +7,9 @@ A config that Keras has written stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from struct import pack, unpack
 from typing import Any
 
@@ -98,6 +99,7 @@ def _changed(layer: Config, **changes: Any) -> Config:
     return {**layer, "config": {**layer["config"], **changes}}
 
 
+@cache
 def is_written(class_name: str, key: str) -> bool:
     """Returns whether a config states an argument that has its default."""
     if key == "activity_regularizer":
@@ -180,7 +182,8 @@ _IN_FLOAT32 = {"L1": "l1", "OrthogonalRegularizer": "factor"}
 _WITHOUT_ARGUMENTS = frozenset({"Zeros", "Ones", "NonNeg"})
 
 
-def object_class(name: str, names: Iterable[str]) -> str:
+@cache
+def object_class(name: str, names: frozenset[str]) -> str:
     """Returns Keras's class for a name such as `glorot_uniform`, which is among the names of a kind of object."""
     classes = {snake_case(each): each for each in names if each[:1].isupper()}
     name = INITIALIZER_ALIASES.get(name, classes.get(name, name))

@@ -177,7 +177,7 @@ class Selector(PlanValue, frozen=True):
     between: Annotated[
         tuple[Target, Target] | UnsetType,
         Meta(
-            description="Layers on a way from the first target to the second, both included.",
+            description="Layers on a path from the first target to the second, both included.",
             examples=[["block_1", "block_3"]],
         ),
     ] = UNSET

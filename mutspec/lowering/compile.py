@@ -16,10 +16,11 @@ from mutspec.lowering.base import Op
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.copies import SkippedWeight
+from mutspec.lowering.mask_edits import mask_edits
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
-from mutspec.structure.compile_state import OutputChange, with_compile_state
+from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
@@ -110,6 +111,7 @@ def compile_plan(
         oracle or TableOracle(),
     )
     records, problems, warnings = [], [], []
+    changes: list[tuple[int, Architecture]] = []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
         try:
@@ -126,15 +128,23 @@ def compile_plan(
         made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped)
         records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
+        now = context.edited_architecture
+        if now is not None and now is not (changes[-1][1] if changes else None):
+            changes.append((len(records) - 1, now))
     if problems:
         raise PlanError(problems)
     after, wanted = model, config or {}
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
-        architecture = with_masks(architecture)
-        after, wanted = architecture.spec, entry_of(architecture.network)
+        masked = with_masks(architecture)
+        stages = [context.unedited_architecture, *(each for _, each in changes)]
+        for (index, _), edits in zip(changes, mask_edits(model, stages, masked), strict=True):
+            if edits:  # with another mask, a layer predicts something else, whatever the step claims
+                records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
+        after, wanted = masked.spec, entry_of(masked.network)
         wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
-        warnings += lost
+        is_dropped = bool((config or {}).get("compile_config")) and not wanted.get("compile_config")
+        warnings += lost if lost or not is_dropped else (NOT_COMPILED,)
     graph = context.builder.build()
     return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), context.output_change)
 

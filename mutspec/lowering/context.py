@@ -103,6 +103,7 @@ class LoweringContext:
     output_change: OutputChange | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
+    _unedited: Architecture | None = None
     _is_edited: bool = False
     _input_networks: dict[str, Network] = field(default_factory=dict)
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
@@ -168,6 +169,7 @@ class LoweringContext:
                 self._architecture = architecture_of(self.config, self.models[""])
             except ModelError as error:
                 raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+            self._unedited = self._architecture
             self._look_at(self._architecture.spec)
         return self._architecture
 
@@ -175,6 +177,12 @@ class LoweringContext:
     def edited_architecture(self) -> Architecture | None:
         """The architecture, if a step has changed it."""
         return self._architecture if self._is_edited else None
+
+    @property
+    def unedited_architecture(self) -> Architecture:
+        """The architecture before the first step, if a step has looked at it."""
+        assert self._unedited is not None
+        return self._unedited
 
     def _look_at(self, spec: ModelSpec, model: str = "") -> None:
         """Takes the spec of a model that steps select from."""

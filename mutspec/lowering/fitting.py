@@ -119,20 +119,14 @@ class Fitting:
     on_mismatch: Mismatch = Mismatch.ERROR
     allow_empty: bool = False
 
-    def fit(self, value: Expression, source: TensorSpec, target: TensorSpec, model: str) -> Fitted:
+    def fit(self, pair: WeightPair) -> Fitted:
         """Returns what a weight takes from another one.
-
-        Arguments:
-            value: the other weight's value.
-            source: the other weight.
-            target: the weight.
-            model: the model that the source is in.
 
         Raises:
             PlanError: the source does not fit.
         """
-        refuse_kinds(source, target, "source", model=model)
-        pair = turned(WeightPair(source, target, model, value), self.transpose, reshape=self.reshape)
+        refuse_kinds(pair.source, pair.target, "source", model=pair.model)
+        pair = turned(pair, self.transpose, reshape=self.reshape)
         return self._placed(pair) if self.combine is None else self._combined(pair)
 
     @property
@@ -215,7 +209,7 @@ class Fitting:
         """Returns whether the source lies in the middle along an axis: `axis`, or else the window of a convolution."""
         if self.align is not Align.CENTER:
             return False
-        return number == axis if axis is not None else number < len(pair.target.shape) - 2
+        return number == axis if axis is not None else number < pair.window
 
     def _refuse_outside(self, pair: WeightPair, number: int, span: _Span, room: int) -> None:
         if span.stop <= room:

@@ -298,7 +298,7 @@ class StructureContext:
         added, changed, renamed = added or {}, frozenset(configured), renamed or {}
         paths = {join(owner, name): each for name, each in added.items()}
         try:
-            network = self._edited(owner, edit, {*paths, *changed, *renamed, *_owners(renamed)})
+            network = self._edited(owner, edit, {*paths, *changed, *_owners(changed), *renamed, *_owners(renamed)})
         except PlanError as error:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
         first = self._added

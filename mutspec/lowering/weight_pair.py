@@ -10,7 +10,7 @@ from mutspec.graph.choice import size_of
 from mutspec.graph.expression import Expression
 from mutspec.graph.index_map import IndexMap
 from mutspec.lowering.merge_op import described
-from mutspec.model.spec import TensorSpec
+from mutspec.model.spec import LayerSpec, TensorSpec
 from mutspec.text import words
 
 Shape = tuple[int, ...]
@@ -25,6 +25,7 @@ class WeightPair:
         target: the weight that takes values.
         model: the model that the source is in.
         value: the source's value.
+        window: the number of the target's axes that a window of a convolution moves along; they are the first ones.
         turned: where its entries lie after it was turned; None as long as it was not.
     """
 
@@ -32,6 +33,7 @@ class WeightPair:
     target: TensorSpec
     model: str
     value: Expression
+    window: int = 0
     turned: IndexMap | None = None
 
     @property
@@ -51,6 +53,12 @@ class WeightPair:
         if self.extents != self.source.shape:
             source = f"{source}, turned to {words.shape(self.extents)},"
         return source, described(self.target)
+
+
+def window_axes(layer: LayerSpec, tensor: TensorSpec) -> int:
+    """Returns the number of a weight's first axes that are the window of a convolution: all but those of channels."""
+    is_convolution = not layer.class_name or any("Conv" in name for name in (layer.class_name, *layer.ancestry))
+    return max(0, len(tensor.shape) - 2) if is_convolution else 0
 
 
 def turned(pair: WeightPair, transpose: bool | tuple[int, ...], *, reshape: bool) -> WeightPair:

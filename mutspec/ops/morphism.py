@@ -18,6 +18,7 @@ from mutspec.keras_facts.linear_layers import LINEAR
 from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.batch_norm_folding import Folded, affine_of, folded_after, folded_before
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
 from mutspec.model.spec import LayerSpec, TensorRef
 from mutspec.structure import edits
@@ -53,6 +54,9 @@ class FoldBatchNormalization(StructureOp, tag="fold_batch_normalization", frozen
         ),
     ] = OnUnfoldable.ERROR
 
+    def claim(self) -> SamePredictions:
+        return SamePredictions()
+
     def restructure(self, ctx: StructureContext) -> None:
         kept: dict[str, str] = {}
         for layer in ctx.select(self.target, "target"):
@@ -63,7 +67,7 @@ class FoldBatchNormalization(StructureOp, tag="fold_batch_normalization", frozen
                     hint="name batch normalizations alone, for instance {type: BatchNormalization}",
                 )
             try:
-                _fold(ctx, layer)
+                folding = _folding(ctx, layer)
             except PlanError as error:
                 if self.on_unfoldable is OnUnfoldable.ERROR:
                     raise PlanError(
@@ -72,14 +76,16 @@ class FoldBatchNormalization(StructureOp, tag="fold_batch_normalization", frozen
                         hint="leave it out of the target, or leave such layers as they are: `on_unfoldable: skip`",
                     ) from None
                 kept[layer.path] = error.problems[0].message
+            else:
+                _apply(ctx, *folding)
         if kept:
             path, why = next(iter(kept.items()))
             more = f"; {len(kept) - 1:,} more stay too" if len(kept) > 1 else ""
             ctx.context.notes.append(f"`{path}` is not folded: {why}{more}")
 
 
-def _fold(ctx: StructureContext, layer: LayerSpec) -> None:
-    """Folds one batch normalization.
+def _folding(ctx: StructureContext, layer: LayerSpec) -> tuple[FoundLayer, FoundLayer, Folded]:
+    """Returns a batch normalization, the layer that it is folded into, and that layer's weights then.
 
     Raises:
         PlanError: it cannot be folded; the message is the reason.
@@ -91,12 +97,9 @@ def _fold(ctx: StructureContext, layer: LayerSpec) -> None:
     for neighbour_of, folded_with in ((_layer_before, folded_before), (_layer_after, folded_after)):
         try:
             neighbour = neighbour_of(ctx, found)
-            affine = affine_of(ctx, found)
-            _apply(ctx, found, neighbour, folded_with(ctx, neighbour, affine))
+            return found, neighbour, folded_with(ctx, neighbour, affine_of(ctx, found))
         except PlanError as error:
             reasons.append(error.problems[0].message)
-        else:
-            return
     raise PlanError(f"before it, {reasons[0]}; after it, {reasons[1]}")
 
 
@@ -254,6 +257,9 @@ class Deepen(StructureOp, tag="deepen", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         if self.activation is not UNSET and (wrong := value_problem("Dense", "activation", self.activation)):
             yield wrong.below("activation")
+
+    def claim(self) -> SamePredictions:
+        return SamePredictions()
 
     def restructure(self, ctx: StructureContext) -> None:
         for found in ctx.find(self.target, "target"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from mutspec.keras_facts.harmless_arguments import acts_in_training_only
 from mutspec.language.types import Count, Patterns, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
+from mutspec.lowering.configuring import can_be_trained, configure, frozen_in_memory_alone
 from mutspec.lowering.kept_weights import old_weights
 from mutspec.lowering.new_fragment import (
     Graph,
@@ -33,13 +33,13 @@ from mutspec.lowering.new_fragment import (
 from mutspec.lowering.new_layer import Initialize, LayerChain, LayerConfig
 from mutspec.lowering.places import by_owner, output_in_use, refuse_loop, tensors_named
 from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
-from mutspec.model.outline import is_operation, join
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.inherited import inherited
-from mutspec.structure.layer_config import SAME, configured
-from mutspec.structure.network import Entry, Network, refs
+from mutspec.structure.layer_config import SAME
+from mutspec.structure.network import Network, refs
 from mutspec.structure.passages import data_of
 
 
@@ -329,9 +329,11 @@ class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
 
 
 class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=True):
-    """Change arguments of layers that change neither shapes nor weights: activation, rate, trainable, momentum, ….
+    """Change arguments of layers that change neither shapes nor weights: activation, rate, trainable, stateful, ….
 
-    A model in the model takes `trainable` alone, and passes it on to its layers; a pattern may take in inputs then.
+    Layers in wrappers and cells are named by their paths (`both/forward_lstm`). The backward layer of a Bidirectional
+    follows the forward one where the model does not state it. What would change a shape or a weight is refused, with
+    what it would change. `trainable` goes on to all layers in a layer or in a model, and a pattern may take in inputs.
 
     Literature: AFRm (DeepMutation) and ARem (LEMON): `activation: linear`; ARep (LEMON); change and remove activation
     (DeepCrime).
@@ -349,51 +351,8 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
 
     def restructure(self, ctx: StructureContext) -> None:
         layers = ctx.select(self.target, "target")
-        if self._sets_trainable_alone:
-            layers = tuple(each for each in layers if _can_be_trained(ctx.locate(each, "target"))) or layers
-        for layer in layers:
-            found = ctx.locate(layer, "target")
-            found.refuse_input("with nothing to set")
-            if isinstance(found.entry, Network) and not self._sets_trainable_alone:
-                raise PlanError(
-                    f"`{found.path}` is a model", path=("target",), hint="name the layers in it to configure"
-                )
-            try:
-                changed = self._configured(found.entry)
-            except PlanError as error:
-                raise PlanError(problem.below("set") for problem in error.problems) from None
-            edit = partial(edits.put, name=found.name, entry=changed, new_name=found.name)
-            ctx.edit(found.owner, edit, configured={found.path, *_trainable_paths(changed, found.path)})
-
-    @property
-    def _sets_trainable_alone(self) -> bool:
-        """Whether models are set too, which pass it on to their layers, as in Keras."""
-        return self.set.keys() == {"trainable"}
-
-    def _configured(self, entry: Entry | Network) -> Entry | Network:
-        if not isinstance(entry, Network):
-            return configured(entry, self.set)
-        layers = {
-            name: self._configured(each) if _is_trainable_in(entry, name) else each
-            for name, each in entry.layers.items()
-        }
-        config = {**entry.entry["config"], "trainable": self.set["trainable"]}
-        return replace(entry.with_layers(layers), entry={**entry.entry, "config": config})
-
-
-def _can_be_trained(found: FoundLayer) -> bool:
-    return _is_trainable_in(found.network, found.name)
-
-
-def _is_trainable_in(network: Network, name: str) -> bool:
-    """Returns whether a layer may have weights to train. A pattern may match inputs and operations, which do not."""
-    entry = network.layers[name]
-    return bool(network.calls[name]) and (isinstance(entry, Network) or not is_operation(entry))
-
-
-def _trainable_paths(entry: Entry | Network, path: str) -> Iterator[str]:
-    """Yields the paths of what may be trained in a model, at any depth."""
-    for name, each in entry.layers.items() if isinstance(entry, Network) else ():
-        if isinstance(entry, Network) and _is_trainable_in(entry, name):
-            yield join(path, name)
-            yield from _trainable_paths(each, join(path, name))
+        if self.set.keys() == {"trainable"}:
+            layers = tuple(layer for layer in layers if can_be_trained(ctx, layer)) or layers
+        configure(ctx, layers, self.set, "target")
+        if self.set.get("trainable") is False:
+            ctx.note_first(frozen_in_memory_alone(ctx, [layer.path for layer in layers]))

@@ -16,6 +16,7 @@ from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.fitting import Align, Combine, Fitted, Fitting, Mismatch, Position, Positions, are_positions
 from mutspec.lowering.merge_op import model_and_name
 from mutspec.lowering.pairing import Pair, pairs_by_path, pairs_of_layers, roots
+from mutspec.lowering.weight_pair import WeightPair, window_axes
 from mutspec.model.select import Selection
 from mutspec.model.spec import TensorSpec
 from mutspec.text import words
@@ -180,7 +181,9 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
         fitting, fitted, problems = self._fitting, [], list[Problem]()
         for source, target in pairs:
             try:
-                fitted.append(((source, target), fitting.fit(context.read(source, model), source, target, model)))
+                value = context.read(source, model)
+                window = window_axes(context.models[""].layer_by_path[target.layer], target)
+                fitted.append(((source, target), fitting.fit(WeightPair(source, target, model, value, window))))
             except PlanError as error:
                 problems += error.problems
                 context.skipped.append(SkippedWeight(target, error.problems[0].message))

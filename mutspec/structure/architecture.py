@@ -69,8 +69,8 @@ class Change:
     Arguments:
         network: the network after the step.
         new: the layers that it adds, by path. A model stands for all layers in it.
-        configured: the paths of the layers whose config it changes. One that is in `new` too stays the layer that it
-            is, but its shapes and weights follow from its config again.
+        configured: the paths of the layers whose config it changes, also of layers in layers. One that is in `new` too
+            stays the layer that it is, but its shapes and weights follow from its config again.
         renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
         marks: other effects that are to be reported, by the layer's path.
     """
@@ -235,6 +235,7 @@ class _Layers:
         self._change = change
         self._names = names
         self._inner = inner
+        self._configured = {each for path in change.configured for each in _prefixes(path)}
 
     def of(self, network: Network, owner: str = "") -> Iterator[LayerSpec]:
         """Yields the layers of a network in model order, depth first."""
@@ -259,7 +260,7 @@ class _Layers:
                     earlier = next(self._described(layer, path, calls))
                 yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
                 yield from self.of(layer, path)
-            elif path in self._change.configured:
+            elif path in self._configured:
                 yield from self._described(layer, path, calls)
                 yield from (each for each in self._layers if each.is_inner and is_within(each.path, path))
             else:

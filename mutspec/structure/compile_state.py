@@ -15,6 +15,13 @@ from mutspec.errors import Problem
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Network, refs
 
+NOT_COMPILED = Problem(
+    "the mutant is not compiled, because it is another model than its base",
+    hint="compile it before you train it",
+    is_warning=True,
+)
+"""The warning where a step makes a model for another purpose, such as a part of the base."""
+
 _LOSSES = ("loss", "loss_weights")
 _METRICS = ("metrics", "weighted_metrics")
 
@@ -177,8 +184,10 @@ def with_compile_state(
         change: the change of the outputs; None if there is none.
     """
     whole = {key: each for key, each in config.items() if key != "compile_config"}
-    if not compiled or change is None:
-        return ({**whole, "compile_config": compiled} if compiled else whole), ()
+    if not compiled:
+        return (dict(config) if not config.get("compile_config") else whole), ()
+    if change is None:
+        return {**whole, "compile_config": compiled}, ()
     stated, warnings = compile_state(compiled, change)
     return (
         {**whole, "compile_config": stated} if stated else whole,

@@ -30,7 +30,9 @@ def takes_policy(entry: Entry) -> bool:
     if "dtype" not in config:
         raise PlanError(f"the config of `{config.get('name')}`, {a(class_name)}, has no dtype")
     policy = policy_of(config["dtype"])
-    return policy is None or policy.compute in FLOATS
+    if policy is None:
+        raise PlanError(f"`{config.get('name')}` has another policy for each layer in it, or one that is not Keras's")
+    return policy.compute in FLOATS
 
 
 def with_policy(entry: Entry, policy: str) -> Entry:

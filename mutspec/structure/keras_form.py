@@ -18,9 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
-from mutspec.keras_facts.class_names import TAKES_MASK
 from mutspec.keras_facts.classes import is_keras_class, plain_class_name
 from mutspec.keras_facts.dtypes import policy_of
+from mutspec.keras_facts.masks import mask_parameters_of
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.keras_facts.written_configs import TRAINING_BY_DEFAULT
 from mutspec.keras_facts.written_values import INPUT_CONFIG, NotInTablesError, written_config, written_policy
@@ -73,6 +73,7 @@ class _Writer:
     def __init__(self, oracle: ShapeOracle) -> None:
         self.problems: dict[str, str] = {}
         self._flow = Flow(oracle, lambda _: {})
+        self._untyped: set[tuple[str, TensorRef]] = set()
 
     def model(self, network: Network, path: str) -> dict[str, Any]:
         """Returns a serialised model."""
@@ -179,7 +180,7 @@ class _Writer:
         implied: dict[str, Any] = {}
         if class_name in TRAINING_BY_DEFAULT:
             implied["training"] = TRAINING_BY_DEFAULT[class_name]
-        if class_name in TAKES_MASK and class_name not in _MASKS_OF_THEIR_OWN:
+        if "mask" in mask_parameters_of(layer):
             implied["mask"] = None
         policy = policy_of(layer["config"].get("dtype"))
         computes = policy.compute if policy is not None else "float32"
@@ -198,15 +199,17 @@ class _Writer:
         if ref == SEQUENTIAL_INPUT and ref not in network.types:
             self.problems.setdefault(owner or network.name, "the shape of its input")
             return None
+        if (owner, ref) in self._untyped:
+            return None
         try:
             return self._flow.type_of(network, ref, owner)
         except (ModelError, EnvironmentProblem):
+            self._untyped.add((owner, ref))
+        inputs = [self._type(network, each, owner) for each in network.uses[ref.layer][ref.call]]
+        if None not in inputs:  # a layer after one whose outputs are unknown is not to blame
             self.problems.setdefault(join(owner, ref.layer), "the shapes that it outputs")
-            return None
+        return None
 
-
-_MASKS_OF_THEIR_OWN = frozenset({"GroupQueryAttention", "MultiHeadAttention"})
-"""Classes whose call has a mask for each argument (`query_mask`), and no `mask`."""
 
 _CONVERTS_NOTHING = frozenset({"RandomCrop", "RandomFlip"})
 """Classes that take tensors of any dtype."""

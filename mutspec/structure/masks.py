@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mutspec.keras_facts.classes import snake_case
+from mutspec.keras_facts.classes import plain_class_name, snake_case
 from mutspec.keras_facts.dtypes import policy_of
 from mutspec.keras_facts.masks import MASK_OPERATIONS, makes_mask, mask_parameters_of
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.keras_facts.written_configs import TRAINING_BY_DEFAULT
 from mutspec.model.outline import is_operation, join, nodes_of
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorRef
 from mutspec.structure.edits import without_unused
@@ -278,7 +279,9 @@ class _Insertion(Observer):
         concerned = {name: self.network.calls[name] for name, _ in written}
         concerned |= {site[0]: self.network.calls[site[0]] for site, call in _calls(self.network) if _MEMORY in call}
         calls = {
-            name: tuple(self._with_masks(call, written.get((name, number), {})) for number, call in enumerate(each))
+            name: tuple(
+                self._with_masks(name, call, written.get((name, number), {})) for number, call in enumerate(each)
+            )
             for name, each in concerned.items()
         }
         if calls == concerned:
@@ -384,10 +387,14 @@ class _Insertion(Observer):
     def _ref(self, mask: Mask) -> TensorRef:
         return mask if isinstance(mask, TensorRef) else self._ref_of[mask]
 
-    def _with_masks(self, call: Arguments, masks: Mapping[str, Masks]) -> Arguments:
+    def _with_masks(self, name: str, call: Arguments, masks: Mapping[str, Masks]) -> Arguments:
         if masks:
+            layer = self.network.layers[name]
+            class_name = "" if isinstance(layer, Network) else plain_class_name(layer)
+            is_new = not keywords(call) and class_name in TRAINING_BY_DEFAULT
+            implied = {"training": TRAINING_BY_DEFAULT[class_name]} if is_new else {}
             found = {key: each_tensor(each, self._ref) for key, each in masks.items()}
-            call = {**call, "kwargs": {**keywords(call), **found}}
+            call = {**call, "kwargs": {**implied, **keywords(call), **found}}
         return {key: value for key, value in call.items() if key != _MEMORY} if _MEMORY in call else call
 
     def _in_model_order(self) -> Iterator[tuple[str, Entry | Network]]:

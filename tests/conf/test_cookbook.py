@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mutspec
-from tests.cookbook import DISHES, PAGE, PLANS, digits, page, with_augmentation, with_backbone, with_softmax
+from tests.cookbook import DISHES, PAGE, PLANS, digits, in_a_row, page, with_augmentation, with_backbone, with_softmax
 from tests.zoo.play import inputs_of, outputs
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -73,6 +73,22 @@ def test_a_new_head_has_other_classes_and_the_trunk_stays(model: Any) -> None:
     mutant = mutant_of("new_head", model, "params.classes=3")
     assert mutant.output_shape == (None, 3)
     assert equal(cut(mutant, "dense_1"), cut(model, "dense_1"))
+
+
+def test_one_more_class_keeps_what_was_learned_of_the_others(model: Any) -> None:
+    mutant = mutant_of("one_more_class", model)
+    given = inputs_of(model)
+    assert mutant.output_shape == (None, 11)
+    assert np.allclose(outputs(mutant, given)[0][:, :10], outputs(model, given)[0], atol=1e-5)
+
+
+def test_weights_by_name_are_those_of_the_other_model_where_they_fit(model: Any) -> None:
+    other = mutant_of("new_head", model, "params.classes=3")
+    mutant = mutant_of("weights_by_name", other, old=model)
+    for layer in mutant.layers:
+        expected = other if layer.name == "logits" else model
+        pairs = zip(layer.get_weights(), expected.get_layer(layer.name).get_weights(), strict=True)
+        assert all(np.array_equal(*pair) for pair in pairs)
 
 
 def test_dropout_stands_after_each_dense_layer_but_the_last(model: Any) -> None:
@@ -150,6 +166,45 @@ def test_a_nested_trunk_predicts_the_same(model: Any) -> None:
     mutant = mutant_of("nested_trunk", model)
     assert [layer.name for layer in mutant.layers][:2] == ["image", "trunk"]
     assert equal(mutant, model)
+
+
+def test_mixed_precision_computes_in_half_precision_and_keeps_weights(model: Any) -> None:
+    mutant = mutant_of("mixed_precision", model, "params.policy=mixed_bfloat16")
+    assert {str(weight.dtype) for weight in mutant.weights} == {"float32"}
+    assert mutant.get_layer("conv_1").compute_dtype == "bfloat16"
+    assert mutant.outputs[0].dtype == "float32"
+    assert equal(mutant, model, tolerance=0.2)
+
+
+def test_folded_normalization_predicts_the_same(model: Any) -> None:
+    mutant = mutant_of("folded_normalization", model)
+    assert "bn_1" not in [layer.name for layer in mutant.layers]
+    assert equal(mutant, model, tolerance=1e-4)
+
+
+def test_images_of_another_size_are_taken_and_weights_stay() -> None:
+    base = with_augmentation()
+    mutant = mutant_of("image_size", base, "params.size=20")
+    assert mutant.input_shape == (None, 20, 20, 3)
+    assert [weight.numpy().tobytes() for weight in mutant.weights] == [
+        weight.numpy().tobytes() for weight in base.weights
+    ]
+
+
+def test_a_functional_form_predicts_the_same() -> None:
+    import keras
+
+    mutant = mutant_of("functional_form", in_a_row())
+    assert not isinstance(mutant, keras.Sequential)
+    assert equal(mutant_of("functional_form", base := in_a_row()), base)
+
+
+def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
+    mutant = mutant_of("channels_first", model)
+    assert mutant.input_shape == (None, 1, 8, 8)
+    assert [weight.numpy().tobytes() for weight in mutant.weights] == [
+        weight.numpy().tobytes() for weight in model.weights
+    ]
 
 
 def made_by(model: Any, layer: str) -> np.ndarray:

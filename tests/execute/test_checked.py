@@ -108,6 +108,24 @@ def test_models_are_called_on_inputs_that_they_take(name: str, saved: Saved, tmp
     assert [claim.holds for claim in report.check.claims] == [True]
 
 
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("residual", {"op": "fold_batch_normalization", "target": "norm"}),
+        ("sequential", {"op": "convert", "to": "functional"}),
+        ("nested", {"op": "inline_model", "target": "encoder"}),
+        ("residual", {"op": "nest_layers", "target": ["branch", "norm"], "name": "block"}),
+        ("shared_layers", {"op": "unshare_weights", "target": "shared"}),
+    ],
+)
+def test_an_op_that_keeps_predictions_claims_it_and_does(
+    name: str, step: dict[str, Any], saved: Saved, tmp_path: Path
+) -> None:
+    report = apply_checked(plan(step), saved(name), tmp_path / "mutant.keras")
+    assert report.check is not None
+    assert [claim.holds for claim in report.check.claims] == [True]
+
+
 def test_shapes_that_keras_does_not_make_are_named(
     saved: Saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,6 @@ NEW_VALUES: dict[str, Any] = {
     "max_value": 3.0,
     "synchronized": True,
     "unit_forget_bias": False,
-    "go_backwards": True,
     "zero_output_for_mask": True,
     "use_cudnn": False,
     "flash_attention": False,

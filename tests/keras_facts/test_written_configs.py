@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from mutspec.keras_facts.class_names import TAKES_MASK
 from mutspec.keras_facts.layer_arguments import arguments_of, known_classes
 from mutspec.keras_facts.written_configs import (
     BUILD_ARGUMENTS,
@@ -177,8 +176,6 @@ def test_how_a_class_is_built_and_called_is_in_the_tables(name: str) -> None:
     assert list(parameters(name, "call"))[: len(BUILD_ARGUMENTS.get(name, ()))] == [*BUILD_ARGUMENTS.get(name, ())]
     training = parameters(name, "call").get("training")
     assert TRAINING_BY_DEFAULT.get(name) == (None if training is None else training.default)
-    has_mask = bool({"mask", "query_mask"} & parameters(name, "call").keys())
-    assert has_mask == (name in TAKES_MASK)
 
 
 def test_the_current_keras_writes_what_is_called_newer() -> None:

@@ -16,6 +16,10 @@ from tests.toys import Tensors, mutate, same_bits
 OP = {"op": "transfer_weights", "source": "s/kernel", "target": "t/kernel"}
 
 
+def numbered(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+
+
 def pair(shape: tuple[int, ...], other: tuple[int, ...]) -> Tensors:
     random = np.random.default_rng(sum(shape))
     return {
@@ -114,15 +118,24 @@ def test_a_position_may_be_a_percentage_of_the_targets_axis(at: Any, column: int
     ],
 )
 def test_a_kernel_lies_in_the_middle_of_another(shape: Any, room: Any, taken: Any, place: Any, how: str) -> None:
-    before = pair(shape, room)
-    wanted = np.zeros(room, np.float32) if how == "pad" else before["t/kernel"].copy()
+    before = {"s/kernel": pair(shape, room)["s/kernel"], "conv2d/kernel": pair(shape, room)["t/kernel"]}
+    wanted = np.zeros(room, np.float32) if how == "pad" else before["conv2d/kernel"].copy()
     wanted[place] = before["s/kernel"][taken]
-    assert same_bits(copied(before, align="center", on_mismatch=how), wanted)
+    step = {**OP, "target": "conv2d", "align": "center", "on_mismatch": how}
+    assert same_bits(mutate(before, step).tensors["conv2d/kernel"], wanted)
 
 
 def test_the_middle_of_a_larger_kernel_is_cut_out() -> None:
-    before = pair((5, 7, 2, 4), (3, 3, 2, 4))
-    assert same_bits(copied(before, align="center", on_mismatch="slice"), before["s/kernel"][1:4, 2:5].copy())
+    before = {"s/kernel": numbered(5, 7, 2, 4), "conv2d/kernel": numbered(3, 3, 2, 4)}
+    step = {**OP, "target": "conv2d", "align": "center", "on_mismatch": "slice"}
+    assert same_bits(mutate(before, step).tensors["conv2d/kernel"], before["s/kernel"][1:4, 2:5].copy())
+
+
+def test_what_is_not_a_convolution_has_no_window_to_be_centred_in() -> None:
+    before = pair((2, 3, 4), (4, 3, 4))
+    wanted = before["t/kernel"].copy()
+    wanted[:2] = before["s/kernel"]
+    assert same_bits(copied(before, align="center", on_mismatch="slice"), wanted)
 
 
 def test_an_axis_can_be_centred_by_itself() -> None:

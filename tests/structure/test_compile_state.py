@@ -109,6 +109,14 @@ def test_an_output_that_is_removed_or_added_leaves_the_others_as_they_are() -> N
     assert more == pytest.approx(both)
 
 
+def test_a_part_of_a_model_is_not_compiled_and_a_warning_says_so() -> None:
+    base = model_with(LIST, loss=losses())
+    report = mutspec.dry_run(mutspec.plan({"mutspec": 1, "steps": [{"op": "extract", "to": "body"}]}), base)
+    assert [each.message for each in report.warnings] == [
+        "the mutant is not compiled, because it is another model than its base"
+    ]
+
+
 # --- the function ---------------------------------------------------------------------------------------------------
 
 TWO, THREE, ONE = Outputs([0, 1], ("a", "b"), 2), Outputs([0, 1, 2], ("a", "b", "new"), 3), Outputs(0, ("b",), 1)

@@ -73,6 +73,14 @@ def test_a_functional_chain_becomes_the_sequential_model_that_keras_would_make()
     assert weights(made) == weights(by_hand)
 
 
+def test_a_chain_with_masks_becomes_sequential_and_keeps_them() -> None:
+    model = shared("embedding_mask")
+    converted = _converted(model, "sequential")
+    values = np.array([[1, 2, 3, 0, 0, 0, 0], [4, 5, 0, 0, 0, 0, 0]], "int32")
+    _assert_same(outputs(model, [values]), outputs(converted, [values]))
+    _assert_same(outputs(model, [values]), outputs(_converted(converted, "functional"), [values]))
+
+
 def test_a_nested_model_is_converted_where_it_is() -> None:
     import keras
 

@@ -9,13 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from mutspec.structure.meaning import value_meant
 
 import mutspec
 from mutspec.errors import PlanError
 from mutspec.keras_facts.class_table import CLASSES
 from mutspec.keras_facts.first_values import has_forget_gate, initialized_by
 from mutspec.keras_facts.layer_arguments import arguments_of
+from mutspec.model.meaning import value_meant
 
 ROWS, SEQUENCE, IMAGE, VOLUME, FILM = (6,), (5, 6), (6, 7, 6), (4, 5, 6, 6), (3, 6, 7, 4)
 DENSE = {"type": "Dense", "units": 3}

@@ -21,6 +21,7 @@ from mutspec.lowering.context import LoweringContext
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.outline import is_operation
+from mutspec.structure.architecture import with_masks
 from mutspec.structure.keras_form import UnwritableError, keras_form
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
@@ -28,6 +29,8 @@ from mutspec.structure.shape_rules import TableOracle
 from tests.structure.test_applications import network as application
 from tests.zoo import ZOO
 from tests.zoo.play import shared
+
+pytestmark = pytest.mark.filterwarnings("ignore::mutspec.MutspecWarning")
 
 CALLED_BY_CODE = {"nested_custom", "shared_everywhere", "shared_with_nested", "subclassed", "subclassed_functional"}
 """Models that no plan can rewire."""
@@ -54,7 +57,7 @@ def network_after(steps: list[dict[str, Any]], base: Path) -> Network:
     assert context.edited_architecture is not None
     if context.edited_architecture.misfits:
         raise PlanError("a layer does not fit")
-    return context.edited_architecture.network
+    return with_masks(context.edited_architecture).network
 
 
 def candidates(network: Network, first: int, owner: str = "") -> Iterator[dict[str, Any]]:
@@ -87,9 +90,11 @@ def possible_steps(base: Path, first: int, attempts: int = 5) -> list[dict[str, 
 
 
 def by_keras(steps: list[dict[str, Any]], base: Path) -> dict[str, Any]:
-    """The config that Keras writes for the mutant of a file."""
+    """The config that Keras writes for the mutant of a file, when it has loaded the base and built the mutant."""
+    import keras
+
     mutant = base.with_name("mutant.keras")
-    mutspec.apply(mutspec.plan({"steps": steps}), base, mutant, force=True)
+    mutspec.apply(mutspec.plan({"steps": steps}), keras.saving.load_model(base)).save(mutant)
     with ZipFile(mutant) as file:
         config: dict[str, Any] = json.loads(file.read("config.json"))
     return config
