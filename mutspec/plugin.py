@@ -43,6 +43,7 @@ from mutspec.language.types import (
 )
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.base import Op, StructureOp, WeightOp
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.merge_op import MergeOp, Source
@@ -68,6 +69,7 @@ __all__ = [
     "BiasedNeuronOp",
     "StructureOp",
     "Op",
+    "SamePredictions",
     # What parameters are made of.
     "ByTarget",
     "Case",

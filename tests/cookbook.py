@@ -100,6 +100,13 @@ DISHES = (
     Dish("Freeze a base", "freeze_base", "keras #4674, #7085, #4762", note="Layers inside models are frozen, too."),
     Dish("Cut off the last layers: features", "features", "keras #2371, #3442, #8909, #15636, #588"),
     Dish("A new head", "new_head", "keras #871, #3095"),
+    Dish("One class more, and the old ones kept", "one_more_class", "keras #7924, keras-applications #57"),
+    Dish(
+        "Weights by name, skipping what does not fit",
+        "weights_by_name",
+        "keras #3836, #3199",
+        note="As `load_weights(by_name=True, skip_mismatch=True)` does in Keras, without TensorFlow.",
+    ),
     Dish("Dropout after Dense layers", "dropout_after_dense"),
     Dish("An L2 penalty on a trained model", "weight_decay", "keras #7688, #9106, #12053, tensorflow #37511"),
     Dish("The output of a layer as a second output", "intermediate_output", "keras #6306, #2664"),

@@ -167,7 +167,10 @@ class Toy:
 
 
 def spec_of(tensors: Tensors) -> ModelSpec:
-    """A model of these tensors; the last axis runs over output channels. Layers are Dense, or LSTM if recurrent."""
+    """A model of these tensors; the last axis runs over output channels.
+
+    Layers are Dense; LSTM if they have a recurrent kernel, Conv2D if they are called so.
+    """
     specs = []
     for path, values in tensors.items():
         layer, _, role = path.rpartition("/")
@@ -176,7 +179,7 @@ def spec_of(tensors: Tensors) -> ModelSpec:
         specs.append(TensorSpec(path, layer, role, group, values.shape, values.dtype.name, axis, origin=path))
     layers = []
     for layer in dict.fromkeys(spec.layer for spec in specs):
-        kind = "LSTM" if f"{layer}/recurrent_kernel" in tensors else "Dense"
+        kind = "LSTM" if f"{layer}/recurrent_kernel" in tensors else "Conv2D" if layer == "conv2d" else "Dense"
         layers.append(LayerSpec(layer, layer.rpartition("/")[2], kind, (kind, "Layer")))
     return ModelSpec("toy", "Sequential", tuple(layers), tuple(specs))
 

@@ -18,6 +18,7 @@ from mutspec.model.files.formats import FORMATS
 from mutspec.model.live import LiveModel, read_live
 from mutspec.model.loading import Loaded
 from mutspec.model.spec import ModelSpec
+from mutspec.structure.compile_state import with_compile_state
 
 
 def in_keras(
@@ -55,12 +56,14 @@ def _for_loaded(prepared: Prepared, live: LiveModel, *, unsafe: bool) -> Prepare
     program = prepared.program
     if _described(live.spec) != _described(program.before):
         return prepare(program.plan, live, prepared.inputs, unsafe=unsafe)
-    config = {**(program.config if program.is_structural else live.config)}
-    config.pop("compile_config", None)
-    if "compile_config" in live.config:  # Keras may have revived only a part of what the file has
-        config["compile_config"] = live.config["compile_config"]
+    config = program.config if program.is_structural else live.config
+    # Keras may have revived only a part of what the file has, and a step may have made a model of another purpose.
+    is_dropped = bool(prepared.model.config.get("compile_config")) and not program.config.get("compile_config")
+    compiled = None if is_dropped else live.config.get("compile_config")
+    config, lost = with_compile_state(config, compiled, program.output_change)
+    warnings = tuple(dict.fromkeys((*program.warnings, *lost)))
     model = replace(live, spec=program.before)
-    return Prepared(replace(program, config=config), model, prepared.inputs)
+    return Prepared(replace(program, config=config, warnings=warnings), model, prepared.inputs)
 
 
 def _described(spec: ModelSpec) -> tuple[list[str], list[tuple[str, tuple[int, ...]]]]:

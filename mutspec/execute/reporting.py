@@ -18,6 +18,7 @@ from mutspec.graph.memory import whole_bytes
 from mutspec.graph.numpy_kernels.masks import Mask
 from mutspec.graph.sameness import unchangeable
 from mutspec.lowering.compile import Program, StepRecord
+from mutspec.lowering.origins import origins
 from mutspec.model.files.archive import Archive
 from mutspec.show.layers import StructureDiff
 from mutspec.show.report import InputReport, Report, StepReport, TargetReport
@@ -65,6 +66,7 @@ def report(
         len(program.before.layers),
         structure_diff(program.before, program.after) if program.is_structural else StructureDiff(),
         tuple(InputReport(name, name_of(each), each.spec.structure_digest) for name, each in inputs.items()),
+        origins=origins(program),
     )
 
 
@@ -133,6 +135,7 @@ def _step(
                 changed,
                 write.is_first or write.version not in still,
                 tensor.path,
+                write.copied,
             )
         )
-    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits)
+    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits, step.skipped)

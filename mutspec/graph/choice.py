@@ -46,13 +46,20 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The entries whose index along each axis is at least 0 and below a stop.
+    """The entries whose index along each axis is at least a start and below a stop.
 
     Arguments:
         stops: the index after the last, for each axis.
+        starts: the first index, for each axis; empty for 0 along all of them.
     """
 
     stops: tuple[int, ...]
+    starts: tuple[int, ...] = ()
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The start and stop along each axis."""
+        return tuple(zip(self.starts or (0,) * len(self.stops), self.stops, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +180,7 @@ def chosen_count(choice: Choice, shape: tuple[int, ...]) -> int | None:
     if isinstance(choice, Computed):
         return choice.count
     if isinstance(choice, Box):
-        return size_of(choice.stops)
+        return size_of(tuple(stop - start for start, stop in choice.spans))
     if isinstance(choice, Run):
         return choice.stop - choice.start
     if isinstance(choice, Window):

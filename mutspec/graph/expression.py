@@ -222,13 +222,25 @@ class Expression:
         length, stride = slices.length, slices.stride
         return self._make(primitive, self, shape=(length,), dtype=dtype, length=length, stride=stride)
 
-    def sum_over(self, axis: int) -> Expression:
-        """Returns the sums over the indices of one axis, in float64, as a tensor without that axis."""
-        shape = (*self.shape[:axis], *self.shape[axis + 1 :])
-        stride = size_of(self.shape[axis + 1 :])
-        source, first = self._source(), IndexMap.of(self.shape).window(axis, 0, 1).merged()
-        attributes = {"index_map": first, "count": self.shape[axis], "stride": stride}
-        return self._make("sum_over", source, shape=shape, dtype="float64", **attributes)
+    def sum_over(self, axis: int, start: int = 0, count: int | None = None, repeats: int | None = None) -> Expression:
+        """Returns the sums over the indices of one axis, in float64, as a tensor without that axis.
+
+        Arguments:
+            axis: the axis.
+            start: the first index of the sum.
+            count: the number of indices; None for all from `start` on.
+            repeats: the length of the axis in the result, which then has the sum at each of its indices.
+        """
+        first = IndexMap.of(self.shape).window(axis, start, 1)
+        shape = (*self.shape[:axis], *(() if repeats is None else (repeats,)), *self.shape[axis + 1 :])
+        if repeats is not None:
+            first = first.repeated(axis, repeats)
+        attributes = {
+            "index_map": first.merged(),
+            "count": self.shape[axis] - start if count is None else count,
+            "stride": size_of(self.shape[axis + 1 :]),
+        }
+        return self._make("sum_over", self._source(), shape=shape, dtype="float64", **attributes)
 
     def mean_over(self, axis: int) -> Expression:
         """Returns the means over the indices of one axis, in float64, as a tensor without that axis."""

@@ -6,7 +6,15 @@ from mutspec.graph.choice import size_of
 from mutspec.graph.graph import Graph, Node
 from mutspec.graph.primitives import Access
 
-_WORKING_BYTES = {"ranked": 9, "ranked_in_groups": 9, "shuffle": 56, "shuffle_slices": 0, "quantile": 8, "low_rank": 32}
+_WORKING_BYTES = {
+    "ranked": 9,
+    "ranked_in_groups": 9,
+    "shuffle": 56,
+    "shuffle_slices": 0,
+    "quantile": 8,
+    "low_rank": 32,
+    "orthogonal": 32,
+}
 """The bytes for each entry that a kernel needs in addition to its inputs and result: indices, float64 copies."""
 
 

@@ -114,6 +114,7 @@ PRIMITIVES = {
         Primitive("shuffle", Access.WHOLE, "the entries with those chosen permuted among themselves"),
         Primitive("shuffle_slices", Access.WHOLE, "the entries with those of each chosen slice permuted"),
         Primitive("rearrange", Access.WHOLE, "all inputs, one after the other, with some entries rearranged"),
+        Primitive("orthogonal", Access.WHOLE, "the orthogonal factor of a matrix", Exactness.NUMERIC),
         Primitive("low_rank", Access.WHOLE, "the nearest matrix of lower rank", Exactness.NUMERIC),
     )
 }

@@ -14,7 +14,16 @@ from typing import Any
 from mutspec.errors import Problem, nearest
 from mutspec.keras_facts.dtypes import POLICY_NAMES
 from mutspec.keras_facts.layer_arguments import CHOOSES_DTYPE, arguments_of, known_classes
-from mutspec.keras_facts.object_names import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from mutspec.keras_facts.object_arguments import object_problem
+from mutspec.keras_facts.object_names import (
+    ACTIVATION_LAYERS,
+    ACTIVATIONS,
+    CONSTRAINTS,
+    INITIALIZERS,
+    POLICIES,
+    QUANTIZERS,
+    REGULARIZERS,
+)
 from mutspec.text.words import got
 
 
@@ -199,22 +208,30 @@ _FORMS: Mapping[str, str] = {
     "initializer": "glorot_uniform, or {type: RandomNormal, stddev: 0.02}",
     "regularizer": "l2, or {type: L2, l2: 0.01}",
     "constraint": "non_neg, or {type: MaxNorm, max_value: 2}",
-    "activation": "relu",
+    "activation": "relu, or {type: LeakyReLU, negative_slope: 0.1}",
 }
 """Examples of objects of Keras in plans, by the end of an argument's name."""
+
+_OTHER_OBJECTS: Mapping[str, frozenset[str]] = {"dtype": POLICIES, "quantization_config": QUANTIZERS}
+"""Other arguments that are objects, with the names of their classes."""
 
 
 def long_form(key: str, value: Any) -> Any:
     """Returns Keras's form of an object for an argument that is written as layers are: `{type: L2, l2: 0.01}`."""
-    if not isinstance(value, Mapping) or not key.endswith(tuple(_FORMS)) or "class_name" in value:
+    if not isinstance(value, Mapping) or "class_name" in value or not isinstance(name := value.get("type"), str):
         return value
-    name = value.get("type")
-    if not isinstance(name, str):
+    if not key.endswith(tuple(_FORMS)) and name not in _OTHER_OBJECTS.get(key, ()):
         return value
     config = {each: argument for each, argument in value.items() if each != "type"}
     if key.endswith("activation") and name in ACTIVATIONS and not config:
         return name
     return {"class_name": name, "config": config}
+
+
+def is_activation_layer(key: str, value: Any) -> bool:
+    """Returns whether an argument is an activation that is written as a layer: `{type: LeakyReLU}`."""
+    is_object = key.endswith("activation") and isinstance(value, Mapping)
+    return is_object and value.get("class_name", value.get("type")) in ACTIVATION_LAYERS
 
 
 def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
@@ -229,7 +246,11 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
     if kind is None or (value is None and _may_be_null(class_name, key)) or kind.fits(value):
         if key.endswith("activation") and _name_of(value) == "glu":
             return Problem(f"`{key}` cannot be `glu`, which halves the channels, as Keras's layers do not expect")
-        return None
+        if key.endswith("activation") and isinstance(value, Mapping) and value.get("class_name") in ACTIVATIONS:
+            message = f"the activation `{value['class_name']}` is a function, which is given by its name alone"
+            return Problem(message, hint=f"for instance {_FORMS['activation']}")
+        is_object = kind is not None and bool(kind.names) and isinstance(value, Mapping)
+        return object_problem(value, key.rpartition("_")[2]) if is_object else None
     name = _name_of(value)
     if kind.names and name is not None and kind.says.startswith("the name of"):
         what = kind.says.removeprefix("the name of a ").removeprefix("the name of an ")
@@ -237,7 +258,9 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
         if what == "activation" and name in known_classes():
             function = next((each for each in ACTIVATIONS if each.replace("_", "") == name.lower()), "")
             instead = f"write `{function}` for the function; " if function else ""
-            hint = f"{instead}to use the layer, insert it after this one with `insert_layer`"
+            use = "insert it after this one with `insert_layer`"
+            use = f"write {{type: {name}}}, with its arguments" if name in ACTIVATION_LAYERS else use
+            hint = f"{instead}to use the layer, {use}"
             return Problem(f"`{name}` is a layer, but `{key}` takes the name of a function", hint=hint)
         hint = "" if candidates else f"your own is written under its registered name, such as `my_package>{name}`"
         return Problem(f"unknown {what} `{name}`", hint=hint, candidates=candidates)

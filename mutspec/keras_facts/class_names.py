@@ -87,8 +87,16 @@ are made from that name (`sync_batch_normalization`)."""
 HOLD_CODE = frozenset({"FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper"})
 """Classes whose layers hold or load code."""
 
-TAKES_LIST = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"})
+TAKES_LIST = frozenset(
+    {
+        "Add", "AdditiveAttention", "Attention", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply",
+        "Subtract",
+    }
+)  # fmt: skip
 """Classes that Keras calls on a list of tensors."""
+
+FORGETS_FROZEN = frozenset(_each("ConvLSTM1D ConvLSTM2D ConvLSTM3D GroupQueryAttention MultiHeadAttention"))
+"""Classes whose weights are trained although the config has `trainable: false`: the layers in them do not get it."""
 
 TAKES_TRAINING = TRAINING_ONLY - {"ActivityRegularization"} | {
     *_each("AdditiveAttention Attention AutoContrast BatchNormalization Bidirectional CenterCrop Dense EinsumDense"),

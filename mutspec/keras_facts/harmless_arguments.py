@@ -1,8 +1,6 @@
-"""The arguments of layers that can be changed in place, because output shapes and weights do not depend on them.
+"""Arguments of layers on which neither output shapes nor weights depend, as tables: nobody needs to be asked for these.
 
-Other arguments are refused, because they may change shapes, weights, or the ways in which the layer can be called:
-`mask_zero` and `mask_value` because masks are calls of their own in a model's config, `stateful` and `unroll` because
-they need known batch sizes and lengths, `dtype` because stored weights have one.
+Other arguments may be changed in place, too, if shapes and weights are found to stay the same.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ _EVERYWHERE = _names(
     rate dropout recurrent_dropout stddev l1 l2
     momentum renorm_momentum renorm_clipping epsilon synchronized
     negative_slope max_value threshold alpha
-    unit_forget_bias go_backwards zero_output_for_mask use_cudnn flash_attention
+    unit_forget_bias zero_output_for_mask use_cudnn flash_attention
     normalize interpolation fill_mode fill_value antialias logit_soft_cap
     """
 )
@@ -62,8 +60,20 @@ def changes_no_shape(class_name: str, key: str) -> bool:
     return class_name.startswith(_AUGMENTATION) and (key.endswith(_FACTORS) or key == "value_range")
 
 
-def why_refused(key: str) -> str:
-    """Returns a hint for an argument that cannot be changed in place."""
-    if key == "name":
-        return "use `rename_layer`"
-    return "it may change shapes, weights or calls of the layer; use `replace_layer`"
+NOT_SET: Mapping[str, str] = {
+    "name": "use `rename_layer`",
+    "dtype": "use `set_dtype_policy`",
+    **dict.fromkeys(
+        ("layer", "backward_layer", "cell", "cells"),
+        "name the layer in it by its path to set its arguments, or use `replace_layer`",
+    ),
+}
+"""Arguments that are never set in place, with what to do instead."""
+
+_TRAINING_ONLY = _names("trainable seed dropout recurrent_dropout activity_regularizer")
+"""Arguments that matter only in training, in whichever class they are."""
+
+
+def acts_in_training_only(key: str) -> bool:
+    """Returns whether an argument does not change what a built layer predicts, whatever its class."""
+    return key in _TRAINING_ONLY or key.endswith(_ENDINGS)

@@ -44,6 +44,7 @@ OBJECT_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "L1": {"l1": 0.01},
     "L2": {"l2": 0.01},
     "L1L2": {"l1": 0.0, "l2": 0.0},
+    "OrthogonalRegularizer": {"factor": 0.01, "mode": "rows"},
     "MaxNorm": {"max_value": 2, "axis": 0},
     "MinMaxNorm": {"min_value": 0.0, "max_value": 1.0, "rate": 1.0, "axis": 0},
     "UnitNorm": {"axis": 0},

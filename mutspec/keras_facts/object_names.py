@@ -20,6 +20,9 @@ ACTIVATIONS = _names(
     """
 )
 
+ACTIVATION_LAYERS = _names("ELU LeakyReLU ReLU Softmax")
+"""Layers without weights that Keras also takes as an activation, with their arguments."""
+
 INITIALIZERS = _names(
     """
     Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform Ones

@@ -110,7 +110,7 @@ def _values(value: Any, path: DocumentPath, is_target: bool = False) -> Iterator
             yield from _case_problems(value, path)
     elif isinstance(value, str) and is_target:
         if value.startswith("re:"):
-            yield from _regex_problems(value.removeprefix("re:"), path)
+            yield from regex_problems(value.removeprefix("re:"), path)
         elif not value:
             yield Problem("an empty name matches nothing", path=path, hint="name a layer, or leave the key out")
 
@@ -163,7 +163,7 @@ def _pattern_problems(selector: Selector, path: DocumentPath) -> Iterator[Proble
             yield Problem(f"an empty {what} matches nothing", path=(*path, key), hint=hint)
         for index, pattern in enumerate((value,) if isinstance(value, str) else value) if key == "regex" else ():
             where: DocumentPath = (*path, key) if isinstance(value, str) else (*path, key, index)
-            yield from _regex_problems(pattern, where)
+            yield from regex_problems(pattern, where)
 
 
 def _pick_problems(pick: Pick, path: DocumentPath) -> Iterator[Problem]:
@@ -187,7 +187,8 @@ def _case_problems(cases: Sequence[Case[Any]], path: DocumentPath) -> Iterator[P
             return
 
 
-def _regex_problems(pattern: str, path: DocumentPath) -> Iterator[Problem]:
+def regex_problems(pattern: str, path: DocumentPath) -> Iterator[Problem]:
+    """Finds out why a text is not a regular expression of RE2, if it is not."""
     import re2
 
     options = re2.Options()
@@ -218,8 +219,8 @@ def input_problems(used: Mapping[DocumentPath, str], declared: Iterable[str]) ->
 
 
 def unused_problems(section: str, declared: Iterable[str], used: Iterable[str]) -> Iterator[Problem]:
-    """Finds declarations that no step uses, as warnings. `section` is "params" or "inputs"."""
-    kind = {"params": "parameter", "inputs": "input"}[section]
+    """Finds declarations that no step uses, as warnings. `section` is "params", "inputs" or "blocks"."""
+    kind = {"params": "parameter", "inputs": "input", "blocks": "block"}[section]
     used_names = set(used)
     for name in declared:
         if name not in used_names:

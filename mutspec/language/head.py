@@ -43,6 +43,14 @@ class PlanHead(PlanValue, frozen=True, kw_only=True):
             examples=[{"teacher": {}}],
         ),
     ] = field(default_factory=dict)
+    blocks: Annotated[
+        dict[str, Annotated[tuple[dict[str, Any], ...], Meta(min_length=1)]],
+        Meta(
+            description="Small graphs of layers, by name; steps use them as `{block: <name>}` in place of a layer. In "
+            "a block, a layer takes the one before it, unless `of` names others of the block, or `input`.",
+            examples=[{"head": [{"type": "Dropout", "rate": 0.5}, {"type": "Dense", "units": 10}]}],
+        ),
+    ] = field(default_factory=dict)
     metadata: Annotated[dict[str, Any], Meta(description="Free: owner, ticket, whatever you like.")] = field(
         default_factory=dict
     )

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace as replace_node
 
 from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem, nearest
+from mutspec.language.blocks import Blocks
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import parse
 from mutspec.language.explain import Finding, Validator
@@ -201,6 +203,7 @@ class _Loader:
         written, problems = apply_overrides(root, overrides)
         self.problems += problems
         self._resolve(written)
+        self._use_blocks()
         document = plain(self.root)
         head = self._head(document)
         steps = self._steps(document.get("steps"))
@@ -210,6 +213,7 @@ class _Loader:
         if self.bugs:
             raise OpError(self.bugs)
         assert head is not None
+        document.pop("blocks", None)  # the steps have their layers now
         return Plan(
             name=head.name or self.name,
             description=head.description,
@@ -260,12 +264,32 @@ class _Loader:
             key: value if key in ("params", "inputs", "mutspec") else interpolator.resolve(value, (key,))
             for key, value in self.root.entries.items()
         }
-        self.root = msgspec.structs.replace(self.root, entries=entries)
+        self.root = replace_node(self.root, entries=entries)
         for problem in interpolator.problems:
             self._add(problem)
         self.unresolved = tuple(dict.fromkeys(problem.path for problem in interpolator.problems))
         if not interpolator.problems:
             for problem in unused_problems("params", declared, interpolator.used):
+                self._add(problem, on_key=True)
+
+    def _use_blocks(self) -> None:
+        """Puts the layers of blocks in the places of their names."""
+        declared, steps = child(self.root, "blocks"), child(self.root, "steps")
+        named = declared.entries if isinstance(declared, Table) else {}
+        if not isinstance(self.root, Table) or not isinstance(steps, Sequence):
+            return
+        blocks = Blocks(named)
+        items = []
+        for index, step in enumerate(steps.items):
+            op = child(step, "op")
+            kind = self.catalogue.get(op.value) if isinstance(op, Scalar) and isinstance(op.value, str) else None
+            items.append(step if kind is None else blocks.in_step(step, kind, ("steps", index)))
+        entries = {**self.root.entries, "steps": replace_node(steps, items=tuple(items))}
+        self.root = replace_node(self.root, entries=entries)
+        for problem in blocks.problems:
+            self._add(problem)
+        if not blocks.problems:
+            for problem in unused_problems("blocks", named, blocks.used):
                 self._add(problem, on_key=True)
 
     def _head(self, document: dict[str, Any]) -> PlanHead | None:
@@ -277,11 +301,11 @@ class _Loader:
             hint = "put it into the configuration that uses the plan"
             self._add(Problem(message, path=(key,), hint=hint), on_key=True)
         own = {key: value for key, value in document.items() if key not in of_hydra}
-        for section in ("params", "inputs"):
+        for section in ("params", "inputs", "blocks"):
             names = document.get(section)
             for name in names if isinstance(names, dict) else ():
                 if not re.fullmatch(NAME, name):
-                    message = f"`{name}` cannot be the name of {'a parameter' if section == 'params' else 'an input'}"
+                    message = f"`{name}` cannot be the name of {_A[section]}"
                     self._add(
                         Problem(message, path=(section, name), hint="use letters, digits, `_` and `-`"), on_key=True
                     )
@@ -327,7 +351,7 @@ class _Loader:
 
         unusable = [Finding(problem) for problem in number_problems(raw, kind)]
         step: Any = self._validated(raw, kind, validator, path, unusable)
-        return msgspec.structs.replace(step, id=op) if getattr(step, "id", None) == "" else step
+        return replace_node(step, id=op) if getattr(step, "id", None) == "" else step
 
     def _bad_op(self, raw: Any, op: Any, path: DocumentPath) -> None:
         listing = "`mutspec ops` lists them"
@@ -412,6 +436,10 @@ class _Loader:
         if None not in steps:
             for problem in unused_problems("inputs", names, used.values()):
                 self._add(problem, on_key=True)
+
+
+_A = {"params": "a parameter", "inputs": "an input", "blocks": "a block"}
+"""What the keys of a section are the names of."""
 
 
 def _quoting_hint(node: Scalar, accepts_text: bool) -> str:

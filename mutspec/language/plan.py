@@ -115,6 +115,11 @@ class Plan(Generic[S]):
         changed: Plan[S] = self.source.again(params={**(params or {}), **named}, seed=seed)
         return changed
 
+    def first(self, count: int) -> Plan[S]:
+        """Returns the plan with only its first steps."""
+        document = {**self.document, "steps": self.document["steps"][:count]}
+        return replace(self, steps=self.steps[:count], document=document)
+
     def overridden(self, values: Mapping[str, Any]) -> Plan[S]:
         """Returns the same plan with other values at dotted keys, as in `--set`: `{"steps.jitter.std": 0.05}`.
 

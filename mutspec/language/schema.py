@@ -126,6 +126,7 @@ def json_schema(catalogue: Catalogue) -> Schema:
     plan["properties"] |= literal
     plan["properties"]["steps"]["items"] = {"$ref": _REFERENCE + "step"}
     plan["properties"]["params"] |= {"propertyNames": {"pattern": f"^{NAME}{END}"}}
+    plan["properties"]["blocks"] |= {"propertyNames": {"pattern": f"^{NAME}{END}"}}
     plan["properties"]["inputs"] |= {"propertyNames": {"pattern": f"^{NAME}{END}", "not": {"enum": [*RESERVED]}}}
     return {
         "$schema": SCHEMA_URL,

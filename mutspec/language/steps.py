@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mutspec.language.head import PlanHead
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, child
 from mutspec.language.schema import Catalogue, is_extension
-from mutspec.language.types import Selector, field_types
+from mutspec.language.types import OF_LAYER, Selector, field_types
 
 
 def op_name(op: type[Struct]) -> str:
@@ -29,6 +29,14 @@ def package(op: type[Struct]) -> str:
 def holds_target(annotation: Any) -> bool:
     """Returns whether text of this type is a target, so that `re:` begins a regular expression."""
     return Selector in members(annotation)
+
+
+@cache
+def holds_layer(annotation: Any) -> bool:
+    """Returns whether a value of this type is a layer or a list of layers, for which a block of the plan may stand."""
+    if get_origin(annotation) is Annotated and OF_LAYER in get_args(annotation)[1:]:
+        return True
+    return any(holds_layer(part) for part in get_args(annotation) if get_origin(part) or isinstance(part, type))
 
 
 def members(annotation: Any) -> tuple[Any, ...]:

@@ -51,6 +51,10 @@ OF_NAME, OF_TARGET, OF_AMOUNT, OF_COMMON = (
 """Marks of fields that many ops share, as in `Annotated[str, OF_NAME]`; a field without a mark is its op's own."""
 
 
+OF_LAYER = Meta(extra={"is_layer": True})
+"""The mark of a type whose values are layers, for which a block of the plan may stand."""
+
+
 def section_of(annotation: Any) -> Section:
     """Returns the section of a field, by the mark in its annotation."""
     marks = (mark.extra for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Meta) and mark.extra)
@@ -173,7 +177,7 @@ class Selector(PlanValue, frozen=True):
     between: Annotated[
         tuple[Target, Target] | UnsetType,
         Meta(
-            description="Layers on a way from the first target to the second, both included.",
+            description="Layers on a path from the first target to the second, both included.",
             examples=[["block_1", "block_3"]],
         ),
     ] = UNSET

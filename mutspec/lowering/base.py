@@ -29,6 +29,7 @@ from mutspec.language.types import (
     or_default,
 )
 from mutspec.lowering.amounts import Amount, Chosen
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.tensor_context import TensorContext
@@ -69,6 +70,13 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
     def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
         """Returns the inputs that the step reads, each with the path, relative to the step, at which it is named."""
         return ()
+
+    def claim(self) -> SamePredictions | None:
+        """Returns what the step claims about the model's predictions, for `--check`; None for nothing.
+
+        A step that only renames layers, or adds or removes layers that act only in training, need not claim anything.
+        """
+        return None
 
     def context(self, number: int, plan_seed: int) -> StepContext:
         """Returns what the context of lowering needs to know of the step.

@@ -13,10 +13,14 @@ from mutspec.language.plan import Plan
 from mutspec.language.steps import op_name
 from mutspec.language.types import BASE, NonFinite, or_default
 from mutspec.lowering.base import Op
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.copies import SkippedWeight
+from mutspec.lowering.mask_edits import mask_edits
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
+from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
@@ -32,6 +36,8 @@ class StepRecord:
         non_finite: what to do about newly non-finite entries.
         edits: what it does to layers.
         created: the weights that it adds, as they are after it.
+        claim: what it claims about the model's predictions.
+        skipped: the weights that it leaves as they are because nothing fits them.
     """
 
     id: str
@@ -40,6 +46,8 @@ class StepRecord:
     non_finite: NonFinite
     edits: tuple[LayerEdit, ...] = ()
     created: tuple[TensorSpec, ...] = ()
+    claim: SamePredictions | None = None
+    skipped: tuple[SkippedWeight, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Program:
         graph: what each changed tensor is made of.
         steps: what each step does.
         warnings: what the user should know, positions filled in.
+        output_change: what the steps do to the outputs; None if they do nothing to the architecture.
     """
 
     plan: Plan[Op]
@@ -62,6 +71,7 @@ class Program:
     graph: Graph
     steps: tuple[StepRecord, ...]
     warnings: tuple[Problem, ...]
+    output_change: OutputChange | None = None
 
     @property
     def is_structural(self) -> bool:
@@ -101,6 +111,7 @@ def compile_plan(
         oracle or TableOracle(),
     )
     records, problems, warnings = [], [], []
+    changes: list[tuple[int, Architecture]] = []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
         try:
@@ -113,18 +124,35 @@ def compile_plan(
                 break
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
-        records.append(
-            StepRecord(op.id, op_name(type(op)), writes, policy, tuple(context.edits), tuple(context.created))
-        )
+        claim = _claim(op, writes, context.edits)
+        made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped)
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
+        now = context.edited_architecture
+        if now is not None and now is not (changes[-1][1] if changes else None):
+            changes.append((len(records) - 1, now))
     if problems:
         raise PlanError(problems)
     after, wanted = model, config or {}
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
-        architecture = with_masks(architecture)
-        after, wanted = architecture.spec, entry_of(architecture.network)
-    return Program(plan, model, after, wanted, context.builder.build(), tuple(records), tuple(warnings))
+        masked = with_masks(architecture)
+        stages = [context.unedited_architecture, *(each for _, each in changes)]
+        for (index, _), edits in zip(changes, mask_edits(model, stages, masked), strict=True):
+            if edits:  # with another mask, a layer predicts something else, whatever the step claims
+                records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
+        after, wanted = masked.spec, entry_of(masked.network)
+        wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
+        is_dropped = bool((config or {}).get("compile_config")) and not wanted.get("compile_config")
+        warnings += lost if lost or not is_dropped else (NOT_COMPILED,)
+    graph = context.builder.build()
+    return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), context.output_change)
+
+
+def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:
+    """Returns what a step claims, which may follow from what it does."""
+    keeps_all = bool(edits) and not writes and all(edit.keeps_predictions for edit in edits)
+    return SamePredictions() if keeps_all else op.claim()
 
 
 def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:

@@ -17,11 +17,13 @@ from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import stream_key
 from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import BASE, Target
+from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.op_values import choice_problem, result_problem, value_problem
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, Change, architecture_of, restructured
+from mutspec.structure.compile_state import OutputChange, output_change
 from mutspec.structure.flow import Flow
 from mutspec.structure.layer_edit import LayerEdit, layer_edits
 from mutspec.structure.network import Network
@@ -57,12 +59,14 @@ class TensorWrite:
         touched: the number of entries that it changes; None if only drawing tells.
         version: the version that the step makes.
         is_first: whether it takes the place of a first value that only Keras knows; all of it counts as changed.
+        copied: where its values come from, if the step copies them from another weight.
     """
 
     tensor: TensorSpec
     touched: int | None
     version: Version
     is_first: bool = False
+    copied: CopiedFrom | None = None
 
 
 @dataclass
@@ -78,9 +82,11 @@ class LoweringContext:
         builder: the graph so far.
         step: the step under way.
         notes: what the user should know about it.
+        skipped: the weights that it leaves as they are because nothing fits them.
         edits: what it does to layers.
         created: the weights that it adds.
         keras_made: the origins of weights whose first value only Keras can make.
+        output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
     """
 
     models: dict[str, ModelSpec]
@@ -90,12 +96,16 @@ class LoweringContext:
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     step: StepContext = StepContext(-1, "", "", 0, False)
     notes: list[str] = field(default_factory=list)
+    skipped: list[SkippedWeight] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
     created: list[TensorSpec] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
+    output_change: OutputChange | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
+    _unedited: Architecture | None = None
     _is_edited: bool = False
+    _input_networks: dict[str, Network] = field(default_factory=dict)
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
 
@@ -103,6 +113,7 @@ class LoweringContext:
         """Turns to the next step."""
         self.step = step
         self.notes.clear()
+        self.skipped.clear()
         self.edits.clear()
         self.created.clear()
         self._cases.clear()
@@ -158,6 +169,7 @@ class LoweringContext:
                 self._architecture = architecture_of(self.config, self.models[""])
             except ModelError as error:
                 raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+            self._unedited = self._architecture
             self._look_at(self._architecture.spec)
         return self._architecture
 
@@ -166,23 +178,33 @@ class LoweringContext:
         """The architecture, if a step has changed it."""
         return self._architecture if self._is_edited else None
 
-    def _look_at(self, spec: ModelSpec) -> None:
-        """Takes the spec of the model that steps select from."""
-        if spec is not self.models[""]:
-            self.models[""] = spec
-            self._indexes.pop("", None)
+    @property
+    def unedited_architecture(self) -> Architecture:
+        """The architecture before the first step, if a step has looked at it."""
+        assert self._unedited is not None
+        return self._unedited
+
+    def _look_at(self, spec: ModelSpec, model: str = "") -> None:
+        """Takes the spec of a model that steps select from."""
+        if spec is not self.models[model]:
+            self.models[model] = spec
+            self._indexes.pop(model, None)
             self._cases.clear()
 
     def network_of_input(self, name: str) -> Network:
-        """Returns the network of an input.
+        """Returns the network of an input. From then on, steps select from the layers that it has.
 
         Raises:
             PlanError: it is one that cannot be taken apart.
         """
-        try:
-            return architecture_of(self.input_configs.get(name, {}), self.models[name]).network
-        except ModelError as error:
-            raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+        if name not in self._input_networks:
+            try:
+                found = architecture_of(self.input_configs.get(name, {}), self.models[name])
+            except ModelError as error:
+                raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+            self._look_at(found.spec, name)
+            self._input_networks[name] = found.network
+        return self._input_networks[name]
 
     def flow(self) -> Flow:
         """Returns what tells the types of tensors between layers."""
@@ -195,6 +217,8 @@ class LoweringContext:
         before = self.architecture
         self._architecture, created = restructured(before, change, self.oracle, self.step.number)
         self.edits += layer_edits(before, self._architecture, change)
+        outputs = output_change(before.network, self._architecture.network, change.renamed)
+        self.output_change = outputs if self.output_change is None else self.output_change.then(outputs)
         self.created += created
         self._is_edited = True
         self._look_at(self._architecture.spec)

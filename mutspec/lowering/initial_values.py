@@ -1,40 +1,24 @@
 """Initial values of new weights: Keras's initializers on our own streams.
 
-Sources: Glorot and Bengio 2010; He et al. 2015; LeCun et al. 1998. An initializer that is not in the table runs in
-Keras, and is numeric.
+Sources: Glorot and Bengio 2010; He et al. 2015; LeCun et al. 1998; Saxe et al. 2014. An initializer that is not in the
+table runs in Keras, and is numeric. An initializer's `seed` is for Keras: here all draws are from the step's stream.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from math import prod, sqrt
 from typing import Any
 
 from mutspec.errors import PlanError
+from mutspec.graph.choice import Box, Listed, StridedSlices
 from mutspec.graph.expression import Expression, constant, dirac, draw
 from mutspec.graph.graph import GraphBuilder
+from mutspec.keras_facts.first_values import FORGET_GATE
 from mutspec.model.spec import TensorSpec
 
 Config = Mapping[str, Any]
-
-_KEYS = {
-    "recurrent_kernel": "recurrent_initializer",
-    "depthwise_kernel": "depthwise_initializer",
-    "pointwise_kernel": "pointwise_initializer",
-}
-"""The config key of a weight's initializer, where it is not `<role>_initializer`."""
-
-_DEFAULTS = {
-    "kernel": "glorot_uniform",
-    "depthwise_kernel": "glorot_uniform",
-    "pointwise_kernel": "glorot_uniform",
-    "recurrent_kernel": "orthogonal",
-    "embeddings": "uniform",
-    "gamma": "ones",
-    "moving_variance": "ones",
-}
-"""Keras's initializers where a config does not say; zeros for all other weights."""
 
 _TRUNCATION = 0.87962566103423978
 """The standard deviation of a standard normal that is cut off at ±2."""
@@ -49,12 +33,14 @@ class NewWeight:
         tensor: the weight.
         key: of its random stream.
         below: its path below the layer that it is in: `kernel`, `forward_layer/cell/kernel`.
+        unit_fans: the inputs and outputs of a unit; None if they follow from the shape.
     """
 
     builder: GraphBuilder
     tensor: TensorSpec
     key: bytes
     below: str = ""
+    unit_fans: tuple[float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,9 +64,15 @@ class NewWeight:
         """Returns uniform draws in [low, high)."""
         return self.drawn("uniform") * (high - low) + low
 
-    def fans(self) -> tuple[float, float]:
+    def fans(self, config: Config) -> tuple[float, float]:
         """Returns the inputs and outputs of a unit, as Keras counts them: the last two axes, times the window."""
         shape = self.tensor.shape
+        axes = config.get("input_axes"), config.get("output_axes")
+        if axes[0] is not None and axes[1] is not None:
+            fan_in, fan_out = (float(prod(shape[axis] for axis in each or ())) for each in axes)
+            return fan_in, fan_out
+        if self.unit_fans is not None:
+            return self.unit_fans
         if len(shape) < 2:
             return (float(shape[0]),) * 2 if shape else (1.0, 1.0)
         window = prod(shape[:-2])
@@ -88,11 +80,11 @@ class NewWeight:
 
 
 def _variance_scaling(new: NewWeight, config: Config) -> Expression:
-    fan_in, fan_out = new.fans()
+    fan_in, fan_out = new.fans(config)
     mode = config.get("mode", "fan_in")
     fan = {"fan_in": fan_in, "fan_out": fan_out}.get(mode, (fan_in + fan_out) / 2)
     variance = float(config.get("scale", 1.0)) / max(1.0, fan)
-    distribution = config.get("distribution", "truncated_normal")
+    distribution = str(config.get("distribution", "truncated_normal")).lower()
     if distribution == "uniform":
         limit = sqrt(3.0 * variance)
         return new.between(-limit, limit)
@@ -103,17 +95,33 @@ def _variance_scaling(new: NewWeight, config: Config) -> Expression:
 
 def _scaling(scale: float, mode: str, distribution: str) -> Callable[[NewWeight, Config], Expression]:
     fixed = {"scale": scale, "mode": mode, "distribution": distribution}
-    return lambda new, config: _variance_scaling(new, fixed)
+    return lambda new, config: _variance_scaling(new, {**config, **fixed})
 
 
 def _normal(primitive: str) -> Callable[[NewWeight, Config], Expression]:
     return lambda new, config: new.drawn(primitive) * float(config.get("stddev", 0.05)) + float(config.get("mean", 0.0))
 
 
+_OTHER = "choose another initializer for it, such as zeros or glorot_uniform"
+
+
 def _identity(new: NewWeight, config: Config) -> Expression:
-    if len(new.shape) != 2:
-        raise PlanError(f"an identity matrix does not fit `{new.tensor.path}`, of {len(new.shape)} axes")
-    return dirac(new.builder, new.shape, new.dtype, ()) * float(config.get("gain", 1.0))
+    if len(new.tensor.shape) != 2:
+        message = f"an identity matrix does not fit `{new.tensor.path}`, which does not have two axes"
+        raise PlanError(message, hint=_OTHER)
+    rows, columns = new.shape
+    ones = dirac(new.builder, new.shape, new.dtype, ())
+    if columns > rows:  # a kernel of ones would begin again
+        ones = ones.where(Box((rows, rows)), new.full(0.0))
+    return ones * float(config.get("gain", 1.0))
+
+
+def _orthogonal(new: NewWeight, config: Config) -> Expression:
+    if len(new.tensor.shape) < 2:
+        message = f"an orthogonal matrix does not fit `{new.tensor.path}`, which has less than two axes"
+        raise PlanError(message, hint=_OTHER)
+    normals = draw(new.builder, "normal", new.key, new.shape, "float64")
+    return normals.whole("orthogonal", rows=prod(new.shape[:-1])) * float(config.get("gain", 1.0))
 
 
 INITIALIZERS: Mapping[str, Callable[[NewWeight, Config], Expression]] = {
@@ -133,35 +141,33 @@ INITIALIZERS: Mapping[str, Callable[[NewWeight, Config], Expression]] = {
     "lecununiform": _scaling(1.0, "fan_in", "uniform"),
     "lecunnormal": _scaling(1.0, "fan_in", "truncated_normal"),
     "identity": _identity,
+    "orthogonal": _orthogonal,
 }
 """By name, in lower case and without underscores: `glorot_uniform` and `GlorotUniform` are one."""
 
-_SHORT = {"uniform": "randomuniform", "normal": "randomnormal", "identitymatrix": "identity"}
+_SHORT = {"uniform": "randomuniform", "normal": "randomnormal", "zero": "zeros", "one": "ones"}
+_SHORT |= {"identitymatrix": "identity", "identityinitializer": "identity", "orthogonalinitializer": "orthogonal"}
 
 
-def initializer_of(tensor: TensorSpec, configs: Iterator[Config]) -> Any:
-    """Returns a weight's initializer by the configs, or else Keras's default.
-
-    Arguments:
-        tensor: the weight.
-        configs: the config of its layer, then of those that it is in.
-    """
-    key = _KEYS.get(tensor.role, f"{tensor.role}_initializer")
-    stated = next((config[key] for config in configs if config.get(key) is not None), None)
-    return stated if stated is not None else _DEFAULTS.get(tensor.role, "zeros")
-
-
+_AXES = ("input_axes", "output_axes")
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "constant": ("value",),
     "randomuniform": ("minval", "maxval"),
     "randomnormal": ("mean", "stddev"),
     "truncatednormal": ("mean", "stddev"),
-    "variancescaling": ("scale", "mode", "distribution"),
+    "variancescaling": ("scale", "mode", "distribution", *_AXES),
+    **{f"{family}{law}": _AXES for family in ("glorot", "he", "lecun") for law in ("uniform", "normal")},
+    **{
+        f"{family}{kind}": ("input_axes", "output_axes")
+        for family in ("glorot", "he", "lecun")
+        for kind in ("uniform", "normal")
+    },
     "identity": ("gain",),
+    "orthogonal": ("gain",),
 }
 _CHOICES = {
     "mode": ("fan_in", "fan_out", "fan_avg"),
-    "distribution": ("truncated_normal", "untruncated_normal", "uniform"),
+    "distribution": ("truncated_normal", "untruncated_normal", "uniform", "normal"),
 }
 
 
@@ -177,8 +183,10 @@ def config_problem(initializer: Any) -> str:
     unknown = next((key for key in config if plain in INITIALIZERS and key not in known), None)
     if unknown is not None:
         return f"it has no `{unknown}`, but {', '.join(f'`{key}`' for key in known)}"
-    wrong = next((key for key, choices in _CHOICES.items() if key in config and config[key] not in choices), None)
-    return f"`{wrong}` takes {', '.join(f'`{each}`' for each in _CHOICES[wrong])}" if wrong in _CHOICES else ""
+    for key, choices in _CHOICES.items():
+        if key in config and str(config[key]).lower() not in choices:
+            return f"`{key}` takes {', '.join(f'`{each}`' for each in choices)}"
+    return ""
 
 
 def _plain(name: Any) -> str:
@@ -193,6 +201,19 @@ def initial_value(new: NewWeight, initializer: Any) -> Expression | None:
     if isinstance(initializer, Mapping):
         name, config = str(initializer.get("class_name", "")), initializer.get("config") or {}
     rule = INITIALIZERS.get(_plain(name))
-    if rule is None or config.get("input_axes") is not None or config.get("output_axes") is not None:
+    return None if rule is None else rule(new, config).cast(new.tensor.dtype)
+
+
+def with_forget_gate(new: NewWeight, initializer: Any) -> Expression | None:
+    """Returns the biases of an LSTM's gates: 1 for the forget gate, and what an initializer makes of the others.
+
+    Keras draws the biases before and after those of the forget gate by themselves.
+    """
+    units = new.shape[-1] // 4
+    fans = ((float(gates * units),) * 2 for gates in (FORGET_GATE, 3 - FORGET_GATE))
+    first, rest = (initial_value(replace(new, unit_fans=each), initializer) for each in fans)
+    if first is None or rest is None:
         return None
-    return rule(new, config).cast(new.tensor.dtype)
+    gates = StridedSlices(4, units)
+    others = first if first.node == rest.node else first.where(gates.choose(Listed((0,))), rest)
+    return new.full(1.0).cast(new.tensor.dtype).where(gates.choose(Listed((FORGET_GATE,))), others)

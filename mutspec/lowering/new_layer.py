@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
+from math import prod
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from mutspec.errors import PlanError
+from mutspec.errors import DocumentPath, PlanError
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.activation_intervals import ALL, outputs_of
 from mutspec.keras_facts.class_names import TAKES_LIST
 from mutspec.keras_facts.class_table import CLASSES
+from mutspec.keras_facts.classes import quantization_mode
+from mutspec.keras_facts.first_values import has_forget_gate, initialized_by
+from mutspec.keras_facts.neurons import HEAD_PROJECTIONS
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.types import OF_LAYER
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.identity_layers import identity_problem
-from mutspec.lowering.initial_values import NewWeight, initial_value, initializer_of
-from mutspec.model.spec import TensorSpec
+from mutspec.lowering.initial_values import NewWeight, initial_value, with_forget_gate
+from mutspec.model.spec import LayerSpec, TensorSpec
 from mutspec.structure.layer_config import layer_entry
 from mutspec.structure.network import Entry, Network
 
@@ -31,12 +37,18 @@ class Initialize(StrEnum):
 
 LayerConfig = Annotated[
     dict[str, Any],
+    OF_LAYER,
     Meta(
         description="The layer: `type` and its arguments, or Keras's `class_name` and `config`. `same` stands for the "
-        "width of the tensor that it is put on. Without a `name` it is called after its step.",
+        "width of the tensor that it is put on. Without a `name` it is called after its step, or as the layer that it "
+        "replaces. Or `{block: <name>}`, a block of the plan.",
         examples=[{"type": "Dense", "units": "same"}],
     ),
 ]
+
+
+LayerChain = Annotated[tuple[LayerConfig, ...], Meta(min_length=1)]
+"""Layers, each of which takes the one before it, unless its `of` names others."""
 
 
 FirstValue = Callable[[NewWeight], Expression | None]
@@ -48,17 +60,24 @@ def name_of_new(step: str, number: int) -> str:
     return step if number == 0 else f"{step}_{number}"
 
 
-def refuse_merge(entry: Entry, inputs: int) -> None:
+def refuse_merge(entry: Entry, inputs: int, at: DocumentPath = ("layer",)) -> None:
     """Refuses a layer that merges several tensors where it would get one."""
     if entry["class_name"] in TAKES_LIST and inputs == 1:
         raise PlanError(
             f"`{entry['name']}` ({entry['class_name']}) takes several inputs, and would get one",
-            path=("layer",),
-            hint="choose a layer that takes one",
+            path=at,
+            hint="choose a layer that takes one, or merge another tensor in",
         )
 
 
-def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network | None, flow: TensorType) -> Entry:
+def entry_of_new(
+    layer: Mapping[str, Any],
+    name: str,
+    neighbour: Entry | Network | None,
+    flow: TensorType,
+    defaults: Mapping[str, Any] | None = None,
+    at: DocumentPath = ("layer",),
+) -> Entry:
     """Returns the serialised layer that a step's `layer` stands for.
 
     Arguments:
@@ -67,6 +86,8 @@ def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network
         neighbour: the layer that it is put on, or whose place it takes; it gives the dtype and the data format. None at
             a Sequential's input.
         flow: the tensor whose width `same` stands for.
+        defaults: the values of arguments that it does not state.
+        at: where the step has it.
     """
     like = neighbour["config"] if neighbour is not None and not isinstance(neighbour, Network) else {}
     is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
@@ -77,9 +98,9 @@ def entry_of_new(layer: Mapping[str, Any], name: str, neighbour: Entry | Network
         is_real = flow.dtype.startswith(("float", "bfloat"))
         like = {**like, "dtype": flow.dtype if is_real else "float32"}
     try:
-        return layer_entry(layer, name=name, like=like, width=width)
+        return layer_entry(layer, name=name, like=like, width=width, defaults=defaults)
     except PlanError as error:
-        raise PlanError(problem.below("layer") for problem in error.problems) from None
+        raise PlanError(problem.below(*at) for problem in error.problems) from None
 
 
 def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Network | None) -> None:
@@ -99,24 +120,46 @@ def refuse_no_identity(entry: Entry, flow: TensorType, neighbour: Entry | Networ
 
 
 def value_by_initializer(context: LoweringContext, new: NewWeight) -> Expression | None:
-    """Returns what a new weight's initializer draws; None if only Keras can draw it."""
+    """Returns what a new weight's initializer draws; None if only Keras can draw it, or has the initializer.
+
+    Only Keras has those of quantised layers, and of weights of which only the code of a user's class says it.
+    """
+    tensor, layer = new.tensor, context.models[""].layer_by_path.get(new.tensor.layer)
+    if layer is None or not tensor.has_role or (layer.is_inner and layer.class_name not in CLASSES):
+        return None
+    initialized, configs = initialized_by(layer.class_name, tensor.role), list(_configs(context, tensor))
+    if initialized is None or any(map(quantization_mode, configs)):
+        return None
+    argument = initialized.argument
+    stated = next((config[argument] for config in configs if config.get(argument) is not None), initialized.default)
+    new = replace(new, unit_fans=_einsum_fans(context, layer, tensor))
+    has_gate = has_forget_gate(layer.class_name, tensor.role) and configs[0].get("unit_forget_bias", True)
     try:
-        return initial_value(new, initializer_of(new.tensor, _configs(context, new.tensor)))
+        value = (with_forget_gate if has_gate else initial_value)(new, stated)
     except (TypeError, ValueError):  # an array, which Keras takes too, or what it refuses in its words
         return None
+    except PlanError as error:
+        raise PlanError(problem.below("layer") for problem in error.problems) from None
+    return value.square_root() if value is not None and initialized.is_root else value
 
 
-def is_made_by_keras(context: LoweringContext, tensor: TensorSpec, entry: Entry) -> bool:
-    """Returns whether configs do not say what a weight begins with.
+def _einsum_fans(context: LoweringContext, layer: LayerSpec, tensor: TensorSpec) -> tuple[float, float] | None:
+    """Returns the inputs and outputs of a unit of an EinsumDense, whose equation says which axes they are.
 
-    Those are the weights of which only the code of a user's class says it, and the biases of LSTMs, whose forget gates
-    begin at 1 (Jozefowicz et al. 2015).
+    In attention the last two axes of the kernels of queries, keys and values are those of their outputs: heads, and the
+    width of a head. In the kernel of the attention's output the first two axes are those of its inputs.
     """
-    layer = context.models[""].layer_by_path.get(tensor.layer)
-    if not tensor.has_role or (layer is not None and layer.is_inner and layer.class_name not in CLASSES):
-        return True
-    kinds = (str(entry["class_name"]), layer.class_name if layer is not None else "")
-    return tensor.role == "bias" and any("LSTM" in kind for kind in kinds)
+    if tensor.role != "kernel" or "EinsumDense" not in (layer.class_name, *layer.ancestry):
+        return None
+    kernel, _, output = str(layer.config.get("equation", "")).partition(",")[2].partition("->")
+    if len(kernel) == len(tensor.shape):
+        outputs = [axis for axis, letter in enumerate(kernel) if letter in output]
+    elif layer.name.removeprefix("_").removesuffix("_dense") in HEAD_PROJECTIONS:
+        outputs = list(range(len(tensor.shape)))[-2:]
+    else:
+        outputs = list(range(len(tensor.shape)))[2:]
+    fan_out = prod(tensor.shape[axis] for axis in outputs)
+    return tensor.size / max(1, fan_out), float(fan_out)
 
 
 def _configs(context: LoweringContext, tensor: TensorSpec) -> Iterator[Mapping[str, Any]]:

@@ -104,8 +104,10 @@ def _fits(choice: object, shape: Shape) -> bool:
             return offset >= 0 and offset + size <= pool.size and 0 <= count <= pool.size
         case Window(axis, start, stop):
             return 0 <= axis < len(shape) and 0 <= start <= stop <= shape[axis]
-        case Box(stops):
-            return len(stops) == len(shape) and all(0 <= stop <= shape[axis] for axis, stop in enumerate(stops))
+        case Box(stops, starts):
+            fits = len(stops) == len(shape) and len(starts) in (0, len(shape))
+            spans = zip(choice.spans, shape, strict=True) if fits else ()
+            return fits and all(0 <= start <= stop <= extent for (start, stop), extent in spans)
         case Run(start, stop):
             return 0 <= start <= stop <= size
         case ChosenSlices(length, stride, chosen):

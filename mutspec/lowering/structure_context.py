@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from mutspec.errors import ModelError, PlanError, Problem
+from mutspec.errors import DocumentPath, ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import TensorType
@@ -19,7 +19,6 @@ from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import (
     FirstValue,
     entry_of_new,
-    is_made_by_keras,
     name_of_new,
     refuse_merge,
     refuse_no_identity,
@@ -118,11 +117,13 @@ class AddedLayer:
         layer: the serialised layer; of a model its network.
         keep_weights_of: the path of a layer that the edit takes out, whose weights are carried over where they fit.
         first_value: gives the values that its other weights begin with; None of it stands for its initializer's.
+        at: where the step has it, for errors.
     """
 
     layer: Entry | Network
     keep_weights_of: str = ""
     first_value: FirstValue | None = None
+    at: DocumentPath = ()
 
 
 def _owners(paths: Iterable[str]) -> Iterator[str]:
@@ -222,8 +223,16 @@ class StructureContext:
         Raises:
             PlanError: a layer before it cannot take what it gets.
         """
+        return self.type_in(self.network(owner), ref, owner)
+
+    def type_in(self, network: Network, ref: TensorRef, owner: str) -> TensorType:
+        """Returns the shape and dtype of a tensor in a network that an edit of the one at a path may make.
+
+        Raises:
+            PlanError: a layer before it cannot take what it gets.
+        """
         try:
-            return self.context.flow().type_of(self.network(owner), ref, owner)
+            return self.context.flow().type_of(network, ref, owner)
         except ModelError as error:
             raise PlanError(
                 Problem(problem.message, path=("op",), hint=problem.hint or "fix that first, in a step before this one")
@@ -289,7 +298,7 @@ class StructureContext:
         added, changed, renamed = added or {}, frozenset(configured), renamed or {}
         paths = {join(owner, name): each for name, each in added.items()}
         try:
-            network = self._edited(owner, edit, {*paths, *changed, *renamed, *_owners(renamed)})
+            network = self._edited(owner, edit, {*paths, *changed, *_owners(changed), *renamed, *_owners(renamed)})
         except PlanError as error:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
         first = self._added
@@ -299,9 +308,10 @@ class StructureContext:
         }
         created = self.context.restructure(Change(network, new, changed, renamed, marks or {}))
         misfits = self.context.architecture.misfits
-        for path in paths:
-            if wrong := next((misfits[each] for each in misfits if is_within(each, path)), None):
-                raise PlanError(wrong[1], path=(key or "layer",), hint="choose a layer that fits what it gets")
+        for path, each in paths.items():
+            if wrong := next((misfits[inner] for inner in misfits if is_within(inner, path)), None):
+                at = each.at or (key or "layer",)
+                raise PlanError(wrong[1], path=at, hint="choose a layer that fits what it gets")
         for tensor in created:
             path = _around(tensor.layer, paths)
             self._begin(tensor, path, paths[path])
@@ -312,8 +322,7 @@ class StructureContext:
         below = tensor.path.removeprefix(f"{path}/")
         new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
         value = added.first_value(new) if added.first_value is not None else None
-        entry = added.layer.entry if isinstance(added.layer, Network) else added.layer
-        if value is None and not is_made_by_keras(context, tensor, entry):
+        if value is None:
             value = value_by_initializer(context, new)
         if value is None:
             context.keras_made.add(tensor.origin)
@@ -345,6 +354,7 @@ class StructureContext:
         name: str = "",
         inputs: int = 1,
         replaces: str = "",
+        defaults: Mapping[str, Any] | None = None,
     ) -> Entry:
         """Returns the serialised layer that a step's `layer` stands for. The model does not have it yet.
 
@@ -355,20 +365,22 @@ class StructureContext:
             name: its name, unless `layer` has one. Default: the step's id, with a number from the second layer on.
             inputs: the number of tensors that it will be called on.
             replaces: the name of the layer whose place it takes, and whose name it may have.
+            defaults: the values of arguments that `layer` does not state, where its class has them.
 
         Raises:
             PlanError: it is not a layer that mutspec may build, its name is taken, or it needs several inputs.
         """
         network, number = self.network(owner), self._added
         neighbour = network.layers.get(on.layer)
-        entry = entry_of_new(layer, name or name_of_new(self.id, number), neighbour, self.type_of(owner, on))
+        name = name or name_of_new(self.id, number)
+        entry = entry_of_new(layer, name, neighbour, self.type_of(owner, on), defaults)
         if entry["name"] != replaces:
             hint = "for several, leave `name` out" if number else "give the layer another `name`"
             self.refuse_name(owner, str(entry["name"]), ("layer", "name"), hint)
         refuse_merge(entry, inputs)
         return entry
 
-    def refuse_name(self, owner: str, name: str, path: tuple[str, ...], hint: str) -> None:
+    def refuse_name(self, owner: str, name: str, path: DocumentPath, hint: str) -> None:
         """Refuses the name of a layer that a network has.
 
         Arguments:
@@ -496,6 +508,11 @@ class StructureContext:
             return self.context.read(old, model) if old is not None and fits else None
 
         return value
+
+    def note_first(self, notes: Sequence[str], most: int = 3) -> None:
+        """Tells the user the first of some notes that are alike, and how many more there are."""
+        more = len(notes) - most
+        self.context.notes += [*notes[:most], *([f"{more:,} more layers are alike"] if more > 0 else [])]
 
     # Weights that stay.
 

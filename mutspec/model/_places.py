@@ -127,11 +127,11 @@ class Places:
         return Located(found & ~named, self._within(found) & ~named)
 
     def between(self, first: int, last: int) -> Located:
-        """Returns what is on a way from one of the first layers to one of the last, both included."""
+        """Returns what is on a path from one of the first layers to one of the last, both included."""
         after = self._reach(first, before=False) | self._nodes(first)
         before = self._reach(last, before=True) | self._nodes(last)
         one, other = self._owners(after), self._owners(before)
-        # A way into a nested model, or out of it, is found in the graph around the model by only one of the searches.
+        # A path into a nested model, or out of it, is found in the graph around the model by only one of the searches.
         inside = one & self._within(other) & ~other | other & self._within(one) & ~one
         layers = self._owners(after & before) | inside
         return Located(layers, self._within(layers))

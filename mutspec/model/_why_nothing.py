@@ -144,7 +144,7 @@ class _Explanation:
     def _no_place(self, key: str, targets: list[int]) -> str:
         ends = [shown([layer.path for layer in members(self.index.spec.layers, layers)]) for layers in targets]
         if key == "between":
-            return f"no way leads from {ends[0]} to {ends[1]}"
+            return f"no path leads from {ends[0]} to {ends[1]}"
         return f"nothing comes {'before' if key in ('followed_by', 'upstream_of') else 'after'} {ends[0]}"
 
     def _pattern(self, key: str, pattern: str, path: DocumentPath) -> list[Problem]:

@@ -7,23 +7,21 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from struct import pack, unpack
+from collections.abc import Mapping
 from typing import Any
 
 from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS
-from mutspec.keras_facts.classes import is_keras_class, snake_case
+from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of
 from mutspec.keras_facts.object_defaults import (
     FUNCTION_ALIASES,
-    INITIALIZER_ALIASES,
     INPUT_DEFAULTS,
     LAYER_DEFAULTS,
     OBJECT_DEFAULTS,
     VARIANCE_SCALING,
 )
 from mutspec.keras_facts.object_names import CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from mutspec.keras_facts.written_values import in_float32, object_class
 from mutspec.model.calls import is_graph, is_triple
 
 Config = Mapping[str, Any]
@@ -126,36 +124,19 @@ def _object(ending: str, value: Any) -> Any:
     stated = value.get("config") or {}
     if not isinstance(stated, Mapping):
         return plain(value)
-    name = _class_of(value["class_name"], _BY_ENDING[ending])
+    name = object_class(value["class_name"], _BY_ENDING[ending])
     config = {key: plain(each) for key, each in stated.items() if key != "dtype"}
     if name in VARIANCE_SCALING:
         scale, mode, distribution = VARIANCE_SCALING[name]
         name, config = "VarianceScaling", {"scale": scale, "mode": mode, "distribution": distribution, **config}
     if name == "VarianceScaling" and config.get("distribution") == "normal":
         config["distribution"] = "truncated_normal"
-    if ending == "regularizer":
-        config = {key: _in_float32(each) for key, each in config.items()}
     if name in ("L1", "L2"):
-        name, config = (
-            "L1L2",
-            {"l1": 0.0, "l2": 0.0, **{key: _in_float32(each) for key, each in OBJECT_DEFAULTS[name].items()}, **config},
-        )
+        name, config = "L1L2", {"l1": 0.0, "l2": 0.0, **OBJECT_DEFAULTS[name], **config}
     whole = {**OBJECT_DEFAULTS.get(name, {}), **config}
+    if ending == "regularizer":
+        whole = {key: in_float32(each) for key, each in whole.items()}
     return {"class_name": name, "config": {key: each for key, each in whole.items() if each is not None}}
-
-
-def _in_float32(value: Any) -> Any:
-    """Returns a factor of a regularizer as Keras stores it."""
-    with suppress(OverflowError):
-        return unpack("f", pack("f", value))[0] if isinstance(value, float) else value
-    return value
-
-
-def _class_of(name: str, names: Iterable[str]) -> str:
-    """Returns Keras's class for a name such as `glorot_uniform`."""
-    classes = {snake_case(each): each for each in names if each[:1].isupper()}
-    name = INITIALIZER_ALIASES.get(name, classes.get(name, name))
-    return INITIALIZER_ALIASES.get(name, name)
 
 
 def _ports(value: Any) -> list[Any]:

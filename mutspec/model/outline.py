@@ -155,9 +155,7 @@ def _node(entry: Config, owner: str, prefix: str, stored: tuple[str, ...], depth
     config = entry.get("config")
     config = config if isinstance(config, Mapping) else {}
     name = str(config.get("name") or entry.get("name") or "")
-    if prefix and not name.startswith(prefix):
-        opposite = "backward_" if prefix == "forward_" else "forward_"
-        name = prefix + name.removeprefix(opposite)
+    name = prefixed(name, prefix)
     path = join(owner, name) if depth else ""
     limits.check("path_characters", len(path), f"the path of `{name[:20]}…`")
     node = OutlineNode(
@@ -249,8 +247,6 @@ def _part_nodes(part: LayerPart, config: Config, path: str, depth: int) -> list[
     if not part.config:
         return [_implied(part, config, path, depth)]
     value = config.get(part.config) or config.get(part.fallback)
-    # Keras gives an explicit backward layer the name in its config.
-    prefix = part.prefix if not part.fallback or part.config not in config else ""
     if part.is_list:
         used: dict[str, int] = {}
         return [
@@ -259,7 +255,19 @@ def _part_nodes(part: LayerPart, config: Config, path: str, depth: int) -> list[
         ]
     if not isinstance(value, Mapping):
         raise ValueError(f"{path} has no {part.config!r}")
-    return [_node(value, path, prefix, part.stored, depth + 1)]
+    return [_node(value, path, prefix_of(part, config), part.stored, depth + 1)]
+
+
+def prefix_of(part: LayerPart, config: Config) -> str:
+    """Returns the prefix that the name of a part begins with. Keras leaves an explicit backward layer its own name."""
+    return "" if part.fallback and config.get(part.config) else part.prefix
+
+
+def prefixed(name: str, prefix: str) -> str:
+    """Returns the name that Bidirectional gives a layer."""
+    if not prefix or name.startswith(prefix):
+        return name
+    return prefix + name.removeprefix("backward_" if prefix == "forward_" else "forward_")
 
 
 def _implied(part: LayerPart, config: Config, path: str, depth: int) -> OutlineNode:

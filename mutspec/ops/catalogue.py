@@ -27,6 +27,8 @@ FAMILIES = (
     "transfer",
     "merging",
     "structure",
+    "wiring",
+    "naming",
     "morphism",
     "conversion",
     "inputs",

@@ -17,6 +17,7 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.input_layers import give_input_layer
 from mutspec.lowering.new_layer import FirstValue
@@ -183,6 +184,9 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         if self.to.is_data_format and self.target is not UNSET:
             yield Problem("a data format is that of the whole model", path=("target",), hint="leave `target` out")
+
+    def claim(self) -> SamePredictions | None:
+        return None if self.to.is_data_format else SamePredictions()
 
     def restructure(self, ctx: StructureContext) -> None:
         if self.to.is_data_format:

@@ -83,12 +83,19 @@ def _whole_numbers(below: int) -> tuple[Step, ...]:
     )
 
 
-def _copy(layer: str, **arguments: Any) -> tuple[Step, ...]:
-    """Insert a layer of the same kind behind one, and give it the same weights."""
-    return (
-        {"id": "copy", "op": "insert_layer", "after": layer, "layer": {"type": "Dense", "units": "same", **arguments}},
-        {"op": "transfer_weights", "source": layer, "target": "copy"},
-    )
+_ZERO_SKIP: Step = {
+    "op": "insert_layer",
+    "after": "dense_2",
+    "with": "dense_1",
+    "layers": [
+        {"name": "weighted", "type": "Dense", "units": "same", "kernel_initializer": "zeros", "of": "with"},
+        {"type": "Add", "of": ["input", "weighted"]},
+    ],
+}
+"""A skip connection whose weights begin with zero, so that predictions stay."""
+
+_SKIP: Step = {"id": "skip", "op": "insert_layer", "after": "dense_2", "with": "dense_1", "layer": {"type": "Add"}}
+_OF_LAYERS = "a node is a layer here, and a connection a tensor that a layer takes"
 
 
 _STATE = "acts while the network runs"
@@ -130,7 +137,7 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("LA", "DeepMutation++", "insert one of 10 activations", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "Activation", "activation": "relu"}}, "name it: not drawn"),
     Operator("LD", "DeepMutation++", "duplicate a layer", "architecture",
-             _copy("dense_1", activation="relu"), "give the copy the layer's own arguments", also=("layer duplication",)),
+             {"id": "copy", "op": "duplicate_layers", "target": "dense_1"}, also=("layer duplication",)),
     Operator("state clear", "DeepMutation++", "set states of a recurrent layer to zero", "state", note=_STATE),
     Operator("state reset", "DeepMutation++", "restart states in the course of a sequence", "state", note=_STATE),
     Operator("state GF", "DeepMutation++", "add noise to states", "state", note=_STATE),
@@ -162,13 +169,12 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("LA", "LEMON", "add a layer", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "Dense", "units": "same"}}),
     Operator("LC", "LEMON", "copy a layer and put the copy behind it", "architecture",
-             _copy("dense_1", activation="relu"), "give the copy the layer's own arguments"),
+             {"id": "copy", "op": "duplicate_layers", "target": "dense_1"}),
     Operator("LR", "LEMON", "remove a layer", "architecture", {"op": "remove_layer", "target": "dense_1"}),
     Operator("LS", "LEMON", "switch two layers of alike shapes", "architecture",
-             {"op": "swap_weights", "target": "dense_1", "other": "dense_2"}, "for layers of one class and configuration"),
+             {"op": "swap_layers", "target": "dense_1", "other": "dense_2"}),
     Operator("MLA", "LEMON", "insert several layers", "architecture",
-             ({"id": "first", "op": "insert_layer", "after": "dense_1", "layer": {"type": "Dense", "units": "same"}},
-              {"id": "second", "op": "insert_layer", "after": "first", "layer": {"type": "Dense", "units": "same"}})),
+             {"op": "insert_layer", "after": "dense_1", "layers": [{"type": "Dense", "units": "same"}, {"type": "Dense", "units": "same"}]}),
 
     Operator("weights_fuzzing", "PMT", "w + mask·N(0, 1)·magnitude·|w|, ratio 0.01 to 0.2", "weight",
              {"op": "gaussian_noise", "target": "*", "std": 0.1, "relative_to": "weight", "fraction": "1%"}, "std is the magnitude"),
@@ -299,10 +305,14 @@ LITERATURE: tuple[Operator, ...] = (
              {"op": "uniform_noise", "target": "*", "low": -1, "high": 1, "fraction": "20%", "per": "all"}, "of the less fit; for others a smaller fraction"),
     Operator("weight mutation", "neat-python, TensorNEAT", "add N(0, 0.5) at rate 0.8, or draw anew at rate 0.1", "weight",
              {"op": "gaussian_noise", "target": "*", "std": 0.5, "rate": 0.8, "reset_rate": 0.1, "reset_std": 1.0}),
-    Operator("add node", "neat-python, TensorNEAT", "split a connection by a node", "architecture", note="nodes and connections are not layers"),
-    Operator("delete node", "neat-python, TensorNEAT", "remove a node", "architecture", note="nodes and connections are not layers"),
-    Operator("add connection", "neat-python, TensorNEAT", "connect two nodes", "architecture", note="nodes and connections are not layers"),
-    Operator("delete connection", "neat-python, TensorNEAT", "remove a connection", "architecture", note="nodes and connections are not layers"),
+    Operator("add node", "neat-python, TensorNEAT", "split a connection by a node", "architecture",
+             {"op": "insert_layer", "after": "dense_1", "layer": {"type": "Dense", "units": "same", "activation": "relu"}, "initialize": "identity"}, _OF_LAYERS),
+    Operator("delete node", "neat-python, TensorNEAT", "remove a node", "architecture",
+             {"op": "remove_layer", "target": "dense_2"}, _OF_LAYERS),
+    Operator("add connection", "neat-python, TensorNEAT", "connect two nodes", "architecture",
+             _SKIP, _OF_LAYERS),
+    Operator("delete connection", "neat-python, TensorNEAT", "remove a connection", "architecture",
+             (_SKIP, {"op": "remove_layer", "target": "skip", "keep": "dense_1"}), _OF_LAYERS + "; the second step deletes one that the first added"),
     Operator("GaussianMutation", "EvoTorch", "add N(0, stdev), each with a probability", "weight",
              {"op": "gaussian_noise", "target": "*", "std": 0.1, "rate": 0.5}),
     Operator("PolynomialMutation", "EvoTorch", "add polynomial noise within bounds", "weight",
@@ -320,19 +330,22 @@ LITERATURE: tuple[Operator, ...] = (
     Operator("Net2Wider", "Net2Net", "replicate neurons, predictions stay", "architecture", note="needs widths to be changed"),
     Operator("Net2Deeper", "Net2Net", "insert a layer that is the identity, predictions stay", "architecture",
              {"op": "deepen", "target": "dense_1"}),
-    Operator("add skip", "network morphism", "add a connection past layers, predictions stay", "architecture", note="needs wiring to be changed"),
+    Operator("add skip", "network morphism", "add a connection past layers, predictions stay", "architecture",
+             _ZERO_SKIP, "added with weights of 0, as theirs"),
     Operator("kernel growth", "network morphism", "pad a kernel with zeros", "architecture", note="needs kernels to be resized"),
     Operator("parametric activation", "network morphism", "a PReLU that begins as the identity", "architecture",
              {"op": "insert_layer", "after": "dense_1", "layer": {"type": "PReLU", "alpha_initializer": "ones"}}),
     Operator("insert Conv-BN-ReLU", "LEMONADE", "insert three layers, predictions stay", "architecture",
              {"op": "deepen", "target": "conv_1", "batch_normalization": True}),
     Operator("widen", "LEMONADE", "widen a layer, predictions stay", "architecture", note="needs widths to be changed"),
-    Operator("skip", "LEMONADE", "add a connection past layers, predictions stay", "architecture", note="needs wiring to be changed"),
+    Operator("skip", "LEMONADE", "add a connection past layers, predictions stay", "architecture",
+             _ZERO_SKIP, "by addition"),
     Operator("drop layer", "LEMONADE", "remove a layer", "architecture", {"op": "remove_layer", "target": "dense_1"}),
     Operator("prune filters", "LEMONADE", "remove the filters of the smallest norm", "architecture", note="needs widths to be changed; to zero them is prune_weights with `unit: neuron`"),
     Operator("conv to separable", "LEMONADE", "replace a convolution by a separable one", "architecture",
              {"op": "replace_layer", "target": "conv_2", "layer": {"type": "SeparableConv2D", "filters": "same", "kernel_size": 3, "padding": "same"}}, "its weights are new"),
-    Operator("rewire an input", "regularised evolution", "give a layer another input, without loops", "architecture", note="needs wiring to be changed"),
+    Operator("rewire an input", "regularised evolution", "give a layer another input, without loops", "architecture",
+             {"op": "rewire", "target": "head", "to": "dense_1"}),
     Operator("change an op", "regularised evolution", "put a layer of another kind in a layer's place", "architecture",
              {"op": "replace_layer", "target": "conv_2", "layer": {"type": "SeparableConv2D", "filters": "same", "kernel_size": 5, "padding": "same"}}, "name it: not drawn"),
 )

@@ -18,6 +18,7 @@ from mutspec.keras_facts.linear_layers import LINEAR
 from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.batch_norm_folding import Folded, affine_of, folded_after, folded_before
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
 from mutspec.model.spec import LayerSpec, TensorRef
 from mutspec.structure import edits
@@ -52,6 +53,9 @@ class FoldBatchNormalization(StructureOp, tag="fold_batch_normalization", frozen
             "says why."
         ),
     ] = OnUnfoldable.ERROR
+
+    def claim(self) -> SamePredictions:
+        return SamePredictions()
 
     def restructure(self, ctx: StructureContext) -> None:
         kept: dict[str, str] = {}
@@ -253,6 +257,9 @@ class Deepen(StructureOp, tag="deepen", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         if self.activation is not UNSET and (wrong := value_problem("Dense", "activation", self.activation)):
             yield wrong.below("activation")
+
+    def claim(self) -> SamePredictions:
+        return SamePredictions()
 
     def restructure(self, ctx: StructureContext) -> None:
         for found in ctx.find(self.target, "target"):

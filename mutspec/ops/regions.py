@@ -14,6 +14,7 @@ from mutspec.keras_facts.class_names import TAKES_TRAINING
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.merge_op import model_and_name
 from mutspec.lowering.name_patterns import NamePattern, names_by, pattern_problems
 from mutspec.lowering.new_layer import LayerConfig, name_of_new
@@ -54,6 +55,9 @@ class NestLayers(StructureOp, tag="nest_layers", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         if "/" in self.name:
             yield Problem("the name holds a `/`, which Keras does not take", path=("name",), hint="use a `_`")
+
+    def claim(self) -> SamePredictions:
+        return SamePredictions()
 
     def restructure(self, ctx: StructureContext) -> None:
         owner, names = _one_region(ctx, self.target)
@@ -132,6 +136,9 @@ class InlineModel(StructureOp, tag="inline_model", frozen=True, kw_only=True):
 
     def problems(self) -> Iterable[Problem]:
         yield from pattern_problems(self.names, "names")
+
+    def claim(self) -> SamePredictions:
+        return SamePredictions()
 
     def restructure(self, ctx: StructureContext) -> None:
         layers = sorted(ctx.select(self.target, "target"), key=lambda layer: -layer.path.count("/"))
@@ -273,9 +280,10 @@ class Graft(StructureOp, tag="graft", frozen=True, kw_only=True):
     def _region(self, ctx: StructureContext) -> tuple[Network, str, list[str]]:
         """Returns the network of the input that has the layers, its path, and their names in it."""
         target, key = self._chosen
+        outermost = ctx.context.network_of_input(self._model)
         layers = ctx.context.select_layers(target, key, model=self._model)
         owners = list(dict.fromkeys(layer.path.rpartition("/")[0] for layer in layers))
-        network = edits.level(ctx.context.network_of_input(self._model), owners[0]) if len(owners) == 1 else None
+        network = edits.level(outermost, owners[0]) if len(owners) == 1 else None
         if network is None:
             raise PlanError(
                 f"in the input `{self._model}`, {listed([layer.path for layer in layers])} are not layers of one model "

@@ -14,6 +14,7 @@ from mutspec.errors import PlanError
 from mutspec.keras_facts.argument_values import a
 from mutspec.language.types import Target
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
 from mutspec.model.outline import is_operation, is_within
 from mutspec.model.spec import TensorRef
@@ -145,6 +146,9 @@ class UnshareWeights(StructureOp, tag="unshare_weights", frozen=True, kw_only=Tr
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"target": "encoder"})
 
     target: Annotated[Target, Meta(description="The layers.", examples=["encoder"])]
+
+    def claim(self) -> SamePredictions:
+        return SamePredictions()
 
     def restructure(self, ctx: StructureContext) -> None:
         for found in ctx.find(self.target, "target"):

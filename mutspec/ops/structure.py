@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem
-from mutspec.language.types import Count, Target, or_default
+from mutspec.keras_facts.harmless_arguments import acts_in_training_only
+from mutspec.language.types import Count, Patterns, Target, or_default
 from mutspec.lowering.base import StructureOp
-from mutspec.lowering.new_layer import Initialize, LayerConfig
+from mutspec.lowering.claims import SamePredictions
+from mutspec.lowering.configuring import can_be_trained, configure, frozen_in_memory_alone
+from mutspec.lowering.kept_weights import old_weights
+from mutspec.lowering.new_fragment import (
+    Graph,
+    Heir,
+    NewFragment,
+    graph_of,
+    heir_in,
+    inserted,
+    is_chain,
+    is_graph,
+    layer_problems,
+    new_fragment,
+    put_fragment,
+)
+from mutspec.lowering.new_layer import Initialize, LayerChain, LayerConfig
+from mutspec.lowering.places import by_owner, output_in_use, refuse_loop, tensors_named
 from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
-from mutspec.model.outline import is_operation, join
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.layer_config import configured
-from mutspec.structure.network import Entry, Network, refs
+from mutspec.structure.architecture import EditKind
+from mutspec.structure.inherited import inherited
+from mutspec.structure.layer_config import SAME
+from mutspec.structure.network import Network, refs
+from mutspec.structure.passages import data_of
 
 
 class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
@@ -30,21 +51,39 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
     and other users of the output are left alone. Where a layer is called several times, so is the new one. A target of
     several layers inserts one after (or before) each: `adapter`, `adapter_1`, ….
 
+    `layers` puts a chain there, and `layer: {block: se}` a block of the plan, a small graph. `with` merges other
+    tensors in: `{op: insert_layer, after: conv_3, with: conv_1, layer: {type: Add}}` is a skip connection. The first
+    layer of a chain or block takes the place's tensor, and those of `with`. Of several layers, each is called by its
+    own name, or `<id>_<class>`, with a number where that is taken. A Sequential model that gets a branch becomes
+    Functional.
+
     With `initialize: identity` the model predicts what it did before: Dense, Conv1D to Conv3D, depthwise and separable
     convolutions, BatchNormalization, and layers that only act in training.
 
-    Literature: LA, LAm (DeepMutation, DeepMutation++, LEMON); insert layer (keras-surgeon); Net2Deeper (Net2Net, Chen
-    et al. 2016: `initialize: identity`); parametric activation (network morphism, Wei et al. 2016: a PReLU).
+    Literature: LA, LAm, MLA (DeepMutation, DeepMutation++, LEMON); insert layer (keras-surgeon); Net2Deeper (Net2Net,
+    Chen et al. 2016: `initialize: identity`); parametric activation, add skip (network morphism, Wei et al. 2016);
+    skip, insert Conv-BN-ReLU (LEMONADE); add node, add connection (neat-python, TensorNEAT).
     """
 
-    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"after": "dense_1"})
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"after": "dense_1", "layer": {"type": "Dense", "units": "same"}}
+    )
 
     after: Annotated[Target | UnsetType, Meta(description="The layers whose output it is put on.")] = UNSET
     before: Annotated[Target | UnsetType, Meta(description="The layers whose input it is put on.")] = UNSET
     output: Annotated[
         Count | UnsetType, Meta(description="Which output of `after`, counted from 0, if it has several.")
     ] = UNSET
-    layer: LayerConfig
+    layer: LayerConfig | UnsetType = UNSET
+    layers: Annotated[LayerChain | UnsetType, Meta(description="Several layers, in place of `layer`.")] = UNSET
+    with_: Annotated[
+        Patterns | UnsetType,
+        Meta(
+            description="Other tensors that the layer takes, after the one of its place: the layers that make them; "
+            "`lstm:1` is output 1 of `lstm`.",
+            examples=["conv_1"],
+        ),
+    ] = field(default=UNSET, name="with")
     initialize: Annotated[
         Initialize, Meta(description="`default`: as the layer's initializers say; `identity`: to pass its input on.")
     ] = Initialize.DEFAULT
@@ -56,18 +95,40 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             yield Problem(
                 "`output` is one of `after`, which is not there", path=("output",), hint="add `after: <layer>`"
             )
+        yield from layer_problems(self.layer, self.layers, "insert_layer", merges=self.with_ is not UNSET)
+        if self.with_ is not UNSET and not all(self._merged):
+            yield Problem("`with` names no layer", path=("with",), hint="leave it out, or name one")
+
+    @property
+    def _merged(self) -> tuple[str, ...]:
+        with_ = or_default(self.with_, ())
+        return (with_,) if isinstance(with_, str) else tuple(with_) or ("",)
+
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if self.initialize is Initialize.IDENTITY else None
 
     def restructure(self, ctx: StructureContext) -> None:
-        for owner, sources, only in list(self._places(ctx)):
+        graph = graph_of(self.layer, self.layers)
+        places = list(self._places(ctx))
+        if self.with_ is not UNSET or not is_chain(graph):
+            for owner in dict.fromkeys(owner for owner, _, _ in places):
+                ctx.functional(owner)
+            places = list(self._places(ctx))
+        for owner, sources, only in places:
             for ref in sources:  # of a layer that is called several times, each call must be known to fit
                 ctx.type_of(owner, ref)
-            entry = ctx.new_layer(self.layer, owner, sources[0])
-            first_value = None
-            if self.initialize is Initialize.IDENTITY:
-                first_value = ctx.identity(entry, owner, sources[0])
-            ctx.insert(entry, owner, sources, only=only, first_value=first_value)
+            stands = list(zip(sources, *self._tensors(ctx, owner, len(sources)), strict=True))
+            new = new_fragment(ctx, graph, owner, stands, initialize=self.initialize)
+            edit = partial(_inserted, new=new, sources=sources, only=only)
+            ctx.edit(owner, edit, added=new.added)
         if self.initialize is not Initialize.IDENTITY:
             ctx.note_training_only()
+
+    def _tensors(self, ctx: StructureContext, owner: str, calls: int) -> Iterator[tuple[TensorRef, ...]]:
+        """Yields the tensors that are merged in, for each call."""
+        for index, text in enumerate(() if self.with_ is UNSET else self._merged):
+            at = ("with",) if isinstance(self.with_, str) else ("with", index)
+            yield tensors_named(ctx, owner, text, calls, at)
 
     def _places(self, ctx: StructureContext) -> Iterator[tuple[str, list[TensorRef], tuple[str, ...]]]:
         """Yields networks, the tensors in them to put a layer on, and the layers that are to use it (none: all)."""
@@ -77,7 +138,7 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
             return
         users = () if self.before is UNSET else ctx.select(self.before, "before")
         for found in ctx.find(self.after, "after"):
-            output = self._output(found)
+            output = output_in_use(found, or_default(self.output, None))
             sources = [found.output(call, output) for call in range(max(1, len(found.calls)))]
             only: tuple[str, ...] = ()
             if self.before is not UNSET:
@@ -85,23 +146,10 @@ class InsertLayer(StructureOp, tag="insert_layer", frozen=True, kw_only=True):
                 sources = _used_by(found, only, sources)
             yield found.owner, sources, only
 
-    def _output(self, found: FoundLayer) -> int:
-        """Returns the number of the output that the layer goes on."""
-        network = found.network
-        used = sorted({ref.output for ref in (*refs(network.calls), *refs(network.outputs)) if ref.layer == found.name})
-        if self.output is not UNSET:
-            if self.output not in used:
-                raise PlanError(
-                    f"nothing uses output {self.output} of `{found.name}`",
-                    path=("output",),
-                    hint=f"used are: {', '.join(map(str, used)) or 'none'}",
-                )
-            return self.output
-        if len(used) > 1:
-            raise PlanError(
-                f"`{found.name}` has {len(used)} outputs that are used", path=("after",), hint="choose: `output: 0`"
-            )
-        return used[0] if used else 0
+
+def _inserted(network: Network, new: NewFragment, sources: Sequence[TensorRef], only: Sequence[str]) -> Network:
+    after = inserted(network, new, sources, only)
+    return refuse_loop(after, network, ("with",), "merge a tensor in that does not depend on this place")
 
 
 def _only_inputs(found: FoundLayer) -> list[TensorRef]:
@@ -142,98 +190,150 @@ def _used_by(found: FoundLayer, users: tuple[str, ...], outputs: list[TensorRef]
 class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
     """Remove layers: whatever used a layer's output uses its input instead.
 
-    Of a layer with several inputs, such as Add, `keep` names the one that goes on; branches that led nowhere else are
-    removed with it. What the layer's output is used for must be able to take its input, or a later step must fix it.
+    Several layers that are connected are removed as a whole: what used the tensor that leaves them uses the one that
+    enters them. So a whole block goes, branches and all. Of a layer with several inputs, such as Add, and of layers
+    that several tensors enter, `keep` names the one that goes on; branches that led nowhere else are removed with it.
+    With a list of two or more in `keep`, a merge of three or more stays, and takes only these. What the output is used
+    for must be able to take the input, or a later step must fix it.
 
     Literature: LD (DeepMutation); LR (DeepMutation++, LEMON); AFRm and ARem where the target is an activation layer;
-    delete layer (keras-surgeon); drop layer (LEMONADE).
+    delete layer (keras-surgeon); drop layer (LEMONADE); delete node, delete connection (neat-python, TensorNEAT).
     """
 
     target: Annotated[Target, Meta(description="The layers to remove.", examples=["dropout_1"])]
     keep: Annotated[
-        str | UnsetType, Meta(description="Of a layer with several inputs, the layer whose output takes its place.")
+        Patterns | UnsetType,
+        Meta(
+            description="Of a layer with several inputs, the layer whose output takes its place; a list: those that a "
+            "merge still takes."
+        ),
     ] = UNSET
 
+    def problems(self) -> Iterable[Problem]:
+        if self.keep is not UNSET and not self.keep:
+            yield Problem("`keep` names no layer", path=("keep",), hint="name an input, or leave it out")
+
     def restructure(self, ctx: StructureContext) -> None:
-        """Removes the layers one by one; an edit may take others out with one."""
-        keep = or_default(self.keep, "")
-        for layer in ctx.select(self.target, "target"):
-            if not ctx.has(layer):
+        keep = or_default(self.keep, ())
+        keep = (keep,) if isinstance(keep, str) else tuple(dict.fromkeys(keep))
+        groups = by_owner(ctx, self.target, "target")
+        for owner, names in sorted(groups.items(), key=lambda item: -len(item[0].split("/")) if item[0] else 0):
+            if len(keep) > 1:
+                self._keep_inputs(ctx, owner, names, keep)
                 continue
-            found = ctx.locate(layer, "target")
-            found.refuse_input("which stays")
-            if sum(bool(calls) for calls in found.network.calls.values()) == 1:
-                raise PlanError(f"`{found.path}` is the last layer of its model", path=("target",), hint=LEAVE_OUT)
-            ctx.edit(found.owner, partial(edits.remove, name=found.name, keep=keep), key="target")
+            network = ctx.network(owner)
+            if all(name in names for name, calls in network.calls.items() if calls):
+                path = join(owner, names[-1])
+                raise PlanError(f"`{path}` is the last layer of its model", path=("target",), hint=LEAVE_OUT)
+            ctx.edit(owner, partial(edits.remove_all, names=names, keep=keep), key="target")
+
+    def _keep_inputs(self, ctx: StructureContext, owner: str, names: Iterable[str], keep: tuple[str, ...]) -> None:
+        """Lets merges take only some of their inputs."""
+        for name in names:
+            edit = partial(edits.keep_inputs, name=name, keep=keep)
+            ctx.edit(owner, edit, key="target", marks={join(owner, name): EditKind.REWIRED})
+
+
+class KeptParts(StrEnum):
+    """What is kept of weights of another size."""
+
+    SLICE = "slice"
 
 
 class ReplaceLayer(StructureOp, tag="replace_layer", frozen=True, kw_only=True):
-    """Put another layer in a layer's place, on the same inputs and for the same users.
+    """Put another layer in a layer's place, on the same inputs and for the same users. It keeps the layer's name.
 
-    Its weights are new, unless `keep_weights` carries over those of the same role and shape. `same` stands for the
-    width of what the replaced layer made, so that those who use it still fit; `name: same` keeps its name.
+    Its weights are new, unless `keep_weights` carries over those of the same role and shape; with `slice`, of weights
+    of another size the entries that both have, in each gate of a recurrent layer. What is not kept stands in the
+    report. With `inherit` the arguments that both classes know stay, such as filters, strides, regularizers and
+    `trainable`; an argument in `layer` wins. `same` stands for the width of what the replaced layer made, so that those
+    who use it still fit.
+
+    `layers` puts a chain in its place, and `layer: {block: se}` a block of the plan: the first layer takes what the
+    replaced one took, and what used its output uses that of the last one, which keeps its name. `inherit` and
+    `keep_weights` are for the first layer of the replaced one's class; if there is none, for the last.
 
     Literature: replace layer (keras-surgeon); conv to separable (LEMONADE); change an op (regularised evolution); ARep
     (LEMON) where the target is an activation layer.
     """
 
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({"layer": {"type": "Dense", "units": "same"}})
+
     target: Annotated[Target, Meta(description="The layers to replace.")]
-    layer: LayerConfig
+    layer: LayerConfig | UnsetType = UNSET
+    layers: Annotated[LayerChain | UnsetType, Meta(description="Several layers, in place of `layer`.")] = UNSET
+    inherit: Annotated[
+        bool,
+        Meta(description="Whether the layer takes over the arguments that both classes know and `layer` leaves out."),
+    ] = False
     keep_weights: Annotated[
-        bool, Meta(description="Whether weights of the same role and shape are kept; others are new in any case.")
+        bool | KeptParts,
+        Meta(
+            description="Whether weights of the same role and shape are kept; others are new. `slice`: of weights of "
+            "another size, what both have."
+        ),
     ] = False
 
+    def problems(self) -> Iterable[Problem]:
+        return layer_problems(self.layer, self.layers, "replace_layer")
+
     def restructure(self, ctx: StructureContext) -> None:
-        layer, keeps_name = dict(self.layer), self.layer.get("name") == "same"
-        if keeps_name:
-            del layer["name"]
+        graph = graph_of(self.layer, self.layers)
+        is_single = len(graph) == 1 and self.layer is not UNSET and not is_graph(self.layer)
+        lost = list(self._replace_by_layer(ctx, graph[0][1]) if is_single else self._replace_by_graph(ctx, graph))
+        ctx.note_first([each for each in lost if each])
+        ctx.note_training_only()
+
+    def _replace_by_layer(self, ctx: StructureContext, given: Mapping[str, Any]) -> Iterator[str]:
+        """Replaces each layer by one, and yields what is lost of its weights."""
+        layer = {key: value for key, value in given.items() if (key, value) != ("name", SAME)}
         for found in ctx.find(self.target, "target"):
             found.refuse_input("which stays")
             entry = ctx.new_layer(
                 layer,
                 found.owner,
                 found.output(),
-                name=found.name if keeps_name else "",
+                name=found.name,
                 inputs=min(len(list(refs(call["args"]))) for call in found.calls),
                 replaces=found.name,
+                defaults=inherited(found.entry, layer) if self.inherit else None,
             )
-            ctx.replace(found, entry, keep_weights=self.keep_weights)
-        ctx.note_training_only()
+            old = old_weights(ctx.context, found.path)
+            has_parts = self.keep_weights is KeptParts.SLICE
+            first_value = old.first_values() if has_parts else None
+            ctx.replace(found, entry, keep_weights=bool(self.keep_weights), first_value=first_value)
+            if self.keep_weights:
+                yield old.lost(join(found.owner, str(entry["name"])), has_parts=has_parts)
 
-
-class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
-    """Give a layer another name. Its weights, and their random streams in later steps, stay the same."""
-
-    target: Annotated[Target, Meta(description="The layer to rename.")]
-    to: Annotated[str, Meta(description="Its new name.", examples=["backbone_out"])]
-
-    def problems(self) -> Iterable[Problem]:
-        if not self.to or "/" in self.to:
-            what = "is empty" if not self.to else f"`{self.to}` holds a `/`"
-            yield Problem(f"the name {what}, which Keras does not take", path=("to",), hint="give the bare name")
-
-    def restructure(self, ctx: StructureContext) -> None:
-        layers = ctx.select(self.target, "target")
-        if len(layers) > 1:
-            paths = ", ".join(f"`{layer.path}`" for layer in layers[:4])
-            raise PlanError(
-                f"`to` renames one layer, but the target matches {len(layers)} layers: {paths}",
-                path=("target",),
-                hint="write a step for each of them",
-            )
-        for layer in layers:
+    def _replace_by_graph(self, ctx: StructureContext, graph: Graph) -> Iterator[str]:
+        """Replaces each layer by several, and yields what is lost of its weights."""
+        for layer in ctx.select(self.target, "target"):
+            if not is_chain(graph):
+                ctx.functional(ctx.locate(layer, "target").owner)
             found = ctx.locate(layer, "target")
-            if self.to == found.name:
-                raise PlanError(f"`{found.path}` is called that already", path=("to",), hint="give another name")
-            ctx.refuse_name(found.owner, self.to, ("to",), "give another name")
-            edit = partial(edits.rename, name=found.name, new_name=self.to)
-            ctx.edit(found.owner, edit, renamed={join(found.owner, self.to): found.path})
+            found.refuse_input("which stays")
+            old, has_parts = old_weights(ctx.context, found.path), self.keep_weights is KeptParts.SLICE
+            at, written = heir_in(graph, found)
+            heir = Heir(
+                at,
+                inherited(found.entry, written) if self.inherit else {},
+                found.path if self.keep_weights else "",
+                old.first_values() if has_parts else None,
+            )
+            stands = [data_of(call) for call in found.calls]
+            new = new_fragment(ctx, graph, found.owner, stands, replaced=found.name, heir=heir)
+            ctx.edit(found.owner, partial(put_fragment, name=found.name, new=new), added=new.added)
+            if self.keep_weights:
+                name = next(name for name, each in new.added.items() if each.at == at)
+                yield old.lost(join(found.owner, name), has_parts=has_parts)
 
 
 class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=True):
-    """Change arguments of layers that change neither shapes nor weights: activation, rate, trainable, momentum, ….
+    """Change arguments of layers that change neither shapes nor weights: activation, rate, trainable, stateful, ….
 
-    A model in the model takes `trainable` alone, and passes it on to its layers; a pattern may take in inputs then.
+    Layers in wrappers and cells are named by their paths (`both/forward_lstm`). The backward layer of a Bidirectional
+    follows the forward one where the model does not state it. What would change a shape or a weight is refused, with
+    what it would change. `trainable` goes on to all layers in a layer or in a model, and a pattern may take in inputs.
 
     Literature: AFRm (DeepMutation) and ARem (LEMON): `activation: linear`; ARep (LEMON); change and remove activation
     (DeepCrime).
@@ -246,53 +346,13 @@ class ConfigureLayer(StructureOp, tag="configure_layer", frozen=True, kw_only=Tr
         if not self.set:
             yield Problem("`set` is empty, and changes nothing", path=("set",), hint="say what to set")
 
+    def claim(self) -> SamePredictions | None:
+        return SamePredictions() if all(map(acts_in_training_only, self.set)) else None
+
     def restructure(self, ctx: StructureContext) -> None:
         layers = ctx.select(self.target, "target")
-        if self._sets_trainable_alone:
-            layers = tuple(each for each in layers if _can_be_trained(ctx.locate(each, "target"))) or layers
-        for layer in layers:
-            found = ctx.locate(layer, "target")
-            found.refuse_input("with nothing to set")
-            if isinstance(found.entry, Network) and not self._sets_trainable_alone:
-                raise PlanError(
-                    f"`{found.path}` is a model", path=("target",), hint="name the layers in it to configure"
-                )
-            try:
-                changed = self._configured(found.entry)
-            except PlanError as error:
-                raise PlanError(problem.below("set") for problem in error.problems) from None
-            edit = partial(edits.put, name=found.name, entry=changed, new_name=found.name)
-            ctx.edit(found.owner, edit, configured={found.path, *_trainable_paths(changed, found.path)})
-
-    @property
-    def _sets_trainable_alone(self) -> bool:
-        """Whether models are set too, which pass it on to their layers, as in Keras."""
-        return self.set.keys() == {"trainable"}
-
-    def _configured(self, entry: Entry | Network) -> Entry | Network:
-        if not isinstance(entry, Network):
-            return configured(entry, self.set)
-        layers = {
-            name: self._configured(each) if _is_trainable_in(entry, name) else each
-            for name, each in entry.layers.items()
-        }
-        config = {**entry.entry["config"], "trainable": self.set["trainable"]}
-        return replace(entry.with_layers(layers), entry={**entry.entry, "config": config})
-
-
-def _can_be_trained(found: FoundLayer) -> bool:
-    return _is_trainable_in(found.network, found.name)
-
-
-def _is_trainable_in(network: Network, name: str) -> bool:
-    """Returns whether a layer may have weights to train. A pattern may match inputs and operations, which do not."""
-    entry = network.layers[name]
-    return bool(network.calls[name]) and (isinstance(entry, Network) or not is_operation(entry))
-
-
-def _trainable_paths(entry: Entry | Network, path: str) -> Iterator[str]:
-    """Yields the paths of what may be trained in a model, at any depth."""
-    for name, each in entry.layers.items() if isinstance(entry, Network) else ():
-        if isinstance(entry, Network) and _is_trainable_in(entry, name):
-            yield join(path, name)
-            yield from _trainable_paths(each, join(path, name))
+        if self.set.keys() == {"trainable"}:
+            layers = tuple(layer for layer in layers if can_be_trained(ctx, layer)) or layers
+        configure(ctx, layers, self.set, "target")
+        if self.set.get("trainable") is False:
+            ctx.note_first(frozen_in_memory_alone(ctx, [layer.path for layer in layers]))

@@ -129,8 +129,9 @@ class Clip(WeightOp, tag="clip", frozen=True, kw_only=True):
 class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
     """Draw new weights: each chosen weight takes the value that an initializer draws for it, from the step's stream.
 
-    Any of Keras's initializers that need no linear algebra: zeros, ones, constant, random_normal, random_uniform,
-    truncated_normal, variance_scaling, and the glorot, he and lecun families.
+    Any of Keras's initializers but `stft`: zeros, ones, constant, random_normal, random_uniform, truncated_normal,
+    variance_scaling, the glorot, he and lecun families, identity (of a matrix) and orthogonal. A `seed` in an
+    initializer changes nothing, as all draws are from the step's stream.
 
     Literature: random (TensorFI 2: `random_uniform` from 0 to 1); random_weight (PyTorchFI: from -1 to 1); number
     (PyTorchALFI); UniformRandom, NormalRandom and, rounded, IntRandom (MRFI).
@@ -166,7 +167,7 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
                 f"the initializer `{_name_of(self._initializer)}` is not one that mutspec draws",
                 path=("initializer",),
                 hint="zeros, ones, constant, random_normal, random_uniform, truncated_normal, variance_scaling, "
-                "glorot_*, he_* or lecun_*",
+                "identity, orthogonal, glorot_*, he_* or lecun_*",
             )
         return value
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from mutspec.lowering.origins import WeightOrigin
 from mutspec.show.layers import StructureDiff, layers_as_json, layers_text
+from mutspec.show.origins import origin_in_words
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, Style, sentence, table
 
@@ -43,6 +45,7 @@ class TensorDiff:
         mean, std: the mean and the standard deviation of the difference, over all entries.
         cosine: the cosine of the angle between before and after; None if one of them is all zeros.
         non_finite: the number of infinite or NaN entries after; None only if it was removed.
+        origin: where its values come from, if a plan made the model after.
     """
 
     layer: str
@@ -61,6 +64,7 @@ class TensorDiff:
     std: float | None = None
     cosine: float | None = None
     non_finite: int | None = None
+    origin: WeightOrigin | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the entry of the JSON document; `shape_before` and the dtypes only if they differ."""
@@ -79,6 +83,8 @@ class TensorDiff:
             document["shape_before"] = list(self.shape_before)
         if self.dtype_before != self.dtype:
             document |= {"dtype": self.dtype, "dtype_before": self.dtype_before}
+        if self.origin is not None:
+            document |= {"origin": self.origin.kind.value, "from": list(self.origin.sources)}
         return document
 
 
@@ -103,6 +109,12 @@ class DiffReport:
 
     def __str__(self) -> str:
         return diff_text(self)
+
+    def with_origins(self, origins: Iterable[WeightOrigin]) -> DiffReport:
+        """Returns the difference with the origins of the weights of the model after, which a plan made."""
+        known = {(each.tensor.layer, each.tensor.role): each for each in origins}
+        tensors = (replace(each, origin=known.get((each.layer, each.weight))) for each in self.tensors)
+        return replace(self, tensors=tuple(tensors))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON document that `schemas/diff.schema.json` describes."""
@@ -175,7 +187,7 @@ def difference_sentence(diff: DiffReport) -> str:
 
 def _weights(tensors: Sequence[TensorDiff], page: Page) -> str:
     header, rows = tensor_rows(tensors)
-    texts = ("", "Weight", "Shape")
+    texts = ("", "Weight", "Shape", "Origin")
     columns = [Column(title, is_number=title not in texts, folds=title in texts[1:]) for title in header]
     styles = [GLYPHS[tensor.status][1] for tensor in tensors[: page.most_rows]]
     text = table(columns, rows[: page.most_rows], width=page.width, paint=page.paint, styles=styles)
@@ -184,7 +196,7 @@ def _weights(tensors: Sequence[TensorDiff], page: Page) -> str:
 
 def tensor_rows(tensors: Sequence[TensorDiff]) -> tuple[list[str], list[list[str]]]:
     """Returns the head and the rows of a table of tensors that differ, without empty columns."""
-    header = ["", "Weight", "Shape", "Changed", "%", "Relative l2", "Max abs", "Cosine", "Not finite"]
+    header = ["", "Weight", "Shape", "Origin", "Changed", "%", "Relative l2", "Max abs", "Cosine", "Not finite"]
     rows = [_tensor_row(tensor) for tensor in tensors]
     if not any(tensor.non_finite for tensor in tensors):
         header, rows = header[:-1], [row[:-1] for row in rows]
@@ -199,6 +211,7 @@ def _tensor_row(tensor: TensorDiff) -> list[str]:
         GLYPHS[tensor.status][0],
         f"{tensor.layer}/{tensor.weight}",
         _forms(tensor),
+        words.NOTHING if tensor.origin is None else origin_in_words(tensor.origin),
         words.NOTHING if changed is None else words.count(changed),
         words.NOTHING if changed is None else words.share(changed, tensor.elements),
         words.number(tensor.relative_l2),

@@ -116,7 +116,7 @@ def _choice(choice: Choice | None) -> str:
     if isinstance(choice, Bits):
         return f"{_choice(choice.chosen)} bits"
     if isinstance(choice, Box):
-        return " × ".join(f":{stop}" for stop in choice.stops)
+        return " × ".join(f"{start or ''}:{stop}" for start, stop in choice.spans)
     if isinstance(choice, Run):
         return f"{choice.start}:{choice.stop}"
     return f"{choice.start}:{choice.stop} on axis {choice.axis}"

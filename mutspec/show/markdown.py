@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mutspec.show.check import check_lines
+from mutspec.show.copies import copy_lines
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
 from mutspec.show.layers import layer_change
+from mutspec.show.origins import origins_sentence
 from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
 from mutspec.text import words
 from mutspec.text.visible import in_one_line
@@ -14,7 +17,7 @@ from mutspec.text.visible import in_one_line
 MOST_OPEN_ROWS = 20
 """The most rows of a table that is open. Longer ones open when they are clicked."""
 
-_TEXT_COLUMNS = frozenset({"", "Weight", "Shape", "Dtype", "Layer", "Change"})
+_TEXT_COLUMNS = frozenset({"", "Weight", "Shape", "Dtype", "Origin", "Layer", "Change"})
 
 
 def report_markdown(report: Report) -> str:
@@ -26,7 +29,9 @@ def report_markdown(report: Report) -> str:
     if report.warnings:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."
-    return "\n\n".join([*blocks, touched_sentence(report) + written])
+    checked = [] if report.check is None else ["\n".join(f"- {line}" for line in check_lines(report.check))]
+    totals = filter(None, (touched_sentence(report), origins_sentence(report.origins)))
+    return "\n\n".join([*blocks, *checked, " ".join(totals) + written])
 
 
 def diff_markdown(diff: DiffReport, *, before: str = "", after: str = "", heading: str = "Difference") -> str:
@@ -68,7 +73,10 @@ def _step(number: int, step: StepReport) -> str:
     if not step.targets:
         return "\n\n".join([*blocks, *([] if step.edits else ["Touches nothing."])])
     header, rows = target_rows(step)
-    return "\n\n".join([*blocks, _table(header, [[code(row[0]), *row[1:]] for row in rows])])
+    blocks.append(_table(header, [[code(row[0]), *row[1:]] for row in rows]))
+    if copies := copy_lines(step.targets, step.skipped):
+        blocks.append("\n".join(f"- {escape(line)}" for line in copies))
+    return "\n\n".join(blocks)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.errors import Problem
+from mutspec.lowering.copies import CopiedFrom, SkippedWeight
+from mutspec.lowering.origins import WeightOrigin
+from mutspec.show.check import MutantCheck, check_lines
+from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
+from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.text import words
@@ -32,6 +37,7 @@ class TargetReport:
         changed: the number of entries of which a bit changes; None in a dry-run.
         may_change: whether an entry may change, as far as is known without values.
         own_path: its path, if that is not the layer's path and its role.
+        copied: where its values come from, if the step copies them from another weight.
     """
 
     layer: str
@@ -43,6 +49,7 @@ class TargetReport:
     changed: int | None
     may_change: bool = True
     own_path: str = ""
+    copied: CopiedFrom | None = None
 
     @property
     def is_unchanged(self) -> bool:
@@ -55,7 +62,7 @@ class TargetReport:
         return self.own_path or f"{self.layer}/{self.weight}"
 
 
-_IN_JSON = tuple(name for name in TargetReport.__slots__ if name != "own_path")
+_IN_JSON = tuple(name for name in TargetReport.__slots__ if name not in ("own_path", "copied"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ class StepReport:
         targets: the effects on tensors.
         parameters: its other keys in the resolved plan.
         edits: the effects on layers.
+        skipped: the weights that it leaves as they are because nothing fits them.
     """
 
     id: str
@@ -74,6 +82,7 @@ class StepReport:
     targets: tuple[TargetReport, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     edits: tuple[LayerEdit, ...] = ()
+    skipped: tuple[SkippedWeight, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,8 @@ class Report:
         layers: the number of the model's layers.
         structure: the layers that the mutant has in addition, not any more, or changed.
         inputs: the other models that were read, by name.
+        check: the check of the mutant in Keras, if there was one.
+        origins: where the values of each of the mutant's weights come from.
     """
 
     engine: str
@@ -120,6 +131,8 @@ class Report:
     layers: int = 0
     structure: StructureDiff = field(default_factory=StructureDiff)
     inputs: tuple[InputReport, ...] = ()
+    check: MutantCheck | None = None
+    origins: tuple[WeightOrigin, ...] = ()
 
     def __str__(self) -> str:
         return report_text(self)
@@ -147,19 +160,24 @@ class Report:
                 {
                     "id": step.id,
                     "op": step.op,
-                    "targets": [
-                        {name: getattr(target, name) for name in _IN_JSON} | {"shape": list(target.shape)}
-                        for target in step.targets
-                    ],
+                    "targets": [_target_as_json(target) for target in step.targets],
                     **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),
+                    **({"skipped": [skipped_as_json(each) for each in step.skipped]} if step.skipped else {}),
                 }
                 for step in self.steps
             ],
             "layers": layers_as_json(self.structure),
             **({"ports": list(self.structure.ports)} if self.structure.ports else {}),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
+            **({} if self.check is None else {"check": self.check.to_json()}),
         }
+
+
+def _target_as_json(target: TargetReport) -> dict[str, Any]:
+    document = {name: getattr(target, name) for name in _IN_JSON} | {"shape": list(target.shape)}
+    return document if target.copied is None else document | {"copied_from": copied_as_json(target.copied)}
 
 
 def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
@@ -173,8 +191,7 @@ def changes_nothing(steps: Iterable[StepReport]) -> bool:
     That is so if no step changes a weight, or a layer that acts when the model predicts.
     """
     return all(
-        all(target.is_unchanged for target in step.targets)
-        and all(edit.kind is EditKind.RENAMED or edit.acts_in_training_only for edit in step.edits)
+        all(target.is_unchanged for target in step.targets) and all(edit.keeps_predictions for edit in step.edits)
         for step in steps
     )
 
@@ -193,7 +210,10 @@ def report_text(
     """
     page = Page(width, Paint(styled), most_rows, hint)
     steps = [_step(number, step, page) for number, step in enumerate(report.steps, start=1)]
-    blocks = [_head(report, page), *steps, "\n".join(_totals(report, width))]
+    blocks = [_head(report, page), *steps]
+    if most_rows is None and are_worth_saying(report.origins):
+        blocks.append(origins_table(report.origins, page))
+    blocks.append("\n".join(_totals(report, width)))
     if report.warnings:
         blocks.insert(-1, "\n".join(_warning(problem, page) for problem in report.warnings))
     return "\n\n".join(blocks)
@@ -228,9 +248,13 @@ def _step(number: int, step: StepReport, page: Page) -> str:
     if not step.targets:
         return "\n".join([*lines, *([] if step.edits else [" " * indent + "touches nothing"])])
     header, rows = target_rows(step)
+    copies = copy_lines(step.targets, step.skipped)
     columns = [Column(title, is_number=title in _NUMBERS, folds=title == "Weight") for title in header]
     lines.append(table(columns, rows[: page.most_rows], width=page.width, paint=page.paint, indent=indent))
-    return "\n".join([*lines, *page.more(len(rows), indent)])
+    lines += page.more(len(rows), indent)
+    for line in copies[: page.most_rows]:
+        lines += sentence(line, width=page.width, indent=indent).splitlines()
+    return "\n".join([*lines, *page.more(len(copies), indent)])
 
 
 def edit_sentence(edit: LayerEdit) -> str:
@@ -271,6 +295,10 @@ def target_rows(step: StepReport) -> tuple[list[str], list[list[str]]]:
 
 def _totals(report: Report, width: int) -> Iterator[str]:
     yield sentence(touched_sentence(report), width=width)
+    if report.check is not None:
+        yield from (sentence(line, width=width) for line in check_lines(report.check))
+    if origins := origins_sentence(report.origins):
+        yield sentence(origins, width=width)
     yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)
 
 

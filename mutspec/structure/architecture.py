@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -69,8 +69,8 @@ class Change:
     Arguments:
         network: the network after the step.
         new: the layers that it adds, by path. A model stands for all layers in it.
-        configured: the paths of the layers whose config it changes. One that is in `new` too stays the layer that it
-            is, but its shapes and weights follow from its config again.
+        configured: the paths of the layers whose config it changes, also of layers in layers. One that is in `new` too
+            stays the layer that it is, but its shapes and weights follow from its config again.
         renamed: the old path of each renamed or moved layer, by its new path. A model stands for all layers in it.
         marks: other effects that are to be reported, by the layer's path.
     """
@@ -159,7 +159,7 @@ def restructured(
         for tensor in _new_tensors(path, new, flow.made, weights_before(new.like) if new.like else {})
     }
     layers = tuple(_Layers(architecture, change, names, flow.inner).of(network))
-    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names))
+    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names, change.new))
     existing = {layer.path for layer in layers}
     misfits = {
         path: each for path, each in architecture.misfits.items() if path in existing and path not in flow.checked
@@ -235,6 +235,7 @@ class _Layers:
         self._change = change
         self._names = names
         self._inner = inner
+        self._configured = {each for path in change.configured for each in _prefixes(path)}
 
     def of(self, network: Network, owner: str = "") -> Iterator[LayerSpec]:
         """Yields the layers of a network in model order, depth first."""
@@ -259,7 +260,7 @@ class _Layers:
                     earlier = next(self._described(layer, path, calls))
                 yield replace(earlier, path=path, name=name, config=clean(own_config(layer)), calls=calls)
                 yield from self.of(layer, path)
-            elif path in self._change.configured:
+            elif path in self._configured:
                 yield from self._described(layer, path, calls)
                 yield from (each for each in self._layers if each.is_inner and is_within(each.path, path))
             else:
@@ -298,15 +299,20 @@ def _ordered(
     before: Mapping[str, list[TensorSpec]],
     made: Mapping[str, list[TensorSpec]],
     names: _Names,
+    new: Collection[str],
 ) -> Iterator[TensorSpec]:
-    """Returns all weights, in the order of the layers. Those of new layers are in `made`."""
+    """Returns all weights, in the order of the layers. Those of the layers in `new`, or in these, are in `made`."""
     for layer in layers:
         if layer.path in made:
             yield from made[layer.path]
             continue
+        if any(is_within(layer.path, path) for path in new):
+            continue  # it has no weights, but the layer that was there may have had some
         source = names.before(layer.path)
+        same = source == layer.path
+        if same and any(is_within(layer.path, path) for path in new):
+            continue  # a new layer without weights of its own, in the place of one of that name that had some
         for tensor in before.get(source, ()):
-            same = source == layer.path
             own = tensor.path.rpartition("/")[2]
             yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)
 

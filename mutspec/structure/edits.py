@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from graphlib import TopologicalSorter
 
 from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.class_names import TAKES_LIST
 from mutspec.keras_facts.masks import is_mask_parameter, mask_parameters_of
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Arguments, Calls, Entry, Layers, Network, mapped, refs
+from mutspec.structure.passages import Passage, passages
 
 
 def edited(network: Network, owner: str, edit: Callable[[Network], Network]) -> Network:
@@ -110,45 +112,108 @@ def remove(network: Network, name: str, keep: str = "") -> Network:
     Raises:
         PlanError: it has several inputs, and `keep` does not name one; or several of its outputs are used.
     """
-    inputs = {}
-    for call, arguments in enumerate(network.calls[name]):
-        found = list(dict.fromkeys(refs(arguments["args"])))
-        found = [ref for ref in found if not keep or ref.layer == keep]
-        if len(found) != 1:
-            raise PlanError(_which_input(network, name, call, keep))
-        inputs[call] = found[0]
-
-    def past(ref: TensorRef) -> TensorRef:
-        while ref.layer == name:
-            if ref.output:
-                raise PlanError(
-                    f"several outputs of `{name}` are used, but its input can replace only one",
-                    hint="first remove the layers that use its other outputs",
-                )
-            ref = inputs[ref.call]
-        return ref
-
-    calls = {
-        user: tuple(mapped(call, past) for call in network.calls[user])
-        for user in network.consumers(name)
-        if user != name
-    }
-    before = [ref.layer for call in network.uses[name] for ref in call]
-    shorter = network.changed(calls=calls, removed=(name,), outputs=mapped(network.outputs, past))
-    return without_unused(shorter, before)
+    return remove_all(network, (name,), (keep,) if keep else ())
 
 
-def _which_input(network: Network, name: str, call: int, keep: str) -> Problem:
-    found = list(dict.fromkeys(ref.layer for ref in refs(network.calls[name][call])))
-    listing = ", ".join(f"`{layer}`" for layer in found)
+def remove_all(network: Network, names: Collection[str], keep: Collection[str] = ()) -> Network:
+    """Removes layers. What used a tensor that leaves them uses the one that enters them and that it is made of.
+
+    Layers that only fed them are removed, too.
+
+    Arguments:
+        network: the network.
+        names: the layers.
+        keep: where several tensors enter, the layers of those that replace what leaves.
+
+    Raises:
+        PlanError: several tensors enter, and `keep` does not name one; or several outputs of a layer are used.
+    """
+    through = {each.leaves: each for each in passages(network, names)}
+    for ref in through:
+        _refuse_other_outputs(ref, through)
+    order = TopologicalSorter({ref: [on for on in each.enters if on in through] for ref, each in through.items()})
+    past: dict[TensorRef, TensorRef] = {}
+    is_kept = False
+    for ref in order.static_order():
+        found = list(dict.fromkeys(past.get(each, each) for each in through[ref].enters))
+        kept = [each for each in found if each.layer in keep] if keep and (len(found) > 1 or len(names) == 1) else found
+        if len(kept) != 1:
+            raise PlanError(_which_input(through[ref], found, kept, keep))
+        past[ref] = kept[0]
+        is_kept = is_kept or kept[0].layer in keep
+    if keep and not is_kept:
+        named = ", ".join(f"`{each}`" for each in keep)
+        raise PlanError(f"{named} enters none of the layers to remove", path=("keep",), hint="leave `keep` out")
+    before = [ref.layer for name in names for call in network.uses[name] for ref in call]
+    shorter = redirected(network, past).changed(removed=names)
+    return without_unused(shorter, [name for name in before if name not in names])
+
+
+def _refuse_other_outputs(ref: TensorRef, leaving: Collection[TensorRef]) -> None:
+    """Refuses a layer of which another output than the first is used: its input could replace only one."""
+    numbers = sorted({each.output for each in leaving if each.layer == ref.layer})
+    hint = "first remove the layers that use its other outputs"
+    if len(numbers) > 1:
+        raise PlanError(f"several outputs of `{ref.layer}` are used, but its input can replace only one", hint=hint)
+    if numbers != [0]:
+        message = f"output {numbers[0]} of `{ref.layer}` is used, and its input can replace only output 0"
+        raise PlanError(message, hint=hint)
+
+
+def _which_input(
+    passage: Passage, found: Sequence[TensorRef], kept: Sequence[TensorRef], keep: Collection[str]
+) -> Problem:
+    """Returns the problem that it is not clear which tensor replaces the one that leaves some layers."""
+    name = passage.leaves.layer
+    layers = list(dict.fromkeys(ref.layer for ref in found))
+    listing = ", ".join(f"`{layer}`" for layer in layers)
+    inner = {layer for layer, _ in passage.calls}
     if not found:
         return Problem(f"`{name}` is not called on a tensor, so nothing can replace it")
-    if keep:
-        return Problem(f"`{keep}` is not an input of `{name}`", path=("keep",), hint=f"its inputs are {listing}")
+    if keep and not kept:
+        what = f"an input of `{name}`" if len(inner) == 1 else f"one of the layers whose outputs `{name}` is made of"
+        named = ", ".join(f"`{each}`" for each in keep)
+        return Problem(f"{named} is not {what}", path=("keep",), hint=f"its inputs are {listing}")
+    hint = f"name the input that replaces it, for instance `keep: {layers[0]}`"
+    if len(inner) == 1:
+        return Problem(f"`{name}` has {len(found)} inputs, {listing}", hint=hint)
     return Problem(
-        f"`{name}` has {len(found)} inputs, {listing}",
-        hint=f"name the input that replaces it, for instance `keep: {found[0]}`",
+        f"what leaves the layers to remove, `{name}`, is made of {len(found)} tensors that enter them: {listing}",
+        hint=f"{hint}, or choose layers that one tensor enters",
     )
+
+
+def keep_inputs(network: Network, name: str, keep: Collection[str]) -> Network:
+    """Returns the network in which a layer that merges several tensors takes only some of them.
+
+    Arguments:
+        network: the network.
+        name: the layer.
+        keep: the layers whose outputs it still takes.
+
+    Raises:
+        PlanError: it is not called on a list of tensors, or does not take what `keep` names.
+    """
+    calls = []
+    for call in network.calls[name]:
+        merged = call["args"][0] if len(call["args"]) == 1 else call["args"]
+        if not isinstance(merged, list | tuple) or not all(isinstance(each, TensorRef) for each in merged):
+            raise PlanError(
+                f"`{name}` does not merge a list of tensors, so it cannot keep some of them",
+                path=("keep",),
+                hint="to remove the layer itself, name one layer in `keep`, or leave it out",
+            )
+        listing = ", ".join(f"`{layer}`" for layer in dict.fromkeys(ref.layer for ref in merged))
+        wrong = next((each for each in keep if all(ref.layer != each for ref in merged)), None)
+        if wrong is not None:
+            raise PlanError(f"`{wrong}` is not an input of `{name}`", path=("keep",), hint=f"its inputs are {listing}")
+        kept = [ref for ref in merged if ref.layer in keep]
+        if len(kept) == len(merged):
+            message = f"`keep` names all inputs of `{name}`, so that nothing would be removed"
+            raise PlanError(message, path=("keep",), hint="leave out what it is not to take any more")
+        calls.append({**call, "args": [kept] if len(call["args"]) == 1 else kept})
+    before = [ref.layer for call in network.uses[name] for ref in call]
+    return without_unused(network.changed(calls={name: tuple(calls)}), before)
 
 
 def unused(network: Network, names: Iterable[str]) -> tuple[str, ...]:
@@ -238,9 +303,12 @@ def renamed_layer(layer: Entry | Network, new_name: str) -> Entry | Network:
     """Returns a layer, or a model that is one, with another name."""
     if layer_name(layer) == new_name:
         return layer
-    if isinstance(layer, Network):
-        return replace(layer, entry=named(layer.entry, new_name))
-    return named(layer, new_name)
+    return renamed_network(layer, new_name) if isinstance(layer, Network) else named(layer, new_name)
+
+
+def renamed_network(network: Network, name: str) -> Network:
+    """Returns a model with another name."""
+    return replace(network, entry=named(network.entry, name))
 
 
 def layer_name(layer: Entry | Network) -> str:

@@ -7,14 +7,15 @@ process. An entry does not make Keras import a module: classes come from Keras o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mutspec.errors import DocumentPath, PlanError, Problem, nearest
-from mutspec.keras_facts.argument_values import a, long_form, value_problem
+from mutspec.keras_facts.argument_values import a, is_activation_layer, long_form, value_problem
 from mutspec.keras_facts.class_names import MODEL_MODULES, MODELS
 from mutspec.keras_facts.classes import is_keras_class, plain_class_name, snake_case
 from mutspec.keras_facts.dtypes import FLOATS, policy_of
-from mutspec.keras_facts.harmless_arguments import changes_no_shape, why_refused
+from mutspec.keras_facts.harmless_arguments import NOT_SET
 from mutspec.keras_facts.layer_arguments import (
     BASE_ARGUMENTS,
     CHOOSES_DTYPE,
@@ -30,7 +31,7 @@ from mutspec.model.outline import is_operation, unique
 from mutspec.structure.allowed import AllowList, operation_module
 from mutspec.text.words import got
 
-__all__ = ["SAME", "Entry", "changes_no_shape", "configured", "layer_entry"]
+__all__ = ["SAME", "Entry", "configured", "layer_entry"]
 
 Entry = dict[str, Any]
 
@@ -75,7 +76,7 @@ def layer_entry(
 
 
 def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
-    """Returns the entry with other values of arguments on which neither shapes nor weights depend.
+    """Returns the entry with other values of arguments. Whether shapes or weights depend on them is not looked at.
 
     Arguments:
         entry: the serialised layer.
@@ -84,21 +85,28 @@ def configured(entry: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
     Raises:
         PlanError: an argument cannot be changed in this way, or not to this value; paths are relative to `changes`.
     """
-    class_name = plain_class_name(entry)
+    class_name, config = plain_class_name(entry), entry.get("config", {})
     arguments = arguments_of(class_name) if is_keras_class(entry) and not is_operation(entry) else None
-    writer = _EntryWriter(entry.get("config", {}), None)
+    is_own = not is_keras_class(entry)
+    writer = _EntryWriter(config, None)
     written = {}
     for key, value in changes.items():
-        if arguments is not None and key not in arguments:
+        if hint := NOT_SET.get(key):
+            writer.problems.append(Problem(f"`{key}` of {a(class_name)} cannot be set", path=(key,), hint=hint))
+        elif arguments is not None and key not in arguments:
             writer.problems.append(_unknown_argument(class_name, key, arguments, (key,)))
-        elif not changes_no_shape(class_name if arguments is not None else "", key):
-            problem = Problem(f"`{key}` of {a(class_name)} cannot be set", path=(key,), hint=why_refused(key))
-            writer.problems.append(problem)
+        elif is_own and key not in {*config, *BASE_ARGUMENTS}:
+            writer.problems.append(_unknown_argument(class_name, key, {**BASE_ARGUMENTS, **config}, (key,)))
+        elif arguments is None and not is_own and key != "trainable":
+            hint = "use `replace_layer`"
+            writer.problems.append(Problem(f"`{key}` of {a(class_name)} cannot be set", path=(key,), hint=hint))
+        elif is_own and key not in BASE_ARGUMENTS:
+            written[key] = writer.own_argument(key, value, (key,))
         else:
             written[key] = writer.argument(class_name, key, value, (key,))
     if writer.problems:
         raise PlanError(writer.problems)
-    return {**entry, "config": {**entry.get("config", {}), **written}}
+    return {**entry, "config": {**config, **written}}
 
 
 class _EntryWriter:
@@ -207,7 +215,7 @@ class _EntryWriter:
         self, class_name: str, registered_name: str, values: Mapping[str, Any], name: str, path: DocumentPath
     ) -> Entry:
         """Converts a layer of a class in Keras's registry. Its module is neither checked nor imported."""
-        config = {key: self._plain(key, value, (*path, key)) for key, value in values.items()}
+        config = {key: self.own_argument(key, value, (*path, key)) for key, value in values.items()}
         for key in ("name", "dtype", "trainable"):
             if config.get(key) is not None and (problem := value_problem("layer", key, config[key])):
                 self.problems.append(problem.below(*path, key))
@@ -265,11 +273,18 @@ class _EntryWriter:
                 return cells
             stack = {"cells": cells, "dtype": self.dtype}
             return _entry("keras.layers", "StackedRNNCells", None, stack, "stacked_rnn_cells")
-        value = long_form(key, value)
-        if (value != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, _json(value))):
-            self.problems.append(problem.below(*path))
-            return value
-        return self._plain(key, value, path)
+        if is_activation_layer(key, value):
+            return self._within(value, path, {})
+        written = long_form(key, value)
+        if (written != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, _json(written))):
+            is_short = written is not value and problem.path[:1] == ("config",)
+            self.problems.append(replace(problem, path=problem.path[1:] if is_short else problem.path).below(*path))
+            return written
+        return self._plain(key, written, path)
+
+    def own_argument(self, key: str, value: Any, path: DocumentPath) -> Any:
+        """Converts the value of an argument of a class of the user's own."""
+        return self._plain(key, long_form(key, value), path)
 
     def _within(self, layer: Any, path: DocumentPath, used: dict[str, int]) -> Entry:
         """Converts a layer inside a layer. Without a name it is named after its class, as in a new process of Keras."""

@@ -33,6 +33,15 @@ class LayerEdit:
     parameters: int = 0
     acts_in_training_only: bool = False
 
+    @property
+    def keeps_predictions(self) -> bool:
+        """Whether the model certainly predicts the same in spite of it."""
+        return self.kind is EditKind.RENAMED or (self.acts_in_training_only and self.kind in _OF_THE_LAYER)
+
+
+_OF_THE_LAYER = frozenset({EditKind.ADDED, EditKind.REMOVED, EditKind.CONFIGURED})
+"""Effects on a layer itself; others are on what it is called on, and on the outputs of the model."""
+
 
 def layer_edits(before: Architecture, after: Architecture, change: Change) -> Iterator[LayerEdit]:
     """Returns the effects of a change on the outermost affected layers, in model order.

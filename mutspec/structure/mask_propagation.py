@@ -6,7 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mutspec.keras_facts.masks import MASK_OPERATIONS, MODEL, is_mask_parameter, mask_parameters_of, mask_rule_of
+from mutspec.keras_facts.masks import (
+    MASK_OPERATIONS,
+    MODEL,
+    MaskRule,
+    is_mask_parameter,
+    mask_parameters_of,
+    mask_rule_of,
+)
 from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
 from mutspec.structure.call_order import calls_in_order
@@ -63,7 +70,7 @@ def propagate(network: Network, observer: Observer) -> None:
         inputs = tuple(refs(first))
         before = _flat(given.get("mask", each_tensor(first, masks.get)), len(inputs))
         masked = MaskedCall(entry, inputs, before, types, [])
-        rule = mask_rule_of(entry)
+        rule = mask_rule_of(entry) if inputs else MaskRule.DROPS
         outputs = observer.unknown(site, masked) if rule is None else output_masks(rule, masked)
         observer.made(site, masked.operations)
         masks |= {TensorRef(name, number, output): mask for output, mask in enumerate(outputs)}
@@ -83,7 +90,7 @@ def expected_masks(entry: Entry, call: Arguments, mask_of: Callable[[TensorRef],
         mask_of: returns the mask of a tensor.
     """
     tensors = _tensors(entry, call)
-    parameters = mask_parameters_of(entry) or tuple(call.get("kwargs") or ())
+    parameters = mask_parameters_of(entry) or tuple(keywords(call))
     if len(tensors) == 1:
         (only,) = tensors.values()
         return {"mask": each_tensor(only, mask_of)} if "mask" in parameters else {}
@@ -92,8 +99,19 @@ def expected_masks(entry: Entry, call: Arguments, mask_of: Callable[[TensorRef],
 
 def stated_masks(call: Arguments) -> dict[str, Arguments]:
     """Returns the masks among the arguments of a call."""
-    kwargs = call.get("kwargs") or {}
-    return {key: value for key, value in kwargs.items() if is_mask_parameter(key) and has_tensor(value)}
+    return {key: value for key, value in keywords(call).items() if is_mask_parameter(key) and has_tensor(value)}
+
+
+def keywords(call: Arguments) -> Mapping[str, Arguments]:
+    """Returns the keyword arguments of a call. A damaged config may have anything else in their place."""
+    found = call.get("kwargs") if isinstance(call, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def positionals(call: Arguments) -> Sequence[Arguments]:
+    """Returns the positional arguments of a call. A damaged config may have anything else in their place."""
+    found = call.get("args") if isinstance(call, Mapping) else None
+    return found if isinstance(found, list | tuple) else ()
 
 
 def has_tensor(value: Arguments) -> bool:
@@ -114,8 +132,8 @@ def _tensors(entry: Entry, call: Arguments) -> dict[str, Arguments]:
     """Returns the arguments of a call that are tensors, or structures of them, without masks, by parameter."""
     names = mask_parameters_of(entry)
     given = {
-        **{names[index] if index < len(names) else f"#{index}": value for index, value in enumerate(call["args"])},
-        **(call.get("kwargs") or {}),
+        **{names[index] if index < len(names) else f"#{index}": each for index, each in enumerate(positionals(call))},
+        **keywords(call),
     }
     return {key: value for key, value in given.items() if not is_mask_parameter(key) and has_tensor(value)}
 

@@ -175,6 +175,8 @@ def _concatenated(shapes: list[Shape | None], axis: Any) -> Shape | None:
     known = [shape for shape in shapes if shape is not None]
     if len(known) < len(shapes) or not isinstance(axis, int) or len({len(shape) for shape in known}) != 1:
         return None
+    if not -len(known[0]) <= axis < len(known[0]):
+        return None
     extents = [shape[axis] for shape in known]
     joined = list(known[0])
     joined[axis] = None if None in extents else sum(extent for extent in extents if extent is not None)

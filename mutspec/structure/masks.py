@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mutspec.keras_facts.classes import snake_case
+from mutspec.keras_facts.classes import plain_class_name, snake_case
 from mutspec.keras_facts.dtypes import policy_of
-from mutspec.keras_facts.masks import MASK_OPERATIONS, is_mask_parameter, makes_mask, mask_parameters_of
+from mutspec.keras_facts.masks import MASK_OPERATIONS, makes_mask, mask_parameters_of
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.keras_facts.written_configs import TRAINING_BY_DEFAULT
 from mutspec.model.outline import is_operation, join, nodes_of
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorRef
 from mutspec.structure.edits import without_unused
@@ -29,7 +30,8 @@ from mutspec.structure.mask_propagation import (
     each_tensor,
     entry_for_masks,
     expected_masks,
-    has_tensor,
+    keywords,
+    positionals,
     propagate,
     stated_masks,
 )
@@ -37,15 +39,25 @@ from mutspec.structure.mask_rules import Mask, MaskedCall, MaskOperation
 from mutspec.structure.network import Arguments, Entry, Network, refs
 
 _MEMORY = "implicit_masks"
-"""The key of a call, in a network without implicit masks, for what was there: the names of the operations that computed
-the masks of its outputs, and whether a layer of a class of the user's own passed its mask on. So it goes with the call
-through all edits, and masks that an edit does not change have the same names afterwards."""
+"""The key of a call, in a network without implicit masks, for what was there. So it goes with the call through all
+edits, and afterwards masks that no edit has changed are written as they were.
+
+- `names`: the classes and names of the operations that computed the masks of its outputs.
+- `passes`: whether a layer of a class of the user's own passed its mask on.
+- `written`: the parameters that had an implicit mask.
+- `unwritten`: those that had None, although there is a mask: what Concatenate makes had none in Keras 3.3. Keras finds
+  it when the model is called.
+"""
+
+
+def _memory(call: Arguments) -> Mapping[str, Any]:
+    return call.get(_MEMORY, {}) if isinstance(call, Mapping) else {}
 
 
 def without_implicit_masks(network: Network) -> Network:
     """Returns a network without the masks that Keras propagates, and without the operations that only serve them."""
     network = _with_models(network, without_implicit_masks)
-    if network.is_sequential or not any(stated_masks(call) for _, call in _calls(network)):
+    if network.is_sequential or not _has_masks(network):
         return network
     found = _Recognition(network)
     propagate(network, found)
@@ -63,7 +75,7 @@ def with_implicit_masks(network: Network) -> Network:
     if network.is_sequential:
         return network
     found = _Insertion(network)
-    if any(map(_is_source, network.layers.values())) or any(stated_masks(call) for _, call in _calls(network)):
+    if _has_masks(network):
         propagate(network, found)
     return found.inserted()
 
@@ -79,8 +91,20 @@ def _calls(network: Network) -> Iterator[tuple[Site, Arguments]]:
     return (((name, number), call) for name, calls in network.calls.items() for number, call in enumerate(calls))
 
 
-def _is_source(layer: Entry | Network) -> bool:
-    return not isinstance(layer, Network) and not is_operation(layer) and makes_mask(layer)
+def _in(masks: Masks) -> list[Any]:
+    """Returns what is in a structure of masks."""
+    if isinstance(masks, Mapping):
+        masks = list(masks.values())
+    return [each for item in masks for each in _in(item)] if isinstance(masks, list | tuple) else [masks]
+
+
+def _has_masks(network: Network) -> bool:
+    """Returns whether a layer of a network makes a mask, or a call is given one."""
+    makes = any(
+        not isinstance(layer, Network) and makes_mask(layer) and not is_operation(layer)
+        for layer in network.layers.values()
+    )
+    return makes or any(stated_masks(call) for _, call in _calls(network))
 
 
 @dataclass
@@ -99,6 +123,7 @@ class _Recognition(Observer):
     network: Network
     implicit: dict[Site, list[str]] = field(default_factory=lambda: defaultdict(list))
     operations: dict[str, None] = field(default_factory=dict)
+    _unwritten: dict[Site, list[str]] = field(default_factory=lambda: defaultdict(list))
     _name_of: dict[MaskOperation, str] = field(default_factory=dict)
     _made_by: dict[Site, tuple[MaskOperation, ...]] = field(default_factory=dict)
     _guesses: dict[MaskOperation, Site] = field(default_factory=dict)
@@ -108,15 +133,19 @@ class _Recognition(Observer):
 
     def operation(self, site: Site, entry: Entry, call: Arguments) -> None:
         """Gives an operation of the network its number."""
-        self._number(TensorRef(*site), entry["class_name"], call["args"], {**entry["config"], **call["kwargs"]})
+        stated = {**(entry.get("config") or {}), **keywords(call)}
+        self._number(TensorRef(*site), entry["class_name"], positionals(call), stated)
 
     def given(self, site: Site, call: Arguments, expected: Mapping[str, Masks]) -> Mapping[str, Masks]:
-        """Returns the masks that are not implicit: what the author passed, and None where Keras found no mask."""
-        kwargs = call.get("kwargs") or {}
+        """Returns the masks that the author passed, and compares the others with those that are expected."""
+        stated = stated_masks(call)
         for parameter, masks in expected.items():
-            if has_tensor(kwargs.get(parameter)) and self._is_equal(kwargs[parameter], masks):
+            if parameter in stated and self._is_equal(stated[parameter], masks):
                 self.implicit[site].append(parameter)
-        return {key: each for key, each in kwargs.items() if is_mask_parameter(key) and key not in self.implicit[site]}
+                del stated[parameter]
+            elif parameter in self._open(call) and self._is_certain(masks):
+                self._unwritten[site].append(parameter)
+        return stated
 
     def made(self, site: Site, operations: Sequence[MaskOperation]) -> None:
         """Gives operations that Keras records their numbers."""
@@ -137,14 +166,27 @@ class _Recognition(Observer):
     def forgotten(self, call: Arguments, site: Site) -> Arguments:
         """Returns a call without its implicit masks, but with what is needed to find them again as they were."""
         made = [each for each in self._made_by.get(site, ()) if each in self._name_of]
-        memory: dict[str, Any] = {"names": [[each.class_name, self._name_of[each]] for each in made]} if made else {}
-        if site in self._passing:
-            memory["passes"] = True
-        if site in self.implicit:
+        written, unwritten = self.implicit.get(site), self._unwritten.get(site)
+        memory = {
+            **({"names": [[each.class_name, self._name_of[each]] for each in made]} if made else {}),
+            **({"passes": True} if site in self._passing else {}),
+            **({"written": written} if written else {}),
+            **({"unwritten": unwritten} if unwritten else {}),
+        }
+        if written:
             kwargs = call["kwargs"]
-            nothing = {key: each_tensor(kwargs[key], lambda _: None) for key in self.implicit[site]}
+            nothing = {key: each_tensor(kwargs[key], lambda _: None) for key in written}
             call = {**call, "kwargs": {**kwargs, **nothing}}
-        return {**call, _MEMORY: memory} if memory else call
+        return {**call, _MEMORY: {**_memory(call), **memory}} if memory else call
+
+    def _open(self, call: Arguments) -> set[str]:
+        """Returns the parameters of a call that have been without a mask from the beginning."""
+        return keywords(call).keys() - stated_masks(call).keys() - set(_memory(call).get("written", ()))
+
+    def _is_certain(self, masks: Masks) -> bool:
+        """Returns whether there are masks, and none of them depends on a layer that may drop it."""
+        found = [mask for mask in _in(masks) if mask is not None]
+        return bool(found) and not any(mask in self._guesses for mask in found)
 
     def _is_equal(self, stated: Arguments, expected: Masks) -> bool:
         """Returns whether the masks of a call are those that Keras would propagate, and notes what computes them."""
@@ -174,7 +216,7 @@ class _Recognition(Observer):
             elif isinstance(one, MaskOperation) and not (one in self._name_of and other.layer in self.operations):
                 self._name_of.setdefault(one, other.layer)
                 self.operations[other.layer] = None
-                pending.append((one.arguments, self.network.calls[other.layer][other.call]["args"]))
+                pending.append((one.arguments, positionals(self.network.calls[other.layer][other.call])))
 
     def _number_for(self, tensor: Mask) -> int:
         if tensor not in self._number_of:
@@ -225,8 +267,7 @@ class _Insertion(Observer):
 
     def unknown(self, site: Site, masked: MaskedCall) -> tuple[Mask | None, ...]:
         """Returns the mask of the first input, if the layer passed it on in the base."""
-        memory = self.network.calls[site[0]][site[1]].get(_MEMORY) or {}
-        return masked.masks[:1] if memory.get("passes") else ()
+        return masked.masks[:1] if _memory(self.network.calls[site[0]][site[1]]).get("passes") else ()
 
     def inserted(self) -> Network:
         """Returns the network with masks."""
@@ -235,14 +276,17 @@ class _Insertion(Observer):
         for each in self._maker_of:
             if each in needed:
                 self._add(each)
+        concerned = {name: self.network.calls[name] for name, _ in written}
+        concerned |= {site[0]: self.network.calls[site[0]] for site, call in _calls(self.network) if _MEMORY in call}
         calls = {
-            name: tuple(self._with_masks(call, written.get((name, number), {})) for number, call in enumerate(each))
-            for name, each in self.network.calls.items()
+            name: tuple(
+                self._with_masks(name, call, written.get((name, number), {})) for number, call in enumerate(each)
+            )
+            for name, each in concerned.items()
         }
-        changed = {name: each for name, each in calls.items() if each != self.network.calls[name]}
-        if not changed and not self._layers:
+        if calls == concerned:
             return self.network
-        network = self.network.changed(calls=changed)
+        network = self.network.changed(calls=calls)
         types = {self._ref_of[each]: TensorType(each.shape, "bool") for each in self._ref_of if each.shape is not None}
         return replace(
             network,
@@ -258,14 +302,15 @@ class _Insertion(Observer):
         have no keyword arguments yet, Keras writes `mask` unless it has to cast what they are called on: only then does
         it copy the arguments (`Layer.__call__`, step 1). A Functional model casts nothing.
         """
-        layer, kwargs = self.network.layers[site[0]], call.get("kwargs") or {}
+        layer, kwargs = self.network.layers[site[0]], keywords(call)
         if not isinstance(layer, Network) and is_operation(layer):
             return {}
-        entry = entry_for_masks(layer)
         is_functional = isinstance(layer, Network) and not layer.is_sequential
-        stated = stated_masks(call)
+        if kwargs and not is_functional and site not in self._expected:
+            return {}  # the network has no masks, and Keras has written that into the call
+        entry, stated = entry_for_masks(layer), stated_masks(call)
         if kwargs and not is_functional:
-            parameters = kwargs.keys() - stated.keys()
+            parameters = kwargs.keys() - stated.keys() - set(_memory(call).get("unwritten", ()))
         elif "mask" in mask_parameters_of(entry) and (is_functional or not self._is_cast(layer, call)):
             parameters = {"mask"} - stated.keys()
         else:
@@ -276,7 +321,7 @@ class _Insertion(Observer):
     def _is_cast(self, layer: Entry | Network, call: Arguments) -> bool:
         """Returns whether a call is on anything but one tensor of the layer's dtype."""
         entry = layer.entry if isinstance(layer, Network) else layer
-        arguments = call["args"]
+        arguments = positionals(call)
         if len(arguments) != 1 or not isinstance(arguments[0], TensorRef):
             return True
         policy = policy_of((entry.get("config") or {}).get("dtype"))
@@ -286,16 +331,12 @@ class _Insertion(Observer):
     def _needed(self, written: Mapping[Site, Mapping[str, Masks]]) -> set[MaskOperation]:
         """Returns the operations that compute some masks, also through others."""
         needed: set[MaskOperation] = set()
-        pending: list[Any] = list(written.values())
+        pending = [mask for masks in written.values() for mask in _in(masks)]
         while pending:
             each = pending.pop()
-            if isinstance(each, Mapping):
-                pending += each.values()
-            elif isinstance(each, list | tuple):
-                pending += each
-            elif isinstance(each, MaskOperation) and each not in needed:
+            if isinstance(each, MaskOperation) and each not in needed:
                 needed.add(each)
-                pending += each.arguments
+                pending += _in(each.arguments)
         return needed
 
     def _add(self, operation: MaskOperation) -> None:
@@ -319,8 +360,7 @@ class _Insertion(Observer):
         """Returns the name of an operation: the one that it had, or a new one as Keras gives it."""
         site = self._maker_of[operation]
         if site not in self._memories:
-            memory = self.network.calls[site[0]][site[1]].get(_MEMORY) or {}
-            self._memories[site] = list(memory.get("names", ()))
+            self._memories[site] = list(_memory(self.network.calls[site[0]][site[1]]).get("names", ()))
         had = next((each for each in self._memories[site] if each[0] == operation.class_name), None)
         if had is not None:
             self._memories[site].remove(had)
@@ -342,15 +382,19 @@ class _Insertion(Observer):
         calls = (self._operation_calls[name],) if name in self._layers else self.network.calls[name]
         if isinstance(layer, Network) or not is_operation(layer) or layer["class_name"] != operation.class_name:
             return False
-        return len(calls) == 1 and calls[0]["args"] == call["args"]
+        return len(calls) == 1 and list(positionals(calls[0])) == call["args"]
 
     def _ref(self, mask: Mask) -> TensorRef:
         return mask if isinstance(mask, TensorRef) else self._ref_of[mask]
 
-    def _with_masks(self, call: Arguments, masks: Mapping[str, Masks]) -> Arguments:
+    def _with_masks(self, name: str, call: Arguments, masks: Mapping[str, Masks]) -> Arguments:
         if masks:
+            layer = self.network.layers[name]
+            class_name = "" if isinstance(layer, Network) else plain_class_name(layer)
+            is_new = not keywords(call) and class_name in TRAINING_BY_DEFAULT
+            implied = {"training": TRAINING_BY_DEFAULT[class_name]} if is_new else {}
             found = {key: each_tensor(each, self._ref) for key, each in masks.items()}
-            call = {**call, "kwargs": {**(call.get("kwargs") or {}), **found}}
+            call = {**call, "kwargs": {**implied, **keywords(call), **found}}
         return {key: value for key, value in call.items() if key != _MEMORY} if _MEMORY in call else call
 
     def _in_model_order(self) -> Iterator[tuple[str, Entry | Network]]:

@@ -6,7 +6,7 @@ edits are the same for both. Calls need not be renumbered, because an edit adds 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -74,6 +74,13 @@ class Network:
         if types is None:
             types = {**self.types, **self.found_types}
         return _with_indexes(replace(self, layers=layers, types=types, found_types={}), self.uses, self.users)
+
+    def ordered(self, names: Iterable[str]) -> Network:
+        """Returns the same network with its layers in another order."""
+        names = tuple(names)
+        layers = {name: self.layers[name] for name in names}
+        calls = {name: self.calls[name] for name in names}
+        return _with_indexes(replace(self, layers=layers, calls=calls), self.uses, self.users)
 
     def consumers(self, layer: str) -> tuple[str, ...]:
         """Returns the layers that are called on an output of a layer."""

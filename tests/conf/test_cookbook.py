@@ -75,6 +75,22 @@ def test_a_new_head_has_other_classes_and_the_trunk_stays(model: Any) -> None:
     assert equal(cut(mutant, "dense_1"), cut(model, "dense_1"))
 
 
+def test_one_more_class_keeps_what_was_learned_of_the_others(model: Any) -> None:
+    mutant = mutant_of("one_more_class", model)
+    given = inputs_of(model)
+    assert mutant.output_shape == (None, 11)
+    assert np.allclose(outputs(mutant, given)[0][:, :10], outputs(model, given)[0], atol=1e-5)
+
+
+def test_weights_by_name_are_those_of_the_other_model_where_they_fit(model: Any) -> None:
+    other = mutant_of("new_head", model, "params.classes=3")
+    mutant = mutant_of("weights_by_name", other, old=model)
+    for layer in mutant.layers:
+        expected = other if layer.name == "logits" else model
+        pairs = zip(layer.get_weights(), expected.get_layer(layer.name).get_weights(), strict=True)
+        assert all(np.array_equal(*pair) for pair in pairs)
+
+
 def test_dropout_stands_after_each_dense_layer_but_the_last(model: Any) -> None:
     mutant = mutant_of("dropout_after_dense", model, "params.rate=0.3")
     names = [layer.name for layer in mutant.layers]

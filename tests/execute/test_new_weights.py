@@ -15,8 +15,16 @@ from mutspec.errors import CheckError
 
 HUGE = {"class_name": "RandomNormal", "config": {"stddev": 1.0e39}}
 """Of which float32 has no values."""
-OF_KERAS = {"class_name": "Orthogonal", "config": {"gain": 1.0e39}}
+OF_KERAS = "new_weights>Infinite"
 """An initializer that runs in Keras, with the same."""
+
+
+@keras.saving.register_keras_serializable("new_weights")
+class Infinite(keras.initializers.Initializer):
+    """An initializer that mutspec does not know."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return keras.ops.full(shape, np.inf, dtype=dtype)
 
 
 @pytest.fixture(scope="module")

@@ -150,14 +150,14 @@ def test_in_place_of_a_layer_that_acts_it_passes_the_input_on() -> None:
     step = {"op": "replace_layer", "target": "squash", "id": "new", "layer": {"type": "GaussianNoise", "stddev": 1.0}}
     report = mutspec.dry_run(plan(step), base)
     assert said(report) == [
-        "`new` (GaussianNoise) acts in training only: in predictions the input is passed on as it is"
+        "`squash` (GaussianNoise) acts in training only: in predictions the input is passed on as it is"
     ]
     assert not report.changes_nothing
     with pytest.warns(mutspec.MutspecWarning, match="is passed on"):
         mutant = mutspec.apply(plan(step), base)
     np.testing.assert_array_equal(mutant.predict(X, verbose=0), X)
     idle = mutspec.dry_run(plan({**step, "target": "d"}), base)
-    assert said(idle) == ["`new` (GaussianNoise) acts in training only: predictions do not change"]
+    assert said(idle) == ["`d` (GaussianNoise) acts in training only: predictions do not change"]
     assert idle.changes_nothing
 
 

@@ -80,6 +80,13 @@ def test_sums_and_means_over_an_axis_add_its_indices_in_order(shape: tuple[int, 
     assert same_bits(means, (total / source.shape[axis]).reshape(shape))
 
 
+def test_a_sum_of_some_indices_can_stand_at_every_index_of_an_axis() -> None:
+    source = numbered((4, 5, 3))
+    total = source[:, 1].astype(np.float64) + source[:, 2]
+    result = computed(source, lambda tensor: tensor.sum_over(1, 1, 2, repeats=6))
+    assert same_bits(result, np.repeat(total[:, None], 6, axis=1))
+
+
 @pytest.mark.parametrize(
     ("shape", "write", "expected"),
     [

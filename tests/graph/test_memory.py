@@ -20,6 +20,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "quantile": {"shape": (), "dtype": "float64", "q": (0.3).hex()},
     "shuffle": {"choice": None, "key": bytes(16)},
     "shuffle_slices": {"length": COLUMNS, "stride": 1, "choice": None, "key": bytes(16)},
+    "orthogonal": {"rows": ROWS},
     "low_rank": {"rows": ROWS, "rank": 3, "energy": None},
 }
 

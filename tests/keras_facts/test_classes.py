@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 
 from mutspec.keras_facts.class_names import (
     ALIASES,
+    FORGETS_FROZEN,
     MODELS,
     STORED_NAMES,
     TAKES_LIST,
@@ -65,6 +67,26 @@ def test_the_classes_that_take_a_list_are_those_that_merge() -> None:
 
     merging = {name for name, each in _public_layers().items() if issubclass(each, Merge)}
     assert merging == TAKES_LIST
+
+
+FROZEN: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
+    **{f"ConvLSTM{count}D": ({"filters": 2, "kernel_size": 1}, (2, *[3] * count, 2)) for count in (1, 2, 3)},
+    **dict.fromkeys(("LSTM", "GRU", "SimpleRNN"), ({"units": 2}, (3, 2))),
+    "MultiHeadAttention": ({"num_heads": 1, "key_dim": 2}, (3, 2)),
+    "GroupQueryAttention": ({"head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1}, (3, 2)),
+    "Dense": ({"units": 2}, (3, 2)),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_some_classes_forget_that_they_are_frozen(name: str) -> None:
+    import keras
+
+    arguments, shape = FROZEN[name]
+    layer = getattr(keras.layers, name)(**arguments, trainable=False)
+    inputs = keras.Input(shape)
+    layer(inputs, inputs) if name.endswith("Attention") else layer(inputs)
+    assert any(each.trainable for each in layer.weights) == (name in FORGETS_FROZEN)
 
 
 def test_a_users_own_class_stands_alone() -> None:

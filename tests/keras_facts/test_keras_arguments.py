@@ -9,12 +9,14 @@ import pytest
 
 from mutspec.keras_facts.harmless_arguments import changes_no_shape
 from mutspec.keras_facts.layer_arguments import (
+    BASE_ARGUMENTS,
     CLASS_ALIASES,
     NOT_IN_PLANS,
     arguments_of,
     known_classes,
 )
-from mutspec.keras_facts.object_names import ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from mutspec.keras_facts.object_arguments import OBJECT_ARGUMENTS, class_of_object
+from mutspec.keras_facts.object_names import ACTIVATION_LAYERS, ACTIVATIONS, CONSTRAINTS, INITIALIZERS, REGULARIZERS
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
@@ -66,6 +68,27 @@ def test_names_of_objects_are_those_that_keras_knows() -> None:
         assert _agrees(ours, set(theirs) - abstract)
 
 
+def test_arguments_of_objects_are_those_of_their_constructors() -> None:
+    from keras import constraints, initializers, regularizers
+
+    for name, ours in OBJECT_ARGUMENTS.items():
+        module = next(each for each in (initializers, regularizers, constraints) if hasattr(each, name))
+        theirs = signature(getattr(module, name)).keys() - BASE_ARGUMENTS.keys() - {"args"}
+        assert _agrees(set(ours), theirs), name
+    assert {class_of_object(name) for name in INITIALIZERS | REGULARIZERS | CONSTRAINTS} == set(OBJECT_ARGUMENTS)
+
+
+def test_layers_that_are_activations_have_no_weights_and_are_taken_by_keras() -> None:
+    import keras
+
+    for name in ACTIVATION_LAYERS:
+        dense = keras.layers.Dense(2, activation=getattr(keras.layers, name)())
+        dense.build((None, 3))
+        again = keras.layers.Dense.from_config(dense.get_config())
+        assert type(again.activation).__name__ == name
+        assert len(dense.weights) == 2
+
+
 def test_other_names_of_classes_are_keras_s() -> None:
     others = {name: own_name(each) for name, each in layer_classes().items() if own_name(each) != name}
     assert _agrees({key: name for key, name in CLASS_ALIASES.items() if key != "GroupedQueryAttention"}, others)
@@ -83,7 +106,6 @@ NEW_VALUES: dict[str, Any] = {
     "max_value": 3.0,
     "synchronized": True,
     "unit_forget_bias": False,
-    "go_backwards": True,
     "zero_output_for_mask": True,
     "use_cudnn": False,
     "flash_attention": False,

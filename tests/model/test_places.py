@@ -123,12 +123,27 @@ def test_the_layers_of_a_sequential_model_follow_one_another() -> None:
     assert select(spec, {"type": "Dense", "between": ["td", "b"]}) == ["td/dense", "b"]
 
 
+def test_a_model_in_a_wrapper_has_a_graph_of_its_own_at_the_place_of_the_wrapper() -> None:
+    spec = graph(
+        "in:InputLayer",
+        "td:TimeDistributed:in",
+        "td/tail:Sequential",
+        "td/tail/a:Dense",
+        "td/tail/b:Dense",
+        "end:Dense:td",
+    )
+    assert select(spec, {"preceded_by": "td/tail/a"}) == ["td/tail/b"]
+    assert select(spec, {"downstream_of": "td/tail/a"}) == ["td/tail/b", "end"]
+    assert select(spec, {"between": ["in", "td/tail/a"]}) == ["in", "td/tail/a"]
+    assert select(spec, {"type": "Dense", "upstream_of": "end"}) == ["td/tail/a", "td/tail/b"]
+
+
 @pytest.mark.parametrize(
     ("target", "path", "message"),
     [
         ({"between": ["add", "conv"]}, ("between",), "`conv` comes before `add`"),
         ({"any": ["in", {"between": ["head", "encoder/one"]}]}, ("any", 1, "between"), "`encoder/one` comes before `head`"),
-        ({"between": ["relu", "side"]}, ("between",), "no way leads from `relu` to `side`"),
+        ({"between": ["relu", "side"]}, ("between",), "no path leads from `relu` to `side`"),
         ({"preceded_by": "end"}, ("preceded_by",), "nothing comes after `end`"),
         ({"upstream_of": "in"}, ("upstream_of",), "nothing comes before `in`"),
         ({"followed_by": "rellu"}, ("followed_by",), "no layer is called `rellu`"),

@@ -56,7 +56,7 @@ def _spellings(kind: type) -> Iterator[Spelled]:
 
 def _in_places(spelled: Spelled) -> Iterator[tuple[str, Any]]:
     """An object in each kind of place of a plan, as what `layer:` takes, or as `set:` of a Dense."""
-    entry = {**spelled, "config": {"name": "it"}}
+    entry = {**spelled, "config": {}}
     dense = {"type": "Dense", "units": 2}
     yield "layer", entry
     for key in ("kernel_initializer", "kernel_regularizer", "bias_constraint", "activation", "dtype"):

@@ -437,10 +437,10 @@ def test_a_user_s_own_layer_can_be_frozen() -> None:
 @pytest.mark.parametrize(
     ("class_name", "changes", "message", "hint"),
     [
-        ("Dense", {"units": 4}, "`units` of a Dense cannot be set", "use `replace_layer`"),
+        ("TimeDistributed", {"layer": {}}, "`layer` of a TimeDistributed cannot be set", "name the layer in it"),
         ("Dense", {"name": "other"}, "`name` of a Dense cannot be set", "use `rename_layer`"),
-        ("Dense", {"dtype": "float16"}, "`dtype` of a Dense cannot be set", "use `replace_layer`"),
-        ("Embedding", {"mask_zero": True}, "`mask_zero` of an Embedding cannot be set", "use `replace_layer`"),
+        ("Dense", {"dtype": "float16"}, "`dtype` of a Dense cannot be set", "use `set_dtype_policy`"),
+        ("Dense", {"units": 0}, "`units` of a Dense takes a whole number of at least 1, not 0", ""),
         ("Dense", {"activaton": "relu"}, "a Dense has no argument `activaton`", ""),
         ("Dense", {"activation": "rleu"}, "unknown activation `rleu`", ""),
         ("Dropout", {"rate": 2}, "`rate` of a Dropout takes a number from 0 to 1, not 2", ""),

@@ -12,6 +12,14 @@ import mutspec
 from mutspec.errors import PlanError
 
 
+@keras.saving.register_keras_serializable("overwritten")
+class Halves(keras.initializers.Initializer):
+    """An initializer that only Keras knows."""
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        return keras.ops.full(shape, 0.5, dtype=dtype)
+
+
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     keras.utils.set_random_seed(5)
@@ -20,8 +28,8 @@ def model() -> keras.Model:
 
 
 def replaced(model: keras.Model, *steps: dict[str, Any]) -> keras.Model:
-    """A mutant with a new LSTM, whose recurrent kernel and bias Keras makes, and further steps."""
-    layer = {"type": "LSTM", "units": 3, "name": "same"}
+    """A mutant with a new LSTM, whose recurrent kernel Keras makes, and further steps."""
+    layer = {"type": "LSTM", "units": 3, "name": "same", "recurrent_initializer": "overwritten>Halves"}
     first = {"op": "replace_layer", "id": "new", "target": "lstm", "layer": layer, "keep_weights": False}
     inputs = {"old": model} if any(str(step.get("source")).startswith("old:") for step in steps) else {}
     plan = mutspec.plan({"inputs": {name: {} for name in inputs}, "steps": [first, *steps]})
@@ -35,6 +43,10 @@ def test_a_transfer_of_whole_weights_needs_no_first_values(model: keras.Model) -
     assert all(
         np.array_equal(a, b) for a, b in zip(replaced(model, COPY).get_weights(), model.get_weights(), strict=True)
     )
+
+
+def test_a_first_value_that_only_keras_knows_is_made_by_keras(model: keras.Model) -> None:
+    assert (replaced(model).get_layer("lstm").get_weights()[1] == 0.5).all()
 
 
 def test_what_is_overwritten_can_be_read_and_changed_by_later_steps(model: keras.Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Compare the output with the model afterwards. With --dry-run: show which weights will differ.",
 )
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Call model and mutant in Keras on random inputs: shapes, finite outputs, and what the steps claim.",
+)
 @plan_options
 @architecture_option
 @force_option
@@ -61,6 +67,7 @@ def command(
     output: str | None,
     dry_run: bool,
     wants_diff: bool,
+    check: bool,
     overrides: tuple[str, ...],
     seed: int | None,
     inputs: tuple[tuple[str, str], ...],
@@ -79,7 +86,8 @@ def command(
 
     The model is never changed, and the output is written as a whole or not at all. If the plan only changes weights
     and the output is a file of the same kind, TensorFlow is not needed; otherwise Keras builds the mutant. Entries
-    that become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`.
+    that become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`. With --check, a
+    step that breaks its claim that the model predicts the same is an error too, and nothing is written.
 
     \b
     Examples:
@@ -91,6 +99,8 @@ def command(
     """  # noqa: D301
     if output is None and not dry_run:
         raise click.UsageError("give the file to write by -o OUT, or --dry-run to see what would be done")
+    if check and dry_run:
+        raise click.UsageError("--check needs the mutant, which --dry-run does not make; leave out one of them")
     bound = paths(bound_inputs(inputs))
     import_modules(modules)
     read = read_plan(plan, overrides, seed)
@@ -101,11 +111,10 @@ def command(
         )
     else:
         assert output is not None
-        from mutspec.execute.files import apply
         from mutspec.execute.output import telling_written
 
         with progress(f"Applying {read.name}", is_quiet=is_quiet) as advance:
-            report = apply(
+            report = _apply(is_checked=check)(
                 read,
                 Path(model),
                 Path(output),
@@ -120,6 +129,8 @@ def command(
             )
         with telling_written(Path(output)):
             difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
+    if difference is not None:
+        difference = difference.with_origins(report.origins)
     try:
         with nullcontext() if output is None or dry_run else telling_written(Path(output)):
             _show(report, difference, output_format, is_verbose, is_quiet)
@@ -131,6 +142,16 @@ def command(
         let_go_of_output()
         reason = error.strerror or str(error)
         warn(Problem(f"the report could not be printed: {reason}; {output} was written", is_warning=True))
+
+
+def _apply(*, is_checked: bool) -> Callable[..., Report]:
+    if is_checked:
+        from mutspec.execute.checked import apply_checked
+
+        return apply_checked
+    from mutspec.execute.files import apply
+
+    return apply
 
 
 def _dry_run(

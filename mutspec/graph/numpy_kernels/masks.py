@@ -136,9 +136,9 @@ class _BoxTest(_Test):
     def these(self, entries: Entries) -> Truth:
         inside = np.ones(len(entries), np.bool_)
         # In C order the last axis varies fastest: its index is the remainder, and the quotient counts the others.
-        for extent, stop in zip(reversed(self.shape), reversed(self.choice.stops), strict=True):
+        for extent, (start, stop) in zip(reversed(self.shape), reversed(self.choice.spans), strict=True):
             entries, index = np.divmod(entries, extent)
-            inside &= index < stop
+            inside &= (index >= start) & (index < stop)
         return inside
 
 

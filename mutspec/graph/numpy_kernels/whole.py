@@ -99,6 +99,20 @@ def _low_rank(node: Node, values: Array) -> Array:
     return reduced
 
 
+def _orthogonal(node: Node, values: Array) -> Array:
+    """Returns Q of Q·R, with R's diagonal positive, so that Q is uniform if the entries are normal (Mezzadri 2007).
+
+    If the matrix has fewer rows than columns, its transpose is factorised, as in Keras.
+    """
+    rows = node.attribute("rows")
+    columns = len(values) // rows
+    matrix = values.reshape(max(rows, columns), -1).astype(np.float64)
+    factor, triangle = np.linalg.qr(matrix)
+    factor *= np.where(np.diagonal(triangle) < 0, -1.0, 1.0)
+    result: Array = np.ascontiguousarray(factor if rows >= columns else factor.T).reshape(-1)
+    return result.astype(values.dtype, copy=False)
+
+
 def _entries(choice: Choice | None, size: int) -> NDArray[np.int64]:
     return np.arange(size, dtype=np.int64) if choice is None else Mask(choice, (size,)).entries()
 
@@ -118,4 +132,5 @@ WHOLE_KERNELS: Mapping[str, WholeKernel] = {
     "shuffle_slices": _shuffle_slices,
     "rearrange": _rearrange,
     "low_rank": _low_rank,
+    "orthogonal": _orthogonal,
 }

@@ -7,6 +7,7 @@ plans and their steps.
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import ModelCut, cut_before
 from mutspec.model.live.live_model import LiveModel, read_live, variables_of
+from mutspec.model.live.predictions import InputPort, input_ports, predict
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
 from mutspec.model.live.rebuild import Rebuilt, custom_classes, is_registered, rebuild, refresh
@@ -15,6 +16,7 @@ from mutspec.model.live.variable_values import as_array, assign, room_for, snaps
 
 __all__ = [
     "ModelCut",
+    "InputPort",
     "LiveModel",
     "Rebuilt",
     "as_array",
@@ -24,8 +26,10 @@ __all__ = [
     "cut_before",
     "first_operation",
     "import_keras",
+    "input_ports",
     "is_registered",
     "quiet_imports",
+    "predict",
     "read_live",
     "rebuild",
     "refresh",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mutspec.errors import Problem
+from mutspec.model.lost_state import lost_state, why_lost
 
 Variable = Any
 Model = Any
@@ -36,13 +36,7 @@ def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Va
     for before, after in zip(_optimizers(old), _optimizers(new), strict=False):
         lost = _copy_slots(before, after, sources)
     if lost:
-        trained = len(model.trainable_variables)
-        reasons = Counter(lost.values()).items()
-        yield Problem(
-            f"the optimizer's state is reset for {len(lost)} of {trained} trainable weights",
-            hint=", ".join(f"{number} {why if number > 1 else _SINGULAR[why]}" for why, number in reasons),
-            is_warning=True,
-        )
+        yield lost_state(lost, len(model.trainable_variables))
 
 
 def _optimizers(optimizer: Any) -> Iterator[Any]:
@@ -50,17 +44,6 @@ def _optimizers(optimizer: Any) -> Iterator[Any]:
     while optimizer is not None:
         yield optimizer
         optimizer = getattr(optimizer, "inner_optimizer", None)
-
-
-_NEW, _RESHAPED = "are new", "have another shape"
-_FROZEN, _OTHER = "were not trained in the base", "are kept in another way by the optimizer"
-_SINGULAR = {
-    _NEW: "is new",
-    _RESHAPED: "has another shape",
-    _FROZEN: "was not trained in the base",
-    _OTHER: "is kept in another way by the optimizer",
-}
-"""The reasons why an optimizer has no state for a weight, for several weights and for one."""
 
 
 def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[int, str]:
@@ -76,12 +59,13 @@ def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[
             state = before[name][position] if position is not None and name in before else None
             if slot is None or (state is not None and tuple(state.shape) == tuple(slot.shape)):
                 _copy(state, slot)
-            elif source is None:
-                lost.setdefault(index, _NEW)
-            elif tuple(source.shape) != tuple(variable.shape):
-                lost.setdefault(index, _RESHAPED)
             else:
-                lost.setdefault(index, _FROZEN if position is None else _OTHER)
+                why = why_lost(
+                    is_kept=source is not None,
+                    has_same_shape=source is not None and tuple(source.shape) == tuple(variable.shape),
+                    was_trained=position is not None,
+                )
+                lost.setdefault(index, why)
     for one, other in zip(_counters(old, before), _counters(new, after), strict=False):
         _copy(one, other)
     return lost

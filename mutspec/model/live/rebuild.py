@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from mutspec.errors import ModelError, Problem
+from mutspec.keras_facts.class_names import FORGETS_FROZEN
 from mutspec.model.code import code_in
 from mutspec.model.live.keras_errors import UNSAFE, first_line
 from mutspec.model.live.live_model import LiveModel, read_live
@@ -63,6 +64,7 @@ def rebuild(
     refuse_sharing(base.spec)
     with _drawing_from(seed):
         model = _built(base, config, unsafe=unsafe)
+    _freeze(model)
     variables = matched(read_live(model), tensors, f"`{base.spec.name}`")
     for tensor in tensors:
         variable, wanted = variables[tensor.path], value(tensor)
@@ -73,6 +75,16 @@ def rebuild(
     kept = [(base.variables[each.origin], variables[each.path]) for each in tensors if each.origin in base.variables]
     with building_alone(), without_advice():
         return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept)))
+
+
+def _freeze(model: Model) -> None:
+    """Freezes what the config says is frozen, in classes that Keras makes with weights that are trained."""
+    for layer in model._flatten_layers():
+        names = {kind.__name__ for kind in type(layer).__mro__ if kind.__module__.startswith("keras.")}
+        if names & FORGETS_FROZEN and not layer.trainable:
+            # It goes on to the layers in it, but TensorFlow's `__setattr__` does nothing if the value is the old one.
+            layer.trainable = True
+            layer.trainable = False
 
 
 @contextmanager

@@ -1,0 +1,184 @@
+"""The config that mutspec writes for a mutant is the one that Keras writes after it has built and saved it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+import mutspec
+from mutspec.errors import MutspecError, PlanError
+from mutspec.keras_facts.layer_arguments import arguments_of
+from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
+from mutspec.lowering.context import LoweringContext
+from mutspec.model.files.opening import open_archive
+from mutspec.model.live.oracle import KerasOracle
+from mutspec.model.outline import is_operation
+from mutspec.structure.architecture import with_masks
+from mutspec.structure.keras_form import UnwritableError, keras_form
+from mutspec.structure.network import Network
+from mutspec.structure.network_config import network_of
+from mutspec.structure.shape_rules import TableOracle
+from tests.structure.test_applications import network as application
+from tests.zoo import ZOO
+from tests.zoo.play import shared
+
+pytestmark = pytest.mark.filterwarnings("ignore::mutspec.MutspecWarning")
+
+CALLED_BY_CODE = {"nested_custom", "shared_everywhere", "shared_with_nested", "subclassed", "subclassed_functional"}
+"""Models that no plan can rewire."""
+
+NEW_LAYERS: tuple[dict[str, Any], ...] = (
+    {"type": "BatchNormalization", "epsilon": 0.1},
+    {"type": "Dense", "units": "same", "kernel_regularizer": "l2"},
+    {"type": "LSTM", "units": 3, "return_sequences": True},
+    {"type": "Bidirectional", "layer": {"type": "GRU", "units": 3, "return_sequences": True}},
+    {"type": "TimeDistributed", "layer": {"type": "Dense", "units": "same"}},
+    {"type": "Dropout", "rate": 0.2},
+    {"type": "GroupNormalization", "groups": -1},
+)
+
+
+def network_after(steps: list[dict[str, Any]], base: Path) -> Network:
+    """The network of a file after the steps of a plan."""
+    archive = open_archive(base)
+    context = LoweringContext({"": archive.spec}, archive.config, oracle=TableOracle(KerasOracle()))
+    plan = mutspec.plan({"steps": steps})
+    for number, op in enumerate(plan.steps):
+        context.begin(op.context(number, plan.seed))
+        list(op.apply(context))  # type: ignore[call-overload]
+    assert context.edited_architecture is not None
+    if context.edited_architecture.misfits:
+        raise PlanError("a layer does not fit")
+    return with_masks(context.edited_architecture).network
+
+
+def candidates(network: Network, first: int, owner: str = "") -> Iterator[dict[str, Any]]:
+    """Steps on each layer of a network, and of the networks in it. Some are impossible."""
+    for number, (name, layer) in enumerate(network.layers.items()):
+        path = f"{owner}/{name}" if owner else name
+        if isinstance(layer, Network):
+            yield from candidates(layer, first + number, path)
+        elif layer["class_name"] != "InputLayer" and not is_operation(layer):
+            yield {"op": "insert_layer", "after": path, "layer": NEW_LAYERS[(first + number) % len(NEW_LAYERS)]}
+            yield {"op": "insert_layer", "after": path, "layer": {"type": "Dropout", "rate": 0.2}}
+            yield {"op": "remove_layer", "target": path}
+            if not layer["config"].get("return_state"):
+                yield {"op": "replace_layer", "target": path, "layer": {"type": "LayerNormalization"}}
+            yield {"op": "configure_layer", "target": path, "set": {"trainable": False}}
+        yield {"op": "rename_layer", "target": path, "to": f"renamed_{number}"}
+
+
+def possible_steps(base: Path, first: int, attempts: int = 5) -> list[dict[str, Any]]:
+    """A step of each op that fits a model after the steps before it, if one of the first attempts does."""
+    steps: dict[str, dict[str, Any]] = {}
+    tried = Counter[str]()
+    for step in candidates(network_of(open_archive(base).config), first):
+        if step["op"] not in steps and tried[step["op"]] < attempts:
+            tried[step["op"]] += 1
+            with suppress(MutspecError):
+                network_after([*steps.values(), step], base)
+                steps[step["op"]] = step
+    return list(steps.values())
+
+
+def by_keras(steps: list[dict[str, Any]], base: Path) -> dict[str, Any]:
+    """The config that Keras writes for the mutant of a file, when it has loaded the base and built the mutant."""
+    import keras
+
+    mutant = base.with_name("mutant.keras")
+    mutspec.apply(mutspec.plan({"steps": steps}), keras.saving.load_model(base)).save(mutant)
+    with ZipFile(mutant) as file:
+        config: dict[str, Any] = json.loads(file.read("config.json"))
+    return config
+
+
+def comparable(value: Any, owner: str = "") -> Any:
+    """A config without the differences that `keras_form` documents."""
+    if isinstance(value, list):
+        return [comparable(each, owner) for each in value]
+    if not isinstance(value, dict):
+        return value
+    is_users_own = ">" in str(value.get("registered_name"))
+    dropped = {"shared_object_id", *(("build_config",) if is_users_own else ())}
+    return {
+        key: comparable(each, value.get("class_name", "") if key == "config" else owner)
+        for key, each in value.items()
+        if key not in dropped and not (owner in NEWER_THAN_3_6.get(key, ()) and each == default(owner, key))
+    }
+
+
+def default(class_name: str, key: str) -> Any:
+    arguments = arguments_of(class_name) or {}
+    return arguments[key].default if key in arguments else False if class_name == "InputLayer" else None
+
+
+def ours(network: Network) -> Any:
+    return comparable(json.loads(json.dumps(keras_form(network))))
+
+
+@pytest.mark.parametrize("name", sorted({*ZOO} - CALLED_BY_CODE))
+def test_a_mutant_is_written_as_keras_writes_it(name: str, tmp_path: Path) -> None:
+    base = tmp_path / "base.keras"
+    shared(name).save(base)
+    steps = possible_steps(base, len(name))
+    assert len(steps) >= 3
+    theirs = comparable(by_keras(steps, base))
+    for layer in theirs["config"]["layers"]:
+        if layer["config"]["name"] == "whole":
+            layer["config"]["trainable"] = False  # Keras forgets it when it loads a Sequential model
+    assert ours(network_after(steps, base)) == theirs
+
+
+@pytest.mark.parametrize("name", ["ResNet50", "EfficientNetB0"])
+def test_a_network_that_people_use_stays_as_its_file_has_it(name: str, tmp_path: Path) -> None:
+    import keras
+
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(application(name))))
+    assert ours(network_of(config)) == comparable(deepcopy(config))
+
+
+def chain_of(*layers: dict[str, Any]) -> Network:
+    start = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 9, 4], "name": "x"}}
+    entry = {"class_name": "Sequential", "module": "keras", "config": {"name": "chain", "layers": [start, *layers]}}
+    return network_of(entry)
+
+
+def test_what_only_keras_can_write_is_named() -> None:
+    crop = {"class_name": "RandomCrop", "module": "keras.layers", "config": {"name": "crop", "height": 2, "width": 2}}
+    own = {"class_name": "Own", "module": "my", "registered_name": "my>Own", "config": {"name": "own", "depth": 3}}
+    with pytest.raises(UnwritableError) as caught:
+        keras_form(chain_of(crop, own))
+    assert caught.value.layers == {
+        "crop": "the `seed` that Keras gives to a RandomCrop",
+        "own": "the arguments of the class Own",
+    }
+
+
+def test_a_shape_that_only_keras_knows_is_named_unless_it_is_asked() -> None:
+    speech = {"class_name": "ConvLSTM1D", "module": "keras.layers", "config": {"name": "speech", "trainable": True}}
+    rest = [
+        {"class_name": name, "module": "keras.layers", "config": {"name": name.lower(), **config}}
+        for name, config in (("Reshape", {"target_shape": [9, 4, 1]}), ("Flatten", {}))
+    ]
+    network = chain_of(rest[0], {**speech, "config": {**speech["config"], "filters": 2, "kernel_size": 2}}, rest[1])
+    with pytest.raises(UnwritableError, match="`speech`: the shapes that it outputs"):
+        keras_form(network)
+    layers = keras_form(network, TableOracle(KerasOracle()))["config"]["layers"]
+    assert layers[-1]["build_config"] == {"input_shape": [None, 3, 2]}
+
+
+def test_a_model_of_keras_2_gets_the_input_that_keras_3_makes_for_it() -> None:
+    dense = {"class_name": "Dense", "module": "keras.layers", "config": {"name": "dense", "units": 2}}
+    entry = {"class_name": "Sequential", "module": "keras", "config": {"name": "old", "layers": [dense]}}
+    entry["config"]["build_input_shape"] = [None, 4]  # type: ignore[index]
+    layers = keras_form(network_of(entry))["config"]["layers"]
+    assert [layer["class_name"] for layer in layers] == ["InputLayer", "Dense"]
+    assert layers[0]["config"]["batch_shape"] == layers[1]["build_config"]["input_shape"] == [None, 4]
