@@ -230,8 +230,8 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
             raise PlanError(f"no layer has another data format than {self.to}", path=("to",), hint=_NO_STEP)
         if done.misread:
             ctx.context.notes.append(
-                "Keras on TensorFlow (3.15) adds a bias along the wrong axis where a tensor is as wide as it has channels;"
-                f" predict with another backend, or at another size: {_listing(done.misread)}"
+                "Keras on TensorFlow (3.15) adds a bias along the wrong axis where a tensor is as wide as it has "
+                f"channels; predict with another backend, or at another size: {_listing(done.misread)}"
             )
         if done.kept:
             shown = _listing(done.kept, [f" ({kind})" for kind in done.kept.values()])
