@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 import mutspec
-from tests.cookbook import DISHES, PAGE, PLANS, digits, in_a_row, page, with_augmentation, with_backbone, with_softmax
+from tests.cookbook import (
+    DISHES,
+    PAGE,
+    PLANS,
+    digits,
+    in_a_row,
+    page,
+    with_augmentation,
+    with_backbone,
+    with_memory,
+    with_softmax,
+)
 from tests.zoo.play import inputs_of, outputs
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -205,3 +216,13 @@ def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
     assert [weight.numpy().tobytes() for weight in mutant.weights] == [
         weight.numpy().tobytes() for weight in model.weights
     ]
+
+
+def test_stateful_layers_go_on_where_the_batch_before_has_ended() -> None:
+    base = with_memory()
+    mutant = mutant_of("stateful", base, "params.batch_size=2")
+    values = np.random.default_rng(1).normal(size=(2, 10, 3)).astype("float32")
+    mutant(values[:, :5])
+    memory = base.get_layer("memory")
+    expected = base.get_layer("out")(memory(values))  # the whole sequence at once
+    assert np.allclose(mutant(values[:, 5:]), expected, atol=1e-6)
