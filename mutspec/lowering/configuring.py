@@ -226,7 +226,7 @@ def _refuse_other_shapes(ctx: StructureContext, place: Place, before: Entry, aft
 
 def _hint(key: str, why: str, path: str) -> str:
     if key == "stateful" and "batch size" in why:
-        return "give the model a batch size first"
+        return "give the model a batch size first: `set_input` with `batch_size`"
     if "the same value for attribute" in why:  # of the layers of a Bidirectional
         return f"name both layers in it: `{path}/*`"
     return _REPLACE

@@ -719,6 +719,9 @@ MISTAKES: dict[str, Mistake] = {
     "a deeper pooling": step(
         "deepen, target: pool", "3:24", "`pool` is a MaxPooling2D", "Dense, Conv1D", "`insert_layer`"
     ),
+    "a window of a dense layer": step(
+        "deepen, target: dense_1, kernel_size: 3", "3:46", "`dense_1` is a Dense, and has no window", "convolutions"
+    ),
     "a deeper softmax": step("deepen, target: logits, activation: softmax", "3:44", "another `softmax` changes"),
     "a deeper layer with a misspelt activation": step(
         "deepen, target: dense_1, activation: rellu", "3:45", "unknown activation `rellu`", "did you mean `relu`"

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 import mutspec
-from tests.cookbook import DISHES, PAGE, PLANS, digits, in_a_row, page, with_augmentation, with_backbone, with_softmax
+from tests.cookbook import (
+    DISHES,
+    PAGE,
+    PLANS,
+    digits,
+    in_a_row,
+    page,
+    with_augmentation,
+    with_backbone,
+    with_memory,
+    with_softmax,
+)
 from tests.zoo.play import inputs_of, outputs
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -240,3 +251,13 @@ def test_normalization_after_activation_exchanges_the_two(model: Any) -> None:
     gamma, beta, mean, variance = (weight.numpy() for weight in norm.weights)
     wanted = (np.maximum(made_by(model, "conv_1"), 0) - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta
     np.testing.assert_allclose(made_by(mutant, "bn_1"), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_stateful_layers_go_on_where_the_batch_before_has_ended() -> None:
+    base = with_memory()
+    mutant = mutant_of("stateful", base, "params.batch_size=2")
+    values = np.random.default_rng(1).normal(size=(2, 10, 3)).astype("float32")
+    mutant(values[:, :5])
+    memory = base.get_layer("memory")
+    expected = base.get_layer("out")(memory(values))  # the whole sequence at once
+    assert np.allclose(mutant(values[:, 5:]), expected, atol=1e-6)
