@@ -83,9 +83,9 @@ class _Writer:
             shape = written.get("build_input_shape")
         else:
             written, shape = self._functional(network, config, path), None
-        entry = {**_object(network.entry), "config": written, "build_config": {"input_shape": shape}}
-        compiled = network.entry.get("compile_config")
-        return entry if compiled is None else {**entry, "compile_config": compiled}
+        compiled = network.entry.get("compile_config") or {}
+        built_for = {"input_shape": shape}
+        return {**_object(network.entry), "config": written, "build_config": built_for, "compile_config": compiled}
 
     def _sequential(self, network: Network, config: Entry, path: str) -> dict[str, Any]:
         names, start = chain(network), next(refs(network.inputs))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
@@ -12,20 +13,26 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+import yaml
 
 import mutspec
+from mutspec.cli.manual import example
 from mutspec.errors import MutspecError, PlanError
 from mutspec.keras_facts.layer_arguments import arguments_of
 from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
+from mutspec.lowering.base import StructureOp
 from mutspec.lowering.context import LoweringContext
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.outline import is_operation
+from mutspec.ops import catalogue
 from mutspec.structure.architecture import with_masks
 from mutspec.structure.keras_form import UnwritableError, keras_form
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
 from mutspec.structure.shape_rules import TableOracle
+from tests.ops.test_examples import PAGES, PREPARED
+from tests.ops.test_examples import model as example_model
 from tests.structure.test_applications import network as application
 from tests.zoo import ZOO
 from tests.zoo.play import shared
@@ -34,6 +41,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::mutspec.MutspecWarning")
 
 CALLED_BY_CODE = {"nested_custom", "shared_everywhere", "shared_with_nested", "subclassed", "subclassed_functional"}
 """Models that no plan can rewire."""
+
+STRUCTURAL = sorted(name for name, kind in catalogue(plugins=False).items() if issubclass(kind, StructureOp))
 
 NEW_LAYERS: tuple[dict[str, Any], ...] = (
     {"type": "BatchNormalization", "epsilon": 0.1},
@@ -46,11 +55,13 @@ NEW_LAYERS: tuple[dict[str, Any], ...] = (
 )
 
 
-def network_after(steps: list[dict[str, Any]], base: Path) -> Network:
+def network_after(steps: list[dict[str, Any]], base: Path, inputs: Mapping[str, Path] | None = None) -> Network:
     """The network of a file after the steps of a plan."""
-    archive = open_archive(base)
-    context = LoweringContext({"": archive.spec}, archive.config, oracle=TableOracle(KerasOracle()))
-    plan = mutspec.plan({"steps": steps})
+    files = {name: open_archive(path) for name, path in {"": base, **(inputs or {})}.items()}
+    specs, configs = ({name: getattr(each, key) for name, each in files.items()} for key in ("spec", "config"))
+    config = configs.pop("")
+    context = LoweringContext(specs, config, configs, oracle=TableOracle(KerasOracle()))
+    plan = mutspec.plan({"inputs": {name: {} for name in configs}, "steps": steps})
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
         list(op.apply(context))  # type: ignore[call-overload]
@@ -89,12 +100,14 @@ def possible_steps(base: Path, first: int, attempts: int = 5) -> list[dict[str, 
     return list(steps.values())
 
 
-def by_keras(steps: list[dict[str, Any]], base: Path) -> dict[str, Any]:
+def by_keras(steps: list[dict[str, Any]], base: Path, inputs: Mapping[str, Path] | None = None) -> dict[str, Any]:
     """The config that Keras writes for the mutant of a file, when it has loaded the base and built the mutant."""
     import keras
 
-    mutant = base.with_name("mutant.keras")
-    mutspec.apply(mutspec.plan({"steps": steps}), keras.saving.load_model(base)).save(mutant)
+    mutant, others = base.with_name("mutant.keras"), inputs or {}
+    plan = mutspec.plan({"inputs": {name: {} for name in others}, "steps": steps})
+    loaded = {name: keras.saving.load_model(path) for name, path in others.items()}
+    mutspec.apply(plan, keras.saving.load_model(base), inputs=loaded).save(mutant)
     with ZipFile(mutant) as file:
         config: dict[str, Any] = json.loads(file.read("config.json"))
     return config
@@ -135,6 +148,22 @@ def test_a_mutant_is_written_as_keras_writes_it(name: str, tmp_path: Path) -> No
         if layer["config"]["name"] == "whole":
             layer["config"]["trainable"] = False  # Keras forgets it when it loads a Sequential model
     assert ours(network_after(steps, base)) == theirs
+
+
+@pytest.mark.parametrize("op", STRUCTURAL)
+def test_the_example_of_an_op_is_written_as_keras_writes_it(op: str, tmp_path: Path) -> None:
+    steps = yaml.safe_load(example(PAGES[op]))
+    paths = {name: tmp_path / f"{name}.keras" for name in ("base", *inputs_in(steps[0]))}
+    for seed, path in enumerate(paths.values()):
+        made = example_model(seed)
+        (made if seed else PREPARED.get(op, lambda each: each)(made)).save(path)
+    base = paths.pop("base")
+    assert ours(network_after(steps, base, paths)) == comparable(by_keras(steps, base, paths))
+
+
+def inputs_in(step: dict[str, Any]) -> list[str]:
+    """The names of the other models that a step is given."""
+    return re.findall(r"'(\w+):", str([*step.values()]))
 
 
 @pytest.mark.parametrize("name", ["ResNet50", "EfficientNetB0"])

@@ -210,10 +210,10 @@ def dense_on_channels() -> keras.Model:
 
 def test_a_dense_layer_becomes_a_convolution_of_one_pixel() -> None:
     model = seeded(dense_on_channels)
-    convolution = {"type": "Conv2D", "filters": 6, "kernel_size": 1, "activation": "relu"}
+    convolution = {"type": "Conv2D", "filters": 6, "kernel_size": 1, "activation": "relu", "name": "conv"}
     mutant, report = applied(
         model,
-        {"op": "replace_layer", "id": "conv", "target": "dense", "layer": convolution},
+        {"op": "replace_layer", "target": "dense", "layer": convolution},
         {"op": "transfer_weights", "source": "base:dense", "target": "conv", "reshape": True},
     )
     close(mutant, model, batch(4, 4, 3))
