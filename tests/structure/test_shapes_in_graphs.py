@@ -7,10 +7,6 @@ from typing import Any
 
 import pytest
 
-from mutspec.errors import EnvironmentProblem, ModelError
-from mutspec.keras_facts.operation_shapes import OPERATION_RULES
-from mutspec.keras_facts.tensor_types import TensorType
-from mutspec.model.outline import is_operation
 from mutspec.structure.shape_rules import TableOracle
 from tests.structure.calls_in_models import calls_in, weights_of
 
