@@ -45,14 +45,15 @@ from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.base import Op, StructureOp, WeightOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.merge_op import MergeOp, Source
 from mutspec.lowering.neuron_op import BiasedNeuronOp, NeuronOp
 from mutspec.lowering.neuron_slices import NeuronSlices, neurons_of
 from mutspec.lowering.new_fragment import NewFragment, graph_of, inserted, layer_problems, new_fragment, put_fragment
-from mutspec.lowering.new_layer import FirstValue, Initialize, LayerChain, LayerConfig
+from mutspec.lowering.new_layer import AddedLayer, FirstValue, Initialize, LayerChain, LayerConfig
 from mutspec.lowering.noise_op import Bounds, Mode, NoiseOp, RelativeTo
-from mutspec.lowering.structure_context import AddedLayer, Edit, FoundLayer, StructureContext
+from mutspec.lowering.structure_context import Edit, StructureContext
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.outline import join
 from mutspec.model.select import Selection

@@ -17,8 +17,10 @@ from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import or_default
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.identity_layers import identity_value
 from mutspec.lowering.new_layer import (
+    AddedLayer,
     FirstValue,
     Initialize,
     entry_of_new,
@@ -26,7 +28,7 @@ from mutspec.lowering.new_layer import (
     refuse_merge,
     refuse_no_identity,
 )
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import EditKind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import prod
 from typing import Annotated, Any
@@ -53,6 +53,23 @@ LayerChain = Annotated[tuple[LayerConfig, ...], Meta(min_length=1)]
 
 FirstValue = Callable[[NewWeight], Expression | None]
 """Gives the value that a new weight begins with; None for what its initializer says."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLayer:
+    """A layer that an edit adds, and where its weights come from.
+
+    Arguments:
+        layer: the serialised layer; of a model its network.
+        keep_weights_of: the path of a layer that the edit takes out, whose weights are carried over where they fit.
+        first_value: gives the values that its other weights begin with; None of it stands for its initializer's.
+        at: where the step has it, for errors.
+    """
+
+    layer: Entry | Network
+    keep_weights_of: str = ""
+    first_value: FirstValue | None = None
+    at: DocumentPath = ()
 
 
 def name_of_new(step: str, number: int) -> str:

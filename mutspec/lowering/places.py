@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mutspec.errors import DocumentPath, PlanError, nearest
 from mutspec.language.types import Target
-from mutspec.lowering.structure_context import FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Network, refs
 from mutspec.structure.soundness import CYCLE, unsound

@@ -20,8 +20,8 @@ from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.input_layers import give_input_layer
-from mutspec.lowering.new_layer import FirstValue
-from mutspec.lowering.structure_context import AddedLayer, StructureContext
+from mutspec.lowering.new_layer import AddedLayer, FirstValue
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_operation, is_within, join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.architecture import EditKind

@@ -19,7 +19,9 @@ from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.batch_norm_folding import Folded, affine_of, folded_after, folded_before
 from mutspec.lowering.claims import SamePredictions
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.new_layer import AddedLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import LayerSpec, TensorRef
 from mutspec.structure import edits
 from mutspec.structure.network import Network, refs

@@ -13,8 +13,9 @@ from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Count, Target
 from mutspec.lowering.base import StructureOp
-from mutspec.lowering.new_layer import LayerConfig
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.new_layer import AddedLayer, LayerConfig
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits

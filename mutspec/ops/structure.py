@@ -16,6 +16,7 @@ from mutspec.language.types import Count, Patterns, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.configuring import can_be_trained, configure, frozen_in_memory_alone
+from mutspec.lowering.found_layer import LEAVE_OUT, FoundLayer
 from mutspec.lowering.kept_weights import old_weights
 from mutspec.lowering.new_fragment import (
     Graph,
@@ -32,7 +33,7 @@ from mutspec.lowering.new_fragment import (
 )
 from mutspec.lowering.new_layer import Initialize, LayerChain, LayerConfig
 from mutspec.lowering.places import by_owner, output_in_use, own_name, refuse_loop, tensors_named
-from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits

@@ -13,8 +13,9 @@ from mutspec.errors import PlanError
 from mutspec.graph.expression import Expression
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.initial_values import NewWeight
-from mutspec.lowering.new_layer import FirstValue, name_of_new
+from mutspec.lowering.new_layer import AddedLayer, FirstValue, name_of_new
 from mutspec.lowering.places import (
     by_owner,
     layer_and_output,
@@ -25,7 +26,7 @@ from mutspec.lowering.places import (
     refuse_loop,
     tensors_named,
 )
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_within, join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
