@@ -152,6 +152,10 @@ DISHES = (
         "keras #10522, #21889, tensorflow #42430",
         note="`to: channels_last` is the way back.",
     ),
+    Dish("A squeeze-and-excitation block", "squeeze_excitation", "tensorflow/models #9593"),
+    Dish("A skip connection", "skip_connection"),
+    Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),
+    Dish("Normalisation after the activation", "normalization_after_activation"),
 )
 
 

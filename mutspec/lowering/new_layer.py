@@ -89,6 +89,9 @@ def entry_of_new(
         defaults: the values of arguments that it does not state.
         at: where the step has it.
     """
+    if "layers" in layer and not {"type", "class_name"} & layer.keys():
+        hint = "write out one layer: {type: Dense, units: 8}"
+        raise PlanError("a block stands for several layers, but the step takes a single one", path=at, hint=hint)
     like = neighbour["config"] if neighbour is not None and not isinstance(neighbour, Network) else {}
     is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
     width = None

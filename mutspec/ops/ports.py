@@ -228,7 +228,8 @@ class AddOutput(StructureOp, tag="add_output", frozen=True, kw_only=True):
             raise PlanError("the model does not return a dictionary", path=("key",), hint="leave `key` out")
         else:
             outputs = [*refs(network.outputs), ref]
-        ctx.edit(owner, lambda each: each.changed(outputs=outputs), marks={path: EditKind.OUTPUT_ADDED})
+        marks = {} if owner else {path: EditKind.OUTPUT_ADDED}  # of inner models, this is said of the outermost
+        ctx.edit(owner, lambda each: each.changed(outputs=outputs), marks=marks)
 
 
 class RemoveOutput(StructureOp, tag="remove_output", frozen=True, kw_only=True):

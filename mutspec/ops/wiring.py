@@ -21,6 +21,7 @@ from mutspec.lowering.places import (
     model_named,
     one_layer,
     output_in_use,
+    own_name,
     refuse_loop,
     tensors_named,
 )
@@ -74,7 +75,7 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
 
     def _duplicate(self, ctx: StructureContext, owner: str, names: tuple[str, ...]) -> None:
         hint = "say which of them the copy takes from its place: `input: {name}`"
-        found = _ways(ctx.network(owner), names, "target", or_default(self.input, ""), hint)
+        found = _ways(ctx.network(owner), names, "target", own_name(owner, or_default(self.input, "")), hint)
         sources = [way.output for way in found]
         if self.after is not UNSET:
             sources = _place(ctx, owner, self.after)

@@ -297,6 +297,12 @@ MISTAKES: dict[str, Mistake] = {
     "a block with arguments": block(
         "{a: [{type: ReLU}]}", "4:63", "a block has no key `units`", "into the layers", layer="{block: a, units: 3}"
     ),
+    "a block for a single layer": Mistake(
+        "op: add_input, after: dense_1, shape: [40], layer: {block: a}",
+        "4:55",
+        ("a block stands for several layers", "write out one layer"),
+        blocks="{a: [{type: ReLU}]}",
+    ),
     # Groups of layers
     "a group that two tensors enter": step(
         "remove_layer, target: [norm, add]",
