@@ -56,6 +56,9 @@ RESNET, MUTANT = WORK / "resnet50.keras", WORK / "resnet50_mutant.keras"
 LARGE, LARGE_MUTANT, LARGE_COPY = (WORK / f"large{end}.keras" for end in ("", "_mutant", "_copy"))
 LARGE_WEIGHTS = 60 * 4096 * 4096
 NOISE, LAYER_NOISE = HERE / "plans" / "kernel_noise.yaml", HERE / "plans" / "layer_noise.yaml"
+ONE_LAYER, TWENTY_LAYERS, LAST_LAYER = (
+    HERE / "plans" / f"{name}.yaml" for name in ("one_layer", "twenty_layers", "last_layer")
+)
 MUTATE_RESNET = mutspec("mutspec apply", "apply", NOISE, RESNET, "-o", MUTANT, "--force")
 FRESH_START = script("fresh start", "fresh_start.py", LARGE_MUTANT, LARGE_COPY)
 
@@ -79,6 +82,21 @@ CASES = (
         ),
         holds=lambda measured: (
             8 * measured[0].seconds <= measured[1].seconds and measured[0].peak_bytes < 180 * MEGABYTE
+        ),
+        models=("resnet50",),
+    ),
+    Case(
+        name="insert",
+        claim="inserting a layer into ResNet50: at least 8 x faster than in Keras, under 200 MB; 20 at most 1.2 x one",
+        commands=(
+            mutspec("mutspec apply, one layer", "apply", ONE_LAYER, RESNET, "-o", MUTANT, "--force"),
+            mutspec("mutspec apply, twenty", "apply", TWENTY_LAYERS, RESNET, "-o", MUTANT, "--force"),
+            script("load, edit, save in Keras", "keras_edit.py", RESNET, WORK / "resnet50_keras.keras"),
+        ),
+        holds=lambda measured: (
+            8 * measured[0].seconds <= measured[2].seconds
+            and measured[1].seconds <= 1.2 * measured[0].seconds
+            and max(each.peak_bytes for each in measured[:2]) < 200 * MEGABYTE
         ),
         models=("resnet50",),
     ),
@@ -120,6 +138,20 @@ CASES = (
             script("copy", "copy_and_draw.py", LARGE, LARGE_COPY, 0),
         ),
         holds=lambda measured: measured[0].seconds <= 1.3 * measured[1].seconds,
+        models=("large",),
+        between=(FRESH_START,),
+        repeats=3,
+    ),
+    Case(
+        name="append",
+        claim="appending a layer to a 4 GB file: under 250 MB, at most 1.5 x copying the file",
+        commands=(
+            mutspec("mutspec apply", "apply", LAST_LAYER, LARGE, "-o", LARGE_MUTANT, "--force"),
+            script("copy", "copy_and_draw.py", LARGE, LARGE_COPY, 0),
+        ),
+        holds=lambda measured: (
+            measured[0].peak_bytes < 250 * MEGABYTE and measured[0].seconds <= 1.5 * measured[1].seconds
+        ),
         models=("large",),
         between=(FRESH_START,),
         repeats=3,

@@ -78,6 +78,8 @@ def _layer_change(before: LayerSpec, after: LayerSpec, moved: bool, sharing: boo
 
 def _layer_config_changes(before: LayerSpec, after: LayerSpec) -> Iterator[ConfigChange]:
     """Yields the differences in meaning between two configurations, as they are written there."""
+    if before.class_name == after.class_name and before.config == after.config:
+        return
     one, other = config_meant(before.class_name, before.config), config_meant(after.class_name, after.config)
     for key in dict.fromkeys((*before.config, *after.config)):
         is_unstated = key in SET_BY_OWNERS and None in (before.config.get(key), after.config.get(key))

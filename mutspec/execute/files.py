@@ -9,18 +9,24 @@ from pathlib import Path
 from mutspec.access.threads import default_threads
 from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
-from mutspec.execute.engine import Progress
+from mutspec.execute.compiling import compiled
+from mutspec.execute.engine import Effect, Progress
+from mutspec.execute.keras_2 import will_be_of_keras_3
+from mutspec.execute.new_file import NeedsKeras, new_file
+from mutspec.execute.new_file_writer import write_new_file
 from mutspec.execute.output import check_output, telling_written
-from mutspec.execute.output_kind import kind_of_name, kind_of_output, needs_keras, output_warnings
-from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
+from mutspec.execute.output_kind import kind_by_default, kind_of_name, kind_of_output, output_warnings
+from mutspec.execute.prepare import Prepared, begun_non_finite, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.reporting import report
 from mutspec.execute.verify import Verification
+from mutspec.graph.graph import Version
 from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
 from mutspec.language.plan import Plan
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, misnamed
+from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.show.report import Report
 
@@ -75,9 +81,7 @@ def prepare_archives(
     """
     if not is_structural(plan):
         return prepare(plan, archive, inputs, unsafe=unsafe)
-    from mutspec.execute.built_by_keras import compiled_for_keras, will_be_of_keras_3
-
-    prepared, _ = compiled_for_keras(plan, archive, inputs, unsafe=unsafe)
+    prepared, _ = compiled(plan, archive, inputs, unsafe=unsafe)
     warnings = (*prepared.program.warnings, *will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
 
@@ -98,10 +102,25 @@ def dry_run(
     return dry_report(prepared)
 
 
-def dry_report(prepared: Prepared) -> Report:
-    """Reports what a compiled plan would do."""
-    warnings = misnamed(prepared.model) if isinstance(prepared.model, Archive) else ()
-    return report(prepared.program, prepared.model, prepared.inputs, warnings=warnings)
+def dry_report(prepared: Prepared, output: Path | None = None) -> Report:
+    """Reports what a compiled plan would do.
+
+    Arguments:
+        prepared: the plan.
+        output: the file that is to be written later, if that is known; by default one of the kind of the model's file.
+    """
+    archive, program = prepared.model, prepared.program
+    if not isinstance(archive, Archive):
+        return report(program, archive, prepared.inputs)
+    is_structural = program.is_structural
+    kind = kind_by_default(archive, is_structural=is_structural)
+    if output is not None:
+        kind = kind_of_output(output, archive, is_structural=is_structural)
+    made = new_file(program, archive, kind)
+    if isinstance(made, NeedsKeras):
+        return report(program, archive, prepared.inputs, warnings=misnamed(archive), needs_keras=made.reason)
+    warnings = (*misnamed(archive), *(made.warnings if made else ()))
+    return report(program, archive, prepared.inputs, warnings=warnings)
 
 
 def apply(
@@ -120,8 +139,9 @@ def apply(
 ) -> Report:
     """Applies a plan to a model file and writes the mutant.
 
-    Bytes are edited if the plan changes no structure and the table of formats says that the model's file can become
-    what the output's name asks for. Otherwise Keras loads the model, builds the mutant, and saves it.
+    If weights alone change, bytes are edited in a copy of the model's file, or in what the table of formats makes of
+    it. Otherwise a new file is written. Where only Keras knows what is to be in it, Keras loads the model, builds the
+    mutant, and saves it. `new_file` decides that.
 
     Arguments:
         plan: the plan.
@@ -151,31 +171,52 @@ def apply(
     kind = kind_of_output(output, archive, is_structural=is_structural(plan))
     sources = [part.path for each in (archive, *others.values()) for part in each.files]
     check_output(output, sources, force=force)
-    if needs_keras(kind, archive, is_structural=is_structural(plan)):
+    prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify)
+    program = prepared.program
+    made = new_file(program, archive, kind)
+    if isinstance(made, NeedsKeras):
         from mutspec.execute.built_by_keras import in_keras
-        from mutspec.execute.saving import date_saved_of, save_model
+        from mutspec.execute.saving import save_model
 
-        done = in_keras(plan, archive, others, threads, on_progress, unsafe=unsafe, verify=verify)
+        done = in_keras(archive, prepared, loaded, threads, on_progress, unsafe=unsafe, verify=verify)
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         warnings = (*misnamed(archive), *done.report.warnings)
-        return replace(done.report, model=str(model), output=output, warnings=warnings)
-    prepared = prepare(plan, archive, others, unsafe=unsafe)
-    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
-    threads = _threads(threads, max_memory, max(whole_bytes(prepared.program.graph).values(), default=0))
-    effects = write_archive(
-        prepared.program.graph,
-        archive,
-        others,
-        output,
-        kind=kind,
-        force=force,
-        threads=threads,
-        check=lambda effects: found.extend(non_finite_warnings(prepared.program, effects)),
-        verification=Verification(prepared.program, {"": archive, **others}, verify, threads),
-        on_progress=on_progress,
-    )
+        return replace(done.report, model=str(model), output=output, warnings=warnings, needs_keras=made.reason)
+    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind), *(made.warnings if made else ())]
+    threads = _threads(threads, max_memory, max(whole_bytes(program.graph).values(), default=0))
+
+    def check(effects: Mapping[Version, Effect], ends: Mapping[str, int]) -> None:
+        found.extend(non_finite_warnings(program, effects, begun_non_finite(effects, ends)))
+
+    verification = Verification(program, {"": archive, **others}, verify, threads)
+    if made is None:
+        effects = write_archive(
+            program.graph,
+            archive,
+            others,
+            output,
+            kind=kind,
+            force=force,
+            threads=threads,
+            check=lambda effects: check(effects, {}),
+            verification=verification,
+            on_progress=on_progress,
+        )
+    else:
+        effects = write_new_file(
+            program.graph,
+            made,
+            others,
+            output,
+            kind=kind,
+            force=force,
+            threads=threads,
+            check=check,
+            verification=verification,
+            on_progress=on_progress,
+        )
     with telling_written(output):
-        return report(prepared.program, archive, others, effects=effects, warnings=tuple(found), output=output)
+        return report(program, archive, others, effects=effects, warnings=tuple(found), output=output)
 
 
 def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:

@@ -5,7 +5,6 @@ All results are computed before anything is assigned, so that a plan that fails 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from mutspec.access.threads import default_threads
 from mutspec.compare.arithmetic import count_non_finite
 from mutspec.errors import CallError, ModelError, PlanError, Problem
 from mutspec.execute.engine import Effect, Progress, execute
-from mutspec.execute.prepare import Prepared, check_inputs, non_finite_warnings, prepare
+from mutspec.execute.prepare import Prepared, begun_non_finite, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.reporting import report
 from mutspec.execute.unregistered import unregistered
 from mutspec.execute.verify import Verification
@@ -265,21 +264,11 @@ def _compute(prepared: Prepared, threads: int | None, on_progress: Progress | No
         effects: Mapping[Version, Effect] = execute(program.graph, tensors, threads=threads, on_progress=on_progress)
         verification.check_inputs()
     values = tensors.values()
-    warnings = non_finite_warnings(program, effects, _begun_non_finite(program, effects, values))
-    done = report(program, prepared.model, prepared.inputs, effects=effects, warnings=warnings)
-    return _Results(values, done)
-
-
-def _begun_non_finite(
-    program: Program, effects: Mapping[Version, Effect], values: Mapping[str, Array]
-) -> dict[str, int]:
-    """Counts the entries of new weights that are infinite or NaN, and were so before a step changed them."""
-    made = Counter[str]()
-    for version, effect in effects.items():
-        made[version.origin] += effect.non_finite
     kept = {tensor.origin for tensor in program.after.tensors} & program.graph.created.keys()
     ends = {path: count_non_finite(values[path]).non_finite for path in kept}
-    return {path: max(0, count - made[path]) for path, count in ends.items()}
+    warnings = non_finite_warnings(program, effects, begun_non_finite(effects, ends))
+    done = report(program, prepared.model, prepared.inputs, effects=effects, warnings=warnings)
+    return _Results(values, done)
 
 
 class MemoryTensors:

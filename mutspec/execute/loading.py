@@ -10,6 +10,7 @@ from typing import Any
 
 from mutspec.access.read import reader_of
 from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.execute.keras_2 import is_by_keras_2, refuse_what_is_gone
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.damage import check_weights
 from mutspec.model.files.formats import FORMATS
@@ -17,7 +18,7 @@ from mutspec.model.files.opening import open_archive
 from mutspec.model.files.weights_file import read_config_and_version
 from mutspec.model.live import import_keras
 from mutspec.model.loading import Loaded, build_from_file, load_model, refuse_code
-from mutspec.model.old_configs import is_of_keras_2, only_in_keras_2
+from mutspec.model.old_configs import is_of_keras_2
 from mutspec.model.spec import TensorSpec
 
 
@@ -77,25 +78,6 @@ def model_of(archive: Archive, *, unsafe: bool = False, verify: bool = True) -> 
         )
     archive.check_unchanged()
     return done
-
-
-def is_by_keras_2(archive: Archive) -> bool:
-    """Tells whether Keras 2 wrote a file. Whole models of Keras 3 state a version; weights alone may not."""
-    states_version = bool(archive.keras_version) or FORMATS[archive.kind].is_whole
-    return states_version and is_of_keras_2(archive.keras_version)
-
-
-def refuse_what_is_gone(archive: Archive) -> None:
-    """Refuses a model that holds what Keras 3 cannot build.
-
-    Raises:
-        ModelError: it does; the message says what it is.
-    """
-    if reason := only_in_keras_2(archive.config):
-        raise ModelError(
-            f"Keras 3 cannot build the model in {archive.path}: {reason}, which is not in Keras 3",
-            hint="steps on weights work on the file as it is",
-        )
 
 
 def _is_of_keras_2(path: Path) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "check_output",
     "refuse_inputs",
     "replacing",
+    "reserve",
     "telling_written",
     "write_at",
     "write_problem",
@@ -264,7 +265,7 @@ class Copying:
                 if _is_cloned(file.fileno(), self._descriptor):
                     self._advance(self.size)
                 else:
-                    _reserve(self._descriptor, self.size)
+                    reserve(self._descriptor, self.size)
                 while self._copied < self.size and self._is_wanted:
                     stop = min(self._copied + _COPIED_AT_ONCE, self.size)
                     _copy_range(file.fileno(), self._descriptor, self._copied, stop)
@@ -287,7 +288,7 @@ def _is_cloned(source: int, target: int) -> bool:
     return False
 
 
-def _reserve(target: int, size: int) -> None:
+def reserve(target: int, size: int) -> None:
     """Reserves the space, so that a full disk is reported at once. Ext4 then also copies in half the time."""
     if size and hasattr(os, "posix_fallocate"):  # macOS has none
         try:

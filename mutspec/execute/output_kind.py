@@ -50,9 +50,12 @@ def kind_of_output(output: Path, archive: Archive, *, is_structural: bool) -> Fi
     return kind
 
 
-def needs_keras(kind: FileKind, archive: Archive, *, is_structural: bool) -> bool:
-    """Tells whether Keras makes an output of a kind; otherwise it begins as a copy of the model's file."""
-    return is_structural or kind not in FORMATS[archive.kind].becomes
+def kind_by_default(archive: Archive, *, is_structural: bool) -> FileKind:
+    """Returns the kind that an output has if nothing else is asked for: that of the model's file, or else `.keras`."""
+    own = FORMATS[archive.kind]
+    return (
+        own.kind if own.writer is not None and (not is_structural or _is_saved_by_keras(own.kind)) else FileKind.KERAS
+    )
 
 
 def output_warnings(output: Path, kind: FileKind) -> tuple[Problem, ...]:

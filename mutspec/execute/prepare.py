@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -134,3 +135,16 @@ def non_finite_warnings(
     if errors := [problem for problem in problems if not problem.is_warning]:
         raise CheckError(errors)
     return tuple(problems)
+
+
+def begun_non_finite(effects: Mapping[Version, Effect], ends: Mapping[str, int]) -> dict[str, int]:
+    """Counts the entries of new weights that are infinite or NaN, and were so before a step changed them.
+
+    Arguments:
+        effects: what each version changed.
+        ends: how many entries of new weights are infinite or NaN at the end, by origin.
+    """
+    made = Counter[str]()
+    for version, effect in effects.items():
+        made[version.origin] += effect.non_finite
+    return {origin: max(0, count - made[origin]) for origin, count in ends.items()}

@@ -33,6 +33,7 @@ def report(
     effects: Mapping[Version, Effect] | None = None,
     warnings: tuple[Problem, ...] = (),
     output: Path | None = None,
+    needs_keras: str = "",
 ) -> Report:
     """Returns the report of a program.
 
@@ -43,6 +44,7 @@ def report(
         effects: what each version changed; None for a dry-run.
         warnings: further warnings, after those of the program.
         output: the file that was written.
+        needs_keras: why only Keras can build the mutant; empty if mutspec writes it.
     """
     counts = _drawn_counts(program) if effects is None else effects
     still = unchangeable(program.graph)
@@ -66,6 +68,7 @@ def report(
         len(program.before.layers),
         structure_diff(program.before, program.after) if program.is_structural else StructureDiff(),
         tuple(InputReport(name, name_of(each), each.spec.structure_digest) for name, each in inputs.items()),
+        needs_keras=needs_keras,
         origins=origins(program),
     )
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.execute.output import replacing
@@ -50,12 +48,3 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
             raise ModelError(
                 f"Keras cannot save the mutant as {kind}: {first_line(error)}", hint="save it as .keras"
             ) from error
-
-
-def date_saved_of(path: Path) -> str:
-    """Returns the date that a `.keras` file states; for other files a fixed one."""
-    try:
-        with ZipFile(path) as file:
-            return str(json.loads(file.read("metadata.json")).get("date_saved", "")) or "1980-01-01@00:00:00"
-    except Exception:  # not a zip, or one without metadata: reading the model reports what is wrong with it
-        return "1980-01-01@00:00:00"

@@ -113,11 +113,14 @@ class Verification:
     def _read(self) -> frozenset[str]:
         """The names of the models of which a tensor is read."""
         nodes = self.program.graph.nodes
-        return frozenset(node.attribute("model") for node in nodes if node.primitive == "base")
+        kept = [""] if self.program.is_structural else []  # the mutant takes over what no step changes
+        return frozenset([*kept, *(node.attribute("model") for node in nodes if node.primitive == "base")])
 
     def _consequence(self, model: str) -> str:
         """Says which tensors may be wrong. A CRC-32 does not tell where the damage is."""
         tensors = tensors_read(self.program, model)
+        if model == "" and self.program.is_structural:
+            return "the mutant's weights may be wrong"
         steps = list(dict.fromkeys(step for some in tensors.values() for step in some))
         names = [f"`{path}`" for path in tensors]
         more = len(names) - _NAMED

@@ -101,6 +101,12 @@ MODEL: Config = {"module": "keras", "class_name": "Functional", "config": {}}
 around them."""
 
 
+def config_of(entry: Config) -> Config:
+    """Returns the config of a serialised layer. A damaged file may have anything else in its place."""
+    found = entry.get("config")
+    return found if isinstance(found, Mapping) else {}
+
+
 def is_mask_parameter(name: str) -> bool:
     """Returns whether a parameter of `call` is one that Keras fills in with the mask of another one."""
     return name == "mask" or (name.endswith("_mask") and name not in ("attention_mask", "use_causal_mask"))
@@ -108,7 +114,7 @@ def is_mask_parameter(name: str) -> bool:
 
 def mask_rule_of(entry: Config) -> MaskRule | None:
     """Returns what a serialised layer does with masks. None if only its code tells: a class of the user's own."""
-    name, config = plain_class_name(entry), entry.get("config") or {}
+    name, config = plain_class_name(entry), config_of(entry)
     if not is_keras_class(entry) or name not in KNOWN_CLASSES:
         return None
     if name == "Lambda" and config.get("mask") is not None:
@@ -118,7 +124,7 @@ def mask_rule_of(entry: Config) -> MaskRule | None:
 
 def makes_mask(entry: Config) -> bool:
     """Returns whether the outputs of a serialised layer have a mask although its inputs have none."""
-    name, config = plain_class_name(entry), entry.get("config") or {}
+    name, config = plain_class_name(entry), config_of(entry)
     return is_keras_class(entry) and (name == "Masking" or (name == "Embedding" and bool(config.get("mask_zero"))))
 
 

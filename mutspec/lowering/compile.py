@@ -22,6 +22,7 @@ from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, with_masks
 from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
 from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.network import Network
 from mutspec.structure.network_config import entry_of
 from mutspec.structure.shape_rules import TableOracle
 
@@ -57,11 +58,12 @@ class Program:
     Arguments:
         plan: the plan.
         before, after: the spec of the model, and of the mutant.
-        config: the serialised mutant, as in config.json.
+        config: the serialised mutant, from which Keras can build it.
         graph: what each changed tensor is made of.
         steps: what each step does.
         warnings: what the user should know, positions filled in.
         output_change: what the steps do to the outputs; None if they do nothing to the architecture.
+        network: the mutant, taken apart; None if weights alone change.
     """
 
     plan: Plan[Op]
@@ -72,6 +74,7 @@ class Program:
     steps: tuple[StepRecord, ...]
     warnings: tuple[Problem, ...]
     output_change: OutputChange | None = None
+    network: Network | None = None
 
     @property
     def is_structural(self) -> bool:
@@ -133,7 +136,7 @@ def compile_plan(
             changes.append((len(records) - 1, now))
     if problems:
         raise PlanError(problems)
-    after, wanted = model, config or {}
+    after, wanted, network = model, config or {}, None
     if (architecture := context.edited_architecture) is not None:
         _refuse_misfits(plan, architecture)
         masked = with_masks(architecture)
@@ -141,12 +144,13 @@ def compile_plan(
         for (index, _), edits in zip(changes, mask_edits(model, stages, masked), strict=True):
             if edits:  # with another mask, a layer predicts something else, whatever the step claims
                 records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
-        after, wanted = masked.spec, entry_of(masked.network)
+        network = masked.network
+        after, wanted = masked.spec, entry_of(network)
         wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
         is_dropped = bool((config or {}).get("compile_config")) and not wanted.get("compile_config")
         warnings += lost if lost or not is_dropped else (NOT_COMPILED,)
-    graph = context.builder.build()
-    return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), context.output_change)
+    graph, change = context.builder.build(), context.output_change
+    return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), change, network)
 
 
 def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:

@@ -10,7 +10,15 @@ from mutspec.show.copies import copy_lines
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
 from mutspec.show.layers import layer_change
 from mutspec.show.origins import origins_sentence
-from mutspec.show.report import Report, StepReport, edit_sentence, parameters, target_rows, touched_sentence
+from mutspec.show.report import (
+    Report,
+    StepReport,
+    edit_sentence,
+    keras_sentence,
+    parameters,
+    target_rows,
+    touched_sentence,
+)
 from mutspec.text import words
 from mutspec.text.visible import in_one_line
 
@@ -30,7 +38,7 @@ def report_markdown(report: Report) -> str:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."
     checked = [] if report.check is None else ["\n".join(f"- {line}" for line in check_lines(report.check))]
-    totals = filter(None, (touched_sentence(report), origins_sentence(report.origins)))
+    totals = filter(None, (touched_sentence(report), origins_sentence(report.origins), escape(keras_sentence(report))))
     return "\n\n".join([*blocks, *checked, " ".join(totals) + written])
 
 

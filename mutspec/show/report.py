@@ -115,6 +115,7 @@ class Report:
         inputs: the other models that were read, by name.
         check: the check of the mutant in Keras, if there was one.
         origins: where the values of each of the mutant's weights come from.
+        needs_keras: why Keras has to build the mutant, as the end of a sentence; empty if mutspec writes its file.
     """
 
     engine: str
@@ -133,6 +134,7 @@ class Report:
     inputs: tuple[InputReport, ...] = ()
     check: MutantCheck | None = None
     origins: tuple[WeightOrigin, ...] = ()
+    needs_keras: str = ""
 
     def __str__(self) -> str:
         return report_text(self)
@@ -171,6 +173,7 @@ class Report:
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
             **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
+            **({"needs_keras": self.needs_keras} if self.needs_keras else {}),
             **({} if self.check is None else {"check": self.check.to_json()}),
         }
 
@@ -299,6 +302,8 @@ def _totals(report: Report, width: int) -> Iterator[str]:
         yield from (sentence(line, width=width) for line in check_lines(report.check))
     if origins := origins_sentence(report.origins):
         yield sentence(origins, width=width)
+    if report.needs_keras:
+        yield sentence(keras_sentence(report), width=width)
     yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)
 
 
@@ -336,6 +341,12 @@ def layers_sentence(report: Report) -> str:
     if structure.ports:
         parts.append(f"changes the model's {' and '.join(structure.ports)}")
     return "" if not parts else f"{', '.join(parts)}.".capitalize()
+
+
+def keras_sentence(report: Report) -> str:
+    """Returns a sentence that says why Keras has to build the mutant; empty if mutspec writes its file."""
+    verb = "builds" if report.output is None else "built"
+    return f"Keras {verb} the mutant: {report.needs_keras}." if report.needs_keras else ""
 
 
 def _warning(problem: Problem, page: Page) -> str:

@@ -61,7 +61,7 @@ def propagate(network: Network, observer: Observer) -> None:
         site, layer, call = (name, number), network.layers[name], network.calls[name][number]
         if not isinstance(layer, Network) and is_operation(layer):
             # An operation takes no masks, and its output has none.
-            if layer["class_name"] in MASK_OPERATIONS:
+            if str(layer.get("class_name")) in MASK_OPERATIONS:
                 observer.operation(site, layer, call)
             continue
         entry = entry_for_masks(layer)

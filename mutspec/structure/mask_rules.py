@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mutspec.keras_facts.masks import MaskRule
+from mutspec.keras_facts.masks import MaskRule, config_of
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Entry
@@ -55,7 +55,7 @@ class MaskedCall:
     @property
     def config(self) -> Mapping[str, Any]:
         """The layer's config."""
-        return self.entry.get("config") or {}
+        return config_of(self.entry)
 
     def shape(self, mask: Mask) -> Shape | None:
         """Returns the shape of a mask or another tensor; None if it is unknown."""
@@ -99,7 +99,7 @@ def _passed(call: MaskedCall) -> Iterator[Mask | None]:
 
 def _sequence(call: MaskedCall) -> Iterator[Mask | None]:
     layer = call.config.get("layer")  # of Bidirectional
-    config = layer.get("config") or {} if isinstance(layer, Mapping) else call.config
+    config = config_of(layer) if isinstance(layer, Mapping) else call.config
     if config.get("return_sequences"):
         yield call.masks[0]
         if isinstance(layer, Mapping) and call.config.get("merge_mode", "concat") is None:
@@ -179,5 +179,6 @@ def _concatenated(shapes: list[Shape | None], axis: Any) -> Shape | None:
         return None
     extents = [shape[axis] for shape in known]
     joined = list(known[0])
-    joined[axis] = None if None in extents else sum(extent for extent in extents if extent is not None)
+    whole = [extent for extent in extents if isinstance(extent, int)]
+    joined[axis] = sum(whole) if len(whole) == len(extents) else None
     return tuple(joined)

@@ -17,7 +17,7 @@ from typing import Any
 
 from mutspec.keras_facts.classes import plain_class_name, snake_case
 from mutspec.keras_facts.dtypes import policy_of
-from mutspec.keras_facts.masks import MASK_OPERATIONS, makes_mask, mask_parameters_of
+from mutspec.keras_facts.masks import MASK_OPERATIONS, config_of, makes_mask, mask_parameters_of
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.keras_facts.written_configs import TRAINING_BY_DEFAULT
 from mutspec.model.outline import is_operation, join, nodes_of
@@ -133,7 +133,7 @@ class _Recognition(Observer):
 
     def operation(self, site: Site, entry: Entry, call: Arguments) -> None:
         """Gives an operation of the network its number."""
-        stated = {**(entry.get("config") or {}), **keywords(call)}
+        stated = {**config_of(entry), **keywords(call)}
         self._number(TensorRef(*site), entry["class_name"], positionals(call), stated)
 
     def given(self, site: Site, call: Arguments, expected: Mapping[str, Masks]) -> Mapping[str, Masks]:
@@ -277,7 +277,7 @@ class _Insertion(Observer):
             if each in needed:
                 self._add(each)
         concerned = {name: self.network.calls[name] for name, _ in written}
-        concerned |= {site[0]: self.network.calls[site[0]] for site, call in _calls(self.network) if _MEMORY in call}
+        concerned |= {site[0]: self.network.calls[site[0]] for site, call in _calls(self.network) if _memory(call)}
         calls = {
             name: tuple(
                 self._with_masks(name, call, written.get((name, number), {})) for number, call in enumerate(each)
@@ -324,7 +324,7 @@ class _Insertion(Observer):
         arguments = positionals(call)
         if len(arguments) != 1 or not isinstance(arguments[0], TensorRef):
             return True
-        policy = policy_of((entry.get("config") or {}).get("dtype"))
+        policy = policy_of(config_of(entry).get("dtype"))
         found = self.network.types.get(arguments[0]) or self.network.found_types.get(arguments[0])
         return policy is None or (found is not None and found.dtype != policy.compute)
 
@@ -395,7 +395,7 @@ class _Insertion(Observer):
             implied = {"training": TRAINING_BY_DEFAULT[class_name]} if is_new else {}
             found = {key: each_tensor(each, self._ref) for key, each in masks.items()}
             call = {**call, "kwargs": {**implied, **keywords(call), **found}}
-        return {key: value for key, value in call.items() if key != _MEMORY} if _MEMORY in call else call
+        return {key: value for key, value in call.items() if key != _MEMORY} if _memory(call) else call
 
     def _in_model_order(self) -> Iterator[tuple[str, Entry | Network]]:
         """Yields all layers, each operation after the layers that it is called on."""

@@ -84,10 +84,10 @@ def command(
 ) -> None:
     """Apply a plan to a model file, and write the mutant.
 
-    The model is never changed, and the output is written as a whole or not at all. If the plan only changes weights
-    and the output is a file of the same kind, TensorFlow is not needed; otherwise Keras builds the mutant. Entries
-    that become infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`. With --check, a
-    step that breaks its claim that the model predicts the same is an error too, and nothing is written.
+    The model is never changed, and the output is written as a whole or not at all. TensorFlow is rarely needed: for
+    layers of your own classes, for instance, Keras builds the mutant, and the report says why. Entries that become
+    infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`. With --check, a step that
+    breaks its claim that the model predicts the same is an error too, and nothing is written.
 
     \b
     Examples:
@@ -171,7 +171,7 @@ def _dry_run(
     if output is not None:
         check_output(output, files_read(plan, model, inputs, architecture), force=force)
     prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, output=output, unsafe=unsafe)
-    result = dry_report(prepared)
+    result = dry_report(prepared, output)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 
 

@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from mutspec.documents import as_json
 from mutspec.errors import CallError, CheckError, MutspecError, Problem
 from mutspec.execute import files
-from mutspec.execute.built_by_keras import will_be_of_keras_3
+from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
-from mutspec.execute.saving import date_saved_of, save_model
+from mutspec.execute.saving import save_model
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, model_content, texts
 from mutspec.experiment.job_settings import Settings, objective_names
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
@@ -49,6 +49,7 @@ from mutspec.experiment.trial import Trials, result_of, touched
 from mutspec.language import Plan
 from mutspec.language.types import NonFinite
 from mutspec.lowering.base import Op, is_structural
+from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.opening import open_archive
 from mutspec.model.limits import limits
 from mutspec.model.live import quiet_imports

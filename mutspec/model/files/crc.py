@@ -42,7 +42,7 @@ def crc32_of_range(descriptor: int, offset: int, size: int, threads: int) -> int
     pool = ThreadPoolExecutor(threads)
     try:
         for crc32, length in pool.map(of_part, range(offset, offset + size, _PART)):
-            total = _multiply(total, _zeros(length)) ^ crc32
+            total = joined_crc32(total, crc32, length)
     finally:
         pool.shutdown(cancel_futures=True)
     return total
@@ -75,6 +75,11 @@ def patched_crc32(crc32: int, size: int, deltas: Iterable[tuple[int, int]]) -> i
     return crc32 ^ _multiply(total, _zeros(size - position))
 
 
+def joined_crc32(first: int, second: int, length: int) -> int:
+    """Returns the CRC-32 of two texts one after the other, from theirs, and from the length of the second."""
+    return _multiply(first, _zeros(length)) ^ second
+
+
 def crc32_delta(difference: bytes | memoryview) -> int:
     """Returns crc(old bytes) ⊕ crc(new bytes), from old ⊕ new."""
     return zlib.crc32(difference) ^ _crc32_of_zeros(len(difference))
@@ -98,10 +103,17 @@ def _multiply(a: int, b: int) -> int:
 @lru_cache(maxsize=1024)
 def _zeros(count: int) -> int:
     """Returns x to the power 8·count: appending `count` zero bytes multiplies a CRC by it."""
-    power, result = _ONE >> 8, _ONE
-    while count:
-        if count & 1:
-            result = _multiply(result, power)
-        power = _multiply(power, power)
-        count >>= 1
+    result = _ONE
+    for bit in range(count.bit_length()):
+        if count >> bit & 1:
+            result = _multiply(result, _power_of_zeros(bit))
     return result
+
+
+@lru_cache(maxsize=64)
+def _power_of_zeros(exponent: int) -> int:
+    """Returns `_zeros(2 ** exponent)`."""
+    if exponent == 0:
+        return _ONE >> 8
+    half = _power_of_zeros(exponent - 1)
+    return _multiply(half, half)

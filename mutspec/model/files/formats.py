@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mutspec.errors import Problem
 from mutspec.model.files.archive import Archive, ExtentReader
 from mutspec.model.files.found import Found
+
+if TYPE_CHECKING:
+    from mutspec.model.files.new_model import LaidOut, NewModel
 
 
 class FileKind(StrEnum):
@@ -43,6 +46,9 @@ It raises `OSError` if the file cannot be written, and `ModelError` if the model
 weights in a way that the format does not take.
 """
 
+Layouter = Callable[["NewModel", int], "LaidOut"]
+"""Writes a model with zeros in place of its values into an empty open file, and returns where the values go."""
+
 Saver = Callable[[Any, int, Path, str], None]
 """Writes a keras.Model into an empty file; the others are a folder for temporary files, and a date to state."""
 
@@ -57,6 +63,7 @@ class Writer:
         check: checks a finished file; raises `OSError` if it does not hold what was written.
         convert: makes an output from a model file of another format, without Keras.
         takes: tells of which other formats.
+        lay_out: makes an output for a model with another architecture, without Keras; its values come later.
         needs_stored: whether `convert` needs `Archive.stored`, the paths at which Keras 3 stores weights.
         save: makes an output from a model in memory, by Keras.
         keeps_operations: whether Keras can load what `save` writes for a model with operations between layers.
@@ -66,6 +73,7 @@ class Writer:
     convert: Converter | None = None
     takes: Callable[[Format], bool] = lambda _: False
     needs_stored: bool = False
+    lay_out: Layouter | None = None
     save: Saver | None = None
     keeps_operations: bool = True
 
@@ -184,6 +192,18 @@ def _write_safetensors(archive: Archive, reader: ExtentReader, descriptor: int) 
     return write_safetensors(archive, reader, descriptor)
 
 
+def _lay_out_keras(model: NewModel, descriptor: int) -> LaidOut:
+    from mutspec.model.files.laying_out import lay_out_keras
+
+    return lay_out_keras(model, descriptor)
+
+
+def _lay_out_weights_h5(model: NewModel, descriptor: int) -> LaidOut:
+    from mutspec.model.files.laying_out import lay_out_weights_h5
+
+    return lay_out_weights_h5(model, descriptor)
+
+
 def _save_keras(model: Any, descriptor: int, folder: Path, date_saved: str) -> None:
     from mutspec.model.files.keras_writer import save_keras
 
@@ -256,6 +276,7 @@ _FORMATS = (
             check=_check_keras,
             convert=_write_folder_as_keras,
             takes=lambda base: base.kind is FileKind.KERAS_FOLDER,
+            lay_out=_lay_out_keras,
             save=_save_keras,
         ),
     ),
@@ -286,6 +307,7 @@ _FORMATS = (
             convert=_write_weights_h5,
             takes=lambda base: base.has_stored,
             needs_stored=True,
+            lay_out=_lay_out_weights_h5,
             save=_save_weights_h5,
         ),
     ),

@@ -61,7 +61,7 @@ def _read(path: Path, file: BinaryIO, config: Mapping[str, Any], version: str, m
         stored = stored_hdf5(window, member.offset, shown, attributes=with_names)
         check_extents(stored.extents, member.offset + member.bytes, shown)
     stored = replace(stored, extents={name.replace("\\", "/"): extent for name, extent in stored.extents.items()})
-    return replace(archive_of(path, config, outline, stored, version), member=member)
+    return replace(archive_of(path, config, outline, stored, version), member=member, stored=stored.extents)
 
 
 def archive_of(path: Path, config: Mapping[str, Any], outline: Outline, stored: StoredHdf5, version: str) -> Archive:

@@ -42,7 +42,7 @@ def read_keras_folder(path: Path) -> Archive:
     stored = stored_hdf5(files[0], 0, str(files[0]), attributes=has_inner_layers(outline))
     check_extents(stored.extents, files[0].stat().st_size, str(files[0]))
     archive = archive_of(path, config, outline, stored, version)
-    return replace(archive, parts=parts, assets=dict(_assets(path)))
+    return replace(archive, parts=parts, assets=dict(_assets(path)), stored=stored.extents)
 
 
 def folder_config_and_version(path: Path) -> tuple[Mapping[str, Any], str]:

@@ -15,12 +15,10 @@ import h5py
 from mutspec.errors import ModelError
 from mutspec.interrupts import held_interrupts
 from mutspec.model.files.archive import WEIGHTS, Archive, Extent, ExtentReader
+from mutspec.model.files.keras_zip import numbered, zip_member
 from mutspec.model.files.sink import Sink, scratch_file
 from mutspec.model.files.zip_directory import read_directory
 from mutspec.model.live import write_keras, write_legacy
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time that all members of a zip have, so that the same model gives the same bytes."""
 
 _BLOCK = 1 << 20
 
@@ -50,7 +48,7 @@ def write_folder_as_keras(archive: Archive, _: ExtentReader, descriptor: int) ->
     sink = Sink(descriptor)
     with sink.judging(), ZipFile(sink, "w", ZIP_STORED) as target:
         for name, path in members.items():
-            with path.open("rb") as source, target.open(_member(name), "w", force_zip64=True) as member:
+            with path.open("rb") as source, target.open(zip_member(name), "w", force_zip64=True) as member:
                 while block := source.read(_BLOCK):
                     member.write(block)
                     sink.check()
@@ -123,28 +121,12 @@ def _save(model: Any, descriptor: int) -> None:
 
 def _copy_member(old: ZipFile, info: ZipInfo, new: ZipFile, date_saved: str) -> None:
     """Copies a member without what differs each time a model is saved: times, and the ids of objects in a process."""
-    to = _member(info.filename)
+    to = zip_member(info.filename)
     if info.filename == "metadata.json":
         metadata = json.loads(old.read(info))
         new.writestr(to, json.dumps(metadata | ({"date_saved": date_saved} if date_saved else {})))
     elif info.filename == "config.json":
-        new.writestr(to, json.dumps(_numbered(json.loads(old.read(info)), {})))
+        new.writestr(to, json.dumps(numbered(json.loads(old.read(info)))))
     else:
         with old.open(info) as source, new.open(to, "w", force_zip64=info.file_size >= 1 << 31) as member:
             copyfileobj(source, member, _BLOCK)
-
-
-def _member(name: str) -> ZipInfo:
-    info = ZipInfo(name, _EPOCH)
-    info.external_attr = 0o644 << 16
-    return info
-
-
-def _numbered(value: Any, numbers: dict[Any, int]) -> Any:
-    """Returns a config whose shared objects are numbered in order, instead of by their place in memory."""
-    if isinstance(value, dict):
-        return {
-            key: numbers.setdefault(item, len(numbers)) if key == "shared_object_id" else _numbered(item, numbers)
-            for key, item in value.items()
-        }
-    return [_numbered(item, numbers) for item in value] if isinstance(value, list) else value

@@ -45,12 +45,14 @@ class Sink(Seekable):
 
     Arguments:
         descriptor: an open file, for reading and writing; it is not closed.
+        offset: where the sink begins in it; everything that follows belongs to the sink.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(os.fstat(descriptor).st_size)
+    def __init__(self, descriptor: int, offset: int = 0) -> None:
+        super().__init__(max(0, os.fstat(descriptor).st_size - offset))
         self.error: OSError | None = None
         self._descriptor = descriptor
+        self._offset = offset
         self._kept: list[tuple[int, bytes]] = []
 
     def check(self) -> None:
@@ -83,7 +85,7 @@ class Sink(Seekable):
         view = memoryview(buffer).cast("B")
         view = view[: max(0, min(len(view), self.size - self._position))]
         filled = 0
-        while filled < len(view) and (count := os.preadv(self._descriptor, [view[filled:]], self._position + filled)):
+        while filled < len(view) and (count := self._read(view[filled:], self._position + filled)):
             filled += count
         view[filled:] = bytes(len(view) - filled)
         for at, data in self._kept:
@@ -97,7 +99,7 @@ class Sink(Seekable):
         view = memoryview(data).cast("B")
         if self.error is None:
             try:
-                write_at(self._descriptor, view, self._position)
+                write_at(self._descriptor, view, self._offset + self._position)
             except OSError as error:
                 self.error = error
         if self.error is not None:
@@ -110,7 +112,10 @@ class Sink(Seekable):
         self.size = self._position if size is None else size
         if self.error is None:
             try:
-                os.ftruncate(self._descriptor, self.size)
+                os.ftruncate(self._descriptor, self._offset + self.size)
             except OSError as error:
                 self.error = error
         return self.size
+
+    def _read(self, view: memoryview, position: int) -> int:
+        return os.preadv(self._descriptor, [view], self._offset + position)

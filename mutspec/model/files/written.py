@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from struct import unpack
 from typing import Any, BinaryIO
@@ -14,7 +15,7 @@ from zipfile import BadZipFile, ZipFile
 import h5py
 
 from mutspec.errors import ModelError
-from mutspec.model.files.archive import WEIGHTS
+from mutspec.model.files.archive import WEIGHTS, Extent
 from mutspec.model.files.arrays import flat_range_as_slabs
 from mutspec.model.files.hdf5 import FileWindow
 
@@ -111,6 +112,26 @@ def reopened(source: FileWindow) -> Iterator[h5py.File]:
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise not_whole(str(error)) from error
+
+
+def check_places(source: FileWindow, base: int, extents: Mapping[str, Extent]) -> None:
+    """Checks that HDF5 finds all datasets where they were put.
+
+    Arguments:
+        source: the HDF5 file.
+        base: its offset in the file that it is a part of.
+        extents: where the datasets were put, by path.
+
+    Raises:
+        OSError: it does not.
+    """
+    with reopened(source) as file:
+        for path, extent in extents.items():
+            dataset = h5py.h5d.open(file.id, path.encode())
+            offset = dataset.get_offset()
+            found = (dataset.shape, prod(dataset.shape) * dataset.dtype.itemsize, offset and base + offset)
+            if found != (extent.shape, extent.bytes, extent.offset):
+                raise not_whole(f"`{path}` lies elsewhere")
 
 
 def _check_datasets(source: FileWindow) -> None:

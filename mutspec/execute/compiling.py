@@ -1,0 +1,55 @@
+"""Compiles a plan for files, before anything is known of how the mutant's file will be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mutspec.execute.keras_2 import refuse_what_is_gone
+from mutspec.execute.prepare import Prepared, prepare
+from mutspec.language.plan import Plan
+from mutspec.lowering.base import Op, is_structural
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.formats import FORMATS
+
+if TYPE_CHECKING:
+    from mutspec.model.loading import Loaded
+
+
+def compiled(
+    plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool, verify: bool = True
+) -> tuple[Prepared, Loaded | None]:
+    """Compiles a plan for files.
+
+    Returns:
+        The compiled plan, and the model that Keras had to load for that, if any.
+
+    Raises:
+        ModelError: the plan changes the structure of a model that no Keras 3 can build.
+        PlanError: the plan does not fit the model.
+    """
+    if not is_structural(plan):
+        return prepare(plan, archive, inputs, unsafe=unsafe), None
+    refuse_what_is_gone(archive)
+    if not (FORMATS[archive.kind].is_whole and _has_lora(archive.config)):
+        return prepare(plan, archive, inputs, unsafe=unsafe), None
+    from mutspec.execute.loading import model_of
+    from mutspec.model.live import read_live
+
+    # LoRA's adapters are not in the file, but Keras makes them again.
+    loaded = model_of(archive, unsafe=unsafe, verify=verify)
+    return prepare(plan, read_live(loaded.model), inputs, unsafe=unsafe), loaded
+
+
+def _has_lora(config: Any) -> bool:
+    """Tells whether a serialised model has layers with LoRA."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Mapping):
+            if value.get("lora_rank"):
+                return True
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+    return False
