@@ -75,9 +75,10 @@ def _multi_head_attention(call: LayerCall) -> RuleResult:
     heads, width = call.whole("num_heads"), call.whole("key_dim")
     value_width = call.whole("value_dim", width)
     stated = call.config.get("output_shape")
-    if stated is not None and not isinstance(stated, int | list | tuple):
-        raise UncertainError
-    output: Extents = (stated,) if isinstance(stated, int) else tuple(stated or (call.extent(query, -1),))
+    if stated:
+        output = call.sizes("output_shape", 1 if isinstance(stated, int) else len(stated))
+    else:
+        output = (call.extent(query, -1),)
 
     def projected(shape: Shape, to: int) -> RuleResult:
         return _projection((call.extent(shape, -1), heads, to), (heads, to))

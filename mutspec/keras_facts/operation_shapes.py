@@ -299,7 +299,7 @@ def _picked(call: LayerCall, key: Any, extent: int | None, shape: Shape) -> list
     if not _is(key, "__slice__") or not isinstance(key.get("config"), Mapping):
         raise UncertainError
     ends = [key["config"].get(end) for end in ("start", "stop", "step")]
-    if not all(end is None or isinstance(end, int) for end in ends):
+    if not all(end is None or isinstance(end, int) for end in ends) or ends[2] == 0:
         raise UncertainError
     return [None if extent is None else len(range(*slice(*ends).indices(extent)))]
 

@@ -7,6 +7,7 @@ role. The class table has the roles that exist, their groups, channel axes and p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
@@ -22,6 +23,7 @@ from mutspec.keras_facts.spatial_shapes import SPATIAL_RULES
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.keras_facts.wrapper_shapes import WRAPPER_RULES
 from mutspec.model.build import build_from_outline
+from mutspec.model.limits import current_limits
 from mutspec.model.outline import OutlineNode, is_operation, join, outline_of
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import TensorSpec
@@ -105,11 +107,14 @@ def _by_table(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> Layer
     return LayerShapes(outputs, () if is_operation(entry) else _weights(entry, result))
 
 
-def _result(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments: Arguments | None = None) -> RuleResult:
+def _result(
+    entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments: Arguments | None = None, depth: int = 1
+) -> RuleResult:
     """Returns the shapes of a layer by its class's rule, with all dtypes."""
+    current_limits().check("layer_depth", depth, "layers in layers", is_counted=False)
     config, class_name = entry.get("config"), plain_class_name(entry)
     if class_name == "Sequential" and isinstance(config, Mapping):
-        return _in_sequence(entry, inputs)
+        return _in_sequence(entry, inputs, depth)
     is_known = is_operation(entry) if is_keras_class(entry) else False
     rule = OPERATION_RULES.get(class_name) if is_known else RULES.get(class_name)
     if rule is None or not isinstance(config, Mapping) or (facts_of(entry) is None and not is_known):
@@ -117,11 +122,11 @@ def _result(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments:
     policy = policy_of(config.get("dtype"))
     if policy is None or quantization_mode(config):
         raise UncertainError
-    result = rule(LayerCall(_name(entry), class_name, config, inputs, arguments, _result))
+    result = rule(LayerCall(_name(entry), class_name, config, inputs, arguments, partial(_result, depth=depth + 1)))
     return _with_dtypes(result, policy, inputs)
 
 
-def _in_sequence(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> RuleResult:
+def _in_sequence(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], depth: int) -> RuleResult:
     """Returns the shapes of a Sequential model that a layer holds, such as TimeDistributed."""
     layers = entry["config"].get("layers")
     if not isinstance(layers, list | tuple) or not layers:
@@ -129,10 +134,10 @@ def _in_sequence(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> Ru
     at = inputs
     parts: list[RuleResult] = []
     for layer in layers:
-        if len(at) != 1:
+        if len(at) != 1 or not isinstance(layer, Mapping):
             raise UncertainError
         is_input = plain_class_name(layer) == "InputLayer"
-        part = _result(layer, () if is_input else at)
+        part = _result(layer, () if is_input else at, depth=depth + 1)
         if is_input:
             _check_input(entry, part.shapes[0], at[0].shape)
         else:
