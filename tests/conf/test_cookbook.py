@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 import mutspec
-from tests.cookbook import DISHES, PAGE, PLANS, digits, in_a_row, page, with_augmentation, with_backbone, with_softmax
+from tests.cookbook import (
+    DISHES,
+    PAGE,
+    PLANS,
+    digits,
+    in_a_row,
+    of_series,
+    page,
+    with_augmentation,
+    with_backbone,
+    with_residual,
+    with_softmax,
+)
 from tests.zoo.play import inputs_of, outputs
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -205,3 +217,64 @@ def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
     assert [weight.numpy().tobytes() for weight in mutant.weights] == [
         weight.numpy().tobytes() for weight in model.weights
     ]
+
+
+def test_a_block_in_the_middle_computes_what_it_did(model: Any) -> None:
+    mutant = mutant_of("middle_block", model)
+    before, after = (outputs(cut(model, layer), inputs_of(model))[0] for layer in ("relu_1", "pool"))
+    assert np.allclose(outputs(mutant, [before.astype("float32")])[0], after, atol=1e-5)
+
+
+def test_squeeze_and_excitation_weighs_channels(model: Any) -> None:
+    import keras
+
+    mutant = mutant_of("squeeze_and_excitation", model, "params.units=2")
+    assert mutant.get_layer("se_dense").units == 2
+    channels = cut(model, "conv_2").output
+    gate = keras.ops.mean(channels, axis=(1, 2), keepdims=True)
+    for name in ("se_dense", "gate"):
+        gate = mutant.get_layer(name)(gate)
+    assert equal(cut(mutant, "se_multiply"), keras.Model(model.input, channels * gate), tolerance=1e-5)
+
+
+def test_a_skip_connection_adds_what_comes_from_earlier(model: Any) -> None:
+    mutant = mutant_of("skip_connection", model)
+    early, late = (outputs(cut(model, layer), inputs_of(model))[0] for layer in ("bn_1", "relu_1"))
+    assert np.allclose(outputs(cut(mutant, "skip"), inputs_of(model))[0], early + late, atol=1e-5)
+
+
+def test_a_deeper_model_predicts_the_same(model: Any) -> None:
+    mutant = mutant_of("deeper", model)
+    assert len(mutant.layers) == len(model.layers) + 1
+    assert equal(mutant, model, tolerance=1e-4)
+
+
+def test_a_block_twice_is_applied_twice() -> None:
+    import keras
+
+    base = with_residual()
+    mutant = mutant_of("duplicate_block", base)
+    value = base.get_layer("conv_1").output
+    for _ in range(2):
+        value = base.get_layer("add")([value, base.get_layer("conv_2")(value)])
+    pooled = base.get_layer("classes")(base.get_layer("pool")(value))
+    assert equal(mutant, keras.Model(base.input, pooled), tolerance=1e-5)
+
+
+def test_models_with_prefixed_names_fit_into_one(model: Any) -> None:
+    import keras
+
+    first, second = (mutant_of("prefixed_names", model, f"params.prefix={name}") for name in ("first", "second"))
+    assert (first.name, second.name) == ("first", "second")
+    both = keras.Model([first.input, second.input], [first.output, second.output])
+    assert len(both.layers) == 2 * len(model.layers)
+    assert equal(first, model)
+
+
+def test_a_stateful_model_goes_on_where_the_last_batch_ended() -> None:
+    base = of_series()
+    mutant = mutant_of("stateful", base, "params.batch_size=2")
+    series = np.random.default_rng(0).normal(size=(2, 12, 3)).astype("float32")
+    mutant(series[:, :6])
+    whole = base.get_layer("out")(base.get_layer("lstm")(series))
+    assert np.allclose(mutant(series[:, 6:]), whole, atol=1e-6)

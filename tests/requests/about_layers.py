@@ -228,7 +228,7 @@ def a_layer_twice(base: Any, mutant: Any) -> Any:
     convnet,
     """
 steps:
-  - {id: second, op: duplicate_layers, target: {between: [conv_2, add]}, input: relu_1}
+  - {id: second, op: duplicate_layers, target: {between: [conv_2, add]}}
 """,
 )
 def a_block_twice(base: Any, mutant: Any) -> Any:
