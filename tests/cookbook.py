@@ -77,6 +77,15 @@ def in_a_row() -> Any:
     return keras.Sequential([keras.Input((5,), name="vector"), *row], name="row")
 
 
+def with_memory() -> Any:
+    """A model with a recurrent layer."""
+    import keras
+
+    layers = keras.layers
+    row = [layers.LSTM(4, name="memory"), layers.Dense(1, name="out")]
+    return keras.Sequential([keras.Input((5, 3), name="series"), *row], name="forecast")
+
+
 def with_residual() -> Any:
     """A classifier with a residual block, whose input and output have the same shape."""
     import keras
@@ -87,15 +96,6 @@ def with_residual() -> Any:
     hidden = layers.Conv2D(8, 3, padding="same", activation="relu", name="conv_2")(stem)
     hidden = layers.GlobalAveragePooling2D(name="pool")(layers.Add(name="add")([stem, hidden]))
     return keras.Model(image, layers.Dense(2, name="classes")(hidden), name="residual")
-
-
-def of_series() -> Any:
-    """A forecaster of series."""
-    import keras
-
-    steps = keras.Input((6, 3), name="steps")
-    hidden = keras.layers.LSTM(5, name="lstm")(steps)
-    return keras.Model(steps, keras.layers.Dense(1, name="out")(hidden), name="forecaster")
 
 
 class Dish(NamedTuple):
@@ -120,7 +120,6 @@ DISHES = (
     Dish("Another activation everywhere", "other_activation", "tensorflow #47208, keras #10182"),
     Dish("Freeze a base", "freeze_base", "keras #4674, #7085, #4762", note="Layers inside models are frozen, too."),
     Dish("Cut off the last layers: features", "features", "keras #2371, #3442, #8909, #15636, #588"),
-    Dish("A block in the middle", "middle_block", "keras #3988, #9648, #10094, tensorflow #43025"),
     Dish("A new head", "new_head", "keras #871, #3095"),
     Dish("One class more, and the old ones kept", "one_more_class", "keras #7924, keras-applications #57"),
     Dish(
@@ -134,15 +133,6 @@ DISHES = (
     Dish("The output of a layer as a second output", "intermediate_output", "keras #6306, #2664"),
     Dish("Pooling instead of flattening", "global_pooling", "keras #8470"),
     Dish("GroupNormalization for BatchNormalization", "group_normalization", "segmentation_models #425"),
-    Dish("Squeeze and excitation", "squeeze_and_excitation"),
-    Dish("A skip connection", "skip_connection"),
-    Dish("A deeper model that predicts the same", "deeper", "keras #3491, leela-zero #704"),
-    Dish("A block twice", "duplicate_block", model=with_residual),
-    Dish(
-        "Other names, for two copies in one model",
-        "prefixed_names",
-        "keras #5540, #7412, #19689, tensorflow #32408, keras-applications #119",
-    ),
     Dish("An ensemble", "ensemble", "keras #2775, #13696, #8613"),
     Dish("Logits instead of probabilities", "without_softmax", "innvestigate #85, keras-vis #196", with_softmax),
     Dish("Without augmentation", "without_augmentation", "autokeras #1524", with_augmentation),
@@ -166,7 +156,7 @@ DISHES = (
         with_augmentation,
         "A Dense layer after a Flatten cannot follow: see [Pooling instead of flattening](#pooling-instead-of-flattening).",
     ),
-    Dish("Recurrent layers that keep their state", "stateful", "keras #5714, #7441, #2322, #2959", of_series),
+    Dish("Stateful instead of stateless", "stateful", "keras #5714, #7441, #2322, #2959", with_memory),
     Dish("A Functional model of a Sequential one", "functional_form", "keras #3190, #10386", in_a_row),
     Dish(
         "Channels first",
@@ -174,6 +164,12 @@ DISHES = (
         "keras #10522, #21889, tensorflow #42430",
         note="`to: channels_last` is the way back.",
     ),
+    Dish("A squeeze-and-excitation block", "squeeze_excitation", "tensorflow/models #9593"),
+    Dish("A skip connection", "skip_connection"),
+    Dish("A block twice", "duplicate_block", model=with_residual),
+    Dish("A deeper model that predicts the same", "deeper", "keras #3491, leela-zero #704"),
+    Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),
+    Dish("Normalisation after the activation", "normalization_after_activation"),
 )
 
 

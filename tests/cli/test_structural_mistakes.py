@@ -297,6 +297,12 @@ MISTAKES: dict[str, Mistake] = {
     "a block with arguments": block(
         "{a: [{type: ReLU}]}", "4:63", "a block has no key `units`", "into the layers", layer="{block: a, units: 3}"
     ),
+    "a block for a single layer": Mistake(
+        "op: add_input, after: dense_1, shape: [40], layer: {block: a}",
+        "4:55",
+        ("a block stands for several layers", "write out one layer"),
+        blocks="{a: [{type: ReLU}]}",
+    ),
     # Groups of layers
     "a group that two tensors enter": step(
         "remove_layer, target: [norm, add]",
@@ -712,6 +718,9 @@ MISTAKES: dict[str, Mistake] = {
     # Morphisms
     "a deeper pooling": step(
         "deepen, target: pool", "3:24", "`pool` is a MaxPooling2D", "Dense, Conv1D", "`insert_layer`"
+    ),
+    "a window of a dense layer": step(
+        "deepen, target: dense_1, kernel_size: 3", "3:46", "`dense_1` is a Dense, and has no window", "convolutions"
     ),
     "a deeper softmax": step("deepen, target: logits, activation: softmax", "3:44", "another `softmax` changes"),
     "a deeper layer with a misspelt activation": step(

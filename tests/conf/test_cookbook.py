@@ -15,10 +15,10 @@ from tests.cookbook import (
     PLANS,
     digits,
     in_a_row,
-    of_series,
     page,
     with_augmentation,
     with_backbone,
+    with_memory,
     with_residual,
     with_softmax,
 )
@@ -219,28 +219,49 @@ def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
     ]
 
 
-def test_a_block_in_the_middle_computes_what_it_did(model: Any) -> None:
-    mutant = mutant_of("middle_block", model)
-    before, after = (outputs(cut(model, layer), inputs_of(model))[0] for layer in ("relu_1", "pool"))
-    assert np.allclose(outputs(mutant, [before.astype("float32")])[0], after, atol=1e-5)
+def made_by(model: Any, layer: str) -> np.ndarray:
+    """What a layer of a model makes of the model's inputs."""
+    (found,) = outputs(cut(model, layer), inputs_of(model))
+    return found
 
 
-def test_squeeze_and_excitation_weighs_channels(model: Any) -> None:
-    import keras
-
-    mutant = mutant_of("squeeze_and_excitation", model, "params.units=2")
-    assert mutant.get_layer("se_dense").units == 2
-    channels = cut(model, "conv_2").output
-    gate = keras.ops.mean(channels, axis=(1, 2), keepdims=True)
-    for name in ("se_dense", "gate"):
-        gate = mutant.get_layer(name)(gate)
-    assert equal(cut(mutant, "se_multiply"), keras.Model(model.input, channels * gate), tolerance=1e-5)
+def test_squeeze_excitation_scales_each_channel_by_its_gate(model: Any) -> None:
+    mutant = mutant_of("squeeze_excitation", model, "params.width=3")
+    features = made_by(mutant, "relu_2")
+    hidden = np.maximum(features.mean((1, 2)) @ mutant.get_layer("se_dense").kernel.numpy(), 0)
+    gate = 1 / (1 + np.exp(-hidden @ mutant.get_layer("gate").kernel.numpy()))
+    np.testing.assert_allclose(made_by(mutant, "se_multiply"), features * gate[:, None, None], rtol=1e-4, atol=1e-5)
 
 
-def test_a_skip_connection_adds_what_comes_from_earlier(model: Any) -> None:
+def test_skip_connection_adds_what_the_layer_made(model: Any) -> None:
     mutant = mutant_of("skip_connection", model)
-    early, late = (outputs(cut(model, layer), inputs_of(model))[0] for layer in ("bn_1", "relu_1"))
-    assert np.allclose(outputs(cut(mutant, "skip"), inputs_of(model))[0], early + late, atol=1e-5)
+    wanted = made_by(mutant, "conv_2") + made_by(mutant, "relu_2")
+    np.testing.assert_allclose(made_by(mutant, "skip"), wanted, rtol=1e-6)
+
+
+def test_prefixed_names_changes_names_alone(model: Any) -> None:
+    mutant = mutant_of("prefixed_names", model, "params.prefix=right")
+    assert mutant.name == "right"
+    assert [layer.name for layer in mutant.layers] == [f"right_{layer.name}" for layer in model.layers]
+    assert equal(mutant, model)
+
+
+def test_normalization_after_activation_exchanges_the_two(model: Any) -> None:
+    mutant = mutant_of("normalization_after_activation", model)
+    norm = model.get_layer("bn_1")
+    gamma, beta, mean, variance = (weight.numpy() for weight in norm.weights)
+    wanted = (np.maximum(made_by(model, "conv_1"), 0) - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta
+    np.testing.assert_allclose(made_by(mutant, "bn_1"), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_stateful_layers_go_on_where_the_batch_before_has_ended() -> None:
+    base = with_memory()
+    mutant = mutant_of("stateful", base, "params.batch_size=2")
+    values = np.random.default_rng(1).normal(size=(2, 10, 3)).astype("float32")
+    mutant(values[:, :5])
+    memory = base.get_layer("memory")
+    expected = base.get_layer("out")(memory(values))  # the whole sequence at once
+    assert np.allclose(mutant(values[:, 5:]), expected, atol=1e-6)
 
 
 def test_a_deeper_model_predicts_the_same(model: Any) -> None:
@@ -259,22 +280,3 @@ def test_a_block_twice_is_applied_twice() -> None:
         value = base.get_layer("add")([value, base.get_layer("conv_2")(value)])
     pooled = base.get_layer("classes")(base.get_layer("pool")(value))
     assert equal(mutant, keras.Model(base.input, pooled), tolerance=1e-5)
-
-
-def test_models_with_prefixed_names_fit_into_one(model: Any) -> None:
-    import keras
-
-    first, second = (mutant_of("prefixed_names", model, f"params.prefix={name}") for name in ("first", "second"))
-    assert (first.name, second.name) == ("first", "second")
-    both = keras.Model([first.input, second.input], [first.output, second.output])
-    assert len(both.layers) == 2 * len(model.layers)
-    assert equal(first, model)
-
-
-def test_a_stateful_model_goes_on_where_the_last_batch_ended() -> None:
-    base = of_series()
-    mutant = mutant_of("stateful", base, "params.batch_size=2")
-    series = np.random.default_rng(0).normal(size=(2, 12, 3)).astype("float32")
-    mutant(series[:, :6])
-    whole = base.get_layer("out")(base.get_layer("lstm")(series))
-    assert np.allclose(mutant(series[:, 6:]), whole, atol=1e-6)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from keras.src.applications.densenet import DenseNet
 
 Model = Any
 
@@ -139,7 +140,7 @@ def padded_series() -> list[np.ndarray]:
 
 def densenet() -> Model:
     """A DenseNet as it ships with Keras, but with two layers in each block: DenseNet121 takes Keras a minute in all."""
-    made = keras.applications.densenet.DenseNet([2, 2, 2, 2], weights=None, input_shape=(32, 32, 3), classes=3)
+    made = DenseNet([2, 2, 2, 2], weights=None, input_shape=(32, 32, 3), classes=3)
     return seeded_lightly(made)
 
 

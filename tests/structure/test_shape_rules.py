@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.live import read_live
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.shapes import LayerShapes
-from mutspec.model.spec import TensorSpec
 from mutspec.structure.shape_rules import RULES, TableOracle
+from tests.structure.calls_in_models import calls_in, weights_of
 from tests.structure.layer_cases import CASES, IMPOSSIBLE
 from tests.zoo import ZOO
 from tests.zoo.play import shared
@@ -173,32 +173,6 @@ def test_any_convolution_or_pooling_makes_what_keras_makes(case: tuple[str, dict
 # Whole models
 
 
-def _models(model: Any, path: str = "") -> Iterator[tuple[Any, str]]:
-    """A model and the models in it, with their paths."""
-    import keras
-
-    if isinstance(model, keras.Sequential):
-        model.build()
-        yield model._functional, path
-    elif hasattr(model, "operations"):
-        yield model, path
-    else:
-        return
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _models(layer, f"{path}{layer.name}/")
-
-
-def _below(tensors: tuple[TensorSpec, ...], prefix: str, name: str) -> list[tuple[str, Any, str, Any]]:
-    """The weights of a layer, by their paths below the model that it stands in."""
-    return [
-        (each.removeprefix(prefix), tensor.shape, tensor.dtype, tensor.channel_axis)
-        for tensor in tensors
-        for each in (tensor.path, *tensor.aliases)
-        if each.startswith(f"{prefix}{name}/")
-    ]
-
-
 @pytest.mark.parametrize("name", sorted(ZOO))
 def test_each_layer_of_a_model_makes_what_it_makes_in_the_model(name: str) -> None:
     import keras
@@ -207,20 +181,10 @@ def test_each_layer_of_a_model_makes_what_it_makes_in_the_model(name: str) -> No
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         pytest.skip("a model without a graph")
     oracle = TableOracle(KerasOracle(custom_objects=_own_classes(), safe_mode=False))
-    tensors = read_live(model).spec.tensors
-    for graph, prefix in _models(model):
-        entries = {entry["name"]: entry for entry in _entry(graph)["config"]["layers"]}
-        nodes = {id(node) for each in graph._nodes_by_depth.values() for node in each}
-        for operation in graph.operations:
-            entry = entries[operation.name]
-            made_here = [node for node in operation._inbound_nodes if id(node) in nodes]
-            for index, node in enumerate(made_here):
-                inputs = tuple(TensorType(tuple(each.shape), each.dtype) for each in node.input_tensors)
-                call = {"inbound_nodes": entry["inbound_nodes"][index : index + 1]}
-                made = oracle({**entry, **call}, inputs)
-                assert made.outputs == tuple(TensorType(tuple(each.shape), each.dtype) for each in node.outputs)
-                found = [(each.path, each.shape, each.dtype, each.channel_axis) for each in made.weights]
-                assert found == _below(tensors, prefix, operation.name)
+    for call in calls_in(model):
+        made = oracle(call.entry, call.inputs)
+        assert made.outputs == call.outputs
+        assert weights_of(made) == call.weights
 
 
 def _own_classes() -> dict[str, type]:
@@ -255,7 +219,7 @@ UNCERTAIN = (
     {"class_name": "Bidirectional", "module": "keras.layers", "config": {"name": "it"}},
     {"class_name": "MyLayer", "module": None, "registered_name": "mine>MyLayer", "config": {"name": "it"}},
     {"class_name": "Dense", "module": "mine.layers", "config": {"name": "it", "units": 3}},
-    {"class_name": "Add", "module": "keras.src.ops.numpy", "config": {"name": "it"}},
+    {"class_name": "Einsum", "module": "keras.src.ops.numpy", "config": {"name": "it"}},
     {"class_name": "Dense", "module": "keras.layers", "config": {"name": "it", "units": 3, "lora_rank": 2}},
     {
         "class_name": "Dense",
