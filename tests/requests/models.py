@@ -122,6 +122,13 @@ def series() -> Model:
     return seeded(keras.Model(steps, layers.Dense(2, name="out")(x), name="series"))
 
 
+def series_and_context() -> Model:
+    """A forecaster of series that also knows something else."""
+    steps, context = keras.Input((6, 3), name="steps"), keras.Input((2,), name="context")
+    x = layers.Concatenate(name="join")([layers.LSTM(5, name="lstm")(steps), context])
+    return seeded(keras.Model([steps, context], layers.Dense(2, name="out")(x), name="two_inputs"))
+
+
 def masked_series() -> Model:
     """A forecaster of series whose padding is masked, by two layers of LSTM."""
     steps = keras.Input((6, 3), name="steps")
