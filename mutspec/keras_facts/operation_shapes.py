@@ -361,7 +361,7 @@ def _matmul(call: LayerCall) -> RuleResult:
 
 
 _OF_FLOATS = (
-    "Absolute Abs Ceil Clip Cos Erf Exp Expm1 Floor Log Log10 Log1p Log2 Reciprocal Rsqrt Sign Sin Sqrt Square Tan "
+    "Absolute Abs Ceil Clip Cos Erf Exp Expm1 Floor Log Log10 Log1p Log2 Rsqrt Sign Sin Sqrt Square Tan "
     "Tanh Celu Elu Gelu HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid Relu6 Selu Sigmoid Silu SoftShrink Softplus "
     "Softsign"
 )

@@ -125,7 +125,8 @@ def _in_sequence(layers: Any, inputs: tuple[TensorType, ...]) -> RuleResult:
     """Returns the shapes of a Sequential model that a layer holds, such as TimeDistributed."""
     if not isinstance(layers, list | tuple) or not layers:
         raise UncertainError
-    at, parts = inputs, []
+    at = inputs
+    parts: list[RuleResult] = []
     for entry in layers:
         if len(at) != 1:
             raise UncertainError
