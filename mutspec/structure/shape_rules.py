@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mutspec.errors import EnvironmentProblem
+from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.keras_facts.attention_shapes import ATTENTION_RULES
 from mutspec.keras_facts.classes import facts_of, is_keras_class, plain_class_name, quantization_mode
 from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
@@ -109,7 +109,7 @@ def _result(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments:
     """Returns the shapes of a layer by its class's rule, with all dtypes."""
     config, class_name = entry.get("config"), plain_class_name(entry)
     if class_name == "Sequential" and isinstance(config, Mapping):
-        return _in_sequence(config.get("layers"), inputs)
+        return _in_sequence(entry, inputs)
     is_known = is_operation(entry) if is_keras_class(entry) else False
     rule = OPERATION_RULES.get(class_name) if is_known else RULES.get(class_name)
     if rule is None or not isinstance(config, Mapping) or (facts_of(entry) is None and not is_known):
@@ -121,24 +121,35 @@ def _result(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments:
     return _with_dtypes(result, policy, inputs)
 
 
-def _in_sequence(layers: Any, inputs: tuple[TensorType, ...]) -> RuleResult:
+def _in_sequence(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> RuleResult:
     """Returns the shapes of a Sequential model that a layer holds, such as TimeDistributed."""
+    layers = entry["config"].get("layers")
     if not isinstance(layers, list | tuple) or not layers:
         raise UncertainError
     at = inputs
     parts: list[RuleResult] = []
-    for entry in layers:
+    for layer in layers:
         if len(at) != 1:
             raise UncertainError
-        part = _result(entry, () if plain_class_name(entry) == "InputLayer" else at)
-        if part.outputs and not parts and plain_class_name(entry) == "InputLayer":
-            # The model keeps the weights for this shape. Whether others fit, too, only Keras says.
-            if len(part.shapes[0]) != len(at[0].shape) or part.shapes[0][1:] != at[0].shape[1:]:
-                raise UncertainError
+        is_input = plain_class_name(layer) == "InputLayer"
+        part = _result(layer, () if is_input else at)
+        if is_input:
+            _check_input(entry, part.shapes[0], at[0].shape)
         else:
             at = tuple(each for each in part.outputs if isinstance(each, TensorType))
         parts.append(part)
     return RuleResult(at, parts=tuple(parts))
+
+
+def _check_input(entry: Mapping[str, Any], expected: Shape, given: Shape) -> None:
+    """Compares what a model is called on with what it was built for. It keeps the weights of the latter."""
+    if expected[1:] == given[1:]:
+        return
+    if len(expected) == len(given) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(expected, given, strict=True)
+    ):
+        raise UncertainError
+    raise ModelError(f"`{_name(entry)}` (Sequential) expects {expected}, not {given}")
 
 
 def _with_dtypes(result: RuleResult, policy: Policy, inputs: tuple[TensorType, ...]) -> RuleResult:
