@@ -19,6 +19,7 @@ from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.legacy_file import legacy_state
 from mutspec.model.files.legacy_groups import legacy_groups, state_names
 from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup
+from mutspec.model.old_configs import other_functions
 from mutspec.model.outline import outline_of
 from mutspec.model.saved_groups import UnknownGroups, saved_groups
 from mutspec.model.spec import TensorSpec
@@ -51,8 +52,6 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras makes {own.title}")
     if not own.writer.keeps_operations and (operation := _first_operation(program)):
         return NeedsKeras(f"`{operation}` is an operation between layers")
-    if is_by_keras_2(base):
-        return NeedsKeras(f"Keras 2 wrote {base.path.name}")
     if reason := _has_more_in_memory(program, base):
         return NeedsKeras(reason)
     made = (*base.extents, *program.graph.created)
@@ -79,7 +78,8 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(str(error))
     except UnknownStateError as error:
         return NeedsKeras(f"only Keras knows {error}")
-    version, date = base.keras_version or WRITTEN_VERSION, date_saved_of(base.path)
+    version = WRITTEN_VERSION if is_by_keras_2(base) else base.keras_version or WRITTEN_VERSION
+    date = date_saved_of(base.path)
     return NewModel(base, config, program.after.tensors, groups, version, date, *state)
 
 
@@ -90,6 +90,11 @@ def _first_operation(program: Program) -> str:
 
 def _has_more_in_memory(program: Program, base: Archive) -> str:
     """Returns what Keras makes of a file that is not in the mutant's configuration; empty if there is nothing."""
+    is_compiled = base.training is not None or bool(base.config.get("compile_config"))
+    if is_by_keras_2(base) and is_compiled:
+        return f"Keras 2 compiled the model in {base.path.name}"
+    if is_by_keras_2(base) and other_functions(base.config):
+        return f"Keras 2 wrote {base.path.name}, and a function in it is another one in Keras 3"
     if base.training is not None and "compile_config" not in base.config:
         return f"only Keras knows how {base.path.name} says that the model was compiled"
     if any(layer.config.get("lora_rank") for layer in program.after.layers):

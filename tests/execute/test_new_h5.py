@@ -127,7 +127,7 @@ def test_what_keras_cannot_load_is_refused_as_before(tmp_path: Path) -> None:
         apply(plan, base, tmp_path / "mutant.h5")
 
 
-CHANGED = [
+CHANGED: list[dict[str, Any]] = [
     {"op": "insert_layer", "id": "new", "after": "first", "layer": {"type": "Dense", "units": 4}},
     {"op": "rename_layer", "target": "last", "to": "end"},
     {"op": "configure_layer", "target": "norm", "set": {"trainable": False}},
