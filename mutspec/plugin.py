@@ -45,18 +45,22 @@ from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.base import Op, StructureOp, WeightOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.merge_op import MergeOp, Source
 from mutspec.lowering.neuron_op import BiasedNeuronOp, NeuronOp
 from mutspec.lowering.neuron_slices import NeuronSlices, neurons_of
-from mutspec.lowering.new_layer import FirstValue, Initialize, LayerConfig
+from mutspec.lowering.new_fragment import NewFragment, graph_of, inserted, layer_problems, new_fragment, put_fragment
+from mutspec.lowering.new_layer import AddedLayer, FirstValue, Initialize, LayerChain, LayerConfig
 from mutspec.lowering.noise_op import Bounds, Mode, NoiseOp, RelativeTo
-from mutspec.lowering.structure_context import Edit, FoundLayer, StructureContext
+from mutspec.lowering.structure_context import Edit, StructureContext
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.outline import join
 from mutspec.model.select import Selection
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorRef, TensorSpec
-from mutspec.structure.edits import insert, put, remove, rename
+from mutspec.structure.architecture import EditKind
+from mutspec.structure.edits import added, call_of, insert, put, redirected, remove, remove_all, rename
+from mutspec.structure.fragments import Fragment, cut, placed
 from mutspec.structure.layer_config import configured
 from mutspec.structure.network import Entry, Network, refs
 
@@ -81,6 +85,7 @@ __all__ = [
     "Bounds",
     "Source",
     "LayerConfig",
+    "LayerChain",
     "Initialize",
     "NonNegative",
     "Count",
@@ -140,9 +145,25 @@ __all__ = [
     "refs",
     "join",
     "Edit",
+    "AddedLayer",
+    "EditKind",
     "insert",
     "remove",
+    "remove_all",
     "put",
     "rename",
     "configured",
+    "redirected",
+    "added",
+    "call_of",
+    # Several layers at once.
+    "graph_of",
+    "layer_problems",
+    "new_fragment",
+    "NewFragment",
+    "inserted",
+    "put_fragment",
+    "Fragment",
+    "cut",
+    "placed",
 ]

@@ -77,6 +77,27 @@ def in_a_row() -> Any:
     return keras.Sequential([keras.Input((5,), name="vector"), *row], name="row")
 
 
+def with_memory() -> Any:
+    """A model with a recurrent layer."""
+    import keras
+
+    layers = keras.layers
+    row = [layers.LSTM(4, name="memory"), layers.Dense(1, name="out")]
+    return keras.Sequential([keras.Input((5, 3), name="series"), *row], name="forecast")
+
+
+def with_residual() -> Any:
+    """A classifier with a residual block, whose input and output have the same shape."""
+    import keras
+
+    layers = keras.layers
+    image = keras.Input((8, 8, 3), name="image")
+    stem = layers.Conv2D(8, 3, padding="same", activation="relu", name="conv_1")(image)
+    hidden = layers.Conv2D(8, 3, padding="same", activation="relu", name="conv_2")(stem)
+    hidden = layers.GlobalAveragePooling2D(name="pool")(layers.Add(name="add")([stem, hidden]))
+    return keras.Model(image, layers.Dense(2, name="classes")(hidden), name="residual")
+
+
 class Dish(NamedTuple):
     """An entry of the cookbook.
 
@@ -135,6 +156,7 @@ DISHES = (
         with_augmentation,
         "A Dense layer after a Flatten cannot follow: see [Pooling instead of flattening](#pooling-instead-of-flattening).",
     ),
+    Dish("Stateful instead of stateless", "stateful", "keras #5714, #7441, #2322, #2959", with_memory),
     Dish("A Functional model of a Sequential one", "functional_form", "keras #3190, #10386", in_a_row),
     Dish(
         "Channels first",
@@ -142,6 +164,12 @@ DISHES = (
         "keras #10522, #21889, tensorflow #42430",
         note="`to: channels_last` is the way back.",
     ),
+    Dish("A squeeze-and-excitation block", "squeeze_excitation", "tensorflow/models #9593"),
+    Dish("A skip connection", "skip_connection"),
+    Dish("A block twice", "duplicate_block", model=with_residual),
+    Dish("A deeper model that predicts the same", "deeper", "keras #3491, leela-zero #704"),
+    Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),
+    Dish("Normalisation after the activation", "normalization_after_activation"),
 )
 
 

@@ -13,7 +13,7 @@ Extents = tuple[int, ...]
 
 
 class UncertainError(Exception):
-    """Raised where the tables do not know the shapes, so that Keras must be call."""
+    """Raised where the tables do not know the shapes, so that Keras must be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,51 @@ class RuleResult:
     """The shapes that a rule finds.
 
     Arguments:
-        outputs: the shapes of the outputs.
+        outputs: the shapes of the outputs. They have the layer's compute dtype, unless the rule gives their types.
         weights: the shape of each role that the class may have, also of those that the layer's config switches off.
+            They have the layer's dtype of variables, unless the rule gives their types.
         keeps_dtype: whether outputs have the dtype of whole-number inputs, instead of the layer's compute dtype.
+        parts: the results for the layers in the layer, in the order of the class table; if there are none, the
+            layers in it have the roles in `weights`.
     """
 
-    outputs: tuple[Shape, ...]
-    weights: Mapping[str, Extents] = field(default_factory=dict)
+    outputs: tuple[Shape | TensorType, ...]
+    weights: Mapping[str, Extents | TensorType] = field(default_factory=dict)
     keeps_dtype: bool = False
+    parts: tuple[RuleResult, ...] = ()
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of the outputs."""
+        return tuple(each.shape if isinstance(each, TensorType) else each for each in self.outputs)
+
+
+Entry = Mapping[str, Any]
+
+
+def _knows_nothing(entry: Entry, inputs: tuple[TensorType, ...]) -> RuleResult:
+    raise UncertainError
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments of a call, with the types of tensors in their places."""
+
+    positional: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    def bound(self, *names: str) -> dict[str, Any]:
+        """Returns the arguments by name.
+
+        Arguments:
+            names: the names of the positional parameters.
+
+        Raises:
+            UncertainError: there are more arguments.
+        """
+        if len(self.positional) > len(names):
+            raise UncertainError
+        return {**dict(zip(names, self.positional, strict=False)), **self.named}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +77,16 @@ class LayerCall:
         class_name: its class.
         config: its config, as JSON values.
         inputs: the types of its inputs.
+        arguments: all arguments of the call; None if only the inputs are known.
+        ask: finds the shapes of a layer in this layer, with the dtypes of its weights.
     """
 
     name: str
     class_name: str
     config: Mapping[str, Any]
     inputs: tuple[TensorType, ...]
+    arguments: Arguments | None = None
+    ask: Callable[[Entry, tuple[TensorType, ...]], RuleResult] = _knows_nothing
 
     def refuse(self, what: str) -> NoReturn:
         """Raises the ModelError "`name` (Class) what"."""
@@ -59,6 +100,24 @@ class LayerCall:
     def without_masks(self) -> tuple[TensorType, ...]:
         """The inputs without masks, which a model's config passes as arguments, too."""
         return (*self.inputs[:1], *(tensor for tensor in self.inputs[1:] if tensor.dtype != "bool"))
+
+    def bound(self, *names: str) -> dict[str, Any]:
+        """Returns the arguments of the call by name; the inputs if there are no others.
+
+        Arguments:
+            names: the names of the positional parameters.
+        """
+        return (self.arguments or Arguments(self.inputs)).bound(*names)
+
+    def part(self, key: str, *inputs: Shape) -> RuleResult:
+        """Returns the shapes of the layer in this layer that a key of the config holds."""
+        entry = self.config.get(key)
+        if not isinstance(entry, Mapping):
+            raise UncertainError
+        try:
+            return self.ask(entry, tuple(TensorType(shape) for shape in inputs))
+        except ModelError as error:
+            self.refuse(f"has a layer that cannot be called: {error.problems[0].message}")
 
     def shape(self, *, rank: int | None = None, at_least: int = 0) -> Shape:
         """Returns the shape of the only input, which must have this rank."""

@@ -1,4 +1,4 @@
-"""Output shapes of dense, normalising, element-wise, merging, reshaping, embedding and recurrent layers.
+"""Output shapes of dense, normalising, element-wise, merging, reshaping and embedding layers.
 
 Checked against Keras 3.15 by `tests/structure/test_shape_rules.py`.
 """
@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from mutspec.keras_facts.layer_call import Extents, LayerCall, Rule, RuleResult, UncertainError
-from mutspec.keras_facts.tensor_types import Shape
+from mutspec.keras_facts.tensor_types import Shape, TensorType
 
 
 def _same(call: LayerCall, *, rank: int | None = None) -> RuleResult:
@@ -54,6 +54,8 @@ def _einsum_dense(call: LayerCall) -> RuleResult:
         raise UncertainError
     left, inner, right, kernel, left_out, outer, right_out = match.groups()
     rest = len(shape) - len(inner)  # axes that the dots stand for
+    if rest < 0 and not (left or right):
+        call.refuse(f"with the equation {call.config['equation']} needs inputs of rank {len(inner)}, not {shape}")
     if (left, right) != (left_out, right_out) or (left and right) or rest < 0 or (rest > 0 and not (left or right)):
         raise UncertainError
     output: list[int | None] = [shape[0], *([stated] if isinstance(stated, int) else stated)]
@@ -88,6 +90,18 @@ def _embedding(call: LayerCall) -> RuleResult:
         raise UncertainError
     rows, width = call.whole("input_dim"), call.whole("output_dim")
     return RuleResult(((*call.shape(at_least=1), width),), {"embeddings": (rows, width)})
+
+
+def _reversible_embedding(call: LayerCall) -> RuleResult:
+    arguments = call.bound("inputs", "reverse")
+    tensor, back = arguments.get("inputs"), arguments.get("reverse", False)
+    if call.config.get("lora_rank") or not isinstance(tensor, TensorType) or not isinstance(back, bool):
+        raise UncertainError
+    rows, width = call.whole("input_dim"), call.whole("output_dim")
+    if back and (not tensor.shape or tensor.shape[-1] not in (None, width)):
+        call.refuse(f"needs inputs of width {width}, not {tensor.shape}")
+    output = (*tensor.shape[:-1], rows) if back else (*tensor.shape, width)
+    return RuleResult((output,), {"embeddings": (rows, width), "reverse_embeddings": (width, rows)})
 
 
 def _prelu(call: LayerCall) -> RuleResult:
@@ -248,38 +262,6 @@ def _dot(call: LayerCall) -> RuleResult:
     return RuleResult((output if len(output) != 1 else (*output, 1),))
 
 
-# Recurrent layers
-
-_GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
-
-
-def _recurrent(call: LayerCall) -> RuleResult:
-    if not call.inputs:
-        call.refuse("takes one input or more, not 0")
-    first, *states = (tensor.shape for tensor in call.without_masks)
-    units = call.whole("units")
-    gates, count = _GATES[call.class_name] * units, 2 if call.class_name == "LSTM" else 1
-    if len(first) != 3:
-        call.refuse(f"needs inputs of rank 3, not {first}")
-    if len(states) not in (0, count):
-        raise UncertainError
-    for state in states:
-        if len(state) != 2 or state[1] not in (None, units):
-            call.refuse(f"needs initial states of {(None, units)}, not {state}")
-    batch, length, _ = first
-    if call.flag("stateful", default=False) and batch is None:
-        call.refuse(f"needs a known batch size with stateful = true, not {first}")
-    output = (batch, length, units) if call.flag("return_sequences", default=False) else (batch, units)
-    kept = ((batch, units),) * count if call.flag("return_state", default=False) else ()
-    has_two_biases = call.class_name == "GRU" and call.flag("reset_after", default=True)
-    weights = {
-        "kernel": (call.extent(first, 2), gates),
-        "recurrent_kernel": (units, gates),
-        "bias": (2, gates) if has_two_biases else (gates,),
-    }
-    return RuleResult((output, *kept), weights)
-
-
 _ELEMENTWISE = (
     "Activation ReLU LeakyReLU ThresholdedReLU ELU Softmax Dropout GaussianNoise GaussianDropout AlphaDropout "
     "ActivityRegularization Rescaling Masking"
@@ -291,6 +273,7 @@ PLAIN_RULES: Mapping[str, Rule] = {
     "Dense": _dense,
     "EinsumDense": _einsum_dense,
     "Embedding": _embedding,
+    "ReversibleEmbedding": _reversible_embedding,
     "PReLU": _prelu,
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _layer_normalization,
@@ -308,6 +291,5 @@ PLAIN_RULES: Mapping[str, Rule] = {
     "Subtract": partial(_merge, count=2),
     "Concatenate": _concatenate,
     "Dot": _dot,
-    **dict.fromkeys(_GATES, _recurrent),
 }
 """The rules by class."""

@@ -13,9 +13,10 @@ from mutspec.graph.choice import size_of
 from mutspec.graph.expression import Expression, constant
 from mutspec.graph.index_map import AxisMap, IndexMap
 from mutspec.keras_facts.linear_layers import LINEAR
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.neuron_slices import known_neurons
-from mutspec.lowering.structure_context import FoundLayer, StructureContext
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorSpec
 
 

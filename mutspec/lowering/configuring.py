@@ -18,7 +18,8 @@ from mutspec.keras_facts.classes import is_keras_class, plain_class_name
 from mutspec.keras_facts.harmless_arguments import changes_no_shape
 from mutspec.keras_facts.layer_arguments import arguments_of
 from mutspec.keras_facts.tensor_types import TensorType
-from mutspec.lowering.structure_context import FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_operation, is_within, join, nodes_of
 from mutspec.model.shapes import LayerShapes
 from mutspec.model.spec import LayerSpec
@@ -226,7 +227,7 @@ def _refuse_other_shapes(ctx: StructureContext, place: Place, before: Entry, aft
 
 def _hint(key: str, why: str, path: str) -> str:
     if key == "stateful" and "batch size" in why:
-        return "give the model a batch size first"
+        return "give the model a batch size first: `set_input` with `batch_size`"
     if "the same value for attribute" in why:  # of the layers of a Bidirectional
         return f"name both layers in it: `{path}/*`"
     return _REPLACE

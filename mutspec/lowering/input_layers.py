@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mutspec.lowering.structure_context import AddedLayer, StructureContext
+from mutspec.lowering.new_layer import AddedLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.structure.model_form import with_input_layer
 from mutspec.structure.network import SEQUENTIAL_INPUT, refs, unique_name
 

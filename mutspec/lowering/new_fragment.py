@@ -17,8 +17,10 @@ from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import or_default
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.identity_layers import identity_value
 from mutspec.lowering.new_layer import (
+    AddedLayer,
     FirstValue,
     Initialize,
     entry_of_new,
@@ -26,7 +28,7 @@ from mutspec.lowering.new_layer import (
     refuse_merge,
     refuse_no_identity,
 )
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import EditKind
@@ -318,7 +320,7 @@ class _Builder:
         defaults = self._heir.defaults if is_heir else None
         entry = entry_of_new(*self._named(layer, path, is_last=is_last), self._neighbour, width, defaults, path)
         name = str(entry["name"])
-        if not self._is_several and not (is_last and name == self._replaced):
+        if not (is_last and name == self._replaced):
             hint = "for several, leave `name` out" if self._number else "give the layer another `name`"
             self._ctx.refuse_name(self._owner, name, (*path, "name"), hint)
         refuse_merge(entry, len(taken[0]), path)
@@ -337,7 +339,7 @@ class _Builder:
         own = layer.get("name") or (config.get("name") if isinstance(config, Mapping) else None)
         if is_last and self._replaced and own in (None, SAME, self._replaced):
             return _without_name(layer), self._replaced
-        if not self._is_several:
+        if not self._is_several and (own is None or path == ("layer",)):
             return layer, name_of_new(self._ctx.id, self._number)
         kind = str(layer.get("type") or layer.get("class_name") or "layer")
         base = str(own or f"{self._ctx.id}_{snake_case(kind.rpartition('>')[2])}")

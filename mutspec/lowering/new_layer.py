@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import prod
 from typing import Annotated, Any
@@ -55,6 +55,23 @@ FirstValue = Callable[[NewWeight], Expression | None]
 """Gives the value that a new weight begins with; None for what its initializer says."""
 
 
+@dataclass(frozen=True, slots=True)
+class AddedLayer:
+    """A layer that an edit adds, and where its weights come from.
+
+    Arguments:
+        layer: the serialised layer; of a model its network.
+        keep_weights_of: the path of a layer that the edit takes out, whose weights are carried over where they fit.
+        first_value: gives the values that its other weights begin with; None of it stands for its initializer's.
+        at: where the step has it, for errors.
+    """
+
+    layer: Entry | Network
+    keep_weights_of: str = ""
+    first_value: FirstValue | None = None
+    at: DocumentPath = ()
+
+
 def name_of_new(step: str, number: int) -> str:
     """Returns the name of a new layer: the step's id; for further layers with a number, as Keras counts."""
     return step if number == 0 else f"{step}_{number}"
@@ -89,6 +106,9 @@ def entry_of_new(
         defaults: the values of arguments that it does not state.
         at: where the step has it.
     """
+    if "layers" in layer and not {"type", "class_name"} & layer.keys():
+        hint = "write out one layer: {type: Dense, units: 8}"
+        raise PlanError("a block stands for several layers, but the step takes a single one", path=at, hint=hint)
     like = neighbour["config"] if neighbour is not None and not isinstance(neighbour, Network) else {}
     is_first = str(layer.get("data_format") or like.get("data_format")) == "channels_first"
     width = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mutspec.errors import DocumentPath, PlanError, nearest
 from mutspec.language.types import Target
-from mutspec.lowering.structure_context import FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Network, refs
 from mutspec.structure.soundness import CYCLE, unsound
@@ -44,9 +45,14 @@ def tensors_named(ctx: StructureContext, owner: str, text: str, calls: int, at: 
     return tuple(TensorRef(name, call if made > 1 else 0, output or 0) for call in range(calls))
 
 
+def own_name(owner: str, path: str) -> str:
+    """Returns a layer's name in a network, of its name there or its path."""
+    return path.removeprefix(f"{owner}/") if owner else path
+
+
 def layer_and_output(network: Network, owner: str, text: str) -> tuple[str, int | None]:
     """Returns the name in the network, and the number of the output; None if the text has none."""
-    own = text.removeprefix(f"{owner}/") if owner else text
+    own = own_name(owner, text)
     name, colon, number = own.rpartition(":")
     if own not in network.layers and colon and number.isdecimal():
         return name, int(number)

@@ -9,14 +9,15 @@ from typing import Any
 
 from mutspec.errors import DocumentPath, ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
-from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.edit_check import edit_problem
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.identity_layers import identity_value
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import (
+    AddedLayer,
     FirstValue,
     entry_of_new,
     name_of_new,
@@ -29,101 +30,10 @@ from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change, EditKind, NewLayer
 from mutspec.structure.fragments import as_functional, input_entry
-from mutspec.structure.network import Arguments, Entry, Network, refs, unique_name
+from mutspec.structure.network import Entry, Network, refs, unique_name
 
 Edit = Callable[[Network], Network]
 """A pure function from a network to another, such as those of `mutspec.structure.edits`."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundLayer:
-    """A layer that a step has found, and the model that calls it, as the steps and edits before have left them.
-
-    Arguments:
-        path: its path.
-        owner: the path of the model that calls it; empty for the outermost.
-        name: its name in that model.
-        network: that model, taken apart.
-        key: the key of the step that names it, for errors.
-    """
-
-    path: str
-    owner: str
-    name: str
-    network: Network
-    key: str
-
-    @property
-    def entry(self) -> Entry | Network:
-        """The serialised layer; of a model in the model its network."""
-        return self.network.layers[self.name]
-
-    @property
-    def serialised(self) -> Entry:
-        """The serialised layer; of a model without the layers in it."""
-        return self.entry.entry if isinstance(self.entry, Network) else self.entry
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """Its config."""
-        return dict(self.serialised["config"])
-
-    @property
-    def class_name(self) -> str:
-        """Keras's current name of its class."""
-        return plain_class_name(self.serialised)
-
-    @property
-    def calls(self) -> tuple[Arguments, ...]:
-        """The arguments of each of its calls; an input has none."""
-        return self.network.calls[self.name]
-
-    def written(self) -> dict[str, Any]:
-        """Returns the layer as a step writes one, without its name, for another like it.
-
-        Raises:
-            PlanError: it is a model.
-        """
-        entry = self.entry
-        if isinstance(entry, Network):
-            message = f"`{self.path}` is a model, and not a single layer"
-            raise PlanError(message, path=(self.key,), hint="name layers in it")
-        kept = {key: value for key, value in entry.items() if key in ("module", "class_name", "registered_name")}
-        return {**kept, "config": {key: value for key, value in entry["config"].items() if key != "name"}}
-
-    def output(self, call: int = 0, number: int = 0) -> TensorRef:
-        """Returns one of its outputs, of one of its calls."""
-        return TensorRef(self.name, call, number)
-
-    def refuse_input(self, reason: str) -> None:
-        """Refuses an input of the model.
-
-        Arguments:
-            reason: why the step cannot have one, as the end of a sentence: "which stays".
-
-        Raises:
-            PlanError: the layer is one.
-        """
-        if not self.calls:
-            message = f"`{self.path}` is an input of the model, {reason}"
-            raise PlanError(message, path=(self.key,), hint=LEAVE_OUT)
-
-
-@dataclass(frozen=True, slots=True)
-class AddedLayer:
-    """A layer that an edit adds, and where its weights come from.
-
-    Arguments:
-        layer: the serialised layer; of a model its network.
-        keep_weights_of: the path of a layer that the edit takes out, whose weights are carried over where they fit.
-        first_value: gives the values that its other weights begin with; None of it stands for its initializer's.
-        at: where the step has it, for errors.
-    """
-
-    layer: Entry | Network
-    keep_weights_of: str = ""
-    first_value: FirstValue | None = None
-    at: DocumentPath = ()
 
 
 def _owners(paths: Iterable[str]) -> Iterator[str]:
@@ -138,9 +48,6 @@ def _around(path: str, owners: Collection[str]) -> str:
     while path not in owners:
         path = path.rpartition("/")[0]
     return path
-
-
-LEAVE_OUT = "leave it out of the target, with `not:` if a pattern matches it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
@@ -13,14 +14,15 @@ from msgspec import UNSET, Meta, UnsetType
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.argument_values import a
+from mutspec.keras_facts.classes import is_keras_class
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.input_layers import give_input_layer
-from mutspec.lowering.new_layer import FirstValue
-from mutspec.lowering.structure_context import AddedLayer, StructureContext
-from mutspec.model.outline import is_within, join
+from mutspec.lowering.new_layer import AddedLayer, FirstValue
+from mutspec.lowering.structure_context import StructureContext
+from mutspec.model.outline import is_operation, is_within, join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.data_format import DataFormat, Ports
@@ -77,16 +79,25 @@ class SetDtypePolicy(StructureOp, tag="set_dtype_policy", frozen=True, kw_only=T
         at_end = set(_makers_of_outputs(ctx.network("")))
         own = PolicyName.FLOAT32 if self.policy.is_mixed else self.policy
         policies = {True: or_default(self.output_policy, own), False: self.policy}
+        users_own = []
         for owner, names in chosen.items():
             network, changed = ctx.network(owner), {}
             for name in names:
                 entry = network.layers[name]
                 assert not isinstance(entry, Network)
+                if self.target is UNSET and not is_keras_class(entry) and not is_operation(entry):
+                    users_own.append(join(owner, name))
+                    continue
                 after = self._with_policy(entry, policies[join(owner, name) in at_end])
                 if after is not entry:
                     changed[name] = after
             if changed:
                 _reconfigure(ctx, owner, changed)
+        if users_own:
+            ctx.context.notes.append(
+                "layers of your own classes keep their policy, because only their code knows what they compute in; to "
+                f"set it, name them in `target`: {_listing(users_own)}"
+            )
 
     def _with_policy(self, entry: Entry, policy: PolicyName) -> Entry:
         try:
@@ -217,13 +228,24 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
         done = _convert_network(ctx, conversion, "")
         if not done.edited:
             raise PlanError(f"no layer has another data format than {self.to}", path=("to",), hint=_NO_STEP)
+        if done.misread:
+            ctx.context.notes.append(
+                "Keras on TensorFlow (3.15) adds a bias along the wrong axis where a tensor is as wide as it has "
+                f"channels; predict with another backend, or at another size: {_listing(done.misread)}"
+            )
         if done.kept:
-            names = ", ".join(f"`{path}` ({kind})" for path, kind in list(done.kept.items())[:3])
-            more = f" and {len(done.kept) - 3:,} more" if len(done.kept) > 3 else ""
-            ctx.context.notes.append(f"not converted, but put between Permute layers: {names}{more}")
+            shown = _listing(done.kept, [f" ({kind})" for kind in done.kept.values()])
+            ctx.context.notes.append(f"not converted, but put between Permute layers: {shown}")
 
 
 _NO_STEP = "leave the step out"
+
+
+def _listing(paths: Collection[str], kinds: Sequence[str] = ()) -> str:
+    """Returns the first of some layers, with what is said of each, and how many more there are."""
+    shown = [f"`{path}`{kind}" for path, kind in zip_longest(paths, kinds, fillvalue="")]
+    more = f" and {len(shown) - 3:,} more" if len(shown) > 3 else ""
+    return ", ".join(shown[:3]) + more
 
 
 @dataclass(frozen=True)
@@ -233,6 +255,7 @@ class _Done:
     ports: Ports
     edited: bool
     kept: Mapping[str, str]
+    misread: tuple[str, ...]
 
 
 def _convert_network(ctx: StructureContext, conversion: DataFormat, owner: str) -> _Done:
@@ -261,9 +284,12 @@ def _convert_network(ctx: StructureContext, conversion: DataFormat, owner: str) 
     if added:
         ctx.edit(owner, lambda _: after, added=added, configured=[join(owner, name) for name in converted.changed])
     kept = {join(owner, name): kind for name, kind in converted.unchanged.items()}
+    misread = [join(owner, name) for name in converted.misread]
     for done in inner.values():
         kept |= done.kept
-    return _Done(converted.ports, bool(added) or any(done.edited for done in inner.values()), kept)
+        misread += done.misread
+    is_edited = bool(added) or any(done.edited for done in inner.values())
+    return _Done(converted.ports, is_edited, kept, tuple(misread))
 
 
 def _transposed(ctx: StructureContext, layer: str, order: tuple[int, ...]) -> FirstValue:

@@ -14,7 +14,8 @@ from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.language.types import or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.input_layers import give_input_layer
-from mutspec.lowering.structure_context import AddedLayer, StructureContext
+from mutspec.lowering.new_layer import AddedLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Network, refs

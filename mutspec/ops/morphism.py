@@ -15,11 +15,13 @@ from mutspec.keras_facts.activation_intervals import activation_of, leaves_uncha
 from mutspec.keras_facts.argument_values import a, value_problem
 from mutspec.keras_facts.classes import quantization_mode
 from mutspec.keras_facts.linear_layers import LINEAR
-from mutspec.language.types import Count, Target, or_default
+from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.batch_norm_folding import Folded, affine_of, folded_after, folded_before
 from mutspec.lowering.claims import SamePredictions
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.new_layer import AddedLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import LayerSpec, TensorRef
 from mutspec.structure import edits
 from mutspec.structure.network import Network, refs
@@ -225,6 +227,8 @@ def _listing(names: Any) -> str:
     return " and ".join(f"`{name}`" for name in names)
 
 
+Positive = Annotated[int, Meta(ge=1)]
+
 _DEEPENED = ("Dense", "Conv1D", "Conv2D", "Conv3D")
 _AFTER_LINEAR = frozenset({"BatchNormalization", "Activation", "ReLU", "LeakyReLU", "ELU"})
 """Layers between a linear layer and the next one that belong to it."""
@@ -250,7 +254,7 @@ class Deepen(StructureOp, tag="deepen", frozen=True, kw_only=True):
         bool, Meta(description="Whether a batch normalization comes before the new activation.")
     ] = False
     kernel_size: Annotated[
-        Count | tuple[Count, ...] | UnsetType,
+        Positive | tuple[Positive, ...] | UnsetType,
         Meta(description="The window of the new convolution. Default: that of the layer."),
     ] = UNSET
 
@@ -304,6 +308,9 @@ class Deepen(StructureOp, tag="deepen", frozen=True, kw_only=True):
 
     def _linear(self, found: FoundLayer, activation: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the new layer as a step writes one."""
+        if found.class_name == "Dense" and self.kernel_size is not UNSET:
+            message = f"`{found.path}` is a Dense, and has no window"
+            raise PlanError(message, path=("kernel_size",), hint="leave `kernel_size` out, or name convolutions alone")
         if found.class_name == "Dense":
             return {"type": "Dense", "units": "same", **activation}
         size = or_default(self.kernel_size, found.config["kernel_size"])

@@ -13,8 +13,9 @@ from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.language.checks import regex_problems
 from mutspec.language.types import PlanValue, Target
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.name_patterns import pattern_problems
-from mutspec.lowering.structure_context import FoundLayer, StructureContext
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import LayerSpec
 from mutspec.structure import edits

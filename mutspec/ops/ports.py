@@ -13,8 +13,9 @@ from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Count, Target
 from mutspec.lowering.base import StructureOp
-from mutspec.lowering.new_layer import LayerConfig
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.new_layer import AddedLayer, LayerConfig
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
@@ -228,7 +229,8 @@ class AddOutput(StructureOp, tag="add_output", frozen=True, kw_only=True):
             raise PlanError("the model does not return a dictionary", path=("key",), hint="leave `key` out")
         else:
             outputs = [*refs(network.outputs), ref]
-        ctx.edit(owner, lambda each: each.changed(outputs=outputs), marks={path: EditKind.OUTPUT_ADDED})
+        marks = {} if owner else {path: EditKind.OUTPUT_ADDED}  # of inner models, this is said of the outermost
+        ctx.edit(owner, lambda each: each.changed(outputs=outputs), marks=marks)
 
 
 class RemoveOutput(StructureOp, tag="remove_output", frozen=True, kw_only=True):

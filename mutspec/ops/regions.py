@@ -15,10 +15,11 @@ from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.merge_op import model_and_name
 from mutspec.lowering.name_patterns import NamePattern, names_by, pattern_problems
-from mutspec.lowering.new_layer import LayerConfig, name_of_new
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.new_layer import AddedLayer, LayerConfig, name_of_new
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits

@@ -15,7 +15,9 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.language.types import Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.new_layer import AddedLayer
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_operation, is_within
 from mutspec.model.spec import TensorRef
 from mutspec.structure.architecture import EditKind

@@ -16,6 +16,7 @@ from mutspec.language.types import Count, Patterns, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.configuring import can_be_trained, configure, frozen_in_memory_alone
+from mutspec.lowering.found_layer import LEAVE_OUT, FoundLayer
 from mutspec.lowering.kept_weights import old_weights
 from mutspec.lowering.new_fragment import (
     Graph,
@@ -31,8 +32,8 @@ from mutspec.lowering.new_fragment import (
     put_fragment,
 )
 from mutspec.lowering.new_layer import Initialize, LayerChain, LayerConfig
-from mutspec.lowering.places import by_owner, output_in_use, refuse_loop, tensors_named
-from mutspec.lowering.structure_context import LEAVE_OUT, FoundLayer, StructureContext
+from mutspec.lowering.places import by_owner, output_in_use, own_name, refuse_loop, tensors_named
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
@@ -218,14 +219,15 @@ class RemoveLayer(StructureOp, tag="remove_layer", frozen=True, kw_only=True):
         keep = (keep,) if isinstance(keep, str) else tuple(dict.fromkeys(keep))
         groups = by_owner(ctx, self.target, "target")
         for owner, names in sorted(groups.items(), key=lambda item: -len(item[0].split("/")) if item[0] else 0):
+            own = tuple(own_name(owner, each) for each in keep)
             if len(keep) > 1:
-                self._keep_inputs(ctx, owner, names, keep)
+                self._keep_inputs(ctx, owner, names, own)
                 continue
             network = ctx.network(owner)
             if all(name in names for name, calls in network.calls.items() if calls):
                 path = join(owner, names[-1])
                 raise PlanError(f"`{path}` is the last layer of its model", path=("target",), hint=LEAVE_OUT)
-            ctx.edit(owner, partial(edits.remove_all, names=names, keep=keep), key="target")
+            ctx.edit(owner, partial(edits.remove_all, names=names, keep=own), key="target")
 
     def _keep_inputs(self, ctx: StructureContext, owner: str, names: Iterable[str], keep: tuple[str, ...]) -> None:
         """Lets merges take only some of their inputs."""

@@ -13,18 +13,20 @@ from mutspec.errors import PlanError
 from mutspec.graph.expression import Expression
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.initial_values import NewWeight
-from mutspec.lowering.new_layer import FirstValue, name_of_new
+from mutspec.lowering.new_layer import AddedLayer, FirstValue, name_of_new
 from mutspec.lowering.places import (
     by_owner,
     layer_and_output,
     model_named,
     one_layer,
     output_in_use,
+    own_name,
     refuse_loop,
     tensors_named,
 )
-from mutspec.lowering.structure_context import AddedLayer, FoundLayer, StructureContext
+from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_within, join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
@@ -74,7 +76,7 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
 
     def _duplicate(self, ctx: StructureContext, owner: str, names: tuple[str, ...]) -> None:
         hint = "say which of them the copy takes from its place: `input: {name}`"
-        found = _ways(ctx.network(owner), names, "target", or_default(self.input, ""), hint)
+        found = _ways(ctx.network(owner), names, "target", own_name(owner, or_default(self.input, "")), hint)
         sources = [way.output for way in found]
         if self.after is not UNSET:
             sources = _place(ctx, owner, self.after)

@@ -53,6 +53,7 @@ class Conversion:
         orders: for weights with an axis for each of several axes of the input, by layer: the new order of their axes.
         permutes: the names of the layers that it adds.
         unchanged: the layers on images that keep their format, each with its class.
+        misread: the layers whose bias TensorFlow adds along the wrong axis.
         ports: which inputs and outputs are converted.
     """
 
@@ -61,6 +62,7 @@ class Conversion:
     orders: Mapping[str, tuple[int, ...]]
     permutes: tuple[str, ...]
     unchanged: Mapping[str, str]
+    misread: tuple[str, ...]
     ports: Ports
 
 
@@ -142,7 +144,8 @@ class DataFormat:
             tuple(self._is_converted(network, models, groups, shape_of, ref) for ref in refs(network.inputs)),
             tuple(self._is_converted(network, models, groups, shape_of, ref) for ref in refs(network.outputs)),
         )
-        return Conversion(after, tuple(layers), orders, tuple(names), unchanged, ports)
+        misread = tuple(name for name in layers if self._is_misread(after.layers[name], shape_of(TensorRef(name))))
+        return Conversion(after, tuple(layers), orders, tuple(names), unchanged, misread, ports)
 
     # Which tensors are converted.
 
@@ -254,6 +257,12 @@ class DataFormat:
         elif config.get("noise_shape"):
             config["noise_shape"] = [config["noise_shape"][axis] for axis in self._axes(rank)]
         return {**layer, "config": config}, order
+
+    def _is_misread(self, layer: Entry | Network, before: Shape) -> bool:
+        """Returns whether TensorFlow adds a layer's bias along the last axis, because that has as many entries."""
+        if isinstance(layer, Network) or self._to == LAST or plain_class_name(layer) not in CONVOLUTIONS:
+            return False
+        return bool(layer["config"].get("use_bias", True)) and before[-1] == before[-2] != 1
 
     def _axes(self, rank: int) -> list[int]:
         """Returns for each axis of a converted tensor its axis before."""

@@ -95,7 +95,7 @@ def _functional(entry: Entry, config: Entry) -> Network:
     types: dict[TensorRef, TensorType] = {}
     layers = {_name_of(each): _layer(each) for each in config["layers"]}
     calls = {
-        _name_of(each): tuple(_with_refs(node, types) for node in each.get("inbound_nodes") or ())
+        _name_of(each): tuple(_in_order(_with_refs(node, types)) for node in each.get("inbound_nodes") or ())
         for each in config["layers"]
     }
     # In the ports, Keras counts the calls of a nested Functional model from 1, because call 0 created it.
@@ -153,6 +153,17 @@ def _with_refs(value: Any, types: dict[TensorRef, TensorType]) -> Arguments:
             return ref
         return {key: _with_refs(item, types) for key, item in value.items()}
     return [_with_refs(item, types) for item in value] if isinstance(value, list) else value
+
+
+def _in_order(call: Arguments) -> Arguments:
+    """Returns a call whose dictionaries of tensors are in the order of their keys, as a model's inputs are."""
+
+    def ordered(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: ordered(value[key]) for key in sorted(value)}
+        return [ordered(item) for item in value] if isinstance(value, list) else value
+
+    return {**call, "args": ordered(call["args"])} if "args" in call else call
 
 
 def _ports(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Output shapes of Keras's common layers, by table, without Keras and NumPy.
 
-The rules are small functions for a class or a family, in `keras_facts/plain_shapes.py` and `spatial_shapes.py`. They
-compute shapes by role. The class table has the roles that exist, their groups, channel axes and paths.
+The rules are small functions for a class or a family, in the modules `keras_facts/*_shapes.py`. They compute shapes by
+role. The class table has the roles that exist, their groups, channel axes and paths.
 """
 
 from __future__ import annotations
@@ -10,19 +10,35 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem
-from mutspec.keras_facts.classes import facts_of, plain_class_name, quantization_mode
+from mutspec.keras_facts.attention_shapes import ATTENTION_RULES
+from mutspec.keras_facts.classes import facts_of, is_keras_class, plain_class_name, quantization_mode
 from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
-from mutspec.keras_facts.layer_call import LayerCall, Rule, RuleResult, UncertainError
+from mutspec.keras_facts.layer_call import Arguments, LayerCall, Rule, RuleResult, UncertainError
+from mutspec.keras_facts.operation_shapes import OPERATION_RULES
 from mutspec.keras_facts.plain_shapes import PLAIN_RULES
+from mutspec.keras_facts.preprocessing_shapes import PREPROCESSING_RULES
+from mutspec.keras_facts.recurrent_shapes import RECURRENT_RULES
 from mutspec.keras_facts.spatial_shapes import SPATIAL_RULES
-from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.keras_facts.tensor_types import Shape, TensorType
+from mutspec.keras_facts.wrapper_shapes import WRAPPER_RULES
 from mutspec.model.build import build_from_outline
 from mutspec.model.outline import OutlineNode, is_operation, join, outline_of
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import TensorSpec
+from mutspec.model.stored import Stored
 
-RULES: Mapping[str, Rule] = {**PLAIN_RULES, **SPATIAL_RULES}
+RULES: Mapping[str, Rule] = {
+    **PLAIN_RULES,
+    **SPATIAL_RULES,
+    **RECURRENT_RULES,
+    **WRAPPER_RULES,
+    **ATTENTION_RULES,
+    **PREPROCESSING_RULES,
+}
 """The rules of all classes in the tables."""
+
+WHOLE_ROLES = frozenset({"count"})
+"""Weights that are whole numbers in layers of any dtype."""
 
 
 class TableOracle:
@@ -58,18 +74,91 @@ class TableOracle:
         return self._fallback(entry, inputs)
 
 
+def arguments_of(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> Arguments | None:
+    """Returns the arguments of the call in a serialised layer, with these types in the places of its tensors.
+
+    Returns None if it has no call, or one with another number of tensors.
+    """
+    node = next(iter(entry.get("inbound_nodes") or ()), None)
+    if not isinstance(node, Mapping) or "args" not in node:
+        return None
+    remaining = iter(inputs)
+    try:
+        positional = _with_types(node.get("args") or [], remaining)
+        named = _with_types(node.get("kwargs") or {}, remaining)
+    except StopIteration:
+        return None
+    return Arguments(tuple(positional), named) if next(remaining, None) is None else None
+
+
+def _with_types(value: Any, types: Iterator[TensorType]) -> Any:
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            return next(types)
+        return {key: _with_types(item, types) for key, item in value.items()}
+    return [_with_types(item, types) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _by_table(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
+    result = _result(entry, inputs, arguments_of(entry, inputs))
+    outputs = tuple(each for each in result.outputs if isinstance(each, TensorType))
+    return LayerShapes(outputs, () if is_operation(entry) else _weights(entry, result))
+
+
+def _result(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments: Arguments | None = None) -> RuleResult:
+    """Returns the shapes of a layer by its class's rule, with all dtypes."""
     config, class_name = entry.get("config"), plain_class_name(entry)
-    rule = RULES.get(class_name)
-    if rule is None or facts_of(entry) is None or is_operation(entry) or not isinstance(config, Mapping):
+    if class_name == "Sequential" and isinstance(config, Mapping):
+        return _in_sequence(config.get("layers"), inputs)
+    is_known = is_operation(entry) if is_keras_class(entry) else False
+    rule = OPERATION_RULES.get(class_name) if is_known else RULES.get(class_name)
+    if rule is None or not isinstance(config, Mapping) or (facts_of(entry) is None and not is_known):
         raise UncertainError
     policy = policy_of(config.get("dtype"))
     if policy is None or quantization_mode(config):
         raise UncertainError
-    result = rule(LayerCall(_name(entry), class_name, config, inputs))
-    if result.weights and policy.variable not in FLOATS:
+    result = rule(LayerCall(_name(entry), class_name, config, inputs, arguments, _result))
+    return _with_dtypes(result, policy, inputs)
+
+
+def _in_sequence(layers: Any, inputs: tuple[TensorType, ...]) -> RuleResult:
+    """Returns the shapes of a Sequential model that a layer holds, such as TimeDistributed."""
+    if not isinstance(layers, list | tuple) or not layers:
         raise UncertainError
-    return LayerShapes(_outputs(result, policy, inputs), _weights(entry, result, policy))
+    at = inputs
+    parts: list[RuleResult] = []
+    for entry in layers:
+        if len(at) != 1:
+            raise UncertainError
+        part = _result(entry, () if plain_class_name(entry) == "InputLayer" else at)
+        if part.outputs and not parts and plain_class_name(entry) == "InputLayer":
+            # The model keeps the weights for this shape. Whether others fit, too, only Keras says.
+            if len(part.shapes[0]) != len(at[0].shape) or part.shapes[0][1:] != at[0].shape[1:]:
+                raise UncertainError
+        else:
+            at = tuple(each for each in part.outputs if isinstance(each, TensorType))
+        parts.append(part)
+    return RuleResult(at, parts=tuple(parts))
+
+
+def _with_dtypes(result: RuleResult, policy: Policy, inputs: tuple[TensorType, ...]) -> RuleResult:
+    # Keras casts a layer's float inputs to its compute dtype (`Layer.__call__`, `autocast`). Most layers state that
+    # dtype for their outputs, whatever the inputs are.
+    dtype = policy.compute
+    if result.keeps_dtype and inputs and inputs[0].dtype not in FLOATS:
+        dtype = inputs[0].dtype
+    weights = {role: _typed(weight, policy.variable) for role, weight in result.weights.items()}
+    if any(weight.dtype not in FLOATS for role, weight in weights.items() if role not in WHOLE_ROLES):
+        raise UncertainError
+    return RuleResult(
+        tuple(_typed(output, dtype) for output in result.outputs),
+        weights,
+        parts=tuple(_with_dtypes(part, policy, inputs) for part in result.parts),
+    )
+
+
+def _typed(found: Shape | TensorType, dtype: str) -> TensorType:
+    return found if isinstance(found, TensorType) else TensorType(found, dtype)
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -77,27 +166,23 @@ def _name(entry: Mapping[str, Any]) -> str:
     return str((config.get("name") if isinstance(config, Mapping) else "") or entry.get("name") or "")
 
 
-def _outputs(result: RuleResult, policy: Policy, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
-    # Keras casts a layer's float inputs to its compute dtype (`Layer.__call__`, `autocast`). Most layers state that
-    # dtype for their outputs, whatever the inputs are.
-    dtype = policy.compute
-    if result.keeps_dtype and inputs and inputs[0].dtype not in FLOATS:
-        dtype = inputs[0].dtype
-    return tuple(TensorType(shape, dtype) for shape in result.outputs)
-
-
-def _weights(entry: Mapping[str, Any], result: RuleResult, policy: Policy) -> tuple[TensorSpec, ...]:
+def _weights(entry: Mapping[str, Any], result: RuleResult) -> tuple[TensorSpec, ...]:
     """Returns the weights, built in the same way as by readers of files: from an outline and the stored shapes."""
     outline = outline_of({"class_name": "Sequential", "config": {"name": "", "layers": [entry]}})
-    stored = {
-        f"{at}/vars/{index}": (result.weights[role], policy.variable)
-        for at, node in _nodes(outline.root, "")
-        for index, role in enumerate(variable.role for variable in node.variables or ())
-    }
+    (layer,) = outline.root.children
+    stored = {f"{at}/vars/{index}": weight for at, index, weight in _stored(layer, layer.stored[0], result)}
     return build_from_outline(outline, stored).spec.tensors
 
 
-def _nodes(node: OutlineNode, at: str) -> Iterator[tuple[str, OutlineNode]]:
-    yield at, node
-    for child in node.children:
-        yield from _nodes(child, join(at, child.stored[0]))
+def _stored(node: OutlineNode, at: str, result: RuleResult) -> Iterator[tuple[str, int, Stored]]:
+    """Yields the stored path of each group of weights, the number in it, and the weight's shape and dtype."""
+    for index, variable in enumerate(node.variables or ()):
+        weight = result.weights.get(variable.role)
+        if isinstance(weight, TensorType) and None not in weight.shape:
+            yield at, index, (tuple(extent or 0 for extent in weight.shape), weight.dtype)
+        elif not variable.is_optional:
+            raise UncertainError
+    for number, child in enumerate(node.children):
+        if result.parts and number >= len(result.parts):
+            raise UncertainError
+        yield from _stored(child, join(at, child.stored[0]), result.parts[number] if result.parts else result)

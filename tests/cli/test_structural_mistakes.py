@@ -23,6 +23,7 @@ FROM_ZOO = (
     "bidirectional",
     "operators",
     "embedding_mask",
+    "initial_state",
 )
 
 
@@ -297,6 +298,12 @@ MISTAKES: dict[str, Mistake] = {
     "a block with arguments": block(
         "{a: [{type: ReLU}]}", "4:63", "a block has no key `units`", "into the layers", layer="{block: a, units: 3}"
     ),
+    "a block for a single layer": Mistake(
+        "op: add_input, after: dense_1, shape: [40], layer: {block: a}",
+        "4:55",
+        ("a block stands for several layers", "write out one layer"),
+        blocks="{a: [{type: ReLU}]}",
+    ),
     # Groups of layers
     "a group that two tensors enter": step(
         "remove_layer, target: [norm, add]",
@@ -403,6 +410,32 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "several outputs for one input": step(
         "remove_layer, target: split", "3:30", "several outputs of", "first remove the layers", model="operators"
+    ),
+    # Outputs that are not there any more
+    "a layer without the states that are used": step(
+        "replace_layer, target: encode, layer: {type: LSTM, units: 4}",
+        "3:8",
+        "`decode` is called on output 1 of `encode`, which has only output 0",
+        "`summary` is called on output 1 of `encode`",
+        model="initial_state",
+    ),
+    "a layer of another name with fewer states": step(
+        "replace_layer, target: encode, layer: {type: GRU, units: 4, return_state: true, name: gru}",
+        "3:8",
+        "`decode` is called on output 2 of `gru`, which has only outputs 0 to 1",
+        model="initial_state",
+    ),
+    "one output for two": step(
+        "replace_layer, target: split, layer: {type: Dense, units: 3}",
+        "3:8",
+        "`get_item` is called on output 1 of `split`, which has only output 0",
+        model="operators",
+    ),
+    "states switched off": step(
+        "configure_layer, target: encode, set: {return_state: false}",
+        "3:61",
+        "`return_state: false` changes the output of `encode`",
+        model="initial_state",
     ),
     # What is kept
     "another word for a part": step(
@@ -712,6 +745,9 @@ MISTAKES: dict[str, Mistake] = {
     # Morphisms
     "a deeper pooling": step(
         "deepen, target: pool", "3:24", "`pool` is a MaxPooling2D", "Dense, Conv1D", "`insert_layer`"
+    ),
+    "a window of a dense layer": step(
+        "deepen, target: dense_1, kernel_size: 3", "3:46", "`dense_1` is a Dense, and has no window", "convolutions"
     ),
     "a deeper softmax": step("deepen, target: logits, activation: softmax", "3:44", "another `softmax` changes"),
     "a deeper layer with a misspelt activation": step(

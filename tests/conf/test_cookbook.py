@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 import mutspec
-from tests.cookbook import DISHES, PAGE, PLANS, digits, in_a_row, page, with_augmentation, with_backbone, with_softmax
+from tests.cookbook import (
+    DISHES,
+    PAGE,
+    PLANS,
+    digits,
+    in_a_row,
+    page,
+    with_augmentation,
+    with_backbone,
+    with_memory,
+    with_residual,
+    with_softmax,
+)
 from tests.zoo.play import inputs_of, outputs
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -205,3 +217,66 @@ def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
     assert [weight.numpy().tobytes() for weight in mutant.weights] == [
         weight.numpy().tobytes() for weight in model.weights
     ]
+
+
+def made_by(model: Any, layer: str) -> np.ndarray:
+    """What a layer of a model makes of the model's inputs."""
+    (found,) = outputs(cut(model, layer), inputs_of(model))
+    return found
+
+
+def test_squeeze_excitation_scales_each_channel_by_its_gate(model: Any) -> None:
+    mutant = mutant_of("squeeze_excitation", model, "params.width=3")
+    features = made_by(mutant, "relu_2")
+    hidden = np.maximum(features.mean((1, 2)) @ mutant.get_layer("se_dense").kernel.numpy(), 0)
+    gate = 1 / (1 + np.exp(-hidden @ mutant.get_layer("gate").kernel.numpy()))
+    np.testing.assert_allclose(made_by(mutant, "se_multiply"), features * gate[:, None, None], rtol=1e-4, atol=1e-5)
+
+
+def test_skip_connection_adds_what_the_layer_made(model: Any) -> None:
+    mutant = mutant_of("skip_connection", model)
+    wanted = made_by(mutant, "conv_2") + made_by(mutant, "relu_2")
+    np.testing.assert_allclose(made_by(mutant, "skip"), wanted, rtol=1e-6)
+
+
+def test_prefixed_names_changes_names_alone(model: Any) -> None:
+    mutant = mutant_of("prefixed_names", model, "params.prefix=right")
+    assert mutant.name == "right"
+    assert [layer.name for layer in mutant.layers] == [f"right_{layer.name}" for layer in model.layers]
+    assert equal(mutant, model)
+
+
+def test_normalization_after_activation_exchanges_the_two(model: Any) -> None:
+    mutant = mutant_of("normalization_after_activation", model)
+    norm = model.get_layer("bn_1")
+    gamma, beta, mean, variance = (weight.numpy() for weight in norm.weights)
+    wanted = (np.maximum(made_by(model, "conv_1"), 0) - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta
+    np.testing.assert_allclose(made_by(mutant, "bn_1"), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_stateful_layers_go_on_where_the_batch_before_has_ended() -> None:
+    base = with_memory()
+    mutant = mutant_of("stateful", base, "params.batch_size=2")
+    values = np.random.default_rng(1).normal(size=(2, 10, 3)).astype("float32")
+    mutant(values[:, :5])
+    memory = base.get_layer("memory")
+    expected = base.get_layer("out")(memory(values))  # the whole sequence at once
+    assert np.allclose(mutant(values[:, 5:]), expected, atol=1e-6)
+
+
+def test_a_deeper_model_predicts_the_same(model: Any) -> None:
+    mutant = mutant_of("deeper", model)
+    assert len(mutant.layers) == len(model.layers) + 1
+    assert equal(mutant, model, tolerance=1e-4)
+
+
+def test_a_block_twice_is_applied_twice() -> None:
+    import keras
+
+    base = with_residual()
+    mutant = mutant_of("duplicate_block", base)
+    value = base.get_layer("conv_1").output
+    for _ in range(2):
+        value = base.get_layer("add")([value, base.get_layer("conv_2")(value)])
+    pooled = base.get_layer("classes")(base.get_layer("pool")(value))
+    assert equal(mutant, keras.Model(base.input, pooled), tolerance=1e-5)

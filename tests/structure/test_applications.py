@@ -123,3 +123,51 @@ def test_a_saved_mutant_loads_and_predicts_the_same(tmp_path: Path) -> None:
         made.save(path)
         wanted = predict(made)
     np.testing.assert_allclose(predict(keras.saving.load_model(path)), wanted, rtol=1e-5, atol=1e-6)
+
+
+def parts(name: str, first: str, last: str) -> tuple[Any, Any, Any]:
+    """A network in three models: up to what enters a block, the block, and what comes after it."""
+    import keras
+
+    model = network(name)
+    start, end = model.get_layer(first).input, model.get_layer(last).output
+    return keras.Model(model.input, start), keras.Model(start, end), keras.Model(end, model.output)
+
+
+BLOCK = ("block2b_expand_conv", "block2b_add")
+
+
+def test_a_whole_block_is_removed_and_duplicated() -> None:
+    base = network("EfficientNetB0")
+    before, block, after = parts("EfficientNetB0", *BLOCK)
+    images = np.random.default_rng(1).uniform(0, 1, (2, 64, 64, 3)).astype("float32")
+    target = {"between": list(BLOCK)}
+    shorter = mutant(base, {"op": "remove_layer", "target": target})
+    once = before(images, training=False)
+    np.testing.assert_allclose(predict(shorter), after(once, training=False), rtol=1e-4, atol=1e-6)
+    longer = mutant(base, {"op": "duplicate_layers", "id": "copy", "target": target})
+    twice = block(block(once, training=False), training=False)
+    np.testing.assert_allclose(predict(longer), after(twice, training=False), rtol=1e-4, atol=1e-6)
+    assert len(longer.layers) - len(base.layers) == len(base.layers) - len(shorter.layers) == 15
+
+
+def test_a_block_after_each_residual_block_and_a_prefix_for_all_layers() -> None:
+    open_gate = {"kernel_initializer": "zeros", "bias_initializer": {"type": "Constant", "value": 100.0}}
+    block = [
+        {"name": "squeeze", "type": "GlobalAveragePooling2D", "keepdims": True},
+        {"type": "Dense", "units": 8, "activation": "relu"},
+        {"name": "gate", "type": "Dense", "units": "same", "activation": "sigmoid", **open_gate},
+        {"type": "Multiply", "of": ["input", "gate"]},
+    ]
+    steps = [
+        {"op": "insert_layer", "id": "se", "after": "*_add", "layer": {"block": "se"}},
+        {"op": "rename_layer", "target": "*", "to": "{model}_{name}"},
+        {"op": "rename_model", "to": "left"},
+    ]
+    base = network("EfficientNetB0")
+    changed = mutspec.apply(mutspec.plan({"blocks": {"se": block}, "steps": steps}), base)
+    assert changed.name == "left"
+    assert all(layer.name.startswith(f"{base.name}_") for layer in changed.layers)
+    gates = [layer.units for layer in changed.layers if "_gate" in layer.name]
+    assert gates == [layer.output.shape[-1] for layer in base.layers if layer.name.endswith("_add")]
+    np.testing.assert_allclose(predict(changed), predict(base), rtol=1e-5, atol=1e-7)

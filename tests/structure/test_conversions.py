@@ -249,6 +249,20 @@ def test_layers_that_keep_their_order_are_named() -> None:
         _converted(_image_model("attention"), "channels_first")
 
 
+def test_a_bias_that_tensorflow_would_add_along_the_wrong_axis_is_told() -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((5, 5, 2)), keras.layers.Conv2D(4, 2, name="conv")])
+    with pytest.warns(mutspec.MutspecWarning, match="as wide as it has channels.*`conv`"):
+        converted = _converted(model, "channels_first")
+    model.layers[0].bias.assign([0.0, 1.0, 2.0, 3.0])
+    converted.layers[0].set_weights(model.layers[0].get_weights())
+    (expected,) = outputs(model, inputs_of(model))
+    (found,) = _by_xla(converted, [_moved(each, True) for each in inputs_of(model)])
+    is_wrong = not np.allclose(_moved(expected, True), found, atol=1e-5)
+    assert is_wrong, "Keras is right now: leave the warning out"
+
+
 def test_a_model_without_images_has_no_data_format_to_convert() -> None:
     with pytest.raises(PlanError, match="no layer has another data format than channels_first"):
         _converted(shared("nested"), "channels_first")
@@ -312,3 +326,13 @@ def test_noise_before_and_after_a_cast_is_that_of_the_weights_of_the_time() -> N
     late = _mutant(shared("sequential"), policy, noise)
     assert weights(early) == weights(late)
     assert np.asarray(late.get_layer("dense").bias)[0] == np.float16(0.1)
+
+
+def test_a_layer_of_a_users_own_class_keeps_its_policy_unless_it_is_named() -> None:
+    model = shared("custom_layer")
+    policy = {"op": "set_dtype_policy", "policy": "float16"}
+    with pytest.warns(mutspec.MutspecWarning, match="layers of your own classes keep their policy.*`gate`"):
+        mutant = _mutant(model, policy)
+    assert mutant.get_layer("gate").dtype_policy.name == "float32"
+    _assert_same(outputs(model, inputs_of(model)), outputs(mutant, inputs_of(model)), 1e-2)
+    assert _mutant(model, {**policy, "target": "gate"}).get_layer("gate").dtype_policy.name == "float16"

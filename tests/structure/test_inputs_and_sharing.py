@@ -123,6 +123,22 @@ def test_a_model_that_was_built_by_a_call_gets_an_input() -> None:
     assert weights(mutant) == weights(shared("sequential_deferred"))
 
 
+def test_a_model_that_is_called_on_a_dictionary_follows_by_its_keys() -> None:
+    import keras
+
+    layers = keras.layers
+    inside = {"z": keras.Input((4, 4, 3), name="z"), "a": keras.Input((5,), name="a")}
+    made = {"image": layers.Conv2D(2, 2)(inside["z"]), "vector": layers.Dense(2)(inside["a"])}
+    inner = keras.Model(inside, made, name="inner")
+    first, second = keras.Input((4, 4, 3), name="first"), keras.Input((5,), name="second")
+    both = inner({"z": first, "a": second})
+    model = _drawn(keras.Model([first, second], [layers.MaxPooling2D(2)(both["image"]), both["vector"]]))
+    mutant = _with_input(model, input="first", size=6)
+    assert {tuple(each.shape) for each in mutant.get_layer("inner").inputs} == {(None, 6, 6, 3), (None, 5)}
+    vector = _random(2, 5)
+    np.testing.assert_array_equal(mutant([_random(2, 6, 6, 3), vector])[1], model([_random(2, 4, 4, 3), vector])[1])
+
+
 @pytest.mark.parametrize(
     ("name", "keys", "why"),
     [

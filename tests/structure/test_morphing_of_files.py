@@ -90,10 +90,9 @@ def test_a_stateless_network_becomes_stateful(tmp_path: Path) -> None:
     layers = keras.layers
     model = keras.Sequential([keras.Input((5, 3)), layers.LSTM(4, name="memory"), layers.Dense(1)])
     model.save(tmp_path / "base.keras")
-    stateful = {"type": "LSTM", "units": "same", "stateful": True, "name": "same"}
     steps = [
         {"op": "set_input", "batch_size": 2},
-        {"op": "replace_layer", "target": "memory", "layer": stateful, "keep_weights": True},
+        {"op": "configure_layer", "target": "memory", "set": {"stateful": True}},
     ]
     mutspec.apply(mutspec.plan({"steps": steps}), tmp_path / "base.keras", tmp_path / "out.keras")
     mutant = keras.saving.load_model(tmp_path / "out.keras")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,13 @@ def test_a_block_after_several_layers_has_names_with_numbers() -> None:
     assert {"squeeze", "squeeze_1", "se_dense", "se_dense_1", "gate", "gate_1"} <= set(names(mutant))
     twice = applied(base, step, {**step, "id": "again"}, blocks={"se": SE})
     assert {"gate", "gate_1", "gate_2", "gate_3", "again_dense", "again_dense_1"} <= set(names(twice))
+
+
+def test_a_block_of_one_layer_has_names_with_numbers_too() -> None:
+    base = shared("residual")
+    step = {"op": "insert_layer", "id": "new", "after": ["stem", "norm"], "layer": {"block": "one"}}
+    assert {"pool_1", "pool_2"} <= set(names(applied(base, step, blocks={"one": [{"type": "ReLU", "name": "pool"}]})))
+    assert {"new", "new_1"} <= set(names(applied(base, step, blocks={"one": [{"type": "ReLU"}]})))
 
 
 def test_blocks_stand_in_chains_and_in_blocks_and_take_parameters() -> None:
@@ -621,3 +629,35 @@ def test_weight_steps_before_and_after_find_their_layers() -> None:
     kernel = np.asarray(base.get_layer("branch").kernel)
     np.testing.assert_array_equal(mutant.get_layer("branch").kernel, kernel * 2 * 3)
     np.testing.assert_array_equal(mutant.get_layer("twin").kernel, kernel * 2 * 5)
+
+
+MULTIPLY = {"type": "Multiply", "of": ["input", "gate"]}
+PLANS: dict[str, dict[str, Any]] = {
+    "sequential": {
+        "blocks": {"gated": [{"name": "gate", "type": "Dense", "units": "same", "of": "with"}, MULTIPLY]},
+        "steps": [
+            {"op": "insert_layer", "after": "dropout", "with": "dense", "layer": {"block": "gated"}},
+            {"op": "rename_layer", "target": "*", "to": "a_{name}"},
+        ],
+    },
+    "residual": {
+        "blocks": {"gated": [{"name": "gate", "type": "Dense", "units": "same"}, MULTIPLY]},
+        "steps": [
+            {"op": "insert_layer", "after": ["stem", "norm"], "layer": {"block": "gated"}},
+            {"op": "duplicate_layers", "id": "copy", "target": {"between": ["branch", "add"]}},
+            {"op": "swap_layers", "target": "branch", "other": "copy_branch"},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_file_gets_what_a_live_model_gets(name: str, tmp_path: Path) -> None:
+    import keras
+
+    base, plan = shared(name), mutspec.plan(PLANS[name])
+    base.save(tmp_path / "base.keras")
+    mutspec.apply(plan, tmp_path / "base.keras", tmp_path / "mutant.keras")
+    live = mutspec.apply(plan, base)
+    assert mutspec.diff(tmp_path / "mutant.keras", live).identical
+    assert_same(keras.saving.load_model(tmp_path / "mutant.keras"), live, base)
