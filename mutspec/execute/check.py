@@ -37,8 +37,9 @@ def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) ->
         PlanError: the plan does not fit. It lists the problems of all steps.
     """
     steps, warnings = list(plan.steps), []
+    known = {*inputs} if BASE in plan.inputs else {*inputs, BASE}
     for number, step in enumerate(plan.steps):
-        for name in dict.fromkeys(name for _, name in step.inputs_used() if name not in (*inputs, BASE)):
+        for name in dict.fromkeys(name for _, name in step.inputs_used() if name not in known):
             steps[number] = _Unchecked(id=step.id, allow_empty=True)
             problem = Problem(
                 f"the step is not checked, because its input `{name}` is not bound",

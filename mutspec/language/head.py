@@ -39,7 +39,7 @@ class PlanHead(PlanValue, frozen=True, kw_only=True):
         dict[str, InputDeclaration | None],
         Meta(
             description="Other models that the steps use, by name. The call binds them: `--input teacher=t.keras`. "
-            "`base` is the model before the plan, without a declaration.",
+            "`base` is the model before the plan, unless an input is called so.",
             examples=[{"teacher": {}}],
         ),
     ] = field(default_factory=dict)

@@ -16,7 +16,7 @@ import msgspec
 
 from mutspec.language.head import PlanHead
 from mutspec.language.interpolation import FIXED_KEYS, NAME, WHOLE, WITHIN
-from mutspec.language.types import BASE, END, Section, field_types, section_of
+from mutspec.language.types import END, Section, field_types, section_of
 
 Schema = dict[str, Any]
 Catalogue = Mapping[str, type[Any]]
@@ -27,7 +27,7 @@ EXTENSION = "^x-"
 STEP_ID = rf"^[\w-]+{END}"
 """The pattern of ids, which are used in layer names, in random streams and in `steps.<id>.<key>=…`."""
 
-RESERVED = {"re": "begins a regular expression", BASE: "is the model before the plan"}
+RESERVED = {"re": "begins a regular expression"}
 """Names that an input cannot have, with what they mean before a colon."""
 
 _REFERENCE = "#/$defs/"

@@ -109,6 +109,7 @@ def compile_plan(
     """
     context = LoweringContext(
         {"": model, BASE: model, **inputs},
+        BASE not in inputs,
         config or {},
         {BASE: config or {}, **(input_configs or {})},
         oracle or TableOracle(),

@@ -76,6 +76,7 @@ class LoweringContext:
     Arguments:
         models: the spec of the model that is mutated, under "", as it was before the plan under `BASE`, and of each
             input, under its name.
+        has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
         config: the serialised model, which structural steps edit.
         input_configs: the serialised inputs, by name, whose layers structural steps may take over.
         oracle: tells what shapes layers make.
@@ -90,6 +91,7 @@ class LoweringContext:
     """
 
     models: dict[str, ModelSpec]
+    has_base: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     input_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     oracle: ShapeOracle | None = None
@@ -139,9 +141,9 @@ class LoweringContext:
             if self.step.allow_empty:
                 self.notes += error.notes
                 return Selection((), (), ())
-            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
+            raise PlanError(self._seen_from(problem, model, at) for problem in error.problems) from error
         except PlanError as error:
-            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
+            raise PlanError(self._seen_from(problem, model, at) for problem in error.problems) from error
         self.notes += selection.notes
         return selection
 
@@ -152,9 +154,9 @@ class LoweringContext:
         except NothingMatched as error:
             if self.step.allow_empty:
                 return ()
-            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
+            raise PlanError(self._seen_from(problem, model, at) for problem in error.problems) from error
         except PlanError as error:
-            raise PlanError(_seen_from(problem, model, at) for problem in error.problems) from error
+            raise PlanError(self._seen_from(problem, model, at) for problem in error.problems) from error
         return selection.layers
 
     @property
@@ -292,7 +294,7 @@ class LoweringContext:
             unknown = self.builder.base("", tensor.origin, shape, tensor.dtype)
             self._unknown[unknown] = tensor
             return Expression(self.builder, unknown)
-        if model == BASE:
+        if self.is_base(model):
             return Expression(self.builder, self.builder.base("", tensor.origin, shape, tensor.dtype))
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
@@ -372,16 +374,18 @@ class LoweringContext:
                 hint="leave quantised layers out with `not:`, or choose other `weights:`",
             )
 
+    def is_base(self, model: str) -> bool:
+        """Returns whether a name stands for the model before the plan."""
+        return model == BASE and self.has_base
+
+    def named_model(self, model: str) -> str:
+        """Returns another model than the one that is mutated, as messages name it."""
+        return "the model before the plan" if self.is_base(model) else f"the input `{model}`"
+
+    def _seen_from(self, problem: Problem, model: str, at: DocumentPath) -> Problem:
+        """Returns a selector's problem as one of the step, with the name of the model that it was looked for in."""
+        message = f"in {self.named_model(model)}, {problem.message}" if model else problem.message
+        return replace(problem, message=message).below(*at)
+
     def _pick(self, total: int, count: int) -> list[int]:
         return Permutation(total, self.key("", "pick")).chosen(count)
-
-
-def named_model(model: str) -> str:
-    """Returns another model than the one that is mutated, as messages name it."""
-    return "the model before the plan" if model == BASE else f"the input `{model}`"
-
-
-def _seen_from(problem: Problem, model: str, at: DocumentPath) -> Problem:
-    """Returns a selector's problem as one of the step, with the name of the model that the target was looked for in."""
-    message = f"in {named_model(model)}, {problem.message}" if model else problem.message
-    return replace(problem, message=message).below(*at)

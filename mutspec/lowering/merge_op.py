@@ -11,7 +11,7 @@ from mutspec.errors import DocumentPath, PlanError, nearest
 from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression
 from mutspec.lowering.base import WeightOp
-from mutspec.lowering.context import ALL_GROUPS, LoweringContext, named_model
+from mutspec.lowering.context import ALL_GROUPS, LoweringContext
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
 
@@ -73,7 +73,7 @@ def _same(context: LoweringContext, model: str, tensor: TensorSpec, path: Docume
     known: Mapping[str, TensorSpec] = context.models[model].tensor_by_path
     if tensor.path not in known:
         raise PlanError(
-            f"{named_model(model)} has no weight `{tensor.path}`",
+            f"{context.named_model(model)} has no weight `{tensor.path}`",
             path=path,
             hint="leave that weight out of the target, or name the layer to take it from",
             candidates=nearest(tensor.path, known),

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import DocumentPath, PlanError, Problem
-from mutspec.language.types import BASE, OF_TARGET, Patterns, Selector, Target
+from mutspec.language.types import OF_TARGET, Patterns, Selector, Target
 from mutspec.lowering.base import Op
-from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite, named_model
+from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.fitting import Align, Combine, Fitted, Fitting, Mismatch, Position, Positions, are_positions
 from mutspec.lowering.merge_op import model_and_name
@@ -235,17 +235,17 @@ class TransferWeights(Op, tag="transfer_weights", frozen=True, kw_only=True):
             PlanError: it does not have one of the target's weights, and the step does not skip them.
         """
         targets = self._select(context, self.target, "target").tensors
-        pairs, missing = pairs_by_path(context.models[model], targets, by_origin=model == BASE)
+        named = context.named_model(model)
+        pairs, missing = pairs_by_path(context.models[model], targets, by_origin=context.is_base(model))
         if missing and self.on_mismatch is not Mismatch.SKIP:
             listing = ", ".join(f"`{tensor.path}`" for tensor in missing[:_MOST_NAMED])
             others = f" and {len(missing) - _MOST_NAMED:,} more" if len(missing) > _MOST_NAMED else ""
             raise PlanError(
-                f"{named_model(model)} does not have {len(missing):,} of {words.plural(len(targets), 'weight')}: "
-                f"{listing}{others}",
+                f"{named} does not have {len(missing):,} of {words.plural(len(targets), 'weight')}: {listing}{others}",
                 path=("source",),
                 hint="leave them out of `target`, or say `on_mismatch: skip`",
             )
-        context.skipped += [SkippedWeight(tensor, f"{named_model(model)} does not have it") for tensor in missing]
+        context.skipped += [SkippedWeight(tensor, f"{named} does not have it") for tensor in missing]
         return pairs
 
     def _source_layer(self, context: LoweringContext, model: str, name: str) -> Mapping[str, TensorSpec]:

@@ -100,7 +100,6 @@ BAD = [
     Bad("a parameter's name", "mutspec: 1\nparams: {«a.b: 1}\nsteps: [{op: zero, target: a}]\n", ("`a.b`", "parameter")),
     Bad("an input's name", "mutspec: 1\ninputs: {«'a b': {}}\nsteps: [{op: zero, target: a}]\n", ("`a b`", "input")),
     Bad("an input called re", "mutspec: 1\ninputs: {«re: {}}\nsteps: [{op: zero, target: a}]\n", ("`re`", "regular expression")),
-    Bad("an input called base", "mutspec: 1\ninputs: {«base: {}}\nsteps: [{op: zero, target: a}]\n", ("`base`", "model before the plan")),
     Bad("an input that may be a layer", step("op: transfer_weights\nsource: «x:y\ntarget: a"), ("no input `x`", "write `re:`")),
     Bad("an empty source", step("op: transfer_weights\nsource: «''\ntarget: a"), ("`source` is empty", "conv_1")),
     Bad("an input without a name", step("op: transfer_weights\nsource: «':'\ntarget: a"), ("names no layer", "conv_1")),
