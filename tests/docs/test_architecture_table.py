@@ -14,7 +14,7 @@ from tests.architecture_table.steps import STEPS
 from tests.architecture_table.table import CELLS, Row, rows
 
 KNOWN_FAULTS = {"graft"}
-"""It gives a layer whose weights do not fit at its new place new ones, instead of refusing, as duplicate_layers does."""
+"""It gives a layer whose weights do not fit at its new place new ones; duplicate_layers refuses there."""
 AGAIN = "run: python -m tests.architecture_table --write --only "
 
 
