@@ -4,6 +4,7 @@
 # make bench   time and memory, as a table in build/bench/
 # make fuzz    damaged and hostile inputs, for MINUTES=10 minutes, of SEED=1
 # make faults  signals and full disks, at POINTS=200 points of each; disks need root
+# make table   docs/architecture-table.md: every structural op on real architectures, in hours; ONLY=digits for one row
 # make clean   remove what the others made
 #
 # All need Python 3.11 or newer and a package index. PYTHON=… names another interpreter, JOBS=… the number of test
@@ -52,7 +53,7 @@ check = @failed=0; summary=; \
 # What the summary says where the tests of the report's page in a browser are skipped.
 NO_BROWSER = $(if $(shell command -v chromium),,skipped          tests in a browser: there is no chromium here\n)
 
-.PHONY: help demo quick test bench fuzz faults clean
+.PHONY: help demo quick test bench fuzz faults table clean
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
@@ -87,6 +88,9 @@ fuzz: .venv/dev.installed
 
 faults: .venv/dev.installed
 	python -m tests.fuzz.faults --points $(POINTS) --seed $(SEED)
+
+table: .venv/dev.installed
+	python -m tests.architecture_table --write $(if $(ONLY),--only $(ONLY))
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -27,3 +27,8 @@ CLASS_MODULES = frozenset(
     {"backend", "dtype_policies", "engine", "export", "layers", "legacy", "models", "optimizers", "quantizers", "utils"}
 )
 """The other modules with classes that models consist of. A module such as `visualization` has none."""
+
+CLASSES_OF_APPLICATIONS = frozenset(
+    {"convnext.LayerScale", "convnext.StochasticDepth", "inception_resnet_v2.CustomScaleLayer"}
+)
+"""The layers in `keras.src.applications`, by module. What else is there are functions, some of which load files."""

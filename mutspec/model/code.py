@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mutspec.keras_facts.classes import is_keras_class
-from mutspec.keras_facts.unsafe_objects import CLASS_MODULES, COMPUTING_MODULES, LOAD_CODE, READ_FILES
+from mutspec.keras_facts.unsafe_objects import (
+    CLASS_MODULES,
+    CLASSES_OF_APPLICATIONS,
+    COMPUTING_MODULES,
+    LOAD_CODE,
+    READ_FILES,
+)
 
 
 def code_in(config: Any) -> str:
@@ -90,4 +96,5 @@ def _function(module: Any, name: Any) -> str:
     *rooms, own = full.removeprefix("keras.").removeprefix("src.").split(".")
     room = rooms[0] if rooms else ""
     is_class = own[:1].isupper() and (not rooms or room in CLASS_MODULES)
+    is_class = is_class or (room == "applications" and ".".join([*rooms[1:], own]) in CLASSES_OF_APPLICATIONS)
     return "" if room in COMPUTING_MODULES or is_class else f"the function {full}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ def test_a_compiled_model_holds_no_code() -> None:
     )
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
     assert code_in(config) == ""
+
+
+def test_of_applications_only_the_layers_that_keras_defines_there_pass() -> None:
+    from keras.src import applications  # noqa: F401 (loads all of them)
+
+    rooms = [module for name, module in sys.modules.items() if name.startswith("keras.src.applications.")]
+    found = {(room.__name__, name): each for room in rooms for name, each in vars(room).items()}
+    layers = {key for key, each in found.items() if inspect.isclass(each) and issubclass(each, keras.Layer)}
+    own = {(module, name) for module, name in layers if found[module, name].__module__ == module}
+    assert ("keras.src.applications.convnext", "LayerScale") in own
+    passing = {(module, name) for module, name in found if not code_in({"class_name": name, "module": module})}
+    assert passing == own
 
 
 FUNCTION = {"module": "keras.visualization", "class_name": "plot_image_gallery", "config": {}, "registered_name": None}

@@ -1,0 +1,45 @@
+"""Computes rows of the table: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from tests.architecture_table.models import APPLICATIONS, MODELS
+from tests.architecture_table.page import PAGE, page
+from tests.architecture_table.table import CELLS, Row, rows
+
+
+def main() -> None:
+    """Computes the rows that are asked for, one after another; with --write, also the files."""
+    parser = argparse.ArgumentParser(prog="python -m tests.architecture_table")
+    parser.add_argument("--write", action="store_true", help="write the cells and the page")
+    parser.add_argument("--only", nargs="+", choices=[*MODELS], metavar="MODEL", help="the rows to compute")
+    parser.add_argument("--page", action="store_true", help="compute nothing: only make the page from the cells")
+    given = parser.parse_args()
+    names = [] if given.page else given.only or [*MODELS]
+    small = [name for name in names if name not in APPLICATIONS]
+    for together in [small, *([name] for name in names if name in APPLICATIONS)]:
+        with tempfile.TemporaryDirectory() as folder:
+            found = rows(together, Path(folder)) if together else {}
+        for name, row in found.items():
+            _print(name, row)
+        if given.write:
+            known = {**(json.loads(CELLS.read_text()) if CELLS.exists() else {}), **found}
+            CELLS.write_text(json.dumps({each: known[each] for each in MODELS if each in known}, indent=1) + "\n")
+    if given.write or given.page:
+        PAGE.write_text(page(json.loads(CELLS.read_text())))
+
+
+def _print(name: str, row: Row) -> None:
+    for op, cell in row.items():
+        told = (cell.get(key, "") for key in ("mark", "held", "message", "by_keras"))
+        print(f"{name} {op}: {' '.join(filter(None, told))}", flush=True)
+        if cell["mark"] == "wrong":
+            print(f"    {json.dumps(cell['step'])}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

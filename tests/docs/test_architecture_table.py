@@ -1,0 +1,55 @@
+"""The table of structural ops on real architectures, docs/architecture-table.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mutspec.ops import catalogue
+from tests.architecture_table.models import APPLICATIONS, MODELS, RECOMPUTED
+from tests.architecture_table.page import PAGE, PARTS, page
+from tests.architecture_table.steps import STEPS
+from tests.architecture_table.table import CELLS, Row, rows
+
+KNOWN_FAULTS = {"graft"}
+"""It gives a layer whose weights do not fit at its new place new ones; duplicate_layers refuses there."""
+AGAIN = "run: python -m tests.architecture_table --write --only "
+
+
+@pytest.fixture(scope="module")
+def cells() -> dict[str, Row]:
+    return json.loads(CELLS.read_text())
+
+
+@pytest.fixture(scope="module")
+def recomputed(tmp_path_factory: Any) -> dict[str, Row]:
+    return rows(RECOMPUTED, tmp_path_factory.mktemp("table"))
+
+
+def test_every_structural_op_has_a_column() -> None:
+    structural = {name for name, op in catalogue(plugins=False).items() if op.is_structural}
+    assert structural == set(STEPS) == {op for ops in PARTS.values() for op in ops}
+
+
+def test_every_model_has_a_row_with_a_cell_for_each_op(cells: dict[str, Row]) -> None:
+    assert [*cells] == [model for model in MODELS if model in cells]
+    assert set(MODELS) - set(cells) <= set(APPLICATIONS), "large models may wait, and the page says so"
+    assert {model: set(row) for model, row in cells.items()} == {model: set(STEPS) for model in cells}
+
+
+def test_no_mutant_of_the_table_is_wrong(cells: dict[str, Row]) -> None:
+    wrong = {op for row in cells.values() for op, cell in row.items() if cell["mark"] == "wrong"}
+    assert wrong <= KNOWN_FAULTS
+
+
+def test_the_page_shows_the_cells(cells: dict[str, Row]) -> None:
+    assert PAGE.read_text() == page(cells), "run: python -m tests.architecture_table --page"
+
+
+@pytest.mark.parametrize("model", RECOMPUTED)
+def test_a_row_of_the_table_is_what_comes_out_today(
+    model: str, cells: dict[str, Row], recomputed: dict[str, Row]
+) -> None:
+    assert recomputed[model] == cells[model], AGAIN + model
