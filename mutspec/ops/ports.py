@@ -15,6 +15,7 @@ from mutspec.language.types import Count, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.new_layer import AddedLayer, LayerConfig
+from mutspec.lowering.places import refuse_missing_output
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
@@ -186,6 +187,8 @@ class AddOutput(StructureOp, tag="add_output", frozen=True, kw_only=True):
     def restructure(self, ctx: StructureContext) -> None:
         for found in ctx.find(self.target, "target"):
             ref, owner, path = _only_output(found, self.output), found.owner, found.path
+            if self.output:  # each layer has output 0, whatever its types
+                refuse_missing_output(ctx, owner, ref, ("output",))
             while owner:
                 ref, owner = self._through(ctx, owner, ref), owner.rpartition("/")[0]
             network = ctx.functional("")
