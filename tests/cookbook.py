@@ -86,6 +86,18 @@ def with_memory() -> Any:
     return keras.Sequential([keras.Input((5, 3), name="series"), *row], name="forecast")
 
 
+def with_residual() -> Any:
+    """A classifier with a residual block, whose input and output have the same shape."""
+    import keras
+
+    layers = keras.layers
+    image = keras.Input((8, 8, 3), name="image")
+    stem = layers.Conv2D(8, 3, padding="same", activation="relu", name="conv_1")(image)
+    hidden = layers.Conv2D(8, 3, padding="same", activation="relu", name="conv_2")(stem)
+    hidden = layers.GlobalAveragePooling2D(name="pool")(layers.Add(name="add")([stem, hidden]))
+    return keras.Model(image, layers.Dense(2, name="classes")(hidden), name="residual")
+
+
 class Dish(NamedTuple):
     """An entry of the cookbook.
 
@@ -154,6 +166,8 @@ DISHES = (
     ),
     Dish("A squeeze-and-excitation block", "squeeze_excitation", "tensorflow/models #9593"),
     Dish("A skip connection", "skip_connection"),
+    Dish("A block twice", "duplicate_block", model=with_residual),
+    Dish("A deeper model that predicts the same", "deeper", "keras #3491, leela-zero #704"),
     Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),
     Dish("Normalisation after the activation", "normalization_after_activation"),
 )

@@ -182,7 +182,9 @@ def apply(
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
         warnings = (*misnamed(archive), *done.report.warnings)
         return replace(done.report, model=str(model), output=output, warnings=warnings, needs_keras=made.reason)
-    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind), *(made.warnings if made else ())]
+    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
+    if made is not None:
+        found += [*made.warnings, *will_be_of_keras_3(archive)]
     threads = _threads(threads, max_memory, max(whole_bytes(program.graph).values(), default=0))
 
     def check(effects: Mapping[Version, Effect], ends: Mapping[str, int]) -> None:

@@ -16,7 +16,10 @@ from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.keras_zip import date_saved_of
+from mutspec.model.files.legacy_file import legacy_state
+from mutspec.model.files.legacy_groups import legacy_groups, state_names
 from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup
+from mutspec.model.old_configs import other_functions
 from mutspec.model.outline import outline_of
 from mutspec.model.saved_groups import UnknownGroups, saved_groups
 from mutspec.model.spec import TensorSpec
@@ -47,8 +50,8 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return None if kind in FORMATS[base.kind].becomes else NeedsKeras(f"only Keras makes {own.title} of this model")
     if own.writer is None or own.writer.lay_out is None:
         return NeedsKeras(f"only Keras makes {own.title}")
-    if is_by_keras_2(base):
-        return NeedsKeras(f"Keras 2 wrote {base.path.name}")
+    if not own.writer.keeps_operations and (operation := _first_operation(program)):
+        return NeedsKeras(f"`{operation}` is an operation between layers")
     if reason := _has_more_in_memory(program, base):
         return NeedsKeras(reason)
     made = (*base.extents, *program.graph.created)
@@ -64,21 +67,36 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras knows {what} of `{path}`")
     outline = outline_of(config)
     try:
-        groups = saved_groups(outline, program.after.tensors, stored)
+        state = _state(config, program.after.tensors, base)
+        if own.writer.is_by_layer:
+            groups = legacy_groups(outline, program.after.tensors)
+            for each in state[0][:1]:
+                state_names(groups, each.name, each.values)
+        else:
+            groups = saved_groups(outline, program.after.tensors, stored)
     except UnknownGroups as error:
         return NeedsKeras(str(error))
-    try:
-        state = _state(config, program.after.tensors, base)
     except UnknownStateError as error:
         return NeedsKeras(f"only Keras knows {error}")
-    version, date = base.keras_version or WRITTEN_VERSION, date_saved_of(base.path)
+    version = WRITTEN_VERSION if is_by_keras_2(base) else base.keras_version or WRITTEN_VERSION
+    date = date_saved_of(base.path)
     return NewModel(base, config, program.after.tensors, groups, version, date, *state)
+
+
+def _first_operation(program: Program) -> str:
+    """Returns the path of an operation between layers; empty if there is none."""
+    return next((layer.path for layer in program.after.layers if "Operation" in layer.ancestry), "")
 
 
 def _has_more_in_memory(program: Program, base: Archive) -> str:
     """Returns what Keras makes of a file that is not in the mutant's configuration; empty if there is nothing."""
-    if base.training is not None:
-        return f"{base.path.name} states how the model was compiled in the form of Keras 2"
+    is_compiled = base.training is not None or bool(base.config.get("compile_config"))
+    if is_by_keras_2(base) and is_compiled:
+        return f"Keras 2 compiled the model in {base.path.name}"
+    if is_by_keras_2(base) and other_functions(base.config):
+        return f"Keras 2 wrote {base.path.name}, and a function in it is another one in Keras 3"
+    if base.training is not None and "compile_config" not in base.config:
+        return f"only Keras knows how {base.path.name} says that the model was compiled"
     if any(layer.config.get("lora_rank") for layer in program.after.layers):
         return "the model has adapters of LoRA"
     return ""
@@ -93,8 +111,11 @@ def _state(
         UnknownStateError: only Keras knows it.
     """
     optimizer = config["compile_config"].get("optimizer")
-    stored = {path: extent for path, extent in base.stored.items() if path.startswith("optimizer/")}
-    if not config["compile_config"] or not (optimizer or stored):
+    if not config["compile_config"]:
+        return (), ()
+    known = legacy_state(base.path) if base.training is not None else base.stored
+    stored = {path: extent for path, extent in known.items() if path.startswith("optimizer/")}
+    if not (optimizer or stored):
         return (), ()
     kept = {tensor.path: tensor for tensor in base.spec.tensors}
     state = carried_state(
@@ -107,7 +128,8 @@ def _state(
     values: dict[str, list[KeptValue]] = defaultdict(list)
     for each in state.variables:
         source = stored[each.source] if each.source else None
-        values[each.path.rpartition("/vars/")[0]].append(KeptValue(each.shape, each.dtype, source, each.first))
+        group = each.path.rpartition("/vars/")[0]
+        values[group].append(KeptValue(each.shape, each.dtype, source, each.first, each.name, each.weight))
     groups = [StateGroup(path, _name_of(optimizer, path), tuple(some)) for path, some in values.items()]
     return tuple(groups), state.warnings
 

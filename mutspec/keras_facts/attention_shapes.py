@@ -16,7 +16,7 @@ def _shapes(call: LayerCall, *tensors: Any) -> tuple[Shape, Shape, Shape]:
     """Returns the shapes of query, value and key, which is the value by default."""
     query, value, key = (each.shape if isinstance(each, TensorType) else None for each in tensors)
     if query is None or value is None:
-        raise UncertainError
+        call.refuse("needs a query and a value, and not one input alone")
     key = value if key is None else key
     if len({len(query), len(value), len(key)}) > 1 or len(query) < 3:
         raise UncertainError
@@ -31,7 +31,7 @@ def _attention(call: LayerCall) -> RuleResult:
     arguments = call.bound("inputs", "mask", "training", "return_attention_scores", "use_causal_mask")
     tensors = arguments.get("inputs") if call.arguments is not None else call.without_masks
     if not isinstance(tensors, list | tuple) or len(tensors) not in (2, 3):
-        raise UncertainError
+        call.refuse("takes a list of a query, a value and perhaps a key")
     query, value, key = _shapes(call, *tensors, *(None,) * (3 - len(tensors)))
     is_dot = call.class_name == "Attention" and call.config.get("score_mode", "dot") == "dot"
     can_broadcast = not is_dot and 1 in (query[-1], key[-1])
@@ -59,7 +59,7 @@ def _headed(call: LayerCall) -> tuple[Shape, Shape, Shape, bool]:
     elif len(call.without_masks) in (2, 3):
         arguments = dict(zip(_HEADED, call.without_masks, strict=False))
     else:
-        raise UncertainError
+        call.refuse(f"takes a query, a value and perhaps a key, not {len(call.without_masks)} inputs")
     query, value, key = _shapes(call, *(arguments.get(name) for name in _HEADED[:3]))
     if value[1:-1] != key[1:-1]:
         call.refuse(f"needs a value and a key of the same lengths, not {value} and {key}")
@@ -75,9 +75,10 @@ def _multi_head_attention(call: LayerCall) -> RuleResult:
     heads, width = call.whole("num_heads"), call.whole("key_dim")
     value_width = call.whole("value_dim", width)
     stated = call.config.get("output_shape")
-    if stated is not None and not isinstance(stated, int | list | tuple):
-        raise UncertainError
-    output: Extents = (stated,) if isinstance(stated, int) else tuple(stated or (call.extent(query, -1),))
+    if stated:
+        output = call.sizes("output_shape", 1 if isinstance(stated, int) else len(stated))
+    else:
+        output = (call.extent(query, -1),)
 
     def projected(shape: Shape, to: int) -> RuleResult:
         return _projection((call.extent(shape, -1), heads, to), (heads, to))

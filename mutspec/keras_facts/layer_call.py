@@ -42,6 +42,8 @@ class RuleResult:
 
 Entry = Mapping[str, Any]
 
+_INNER = "has a layer that cannot be called: "
+
 
 def _knows_nothing(entry: Entry, inputs: tuple[TensorType, ...]) -> RuleResult:
     raise UncertainError
@@ -111,13 +113,17 @@ class LayerCall:
 
     def part(self, key: str, *inputs: Shape) -> RuleResult:
         """Returns the shapes of the layer in this layer that a key of the config holds."""
-        entry = self.config.get(key)
+        return self.inner(self.config.get(key), *inputs)
+
+    def inner(self, entry: Any, *inputs: Shape) -> RuleResult:
+        """Returns the shapes of a serialised layer that is called on these inputs in this layer."""
         if not isinstance(entry, Mapping):
             raise UncertainError
         try:
             return self.ask(entry, tuple(TensorType(shape) for shape in inputs))
         except ModelError as error:
-            self.refuse(f"has a layer that cannot be called: {error.problems[0].message}")
+            innermost = error.problems[0].message.rpartition(_INNER)[2]
+            self.refuse(f"{_INNER}{innermost}")
 
     def shape(self, *, rank: int | None = None, at_least: int = 0) -> Shape:
         """Returns the shape of the only input, which must have this rank."""

@@ -299,7 +299,7 @@ def _picked(call: LayerCall, key: Any, extent: int | None, shape: Shape) -> list
     if not _is(key, "__slice__") or not isinstance(key.get("config"), Mapping):
         raise UncertainError
     ends = [key["config"].get(end) for end in ("start", "stop", "step")]
-    if not all(end is None or isinstance(end, int) for end in ends):
+    if not all(end is None or isinstance(end, int) for end in ends) or ends[2] == 0:
         raise UncertainError
     return [None if extent is None else len(range(*slice(*ends).indices(extent)))]
 
@@ -361,7 +361,7 @@ def _matmul(call: LayerCall) -> RuleResult:
 
 
 _OF_FLOATS = (
-    "Absolute Abs Ceil Clip Cos Erf Exp Expm1 Floor Log Log10 Log1p Log2 Reciprocal Rsqrt Sign Sin Sqrt Square Tan "
+    "Absolute Abs Ceil Clip Cos Erf Exp Expm1 Floor Log Log10 Log1p Log2 Rsqrt Sign Sin Sqrt Square Tan "
     "Tanh Celu Elu Gelu HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid Relu6 Selu Sigmoid Silu SoftShrink Softplus "
     "Softsign"
 )

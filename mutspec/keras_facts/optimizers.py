@@ -71,7 +71,10 @@ OPTIMIZERS: Mapping[str, tuple[Slots, ...]] = {
 Muon is not among them, because it chooses by the names of layers, and neither is ScheduleFreeAdamW, because its first
 values are those of the weights."""
 
-OF_EVERY_OPTIMIZER = (_slots("average", when="use_ema"), _slots("accumulator", when="gradient_accumulation_steps"))
+OF_EVERY_OPTIMIZER = (
+    _slots("average", when="use_ema"),
+    _slots("gradient_accumulator", when="gradient_accumulation_steps"),
+)
 """The slots of every optimizer, before its own."""
 
 DEFAULTS: Mapping[str, Any] = {"learning_rate": 0.001, "initial_accumulator_value": 0.1, "initial_scale": 2.0**15}
@@ -95,6 +98,7 @@ class OptimizerVariable:
         weight: the number of the weight that it belongs to; None for a counter.
         shape, dtype: of its values.
         first: its first value, in every entry.
+        name: the name with which its path ends; empty if Keras does not give it one that tells it from others.
     """
 
     slot: int | None
@@ -102,6 +106,7 @@ class OptimizerVariable:
     shape: Shape
     dtype: str
     first: float
+    name: str = ""
 
 
 def optimizer_name(optimizer: Any) -> str:
@@ -137,8 +142,8 @@ def variables_of_optimizer(
     scale = float(config.get("initial_scale") or DEFAULTS["initial_scale"])
     own = (
         *_counters(name, {"learning_rate": 0.0}),
-        OptimizerVariable(None, None, (), "int64", 0.0),  # the steps since it last changed its scale
-        OptimizerVariable(None, None, (), "float32", scale),
+        OptimizerVariable(None, None, (), "int64", 0.0, "step_counter"),  # the steps since it last changed its scale
+        OptimizerVariable(None, None, (), "float32", scale, "dynamic_scale"),
     )
     return (own, *variables_of_optimizer(config["inner_optimizer"], weights))
 
@@ -149,10 +154,10 @@ def _config(optimizer: Any) -> Mapping[str, Any]:
 
 
 def _counters(name: str, config: Mapping[str, Any]) -> Iterator[OptimizerVariable]:
-    yield OptimizerVariable(None, None, (), "int64", 0.0)
+    yield OptimizerVariable(None, None, (), "int64", 0.0, "iteration")
     rate = config.get("learning_rate", DEFAULT_RATE_OF_SGD if name == "SGD" else DEFAULTS["learning_rate"])
     if isinstance(rate, int | float):  # a schedule computes it from the number of steps
-        yield OptimizerVariable(None, None, (), "float32", float(rate))
+        yield OptimizerVariable(None, None, (), "float32", float(rate), "learning_rate")
 
 
 def _for_weights(
@@ -174,7 +179,7 @@ def _slot_of(
     key = slot.first
     first = float(config.get(key, DEFAULTS[key])) if isinstance(key, str) else key
     if slot.without_axis is None:
-        return OptimizerVariable(number, weight, shape, dtype, first)
+        return OptimizerVariable(number, weight, shape, dtype, first, slot.name)
     if len(shape) < 2:
         return OptimizerVariable(number, weight, (), "int32", first)
     axis = len(shape) + slot.without_axis

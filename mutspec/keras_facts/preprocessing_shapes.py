@@ -60,7 +60,8 @@ def _normalization(call: LayerCall) -> RuleResult:
     for axis in axes:
         call.extent(shape, axis)
     kept: Extents = tuple(call.extent(shape, axis) for axis in sorted(axis % len(shape) for axis in axes))
-    return RuleResult((shape,), {"mean": kept, "variance": kept, "count": TensorType((), "int32")})
+    count = TensorType((), "int64")  # Keras's `int` on TensorFlow
+    return RuleResult((shape,), {"mean": kept, "variance": kept, "count": count})
 
 
 _AUGMENTATIONS = (
@@ -72,7 +73,7 @@ _AUGMENTATIONS = (
 
 PREPROCESSING_RULES: Mapping[str, Rule] = {
     **dict.fromkeys(_AUGMENTATIONS.split(), _augmentation),
-    **dict.fromkeys(("Equalization", "RandomGrayscale"), partial(_augmentation, keeps_dtype=True)),
+    "RandomGrayscale": partial(_augmentation, keeps_dtype=True),
     **dict.fromkeys(("CenterCrop", "RandomCrop", "Resizing"), _sized),
     **{
         f"Adaptive{kind}Pooling{dimensions}D": partial(_adaptive_pooling, dimensions=dimensions)

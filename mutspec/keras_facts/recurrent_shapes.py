@@ -79,7 +79,7 @@ def _stacked_cells(call: LayerCall) -> RuleResult:
         raise UncertainError
     at, states, parts = call.shape(rank=2), [], []
     for entry in cells:
-        part = call.ask(entry, (TensorType(at),))
+        part = call.inner(entry, at)
         at, *kept = part.shapes
         states += kept
         parts.append(part)

@@ -50,6 +50,7 @@ class OutlineNode:
         children: the layers in it.
         is_model: whether it is a Functional or Sequential model.
         is_elided: whether it is a part that is not in paths.
+        is_implied: whether it is a part that its owner makes, and no config states.
         is_trainable: whether it is unfrozen.
         quantized: other variables that it may have if it is quantised, which its config does not state.
     """
@@ -65,6 +66,7 @@ class OutlineNode:
     children: tuple[OutlineNode, ...] = ()
     is_model: bool = False
     is_elided: bool = False
+    is_implied: bool = False
     is_trainable: bool = True
     quantized: tuple[tuple[Variable, ...], ...] = ()
 
@@ -275,7 +277,7 @@ def _implied(part: LayerPart, config: Config, path: str, depth: int) -> OutlineN
     passed.setdefault("bias_axes", True)  # the config of older attention layers does not state `use_bias`
     entry = {"class_name": part.class_name, "config": {**passed, "name": part.name}}
     node = _node(entry, path, "", part.stored, depth + 1)
-    return replace(node, path=join(path, part.name), config={}, is_elided=not part.name)
+    return replace(node, path=join(path, part.name), config={}, is_elided=not part.name, is_implied=True)
 
 
 def _below(stored: tuple[str, ...], segment: str) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class _Walk:
             raise UnknownGroups(f"`{node.path}` is a `{node.class_name}`, a class that mutspec does not know")
         yield SavedGroup(path, node.name or snake_case(node.class_name), self._own(node))
         if node.is_model:
-            for child in _saved_layers(node):
+            for child in saved_layers(node):
                 yield from self.below(child, join(path, child.stored[0]))
             return
         inside: list[tuple[str, OutlineNode | str]] = [(self._stored(child), child) for child in node.children]
@@ -118,7 +118,7 @@ class _Walk:
         return self.by_layer.get(node.path, ()) if len(node.stored) > 1 else ()
 
 
-def _saved_layers(model: OutlineNode) -> Iterator[OutlineNode]:
+def saved_layers(model: OutlineNode) -> Iterator[OutlineNode]:
     """Yields the layers of a model that Keras saves: all but operations, and the InputLayer of a Sequential."""
     is_sequential = model.class_name == "Sequential"
     for child in model.children:

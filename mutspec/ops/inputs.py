@@ -38,7 +38,11 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"batch_size": 4})
 
     input: Annotated[
-        str | UnsetType, Meta(description="The name of the input. Default: the only one.", examples=["image"])
+        str | UnsetType,
+        Meta(
+            description="The name of the input. Default: the only one; of several all, if only `batch_size` is given.",
+            examples=["image"],
+        ),
     ] = UNSET
     shape: Annotated[
         tuple[Positive | None, ...] | UnsetType,
@@ -70,17 +74,22 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
     def restructure(self, ctx: StructureContext) -> None:
         give_input_layer(ctx, "")
         network = ctx.network("")
-        name = self._name(network)
-        before = ctx.type_of("", TensorRef(name))
-        after = TensorType(self._shape(network, name, before.shape), or_default(self.dtype, before.dtype))
+        names = self._names(network)
+        before = {name: ctx.type_of("", TensorRef(name)) for name in names}
+        after = {name: self._type(network, name, each) for name, each in before.items()}
         if after == before:
-            raise PlanError(f"`{name}` has this shape and dtype already", path=("op",), hint="leave the step out")
-        _set_input(ctx, "", name, after)
+            listing = " and ".join(f"`{name}`" for name in names)
+            has = "has" if len(names) == 1 else "have"
+            raise PlanError(f"{listing} {has} this shape and dtype already", path=("op",), hint="leave the step out")
+        for name in names:
+            if after[name] != before[name]:
+                _set_input(ctx, "", name, after[name])
 
-    def _name(self, network: Network) -> str:
+    def _names(self, network: Network) -> list[str]:
         names = [ref.layer for ref in refs(network.inputs)]
-        if self.input is UNSET and len(names) == 1:
-            return names[0]
+        is_of_the_batch = all(each is UNSET for each in (self.shape, self.size, self.length, self.dtype))
+        if self.input is UNSET and (len(names) == 1 or is_of_the_batch):
+            return names
         listing = ", ".join(f"`{name}`" for name in names)
         if self.input is UNSET:
             raise PlanError(
@@ -91,7 +100,10 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
             hint = "" if near else f"its inputs are {listing}"
             message = f"the model has no input `{self.input}`"
             raise PlanError(Problem(message, path=("input",), hint=hint, candidates=near))
-        return self.input
+        return [self.input]
+
+    def _type(self, network: Network, name: str, before: TensorType) -> TensorType:
+        return TensorType(self._shape(network, name, before.shape), or_default(self.dtype, before.dtype))
 
     def _shape(self, network: Network, name: str, before: Shape) -> Shape:
         batch = before[0] if self.batch_size is UNSET else self.batch_size

@@ -329,7 +329,8 @@ class Join(StructureOp, tag="join", frozen=True, kw_only=True):
     """Put another model beside this one, on the same inputs or its own, and merge their outputs by a layer.
 
     With `layer` (Average, Add, Concatenate, …) each output of the one is merged with that of the other; without it the
-    outputs of the other are further outputs. So an ensemble of three is two steps.
+    outputs of the other are further outputs. A further step joins a third model. An average of an average would weigh
+    it double: for the mean of three, use Add in both steps, and insert a Rescaling by a third.
 
     Literature: ensembles; two-branch fusion.
     """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import cast
 
 from mutspec.errors import ModelError
@@ -20,6 +21,20 @@ Weights = Callable[[str], Mapping[str, TensorSpec]]
 """Returns the weights of the layer at a path, by their paths below the layer's own model."""
 
 Types = dict[TensorRef, TensorType]
+
+
+class MissingOutputError(ModelError):
+    """Raised where a layer does not make an output that is used.
+
+    Arguments:
+        ref: the output.
+        count: how many outputs the layer makes.
+    """
+
+    def __init__(self, ref: TensorRef, count: int) -> None:
+        has = "output 0" if count == 1 else f"outputs 0 to {count - 1}"
+        self.ref, self.what = ref, f"output {ref.output} of `{ref.layer}`, which has only {has}"
+        super().__init__(f"the model uses {self.what}")
 
 
 @dataclass
@@ -79,7 +94,20 @@ class Flow:
                         if user not in stale and any(changed in call for call in network.uses[user]):
                             stale.add(user)
                             heappush(pending, (position[user], user))
+        self._check_outputs(current, owner)
         return network.with_layers(layers, types)
+
+    def _check_outputs(self, network: Network, owner: str) -> None:
+        """Checks that the layers make the model's outputs. The first output of a layer is always there."""
+        self.checked.add(owner)
+        for ref in (ref for ref in refs([network.outputs]) if ref.output):
+            try:
+                self.type_of(network, ref, owner)
+            except MissingOutputError as error:
+                if error.ref == ref:
+                    self.misfits[owner] = f"`{owner or network.name}` ends with {error.what}"
+            except ModelError:
+                continue  # a layer before it does not fit, and has a misfit already
 
     def _with_settled_models(self, network: Network, owner: str, before: Network | None) -> Layers:
         """Returns the layers, with settled types in the models that the edit touches, or adds."""
@@ -102,13 +130,23 @@ class Flow:
             types[ref] = found
             return [ref] if is_other else []
         for number, call in enumerate(network.calls[name]):
+            used = network.uses[name][number]
             try:
-                inputs = tuple(self.type_of(network, ref, owner) for ref in network.uses[name][number])
+                inputs = tuple(self.type_of(network, ref, owner) for ref in used)
+            except MissingOutputError as error:
+                if error.ref in used:
+                    self.checked.add(path)
+                    self.misfits[path] = f"`{path}` is called on {error.what}"
+                continue
             except ModelError:
                 continue  # a layer before it does not fit, and has a misfit already
             layer = network.layers[name]
             with_call = layer if isinstance(layer, Network) else called(layer, call, types)
-            for output, found in enumerate(self._outputs(with_call, path, inputs)):
+            outputs = self._outputs(with_call, path, inputs)
+            if outputs:
+                gone = [ref for ref in _used_outputs(network, name, number) if ref.output >= len(outputs)]
+                differing += [ref for ref in gone if types.pop(ref, None) is not None]
+            for output, found in enumerate(outputs):
                 ref = TensorRef(name, number, output)
                 if types.get(ref, network.found_types.get(ref)) != found:
                     differing.append(ref)
@@ -155,8 +193,11 @@ class Flow:
                 every = ChainMap(found, known)
                 with_call = layer if isinstance(layer, Network) else called(layer, calls[at.call], every)
                 inputs = tuple(every[one] for one in arguments)
-                for output, each in enumerate(self._output_types(with_call, path, inputs)):
+                outputs = self._output_types(with_call, path, inputs)
+                for output, each in enumerate(outputs):
                     found.setdefault(TensorRef(at.layer, at.call, output), each)
+                if at.output >= len(outputs):
+                    raise MissingOutputError(at, len(outputs))
             pending.pop()
         return known[ref] if ref in known else found[ref]
 
@@ -216,6 +257,12 @@ class Flow:
 def _called_otherwise(network: Network, before: Network) -> Iterable[str]:
     """Returns the layers that an edit gave other calls. It leaves those that it does not touch as they are."""
     return (name for name, calls in network.calls.items() if calls is not before.calls.get(name))
+
+
+def _used_outputs(network: Network, name: str, call: int) -> Iterator[TensorRef]:
+    """Yields the outputs of one call of a layer that other layers use, or that are outputs of the model."""
+    used = (ref for user in network.consumers(name) for each in network.uses[user] for ref in each)
+    return (ref for ref in chain(used, refs([network.outputs])) if (ref.layer, ref.call) == (name, call))
 
 
 def is_compatible(wanted: TensorType, given: TensorType) -> bool:

@@ -31,6 +31,8 @@ class StateVariable:
         shape, dtype: of its values.
         source: the path of the variable in the base's file that it is copied from; empty if it starts again.
         first: the value of each entry if it starts again.
+        name: the name with which its path in Keras ends; empty if that is not known.
+        weight: the path of the weight that it belongs to; empty for a counter.
     """
 
     path: str
@@ -38,6 +40,8 @@ class StateVariable:
     dtype: str
     source: str
     first: float
+    name: str = ""
+    weight: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,10 @@ def carried_state(
                         was_trained=position is not None,
                     )
                     lost.setdefault(variable.weight, why)
-            found.append(StateVariable(target, variable.shape, variable.dtype, source, variable.first))
+            weight = "" if variable.weight is None else after[variable.weight].path
+            found.append(
+                StateVariable(target, variable.shape, variable.dtype, source, variable.first, variable.name, weight)
+            )
         written.append(found)
     return OptimizerState(_with_copies(written), (lost_state(lost, len(after)),) if lost else ())
 

@@ -7,9 +7,10 @@ role. The class table has the roles that exist, their groups, channel axes and p
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from mutspec.errors import EnvironmentProblem
+from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.keras_facts.attention_shapes import ATTENTION_RULES
 from mutspec.keras_facts.classes import facts_of, is_keras_class, plain_class_name, quantization_mode
 from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
@@ -22,6 +23,7 @@ from mutspec.keras_facts.spatial_shapes import SPATIAL_RULES
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.keras_facts.wrapper_shapes import WRAPPER_RULES
 from mutspec.model.build import build_from_outline
+from mutspec.model.limits import current_limits
 from mutspec.model.outline import OutlineNode, is_operation, join, outline_of
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import TensorSpec
@@ -105,11 +107,14 @@ def _by_table(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> Layer
     return LayerShapes(outputs, () if is_operation(entry) else _weights(entry, result))
 
 
-def _result(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments: Arguments | None = None) -> RuleResult:
+def _result(
+    entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments: Arguments | None = None, depth: int = 1
+) -> RuleResult:
     """Returns the shapes of a layer by its class's rule, with all dtypes."""
+    current_limits().check("layer_depth", depth, "layers in layers", is_counted=False)
     config, class_name = entry.get("config"), plain_class_name(entry)
     if class_name == "Sequential" and isinstance(config, Mapping):
-        return _in_sequence(config.get("layers"), inputs)
+        return _in_sequence(entry, inputs, depth)
     is_known = is_operation(entry) if is_keras_class(entry) else False
     rule = OPERATION_RULES.get(class_name) if is_known else RULES.get(class_name)
     if rule is None or not isinstance(config, Mapping) or (facts_of(entry) is None and not is_known):
@@ -117,27 +122,39 @@ def _result(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], arguments:
     policy = policy_of(config.get("dtype"))
     if policy is None or quantization_mode(config):
         raise UncertainError
-    result = rule(LayerCall(_name(entry), class_name, config, inputs, arguments, _result))
+    result = rule(LayerCall(_name(entry), class_name, config, inputs, arguments, partial(_result, depth=depth + 1)))
     return _with_dtypes(result, policy, inputs)
 
 
-def _in_sequence(layers: Any, inputs: tuple[TensorType, ...]) -> RuleResult:
+def _in_sequence(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], depth: int) -> RuleResult:
     """Returns the shapes of a Sequential model that a layer holds, such as TimeDistributed."""
+    layers = entry["config"].get("layers")
     if not isinstance(layers, list | tuple) or not layers:
         raise UncertainError
-    at, parts = inputs, []
-    for entry in layers:
-        if len(at) != 1:
+    at = inputs
+    parts: list[RuleResult] = []
+    for layer in layers:
+        if len(at) != 1 or not isinstance(layer, Mapping):
             raise UncertainError
-        part = _result(entry, () if plain_class_name(entry) == "InputLayer" else at)
-        if part.outputs and not parts and plain_class_name(entry) == "InputLayer":
-            # The model keeps the weights for this shape. Whether others fit, too, only Keras says.
-            if len(part.shapes[0]) != len(at[0].shape) or part.shapes[0][1:] != at[0].shape[1:]:
-                raise UncertainError
+        is_input = plain_class_name(layer) == "InputLayer"
+        part = _result(layer, () if is_input else at, depth=depth + 1)
+        if is_input:
+            _check_input(entry, part.shapes[0], at[0].shape)
         else:
             at = tuple(each for each in part.outputs if isinstance(each, TensorType))
         parts.append(part)
     return RuleResult(at, parts=tuple(parts))
+
+
+def _check_input(entry: Mapping[str, Any], expected: Shape, given: Shape) -> None:
+    """Compares what a model is called on with what it was built for. It keeps the weights of the latter."""
+    if expected[1:] == given[1:]:
+        return
+    if len(expected) == len(given) and all(
+        None in pair or pair[0] == pair[1] for pair in zip(expected, given, strict=True)
+    ):
+        raise UncertainError
+    raise ModelError(f"`{_name(entry)}` (Sequential) expects {expected}, not {given}")
 
 
 def _with_dtypes(result: RuleResult, policy: Policy, inputs: tuple[TensorType, ...]) -> RuleResult:

@@ -62,7 +62,7 @@ def test_apply_refuses_and_writes_nothing_unless_the_call_says_so(cli, damaged, 
 
 
 @pytest.mark.parametrize("output", ["out.h5", "out.keras"])
-def test_a_file_that_keras_loads_is_checked_too(cli, damaged, room, output) -> None:
+def test_a_file_of_which_a_new_one_is_made_is_checked_too(cli, damaged, room, output) -> None:
     (room / "plan.yaml").write_text(
         "mutspec: 1\nsteps: [{op: remove_layer, target: dropout}, {op: zero, target: conv_1, count: 1}]\n"
         if output == "out.keras"
@@ -70,7 +70,8 @@ def test_a_file_that_keras_loads_is_checked_too(cli, damaged, room, output) -> N
     )
     result = cli("apply", "plan.yaml", damaged, "-o", output)
     assert result.code == 2
-    assert result.err.startswith(f"error: {SAID}; its weights may be wrong")
+    whose = "the mutant's" if output == "out.keras" else "its"  # which mutspec, or Keras, makes of it
+    assert result.err.startswith(f"error: {SAID}; {whose} weights may be wrong")
     assert not (room / output).exists()
 
 

@@ -23,6 +23,7 @@ FROM_ZOO = (
     "bidirectional",
     "operators",
     "embedding_mask",
+    "initial_state",
 )
 
 
@@ -409,6 +410,32 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "several outputs for one input": step(
         "remove_layer, target: split", "3:30", "several outputs of", "first remove the layers", model="operators"
+    ),
+    # Outputs that are not there any more
+    "a layer without the states that are used": step(
+        "replace_layer, target: encode, layer: {type: LSTM, units: 4}",
+        "3:8",
+        "`decode` is called on output 1 of `encode`, which has only output 0",
+        "`summary` is called on output 1 of `encode`",
+        model="initial_state",
+    ),
+    "a layer of another name with fewer states": step(
+        "replace_layer, target: encode, layer: {type: GRU, units: 4, return_state: true, name: gru}",
+        "3:8",
+        "`decode` is called on output 2 of `gru`, which has only outputs 0 to 1",
+        model="initial_state",
+    ),
+    "one output for two": step(
+        "replace_layer, target: split, layer: {type: Dense, units: 3}",
+        "3:8",
+        "`get_item` is called on output 1 of `split`, which has only output 0",
+        model="operators",
+    ),
+    "states switched off": step(
+        "configure_layer, target: encode, set: {return_state: false}",
+        "3:61",
+        "`return_state: false` changes the output of `encode`",
+        model="initial_state",
     ),
     # What is kept
     "another word for a part": step(

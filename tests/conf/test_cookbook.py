@@ -19,6 +19,7 @@ from tests.cookbook import (
     with_augmentation,
     with_backbone,
     with_memory,
+    with_residual,
     with_softmax,
 )
 from tests.zoo.play import inputs_of, outputs
@@ -261,3 +262,21 @@ def test_stateful_layers_go_on_where_the_batch_before_has_ended() -> None:
     memory = base.get_layer("memory")
     expected = base.get_layer("out")(memory(values))  # the whole sequence at once
     assert np.allclose(mutant(values[:, 5:]), expected, atol=1e-6)
+
+
+def test_a_deeper_model_predicts_the_same(model: Any) -> None:
+    mutant = mutant_of("deeper", model)
+    assert len(mutant.layers) == len(model.layers) + 1
+    assert equal(mutant, model, tolerance=1e-4)
+
+
+def test_a_block_twice_is_applied_twice() -> None:
+    import keras
+
+    base = with_residual()
+    mutant = mutant_of("duplicate_block", base)
+    value = base.get_layer("conv_1").output
+    for _ in range(2):
+        value = base.get_layer("add")([value, base.get_layer("conv_2")(value)])
+    pooled = base.get_layer("classes")(base.get_layer("pool")(value))
+    assert equal(mutant, keras.Model(base.input, pooled), tolerance=1e-5)

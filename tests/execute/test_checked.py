@@ -19,7 +19,8 @@ from mutspec.execute import checked
 from mutspec.execute.checked import apply_checked
 from mutspec.lowering.claims import SamePredictions
 from mutspec.model.live import read_live
-from mutspec.ops.structure import ConfigureLayer, RemoveLayer, RenameLayer
+from mutspec.ops.naming import RenameLayer
+from mutspec.ops.structure import ConfigureLayer, RemoveLayer
 from tests.zoo import ZOO
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")

@@ -2,6 +2,6 @@
 
 `models` has the models that it is asked of. In the modules `about_layers`, `about_parts`, `about_sequences`,
 `about_training` and `about_models` each function is a request: its decorator has the threads and the plan, and it
-builds by hand, in Keras, what the mutant must predict. `test_requests` applies each plan from file to file and in memory.
-Requests that change widths (pruned channels, wider layers, other input channels) are not here.
+builds by hand, in Keras, what the mutant must predict. `test_requests` applies each plan from file to file and in
+memory. Requests that change widths (pruned channels, wider layers, other input channels) are not here.
 """

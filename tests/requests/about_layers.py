@@ -47,7 +47,7 @@ steps:
 )
 def a_layer_of_ones_own_inside_densenet(base: Any, mutant: Any) -> Any:
     assert len(mutant.weights) == len(base.weights) + 1
-    assert np.array_equal(mutant.get_layer("gain").gain, np.ones(160))
+    assert np.array_equal(mutant.get_layer("gain").gain, np.ones(64 + 32))
     return base
 
 
@@ -228,7 +228,7 @@ def a_layer_twice(base: Any, mutant: Any) -> Any:
     convnet,
     """
 steps:
-  - {id: second, op: duplicate_layers, target: {between: [conv_2, add]}, input: relu_1}
+  - {id: second, op: duplicate_layers, target: {between: [conv_2, add]}}
 """,
 )
 def a_block_twice(base: Any, mutant: Any) -> Any:

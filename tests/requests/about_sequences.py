@@ -11,7 +11,7 @@ from keras import layers
 
 import mutspec
 from tests.requests.asked import like, request
-from tests.requests.models import masked_series, padded_series, series, texts
+from tests.requests.models import masked_series, padded_series, series, series_and_context, texts
 
 
 @request(
@@ -34,6 +34,20 @@ def stateful_with_a_batch_size(base: Any, mutant: Any) -> Any:
     for model in (mutant, made):
         model.layers[1].reset_states()
     return made
+
+
+@request(
+    "keras #5714, #7441",
+    series_and_context,
+    """
+steps:
+  - {op: set_input, batch_size: 3}
+  - {op: configure_layer, target: lstm, set: {stateful: true}}
+""",
+)
+def stateful_with_a_batch_size_of_all_inputs(base: Any, mutant: Any) -> Any:
+    assert mutant.input_shape == [(3, 6, 3), (3, 2)]
+    return base
 
 
 @request(

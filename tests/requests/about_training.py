@@ -198,6 +198,28 @@ def an_ensemble(base: Any, mutant: Any, second: Any) -> Any:
     return keras.Model(image, keras.layers.Average()([base(image), renamed(second)(image)]))
 
 
+def a_third_convnet() -> Any:
+    """One with other values again."""
+    return convnet(3)
+
+
+@request(
+    "keras #13696",
+    convnet,
+    """
+steps:
+  - {id: two, op: join, source: "second:", layer: {type: Add}}
+  - {id: three, op: join, source: "third:", layer: {type: Add}}
+  - {id: mean, op: insert_layer, after: three, layer: {type: Rescaling, scale: 0.3333333333333333}}
+""",
+    inputs={"second": another_convnet, "third": a_third_convnet},
+)
+def the_mean_of_three_models(base: Any, mutant: Any, second: Any, third: Any) -> Any:
+    image = like(base)
+    third = keras.Model(third.input, third.output, name="third_model")
+    return keras.Model(image, keras.layers.Average()([base(image), renamed(second)(image), third(image)]))
+
+
 @request(
     "keras #2775, #8613",
     convnet,

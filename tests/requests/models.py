@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from keras.src.applications.densenet import DenseNet
 
 Model = Any
 
@@ -44,7 +45,7 @@ def another_convnet() -> Model:
 def compiled() -> Model:
     """A classifier that is compiled, and has been trained for a step."""
     model = convnet()
-    model.compile("adam", "mse", metrics=["mae"])
+    model.compile("adam", "mse", metrics=["mae"], run_eagerly=True)
     model.train_on_batch(np.ones((2, 8, 8, 3)), np.ones((2, 3)))
     return model
 
@@ -121,6 +122,13 @@ def series() -> Model:
     return seeded(keras.Model(steps, layers.Dense(2, name="out")(x), name="series"))
 
 
+def series_and_context() -> Model:
+    """A forecaster of series that also knows something else."""
+    steps, context = keras.Input((6, 3), name="steps"), keras.Input((2,), name="context")
+    x = layers.Concatenate(name="join")([layers.LSTM(5, name="lstm")(steps), context])
+    return seeded(keras.Model([steps, context], layers.Dense(2, name="out")(x), name="two_inputs"))
+
+
 def masked_series() -> Model:
     """A forecaster of series whose padding is masked, by two layers of LSTM."""
     steps = keras.Input((6, 3), name="steps")
@@ -138,8 +146,9 @@ def padded_series() -> list[np.ndarray]:
 
 
 def densenet() -> Model:
-    """The DenseNet121 that ships with Keras, for small images."""
-    return seeded_lightly(keras.applications.DenseNet121(weights=None, input_shape=(32, 32, 3), classes=3))
+    """A DenseNet as it ships with Keras, but with two layers in each block: DenseNet121 takes Keras a minute in all."""
+    made = DenseNet([2, 2, 2, 2], weights=None, input_shape=(32, 32, 3), classes=3)
+    return seeded_lightly(made)
 
 
 def efficientnet() -> Model:

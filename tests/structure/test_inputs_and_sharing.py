@@ -142,7 +142,7 @@ def test_a_model_that_is_called_on_a_dictionary_follows_by_its_keys() -> None:
 @pytest.mark.parametrize(
     ("name", "keys", "why"),
     [
-        ("multiple_io", {"batch_size": 2}, "the model has 2 inputs: `a`, `b`"),
+        ("multiple_io", {"batch_size": 2, "dtype": "float16"}, "the model has 2 inputs: `a`, `b`"),
         ("multiple_io", {"input": "c", "batch_size": 2}, "the model has no input `c`"),
         ("nested", {"size": [3]}, r"`size` has 1 extents, but `input_layer.*`, of \(None, 5\), has 0 between"),
         ("nested", {"shape": [5]}, "has this shape and dtype already"),

@@ -65,6 +65,7 @@ class Writer:
         takes: tells of which other formats.
         lay_out: makes an output for a model with another architecture, without Keras; its values come later.
         needs_stored: whether `convert` needs `Archive.stored`, the paths at which Keras 3 stores weights.
+        is_by_layer: whether `lay_out` takes the groups of `legacy_groups`, and not those of `saved_groups`.
         save: makes an output from a model in memory, by Keras.
         keeps_operations: whether Keras can load what `save` writes for a model with operations between layers.
     """
@@ -74,6 +75,7 @@ class Writer:
     takes: Callable[[Format], bool] = lambda _: False
     needs_stored: bool = False
     lay_out: Layouter | None = None
+    is_by_layer: bool = False
     save: Saver | None = None
     keeps_operations: bool = True
 
@@ -204,6 +206,12 @@ def _lay_out_weights_h5(model: NewModel, descriptor: int) -> LaidOut:
     return lay_out_weights_h5(model, descriptor)
 
 
+def _lay_out_whole_h5(model: NewModel, descriptor: int) -> LaidOut:
+    from mutspec.model.files.legacy_layout import lay_out_whole_h5
+
+    return lay_out_whole_h5(model, descriptor)
+
+
 def _save_keras(model: Any, descriptor: int, folder: Path, date_saved: str) -> None:
     from mutspec.model.files.keras_writer import save_keras
 
@@ -287,7 +295,13 @@ _FORMATS = (
         is_whole=True,
         fits=_is_whole_h5,
         read=_whole_h5,
-        writer=Writer(check=_check_hdf5, save=_save_whole_h5, keeps_operations=False),
+        writer=Writer(
+            check=_check_hdf5,
+            lay_out=_lay_out_whole_h5,
+            is_by_layer=True,
+            save=_save_whole_h5,
+            keeps_operations=False,
+        ),
     ),
     Format(
         kind=FileKind.OLD_WEIGHTS_H5,

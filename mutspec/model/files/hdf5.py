@@ -94,7 +94,9 @@ class FileWindow(Seekable):
         return len(data)
 
 
-def stored_hdf5(source: Path | FileWindow, base: int, shown: str, *, attributes: bool = True) -> StoredHdf5:
+def stored_hdf5(
+    source: Path | FileWindow, base: int, shown: str, *, attributes: bool = True, training: bool = False
+) -> StoredHdf5:
     """Returns the groups, attributes and extents of an HDF5 file, without values.
 
     Arguments:
@@ -103,6 +105,7 @@ def stored_hdf5(source: Path | FileWindow, base: int, shown: str, *, attributes:
             them has an offset.
         shown: what to call the file in errors.
         attributes: whether to read the groups' attributes. A `.keras` file has their content in its configuration.
+        training: whether to read what training leaves in a whole-model file.
 
     Raises:
         ModelError: it is damaged, above a limit, or has links and datasets that lead out of it or to another dataset.
@@ -111,7 +114,7 @@ def stored_hdf5(source: Path | FileWindow, base: int, shown: str, *, attributes:
     most = 2 * limits.hdf5_metadata_bytes + 256 * limits.hdf5_objects
     try:
         answer = watched(
-            partial(_answer, source, base, shown, limits, attributes),
+            partial(_answer, source, base, shown, limits, attributes, training),
             seconds=limits.hdf5_seconds,
             memory=limits.hdf5_memory_bytes,
             most_bytes=most,
@@ -135,10 +138,12 @@ class _Answer:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _answer(source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool) -> bytes:
+def _answer(
+    source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool, training: bool
+) -> bytes:
     """Reads the file, in the child. No exception leaves this function."""
     try:
-        answer = _Answer(_read(source, base, shown, limits, attributes))
+        answer = _Answer(_read(source, base, shown, limits, attributes, training))
     except ModelError as error:
         answer = _Answer(None, [(problem.message, problem.hint) for problem in error.problems])
     except MemoryError:
@@ -152,14 +157,16 @@ def _answer(source: Path | FileWindow, base: int, shown: str, limits: Limits, at
     return msgspec.msgpack.encode(answer)
 
 
-def _read(source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool) -> StoredHdf5:
+def _read(
+    source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool, training: bool
+) -> StoredHdf5:
     with h5py.File(source, "r") as file:
         root = file["/"].id
         groups: dict[str, Mapping[str, Attribute]] = {}
         extents: dict[str, Extent] = {}
         size = source.size if isinstance(source, FileWindow) else source.stat().st_size
         budget = _Budget(limits, shown, size)
-        for path in (b"", *_paths(root, shown, budget)):
+        for path in (b"", *_paths(root, shown, budget, () if training else (_SKIPPED,))):
             identity = h5py.h5o.open(root, path) if path else root
             name = path.decode("utf8")
             if isinstance(identity, h5py.h5d.DatasetID):
@@ -203,8 +210,8 @@ class _Budget:
             self.limits.check("inflation", times, what)
 
 
-def _paths(root: Any, shown: str, budget: _Budget) -> list[bytes]:
-    """Returns the paths of all groups and datasets."""
+def _paths(root: Any, shown: str, budget: _Budget, skipped: tuple[bytes, ...]) -> list[bytes]:
+    """Returns the paths of all groups and datasets, but those that begin in one of some ways."""
     limits = budget.limits
     paths: list[bytes] = []
     count = 0
@@ -217,7 +224,7 @@ def _paths(root: Any, shown: str, budget: _Budget) -> list[bytes]:
         last = name.rpartition(b"/")[2]
         limits.check("name_characters", len(last), f"the name `{last[:20].decode('utf8', 'replace')}…` in {shown}")
         limits.check("path_characters", len(name), f"a path in {shown}")
-        if name.startswith(_SKIPPED):
+        if name.startswith(skipped):
             return
         budget.take(len(name))
         # A link may lead to any file on the machine: only what the call names is read (docs/security.md).

@@ -8,7 +8,7 @@ fills them need not know HDF5. h5py's own objects for groups and datasets would 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -33,11 +33,13 @@ class NewDataset:
         name: its name in its group; below a path of further groups, if it has slashes.
         shape: its shape.
         dtype: its dtype by NumPy's name, `bfloat16` included.
+        is_named_first: whether it gets its name before its values, as by h5py's `create_dataset`.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    is_named_first: bool = False
 
     @property
     def bytes(self) -> int:
@@ -77,14 +79,16 @@ def write_layout(
     extents: dict[str, Extent] = {}
     with held_interrupts() as is_interrupted, h5py.File(_created(sink)) as file:
         root = h5g.open(file.id, b"/")
+        outermost = {"": root}
         _write_attributes(root, attributes or {})
         for group in groups:
             if sink.error is not None or is_interrupted():
                 break
-            identity = _made(root, group.path)
+            identity = _made(outermost, group.path)
             _write_attributes(identity, group.attributes)
             for dataset in group.datasets:
-                offset = _write_dataset(identity, dataset)
+                owner, _, name = dataset.name.rpartition("/")
+                offset = _write_dataset(_required(identity, owner) if owner else identity, replace(dataset, name=name))
                 path = f"{group.path}/{dataset.name}"
                 place = None if offset is None else base + offset
                 extents[path] = Extent(path, dataset.shape, dataset.dtype, False, place, dataset.bytes)
@@ -116,18 +120,33 @@ def _created(sink: Sink) -> h5f.FileID:
     return h5f.create(repr(sink).encode(), h5f.ACC_TRUNC, fapl=access)
 
 
-def _made(root: h5g.GroupID, path: str) -> h5g.GroupID:
-    """Makes a group. Keras makes the group of a layer before `vars` in it."""
+def _made(outermost: dict[str, h5g.GroupID], path: str) -> h5g.GroupID:
+    """Makes a group, and before it the one that it is in. `outermost` has the groups of the file that exist."""
     owner, _, name = path.rpartition("/")
-    at, links = _named(owner)
-    parent = h5g.create(root, at, lcpl=links) if owner else root
+    parent = outermost.get(owner)
+    if parent is None:
+        at, links = _named(owner)
+        parent = h5g.create(outermost[""], at, lcpl=links)
     at, links = _named(name)
-    return h5g.create(parent, at, lcpl=links)
+    made = h5g.create(parent, at, lcpl=links)
+    if not owner:
+        outermost[name] = made
+    return made
+
+
+def _required(group: h5g.GroupID, path: str) -> h5g.GroupID:
+    """Returns a group in another one. It makes it if there is none."""
+    at, links = _named(path)
+    return h5g.open(group, at) if at in group else h5g.create(group, at, lcpl=links)
+
+
+_TEXTS: Mapping[type, Any] = {str: h5py.string_dtype(), bytes: h5py.string_dtype("ascii")}
+"""The types of single texts, as h5py chooses them."""
 
 
 def _write_attributes(identity: Any, attributes: Mapping[str, Attribute]) -> None:
     for name, value in attributes.items():
-        array: Any = np.asarray(value, h5py.string_dtype() if isinstance(value, str) else None)
+        array: Any = np.asarray(value, _TEXTS.get(type(value)))
         space = h5s.create_simple(array.shape) if array.shape else h5s.create(h5s.SCALAR)
         kind = h5t.py_create(array.dtype, logical=True)
         attribute = h5a.create(identity, name.encode(), kind, space)
@@ -143,12 +162,13 @@ def _write_dataset(group: h5g.GroupID, dataset: NewDataset) -> int | None:
     properties.set_obj_track_times(False)
     at, links = _named(dataset.name)
     # Keras makes these two in different ways: by `create_dataset`, and by an assignment to an item of the group.
-    identity = h5d.create(group, at if is_opaque else None, h5t.py_create(dtype, logical=True), space, properties)
+    is_named = is_opaque or dataset.is_named_first
+    identity = h5d.create(group, at if is_named else None, h5t.py_create(dtype, logical=True), space, properties)
     if 0 not in dataset.shape:
         _reserve(identity, dataset.shape, dtype)
-    if not is_opaque:
+    if not is_named:
         h5o.link(identity, group, at, lcpl=links)
-    else:
+    elif is_opaque:
         _write_attributes(identity, {"dtype": dataset.dtype})
     offset: int | None = identity.get_offset()
     return offset

@@ -10,14 +10,17 @@ from typing import Any
 from mutspec.errors import ModelError, nearest
 from mutspec.model.asking_keras import in_keras
 from mutspec.model.build import Build, build_from_outline
-from mutspec.model.config import parse_config
+from mutspec.model.config import parse_config, parse_json
 from mutspec.model.files.archive import Archive, Extent
-from mutspec.model.files.hdf5 import StoredHdf5, check_extents
+from mutspec.model.files.hdf5 import StoredHdf5, check_extents, stored_hdf5
 from mutspec.model.files.legacy_order import legacy_slots, role_in
 from mutspec.model.inner_layers import InKeras, holds_code
+from mutspec.model.legacy_form import compile_config_of
+from mutspec.model.old_configs import is_of_keras_2
 from mutspec.model.outline import Outline, OutlineNode, join, outline_of
 
 _WEIGHTS = "model_weights"
+STATE = "optimizer_weights"
 OWN_WEIGHTS = "top_level_model_weights"
 """The group of a model's own weights, which belong to none of its layers."""
 
@@ -43,7 +46,33 @@ def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
     version = legacy_version(stored)
     weights = legacy_weights(stored.below(_WEIGHTS), path)
     archive = legacy_archive(path, weights, config, version)
-    return replace(archive, training=stored.text("training_config"))
+    training = stored.text("training_config")
+    compiled = None if training is None or is_of_keras_2(version) else _compiled(training)
+    config = archive.config if compiled is None else {**archive.config, "compile_config": compiled}
+    return replace(archive, training=training, config=config)
+
+
+def _compiled(training: str) -> Mapping[str, Any] | None:
+    """Returns how a model was compiled in the form of a `.keras` file; None if only Keras can tell."""
+    try:
+        return compile_config_of(parse_json(training, "the training_config"))
+    except ModelError:  # the model is the same without it
+        return None
+
+
+def legacy_state(path: Path) -> Mapping[str, Extent]:
+    """Returns the variables of the optimizer in a whole-model file, by the path at which a `.keras` file has them.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    stored = stored_hdf5(path, 0, str(path), training=True)
+    if STATE not in stored.groups:
+        return {}
+    names = stored.texts("weight_names", STATE) or ()
+    below = stored.below(STATE)
+    check_extents(below.extents, path.stat().st_size, str(path))
+    return {f"optimizer/vars/{number}": _extent(stored.extents, STATE, name, path) for number, name in enumerate(names)}
 
 
 def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:

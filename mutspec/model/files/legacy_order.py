@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from mutspec.errors import ModelError
 from mutspec.keras_facts.class_table import LORA, Variable
+from mutspec.keras_facts.classes import snake_case
 from mutspec.model.build import check_shape
 from mutspec.model.outline import OutlineNode, join
 
@@ -40,11 +41,28 @@ class Slot:
     node: OutlineNode
     variable: Variable | None
     is_below_frozen: bool = False
+    scope: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that Keras 3 gives the weight when it loads the layer: `lstm/lstm_cell/kernel`."""
+        assert self.variable is not None
+        return f"{self.scope}/{self.variable.role}"
 
     @property
     def is_trainable(self) -> bool:
         """Tells whether the layer would train it, its own freezing considered."""
         return self.variable is not None and self.variable.is_trainable and self.node.is_trainable
+
+
+def written_slots(node: OutlineNode) -> list[Slot]:
+    """Returns the weights of a layer of the outermost model in the order in which Keras 3 writes them.
+
+    Optional ones are among them: the layer may lack these.
+    """
+    if node.class_name == "Sequential":  # Keras forgets that one is frozen, when it loads it
+        node = replace(node, is_trainable=True)
+    return _orders(node, _slots(node, node.stored[0], keep_optional=True))[0]
 
 
 def legacy_slots(
@@ -97,10 +115,15 @@ def _are_own(node: OutlineNode, names: Sequence[str]) -> bool:
     return all(re.sub(r"_\d+$", "", owner) in ("", node.name, re.sub(r"_\d+$", "", node.name)) for owner in owners)
 
 
-def _slots(node: OutlineNode, stored: str, keep_optional: bool, is_below_frozen: bool = False) -> list[Slot]:
+def _slots(
+    node: OutlineNode, stored: str, keep_optional: bool, is_below_frozen: bool = False, scope: str = ""
+) -> list[Slot]:
     """Returns the slots of a layer and of the layers in it, in the order of Keras's `layer.weights`."""
+    # Keras builds a layer that a config states when it reads the config, outside of the layer's owner.
+    own = node.name or snake_case(node.class_name)
+    scope = f"{scope}/{own}" if node.is_implied else own
     if node.variables is None:
-        return [Slot(stored, node, None, is_below_frozen)]
+        return [Slot(stored, node, None, is_below_frozen, scope)]
     is_frozen = is_below_frozen or not node.is_trainable
     slots = []
     for variable in sorted(_with_lora(node, keep_optional), key=lambda variable: not variable.is_trainable):
@@ -108,12 +131,12 @@ def _slots(node: OutlineNode, stored: str, keep_optional: bool, is_below_frozen:
             continue
         if variable.copy_of:
             child = next(child for child in node.children if variable.copy_of in child.stored)
-            slots.extend(_slots(child, join(stored, child.stored[0]), keep_optional, is_frozen)[:1])
+            slots.extend(_slots(child, join(stored, child.stored[0]), keep_optional, is_frozen, scope)[:1])
         else:
             key = variable.role if variable.role in LORA else str(_roles(node).index(variable.role))
-            slots.append(Slot(join(stored, "vars", key), node, variable, is_below_frozen))
+            slots.append(Slot(join(stored, "vars", key), node, variable, is_below_frozen, scope))
     for child in node.children:
-        slots.extend(_slots(child, join(stored, child.stored[0]), keep_optional, is_frozen))
+        slots.extend(_slots(child, join(stored, child.stored[0]), keep_optional, is_frozen, scope))
     return list({slot.stored: slot for slot in slots}.values())
 
 

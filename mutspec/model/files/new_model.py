@@ -64,12 +64,16 @@ class KeptValue:
         shape, dtype: its shape and dtype.
         source: where it lies in the base; None for a new one.
         initial: the number that a new one holds in each entry.
+        name: the name with which its path in Keras ends; empty if that is not known.
+        weight: the path of the weight that it belongs to; empty if there is none.
     """
 
     shape: tuple[int, ...]
     dtype: str
     source: Extent | None
     initial: float = 0.0
+    name: str = ""
+    weight: str = ""
 
 
 @dataclass(frozen=True)
