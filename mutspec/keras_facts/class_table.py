@@ -213,10 +213,12 @@ def _projection(name: str, stored: tuple[str, ...], *when: When) -> LayerPart:
     return LayerPart(stored, class_name="EinsumDense", passes=passes, name=name, when=when)
 
 
-def _attention_projections() -> ClassFacts:
-    # Keras 3's MultiHeadAttention also has public attributes, and saves these first; other versions have private ones.
+def _attention_projections(*, public: bool) -> ClassFacts:
+    # Keras 3's MultiHeadAttention also has public attributes, and saves these first; its GroupQueryAttention, and other
+    # versions, have private ones.
     def projection(name: str, attribute: str, *when: When) -> LayerPart:
-        return _projection(name, (f"{attribute}_dense", f"_{attribute}_dense"), *when)
+        stored = (f"{attribute}_dense", f"_{attribute}_dense")
+        return _projection(name, stored if public else stored[::-1], *when)
 
     return ClassFacts(
         parts=(
@@ -311,8 +313,8 @@ CLASSES: Mapping[str, ClassFacts] = {
     "AdditiveAttention": ClassFacts(
         (Variable("scale", KERNELS, when=(When("use_scale"),)),), bases=("Attention", "Layer")
     ),
-    "MultiHeadAttention": _attention_projections(),
-    "GroupQueryAttention": _attention_projections(),
+    "MultiHeadAttention": _attention_projections(public=True),
+    "GroupQueryAttention": _attention_projections(public=False),
     "LSTM": _recurrent("LSTMCell"),
     "GRU": _recurrent("GRUCell"),
     "SimpleRNN": _recurrent("SimpleRNNCell"),

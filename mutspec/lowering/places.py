@@ -39,10 +39,27 @@ def tensors_named(ctx: StructureContext, owner: str, text: str, calls: int, at: 
     outputs = _number_of_outputs(ctx, owner, TensorRef(name))
     if output is None and outputs > 1:
         raise PlanError(f"`{name}` has {outputs} outputs", path=at, hint=f"choose one, for instance `{name}:0`")
-    if output is not None and output >= outputs:
-        numbers = ", ".join(map(str, range(outputs)))
-        raise PlanError(f"`{name}` has no output {output}", path=at, hint=f"it has: {numbers}")
+    if output is not None:
+        refuse_missing_output(ctx, owner, TensorRef(name, 0, output), at)
     return tuple(TensorRef(name, call if made > 1 else 0, output or 0) for call in range(calls))
+
+
+def refuse_missing_output(ctx: StructureContext, owner: str, ref: TensorRef, at: DocumentPath) -> None:
+    """Refuses an output that a layer does not have.
+
+    Arguments:
+        ctx: the step's view of the model.
+        owner: the path of the network that the layer is in.
+        ref: the output.
+        at: where the step names it.
+
+    Raises:
+        PlanError: the layer does not have it.
+    """
+    outputs = _number_of_outputs(ctx, owner, TensorRef(ref.layer, ref.call))
+    if ref.output >= outputs:
+        numbers = ", ".join(map(str, range(outputs)))
+        raise PlanError(f"`{ref.layer}` has no output {ref.output}", path=at, hint=f"it has: {numbers}")
 
 
 def own_name(owner: str, path: str) -> str:

@@ -15,6 +15,7 @@ from mutspec.language.types import Count, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.new_layer import AddedLayer, LayerConfig
+from mutspec.lowering.places import refuse_missing_output
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
@@ -73,6 +74,8 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
             return
         owner = _common_owner(found)
         network = found[0].network
+        if network.is_sequential and (len(ends) > 1 or isinstance(self.outputs, Mapping)):
+            network = ctx.functional(owner)  # a Sequential model returns what its last layer makes, and no more
         outputs = {key: _only_output(each) for key, each in ends.items()}
         first = [each.name for each in starts] or list(network.layers)
         last = [ref.layer for ref in outputs.values()] or [ref.layer for ref in refs(network.outputs)]
@@ -85,6 +88,14 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
             )
         for each in starts:
             each.refuse_input("which the part keeps if it uses it")
+        there = {*names, *(ref.layer for ref in cut(network, names).inputs if not network.calls.get(ref.layer))}
+        outside = next((each for each in ends.values() if each.name not in there), None)
+        if outside is not None:
+            raise PlanError(
+                f"no path leads from {listed(first)} to {listed([outside.name])}",
+                path=(outside.key,),
+                hint="the outputs are those of layers in the part: leave it out, or begin earlier in the model",
+            )
         self._extract(ctx, network, owner, names, self._form(network, outputs))
 
     def _ends(self, ctx: StructureContext) -> dict[str, FoundLayer]:
@@ -186,6 +197,8 @@ class AddOutput(StructureOp, tag="add_output", frozen=True, kw_only=True):
     def restructure(self, ctx: StructureContext) -> None:
         for found in ctx.find(self.target, "target"):
             ref, owner, path = _only_output(found, self.output), found.owner, found.path
+            if self.output:  # each layer has output 0, whatever its types
+                refuse_missing_output(ctx, owner, ref, ("output",))
             while owner:
                 ref, owner = self._through(ctx, owner, ref), owner.rpartition("/")[0]
             network = ctx.functional("")

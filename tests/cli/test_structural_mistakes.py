@@ -594,6 +594,12 @@ MISTAKES: dict[str, Mistake] = {
     "an output of many calls": step(
         "add_output, target: inner", "3:28", "is called 2 times", "unshare_weights", model="called_twice"
     ),
+    "an output that a layer does not have": step(
+        "add_output, target: relu, output: 1", "3:42", "`relu` has no output 1", "it has: 0", model="residual"
+    ),
+    "an output that an input does not have": step(
+        "add_output, target: image, output: 1", "3:43", "`image` has no output 1", "it has: 0", model="residual"
+    ),
     "a key without a dictionary": step(
         "add_output, target: stem, key: x", "3:39", "does not return a dictionary", "leave `key` out", model="residual"
     ),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mutspec
 from mutspec.errors import CheckError, EnvironmentProblem, ModelError
 from mutspec.execute.built_by_keras import in_keras
 from mutspec.execute.compiling import compiled
@@ -179,6 +180,27 @@ def test_a_mutant_that_is_written_without_keras_loads_in_keras_and_predicts_the_
         variable.assign(np.zeros(variable.shape, variable.dtype))
     new.load_weights(tmp_path / "mutant.weights.h5")
     assert np.array_equal(old(x), new(x))
+
+
+NEW_ATTENTION: list[dict[str, Any]] = [
+    {"type": "MultiHeadAttention", "num_heads": 2, "key_dim": 3},
+    {"type": "GroupQueryAttention", "head_dim": 3, "num_query_heads": 4, "num_key_value_heads": 2},
+]
+
+
+@pytest.mark.parametrize("layer", NEW_ATTENTION, ids=lambda layer: str(layer["type"]))
+def test_keras_finds_the_projections_of_a_new_attention_layer_where_it_looks(
+    layer: dict[str, Any], tmp_path: Path
+) -> None:
+    import keras
+
+    step = {"op": "insert_layer", "after": "gqa", "with": "gqa", "layer": {**layer, "name": "new"}}
+    base, plan = base_of("attentions", tmp_path), plan_of(step)
+    assert apply(plan, base, tmp_path / "mutant.keras").needs_keras == ""
+    loaded = keras.models.load_model(tmp_path / "mutant.keras").get_layer("new").get_weights()
+    live = mutspec.apply(plan, keras.models.load_model(base)).get_layer("new").get_weights()
+    assert len(loaded) == len(live) == 8
+    assert all(np.array_equal(one, other) for one, other in zip(loaded, live, strict=True))
 
 
 def test_date_and_version_are_those_of_the_base(tmp_path: Path) -> None:

@@ -55,6 +55,27 @@ def test_outputs_by_key_make_a_model_that_returns_a_dictionary() -> None:
     assert equal(outputs(mutant, inputs_of(mutant)), cut("residual", "stem", "add"))
 
 
+def test_a_sequential_model_with_several_outputs_returns_all_of_them() -> None:
+    layers = [layer.name for layer in shared("sequential").layers]
+    with pytest.warns(mutspec.MutspecWarning, match="becomes a Functional model"):
+        mutant = mutant_of("sequential", {"op": "extract", "to": [layers[0], layers[2]]})
+    assert equal(outputs(mutant, inputs_of(mutant)), cut("sequential", layers[0], layers[2]))
+
+
+def test_a_sequential_model_returns_a_dictionary_if_asked_to() -> None:
+    first = shared("sequential").layers[0].name
+    with pytest.warns(mutspec.MutspecWarning, match="becomes a Functional model"):
+        mutant = mutant_of("sequential", {"op": "extract", "outputs": {"only": first}})
+    assert set(mutant(inputs_of(mutant)[0])) == {"only"}
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise"])
+def test_outputs_that_are_not_in_the_part_are_refused(name: str) -> None:
+    last = shared(name).layers[-1].name
+    with pytest.raises(PlanError, match=f"no path leads from `{last}` to"):
+        mutant_of(name, {"op": "extract", "from": last, "to": "*"})
+
+
 def test_without_the_first_layers_the_model_takes_what_they_made() -> None:
     mutant = mutant_of("residual", {"op": "extract", "from": "relu"})
     assert [each.name for each in mutant.inputs] == ["image", "relu_input"]  # `concat` takes the image, too

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mutspec.errors import ModelError
-from mutspec.model.live.keras_errors import first_line
+from mutspec.model.live.keras_errors import said
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
 
@@ -67,7 +67,7 @@ def predict(model: Model, inputs: Sequence[Any]) -> tuple[Any, ...]:
             outputs = tree.flatten(model(whole, training=False))
             return tuple(_array(keras.ops.convert_to_numpy(each)) for each in outputs)
     except Exception as error:  # Keras, or a user's class, may raise anything here
-        raise ModelError(f"the model `{model.name}` cannot be called: {first_line(error)}") from error
+        raise ModelError(f"the model `{model.name}` cannot be called: {said(error)}") from error
 
 
 def _array(value: Any) -> Any:
