@@ -29,6 +29,7 @@ from mutspec.model.outline import is_within, join
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change, EditKind, NewLayer
+from mutspec.structure.flow import extents
 from mutspec.structure.fragments import as_functional, input_entry
 from mutspec.structure.network import Entry, Network, refs, unique_name
 
@@ -394,7 +395,7 @@ class StructureContext:
         refuse_no_identity(entry, self.type_of(owner, on), self.network(owner).layers.get(on.layer))
         return partial(identity_value, class_name=str(entry["class_name"]), config=entry["config"])
 
-    def copies(self, layer: str, model: str = "") -> FirstValue:
+    def copies(self, layer: str, model: str = "", *, key: str = "") -> FirstValue:
         """Returns first values that are those of a layer's weights, where place in the layer, shape and dtype agree.
 
         The new weights are weights of their own. To carry weights over, see `replace`.
@@ -402,6 +403,8 @@ class StructureContext:
         Arguments:
             layer: the layer's path.
             model: the name of the input whose layer it is; empty for the model that is mutated.
+            key: the key of the step that names the layer, if a weight of another shape is an error. Default: such a
+                weight begins as its initializer says.
         """
         weights = {
             tensor.path.removeprefix(f"{layer}/"): tensor
@@ -410,8 +413,15 @@ class StructureContext:
         }
 
         def value(new: NewWeight) -> Expression | None:
-            old = weights.get(new.below)
-            fits = old is not None and (old.shape, old.dtype) == (new.tensor.shape, new.tensor.dtype)
+            old, shape = weights.get(new.below), new.tensor.shape
+            if old is not None and old.shape != shape and key:
+                its = f"its {new.below} is {extents(old.shape)}, and the copy needs {extents(shape)}"
+                raise PlanError(
+                    f"a copy of `{layer}` cannot have its weights: {its}",
+                    path=(key,),
+                    hint="choose another place, or layers whose output has the shape of their input",
+                )
+            fits = old is not None and (old.shape, old.dtype) == (shape, new.tensor.dtype)
             return self.context.read(old, model) if old is not None and fits else None
 
         return value

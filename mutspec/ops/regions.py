@@ -262,7 +262,9 @@ class Graft(StructureOp, tag="graft", frozen=True, kw_only=True):
             return edits.added(edits.redirected(network, {source: body.outputs[0]}), body.layers, body.calls)
 
         added = {
-            new: AddedLayer(body.layers[new], first_value=ctx.copies(join(owner, old), self._model))
+            new: AddedLayer(
+                body.layers[new], first_value=ctx.copies(join(owner, old), self._model, key=self._chosen[1])
+            )
             for old, new in names.items()
         }
         ctx.edit(place.owner, edit, key=self._chosen[1], added=added)
@@ -381,7 +383,8 @@ class Join(StructureOp, tag="join", frozen=True, kw_only=True):
 
         added = {name: AddedLayer(entry) for name, entry in own.values()}
         added |= {
-            new: AddedLayer(body.layers[new], first_value=ctx.copies(old, self._model)) for old, new in names.items()
+            new: AddedLayer(body.layers[new], first_value=ctx.copies(old, self._model, key="source"))
+            for old, new in names.items()
         }
         ctx.edit("", edit, added=added | {name: AddedLayer(entry) for name, (entry, _) in merges.items()})
 

@@ -10,12 +10,10 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError
-from mutspec.graph.expression import Expression
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
-from mutspec.lowering.initial_values import NewWeight
-from mutspec.lowering.new_layer import AddedLayer, FirstValue, name_of_new
+from mutspec.lowering.new_layer import AddedLayer, name_of_new
 from mutspec.lowering.places import (
     by_owner,
     layer_and_output,
@@ -27,7 +25,7 @@ from mutspec.lowering.places import (
     tensors_named,
 )
 from mutspec.lowering.structure_context import StructureContext
-from mutspec.model.outline import is_within, join
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import EditKind
@@ -87,7 +85,7 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
         copy = copied(ctx.network(owner), list(zip(sources, found, strict=True)), new_names)
         old = {new: name for name, new in new_names.items()}
         added = {
-            name: AddedLayer(layer, first_value=_copy_of(ctx, join(owner, old[name])), at=("target",))
+            name: AddedLayer(layer, first_value=ctx.copies(join(owner, old[name]), key="target"), at=("target",))
             for name, layer in copy.layers.items()
         }
         ctx.edit(owner, partial(_with_copy, copy=copy, sources=sources), added=added)
@@ -104,33 +102,6 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
         for name in names:
             found[name] = unique_name(f"{self.id}_{name}", {*network.layers, *found.values()})
         return found
-
-
-def _copy_of(ctx: StructureContext, path: str) -> FirstValue:
-    """Returns first values that are those of a layer's weights, which a copy must be able to take."""
-    values = ctx.copies(path)
-    shapes = {
-        tensor.path.removeprefix(f"{path}/"): tensor.shape
-        for tensor in ctx.context.models[""].tensors
-        if is_within(tensor.layer, path)
-    }
-
-    def value(new: NewWeight) -> Expression | None:
-        old, shape = shapes.get(new.below), new.tensor.shape
-        if old is not None and old != shape:
-            raise PlanError(
-                f"a copy of `{path}` cannot have its weights: its {new.below} is {_extents(old)}, and the copy needs "
-                f"{_extents(shape)}",
-                path=("target",),
-                hint="choose another place, or layers whose output has the shape of their input",
-            )
-        return values(new)
-
-    return value
-
-
-def _extents(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape)) or "one number"
 
 
 def _place(ctx: StructureContext, owner: str, after: Target) -> list[TensorRef]:

@@ -242,8 +242,8 @@ class Flow:
             if weight in existing and existing[weight].shape != wanted.shape:
                 given = " and ".join(shown_type(each) for each in inputs)
                 self.misfits[path] = (
-                    f"`{path}` has a {wanted.role} of {_extents(existing[weight].shape)}, but its inputs, {given}, "
-                    f"need {_extents(wanted.shape)}"
+                    f"`{path}` has a {wanted.role} of {extents(existing[weight].shape)}, but its inputs, {given}, "
+                    f"need {extents(wanted.shape)}"
                 )
                 return
 
@@ -277,5 +277,6 @@ def shown_type(found: TensorType) -> str:
     return "(" + ", ".join("None" if each is None else str(each) for each in found.shape) + ")"
 
 
-def _extents(shape: tuple[int, ...]) -> str:
+def extents(shape: tuple[int, ...]) -> str:
+    """Returns the shape of a weight for messages: `3×3×16`."""
     return "×".join(map(str, shape)) or "one number"
