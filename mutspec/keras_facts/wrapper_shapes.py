@@ -24,7 +24,9 @@ def _bidirectional(call: LayerCall) -> RuleResult:
     first, states = inputs[0].shape, [tensor.shape for tensor in inputs[1:]]
     back = "backward_layer" if call.config.get("backward_layer") else "layer"
     configs = [_config_of_sequence_layer(call.config.get(key)) for key in ("layer", back)]
-    if len(states) % 2 or any(bool(configs[0].get(key)) != bool(configs[1].get(key)) for key in _SAME_FOR_BOTH):
+    is_same = {key: bool(configs[0].get(key)) == bool(configs[1].get(key)) for key in (*_SAME_FOR_BOTH, "go_backwards")}
+    # A stated backward layer runs in the other direction; without one, Keras turns a copy of the forward layer round.
+    if (is_same.pop("go_backwards") and back != "layer") or len(states) % 2 or not all(is_same.values()):
         raise UncertainError  # Keras refuses other flags
     half = len(states) // 2
     forward = call.part("layer", first, *states[:half])
