@@ -86,8 +86,9 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
                 path=("from",) if starts else ("to",),
                 hint="name a layer that comes later in the model, or exchange the two",
             )
-        for each in starts:
-            each.refuse_input("which the part keeps if it uses it")
+        if entry := next((each for each in starts if not each.calls), None):
+            message = f"`{entry.path}` is an input of the model, with which the part begins by itself"
+            raise PlanError(message, path=("from",), hint="leave `from` out, or name the first layer of the part")
         there = {*names, *(ref.layer for ref in cut(network, names).inputs if not network.calls.get(ref.layer))}
         outside = next((each for each in ends.values() if each.name not in there), None)
         if outside is not None:

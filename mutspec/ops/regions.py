@@ -129,7 +129,8 @@ class InlineModel(StructureOp, tag="inline_model", frozen=True, kw_only=True):
     """Put the layers of a model that is a layer in its place. It predicts the same.
 
     The layers keep their weights; the model's name goes from their paths. If the model is called with `training`, so
-    are its layers from then on. Of models in models the inner ones come first, so a pattern may take in all of them.
+    are its layers from then on. Of models in models the inner ones come first, so that `type: [Functional, Sequential]`
+    takes in all of them.
     """
 
     target: Annotated[Target, Meta(description="The models.", examples=["backbone", {"type": "Functional"}])]
