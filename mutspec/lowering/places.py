@@ -155,15 +155,27 @@ def by_owner(ctx: StructureContext, target: Target, key: str) -> dict[str, list[
     return groups
 
 
-def one_layer(ctx: StructureContext, target: Target, key: str) -> FoundLayer:
-    """Returns the only layer that a target stands for.
+def one_layer(ctx: StructureContext, target: Target, key: str, *below: str | int) -> FoundLayer | None:
+    """Returns the only layer that a target stands for; None if it stands for none, and the step allows that.
+
+    Where layers at several depths have the name, the one of exactly this path is meant: there is no other way to name
+    a layer of the outermost model.
+
+    Arguments:
+        ctx: the step's view of the model.
+        target: the target.
+        key: the key of the step that it is at.
+        below: where it is below that key.
 
     Raises:
-        PlanError: it stands for several, or for none.
+        PlanError: it stands for several layers.
     """
-    layers = ctx.select(target, key)
-    if len(layers) != 1:
+    _ = ctx.context.architecture  # of a model that cannot be edited, this is said, and not that a name is wrong
+    layers = ctx.context.select_layers(target, key, *below)
+    if len(layers) > 1:
+        layers = tuple(layer for layer in layers if layer.path == target) or layers
+    if len(layers) > 1:
         paths = listed([layer.path for layer in layers])
-        message = f"`{key}` is one place, but matches {len(layers)} layers: {paths}"
-        raise PlanError(message, path=(key,), hint="name one of them")
-    return ctx.locate(layers[0], key)
+        message = f"one layer is needed, but {len(layers)} match: {paths}"
+        raise PlanError(message, path=(key, *below), hint="name one of them by its path")
+    return ctx.locate(layers[0], key) if layers else None

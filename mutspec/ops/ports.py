@@ -15,7 +15,7 @@ from mutspec.language.types import Count, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.new_layer import AddedLayer, LayerConfig
-from mutspec.lowering.places import refuse_missing_output
+from mutspec.lowering.places import one_layer, refuse_missing_output
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
@@ -108,14 +108,9 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
         named = self.outputs if isinstance(self.outputs, Mapping) else {name: name for name in self.outputs}
         ends: dict[str, FoundLayer] = {}
         for key, name in named.items():
-            layers = list(ctx.find(name, "outputs"))
-            if len(layers) != 1:
-                raise PlanError(
-                    f"`{name}` matches {len(layers)} layers, and an output is of one",
-                    path=("outputs",),
-                    hint="name each of them, or use `to`",
-                )
-            ends[key] = layers[0]
+            found = one_layer(ctx, name, "outputs", *([key] if isinstance(self.outputs, Mapping) else [len(ends)]))
+            if found is not None:
+                ends[key] = found
         return ends
 
     def _form(self, network: Network, outputs: Mapping[str, TensorRef]) -> Any:
@@ -317,18 +312,17 @@ class AddInput(StructureOp, tag="add_input", frozen=True, kw_only=True):
             )
 
     def restructure(self, ctx: StructureContext) -> None:
-        places = list(ctx.find(self.after, "after"))
-        if not places:
+        place = one_layer(ctx, self.after, "after")
+        if place is None:
             return
-        if len(places) > 1 or places[0].owner:
-            what = "is in another model" if places[0].owner else f"matches {len(places)} layers"
+        if place.owner:
             raise PlanError(
-                f"`after` {what}, and an input is merged at one place of the outermost model",
+                f"`{place.path}` is in a model in the model, and an input is merged in the outermost model",
                 path=("after",),
-                hint="name one layer of the outermost model; `inline_model` puts the layers of an inner one there",
+                hint="name a layer of the outermost model; `inline_model` puts the layers of an inner one there",
             )
         network = ctx.functional("")
-        source = _only_output(places[0])
+        source = _only_output(place)
         name = self.name or f"{self.id}_input"
         ctx.refuse_name("", name, ("name",), "give the input another `name`")
         ports = TensorRef(name)

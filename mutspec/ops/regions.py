@@ -19,6 +19,7 @@ from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.merge_op import model_and_name
 from mutspec.lowering.name_patterns import NamePattern, names_by, pattern_problems
 from mutspec.lowering.new_layer import AddedLayer, LayerConfig, name_of_new
+from mutspec.lowering.places import one_layer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
@@ -271,15 +272,11 @@ class Graft(StructureOp, tag="graft", frozen=True, kw_only=True):
         ctx.edit(place.owner, edit, key=self._chosen[1], added=added)
 
     def _place(self, ctx: StructureContext) -> FoundLayer | None:
-        places = list(ctx.find(self.after, "after"))
-        if len(places) > 1:
-            paths = listed([each.path for each in places])
-            message = f"`after` must be one layer, but it matches {len(places)}: {paths}"
-            raise PlanError(message, path=("after",), hint="name one")
-        if places and len(places[0].calls) > 1:
-            message = f"`{places[0].path}` is called {len(places[0].calls)} times"
+        place = one_layer(ctx, self.after, "after")
+        if place is not None and len(place.calls) > 1:
+            message = f"`{place.path}` is called {len(place.calls)} times"
             raise PlanError(message, path=("after",), hint="name a layer that is called once")
-        return places[0] if places else None
+        return place
 
     def _region(self, ctx: StructureContext) -> tuple[Network, str, list[str]]:
         """Returns the network of the input that has the layers, its path, and their names in it."""

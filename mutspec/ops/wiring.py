@@ -78,6 +78,8 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
         sources = [way.output for way in found]
         if self.after is not UNSET:
             sources = _place(ctx, owner, self.after)
+            if not sources:
+                return
             found = (found[0],) * len(sources)
         for ref in sources:
             ctx.type_of(owner, ref)
@@ -107,6 +109,8 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
 def _place(ctx: StructureContext, owner: str, after: Target) -> list[TensorRef]:
     """Returns the tensors that the copy stands on."""
     place = one_layer(ctx, after, "after")
+    if place is None:
+        return []
     if place.owner != owner:
         raise PlanError(
             f"`{place.path}` is in another model than the layers to duplicate, which are in {model_named(owner)}",

@@ -579,7 +579,7 @@ MISTAKES: dict[str, Mistake] = {
         model="residual",
     ),
     "an output of many layers": step(
-        "extract, outputs: ['re:.*']", "3:26", "matches 9 layers", "name each of them", model="residual"
+        "extract, outputs: ['re:.*']", "3:27", "one layer is needed, but 9 match", "by its path", model="residual"
     ),
     "two ways to end a part": step(
         "extract, to: add, outputs: [stem]",

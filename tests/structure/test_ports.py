@@ -125,6 +125,19 @@ def test_a_layer_in_models_in_the_model_becomes_an_output_of_each_of_them() -> N
     assert equal(outputs(mutant, given), [*predicted("nested_twice_deep"), np.asarray(expected, "float64")])
 
 
+def test_the_exact_path_is_meant_where_one_layer_is_needed_and_inner_ones_have_its_name() -> None:
+    import keras
+
+    inner_input = keras.Input((3,))
+    inner = keras.Model(inner_input, keras.layers.Dense(3, name="dense")(inner_input), name="inner")
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="dense")(inner(inputs)))
+    plan = mutspec.plan({"steps": [{"op": "extract", "outputs": ["dense", "inner"]}]})
+    mutant = mutspec.apply(plan, model)
+    found = outputs(mutant, inputs_of(model))
+    assert equal(found, [*outputs(model, inputs_of(model)), *outputs(inner, inputs_of(model))])
+
+
 def test_an_output_can_be_taken_away_with_the_layers_that_only_led_to_it() -> None:
     steps = ({"op": "add_output", "target": "add"}, {"op": "remove_output", "target": "head"})
     mutant = mutant_of("residual", *steps)
@@ -162,7 +175,7 @@ def test_a_new_input_is_merged_where_the_plan_says() -> None:
     ("step", "said"),
     [
         ({"op": "extract", "from": "head", "to": "stem"}, "no path leads from `head` to `stem`"),
-        ({"op": "extract", "outputs": ["*"]}, "matches 9 layers, and an output is of one"),
+        ({"op": "extract", "outputs": ["*"]}, "one layer is needed, but 9 match"),
         ({"op": "add_output", "target": "head"}, "an output of the model already"),
         ({"op": "add_output", "target": "stem", "key": "x"}, "does not return a dictionary"),
         ({"op": "remove_output", "target": "stem"}, "is not an output of the model"),
