@@ -331,7 +331,7 @@ MISTAKES: dict[str, Mistake] = {
         "duplicate_layers, target: [conv_1, dense_1], after: dropout", "3:34", "2 groups", "a step for each"
     ),
     "a copy in two places": step(
-        "duplicate_layers, target: dropout, after: [conv_1, conv_2]", "3:50", "matches 2 layers", "name one of them"
+        "duplicate_layers, target: dropout, after: [conv_1, conv_2]", "3:50", "2 match", "name one of them"
     ),
     "a copy in another model": step(
         "duplicate_layers, target: encoder/dense_3, after: head", "3:58", "another model", "same model", model="nested"
