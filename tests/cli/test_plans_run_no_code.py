@@ -157,17 +157,20 @@ def test_a_model_file_runs_its_code_only_if_the_call_says_so(room: Path, cli: Ca
     import keras
 
     inputs = keras.Input((8, 8, 1))
-    x = keras.layers.Dense(10, name="out")(keras.layers.Flatten()(inputs))
+    x = keras.layers.Dense(10, name="out")(keras.layers.Flatten(name="flatten")(inputs))
     keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2, name="twice")(x)).save("code.keras")
     Path("drop.yaml").write_text(
         json.dumps({"mutspec": 1, "steps": [{"op": "insert_layer", "after": "out", "layer": {"type": "ReLU"}}]})
     )
-    assert cli("apply", "drop.yaml", "code.keras", "-o", "out.keras").code == 0  # mutspec writes it, and runs nothing
-    refused = cli("apply", "drop.yaml", "code.keras", "-o", "out.h5")  # for which Keras must load the model
+    for output in ("out.keras", "out.h5"):  # mutspec writes them, and runs nothing
+        assert cli("apply", "drop.yaml", "code.keras", "-o", output).code == 0
+    flip = {"op": "insert_layer", "before": "flatten", "layer": {"type": "RandomFlip"}}
+    Path("flip.yaml").write_text(json.dumps({"mutspec": 1, "steps": [flip]}))
+    refused = cli("apply", "flip.yaml", "code.keras", "-o", "flip.keras")  # for which Keras must load the model
     assert refused.code == 2
     assert "`twice` (Lambda) holds Python code" in refused.err
     assert "--unsafe" in refused.err
-    assert cli("apply", "drop.yaml", "code.keras", "-o", "out.h5", "--unsafe").code == 0
+    assert cli("apply", "flip.yaml", "code.keras", "-o", "flip.keras", "--unsafe").code == 0
     evaluated = cli("run", "plan=dense_noise", "model.path=code.keras")
     assert evaluated.code == 2
     assert "model.unsafe=true" in " ".join(evaluated.err.split())
