@@ -301,7 +301,7 @@ def _transposed(ctx: StructureContext, layer: str, order: tuple[int, ...]) -> Fi
 def _reconfigure(ctx: StructureContext, owner: str, changed: Mapping[str, Entry]) -> None:
     """Gives layers other configs, from which their weights follow: cast where the dtype is another one."""
     paths = {name: join(owner, name) for name in changed}
-    added = {name: AddedLayer(changed[name], path, _converted(ctx, path)) for name, path in paths.items()}
+    added = {name: AddedLayer(changed[name], path, _converted(ctx, path), ("policy",)) for name, path in paths.items()}
     ctx.edit(
         owner,
         lambda network: network.with_layers({**network.layers, **changed}),

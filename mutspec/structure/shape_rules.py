@@ -14,6 +14,7 @@ from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.keras_facts.attention_shapes import ATTENTION_RULES
 from mutspec.keras_facts.classes import facts_of, is_keras_class, plain_class_name, quantization_mode
 from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
+from mutspec.keras_facts.first_values import initialized_by
 from mutspec.keras_facts.layer_call import Arguments, LayerCall, Rule, RuleResult, UncertainError
 from mutspec.keras_facts.operation_shapes import OPERATION_RULES
 from mutspec.keras_facts.plain_shapes import PLAIN_RULES
@@ -123,7 +124,25 @@ def _result(
     if policy is None or quantization_mode(config):
         raise UncertainError
     result = rule(LayerCall(_name(entry), class_name, config, inputs, arguments, partial(_result, depth=depth + 1)))
+    if policy.variable == "bfloat16":
+        _refuse_orthogonal(entry, class_name, config, result)
     return _with_dtypes(result, policy, inputs)
+
+
+def _refuse_orthogonal(entry: Mapping[str, Any], class_name: str, config: Mapping[str, Any], made: RuleResult) -> None:
+    """Refuses an orthogonal matrix in bfloat16, a dtype that TensorFlow's QR decomposition does not have.
+
+    Keras draws such a matrix whenever it builds the layer, also if the weights are loaded after that.
+    """
+    for role in made.weights:
+        known = initialized_by(class_name, role)
+        stated: Any = config.get(known.argument) or known.default if known is not None else ""
+        name = str(stated.get("class_name") if isinstance(stated, Mapping) else stated)
+        if name.lower() in ("orthogonal", "orthogonal_initializer", "orthogonalinitializer"):
+            raise ModelError(
+                f"`{_name(entry)}` ({class_name}) begins its {role} with an orthogonal matrix, which Keras cannot draw "
+                "in bfloat16; with mixed_bfloat16 or another initializer it can be built"
+            )
 
 
 def _in_sequence(entry: Mapping[str, Any], inputs: tuple[TensorType, ...], depth: int) -> RuleResult:

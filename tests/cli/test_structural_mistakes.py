@@ -563,6 +563,9 @@ MISTAKES: dict[str, Mistake] = {
     "a model of code": step(
         "remove_layer, target: dense", "3:8", "called by code", "a Functional or Sequential model", model="subclassed"
     ),
+    "a policy that Keras cannot build": step(
+        "set_dtype_policy, policy: bfloat16", "3:34", "orthogonal matrix", "mixed_bfloat16", model="bidirectional"
+    ),
     # Parts and ports
     "no part": step(
         "extract, allow_empty: true",
