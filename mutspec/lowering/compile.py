@@ -109,10 +109,10 @@ def compile_plan(
     """
     context = LoweringContext(
         {"": model, BASE: model, **inputs},
-        BASE not in inputs,
         config or {},
         {BASE: config or {}, **(input_configs or {})},
         oracle or TableOracle(),
+        has_base=BASE not in inputs,
     )
     records, problems, warnings = [], [], []
     changes: list[tuple[int, Architecture]] = []

@@ -76,7 +76,6 @@ class LoweringContext:
     Arguments:
         models: the spec of the model that is mutated, under "", as it was before the plan under `BASE`, and of each
             input, under its name.
-        has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
         config: the serialised model, which structural steps edit.
         input_configs: the serialised inputs, by name, whose layers structural steps may take over.
         oracle: tells what shapes layers make.
@@ -88,10 +87,10 @@ class LoweringContext:
         created: the weights that it adds.
         keras_made: the origins of weights whose first value only Keras can make.
         output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
+        has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
     """
 
     models: dict[str, ModelSpec]
-    has_base: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     input_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     oracle: ShapeOracle | None = None
@@ -103,6 +102,7 @@ class LoweringContext:
     created: list[TensorSpec] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
     output_change: OutputChange | None = None
+    has_base: bool = False
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _unedited: Architecture | None = None

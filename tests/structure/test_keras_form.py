@@ -192,16 +192,17 @@ def test_what_only_keras_can_write_is_named() -> None:
 
 
 def test_a_shape_that_only_keras_knows_is_named_unless_it_is_asked() -> None:
-    speech = {"class_name": "ConvLSTM1D", "module": "keras.layers", "config": {"name": "speech", "trainable": True}}
+    frames = {"name": "speech", "trainable": True, "frame_length": 8, "frame_step": 4, "fft_length": 8}
+    speech = {"class_name": "STFTSpectrogram", "module": "keras.layers", "config": frames}
     rest = [
         {"class_name": name, "module": "keras.layers", "config": {"name": name.lower(), **config}}
-        for name, config in (("Reshape", {"target_shape": [9, 4, 1]}), ("Flatten", {}))
+        for name, config in (("Reshape", {"target_shape": [36, 1]}), ("Flatten", {}))
     ]
-    network = chain_of(rest[0], {**speech, "config": {**speech["config"], "filters": 2, "kernel_size": 2}}, rest[1])
+    network = chain_of(rest[0], speech, rest[1])
     with pytest.raises(UnwritableError, match="`speech`: the shapes that it outputs"):
         keras_form(network)
     layers = keras_form(network, TableOracle(KerasOracle()))["config"]["layers"]
-    assert layers[-1]["build_config"] == {"input_shape": [None, 3, 2]}
+    assert layers[-1]["build_config"] == {"input_shape": [None, 8, 5]}
 
 
 def test_a_model_of_keras_2_gets_the_input_that_keras_3_makes_for_it() -> None:
