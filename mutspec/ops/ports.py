@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.tensor_types import TensorType
-from mutspec.language.types import Count, Target
+from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.new_layer import AddedLayer, LayerConfig
@@ -22,7 +22,7 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.fragments import between, closed, cut, functional_entry, input_entry
-from mutspec.structure.network import Entry, Network, refs, unique_name
+from mutspec.structure.network import Entry, Network, refs, unique_name, with_ports
 from mutspec.text.words import listed
 
 
@@ -118,7 +118,7 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
         if not outputs:
             return network.outputs
         if isinstance(self.outputs, Mapping):
-            return dict(sorted(outputs.items()))
+            return with_ports({}, outputs)
         return list(outputs.values())
 
     def _extract(self, ctx: StructureContext, network: Network, owner: str, names: list[str], outputs: Any) -> None:
@@ -142,7 +142,8 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
             part = replace(part, entry=network.entry, outputs=end, is_sequential=True)
         elif isinstance(network.inputs, Mapping):
             keys = {ref: key for key, ref in network.inputs.items()}
-            part = replace(part, inputs={keys.get(ref, ref.layer): ref for ref in refs(part.inputs)})
+            by_key = {keys.get(ref, ref.layer): ref for ref in refs(part.inputs)}
+            part = replace(part, inputs=with_ports({}, by_key))
         added = {name: AddedLayer(each) for name, each in inputs.values() if name not in kept}
         renamed = {name: join(owner, name) for name in (*kept, *names)} if owner else {}
         before = {ref.layer for ref in refs(network.outputs)} if not owner else set()
@@ -229,15 +230,13 @@ class AddOutput(StructureOp, tag="add_output", frozen=True, kw_only=True):
 
     def _add(self, ctx: StructureContext, owner: str, ref: TensorRef, path: str) -> None:
         network = ctx.network(owner)
+        key = or_default(self.key, path.rpartition("/")[2])
         if isinstance(network.outputs, Mapping):
-            key = path.rpartition("/")[2] if self.key is UNSET else self.key
             if key in network.outputs:
                 raise PlanError(f"the model has an output `{key}` already", path=("key",), hint="give another `key`")
-            outputs: Any = dict(sorted({**network.outputs, key: ref}.items()))
         elif self.key is not UNSET and not owner:
             raise PlanError("the model does not return a dictionary", path=("key",), hint="leave `key` out")
-        else:
-            outputs = [*refs(network.outputs), ref]
+        outputs = with_ports(network.outputs, {key: ref})
         marks = {} if owner else {path: EditKind.OUTPUT_ADDED}  # of inner models, this is said of the outermost
         ctx.edit(owner, lambda each: each.changed(outputs=outputs), marks=marks)
 
@@ -325,25 +324,19 @@ class AddInput(StructureOp, tag="add_input", frozen=True, kw_only=True):
         source = _only_output(place)
         name = self.name or f"{self.id}_input"
         ctx.refuse_name("", name, ("name",), "give the input another `name`")
-        ports = TensorRef(name)
+        port = TensorRef(name)
         new_input = input_entry(name, TensorType((None, *self.shape), self.dtype))
         merge = ctx.new_layer(self.layer, "", source, inputs=2)
         layer = str(merge["name"])
 
         def edit(_: Network) -> Network:
             wider = network.changed(
-                layers={name: new_input}, calls={name: ()}, inputs=_with_input(network.inputs, ports)
+                layers={name: new_input}, calls={name: ()}, inputs=with_ports(network.inputs, {name: port})
             )
-            call = edits.call_of(merge, [source, ports])
+            call = edits.call_of(merge, [source, port])
             return edits.added(edits.redirected(wider, {source: TensorRef(layer)}), {layer: merge}, {layer: (call,)})
 
         ctx.edit("", edit, added={name: AddedLayer(new_input), layer: AddedLayer(merge)})
 
 
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "uint8", "int16", "int32", "int64", "bool", "string")
-
-
-def _with_input(inputs: Any, new: TensorRef) -> Any:
-    if isinstance(inputs, Mapping):
-        return {**inputs, new.layer: new}
-    return [*(inputs if isinstance(inputs, list) else [inputs]), new]

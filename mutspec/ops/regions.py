@@ -35,7 +35,7 @@ from mutspec.structure.fragments import (
     placed,
     whole,
 )
-from mutspec.structure.network import Entry, Network, mapped, refs
+from mutspec.structure.network import Entry, Network, mapped, refs, with_ports
 from mutspec.text.words import listed, plural
 
 
@@ -370,7 +370,7 @@ class Join(StructureOp, tag="join", frozen=True, kw_only=True):
             ports = {ref: TensorRef(name) for ref, (name, _) in own.items()}
         body = placed(fragment, ports, names)
         merges, outputs = self._outputs(ctx, network, body.outputs)
-        inputs = _with_ports(network.inputs, {name: TensorRef(name) for name, _ in own.values()})
+        inputs = with_ports(network.inputs, {name: TensorRef(name) for name, _ in own.values()})
 
         def edit(_: Network) -> Network:
             wider = network.changed(layers=dict(own.values()), calls={name: () for name, _ in own.values()})
@@ -418,7 +418,7 @@ class Join(StructureOp, tag="join", frozen=True, kw_only=True):
         """Returns the layers that merge outputs, with what they are called on, and the outputs of the joined model."""
         ours = list(refs(network.outputs))
         if self.layer is UNSET:
-            return {}, _with_ports(network.outputs, {f"{self._model}_{ref.layer}": ref for ref in others})
+            return {}, with_ports(network.outputs, {f"{self._model}_{ref.layer}": ref for ref in others})
         if len(ours) != len(others):
             raise PlanError(
                 f"this model has {plural(len(ours), 'output')}, and the input `{self._model}` {len(others)}",
@@ -431,15 +431,6 @@ class Join(StructureOp, tag="join", frozen=True, kw_only=True):
             merges[name] = ctx.new_layer(self.layer, "", pair[0], name=name, inputs=2), list(pair)
         merged = {pair[0]: TensorRef(name) for name, (_, pair) in merges.items()}
         return merges, mapped(network.outputs, lambda ref: merged[ref])
-
-
-def _with_ports(ports: Any, more: Mapping[str, TensorRef]) -> Any:
-    """Returns a model's inputs or outputs with more of them, in the form that they have."""
-    if not more:
-        return ports
-    if isinstance(ports, Mapping):
-        return {**ports, **more}
-    return [*(ports if isinstance(ports, list) else [ports]), *more.values()]
 
 
 def _shapes(types: Iterable[TensorType]) -> str:

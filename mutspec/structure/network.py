@@ -190,6 +190,19 @@ def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Argume
     return [mapped(item, change) for item in value] if isinstance(value, list | tuple) else value
 
 
+def with_ports(ports: Any, more: Mapping[str, TensorRef]) -> Any:
+    """Returns a model's inputs or outputs with more of them, in the form that they have.
+
+    Arguments:
+        ports: the inputs or outputs.
+        more: the tensors to add, by the keys that they get in a dictionary. It is kept in the order of its keys, in
+            which Keras flattens it; a list has them at its end.
+    """
+    if isinstance(ports, Mapping):
+        return dict(sorted({**ports, **more}.items()))
+    return [*(ports if isinstance(ports, list) else [ports]), *more.values()] if more else ports
+
+
 def chain(network: Network) -> tuple[str, ...]:
     """Returns the layers of a Sequential network from its input to its output."""
     after = {ref: name for name, calls in network.uses.items() for call in calls for ref in call}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 import mutspec
 from mutspec.errors import PlanError
+from mutspec.execute.files import prepare_files
+from mutspec.model.files.opening import open_archive
 from tests.zoo.play import inputs_of, outputs, shared
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -152,6 +155,30 @@ def test_a_model_that_returns_a_dictionary_gets_and_loses_outputs_by_key() -> No
     assert set(more({"a": given[0], "b": given[1]})) == {"first", "second", "trunk"}
     fewer = mutant_of("multiple_io", {"op": "extract", "to": trunk})
     assert equal(outputs(fewer, inputs_of(fewer)), cut("multiple_io", trunk))
+
+
+@pytest.mark.parametrize("step", ["join", "add_input"])
+def test_ports_by_key_are_in_the_order_in_which_keras_reads_them_again(step: str, tmp_path: Path) -> None:
+    model = shared("multiple_io")
+    steps = {
+        "join": {"op": "join", "source": "a:"},
+        "add_input": {
+            "op": "add_input",
+            "name": "aa",
+            "after": model.layers[3].name,
+            "shape": [4],
+            "layer": {"type": "Add"},
+        },
+    }
+    plan = mutspec.plan({"inputs": {"a": {}} if step == "join" else {}, "steps": [steps[step]]})
+    base, mutant = tmp_path / "base.keras", tmp_path / "mutant.keras"
+    model.save(base)
+    mutspec.apply(plan, base, mutant, inputs={"a": base} if step == "join" else {})
+    in_memory = mutspec.apply(plan, model, inputs={"a": model} if step == "join" else {})
+    assert mutspec.diff(mutant, in_memory).identical
+    expected = prepare_files(plan, base, inputs={"a": base} if step == "join" else {}).program.after
+    found = open_archive(mutant).spec
+    assert (found.inputs, found.outputs) == (expected.inputs, expected.outputs)
 
 
 def test_a_sequential_model_with_a_second_output_becomes_functional_and_says_so() -> None:
