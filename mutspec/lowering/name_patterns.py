@@ -19,6 +19,9 @@ NamePattern = Annotated[
     ),
 ]
 
+NAME = "{name}"
+"""What stands for a layer's own name in a pattern."""
+
 _PLACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -31,12 +34,24 @@ def pattern_problems(pattern: str, key: str) -> Iterator[Problem]:
             path=(key,),
             hint="it can hold `{name}` and `{model}`: `{model}_{name}`",
         )
-    elif "{name}" not in pattern:
+    elif NAME not in pattern:
         yield Problem(
             f"`{key}: {pattern}` gives all layers one name", path=(key,), hint=f"add `{{name}}`: `{pattern}_{{name}}`"
         )
     if "/" in pattern:
         yield Problem(f"`{key}` holds a `/`, which names of layers cannot", path=(key,), hint="use a `_`")
+
+
+def name_by(pattern: str, name: str, model: str) -> str:
+    """Returns the name that a pattern gives a layer.
+
+    Arguments:
+        pattern: the pattern.
+        name: the layer's own name.
+        model: the name of the model that it comes from.
+    """
+    # The layer's name goes in last, so that it may hold `{model}` itself.
+    return pattern.replace("{model}", model).replace(NAME, name)
 
 
 def names_by(pattern: str, names: Iterable[str], model: str, taken: Iterable[str], key: str) -> dict[str, str]:
@@ -53,7 +68,7 @@ def names_by(pattern: str, names: Iterable[str], model: str, taken: Iterable[str
         PlanError: a name is taken.
     """
     used = set(taken)
-    found = {name: pattern.replace("{model}", model).replace("{name}", name) for name in names}
+    found = {name: name_by(pattern, name, model) for name in names}
     clash = next((name for name in found if found[name] in used), None)
     if clash is not None:
         raise PlanError(

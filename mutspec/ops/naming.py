@@ -14,7 +14,7 @@ from mutspec.language.checks import regex_problems
 from mutspec.language.types import PlanValue, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
-from mutspec.lowering.name_patterns import pattern_problems
+from mutspec.lowering.name_patterns import NAME, name_by, pattern_problems
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import LayerSpec
@@ -23,9 +23,6 @@ from mutspec.structure.architecture import EditKind
 from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network import Network
 from mutspec.text.words import listed
-
-NAME = "{name}"
-"""What stands for a layer's old name in its new one."""
 
 _GROUP = r"\\([0-9\\])"
 """What stands for a group of a regular expression in its replacement, as in RE2: `\\1`; and a backslash: `\\\\`."""
@@ -106,8 +103,7 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
 
     def _new_name(self, found: FoundLayer) -> str:
         if isinstance(self.to, str):
-            is_pattern = NAME in self.to
-            return self.to.replace("{model}", found.network.name).replace(NAME, found.name) if is_pattern else self.to
+            return name_by(self.to, found.name, found.network.name) if NAME in self.to else self.to
         import re2
 
         match = re2.fullmatch(self.to.regex, found.name)
