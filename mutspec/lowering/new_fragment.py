@@ -31,7 +31,6 @@ from mutspec.lowering.new_layer import (
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.architecture import EditKind
 from mutspec.structure.fragments import Fragment
 from mutspec.structure.layer_config import SAME
 from mutspec.structure.network import Arguments, Entry, Network, mapped, refs, unique_name
@@ -290,7 +289,7 @@ class _Builder:
         self._neighbour = self._network.layers.get(like.layer)
         self._initialize, self._replaced, self._is_several = initialize, replaced, is_several
         self._like, self._heir = like, heir
-        self._number = sum(edit.kind is EditKind.ADDED for edit in ctx.context.edits)
+        self._number = ctx.layers_added
 
     def graph(self, graph: Graph, stands: Stands, *, is_last: bool, like: TensorRef | None = None) -> list[TensorRef]:
         """Makes the layers of a graph, and returns its output for each of its calls."""

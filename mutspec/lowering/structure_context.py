@@ -209,7 +209,7 @@ class StructureContext:
             network = self._edited(owner, edit, {*paths, *changed, *_owners(changed), *renamed, *_owners(renamed)})
         except PlanError as error:
             raise PlanError(each if each.path or not key else each.below(key) for each in error.problems) from None
-        first = self._added
+        first = self.layers_added
         new = {
             path: NewLayer(f"{self.id}/{path if path in changed else first + number}", each.keep_weights_of)
             for number, (path, each) in enumerate(paths.items())
@@ -278,7 +278,7 @@ class StructureContext:
         Raises:
             PlanError: it is not a layer that mutspec may build, its name is taken, or it needs several inputs.
         """
-        network, number = self.network(owner), self._added
+        network, number = self.network(owner), self.layers_added
         neighbour = network.layers.get(on.layer)
         name = name or name_of_new(self.id, number)
         entry = entry_of_new(layer, name, neighbour, self.type_of(owner, on), defaults)
@@ -375,7 +375,7 @@ class StructureContext:
         self.edit(owner, edit, added={str(entry["name"]): layer})
 
     @property
-    def _added(self) -> int:
+    def layers_added(self) -> int:
         """The number of layers that the step has added so far."""
         return sum(edit.kind is EditKind.ADDED for edit in self.context.edits)
 

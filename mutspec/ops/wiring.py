@@ -96,7 +96,7 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
         """Returns the name of the copy of each layer."""
         network = ctx.network(owner)
         if len(names) == 1:
-            number = sum(edit.kind is EditKind.ADDED for edit in ctx.context.edits)
+            number = ctx.layers_added
             name = name_of_new(self.id, number)
             ctx.refuse_name(owner, name, ("op",), "give the step another `id`, after which the copy is called")
             return {names[0]: name}
