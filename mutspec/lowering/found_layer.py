@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mutspec.errors import PlanError
 from mutspec.keras_facts.classes import plain_class_name
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Arguments, Entry, Network
 
@@ -73,6 +74,10 @@ class FoundLayer:
     def output(self, call: int = 0, number: int = 0) -> TensorRef:
         """Returns one of its outputs, of one of its calls."""
         return TensorRef(self.name, call, number)
+
+    def neighbour(self, name: str) -> FoundLayer:
+        """Returns another layer of the same model, by its name there."""
+        return replace(self, path=join(self.owner, name), name=name)
 
     def refuse_input(self, reason: str) -> None:
         """Refuses an input of the model.

@@ -130,7 +130,7 @@ def _layer_before(ctx: StructureContext, found: FoundLayer) -> FoundLayer:
     """
     sources = [_source(call) for call in found.calls]
     name = _single(ref.layer for ref in sources)
-    before = _neighbour(ctx, found, name)
+    before = _neighbour(found, name)
     if (activation := activation_of(before.config)) != "linear":
         raise PlanError(f"`{name}` has the activation {activation}")
     _refuse_other_users(found, before, sources)
@@ -149,7 +149,7 @@ def _layer_after(ctx: StructureContext, found: FoundLayer) -> FoundLayer:
         raise PlanError("its output is one of the model")
     if len(users) > 1:
         raise PlanError(f"its output is used by {_listing(users)}")
-    after = _neighbour(ctx, found, users[0])
+    after = _neighbour(found, users[0])
     if not LINEAR[after.class_name].takes_shift:
         raise PlanError(f"`{after.name}` is {a(after.class_name)}, at whose edges fewer inputs add up")
     if _pads(after.config):
@@ -161,7 +161,7 @@ def _layer_after(ctx: StructureContext, found: FoundLayer) -> FoundLayer:
     return after
 
 
-def _neighbour(ctx: StructureContext, found: FoundLayer, name: str) -> FoundLayer:
+def _neighbour(found: FoundLayer, name: str) -> FoundLayer:
     """Returns a layer of the same model.
 
     Raises:
@@ -169,7 +169,7 @@ def _neighbour(ctx: StructureContext, found: FoundLayer, name: str) -> FoundLaye
     """
     if name not in found.network.layers:
         raise PlanError("there is only the model's input")
-    layer = ctx.locate(ctx.context.models[""].layer_by_path[f"{found.owner}/{name}" if found.owner else name], "target")
+    layer = found.neighbour(name)
     if isinstance(layer.entry, Network):
         raise PlanError(f"`{name}` is a model")
     if not layer.calls:
@@ -273,7 +273,7 @@ class Deepen(StructureOp, tag="deepen", frozen=True, kw_only=True):
                     path=("target",),
                     hint=f"name layers of the classes {', '.join(_DEEPENED)}; for others see `insert_layer`",
                 )
-            end = _end_of(ctx, found)
+            end = _end_of(found)
             activation = self._activation(found, end)
             has_norm, is_apart = self.batch_normalization, end.name != found.name
             linear = {"activation": "linear"} if is_apart or has_norm else activation
@@ -325,7 +325,7 @@ class Deepen(StructureOp, tag="deepen", frozen=True, kw_only=True):
         }
 
 
-def _end_of(ctx: StructureContext, found: FoundLayer) -> FoundLayer:
+def _end_of(found: FoundLayer) -> FoundLayer:
     """Returns the last layer of the block of a layer: its activation, if that is a layer of its own."""
     end = found
     while activation_of(end.config) == "linear" and end.class_name in (*_DEEPENED, "BatchNormalization"):
@@ -333,8 +333,7 @@ def _end_of(ctx: StructureContext, found: FoundLayer) -> FoundLayer:
         is_output = end.name in {ref.layer for ref in refs(end.network.outputs)}
         if len(users) != 1 or is_output:
             break
-        path = f"{found.owner}/{users[0]}" if found.owner else users[0]
-        following = ctx.locate(ctx.context.models[""].layer_by_path[path], "target")
+        following = end.neighbour(users[0])
         if following.class_name not in _AFTER_LINEAR or len(following.calls) != len(end.calls):
             break
         end = following
