@@ -18,6 +18,7 @@ from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
+from mutspec.structure.flow import shown_type
 from mutspec.structure.network import Network, refs
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -122,17 +123,13 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
             size = (self.size,) * count if isinstance(self.size, int) else self.size
             if count < 1 or len(size) != count:
                 raise PlanError(
-                    f"`size` has {len(size)} extents, but `{name}`, of {_text(before)}, has {max(count, 0)} between "
+                    f"`size` has {len(size)} extents, but `{name}`, of {shown_type(TensorType(before))}, has {max(count, 0)} between "
                     "batch and channels",
                     path=("size",),
                     hint="give the whole `shape`, without the batch",
                 )
             shape[start : start + count] = size
         return tuple(shape)
-
-
-def _text(shape: Shape) -> str:
-    return "(" + ", ".join("None" if each is None else str(each) for each in shape) + ")"
 
 
 def _is_channels_first(network: Network, name: str) -> bool:
