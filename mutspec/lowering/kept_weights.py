@@ -13,7 +13,6 @@ from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.neuron_slices import gates_of
 from mutspec.lowering.new_layer import FirstValue, value_by_initializer
-from mutspec.model.outline import is_within
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.text.words import plural, shape
 
@@ -69,7 +68,7 @@ class OldWeights:
         if not self.tensors:
             return f"`keep_weights` keeps nothing of `{self.layer}`, which has no weights"
         spec = self.context.models[""]
-        after = _below(spec, path)
+        after = spec.weights_of(path)
         lost = {
             below: after.get(below) for below in self.tensors if not self._is_kept(after.get(below), below, has_parts)
         }
@@ -93,13 +92,8 @@ class OldWeights:
 def old_weights(context: LoweringContext, layer: str) -> OldWeights:
     """Returns the weights of a layer, as the steps so far have left them."""
     spec = context.models[""]
-    tensors = _below(spec, layer)
+    tensors = spec.weights_of(layer)
     return OldWeights(context, layer, tensors, {below: _gates(spec, each) for below, each in tensors.items()})
-
-
-def _below(spec: ModelSpec, layer: str) -> Mapping[str, TensorSpec]:
-    owned = (tensor for tensor in spec.tensors if is_within(tensor.layer, layer))
-    return {tensor.path.removeprefix(f"{layer}/"): tensor for tensor in owned}
 
 
 def _gates(spec: ModelSpec, tensor: TensorSpec) -> tuple[str, ...]:

@@ -406,11 +406,7 @@ class StructureContext:
             key: the key of the step that names the layer, if a weight of another shape is an error. Default: such a
                 weight begins as its initializer says.
         """
-        weights = {
-            tensor.path.removeprefix(f"{layer}/"): tensor
-            for tensor in self.context.models[model].tensors
-            if is_within(tensor.layer, layer)
-        }
+        weights = self.context.models[model].weights_of(layer)
 
         def value(new: NewWeight) -> Expression | None:
             old, shape = weights.get(new.below), new.tensor.shape

@@ -147,6 +147,12 @@ class ModelSpec:
                 by_path.setdefault(alias, layer)
         return by_path
 
+    def weights_of(self, layer: str) -> dict[str, TensorSpec]:
+        """Returns the tensors of a layer and of all layers in it, by their paths below it."""
+        below = f"{layer}/"
+        owned = (tensor for tensor in self.tensors if tensor.layer == layer or tensor.layer.startswith(below))
+        return {tensor.path.removeprefix(below): tensor for tensor in owned}
+
     @property
     def parameters(self) -> int:
         """The number of entries of all tensors."""

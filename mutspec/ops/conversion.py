@@ -22,7 +22,7 @@ from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.input_layers import give_input_layer
 from mutspec.lowering.new_layer import AddedLayer, FirstValue
 from mutspec.lowering.structure_context import StructureContext
-from mutspec.model.outline import is_operation, is_within, join
+from mutspec.model.outline import is_operation, join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.data_format import DataFormat, Ports
@@ -312,11 +312,7 @@ def _reconfigure(ctx: StructureContext, owner: str, changed: Mapping[str, Entry]
 
 def _converted(ctx: StructureContext, layer: str) -> FirstValue:
     """Returns first values that are those of a layer's weights in another dtype."""
-    weights = {
-        tensor.path.removeprefix(f"{layer}/"): tensor
-        for tensor in ctx.context.models[""].tensors
-        if is_within(tensor.layer, layer)
-    }
+    weights = ctx.context.models[""].weights_of(layer)
 
     def value(new: NewWeight) -> Expression | None:
         old = weights.get(new.below)

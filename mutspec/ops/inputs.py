@@ -122,9 +122,10 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
             count = len(before) - 2
             size = (self.size,) * count if isinstance(self.size, int) else self.size
             if count < 1 or len(size) != count:
+                shown = shown_type(TensorType(before))
                 raise PlanError(
-                    f"`size` has {len(size)} extents, but `{name}`, of {shown_type(TensorType(before))}, has {max(count, 0)} between "
-                    "batch and channels",
+                    f"`size` has {len(size)} extents, but `{name}`, of {shown}, has {max(count, 0)} between batch and "
+                    "channels",
                     path=("size",),
                     hint="give the whole `shape`, without the batch",
                 )

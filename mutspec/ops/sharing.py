@@ -18,7 +18,7 @@ from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
-from mutspec.model.outline import is_operation, is_within
+from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.edits import renamed_layer
@@ -113,11 +113,8 @@ def _function_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _weights(ctx: StructureContext, found: FoundLayer) -> dict[str, tuple[tuple[int, ...], str]]:
-    return {
-        tensor.path.removeprefix(f"{found.path}/"): (tensor.shape, tensor.dtype)
-        for tensor in ctx.context.models[""].tensors
-        if is_within(tensor.layer, found.path)
-    }
+    weights = ctx.context.models[""].weights_of(found.path)
+    return {below: (tensor.shape, tensor.dtype) for below, tensor in weights.items()}
 
 
 def _shared(network: Network, first: str, others: Sequence[str]) -> Network:
