@@ -106,7 +106,6 @@ class LoweringContext:
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _unedited: Architecture | None = None
-    _is_edited: bool = False
     _input_networks: dict[str, Network] = field(default_factory=dict)
     _indexes: dict[str, SelectorIndex] = field(default_factory=dict)
     _cases: dict[DocumentPath, frozenset[str]] = field(default_factory=dict)
@@ -167,24 +166,32 @@ class LoweringContext:
             PlanError: it is one that cannot be edited.
         """
         if self._architecture is None:
-            try:
-                self._architecture = architecture_of(self.config, self.models[""])
-            except ModelError as error:
-                raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
-            self._unedited = self._architecture
-            self._look_at(self._architecture.spec)
+            self._architecture = self._unedited = self._taken_apart(self.config)
         return self._architecture
 
     @property
     def edited_architecture(self) -> Architecture | None:
         """The architecture, if a step has changed it."""
-        return self._architecture if self._is_edited else None
+        return None if self._architecture is self._unedited else self._architecture
 
     @property
     def unedited_architecture(self) -> Architecture:
         """The architecture before the first step, if a step has looked at it."""
         assert self._unedited is not None
         return self._unedited
+
+    def _taken_apart(self, config: Mapping[str, Any], model: str = "") -> Architecture:
+        """Returns the architecture of a model, whose layers steps select from then on.
+
+        Raises:
+            PlanError: it is one that cannot be edited.
+        """
+        try:
+            found = architecture_of(config, self.models[model])
+        except ModelError as error:
+            raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+        self._look_at(found.spec, model)
+        return found
 
     def _look_at(self, spec: ModelSpec, model: str = "") -> None:
         """Takes the spec of a model that steps select from."""
@@ -200,12 +207,7 @@ class LoweringContext:
             PlanError: it is one that cannot be taken apart.
         """
         if name not in self._input_networks:
-            try:
-                found = architecture_of(self.input_configs.get(name, {}), self.models[name])
-            except ModelError as error:
-                raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
-            self._look_at(found.spec, name)
-            self._input_networks[name] = found.network
+            self._input_networks[name] = self._taken_apart(self.input_configs.get(name, {}), name).network
         return self._input_networks[name]
 
     def flow(self) -> Flow:
@@ -222,7 +224,6 @@ class LoweringContext:
         outputs = output_change(before.network, self._architecture.network, change.renamed)
         self.output_change = outputs if self.output_change is None else self.output_change.then(outputs)
         self.created += created
-        self._is_edited = True
         self._look_at(self._architecture.spec)
         return created
 
