@@ -30,8 +30,8 @@ from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change, EditKind, NewLayer
 from mutspec.structure.flow import extents
-from mutspec.structure.fragments import as_functional, input_entry
-from mutspec.structure.network import Entry, Network, refs, unique_name
+from mutspec.structure.model_form import as_functional, with_input_layer
+from mutspec.structure.network import SEQUENTIAL_INPUT, Entry, Network, refs, unique_name
 
 Edit = Callable[[Network], Network]
 """A pure function from a network to another, such as those of `mutspec.structure.edits`."""
@@ -157,20 +157,27 @@ class StructureContext:
         if not network.is_sequential:
             return network
         (start,) = refs(network.inputs)
-        added = {}
-        name = unique_name("input_layer", network.layers)
         shown = f"`{owner or network.name}`"
-        if start.layer not in network.layers:
-            if start not in network.types:
-                raise PlanError(
-                    f"{shown} is Sequential, and its file does not say what shape it takes, so that it cannot branch",
-                    path=("op",),
-                    hint="build the model and save it again",
-                )
-            added = {name: AddedLayer(input_entry(name, network.types[start]))}
-        self.edit(owner, partial(as_functional, input_name=name), added=added)
+        if start.layer not in network.layers and start not in network.types:
+            raise PlanError(
+                f"{shown} is Sequential, and its file does not say what shape it takes, so that it cannot branch",
+                path=("op",),
+                hint="build the model and save it again",
+            )
+        self.give_input_layer(owner)
+        self.edit(owner, as_functional)
         self.context.notes.append(f"{shown} becomes a Functional model, because a Sequential one has no branches")
         return self.network(owner)
+
+    def give_input_layer(self, owner: str) -> None:
+        """Gives the network of a path an InputLayer, if it is a Sequential model that was built for a shape instead."""
+        network = self.network(owner)
+        (start, *_) = refs(network.inputs)
+        if start != SEQUENTIAL_INPUT:
+            return
+        name = unique_name("input_layer", network.layers)
+        with_input = with_input_layer(network, name, self.type_of(owner, start))
+        self.edit(owner, lambda _: with_input, added={name: AddedLayer(with_input.layers[name])})
 
     # Editing a network.
 

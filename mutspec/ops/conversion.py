@@ -19,7 +19,6 @@ from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.initial_values import NewWeight
-from mutspec.lowering.input_layers import give_input_layer
 from mutspec.lowering.new_layer import AddedLayer, FirstValue
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_operation, join
@@ -27,9 +26,8 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure.architecture import EditKind
 from mutspec.structure.data_format import DataFormat, Ports
 from mutspec.structure.dtype_policies import with_policy
-from mutspec.structure.fragments import as_functional
 from mutspec.structure.layer_edit import LayerEdit
-from mutspec.structure.model_form import as_sequential
+from mutspec.structure.model_form import as_functional, as_sequential
 from mutspec.structure.network import Entry, Network, refs
 
 
@@ -218,8 +216,8 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
                 raise PlanError(message, path=(key,), hint=why.hint) from None
             ctx.edit(path, lambda _: after, key=key)
         else:
-            give_input_layer(ctx, path)
-            after = as_functional(ctx.network(path), "")
+            ctx.give_input_layer(path)
+            after = as_functional(ctx.network(path))
             ctx.edit(path, lambda _: after, key=key)
         ctx.context.edits.append(LayerEdit(EditKind.CONFIGURED, path or network.name, str(after.entry["class_name"])))
 
@@ -260,7 +258,7 @@ class _Done:
 
 def _convert_network(ctx: StructureContext, conversion: DataFormat, owner: str) -> _Done:
     """Converts the data format of a model and of the models in it."""
-    give_input_layer(ctx, owner)
+    ctx.give_input_layer(owner)
     network = ctx.network(owner)
     # The types of its tensors, before the models in it are converted.
     tensors = {ref for calls in network.uses.values() for call in calls for ref in call}

@@ -13,7 +13,6 @@ from mutspec.keras_facts.data_formats import FIRST
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.language.types import or_default
 from mutspec.lowering.base import StructureOp
-from mutspec.lowering.input_layers import give_input_layer
 from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
@@ -73,7 +72,7 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
             )
 
     def restructure(self, ctx: StructureContext) -> None:
-        give_input_layer(ctx, "")
+        ctx.give_input_layer("")
         network = ctx.network("")
         names = self._names(network)
         before = {name: ctx.type_of("", TensorRef(name)) for name in names}
@@ -160,7 +159,7 @@ def _set_input(ctx: StructureContext, owner: str, name: str, after: TensorType) 
             now = ctx.type_of(owner, ref)
             if now == before[ref]:
                 continue
-            give_input_layer(ctx, path)
+            ctx.give_input_layer(path)
             port = list(refs(ctx.network(path).inputs))[number]
             if ctx.type_of(path, port) != now:
                 _set_input(ctx, path, port.layer, now)

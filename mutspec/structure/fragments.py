@@ -153,25 +153,6 @@ def _reachable(starts: Iterable[str], following: Any) -> set[str]:
     return found
 
 
-def as_functional(network: Network, input_name: str) -> Network:
-    """Returns a Sequential model as a Functional one of the same layers; a Functional one as it is.
-
-    Arguments:
-        network: the model. The type of its input must be known.
-        input_name: the name of the input, if the model has no InputLayer.
-    """
-    if not network.is_sequential:
-        return network
-    (start,) = refs(network.inputs)
-    entry = functional_entry(network.name)
-    body = Fragment(network.layers, network.calls, (start,), (), network.types)
-    if start.layer in network.layers:
-        return replace(closed(body, entry, {}, network.outputs), inputs=start)
-    inputs = {start: (input_name, input_entry(input_name, network.types[start]))}
-    # Not in lists: Keras would return a list of one tensor, and a Sequential model returns the tensor.
-    return replace(closed(body, entry, inputs, network.outputs), inputs=TensorRef(input_name))
-
-
 def input_entry(name: str, of: TensorType) -> dict[str, Any]:
     """Returns the serialised InputLayer of a name and type."""
     config = {

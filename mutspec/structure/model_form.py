@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from mutspec.errors import PlanError
@@ -12,7 +13,7 @@ from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
 from mutspec.structure.dtype_policies import policy_config
 from mutspec.structure.edits import added, redirected
-from mutspec.structure.fragments import input_entry
+from mutspec.structure.fragments import Fragment, closed, functional_entry, input_entry
 from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Network, refs
 
 HINT = "leave it Functional, or change that first"
@@ -53,6 +54,16 @@ def as_sequential(network: Network) -> Network:
         calls[name] = ({"args": [TensorRef(before)], "kwargs": {}},)
     layers = {name: network.layers[name] for name in names}
     return Network(entry, layers, calls, inputs[0], outputs[0], network.types, is_sequential=True)
+
+
+def as_functional(network: Network) -> Network:
+    """Returns a Sequential model, which has an InputLayer, as a Functional one of the same layers.
+
+    Its ports are tensors and not lists of one: Keras would return a list, and a Sequential model returns the tensor.
+    """
+    (start,) = refs(network.inputs)
+    body = Fragment(network.layers, network.calls, (start,), (), network.types)
+    return replace(closed(body, functional_entry(network.name), {}, network.outputs), inputs=start)
 
 
 def _refuse_unlike_a_chain(network: Network, name: str, before: TensorRef) -> None:
