@@ -185,7 +185,7 @@ def test_a_stack_of_layers_in_a_sequential_model_becomes_one_layer_in_a_row() ->
     import keras
 
     dense = [keras.layers.Dense(4, activation="tanh", name=f"dense_{number}") for number in range(3)]
-    model = _drawn(keras.Sequential([keras.Input((4,)), *dense, keras.layers.Dense(1)]))
+    model = _drawn(keras.Sequential([keras.Input((4,)), *dense, keras.layers.Dense(1, name="last")]))
     with pytest.warns(mutspec.MutspecWarning, match="becomes a Functional model"):
         mutant = _mutant(model, {"op": "share_weights", "target": ["dense_0", "dense_1", "dense_2"]})
     value = _random(3, 4)
