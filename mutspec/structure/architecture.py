@@ -252,8 +252,11 @@ class _Layers:
                 continue
             start = self._positions[old]
             earlier = self._layers[start]
-            is_same = was is not None and was.is_sequential == network.is_sequential
-            is_same = is_same and was is not None and network.calls[name] is was.calls.get(name)
+            is_same = (
+                was is not None
+                and was.is_sequential == network.is_sequential
+                and network.calls[name] is was.calls.get(name)
+            )
             calls = earlier.calls if is_same else self._calls(network, name)
             if isinstance(layer, Network):
                 if layer.entry["class_name"] != earlier.class_name and earlier.class_name in MODELS:
@@ -310,8 +313,6 @@ def _ordered(
             continue  # it has no weights, but the layer that was there may have had some
         source = names.before(layer.path)
         same = source == layer.path
-        if same and any(is_within(layer.path, path) for path in new):
-            continue  # a new layer without weights of its own, in the place of one of that name that had some
         for tensor in before.get(source, ()):
             own = tensor.path.rpartition("/")[2]
             yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)
