@@ -181,8 +181,8 @@ def refs(value: Arguments) -> Iterator[TensorRef]:
             yield from refs(item)
 
 
-def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Arguments:
-    """Returns the same arguments with other tensors."""
+def mapped(value: Arguments, change: Callable[[TensorRef], Any]) -> Arguments:
+    """Returns arguments or ports with something else in the place of each tensor: another tensor, or a JSON value."""
     if isinstance(value, TensorRef):
         return change(value)
     if isinstance(value, Mapping):
