@@ -30,7 +30,7 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure.build_configs import built, shapes_given
 from mutspec.structure.flow import Flow
 from mutspec.structure.keras_order import keras_order
-from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, chain, mapped, refs
+from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, chain, is_functional, mapped, refs
 from mutspec.structure.network_config import is_network, network_of, serialised_tensor
 from mutspec.structure.shape_rules import TableOracle
 
@@ -112,7 +112,7 @@ class _Writer:
         def output(ref: TensorRef) -> list[Any]:
             # In the outputs, Keras counts the calls of a nested Functional model from 1, because call 0 created it.
             layer, at = network.layers[ref.layer], renumbered(ref)
-            return [at.layer, at.call + int(isinstance(layer, Network) and not layer.is_sequential), at.output]
+            return [at.layer, at.call + int(is_functional(layer)), at.output]
 
         layers = []
         for name in order.layers:

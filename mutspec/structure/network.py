@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 
 Entry = Mapping[str, Any]
@@ -161,6 +162,25 @@ def _with_indexes(network: Network, uses: Mapping[str, Any], users: Mapping[str,
     """Returns the network itself, which then need not find its indexes."""
     network.__dict__.update(uses=uses, users=users)
     return network
+
+
+def is_functional(layer: Entry | Network) -> bool:
+    """Returns whether a layer is a Functional model."""
+    return isinstance(layer, Network) and not layer.is_sequential
+
+
+def paths_in(network: Network, owner: str = "") -> Iterator[str]:
+    """Yields the paths of the layers in a network, and of those in the networks in it, in model order."""
+    for name, layer in network.layers.items():
+        path = join(owner, name)
+        yield path
+        if isinstance(layer, Network):
+            yield from paths_in(layer, path)
+
+
+def called_otherwise(network: Network, before: Network) -> Iterator[str]:
+    """Yields the layers that an edit gave other calls. It leaves those that it does not touch as they are."""
+    return (name for name, calls in network.calls.items() if calls is not before.calls.get(name))
 
 
 def unique_name(name: str, taken: Collection[str]) -> str:

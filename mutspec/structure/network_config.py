@@ -18,6 +18,7 @@ from mutspec.structure.network import (
     Entry,
     Network,
     chain,
+    is_functional,
     mapped,
     refs,
 )
@@ -99,7 +100,7 @@ def _functional(entry: Entry, config: Entry) -> Network:
         for each in config["layers"]
     }
     # In the ports, Keras counts the calls of a nested Functional model from 1, because call 0 created it.
-    shifted = {name for name, each in layers.items() if isinstance(each, Network) and not each.is_sequential}
+    shifted = {name for name, each in layers.items() if is_functional(each)}
     outputs = mapped(_ports(config["output_layers"]), lambda ref: _shift(ref, shifted, -1))
     entry = {**entry, "config": _without(config, "layers", "input_layers", "output_layers")}
     return Network(entry, layers, calls, _ports(config.get("input_layers")), outputs, types)
@@ -200,14 +201,10 @@ def own_config(network: Network) -> dict[str, Any]:
     if network.is_sequential:
         start = network.types.get(next(refs(network.inputs)))
         return config if start is None else {**config, "build_input_shape": list(start.shape)}
-    shifted = {name for name, each in network.layers.items() if _is_functional(each)}
+    shifted = {name for name, each in network.layers.items() if is_functional(each)}
     config["input_layers"] = mapped(network.inputs, _port)
     config["output_layers"] = mapped(network.outputs, lambda ref: _port(_shift(ref, shifted, 1)))
     return config
-
-
-def _is_functional(layer: Entry | Network) -> bool:
-    return isinstance(layer, Network) and not layer.is_sequential
 
 
 def _serialised(layer: Entry | Network) -> Entry:
