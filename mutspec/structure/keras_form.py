@@ -30,7 +30,17 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure.build_configs import built, shapes_given
 from mutspec.structure.flow import Flow
 from mutspec.structure.keras_order import keras_order
-from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, chain, is_functional, mapped, refs
+from mutspec.structure.network import (
+    SEQUENTIAL_INPUT,
+    Arguments,
+    Entry,
+    Network,
+    chain,
+    is_functional,
+    mapped,
+    refs,
+    unique_name,
+)
 from mutspec.structure.network_config import is_network, network_of, serialised_tensor
 from mutspec.structure.shape_rules import TableOracle
 
@@ -222,13 +232,10 @@ def _input_layer(network: Network, names: tuple[str, ...], found: TensorType) ->
     """Returns the InputLayer that Keras puts before the first layer of a Sequential model when it builds it."""
     first = network.layers[names[0]] if names else None
     policy = policy_of(first["config"].get("dtype")) if first is not None and not isinstance(first, Network) else None
-    name = next(
-        each for each in ("input_layer", *(f"input_layer_{n}" for n in range(1, len(names) + 2))) if each not in names
-    )
     config = {
         "batch_shape": list(found.shape),
         **INPUT_CONFIG,
         "dtype": policy.compute if policy is not None else found.dtype,
-        "name": name,
+        "name": unique_name("input_layer", names),
     }
     return {"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}
