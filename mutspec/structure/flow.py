@@ -73,7 +73,7 @@ class Flow:
         # A call is computed again only if its layer was edited, or one of its inputs changed its type, so an edit costs
         # as much as the part of the model that it affects. Layers are visited in model order, in which a layer nearly
         # always follows those that it uses. Where it does not, it is visited a second time.
-        types: Types = {**network.types, **network.found_types}
+        types: Types = network.known_types
         layers = self._with_settled_models(network, owner, before)
         stale = {name for name in layers if before is None or join(owner, name) in self.changed}
         stale |= {name for name, layer in layers.items() if layer is not network.layers[name]}

@@ -47,7 +47,7 @@ def cut(network: Network, names: Collection[str]) -> Fragment:
     calls = {name: network.calls[name] for name in layers}
     used = [ref for name, each in network.uses.items() if name not in layers for call in each for ref in call]
     outputs = dict.fromkeys(ref for ref in (*used, *refs(network.outputs)) if ref.layer in layers)
-    return Fragment(layers, calls, _from_outside(network, layers), tuple(outputs), _types(network))
+    return Fragment(layers, calls, _from_outside(network, layers), tuple(outputs), network.known_types)
 
 
 def whole(network: Network) -> Fragment:
@@ -56,16 +56,12 @@ def whole(network: Network) -> Fragment:
     names = {ref.layer for ref in ports}
     layers = {name: layer for name, layer in network.layers.items() if name not in names}
     calls = {name: network.calls[name] for name in layers}
-    return Fragment(layers, calls, ports, tuple(refs(network.outputs)), _types(network))
+    return Fragment(layers, calls, ports, tuple(refs(network.outputs)), network.known_types)
 
 
 def _from_outside(network: Network, layers: Collection[str]) -> tuple[TensorRef, ...]:
     taken = (ref for name in layers for call in network.uses[name] for ref in call)
     return tuple(dict.fromkeys(ref for ref in taken if ref.layer not in layers))
-
-
-def _types(network: Network) -> Mapping[TensorRef, TensorType]:
-    return {**network.types, **network.found_types}
 
 
 def placed(fragment: Fragment, inputs: Mapping[TensorRef, TensorRef], names: Mapping[str, str]) -> Fragment:

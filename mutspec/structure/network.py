@@ -56,6 +56,11 @@ class Network:
         """The name of the model itself."""
         return str(self.entry["config"].get("name", ""))
 
+    @property
+    def known_types(self) -> dict[TensorRef, TensorType]:
+        """The types in `types`, and those that were computed from them until now."""
+        return {**self.types, **self.found_types}
+
     @cached_property
     def uses(self) -> Mapping[str, tuple[tuple[TensorRef, ...], ...]]:
         """The tensors that each call of each layer is given."""
@@ -73,7 +78,7 @@ class Network:
     def with_layers(self, layers: Layers, types: Mapping[TensorRef, TensorType] | None = None) -> Network:
         """Returns a network with the same calls and other layers; and other types, if they are given."""
         if types is None:
-            types = {**self.types, **self.found_types}
+            types = self.known_types
         return _with_indexes(replace(self, layers=layers, types=types, found_types={}), self.uses, self.users)
 
     def ordered(self, names: Iterable[str]) -> Network:
@@ -113,7 +118,7 @@ class Network:
         gone = frozenset(removed)
         all_layers = {name: layers.get(name) or self.layers[name] for name in names if name not in gone}
         all_calls = {name: calls[name] if name in calls else self.calls[name] for name in all_layers}
-        types = {**self.types, **self.found_types}
+        types = self.known_types
         types = {ref: each for ref, each in types.items() if ref.layer not in gone} if gone else types
         network = replace(
             self,
