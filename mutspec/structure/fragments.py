@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mutspec.keras_facts.class_names import MODEL_MODULES
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.spec import TensorRef
 from mutspec.structure.edits import renamed_layer
@@ -124,7 +125,7 @@ def functional_entry(name: str) -> dict[str, Any]:
     """Returns the entry of a Functional model, without layers and wiring."""
     config = {"name": name, "trainable": True}
     return {
-        "module": "keras.src.models.functional",
+        "module": MODEL_MODULES["Functional"],
         "class_name": "Functional",
         "config": config,
         "registered_name": "Functional",
