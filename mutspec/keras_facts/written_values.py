@@ -13,14 +13,9 @@ from functools import cache
 from struct import pack, unpack
 from typing import Any
 
-from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of
-from mutspec.keras_facts.object_defaults import (
-    FUNCTION_ALIASES,
-    INITIALIZER_ALIASES,
-    OBJECT_DEFAULTS,
-    VARIANCE_SCALING,
-)
+from mutspec.keras_facts.object_classes import object_class
+from mutspec.keras_facts.object_defaults import FUNCTION_ALIASES, OBJECT_DEFAULTS, VARIANCE_SCALING
 from mutspec.keras_facts.object_names import ACTIVATIONS, MODULE_BY_ENDING, OBJECT_MODULES
 from mutspec.keras_facts.written_configs import (
     EVERY_CLASS,
@@ -180,14 +175,6 @@ _IN_FLOAT32 = {"L1": "l1", "OrthogonalRegularizer": "factor"}
 """Factors that Keras stores as tensors, and writes as the number that a tensor can hold."""
 
 _WITHOUT_ARGUMENTS = frozenset({"Zeros", "Ones", "NonNeg"})
-
-
-@cache
-def object_class(name: str, names: frozenset[str]) -> str:
-    """Returns Keras's class for a name such as `glorot_uniform`, which is among the names of a kind of object."""
-    classes = {snake_case(each): each for each in names if each[:1].isupper()}
-    name = INITIALIZER_ALIASES.get(name, classes.get(name, name))
-    return INITIALIZER_ALIASES.get(name, name)
 
 
 def in_float32(value: Any) -> Any:

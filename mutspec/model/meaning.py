@@ -13,6 +13,7 @@ from typing import Any
 from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of
+from mutspec.keras_facts.object_classes import object_class
 from mutspec.keras_facts.object_defaults import (
     FUNCTION_ALIASES,
     INPUT_DEFAULTS,
@@ -21,7 +22,7 @@ from mutspec.keras_facts.object_defaults import (
     VARIANCE_SCALING,
 )
 from mutspec.keras_facts.object_names import CONSTRAINTS, INITIALIZERS, REGULARIZERS
-from mutspec.keras_facts.written_values import in_float32, object_class
+from mutspec.keras_facts.written_values import in_float32
 from mutspec.model.calls import is_graph, is_triple
 
 Config = Mapping[str, Any]
