@@ -6,13 +6,13 @@ A config that Keras has written stays as it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from struct import pack, unpack
 from typing import Any
 
+from mutspec.keras_facts.classes import dimensions_of
 from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of
 from mutspec.keras_facts.object_classes import object_class
 from mutspec.keras_facts.object_defaults import FUNCTION_ALIASES, OBJECT_DEFAULTS, VARIANCE_SCALING
@@ -184,16 +184,14 @@ def in_float32(value: Any) -> Any:
     return value
 
 
-_DIMENSIONS = re.compile(r"([123])D(Transpose)?$")
 _PER_DIMENSION = frozenset({"kernel_size", "strides", "dilation_rate", "pool_size", "output_size", "output_padding"})
 
 
 def _sizes(class_name: str, key: str, value: Any, config: Config) -> Any:
     """Returns a size with a number for each dimension, and a margin with a pair for each."""
-    match = _DIMENSIONS.search(class_name)
-    if match is None:
+    dimensions = dimensions_of(class_name)
+    if not dimensions:
         return value
-    dimensions = int(match[1])
     if key in _PER_DIMENSION:
         if value is None and key == "strides":  # windows of pooling do not overlap by default
             value = config["pool_size"]
