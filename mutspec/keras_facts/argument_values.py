@@ -5,13 +5,13 @@ An argument without a row here takes any value here, and Keras checks it when it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from mutspec.errors import Problem, nearest
+from mutspec.keras_facts.classes import dimensions_of
 from mutspec.keras_facts.dtypes import POLICY_NAMES
 from mutspec.keras_facts.layer_arguments import CHOOSES_DTYPE, arguments_of, known_classes
 from mutspec.keras_facts.object_arguments import object_problem
@@ -176,12 +176,10 @@ _KINDS_BY_END: Mapping[str, ValueKind] = {
 }
 
 _SIZES = {"kernel_size": 1, "strides": 1, "dilation_rate": 1, "pool_size": 1, "output_size": 1, "output_padding": 0}
-_DIMENSIONS = re.compile(r"([123])D(Transpose)?$")
 
 
 def _kind_of(class_name: str, key: str) -> ValueKind | None:
-    match = _DIMENSIONS.search(class_name)
-    dimensions = int(match[1]) if match else 0
+    dimensions = dimensions_of(class_name)
     if key == "dtype" and class_name in CHOOSES_DTYPE:
         return None
     if key in _SIZES:

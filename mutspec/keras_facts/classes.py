@@ -35,6 +35,15 @@ def snake_case(class_name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+_DIMENSIONS = re.compile(r"([123])D(Transpose)?$")
+
+
+def dimensions_of(class_name: str) -> int:
+    """Returns the number of spatial dimensions by the name of a class: 2 for `Conv2D`; 0 if it does not have one."""
+    match = _DIMENSIONS.search(class_name)
+    return int(match[1]) if match else 0
+
+
 def is_keras_class(entry: Config) -> bool:
     """Returns whether a serialised layer is of one of Keras's classes, according to its entry."""
     module = entry.get("module")

@@ -368,3 +368,9 @@ def known_classes() -> tuple[str, ...]:
 def arguments_of(class_name: str) -> Mapping[str, Argument] | None:
     """Returns the arguments of a class of Keras; None if a plan cannot name it."""
     return _classes().get(class_name)
+
+
+def defaults_of(class_name: str) -> dict[str, Any]:
+    """Returns the defaults of the arguments of a class of Keras, without `name`; nothing if a plan cannot name it."""
+    arguments = arguments_of(class_name) or {}
+    return {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mutspec.errors import Problem, nearest
-from mutspec.keras_facts.classes import snake_case
-from mutspec.keras_facts.object_defaults import INITIALIZER_ALIASES
+from mutspec.keras_facts.object_classes import object_class
 from mutspec.text.words import got
 
 
@@ -48,13 +47,10 @@ _NOT_NEGATIVE = frozenset(_names("l1 l2 stddev"))
 
 _KERAS_KEYS = frozenset({"class_name", "config", "module", "registered_name", "build_config", "shared_object_id"})
 
-_CLASSES = {snake_case(name): name for name in OBJECT_ARGUMENTS}
-
 
 def class_of_object(name: str) -> str:
     """Returns Keras's class for a name such as `glorot_uniform` or `l2`; empty if it has none."""
-    name = INITIALIZER_ALIASES.get(name, _CLASSES.get(name, name))
-    name = INITIALIZER_ALIASES.get(name, name)
+    name = object_class(name, frozenset(OBJECT_ARGUMENTS))
     return name if name in OBJECT_ARGUMENTS else ""
 
 

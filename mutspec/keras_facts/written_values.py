@@ -6,21 +6,16 @@ A config that Keras has written stays as it is.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from struct import pack, unpack
 from typing import Any
 
-from mutspec.keras_facts.classes import snake_case
+from mutspec.keras_facts.classes import dimensions_of
 from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of
-from mutspec.keras_facts.object_defaults import (
-    FUNCTION_ALIASES,
-    INITIALIZER_ALIASES,
-    OBJECT_DEFAULTS,
-    VARIANCE_SCALING,
-)
+from mutspec.keras_facts.object_classes import object_class
+from mutspec.keras_facts.object_defaults import FUNCTION_ALIASES, OBJECT_DEFAULTS, VARIANCE_SCALING
 from mutspec.keras_facts.object_names import ACTIVATIONS, MODULE_BY_ENDING, OBJECT_MODULES
 from mutspec.keras_facts.written_configs import (
     EVERY_CLASS,
@@ -182,14 +177,6 @@ _IN_FLOAT32 = {"L1": "l1", "OrthogonalRegularizer": "factor"}
 _WITHOUT_ARGUMENTS = frozenset({"Zeros", "Ones", "NonNeg"})
 
 
-@cache
-def object_class(name: str, names: frozenset[str]) -> str:
-    """Returns Keras's class for a name such as `glorot_uniform`, which is among the names of a kind of object."""
-    classes = {snake_case(each): each for each in names if each[:1].isupper()}
-    name = INITIALIZER_ALIASES.get(name, classes.get(name, name))
-    return INITIALIZER_ALIASES.get(name, name)
-
-
 def in_float32(value: Any) -> Any:
     """Returns a number as Keras stores it in a tensor of float32."""
     with suppress(OverflowError):
@@ -197,16 +184,14 @@ def in_float32(value: Any) -> Any:
     return value
 
 
-_DIMENSIONS = re.compile(r"([123])D(Transpose)?$")
 _PER_DIMENSION = frozenset({"kernel_size", "strides", "dilation_rate", "pool_size", "output_size", "output_padding"})
 
 
 def _sizes(class_name: str, key: str, value: Any, config: Config) -> Any:
     """Returns a size with a number for each dimension, and a margin with a pair for each."""
-    match = _DIMENSIONS.search(class_name)
-    if match is None:
+    dimensions = dimensions_of(class_name)
+    if not dimensions:
         return value
-    dimensions = int(match[1])
     if key in _PER_DIMENSION:
         if value is None and key == "strides":  # windows of pooling do not overlap by default
             value = config["pool_size"]

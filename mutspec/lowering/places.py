@@ -92,8 +92,7 @@ def _not_there(ctx: StructureContext, owner: str, text: str, name: str, at: Docu
 def _number_of_outputs(ctx: StructureContext, owner: str, ref: TensorRef) -> int:
     network = ctx.network(owner)
     ctx.type_of(owner, ref)  # of a call, the types of all outputs are found at once
-    known = {**network.types, **network.found_types}
-    return sum(each.layer == ref.layer and each.call == ref.call for each in known)
+    return sum(each.layer == ref.layer and each.call == ref.call for each in network.known_types)
 
 
 def output_in_use(found: FoundLayer, number: int | None, at: DocumentPath = ("output",)) -> int:

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.keras_facts.argument_values import value_problem
-from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of, known_classes
+from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of, defaults_of, known_classes
 from mutspec.keras_facts.object_defaults import (
     FUNCTION_ALIASES,
     INITIALIZER_ALIASES,
@@ -150,8 +150,7 @@ def _stated(layer: LayerSpec, argument: str) -> Any:
 @cache
 def _defaults(class_name: str) -> Mapping[str, Any]:
     """Returns the defaults of a class of Keras; none for other classes."""
-    arguments = arguments_of(class_meant(class_name)) or {}
-    stated = {name: each.default for name, each in arguments.items() if not each.is_required and name != "name"}
+    stated = defaults_of(class_meant(class_name))
     return {**stated, **LAYER_DEFAULTS} if stated else {}
 
 

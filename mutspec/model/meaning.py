@@ -12,7 +12,8 @@ from typing import Any
 
 from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS
 from mutspec.keras_facts.classes import is_keras_class
-from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of
+from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, defaults_of
+from mutspec.keras_facts.object_classes import object_class
 from mutspec.keras_facts.object_defaults import (
     FUNCTION_ALIASES,
     INPUT_DEFAULTS,
@@ -21,7 +22,7 @@ from mutspec.keras_facts.object_defaults import (
     VARIANCE_SCALING,
 )
 from mutspec.keras_facts.object_names import CONSTRAINTS, INITIALIZERS, REGULARIZERS
-from mutspec.keras_facts.written_values import in_float32, object_class
+from mutspec.keras_facts.written_values import in_float32
 from mutspec.model.calls import is_graph, is_triple
 
 Config = Mapping[str, Any]
@@ -58,9 +59,7 @@ def config_meant(class_name: str, config: Config) -> dict[str, Any]:
     elif is_graph(config) or name in ("Functional", "Sequential"):
         defaults = LAYER_DEFAULTS
     else:
-        arguments = arguments_of(name) or {}
-        stated = {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}
-        defaults = {**LAYER_DEFAULTS, **stated} if arguments else LAYER_DEFAULTS
+        defaults = {**LAYER_DEFAULTS, **defaults_of(name)}
     whole = {**{key: value for key, value in defaults.items() if key not in config}, **config}
     written = {key: value_meant(key, value) for key, value in whole.items()}
     return {key: value for key, value in written.items() if value is not None and key != "name"}  # the path has it

@@ -17,7 +17,7 @@ from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.edits import level
 from mutspec.structure.flow import Flow
 from mutspec.structure.masks import described, with_implicit_masks, without_implicit_masks
-from mutspec.structure.network import Entry, Network, refs
+from mutspec.structure.network import Entry, Network, paths_in, refs
 from mutspec.structure.network_config import entry_of, network_of, own_config
 
 
@@ -99,7 +99,7 @@ def architecture_of(config: Mapping[str, Any], spec: ModelSpec) -> Architecture:
             hint="only steps on weights work on such a model",
         )
     network = network_of(config)
-    in_graph = set(_paths(network))
+    in_graph = set(paths_in(network))
     outside = next((layer for layer in spec.layers if not _prefixes(layer.path) & in_graph), None)
     if outside is not None:
         raise ModelError(
@@ -116,14 +116,6 @@ def with_masks(architecture: Architecture) -> Architecture:
     if network is architecture.network:
         return architecture
     return replace(architecture, network=network, spec=described(architecture.spec, network))
-
-
-def _paths(network: Network, owner: str = "") -> Iterator[str]:
-    for name, layer in network.layers.items():
-        path = join(owner, name)
-        yield path
-        if isinstance(layer, Network):
-            yield from _paths(layer, path)
 
 
 def _prefixes(path: str) -> set[str]:
@@ -252,8 +244,11 @@ class _Layers:
                 continue
             start = self._positions[old]
             earlier = self._layers[start]
-            is_same = was is not None and was.is_sequential == network.is_sequential
-            is_same = is_same and was is not None and network.calls[name] is was.calls.get(name)
+            is_same = (
+                was is not None
+                and was.is_sequential == network.is_sequential
+                and network.calls[name] is was.calls.get(name)
+            )
             calls = earlier.calls if is_same else self._calls(network, name)
             if isinstance(layer, Network):
                 if layer.entry["class_name"] != earlier.class_name and earlier.class_name in MODELS:
@@ -310,8 +305,6 @@ def _ordered(
             continue  # it has no weights, but the layer that was there may have had some
         source = names.before(layer.path)
         same = source == layer.path
-        if same and any(is_within(layer.path, path) for path in new):
-            continue  # a new layer without weights of its own, in the place of one of that name that had some
         for tensor in before.get(source, ()):
             own = tensor.path.rpartition("/")[2]
             yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)

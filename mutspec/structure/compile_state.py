@@ -13,7 +13,7 @@ from typing import Any
 
 from mutspec.errors import Problem
 from mutspec.model.spec import TensorRef
-from mutspec.structure.network import Network, refs
+from mutspec.structure.network import Network, mapped, refs
 
 NOT_COMPILED = Problem(
     "the mutant is not compiled, because it is another model than its base",
@@ -104,15 +104,8 @@ def _keyed(outputs: Any, key: str = "") -> Iterator[tuple[str, TensorRef]]:
 def _outputs(network: Network) -> Outputs:
     names = tuple(ref.layer for ref in refs([network.outputs]))
     numbers = iter(range(len(names)))
-
-    def numbered(value: Any) -> Any:
-        if isinstance(value, TensorRef):
-            return next(numbers)
-        if isinstance(value, Mapping):
-            return {key: numbered(each) for key, each in value.items()}
-        return [numbered(each) for each in value]
-
-    return Outputs(numbered(network.outputs), () if network.is_sequential else names, len(names))
+    nesting = mapped(network.outputs, lambda _: next(numbers))
+    return Outputs(nesting, () if network.is_sequential else names, len(names))
 
 
 @dataclass(frozen=True)

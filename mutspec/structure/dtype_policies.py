@@ -10,6 +10,7 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.classes import plain_class_name, quantization_mode
 from mutspec.keras_facts.dtypes import FLOATS, policy_of
 from mutspec.keras_facts.layer_arguments import CHOOSES_DTYPE, LAYER_ARGUMENTS
+from mutspec.keras_facts.written_values import written_policy
 from mutspec.model.outline import is_operation
 from mutspec.structure.network import Entry
 
@@ -41,7 +42,7 @@ def with_policy(entry: Entry, policy: str) -> Entry:
         return entry
     config = dict(entry["config"])
     changed: dict[str, Any] = (
-        {} if policy_of(config["dtype"]) == policy_of(policy) else {"dtype": policy_config(policy)}
+        {} if policy_of(config["dtype"]) == policy_of(policy) else {"dtype": written_policy(policy)}
     )
     for key in LAYER_ARGUMENTS & config.keys():
         before = config[key]
@@ -55,8 +56,3 @@ def _within(value: Any, policy: str) -> Any:
     if isinstance(value, list):
         return [_within(each, policy) for each in value]
     return with_policy(value, policy) if isinstance(value, Mapping) and "class_name" in value else value
-
-
-def policy_config(name: str) -> dict[str, Any]:
-    """Returns a policy as Keras serialises it."""
-    return {"module": "keras", "class_name": "DTypePolicy", "config": {"name": name}, "registered_name": None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import chain
@@ -14,7 +14,7 @@ from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.outline import join
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
-from mutspec.structure.network import Entry, Layers, Network, refs
+from mutspec.structure.network import Entry, Layers, Network, called_otherwise, refs
 from mutspec.structure.network_config import called, input_type
 
 Weights = Callable[[str], Mapping[str, TensorSpec]]
@@ -73,11 +73,11 @@ class Flow:
         # A call is computed again only if its layer was edited, or one of its inputs changed its type, so an edit costs
         # as much as the part of the model that it affects. Layers are visited in model order, in which a layer nearly
         # always follows those that it uses. Where it does not, it is visited a second time.
-        types: Types = {**network.types, **network.found_types}
+        types: Types = network.known_types
         layers = self._with_settled_models(network, owner, before)
         stale = {name for name in layers if before is None or join(owner, name) in self.changed}
         stale |= {name for name, layer in layers.items() if layer is not network.layers[name]}
-        recalled = () if before is None else _called_otherwise(network, before)
+        recalled = () if before is None else called_otherwise(network, before)
         position = {name: number for number, name in enumerate(layers)}
         pending = [(position[name], name) for name in {*stale, *recalled}]
         heapify(pending)
@@ -252,11 +252,6 @@ class Flow:
         while path and path not in self.changed:
             path = path.rpartition("/")[0]
         return bool(path)
-
-
-def _called_otherwise(network: Network, before: Network) -> Iterable[str]:
-    """Returns the layers that an edit gave other calls. It leaves those that it does not touch as they are."""
-    return (name for name, calls in network.calls.items() if calls is not before.calls.get(name))
 
 
 def _used_outputs(network: Network, name: str, call: int) -> Iterator[TensorRef]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mutspec.keras_facts.class_names import MODEL_MODULES
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.spec import TensorRef
 from mutspec.structure.edits import renamed_layer
@@ -47,7 +48,7 @@ def cut(network: Network, names: Collection[str]) -> Fragment:
     calls = {name: network.calls[name] for name in layers}
     used = [ref for name, each in network.uses.items() if name not in layers for call in each for ref in call]
     outputs = dict.fromkeys(ref for ref in (*used, *refs(network.outputs)) if ref.layer in layers)
-    return Fragment(layers, calls, _from_outside(network, layers), tuple(outputs), _types(network))
+    return Fragment(layers, calls, _from_outside(network, layers), tuple(outputs), network.known_types)
 
 
 def whole(network: Network) -> Fragment:
@@ -56,16 +57,12 @@ def whole(network: Network) -> Fragment:
     names = {ref.layer for ref in ports}
     layers = {name: layer for name, layer in network.layers.items() if name not in names}
     calls = {name: network.calls[name] for name in layers}
-    return Fragment(layers, calls, ports, tuple(refs(network.outputs)), _types(network))
+    return Fragment(layers, calls, ports, tuple(refs(network.outputs)), network.known_types)
 
 
 def _from_outside(network: Network, layers: Collection[str]) -> tuple[TensorRef, ...]:
     taken = (ref for name in layers for call in network.uses[name] for ref in call)
     return tuple(dict.fromkeys(ref for ref in taken if ref.layer not in layers))
-
-
-def _types(network: Network) -> Mapping[TensorRef, TensorType]:
-    return {**network.types, **network.found_types}
 
 
 def placed(fragment: Fragment, inputs: Mapping[TensorRef, TensorRef], names: Mapping[str, str]) -> Fragment:
@@ -128,7 +125,7 @@ def functional_entry(name: str) -> dict[str, Any]:
     """Returns the entry of a Functional model, without layers and wiring."""
     config = {"name": name, "trainable": True}
     return {
-        "module": "keras.src.models.functional",
+        "module": MODEL_MODULES["Functional"],
         "class_name": "Functional",
         "config": config,
         "registered_name": "Functional",

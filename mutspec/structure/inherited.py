@@ -9,7 +9,8 @@ from mutspec.errors import PlanError
 from mutspec.keras_facts.argument_values import value_problem
 from mutspec.keras_facts.classes import is_keras_class, plain_class_name
 from mutspec.keras_facts.homonyms import means_the_same
-from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of
+from mutspec.keras_facts.layer_arguments import CLASS_ALIASES, arguments_of, defaults_of
+from mutspec.structure.layer_config import plain_json
 from mutspec.structure.network import Entry, Network
 
 _NEVER = frozenset({"name", "dtype"})
@@ -36,19 +37,12 @@ def inherited(old: Entry | Network, layer: Mapping[str, Any]) -> dict[str, Any]:
         message = f"`{class_name}` is a class of your own, whose arguments are known to its code alone"
         raise PlanError(message, path=("inherit",), hint="leave `inherit` out, and give the arguments in `layer`")
     old_class = plain_class_name(old)
-    defaults = arguments_of(old_class) if is_keras_class(old) else None
-    stated = {key: each.default for key, each in (defaults or {}).items() if not each.is_required}
+    stated = defaults_of(old_class) if is_keras_class(old) else {}
     return {
-        key: _json(value)
+        key: plain_json(value)
         for key, value in {**stated, **old["config"]}.items()
         if key in (known or {})
         and key not in _NEVER
         and means_the_same(key, old_class, class_name)
-        and value_problem(class_name, key, _json(value)) is None
+        and value_problem(class_name, key, plain_json(value)) is None
     }
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _json(each) for key, each in value.items()}
-    return [_json(each) for each in value] if isinstance(value, list | tuple) else value

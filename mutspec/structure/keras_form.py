@@ -30,8 +30,18 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure.build_configs import built, shapes_given
 from mutspec.structure.flow import Flow
 from mutspec.structure.keras_order import keras_order
-from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, chain, mapped, refs
-from mutspec.structure.network_config import is_network, network_of
+from mutspec.structure.network import (
+    SEQUENTIAL_INPUT,
+    Arguments,
+    Entry,
+    Network,
+    chain,
+    is_functional,
+    mapped,
+    refs,
+    unique_name,
+)
+from mutspec.structure.network_config import is_network, network_of, serialised_tensor
 from mutspec.structure.shape_rules import TableOracle
 
 _KEYS = ("module", "class_name", "config", "registered_name")
@@ -107,29 +117,23 @@ class _Writer:
             return replace(ref, call=numbers.get((ref.layer, ref.call), ref.call))
 
         def tensor(ref: TensorRef) -> dict[str, Any]:
-            found, at = self._type(network, ref, path), renumbered(ref)
-            history = [at.layer, at.call, at.output]
-            shape, dtype = (list(found.shape), found.dtype) if found is not None else ([None], "float32")
-            return {
-                "class_name": "__keras_tensor__",
-                "config": {"shape": shape, "dtype": dtype, "keras_history": history},
-            }
+            return serialised_tensor(renumbered(ref), self._type(network, ref, path))
 
         def output(ref: TensorRef) -> list[Any]:
             # In the outputs, Keras counts the calls of a nested Functional model from 1, because call 0 created it.
             layer, at = network.layers[ref.layer], renumbered(ref)
-            return [at.layer, at.call + int(isinstance(layer, Network) and not layer.is_sequential), at.output]
+            return [at.layer, at.call + int(is_functional(layer)), at.output]
 
         layers = []
         for name in order.layers:
             calls = [network.calls[name][number] for number in order.calls[name]]
-            nodes = [_serialised(self._with_implied(network, name, call, path), tensor) for call in calls]
+            nodes = [mapped(self._with_implied(network, name, call, path), tensor) for call in calls]
             layers.append({**self._called_layer(network, name, path), "name": name, "inbound_nodes": nodes})
         return {
             **config,
             "layers": layers,
-            "input_layers": _serialised(network.inputs, lambda ref: [ref.layer, ref.call, ref.output]),
-            "output_layers": _serialised(network.outputs, output),
+            "input_layers": mapped(network.inputs, lambda ref: [ref.layer, ref.call, ref.output]),
+            "output_layers": mapped(network.outputs, output),
         }
 
     def _called_layer(self, network: Network, name: str, owner: str) -> dict[str, Any]:
@@ -173,7 +177,7 @@ class _Writer:
             return call
         if isinstance(layer, Network):
             is_converted = layer.is_sequential and not self._has_dtype(network, arguments[0], _dtype_of(layer), owner)
-            return call if is_converted else {**call, "kwargs": {"mask": _serialised(arguments[0], lambda _: None)}}
+            return call if is_converted else {**call, "kwargs": {"mask": mapped(arguments[0], lambda _: None)}}
         class_name = plain_class_name(layer)
         if not isinstance(arguments[0], TensorRef) or not is_keras_class(layer) or is_operation(layer):
             return call
@@ -215,11 +219,6 @@ _CONVERTS_NOTHING = frozenset({"RandomCrop", "RandomFlip"})
 """Classes that take tensors of any dtype."""
 
 
-def _serialised(value: Arguments, tensor: Any) -> Any:
-    """Returns arguments or ports with another value for each tensor."""
-    return mapped(value, tensor)
-
-
 def _dtype_of(network: Network) -> str:
     start = next(refs(network.inputs))
     return network.types[start].dtype if start in network.types else "float32"
@@ -233,13 +232,10 @@ def _input_layer(network: Network, names: tuple[str, ...], found: TensorType) ->
     """Returns the InputLayer that Keras puts before the first layer of a Sequential model when it builds it."""
     first = network.layers[names[0]] if names else None
     policy = policy_of(first["config"].get("dtype")) if first is not None and not isinstance(first, Network) else None
-    name = next(
-        each for each in ("input_layer", *(f"input_layer_{n}" for n in range(1, len(names) + 2))) if each not in names
-    )
     config = {
         "batch_shape": list(found.shape),
         **INPUT_CONFIG,
         "dtype": policy.compute if policy is not None else found.dtype,
-        "name": name,
+        "name": unique_name("input_layer", names),
     }
     return {"module": "keras.layers", "class_name": "InputLayer", "config": config, "registered_name": None}

@@ -276,7 +276,7 @@ class _EntryWriter:
         if is_activation_layer(key, value):
             return self._within(value, path, {})
         written = long_form(key, value)
-        if (written != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, _json(written))):
+        if (written != SAME or key not in WIDTHS) and (problem := value_problem(class_name, key, plain_json(written))):
             is_short = written is not value and problem.path[:1] == ("config",)
             self.problems.append(replace(problem, path=problem.path[1:] if is_short else problem.path).below(*path))
             return written
@@ -360,8 +360,8 @@ def _unknown_argument(class_name: str, key: str, arguments: Mapping[str, Any], p
     return Problem(f"{a(class_name)} has no argument `{key}`", path=path, hint=hint, candidates=near)
 
 
-def _json(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """Returns a value with lists for tuples and dictionaries for mappings."""
     if isinstance(value, Mapping):
-        return {key: _json(item) for key, item in value.items()}
-    return list(map(_json, value)) if isinstance(value, list | tuple) else value
+        return {key: plain_json(item) for key, item in value.items()}
+    return list(map(plain_json, value)) if isinstance(value, list | tuple) else value

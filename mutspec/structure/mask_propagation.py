@@ -56,7 +56,7 @@ class Observer(ABC):
 def propagate(network: Network, observer: Observer) -> None:
     """Follows the masks through a Functional network."""
     masks: dict[TensorRef, Mask | None] = {}
-    types = {**network.types, **network.found_types}
+    types = network.known_types
     for name, number in calls_in_order(network):
         site, layer, call = (name, number), network.layers[name], network.calls[name][number]
         if not isinstance(layer, Network) and is_operation(layer):

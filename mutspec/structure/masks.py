@@ -36,7 +36,7 @@ from mutspec.structure.mask_propagation import (
     stated_masks,
 )
 from mutspec.structure.mask_rules import Mask, MaskedCall, MaskOperation
-from mutspec.structure.network import Arguments, Entry, Network, refs
+from mutspec.structure.network import Arguments, Entry, Network, is_functional, paths_in, refs
 
 _MEMORY = "implicit_masks"
 """The key of a call, in a network without implicit masks, for what was there. So it goes with the call through all
@@ -305,13 +305,13 @@ class _Insertion(Observer):
         layer, kwargs = self.network.layers[site[0]], keywords(call)
         if not isinstance(layer, Network) and is_operation(layer):
             return {}
-        is_functional = isinstance(layer, Network) and not layer.is_sequential
-        if kwargs and not is_functional and site not in self._expected:
+        is_model = is_functional(layer)
+        if kwargs and not is_model and site not in self._expected:
             return {}  # the network has no masks, and Keras has written that into the call
         entry, stated = entry_for_masks(layer), stated_masks(call)
-        if kwargs and not is_functional:
+        if kwargs and not is_model:
             parameters = kwargs.keys() - stated.keys() - set(_memory(call).get("unwritten", ()))
-        elif "mask" in mask_parameters_of(entry) and (is_functional or not self._is_cast(layer, call)):
+        elif "mask" in mask_parameters_of(entry) and (is_model or not self._is_cast(layer, call)):
             parameters = {"mask"} - stated.keys()
         else:
             return {}
@@ -416,7 +416,7 @@ def described(spec: ModelSpec, network: Network) -> ModelSpec:
         spec: the spec of the network before.
         network: the network, which differs from it only in masks, and in the operations that compute them.
     """
-    paths = set(_paths(network))
+    paths = set(paths_in(network))
     groups: dict[str, list[LayerSpec]] = defaultdict(list)
     for layer in spec.layers:
         at = layer.path
@@ -424,14 +424,6 @@ def described(spec: ModelSpec, network: Network) -> ModelSpec:
             at = at.rpartition("/")[0]
         groups[at].append(layer)
     return replace(spec, layers=tuple(_described(network, "", groups)))
-
-
-def _paths(network: Network, owner: str = "") -> Iterator[str]:
-    for name, layer in network.layers.items():
-        path = join(owner, name)
-        yield path
-        if isinstance(layer, Network):
-            yield from _paths(layer, path)
 
 
 def _described(network: Network, owner: str, groups: Mapping[str, list[LayerSpec]]) -> Iterator[LayerSpec]:

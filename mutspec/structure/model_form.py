@@ -9,9 +9,9 @@ from itertools import pairwise
 from mutspec.errors import PlanError
 from mutspec.keras_facts.class_names import MODEL_MODULES
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.keras_facts.written_values import written_policy
 from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
-from mutspec.structure.dtype_policies import policy_config
 from mutspec.structure.edits import added, redirected
 from mutspec.structure.fragments import Fragment, closed, functional_entry, input_entry
 from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Network, refs
@@ -46,7 +46,7 @@ def as_sequential(network: Network) -> Network:
     entry = {
         "module": MODEL_MODULES["Sequential"],
         "class_name": "Sequential",
-        "config": {**config, "dtype": policy_config("float32")},
+        "config": {**config, "dtype": written_policy("float32")},
         "registered_name": None,
     }
     calls: dict[str, tuple[Arguments, ...]] = {names[0]: ()}

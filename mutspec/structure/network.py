@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 
 Entry = Mapping[str, Any]
@@ -55,6 +56,11 @@ class Network:
         """The name of the model itself."""
         return str(self.entry["config"].get("name", ""))
 
+    @property
+    def known_types(self) -> dict[TensorRef, TensorType]:
+        """The types in `types`, and those that were computed from them until now."""
+        return {**self.types, **self.found_types}
+
     @cached_property
     def uses(self) -> Mapping[str, tuple[tuple[TensorRef, ...], ...]]:
         """The tensors that each call of each layer is given."""
@@ -72,7 +78,7 @@ class Network:
     def with_layers(self, layers: Layers, types: Mapping[TensorRef, TensorType] | None = None) -> Network:
         """Returns a network with the same calls and other layers; and other types, if they are given."""
         if types is None:
-            types = {**self.types, **self.found_types}
+            types = self.known_types
         return _with_indexes(replace(self, layers=layers, types=types, found_types={}), self.uses, self.users)
 
     def ordered(self, names: Iterable[str]) -> Network:
@@ -112,7 +118,7 @@ class Network:
         gone = frozenset(removed)
         all_layers = {name: layers.get(name) or self.layers[name] for name in names if name not in gone}
         all_calls = {name: calls[name] if name in calls else self.calls[name] for name in all_layers}
-        types = {**self.types, **self.found_types}
+        types = self.known_types
         types = {ref: each for ref, each in types.items() if ref.layer not in gone} if gone else types
         network = replace(
             self,
@@ -163,6 +169,25 @@ def _with_indexes(network: Network, uses: Mapping[str, Any], users: Mapping[str,
     return network
 
 
+def is_functional(layer: Entry | Network) -> bool:
+    """Returns whether a layer is a Functional model."""
+    return isinstance(layer, Network) and not layer.is_sequential
+
+
+def paths_in(network: Network, owner: str = "") -> Iterator[str]:
+    """Yields the paths of the layers in a network, and of those in the networks in it, in model order."""
+    for name, layer in network.layers.items():
+        path = join(owner, name)
+        yield path
+        if isinstance(layer, Network):
+            yield from paths_in(layer, path)
+
+
+def called_otherwise(network: Network, before: Network) -> Iterator[str]:
+    """Yields the layers that an edit gave other calls. It leaves those that it does not touch as they are."""
+    return (name for name, calls in network.calls.items() if calls is not before.calls.get(name))
+
+
 def unique_name(name: str, taken: Collection[str]) -> str:
     """Returns a name that is not taken: the name itself, or with the first number that is free."""
     numbered = (f"{name}_{number}" for number in range(1, len(taken) + 2))
@@ -181,8 +206,8 @@ def refs(value: Arguments) -> Iterator[TensorRef]:
             yield from refs(item)
 
 
-def mapped(value: Arguments, change: Callable[[TensorRef], TensorRef]) -> Arguments:
-    """Returns the same arguments with other tensors."""
+def mapped(value: Arguments, change: Callable[[TensorRef], Any]) -> Arguments:
+    """Returns arguments or ports with something else in the place of each tensor: another tensor, or a JSON value."""
     if isinstance(value, TensorRef):
         return change(value)
     if isinstance(value, Mapping):

@@ -18,6 +18,7 @@ from mutspec.structure.network import (
     Entry,
     Network,
     chain,
+    is_functional,
     mapped,
     refs,
 )
@@ -99,7 +100,7 @@ def _functional(entry: Entry, config: Entry) -> Network:
         for each in config["layers"]
     }
     # In the ports, Keras counts the calls of a nested Functional model from 1, because call 0 created it.
-    shifted = {name for name, each in layers.items() if isinstance(each, Network) and not each.is_sequential}
+    shifted = {name for name, each in layers.items() if is_functional(each)}
     outputs = mapped(_ports(config["output_layers"]), lambda ref: _shift(ref, shifted, -1))
     entry = {**entry, "config": _without(config, "layers", "input_layers", "output_layers")}
     return Network(entry, layers, calls, _ports(config.get("input_layers")), outputs, types)
@@ -200,14 +201,10 @@ def own_config(network: Network) -> dict[str, Any]:
     if network.is_sequential:
         start = network.types.get(next(refs(network.inputs)))
         return config if start is None else {**config, "build_input_shape": list(start.shape)}
-    shifted = {name for name, each in network.layers.items() if _is_functional(each)}
-    config["input_layers"] = _port_lists(network.inputs)
-    config["output_layers"] = _port_lists(mapped(network.outputs, lambda ref: _shift(ref, shifted, 1)))
+    shifted = {name for name, each in network.layers.items() if is_functional(each)}
+    config["input_layers"] = mapped(network.inputs, _port)
+    config["output_layers"] = mapped(network.outputs, lambda ref: _port(_shift(ref, shifted, 1)))
     return config
-
-
-def _is_functional(layer: Entry | Network) -> bool:
-    return isinstance(layer, Network) and not layer.is_sequential
 
 
 def _serialised(layer: Entry | Network) -> Entry:
@@ -216,19 +213,16 @@ def _serialised(layer: Entry | Network) -> Entry:
 
 def _with_tensors(value: Arguments, types: Mapping[TensorRef, TensorType]) -> Any:
     """Replaces TensorRefs in arguments by Keras's `__keras_tensor__` objects."""
-    if isinstance(value, TensorRef):
-        tensor = types.get(value, TensorType((None,)))  # Keras computes the shapes again, but needs a list here
-        return {
-            "class_name": "__keras_tensor__",
-            "config": {
-                "shape": list(tensor.shape),
-                "dtype": tensor.dtype,
-                "keras_history": [value.layer, value.call, value.output],
-            },
-        }
-    if isinstance(value, Mapping):
-        return {key: _with_tensors(item, types) for key, item in value.items()}
-    return [_with_tensors(item, types) for item in value] if isinstance(value, list) else value
+    return mapped(value, lambda ref: serialised_tensor(ref, types.get(ref)))
+
+
+def serialised_tensor(ref: TensorRef, found: TensorType | None) -> dict[str, Any]:
+    """Returns Keras's form of a tensor in arguments, of a type or of an unknown one."""
+    known = found or TensorType((None,))  # Keras computes the shapes again, but needs a list here
+    return {
+        "class_name": "__keras_tensor__",
+        "config": {"shape": list(known.shape), "dtype": known.dtype, "keras_history": _port(ref)},
+    }
 
 
 def called(entry: Entry, arguments: Arguments, types: Mapping[TensorRef, TensorType]) -> Entry:
@@ -236,9 +230,5 @@ def called(entry: Entry, arguments: Arguments, types: Mapping[TensorRef, TensorT
     return {**entry, "inbound_nodes": [_with_tensors(arguments, types)]}
 
 
-def _port_lists(value: Any) -> Any:
-    if isinstance(value, TensorRef):
-        return [value.layer, value.call, value.output]
-    if isinstance(value, Mapping):
-        return {key: _port_lists(item) for key, item in value.items()}
-    return [_port_lists(item) for item in value] if isinstance(value, list | tuple) else value
+def _port(ref: TensorRef) -> list[Any]:
+    return [ref.layer, ref.call, ref.output]

@@ -16,6 +16,8 @@ from mutspec.keras_facts.classes import facts_of, is_keras_class, plain_class_na
 from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
 from mutspec.keras_facts.first_values import initialized_by
 from mutspec.keras_facts.layer_call import Arguments, LayerCall, Rule, RuleResult, UncertainError
+from mutspec.keras_facts.object_classes import object_class
+from mutspec.keras_facts.object_names import INITIALIZERS
 from mutspec.keras_facts.operation_shapes import OPERATION_RULES
 from mutspec.keras_facts.plain_shapes import PLAIN_RULES
 from mutspec.keras_facts.preprocessing_shapes import PREPROCESSING_RULES
@@ -138,7 +140,7 @@ def _refuse_orthogonal(entry: Mapping[str, Any], class_name: str, config: Mappin
         known = initialized_by(class_name, role)
         stated: Any = config.get(known.argument) or known.default if known is not None else ""
         name = str(stated.get("class_name") if isinstance(stated, Mapping) else stated)
-        if name.lower() in ("orthogonal", "orthogonal_initializer", "orthogonalinitializer"):
+        if object_class(name, INITIALIZERS) == "Orthogonal":
             raise ModelError(
                 f"`{_name(entry)}` ({class_name}) begins its {role} with an orthogonal matrix, which Keras cannot draw "
                 "in bfloat16; with mixed_bfloat16 or another initializer it can be built"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from mutspec.errors import ModelError
 from mutspec.model.spec import TensorRef
-from mutspec.structure.network import RESAVE, SEQUENTIAL_INPUT, Network, refs
+from mutspec.structure.network import RESAVE, SEQUENTIAL_INPUT, Network, called_otherwise, refs
 
 CYCLE = "the model's graph has a cycle, so no layer in it can be called first"
 """How the message about a cycle begins."""
@@ -29,10 +29,9 @@ def unsound(network: Network, before: Network) -> str:
         network: the network after the edit.
         before: the network before, which is sound: only what differs is looked at.
     """
-    differing = [name for name, calls in network.calls.items() if calls is not before.calls.get(name)]
     orphans = [user for name in before.layers.keys() - network.layers.keys() for user in network.consumers(name)]
     try:
-        _check(network, [*differing, *orphans])
+        _check(network, [*called_otherwise(network, before), *orphans])
     except ModelError as error:
         return error.problems[0].message
     return "" if network.is_sequential or next(refs([network.outputs]), None) else "the model has no output"
