@@ -23,7 +23,7 @@ from mutspec.keras_facts.object_defaults import (
 )
 from mutspec.language.types import ArgumentRange, ArgumentValue
 from mutspec.model._bits import union
-from mutspec.model.meaning import class_meant, value_meant
+from mutspec.model.meaning import class_meant, own_defaults, value_meant
 from mutspec.model.spec import LayerSpec
 from mutspec.text.words import listed
 
@@ -148,8 +148,7 @@ def _stated(layer: LayerSpec, argument: str) -> Any:
 @cache
 def _defaults(class_name: str) -> Mapping[str, Any]:
     """Returns the defaults of a class of Keras; none for other classes."""
-    arguments = arguments_of(class_meant(class_name)) or {}
-    stated = {name: each.default for name, each in arguments.items() if not each.is_required and name != "name"}
+    stated = own_defaults(class_meant(class_name))
     return {**stated, **LAYER_DEFAULTS} if stated else {}
 
 

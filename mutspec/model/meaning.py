@@ -8,6 +8,7 @@ written.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from mutspec.keras_facts.class_names import ALIASES, FORMER_CLASS
@@ -45,6 +46,13 @@ def class_meant(name: str) -> str:
     return ALIASES.get(name, CLASS_ALIASES.get(name, name))
 
 
+@cache
+def own_defaults(class_name: str) -> Config:
+    """Returns the defaults of the arguments of a class of Keras, by its name in Keras 3; none for other classes."""
+    arguments = arguments_of(class_name) or {}
+    return {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}
+
+
 def config_meant(class_name: str, config: Config) -> dict[str, Any]:
     """Returns a layer's configuration with all defaults, and each value in one spelling.
 
@@ -58,9 +66,7 @@ def config_meant(class_name: str, config: Config) -> dict[str, Any]:
     elif is_graph(config) or name in ("Functional", "Sequential"):
         defaults = LAYER_DEFAULTS
     else:
-        arguments = arguments_of(name) or {}
-        stated = {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}
-        defaults = {**LAYER_DEFAULTS, **stated} if arguments else LAYER_DEFAULTS
+        defaults = {**LAYER_DEFAULTS, **own_defaults(name)}
     whole = {**{key: value for key, value in defaults.items() if key not in config}, **config}
     written = {key: value_meant(key, value) for key, value in whole.items()}
     return {key: value for key, value in written.items() if value is not None and key != "name"}  # the path has it
