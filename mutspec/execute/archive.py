@@ -15,24 +15,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mutspec.access.read import TensorReader
 from mutspec.execute.engine import Effect, Progress, execute
-from mutspec.execute.output import Copying, replacing
+from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
+from mutspec.execute.output import Copying
 from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.numpy_kernels.entrywise import Array
-from mutspec.graph.numpy_kernels.places import Entries, by_chunk
-from mutspec.graph.primitives import CHUNK
+from mutspec.graph.numpy_kernels.places import Entries
 from mutspec.model.files.archive import Archive, Extent, Member
 from mutspec.model.files.crc import crc32_delta, patched_crc32
 from mutspec.model.files.damage import COPY_AGAIN
 from mutspec.model.files.formats import FORMATS, FileKind
-from mutspec.model.files.sink import scratch_file, write_at
+from mutspec.model.files.sink import write_at
 from mutspec.model.files.written import check_size
 
 Check = Callable[[Mapping[Version, Effect]], None]
@@ -68,14 +67,11 @@ def write_archive(
     Returns:
         What each version changed.
     """
-    with ExitStack() as stack:
-        readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": archive, **inputs}.items()}
-        writer: PlainWriter | SlowWriter
-        sources = [part.path for each in (archive, *inputs.values()) for part in each.files]
-        descriptor, _ = stack.enter_context(
-            replacing(output, force=force, inputs=sources, check=lambda path: writer.check(path))
-        )
-        stack.enter_context(verification.guard())
+    writer: PlainWriter | SlowWriter
+    files = opened(
+        archive, inputs, output, force=force, verification=verification, check=lambda path: writer.check(path)
+    )
+    with files as (readers, descriptor), ExitStack() as stack:
         target = archive
         if kind in (None, archive.kind):
             is_plain = all(extent.offset is not None for extent in _touched(graph, archive))
@@ -130,7 +126,7 @@ def _touched(graph: Graph, archive: Archive) -> list[Extent]:
     return [extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))]
 
 
-class ArchiveTensors:
+class ArchiveTensors(FileTensors):
     """Tensors of model files, and an output that is under way, as a store for the engine.
 
     Arguments:
@@ -143,14 +139,9 @@ class ArchiveTensors:
     def __init__(
         self, archive: Archive, readers: Mapping[str, TensorReader], writer: PlainWriter | SlowWriter, folder: Path
     ) -> None:
+        super().__init__(readers, folder)
         self.archive = archive
-        self.readers = readers
         self.writer = writer
-        self.folder = folder
-
-    def read(self, model: str, path: str, start: int, stop: int) -> Array:
-        """Reads entries of a tensor of a file."""
-        return self.readers[model].read(path, start, stop)
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
         """Writes the entries that differ by any bit. Equal ones are in the copy already."""
@@ -161,48 +152,9 @@ class ArchiveTensors:
             for copy in self.archive.copies.get(path, ()):
                 self.writer.write(copy, start, None, after)
 
-    def read_entries(self, model: str, path: str, entries: Entries) -> Array:
-        """Reads some entries of a tensor of a file."""
-        return self.readers[model].read_entries(path, entries)
-
     def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
-        """Writes the chunks in which some entries differ by any bit.
-
-        Whole chunks are written, because moving the CRC-32 of a change by an equal number of bytes again is quick: that
-        power of x is cached.
-        """
-        size = prod(self.archive.extents[path].shape)
-        for number, part in by_chunk(entries):
-            start, stop = number * CHUNK, min((number + 1) * CHUNK, size)
-            held = self.read("", path, start, stop)
-            changed = held.copy()
-            changed[entries[part] - start] = after[part]
-            self.write(path, start, held, changed)
-
-    def store(self, size: int, dtype: np.dtype[Any]) -> FileStore:
-        """Returns a store in an anonymous temporary file, which vanishes with the process."""
-        return FileStore(self.folder, dtype)
-
-
-class FileStore:
-    """A computed tensor in an anonymous temporary file."""
-
-    def __init__(self, folder: Path, dtype: np.dtype[Any]) -> None:
-        self.file = scratch_file(folder)
-        self.dtype = dtype
-
-    def write(self, start: int, values: Array) -> None:
-        """Keeps entries from `start` on."""
-        write_at(self.file.fileno(), _bytes(values), start * self.dtype.itemsize)
-
-    def read(self, start: int, stop: int) -> Array:
-        """Reads the entries [start, stop)."""
-        count = (stop - start) * self.dtype.itemsize
-        return np.frombuffer(os.pread(self.file.fileno(), count, start * self.dtype.itemsize), self.dtype)
-
-    def close(self) -> None:
-        """Closes the temporary file."""
-        self.file.close()
+        """Writes the chunks in which some entries differ by any bit."""
+        self.write_chunks(path, prod(self.archive.extents[path].shape), entries, after)
 
 
 class PlainWriter:
@@ -244,8 +196,4 @@ class PlainWriter:
 
 
 def _stored(values: Array, extent: Extent) -> memoryview:
-    return _bytes(values.byteswap() if extent.is_big_endian else values)
-
-
-def _bytes(values: Array) -> memoryview:
-    return np.ascontiguousarray(values).view(np.uint8).data
+    return bytes_of(values.byteswap() if extent.is_big_endian else values)

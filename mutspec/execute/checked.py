@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from mutspec.errors import CallError, CheckError, ModelError, PlanError, Problem
-from mutspec.execute.files import apply, files_read, prepare_files
+from mutspec.execute.files import apply, open_for, prepare_archives
 from mutspec.execute.live import apply as apply_live
 from mutspec.execute.loading import model_of
-from mutspec.execute.output import check_output
-from mutspec.execute.output_kind import kind_of_output
+from mutspec.execute.output import put_in_place
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite, Selector
 from mutspec.lowering.base import Op, is_structural
@@ -78,12 +77,9 @@ def apply_checked(
             what it claims. Nothing is written then.
         CallError, ModelError, PlanError, EnvironmentProblem: as for `apply`; or the models cannot be called.
     """
-    check_output(output, files_read(plan, model, inputs or {}, architecture), force=force)
-    archive = open_archive(model, architecture=architecture)
-    read = [part.path for each in (archive, *map(open_archive, (inputs or {}).values())) for part in each.files]
-    check_output(output, read, force=force)
-    prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture, output=output, unsafe=unsafe)
-    is_whole = FORMATS[kind_of_output(output, archive, is_structural=is_structural(plan))].is_whole
+    archive, others, kind = open_for(plan, model, output, inputs or {}, architecture, force=force)
+    is_whole = FORMATS[kind].is_whole
+    prepared = prepare_archives(plan, archive, others, unsafe=unsafe)
     if not is_whole and is_structural(plan):
         raise CallError(
             "a mutant of another architecture cannot be checked from its weights alone",
@@ -105,24 +101,10 @@ def _beside(output: Path, *, force: bool) -> Iterator[Path]:
     folder.mkdir()
     try:
         yield folder / output.name
-        _move(folder / output.name, output, force=force)
+        with (folder / output.name).open("rb") as file:
+            put_in_place(folder / output.name, file.fileno(), output, force=force)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _move(file: Path, output: Path, *, force: bool) -> None:
-    """Gives a finished file its name. It replaces a file that has come to be there only if that is allowed."""
-    if force:
-        if output.exists():
-            shutil.copymode(output, file)
-        file.replace(output)
-        return
-    try:
-        os.link(file, output)
-    except FileExistsError:
-        raise CallError(f"the output {output} exists by now", hint="--force replaces it") from None
-    except OSError:  # a file system without links
-        file.rename(output)
 
 
 class _Check:

@@ -11,6 +11,7 @@ from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
 from mutspec.execute.compiling import compiled
 from mutspec.execute.engine import Effect, Progress
+from mutspec.execute.file_tensors import paths_of
 from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.new_file import NeedsKeras, new_file
 from mutspec.execute.new_file_writer import write_new_file
@@ -25,7 +26,7 @@ from mutspec.graph.primitives import CHUNK
 from mutspec.language.plan import Plan
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.archive import Archive
-from mutspec.model.files.formats import FORMATS, misnamed
+from mutspec.model.files.formats import FORMATS, FileKind, misnamed
 from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.show.report import Report
@@ -163,14 +164,7 @@ def apply(
         ModelError: a file cannot be read, is damaged, or was changed while it was read.
         EnvironmentProblem: the disk is full, or does not hold what was written to it.
     """
-    check_output(output, files_read(plan, model, inputs or {}, architecture), force=force)
-    kind_of_name(output)
-    check_inputs(plan, inputs or {})
-    archive = open_archive(model, architecture=architecture)
-    others = {name: open_archive(path) for name, path in (inputs or {}).items()}
-    kind = kind_of_output(output, archive, is_structural=is_structural(plan))
-    sources = [part.path for each in (archive, *others.values()) for part in each.files]
-    check_output(output, sources, force=force)
+    archive, others, kind = open_for(plan, model, output, inputs or {}, architecture, force=force)
     prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify)
     program = prepared.program
     made = new_file(program, archive, kind)
@@ -179,7 +173,7 @@ def apply(
         from mutspec.execute.saving import save_model
 
         done = in_keras(archive, prepared, loaded, threads, on_progress, unsafe=unsafe, verify=verify)
-        save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=sources)
+        save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=paths_of(archive, others))
         warnings = (*misnamed(archive), *done.report.warnings)
         return replace(done.report, model=str(model), output=output, warnings=warnings, needs_keras=made.reason)
     found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
@@ -219,6 +213,27 @@ def apply(
         )
     with telling_written(output):
         return report(program, archive, others, effects=effects, warnings=tuple(found), output=output)
+
+
+def open_for(
+    plan: Plan[Op], model: Path, output: Path, inputs: Mapping[str, Path], architecture: Path | None, *, force: bool
+) -> tuple[Archive, Mapping[str, Archive], FileKind]:
+    """Reads the model files from which a plan makes an output, and checks the output.
+
+    Returns:
+        The model to mutate, the other models by name, and the kind of file to write.
+
+    Raises:
+        CallError, ModelError: as for `apply`.
+    """
+    check_output(output, files_read(plan, model, inputs, architecture), force=force)
+    kind_of_name(output)
+    check_inputs(plan, inputs)
+    archive = open_archive(model, architecture=architecture)
+    others = {name: open_archive(path) for name, path in inputs.items()}
+    kind = kind_of_output(output, archive, is_structural=is_structural(plan))
+    check_output(output, paths_of(archive, others), force=force)
+    return archive, others, kind
 
 
 def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:

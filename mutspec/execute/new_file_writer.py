@@ -11,11 +11,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -23,13 +21,13 @@ import numpy as np
 from mutspec.access.read import TensorReader
 from mutspec.access.threads import in_order
 from mutspec.compare.arithmetic import count_non_finite
-from mutspec.execute.archive import FileStore
 from mutspec.execute.engine import Effect, Progress, execute
-from mutspec.execute.output import replacing, reserve
+from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
+from mutspec.execute.output import reserve
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.numpy_kernels.entrywise import Array
-from mutspec.graph.numpy_kernels.places import Entries, by_chunk
+from mutspec.graph.numpy_kernels.places import Entries
 from mutspec.graph.primitives import CHUNK
 from mutspec.model.files.archive import WEIGHTS, Archive, Extent, Member
 from mutspec.model.files.arrays import numpy_dtype
@@ -80,14 +78,9 @@ def write_new_file(
     base, writer = model.base, FORMATS[kind].writer
     assert writer is not None
     assert writer.lay_out is not None  # `new_file` says when it is not
-    with ExitStack() as stack:
-        readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": base, **inputs}.items()}
-        sources = [part.path for each in (base, *inputs.values()) for part in each.files]
-        filling: _Filling
-        descriptor, _ = stack.enter_context(
-            replacing(output, force=force, inputs=sources, check=lambda path: filling.check(path))
-        )
-        stack.enter_context(verification.guard())
+    filling: _Filling
+    files = opened(base, inputs, output, force=force, verification=verification, check=lambda path: filling.check(path))
+    with files as (readers, descriptor):
         laid_out = writer.lay_out(model, descriptor)
         reserve(descriptor, laid_out.bytes)
         filling = _Filling(descriptor, laid_out)
@@ -134,7 +127,7 @@ def _pieces(kept: list[_Kept]) -> Iterator[tuple[Extent, Extent, int, int]]:
                 yield source, place, start, min(start + at_once, size)
 
 
-class _Tensors:
+class _Tensors(FileTensors):
     """Tensors of the base and of other inputs, and the weights of a new file, as a store for the engine.
 
     Arguments:
@@ -153,21 +146,12 @@ class _Tensors:
         filling: _Filling,
         folder: Path,
     ) -> None:
+        super().__init__(readers, folder)
         self.non_finite: Counter[str] = Counter()
         self._places = places
         self._created = graph.created
-        self._readers = readers
         self._filling = filling
-        self._folder = folder
         self._written: dict[str, set[int]] = {origin: set() for origin in places}
-
-    def read(self, model: str, path: str, start: int, stop: int) -> Array:
-        """Reads entries of a tensor of a file."""
-        return self._readers[model].read(path, start, stop)
-
-    def read_entries(self, model: str, path: str, entries: Entries) -> Array:
-        """Reads some entries of a tensor of a file."""
-        return self._readers[model].read_entries(path, entries)
 
     def write(self, path: str, start: int, before: Array | None, after: Array) -> None:
         """Writes a chunk of a weight. The new file may not have it, as a step may change what a later one removes."""
@@ -181,18 +165,8 @@ class _Tensors:
 
     def write_entries(self, path: str, entries: Entries, before: Array, after: Array) -> None:
         """Writes the chunks in which some entries are, with all others as the base holds them."""
-        if path not in self._places:
-            return
-        size = prod(self._places[path][0].shape)
-        for number, part in by_chunk(entries):
-            start, stop = number * CHUNK, min((number + 1) * CHUNK, size)
-            values = self.read("", path, start, stop)
-            values[entries[part] - start] = after[part]
-            self.write(path, start, None, values)
-
-    def store(self, size: int, dtype: np.dtype[Any]) -> FileStore:
-        """Returns a store in an anonymous temporary file."""
-        return FileStore(self._folder, dtype)
+        if path in self._places:
+            self.write_chunks(path, prod(self._places[path][0].shape), entries, after)
 
     def kept(self, base: Archive) -> Iterator[_Kept]:
         """Yields the weights that the base holds, without the chunks that were written."""
@@ -227,7 +201,7 @@ class _Filling:
 
     def write(self, place: Extent, start: int, values: Array) -> None:
         """Writes entries of a dataset from `start` on. Several threads may call it."""
-        data = np.ascontiguousarray(values).view(np.uint8).data
+        data = bytes_of(values)
         if data:
             assert place.offset is not None
             offset = place.offset + start * values.itemsize

@@ -20,6 +20,7 @@ __all__ = [
     "TEMPORARY_SUFFIX",
     "Copying",
     "check_output",
+    "put_in_place",
     "refuse_inputs",
     "replacing",
     "reserve",
@@ -125,9 +126,7 @@ def replacing(
             if check is not None:
                 check(temporary)
             with held_interrupts():
-                if force:
-                    _hand_on_permissions(output, lock)
-                _put_in_place(temporary, output, force=force)
+                put_in_place(temporary, lock, output, force=force)
                 stack.enter_context(telling_written(output))
             if is_lasting:
                 _sync_folder(output.parent)
@@ -192,8 +191,20 @@ def _hand_on_permissions(output: Path, descriptor: int) -> None:
         os.fchmod(descriptor, mode)
 
 
-def _put_in_place(temporary: Path, output: Path, *, force: bool) -> None:
+def put_in_place(temporary: Path, descriptor: int, output: Path, *, force: bool) -> None:
+    """Gives a finished file the name of an output, and the permissions of the file that it replaces.
+
+    Arguments:
+        temporary: the finished file, on the same file system.
+        descriptor: it too, open.
+        output: its new name.
+        force: whether to replace the output if it exists.
+
+    Raises:
+        CallError: the output has come to exist in the meantime, without `force`.
+    """
     if force:
+        _hand_on_permissions(output, descriptor)
         temporary.replace(output)
         return
     # A link, unlike a rename, never replaces a file that has come to exist in the meantime.

@@ -42,8 +42,7 @@ def unchanged_warnings(program: Program, steps: Iterable[StepReport]) -> Iterato
 def _sentence(step: str, touched: Sequence[TargetReport], still: Sequence[TargetReport]) -> str:
     is_applied = still[0].changed is not None
     did = "changed nothing" if is_applied else "can change nothing"
-    names = ", ".join(f"`{target.path}`" for target in still[:_MOST_NAMES])
-    more = f" and {len(still) - _MOST_NAMES} more" if len(still) > _MOST_NAMES else ""
+    names = words.listed([target.path for target in still], _MOST_NAMES)
     if len(still) < len(touched):
-        return f"step `{step}` {did} in {len(still)} of {words.plural(len(touched), 'weight')}: {names}{more}"
-    return f"step `{step}` {did} in {names}{more}, all that it touches"
+        return f"step `{step}` {did} in {len(still)} of {words.plural(len(touched), 'weight')}: {names}"
+    return f"step `{step}` {did} in {names}, all that it touches"

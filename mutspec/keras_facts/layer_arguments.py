@@ -370,7 +370,8 @@ def arguments_of(class_name: str) -> Mapping[str, Argument] | None:
     return _classes().get(class_name)
 
 
-def defaults_of(class_name: str) -> dict[str, Any]:
+@cache
+def defaults_of(class_name: str) -> Mapping[str, Any]:
     """Returns the defaults of the arguments of a class of Keras, without `name`; nothing if a plan cannot name it."""
     arguments = arguments_of(class_name) or {}
     return {key: each.default for key, each in arguments.items() if not each.is_required and key != "name"}

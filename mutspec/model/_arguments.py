@@ -25,6 +25,7 @@ from mutspec.language.types import ArgumentRange, ArgumentValue
 from mutspec.model._bits import union
 from mutspec.model.meaning import class_meant, value_meant
 from mutspec.model.spec import LayerSpec
+from mutspec.text.words import listed
 
 _OBJECTS = ("activation", "initializer", "regularizer", "constraint")
 """The ends of the names of arguments whose values are objects of Keras."""
@@ -85,7 +86,7 @@ class LayerArguments:
             stated = [value for value in self.values(argument).values() if value is not None]
             if stated and not any(map(_numbers, stated)):
                 message = f"`{argument}` is not a number in any layer, so it has no `min` or `max`"
-                raise PlanError(message, path=path, hint=f"its values are {listed(stated)}")
+                raise PlanError(message, path=path, hint=f"its values are {listed_values(stated)}")
         elif wanted is not None and not (isinstance(wanted, str) and argument.endswith(_OBJECTS)):
             problem = self._problem(argument, wanted)
             if problem is not None:
@@ -113,12 +114,9 @@ class LayerArguments:
         return problem.candidates if problem else ()
 
 
-def listed(values: Iterable[Any]) -> str:
+def listed_values(values: Iterable[Any]) -> str:
     """Lists the different values of an argument, in back-quotes, as a plan writes them."""
-    names = [f"`{name}`" for name in dict.fromkeys(map(written, values))]
-    return ", ".join(names[:_VALUES_SHOWN]) + (
-        f" and {len(names) - _VALUES_SHOWN} more" if len(names) > _VALUES_SHOWN else ""
-    )
+    return listed(list(dict.fromkeys(map(written, values))), _VALUES_SHOWN)
 
 
 def written(value: Any) -> str:
@@ -240,8 +238,8 @@ def _is_number(value: Any) -> bool:
 
 def _numbers(value: Any) -> Sequence[Any]:
     """Returns the numbers of a value, which is a number or a list of them; none for other values."""
-    listed = value if isinstance(value, list) else [value]
-    return listed if all(map(_is_number, listed)) else ()
+    items = value if isinstance(value, list) else [value]
+    return items if all(map(_is_number, items)) else ()
 
 
 def _is_within(bounds: ArgumentRange, number: float) -> bool:

@@ -18,12 +18,13 @@ from mutspec.model._bits import members
 from mutspec.model._index import Claim, ModelIndex, patterns
 from mutspec.model._patterns import has_wildcards
 from mutspec.model._places import Located, Places
+from mutspec.text.words import listed, plural
 
 RandomIndices = Callable[[int, int], Sequence[int]]
 """Returns `count` distinct indices below a total, for a total and a count."""
 
 REGEX_PREFIX = "re:"
-_LAYERS_SHOWN = 5
+LAYERS_SHOWN = 5
 
 
 class ContractUnmet(PlanError):
@@ -169,7 +170,7 @@ class TargetEvaluation:
         place = self.index.places.between(first, last)
         if first and last and not place.layers and self.index.places.between(last, first).layers:
             layers = self.index.spec.layers
-            names = [shown([layer.path for layer in members(layers, end)], 2) for end in (last, first)]
+            names = [listed([layer.path for layer in members(layers, end)], 2) for end in (last, first)]
             hint = "exchange the two: the first is where the data comes from"
             raise PlanError(f"{names[0]} comes before {names[1]}", path=("between",), hint=hint)
         return place
@@ -371,25 +372,16 @@ def check_contract(expect: int | Expect, layers: list[str], path: DocumentPath) 
     if contract.min <= len(layers) and (contract.max is UNSET or len(layers) <= contract.max):
         return
     if contract.max is UNSET:
-        wanted = f"at least {counted(contract.min, 'layer')}"
+        wanted = f"at least {plural(contract.min, 'layer')}"
     elif contract.min == contract.max:
-        wanted = counted(contract.min, "layer")
+        wanted = plural(contract.min, "layer")
     elif contract.min == 0:
-        wanted = f"at most {counted(contract.max, 'layer')}"
+        wanted = f"at most {plural(contract.max, 'layer')}"
     else:
         wanted = f"{contract.min} to {contract.max} layers"
-    found = f"{len(layers)} match{'es' * (len(layers) == 1)}: {shown(layers)}" if layers else "none match"
+    found = (
+        f"{len(layers)} match{'es' * (len(layers) == 1)}: {listed(layers, LAYERS_SHOWN)}" if layers else "none match"
+    )
     hint = "change the selector, or what it expects"
     problem = Problem(f"expected {wanted}, but {found}", path=(*path, "expect"), hint=hint)
     raise (PlanError if layers else ContractUnmet)(problem)
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns a number with its noun: `1 layer`, `3 layers`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def shown(names: Sequence[str], limit: int = _LAYERS_SHOWN) -> str:
-    """Lists the first names, in back-quotes, and the number of the others."""
-    listed = ", ".join(f"`{name}`" for name in names[:limit])
-    return listed if len(names) <= limit else f"{listed} and {len(names) - limit} more"

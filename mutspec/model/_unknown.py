@@ -9,11 +9,12 @@ from mutspec.keras_facts.classes import KNOWN_CLASSES, KNOWN_ROLES
 from mutspec.keras_facts.roles import Group
 from mutspec.language.types import Patterns, Selector, Target, or_default
 from mutspec.model._bits import members
-from mutspec.model._evaluate import Chosen, TargetEvaluation, TensorEvaluation, counted, shown
+from mutspec.model._evaluate import Chosen, TargetEvaluation, TensorEvaluation
 from mutspec.model._index import Claim, ModelIndex, patterns
 from mutspec.model._patterns import has_wildcards
 from mutspec.model._places import Located
 from mutspec.model.spec import ModelSpec, TensorSpec
+from mutspec.text.words import listed, plural
 
 _OWNERS_SHOWN = 3
 
@@ -117,7 +118,7 @@ def _roles_and_classes(target: Target) -> Iterator[str]:
 
 
 def _note(spec: ModelSpec, missed: list[TensorSpec], wanted: list[str]) -> str:
-    entries, weights = sum(tensor.size for tensor in missed), counted(len(missed), "weight")
+    entries, weights = sum(tensor.size for tensor in missed), plural(len(missed), "weight")
     owners = list(dict.fromkeys(_owner(spec, tensor) for tensor in missed))
     has = "has" if entries == 1 else "have"
     numbers = f"{entries:,} {'entry' if entries == 1 else 'entries'} in {weights}"
@@ -125,7 +126,7 @@ def _note(spec: ModelSpec, missed: list[TensorSpec], wanted: list[str]) -> str:
     do = "do" if " and " in by else "does"
     them = "it" if entries == 1 else "them"
     return (
-        f"{numbers} of {shown(owners, _OWNERS_SHOWN)} {has} no known role; {by} {do} not select {them}: "
+        f"{numbers} of {listed(owners, _OWNERS_SHOWN)} {has} no known role; {by} {do} not select {them}: "
         f"{_remedy(spec, missed)}"
     )
 

@@ -10,19 +10,19 @@ from msgspec.structs import replace
 from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.keras_facts.roles import Group
 from mutspec.language.types import PLACES, Selector, Target, or_default
-from mutspec.model._arguments import is_spelling, listed, written
+from mutspec.model._arguments import is_spelling, listed_values, written
 from mutspec.model._bits import members
 from mutspec.model._evaluate import (
+    LAYERS_SHOWN,
     MOST_EXPLAINED,
     REGEX_PREFIX,
     LayerEvaluation,
     TargetEvaluation,
     TensorEvaluation,
     as_selector,
-    counted,
-    shown,
 )
 from mutspec.model._index import pattern_path, patterns
+from mutspec.text.words import listed, plural
 
 
 def why_nothing(evaluation: TargetEvaluation, target: Target) -> list[Problem]:
@@ -103,7 +103,7 @@ class _Explanation:
             claim = self.evaluation.claim(replace(selector, where=UNSET))
             layers = self.index.all_layers if claim is None else claim.layers
             found = [value for number, value in self.index.arguments.values(argument).items() if layers >> number & 1]
-            hint = f"in the layers that the other keys match, `{argument}` is {listed(found)}" if found else ""
+            hint = f"in the layers that the other keys match, `{argument}` is {listed_values(found)}" if found else ""
         return Problem(f"no layer matches {', '.join(others)} and {last} together", path=path, hint=hint)
 
     def _where(self, selector: Selector, path: DocumentPath) -> Iterator[Problem]:
@@ -118,7 +118,7 @@ class _Explanation:
                 names = arguments.unknown_names(argument, wanted)
                 candidates = tuple(each for name in names for each in arguments.nearest_name(argument, name))
                 message = f"no layer has `{argument}: {written(wanted)}`"
-                hint = f"`{argument}` is {listed(values.values())}"
+                hint = f"`{argument}` is {listed_values(values.values())}"
                 if kind := next((name for name in self.index.classes.names if is_spelling(name, wanted)), ""):
                     hint += f"; to select layers of the class {kind}, write `{{type: {kind}}}`"
                 yield Problem(message, path=where, hint=hint, candidates=candidates)
@@ -142,7 +142,10 @@ class _Explanation:
                 yield Problem(self._no_place(key, found), path=at)
 
     def _no_place(self, key: str, targets: list[int]) -> str:
-        ends = [shown([layer.path for layer in members(self.index.spec.layers, layers)]) for layers in targets]
+        ends = [
+            listed([layer.path for layer in members(self.index.spec.layers, layers)], LAYERS_SHOWN)
+            for layers in targets
+        ]
         if key == "between":
             return f"no path leads from {ends[0]} to {ends[1]}"
         return f"nothing comes {'before' if key in ('followed_by', 'upstream_of') else 'after'} {ends[0]}"
@@ -163,7 +166,7 @@ class _Explanation:
         if self.index.spec.is_partial and not types:
             hint = "a file of only weights has no types of layers; give a file that has them with --architecture"
             return Problem(message, path=path, hint=hint)
-        hint = f"its types are {shown(types, 12)}" if types else ""
+        hint = f"its types are {listed(types, 12)}" if types else ""
         return Problem(message, path=path, hint=hint, candidates=nearest(pattern, self.index.classes.names))
 
     def _unknown_name(self, key: str, pattern: str, path: DocumentPath) -> Problem:
@@ -202,9 +205,9 @@ class _Explanation:
     def _unknown_weights(self, pattern: str, path: DocumentPath) -> Problem:
         roles = sorted(self.index.roles.names)
         if pattern in set(Group):
-            return Problem(f"the model has no {pattern}", path=path, hint=f"its weights are {shown(roles, 12)}")
+            return Problem(f"the model has no {pattern}", path=path, hint=f"its weights are {listed(roles, 12)}")
         candidates = nearest(pattern, [*roles, *(group.value for group in Group)])
-        hint = f"its weights are {shown(roles, 12)}" if roles else "it has no weights at all"
+        hint = f"its weights are {listed(roles, 12)}" if roles else "it has no weights at all"
         return Problem(f"the model has no weights `{pattern}`", path=path, hint=hint, candidates=candidates)
 
     def _without_weights(self, selector: Selector, path: DocumentPath) -> Problem:
@@ -216,7 +219,7 @@ class _Explanation:
         roles = sorted({tensor.role for tensor in members(self.index.spec.tensors, tensors)})
         if names:
             subject = (
-                f"{shown(names[:1])} has" if len(names) == 1 else f"{counted(len(names), 'layer')} match, but have"
+                f"{listed(names[:1])} has" if len(names) == 1 else f"{plural(len(names), 'layer')} match, but have"
             )
         else:
             subject = "what matches has"
@@ -225,10 +228,10 @@ class _Explanation:
                 f"{subject} no weights", path=path, hint="`mutspec inspect MODEL` lists the weights of each layer"
             )
         if selector.weights is UNSET:
-            message = f"{subject} no learned weights, only {shown(roles, 12)}"
+            message = f"{subject} no learned weights, only {listed(roles, 12)}"
             return Problem(message, path=path, hint=f"name them: `weights: {roles[0]}`")
-        wanted = shown(patterns(selector.weights))
-        return Problem(f"{subject} no {wanted}, only {shown(roles, 12)}", path=path, candidates=tuple(roles[:3]))
+        wanted = listed(patterns(selector.weights), LAYERS_SHOWN)
+        return Problem(f"{subject} no {wanted}, only {listed(roles, 12)}", path=path, candidates=tuple(roles[:3]))
 
     def _members(self, selector: Selector, path: DocumentPath) -> list[Problem]:
         """Explains the member of `any` or `all` that matches nothing by itself."""
@@ -259,7 +262,7 @@ class _Explanation:
         if selector.pick is not UNSET:
             last = Selector(all=(list(steps.values())[-1],))
             layers = self.evaluation.parts(self.evaluation.target(last, (), self.weights), self.weights)
-            message = f"`pick` leaves none of the {counted(len(layers), 'layer')} that match"
+            message = f"`pick` leaves none of the {plural(len(layers), 'layer')} that match"
             return Problem(
                 message, path=(*path, "pick"), hint="pick more of them, or make the selector match more layers"
             )

@@ -19,7 +19,7 @@ from mutspec.model.legacy_form import compile_config_of
 from mutspec.model.old_configs import is_of_keras_2
 from mutspec.model.outline import Outline, OutlineNode, join, outline_of
 
-_WEIGHTS = "model_weights"
+MODEL_WEIGHTS = "model_weights"
 STATE = "optimizer_weights"
 OWN_WEIGHTS = "top_level_model_weights"
 """The group of a model's own weights, which belong to none of its layers."""
@@ -27,7 +27,7 @@ OWN_WEIGHTS = "top_level_model_weights"
 
 def is_whole_model(stored: StoredHdf5) -> bool:
     """Tells whether an HDF5 file holds a model's config, not weights alone."""
-    return "model_config" in stored.attributes() or _WEIGHTS in stored.groups or _WEIGHTS in stored.extents
+    return "model_config" in stored.attributes() or MODEL_WEIGHTS in stored.groups or MODEL_WEIGHTS in stored.extents
 
 
 def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
@@ -41,10 +41,10 @@ def read_whole_h5(path: Path, stored: StoredHdf5) -> Archive:
         ModelError: it is damaged, or holds what mutspec does not understand.
     """
     config = legacy_config(stored, path)
-    if _WEIGHTS not in stored.groups:
+    if MODEL_WEIGHTS not in stored.groups:
         raise ModelError(f"{path} has no weights", hint="save the model again with model.save")
     version = legacy_version(stored)
-    weights = legacy_weights(stored.below(_WEIGHTS), path)
+    weights = legacy_weights(stored.below(MODEL_WEIGHTS), path)
     archive = legacy_archive(path, weights, config, version)
     training = stored.text("training_config")
     compiled = None if training is None or is_of_keras_2(version) else _compiled(training)
@@ -89,7 +89,7 @@ def legacy_config(stored: StoredHdf5, path: Path) -> Mapping[str, Any]:
 
 def legacy_version(stored: StoredHdf5) -> str:
     """Returns the version of Keras that a whole-model file states; empty if it states none."""
-    beside = stored.text("keras_version", _WEIGHTS) if _WEIGHTS in stored.groups else None
+    beside = stored.text("keras_version", MODEL_WEIGHTS) if MODEL_WEIGHTS in stored.groups else None
     return stored.text("keras_version") or beside or ""
 
 

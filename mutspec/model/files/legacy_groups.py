@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mutspec.model.files.legacy_file import MODEL_WEIGHTS
 from mutspec.model.files.legacy_order import written_slots
 from mutspec.model.files.new_model import KeptValue
 from mutspec.model.outline import Outline, join
-from mutspec.model.saved_groups import SavedGroup, UnknownGroups
+from mutspec.model.saved_groups import SavedGroup, UnknownGroups, saved_layers
 from mutspec.model.spec import TensorSpec
-
-WEIGHTS = "model_weights"
 
 
 def legacy_groups(outline: Outline, tensors: Iterable[TensorSpec]) -> tuple[SavedGroup, ...]:
@@ -28,11 +27,7 @@ def legacy_groups(outline: Outline, tensors: Iterable[TensorSpec]) -> tuple[Save
     """
     left = {tensor.path: tensor for tensor in tensors}
     groups = []
-    for node in outline.root.children:
-        if "Operation" in node.ancestry or (
-            outline.root.class_name == "Sequential" and node.class_name == "InputLayer"
-        ):
-            continue
+    for node in saved_layers(outline.root):
         slots = written_slots(node)
         unknown = next((slot.node for slot in slots if slot.variable is None), None)
         if unknown is not None:
@@ -50,7 +45,7 @@ def legacy_groups(outline: Outline, tensors: Iterable[TensorSpec]) -> tuple[Save
             listed[slot.name] = left.pop(path)
             if listed[slot.name].dtype == "bfloat16":
                 raise UnknownGroups(f"`{path}` is of bfloat16, for which HDF5 has no type")
-        groups.append(SavedGroup(f"{WEIGHTS}/{node.name}", node.name, listed))
+        groups.append(SavedGroup(f"{MODEL_WEIGHTS}/{node.name}", node.name, listed))
     if left:
         raise UnknownGroups(f"`{next(iter(left))}` is a weight of the model that belongs to none of its layers")
     return tuple(groups)

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 
 from mutspec.model.files.hdf5_layout import Attribute, NewDataset, NewGroup, write_layout
-from mutspec.model.files.legacy_file import OWN_WEIGHTS, STATE
-from mutspec.model.files.legacy_groups import WEIGHTS, state_names
+from mutspec.model.files.legacy_file import MODEL_WEIGHTS, OWN_WEIGHTS, STATE
+from mutspec.model.files.legacy_groups import state_names
 from mutspec.model.files.new_model import KeptValue, LaidOut, NewModel
 from mutspec.model.files.sink import Sink
 from mutspec.model.legacy_form import legacy_model_config, legacy_training_config
@@ -56,11 +56,11 @@ def lay_out_whole_h5(model: NewModel, descriptor: int) -> LaidOut:
 def _groups(model: NewModel, state: Mapping[str, KeptValue]) -> Iterator[NewGroup]:
     names = [group.name for group in model.groups]
     stated = {"backend": b"tensorflow", "keras_version": model.keras_version.encode()}
-    yield NewGroup(WEIGHTS, {**_listed("layer_names", names), **stated})
+    yield NewGroup(MODEL_WEIGHTS, {**_listed("layer_names", names), **stated})
     for group in sorted(model.groups, key=lambda group: group.name):
         datasets = (NewDataset(name, each.shape, each.dtype, True) for name, each in group.tensors.items())
         yield NewGroup(group.path, _listed("weight_names", list(group.tensors)), tuple(datasets))
-    yield NewGroup(f"{WEIGHTS}/{OWN_WEIGHTS}", _listed("weight_names", []))
+    yield NewGroup(f"{MODEL_WEIGHTS}/{OWN_WEIGHTS}", _listed("weight_names", []))
     if state:
         datasets = (NewDataset(name, each.shape, each.dtype, True) for name, each in state.items())
         yield NewGroup(STATE, _listed("weight_names", list(state)), tuple(datasets))

@@ -22,6 +22,7 @@ from mutspec.model.loading.by_keras import OWN_LAYERS, Loaded, uncompiled
 from mutspec.model.old_configs import other_functions
 from mutspec.model.spec import TensorSpec
 from mutspec.own_modules import keras_imports_no_stray_module
+from mutspec.text.words import listed
 
 Model = Any
 
@@ -80,11 +81,10 @@ def _other_functions(shown: str, config: Mapping[str, Any]) -> tuple[Problem, ..
     layers = other_functions(config)
     if not layers:
         return ()
-    named = ", ".join(f"`{each}`" for each in layers[:4]) + (f" and {len(layers) - 4} more" if len(layers) > 4 else "")
     return (
         Problem(
             f"{shown} is of Keras 2, whose hard_sigmoid is x/5 + 0.5 between 0 and 1; Keras 3 computes x/6 + 0.5 in "
-            f"{named}, so that predictions differ",
+            f"{listed(layers)}, so that predictions differ",
             hint="predictions are to be compared with those of the model in Keras 3",
             is_warning=True,
         ),
