@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,34 +84,40 @@ def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(kind: str, force
     assert base.read_bytes() == content
 
 
-LIMITED = """
-import json, os, sys
-from pathlib import Path
-from resource import RLIMIT_FSIZE, setrlimit
-from mutspec.execute.files import apply
-from mutspec.errors import EnvironmentProblem
-from tests.execute.test_output import PLAN
+def outcomes_by_size(plan: Any, base: Path, tenths: Iterable[int]) -> list[str]:
+    """Whether a mutant is written or refused if no file may be larger than some tenths of the base.
 
-for base in map(Path, sys.argv[1:]):
-    output = base.with_name("mutant" + base.suffix)
-    size = base.stat().st_size
-    seen = []
-    for tenths in (*range(0, 13, 2), 9, 11, 1000):
+    The limit is that of the process, so that a script has to call this.
+    """
+    from resource import RLIMIT_FSIZE, setrlimit
+
+    output, size, seen = base.with_name("mutant" + base.suffix), base.stat().st_size, []
+    for each in tenths:
         output.write_bytes(b"old")
-        setrlimit(RLIMIT_FSIZE, (size * tenths // 10, 1 << 40))
+        setrlimit(RLIMIT_FSIZE, (size * each // 10, 1 << 40))
         try:
-            apply(PLAN, base, output, force=True, threads=2)
+            apply(plan, base, output, force=True, threads=2)
         except EnvironmentProblem as error:
-            assert "cannot " in str(error), error
+            assert "cannot " in str(error), error  # noqa: PT017 - it may be written, too
             assert output.read_bytes() == b"old"
             seen.append("refused")
         else:
-            assert output.stat().st_size * 10 <= size * tenths
+            assert output.stat().st_size * 10 <= size * each
             seen.append("written")
         setrlimit(RLIMIT_FSIZE, (1 << 40, 1 << 40))
         output.unlink()
         assert os.listdir(base.parent) == [base.name]
-    print(json.dumps(seen))
+    return seen
+
+
+LIMITED = """
+import json, sys
+from pathlib import Path
+from tests.execute.test_failing_writes import outcomes_by_size
+from tests.execute.test_output import PLAN
+
+for base in map(Path, sys.argv[1:]):
+    print(json.dumps(outcomes_by_size(PLAN, base, (*range(0, 13, 2), 9, 11, 1000))))
 """
 
 

@@ -435,28 +435,12 @@ def test_a_base_that_changes_meanwhile_is_an_error(tmp_path: Path) -> None:
 
 
 LIMITED = """
-import json, os, sys
+import json, sys
 from pathlib import Path
-from resource import RLIMIT_FSIZE, setrlimit
-from mutspec.execute.files import apply
-from mutspec.errors import EnvironmentProblem
+from tests.execute.test_failing_writes import outcomes_by_size
 from tests.execute.test_new_file import STRUCTURE
-base = Path(sys.argv[1])
-output, size, seen = base.with_name("mutant.keras"), base.stat().st_size, []
-for tenths in (*range(0, 15, 2), 1000):
-    output.write_bytes(b"old")
-    setrlimit(RLIMIT_FSIZE, (size * tenths // 10, 1 << 40))
-    try:
-        apply(STRUCTURE, base, output, force=True, threads=2)
-    except EnvironmentProblem as error:
-        assert "cannot " in str(error), error
-        assert output.read_bytes() == b"old"
-        seen.append("refused")
-    else:
-        seen.append("written")
-    setrlimit(RLIMIT_FSIZE, (1 << 40, 1 << 40))
-    assert sorted(os.listdir(base.parent)) == [base.name, "mutant.keras"]
-print(json.dumps(seen))
+
+print(json.dumps(outcomes_by_size(STRUCTURE, Path(sys.argv[1]), (*range(0, 15, 2), 1000))))
 """
 
 
