@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from tests.requests.asked import like, part, remade, request, run
+from tests.requests.asked import like, remade, request, run
 from tests.requests.models import chain, chain_functional_of, chain_of_four, convnet, texts, transfer
+from tests.zoo.play import part
 
 
 @request("keras #2371, #3442, #8909, #15636, tensorflow #22479", convnet, "steps: [{op: extract, to: fc2}]")
