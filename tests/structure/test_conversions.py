@@ -153,7 +153,7 @@ def _attention() -> Any:
     x = layers.SeparableConv2D(4, 2, activation="relu")(x)
     gate = layers.Reshape((1, 1, 4))(layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
     x = layers.Multiply()([x, layers.Conv2D(4, 1, activation="sigmoid")(gate)])
-    tokens = layers.Reshape((25, 4))(layers.Dropout(0.5, noise_shape=(None, 1, 1, 1))(x))
+    tokens = layers.Reshape((25, 4), name="tokens")(layers.Dropout(0.5, noise_shape=(None, 1, 1, 1))(x))
     tokens = layers.MultiHeadAttention(2, 3)(tokens, tokens)
     return keras.Model(inputs, [layers.Permute((2, 1))(tokens), layers.Dense(2)(x), layers.Softmax()(x)])
 
@@ -218,7 +218,7 @@ def test_a_plain_network_needs_no_permute_and_keeps_its_weights_to_the_bit() -> 
 
 def test_layers_that_keep_their_order_are_named() -> None:
     with pytest.warns(
-        mutspec.MutspecWarning, match=r"not converted, but put between Permute layers: `reshape_1` \(Reshape\)"
+        mutspec.MutspecWarning, match=r"not converted, but put between Permute layers: `tokens` \(Reshape\)"
     ):
         _converted(_image_model("attention"), "channels_first")
 
