@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 from functools import cache
 from typing import Any
 
+import pytest
+
 from mutspec.keras_facts.layer_arguments import BASE_ARGUMENTS, CLASS_ALIASES
+
+IS_TABLES_VERSION = importlib.metadata.version("keras").startswith("3.15.")
+"""Whether the installed Keras is the one that the tables describe."""
 
 
 @cache
@@ -18,6 +24,13 @@ def layer_classes() -> dict[str, type]:
         for name, value in vars(keras.layers).items()
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
     }
+
+
+def skip_if_keras_lacks(name: str) -> None:
+    """Skips a test of a class that another version of Keras does not have. That of the tables has all of them."""
+    if name not in layer_classes():
+        assert not IS_TABLES_VERSION, name
+        pytest.skip("this version of Keras has no such class")
 
 
 def own_name(layer_class: type) -> str:

@@ -21,7 +21,7 @@ from mutspec.keras_facts.written_configs import (
 from mutspec.keras_facts.written_values import NotInTablesError, written_config
 from mutspec.structure.build_configs import built
 from mutspec.structure.layer_config import layer_entry
-from tests.keras_facts.installed import layer_classes
+from tests.keras_facts.installed import layer_classes, skip_if_keras_lacks
 from tests.structure.layer_cases import CASES
 
 DENSE, LSTM, CELL = ({"type": name, "units": 3} for name in ("Dense", "LSTM", "LSTMCell"))
@@ -127,8 +127,7 @@ def assert_completed(entry: dict[str, Any], layer: Any) -> None:
 
 @pytest.mark.parametrize("name", sorted({*known_classes()} - WRITTEN_BY_KERAS_ALONE - SET_WHEN_BUILT))
 def test_a_layer_with_its_defaults_is_completed_as_keras_writes_it(name: str) -> None:
-    if name not in layer_classes():
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(name)
     entry = entry_of(name, {})
     assert_completed(entry, made(entry))
 
@@ -152,8 +151,7 @@ def test_a_layer_that_is_built_is_completed_as_keras_writes_it(index: int) -> No
 
 @pytest.mark.parametrize("name", sorted(WRITTEN_BY_KERAS_ALONE))
 def test_what_the_tables_lack_is_told_and_what_keras_has_written_stays(name: str) -> None:
-    if name not in layer_classes():
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(name)
     entry = entry_of(name, {})
     theirs = written_by_keras(made(entry))
     assert without_newer(as_json(completed(theirs)))["config"] == theirs["config"]
@@ -168,8 +166,7 @@ def parameters(name: str, method: str) -> dict[str, inspect.Parameter]:
 
 @pytest.mark.parametrize("name", known_classes())
 def test_how_a_class_is_built_and_called_is_in_the_tables(name: str) -> None:
-    if name not in layer_classes():
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(name)
     assert made(entry_of(name, {})).built == (name in BUILT_WHEN_MADE)
     builds = list(parameters(name, "build"))
     assert [f"{each}_shape" for each in BUILD_ARGUMENTS.get(name, ())] == (builds if len(builds) > 1 else [])

@@ -245,13 +245,18 @@ def test_a_model_without_images_has_no_data_format_to_convert() -> None:
 # Dtype policies
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("name", ["sequential", "residual", "nested", "transformer", "bidirectional", "operators"])
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        (name, policy)
+        for name in ("sequential", "residual", "nested", "transformer", "bidirectional", "operators")
+        for policy in ("mixed_bfloat16", "mixed_float16", "float16", "bfloat16", "float64")
+        if (name, policy) != ("bidirectional", "bfloat16")  # Keras draws no orthogonal matrix in bfloat16
+    ],
+)
 def test_a_model_of_another_policy_is_the_one_that_keras_builds_under_it(name: str, policy: str) -> None:
     import keras
 
-    if (name, policy) == ("bidirectional", "bfloat16"):
-        pytest.skip("Keras draws no orthogonal matrix in bfloat16")
     model = shared(name)
     mutant = mutant_of(model, {"op": "set_dtype_policy", "policy": policy, "output_policy": policy})
     build = next(
