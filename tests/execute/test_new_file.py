@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from mutspec.execute.built_by_keras import in_keras
 from mutspec.execute.compiling import compiled
 from mutspec.execute.files import apply, dry_run
 from mutspec.execute.saving import save_model
-from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
 from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.laying_out import lay_out_weights_h5
 from mutspec.model.files.new_model import NewModel
@@ -32,6 +32,7 @@ from tests.execute.test_failing_writes import assert_nothing_is_left
 from tests.execute.test_output import names
 from tests.execute.test_processes import script
 from tests.execute.test_verify import overwrite
+from tests.keras_facts.installed import without_newer
 from tests.toys import plan_of
 from tests.zoo import ZOO
 
@@ -50,11 +51,9 @@ PLAN = plan_of(DENSE, NOISE)
 
 @lru_cache(maxsize=1)
 def saved(name: str) -> bytes:
-    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"mutspec-new-file-{os.getpid()}.keras"
-    ZOO[name]().save(path)
-    content = path.read_bytes()
-    path.unlink()
-    return content
+    with TemporaryDirectory() as folder:
+        ZOO[name]().save(path := Path(folder) / "base.keras")
+        return path.read_bytes()
 
 
 def base_of(name: str, folder: Path) -> Path:
@@ -138,14 +137,6 @@ def test_a_mutant_has_the_bytes_of_the_one_that_keras_builds(
     by_keras(plan, base, tmp_path / "keras.keras")
     assert weights_of(tmp_path / "ours.keras") == weights_of(tmp_path / "keras.keras")
     assert without_newer(config_of(tmp_path / "ours.keras")) == without_newer(config_of(tmp_path / "keras.keras"))
-
-
-def without_newer(value: Any) -> Any:
-    """A configuration without the numbers of objects, and without what Keras 3.6 would not read."""
-    dropped = ("shared_object_id", *NEWER_THAN_3_6)
-    if isinstance(value, dict):
-        return {key: without_newer(item) for key, item in value.items() if key not in dropped}
-    return [without_newer(item) for item in value] if isinstance(value, list) else value
 
 
 WITHOUT_KERAS = """

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mutspec.keras_facts.layer_arguments import BASE_ARGUMENTS, CLASS_ALIASES
+from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
 
 IS_TABLES_VERSION = importlib.metadata.version("keras").startswith("3.15.")
 """Whether the installed Keras is the one that the tables describe."""
@@ -31,6 +32,19 @@ def skip_if_keras_lacks(name: str) -> None:
     if name not in layer_classes():
         assert not IS_TABLES_VERSION, name
         pytest.skip("this version of Keras has no such class")
+
+
+def without_newer(value: Any, owner: str = "") -> Any:
+    """A config without what Keras 3.6 refuses, and what says how the objects of this process lie in memory."""
+    if isinstance(value, list):
+        return [without_newer(each, owner) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: without_newer(each, value.get("class_name", "") if key == "config" else owner)
+        for key, each in value.items()
+        if key != "shared_object_id" and owner not in NEWER_THAN_3_6.get(key, ())
+    }
 
 
 def own_name(layer_class: type) -> str:

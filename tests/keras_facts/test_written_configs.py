@@ -21,7 +21,7 @@ from mutspec.keras_facts.written_configs import (
 from mutspec.keras_facts.written_values import NotInTablesError, written_config
 from mutspec.structure.build_configs import built
 from mutspec.structure.layer_config import layer_entry
-from tests.keras_facts.installed import layer_classes, skip_if_keras_lacks
+from tests.keras_facts.installed import layer_classes, skip_if_keras_lacks, without_newer
 from tests.structure.layer_cases import CASES
 
 DENSE, LSTM, CELL = ({"type": name, "units": 3} for name in ("Dense", "LSTM", "LSTMCell"))
@@ -90,19 +90,6 @@ def made(entry: dict[str, Any]) -> Any:
 
 def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
-
-
-def without_newer(value: Any, owner: str = "") -> Any:
-    """A config without what Keras 3.6 refuses, and what says how the objects of this process lie in memory."""
-    if isinstance(value, list):
-        return [without_newer(each, owner) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: without_newer(each, value.get("class_name", "") if key == "config" else owner)
-        for key, each in value.items()
-        if key != "shared_object_id" and owner not in NEWER_THAN_3_6.get(key, ())
-    }
 
 
 def written_by_keras(layer: Any) -> dict[str, Any]:
