@@ -41,7 +41,7 @@ Model = Any
 
 _BATCH = 2
 _EXTENTS = (12, 96)
-"""What free extents of inputs become: the first with which the base can be called."""
+"""The sizes tried for the free axes of random inputs. The first one with which the mutant can be called is taken."""
 _SMALLEST_SCALE = 1e-3
 """Differences are compared with the largest output, but with no less than this."""
 _HALF_PRECISION = 2e-2
@@ -234,7 +234,7 @@ class _Check:
 
     @cached_property
     def _is_half(self) -> bool:
-        """Whether a layer computes in half precision."""
+        """Whether at least one layer of the mutant has a dtype of 16 bits."""
         return any("16" in str(layer.config.get("dtype", "")) for layer in self._program.after.layers)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a file of Keras 2, if its mutant is Keras 3's."""
+"""Files that Keras 2 wrote, where Keras 3 builds the mutant: what is refused, and what the user is warned of."""
 
 from __future__ import annotations
 

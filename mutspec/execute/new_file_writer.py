@@ -100,7 +100,7 @@ def write_new_file(
 
 
 _Kept = tuple[Extent, Extent, set[int] | None]
-"""What is copied, where it goes, and the chunks of it that the engine has written."""
+"""The extent to copy, the extent to write it to, and the chunks that the engine has written already (None: none)."""
 
 
 def _copy(kept: list[_Kept], reader: TensorReader, filling: _Filling, threads: int) -> None:

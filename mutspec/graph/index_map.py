@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class AxisMap:
-    """How the index along one axis of the result leads to entries of the source.
+    """The map of one axis: for each index along an axis of the result, a position in the source.
 
     The index i leads to the position i + start, or to the i-th of `indices`.
 
@@ -38,7 +38,7 @@ class AxisMap:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it leads from the first position to as many as there are indices."""
+        """Whether each index i leads to the position i."""
         return self.start == 0 and self.last is None and self.indices is None
 
     def position(self, index: int) -> int:

@@ -22,7 +22,7 @@ from tests.cookbook import (
     with_residual,
     with_softmax,
 )
-from tests.zoo.play import inputs_of, outputs
+from tests.zoo.play import inputs_of, outputs, part, predict_the_same
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
@@ -32,18 +32,6 @@ def mutant_of(name: str, model: Any, *overrides: str, **inputs: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mutspec.MutspecWarning)
         return mutspec.apply(plan, model, inputs=inputs)
-
-
-def cut(model: Any, layer: str) -> Any:
-    import keras
-
-    return keras.Model(model.input, model.get_layer(layer).output)
-
-
-def equal(one: Any, other: Any, *, tolerance: float = 0) -> bool:
-    given = inputs_of(other)
-    pairs = zip(outputs(one, given), outputs(other, given), strict=True)
-    return all(np.allclose(a, b, rtol=0, atol=tolerance) for a, b in pairs)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +52,7 @@ def test_other_activation_leaves_no_relu(model: Any) -> None:
     assert [getattr(layer, "activation", None).__name__ for layer in mutant.layers if hasattr(layer, "activation")] == [
         "linear", "tanh", "linear", "tanh", "tanh", "linear"
     ]  # fmt: skip
-    assert not equal(cut(mutant, "flatten"), cut(model, "flatten"))
+    assert not predict_the_same(part(mutant, "flatten"), part(model, "flatten"))
 
 
 def test_freeze_base_leaves_the_last_layers_to_train() -> None:
@@ -73,18 +61,18 @@ def test_freeze_base_leaves_the_last_layers_to_train() -> None:
         assert {weight.path.split("/")[-2] for weight in mutant.trainable_weights} == {
             "logits" if name == "digits" else "classes"
         }
-        assert equal(mutant, given)
+        assert predict_the_same(mutant, given)
 
 
 def test_features_are_those_of_the_layer(model: Any) -> None:
     mutant = mutant_of("features", model, "params.layer=pool")
-    assert equal(mutant, cut(model, "pool"))
+    assert predict_the_same(mutant, part(model, "pool"))
 
 
 def test_a_new_head_has_other_classes_and_the_trunk_stays(model: Any) -> None:
     mutant = mutant_of("new_head", model, "params.classes=3")
     assert mutant.output_shape == (None, 3)
-    assert equal(cut(mutant, "dense_1"), cut(model, "dense_1"))
+    assert predict_the_same(part(mutant, "dense_1"), part(model, "dense_1"))
 
 
 def test_one_more_class_keeps_what_was_learned_of_the_others(model: Any) -> None:
@@ -108,7 +96,7 @@ def test_dropout_stands_after_each_dense_layer_but_the_last(model: Any) -> None:
     names = [layer.name for layer in mutant.layers]
     assert names[-3:] == ["dense_1", "dense_dropout", "logits"]
     assert mutant.get_layer("dense_dropout").rate == 0.3
-    assert equal(mutant, model)
+    assert predict_the_same(mutant, model)
 
 
 def test_weight_decay_is_in_the_loss(model: Any) -> None:
@@ -122,14 +110,14 @@ def test_an_intermediate_output_comes_second(model: Any) -> None:
     mutant = mutant_of("intermediate_output", model)
     first, second = outputs(mutant, inputs_of(model))
     assert np.array_equal(first, outputs(model, inputs_of(model))[0])
-    assert np.array_equal(second, outputs(cut(model, "pool"), inputs_of(model))[0])
+    assert np.array_equal(second, outputs(part(model, "pool"), inputs_of(model))[0])
 
 
 def test_global_pooling_averages_over_the_image(model: Any) -> None:
     mutant = mutant_of("global_pooling", model)
     given = inputs_of(model)
-    pooled = outputs(cut(model, "pool"), given)[0].mean(axis=(1, 2))
-    assert np.allclose(outputs(cut(mutant, "flatten"), given)[0], pooled, atol=1e-6)
+    pooled = outputs(part(model, "pool"), given)[0].mean(axis=(1, 2))
+    assert np.allclose(outputs(part(mutant, "flatten"), given)[0], pooled, atol=1e-6)
 
 
 def test_group_normalization_keeps_gamma_and_beta(model: Any) -> None:
@@ -177,7 +165,7 @@ def test_without_nesting_predicts_the_same_in_training_too() -> None:
 def test_a_nested_trunk_predicts_the_same(model: Any) -> None:
     mutant = mutant_of("nested_trunk", model)
     assert [layer.name for layer in mutant.layers][:2] == ["image", "trunk"]
-    assert equal(mutant, model)
+    assert predict_the_same(mutant, model)
 
 
 def test_mixed_precision_computes_in_half_precision_and_keeps_weights(model: Any) -> None:
@@ -185,13 +173,13 @@ def test_mixed_precision_computes_in_half_precision_and_keeps_weights(model: Any
     assert {str(weight.dtype) for weight in mutant.weights} == {"float32"}
     assert mutant.get_layer("conv_1").compute_dtype == "bfloat16"
     assert mutant.outputs[0].dtype == "float32"
-    assert equal(mutant, model, tolerance=0.2)
+    assert predict_the_same(mutant, model, tolerance=0.2)
 
 
 def test_folded_normalization_predicts_the_same(model: Any) -> None:
     mutant = mutant_of("folded_normalization", model)
     assert "bn_1" not in [layer.name for layer in mutant.layers]
-    assert equal(mutant, model, tolerance=1e-4)
+    assert predict_the_same(mutant, model, tolerance=1e-4)
 
 
 def test_images_of_another_size_are_taken_and_weights_stay() -> None:
@@ -208,7 +196,7 @@ def test_a_functional_form_predicts_the_same() -> None:
 
     mutant = mutant_of("functional_form", in_a_row())
     assert not isinstance(mutant, keras.Sequential)
-    assert equal(mutant_of("functional_form", base := in_a_row()), base)
+    assert predict_the_same(mutant_of("functional_form", base := in_a_row()), base)
 
 
 def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
@@ -221,7 +209,7 @@ def test_channels_first_moves_the_channels_of_the_input(model: Any) -> None:
 
 def made_by(model: Any, layer: str) -> np.ndarray:
     """What a layer of a model makes of the model's inputs."""
-    (found,) = outputs(cut(model, layer), inputs_of(model))
+    (found,) = outputs(part(model, layer), inputs_of(model))
     return found
 
 
@@ -243,7 +231,7 @@ def test_prefixed_names_changes_names_alone(model: Any) -> None:
     mutant = mutant_of("prefixed_names", model, "params.prefix=right")
     assert mutant.name == "right"
     assert [layer.name for layer in mutant.layers] == [f"right_{layer.name}" for layer in model.layers]
-    assert equal(mutant, model)
+    assert predict_the_same(mutant, model)
 
 
 def test_normalization_after_activation_exchanges_the_two(model: Any) -> None:
@@ -267,7 +255,7 @@ def test_stateful_layers_go_on_where_the_batch_before_has_ended() -> None:
 def test_a_deeper_model_predicts_the_same(model: Any) -> None:
     mutant = mutant_of("deeper", model)
     assert len(mutant.layers) == len(model.layers) + 1
-    assert equal(mutant, model, tolerance=1e-4)
+    assert predict_the_same(mutant, model, tolerance=1e-4)
 
 
 def test_a_block_twice_is_applied_twice() -> None:
@@ -279,4 +267,4 @@ def test_a_block_twice_is_applied_twice() -> None:
     for _ in range(2):
         value = base.get_layer("add")([value, base.get_layer("conv_2")(value)])
     pooled = base.get_layer("classes")(base.get_layer("pool")(value))
-    assert equal(mutant, keras.Model(base.input, pooled), tolerance=1e-5)
+    assert predict_the_same(mutant, keras.Model(base.input, pooled), tolerance=1e-5)

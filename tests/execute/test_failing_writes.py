@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,19 @@ def some(count: int) -> list[int]:
     return sorted({*range(1, min(count, 8) + 1), *range(8, count, 12), *range(max(1, count - 3), count + 1)})
 
 
-@pytest.mark.parametrize(("kind", "force"), [(KINDS[0], False), *((kind, True) for kind in KINDS)])
-def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(kind: str, force: bool, tmp_path: Path) -> None:
-    """The calls after it succeed, so that nobody is saved by a second failure."""
-    base, output = make_file(kind, tmp_path), make_file(kind, tmp_path, "output")
-    content, files = base.read_bytes(), names(tmp_path) if force else [base.name]
+def assert_nothing_is_left(write: Callable[[], Any], output: Path, calls: set[str], *, force: bool = True) -> None:
+    """Whichever single call of the operating system fails, the old file is intact and no new file is left.
+
+    The calls after it succeed, so that nobody is saved by a second failure.
+
+    Arguments:
+        write: writes the file.
+        output: the file.
+        calls: calls that are made.
+        force: whether there is an old file.
+    """
+    others = [name for name in names(output.parent) if name != output.name]
+    files = sorted([*others, output.name]) if force else others
 
     def tried(call: str, number: int) -> tuple[Counter[str], str]:
         output.write_bytes(b"old")
@@ -66,52 +74,66 @@ def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(kind: str, force
             output.unlink()
         with failing(call, number) as made:
             try:
-                apply(PLAN, base, output, force=force, threads=1)
+                write()
             except EnvironmentProblem as error:
                 return made, str(error)
         return made, ""
 
     made, _ = tried("none", 0)
-    assert {"open", "dup", "pwrite", "fsync", "replace" if force else "link"} <= made.keys()
+    assert calls <= made.keys()
     for call, number in [(call, number) for call, count in made.items() for number in some(count)]:
         _, message = tried(call, number)
         if message:
             assert message.startswith(f"cannot write {output}: ")
-            assert names(tmp_path) == files, (call, number)
+            assert names(output.parent) == files, (call, number)
             assert not force or output.read_bytes() == b"old", (call, number)
         else:
             assert call in MAY_FAIL
+
+
+@pytest.mark.parametrize(("kind", "force"), [(KINDS[0], False), *((kind, True) for kind in KINDS)])
+def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(kind: str, force: bool, tmp_path: Path) -> None:
+    base, output = make_file(kind, tmp_path), make_file(kind, tmp_path, "output")
+    content = base.read_bytes()
+    calls = {"open", "dup", "pwrite", "fsync", "replace" if force else "link"}
+    assert_nothing_is_left(lambda: apply(PLAN, base, output, force=force, threads=1), output, calls, force=force)
     assert base.read_bytes() == content
 
 
-LIMITED = """
-import json, os, sys
-from pathlib import Path
-from resource import RLIMIT_FSIZE, setrlimit
-from mutspec.execute.files import apply
-from mutspec.errors import EnvironmentProblem
-from tests.execute.test_output import PLAN
+def outcomes_by_size(plan: Any, base: Path, tenths: Iterable[int]) -> list[str]:
+    """Whether a mutant is written or refused if no file may be larger than some tenths of the base.
 
-for base in map(Path, sys.argv[1:]):
-    output = base.with_name("mutant" + base.suffix)
-    size = base.stat().st_size
-    seen = []
-    for tenths in (*range(0, 13, 2), 9, 11, 1000):
+    The limit is that of the process, so that a script has to call this.
+    """
+    from resource import RLIMIT_FSIZE, setrlimit
+
+    output, size, seen = base.with_name("mutant" + base.suffix), base.stat().st_size, []
+    for each in tenths:
         output.write_bytes(b"old")
-        setrlimit(RLIMIT_FSIZE, (size * tenths // 10, 1 << 40))
+        setrlimit(RLIMIT_FSIZE, (size * each // 10, 1 << 40))
         try:
-            apply(PLAN, base, output, force=True, threads=2)
+            apply(plan, base, output, force=True, threads=2)
         except EnvironmentProblem as error:
-            assert "cannot " in str(error), error
+            assert "cannot " in str(error), error  # noqa: PT017 - it may be written, too
             assert output.read_bytes() == b"old"
             seen.append("refused")
         else:
-            assert output.stat().st_size * 10 <= size * tenths
+            assert output.stat().st_size * 10 <= size * each
             seen.append("written")
         setrlimit(RLIMIT_FSIZE, (1 << 40, 1 << 40))
         output.unlink()
         assert os.listdir(base.parent) == [base.name]
-    print(json.dumps(seen))
+    return seen
+
+
+LIMITED = """
+import json, sys
+from pathlib import Path
+from tests.execute.test_failing_writes import outcomes_by_size
+from tests.execute.test_output import PLAN
+
+for base in map(Path, sys.argv[1:]):
+    print(json.dumps(outcomes_by_size(PLAN, base, (*range(0, 13, 2), 9, 11, 1000))))
 """
 
 

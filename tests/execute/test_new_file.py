@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from mutspec.execute.built_by_keras import in_keras
 from mutspec.execute.compiling import compiled
 from mutspec.execute.files import apply, dry_run
 from mutspec.execute.saving import save_model
-from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
 from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.laying_out import lay_out_weights_h5
 from mutspec.model.files.new_model import NewModel
@@ -29,10 +28,11 @@ from mutspec.model.outline import outline_of
 from mutspec.model.saved_groups import saved_groups
 from mutspec.show.report import Report
 from tests.execute.model_files import WEIGHTS, make_file, write_stack
-from tests.execute.test_failing_writes import MAY_FAIL, failing, some
+from tests.execute.test_failing_writes import assert_nothing_is_left
 from tests.execute.test_output import names
 from tests.execute.test_processes import script
 from tests.execute.test_verify import overwrite
+from tests.keras_facts.installed import without_newer
 from tests.toys import plan_of
 from tests.zoo import ZOO
 
@@ -51,11 +51,9 @@ PLAN = plan_of(DENSE, NOISE)
 
 @lru_cache(maxsize=1)
 def saved(name: str) -> bytes:
-    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"mutspec-new-file-{os.getpid()}.keras"
-    ZOO[name]().save(path)
-    content = path.read_bytes()
-    path.unlink()
-    return content
+    with TemporaryDirectory() as folder:
+        ZOO[name]().save(path := Path(folder) / "base.keras")
+        return path.read_bytes()
 
 
 def base_of(name: str, folder: Path) -> Path:
@@ -139,14 +137,6 @@ def test_a_mutant_has_the_bytes_of_the_one_that_keras_builds(
     by_keras(plan, base, tmp_path / "keras.keras")
     assert weights_of(tmp_path / "ours.keras") == weights_of(tmp_path / "keras.keras")
     assert without_newer(config_of(tmp_path / "ours.keras")) == without_newer(config_of(tmp_path / "keras.keras"))
-
-
-def without_newer(value: Any) -> Any:
-    """A configuration without the numbers of objects, and without what Keras 3.6 would not read."""
-    dropped = ("shared_object_id", *NEWER_THAN_3_6)
-    if isinstance(value, dict):
-        return {key: without_newer(item) for key, item in value.items() if key not in dropped}
-    return [without_newer(item) for item in value] if isinstance(value, list) else value
 
 
 WITHOUT_KERAS = """
@@ -388,26 +378,8 @@ STRUCTURE = plan_of(DENSE, FEW)
 def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(suffix: str, tmp_path: Path) -> None:
     base, output = tmp_path / "base.keras", tmp_path / f"output{suffix}"
     write_stack(base, layers=3, units=300)
-
-    def tried(call: str, number: int) -> tuple[Counter[str], str]:
-        output.write_bytes(b"old")
-        with failing(call, number) as made:
-            try:
-                apply(STRUCTURE, base, output, force=True, threads=1)
-            except EnvironmentProblem as error:
-                return made, str(error)
-        return made, ""
-
-    made, _ = tried("none", 0)
-    assert {"open", "dup", "pwrite", "ftruncate", "fsync", "replace"} <= made.keys()
-    for call, number in [(call, number) for call, count in made.items() for number in some(count)]:
-        _, message = tried(call, number)
-        if message:
-            assert message.startswith(f"cannot write {output}: ")
-            assert output.read_bytes() == b"old", (call, number)
-            assert names(tmp_path) == sorted([base.name, output.name])
-        else:
-            assert call in MAY_FAIL
+    calls = {"open", "dup", "pwrite", "ftruncate", "fsync", "replace"}
+    assert_nothing_is_left(lambda: apply(STRUCTURE, base, output, force=True, threads=1), output, calls)
 
 
 @pytest.mark.parametrize("position", [1, 2, 3])
@@ -435,28 +407,12 @@ def test_a_base_that_changes_meanwhile_is_an_error(tmp_path: Path) -> None:
 
 
 LIMITED = """
-import json, os, sys
+import json, sys
 from pathlib import Path
-from resource import RLIMIT_FSIZE, setrlimit
-from mutspec.execute.files import apply
-from mutspec.errors import EnvironmentProblem
+from tests.execute.test_failing_writes import outcomes_by_size
 from tests.execute.test_new_file import STRUCTURE
-base = Path(sys.argv[1])
-output, size, seen = base.with_name("mutant.keras"), base.stat().st_size, []
-for tenths in (*range(0, 15, 2), 1000):
-    output.write_bytes(b"old")
-    setrlimit(RLIMIT_FSIZE, (size * tenths // 10, 1 << 40))
-    try:
-        apply(STRUCTURE, base, output, force=True, threads=2)
-    except EnvironmentProblem as error:
-        assert "cannot " in str(error), error
-        assert output.read_bytes() == b"old"
-        seen.append("refused")
-    else:
-        seen.append("written")
-    setrlimit(RLIMIT_FSIZE, (1 << 40, 1 << 40))
-    assert sorted(os.listdir(base.parent)) == [base.name, "mutant.keras"]
-print(json.dumps(seen))
+
+print(json.dumps(outcomes_by_size(STRUCTURE, Path(sys.argv[1]), (*range(0, 15, 2), 1000))))
 """
 
 

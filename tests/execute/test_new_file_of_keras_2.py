@@ -12,7 +12,8 @@ import pytest
 from mutspec.execute.files import apply, dry_run
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.model.files.opening import open_archive
-from tests.execute.test_new_file import by_keras, weights_of, without_newer
+from tests.execute.test_new_file import by_keras, weights_of
+from tests.keras_facts.installed import without_newer
 from tests.toys import plan_of
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")

@@ -20,9 +20,10 @@ from mutspec.model.files.legacy_layout import lay_out_whole_h5
 from mutspec.model.files.new_model import NewModel
 from mutspec.model.files.opening import open_archive
 from mutspec.model.outline import outline_of
-from tests.execute.test_new_file import ONLY_KERAS, base_of, config_of, weights_of, without_newer
+from tests.execute.test_new_file import ONLY_KERAS, base_of, config_of, weights_of
 from tests.execute.test_new_file import OPS as OF_KERAS_FILES
 from tests.execute.test_new_file_state import MADE, trained
+from tests.keras_facts.installed import without_newer
 from tests.toys import plan_of
 from tests.zoo import ZOO
 

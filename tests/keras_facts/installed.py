@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import inspect
 from functools import cache
 from typing import Any
 
+import pytest
+
 from mutspec.keras_facts.layer_arguments import BASE_ARGUMENTS, CLASS_ALIASES
+from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
+
+IS_TABLES_VERSION = importlib.metadata.version("keras").startswith("3.15.")
+"""Whether the installed Keras is the one that the tables describe."""
 
 
 @cache
@@ -17,6 +24,26 @@ def layer_classes() -> dict[str, type]:
         name: value
         for name, value in vars(keras.layers).items()
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
+    }
+
+
+def skip_if_keras_lacks(name: str) -> None:
+    """Skips a test of a class that another version of Keras does not have. That of the tables has all of them."""
+    if name not in layer_classes():
+        assert not IS_TABLES_VERSION, name
+        pytest.skip("this version of Keras has no such class")
+
+
+def without_newer(value: Any, owner: str = "") -> Any:
+    """A config without what Keras 3.6 refuses, and what says how the objects of this process lie in memory."""
+    if isinstance(value, list):
+        return [without_newer(each, owner) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: without_newer(each, value.get("class_name", "") if key == "config" else owner)
+        for key, each in value.items()
+        if key != "shared_object_id" and owner not in NEWER_THAN_3_6.get(key, ())
     }
 
 

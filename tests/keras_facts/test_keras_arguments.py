@@ -20,10 +20,15 @@ from mutspec.keras_facts.object_names import ACTIVATION_LAYERS, ACTIVATIONS, CON
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
-from tests.keras_facts.installed import layer_classes, own_name, signature, source
+from tests.keras_facts.installed import (
+    IS_TABLES_VERSION,
+    layer_classes,
+    own_name,
+    signature,
+    skip_if_keras_lacks,
+    source,
+)
 from tests.structure.layer_cases import CASES, IMAGE, SOUND
-
-IS_TABLES_VERSION = __import__("importlib.metadata").metadata.version("keras").startswith("3.15.")
 
 
 def _agrees(ours: object, installed: object) -> bool:
@@ -38,9 +43,8 @@ def test_every_class_of_keras_can_be_named_or_is_refused_with_a_reason() -> None
 
 @pytest.mark.parametrize("name", known_classes())
 def test_arguments_are_those_of_the_constructor(name: str) -> None:
-    layer_class = layer_classes().get(name)
-    if layer_class is None:
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(name)
+    layer_class = layer_classes()[name]
     ours = {key: (each.is_required, each.default) for key, each in (arguments_of(name) or {}).items()}
     theirs = signature(layer_class)
     passed_on = {key for key in ours if key not in theirs}

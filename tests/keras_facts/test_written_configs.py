@@ -21,7 +21,7 @@ from mutspec.keras_facts.written_configs import (
 from mutspec.keras_facts.written_values import NotInTablesError, written_config
 from mutspec.structure.build_configs import built
 from mutspec.structure.layer_config import layer_entry
-from tests.keras_facts.installed import layer_classes
+from tests.keras_facts.installed import layer_classes, skip_if_keras_lacks, without_newer
 from tests.structure.layer_cases import CASES
 
 DENSE, LSTM, CELL = ({"type": name, "units": 3} for name in ("Dense", "LSTM", "LSTMCell"))
@@ -92,19 +92,6 @@ def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def without_newer(value: Any, owner: str = "") -> Any:
-    """A config without what Keras 3.6 refuses, and what says how the objects of this process lie in memory."""
-    if isinstance(value, list):
-        return [without_newer(each, owner) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: without_newer(each, value.get("class_name", "") if key == "config" else owner)
-        for key, each in value.items()
-        if key != "shared_object_id" and owner not in NEWER_THAN_3_6.get(key, ())
-    }
-
-
 def written_by_keras(layer: Any) -> dict[str, Any]:
     import keras
 
@@ -127,8 +114,7 @@ def assert_completed(entry: dict[str, Any], layer: Any) -> None:
 
 @pytest.mark.parametrize("name", sorted({*known_classes()} - WRITTEN_BY_KERAS_ALONE - SET_WHEN_BUILT))
 def test_a_layer_with_its_defaults_is_completed_as_keras_writes_it(name: str) -> None:
-    if name not in layer_classes():
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(name)
     entry = entry_of(name, {})
     assert_completed(entry, made(entry))
 
@@ -152,8 +138,7 @@ def test_a_layer_that_is_built_is_completed_as_keras_writes_it(index: int) -> No
 
 @pytest.mark.parametrize("name", sorted(WRITTEN_BY_KERAS_ALONE))
 def test_what_the_tables_lack_is_told_and_what_keras_has_written_stays(name: str) -> None:
-    if name not in layer_classes():
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(name)
     entry = entry_of(name, {})
     theirs = written_by_keras(made(entry))
     assert without_newer(as_json(completed(theirs)))["config"] == theirs["config"]
@@ -168,8 +153,7 @@ def parameters(name: str, method: str) -> dict[str, inspect.Parameter]:
 
 @pytest.mark.parametrize("name", known_classes())
 def test_how_a_class_is_built_and_called_is_in_the_tables(name: str) -> None:
-    if name not in layer_classes():
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(name)
     assert made(entry_of(name, {})).built == (name in BUILT_WHEN_MADE)
     builds = list(parameters(name, "build"))
     assert [f"{each}_shape" for each in BUILD_ARGUMENTS.get(name, ())] == (builds if len(builds) > 1 else [])

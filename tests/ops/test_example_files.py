@@ -13,7 +13,8 @@ import mutspec
 from mutspec.cli.manual import example
 from mutspec.execute.files import apply
 from mutspec.lowering.base import is_structural
-from tests.execute.test_new_file import by_keras, config_of, weights_of, without_newer
+from tests.execute.test_new_file import by_keras, config_of, weights_of
+from tests.keras_facts.installed import without_newer
 from tests.ops.test_examples import PAGES, PREPARED, model
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from tests.requests.asked import like, part, remade, request, run
+from tests.requests.asked import like, remade, request, run
 from tests.requests.models import chain, chain_functional_of, chain_of_four, convnet, texts, transfer
+from tests.zoo.play import part
 
 
 @request("keras #2371, #3442, #8909, #15636, tensorflow #22479", convnet, "steps: [{op: extract, to: fc2}]")
@@ -196,8 +197,10 @@ def logits_for_probabilities(base: Any, mutant: Any) -> Any:
     given = np.random.default_rng(3).normal(size=(2, 8, 8, 3)).astype("float32")
     exp = np.exp(np.asarray(mutant(given)))
     np.testing.assert_allclose(exp / exp.sum(-1, keepdims=True), base(given), atol=1e-6)
-    kernel, bias = base.get_layer("classes").get_weights()
-    return keras.Model(fc2.input, fc2.output @ keras.ops.convert_to_tensor(kernel) + bias)
+    logits = layers.Dense(3, name="logits")
+    made = keras.Model(fc2.input, logits(fc2.output))
+    logits.set_weights(base.get_layer("classes").get_weights())
+    return made
 
 
 @request(

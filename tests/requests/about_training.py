@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tests.requests.asked import like, part, request
+from tests.requests.asked import like, request
 from tests.requests.models import another_convnet, augmented, chain, convnet, transfer
+from tests.zoo.play import part
 
 
 def trained(model: Any) -> list[str]:

@@ -94,12 +94,6 @@ def remade(base: Model, *, layer: Any = None, call: Any = None) -> Model:
     return with_values_of(copy, base, exact=False)
 
 
-def part(base: Model, *names: str) -> Model:
-    """A model up to layers of another."""
-    made = [base.get_layer(name).output for name in names]
-    return keras.Model(base.input, made[0] if len(made) == 1 else made)
-
-
 def run(base: Model, names: str, value: Any) -> Any:
     """Calls some layers of a model in a row."""
     for name in names.split():

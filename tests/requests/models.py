@@ -163,11 +163,3 @@ def seeded_lightly(model: Model) -> Model:
         if "moving" in weight.path or "gamma" in weight.path:
             weight.assign(random.uniform(0.5, 1.5, weight.shape))
     return model
-
-
-def plain_trunk() -> Model:
-    """A model whose layers have Keras's own names, so that two of them cannot be joined as they are."""
-    image = keras.Input((8, 8, 3), name="image")
-    x = layers.Conv2D(4, 3, name="conv2d")(image)
-    x = layers.GlobalAveragePooling2D(name="pooling")(x)
-    return seeded(keras.Model(image, layers.Dense(2, name="dense")(x), name="functional"))

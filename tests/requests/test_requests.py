@@ -13,7 +13,7 @@ import pytest
 import mutspec
 from tests.requests import about_layers, about_models, about_parts, about_sequences, about_training  # noqa: F401 (the table)
 from tests.requests.asked import REQUESTS, Request, layer_at
-from tests.zoo.play import inputs_of, outputs, weights
+from tests.zoo.play import by_xla, inputs_of, outputs, weights
 
 pytestmark = [
     pytest.mark.usefixtures("hdf5_in_this_process"),
@@ -28,6 +28,7 @@ def asked(request: pytest.FixtureRequest) -> Request:
 
 
 def test_a_request_is_a_plan_that_gives_the_model_made_by_hand(asked: Request, tmp_path: Path) -> None:
+    keras.backend.clear_session()  # operators in models have automatic names
     keras.utils.set_random_seed(1)
     base = asked.model()
     inputs = {name: build() for name, build in asked.inputs.items()}
@@ -46,14 +47,6 @@ def test_a_request_is_a_plan_that_gives_the_model_made_by_hand(asked: Request, t
         assert_alike(predict(in_memory, given), found, 1e-6)
     if not asked.is_deep and not asked.needs_xla:
         train(mutant, given)
-
-
-def by_xla(model: Any, given: list[np.ndarray]) -> list[np.ndarray]:
-    """What a model predicts when it is compiled."""
-    import tensorflow
-
-    compiled = tensorflow.function(lambda *values: model(*values), jit_compile=True)
-    return [np.asarray(each, "float64") for each in keras.tree.flatten(compiled(*given))]
 
 
 def plan_of(asked: Request, folder: Path) -> Any:

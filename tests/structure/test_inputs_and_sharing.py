@@ -9,25 +9,13 @@ import pytest
 
 import mutspec
 from mutspec.errors import PlanError
-from tests.zoo.play import inputs_of, outputs, shared, weights
+from tests.zoo.play import drawn, inputs_of, mutant_of, outputs, shared, weights
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 
-def _mutant(model: Any, *steps: dict[str, Any]) -> Any:
-    return mutspec.apply(mutspec.plan({"steps": list(steps)}), model)
-
-
 def _with_input(model: Any, **keys: Any) -> Any:
-    return _mutant(model, {"op": "set_input", **keys})
-
-
-def _drawn(model: Any) -> Any:
-    random = np.random.default_rng(5)
-    for weight in model.weights:
-        low, high = (0.5, 1.5) if weight.name in ("moving_variance", "gamma") else (-0.5, 0.5)
-        weight.assign(random.uniform(low, high, weight.shape).astype(str(weight.dtype)))
-    return model
+    return mutant_of(model, {"op": "set_input", **keys})
 
 
 def _random(*shape: int) -> np.ndarray:
@@ -52,7 +40,7 @@ def _backbone(size: int) -> Any:
 
 @pytest.mark.parametrize("keys", [{"size": 12}, {"size": [12, 12]}, {"shape": [12, 12, 3], "input": "image"}])
 def test_a_model_for_images_of_another_size_is_the_one_that_keras_builds(keys: dict[str, Any]) -> None:
-    model, by_hand = _drawn(_backbone(8)), _backbone(12)
+    model, by_hand = drawn(_backbone(8)), _backbone(12)
     by_hand.set_weights(model.get_weights())
     mutant = _with_input(model, **keys)
     assert mutant.input_shape == (None, 12, 12, 3)
@@ -62,7 +50,7 @@ def test_a_model_for_images_of_another_size_is_the_one_that_keras_builds(keys: d
 
 
 def test_a_model_takes_images_of_any_size() -> None:
-    mutant = _with_input(_drawn(_backbone(8)), shape=[None, None, 3])
+    mutant = _with_input(drawn(_backbone(8)), shape=[None, None, 3])
     assert mutant.output_shape == (None, 2)
     assert mutant(_random(1, 20, 10, 3)).shape == (1, 2)
 
@@ -82,11 +70,11 @@ def test_a_dense_layer_after_a_flatten_cannot_follow_and_a_later_step_replaces_i
     with pytest.raises(PlanError, match=said):
         _with_input(model, size=8)
     replaced = {"op": "replace_layer", "target": "dense", "layer": {"type": "Dense", "units": 5, "name": "wider"}}
-    mutant = _mutant(model, {"op": "set_input", "size": 8}, replaced)
+    mutant = mutant_of(model, {"op": "set_input", "size": 8}, replaced)
     assert mutant.get_layer("wider").kernel.shape == (27, 5)
     pooled = {"op": "replace_layer", "target": "flatten", "layer": {"type": "GlobalMaxPooling2D"}}
     with pytest.raises(PlanError, match=r"`dense` has a kernel of 12×5, but its inputs, \(None, 3\)"):
-        _mutant(model, {"op": "set_input", "size": 8}, pooled)
+        mutant_of(model, {"op": "set_input", "size": 8}, pooled)
 
 
 def test_a_sequence_of_another_length() -> None:
@@ -110,7 +98,7 @@ def test_a_batch_size_is_set_in_all_models_and_unset_again() -> None:
 
 
 def test_an_input_of_bytes_is_cast_by_the_layers_themselves() -> None:
-    model = _drawn(_backbone(8))
+    model = drawn(_backbone(8))
     mutant = _with_input(model, dtype="uint8")
     values = np.random.default_rng(3).integers(0, 255, (2, 8, 8, 3)).astype("uint8")
     assert mutant.inputs[0].dtype == "uint8"
@@ -132,7 +120,7 @@ def test_a_model_that_is_called_on_a_dictionary_follows_by_its_keys() -> None:
     inner = keras.Model(inside, made, name="inner")
     first, second = keras.Input((4, 4, 3), name="first"), keras.Input((5,), name="second")
     both = inner({"z": first, "a": second})
-    model = _drawn(keras.Model([first, second], [layers.MaxPooling2D(2)(both["image"]), both["vector"]]))
+    model = drawn(keras.Model([first, second], [layers.MaxPooling2D(2)(both["image"]), both["vector"]]))
     mutant = _with_input(model, input="first", size=6)
     assert {tuple(each.shape) for each in mutant.get_layer("inner").inputs} == {(None, 6, 6, 3), (None, 5)}
     vector = _random(2, 5)
@@ -163,14 +151,14 @@ def _towers() -> Any:
     left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
     one = layers.Dense(5, activation="relu", name="one")(left)
     two = layers.Dense(5, activation="relu", name="two")(right)
-    return _drawn(keras.Model([left, right], [layers.Subtract(name="difference")([one, two]), two]))
+    return drawn(keras.Model([left, right], [layers.Subtract(name="difference")([one, two]), two]))
 
 
 def test_layers_that_share_weights_are_called_as_keras_would_call_one() -> None:
     import keras
 
     model = _towers()
-    mutant = _mutant(model, {"op": "share_weights", "target": ["one", "two"]})
+    mutant = mutant_of(model, {"op": "share_weights", "target": ["one", "two"]})
     shared_layer = model.get_layer("one")
     left, right = keras.Input((4,)), keras.Input((4,))
     by_hand = keras.Model([left, right], [shared_layer(left) - shared_layer(right), shared_layer(right)])
@@ -185,9 +173,9 @@ def test_a_stack_of_layers_in_a_sequential_model_becomes_one_layer_in_a_row() ->
     import keras
 
     dense = [keras.layers.Dense(4, activation="tanh", name=f"dense_{number}") for number in range(3)]
-    model = _drawn(keras.Sequential([keras.Input((4,)), *dense, keras.layers.Dense(1, name="last")]))
+    model = drawn(keras.Sequential([keras.Input((4,)), *dense, keras.layers.Dense(1, name="last")]))
     with pytest.warns(mutspec.MutspecWarning, match="becomes a Functional model"):
-        mutant = _mutant(model, {"op": "share_weights", "target": ["dense_0", "dense_1", "dense_2"]})
+        mutant = mutant_of(model, {"op": "share_weights", "target": ["dense_0", "dense_1", "dense_2"]})
     value = _random(3, 4)
     expected = model.layers[-1](dense[0](dense[0](dense[0](value))))
     np.testing.assert_array_equal(mutant(value), expected)
@@ -199,7 +187,7 @@ def test_a_stack_of_layers_in_a_sequential_model_becomes_one_layer_in_a_row() ->
 def test_a_layer_that_is_split_predicts_the_same_with_more_weights(name: str) -> None:
     model = shared(name)
     target = {"shared_layers": "shared", "siamese": "encoder", "called_twice": "inner"}[name]
-    split = _mutant(model, {"op": "unshare_weights", "target": target})
+    split = mutant_of(model, {"op": "unshare_weights", "target": target})
     values = inputs_of(model)
     for ours, expected in zip(outputs(split, values), outputs(model, values), strict=True):
         np.testing.assert_array_equal(ours, expected)
@@ -213,10 +201,10 @@ def test_what_is_split_is_changed_apart_and_shared_again() -> None:
     model = shared("shared_layers")
     split = {"op": "unshare_weights", "target": "shared"}
     zero = {"op": "zero", "target": "shared_1/kernel"}
-    mutant = _mutant(model, split, zero)
+    mutant = mutant_of(model, split, zero)
     assert np.asarray(mutant.get_layer("shared").kernel).any()
     assert not np.asarray(mutant.get_layer("shared_1").kernel).any()
-    again = _mutant(model, split, {"op": "share_weights", "target": "shared*"})
+    again = mutant_of(model, split, {"op": "share_weights", "target": "shared*"})
     values = inputs_of(model)
     for ours, expected in zip(outputs(again, values), outputs(model, values), strict=True):
         np.testing.assert_array_equal(ours, expected)
@@ -247,4 +235,4 @@ def test_what_is_split_is_changed_apart_and_shared_again() -> None:
 )
 def test_layers_that_cannot_share_or_do_not(name: str, step: dict[str, Any], why: str) -> None:
     with pytest.raises(PlanError, match=why):
-        _mutant(shared(name), step)
+        mutant_of(shared(name), step)

@@ -14,6 +14,7 @@ from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.structure.layer_config import configured, layer_entry
 from mutspec.structure.shape_rules import TableOracle
+from tests.keras_facts.installed import skip_if_keras_lacks
 from tests.structure.layer_cases import CASES
 from tests.zoo import ZOO
 from tests.zoo.play import shared
@@ -82,10 +83,7 @@ EXAMPLES: dict[str, Any] = {
 
 @pytest.mark.parametrize("class_name", known_classes())
 def test_keras_makes_every_class_of_what_it_requires(class_name: str) -> None:
-    import keras
-
-    if not hasattr(keras.layers, class_name):
-        pytest.skip("this version of Keras has no such class")
+    skip_if_keras_lacks(class_name)
     layer = {key: EXAMPLES[key] for key, each in (arguments_of(class_name) or {}).items() if each.is_required}
     layer |= {"CategoryEncoding": {"num_tokens": 2}, "Discretization": {"num_bins": 2}}.get(class_name, {})
     layer |= {"RandomPosterization": {"factor": 4}}.get(class_name, {})

@@ -11,28 +11,15 @@ import pytest
 import mutspec
 from mutspec.errors import PlanError
 from mutspec.model.live import read_live
+from tests.zoo.play import drawn, mutant_of
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 NORMS = {"type": "BatchNormalization"}
 
 
-def _mutant(model: Any, *steps: dict[str, Any]) -> Any:
-    return mutspec.apply(mutspec.plan({"steps": list(steps)}), model)
-
-
 def _fold(model: Any, target: Any = NORMS, **keys: Any) -> Any:
-    return _mutant(model, {"op": "fold_batch_normalization", "target": target, **keys})
-
-
-def _drawn(model: Any) -> Any:
-    """The model with weights that are not trivial; variances are positive."""
-    random = np.random.default_rng(5)
-    for weight in model.weights:
-        is_variance = weight.name in ("moving_variance", "gamma")
-        low, high = (0.5, 1.5) if is_variance else (-0.5, 0.5)
-        weight.assign(random.uniform(low, high, weight.shape).astype(str(weight.dtype)))
-    return model
+    return mutant_of(model, {"op": "fold_batch_normalization", "target": target, **keys})
 
 
 def _predicted(model: Any, values: Any) -> list[np.ndarray]:
@@ -54,7 +41,7 @@ def _norms(model: Any) -> list[str]:
 def _chain(*layers: Any, shape: tuple[int, ...] = (6, 6, 4)) -> Any:
     import keras
 
-    return _drawn(keras.Sequential([keras.Input(shape), *layers]))
+    return drawn(keras.Sequential([keras.Input(shape), *layers]))
 
 
 def _pairs() -> dict[str, Callable[[Any], tuple[Any, ...]]]:
@@ -150,7 +137,7 @@ def test_what_cannot_be_folded_stays_if_the_step_says_so() -> None:
     first = keras.layers.Conv2D(4, 3, activation="relu", padding="same")(inputs)
     kept = keras.layers.BatchNormalization(name="kept")(first)
     second = keras.layers.Conv2D(4, 3, padding="same")(kept)
-    model = _drawn(keras.Model(inputs, keras.layers.BatchNormalization(name="gone")(second)))
+    model = drawn(keras.Model(inputs, keras.layers.BatchNormalization(name="gone")(second)))
     with pytest.raises(PlanError, match=r"`kept` cannot be folded.*activation relu.*pads its input with zeros"):
         _fold(model)
     with pytest.warns(mutspec.MutspecWarning, match=r"`kept` is not folded: before it"):
@@ -165,7 +152,7 @@ def test_a_layer_that_is_used_elsewhere_is_not_folded_into() -> None:
     inputs = keras.Input((4,))
     dense = keras.layers.Dense(4, name="dense")(inputs)
     norm = keras.layers.BatchNormalization(name="norm")(dense)
-    model = _drawn(keras.Model(inputs, keras.layers.Add(name="add")([norm, dense])))
+    model = drawn(keras.Model(inputs, keras.layers.Add(name="add")([norm, dense])))
     with pytest.raises(PlanError, match=r"`dense` is used by `add` too; after it, `add` is an Add"):
         _fold(model)
 
@@ -177,7 +164,7 @@ def test_layers_of_a_nested_model_that_is_called_twice_are_folded_once() -> None
     hidden = keras.layers.BatchNormalization()(keras.layers.Dense(6, use_bias=False)(inside))
     encoder = keras.Model(inside, keras.layers.Dense(4)(hidden), name="encoder")
     inputs = keras.Input((4,))
-    model = _drawn(keras.Model(inputs, encoder(encoder(inputs))))
+    model = drawn(keras.Model(inputs, encoder(encoder(inputs))))
     folded = _fold(model)
     assert not _norms(folded)
     _assert_same(model, folded, (4,))
@@ -188,7 +175,7 @@ def test_a_pair_that_is_called_twice_is_folded_at_both_places() -> None:
 
     dense, norm = keras.layers.Dense(4, use_bias=False), keras.layers.BatchNormalization()
     left, right = keras.Input((4,)), keras.Input((4,))
-    model = _drawn(keras.Model([left, right], keras.layers.Concatenate()([norm(dense(left)), norm(dense(right))])))
+    model = drawn(keras.Model([left, right], keras.layers.Concatenate()([norm(dense(left)), norm(dense(right))])))
     folded = _fold(model)
     values = [np.random.default_rng(each).normal(size=(3, 4)).astype("float32") for each in (1, 2)]
     np.testing.assert_allclose(folded(values), model(values), rtol=1e-5, atol=1e-6)
@@ -200,7 +187,7 @@ def test_steps_on_weights_before_and_after_see_the_folded_weights() -> None:
 
     model = _chain(layers.Dense(5, use_bias=False, name="dense"), layers.BatchNormalization(name="norm"), shape=(4,))
     scaled = {"op": "scale", "factor": 2.0}
-    once = _mutant(
+    once = mutant_of(
         model,
         {**scaled, "id": "before", "target": "norm/gamma"},
         {"op": "fold_batch_normalization", "target": "norm"},
@@ -223,7 +210,7 @@ def test_the_folded_layer_is_reported_as_configured_and_its_kernel_as_changed() 
 
 
 def _deepened(model: Any, target: Any, **keys: Any) -> Any:
-    return _mutant(model, {"op": "deepen", "target": target, **keys})
+    return mutant_of(model, {"op": "deepen", "target": target, **keys})
 
 
 @pytest.mark.parametrize("has_norm", [False, True])

@@ -106,11 +106,7 @@ def test_an_operation_on_floats_makes_what_it_makes_in_a_model(name: str, dtype:
 @pytest.mark.parametrize("dtype", ["int32", "bool"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_on_whole_numbers_makes_what_keras_says_or_keras_is_asked(name: str, dtype: str) -> None:
-    try:
-        model = _of_operations(*OPERATIONS[name], dtype)
-    except Exception:
-        pytest.skip("not for whole numbers")
-    for call in calls_in(model):
+    for call in calls_in(_of_operations(*OPERATIONS[name], dtype)):
         try:
             made = ORACLE(call.entry, call.inputs)
         except EnvironmentProblem:

@@ -7,25 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import mutspec
 from mutspec.errors import PlanError
-from tests.zoo.play import fresh, inputs_of, outputs, shared
+from tests.zoo.play import fresh, inputs_of, mutant_of, names, outputs, predict_the_same, shared
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
-
-def mutant_of(model: Any, *steps: dict[str, Any], **inputs: Any) -> Any:
-    plan = mutspec.plan({"inputs": {name: {} for name in inputs}, "steps": list(steps)})
-    return mutspec.apply(plan, model, inputs=inputs)
-
-
-def equal(one: Any, other: Any) -> bool:
-    given = inputs_of(other)
-    return all(np.array_equal(a, b) for a, b in zip(outputs(one, given), outputs(other, given), strict=True))
-
-
-def names(model: Any) -> list[str]:
-    return [layer.name for layer in model.layers]
 
 
 BLOCK = ["branch", "norm", "add"]
@@ -34,7 +19,7 @@ BLOCK = ["branch", "norm", "add"]
 def test_a_block_that_is_nested_predicts_the_same_and_keeps_its_weights() -> None:
     model = shared("residual")
     mutant = mutant_of(model, {"op": "nest_layers", "target": BLOCK, "name": "block"})
-    assert equal(mutant, model)
+    assert predict_the_same(mutant, model)
     assert names(mutant.get_layer("block")) == ["block_input", *BLOCK]
     assert "branch" not in names(mutant)
 
@@ -43,7 +28,7 @@ def test_what_was_nested_can_be_put_in_its_place_again() -> None:
     model = shared("residual")
     steps = {"op": "nest_layers", "target": BLOCK, "name": "block"}, {"op": "inline_model", "target": "block"}
     mutant = mutant_of(model, *steps)
-    assert equal(mutant, model)
+    assert predict_the_same(mutant, model)
     assert sorted(names(mutant)) == sorted(names(model))
 
 
@@ -53,7 +38,7 @@ def test_all_models_in_a_model_can_be_put_in_their_places(name: str) -> None:
     model = shared(name)
     step = {"op": "inline_model", "target": {"type": ["Functional", "Sequential"]}, "names": "{model}_{name}"}
     mutant = mutant_of(model, step)
-    assert equal(mutant, model)
+    assert predict_the_same(mutant, model)
     assert not any(hasattr(layer, "layers") for layer in mutant.layers)
 
 

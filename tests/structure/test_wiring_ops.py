@@ -13,7 +13,7 @@ import mutspec
 from mutspec.errors import PlanError
 from mutspec.execute import live as executor
 from mutspec.model.live import read_live
-from tests.zoo.play import inputs_of, outputs, shared, weights
+from tests.zoo.play import assert_same_outputs, inputs_of, names, outputs, shared, weights
 
 pytestmark = [
     pytest.mark.usefixtures("hdf5_in_this_process"),
@@ -48,16 +48,10 @@ def refused(base: Any, *steps: dict[str, Any], **head: Any) -> str:
     return str(caught.value)
 
 
-def names(model: Any) -> list[str]:
-    return [layer.name for layer in model.layers]
-
-
 def assert_same(mutant: Any, by_hand: Any, base: Any, relative: float = 1e-6) -> None:
     """Both predict the same for the inputs of the base model."""
     values = inputs_of(base)
-    for one, other in zip(outputs(mutant, values), outputs(by_hand, values), strict=True):
-        scale = max(np.abs(other).max(), 1e-9)
-        assert np.abs(one - other).max() <= relative * scale
+    assert_same_outputs(outputs(by_hand, values), outputs(mutant, values), relative)
 
 
 def assert_differs(mutant: Any, base: Any) -> None:
