@@ -14,8 +14,7 @@ from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
-from mutspec.structure.architecture import EditKind
-from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.layer_edit import EditKind, LayerEdit
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
