@@ -114,13 +114,15 @@ def compile_plan(
         has_base=BASE not in inputs,
     )
     records, problems, warnings = [], [], []
+    refused = ""  # the first structural step that is
     changes: list[tuple[int, Architecture]] = []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
         try:
             writes = _lowered(op, context)
         except PlanError as error:
-            problems += [plan.placed(problem.below("steps", number)) for problem in error.problems]
+            problems += [plan.placed(_after(refused, each.below("steps", number))) for each in error.problems]
+            refused = refused or (op.id if op.is_structural else "")
             continue
         except OpError as error:
             if problems:  # the op may fail as it does not find what a wrong step before it was to make
@@ -149,6 +151,14 @@ def compile_plan(
     warnings += mutant.warnings
     network = mutant.network
     return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, network)
+
+
+def _after(refused: str, problem: Problem) -> Problem:
+    """Returns the problem of a step that comes after a refused structural step, and may need what that was to make."""
+    if not refused:
+        return problem
+    first = f"fix `{refused}` first: this may follow from it"
+    return replace(problem, hint=f"{problem.hint}; or {first}" if problem.hint else first)
 
 
 def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:
