@@ -34,6 +34,7 @@ FAMILIES = (
     "inputs",
     "sharing",
     "regions",
+    "ensembles",
     "ports",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
