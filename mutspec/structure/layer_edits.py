@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from mutspec.keras_facts.class_names import TRAINING_ONLY
@@ -23,17 +24,18 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
         change: the change.
     """
     moved, new = set(change.renamed.values()), change.new.keys() - change.configured
+    lost, gained = _parameters(before.spec, moved), _parameters(after.spec)
     for layer in before.spec.layers:
         path = layer.path
         if path not in after.spec.layer_by_path or path in new or path in change.renamed:
             if not _below(path, moved, before.spec):
-                yield _edit(EditKind.REMOVED, layer, before, _parameters(before.spec, path, moved))
+                yield _edit(EditKind.REMOVED, layer, before, lost.get(path, 0))
         elif change.marks.get(path) is EditKind.OUTPUT_REMOVED:
             yield _edit(EditKind.OUTPUT_REMOVED, layer, before)
     for layer in after.spec.layers:
         path = layer.path
         if path in new:
-            yield _edit(EditKind.ADDED, layer, after, _parameters(after.spec, path))
+            yield _edit(EditKind.ADDED, layer, after, gained.get(path, 0))
         elif path in change.renamed:
             yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
         elif path in change.configured:
@@ -71,10 +73,13 @@ def _is_wrapper(owner: str, spec: ModelSpec) -> bool:
     return spec.layer_by_path[owner].class_name not in ("Functional", "Sequential", "Model")
 
 
-def _parameters(spec: ModelSpec, path: str, but: Collection[str] = ()) -> int:
-    """Returns the number of parameters in a layer, but not in some layers in it."""
-    return sum(
-        each.size
-        for each in spec.tensors
-        if is_within(each.layer, path) and not any(is_within(each.layer, moved) for moved in but)
-    )
+def _parameters(spec: ModelSpec, but: Collection[str] = ()) -> Mapping[str, int]:
+    """Returns the number of parameters in each layer that has some, but not in some layers, or in layers in these."""
+    found: Counter[str] = Counter()
+    for tensor in spec.tensors:
+        owners = [tensor.layer]
+        while "/" in owners[-1]:
+            owners.append(owners[-1].rpartition("/")[0])
+        if not any(owner in but for owner in owners):
+            found.update(dict.fromkeys(owners, tensor.size))
+    return found
