@@ -144,7 +144,7 @@ def compile_plan(
     from mutspec.lowering.mutant import mutant_of
 
     stages = [context.unedited_architecture, *(each for _, each in changes)]
-    mutant = mutant_of(plan, model, config or {}, stages, change)
+    mutant = mutant_of(plan, model, config or {}, stages, [index for index, _ in changes], change)
     for (index, _), edits in zip(changes, mutant.mask_edits, strict=True):
         if edits:  # with another mask, a layer predicts something else, whatever the step claims
             records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
@@ -197,6 +197,5 @@ def _checked(made: object, context: LoweringContext) -> tuple[TensorWrite, ...]:
 
 def _refuse_nothing(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> None:
     if not writes and not edits and not op.allow_empty:
-        raise PlanError(
-            "the step touches nothing", hint="choose other weights or another amount, or say `allow_empty: true`"
-        )
+        what = "layers or arguments" if op.is_structural else "weights or another amount"
+        raise PlanError("the step touches nothing", hint=f"choose other {what}, or say `allow_empty: true`")
