@@ -128,6 +128,14 @@ def test_what_keras_cannot_load_is_refused_as_before(tmp_path: Path) -> None:
         apply(plan, base, tmp_path / "mutant.h5")
 
 
+def test_a_file_that_keras_cannot_load_is_refused_with_what_to_save(tmp_path: Path) -> None:
+    ZOO["operators"]().save(tmp_path / "base.h5")
+    plan = plan_of({"op": "insert_layer", "after": {"type": "Dense"}, "layer": {"type": "Dropout", "rate": 0.1}})
+    with pytest.raises(ModelError, match=r"is an operation, which an \.h5 file does not describe") as refused:
+        apply(plan, tmp_path / "base.h5", tmp_path / "mutant.h5")
+    assert "as .keras" in refused.value.problems[0].hint
+
+
 CHANGED: list[dict[str, Any]] = [
     {"op": "insert_layer", "id": "new", "after": "first", "layer": {"type": "Dense", "units": 4}},
     {"op": "rename_layer", "target": "last", "to": "end"},
