@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mutspec.errors import Problem
@@ -12,6 +12,7 @@ from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.optimizers import optimizer_name
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.lowering.compile import Program
+from mutspec.lowering.origins import why_not_kept
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.keras_zip import date_saved_of
@@ -56,7 +57,7 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras knows {what} of `{path}`")
     outline = outline_of(config)
     try:
-        state = _state(config, program.after.tensors, base)
+        state = _state(config, program, base)
         if own.writer.is_by_layer:
             groups = legacy_groups(outline, program.after.tensors)
             for each in state[0][:1]:
@@ -92,7 +93,7 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
 
 
 def _state(
-    config: Mapping[str, Any], tensors: Sequence[TensorSpec], base: Archive
+    config: Mapping[str, Any], program: Program, base: Archive
 ) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]]:
     """Returns the optimizer's state in the mutant, and a warning if some is lost.
 
@@ -110,9 +111,11 @@ def _state(
     state = carried_state(
         optimizer,
         _trained(base.config, kept),
-        _trained(config, {tensor.path: tensor for tensor in tensors}),
+        _trained(config, {tensor.path: tensor for tensor in program.after.tensors}),
         kept,
+        program.after.tensors,
         {path: extent.shape for path, extent in stored.items()},
+        why_not_kept(program),
     )
     values: dict[str, list[KeptValue]] = defaultdict(list)
     for each in state.variables:
