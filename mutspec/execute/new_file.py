@@ -73,6 +73,24 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
     return NewModel(base, config, program.after.tensors, groups, version, date, *state)
 
 
+def will_not_train(program: Program, base: Archive, kind: FileKind) -> tuple[Problem, ...]:
+    """Returns the warning that a mutant must be compiled again before it is trained, if its base must not.
+
+    When Keras loads an `.h5` file, it builds the optimizer for `model._trainable_variables`, which are none
+    (`legacy_h5_format.py`).
+
+    Arguments:
+        program: a plan, compiled for a file.
+        base: the file.
+        kind: the kind of file to write.
+    """
+    config = program.config if program.is_structural else base.config
+    if kind is not FileKind.LEGACY_H5 or base.kind is kind or not (config.get("compile_config") or {}).get("optimizer"):
+        return ()
+    message = "when Keras loads a compiled .h5 file, the optimizer knows no weights and has lost its state"
+    return (Problem(message, hint="compile it again before you train it, or name the output .keras", is_warning=True),)
+
+
 def _first_operation(program: Program) -> str:
     """Returns the path of an operation between layers; empty if there is none."""
     return next((layer.path for layer in program.after.layers if "Operation" in layer.ancestry), "")

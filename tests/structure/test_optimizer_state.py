@@ -157,17 +157,18 @@ def test_the_reasons_are_those_that_keras_s_executor_tells(tmp_path: Path) -> No
 
 
 FREEZE = {"op": "configure_layer", "target": ["stem", "norm"], "set": {"trainable": False}}
-RESET, DROPPED = "the optimizer's state is reset for ", "the optimizer's state is dropped for "
+DROPPED = "the optimizer's state is dropped for {} weights that the mutant does not train"
+RESET = "the optimizer's state is reset for {} trainable weights: {}"
 
 
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        ([FREEZE], [DROPPED + "4 weights that the mutant does not train"]),
+        ([FREEZE], [DROPPED.format(4)]),
         ([FREEZE, {**FREEZE, "set": {"trainable": True}}], []),
-        ([{**FREEZE, "set": {"trainable": False}, "target": "*"}], [DROPPED + "8 weights that the mutant does not train"]),
-        ([{"op": "set_dtype_policy", "policy": "float64"}], [RESET + "8 of 8 trainable weights: 8 have another dtype"]),
-        ([{"op": "duplicate_layers", "target": "gone"}], [RESET + "2 of 10 trainable weights: 2 are made of other weights"]),
+        ([{**FREEZE, "set": {"trainable": False}, "target": "*"}], [DROPPED.format(8)]),
+        ([{"op": "set_dtype_policy", "policy": "float64"}], [RESET.format("8 of 8", "8 have another dtype")]),
+        ([{"op": "duplicate_layers", "target": "gone"}], [RESET.format("2 of 10", "2 are made of other weights")]),
         ([{"op": "replace_layer", "target": "gone", "layer": {"type": "Dense", "units": 4}, "keep_weights": True}], []),
     ],
 )  # fmt: skip
