@@ -96,6 +96,18 @@ def test_the_folded_weights_are_what_numpy_says() -> None:
     np.testing.assert_allclose(folded.layers[0].bias, beta - mean * scale, rtol=1e-5, atol=1e-7)
 
 
+def test_the_report_lists_the_biases_that_layers_get() -> None:
+    import keras
+
+    ly = keras.layers
+    model = _chain(ly.Conv2D(6, 3, use_bias=False, name="conv"), ly.BatchNormalization(), ly.Dense(2, name="dense"))
+    plan = mutspec.plan({"mutspec": 1, "steps": [{"op": "fold_batch_normalization", "target": NORMS}]})
+    report = mutspec.dry_run(plan, model)
+    assert "~ conv (Conv2D): + bias, 6 parameters" in str(report)
+    edits = {each["layer"]: each for each in report.to_json()["steps"][0]["layers"]}
+    assert (edits["conv"]["new_weights"], edits["conv"]["parameters"]) == (["bias"], 6)
+
+
 def test_channels_that_come_first_are_folded() -> None:
     from keras import layers
 
