@@ -14,7 +14,7 @@ from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
-from mutspec.structure.layer_edit import EditKind, LayerEdit
+from mutspec.structure.layer_edit import EditKind, LayerEdit, former_path
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
@@ -357,17 +357,9 @@ def _renamed(report: Report) -> int:
     for layer in report.structure.added:
         path = layer.path
         for former in filter(None, reversed(steps)):
-            path = _before(path, former)
+            path = former_path(path, former)
         found += path in removed
     return found
-
-
-def _before(path: str, former: Mapping[str, str]) -> str:
-    """Returns the path that a layer had before a step that renames layers, or models around them."""
-    owner = path
-    while owner and owner not in former:
-        owner = owner.rpartition("/")[0]
-    return former[owner] + path[len(owner) :] if owner else path
 
 
 def keras_sentence(report: Report) -> str:

@@ -24,6 +24,7 @@ from mutspec.model.outline import is_operation, join, nodes_of
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorRef
 from mutspec.structure.edits import without_unused
 from mutspec.structure.mask_propagation import (
+    NO_MASKS,
     Masks,
     Observer,
     Site,
@@ -36,7 +37,7 @@ from mutspec.structure.mask_propagation import (
     stated_masks,
 )
 from mutspec.structure.mask_rules import Mask, MaskedCall, MaskOperation
-from mutspec.structure.network import Arguments, Entry, Network, is_functional, paths_in, refs
+from mutspec.structure.network import SEQUENTIAL_INPUT, Arguments, Entry, Network, is_functional, paths_in, refs
 
 _MEMORY = "implicit_masks"
 """The key of a call, in a network without implicit masks, for what was there. So it goes with the call through all
@@ -78,6 +79,31 @@ def with_implicit_masks(network: Network) -> Network:
     if _has_masks(network):
         propagate(network, found)
     return found.inserted()
+
+
+def masked_layers(
+    network: Network, owner: str = "", inputs: Mapping[TensorRef, Mask | None] = NO_MASKS
+) -> Iterator[tuple[str, bool]]:
+    """Yields all layers of a network without implicit masks, and whether Keras, or the author, gives each a mask.
+
+    Keras writes no masks into Sequential models, and none into a model in a model for what it is called on. They are
+    propagated when the model is called.
+
+    Arguments:
+        network: the network.
+        owner: its path.
+        inputs: the masks of its inputs.
+    """
+    found = _Insertion(network)
+    if has_masks := bool(inputs) or _has_masks(network):
+        propagate(network, found, inputs)
+    for name, layer in network.layers.items():
+        masks = found.masks_given(name) if has_masks else []
+        yield join(owner, name), any(mask is not None for mask in masks)
+        if isinstance(layer, Network):
+            ports = [SEQUENTIAL_INPUT] if layer.is_sequential else list(refs(layer.inputs))
+            given = {port: mask for port, mask in zip(ports, masks, strict=False) if mask is not None}
+            yield from masked_layers(layer, join(owner, name), given)
 
 
 def _with_models(network: Network, change: Callable[[Network], Network]) -> Network:
@@ -268,6 +294,14 @@ class _Insertion(Observer):
     def unknown(self, site: Site, masked: MaskedCall) -> tuple[Mask | None, ...]:
         """Returns the mask of the first input, if the layer passed it on in the base."""
         return masked.masks[:1] if _memory(self.network.calls[site[0]][site[1]]).get("passes") else ()
+
+    def masks_given(self, name: str) -> list[Mask | None]:
+        """Returns the masks that a layer is given, in the first of its calls that is given some."""
+        for number, call in enumerate(self.network.calls[name]):
+            masks = _in({**self._expected.get((name, number), {}), **stated_masks(call)})
+            if any(mask is not None for mask in masks):
+                return masks
+        return []
 
     def inserted(self) -> Network:
         """Returns the network with masks."""
