@@ -14,15 +14,18 @@ from mutspec.keras_facts.optimizers import optimizer_name
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
+from mutspec.model.files.assets import ASSETS, assets_of, leads_elsewhere
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.legacy_file import legacy_state
 from mutspec.model.files.legacy_groups import legacy_groups, state_names
 from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup
 from mutspec.model.old_configs import other_functions
+from mutspec.model.opaque_layers import StoredLayer, opaque_layers
 from mutspec.model.outline import outline_of
-from mutspec.model.saved_groups import UnknownGroups, saved_groups
+from mutspec.model.saved_groups import SavedGroup, UnknownGroups, saved_groups
 from mutspec.model.spec import TensorSpec
+from mutspec.structure.kept_layers import sharing_layers, stated_besides
 from mutspec.structure.keras_form import UnwritableError, keras_form
 from mutspec.structure.optimizer_state import UnknownStateError, carried_state, trained_weights
 
@@ -58,10 +61,12 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
     unmade = next((tensor for tensor in program.after.tensors if tensor.origin not in made), None)
     if unmade is not None:
         return NeedsKeras(f"only Keras knows the first value of `{unmade.path}`")
+    origins = {layer.path: layer.origin for layer in program.after.layers if layer.origin}
+    kept = stated_besides(base.config, program.network, origins)
     stored = {path: extent.dataset for path, extent in base.extents.items()} if base.stored else {}
     try:
         compiled = program.config.get("compile_config") or {}  # which Keras writes for a model that is not compiled
-        config = {**keras_form(program.network), "compile_config": compiled}
+        config = {**keras_form(program.network, kept=kept), "compile_config": compiled}
     except UnwritableError as error:
         path, what = next(iter(error.layers.items()))
         return NeedsKeras(f"only Keras knows {what} of `{path}`")
@@ -73,14 +78,47 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
             for each in state[0][:1]:
                 state_names(groups, each.name, each.values)
         else:
-            groups = saved_groups(outline, program.after.tensors, stored)
+            groups = saved_groups(outline, program.after.tensors, stored, _stored_layers(base, origins))
     except UnknownGroups as error:
         return NeedsKeras(str(error))
     except UnknownStateError as error:
         return NeedsKeras(f"only Keras knows {error}")
     version = WRITTEN_VERSION if is_by_keras_2(base) else base.keras_version or WRITTEN_VERSION
     date = date_saved_of(base.path)
-    return NewModel(base, config, program.after.tensors, groups, version, date, *state)
+    assets = _assets(base, groups)
+    if elsewhere := next(filter(leads_elsewhere, assets.values()), ""):
+        return NeedsKeras(f"the file has an asset `{elsewhere}`")
+    return NewModel(base, config, program.after.tensors, groups, version, date, *state, assets)
+
+
+def _stored_layers(base: Archive, origins: Mapping[str, str]) -> Mapping[str, StoredLayer]:
+    """Returns what the base holds of the layers that the mutant keeps, by their paths in the mutant.
+
+    Raises:
+        UnknownGroups: only Keras can carry over what it holds of one.
+    """
+    if not origins or is_by_keras_2(base):
+        return {}
+    stored = {path: (extent.shape, extent.dtype) for path, extent in base.stored.items()}
+    found = opaque_layers(outline_of(base.config).root, stored, base.names)
+    kept = {path: found[old] for path, old in origins.items() if old in found}
+    sharing = sharing_layers(base.config)
+    if shared := next((path for path in kept if origins[path] in sharing), ""):
+        raise UnknownGroups(f"`{shared}` shares a layer with another one, and mutspec does not know its class")
+    return kept
+
+
+def _assets(base: Archive, groups: Sequence[SavedGroup]) -> Mapping[str, str]:
+    """Returns the assets of the layers that the mutant keeps: the names that they get, and those in the base."""
+    moved = {group.source: group.path for group in groups if group.source}
+    assets = {}
+    for name in assets_of(base) if moved else ():
+        source = owner = name.removeprefix(ASSETS)
+        while owner and owner not in moved:
+            owner = owner.rpartition("/")[0]
+        if owner:
+            assets[f"{ASSETS}{moved[owner]}{source.removeprefix(owner)}"] = name
+    return assets
 
 
 def _first_operation(program: Program) -> str:

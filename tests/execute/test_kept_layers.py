@@ -1,0 +1,284 @@
+"""Layers of classes that are in no table: a mutant's file holds of those that it keeps what the base's file holds."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mutspec.execute.files import apply, dry_run
+from mutspec.model.files.opening import open_archive
+from tests.execute.test_new_file import by_keras, config_of, weights_of
+from tests.execute.test_processes import script
+from tests.keras_facts.installed import without_newer
+from tests.toys import plan_of
+
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
+registered = keras.saving.register_keras_serializable("kept")
+
+
+@registered
+class Gate(keras.layers.Layer):
+    """A layer with weights, and with layers of its own, one of them in a list and one without weights."""
+
+    def __init__(self, units: int = 3, **options: Any) -> None:
+        super().__init__(**options)
+        self.units = units
+        self.project = keras.layers.Dense(units, name="project")
+        self.stack = [keras.layers.Dense(units, name="first"), keras.layers.LayerNormalization(name="second")]
+        self._drop = keras.layers.Dropout(0.5, name="drop")
+
+    def build(self, shape: Any) -> None:
+        self.gain = self.add_weight(shape=(self.units,), name="gain")
+        self.project.build(shape)
+        for layer in self.stack:
+            layer.build((*shape[:-1], self.units))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return (*shape[:-1], self.units)
+
+    def call(self, inputs: Any) -> Any:
+        x = self._drop(self.project(inputs))
+        for layer in self.stack:
+            x = layer(x)
+        return x * self.gain
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+@registered
+class Table(keras.layers.Layer):
+    """A layer that saves a number under a name, and a file, and says for what it was built in words of its own."""
+
+    def build(self, shape: Any) -> None:
+        self.factor, self.word = 1.0, ""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor
+
+    def get_build_config(self) -> dict[str, Any]:
+        return {"width": 4}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        self.build((None, config["width"]))
+        self.built = True
+
+    def save_own_variables(self, store: Any) -> None:
+        store["factor"] = np.float32(self.factor)
+
+    def load_own_variables(self, store: Any) -> None:
+        self.factor = float(store["factor"][()])
+
+    def save_assets(self, folder: str) -> None:
+        Path(folder, "word.txt").write_text(self.word)
+
+    def load_assets(self, folder: str) -> None:
+        self.word = Path(folder, "word.txt").read_text()
+
+
+@registered
+class Tied(keras.layers.Layer):
+    """A layer that uses the kernel of another one."""
+
+    def __init__(self, other: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.other = other
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.matmul(inputs, keras.ops.transpose(self.other.kernel))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "other": keras.saving.serialize_keras_object(self.other)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Tied:
+        return cls(**{**config, "other": keras.saving.deserialize_keras_object(config["other"])})
+
+
+def gates() -> Any:
+    return keras.Sequential(
+        [keras.Input((4,)), Gate(3, name="one"), keras.layers.Dense(4, name="middle"), Gate(2, name="two")]
+    )
+
+
+def branches() -> Any:
+    image = keras.Input((4,), name="image")
+    one, two = Gate(3, name="one")(image), Gate(3, name="two")(image)
+    both = keras.layers.Add(name="both")([one, two])
+    return keras.Model(image, keras.layers.Dense(2, name="head")(both))
+
+
+def inner() -> Any:
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, Gate(3, name="gate")(x), name="inner")
+    image = keras.Input((4,), name="image")
+    return keras.Model(image, keras.layers.Dense(2, name="head")(model(image)))
+
+
+def words() -> Any:
+    lookup = keras.layers.StringLookup(name="lookup")
+    lookup.adapt(["a", "b", "b"])
+    vectors = keras.layers.TextVectorization(output_sequence_length=3, name="vectors")
+    vectors.adapt(["one two", "two three"])
+    one, two = keras.Input((3,), dtype="string", name="one"), keras.Input((1,), dtype="string", name="two")
+    layers = keras.layers
+    each = [layers.Embedding(5, 2, name=f"embed_{name}")(x) for name, x in (("a", lookup(one)), ("b", vectors(two)))]
+    return keras.Model([one, two], layers.Dense(2, name="head")(layers.Add(name="add")(each)))
+
+
+def tables() -> Any:
+    model = keras.Sequential(
+        [keras.Input((4,)), Table(name="one"), keras.layers.Dense(4, name="dense"), Table(name="two")]
+    )
+    for name, factor, word in (("one", 3.0, "drei"), ("two", 5.0, "fünf")):
+        layer = model.get_layer(name)
+        layer.factor, layer.word = factor, word
+    return model
+
+
+def wrapped() -> Any:
+    x = keras.Input((2, 4), name="x")
+    each = keras.layers.TimeDistributed(Gate(3, name="gate"), name="each")(x)
+    return keras.Model(x, keras.layers.Dense(2, name="head")(each))
+
+
+def tied() -> Any:
+    image, dense = keras.Input((4,), name="image"), keras.layers.Dense(3, name="dense")
+    return keras.Model(image, Tied(dense, name="tied")(keras.layers.ReLU(name="relu")(dense(image))))
+
+
+def base_of(make: Callable[[], Any], folder: Path) -> Path:
+    keras.backend.clear_session()
+    model = make()
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(random.uniform(-1, 1, variable.shape).astype("float32"))
+    model.save(folder / "base.keras")
+    return folder / "base.keras"
+
+
+DENSE = {"type": "Dense", "units": "same", "kernel_initializer": "Identity"}
+SAME = {"op": "insert_layer", "before": "head", "layer": DENSE}
+NOISE = {"op": "gaussian_noise", "target": {"weights": "kernels"}, "std": 0.5}
+AS_KERAS: dict[str, tuple[Callable[[], Any], list[dict[str, Any]]]] = {
+    "a layer before them": (gates, [{"op": "insert_layer", "before": "one", "layer": DENSE}, NOISE]),
+    "another number": (gates, [{"op": "remove_layer", "target": ["one", "middle"]}]),
+    "another name": (gates, [{"op": "rename_layer", "target": "two", "to": "zwei"}]),
+    "another order": (branches, [{"op": "insert_layer", "before": "one", "layer": DENSE}]),
+    "in a model": (inner, [SAME, NOISE]),
+}
+
+
+@pytest.mark.parametrize("case", AS_KERAS)
+def test_a_mutant_has_the_bytes_of_the_one_that_keras_builds(case: str, tmp_path: Path) -> None:
+    make, steps = AS_KERAS[case]
+    base, plan = base_of(make, tmp_path), plan_of(*steps)
+    assert apply(plan, base, tmp_path / "ours.keras").needs_keras == ""
+    by_keras(plan, base, tmp_path / "keras.keras")
+    assert weights_of(tmp_path / "ours.keras") == weights_of(tmp_path / "keras.keras")
+    assert without_newer(config_of(tmp_path / "ours.keras")) == without_newer(config_of(tmp_path / "keras.keras"))
+
+
+X = np.random.default_rng(1).uniform(-1, 1, (2, 2, 4)).astype("float32")
+PREDICTING_THE_SAME: dict[str, tuple[Callable[[], Any], list[dict[str, Any]], Any]] = {
+    "gates": (gates, [{"op": "insert_layer", "after": "middle", "layer": DENSE}], X[0]),
+    "branches": (branches, [SAME, {"op": "rename_layer", "target": "two", "to": "zwei"}], X[0]),
+    "inner": (inner, [{"op": "rename_layer", "target": "inner/gate", "to": "tor"}, SAME], X[0]),
+    "wrapped": (wrapped, [SAME, {"op": "rename_layer", "target": "each", "to": "all"}], X),
+    "tables": (tables, [{"op": "rename_layer", "target": "two", "to": "zwei"}, {**SAME, "before": "dense"}], X[0]),
+    "words": (words, [SAME], [np.array([["a", "b", "c"]]), np.array([["two one"]])]),
+}
+
+WITHOUT_KERAS = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"tensorflow", "keras", "tf_keras"}:
+            raise ImportError(f"{name} is not to be imported")
+sys.meta_path.insert(0, Blocker())
+import json
+from pathlib import Path
+from mutspec.execute.files import apply
+from tests.toys import plan_of
+for folder, steps in json.loads(sys.argv[1]):
+    for output in ("mutant.keras", "mutant.weights.h5"):
+        apply(plan_of(*steps), Path(folder) / "base.keras", Path(folder) / output)
+"""
+
+
+def test_mutants_that_are_written_without_keras_load_in_keras_and_predict_the_same(tmp_path: Path) -> None:
+    cases = {name: (make, steps, x, tmp_path / name) for name, (make, steps, x) in PREDICTING_THE_SAME.items()}
+    for make, _, _, folder in cases.values():
+        folder.mkdir()
+        base_of(make, folder)
+    done = script(WITHOUT_KERAS, json.dumps([[str(folder), steps] for _, steps, _, folder in cases.values()]))
+    assert done.returncode == 0, done.stderr
+    for name, (_, _, x, folder) in cases.items():
+        x = [tf.constant(each) for each in x] if isinstance(x, list) else x
+        old, new = (keras.saving.load_model(folder / f"{each}.keras") for each in ("base", "mutant"))
+        wanted = old(x).numpy()
+        assert np.allclose(wanted, new(x), atol=1e-6), name
+        for variable in new.weights:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        new.load_weights(folder / "mutant.weights.h5")
+        assert np.allclose(wanted, new(x), atol=1e-6), name
+        assert not np.allclose(wanted, 0), name
+
+
+def assets_in(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as file:
+        assert file.testzip() is None
+        return {name: file.read(name) for name in file.namelist() if name.startswith("assets/")}
+
+
+def test_the_files_of_a_layer_follow_it_to_its_new_place(tmp_path: Path) -> None:
+    base = base_of(tables, tmp_path)
+    apply(plan_of({"op": "remove_layer", "target": "one"}), base, tmp_path / "mutant.keras")
+    assert assets_in(base)["assets/layers/table_1/word.txt"].decode() == "fünf"
+    assert {name: each.decode() for name, each in assets_in(tmp_path / "mutant.keras").items()} == {
+        "assets/layers/table/word.txt": "fünf"
+    }
+    assert keras.saving.load_model(tmp_path / "mutant.keras").get_layer("two").word == "fünf"
+
+
+def test_what_a_class_writes_of_its_build_is_kept(tmp_path: Path) -> None:
+    base = base_of(tables, tmp_path)
+    apply(plan_of({"op": "rename_layer", "target": "two", "to": "zwei"}), base, tmp_path / "mutant.keras")
+    built = [layer.get("build_config") for layer in config_of(tmp_path / "mutant.keras")["config"]["layers"]]
+    assert built == [None, {"width": 4}, {"input_shape": [None, 4]}, {"width": 4}]
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], list[dict[str, Any]], str]] = {
+    "a new layer": (
+        gates,
+        [{"op": "insert_layer", "after": "one", "layer": {"class_name": "kept>Gate", "config": {"units": 3}}}],
+        "only Keras knows the first value of `insert_layer/var0`",
+    ),
+    "a shared object": (
+        tied,
+        [{"op": "insert_layer", "before": "relu", "layer": DENSE}],
+        "`tied` shares a layer with another one, and mutspec does not know its class",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_report_says_why_keras_is_needed(case: str, tmp_path: Path) -> None:
+    make, steps, reason = REFUSED[case]
+    assert dry_run(plan_of(*steps), base_of(make, tmp_path)).needs_keras == reason
+
+
+def test_structural_steps_work_on_a_functional_model_whose_classes_are_imported(tmp_path: Path) -> None:
+    """Reading the file builds the model, and Keras takes the layers out of a config that it is given."""
+    archive = open_archive(base_of(branches, tmp_path))
+    assert archive.spec.knows_classes
+    assert archive.config["config"]["layers"]
