@@ -105,6 +105,12 @@ def test_a_file_has_the_bytes_that_keras_writes(name: str, tmp_path: Path) -> No
 
 GATE = {"class_name": "zoo>Gate", "config": {"units": 2}}
 DROPOUT = {"type": "Dropout", "rate": 0.1}
+AUGMENTATIONS: list[dict[str, Any]] = [
+    {"type": "RandomFlip"},
+    {"type": "RandomRotation", "factor": 0.1, "seed": 3},
+    {"type": "RandomCrop", "height": 5, "width": 5, "seed": 3},
+    {"type": "Resizing", "height": 6, "width": 6},
+]
 OPS: list[tuple[str, list[dict[str, Any]]]] = [
     ("residual", [{"op": "insert_layer", "after": "stem", "layer": DROPOUT}]),
     ("residual", [{"op": "insert_layer", "before": "branch", "layer": {"type": "BatchNormalization"}}, NOISE]),
@@ -112,6 +118,7 @@ OPS: list[tuple[str, list[dict[str, Any]]]] = [
     ("residual", [{"op": "replace_layer", "target": "relu", "layer": {"type": "PReLU"}}]),
     ("residual", [{"op": "configure_layer", "target": "head", "set": {"trainable": False}}]),
     ("residual", [{"op": "rename_layer", "target": "branch", "to": "zweig"}]),
+    ("residual", [{"op": "insert_layer", "before": "stem", "layers": AUGMENTATIONS}]),
     ("bidirectional", [{"op": "insert_layer", "after": "both", "layer": {"type": "LayerNormalization"}}]),
     ("nested", [{"op": "insert_layer", "before": "head", "layer": {"type": "Dense", "units": 3}}]),
     ("multiple_io", [{"op": "insert_layer", "after": "dense_1", "layer": DROPOUT}]),  # other layers are further now
