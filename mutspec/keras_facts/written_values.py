@@ -12,6 +12,7 @@ from functools import cache
 from struct import pack, unpack
 from typing import Any
 
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.augmentation_values import AUGMENTATIONS, written_augmentation
 from mutspec.keras_facts.classes import dimensions_of
 from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of
@@ -57,7 +58,7 @@ def written_config(class_name: str, config: Config, layer: Callable[[Config], Co
     defaults = {key: each.default for key, each in arguments.items() if is_written(class_name, key)}
     missing = [key for key in defaults if key not in config]
     if missing and class_name in WRITTEN_BY_KERAS_ALONE:
-        raise NotInTablesError(f"the `{missing[0]}` that Keras gives to a {class_name}")
+        raise NotInTablesError(f"the `{missing[0]}` that Keras gives to {a(class_name)}")
     whole = {**defaults, **config} if missing else config
     if missing and class_name in AUGMENTATIONS:
         whole = {key: _of_augmentation(class_name, key, value) for key, value in whole.items()}
@@ -69,11 +70,11 @@ def written_config(class_name: str, config: Config, layer: Callable[[Config], Co
 
 def _of_augmentation(class_name: str, key: str, value: Any) -> Any:
     if value is None and key == DRAWN_BY_KERAS.get(class_name):
-        raise NotInTablesError(f"the `{key}` that Keras gives to a {class_name}")
+        raise NotInTablesError(f"the `{key}` that Keras gives to {a(class_name)}")
     try:
         return written_augmentation(class_name, key, value)
     except ValueError:
-        raise NotInTablesError(f"what the `{key}` of a {class_name} is") from None
+        raise NotInTablesError(f"what the `{key}` of {a(class_name)} is") from None
 
 
 def _as_it_is(class_name: str, config: Config) -> dict[str, Any]:

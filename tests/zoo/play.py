@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import mutspec
 from tests.zoo import ZOO
 
 
@@ -41,6 +40,8 @@ def drawn(model: Any) -> Any:
 
 def mutant_of(model: Any, *steps: dict[str, Any], **inputs: Any) -> Any:
     """The mutant of a model by some steps, and other models by their names in the plan."""
+    import mutspec  # the other helpers are for processes of plain Keras too, which cannot import it
+
     plan = mutspec.plan({"inputs": {name: {} for name in inputs}, "steps": list(steps)})
     return mutspec.apply(plan, model, inputs=inputs)
 
