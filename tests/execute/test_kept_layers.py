@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,27 @@ class Tied(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Tied:
         return cls(**{**config, "other": keras.saving.deserialize_keras_object(config["other"])})
+
+
+@registered
+class Passing(keras.layers.Layer):
+    """A layer that passes a mask on."""
+
+    supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * 2.0
+
+
+@registered
+class Dropping(keras.layers.Layer):
+    """A layer that drops a mask."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * 2.0
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
+        """Gives none."""
 
 
 def gates() -> Any:
@@ -255,6 +277,35 @@ def test_what_a_class_writes_of_its_build_is_kept(tmp_path: Path) -> None:
     apply(plan_of({"op": "rename_layer", "target": "two", "to": "zwei"}), base, tmp_path / "mutant.keras")
     built = [layer.get("build_config") for layer in config_of(tmp_path / "mutant.keras")["config"]["layers"]]
     assert built == [None, {"width": 4}, {"input_shape": [None, 4]}, {"width": 4}]
+
+
+def masked(kind: type, after: str) -> Any:
+    x = keras.Input((4,), name="x", dtype="int32")
+    each = kind(name="own")(keras.layers.Embedding(5, 3, mask_zero=True, name="embed")(x))
+    last = keras.layers.LSTM(3, name="last") if after == "LSTM" else keras.layers.GlobalMaxPooling1D(name="last")
+    return keras.Model(x, last(each))
+
+
+@pytest.mark.filterwarnings("ignore:.*destroy the mask")
+@pytest.mark.parametrize("after", ["LSTM", "pooling"])
+@pytest.mark.parametrize("kind", [Passing, Dropping])
+def test_a_mask_is_passed_on_or_dropped_as_by_the_mutant_that_keras_builds(
+    kind: type, after: str, tmp_path: Path
+) -> None:
+    """Whether what comes after it shows in the base that the class passes a mask on, or nothing shows it."""
+    new = {"type": "GRU", "units": 3, "return_sequences": True, "recurrent_initializer": "glorot_uniform"}
+    base, plan = (
+        base_of(partial(masked, kind, after), tmp_path),
+        plan_of({"op": "insert_layer", "before": "last", "layer": new}),
+    )
+    assert apply(plan, base, tmp_path / "ours.keras").needs_keras == ""
+    by_keras(plan, base, tmp_path / "keras.keras")
+    ours, theirs = (keras.saving.load_model(tmp_path / f"{each}.keras") for each in ("ours", "keras"))
+    x = np.array([[1, 2, 0, 0], [3, 0, 4, 0]])
+    assert np.array_equal(ours(x), theirs(x))
+    for variable in theirs.get_layer("insert_layer").weights:
+        variable.assign(variable * 2)
+    assert not np.allclose(ours(x), theirs(x)), "what comes before it counts"
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], list[dict[str, Any]], str]] = {

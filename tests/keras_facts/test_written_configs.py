@@ -173,7 +173,7 @@ REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
 @pytest.mark.parametrize(("name", "config"), REFUSED, ids=[f"{n}-{case[0]}" for n, case in enumerate(REFUSED)])
 def test_values_that_keras_may_refuse_are_left_to_it(name: str, config: dict[str, Any]) -> None:
     needed = {key: NEEDED[key] for key, each in (arguments_of(name) or {}).items() if each.is_required}
-    with pytest.raises(NotInTablesError, match=f"the `{next(iter(config))}` of a {name}"):
+    with pytest.raises(NotInTablesError, match=f"the `{next(iter(config))}` of an? {name}"):
         written_config(name, {**needed, **OTHERWISE.get(name, {}), **config}, dict)
 
 
