@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from mutspec.errors import Problem
 from mutspec.execute.keras_2 import is_by_keras_2
 from mutspec.keras_facts.classes import snake_case
-from mutspec.keras_facts.optimizers import optimizer_name
+from mutspec.keras_facts.optimizers import optimizer_name, unknown_optimizer
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
@@ -21,11 +23,12 @@ from mutspec.model.files.legacy_groups import legacy_groups, state_names
 from mutspec.model.files.new_model import KeptValue, NeedsKeras, NewModel, StateGroup
 from mutspec.model.old_configs import other_functions
 from mutspec.model.opaque_layers import StoredLayer, opaque_layers
-from mutspec.model.outline import outline_of
+from mutspec.model.outline import is_within, outline_of
 from mutspec.model.saved_groups import SavedGroup, UnknownGroups, saved_groups
 from mutspec.model.spec import TensorSpec
 from mutspec.structure.kept_layers import sharing_layers, stated_besides
 from mutspec.structure.keras_form import UnwritableError, keras_form
+from mutspec.structure.opaque_training import trained_by
 from mutspec.structure.optimizer_state import UnknownStateError, carried_state, trained_weights
 
 
@@ -61,7 +64,7 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras knows {what} of `{path}`")
     outline = outline_of(config)
     try:
-        state = _state(config, program.after.tensors, base)
+        state = _state(config, program.after.tensors, base, origins)
         if own.writer.is_by_layer:
             groups = legacy_groups(outline, program.after.tensors)
             for each in state[0][:1]:
@@ -130,9 +133,15 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
 
 
 def _state(
-    config: Mapping[str, Any], tensors: Sequence[TensorSpec], base: Archive
+    config: Mapping[str, Any], tensors: Sequence[TensorSpec], base: Archive, origins: Mapping[str, str]
 ) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]]:
     """Returns the optimizer's state in the mutant, and a warning if some is lost.
+
+    Arguments:
+        config: the serialised mutant.
+        tensors: its weights.
+        base: the base.
+        origins: the paths in the base of the layers that it keeps and whose classes are in no table, by their own.
 
     Raises:
         UnknownStateError: only Keras knows it.
@@ -144,14 +153,12 @@ def _state(
     stored = {path: extent for path, extent in known.items() if path.startswith("optimizer/")}
     if not (optimizer or stored):
         return (), ()
-    kept = {tensor.path: tensor for tensor in base.spec.tensors}
-    state = carried_state(
-        optimizer,
-        _trained(base.config, kept),
-        _trained(config, {tensor.path: tensor for tensor in tensors}),
-        kept,
-        {path: extent.shape for path, extent in stored.items()},
-    )
+    shapes = {path: extent.shape for path, extent in stored.items()}
+    before, opaque = _trained_in_base(base, optimizer, shapes)
+    carried = {path: [replace(each, layer=path) for each in opaque[old]] for path, old in origins.items()}
+    after = _trained(config, {tensor.path: tensor for tensor in tensors}, carried)
+    kept = {tensor.path: tensor for tensor in (*base.spec.tensors, *chain(*opaque.values()))}
+    state = carried_state(optimizer, before, after, kept, shapes)
     values: dict[str, list[KeptValue]] = defaultdict(list)
     for each in state.variables:
         source = stored[each.source] if each.source else None
@@ -161,11 +168,38 @@ def _state(
     return tuple(groups), state.warnings
 
 
-def _trained(config: Mapping[str, Any], tensors: Mapping[str, TensorSpec]) -> list[TensorSpec]:
-    paths = trained_weights(config)
-    if any(path not in tensors for path in paths):
+def _trained_in_base(
+    base: Archive, optimizer: Any, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[list[TensorSpec], Mapping[str, Sequence[TensorSpec]]]:
+    """Returns the weights that the base trains, and those of them that layers train whose classes are in no table."""
+    tensors = base.spec.tensors
+    weights = {
+        layer.path: [tensor for tensor in tensors if is_within(tensor.layer, layer.path)]
+        for layer in base.spec.layers
+        if layer.origin
+    }
+    by_path = {tensor.path: tensor for tensor in tensors}
+    if not any(weights.values()):
+        nothing: Mapping[str, Sequence[TensorSpec]] = dict.fromkeys(weights, ())
+        return _trained(base.config, by_path, nothing), nothing
+    if unknown := unknown_optimizer(optimizer):
+        raise UnknownStateError(f"the variables of the optimizer {unknown}")
+    trained = [by_path.get(path, path) for path in trained_weights(base.config, {path: [path] for path in weights})]
+    opaque = trained_by(trained, weights, optimizer, shapes)
+    if opaque is None:
+        layer = base.spec.layer_by_path[next(path for path, each in weights.items() if each)]
+        raise UnknownStateError(f"the weights that a {layer.class_name} trains")
+    return _trained(base.config, by_path, opaque), opaque
+
+
+def _trained(
+    config: Mapping[str, Any], tensors: Mapping[str, TensorSpec], opaque: Mapping[str, Sequence[TensorSpec]]
+) -> list[TensorSpec]:
+    paths = trained_weights(config, {layer: [each.path for each in some] for layer, some in opaque.items()})
+    known = {**tensors, **{each.path: each for some in opaque.values() for each in some}}
+    if any(path not in known for path in paths):
         raise UnknownStateError("the weights that the model trains")
-    return [tensors[path] for path in paths]
+    return [known[path] for path in paths]
 
 
 def _name_of(optimizer: Any, path: str) -> str:

@@ -57,6 +57,19 @@ class Gate(keras.layers.Layer):
 
 
 @registered
+class Shift(keras.layers.Layer):
+    """A layer with a weight that is trained between two that are not."""
+
+    def build(self, shape: Any) -> None:
+        self.first = self.add_weight(shape=(4,), name="first", trainable=False)
+        self.shift = self.add_weight(shape=(4,), name="shift")
+        self.last = self.add_weight(shape=(4,), name="last", trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        return inputs + self.shift * self.first + self.last
+
+
+@registered
 class Table(keras.layers.Layer):
     """A layer that saves a number under a name, and a file, and says for what it was built in words of its own."""
 
@@ -178,6 +191,12 @@ def tied() -> Any:
     return keras.Model(image, Tied(dense, name="tied")(keras.layers.ReLU(name="relu")(dense(image))))
 
 
+def shifted(units: int = 3) -> Any:
+    image = keras.Input((4,), name="image")
+    one = Shift(name="one")(keras.layers.Dense(4, name="before")(image))
+    return keras.Model(image, keras.layers.Dense(2, name="head")(Gate(units, name="two")(one)))
+
+
 def base_of(make: Callable[[], Any], folder: Path) -> Path:
     keras.backend.clear_session()
     model = make()
@@ -254,6 +273,39 @@ def test_mutants_that_are_written_without_keras_load_in_keras_and_predict_the_sa
         new.load_weights(folder / "mutant.weights.h5")
         assert np.allclose(wanted, new(x), atol=1e-6), name
         assert not np.allclose(wanted, 0), name
+
+
+STATE = [SAME, {"op": "insert_layer", "id": "new", "before": "one", "layer": DENSE}]
+
+
+def trained(make: Callable[[], Any], optimizer: Any, folder: Path, *, is_built: bool = True) -> Path:
+    keras.backend.clear_session()
+    model = make()
+    model.compile(optimizer, "mse")
+    if is_built:
+        model.optimizer.build(model.trainable_variables)
+        for number, variable in enumerate(model.optimizer.variables):
+            variable.assign(np.full(variable.shape, number + 1))
+    model.save(folder / "base.keras")
+    return folder / "base.keras"
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD", "Adafactor"])
+def test_the_state_of_the_optimizer_is_the_one_that_keras_keeps(optimizer: str, tmp_path: Path) -> None:
+    """Which weights of its own a class trains is not known. Their variables lie between those of others."""
+    base, plan = trained(shifted, getattr(keras.optimizers, optimizer)(), tmp_path), plan_of(*STATE)
+    report = apply(plan, base, tmp_path / "ours.keras")
+    assert report.needs_keras == ""
+    theirs = by_keras(plan, base, tmp_path / "keras.keras")
+    assert weights_of(tmp_path / "ours.keras") == weights_of(tmp_path / "keras.keras")
+    said = [[str(each) for each in one.warnings if "optimizer" in str(each)] for one in (report, theirs)]
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(("units", "is_built"), [(3, False), (4, True)], ids=["not built", "all of one shape"])
+def test_only_keras_knows_what_a_class_trains_if_no_variable_tells(units: int, is_built: bool, tmp_path: Path) -> None:
+    base = trained(partial(shifted, units), keras.optimizers.Adam(), tmp_path, is_built=is_built)
+    assert dry_run(plan_of(*STATE), base).needs_keras == "only Keras knows the weights that a Shift trains"
 
 
 def assets_in(path: Path) -> dict[str, bytes]:
