@@ -360,6 +360,18 @@ def test_a_mask_is_passed_on_or_dropped_as_by_the_mutant_that_keras_builds(
     assert not np.allclose(ours(x), theirs(x)), "what comes before it counts"
 
 
+def test_the_report_says_about_which_layer_alone_keras_was_asked(tmp_path: Path) -> None:
+    base = base_of(branches, tmp_path)
+    crop = {"op": "set_input", "input": "image", "shape": [2, 4]}
+    foretold, done = dry_run(plan_of(crop), base), apply(plan_of(crop), base, tmp_path / "mutant.keras")
+    for report in (foretold, done):
+        assert (report.needs_keras, report.asked_keras) == ("", ("one", "two"))
+        assert report.to_json()["asked_keras"] == ["one", "two"]
+        assert "Keras was asked about `one`, `two` alone" in " ".join(str(report).split())
+    old, new = (keras.saving.load_model(tmp_path / f"{each}.keras") for each in ("base", "mutant"))
+    assert np.allclose(new(X)[:, 0], old(X[:, 0]), atol=1e-6)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], list[dict[str, Any]], str]] = {
     "a new layer": (
         gates,
