@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -66,7 +66,7 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
     try:
         state = _state(config, program.after.tensors, base, origins)
         if own.writer.is_by_layer:
-            groups = legacy_groups(outline, program.after.tensors)
+            groups = legacy_groups(outline, program.after.tensors, _weightless(base, origins))
             for each in state[0][:1]:
                 state_names(groups, each.name, each.values)
         else:
@@ -100,17 +100,30 @@ def _stored_layers(base: Archive, origins: Mapping[str, str]) -> Mapping[str, St
     return kept
 
 
+def _weightless(base: Archive, origins: Mapping[str, str]) -> frozenset[str]:
+    """Returns the paths of the layers that the mutant keeps and of which the base holds nothing but a config."""
+    layers = _stored_layers(base, origins)
+    with_files = _owners(assets_of(base), {layer.path for layer in layers.values()}) if layers else {}
+    return frozenset(path for path, each in layers.items() if not each.values and each.path not in with_files.values())
+
+
+def _owners(assets: Iterable[str], layers: Collection[str]) -> dict[str, str]:
+    """Returns the stored path of the layer that each asset is of, by the asset's name."""
+    owners = {}
+    for name in assets:
+        owner = name.removeprefix(ASSETS)
+        while owner and owner not in layers:
+            owner = owner.rpartition("/")[0]
+        if owner:
+            owners[name] = owner
+    return owners
+
+
 def _assets(base: Archive, groups: Sequence[SavedGroup]) -> Mapping[str, str]:
     """Returns the assets of the layers that the mutant keeps: the names that they get, and those in the base."""
     moved = {group.source: group.path for group in groups if group.source}
-    assets = {}
-    for name in assets_of(base) if moved else ():
-        source = owner = name.removeprefix(ASSETS)
-        while owner and owner not in moved:
-            owner = owner.rpartition("/")[0]
-        if owner:
-            assets[f"{ASSETS}{moved[owner]}{source.removeprefix(owner)}"] = name
-    return assets
+    owners = _owners(assets_of(base), moved) if moved else {}
+    return {f"{ASSETS}{moved[at]}{name.removeprefix(ASSETS + at)}": name for name, at in owners.items()}
 
 
 def _first_operation(program: Program) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mutspec.execute.files import apply, dry_run
+from mutspec.execute.files import apply, dry_report, dry_run, prepare_files
+from mutspec.model.files.keras_writer import save_whole_h5
 from mutspec.model.files.opening import open_archive
 from tests.execute.test_new_file import by_keras, config_of, weights_of
 from tests.execute.test_processes import script
@@ -358,6 +359,29 @@ def test_a_mask_is_passed_on_or_dropped_as_by_the_mutant_that_keras_builds(
     for variable in theirs.get_layer("insert_layer").weights:
         variable.assign(variable * 2)
     assert not np.allclose(ours(x), theirs(x)), "what comes before it counts"
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_layers_without_weights_are_kept_in_h5_files_too(suffix: str, tmp_path: Path) -> None:
+    base = base_of(partial(masked, Dropping, "LSTM"), tmp_path)
+    whole = keras.saving.load_model(base)
+    with (tmp_path / "base.h5").open("w+b") as file:
+        save_whole_h5(whole, file.fileno())
+    plan = plan_of({"op": "insert_layer", "before": "last", "layer": DENSE})
+    assert apply(plan, tmp_path / f"base{suffix}", tmp_path / "mutant.h5").needs_keras == ""
+    x = np.array([[1, 2, 0, 0], [3, 0, 4, 0]])
+    assert np.allclose(keras.saving.load_model(tmp_path / "mutant.h5")(x), whole(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [gates, words])
+def test_only_keras_writes_weights_and_files_of_such_layers_into_h5_files(
+    make: Callable[[], Any], tmp_path: Path
+) -> None:
+    name = "two" if make is gates else "head"
+    prepared = prepare_files(
+        plan_of({"op": "rename_layer", "target": name, "to": "new"}), base_of(make, tmp_path), inputs={}
+    )
+    assert "a class that mutspec does not know" in dry_report(prepared, tmp_path / "mutant.h5").needs_keras
 
 
 def test_the_report_says_about_which_layer_alone_keras_was_asked(tmp_path: Path) -> None:
