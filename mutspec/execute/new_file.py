@@ -97,6 +97,11 @@ def _stored_layers(base: Archive, origins: Mapping[str, str]) -> Mapping[str, St
     sharing = sharing_layers(base.config)
     if shared := next((path for path in kept if origins[path] in sharing), ""):
         raise UnknownGroups(f"`{shared}` shares a layer with another one, and mutspec does not know its class")
+    with_files = _owners(assets_of(base), {layer.path for layer in kept.values()}).values()
+    for path, layer in kept.items():
+        states_none = base.spec.layer_by_path[origins[path]].config.get("vocabulary", "") is None
+        if states_none and layer.path not in with_files:  # a file of weights, or an `.h5` file, lacks it
+            raise UnknownGroups(f"{base.path.name} does not have the vocabulary of `{path}`")
     return kept
 
 

@@ -373,6 +373,14 @@ def test_layers_without_weights_are_kept_in_h5_files_too(suffix: str, tmp_path: 
     assert np.allclose(keras.saving.load_model(tmp_path / "mutant.h5")(x), whole(x), atol=1e-6)
 
 
+def test_a_vocabulary_that_is_not_in_the_file_is_left_to_keras(tmp_path: Path) -> None:
+    base, plan = base_of(words, tmp_path), plan_of(SAME)
+    keras.saving.load_model(base).save_weights(tmp_path / "base.weights.h5")
+    assert dry_run(plan, base).needs_keras == ""
+    report = dry_run(plan, tmp_path / "base.weights.h5", architecture=base)
+    assert report.needs_keras == "base.weights.h5 does not have the vocabulary of `lookup`"
+
+
 @pytest.mark.parametrize("make", [gates, words])
 def test_only_keras_writes_weights_and_files_of_such_layers_into_h5_files(
     make: Callable[[], Any], tmp_path: Path
