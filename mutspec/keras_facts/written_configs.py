@@ -68,16 +68,13 @@ NAMES_ITS_DTYPE = _classes(
 """Classes that write the name of their dtype, and not a policy."""
 
 WRITTEN_BY_KERAS_ALONE = _classes(
-    """
-    AugMix CutMix Discretization HashedCrossing Hashing IntegerLookup MelSpectrogram MixUp RandAugment RandomBrightness
-    RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip
-    RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation
-    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Solarization StringLookup
-    TextVectorization
-    """
+    "Discretization HashedCrossing Hashing IntegerLookup MelSpectrogram StringLookup TextVectorization"
 )
-"""Classes whose constructors change their arguments in ways that are in no table: they draw seeds, or make ranges of
-numbers. A config that Keras has written is complete; one of a plan is not."""
+"""Classes whose constructors change their arguments in ways that are in no table. A config that Keras has written is
+complete; one of a plan is not."""
+
+DRAWN_BY_KERAS: Mapping[str, str] = {"RandomCrop": "seed"}
+"""Arguments that Keras draws where they are not stated, by class. It leaves the seeds of other classes open."""
 
 BUILT_WHEN_MADE = _classes(
     """

@@ -64,6 +64,7 @@ class Program:
         warnings: what the user should know, positions filled in.
         output_change: what the steps do to the outputs; None if they do nothing to the architecture.
         network: the mutant, taken apart; None if weights alone change.
+        asked_keras: the names of the layers of which only Keras knew the shapes that they make.
     """
 
     plan: Plan[Op]
@@ -75,6 +76,7 @@ class Program:
     warnings: tuple[Problem, ...]
     output_change: OutputChange | None = None
     network: Network | None = None
+    asked_keras: tuple[str, ...] = ()
 
     @property
     def is_structural(self) -> bool:
