@@ -1,4 +1,7 @@
-"""Using models of the zoo: mutants, parts, inputs that fit them, what they predict, and their weights as bytes."""
+"""Using models of the zoo: mutants, parts, inputs that fit them, what they predict, and their weights as bytes.
+
+Only what makes mutants imports mutspec, so that processes of plain Keras can use the rest.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import mutspec
 from tests.zoo import ZOO
 
 
@@ -41,6 +43,8 @@ def drawn(model: Any) -> Any:
 
 def mutant_of(model: Any, *steps: dict[str, Any], **inputs: Any) -> Any:
     """The mutant of a model by some steps, and other models by their names in the plan."""
+    import mutspec
+
     plan = mutspec.plan({"inputs": {name: {} for name in inputs}, "steps": list(steps)})
     return mutspec.apply(plan, model, inputs=inputs)
 
