@@ -56,8 +56,8 @@ RESNET, MUTANT = WORK / "resnet50.keras", WORK / "resnet50_mutant.keras"
 LARGE, LARGE_MUTANT, LARGE_COPY = (WORK / f"large{end}.keras" for end in ("", "_mutant", "_copy"))
 LARGE_WEIGHTS = 60 * 4096 * 4096
 NOISE, LAYER_NOISE = HERE / "plans" / "kernel_noise.yaml", HERE / "plans" / "layer_noise.yaml"
-ONE_LAYER, TWENTY_LAYERS, LAST_LAYER = (
-    HERE / "plans" / f"{name}.yaml" for name in ("one_layer", "twenty_layers", "last_layer")
+ONE_LAYER, TWENTY_LAYERS, LAST_LAYER, NO_RELUS = (
+    HERE / "plans" / f"{name}.yaml" for name in ("one_layer", "twenty_layers", "last_layer", "no_relus")
 )
 MUTATE_RESNET = mutspec("mutspec apply", "apply", NOISE, RESNET, "-o", MUTANT, "--force")
 FRESH_START = script("fresh start", "fresh_start.py", LARGE_MUTANT, LARGE_COPY)
@@ -99,6 +99,13 @@ CASES = (
             and max(each.peak_bytes for each in measured[:2]) < 200 * MEGABYTE
         ),
         models=("resnet50",),
+    ),
+    Case(
+        name="remove",
+        claim="removing 116 layers of DenseNet121 takes under 2 s",
+        commands=(mutspec("mutspec apply", "apply", NO_RELUS, WORK / "densenet121.keras", "-o", MUTANT, "--force"),),
+        holds=lambda measured: measured[0].seconds < 2,
+        models=("densenet121",),
     ),
     Case(
         name="diff",

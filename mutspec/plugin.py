@@ -58,10 +58,10 @@ from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.outline import join
 from mutspec.model.select import Selection
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorRef, TensorSpec
-from mutspec.structure.architecture import EditKind
 from mutspec.structure.edits import added, call_of, insert, put, redirected, remove, remove_all, rename
 from mutspec.structure.fragments import Fragment, cut, placed
 from mutspec.structure.layer_config import configured
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.network import Entry, Network, refs
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -37,6 +38,9 @@ COMMANDS: dict[str, str] = {
 
 _WITH_WORKERS = frozenset({"ray", "submitit"})
 """Modules whose worker processes end only when Python ends in its usual way."""
+_OBJECTS_PER_COLLECTION = 20_000
+"""To load modules and to read a configuration makes many objects that stay. Collections all 700 of them, as Python has
+by default, take a twelfth of a short call."""
 _LOKY = "joblib.externals.loky.reusable_executor"
 """The same for joblib, which Keras imports too: it has workers only if it has an executor."""
 
@@ -127,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     All files are closed and all output is written by then. So the process ends at once: Python would need as long to
     unload NumPy and h5py as to read a plan.
     """
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     _let_the_second_interrupt_end_all()
     try:
         terminations_as_interrupts()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mutspec.execute.keras_2 import refuse_what_is_gone
 from mutspec.execute.prepare import Prepared, prepare
@@ -31,7 +31,7 @@ def compiled(
     if not is_structural(plan):
         return prepare(plan, archive, inputs, unsafe=unsafe), None
     refuse_what_is_gone(archive)
-    if not (FORMATS[archive.kind].is_whole and _has_lora(archive.config)):
+    if not (FORMATS[archive.kind].is_whole and any(each.config.get("lora_rank") for each in archive.spec.layers)):
         return prepare(plan, archive, inputs, unsafe=unsafe), None
     from mutspec.execute.loading import model_of
     from mutspec.model.live import read_live
@@ -39,17 +39,3 @@ def compiled(
     # LoRA's adapters are not in the file, but Keras makes them again.
     loaded = model_of(archive, unsafe=unsafe, verify=verify)
     return prepare(plan, read_live(loaded.model), inputs, unsafe=unsafe), loaded
-
-
-def _has_lora(config: Any) -> bool:
-    """Tells whether a serialised model has layers with LoRA."""
-    pending = [config]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Mapping):
-            if value.get("lora_rank"):
-                return True
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return False

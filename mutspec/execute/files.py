@@ -13,8 +13,6 @@ from mutspec.execute.compiling import compiled
 from mutspec.execute.engine import Effect, Progress
 from mutspec.execute.file_tensors import paths_of
 from mutspec.execute.keras_2 import will_be_of_keras_3
-from mutspec.execute.new_file import NeedsKeras, new_file
-from mutspec.execute.new_file_writer import write_new_file
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_by_default, kind_of_name, kind_of_output, output_warnings
 from mutspec.execute.prepare import Prepared, begun_non_finite, check_inputs, non_finite_warnings, prepare
@@ -25,9 +23,11 @@ from mutspec.graph.memory import whole_bytes
 from mutspec.graph.primitives import CHUNK
 from mutspec.language.plan import Plan
 from mutspec.lowering.base import Op, is_structural
+from mutspec.lowering.compile import Program
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS, FileKind, misnamed
 from mutspec.model.files.keras_zip import date_saved_of
+from mutspec.model.files.new_model import NeedsKeras, NewModel
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.show.report import Report
 
@@ -117,7 +117,7 @@ def dry_report(prepared: Prepared, output: Path | None = None) -> Report:
     kind = kind_by_default(archive, is_structural=is_structural)
     if output is not None:
         kind = kind_of_output(output, archive, is_structural=is_structural)
-    made = new_file(program, archive, kind)
+    made = _new_file(program, archive, kind)
     if isinstance(made, NeedsKeras):
         return report(program, archive, prepared.inputs, warnings=misnamed(archive), needs_keras=made.reason)
     warnings = (*misnamed(archive), *(made.warnings if made else ()))
@@ -167,7 +167,7 @@ def apply(
     archive, others, kind = open_for(plan, model, output, inputs or {}, architecture, force=force)
     prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify)
     program = prepared.program
-    made = new_file(program, archive, kind)
+    made = _new_file(program, archive, kind)
     if isinstance(made, NeedsKeras):
         from mutspec.execute.built_by_keras import in_keras
         from mutspec.execute.saving import save_model
@@ -199,6 +199,8 @@ def apply(
             on_progress=on_progress,
         )
     else:
+        from mutspec.execute.new_file_writer import write_new_file
+
         effects = write_new_file(
             program.graph,
             made,
@@ -213,6 +215,15 @@ def apply(
         )
     with telling_written(output):
         return report(program, archive, others, effects=effects, warnings=tuple(found), output=output)
+
+
+def _new_file(program: Program, archive: Archive, kind: FileKind) -> NewModel | NeedsKeras | None:
+    """Returns what is to be written; None if weights alone change, so that the file begins as a copy of the base."""
+    if not program.is_structural and kind in FORMATS[archive.kind].becomes:
+        return None
+    from mutspec.execute.new_file import new_file
+
+    return new_file(program, archive, kind)
 
 
 def open_for(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from mutspec.errors import Problem
@@ -18,7 +17,7 @@ from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.legacy_file import legacy_state
 from mutspec.model.files.legacy_groups import legacy_groups, state_names
-from mutspec.model.files.new_model import KeptValue, NewModel, StateGroup
+from mutspec.model.files.new_model import KeptValue, NeedsKeras, NewModel, StateGroup
 from mutspec.model.old_configs import other_functions
 from mutspec.model.old_operations import readable_by
 from mutspec.model.outline import outline_of
@@ -28,27 +27,17 @@ from mutspec.structure.keras_form import UnwritableError, keras_form
 from mutspec.structure.optimizer_state import UnknownStateError, carried_state, trained_weights
 
 
-@dataclass(frozen=True)
-class NeedsKeras:
-    """Keras has to build a mutant; `reason` says why, as a sentence without its full stop."""
-
-    reason: str
-
-
-def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | NeedsKeras | None:
-    """Returns the model that the file of a mutant is to hold, or why only Keras can write that file.
+def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | NeedsKeras:
+    """Returns the model that a new file is to hold, of which the base is not the beginning; or why Keras must write it.
 
     Arguments:
         program: a plan, compiled for a file.
         base: the file.
         kind: the kind of file to write.
-
-    Returns:
-        None if the file begins as a copy of the base, as weights alone change.
     """
     own = FORMATS[kind]
     if program.network is None:
-        return None if kind in FORMATS[base.kind].becomes else NeedsKeras(f"only Keras makes {own.title} of this model")
+        return NeedsKeras(f"only Keras makes {own.title} of this model")
     if own.writer is None or own.writer.lay_out is None:
         return NeedsKeras(f"only Keras makes {own.title}")
     if not own.writer.keeps_operations and (operation := _first_operation(program)):

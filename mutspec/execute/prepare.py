@@ -14,11 +14,10 @@ from mutspec.graph.graph import Version
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
-from mutspec.lowering.base import Op
+from mutspec.lowering.base import Op, is_structural
 from mutspec.lowering.compile import Program, compile_plan
 from mutspec.model.live import LiveModel, custom_classes
 from mutspec.model.shapes import LayerShapes, ShapeOracle
-from mutspec.structure.shape_rules import TableOracle
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,14 @@ def prepare(
         non_finite,
         config=model.config,
         input_configs={name: other.config for name, other in inputs.items()},
-        oracle=_oracle(model, unsafe),
+        oracle=_oracle(model, unsafe) if is_structural(plan) else None,
     )
     return Prepared(program, model, inputs)
 
 
 def _oracle(model: Readable, unsafe: bool) -> ShapeOracle:
     """Returns an oracle of the shapes that layers make: a table, and Keras for the rest."""
+    from mutspec.structure.shape_rules import TableOracle  # plans of weight steps do not need it
 
     def ask_keras(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
         from mutspec.model.live.oracle import KerasOracle

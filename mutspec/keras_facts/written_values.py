@@ -12,6 +12,7 @@ from functools import cache
 from struct import pack, unpack
 from typing import Any
 
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.classes import dimensions_of
 from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of
 from mutspec.keras_facts.object_classes import object_class
@@ -55,7 +56,7 @@ def written_config(class_name: str, config: Config, layer: Callable[[Config], Co
     defaults = {key: each.default for key, each in arguments.items() if is_written(class_name, key)}
     missing = [key for key in defaults if key not in config]
     if missing and class_name in WRITTEN_BY_KERAS_ALONE:
-        raise NotInTablesError(f"the `{missing[0]}` that Keras gives to a {class_name}")
+        raise NotInTablesError(f"the `{missing[0]}` that Keras gives to {a(class_name)}")
     whole = {**defaults, **config} if missing else config
     keys = [key for key in ("name", "trainable", "dtype") if key in whole]
     keys += [key for key in whole if key not in keys]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -31,10 +31,12 @@ from mutspec.language.types import (
 from mutspec.lowering.amounts import Amount, Chosen
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, StepContext, TensorWrite
-from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.lowering.units import Units
 from mutspec.model.spec import TensorSpec
+
+if TYPE_CHECKING:
+    from mutspec.lowering.structure_context import StructureContext
 
 
 class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
@@ -249,6 +251,8 @@ class StructureOp(Op, frozen=True, kw_only=True):
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Changes the architecture; the first values of new weights are not counted as changes."""
+        from mutspec.lowering.structure_context import StructureContext  # plans of weight steps do not need it
+
         ctx = StructureContext(context, self.id)
         self.restructure(ctx)
         return ctx.writes

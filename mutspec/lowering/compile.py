@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem
 from mutspec.graph.graph import Graph
@@ -16,15 +16,14 @@ from mutspec.lowering.base import Op
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.copies import SkippedWeight
-from mutspec.lowering.mask_edits import mask_edits
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
-from mutspec.structure.architecture import Architecture, with_masks
-from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
-from mutspec.structure.layer_edit import LayerEdit
-from mutspec.structure.network import Network
-from mutspec.structure.network_config import entry_of
-from mutspec.structure.shape_rules import TableOracle
+
+if TYPE_CHECKING:
+    from mutspec.structure.architecture import Architecture
+    from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.layer_edit import LayerEdit
+    from mutspec.structure.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +110,19 @@ def compile_plan(
         {"": model, BASE: model, **inputs},
         config or {},
         {BASE: config or {}, **(input_configs or {})},
-        oracle or TableOracle(),
+        oracle,
         has_base=BASE not in inputs,
     )
     records, problems, warnings = [], [], []
+    refused = ""  # the first structural step that is
     changes: list[tuple[int, Architecture]] = []
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
         try:
             writes = _lowered(op, context)
         except PlanError as error:
-            problems += [plan.placed(problem.below("steps", number)) for problem in error.problems]
+            problems += [plan.placed(_after(refused, each.below("steps", number))) for each in error.problems]
+            refused = refused or (op.id if op.is_structural else "")
             continue
         except OpError as error:
             if problems:  # the op may fail as it does not find what a wrong step before it was to make
@@ -137,41 +138,33 @@ def compile_plan(
             changes.append((len(records) - 1, now))
     if problems:
         raise PlanError(problems)
-    after, wanted, network = model, config or {}, None
-    if (architecture := context.edited_architecture) is not None:
-        _refuse_misfits(plan, architecture)
-        masked = with_masks(architecture)
-        stages = [context.unedited_architecture, *(each for _, each in changes)]
-        for (index, _), edits in zip(changes, mask_edits(model, stages, masked), strict=True):
-            if edits:  # with another mask, a layer predicts something else, whatever the step claims
-                records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
-        network = masked.network
-        after, wanted = masked.spec, entry_of(network)
-        wanted, lost = with_compile_state(wanted, wanted.get("compile_config"), context.output_change)
-        is_dropped = bool((config or {}).get("compile_config")) and not wanted.get("compile_config")
-        warnings += lost if lost or not is_dropped else (NOT_COMPILED,)
     graph, change = context.builder.build(), context.output_change
-    return Program(plan, model, after, wanted, graph, tuple(records), tuple(warnings), change, network)
+    if not changes:
+        return Program(plan, model, model, config or {}, graph, tuple(records), tuple(warnings), change)
+    from mutspec.lowering.mutant import mutant_of
+
+    stages = [context.unedited_architecture, *(each for _, each in changes)]
+    mutant = mutant_of(plan, model, config or {}, stages, change)
+    for (index, _), edits in zip(changes, mutant.mask_edits, strict=True):
+        if edits:  # with another mask, a layer predicts something else, whatever the step claims
+            records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
+    warnings += mutant.warnings
+    network = mutant.network
+    return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, network)
+
+
+def _after(refused: str, problem: Problem) -> Problem:
+    """Returns the problem of a step that comes after a refused structural step, and may need what that was to make."""
+    if not refused:
+        return problem
+    first = f"fix `{refused}` first: this may follow from it"
+    return replace(problem, hint=f"{problem.hint}; or {first}" if problem.hint else first)
 
 
 def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:
     """Returns what a step claims, which may follow from what it does."""
     keeps_all = bool(edits) and not writes and all(edit.keeps_predictions for edit in edits)
     return SamePredictions() if keeps_all else op.claim()
-
-
-def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
-    """Refuses a mutant in which a layer cannot take what it gets, and no later step has changed that."""
-    problems = [
-        Problem(
-            f"after this step, {message}",
-            path=("steps", step),
-            hint="choose sizes that fit, or change that layer too, with a `replace_layer` after it",
-        )
-        for step, message in architecture.misfits.values()
-    ]
-    if problems:
-        raise PlanError(plan.placed(problem) for problem in problems)
 
 
 def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:

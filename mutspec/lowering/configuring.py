@@ -241,8 +241,7 @@ def _is_harmless(place: Place, entry: Entry, key: str) -> bool:
 
 def _difference(ctx: StructureContext, found: FoundLayer, before: Entry, after: Entry) -> str:
     """Returns what another config changes in a layer's outputs and weights, as the rest of a sentence about it."""
-    oracle = ctx.context.oracle
-    assert oracle is not None
+    oracle = ctx.context.shape_oracle
     for arguments, sources in zip(found.calls, found.network.uses[found.name], strict=True):
         types = {ref: ctx.type_of(found.owner, ref) for ref in sources}
         inputs = tuple(types[ref] for ref in sources)

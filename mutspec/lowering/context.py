@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
@@ -22,11 +22,14 @@ from mutspec.lowering.op_values import choice_problem, result_problem, value_pro
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
-from mutspec.structure.architecture import Architecture, Change, architecture_of, restructured
-from mutspec.structure.compile_state import OutputChange, output_change
-from mutspec.structure.flow import Flow
-from mutspec.structure.layer_edit import LayerEdit, layer_edits
-from mutspec.structure.network import Network
+
+if TYPE_CHECKING:
+    # Loaded by the methods that change an architecture: a plan of weight steps needs none of it.
+    from mutspec.structure.architecture import Architecture, Change
+    from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.flow import Flow
+    from mutspec.structure.layer_edit import LayerEdit
+    from mutspec.structure.network import Network
 
 ALL_GROUPS = frozenset(Group)
 
@@ -78,7 +81,7 @@ class LoweringContext:
             input, under its name.
         config: the serialised model, which structural steps edit.
         input_configs: the serialised inputs, by name, whose layers structural steps may take over.
-        oracle: tells what shapes layers make.
+        oracle: tells what shapes layers make; by default a table, which knows the common classes.
         builder: the graph so far.
         step: the step under way.
         notes: what the user should know about it.
@@ -186,6 +189,8 @@ class LoweringContext:
         Raises:
             PlanError: it is one that cannot be edited.
         """
+        from mutspec.structure.architecture import architecture_of
+
         try:
             found = architecture_of(config, self.models[model])
         except ModelError as error:
@@ -212,14 +217,27 @@ class LoweringContext:
 
     def flow(self) -> Flow:
         """Returns what tells the types of tensors between layers."""
-        assert self.oracle is not None
-        return Flow(self.oracle, lambda path: {})
+        from mutspec.structure.flow import Flow
+
+        return Flow(self.shape_oracle, lambda path: {})
+
+    @property
+    def shape_oracle(self) -> ShapeOracle:
+        """Tells what shapes layers make."""
+        if self.oracle is None:
+            from mutspec.structure.shape_rules import TableOracle
+
+            self.oracle = TableOracle()
+        return self.oracle
 
     def restructure(self, change: Change) -> tuple[TensorSpec, ...]:
         """Changes the architecture, and returns the weights that this adds. They have no values yet."""
-        assert self.oracle is not None
+        from mutspec.structure.architecture import restructured
+        from mutspec.structure.compile_state import output_change
+        from mutspec.structure.layer_edits import layer_edits
+
         before = self.architecture
-        self._architecture, created = restructured(before, change, self.oracle, self.step.number)
+        self._architecture, created = restructured(before, change, self.shape_oracle, self.step.number)
         self.edits += layer_edits(before, self._architecture, change)
         outputs = output_change(before.network, self._architecture.network, change.renamed)
         self.output_change = outputs if self.output_change is None else self.output_change.then(outputs)

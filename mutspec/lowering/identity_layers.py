@@ -10,6 +10,7 @@ from typing import Any
 
 from mutspec.graph.expression import Expression, dirac
 from mutspec.keras_facts.activation_intervals import Interval, activation_of, leaves_unchanged
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.class_names import TRAINING_ONLY
 from mutspec.lowering.initial_values import NewWeight
 
@@ -37,9 +38,9 @@ def identity_problem(class_name: str, config: Config, width: int | None, before:
     if class_name == "BatchNormalization" or class_name == "PReLU":
         return ""
     if class_name not in ("Dense", *_CONVOLUTIONS):
-        return f"a {class_name} cannot be an identity"
+        return f"{a(class_name)} cannot be an identity"
     if not is_unchanged:
-        return f"with `activation: {activation_of(config)}` a {class_name} is not an identity"
+        return f"with `activation: {activation_of(config)}` {a(class_name)} is not an identity"
     return _convolution_problem(class_name, config, width)
 
 

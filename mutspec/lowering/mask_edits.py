@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from mutspec.model.spec import LayerSpec, ModelSpec
-from mutspec.structure.architecture import Architecture, EditKind, with_masks
-from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.architecture import Architecture, with_masks
+from mutspec.structure.layer_edit import EditKind, LayerEdit
 
 Operations = Mapping[str, LayerSpec]
 """The layers that are operations which compute masks, by path."""

@@ -28,8 +28,9 @@ from mutspec.lowering.new_layer import (
 from mutspec.model.outline import is_within, join
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
-from mutspec.structure.architecture import Change, EditKind, NewLayer
+from mutspec.structure.architecture import Change, NewLayer
 from mutspec.structure.flow import extents
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.model_form import as_functional, with_input_layer
 from mutspec.structure.network import SEQUENTIAL_INPUT, Entry, Network, refs, unique_name
 

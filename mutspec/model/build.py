@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mutspec.errors import ModelError
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.class_table import CLASSES, LORA, Variable
 from mutspec.keras_facts.classes import other_variables_of, variables_of
 from mutspec.keras_facts.roles import Group
@@ -234,7 +235,7 @@ def check_shape(node: OutlineNode, variable: Variable, shape: tuple[int, ...]) -
     """
     if variable.rank is not None and len(shape) != variable.rank:
         raise ModelError(
-            f"`{node.path}/{variable.role}` is stored with shape {shape}, but in a {node.class_name} it has "
+            f"`{node.path}/{variable.role}` is stored with shape {shape}, but in {a(node.class_name)} it has "
             f"{variable.rank} dimensions",
             hint=RESAVE,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.unsafe_objects import (
     CLASS_MODULES,
@@ -60,9 +61,7 @@ def _code_of(entry: Mapping[str, Any]) -> str:
         return ""
     if function := _function(entry.get("module"), entry["class_name"]):
         return function
-    label = (
-        f"the layer `{config['name']}` ({name})" if isinstance(config, Mapping) and "name" in config else f"a {name}"
-    )
+    label = f"the layer `{config['name']}` ({name})" if isinstance(config, Mapping) and "name" in config else a(name)
     if name in LOAD_CODE:
         return f"{label} loads code of its own"
     if not isinstance(config, Mapping):

@@ -332,12 +332,11 @@ def only_in_keras_2(entry: Entry) -> str:
     pending: list[Any] = [entry]
     while pending:
         value = pending.pop()
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             if reason := _reason(value):
                 return reason
-            pending += reversed([item for key, item in value.items() if key != "inbound_nodes"])
-        elif isinstance(value, list):
-            pending += reversed(value)
+            value = [item for key, item in value.items() if key != "inbound_nodes"]
+        pending += [item for item in reversed(value) if isinstance(item, dict | list)]
     return ""
 
 

@@ -121,7 +121,7 @@ def nodes_of(entry: Config, owner: str = "") -> tuple[OutlineNode, ...]:
 
 def clean(value: Any) -> Any:
     """Returns a config without the keys that differ between two savings of a model."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: clean(item) for key, item in value.items() if key not in _DROPPED}
     return [clean(item) for item in value] if isinstance(value, list | tuple) else value
 

@@ -34,6 +34,7 @@ FAMILIES = (
     "inputs",
     "sharing",
     "regions",
+    "ensembles",
     "ports",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
@@ -44,16 +45,20 @@ ENTRY_POINT_GROUP = "mutspec.ops"
 class Catalogue(Mapping[str, type[Op]]):
     """Every op by its name, in the order of families and files; then those of other packages.
 
-    Other packages are looked for when a name is asked for that none of ours has, or when all are: to find them takes as
+    A family is loaded when a name is asked for that none before it has: a plan of weight steps loads no edits of
+    structure. Other packages are looked for after all of ours, or when all ops are asked for: to find them takes as
     long as to read a plan, and a package that is broken concerns only who uses it.
     """
 
     def __init__(self) -> None:
-        """Loads the ops of this package."""
-        self._ops = _shipped()
+        """Loads nothing yet."""
+        self._ops: dict[str, type[Op]] = {}
+        self._families = iter(FAMILIES)
         self._has_plugins = False
 
     def __getitem__(self, name: str) -> type[Op]:
+        while name not in self._ops and (family := next(self._families, None)):
+            self._ops |= _family(family)
         return self._ops[name] if name in self._ops else self._all()[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -63,6 +68,8 @@ class Catalogue(Mapping[str, type[Op]]):
         return len(self._all())
 
     def _all(self) -> Mapping[str, type[Op]]:
+        for family in self._families:
+            self._ops |= _family(family)
         if not self._has_plugins:
             _add_plugins(self._ops)
             self._has_plugins = True
@@ -83,8 +90,11 @@ def catalogue(*, plugins: bool = True) -> Mapping[str, type[Op]]:
 
 
 def _shipped() -> dict[str, type[Op]]:
-    modules = [import_module(f"mutspec.ops.{name}") for name in FAMILIES]
-    return {op_name(op): op for module in modules for op in _ops_of(module)}
+    return {name: op for family in FAMILIES for name, op in _family(family).items()}
+
+
+def _family(name: str) -> dict[str, type[Op]]:
+    return {op_name(op): op for op in _ops_of(import_module(f"mutspec.ops.{name}"))}
 
 
 def _add_plugins(ops: dict[str, type[Op]]) -> None:

@@ -23,10 +23,9 @@ from mutspec.lowering.new_layer import AddedLayer, FirstValue
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_operation, join
 from mutspec.model.spec import TensorRef
-from mutspec.structure.architecture import EditKind
 from mutspec.structure.data_format import DataFormat, Ports
 from mutspec.structure.dtype_policies import with_policy
-from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.layer_edit import EditKind, LayerEdit
 from mutspec.structure.model_form import as_functional, as_sequential
 from mutspec.structure.network import Entry, Network, refs
 

@@ -19,8 +19,7 @@ from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import LayerSpec
 from mutspec.structure import edits
-from mutspec.structure.architecture import EditKind
-from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.layer_edit import EditKind, LayerEdit
 from mutspec.structure.network import Network
 from mutspec.text.words import listed
 

@@ -20,8 +20,8 @@ from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.architecture import EditKind
 from mutspec.structure.fragments import between, closed, cut, functional_entry, input_entry
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.network import Entry, Network, refs, unique_name, with_ports
 from mutspec.text.words import listed
 

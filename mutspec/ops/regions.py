@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from enum import StrEnum
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.keras_facts.class_names import TAKES_TRAINING
-from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.merge_op import model_and_name
 from mutspec.lowering.name_patterns import NamePattern, names_by, pattern_problems
-from mutspec.lowering.new_layer import AddedLayer, LayerConfig, name_of_new
+from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.places import one_layer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.flow import is_compatible, shown_type
 from mutspec.structure.fragments import (
     Fragment,
     between,
@@ -35,8 +32,8 @@ from mutspec.structure.fragments import (
     placed,
     whole,
 )
-from mutspec.structure.network import Entry, Network, mapped, refs, with_ports
-from mutspec.text.words import listed, plural
+from mutspec.structure.network import Network, refs
+from mutspec.text.words import listed
 
 
 class NestLayers(StructureOp, tag="nest_layers", frozen=True, kw_only=True):
@@ -316,122 +313,3 @@ def _refuse_ports(fragment: Fragment, key: str) -> None:
                 path=(key,),
                 hint="choose a part with one way in and one way out, such as `between: [<first>, <last>]`",
             )
-
-
-class JoinedInputs(StrEnum):
-    """What two joined models are given."""
-
-    SHARED = "shared"
-    SEPARATE = "separate"
-
-
-class Join(StructureOp, tag="join", frozen=True, kw_only=True):
-    """Put another model beside this one, on the same inputs or its own, and merge their outputs by a layer.
-
-    With `layer` (Average, Add, Concatenate, …) each output of the one is merged with that of the other; without it the
-    outputs of the other are further outputs. A further step joins a third model. An average of an average would weigh
-    it double: for the mean of three, use Add in both steps, and insert a Rescaling by a third.
-
-    Literature: ensembles; two-branch fusion.
-    """
-
-    source: Annotated[str, Meta(description="The input that is joined: `<input>:`.", examples=["second:"])]
-    layer: Annotated[
-        LayerConfig | UnsetType, Meta(description="The layer that merges the outputs. Default: both are outputs.")
-    ] = UNSET
-    inputs: Annotated[
-        JoinedInputs, Meta(description="`shared`: both models get the same inputs; `separate`: each has its own.")
-    ] = JoinedInputs.SHARED
-    names: NamePattern = "{model}_{name}"
-
-    def problems(self) -> Iterable[Problem]:
-        yield from pattern_problems(self.names, "names")
-        model, name = model_and_name(self.source)
-        if not model or name:
-            message = f"`source: {self.source}` is not an input as a whole"
-            yield Problem(message, path=("source",), hint='write the input and a colon, such as `source: "second:"`')
-
-    def inputs_used(self) -> Iterable[tuple[DocumentPath, str]]:
-        yield ("source",), self._model
-
-    @property
-    def _model(self) -> str:
-        return model_and_name(self.source)[0]
-
-    def restructure(self, ctx: StructureContext) -> None:
-        network, other = ctx.functional(""), ctx.context.network_of_input(self._model)
-        fragment = whole(other)
-        names = names_by(self.names, fragment.layers, self._model, network.layers, "names")
-        own: dict[TensorRef, tuple[str, Entry]] = {}
-        if self.inputs is JoinedInputs.SHARED:
-            ports = self._shared(ctx, network, other)
-        else:
-            own = self._own_inputs(network, other)
-            ports = {ref: TensorRef(name) for ref, (name, _) in own.items()}
-        body = placed(fragment, ports, names)
-        merges, outputs = self._outputs(ctx, network, body.outputs)
-        inputs = with_ports(network.inputs, {name: TensorRef(name) for name, _ in own.values()})
-
-        def edit(_: Network) -> Network:
-            wider = network.changed(layers=dict(own.values()), calls={name: () for name, _ in own.values()})
-            joined = edits.added(wider, body.layers, body.calls)
-            for name, (entry, pair) in merges.items():
-                joined = edits.added(joined, {name: entry}, {name: (edits.call_of(entry, pair),)})
-            return joined.changed(inputs=inputs, outputs=outputs)
-
-        added = {name: AddedLayer(entry) for name, entry in own.values()}
-        added |= {
-            new: AddedLayer(body.layers[new], first_value=ctx.copies(old, self._model, key="source"))
-            for old, new in names.items()
-        }
-        ctx.edit("", edit, added=added | {name: AddedLayer(entry) for name, (entry, _) in merges.items()})
-
-    def _shared(self, ctx: StructureContext, network: Network, other: Network) -> dict[TensorRef, TensorRef]:
-        """Returns, for each input of the other model, the input of this one that takes its place."""
-        ours, theirs = list(refs(network.inputs)), list(refs(other.inputs))
-        flow = ctx.context.flow()
-        given, wanted = (
-            [flow.type_of(each, ref) for ref in every] for each, every in ((network, ours), (other, theirs))
-        )
-        if not (len(given) == len(wanted) and all(map(is_compatible, wanted, given))):
-            raise PlanError(
-                f"the input `{self._model}` takes {_shapes(wanted)}, and this model {_shapes(given)}",
-                path=("inputs",),
-                hint="say `inputs: separate`, so that each has its own",
-            )
-        return dict(zip(theirs, ours, strict=True))
-
-    def _own_inputs(self, network: Network, other: Network) -> dict[TensorRef, tuple[str, Entry]]:
-        """Returns a new input of this model for each of the other: its name and its entry."""
-        found: dict[TensorRef, tuple[str, Entry]] = {}
-        for ref in refs(other.inputs):
-            layer = other.layers.get(ref.layer) or input_entry("input", other.types[ref])
-            assert not isinstance(layer, Network)
-            name = edits.layer_name(layer)
-            new = names_by(self.names, [name], self._model, network.layers, "names")[name]
-            found[ref] = new, edits.named(layer, new)
-        return found
-
-    def _outputs(
-        self, ctx: StructureContext, network: Network, others: tuple[TensorRef, ...]
-    ) -> tuple[dict[str, tuple[Entry, list[TensorRef]]], Any]:
-        """Returns the layers that merge outputs, with what they are called on, and the outputs of the joined model."""
-        ours = list(refs(network.outputs))
-        if self.layer is UNSET:
-            return {}, with_ports(network.outputs, {f"{self._model}_{ref.layer}": ref for ref in others})
-        if len(ours) != len(others):
-            raise PlanError(
-                f"this model has {plural(len(ours), 'output')}, and the input `{self._model}` {len(others)}",
-                path=("layer",),
-                hint="leave `layer` out, and merge what fits in later steps",
-            )
-        merges: dict[str, tuple[Entry, list[TensorRef]]] = {}
-        for number, pair in enumerate(zip(ours, others, strict=True)):
-            name = name_of_new(self.id, number)
-            merges[name] = ctx.new_layer(self.layer, "", pair[0], name=name, inputs=2), list(pair)
-        merged = {pair[0]: TensorRef(name) for name, (_, pair) in merges.items()}
-        return merges, mapped(network.outputs, lambda ref: merged[ref])
-
-
-def _shapes(types: Iterable[TensorType]) -> str:
-    return " and ".join(shown_type(each) for each in types)

@@ -20,8 +20,8 @@ from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
-from mutspec.structure.architecture import EditKind
 from mutspec.structure.edits import renamed_layer
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.network import Network, mapped, unique_name
 
 

@@ -37,9 +37,9 @@ from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.architecture import EditKind
 from mutspec.structure.inherited import inherited
 from mutspec.structure.layer_config import SAME
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.network import Network, refs
 from mutspec.structure.passages import data_of
 

@@ -28,8 +28,8 @@ from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure import edits
-from mutspec.structure.architecture import EditKind
 from mutspec.structure.fragments import Fragment
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.network import Network, refs, unique_name
 from mutspec.structure.passages import connected, data_of
 from mutspec.structure.rewiring import Way, copied, rewired, swapped, ways

@@ -47,7 +47,12 @@ class LayerChange:
     sharing: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.type != self.type_before or self.config or self.calls or self.moved or self.sharing)
+        return bool(self.calls or self.moved or self.is_another)
+
+    @property
+    def is_another(self) -> bool:
+        """Whether its class, its config, or what it shares differs."""
+        return bool(self.type != self.type_before or self.config or self.sharing)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
-from mutspec.structure.architecture import EditKind
-from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.layer_edit import EditKind, LayerEdit
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
@@ -335,12 +334,40 @@ def touched_sentence(report: Report) -> str:
 
 def layers_sentence(report: Report) -> str:
     """Returns a sentence with what happens to layers and to the model's ports; empty if nothing does."""
-    structure = report.structure
-    counts = {"adds": len(structure.added), "removes": len(structure.removed), "changes": len(structure.changed)}
+    structure, renamed = report.structure, _renamed(report)
+    rewired = sum(not change.is_another for change in structure.changed)
+    counts = {
+        "adds": len(structure.added) - renamed,
+        "removes": len(structure.removed) - renamed,
+        "renames": renamed,
+        "changes": len(structure.changed) - rewired,
+        "rewires": rewired,
+    }
     parts = [f"{verb} {words.plural(count, 'layer')}" for verb, count in counts.items() if count]
     if structure.ports:
         parts.append(f"changes the model's {' and '.join(structure.ports)}")
     return "" if not parts else f"{', '.join(parts)}.".capitalize()
+
+
+def _renamed(report: Report) -> int:
+    """Returns how many of the layers that are added to a model, as others are removed, are those under new names."""
+    removed = {layer.path for layer in report.structure.removed}
+    steps = [{edit.layer: edit.before for edit in step.edits if edit.kind is EditKind.RENAMED} for step in report.steps]
+    found = 0
+    for layer in report.structure.added:
+        path = layer.path
+        for former in filter(None, reversed(steps)):
+            path = _before(path, former)
+        found += path in removed
+    return found
+
+
+def _before(path: str, former: Mapping[str, str]) -> str:
+    """Returns the path that a layer had before a step that renames layers, or models around them."""
+    owner = path
+    while owner and owner not in former:
+        owner = owner.rpartition("/")[0]
+    return former[owner] + path[len(owner) :] if owner else path
 
 
 def keras_sentence(report: Report) -> str:

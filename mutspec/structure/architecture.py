@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -16,6 +15,7 @@ from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.edits import level
 from mutspec.structure.flow import Flow
+from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.masks import described, with_implicit_masks, without_implicit_masks
 from mutspec.structure.network import Entry, Network, paths_in, refs
 from mutspec.structure.network_config import entry_of, network_of, own_config
@@ -48,18 +48,6 @@ class NewLayer:
 
     origin: str
     like: str = ""
-
-
-class EditKind(StrEnum):
-    """The kind of an effect on a layer."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    RENAMED = "renamed"
-    CONFIGURED = "configured"
-    REWIRED = "rewired"
-    OUTPUT_ADDED = "output_added"
-    OUTPUT_REMOVED = "output_removed"
 
 
 @dataclass(frozen=True)

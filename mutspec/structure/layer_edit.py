@@ -1,16 +1,21 @@
-"""The effects of a step on layers, for reports."""
+"""An effect of a step on a layer, for reports."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import StrEnum
 
-from mutspec.keras_facts.class_names import TRAINING_ONLY
-from mutspec.model.outline import is_within
-from mutspec.model.spec import LayerSpec, ModelSpec
-from mutspec.structure.architecture import Architecture, Change, EditKind
-from mutspec.structure.edits import level
-from mutspec.structure.network import Network
+
+class EditKind(StrEnum):
+    """The kind of an effect on a layer."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    RENAMED = "renamed"
+    CONFIGURED = "configured"
+    REWIRED = "rewired"
+    OUTPUT_ADDED = "output_added"
+    OUTPUT_REMOVED = "output_removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,69 +46,3 @@ class LayerEdit:
 
 _OF_THE_LAYER = frozenset({EditKind.ADDED, EditKind.REMOVED, EditKind.CONFIGURED})
 """Effects on a layer itself; others are on what it is called on, and on the outputs of the model."""
-
-
-def layer_edits(before: Architecture, after: Architecture, change: Change) -> Iterator[LayerEdit]:
-    """Returns the effects of a change on the outermost affected layers, in model order.
-
-    Arguments:
-        before: the model before.
-        after: the model after.
-        change: the change.
-    """
-    moved, new = set(change.renamed.values()), change.new.keys() - change.configured
-    for layer in before.spec.layers:
-        path = layer.path
-        if path not in after.spec.layer_by_path or path in new or path in change.renamed:
-            if not _below(path, moved, before.spec):
-                yield _edit(EditKind.REMOVED, layer, before, _parameters(before.spec, path, moved))
-        elif change.marks.get(path) is EditKind.OUTPUT_REMOVED:
-            yield _edit(EditKind.OUTPUT_REMOVED, layer, before)
-    for layer in after.spec.layers:
-        path = layer.path
-        if path in new:
-            yield _edit(EditKind.ADDED, layer, after, _parameters(after.spec, path))
-        elif path in change.renamed:
-            yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
-        elif path in change.configured:
-            yield _edit(EditKind.CONFIGURED, layer, after)
-        elif path not in before.spec.layer_by_path and any(is_within(each, path) for each in change.renamed):
-            yield _edit(EditKind.ADDED, layer, after)  # a model around layers that were there before
-        elif path in change.marks and change.marks[path] is not EditKind.OUTPUT_REMOVED:
-            yield _edit(change.marks[path], layer, after)
-
-
-def _edit(kind: EditKind, layer: LayerSpec, model: Architecture, parameters: int = 0) -> LayerEdit:
-    is_idle = _acts_in_training_only(layer, model.network)
-    return LayerEdit(kind, layer.path, layer.class_name, "", parameters, is_idle)
-
-
-def _acts_in_training_only(layer: LayerSpec, network: Network) -> bool:
-    """Returns whether a layer is one of Keras's that act only in training, and no call has `training=True`."""
-    owner, _, name = layer.path.rpartition("/")
-    inside = level(network, owner)
-    calls = inside.calls.get(name, ()) if inside is not None else ()
-    is_keras_own = len(layer.ancestry) > 1
-    is_one = is_keras_own and layer.class_name in TRAINING_ONLY
-    return is_one and inside is not None and not any(call.get("kwargs", {}).get("training") for call in calls)
-
-
-def _below(path: str, renamed: set[str], before: ModelSpec) -> bool:
-    """Returns whether a removed layer needs no report of its own: it, or a layer around it, is reported otherwise."""
-    owner = path.rpartition("/")[0]
-    return any(is_within(path, each) for each in renamed) or (
-        bool(owner) and owner in before.layer_by_path and _is_wrapper(owner, before)
-    )
-
-
-def _is_wrapper(owner: str, spec: ModelSpec) -> bool:
-    return spec.layer_by_path[owner].class_name not in ("Functional", "Sequential", "Model")
-
-
-def _parameters(spec: ModelSpec, path: str, but: Collection[str] = ()) -> int:
-    """Returns the number of parameters in a layer, but not in some layers in it."""
-    return sum(
-        each.size
-        for each in spec.tensors
-        if is_within(each.layer, path) and not any(is_within(each.layer, moved) for moved in but)
-    )

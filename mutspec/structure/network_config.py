@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mutspec.errors import ModelError
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.calls import is_graph
 from mutspec.model.old_configs import PLACEHOLDER
@@ -53,7 +54,7 @@ def network_of(entry: Entry) -> Network:
                 hint="structural steps need the whole model, so save it as .keras",
             )
         raise ModelError(
-            f"the layers of a {name} are called by code, so mutspec cannot rewire them",
+            f"the layers of {a(name)} are called by code, so mutspec cannot rewire them",
             hint="structural steps need a Functional or Sequential model; steps on weights work on any",
         )
     config = entry["config"]
@@ -67,7 +68,7 @@ def _check_names(layers: Sequence[Entry]) -> None:
     for entry in layers:
         name = _name_of(entry)
         if not name or name in seen:
-            what = f"two layers of a model are called `{name}`" if name else f"a {entry['class_name']} has no name"
+            what = f"two layers of a model are called `{name}`" if name else f"{a(entry['class_name'])} has no name"
             raise ModelError(f"{what}, so its calls are ambiguous", hint=RESAVE)
         seen.add(name)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mutspec.errors import Problem
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.class_names import UNKNOWN
 from mutspec.keras_facts.classes import quantization_mode
 from mutspec.keras_facts.optimizers import OptimizerVariable, Shape, unknown_optimizer, variables_of_optimizer
@@ -74,7 +75,7 @@ def trained_weights(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _trained(node: OutlineNode) -> list[str]:
     if node.variables is None and node.class_name not in UNKNOWN:
-        raise UnknownStateError(f"the weights that a {node.class_name} trains")
+        raise UnknownStateError(f"the weights that {a(node.class_name)} trains")
     if node.config.get("lora_rank") or quantization_mode(node.config) == "float8":
         raise UnknownStateError(f"the weights that `{node.path}` trains")
     own = [

@@ -217,6 +217,7 @@ calls = [
 codes = [int(run(cli, call.split(), "mutspec")) for call in calls]
 assert codes == [0] * len(calls), codes
 assert not {"tensorflow", "keras"} & {name.partition(".")[0] for name in sys.modules}
+assert "mutspec.structure.network" not in sys.modules  # which edits architectures
 """
 
 

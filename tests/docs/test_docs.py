@@ -43,6 +43,12 @@ def test_the_python_in_the_readme_runs(
     assert (tmp_path / "mutant.keras").is_file()
 
 
+def test_the_readme_counts_the_operators() -> None:
+    from mutspec.ops import catalogue
+
+    assert f"There are {len(catalogue(plugins=False))}, with" in README
+
+
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_every_link_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+import mutspec
 from mutspec.show.diff import DiffReport, TensorDiff, TensorStatus, diff_text
 from mutspec.show.layers import ConfigChange, LayerChange, StructureDiff
 from mutspec.show.markdown import code, diff_markdown, escape, report_markdown
@@ -203,6 +204,34 @@ def test_code_in_text_stays_code() -> None:
 @pytest.mark.parametrize(("text", "broken"), [("@user", "@user"), ("see #12", "#12"), ("https://a.b", "https://a")])
 def test_github_finds_nobody_to_call_and_nothing_to_link(text: str, broken: str) -> None:
     assert broken not in escape(text)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([{"op": "rename_layer", "target": "re:conv.*", "to": "a_{name}"}], "Renames 2 layers, rewires 2 layers."),
+        (
+            [
+                {"op": "rename_layer", "target": "logits", "to": "old"},
+                {"op": "rename_layer", "id": "again", "target": "old", "to": "head"},
+                {"op": "insert_layer", "after": "head", "layer": {"type": "Softmax", "name": "softmax"}},
+            ],
+            "Adds 1 layer, renames 1 layer, changes the model's outputs.",
+        ),
+        (
+            [
+                {"op": "nest_layers", "target": {"between": ["conv_1", "conv_2"]}, "name": "trunk"},
+                {"op": "rename_layer", "target": "trunk", "to": "body"},
+            ],
+            "Adds 2 layers, renames 4 layers, rewires 1 layer.",
+        ),
+        ([{"op": "remove_layer", "target": "dropout"}], "Removes 1 layer, rewires 1 layer."),
+        ([{"op": "configure_layer", "target": "conv_1", "set": {"activation": "tanh"}}], "Changes 1 layer."),
+    ],
+)
+def test_a_report_ends_with_what_happens_to_layers(steps: list[dict[str, object]], said: str) -> None:
+    dry = mutspec.dry_run(mutspec.plan({"steps": steps}), Path(__file__).parents[2] / "conf" / "model" / "digits.keras")
+    assert said in report_text(dry, width=120)
 
 
 def test_reports_print_as_text() -> None:

@@ -58,6 +58,18 @@ def test_the_problems_of_all_steps_are_told_at_once() -> None:
     assert [problem.path[:2] for problem in caught.value.problems] == [("steps", 0), ("steps", 1)]
 
 
+def test_what_may_follow_from_a_refused_structural_step_says_so() -> None:
+    steps = [
+        {"op": "zero", "target": "dens_1"},
+        {"op": "insert_layer", "after": "dens_1", "layer": {"type": "Dropout", "name": "drop", "rate": 0.1}},
+        {"op": "rename_layer", "target": "drop", "to": "dropped"},
+    ]
+    with pytest.raises(PlanError) as caught:
+        dry_run(plan_from({"steps": steps}, catalogue()), DIGITS)
+    first = "fix `insert_layer` first"
+    assert [first in problem.hint for problem in caught.value.problems] == [False, False, True]
+
+
 def test_a_layer_that_is_missing_in_an_input_is_said_to_be_missing_there() -> None:
     plan = plan_from(
         {

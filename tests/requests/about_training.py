@@ -209,9 +209,7 @@ def a_third_convnet() -> Any:
     convnet,
     """
 steps:
-  - {id: two, op: join, source: "second:", layer: {type: Add}}
-  - {id: three, op: join, source: "third:", layer: {type: Add}}
-  - {id: mean, op: insert_layer, after: three, layer: {type: Rescaling, scale: 0.3333333333333333}}
+  - {id: mean, op: join, source: ["second:", "third:"], layer: {type: Average}}
 """,
     inputs={"second": another_convnet, "third": a_third_convnet},
 )

@@ -82,6 +82,16 @@ def test_joined_models_can_have_inputs_and_outputs_of_their_own() -> None:
     assert np.array_equal(found[1], outputs(other, second)[0])
 
 
+def test_several_models_may_be_joined_on_inputs_and_with_outputs_of_their_own() -> None:
+    model, other, third = shared("residual"), shared("sequential_deferred"), shared("gru")
+    step = {"op": "join", "source": ["second:", "third:"], "inputs": "separate"}
+    mutant = mutant_of(model, step, second=other, third=third)
+    given = [inputs_of(each) for each in (model, other, third)]
+    found = outputs(mutant, [each for every in given for each in every])
+    for one, each, values in zip(found, (model, other, third), given, strict=True):
+        assert np.array_equal(one, outputs(each, values)[0])
+
+
 def test_a_graft_is_the_other_models_layers_with_their_weights() -> None:
     model, other = shared("residual"), fresh("residual")
     for weight in other.weights:
@@ -106,6 +116,9 @@ def test_a_graft_is_the_other_models_layers_with_their_weights() -> None:
         ({"op": "inline_model", "target": "add"}, "is not a model of layers and calls"),
         ({"op": "graft", "source": "other:", "region": ["branch", "norm", "relu"], "after": "add"}, "take 2 tensors"),
         ({"op": "graft", "source": "other:", "region": "image", "after": "add"}, "is an input of the model"),
+        ({"op": "join", "source": ["other:", "other:"]}, "the input `other` is named twice"),
+        ({"op": "join", "source": []}, "`source` names no input"),
+        ({"op": "join", "source": ["other:", "branch"]}, "`source: branch` is not an input as a whole"),
         ({"op": "join", "source": "other:", "names": "x"}, "gives all layers one name"),
         ({"op": "join", "source": "other:", "names": "{name}"}, "the model has a layer of this name"),
         ({"op": "join", "source": "other:", "names": "{nam}_x"}, "knows no"),

@@ -1,7 +1,4 @@
-"""Using models of the zoo: mutants, parts, inputs that fit them, what they predict, and their weights as bytes.
-
-Only what makes mutants imports mutspec, so that processes of plain Keras can use the rest.
-"""
+"""Using models of the zoo: mutants, parts, inputs that fit them, what they predict, and their weights as bytes."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ def drawn(model: Any) -> Any:
 
 def mutant_of(model: Any, *steps: dict[str, Any], **inputs: Any) -> Any:
     """The mutant of a model by some steps, and other models by their names in the plan."""
-    import mutspec
+    import mutspec  # the other helpers are for processes of plain Keras too, which cannot import it
 
     plan = mutspec.plan({"inputs": {name: {} for name in inputs}, "steps": list(steps)})
     return mutspec.apply(plan, model, inputs=inputs)

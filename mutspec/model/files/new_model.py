@@ -41,6 +41,13 @@ class NewModel:
     warnings: tuple[Problem, ...] = ()
 
 
+@dataclass(frozen=True)
+class NeedsKeras:
+    """Keras has to build a model; `reason` says why, as a sentence without its full stop."""
+
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class StateGroup:
     """A group that is not of the model's layers.

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.code import code_in
 from mutspec.model.live.backend import import_keras
@@ -116,7 +117,7 @@ class KerasOracle:
             raise ModelError(f"{_label(entry)} cannot be made from its config: {said(error)}") from error
         if not isinstance(made, Operation):
             raise ModelError(
-                f"{_label(entry)} is a {type(made).__name__}, not a layer",
+                f"{_label(entry)} is {a(type(made).__name__)}, not a layer",
                 hint="name a class that is derived from Layer",
             )
         return made

@@ -1,0 +1,78 @@
+"""The mutant that a plan's edits of an architecture make. Plans of weight steps do not load this module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mutspec.errors import PlanError, Problem
+from mutspec.language.plan import Plan
+from mutspec.lowering.base import Op
+from mutspec.lowering.mask_edits import mask_edits
+from mutspec.model.spec import ModelSpec
+from mutspec.structure.architecture import Architecture, with_masks
+from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
+from mutspec.structure.layer_edit import LayerEdit
+from mutspec.structure.network import Network
+from mutspec.structure.network_config import entry_of
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A model after all edits of its architecture.
+
+    Arguments:
+        spec: its spec, with the masks that Keras makes.
+        config: the serialised model.
+        network: the model, taken apart.
+        mask_edits: what each change did to the operations that compute masks.
+        warnings: what was lost.
+    """
+
+    spec: ModelSpec
+    config: Mapping[str, Any]
+    network: Network
+    mask_edits: Sequence[tuple[LayerEdit, ...]]
+    warnings: tuple[Problem, ...]
+
+
+def mutant_of(
+    plan: Plan[Op],
+    model: ModelSpec,
+    config: Mapping[str, Any],
+    stages: Sequence[Architecture],
+    output_change: OutputChange | None,
+) -> Mutant:
+    """Returns what edits have made of a model.
+
+    Arguments:
+        plan: the plan whose steps they are.
+        model: the model before them.
+        config: the serialised model before them.
+        stages: the architecture before the first change, and after each.
+        output_change: what they do to the outputs.
+
+    Raises:
+        PlanError: a layer cannot take what it gets, and no later step has changed that.
+    """
+    _refuse_misfits(plan, stages[-1])
+    masked = with_masks(stages[-1])
+    edits = mask_edits(model, stages, masked)
+    entry = entry_of(masked.network)
+    entry, lost = with_compile_state(entry, entry.get("compile_config"), output_change)
+    is_dropped = bool(config.get("compile_config")) and not entry.get("compile_config")
+    return Mutant(masked.spec, entry, masked.network, edits, lost if lost or not is_dropped else (NOT_COMPILED,))
+
+
+def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
+    problems = [
+        Problem(
+            f"after this step, {message}",
+            path=("steps", step),
+            hint="choose sizes that fit, or change that layer too, with a `replace_layer` after it",
+        )
+        for step, message in architecture.misfits.values()
+    ]
+    if problems:
+        raise PlanError(plan.placed(problem) for problem in problems)

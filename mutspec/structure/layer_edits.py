@@ -1,0 +1,85 @@
+"""The effects of a change on layers, which reports show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+from mutspec.keras_facts.class_names import TRAINING_ONLY
+from mutspec.model.outline import is_within
+from mutspec.model.spec import LayerSpec, ModelSpec
+from mutspec.structure.architecture import Architecture, Change
+from mutspec.structure.edits import level
+from mutspec.structure.layer_edit import EditKind, LayerEdit
+from mutspec.structure.network import Network
+
+
+def layer_edits(before: Architecture, after: Architecture, change: Change) -> Iterator[LayerEdit]:
+    """Returns the effects of a change on the outermost affected layers, in model order.
+
+    Arguments:
+        before: the model before.
+        after: the model after.
+        change: the change.
+    """
+    moved, new = set(change.renamed.values()), change.new.keys() - change.configured
+    lost, gained = _parameters(before.spec, moved), _parameters(after.spec)
+    for layer in before.spec.layers:
+        path = layer.path
+        if path not in after.spec.layer_by_path or path in new or path in change.renamed:
+            if not _below(path, moved, before.spec):
+                yield _edit(EditKind.REMOVED, layer, before, lost.get(path, 0))
+        elif change.marks.get(path) is EditKind.OUTPUT_REMOVED:
+            yield _edit(EditKind.OUTPUT_REMOVED, layer, before)
+    for layer in after.spec.layers:
+        path = layer.path
+        if path in new:
+            yield _edit(EditKind.ADDED, layer, after, gained.get(path, 0))
+        elif path in change.renamed:
+            yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
+        elif path in change.configured:
+            yield _edit(EditKind.CONFIGURED, layer, after)
+        elif path not in before.spec.layer_by_path and any(is_within(each, path) for each in change.renamed):
+            yield _edit(EditKind.ADDED, layer, after)  # a model around layers that were there before
+        elif path in change.marks and change.marks[path] is not EditKind.OUTPUT_REMOVED:
+            yield _edit(change.marks[path], layer, after)
+
+
+def _edit(kind: EditKind, layer: LayerSpec, model: Architecture, parameters: int = 0) -> LayerEdit:
+    is_idle = _acts_in_training_only(layer, model.network)
+    return LayerEdit(kind, layer.path, layer.class_name, "", parameters, is_idle)
+
+
+def _acts_in_training_only(layer: LayerSpec, network: Network) -> bool:
+    """Returns whether a layer is one of Keras's that act only in training, and no call has `training=True`."""
+    owner, _, name = layer.path.rpartition("/")
+    inside = level(network, owner)
+    calls = inside.calls.get(name, ()) if inside is not None else ()
+    is_keras_own = len(layer.ancestry) > 1
+    is_one = is_keras_own and layer.class_name in TRAINING_ONLY
+    return is_one and inside is not None and not any(call.get("kwargs", {}).get("training") for call in calls)
+
+
+def _below(path: str, renamed: set[str], before: ModelSpec) -> bool:
+    """Returns whether a removed layer needs no report of its own: it, or a layer around it, is reported otherwise."""
+    owner = path.rpartition("/")[0]
+    return any(is_within(path, each) for each in renamed) or (
+        bool(owner) and owner in before.layer_by_path and _is_wrapper(owner, before)
+    )
+
+
+def _is_wrapper(owner: str, spec: ModelSpec) -> bool:
+    return spec.layer_by_path[owner].class_name not in ("Functional", "Sequential", "Model")
+
+
+def _parameters(spec: ModelSpec, but: Collection[str] = ()) -> Mapping[str, int]:
+    """Returns the number of parameters in each layer that has some, but not in some layers, or in layers in these."""
+    found: Counter[str] = Counter()
+    for tensor in spec.tensors:
+        owners = [tensor.layer]
+        while "/" in owners[-1]:
+            owners.append(owners[-1].rpartition("/")[0])
+        if not any(owner in but for owner in owners):
+            found.update(dict.fromkeys(owners, tensor.size))
+    return found
