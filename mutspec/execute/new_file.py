@@ -22,6 +22,7 @@ from mutspec.model.files.legacy_file import legacy_state
 from mutspec.model.files.legacy_groups import legacy_groups, state_names
 from mutspec.model.files.new_model import KeptValue, NeedsKeras, NewModel, StateGroup
 from mutspec.model.old_configs import other_functions
+from mutspec.model.old_operations import readable_by
 from mutspec.model.opaque_layers import StoredLayer, opaque_layers
 from mutspec.model.outline import is_within, outline_of
 from mutspec.model.saved_groups import SavedGroup, UnknownGroups, saved_groups
@@ -55,10 +56,11 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras knows the first value of `{unmade.path}`")
     origins = {layer.path: layer.origin for layer in program.after.layers if layer.origin}
     kept = stated_besides(base.config, program.network, origins)
+    version = WRITTEN_VERSION if is_by_keras_2(base) else base.keras_version or WRITTEN_VERSION
     stored = {path: extent.dataset for path, extent in base.extents.items()} if base.stored else {}
     try:
         compiled = program.config.get("compile_config") or {}  # which Keras writes for a model that is not compiled
-        config = {**keras_form(program.network, kept=kept), "compile_config": compiled}
+        config = {**readable_by(version, keras_form(program.network, kept=kept)), "compile_config": compiled}
     except UnwritableError as error:
         path, what = next(iter(error.layers.items()))
         return NeedsKeras(f"only Keras knows {what} of `{path}`")
@@ -75,7 +77,6 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(str(error))
     except UnknownStateError as error:
         return NeedsKeras(f"only Keras knows {error}")
-    version = WRITTEN_VERSION if is_by_keras_2(base) else base.keras_version or WRITTEN_VERSION
     date = date_saved_of(base.path)
     assets = _assets(base, groups)
     if elsewhere := next(filter(leads_elsewhere, assets.values()), ""):

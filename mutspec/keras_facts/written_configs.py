@@ -53,6 +53,14 @@ NEWER_THAN_3_6: Mapping[str, frozenset[str]] = _by_key(
 Where a plan does not state them they are left out, so that older versions load the mutant too. Keras then uses the
 defaults, which are what it would have written."""
 
+NEW_IN_3_11: Mapping[str, tuple[str, ...]] = {
+    "ConvertToTensor": ("ragged",),
+    "OnesLike": ("dtype",),
+    "ZerosLike": ("dtype",),
+}
+"""Arguments that operations of masks have since Keras 3.11, which none of them needs. Since then, all operations with
+arguments state a name too."""
+
 STATES_NO_REGULARIZER = _classes(
     """
     Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose DepthwiseConv1D DepthwiseConv2D SeparableConv1D
