@@ -1,4 +1,8 @@
-"""Structural steps on networks of the size that people use: one of plain convolutions, one of depthwise ones."""
+"""Structural steps on networks that people use: one of plain convolutions, one of depthwise ones.
+
+Keras makes their first stages, which have layers of every kind that the others have. Whole networks are mutated by
+`tests/cli/test_real_networks.py` and `python -m tests.architecture_table`.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,34 @@ ADD = {"ResNet50": "conv3_block2_add", "EfficientNetB0": "block2b_add"}
 
 
 @cache
+def whole(name: str) -> Any:
+    """An untrained network."""
+    import keras
+
+    return getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=7)
+
+
+def first_stages(name: str) -> Any:
+    """The network up to its second or third change of size, with the head."""
+    from keras.src.applications import efficientnet, resnet
+
+    def stacks(x: Any) -> Any:
+        x = resnet.stack_residual_blocks_v1(x, 64, 2, stride1=1, name="conv2")
+        return resnet.stack_residual_blocks_v1(x, 128, 2, name="conv3")
+
+    common = {"weights": None, "input_shape": (64, 64, 3), "classes": 7, "name": name.lower()}
+    if name == "ResNet50":
+        return resnet.ResNet(stacks, preact=False, use_bias=True, **common)
+    return efficientnet.EfficientNet(1.0, 1.0, 224, blocks_args=efficientnet.DEFAULT_BLOCKS_ARGS[:3], **common)
+
+
+@cache
 def network(name: str) -> Any:
     """An untrained network, whose biases, scales and statistics are none of the usual ones."""
     import keras
 
     keras.utils.set_random_seed(3)
-    model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=7)
+    model = first_stages(name)
     random = np.random.default_rng(5)
     for variable in model.weights:
         if len(variable.shape) == 1:

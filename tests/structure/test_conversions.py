@@ -13,8 +13,6 @@ from mutspec.errors import PlanError
 from tests.zoo import attention, functional, recurrent, simple
 from tests.zoo.play import assert_same_outputs, by_xla, drawn, inputs_of, mutant_of, outputs, shared, weights
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 
 def _converted(model: Any, *forms: str, **keys: Any) -> Any:
     return mutant_of(model, *({"op": "convert", "to": form, "id": f"to_{form}", **keys} for form in forms))

@@ -11,8 +11,6 @@ import mutspec
 from mutspec.errors import PlanError
 from tests.zoo.play import drawn, inputs_of, mutant_of, outputs, shared, weights
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 
 def _with_input(model: Any, **keys: Any) -> Any:
     return mutant_of(model, {"op": "set_input", **keys})

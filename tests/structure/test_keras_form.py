@@ -33,7 +33,7 @@ from mutspec.structure.network_config import network_of
 from mutspec.structure.shape_rules import TableOracle
 from tests.ops.test_examples import PAGES, PREPARED
 from tests.ops.test_examples import model as example_model
-from tests.structure.test_applications import network as application
+from tests.structure.test_applications import whole as application
 from tests.zoo import ZOO
 from tests.zoo.play import shared
 

@@ -15,7 +15,7 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure.keras_order import keras_order
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
-from tests.structure.test_applications import network as application
+from tests.structure.test_applications import whole as application
 from tests.zoo.play import shared
 
 GRAPHS = (

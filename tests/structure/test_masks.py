@@ -24,7 +24,6 @@ from tests.structure.masked_models import INNER, LAST, chain, layer, padded, tok
 from tests.zoo.play import outputs, shared
 
 pytestmark = [
-    pytest.mark.usefixtures("hdf5_in_this_process"),
     pytest.mark.filterwarnings("ignore:.*does not support masking"),  # Keras says where it drops a mask
     pytest.mark.filterwarnings("ignore:.*acts in training only"),
 ]

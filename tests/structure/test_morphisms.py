@@ -13,8 +13,6 @@ from mutspec.errors import PlanError
 from mutspec.model.live import read_live
 from tests.zoo.play import drawn, mutant_of
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 NORMS = {"type": "BatchNormalization"}
 
 
