@@ -40,7 +40,7 @@ FROZEN = '"name": "whole", "trainable": false'
 
 def by_keras(path: Path) -> Path:
     """What Keras writes for a model that it loads from a `.keras` file."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     target = path.with_suffix(".keras.h5")
     with target.open("w+b") as file:
         save_whole_h5(keras.saving.load_model(path), file.fileno())

@@ -1,8 +1,4 @@
-"""Structural steps on networks that people use: one of plain convolutions, one of depthwise ones.
-
-Keras makes their first stages, which have layers of every kind that the others have. Whole networks are mutated by
-`tests/cli/test_real_networks.py` and `python -m tests.architecture_table`.
-"""
+"""Structural steps on the first stages of networks that people use, of plain convolutions and of depthwise ones."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ import numpy as np
 import pytest
 
 import mutspec
+from tests.structure.real_networks import first_stages
 
 NEW = ("new_convolution", "new_depthwise", "new_normalisation")
 LAYERS: tuple[dict[str, Any], ...] = (
@@ -27,28 +24,6 @@ LAYERS: tuple[dict[str, Any], ...] = (
 STEM = {"ResNet50": "conv1_conv", "EfficientNetB0": "stem_conv"}
 ACTIVATION = {"ResNet50": "conv2_block1_1_relu", "EfficientNetB0": "block2a_expand_activation"}
 ADD = {"ResNet50": "conv3_block2_add", "EfficientNetB0": "block2b_add"}
-
-
-@cache
-def whole(name: str) -> Any:
-    """An untrained network."""
-    import keras
-
-    return getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=7)
-
-
-def first_stages(name: str) -> Any:
-    """The network up to its second or third change of size, with the head."""
-    from keras.src.applications import efficientnet, resnet
-
-    def stacks(x: Any) -> Any:
-        x = resnet.stack_residual_blocks_v1(x, 64, 2, stride1=1, name="conv2")
-        return resnet.stack_residual_blocks_v1(x, 128, 2, name="conv3")
-
-    common = {"weights": None, "input_shape": (64, 64, 3), "classes": 7, "name": name.lower()}
-    if name == "ResNet50":
-        return resnet.ResNet(stacks, preact=False, use_bias=True, **common)
-    return efficientnet.EfficientNet(1.0, 1.0, 224, blocks_args=efficientnet.DEFAULT_BLOCKS_ARGS[:3], **common)
 
 
 @cache

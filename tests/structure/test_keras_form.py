@@ -33,7 +33,7 @@ from mutspec.structure.network_config import network_of
 from mutspec.structure.shape_rules import TableOracle
 from tests.ops.test_examples import PAGES, PREPARED
 from tests.ops.test_examples import model as example_model
-from tests.structure.test_applications import whole as application
+from tests.structure.real_networks import whole
 from tests.zoo import ZOO
 from tests.zoo.play import shared
 
@@ -170,7 +170,7 @@ def inputs_in(step: dict[str, Any]) -> list[str]:
 def test_a_network_that_people_use_stays_as_its_file_has_it(name: str, tmp_path: Path) -> None:
     import keras
 
-    config = json.loads(json.dumps(keras.saving.serialize_keras_object(application(name))))
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(whole(name))))
     assert ours(network_of(config)) == comparable(deepcopy(config))
 
 

@@ -180,7 +180,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 def _built(name: str) -> Any:
     import keras
 
-    keras.backend.clear_session()  # names as in a new process
+    keras.backend.clear_session(free_memory=False)  # names as in a new process
     return MODELS[name]()
 
 
