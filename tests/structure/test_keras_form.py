@@ -44,6 +44,9 @@ CALLED_BY_CODE = {"nested_custom", "shared_everywhere", "shared_with_nested", "s
 
 STRUCTURAL = sorted(name for name, kind in catalogue(plugins=False).items() if issubclass(kind, StructureOp))
 
+ORACLE = TableOracle(KerasOracle())
+"""It remembers what it has been told: the steps before an attempt are the same as before the last one."""
+
 NEW_LAYERS: tuple[dict[str, Any], ...] = (
     {"type": "BatchNormalization", "epsilon": 0.1},
     {"type": "Dense", "units": "same", "kernel_regularizer": "l2"},
@@ -60,7 +63,7 @@ def network_after(steps: list[dict[str, Any]], base: Path, inputs: Mapping[str, 
     files = {name: open_archive(path) for name, path in {"": base, **(inputs or {})}.items()}
     specs, configs = ({name: getattr(each, key) for name, each in files.items()} for key in ("spec", "config"))
     config = configs.pop("")
-    context = LoweringContext(specs, config, configs, oracle=TableOracle(KerasOracle()))
+    context = LoweringContext(specs, config, configs, oracle=ORACLE)
     plan = mutspec.plan({"inputs": {name: {} for name in configs}, "steps": steps})
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
