@@ -108,7 +108,7 @@ def test_a_mutant_of_an_h5_file_is_that_of_the_keras_file(tmp_path: Path) -> Non
 
 def test_long_lists_of_names_become_several_attributes(tmp_path: Path) -> None:
     """HDF5 cannot hold more than 64 kB in an attribute of texts of one length."""
-    count, length = 300, 230
+    count, length = 66, 980
     model = keras.Sequential(
         [keras.Input((1,)), *(keras.layers.Dense(1, name=f"{number:0{length}}") for number in range(count))]
     )
