@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,3 +49,16 @@ class LayerEdit:
 
 _OF_THE_LAYER = frozenset({EditKind.ADDED, EditKind.REMOVED, EditKind.CONFIGURED})
 """Effects on a layer itself; others are on what it is called on, and on the outputs of the model."""
+
+
+def former_path(path: str, renames: Mapping[str, str]) -> str:
+    """Returns the path that a layer had before a step.
+
+    Arguments:
+        path: its path after the step.
+        renames: the former path of each layer that the step renames or moves. A model stands for all layers in it.
+    """
+    owner = path
+    while owner and owner not in renames:
+        owner = owner.rpartition("/")[0]
+    return renames[owner] + path[len(owner) :] if owner else path

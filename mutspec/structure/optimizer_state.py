@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from mutspec.errors import Problem
@@ -58,22 +59,27 @@ class OptimizerState:
     warnings: tuple[Problem, ...]
 
 
-def trained_weights(config: Mapping[str, Any]) -> tuple[str, ...]:
+def trained_weights(
+    config: Mapping[str, Any], opaque: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Returns the canonical paths of the weights that a model trains, in Keras's order: `model.trainable_variables`.
 
     Arguments:
         config: the serialised model, its layers in Keras's order.
+        opaque: what stands for the weights of layers whose classes are in no table, by the paths of the layers.
 
     Raises:
-        UnknownStateError: only Keras knows what a layer of it trains.
+        UnknownStateError: only Keras knows what another layer of it trains.
     """
     root = outline_of(config).root
     if not root.is_trainable and root.class_name != "Sequential":  # Keras forgets it when it loads a Sequential model
         return ()
-    return tuple(_trained(root))
+    return tuple(_trained(root, opaque))
 
 
-def _trained(node: OutlineNode) -> list[str]:
+def _trained(node: OutlineNode, opaque: Mapping[str, Sequence[str]]) -> list[str]:
+    if node.variables is None and node.path in opaque:
+        return list(opaque[node.path]) if node.is_trainable else []
     if node.variables is None and node.class_name not in UNKNOWN:
         raise UnknownStateError(f"the weights that {a(node.class_name)} trains")
     if node.config.get("lora_rank") or quantization_mode(node.config) == "float8":
@@ -83,7 +89,7 @@ def _trained(node: OutlineNode) -> list[str]:
         for variable in node.variables or ()
         if variable.is_trainable and node.is_trainable and not variable.copy_of
     ]
-    return own + [path for child in node.children for path in _trained(child)]
+    return own + [path for child in node.children for path in _trained(child, opaque)]
 
 
 def carried_state(

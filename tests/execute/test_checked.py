@@ -23,7 +23,7 @@ from mutspec.model.live import read_live
 from mutspec.ops import morphism
 from mutspec.ops.naming import RenameLayer
 from mutspec.ops.structure import ConfigureLayer, RemoveLayer
-from tests.zoo import ZOO
+from tests.zoo.play import shared
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
@@ -36,7 +36,7 @@ def saved(tmp_path: Path) -> Saved:
     """Saves a model of the zoo."""
 
     def save(name: str) -> Path:
-        ZOO[name]().save(tmp_path / "base.keras")
+        shared(name).save(tmp_path / "base.keras")
         return tmp_path / "base.keras"
 
     return save

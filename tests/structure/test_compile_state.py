@@ -14,8 +14,6 @@ import mutspec
 from mutspec.structure.compile_state import OutputChange, Outputs, compile_state, output_change
 from mutspec.structure.network_config import network_of
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 
 def model_with(outputs: Callable[[Any, Any], Any], **compiled: Any) -> Any:
     """A model of two heads, `a` and `b`, and with other heads where `outputs` makes them."""

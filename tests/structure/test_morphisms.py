@@ -11,9 +11,8 @@ import pytest
 import mutspec
 from mutspec.errors import PlanError
 from mutspec.model.live import read_live
+from tests.structure.real_networks import first_stages
 from tests.zoo.play import drawn, mutant_of
-
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 NORMS = {"type": "BatchNormalization"}
 
@@ -123,7 +122,7 @@ def _application(name: str, size: int) -> Any:
     import keras
 
     keras.utils.set_random_seed(1)
-    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
+    model = first_stages(name, size)
     random = np.random.default_rng(4)
     for weight in model.weights:  # statistics near those that such a layer would have, so that signals stay in range
         if weight.name in ("gamma", "moving_variance"):

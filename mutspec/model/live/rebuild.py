@@ -17,6 +17,7 @@ from mutspec.model.live.live_model import LiveModel, read_live
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
+from mutspec.model.old_operations import readable_by
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.own_modules import keras_imports_no_stray_module
 
@@ -135,7 +136,9 @@ def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model
     try:
         with keras_imports_no_stray_module(), without_advice():
             model = keras.saving.deserialize_keras_object(
-                dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=not unsafe
+                dict(readable_by(keras.version(), config)),
+                custom_objects=dict(custom_classes(base.model)),
+                safe_mode=not unsafe,
             )
     except Exception as error:  # Keras, or a user's class, may raise anything here
         raise ModelError(
