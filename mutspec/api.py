@@ -158,7 +158,8 @@ def apply(
     """Applies a plan to a Keras model, or to a model file.
 
     With an `output`, the mutant is written to that file, in the format of its suffix, and the report is returned. It
-    says in `needs_keras` why Keras had to build the mutant; this is empty if the file was written without TensorFlow.
+    says in `needs_keras` why Keras had to build the mutant; this is empty if mutspec wrote the file. Then `asked_keras`
+    names the layers about which alone Keras was asked, if there were any.
 
     Without an `output`, the mutant is returned as a keras.Model: a new one, unless `in_place` is set. Compilation and
     the optimizer's state are kept where they fit; where they do not, a MutspecWarning is issued.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mutspec.access.read import Readable
@@ -57,6 +57,7 @@ def prepare(
         PlanError: the plan does not fit the model.
     """
     specs = {name: other.spec for name, other in inputs.items()}
+    asked: dict[str, None] = {}
     program = compile_plan(
         plan,
         model.spec,
@@ -64,24 +65,31 @@ def prepare(
         non_finite,
         config=model.config,
         input_configs={name: other.config for name, other in inputs.items()},
-        oracle=_oracle(model, unsafe) if is_structural(plan) else None,
+        oracle=_oracle(model, unsafe, asked) if is_structural(plan) else None,
     )
-    return Prepared(program, model, inputs)
+    return Prepared(replace(program, asked_keras=tuple(asked)) if asked else program, model, inputs)
 
 
-def _oracle(model: Readable, unsafe: bool) -> ShapeOracle:
-    """Returns an oracle of the shapes that layers make: a table, and Keras for the rest."""
+def _oracle(model: Readable, unsafe: bool, asked: dict[str, None]) -> ShapeOracle:
+    """Returns an oracle of the shapes that layers make: a table, and Keras for the rest.
+
+    Arguments:
+        model: the model to mutate.
+        unsafe: whether code in it may run.
+        asked: gets the names of the layers about which Keras is asked.
+    """
     from mutspec.structure.shape_rules import TableOracle  # plans of weight steps do not need it
 
     def ask_keras(entry: Mapping[str, Any], inputs: tuple[TensorType, ...]) -> LayerShapes:
         from mutspec.model.live.oracle import KerasOracle
 
-        if not asked:
+        if not oracles:
             classes = custom_classes(model.model) if isinstance(model, LiveModel) else {}
-            asked.append(KerasOracle(classes, safe_mode=not unsafe))
-        return asked[0](entry, inputs)
+            oracles.append(KerasOracle(classes, safe_mode=not unsafe))
+        asked[str((entry.get("config") or {}).get("name") or entry.get("name") or entry.get("class_name"))] = None
+        return oracles[0](entry, inputs)
 
-    asked: list[ShapeOracle] = []
+    oracles: list[ShapeOracle] = []
     return TableOracle(ask_keras)
 
 

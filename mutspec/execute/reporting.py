@@ -69,6 +69,7 @@ def report(
         structure_diff(program.before, program.after) if program.is_structural else StructureDiff(),
         tuple(InputReport(name, name_of(each), each.spec.structure_digest) for name, each in inputs.items()),
         needs_keras=needs_keras,
+        asked_keras=program.asked_keras if isinstance(model, Archive) and not needs_keras else (),
         origins=origins(program),
     )
 

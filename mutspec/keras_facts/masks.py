@@ -1,8 +1,8 @@
 """What Keras's layer classes do with masks, and the operations that Keras records for masks, as data.
 
 Checked against Keras 3.15 by `tests/keras_facts/test_masks.py`. Sources: `Layer.__call__` (steps 6 to 8) and the
-`compute_mask` of each class. Since Keras 3.12 they are the same; before, Concatenate had other operations. Until
-Keras 3.8, configs have no implicit masks at all.
+`compute_mask` of each class. Since Keras 3.12 they are the same; before, Concatenate had other operations. Files of
+Keras 3.6 and 3.10 state implicit masks, too.
 """
 
 from __future__ import annotations

@@ -53,6 +53,14 @@ NEWER_THAN_3_6: Mapping[str, frozenset[str]] = _by_key(
 Where a plan does not state them they are left out, so that older versions load the mutant too. Keras then uses the
 defaults, which are what it would have written."""
 
+NEW_IN_3_11: Mapping[str, tuple[str, ...]] = {
+    "ConvertToTensor": ("ragged",),
+    "OnesLike": ("dtype",),
+    "ZerosLike": ("dtype",),
+}
+"""Arguments that operations of masks have since Keras 3.11, which none of them needs. Since then, all operations with
+arguments state a name too."""
+
 STATES_NO_REGULARIZER = _classes(
     """
     Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose DepthwiseConv1D DepthwiseConv2D SeparableConv1D
@@ -68,16 +76,13 @@ NAMES_ITS_DTYPE = _classes(
 """Classes that write the name of their dtype, and not a policy."""
 
 WRITTEN_BY_KERAS_ALONE = _classes(
-    """
-    AugMix CutMix Discretization HashedCrossing Hashing IntegerLookup MelSpectrogram MixUp RandAugment RandomBrightness
-    RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform RandomErasing RandomFlip
-    RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation
-    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Solarization StringLookup
-    TextVectorization
-    """
+    "Discretization HashedCrossing Hashing IntegerLookup MelSpectrogram StringLookup TextVectorization"
 )
-"""Classes whose constructors change their arguments in ways that are in no table: they draw seeds, or make ranges of
-numbers. A config that Keras has written is complete; one of a plan is not."""
+"""Classes whose constructors change their arguments in ways that are in no table. A config that Keras has written is
+complete; one of a plan is not."""
+
+DRAWN_BY_KERAS: Mapping[str, str] = {"RandomCrop": "seed"}
+"""Arguments that Keras draws where they are not stated, by class. It leaves the seeds of other classes open."""
 
 BUILT_WHEN_MADE = _classes(
     """

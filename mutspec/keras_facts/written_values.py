@@ -13,12 +13,14 @@ from struct import pack, unpack
 from typing import Any
 
 from mutspec.keras_facts.argument_values import a
+from mutspec.keras_facts.augmentation_values import AUGMENTATIONS, written_augmentation
 from mutspec.keras_facts.classes import dimensions_of
 from mutspec.keras_facts.layer_arguments import LAYER_ARGUMENTS, arguments_of
 from mutspec.keras_facts.object_classes import object_class
 from mutspec.keras_facts.object_defaults import FUNCTION_ALIASES, OBJECT_DEFAULTS, VARIANCE_SCALING
 from mutspec.keras_facts.object_names import ACTIVATIONS, MODULE_BY_ENDING, OBJECT_MODULES
 from mutspec.keras_facts.written_configs import (
+    DRAWN_BY_KERAS,
     EVERY_CLASS,
     LEFT_OUT,
     NAMES_ITS_DTYPE,
@@ -58,10 +60,21 @@ def written_config(class_name: str, config: Config, layer: Callable[[Config], Co
     if missing and class_name in WRITTEN_BY_KERAS_ALONE:
         raise NotInTablesError(f"the `{missing[0]}` that Keras gives to {a(class_name)}")
     whole = {**defaults, **config} if missing else config
+    if missing and class_name in AUGMENTATIONS:
+        whole = {key: _of_augmentation(class_name, key, value) for key, value in whole.items()}
     keys = [key for key in ("name", "trainable", "dtype") if key in whole]
     keys += [key for key in whole if key not in keys]
     written = {key: _value(class_name, key, whole, layer) for key in (keys if missing else config)}
     return _with_both_directions(written) if class_name == "Bidirectional" else written
+
+
+def _of_augmentation(class_name: str, key: str, value: Any) -> Any:
+    if value is None and key == DRAWN_BY_KERAS.get(class_name):
+        raise NotInTablesError(f"the `{key}` that Keras gives to {a(class_name)}")
+    try:
+        return written_augmentation(class_name, key, value)
+    except ValueError:
+        raise NotInTablesError(f"what the `{key}` of {a(class_name)} is") from None
 
 
 def _as_it_is(class_name: str, config: Config) -> dict[str, Any]:

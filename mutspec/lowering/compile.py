@@ -18,11 +18,12 @@ from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.copies import SkippedWeight
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
+from mutspec.structure.layer_edit import EditKind, LayerEdit
 
 if TYPE_CHECKING:
+    from mutspec.lowering.mask_changes import MaskChange
     from mutspec.structure.architecture import Architecture
     from mutspec.structure.compile_state import OutputChange
-    from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network
 
 
@@ -63,6 +64,7 @@ class Program:
         warnings: what the user should know, positions filled in.
         output_change: what the steps do to the outputs; None if they do nothing to the architecture.
         network: the mutant, taken apart; None if weights alone change.
+        asked_keras: the names of the layers of which only Keras knew the shapes that they make.
     """
 
     plan: Plan[Op]
@@ -74,6 +76,7 @@ class Program:
     warnings: tuple[Problem, ...]
     output_change: OutputChange | None = None
     network: Network | None = None
+    asked_keras: tuple[str, ...] = ()
 
     @property
     def is_structural(self) -> bool:
@@ -135,7 +138,7 @@ def compile_plan(
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
         now = context.edited_architecture
         if now is not None and now is not (changes[-1][1] if changes else None):
-            changes.append((len(records) - 1, now))
+            changes.append((number, now))
     if problems:
         raise PlanError(problems)
     graph, change = context.builder.build(), context.output_change
@@ -144,10 +147,15 @@ def compile_plan(
     from mutspec.lowering.mutant import mutant_of
 
     stages = [context.unedited_architecture, *(each for _, each in changes)]
-    mutant = mutant_of(plan, model, config or {}, stages, [index for index, _ in changes], change)
-    for (index, _), edits in zip(changes, mutant.mask_edits, strict=True):
-        if edits:  # with another mask, a layer predicts something else, whatever the step claims
-            records[index] = replace(records[index], edits=(*records[index].edits, *edits), claim=None)
+    renames = [
+        {edit.layer: edit.before for edit in records[number].edits if edit.kind is EditKind.RENAMED}
+        for number, _ in changes
+    ]
+    mutant = mutant_of(plan, model, config or {}, stages, [number for number, _ in changes], renames, change)
+    for (number, _), masks in zip(changes, mutant.mask_changes, strict=True):
+        if masks:
+            records[number], notes = _with_masks(records[number], masks)
+            warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in notes]
     warnings += mutant.warnings
     network = mutant.network
     return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, network)
@@ -159,6 +167,15 @@ def _after(refused: str, problem: Problem) -> Problem:
         return problem
     first = f"fix `{refused}` first: this may follow from it"
     return replace(problem, hint=f"{problem.hint}; or {first}" if problem.hint else first)
+
+
+def _with_masks(record: StepRecord, masks: MaskChange) -> tuple[StepRecord, tuple[str, ...]]:
+    """Returns a step with what it does to masks, and what the user should know of that.
+
+    With another mask, a layer predicts something else, whatever the step claims.
+    """
+    notes = (masks.note,) if masks.note and record.claim is not None else ()
+    return replace(record, edits=(*record.edits, *masks.edits), claim=None), notes
 
 
 def _claim(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> SamePredictions | None:

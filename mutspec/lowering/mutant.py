@@ -10,11 +10,10 @@ from mutspec.errors import PlanError, Problem
 from mutspec.language.plan import Plan
 from mutspec.lowering.base import Op
 from mutspec.lowering.limits_of_made import config_problem
-from mutspec.lowering.mask_edits import mask_edits
+from mutspec.lowering.mask_changes import MaskChange, mask_changes
 from mutspec.model.spec import ModelSpec
 from mutspec.structure.architecture import Architecture, with_masks
 from mutspec.structure.compile_state import NOT_COMPILED, OutputChange, with_compile_state
-from mutspec.structure.layer_edit import LayerEdit
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import entry_of
 
@@ -27,14 +26,14 @@ class Mutant:
         spec: its spec, with the masks that Keras makes.
         config: the serialised model.
         network: the model, taken apart.
-        mask_edits: what each change did to the operations that compute masks.
+        mask_changes: what each change did to masks.
         warnings: what was lost.
     """
 
     spec: ModelSpec
     config: Mapping[str, Any]
     network: Network
-    mask_edits: Sequence[tuple[LayerEdit, ...]]
+    mask_changes: Sequence[MaskChange]
     warnings: tuple[Problem, ...]
 
 
@@ -44,6 +43,7 @@ def mutant_of(
     config: Mapping[str, Any],
     stages: Sequence[Architecture],
     steps: Sequence[int],
+    renames: Sequence[Mapping[str, str]],
     output_change: OutputChange | None,
 ) -> Mutant:
     """Returns what edits have made of a model.
@@ -54,6 +54,7 @@ def mutant_of(
         config: the serialised model before them.
         stages: the architecture before the first change, and after each.
         steps: the index of the step that made each change.
+        renames: the former path of each layer that a change renames or moves.
         output_change: what they do to the outputs.
 
     Raises:
@@ -62,13 +63,13 @@ def mutant_of(
     """
     _refuse_misfits(plan, stages[-1])
     masked = with_masks(stages[-1])
-    edits = mask_edits(model, stages, masked)
+    masks = mask_changes(model, stages, masked, renames)
     entry = entry_of(masked.network)
     if config_problem(entry):
         _refuse_unreadable(plan, stages, steps)
     entry, lost = with_compile_state(entry, entry.get("compile_config"), output_change)
     is_dropped = bool(config.get("compile_config")) and not entry.get("compile_config")
-    return Mutant(masked.spec, entry, masked.network, edits, lost if lost or not is_dropped else (NOT_COMPILED,))
+    return Mutant(masked.spec, entry, masked.network, masks, lost if lost or not is_dropped else (NOT_COMPILED,))
 
 
 def _refuse_unreadable(plan: Plan[Op], stages: Sequence[Architecture], steps: Sequence[int]) -> None:

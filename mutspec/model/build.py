@@ -260,7 +260,7 @@ def _unknown(node: OutlineNode, stored: str, found: _Found, is_outermost: bool =
     """Adds a layer of a class that is in no table, and everything that is stored below it."""
     if not is_outermost:
         inner = found.describe(stored)
-        layer = _layer(node)
+        layer = replace(_layer(node), origin=node.path)
         found.layers.append(layer if inner is None else replace(layer, ancestry=inner.ancestry))
         _own_variables(node, stored, node.path, found)
     else:

@@ -131,6 +131,11 @@ def join(*segments: str) -> str:
     return "/".join(segment for segment in segments if segment)
 
 
+def in_order_of_attributes(path: str) -> list[str]:
+    """Returns the sort key of Keras's walk over the layers in a layer, in which private attributes come last."""
+    return [f"~{attribute}" if attribute.startswith("_") else attribute for attribute in path.split("/")]
+
+
 def is_within(path: str, owner: str) -> bool:
     """Returns whether a path is that of a layer, or of something in it."""
     return path == owner or path.startswith(f"{owner}/")

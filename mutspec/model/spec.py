@@ -93,6 +93,8 @@ class LayerSpec:
         aliases: other paths of the same layer.
         is_inner: whether it is inside a class of the user's own, whose code holds it. Its class and config are not
             always known, so they are not part of the model's identity.
+        origin: the path that it had in the base, if its class is in no table and its config is still the same: what
+            the base's file holds of it may be what a mutant's file has to hold. Empty for all other layers.
     """
 
     path: str
@@ -103,6 +105,7 @@ class LayerSpec:
     calls: tuple[Call, ...] = ()
     aliases: tuple[str, ...] = ()
     is_inner: bool = False
+    origin: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

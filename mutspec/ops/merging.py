@@ -19,6 +19,7 @@ from mutspec.lowering.amounts import Chosen
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import ALL_GROUPS, LoweringContext, TensorWrite
 from mutspec.lowering.merge_op import MergeOp, Source, described
+from mutspec.lowering.pairing import roots
 from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.spec import TensorSpec
 
@@ -228,7 +229,8 @@ class Common(StrEnum):
 class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
     """Give the layers of the target the same values: those of the first, or their mean, weight by weight.
 
-    Weights belong together by role; those of one role must have one shape. They stay separate weights.
+    In layers of one structure, weights belong together by their path below the layer, and in others by role; those that
+    belong together must have one shape. They stay separate weights.
 
     Literature: weight sharing across layers (Universal Transformer, Dehghani et al. 2019; ALBERT, Lan et al. 2020).
     """
@@ -243,13 +245,17 @@ class ShareValues(Op, tag="share_values", frozen=True, kw_only=True):
     )
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
-        tensors = [tensor for tensor in context.select(self.target, "target").tensors if tensor.size]
+        selection = context.select(self.target, "target")
+        tensors = [tensor for tensor in selection.tensors if tensor.size]
         if self.take is Common.MEAN:
             context.refuse_integers(tensors)
-        roles: dict[str, list[TensorSpec]] = {}
+        layers = list(roots(selection))
+        is_alike = len(layers) > 1 and all(each.keys() == layers[0].keys() for each in layers)
+        places = {each.path: place for layer in layers for place, each in layer.items()} if is_alike else {}
+        groups: dict[str, list[TensorSpec]] = {}
         for tensor in tensors:
-            roles.setdefault(tensor.role, []).append(tensor)
-        return [write for group in roles.values() for write in self._shared(context, group)]
+            groups.setdefault(places.get(tensor.path, tensor.role), []).append(tensor)
+        return [write for group in groups.values() for write in self._shared(context, group)]
 
     def _shared(self, context: LoweringContext, group: list[TensorSpec]) -> Iterable[TensorWrite]:
         first = group[0]

@@ -29,8 +29,8 @@ class ShareWeights(StructureOp, tag="share_weights", frozen=True, kw_only=True):
     """Put one layer at the places of several: they share its weights, in training too.
 
     The first of the layers, in the order of the model, is called at all places, and keeps its weights. The others go.
-    They must be of one class, with the same arguments and weights of the same shapes. To copy weights once, and not
-    share them, use `transfer_weights`.
+    They must be of one class, with the same arguments and weights of the same shapes. Models in the model cannot share.
+    To copy weights once, and not share them, use `transfer_weights`.
 
     Literature: weight sharing across layers (Universal Transformer, Dehghani et al. 2019; ALBERT, Lan et al. 2020);
     siamese networks (Bromley et al. 1993).
@@ -72,7 +72,9 @@ def _refuse_unlike(ctx: StructureContext, first: FoundLayer, other: FoundLayer) 
     entry = other.entry
     if isinstance(entry, Network) or is_operation(entry):
         what = "a model" if isinstance(entry, Network) else "an operation"
-        raise PlanError(f"`{other.path}` is {what}, and not a layer", path=("target",), hint="name layers")
+        raise PlanError(
+            f"`{other.path}` is {what}, and not a layer", path=("target",), hint="name layers with weights of their own"
+        )
     if other.owner != first.owner:
         raise PlanError(
             f"`{first.path}` and `{other.path}` are in different models",

@@ -14,7 +14,7 @@ from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
-from mutspec.structure.layer_edit import EditKind, LayerEdit
+from mutspec.structure.layer_edit import EditKind, LayerEdit, former_path
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
@@ -115,6 +115,8 @@ class Report:
         check: the check of the mutant in Keras, if there was one.
         origins: where the values of each of the mutant's weights come from.
         needs_keras: why Keras has to build the mutant, as the end of a sentence; empty if mutspec writes its file.
+        asked_keras: the names of the layers about which alone Keras was asked, as only it knows the shapes that they
+            make; empty if it has to build the mutant.
     """
 
     engine: str
@@ -134,6 +136,7 @@ class Report:
     check: MutantCheck | None = None
     origins: tuple[WeightOrigin, ...] = ()
     needs_keras: str = ""
+    asked_keras: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return report_text(self)
@@ -173,6 +176,7 @@ class Report:
             **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
             **({"needs_keras": self.needs_keras} if self.needs_keras else {}),
+            **({"asked_keras": list(self.asked_keras)} if self.asked_keras else {}),
             **({} if self.check is None else {"check": self.check.to_json()}),
         }
 
@@ -184,7 +188,8 @@ def _target_as_json(target: TargetReport) -> dict[str, Any]:
 
 def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
     document = {"layer": edit.layer, "type": edit.type, "edit": edit.kind.value, "parameters": edit.parameters}
-    return document | ({"before": edit.before} if edit.before else {})
+    more = {"before": edit.before, "new_weights": list(edit.new_weights)}
+    return document | {key: value for key, value in more.items() if value}
 
 
 def changes_nothing(steps: Iterable[StepReport]) -> bool:
@@ -260,11 +265,12 @@ def _step(number: int, step: StepReport, page: Page) -> str:
 
 
 def edit_sentence(edit: LayerEdit) -> str:
-    """Describes the effect on a layer, such as `+ adapter (Dense), 1,640 parameters`."""
+    """Describes the effect on a layer: `+ more (Dense), 42 parameters` or `~ conv (Conv2D): + bias, 8 parameters`."""
     mark = {EditKind.ADDED: "+", EditKind.REMOVED: "-"}.get(edit.kind, "~")
     name = f"{edit.before} → {edit.layer}" if edit.before else edit.layer
     count = f", {words.plural(edit.parameters, 'parameter')}" if edit.parameters else ""
-    return f"{mark} {name} ({edit.type}){count}{_EFFECTS.get(edit.kind, '')}"
+    new = ":" + ",".join(f" + {each}" for each in edit.new_weights) if edit.new_weights else ""
+    return f"{mark} {name} ({edit.type}){new}{count}{_EFFECTS.get(edit.kind, '')}"
 
 
 _EFFECTS = {
@@ -301,8 +307,8 @@ def _totals(report: Report, width: int) -> Iterator[str]:
         yield from (sentence(line, width=width) for line in check_lines(report.check))
     if origins := origins_sentence(report.origins):
         yield sentence(origins, width=width)
-    if report.needs_keras:
-        yield sentence(keras_sentence(report), width=width)
+    if keras := keras_sentence(report):
+        yield sentence(keras, width=width)
     yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)
 
 
@@ -357,21 +363,16 @@ def _renamed(report: Report) -> int:
     for layer in report.structure.added:
         path = layer.path
         for former in filter(None, reversed(steps)):
-            path = _before(path, former)
+            path = former_path(path, former)
         found += path in removed
     return found
 
 
-def _before(path: str, former: Mapping[str, str]) -> str:
-    """Returns the path that a layer had before a step that renames layers, or models around them."""
-    owner = path
-    while owner and owner not in former:
-        owner = owner.rpartition("/")[0]
-    return former[owner] + path[len(owner) :] if owner else path
-
-
 def keras_sentence(report: Report) -> str:
-    """Returns a sentence that says why Keras has to build the mutant; empty if mutspec writes its file."""
+    """Returns a sentence that says what Keras is needed for, and why; empty if nothing needs it."""
+    if report.asked_keras:
+        names = words.listed(report.asked_keras)
+        return f"Keras was asked about {names} alone, as only it knows what shapes such a layer makes."
     verb = "builds" if report.output is None else "built"
     return f"Keras {verb} the mutant: {report.needs_keras}." if report.needs_keras else ""
 

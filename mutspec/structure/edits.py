@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.class_names import TAKES_LIST
 from mutspec.keras_facts.masks import is_mask_parameter, mask_parameters_of
+from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import Arguments, Calls, Entry, Layers, Network, mapped, refs
 from mutspec.structure.passages import Passage, passages
@@ -313,10 +314,12 @@ def renamed_network(network: Network, name: str) -> Network:
 
 def layer_name(layer: Entry | Network) -> str:
     """Returns the name of a layer by its config."""
-    return layer.name if isinstance(layer, Network) else str(layer["config"].get("name", ""))
+    return layer.name if isinstance(layer, Network) else str(layer["config"].get("name") or layer.get("name", ""))
 
 
 def named(entry: Entry, name: str) -> Entry:
     """Returns a serialised layer with another name."""
-    config = {**entry["config"], "name": name}
+    config = entry["config"]
+    if "name" in config or not is_operation(entry):  # before Keras 3.11, operations with arguments had none in there
+        config = {**config, "name": name}
     return {**entry, "config": config, **({"name": name} if "name" in entry else {})}

@@ -6,7 +6,8 @@ It differs from a file that Keras 3.15 writes in this:
   `keras_facts/written_configs.py`.
 - There is no `shared_object_id`. It says which objects were one object in a process, and its numbers are memory
   addresses. Keras makes an object of its own for each layer that lacks it.
-- A class of the user's own has no `build_config`. Keras builds its layers when it calls them.
+- A class of the user's own has no `build_config`, unless the layer is called on the shapes that it was built for in the
+  base. Keras builds its layers when it calls them.
 
 A layer whose config is complete keeps it. So a layer that no edit touches has the config that its file has.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
@@ -60,17 +62,20 @@ class UnwritableError(Exception):
         self.layers = layers
 
 
-def keras_form(network: Network, oracle: ShapeOracle | None = None) -> dict[str, Any]:
+def keras_form(
+    network: Network, oracle: ShapeOracle | None = None, kept: Mapping[str, Entry] = MappingProxyType({})
+) -> dict[str, Any]:
     """Returns the serialised model as Keras writes it into config.json.
 
     Arguments:
         network: the model, with its implicit masks.
         oracle: finds the output shapes of layers where the network does not know them; by default a table.
+        kept: what the base states besides the config, for layers of classes in no table, by path.
 
     Raises:
         UnwritableError: only Keras can serialise some layers.
     """
-    writer = _Writer(oracle or TableOracle())
+    writer = _Writer(oracle or TableOracle(), kept)
     entry = writer.model(network, "")
     if writer.problems:
         raise UnwritableError(writer.problems)
@@ -80,8 +85,9 @@ def keras_form(network: Network, oracle: ShapeOracle | None = None) -> dict[str,
 class _Writer:
     """Serialises networks, and collects what it cannot."""
 
-    def __init__(self, oracle: ShapeOracle) -> None:
+    def __init__(self, oracle: ShapeOracle, kept: Mapping[str, Entry]) -> None:
         self.problems: dict[str, str] = {}
+        self._kept = kept
         self._flow = Flow(oracle, lambda _: {})
         self._untyped: set[tuple[str, TensorRef]] = set()
 
@@ -141,6 +147,8 @@ class _Writer:
         path, layer = join(owner, name), network.layers[name]
         if isinstance(layer, Network):
             return self.model(layer, path)
+        if path in self._kept:
+            return {**_object(layer), "config": layer.get("config") or {}, **self._kept[path]}
         if not is_keras_class(layer) or is_operation(layer) or not network.calls[name]:
             return self._layer(layer, path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,8 +28,9 @@ class LayerEdit:
         layer: the layer's path; for a removed layer its former path.
         type: its class.
         before: its former path, if it was renamed.
-        parameters: the number of entries of its weights.
+        parameters: the number of entries of its weights; of its new weights, if it was there before.
         acts_in_training_only: whether it returns its input unchanged when the model predicts.
+        new_weights: the weights that it did not have before, if it was there before: their paths in the layer.
     """
 
     kind: EditKind
@@ -37,6 +39,7 @@ class LayerEdit:
     before: str = ""
     parameters: int = 0
     acts_in_training_only: bool = False
+    new_weights: tuple[str, ...] = ()
 
     @property
     def keeps_predictions(self) -> bool:
@@ -46,3 +49,16 @@ class LayerEdit:
 
 _OF_THE_LAYER = frozenset({EditKind.ADDED, EditKind.REMOVED, EditKind.CONFIGURED})
 """Effects on a layer itself; others are on what it is called on, and on the outputs of the model."""
+
+
+def former_path(path: str, renames: Mapping[str, str]) -> str:
+    """Returns the path that a layer had before a step.
+
+    Arguments:
+        path: its path after the step.
+        renames: the former path of each layer that the step renames or moves. A model stands for all layers in it.
+    """
+    owner = path
+    while owner and owner not in renames:
+        owner = owner.rpartition("/")[0]
+    return renames[owner] + path[len(owner) :] if owner else path

@@ -42,7 +42,7 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
         elif path in change.renamed:
             yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
         elif path in change.configured:
-            yield _edit(EditKind.CONFIGURED, layer, after)
+            yield _configured(layer, before, after)
         elif path not in before.spec.layer_by_path and any(is_within(each, path) for each in change.renamed):
             yield _edit(EditKind.ADDED, layer, after)  # a model around layers that were there before
         elif path in change.marks and change.marks[path] is not EditKind.OUTPUT_REMOVED:
@@ -118,6 +118,13 @@ def _single(value: Any) -> Any:
 def _edit(kind: EditKind, layer: LayerSpec, model: Architecture, parameters: int = 0) -> LayerEdit:
     is_idle = _acts_in_training_only(layer, model.network)
     return LayerEdit(kind, layer.path, layer.class_name, "", parameters, is_idle)
+
+
+def _configured(layer: LayerSpec, before: Architecture, after: Architecture) -> LayerEdit:
+    old = {tensor.path for tensor in before.spec.tensors}
+    new = [each for each in after.spec.tensors if is_within(each.layer, layer.path) and each.path not in old]
+    edit = _edit(EditKind.CONFIGURED, layer, after, sum(each.size for each in new))
+    return replace(edit, new_weights=tuple(each.path.removeprefix(f"{layer.path}/") for each in new))
 
 
 def _acts_in_training_only(layer: LayerSpec, network: Network) -> bool:

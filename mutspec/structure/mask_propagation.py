@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mutspec.keras_facts.masks import (
@@ -25,6 +26,8 @@ Site = tuple[str, int]
 
 Masks = Any
 """The masks of an argument: in its structure, with a Mask or None for each tensor."""
+
+NO_MASKS: Mapping[TensorRef, Mask | None] = MappingProxyType({})
 
 
 class Observer(ABC):
@@ -53,9 +56,15 @@ class Observer(ABC):
         """Is told of an operation in the network that may compute a mask."""
 
 
-def propagate(network: Network, observer: Observer) -> None:
-    """Follows the masks through a Functional network."""
-    masks: dict[TensorRef, Mask | None] = {}
+def propagate(network: Network, observer: Observer, masks: Mapping[TensorRef, Mask | None] = NO_MASKS) -> None:
+    """Follows the masks through a network.
+
+    Arguments:
+        network: the network.
+        observer: is told what is found.
+        masks: the masks of the network's inputs.
+    """
+    masks = dict(masks)
     types = network.known_types
     for name, number in calls_in_order(network):
         site, layer, call = (name, number), network.layers[name], network.calls[name][number]

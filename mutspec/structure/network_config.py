@@ -8,9 +8,11 @@ from typing import Any
 
 from mutspec.errors import ModelError
 from mutspec.keras_facts.argument_values import a
+from mutspec.keras_facts.classes import facts_of
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.calls import is_graph
 from mutspec.model.old_configs import PLACEHOLDER
+from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
 from mutspec.structure.network import (
     RESAVE,
@@ -104,7 +106,32 @@ def _functional(entry: Entry, config: Entry) -> Network:
     shifted = {name for name, each in layers.items() if is_functional(each)}
     outputs = mapped(_ports(config["output_layers"]), lambda ref: _shift(ref, shifted, -1))
     entry = {**entry, "config": _without(config, "layers", "input_layers", "output_layers")}
-    return Network(entry, layers, calls, _ports(config.get("input_layers")), outputs, types)
+    found = {name: _with_seen_outputs(name, layer, calls[name], types) for name, layer in layers.items()}
+    return Network(entry, found, calls, _ports(config.get("input_layers")), outputs, types)
+
+
+def _with_seen_outputs(
+    name: str, layer: Entry | Network, calls: tuple[Arguments, ...], types: Mapping[TensorRef, TensorType]
+) -> Entry | Network:
+    """Returns a layer; if it is a model, with the types of its outputs that only the model around it states.
+
+    No config of the model itself has the output of its last layer. If that is of a class in no table, no rule has it.
+    """
+    if not isinstance(layer, Network):
+        return layer
+    wanted = [layer.types.get(ref) for ref in refs(layer.inputs)]
+    same = (number for number, call in enumerate(calls) if [types.get(ref) for ref in refs(call)] == wanted)
+    number = next(same, None) if None not in wanted else None
+    seen = {
+        ref: types[TensorRef(name, number, output)]
+        for output, ref in enumerate(refs(layer.outputs))
+        if number is not None and TensorRef(name, number, output) in types and _is_opaque(layer.layers.get(ref.layer))
+    }
+    return layer.with_layers(layer.layers, {**seen, **layer.types}) if seen else layer
+
+
+def _is_opaque(layer: Entry | Network | None) -> bool:
+    return isinstance(layer, Mapping) and facts_of(layer) is None and not is_operation(layer)
 
 
 def _sequential(entry: Entry, config: Entry) -> Network:

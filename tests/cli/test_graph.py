@@ -29,6 +29,12 @@ def test_json_is_what_its_schema_describes(cli, room) -> None:
     assert all(source < node["id"] for node in document["nodes"] for source in node["inputs"])
 
 
+def test_it_is_said_of_steps_on_layers_that_the_graph_does_not_show_them(cli, room) -> None:
+    said = "the graph is of weights alone, and the plan changes layers too"
+    assert said in cli("graph", str(ROOT / "conf" / "plan" / "insert_adapter.yaml"), "model.keras").err
+    assert said not in cli("graph", "dense_noise.yaml", "model.keras").err
+
+
 def test_a_file_gets_what_standard_output_would(cli, room) -> None:
     shown = cli("graph", "dense_noise.yaml", "model.keras").out
     assert cli("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").out == ""

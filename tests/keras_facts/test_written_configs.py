@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mutspec.keras_facts.augmentation_values import RANGES
 from mutspec.keras_facts.layer_arguments import arguments_of, known_classes
 from mutspec.keras_facts.written_configs import (
     BUILD_ARGUMENTS,
@@ -36,6 +37,7 @@ OTHERWISE: dict[str, dict[str, Any]] = {
     "Bidirectional": {"layer": LSTM},
     "CategoryEncoding": {"num_tokens": 4},
     "Discretization": {"num_bins": 4},
+    "RandomCrop": {"height": 3, "width": 3, "seed": 5},
     "RandomPosterization": {"factor": 3},
 }
 """Arguments that make a layer of each class: by name, and where a class needs others."""
@@ -72,6 +74,20 @@ VALUES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Normalization", {"axis": [1, 2], "invert": True}),
     ("LSTM", {"seed": 1, "dropout": 0.1, "recurrent_initializer": "glorot_normal"}),
     ("SeparableConv2D", {"strides": 2, "depthwise_regularizer": "l1"}),
+    *(
+        (name, {key: value})
+        for name, (_, keys) in RANGES.items()
+        for key in keys.split()
+        for value in ((3, [5, 2], 8) if name == "RandomPosterization" else (0, 0.25, 1, [0.5, 0.25], [0.0, 1]))
+    ),
+    *(("RandomRotation", {"factor": value}) for value in (-0.5, [-0.5, 0.25], [0.5, 3])),
+    ("RandomBrightness", {"value_range": [1, 0]}),
+    ("RandomContrast", {"value_range": [1, 0]}),
+    ("RandomGaussianBlur", {"kernel_size": 5}),
+    ("RandomGaussianBlur", {"kernel_size": [5, 3]}),
+    ("RandomFlip", {"mode": "vertical", "seed": 4, "data_format": "channels_first"}),
+    ("RandomTranslation", {"height_factor": [-0.1, 0.3], "width_factor": 0.5, "fill_mode": "wrap"}),
+    ("RandomZoom", {"height_factor": 0.5, "interpolation": "nearest"}),
 )
 """Values in the forms of plans."""
 
@@ -134,6 +150,36 @@ def test_a_layer_that_is_built_is_completed_as_keras_writes_it(index: int) -> No
         layer.build(shapes[0])
         entry = dict(built(entry, {"input": list(shapes[0])}))
     assert_completed(entry, layer)
+
+
+REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
+    *(
+        (name, {key: value})
+        for name, (_, keys) in RANGES.items()
+        for key in keys.split()
+        for value in (9.5, "much", [1], [-3, -2], True)
+    ),
+    ("RandomShear", {"x_factor": [0, 1.5]}),
+    ("Solarization", {"addition_factor": [-0.5, 1]}),
+    ("RandomFlip", {"mode": "diagonal"}),
+    ("RandomRotation", {"fill_mode": "mirror"}),
+    ("RandomTranslation", {"height_factor": -2, "width_factor": 0}),
+    ("RandomZoom", {"interpolation": "cubic"}),
+    ("RandomGaussianBlur", {"kernel_size": 4}),
+    ("RandomSharpness", {"value_range": 3}),
+)
+
+
+@pytest.mark.parametrize(("name", "config"), REFUSED, ids=[f"{n}-{case[0]}" for n, case in enumerate(REFUSED)])
+def test_values_that_keras_may_refuse_are_left_to_it(name: str, config: dict[str, Any]) -> None:
+    needed = {key: NEEDED[key] for key, each in (arguments_of(name) or {}).items() if each.is_required}
+    with pytest.raises(NotInTablesError, match=f"the `{next(iter(config))}` of an? {name}"):
+        written_config(name, {**needed, **OTHERWISE.get(name, {}), **config}, dict)
+
+
+def test_a_seed_that_keras_draws_is_left_to_it() -> None:
+    with pytest.raises(NotInTablesError, match="the `seed` that Keras gives to a RandomCrop"):
+        written_config("RandomCrop", {"height": 3, "width": 3}, dict)
 
 
 @pytest.mark.parametrize("name", sorted(WRITTEN_BY_KERAS_ALONE))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mutspec
 from mutspec.errors import PlanError
 from tests.formulas import FORMULAS, Case
 from tests.ops.op_table import LAW, SHAPES
@@ -200,3 +201,16 @@ def test_layers_are_crossed_as_wholes_at_the_rate() -> None:
     assert set(taken.values()) == {0.0, 1.0}
     assert all(taken[f"layer{number}/kernel"] == taken[f"layer{number}/bias"] for number in range(200))
     assert 30 <= sum(taken.values()) / 2 <= 70
+
+
+def test_layers_of_one_structure_share_the_values_of_each_weight_at_its_place() -> None:
+    import keras
+
+    queries = keras.Input((4, 6))
+    x = keras.layers.MultiHeadAttention(2, 3, name="one")(queries, queries)
+    x = keras.layers.MultiHeadAttention(2, 3, name="other")(x, x)
+    model = keras.Model(queries, x)
+    mutant = mutspec.apply(mutspec.plan({"steps": [{"op": "share_values", "target": ["one", "other"]}]}), model)
+    wanted = model.get_layer("one").get_weights()
+    for name in ("one", "other"):
+        assert all(map(np.array_equal, mutant.get_layer(name).get_weights(), wanted))

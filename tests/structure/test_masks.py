@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,11 +21,21 @@ from mutspec.structure.edits import rename, without_unused
 from mutspec.structure.masks import with_implicit_masks, without_implicit_masks
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import entry_of, network_of
-from tests.structure.masked_models import INNER, LAST, chain, layer, padded, tokens, with_weights_of, written
+from tests.structure.masked_models import (
+    INNER,
+    LAST,
+    STEPS,
+    WIDTH,
+    chain,
+    layer,
+    padded,
+    tokens,
+    with_weights_of,
+    written,
+)
 from tests.zoo.play import outputs, shared
 
 pytestmark = [
-    pytest.mark.usefixtures("hdf5_in_this_process"),
     pytest.mark.filterwarnings("ignore:.*does not support masking"),  # Keras says where it drops a mask
     pytest.mark.filterwarnings("ignore:.*acts in training only"),
 ]
@@ -181,7 +192,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 def _built(name: str) -> Any:
     import keras
 
-    keras.backend.clear_session()  # names as in a new process
+    keras.backend.clear_session(free_memory=False)  # names as in a new process
     return MODELS[name]()
 
 
@@ -579,18 +590,71 @@ def test_a_step_says_which_masks_appear_and_vanish_with_it() -> None:
     assert told == [[], gone, [], back, gone]
 
 
-def test_a_step_with_which_a_mask_vanishes_does_not_claim_the_same_predictions() -> None:
+def in_sequence(*names: str) -> Any:
+    """A Sequential model, in which no mask is written."""
+    import keras
+
+    return keras.Sequential([keras.Input((STEPS, WIDTH)), *map(layer, names)])
+
+
+def nested(outer: str, *names: str) -> Any:
+    """A layer before a model in the model, whose layers get the mask when they are called."""
+    import keras
+
+    inputs = keras.Input((STEPS, WIDTH))
+    inner = chain(*names)
+    inner.name = "inner"
+    return keras.Model(inputs, inner(layer(outer)(inputs)))
+
+
+IDENTITY = {
+    "op": "insert_layer",
+    "layer": {"type": "Conv1D", "filters": "same", "kernel_size": 1, "name": "new"},
+    "initialize": "identity",
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "step"),
+    [
+        (lambda: chain("dense", "last"), {**IDENTITY, "before": "last"}),
+        (lambda: chain("masking", "last"), {**IDENTITY, "before": "last"}),
+        (lambda: chain("norm", "average"), {"op": "nest_layers", "target": "norm", "name": "inner"}),
+        (lambda: in_sequence("dense", "last"), {**IDENTITY, "before": "last"}),
+        (lambda: in_sequence("masking", "last"), {**IDENTITY, "before": "last"}),
+        (lambda: nested("masking", "dense", "last"), {**IDENTITY, "before": "inner/last"}),
+        (lambda: nested("dense", "dense2", "last"), {**IDENTITY, "before": "inner/last"}),
+        (lambda: nested("masking", "dense", "last"), {"op": "inline_model", "target": "inner"}),
+    ],
+)
+def test_a_step_claims_the_same_predictions_unless_it_moves_masks_and_then_it_says_so(
+    base: Callable[[], Any], step: Step
+) -> None:
+    model = base()
+    claim, warned, mutant = _claimed(model, step)
+    given = padded(model)
+    assert claim == np.allclose(outputs(model, given)[0], outputs(mutant, given)[0], atol=1e-6)
+    assert warned != claim
+
+
+def test_where_keras_alone_knows_whether_a_model_in_the_model_passes_a_mask_on_nothing_is_claimed() -> None:
+    model = chain("masking", "norm", "average")
+    claim, warned, _ = _claimed(model, {"op": "nest_layers", "target": "norm", "name": "inner"})
+    assert (claim, warned) == (False, True)
+
+
+def _claimed(model: Any, step: Step) -> tuple[bool, bool, Any]:
+    """Whether a step claims the same predictions, whether it is said that it may not keep them, and the mutant."""
     from mutspec.lowering.compile import compile_plan
     from mutspec.model.live import read_live
 
-    layer = {"type": "Conv1D", "filters": "same", "kernel_size": 1, "name": "new"}
-    step = {"op": "insert_layer", "before": "last", "layer": layer, "initialize": "identity"}
-    claims = []
-    for base in (chain("dense", "last"), chain("masking", "last")):
-        live = read_live(base)
-        claims += [compile_plan(mutspec.plan({"steps": [step]}), live.spec, {}, config=live.config).steps[0].claim]
-    assert claims[0] is not None
-    assert claims[1] is None
+    plan, live = mutspec.plan({"steps": [step]}), read_live(model)
+    found = compile_plan(plan, live.spec, {}, config=live.config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mutspec.MutspecWarning)
+        mutant = mutspec.apply(plan, model)
+    warned = any("only where nothing is masked" in str(each) for each in found.warnings)
+    return found.steps[0].claim is not None, warned, mutant
 
 
 def test_a_new_layer_is_called_as_keras_writes_it() -> None:

@@ -85,7 +85,7 @@ def command(
     """Apply a plan to a model file, and write the mutant.
 
     The model is never changed, and the output is written as a whole or not at all. TensorFlow is rarely needed: for
-    layers of your own classes, for instance, Keras builds the mutant, and the report says why. Entries that become
+    new layers of your own classes, for instance, Keras builds the mutant, and the report says why. Entries that become
     infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`. With --check, a step that
     breaks its claim that the model predicts the same is an error too, and nothing is written.
 

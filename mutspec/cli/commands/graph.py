@@ -13,6 +13,7 @@ from mutspec.cli.options import FILE, bound_inputs, force_option, import_modules
 from mutspec.cli.plans import paths, read_plan
 from mutspec.cli.report_options import architecture_option, format_options
 from mutspec.cli.stdout import write
+from mutspec.errors import Problem
 
 FORMAT_VERSION = 1
 
@@ -40,7 +41,8 @@ def command(
 ) -> None:
     """Draw what a plan computes on a model: which weights it reads, and what each changed weight is made of.
 
-    GitHub shows mermaid; dot is Graphviz's language. No weights are read, and nothing is computed.
+    GitHub shows mermaid; dot is Graphviz's language. No weights are read, and nothing is computed. What steps do to
+    layers is in the report of `mutspec apply --dry-run`.
 
     \b
     Examples:
@@ -61,6 +63,9 @@ def command(
     prepared = prepare_files(read, Path(model), inputs=bound, architecture=layout)
     for problem in prepared.program.warnings:
         warn(problem)
+    if prepared.program.is_structural:
+        message = "the graph is of weights alone, and the plan changes layers too"
+        warn(Problem(message, hint="see what it does to layers with `mutspec apply --dry-run`", is_warning=True))
     text = _render(prepared.program, output_format)
     if target is None:
         write(text)

@@ -78,11 +78,12 @@ def archive_of(path: Path, config: Mapping[str, Any], outline: Outline, stored: 
         ModelError: they do not fit.
     """
     asked, extents = in_keras(outline, config), stored.extents
+    names = names_of_layers(stored) if has_inner_layers(outline) else {}
     build = build_from_outline(
         outline,
         {name: (extent.shape, extent.dtype) for name, extent in extents.items()},
         asked.describe,
-        names_of_layers(stored) if has_inner_layers(outline) else {},
+        names,
         knows_classes=asked.knows_classes,
     )
     return Archive(
@@ -93,6 +94,7 @@ def archive_of(path: Path, config: Mapping[str, Any], outline: Outline, stored: 
         member=None,
         copies={tensor: tuple(extents[at] for at in places) for tensor, places in build.copies.items()},
         config=config,
+        names=names,
     )
 
 

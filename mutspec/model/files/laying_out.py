@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from zipfile import ZIP_STORED, ZipFile
 
 from mutspec.model.files.archive import WEIGHTS, Extent, Member
+from mutspec.model.files.assets import read_asset
 from mutspec.model.files.hdf5_layout import NewDataset, NewGroup, write_layout
 from mutspec.model.files.keras_zip import numbered, zip_member
 from mutspec.model.files.new_model import LaidOut, NewModel, others_of, places_of, vars_of
 from mutspec.model.files.sink import Sink
 from mutspec.model.files.zip_directory import read_directory
+from mutspec.model.stored import natural
 
 _ZIP64_FROM = (1 << 31) - (64 << 20)
 """The bytes of weights from which a member's sizes are stated with 64 bits. HDF5's own bytes come in addition."""
@@ -46,6 +48,11 @@ def lay_out_keras(model: NewModel, descriptor: int) -> LaidOut:
         target.writestr(zip_member("metadata.json"), json.dumps(metadata))
         target.writestr(zip_member("config.json"), json.dumps(numbered(model.config)))
         extents = _lay_out_member(target, sink, descriptor, model)
+        for name, source in model.assets.items():
+            with target.open(zip_member(name), "w", force_zip64=True) as file:
+                for block in read_asset(model.base, source):
+                    file.write(block)
+                    sink.check()
     with os.fdopen(os.dup(descriptor), "rb") as file:
         member: Member = read_directory(file, WEIGHTS)[WEIGHTS]
     places, others = places_of(model, extents), tuple(others_of(model, extents))
@@ -73,8 +80,11 @@ def _lay_out_member(target: ZipFile, sink: Sink, descriptor: int, model: NewMode
 
 def _groups(model: NewModel) -> Iterator[NewGroup]:
     for group in model.groups:
-        datasets = tuple(NewDataset(key, tensor.shape, tensor.dtype) for key, tensor in group.tensors.items())
-        yield NewGroup(vars_of(group.path), {"name": group.name}, datasets)
+        held = {key: NewDataset(key, each.shape, each.dtype) for key, each in group.tensors.items()}
+        sources = ((key, model.base.stored[at]) for key, at in group.others.items())
+        held |= {key: NewDataset(key, each.shape, each.dtype) for key, each in sources}
+        datasets = tuple(held[key] for key in sorted(held, key=natural))
+        yield NewGroup(vars_of(group.path), {"name": group.name} if group.name else {}, datasets)
     for state in model.state:
         datasets = tuple(NewDataset(str(key), each.shape, each.dtype) for key, each in enumerate(state.values))
         yield NewGroup(vars_of(state.path), {"name": state.name}, datasets)

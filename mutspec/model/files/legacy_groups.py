@@ -5,7 +5,7 @@ This is the inverse of `legacy_order.py`, for files that Keras 3 writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mutspec.model.files.legacy_file import MODEL_WEIGHTS
 from mutspec.model.files.legacy_order import written_slots
@@ -15,12 +15,15 @@ from mutspec.model.saved_groups import SavedGroup, UnknownGroups, saved_layers
 from mutspec.model.spec import TensorSpec
 
 
-def legacy_groups(outline: Outline, tensors: Iterable[TensorSpec]) -> tuple[SavedGroup, ...]:
+def legacy_groups(
+    outline: Outline, tensors: Iterable[TensorSpec], weightless: Collection[str] = ()
+) -> tuple[SavedGroup, ...]:
     """Returns the groups of a model's layers in a whole-model `.h5` file, in the order of the layers.
 
     Arguments:
         outline: the model. Its layers are in the order of Keras's `model.layers`.
         tensors: all weights of the model.
+        weightless: the paths of layers whose classes are in no table, but that are known to have no weights.
 
     Raises:
         UnknownGroups: only Keras knows which weights a layer has, or Keras does not write two of the same name.
@@ -28,7 +31,7 @@ def legacy_groups(outline: Outline, tensors: Iterable[TensorSpec]) -> tuple[Save
     left = {tensor.path: tensor for tensor in tensors}
     groups = []
     for node in saved_layers(outline.root):
-        slots = written_slots(node)
+        slots = [slot for slot in written_slots(node) if slot.variable or slot.node.path not in weightless]
         unknown = next((slot.node for slot in slots if slot.variable is None), None)
         if unknown is not None:
             raise UnknownGroups(f"`{unknown.path}` is a `{unknown.class_name}`, a class that mutspec does not know")

@@ -7,7 +7,7 @@ What fills the values in knows no format.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mutspec.errors import Problem
@@ -29,6 +29,8 @@ class NewModel:
         date_saved: the date that it states.
         state: what the file holds in addition to the model's weights: the optimizer's variables.
         warnings: what the mutant loses of the base.
+        assets: the files that layers keep in addition to their weights, by their names in a `.keras` file: each is the
+            one of a name in the base.
     """
 
     base: Archive
@@ -39,13 +41,20 @@ class NewModel:
     date_saved: str
     state: tuple[StateGroup, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    assets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class NeedsKeras:
-    """Keras has to build a model; `reason` says why, as a sentence without its full stop."""
+    """Keras has to build a model.
+
+    Arguments:
+        reason: why, as a sentence without its full stop.
+        warnings: what the mutant loses of the base in its file.
+    """
 
     reason: str
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +125,13 @@ def places_of(model: NewModel, extents: Mapping[str, Extent]) -> Mapping[str, tu
 
 def others_of(model: NewModel, extents: Mapping[str, Extent]) -> Iterator[tuple[KeptValue, Extent]]:
     """Yields the values that are not those of weights, each with where it goes."""
+    for group in model.groups:
+        for key, stored in group.others.items():
+            source = model.base.stored[stored]
+            yield KeptValue(source.shape, source.dtype, source), extents[f"{vars_of(group.path)}/{key}"]
     for state in model.state:
-        for key, value in enumerate(state.values):
-            yield value, extents[f"{vars_of(state.path)}/{key}"]
+        for number, value in enumerate(state.values):
+            yield value, extents[f"{vars_of(state.path)}/{number}"]
 
 
 def vars_of(path: str) -> str:

@@ -107,6 +107,7 @@ def weights_archive(path: Path, stored_in: StoredHdf5, architecture: Path | None
         copies={tensor: tuple(extents[at] for at in places) for tensor, places in build.copies.items()},
         config=config or {},
         stored=extents,
+        names=names,
     )
 
 

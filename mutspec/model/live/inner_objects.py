@@ -184,10 +184,11 @@ def _made(entry: Mapping[str, Any], keras: Any) -> Any:
     from keras.src.legacy.saving import saving_utils
     from keras.src.saving import serialization_lib
 
-    if "module" in entry:
-        return keras.saving.deserialize_keras_object(dict(entry), safe_mode=True)
+    copy = json.loads(json.dumps(entry))  # Keras takes the layers out of the config of a Functional model
+    if "module" in copy:
+        return keras.saving.deserialize_keras_object(copy, safe_mode=True)
     with serialization_lib.SafeModeScope(True):
-        return saving_utils.model_from_config(json.loads(json.dumps(entry)))
+        return saving_utils.model_from_config(copy)
 
 
 def _are_imported(config: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from mutspec.model.live.live_model import LiveModel, read_live
 from mutspec.model.live.optimizer import carry_optimizer
 from mutspec.model.live.process_wide import building_alone
 from mutspec.model.live.quiet import without_advice
+from mutspec.model.old_operations import readable_by
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.own_modules import keras_imports_no_stray_module
 
@@ -43,6 +44,7 @@ def rebuild(
     value: Callable[[TensorSpec], Any],
     seed: int = 0,
     *,
+    why_not_kept: Mapping[str, str] | None = None,
     unsafe: bool = False,
 ) -> Rebuilt:
     """Builds a model from its config, and sets every weight.
@@ -56,6 +58,8 @@ def rebuild(
         tensors: all tensors of the new model, in model order. Those whose origin is a tensor of the base are kept.
         value: returns the value of a tensor as a flat array; None for values that Keras initialises.
         seed: the seed for Keras's initializers.
+        why_not_kept: what warnings of lost state say of tensors that are not of the base, by path. By default, that
+            they are new.
         unsafe: whether code in the config (Lambda layers) may run.
 
     Raises:
@@ -73,8 +77,9 @@ def rebuild(
     refresh(model)
     _copy_assets(base.model, model)
     kept = [(base.variables[each.origin], variables[each.path]) for each in tensors if each.origin in base.variables]
+    reasons = [(variables[path], why) for path, why in (why_not_kept or {}).items()]
     with building_alone(), without_advice():
-        return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept)))
+        return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept, reasons)))
 
 
 def _freeze(model: Model) -> None:
@@ -131,7 +136,9 @@ def _built(base: LiveModel, config: Mapping[str, Any], *, unsafe: bool) -> Model
     try:
         with keras_imports_no_stray_module(), without_advice():
             model = keras.saving.deserialize_keras_object(
-                dict(config), custom_objects=dict(custom_classes(base.model)), safe_mode=not unsafe
+                dict(readable_by(keras.version(), config)),
+                custom_objects=dict(custom_classes(base.model)),
+                safe_mode=not unsafe,
             )
     except Exception as error:  # Keras, or a user's class, may raise anything here
         raise ModelError(

@@ -4,6 +4,7 @@
     PYTHONPATH=/tmp/keras36 python make.py        # Keras 3: pip install --no-deps --target /tmp/keras36 keras==3.6.0
     python make.py --list-config                  # rewrites keras-2.12/dense.h5 as Keras 2.0 to 2.2 wrote it
     python make.py --nested                       # with Keras 2.15: SavedModels of layers in layers
+    PYTHONPATH=… python make.py --masks           # with Keras 3.6 and 3.10: operations, masks and none
     PYTHONPATH=… python make.py --safetensors     # with the package safetensors
 
 Every file holds `VALUES`, so that no other file is needed to say what is right. The graphs of SavedModels, which nobody
@@ -90,6 +91,23 @@ def write_nested() -> None:
     save_counted(keras.Model(x, both(h), name="renamed"))
 
 
+def write_masks() -> None:
+    """Two models that differ in a layer that makes a mask. Both have operations between layers, with arguments."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+
+    layers = keras.layers
+    folder = HERE / ("keras-" + ".".join(keras.__version__.split(".")[:2]))
+    for name in ("plain", "masked"):
+        keras.backend.clear_session()
+        x = keras.Input((4, 6), name="x")
+        h = layers.Masking(name="masking")(x) if name == "masked" else x
+        first, second = keras.ops.split(layers.GRU(4, return_sequences=True, name="gru")(h), 2, axis=-1)
+        model = keras.Model(x, layers.Dense(2, name="out")(keras.ops.concatenate([second, first], axis=-1)), name="ops")
+        model.set_weights([np.full(each.shape, number, np.float32) for number, each in enumerate(model.weights)])
+        model.save(folder / f"{name}.keras")
+
+
 def save_counted(model) -> None:
     import keras
 
@@ -140,6 +158,8 @@ if __name__ == "__main__":
         write_list_config()
     elif "--nested" in sys.argv:
         write_nested()
+    elif "--masks" in sys.argv:
+        write_masks()
     elif "--safetensors" in sys.argv:
         write_safetensors()
     else:
