@@ -157,6 +157,7 @@ def test_the_reasons_are_those_that_keras_s_executor_tells(tmp_path: Path) -> No
 
 
 FREEZE = {"op": "configure_layer", "target": ["stem", "norm"], "set": {"trainable": False}}
+TANH = {"type": "Dense", "units": 4, "activation": "tanh"}
 DROPPED = "the optimizer's state is dropped for {} weights that the mutant does not train"
 RESET = "the optimizer's state is reset for {} trainable weights: {}"
 
@@ -169,9 +170,9 @@ RESET = "the optimizer's state is reset for {} trainable weights: {}"
         ([{**FREEZE, "set": {"trainable": False}, "target": "*"}], [DROPPED.format(8)]),
         ([{"op": "set_dtype_policy", "policy": "float64"}], [RESET.format("8 of 8", "8 have another dtype")]),
         ([{"op": "duplicate_layers", "target": "gone"}], [RESET.format("2 of 10", "2 are made of other weights")]),
-        ([{"op": "replace_layer", "target": "gone", "layer": {"type": "Dense", "units": 4}, "keep_weights": True}], []),
+        ([{"op": "replace_layer", "target": "gone", "layer": TANH, "keep_weights": True}], []),
     ],
-)  # fmt: skip
+)
 def test_what_is_said_of_lost_state_is_true(steps: list[dict[str, Any]], said: list[str], tmp_path: Path) -> None:
     steps = [{**step, "id": f"s{number}"} for number, step in enumerate(steps)]
     state = assert_same(saved(tmp_path / "base.keras", optimizer("Adam", {})), steps)
