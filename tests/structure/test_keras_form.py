@@ -174,6 +174,31 @@ def test_a_network_that_people_use_stays_as_its_file_has_it(name: str, tmp_path:
     assert ours(network_of(config)) == comparable(deepcopy(config))
 
 
+def of_any_size() -> Any:
+    """A network of convolutions for images of any size, nested in a classifier of small ones."""
+    import keras
+
+    inside, image = keras.Input((None, None, 3)), keras.Input((6, 6, 3), name="image")
+    backbone = keras.Model(inside, keras.layers.Conv2D(2, 3, name="conv")(inside), name="backbone")
+    flat = keras.layers.Flatten()(backbone(image))
+    return keras.Model(image, keras.layers.Dense(2)(flat))
+
+
+@pytest.mark.parametrize(
+    ("build", "step"),
+    [
+        (ZOO["siamese"], {"op": "set_input", "input": "left", "batch_size": 3}),
+        (ZOO["siamese"], {"op": "set_input", "input": "right", "batch_size": 3}),
+        (of_any_size, {"op": "insert_layer", "after": "backbone/conv", "layer": {"type": "Dropout", "rate": 0.1}}),
+    ],
+)
+def test_a_model_that_is_called_on_shapes_that_are_not_its_own_outputs_what_follows_from_them(
+    build: Any, step: dict[str, Any], tmp_path: Path
+) -> None:
+    build().save(base := tmp_path / "base.keras")
+    assert ours(network_after([step], base)) == comparable(by_keras([step], base))
+
+
 def chain_of(*layers: dict[str, Any]) -> Network:
     start = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 9, 4], "name": "x"}}
     entry = {"class_name": "Sequential", "module": "keras", "config": {"name": "chain", "layers": [start, *layers]}}
