@@ -18,8 +18,6 @@ import yaml
 import mutspec
 from mutspec.cli.manual import example
 from mutspec.errors import MutspecError, PlanError
-from mutspec.keras_facts.layer_arguments import arguments_of
-from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.context import LoweringContext
 from mutspec.model.files.opening import open_archive
@@ -31,6 +29,7 @@ from mutspec.structure.keras_form import UnwritableError, keras_form
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
 from mutspec.structure.shape_rules import TableOracle
+from tests.keras_facts.installed import comparable
 from tests.ops.test_examples import PAGES, PREPARED
 from tests.ops.test_examples import model as example_model
 from tests.structure.test_applications import network as application
@@ -111,26 +110,6 @@ def by_keras(steps: list[dict[str, Any]], base: Path, inputs: Mapping[str, Path]
     with ZipFile(mutant) as file:
         config: dict[str, Any] = json.loads(file.read("config.json"))
     return config
-
-
-def comparable(value: Any, owner: str = "") -> Any:
-    """A config without the differences that `keras_form` documents."""
-    if isinstance(value, list):
-        return [comparable(each, owner) for each in value]
-    if not isinstance(value, dict):
-        return value
-    is_users_own = ">" in str(value.get("registered_name"))
-    dropped = {"shared_object_id", *(("build_config",) if is_users_own else ())}
-    return {
-        key: comparable(each, value.get("class_name", "") if key == "config" else owner)
-        for key, each in value.items()
-        if key not in dropped and not (owner in NEWER_THAN_3_6.get(key, ()) and each == default(owner, key))
-    }
-
-
-def default(class_name: str, key: str) -> Any:
-    arguments = arguments_of(class_name) or {}
-    return arguments[key].default if key in arguments else False if class_name == "InputLayer" else None
 
 
 def ours(network: Network) -> Any:
