@@ -178,6 +178,13 @@ def test_a_model_that_is_called_on_shapes_that_are_not_its_own_outputs_what_foll
     assert ours(network_after([step], base)) == comparable(by_keras([step], base))
 
 
+@pytest.mark.parametrize("name", ["mixed_float16", "bfloat16"])
+def test_tensors_have_the_dtype_that_layers_compute_in_after_a_conversion(name: str, tmp_path: Path) -> None:
+    shared(name).save(base := tmp_path / "base.keras")
+    steps = [{"op": "convert", "to": "functional"}]
+    assert ours(network_after(steps, base)) == comparable(by_keras(steps, base))
+
+
 def chain_of(*layers: dict[str, Any]) -> Network:
     start = {"class_name": "InputLayer", "module": "keras.layers", "config": {"batch_shape": [None, 9, 4], "name": "x"}}
     entry = {"class_name": "Sequential", "module": "keras", "config": {"name": "chain", "layers": [start, *layers]}}
