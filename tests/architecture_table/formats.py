@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -21,6 +22,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -147,22 +149,40 @@ def _compare_live(done: Mapping[str, Compared], folder: Path) -> None:
 
 
 def _note(compared: Compared, kind: str, ours: Path, theirs: Path) -> None:
-    one, other = content(ours), content(theirs)
+    one, other = (content(path, is_exact=kind != LIVE) for path in (ours, theirs))
     compared.differing[kind] = list(islice(differences(one, other), SHOWN))
     if not compared.differing[kind] and json.dumps(one) != json.dumps(other):
         compared.reordered.append(kind)
 
 
-def content(path: Path) -> Json:
-    """Returns what a file holds but for dates: members of a zip; groups, attributes and datasets in order; configs."""
+def content(path: Path, *, is_exact: bool = True) -> Json:
+    """Returns what a file holds but for dates: members of a zip; groups, attributes and datasets; configs.
+
+    Arguments:
+        path: the file.
+        is_exact: whether the weights in a `.keras` file count byte by byte. Otherwise the numbers of automatic names do
+            not count. Layers inside layers, such as the dropout of an attention layer, get them in the order in which a
+            process makes layers.
+    """
     if path.suffix != ".keras":
         return {"whole file": _hdf5(path)}
     with zipfile.ZipFile(path) as file:
         members = [[info.filename, info.compress_type] for info in file.infolist()]
         config = _config(file.read("config.json"))
         metadata = {**json.loads(file.read("metadata.json")), "date_saved": ""}
-        weights = _hdf5(io.BytesIO(file.read("model.weights.h5")))
+        written = file.read("model.weights.h5")
+    weights = _hdf5(io.BytesIO(written))
+    if is_exact:
+        weights.append(sha256(written).hexdigest())
+    else:
+        weights = [
+            [path, [[key, _without_number(name)] for key, name in names], *values] for path, names, *values in weights
+        ]
     return {"members": members, "metadata": metadata, "config": config, "weights": weights}
+
+
+def _without_number(name: str) -> str:
+    return re.sub(r"_\d+$", "", name)
 
 
 def _hdf5(file: Path | io.BytesIO) -> list[Any]:
