@@ -178,6 +178,12 @@ def test_a_model_that_is_called_on_shapes_that_are_not_its_own_outputs_what_foll
     assert ours(network_after([step], base)) == comparable(by_keras([step], base))
 
 
+def test_a_policy_reaches_the_layers_of_a_model_in_a_wrapper(tmp_path: Path) -> None:
+    shared("time_distributed").save(base := tmp_path / "base.keras")
+    steps = [{"op": "set_dtype_policy", "policy": "mixed_float16"}]
+    assert ours(network_after(steps, base)) == comparable(by_keras(steps, base))
+
+
 @pytest.mark.parametrize("name", ["mixed_float16", "bfloat16"])
 def test_tensors_have_the_dtype_that_layers_compute_in_after_a_conversion(name: str, tmp_path: Path) -> None:
     shared(name).save(base := tmp_path / "base.keras")
