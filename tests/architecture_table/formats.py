@@ -42,8 +42,8 @@ from tests.zoo import ZOO
 LIVE = "live"
 """The comparison with the mutant of the live model, among those of formats."""
 
-UNTAKEN = ("subclassed", "subclassed_functional")
-"""Models without a graph, from which steps could be chosen. No structural step takes them."""
+UNTAKEN = ("nested_custom", "shared_everywhere", "shared_with_nested", "subclassed", "subclassed_functional")
+"""Models that no plan can rewire: code calls their layers, or models share them."""
 
 SMALL = {name: build for name, build in {**MODELS, **ZOO}.items() if name not in {*APPLICATIONS, *UNTAKEN}}
 """The models: those of the zoo, and the small ones of the table."""
@@ -168,6 +168,7 @@ def content(path: Path, *, is_exact: bool = True) -> Json:
         return {"whole file": _hdf5(path)}
     with zipfile.ZipFile(path) as file:
         members = [[info.filename, info.compress_type] for info in file.infolist()]
+        assets = {name: sha256(file.read(name)).hexdigest() for name in file.namelist() if name.startswith("assets/")}
         config = _config(file.read("config.json"))
         metadata = {**json.loads(file.read("metadata.json")), "date_saved": ""}
         written = file.read("model.weights.h5")
@@ -178,7 +179,7 @@ def content(path: Path, *, is_exact: bool = True) -> Json:
         weights = [
             [path, [[key, _without_number(name)] for key, name in names], *values] for path, names, *values in weights
         ]
-    return {"members": members, "metadata": metadata, "config": config, "weights": weights}
+    return {"members": members, "assets": assets, "metadata": metadata, "config": config, "weights": weights}
 
 
 def _without_number(name: str) -> str:
