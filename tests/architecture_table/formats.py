@@ -33,7 +33,7 @@ import numpy as np
 import mutspec
 from tests.architecture_table.models import APPLICATIONS, MODELS
 from tests.architecture_table.plain_keras import prepare
-from tests.architecture_table.saved_again import AGAIN, predicted
+from tests.architecture_table.saved_again import AGAIN, LOAD, first_line, predicted
 from tests.architecture_table.steps import Json
 from tests.architecture_table.table import ROOT, mutate
 from tests.keras_facts.installed import comparable
@@ -84,7 +84,7 @@ def compare(names: Iterable[str], folder: Path) -> dict[str, dict[str, Compared]
         failed = json.loads((folder / name / "again.json").read_text())
         for op, each in done.items():
             _compare_formats(op, each, folder / name, failed[op])
-        _compare_live(done, folder / name)
+        _compare_live({op: each for op, each in done.items() if LOAD not in each.differing}, folder / name)
     return found
 
 
@@ -118,6 +118,9 @@ def _write_others(op: str, compared: Compared, folder: Path) -> None:
 
 
 def _compare_formats(op: str, compared: Compared, folder: Path, failed: Mapping[str, str]) -> None:
+    if LOAD in failed:
+        compared.differing[LOAD] = [failed[LOAD]]
+        return
     for kind, suffix in AGAIN.items():
         ours, theirs = folder / f"{op}.{kind}", folder / f"{op}{suffix}"
         if kind in failed:
@@ -139,7 +142,7 @@ def _compare_live(done: Mapping[str, Compared], folder: Path) -> None:
                 mutant = mutspec.apply(plan, base, inputs=inputs)
                 mutant.save(folder / f"{op}.live.keras")
             except Exception as error:
-                compared.refused[LIVE] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+                compared.refused[LIVE] = first_line(error)
                 continue
             _note(compared, LIVE, folder / f"{op}.keras", folder / f"{op}.live.keras")
             with np.load(folder / f"{op}.npz") as loaded:

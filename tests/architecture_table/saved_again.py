@@ -21,6 +21,8 @@ import numpy as np
 AGAIN = {"keras": ".again.keras", "weights.h5": ".again.weights.h5", "h5": ".again.h5"}
 """The formats, and how Keras's files end."""
 
+LOAD = "load"
+
 
 def predicted(model: Any) -> list[np.ndarray]:
     """Returns what a model predicts on random inputs. Convolutions of channels_first run on CPUs only in XLA."""
@@ -34,20 +36,31 @@ def predicted(model: Any) -> list[np.ndarray]:
 
 
 def save_again(folder: Path, name: str) -> dict[str, str]:
-    """Loads a mutant and saves it in each format. Returns why Keras cannot, by format."""
+    """Loads a mutant, saves it in each format, and lets it predict. Returns what Keras cannot do, and why.
+
+    The keys are formats; `LOAD` if it cannot load the mutant, or not run it.
+    """
     import keras
 
     keras.backend.clear_session()
-    model = keras.saving.load_model(folder / f"{name}.keras")
+    try:
+        model = keras.saving.load_model(folder / f"{name}.keras")
+        np.savez(folder / f"{name}.npz", *predicted(model))
+    except Exception as error:
+        return {LOAD: first_line(error)}
     failed = {}
     for kind, suffix in AGAIN.items():
         target = folder / f"{name}{suffix}"
         try:
             model.save_weights(target) if kind == "weights.h5" else model.save(target)
         except Exception as error:
-            failed[kind] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-    np.savez(folder / f"{name}.npz", *predicted(model))
+            failed[kind] = first_line(error)
     return failed
+
+
+def first_line(error: Exception) -> str:
+    """Returns the class of an error, and the first line of its message."""
+    return f"{type(error).__name__}: {[*str(error).strip().splitlines(), ''][0]}"
 
 
 def main(folders: Sequence[str]) -> None:
@@ -56,8 +69,9 @@ def main(folders: Sequence[str]) -> None:
         raise RuntimeError("this is not plain Keras")
     sys.modules["mutspec"] = None  # type: ignore[assignment]
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras warns of each `.h5` file that it is a legacy format
-    import tests.zoo.custom  # noqa: F401 (registers its classes)
+    from tests.zoo.custom import classes
 
+    classes()  # registers them
     for folder in map(Path, folders):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
