@@ -41,8 +41,8 @@ def with_policy(entry: Entry, policy: str) -> Entry:
 
     A Sequential model, which a wrapper may hold, stands for its layers. Keras forgets its own policy when it loads it.
     """
-    if plain_class_name(entry) == "Sequential" and isinstance(entry["config"].get("layers"), list):
-        before = entry["config"]["layers"]
+    before = (entry.get("config") or {}).get("layers")
+    if plain_class_name(entry) == "Sequential" and isinstance(before, list):
         layers = _within(before, policy)
         return entry if layers == before else {**entry, "config": {**entry["config"], "layers": layers}}
     if not takes_policy(entry):
