@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,14 +32,38 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         gc.freeze()
 
 
+NOT_ABOUT_READING = ("conf", "experiment", "keras_facts", "ops", "requests", "structure")
+"""Folders whose tests read HDF5 where they run."""
+
+
+@pytest.fixture(autouse=True)
+def _hdf5_in_this_process_if_not_about_reading(request: pytest.FixtureRequest) -> None:
+    if request.path.relative_to(Path(__file__).parent).parts[0] in NOT_ABOUT_READING:
+        request.getfixturevalue("hdf5_in_this_process")
+
+
+@pytest.fixture(scope="session")
+def reads_hdf5_here() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which HDF5 is read by this process, for fixtures that more than one test uses."""
+    return _reads_hdf5_here
+
+
 @pytest.fixture
-def hdf5_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def hdf5_in_this_process() -> Iterator[None]:
     """Reads HDF5 where the test runs, for tests that are not about reading.
 
     The product reads it in a forked child, and a fork of a process with TensorFlow in it takes 40 ms of processor time.
-    The child is tried by the tests in `tests/model`, `tests/formats`, `tests/fuzz` and `tests/cli` that do not ask for
-    this. No test of damaged bytes may: HDF5 crashes on some, and loops on others.
+    The child is tried by the tests in `tests/model`, `tests/formats`, `tests/fuzz`, `tests/execute` and `tests/cli`
+    that do not ask for this. No test of damaged bytes may: HDF5 crashes on some, and loops on others.
     """
+    with _reads_hdf5_here():
+        yield
+
+
+@contextmanager
+def _reads_hdf5_here() -> Iterator[None]:
     from mutspec.model.files import hdf5
 
-    monkeypatch.setattr(hdf5, "watched", lambda work, **limits: work())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hdf5, "watched", lambda work, **limits: work())
+        yield

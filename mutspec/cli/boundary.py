@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from mutspec.cli.exit_codes import ExitCode, code_of
-from mutspec.cli.memory_limit import memory_problem, prepare_for_little_memory
+from mutspec.cli.memory_limit import files_problem, memory_problem, prepare_for_little_memory
 from mutspec.cli.problems import as_texts
 from mutspec.errors import MutspecError, Place, Problem, nearest
 
@@ -84,7 +84,7 @@ def run(command: click.Command, arguments: Sequence[str] | None, name: str) -> i
         let_go_of_output()
         return _report([os_problem(error)], code_of(error))
     except (MemoryError, RuntimeError, ImportError) as error:
-        problem = memory_problem(error)
+        problem = memory_problem(error) or files_problem(error)
         if problem is None:
             raise
         return _report([problem], ExitCode.ENVIRONMENT)

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+from mutspec._first import hand_back_interrupts
 from mutspec.cli.boundary import (
     UnknownCommandError,
     interrupt_code,
@@ -114,15 +116,24 @@ def _let_the_second_interrupt_end_all() -> None:
     """Hands SIGINT back to the system after the first one.
 
     Python handles a signal between two of its instructions, so a library that loops, or that catches all exceptions,
-    can keep it from ending. The first interrupt cleans up; the second one ends the process in any case.
+    can keep it from ending. The first interrupt cleans up; the second one ends the process in any case. An interrupt
+    within a callback, such as one of the garbage collector, from which nothing is raised, comes once more.
     """
 
     def first(number: int, frame: object) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         raise KeyboardInterrupt
 
+    def again(unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(unraisable)
+            return
+        signal.signal(signal.SIGINT, first)
+        threading.Timer(0.01, signal.raise_signal, [signal.SIGINT]).start()
+
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, first)
+        sys.unraisablehook = again
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -132,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     unload NumPy and h5py as to read a plan.
     """
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
+    hand_back_interrupts()
     _let_the_second_interrupt_end_all()
     try:
         terminations_as_interrupts()

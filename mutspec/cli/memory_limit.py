@@ -6,6 +6,7 @@ TensorFlow aborts. Neither can be caught, so whether there is room is asked befo
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sys
@@ -52,6 +53,14 @@ def address_space_limit() -> int | None:
     """Returns the bytes of address space that this process may use; None without a limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
+
+
+def files_problem(error: BaseException) -> Problem | None:
+    """Returns an import that failed because too many files are open as a problem; None for other errors."""
+    if not isinstance(error, ImportError) or os.strerror(errno.EMFILE) not in str(error):
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Problem(f"{str(error).splitlines()[0]}", hint=f"this process may open {most} files (ulimit -n): allow more")
 
 
 def memory_problem(error: BaseException) -> Problem | None:

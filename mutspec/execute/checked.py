@@ -138,11 +138,13 @@ class _Check:
         claims = tuple(self._claims())
         for number, claim in claims:
             if claim.holds is False:
+                exact = claim.float64_difference
+                also = "" if exact is None else f", and in float64 it is {exact:.2g}, which is not rounding"
                 self._fail(
                     number,
                     f"`{claim.op}` claims that the model predicts the same, but the outputs differ by "
                     f"{claim.difference:.2g} of the largest",
-                    f"at most {claim.tolerance:g} is allowed; if you trust the step, leave out --check",
+                    f"at most {claim.tolerance:g} is allowed{also}; if you trust the step, leave out --check",
                 )
         shapes = {port.name: each.shape for port, each in zip(self._ports, self._inputs, strict=True)}
         tested = tuple(claim for _, claim in claims)
@@ -170,7 +172,10 @@ class _Check:
             if record.claim is not None:
                 tolerance = max(record.claim.tolerance, _HALF_PRECISION if self._is_half else 0)
                 difference, reason = self._difference(number)
-                yield number, ClaimCheck(record.id, record.op, tolerance, difference, reason)
+                exact = None
+                if difference is not None and tolerance < difference < float("inf") and not self._is_half:
+                    exact = self._difference_in_float64(number)
+                yield number, ClaimCheck(record.id, record.op, tolerance, difference, reason, exact)
 
     def _difference(self, step: int) -> tuple[float | None, str]:
         """Returns the largest difference that a step makes, or why that cannot be told."""
@@ -181,7 +186,18 @@ class _Check:
             return float("inf"), ""
         if not _is_finite(before):
             return None, "the outputs are infinite or NaN already"
-        return max(map(_relative_difference, before, after), default=0.0), ""
+        return _difference(before, after), ""
+
+    def _difference_in_float64(self, step: int) -> float | None:
+        """Returns the same in float64; None if that cannot be told."""
+        from mutspec.execute.float64_check import in_float64, step_in_float64
+
+        try:
+            base = in_float64(self._plan, self._base, unsafe=self._unsafe)
+            found = step_in_float64(step, self._model(step + 1), lambda steps: self._applied(steps, base), self._inputs)
+        except (ModelError, PlanError):
+            return None
+        return None if found is None else _difference(*found)
 
     def _first_not_finite(self) -> int | None:
         for number in range(len(self._plan.steps)):
@@ -207,8 +223,13 @@ class _Check:
     def _model(self, steps: int) -> Model:
         if steps in (0, len(self._plan.steps)):
             return self._mutant if steps else self._base
+        return self._applied(steps, self._base)
+
+    def _applied(self, steps: int, base: Model) -> Model:
+        if not steps:
+            return base
         plan, allowed = self._plan.first(steps), NonFinite.REPORT
-        return apply_live(plan, self._base, inputs=self._others, unsafe=self._unsafe, non_finite=allowed).model
+        return apply_live(plan, base, inputs=self._others, unsafe=self._unsafe, non_finite=allowed).model
 
     @cached_property
     def _ports(self) -> tuple[InputPort, ...]:
@@ -265,6 +286,11 @@ def _bound(spec: ModelSpec, number: int) -> int | None:
         return None
     rows = (layer.config.get("input_dim") or layer.config.get("num_tokens") for layer in layers)
     return min((int(each) for each in rows if each), default=None)
+
+
+def _difference(before: Outputs, after: Outputs) -> float:
+    """Returns the largest difference of outputs of the same shapes, as a part of the largest output."""
+    return max(map(_relative_difference, before, after), default=0.0)
 
 
 def _relative_difference(before: Any, after: Any) -> float:

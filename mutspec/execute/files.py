@@ -119,7 +119,8 @@ def dry_report(prepared: Prepared, output: Path | None = None) -> Report:
         kind = kind_of_output(output, archive, is_structural=is_structural)
     made = _new_file(program, archive, kind)
     if isinstance(made, NeedsKeras):
-        return report(program, archive, prepared.inputs, warnings=misnamed(archive), needs_keras=made.reason)
+        warnings = (*misnamed(archive), *made.warnings)
+        return report(program, archive, prepared.inputs, warnings=warnings, needs_keras=made.reason)
     warnings = (*misnamed(archive), *(made.warnings if made else ()))
     return report(program, archive, prepared.inputs, warnings=warnings)
 
@@ -174,7 +175,7 @@ def apply(
 
         done = in_keras(archive, prepared, loaded, threads, on_progress, unsafe=unsafe, verify=verify)
         save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=paths_of(archive, others))
-        warnings = (*misnamed(archive), *done.report.warnings)
+        warnings = (*misnamed(archive), *done.report.warnings, *made.warnings)
         return replace(done.report, model=str(model), output=output, warnings=warnings, needs_keras=made.reason)
     found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
     if made is not None:
@@ -221,9 +222,10 @@ def _new_file(program: Program, archive: Archive, kind: FileKind) -> NewModel | 
     """Returns what is to be written; None if weights alone change, so that the file begins as a copy of the base."""
     if not program.is_structural and kind in FORMATS[archive.kind].becomes:
         return None
-    from mutspec.execute.new_file import new_file
+    from mutspec.execute.new_file import new_file, will_not_train
 
-    return new_file(program, archive, kind)
+    made = new_file(program, archive, kind)
+    return replace(made, warnings=(*made.warnings, *will_not_train(program, archive, kind)))
 
 
 def open_for(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mutspec.errors import ModelError, Problem
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS
-from mutspec.model.old_configs import is_of_keras_2, only_in_keras_2
+from mutspec.model.old_configs import is_of_keras_2, only_in_keras_2, operation_in_h5
 
 
 def is_by_keras_2(archive: Archive) -> bool:
@@ -15,11 +15,16 @@ def is_by_keras_2(archive: Archive) -> bool:
 
 
 def refuse_what_is_gone(archive: Archive) -> None:
-    """Refuses a model that holds what Keras 3 cannot build.
+    """Refuses a model that holds what Keras 3 cannot build, or cannot load from such a file.
 
     Raises:
         ModelError: it does; the message says what it is.
     """
+    if operation := operation_in_h5(archive.config):
+        raise ModelError(
+            f"Keras cannot load {archive.path}: {operation} is an operation, which an .h5 file does not describe",
+            hint="save the model as .keras with the code that built it; steps on weights work on the file as it is",
+        )
     if reason := only_in_keras_2(archive.config):
         raise ModelError(
             f"Keras 3 cannot build the model in {archive.path}: {reason}, which is not in Keras 3",

@@ -34,6 +34,7 @@ from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
 from mutspec.lowering.base import Op
 from mutspec.lowering.compile import Program
+from mutspec.lowering.origins import why_not_kept
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import LiveModel, as_array, assign, read_live, rebuild, refresh, room_for, snapshot
@@ -146,7 +147,15 @@ def build_mutant(
         return as_array(snapshot(live.variables[tensor.origin])) if tensor.origin in live.variables else None
 
     try:
-        rebuilt = rebuild(live, program.config, program.after.tensors, value, program.plan.seed, unsafe=unsafe)
+        rebuilt = rebuild(
+            live,
+            program.config,
+            program.after.tensors,
+            value,
+            program.plan.seed,
+            why_not_kept=why_not_kept(program),
+            unsafe=unsafe,
+        )
     except ModelError:
         if problems := unregistered(program):  # a dry-run without Keras does not know these
             raise PlanError(problems) from None

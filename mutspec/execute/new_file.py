@@ -14,6 +14,7 @@ from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.optimizers import optimizer_name, unknown_optimizer
 from mutspec.keras_facts.written_version import WRITTEN_VERSION
 from mutspec.lowering.compile import Program
+from mutspec.lowering.origins import why_not_kept
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.assets import ASSETS, assets_of, leads_elsewhere
 from mutspec.model.files.formats import FORMATS, FileKind
@@ -66,7 +67,7 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras knows {what} of `{path}`")
     outline = outline_of(config)
     try:
-        state = _state(config, program.after.tensors, base, origins)
+        state = _state(config, program, base, origins)
         if own.writer.is_by_layer:
             groups = legacy_groups(outline, program.after.tensors, _weightless(base, origins))
             for each in state[0][:1]:
@@ -132,6 +133,24 @@ def _assets(base: Archive, groups: Sequence[SavedGroup]) -> Mapping[str, str]:
     return {f"{ASSETS}{moved[at]}{name.removeprefix(ASSETS + at)}": name for name, at in owners.items()}
 
 
+def will_not_train(program: Program, base: Archive, kind: FileKind) -> tuple[Problem, ...]:
+    """Returns the warning that a mutant must be compiled again before it is trained, if its base must not.
+
+    When Keras loads an `.h5` file, it builds the optimizer for `model._trainable_variables`, which are none
+    (`legacy_h5_format.py`).
+
+    Arguments:
+        program: a plan, compiled for a file.
+        base: the file.
+        kind: the kind of file to write.
+    """
+    config = program.config if program.is_structural else base.config
+    if kind is not FileKind.LEGACY_H5 or base.kind is kind or not (config.get("compile_config") or {}).get("optimizer"):
+        return ()
+    message = "when Keras loads a compiled .h5 file, the optimizer knows no weights and has lost its state"
+    return (Problem(message, hint="compile it again before you train it, or name the output .keras", is_warning=True),)
+
+
 def _first_operation(program: Program) -> str:
     """Returns the path of an operation between layers; empty if there is none."""
     return next((layer.path for layer in program.after.layers if "Operation" in layer.ancestry), "")
@@ -152,14 +171,14 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
 
 
 def _state(
-    config: Mapping[str, Any], tensors: Sequence[TensorSpec], base: Archive, origins: Mapping[str, str]
+    config: Mapping[str, Any], program: Program, base: Archive, origins: Mapping[str, str]
 ) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]]:
     """Returns the optimizer's state in the mutant, and a warning if some is lost.
 
     Arguments:
         config: the serialised mutant.
-        tensors: its weights.
-        base: the base.
+        program: the plan that makes it, compiled for a file.
+        base: the file.
         origins: the paths in the base of the layers that it keeps and whose classes are in no table, by their own.
 
     Raises:
@@ -175,9 +194,10 @@ def _state(
     shapes = {path: extent.shape for path, extent in stored.items()}
     before, opaque = _trained_in_base(base, optimizer, shapes)
     carried = {path: [replace(each, layer=path) for each in opaque[old]] for path, old in origins.items()}
+    tensors = program.after.tensors
     after = _trained(config, {tensor.path: tensor for tensor in tensors}, carried)
     kept = {tensor.path: tensor for tensor in (*base.spec.tensors, *chain(*opaque.values()))}
-    state = carried_state(optimizer, before, after, kept, shapes)
+    state = carried_state(optimizer, before, after, kept, tensors, shapes, why_not_kept(program))
     values: dict[str, list[KeptValue]] = defaultdict(list)
     for each in state.variables:
         source = stored[each.source] if each.source else None

@@ -33,6 +33,8 @@ _FICLONE = 0x40049409
 _BLOCK = 1 << 20
 _COPIED_AT_ONCE = 32 << 20
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NAME_BYTES = 255
+"""The longest name of a file on Linux, macOS and Windows."""
 _EXISTS_HINT = "give another name, or --force to replace it"
 
 
@@ -47,10 +49,16 @@ def check_output(output: Path, inputs: Iterable[Path | None], *, force: bool) ->
 
     Raises:
         CallError: the output is one of the inputs, or exists without `force`, or is not a file, or its folder does not
-            exist.
+            exist, or its name is too long.
     """
+    if len(os.fsencode(output.name)) > _NAME_BYTES:
+        message = f"the name of the output {output.name[:20]}… has {len(os.fsencode(output.name))} bytes"
+        raise CallError(message, hint=f"file systems take {_NAME_BYTES}: give a shorter name")
     if output.is_dir():
         raise CallError(f"the output {output} is a folder", hint="give the name of a file in it")
+    in_the_way = next((each for each in output.parents if os.path.lexists(each) and not each.is_dir()), None)
+    if in_the_way is not None:
+        raise CallError(f"the output {output} would be in {in_the_way}, which is a file", hint="give another folder")
     if not output.parent.is_dir():
         raise CallError(
             f"the folder {output.parent} of the output does not exist", hint=f"create it: mkdir -p {output.parent}"

@@ -18,6 +18,7 @@ from mutspec.lowering.base import Op, is_structural
 from mutspec.lowering.compile import Program, compile_plan
 from mutspec.model.live import LiveModel, custom_classes
 from mutspec.model.shapes import LayerShapes, ShapeOracle
+from mutspec.text.words import listed
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,22 @@ def check_inputs(plan: Plan[Op], bound: Iterable[str]) -> None:
         if name not in names
     ]
     problems += [
-        Problem(f"the plan declares no input `{name}`", candidates=nearest(name, plan.inputs))
+        Problem(
+            f"the plan declares no input `{name}`",
+            hint="" if nearest(name, plan.inputs) else _declared(plan, name),
+            candidates=nearest(name, plan.inputs),
+        )
         for name in names
         if name not in plan.inputs
     ]
     if problems:
         raise CallError(problems)
+
+
+def _declared(plan: Plan[Op], name: str) -> str:
+    """Returns what to do about an input that a plan does not declare."""
+    declared = f"its inputs are {listed(list(plan.inputs))}; " if plan.inputs else ""
+    return f"{declared}to use it in steps, declare it at the top of the plan: `inputs: {{{name}: {{}}}}`"
 
 
 def non_finite_warnings(

@@ -5,7 +5,8 @@ An argument without a row here takes any value here, and Keras checks it when it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -14,6 +15,7 @@ from mutspec.errors import Problem, nearest
 from mutspec.keras_facts.classes import dimensions_of
 from mutspec.keras_facts.dtypes import POLICY_NAMES
 from mutspec.keras_facts.layer_arguments import CHOOSES_DTYPE, arguments_of, known_classes
+from mutspec.keras_facts.layer_names import name_problem
 from mutspec.keras_facts.object_arguments import object_problem
 from mutspec.keras_facts.object_names import (
     ACTIVATION_LAYERS,
@@ -35,11 +37,20 @@ class ValueKind:
         says: its description: "a whole number of at least 1".
         fits: returns whether a value is of this kind.
         names: the names that a value is chosen from, if it is.
+        is_size: whether its whole numbers are those of entries, windows and steps of tensors.
     """
 
     says: str
     fits: Callable[[Any], bool]
     names: frozenset[str] = frozenset()
+    is_size: bool = False
+
+
+_LARGEST_SIZE = 2**31 - 1
+"""The kernels of TensorFlow take sizes and steps of windows as 32-bit integers (`MaxPooling1D(2**31)` fails)."""
+
+_LARGEST_WHOLE = 2**63 - 1
+"""Tensors of TensorFlow hold whole numbers of 64 bits (`Dropout(0.5, seed=2**63)` fails)."""
 
 
 def _is_whole(value: Any) -> bool:
@@ -51,7 +62,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _whole(minimum: int) -> ValueKind:
-    return ValueKind(f"a whole number of at least {minimum}", lambda value: _is_whole(value) and value >= minimum)
+    says = f"a whole number of at least {minimum}"
+    return ValueKind(says, lambda value: _is_whole(value) and value >= minimum, is_size=True)
 
 
 def _sizes(minimum: int, count: int = 0) -> ValueKind:
@@ -69,6 +81,7 @@ def _sizes(minimum: int, count: int = 0) -> ValueKind:
     return ValueKind(
         f"a whole number of at least {minimum}, or {listed}" if count != 1 else f"a whole number of at least {minimum}",
         fits,
+        is_size=True,
     )
 
 
@@ -90,7 +103,7 @@ def _margins(count: int) -> ValueKind:
     def is_margin(value: Any) -> bool:
         return _is_whole(value) and value >= 0
 
-    return ValueKind("a whole number of at least 0, or a list with one for each dimension", fits)
+    return ValueKind("a whole number of at least 0, or a list with one for each dimension", fits, is_size=True)
 
 
 def _number(minimum: float = -inf, maximum: float = inf) -> ValueKind:
@@ -132,7 +145,7 @@ _AXES = ValueKind(
     "a whole number, or a list of them",
     lambda value: _is_whole(value) or (isinstance(value, list) and bool(value) and all(map(_is_whole, value))),
 )
-_NAME = ValueKind("a text without `/`", lambda value: isinstance(value, str) and value != "" and "/" not in value)
+_NAME = ValueKind("a text", lambda value: isinstance(value, str))
 _DTYPE = ValueKind(
     _either(POLICY_NAMES),
     lambda value: value in POLICY_NAMES if isinstance(value, str) else isinstance(value, Mapping),
@@ -240,7 +253,13 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
         key: the argument.
         value: a JSON value.
     """
+    if key == "name" and isinstance(value, str) and (wrong := name_problem(value)):
+        return Problem(f"the name {f'`{value}` ' if value else ''}{wrong}", hint="give another name")
     kind = _kind_of(class_name, key)
+    most = _LARGEST_SIZE if kind is not None and kind.is_size else _LARGEST_WHOLE
+    if (largest := max(_whole_numbers(value), default=0)) > most:
+        hint = f"the largest that TensorFlow takes is {most:,}"
+        return Problem(f"`{key}` of {a(class_name)} is too large: {_shown(largest)}", hint=hint)
     if kind is None or (value is None and _may_be_null(class_name, key)) or kind.fits(value):
         if key.endswith("activation") and _name_of(value) == "glu":
             return Problem(f"`{key}` cannot be `glu`, which halves the channels, as Keras's layers do not expect")
@@ -265,8 +284,19 @@ def value_problem(class_name: str, key: str, value: Any) -> Problem | None:
     candidates = nearest(value, kind.names) if isinstance(value, str) else ()
     form = next((form for end, form in _FORMS.items() if key.endswith(end)), "")
     hint = f"for instance {form}" if form and not candidates else ""
+    if isinstance(value, str) and (number := _number_in(value)) is not None and kind.fits(number):
+        hint = f"write it without quotes: `{key}: {value}`"
     message = f"`{key}` of {a(class_name)} takes {kind.says}, not {_shown(value)}"
     return Problem(message, hint=hint, candidates=candidates)
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    """Yields the sizes of the whole numbers in a value."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _whole_numbers(each)
+    elif _is_whole(value):
+        yield abs(value)
 
 
 def a(class_name: str) -> str:
@@ -275,6 +305,14 @@ def a(class_name: str) -> str:
 
 
 _VOWEL_SOUNDS = ("A", "E", "I", "O", "LSTM", "RNN", "RMS", "STFT")
+
+
+def _number_in(text: str) -> int | float | None:
+    """Returns the number that a text is, such as "12" for which YAML had `'12'`."""
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(text)
+    return None
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mutspec.keras_facts.classes import facts_of, plain_class_name
+from mutspec.keras_facts.argument_values import a
+from mutspec.keras_facts.classes import facts_of, is_keras_class, plain_class_name
+from mutspec.keras_facts.layer_arguments import known_classes
 from mutspec.keras_facts.layer_call import LayerCall, Rule, RuleResult, UncertainError
 from mutspec.keras_facts.recurrent_shapes import RECURRENT_RULES
 from mutspec.keras_facts.tensor_types import Shape, TensorType
@@ -23,7 +25,7 @@ def _bidirectional(call: LayerCall) -> RuleResult:
         call.refuse("takes one input or more, not 0")
     first, states = inputs[0].shape, [tensor.shape for tensor in inputs[1:]]
     back = "backward_layer" if call.config.get("backward_layer") else "layer"
-    configs = [_config_of_sequence_layer(call.config.get(key)) for key in ("layer", back)]
+    configs = [_config_of_sequence_layer(call, key) for key in ("layer", back)]
     is_same = {key: bool(configs[0].get(key)) == bool(configs[1].get(key)) for key in (*_SAME_FOR_BOTH, "go_backwards")}
     # A stated backward layer runs in the other direction; without one, Keras turns a copy of the forward layer round.
     if (is_same.pop("go_backwards") and back != "layer") or len(states) % 2 or not all(is_same.values()):
@@ -37,9 +39,15 @@ def _bidirectional(call: LayerCall) -> RuleResult:
     return RuleResult((*_merged(call, output), *kept, *kept), parts=(forward, backward))
 
 
-def _config_of_sequence_layer(entry: Any) -> Mapping[str, Any]:
+def _config_of_sequence_layer(call: LayerCall, key: str) -> Mapping[str, Any]:
+    entry = call.config.get(key)
     config = entry.get("config") if isinstance(entry, Mapping) else None
-    if not isinstance(config, Mapping) or plain_class_name(entry) not in _SEQUENCE_LAYERS:
+    if not isinstance(entry, Mapping) or not isinstance(config, Mapping):
+        raise UncertainError
+    name = plain_class_name(entry)
+    if name not in _SEQUENCE_LAYERS:
+        if is_keras_class(entry) and name in known_classes():
+            call.refuse(f"turns a recurrent layer round, and {a(name)} is not one")
         raise UncertainError
     return config
 

@@ -351,7 +351,10 @@ def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:
     trap: Trap | None = find_trap(list(source.lines), suspects) if len(source.lines) < 5_000 else None
     if trap is not None:
         span = SourceSpan(source, trap.index + 1, trap.column + 1, trap.column + 2)
-        return Problem(trap.message, span.place(), hint=f"write: {trap.line.strip()}")
+        hint = f"write: {trap.line.strip()}"
+        if trap.line.strip() == source.lines[trap.index].strip():  # what is wrong is the indentation
+            hint = f"write it with its indentation: `{trap.line.rstrip()}`"
+        return Problem(trap.message, span.place(), hint=hint)
     text = source.lines[line] if line < len(source.lines) else ""
     indentation = text[: len(text) - len(text.lstrip())]
     if "\t" in indentation:

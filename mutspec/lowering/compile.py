@@ -151,7 +151,7 @@ def compile_plan(
         {edit.layer: edit.before for edit in records[number].edits if edit.kind is EditKind.RENAMED}
         for number, _ in changes
     ]
-    mutant = mutant_of(plan, model, config or {}, stages, renames, change)
+    mutant = mutant_of(plan, model, config or {}, stages, [number for number, _ in changes], renames, change)
     for (number, _), masks in zip(changes, mutant.mask_changes, strict=True):
         if masks:
             records[number], notes = _with_masks(records[number], masks)
@@ -214,6 +214,5 @@ def _checked(made: object, context: LoweringContext) -> tuple[TensorWrite, ...]:
 
 def _refuse_nothing(op: Op, writes: Sequence[TensorWrite], edits: Sequence[LayerEdit]) -> None:
     if not writes and not edits and not op.allow_empty:
-        raise PlanError(
-            "the step touches nothing", hint="choose other weights or another amount, or say `allow_empty: true`"
-        )
+        what = "layers or arguments" if op.is_structural else "weights or another amount"
+        raise PlanError("the step touches nothing", hint=f"choose other {what}, or say `allow_empty: true`")

@@ -7,7 +7,7 @@ arguments, by the shape rules or by Keras, and must be equal.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from mutspec.structure.layer_config import configured
 from mutspec.structure.network import Entry, Network
 from mutspec.structure.network_config import called
 from mutspec.structure.parts import changed_within, part_at, parts_of, with_part
-from mutspec.text.words import flow, shape
+from mutspec.text.words import flow, listed, shape
 
 Changes = Mapping[str, Any]
 Names = tuple[str, ...]
@@ -94,7 +94,7 @@ def frozen_in_memory_alone(ctx: StructureContext, paths: Collection[str]) -> tup
     )
 
 
-def configure(ctx: StructureContext, layers: Iterable[LayerSpec], changes: Changes, key: str) -> None:
+def configure(ctx: StructureContext, layers: Sequence[LayerSpec], changes: Changes, key: str) -> None:
     """Changes arguments of layers: of those of one network by one edit, and of those in one layer at once.
 
     Arguments:
@@ -104,7 +104,7 @@ def configure(ctx: StructureContext, layers: Iterable[LayerSpec], changes: Chang
         key: the key of the step that names the layers.
 
     Raises:
-        PlanError: an argument cannot be changed in this way, or shapes or weights would change.
+        PlanError: an argument cannot be changed in this way, shapes or weights would change, or nothing does.
     """
     by_owner: dict[str, dict[str, list[Names]]] = defaultdict(lambda: defaultdict(list))
     for layer in layers:
@@ -119,6 +119,19 @@ def configure(ctx: StructureContext, layers: Iterable[LayerSpec], changes: Chang
             paths |= {join(place.found.path, *names) for names in ways}
             paths |= set(_differing(place.found.entry, new, place.found.path))
         ctx.edit(owner, partial(Network.changed, layers=changed), configured=paths)
+    if layers and not ctx.context.edits and not ctx.context.step.allow_empty:
+        _refuse_unchanged(layers, changes, key)
+
+
+def _refuse_unchanged(layers: Sequence[LayerSpec], changes: Changes, key: str) -> None:
+    """Refuses arguments that all layers of a step have already."""
+    has = "has" if len(layers) == 1 else "have"
+    stated = " and ".join(f"`{name}: {flow(value)}`" for name, value in changes.items())
+    raise PlanError(
+        f"{listed([layer.path for layer in layers])} {has} {stated} already",
+        path=("set",),
+        hint=f"leave the step out, choose another value or `{key}`, or say `allow_empty: true`",
+    )
 
 
 def _configured(ctx: StructureContext, place: Place, changes: Changes) -> Entry | Network:

@@ -87,6 +87,7 @@ class LoweringContext:
         notes: what the user should know about it.
         skipped: the weights that it leaves as they are because nothing fits them.
         edits: what it does to layers.
+        layers_added: the number of layers that it has added so far, those that are as they were included.
         created: the weights that it adds.
         keras_made: the origins of weights whose first value only Keras can make.
         output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
@@ -102,6 +103,7 @@ class LoweringContext:
     notes: list[str] = field(default_factory=list)
     skipped: list[SkippedWeight] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
+    layers_added: int = 0
     created: list[TensorSpec] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
     output_change: OutputChange | None = None
@@ -119,6 +121,7 @@ class LoweringContext:
         self.notes.clear()
         self.skipped.clear()
         self.edits.clear()
+        self.layers_added = 0
         self.created.clear()
         self._cases.clear()
 
@@ -234,11 +237,15 @@ class LoweringContext:
         """Changes the architecture, and returns the weights that this adds. They have no values yet."""
         from mutspec.structure.architecture import restructured
         from mutspec.structure.compile_state import output_change
-        from mutspec.structure.layer_edits import layer_edits
+        from mutspec.structure.layer_edit import EditKind
+        from mutspec.structure.layer_edits import layer_edits, without_effect
 
         before = self.architecture
         self._architecture, created = restructured(before, change, self.shape_oracle, self.step.number)
-        self.edits += layer_edits(before, self._architecture, change)
+        made = tuple(layer_edits(before, self._architecture, change))
+        self.layers_added += sum(each.kind is EditKind.ADDED for each in made)
+        idle = without_effect(made, before.spec, self._architecture.spec)
+        self.edits += (each for each in made if each.layer not in idle)
         outputs = output_change(before.network, self._architecture.network, change.renamed)
         self.output_change = outputs if self.output_change is None else self.output_change.then(outputs)
         self.created += created

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Annotated
 
 from msgspec import Meta
 
 from mutspec.errors import PlanError, Problem
+from mutspec.keras_facts.layer_names import name_problem
+from mutspec.model.limits import current_limits
 
 NamePattern = Annotated[
     str,
@@ -25,21 +28,49 @@ NAME = "{name}"
 _PLACES = re.compile(r"\{([^{}]*)\}")
 
 
-def pattern_problems(pattern: str, key: str) -> Iterator[Problem]:
-    """Yields what is wrong with a pattern, at the key of the step that has it."""
+def name_problems(name: str, *at: str | int) -> Iterator[Problem]:
+    """Yields what is wrong with a name that a step gives a layer or a model.
+
+    Arguments:
+        name: the name.
+        at: where the step has it.
+    """
+    if wrong := name_problem(name):
+        shown = f"the name `{name}`" if name else "the name"
+        yield Problem(f"{shown} {wrong}", path=at, hint="use a `_`" if "/" in name else "give another name")
+    elif len(name) > current_limits().name_characters:
+        yield replace(current_limits().of_made("name_characters", len(name), f"the name `{name[:20]}…`"), path=at)
+
+
+def has_places(pattern: str) -> bool:
+    """Returns whether a name is a pattern."""
+    return _PLACES.search(pattern) is not None
+
+
+def place_problems(pattern: str, key: str, more: str = "") -> Iterator[Problem]:
+    """Yields what a pattern holds that stands for nothing.
+
+    Arguments:
+        pattern: the pattern.
+        key: the key of the step that has it.
+        more: more about what to do.
+    """
     unknown = next((each for each in _PLACES.findall(pattern) if each not in ("name", "model")), None)
     if unknown is not None:
-        yield Problem(
-            f"`{key}` knows no `{{{unknown}}}`",
-            path=(key,),
-            hint="it can hold `{name}` and `{model}`: `{model}_{name}`",
-        )
-    elif NAME not in pattern:
+        hint = f"it can hold `{{name}}` and `{{model}}`: `{{model}}_{{name}}`{more}"
+        yield Problem(f"`{key}` knows no `{{{unknown}}}`", path=(key,), hint=hint)
+
+
+def pattern_problems(pattern: str, key: str) -> Iterator[Problem]:
+    """Yields what is wrong with a pattern, at the key of the step that has it."""
+    unknown = list(place_problems(pattern, key))
+    yield from unknown
+    if not unknown and NAME not in pattern:
         yield Problem(
             f"`{key}: {pattern}` gives all layers one name", path=(key,), hint=f"add `{{name}}`: `{pattern}_{{name}}`"
         )
-    if "/" in pattern:
-        yield Problem(f"`{key}` holds a `/`, which names of layers cannot", path=(key,), hint="use a `_`")
+    if pattern:
+        yield from name_problems(pattern, key)
 
 
 def name_by(pattern: str, name: str, model: str) -> str:

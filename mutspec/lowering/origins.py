@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from mutspec.graph.graph import Graph, Node
 from mutspec.lowering.compile import Program
+from mutspec.model.lost_state import NEW, REMADE, RETYPED
 from mutspec.model.spec import TensorSpec
 
 
@@ -60,6 +61,20 @@ def origins(program: Program) -> tuple[WeightOrigin, ...]:
         return WeightOrigin(tensor, OriginKind.NEW, (), made_by)  # by Keras, when it builds the mutant
 
     return tuple(origin_of(tensor) for tensor in program.after.tensors)
+
+
+def why_not_kept(program: Program) -> Mapping[str, str]:
+    """Returns for each weight of a mutant that is not one of its base what a warning says it is instead, by path."""
+    before = {tensor.path: tensor for tensor in program.before.tensors}
+
+    def why(made: WeightOrigin) -> str:
+        if not made.sources:
+            return NEW
+        source = before.get(made.sources[0]) if made.kind is OriginKind.COPIED else None
+        is_retyped = source is not None and source.shape == made.tensor.shape and source.dtype != made.tensor.dtype
+        return RETYPED if is_retyped else REMADE
+
+    return {made.tensor.path: why(made) for made in origins(program) if made.tensor.origin not in before}
 
 
 def _steps(program: Program) -> Mapping[str, Sequence[str]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from mutspec.errors import DocumentPath, ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.layer_names import is_scope_of_tensorflow
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
 from mutspec.lowering.context import LoweringContext, TensorWrite
@@ -16,6 +17,7 @@ from mutspec.lowering.edit_check import edit_problem
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.identity_layers import identity_value
 from mutspec.lowering.initial_values import NewWeight
+from mutspec.lowering.limits_of_made import problem_of_made
 from mutspec.lowering.new_layer import (
     AddedLayer,
     FirstValue,
@@ -26,10 +28,10 @@ from mutspec.lowering.new_layer import (
     value_by_initializer,
 )
 from mutspec.model.outline import is_within, join
-from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change, NewLayer
-from mutspec.structure.flow import extents
+from mutspec.structure.flow import AboveLimitError, extents
 from mutspec.structure.layer_edit import EditKind
 from mutspec.structure.model_form import as_functional, with_input_layer
 from mutspec.structure.network import SEQUENTIAL_INPUT, Entry, Network, refs, unique_name
@@ -50,6 +52,16 @@ def _around(path: str, owners: Collection[str]) -> str:
     while path not in owners:
         path = path.rpartition("/")[0]
     return path
+
+
+_NOT_COMPILED = "on TensorFlow does not"
+"""Words of a note that a step needs once."""
+
+
+def _place_of(layer: str, added: Mapping[str, AddedLayer], key: str) -> DocumentPath:
+    """Returns where a step has what is wrong with a layer that it makes or changes."""
+    around = next((each.at for path, each in added.items() if is_within(layer, path)), ())
+    return around or (key or "op",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +234,16 @@ class StructureContext:
             path: NewLayer(f"{self.id}/{path if path in changed else first + number}", each.keep_weights_of)
             for number, (path, each) in enumerate(paths.items())
         }
-        created = self.context.restructure(Change(network, new, changed, renamed, marks or {}))
+        before = self.context.models[""]
+        try:
+            created = self.context.restructure(Change(network, new, changed, renamed, marks or {}))
+        except ModelError as error:  # what the edit makes is above a limit
+            at = _place_of(error.layer if isinstance(error, AboveLimitError) else "", paths, key)
+            raise PlanError(replace(problem, path=at) for problem in error.problems) from None
+        if found := problem_of_made(before, self.context.models[""], created):
+            layer, problem = found
+            raise PlanError(replace(problem, path=_place_of(layer, paths, key)))
+        self._note_names(before)
         misfits = self.context.architecture.misfits
         for path, each in paths.items():
             if wrong := next((misfits[inner] for inner in misfits if is_within(inner, path)), None):
@@ -231,6 +252,18 @@ class StructureContext:
         for tensor in created:
             path = _around(tensor.layer, paths)
             self._begin(tensor, path, paths[path])
+
+    def _note_names(self, before: ModelSpec) -> None:
+        """Tells the user if TensorFlow does not take the name of a layer that the model did not have before."""
+        layers = (each for each in self.context.models[""].layers if each.path not in before.layer_by_path)
+        odd = (
+            each.name for each in layers if each.class_name != "InputLayer" and not is_scope_of_tensorflow(each.name)
+        )
+        if (name := next(odd, None)) is not None and not any(_NOT_COMPILED in note for note in self.context.notes):
+            self.context.notes.append(
+                f"Keras {_NOT_COMPILED} `predict` or `fit` with a layer called `{name}`: it takes letters, digits, "
+                "`_`, `.` and `-`; other backends, and calls of the model, take it"
+            )
 
     def _begin(self, tensor: TensorSpec, path: str, added: AddedLayer) -> None:
         """Gives a new weight its first value."""
@@ -385,7 +418,7 @@ class StructureContext:
     @property
     def layers_added(self) -> int:
         """The number of layers that the step has added so far."""
-        return sum(edit.kind is EditKind.ADDED for edit in self.context.edits)
+        return self.context.layers_added
 
     # First values of a new layer's weights.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import UNSET
@@ -35,6 +36,9 @@ def why_nothing(evaluation: TargetEvaluation, target: Target) -> list[Problem]:
     evaluation.checks_contracts = False
     return _Explanation(evaluation).target(target, ())
 
+
+_SIGNS = re.compile(r"\\[A-Za-z]|[][^$.*+?(){}|\\]")
+"""What stands for other characters in a regular expression."""
 
 _CLAIMS = ("name", "regex", "type", "where", *PLACES)
 """The keys of a selector that are claims about layers."""
@@ -186,6 +190,9 @@ class _Explanation:
             elif key == "name" and pattern.startswith(REGEX_PREFIX):
                 hint = f"write a regular expression under `regex`, without `{REGEX_PREFIX}`"
         if key == "regex":
+            names = index.layer_names.names if "/" not in pattern else index.layer_paths.names
+            candidates = nearest(_SIGNS.sub("", pattern), names)
+            hint = "" if candidates else f"the names are {listed(list(names), LAYERS_SHOWN)}"
             subject = "no path matches" if "/" in pattern else "no layer has a name that matches"
         return Problem(f"{subject} `{pattern}`", path=path, hint=hint, candidates=candidates)
 

@@ -42,6 +42,19 @@ def parse_config(data: bytes | str, shown: str, version: str = "") -> Mapping[st
     return in_keras_3_form(value, version or (stated if isinstance(stated, str) else ""))
 
 
+def check_config(value: Mapping[str, Any], shown: str) -> None:
+    """Checks that a configuration would be read, if it were in a file.
+
+    Raises:
+        ModelError: it is above a limit, or malformed.
+    """
+    limits, data = current_limits(), json.dumps(value).encode()
+    limits.check("config_bytes", len(data), shown)
+    limits.check("config_values", _count_values(data, limits.config_values), shown)
+    _check_depth(value, limits.config_depth, shown)
+    _Form(shown).layer(value, "")
+
+
 def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
     """Parses a JSON object.
 

@@ -1,5 +1,7 @@
 """Limits on what a file may declare, checked before memory is allocated or structures are read.
 
+What a plan makes of a model is held to the same limits, so that mutspec reads what it writes.
+
 They are one table with a reason for each row; documentation and `--help` are generated from it. Each limit is far above
 the needs of real models, and low enough that no file of under 10 MB takes 10 seconds or 500 MB to read.
 """
@@ -27,7 +29,7 @@ def _limit(default: int, unit: str, of: str, why: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The largest number of each thing that a file may declare."""
+    """The largest number of each thing that a file may declare, or a step of a plan make."""
 
     config_bytes: int = _limit(
         16 * MiB, "bytes", "the JSON of a configuration", "NASNetLarge has 1.3 MB; a vocabulary of a million words fits"
@@ -92,6 +94,15 @@ class Limits:
         "how far values may grow when they are unpacked, above 256 MiB",
         "Keras stores them as they are; deflate packs zeros 1,000 times, and an unwritten dataset has no size at all",
     )
+    extent: int = _limit(
+        2**31 - 1,
+        "entries",
+        "a tensor along one axis, where a step of a plan makes it",
+        "TensorFlow counts them in 32 bits",
+    )
+    new_parameters: int = _limit(
+        2**34, "parameters", "the layers that an edit of a step adds, together", "in float32 they take 64 GiB"
+    )
     pattern_characters: int = _limit(4096, "characters", "a glob or regular expression", "RE2 compiles all of it")
 
     def check(self, name: str, found: int, what: str, *, is_counted: bool = True) -> None:
@@ -118,6 +129,12 @@ class Limits:
             f"{what}: {number} {unit}, but the limit `{name}` is {getattr(self, name):,}",
             hint=f"files of Keras are far below it; if you trust this file, raise the limit: {flag}",
         )
+
+    def of_made(self, name: str, found: int, what: str, *, is_counted: bool = True) -> Problem:
+        """Returns the problem of a number above a limit in what a step makes. The arguments are those of `check`."""
+        flag = f"--limit {name}={found if is_counted else 'N'}"
+        hint = f"choose less; or if this is meant, raise the limit: {flag}"
+        return replace(self.problem(name, found, what, is_counted=is_counted), hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,24 +329,34 @@ def only_in_keras_2(entry: Entry) -> str:
     Returns:
         A description such as "`lstm` (LSTM) takes time as its first axis".
     """
+    return _first(entry, _reason)
+
+
+def operation_in_h5(entry: Entry) -> str:
+    """Names the first operation of a model as `.h5` files have it, which no Keras can load; empty if there is none."""
+    return _first(entry, lambda each: _label(each) if _is_operation(each) else "")
+
+
+def _first(entry: Entry, said: Callable[[Entry], str]) -> str:
+    """Returns what is said of the first part of a serialised model of which something is said."""
     pending: list[Any] = [entry]
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
-            if reason := _reason(value):
-                return reason
+            is_part = isinstance(value.get("class_name"), str) and isinstance(value.get("config"), Mapping)
+            if is_part and is_keras_class(value) and (found := said(value)):
+                return found
             value = [item for key, item in value.items() if key != "inbound_nodes"]
         pending += [item for item in reversed(value) if isinstance(item, dict | list)]
     return ""
 
 
+def _label(entry: Entry) -> str:
+    return f"`{_name(entry) or entry['class_name']}` ({entry['class_name']})"
+
+
 def _reason(entry: Entry) -> str:
-    name, config = entry.get("class_name"), entry.get("config")
-    if not isinstance(name, str) or not isinstance(config, Mapping) or not is_keras_class(entry):
-        return ""
-    label = f"`{_name(entry) or name}` ({name})"
-    if _is_operation(entry):
-        return f"{label} is an operation, which Keras cannot load from an .h5 file"
+    name, config, label = entry["class_name"], entry["config"], _label(entry)
     if name in REMOVED_CLASSES:
         return f"{label} {REMOVED_CLASSES[name]}"
     if name in RECURRENT and config.get("time_major"):

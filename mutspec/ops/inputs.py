@@ -13,6 +13,7 @@ from mutspec.keras_facts.data_formats import FIRST
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.language.types import or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.limits_of_made import extent_problems
 from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
@@ -66,6 +67,8 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
         if len(given) > 1:
             message = f"`{given[0]}` and `{given[1]}` both say what the shape is"
             yield Problem(message, path=(given[1],), hint="give one of `shape`, `size`, `length`")
+        for key in (*given, *(["batch_size"] if self.batch_size is not UNSET else [])):
+            yield from extent_problems(getattr(self, key), key)
         if not given and self.batch_size is UNSET and self.dtype is UNSET:
             yield Problem(
                 "`set_input` changes nothing", hint="give a `shape`, `size`, `length`, `batch_size` or `dtype`"
@@ -150,7 +153,7 @@ def _set_input(ctx: StructureContext, owner: str, name: str, after: TensorType) 
     ctx.edit(
         owner,
         lambda whole: whole.with_layers({**whole.layers, name: changed}),
-        added={name: AddedLayer(changed)},
+        added={name: AddedLayer(changed, at=("op",))},
         configured=[join(owner, name)],
     )
     for each in models:

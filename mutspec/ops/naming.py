@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from mutspec.errors import DocumentPath, PlanError, Problem
+from mutspec.errors import PlanError, Problem
 from mutspec.language.checks import regex_problems
 from mutspec.language.types import PlanValue, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
-from mutspec.lowering.name_patterns import NAME, name_by, pattern_problems
+from mutspec.lowering.name_patterns import NAME, has_places, name_by, name_problems, place_problems
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import LayerSpec
@@ -61,7 +61,9 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
         if isinstance(self.to, Replacement):
             yield from (_replacement_problems(self.to))
         else:
-            yield from pattern_problems(self.to, "to") if NAME in self.to else _name_problems(self.to, ("to",))
+            literally = f"; for braces in a name write `to: {{regex: '.*', with: '{self.to}'}}`"
+            yield from place_problems(self.to, "to", literally)
+            yield from name_problems(self.to, "to")
 
     def restructure(self, ctx: StructureContext) -> None:
         layers = _without_inner(ctx, ctx.select(self.target, "target"))
@@ -102,7 +104,7 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
 
     def _new_name(self, found: FoundLayer) -> str:
         if isinstance(self.to, str):
-            return name_by(self.to, found.name, found.network.name) if NAME in self.to else self.to
+            return name_by(self.to, found.name, found.network.name) if has_places(self.to) else self.to
         import re2
 
         match = re2.fullmatch(self.to.regex, found.name)
@@ -115,7 +117,7 @@ class RenameLayer(StructureOp, tag="rename_layer", frozen=True, kw_only=True):
         name: str = re2.sub(
             _GROUP, lambda group: match[int(group[1])] or "" if group[1] != "\\" else "\\", self.to.with_
         )
-        for problem in _name_problems(name, ("to", "with")):
+        for problem in name_problems(name, "to", "with"):
             raise PlanError(problem)
         return name
 
@@ -137,11 +139,9 @@ def _without_inner(ctx: StructureContext, layers: tuple[LayerSpec, ...]) -> tupl
 
 
 def _replacement_problems(to: Replacement) -> Iterator[Problem]:
-    found = list(regex_problems(to.regex, ("to", "regex")))
+    found = [*regex_problems(to.regex, ("to", "regex")), *name_problems(to.with_, "to", "with")]
     yield from found
-    if not to.with_:
-        yield Problem("the new name is empty, which Keras does not take", path=("to", "with"), hint="give a name")
-    elif not found:
+    if not found:
         import re2
 
         groups = re2.compile(to.regex).groups
@@ -150,12 +150,6 @@ def _replacement_problems(to: Replacement) -> Iterator[Problem]:
         if wrong:
             message = f"`\\{wrong[0]}` is not a group of `{to.regex}`, which has {groups}"
             yield Problem(message, path=("to", "with"), hint="put what it is to stand for in parentheses")
-
-
-def _name_problems(name: str, path: DocumentPath) -> Iterator[Problem]:
-    if not name or "/" in name:
-        what = "is empty" if not name else f"`{name}` holds a `/`"
-        yield Problem(f"the name {what}, which Keras does not take", path=path, hint="give the bare name")
 
 
 class RenameModel(StructureOp, tag="rename_model", frozen=True, kw_only=True):
@@ -169,7 +163,7 @@ class RenameModel(StructureOp, tag="rename_model", frozen=True, kw_only=True):
     )
 
     def problems(self) -> Iterable[Problem]:
-        return _name_problems(self.to, ("to",))
+        return name_problems(self.to, "to")
 
     def restructure(self, ctx: StructureContext) -> None:
         if self.model is not UNSET:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
@@ -14,6 +14,8 @@ from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
+from mutspec.lowering.limits_of_made import extent_problems
+from mutspec.lowering.name_patterns import name_problems
 from mutspec.lowering.new_layer import AddedLayer, LayerConfig
 from mutspec.lowering.places import one_layer, refuse_missing_output
 from mutspec.lowering.structure_context import StructureContext
@@ -65,6 +67,8 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
             yield Problem("`to` and `outputs` cannot be used together", path=("outputs",), hint="leave one of them out")
         if self.outputs is not UNSET and not self.outputs:
             yield Problem("`outputs` is empty", path=("outputs",), hint="name a layer")
+        for key in self.outputs if isinstance(self.outputs, Mapping) else ():
+            yield from _key_problems(key, "outputs", key)
 
     def restructure(self, ctx: StructureContext) -> None:
         ends = self._ends(ctx)
@@ -146,9 +150,15 @@ class Extract(StructureOp, tag="extract", frozen=True, kw_only=True):
             part = replace(part, inputs=with_ports({}, by_key))
         added = {name: AddedLayer(each) for name, each in inputs.values() if name not in kept}
         renamed = {name: join(owner, name) for name in (*kept, *names)} if owner else {}
-        before = {ref.layer for ref in refs(network.outputs)} if not owner else set()
+        is_same_form = isinstance(outputs, Mapping) is isinstance(network.outputs, Mapping)
+        before = {ref.layer for ref in refs(network.outputs)} if not owner and is_same_form else set()
         marks = {ref.layer: EditKind.OUTPUT_ADDED for ref in refs(outputs) if ref.layer not in before}
         ctx.edit("", lambda _: part, added=added, renamed=renamed, marks=marks)
+
+
+def _key_problems(key: str, *at: str) -> Iterator[Problem]:
+    """Yields what is wrong with the key of an output, which unlike the name of a layer may be a path."""
+    return name_problems(key.replace("/", "_"), *at)
 
 
 def _common_owner(found: Sequence[FoundLayer]) -> str:
@@ -190,6 +200,10 @@ class AddOutput(StructureOp, tag="add_output", frozen=True, kw_only=True):
     key: Annotated[
         str | UnsetType, Meta(description="For a model that returns a dictionary: the key. Default: the layer's name.")
     ] = UNSET
+
+    def problems(self) -> Iterable[Problem]:
+        if self.key is not UNSET:
+            yield from _key_problems(self.key, "key")
 
     def restructure(self, ctx: StructureContext) -> None:
         for found in ctx.find(self.target, "target"):
@@ -303,6 +317,9 @@ class AddInput(StructureOp, tag="add_input", frozen=True, kw_only=True):
     def problems(self) -> Iterable[Problem]:
         if any(extent is not None and extent < 1 for extent in self.shape):
             yield Problem("an extent of `shape` is below 1", path=("shape",), hint="write null for an unknown extent")
+        yield from extent_problems(self.shape, "shape")
+        if self.name:
+            yield from name_problems(self.name, "name")
         if self.dtype not in _DTYPES:
             yield Problem(
                 f"`dtype: {self.dtype}` is not a dtype of inputs",

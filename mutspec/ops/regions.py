@@ -15,7 +15,7 @@ from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.merge_op import model_and_name
-from mutspec.lowering.name_patterns import NamePattern, names_by, pattern_problems
+from mutspec.lowering.name_patterns import NamePattern, name_problems, names_by, pattern_problems
 from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.places import one_layer
 from mutspec.lowering.structure_context import StructureContext
@@ -52,8 +52,8 @@ class NestLayers(StructureOp, tag="nest_layers", frozen=True, kw_only=True):
     name: Annotated[str, Meta(description="The name of the new model. Default: the step's id.")] = ""
 
     def problems(self) -> Iterable[Problem]:
-        if "/" in self.name:
-            yield Problem("the name holds a `/`, which Keras does not take", path=("name",), hint="use a `_`")
+        if self.name:
+            yield from name_problems(self.name, "name")
 
     def claim(self) -> SamePredictions:
         return SamePredictions()

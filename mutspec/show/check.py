@@ -18,6 +18,8 @@ class ClaimCheck:
         tolerance: the largest difference that it allows, as a part of the largest output.
         difference: the largest difference, in the same unit; None if it was not tested.
         reason: why it was not tested; empty if it was.
+        float64_difference: the largest difference in float64, where the other is too large and the step makes the same
+            weights in float64, up to rounding. If this one is allowed, the other is rounding.
     """
 
     step: str
@@ -25,11 +27,15 @@ class ClaimCheck:
     tolerance: float
     difference: float | None
     reason: str = ""
+    float64_difference: float | None = None
 
     @property
     def holds(self) -> bool | None:
         """Whether the claim holds; None if it was not tested."""
-        return None if self.difference is None else self.difference <= self.tolerance
+        if self.difference is None:
+            return None
+        exact = self.float64_difference
+        return self.difference <= self.tolerance or (exact is not None and exact <= self.tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class MutantCheck:
                     "tolerance": each.tolerance,
                     "difference": each.difference,
                     "holds": each.holds,
+                    **({} if each.float64_difference is None else {"float64_difference": each.float64_difference}),
                 }
                 for each in self.claims
             ],
@@ -82,4 +89,6 @@ def check_lines(check: MutantCheck) -> Iterator[str]:
         elif not each.difference:
             yield f"After `{each.step}` the model predicts exactly the same."
         else:
-            yield f"After `{each.step}` the model predicts the same, up to {each.difference:.1g} of the largest output."
+            same = f"After `{each.step}` the model predicts the same, up to {each.difference:.1g} of the largest output"
+            exact = each.float64_difference
+            yield f"{same}." if exact is None else f"{same}. This is rounding: in float64 it is {exact:.1g}."

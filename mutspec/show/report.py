@@ -188,7 +188,8 @@ def _target_as_json(target: TargetReport) -> dict[str, Any]:
 
 def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
     document = {"layer": edit.layer, "type": edit.type, "edit": edit.kind.value, "parameters": edit.parameters}
-    return document | ({"before": edit.before} if edit.before else {})
+    more = {"before": edit.before, "new_weights": list(edit.new_weights)}
+    return document | {key: value for key, value in more.items() if value}
 
 
 def changes_nothing(steps: Iterable[StepReport]) -> bool:
@@ -264,11 +265,12 @@ def _step(number: int, step: StepReport, page: Page) -> str:
 
 
 def edit_sentence(edit: LayerEdit) -> str:
-    """Describes the effect on a layer, such as `+ adapter (Dense), 1,640 parameters`."""
+    """Describes the effect on a layer: `+ more (Dense), 42 parameters` or `~ conv (Conv2D): + bias, 8 parameters`."""
     mark = {EditKind.ADDED: "+", EditKind.REMOVED: "-"}.get(edit.kind, "~")
     name = f"{edit.before} → {edit.layer}" if edit.before else edit.layer
     count = f", {words.plural(edit.parameters, 'parameter')}" if edit.parameters else ""
-    return f"{mark} {name} ({edit.type}){count}{_EFFECTS.get(edit.kind, '')}"
+    new = ":" + ",".join(f" + {each}" for each in edit.new_weights) if edit.new_weights else ""
+    return f"{mark} {name} ({edit.type}){new}{count}{_EFFECTS.get(edit.kind, '')}"
 
 
 _EFFECTS = {

@@ -45,6 +45,11 @@ class Outputs:
         """Whether Keras finds them by name, and not by the keys of a dictionary."""
         return bool(self.names) and not isinstance(self.nesting, Mapping)
 
+    @property
+    def are_flat(self) -> bool:
+        """Whether they are one output, or a list of them."""
+        return isinstance(self.nesting, int) or self.nesting == list(range(self.count))
+
 
 @dataclass(frozen=True)
 class OutputChange:
@@ -195,8 +200,12 @@ def _read(name: str, compiled: Mapping[str, Any], outputs: Outputs) -> _Argument
     """Returns an argument of `compile` by output; None if it does not match the outputs."""
     value, numbers = compiled[name], range(outputs.count)
     is_flat = _is_container(outputs.nesting) and len(outputs.nesting) == outputs.count  # as Keras decides it
-    if not _is_container(value) or (name in _METRICS and outputs.count == 1):
+    if not _is_container(value):
         return _Argument(dict.fromkeys(numbers, value), _write_shared, is_keyed=False)
+    if name in _METRICS and outputs.count == 1:
+        if isinstance(value, Mapping):
+            return _Argument({0: _leaves(value)}, _write_names)
+        return _Argument({0: value}, _write_metrics_of_one)
     if isinstance(value, Mapping) and outputs.have_names:
         if name == "loss_weights" and not isinstance(compiled.get("loss"), Mapping) and len(value) == outputs.count:
             # Keras then takes them in the order of their sorted keys, whatever these are.
@@ -230,12 +239,21 @@ def _write_shared(values: Mapping[int, Any], outputs: Outputs) -> Any:
     return next(iter(values.values())) if len(values) == outputs.count else _write_list(values, outputs)
 
 
+def _write_metrics_of_one(values: Mapping[int, Any], outputs: Outputs) -> Any:
+    """Returns a list of metrics, of which a single output takes all, however deep it is."""
+    ((number, value),) = values.items()
+    return value if outputs.count == 1 else _write_list({number: _leaves(value)}, outputs)
+
+
 def _write_list(values: Mapping[int, Any], outputs: Outputs) -> Any:
+    """Returns values by position; by keys, if the outputs are in dictionaries or in lists of lists."""
+    if not outputs.are_flat:
+        return _write_nested(values, outputs)
     return [values.get(number) for number in range(outputs.count)]
 
 
 def _write_names(values: Mapping[int, Any], outputs: Outputs) -> Any:
-    """Returns values by name; by position, if two outputs have one name, or Keras does not go by names."""
+    """Returns values by name; by position or keys, if two outputs have one name, or Keras does not go by names."""
     if not outputs.have_names or len(set(outputs.names)) < outputs.count:
         return _write_list(values, outputs)
     return {outputs.names[number]: value for number, value in values.items()}
@@ -251,8 +269,7 @@ def _write_nested(values: Mapping[int, Any], outputs: Outputs) -> Any:
         if isinstance(nesting, int):
             return values.get(nesting)
         if isinstance(nesting, Mapping):
-            found = {key: written(each) for key, each in nesting.items()}
-            return {key: each for key, each in found.items() if each is not None}
+            return {key: written(each) for key, each in nesting.items()}
         return [written(each) for each in nesting]
 
     return written(outputs.nesting)
@@ -261,6 +278,14 @@ def _write_nested(values: Mapping[int, Any], outputs: Outputs) -> Any:
 def _is_container(value: Any) -> bool:
     """Returns whether a serialised value is a list or dictionary, and not an object."""
     return isinstance(value, list) or (isinstance(value, Mapping) and not {"class_name", "config"} <= value.keys())
+
+
+def _leaves(value: Any) -> list[Any]:
+    """Returns what is in a serialised value, however deep, in Keras's order."""
+    if not _is_container(value):
+        return [] if value is None else [value]
+    inner = [value[key] for key in sorted(value)] if isinstance(value, Mapping) else value
+    return [leaf for each in inner for leaf in _leaves(each)]
 
 
 def _items(container: Any) -> list[Any]:

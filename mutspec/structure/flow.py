@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import cast
 
-from mutspec.errors import ModelError
+from mutspec.errors import ModelError, Problem
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.model.limits import current_limits
 from mutspec.model.outline import join
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
@@ -35,6 +36,28 @@ class MissingOutputError(ModelError):
         has = "output 0" if count == 1 else f"outputs 0 to {count - 1}"
         self.ref, self.what = ref, f"output {ref.output} of `{ref.layer}`, which has only {has}"
         super().__init__(f"the model uses {self.what}")
+
+
+class AboveLimitError(ModelError):
+    """Raised where a layer has, takes or makes a tensor that is above a limit.
+
+    Arguments:
+        problem: the problem.
+        layer: the path of the layer.
+    """
+
+    def __init__(self, problem: Problem, layer: str) -> None:
+        self.layer = layer
+        super().__init__(problem)
+
+
+def _refuse_extents(path: str, shapes: Iterable[tuple[int | None, ...]], what: str) -> None:
+    """Refuses tensors of a layer that are too long along an axis."""
+    most = current_limits()
+    for shape in shapes:
+        largest = max((extent or 0 for extent in shape), default=0)
+        if largest > most.extent:
+            raise AboveLimitError(most.of_made("extent", largest, f"{what} of `{path}`"), path)
 
 
 @dataclass
@@ -126,6 +149,7 @@ class Flow:
         layer = network.layers[name]
         if not network.calls[name] and not isinstance(layer, Network):
             found, ref = input_type(layer), TensorRef(name)
+            _refuse_extents(path, [found.shape], "an axis")
             is_other = types.get(ref) != found
             types[ref] = found
             return [ref] if is_other else []
@@ -219,6 +243,8 @@ class Flow:
         except ModelError as error:
             self.misfits[path] = error.problems[0].message
             return ()
+        _refuse_extents(path, (each.shape for each in shapes.weights), "an axis of a weight")
+        _refuse_extents(path, (each.shape for each in shapes.outputs), "an axis of the output")
         self._check(path, shapes, inputs)
         return shapes.outputs
 

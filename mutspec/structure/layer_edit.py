@@ -28,8 +28,9 @@ class LayerEdit:
         layer: the layer's path; for a removed layer its former path.
         type: its class.
         before: its former path, if it was renamed.
-        parameters: the number of entries of its weights.
+        parameters: the number of entries of its weights; of its new weights, if it was there before.
         acts_in_training_only: whether it returns its input unchanged when the model predicts.
+        new_weights: the weights that it did not have before, if it was there before: their paths in the layer.
     """
 
     kind: EditKind
@@ -38,6 +39,7 @@ class LayerEdit:
     before: str = ""
     parameters: int = 0
     acts_in_training_only: bool = False
+    new_weights: tuple[str, ...] = ()
 
     @property
     def keeps_predictions(self) -> bool:

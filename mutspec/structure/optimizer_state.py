@@ -15,7 +15,7 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.class_names import UNKNOWN
 from mutspec.keras_facts.classes import quantization_mode
 from mutspec.keras_facts.optimizers import OptimizerVariable, Shape, unknown_optimizer, variables_of_optimizer
-from mutspec.model.lost_state import lost_state, why_lost
+from mutspec.model.lost_state import NEW, lost_state, why_lost
 from mutspec.model.outline import OutlineNode, join, outline_of
 from mutspec.model.spec import TensorSpec
 
@@ -97,7 +97,9 @@ def carried_state(
     before: Sequence[TensorSpec],
     after: Sequence[TensorSpec],
     kept: Mapping[str, TensorSpec],
+    mutant: Sequence[TensorSpec],
     stored: Mapping[str, Shape],
+    why_not_kept: Mapping[str, str],
 ) -> OptimizerState:
     """Returns where each variable of the mutant's optimizer comes from.
 
@@ -108,7 +110,9 @@ def carried_state(
         before: the weights that the base trains, in Keras's order.
         after: those that the mutant trains.
         kept: all weights of the base, by path. A weight of the mutant is one of them if its origin is its path.
+        mutant: all weights of the mutant.
         stored: the shapes of the optimizer's variables in the base's file, by path: `optimizer/vars/0`.
+        why_not_kept: the reason for each weight of the mutant that is not one of the base, by path.
 
     Raises:
         UnknownStateError: the optimizer is not in the tables.
@@ -137,7 +141,7 @@ def carried_state(
                 if state is None or state.shape != variable.shape:
                     base, source = kept.get(tensor.origin), ""
                     why = why_lost(
-                        is_kept=base is not None,
+                        why_not_kept="" if base is not None else why_not_kept.get(tensor.path, NEW),
                         has_same_shape=base is not None and base.shape == tensor.shape,
                         was_trained=position is not None,
                     )
@@ -147,7 +151,10 @@ def carried_state(
                 StateVariable(target, variable.shape, variable.dtype, source, variable.first, variable.name, weight)
             )
         written.append(found)
-    return OptimizerState(_with_copies(written), (lost_state(lost, len(after)),) if lost else ())
+    has_slots = any(variable.weight is not None for variable in old[-1])
+    frozen = {tensor.origin for tensor in mutant} - {tensor.origin for tensor in after}
+    dropped = sum(tensor.path in frozen for tensor in before) if has_slots else 0
+    return OptimizerState(_with_copies(written), tuple(lost_state(lost, len(after), dropped)))
 
 
 Parts = Sequence[Sequence[OptimizerVariable]]

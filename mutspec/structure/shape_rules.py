@@ -15,6 +15,7 @@ from mutspec.keras_facts.attention_shapes import ATTENTION_RULES
 from mutspec.keras_facts.classes import facts_of, is_keras_class, plain_class_name, quantization_mode
 from mutspec.keras_facts.dtypes import FLOATS, Policy, policy_of
 from mutspec.keras_facts.first_values import initialized_by
+from mutspec.keras_facts.input_dtypes import refuses
 from mutspec.keras_facts.layer_call import Arguments, LayerCall, Rule, RuleResult, UncertainError
 from mutspec.keras_facts.object_classes import object_class
 from mutspec.keras_facts.object_names import INITIALIZERS
@@ -122,6 +123,8 @@ def _result(
     rule = OPERATION_RULES.get(class_name) if is_known else RULES.get(class_name)
     if rule is None or not isinstance(config, Mapping) or (facts_of(entry) is None and not is_known):
         raise UncertainError
+    if inputs and not is_known and not _passes_all(class_name, config):
+        _refuse_dtype(entry, class_name, inputs[0].dtype)
     policy = policy_of(config.get("dtype"))
     if policy is None or quantization_mode(config):
         raise UncertainError
@@ -129,6 +132,17 @@ def _result(
     if policy.variable == "bfloat16":
         _refuse_orthogonal(entry, class_name, config, result)
     return _with_dtypes(result, policy, inputs)
+
+
+def _passes_all(class_name: str, config: Mapping[str, Any]) -> bool:
+    """Returns whether a layer returns its input, of whatever dtype."""
+    return class_name == "Activation" and config.get("activation") in (None, "linear")
+
+
+def _refuse_dtype(entry: Mapping[str, Any], class_name: str, dtype: str) -> None:
+    """Refuses a dtype on which a layer can be put, but not called."""
+    if wanted := refuses(class_name, dtype):
+        raise ModelError(f"`{_name(entry)}` ({class_name}) {wanted}, but gets {dtype}, which Keras does not cast")
 
 
 def _refuse_orthogonal(entry: Mapping[str, Any], class_name: str, config: Mapping[str, Any], made: RuleResult) -> None:

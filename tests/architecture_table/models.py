@@ -77,7 +77,7 @@ def masked_rnn() -> Any:
     layers = keras.layers
     keras.backend.clear_session()
     keras.utils.set_random_seed(4)
-    inputs = keras.Input((7,), dtype="int32", name="tokens")
+    inputs = keras.Input((4,), dtype="int32", name="tokens")
     x = layers.Embedding(11, 6, mask_zero=True, name="embedding")(inputs)
     x = layers.Bidirectional(layers.LSTM(3, return_sequences=True), name="both")(x)
     x = layers.GRU(6, return_sequences=True, name="gru")(layers.LayerNormalization(name="norm")(x))

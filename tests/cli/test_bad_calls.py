@@ -239,6 +239,12 @@ CALLS: dict[str, Bad] = {
     ),
     "an output that exists": Bad("apply good.yaml model.keras -o taken.keras", ("taken.keras exists", "--force")),
     "an output without a folder": Bad("apply good.yaml model.keras -o no/where/out.keras", ("mkdir -p no/where",)),
+    "an output below a file": Bad(
+        "apply good.yaml model.keras -o taken.keras/out.keras", ("in taken.keras, which is a file",)
+    ),
+    "an output with a long name": Bad(
+        f"apply good.yaml model.keras -o {'n' * 300}.keras", ("error: the name of the output", "306 bytes", "take 255")
+    ),
     "an output that is a folder": Bad("apply good.yaml model.keras -o folder", ("the output folder is a folder",)),
     "an output of no kind": Bad(
         "apply good.yaml model.keras -o out.bin", ("out.bin", ".keras, .h5, .weights.h5 or .safetensors")
@@ -248,6 +254,9 @@ CALLS: dict[str, Bad] = {
     "an input that is not bound": Bad("apply graft.yaml model.keras -o out.keras", ("--input teacher=MODEL",)),
     "an input that is not known": Bad(
         "apply graft.yaml model.keras -o out.keras --input techer=taken.keras", ("`teacher`",)
+    ),
+    "an input that no plan declares": Bad(
+        "apply good.yaml model.keras -o out.keras --input t=taken.keras", ("no input `t`", "`inputs: {t: {}}`")
     ),
     "an input that is bound twice": Bad(
         "apply graft.yaml model.keras -o out.keras --input teacher=taken.keras --input teacher=x", ("twice",)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 LAYERS = """
 import keras
 

@@ -371,6 +371,45 @@ def test_an_interrupt_while_the_command_is_imported_is_quiet(tmp_path: Path) -> 
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
 
 
+def test_a_signal_while_the_command_is_imported_is_told_in_a_word(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    result = subprocess.run(
+        [*COMMAND, "ops"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        check=False,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "\nmutspec: interrupted\n")
+
+
+def test_an_interrupt_in_a_callback_is_not_lost(plans: Path) -> None:
+    (plans / "swallows.py").write_text(
+        "import os, signal, time\nclass Gone:\n    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n        time.sleep(5)\nGone()\ntime.sleep(5)\n"
+    )
+    result = subprocess.run(
+        [*COMMAND, "validate", "good.yaml", "--import", "swallows"],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
+        check=False,
+        cwd=plans,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (result.returncode, result.stderr.strip()) == (130, "mutspec: interrupted")
+
+
+def test_too_few_open_files_are_the_fault_of_the_machine(plans: Path) -> None:
+    digits = ROOT / "conf/model/digits.keras"
+    result = shell(f"ulimit -n 5; exec {sys.executable} -m mutspec inspect {digits}", plans)
+    assert result.returncode == 3
+    assert "ulimit -n" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_an_imported_module_that_exits_does_not_end_the_run_unsaid(plans: Path) -> None:
     (plans / "exits_when_imported.py").write_text("raise SystemExit(0)\n")
     result = called("validate", "good.yaml", "--import", "exits_when_imported")

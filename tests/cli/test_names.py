@@ -26,6 +26,8 @@ from mutspec.text.visible import in_one_line
 from tests.cli.conftest import Result, called
 from tests.experiment.read_html import Page
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 SECRET = "the-value-of-a-variable"
 PLACEHOLDERS = [f"name_of_layer_{number}" for number in range(6)]
 

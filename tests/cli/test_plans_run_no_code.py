@@ -164,13 +164,13 @@ def test_a_model_file_runs_its_code_only_if_the_call_says_so(room: Path, cli: Ca
     )
     for output in ("out.keras", "out.h5"):  # mutspec writes them, and runs nothing
         assert cli("apply", "drop.yaml", "code.keras", "-o", output).code == 0
-    flip = {"op": "insert_layer", "before": "flatten", "layer": {"type": "RandomFlip"}}
-    Path("flip.yaml").write_text(json.dumps({"mutspec": 1, "steps": [flip]}))
-    refused = cli("apply", "flip.yaml", "code.keras", "-o", "flip.keras")  # for which Keras must load the model
+    crop = {"op": "insert_layer", "before": "flatten", "layer": {"type": "RandomCrop", "height": 8, "width": 8}}
+    Path("crop.yaml").write_text(json.dumps({"mutspec": 1, "steps": [crop]}))
+    refused = cli("apply", "crop.yaml", "code.keras", "-o", "crop.keras")  # for which Keras must load the model
     assert refused.code == 2
     assert "`twice` (Lambda) holds Python code" in refused.err
     assert "--unsafe" in refused.err
-    assert cli("apply", "flip.yaml", "code.keras", "-o", "flip.keras", "--unsafe").code == 0
+    assert cli("apply", "crop.yaml", "code.keras", "-o", "crop.keras", "--unsafe").code == 0
     evaluated = cli("run", "plan=dense_noise", "model.path=code.keras")
     assert evaluated.code == 2
     assert "model.unsafe=true" in " ".join(evaluated.err.split())

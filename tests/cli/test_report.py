@@ -27,6 +27,8 @@ from tests.experiment.made_up import (
     write,
 )
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "schemas/report.schema.json").read_text(encoding="utf-8"))
 

@@ -19,6 +19,8 @@ from mutspec.experiment.reports.aggregate import collect
 from mutspec.resources import resource_folder
 from tests.cli.conftest import ROOT, Call
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
 COMMAND = [sys.executable, "-m", "mutspec", "run"]
 

@@ -11,6 +11,8 @@ import pytest
 from tests.cli.structural_mistakes import MISTAKES
 from tests.zoo import ZOO
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 ROOT = Path(__file__).parents[2]
 
 SAYS_IT_ITSELF = {

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
+
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "conf" / "model" / "digits.keras"
 RECURRENT = ROOT / "tests" / "data" / "old" / "keras_3.6.0" / "recurrent.keras"

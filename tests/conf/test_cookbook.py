@@ -24,8 +24,6 @@ from tests.cookbook import (
 )
 from tests.zoo.play import inputs_of, outputs, part, predict_the_same
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 
 def mutant_of(name: str, model: Any, *overrides: str, **inputs: Any) -> Any:
     plan = mutspec.load_plan(PLANS / f"{name}.yaml", overrides=overrides)

@@ -25,8 +25,9 @@ def cells() -> dict[str, Row]:
 
 
 @pytest.fixture(scope="module")
-def recomputed(tmp_path_factory: Any) -> dict[str, Row]:
-    return rows(RECOMPUTED, tmp_path_factory.mktemp("table"))
+def recomputed(tmp_path_factory: Any, reads_hdf5_here: Any) -> dict[str, Row]:
+    with reads_hdf5_here():
+        return rows(RECOMPUTED, tmp_path_factory.mktemp("table"))
 
 
 def test_every_structural_op_has_a_column() -> None:

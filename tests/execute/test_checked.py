@@ -17,11 +17,13 @@ from mutspec.cli.main import cli
 from mutspec.errors import CallError, CheckError
 from mutspec.execute import checked
 from mutspec.execute.checked import apply_checked
+from mutspec.lowering.batch_norm_folding import affine_of
 from mutspec.lowering.claims import SamePredictions
 from mutspec.model.live import read_live
+from mutspec.ops import morphism
 from mutspec.ops.naming import RenameLayer
 from mutspec.ops.structure import ConfigureLayer, RemoveLayer
-from tests.zoo import ZOO
+from tests.zoo.play import shared
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
@@ -34,7 +36,7 @@ def saved(tmp_path: Path) -> Saved:
     """Saves a model of the zoo."""
 
     def save(name: str) -> Path:
-        ZOO[name]().save(tmp_path / "base.keras")
+        shared(name).save(tmp_path / "base.keras")
         return tmp_path / "base.keras"
 
     return save
@@ -125,6 +127,66 @@ def test_an_op_that_keeps_predictions_claims_it_and_does(
     report = apply_checked(plan(step), saved(name), tmp_path / "mutant.keras")
     assert report.check is not None
     assert [claim.holds for claim in report.check.claims] == [True]
+
+
+@pytest.fixture
+def cancelling(tmp_path: Path) -> Path:
+    """A model in which float32 rounds much: large sums, from which a normalization takes as much as they are."""
+    import keras
+    import numpy as np
+
+    layers = keras.layers
+    norm = layers.BatchNormalization(name="norm")
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(40, name="stem"), norm, layers.Activation("sigmoid")])
+    random = np.random.default_rng(0)
+    model.layers[0].set_weights([random.normal(size=(8, 40)), np.full(40, 1e4)])
+    norm.set_weights([np.ones(40), np.zeros(40), np.full(40, 1e4), np.ones(40)])
+    model.save(tmp_path / "base.keras")
+    return tmp_path / "base.keras"
+
+
+FOLD = {"op": "fold_batch_normalization", "target": "norm"}
+TO_FUNCTIONAL = {"op": "convert", "to": "functional"}
+
+
+@pytest.mark.parametrize("steps", [(FOLD,), (FOLD, TO_FUNCTIONAL)])
+def test_what_is_rounding_in_float32_is_told_by_float64(
+    steps: tuple[dict[str, Any], ...], cancelling: Path, tmp_path: Path
+) -> None:
+    report = apply_checked(plan(*steps), cancelling, tmp_path / "mutant.keras")
+    assert report.check is not None
+    claim = report.check.claims[0]
+    assert claim.difference is not None
+    assert claim.float64_difference is not None
+    assert claim.float64_difference < 1e-9 < claim.tolerance < claim.difference
+    assert claim.holds
+    assert "This is rounding: in float64 it is" in " ".join(str(report).split())
+    jsonschema.validate(json.loads(json.dumps(report.to_json(), allow_nan=False)), SCHEMA)
+
+
+def test_a_wrong_fold_is_not_taken_for_rounding(
+    cancelling: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def affine(ctx: Any, layer: Any) -> Any:
+        right = affine_of(ctx, layer)
+        return replace(right, shift=right.shift * 1.0001)
+
+    monkeypatch.setattr(morphism, "affine_of", affine)
+    with pytest.raises(CheckError, match=r"in float64 it is 0\.\d+, which is not rounding"):
+        apply_checked(plan(FOLD), cancelling, tmp_path / "mutant.keras")
+
+
+def test_weights_that_are_wrong_in_float32_alone_are_not_taken_for_rounding(
+    cancelling: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def affine(ctx: Any, layer: Any) -> Any:
+        right = affine_of(ctx, layer)
+        is_single = ctx.weight(layer.path, "gamma").dtype == "float32"
+        return replace(right, shift=right.shift * (1.0001 if is_single else 1.0))
+
+    monkeypatch.setattr(morphism, "affine_of", affine)
+    with pytest.raises(CheckError, match=r"at most 1e-05 is allowed; if you trust"):
+        apply_checked(plan(FOLD), cancelling, tmp_path / "mutant.keras")
 
 
 def test_shapes_that_keras_does_not_make_are_named(

@@ -224,7 +224,7 @@ def test_the_optimizer_comes_along(optimizer: str) -> None:
 def test_after_an_insert_the_optimizer_knows_the_kept_weights_and_a_warning_tells_of_the_new() -> None:
     model = _trained("adam")
     plan = _plan({"op": "insert_layer", "after": "stem", "layer": {"type": "Dense", "units": "same"}, "id": "new"})
-    with pytest.warns(mutspec.MutspecWarning, match="is reset for 2 of 9 trainable weights. 2 are new"):
+    with pytest.warns(mutspec.MutspecWarning, match="is reset for 2 of 9 trainable weights: 2 are new"):
         mutant = mutspec.apply(plan, model)
     assert int(mutant.optimizer.iterations.numpy()) == 1
 

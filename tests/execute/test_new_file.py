@@ -138,7 +138,7 @@ def by_keras(plan: Any, base: Path, output: Path) -> Report:
     """What mutspec does with a file for which it needs Keras."""
     import keras
 
-    keras.backend.clear_session()  # it numbers automatic names
+    keras.backend.clear_session(free_memory=False)  # it numbers automatic names
     archive = open_archive(base)
     prepared, loaded = compiled(plan, archive, {}, unsafe=False)
     done = in_keras(archive, prepared, loaded, None, None)

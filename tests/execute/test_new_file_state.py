@@ -24,7 +24,7 @@ THAW = {"op": "configure_layer", "target": "inner/deep", "set": {"trainable": Tr
 
 
 def trained(optimizer: Any, path: Path, *, is_built: bool = True) -> Path:
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(1)
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="deep", trainable=False)], name="inner")
     image = keras.Input((6,))

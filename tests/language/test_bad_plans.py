@@ -41,6 +41,7 @@ BAD = [
     Bad("unclosed quote", 'mutspec: 1\nname: "abc«\n', ("not YAML",)),
     Bad("bad indentation", "mutspec: 1\nname: a\n  seed«: 3\n", ("not YAML", "indent")),
     Bad("a tab", step("op: zero") + "«\ttarget: a\n", ("tab", "spaces")),
+    Bad("a tab before a step", "mutspec: 1\nsteps:\n«\t- op: zero\n    target: a\n", ("tab", "`  - op: zero`")),
     Bad("NUL", "mutspec: 1\nname: a«\0b\n", ("NUL",)),
     Bad("a control character", "mutspec: 1\nname: «\x07\n", ("U+0007",)),
     Bad("two documents", "mutspec: 1\n«---\nmutspec: 1\n", ("second document",)),

@@ -46,12 +46,11 @@ def test_the_reason_why_state_is_lost_is_the_true_one(
     base: dict[str, Any], mutant: dict[str, Any], lost: str, why: str
 ) -> None:
     (warning,) = _carried(_model(**base), _model(**mutant))
-    assert lost in warning.message
-    assert warning.hint == why
+    assert f"{lost} trainable weights: {why}" in warning.message
 
 
 def test_a_slot_that_the_bases_optimizer_does_not_keep_is_said_to_be_the_optimizers() -> None:
     base, model = _model(), _model()
     model.compile(optimizer=keras.optimizers.Adam(amsgrad=True), loss=keras.losses.MeanSquaredError())
     (warning,) = _carried(base, model)
-    assert warning.hint == "4 are kept in another way by the optimizer"
+    assert warning.message.endswith(": 4 are kept in another way by the optimizer")

@@ -17,8 +17,6 @@ from tests.execute.test_new_file import by_keras, config_of, weights_of
 from tests.keras_facts.installed import without_newer
 from tests.ops.test_examples import PAGES, PREPARED, model
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 PLANS = {
     op: mutspec.plan({"steps": steps})
     for op, steps in ((op, yaml.safe_load(example(PAGES[op]))) for op in PAGES)
@@ -31,7 +29,7 @@ STRUCTURAL = {op: plan for op, plan in PLANS.items() if is_structural(plan)}
 def base() -> Any:
     import keras
 
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     return model(0)
 
 

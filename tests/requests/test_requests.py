@@ -15,10 +15,7 @@ from tests.requests import about_layers, about_models, about_parts, about_sequen
 from tests.requests.asked import REQUESTS, Request, layer_at
 from tests.zoo.play import by_xla, inputs_of, outputs, weights
 
-pytestmark = [
-    pytest.mark.usefixtures("hdf5_in_this_process"),
-    pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
 
 
 @pytest.fixture(params=REQUESTS.values(), ids=list(REQUESTS))
@@ -28,7 +25,7 @@ def asked(request: pytest.FixtureRequest) -> Request:
 
 
 def test_a_request_is_a_plan_that_gives_the_model_made_by_hand(asked: Request, tmp_path: Path) -> None:
-    keras.backend.clear_session()  # operators in models have automatic names
+    keras.backend.clear_session(free_memory=False)  # operators in models have automatic names
     keras.utils.set_random_seed(1)
     base = asked.model()
     inputs = {name: build() for name, build in asked.inputs.items()}

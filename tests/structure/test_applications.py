@@ -1,4 +1,4 @@
-"""Structural steps on networks of the size that people use: one of plain convolutions, one of depthwise ones."""
+"""Structural steps on the first stages of networks that people use, of plain convolutions and of depthwise ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import mutspec
+from tests.structure.real_networks import first_stages
 
 NEW = ("new_convolution", "new_depthwise", "new_normalisation")
 LAYERS: tuple[dict[str, Any], ...] = (
@@ -31,7 +32,7 @@ def network(name: str) -> Any:
     import keras
 
     keras.utils.set_random_seed(3)
-    model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=7)
+    model = first_stages(name)
     random = np.random.default_rng(5)
     for variable in model.weights:
         if len(variable.shape) == 1:

@@ -14,8 +14,6 @@ import mutspec
 from mutspec.structure.compile_state import OutputChange, Outputs, compile_state, output_change
 from mutspec.structure.network_config import network_of
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 
 def model_with(outputs: Callable[[Any, Any], Any], **compiled: Any) -> Any:
     """A model of two heads, `a` and `b`, and with other heads where `outputs` makes them."""
@@ -109,6 +107,41 @@ def test_an_output_that_is_removed_or_added_leaves_the_others_as_they_are() -> N
     assert more == pytest.approx(both)
 
 
+ONE_OUTPUT: list[tuple[Callable[[Any, Any], Any], dict[str, Any]]] = [
+    (lambda a, b: b, {"metrics": {"b": ["accuracy"]}}),
+    (lambda a, b: b, {"metrics": [["accuracy", "mse"]], "loss_weights": {"b": 0.5}}),
+    (lambda a, b: b, {"metrics": ["accuracy"], "weighted_metrics": {"other": {"x": "accuracy", "y": "mse"}}, "loss_weights": 0.5}),
+    (lambda a, b: [b], {"metrics": [["accuracy"]], "weighted_metrics": ["mse"], "loss_weights": [0.5]}),
+    (lambda a, b: {"k": b}, {"metrics": {"k": ["accuracy"]}, "loss_weights": {"k": 0.5}}),
+    (lambda a, b: {"k": b}, {"metrics": ["accuracy"], "weighted_metrics": [["mse"]]}),
+]  # fmt: skip
+"""The styles in which Keras takes the metrics of a single output, whose keys it ignores."""
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+@pytest.mark.parametrize(("outputs", "compiled"), ONE_OUTPUT)
+def test_a_second_output_leaves_the_loss_and_metrics_of_the_only_one(
+    outputs: Callable[[Any, Any], Any], compiled: dict[str, Any], tmp_path: Path
+) -> None:
+    import keras
+
+    base = model_with(outputs, loss="sparse_categorical_crossentropy", **compiled)
+    base.save(tmp_path / "base.keras")
+    steps = [{"op": "rename_layer", "target": "b", "to": "c"}, {"op": "add_output", "target": "body"}]
+    plan = mutspec.plan({"mutspec": 1, "steps": steps})
+    mutspec.apply(plan, tmp_path / "base.keras", output=tmp_path / "mutant.keras")
+    mutant = keras.models.load_model(tmp_path / "mutant.keras")
+
+    def scores(model: Any, y: Any) -> dict[str, float]:
+        found = model.train_on_batch(x, y, return_dict=True)
+        return {key.removeprefix("c_").removeprefix("k_"): value for key, value in found.items()}
+
+    x, y = data(outputs)
+    more = dict.fromkeys(["body"], next(iter(keras.tree.flatten(y))))
+    both = {**y, **more} if isinstance(y, dict) else [*keras.tree.flatten(y), *more.values()]
+    assert scores(mutant, both) == pytest.approx(scores(base, y), rel=1e-5)
+
+
 def test_a_part_of_a_model_is_not_compiled_and_a_warning_says_so() -> None:
     base = model_with(LIST, loss=losses())
     report = mutspec.dry_run(mutspec.plan({"mutspec": 1, "steps": [{"op": "extract", "to": "body"}]}), base)
@@ -121,6 +154,11 @@ def test_a_part_of_a_model_is_not_compiled_and_a_warning_says_so() -> None:
 
 TWO, THREE, ONE = Outputs([0, 1], ("a", "b"), 2), Outputs([0, 1, 2], ("a", "b", "new"), 3), Outputs(0, ("b",), 1)
 REMOVED, ADDED = OutputChange(TWO, ONE, (1,)), OutputChange(TWO, THREE, (0, 1, None))
+SECOND, RENAMED = (
+    OutputChange(ONE, Outputs([0, 1], ("b", "new"), 2), (0, None)),
+    OutputChange(ONE, Outputs(0, ("n",), 1), (0,)),
+)
+KEYED = OutputChange(Outputs({"k": 0}, ("b",), 1), Outputs({"j": 0, "k": 1}, ("new", "b"), 2), (None, 0))
 GONE = "of the output `a` {} dropped, because the mutant has no such output"
 
 
@@ -136,6 +174,12 @@ GONE = "of the output `a` {} dropped, because the mutant has no such output"
         (ADDED, {"loss": {"a": "mse", "b": "mae"}}, {"loss": {"a": "mse", "b": "mae", "new": None}}, []),
         (ADDED, {"metrics": {"a": "x"}}, {"metrics": {"a": "x"}}, []),
         (OutputChange(ONE, TWO, (None, 0)), {"loss": {"b": "mse"}, "metrics": ["x", "y"]}, {"loss": {"a": None, "b": "mse"}, "metrics": [None, ["x", "y"]]}, []),
+        (SECOND, {"metrics": {"b": ["x"]}}, {"metrics": {"b": ["x"]}}, []),
+        (SECOND, {"metrics": {"z": "x", "y": ["y"]}, "weighted_metrics": [["x"]]}, {"metrics": {"b": ["y", "x"]}, "weighted_metrics": [["x"], None]}, []),
+        (RENAMED, {"loss": {"b": "mse"}, "metrics": {"b": ["x"]}}, {"loss": {"n": "mse"}, "metrics": {"n": ["x"]}}, []),
+        (RENAMED, {"loss": "mse", "metrics": [["x"]], "weighted_metrics": {"b": "x"}}, {"loss": "mse", "metrics": [["x"]], "weighted_metrics": {"n": ["x"]}}, []),
+        (KEYED, {"loss": "mse", "metrics": ["x"], "weighted_metrics": {"k": ["x"]}}, {"loss": {"j": None, "k": "mse"}, "metrics": {"j": None, "k": ["x"]}, "weighted_metrics": {"j": None, "k": ["x"]}}, []),
+        (KEYED, {"loss": {"k": "mse"}, "loss_weights": [2.0]}, {"loss": {"j": None, "k": "mse"}, "loss_weights": {"j": None, "k": 2.0}}, []),
         (OutputChange(TWO, Outputs([0, 1], ("d", "d"), 2), (0, 1)), {"loss": {"a": "mse", "b": "mae"}}, {"loss": ["mse", "mae"]}, []),
         (OutputChange(ONE, TWO, (None, None)), {"loss": "mse"}, {}, ["the mutant is not compiled, because none of its outputs is one of the base"]),
         (OutputChange(ONE, Outputs(0, (), 1), (0,)), {"loss": {"b": "mse"}}, {"loss": ["mse"]}, []),

@@ -17,7 +17,7 @@ from mutspec.errors import PlanError
 @pytest.fixture(scope="module")
 def recurrent() -> keras.Model:
     """A Functional model with layers in layers."""
-    keras.backend.clear_session()  # the stack of cells has an automatic name
+    keras.backend.clear_session(free_memory=False)  # the stack of cells has an automatic name
     keras.utils.set_random_seed(7)
     layers = keras.layers
     x = keras.Input((6, 4), batch_size=2, name="rows")

@@ -10,10 +10,9 @@ import pytest
 
 import mutspec
 from mutspec.errors import PlanError
+from tests.structure.real_networks import first_stages
 from tests.zoo import attention, functional, recurrent, simple
 from tests.zoo.play import assert_same_outputs, by_xla, drawn, inputs_of, mutant_of, outputs, shared, weights
-
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 
 def _converted(model: Any, *forms: str, **keys: Any) -> Any:
@@ -208,7 +207,7 @@ def test_a_plain_network_needs_no_permute_and_keeps_its_weights_to_the_bit() -> 
     import keras
 
     keras.utils.set_random_seed(1)
-    model = drawn(keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=5))
+    model = drawn(first_stages("MobileNetV2", 32))
     converted = _converted(model, "channels_first")
     assert len(converted.layers) == len(model.layers)
     assert converted.input_shape == (None, 3, 32, 32)

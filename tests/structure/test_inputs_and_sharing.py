@@ -9,9 +9,8 @@ import pytest
 
 import mutspec
 from mutspec.errors import PlanError
+from tests.structure.real_networks import first_stages
 from tests.zoo.play import drawn, inputs_of, mutant_of, outputs, shared, weights
-
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 
 def _with_input(model: Any, **keys: Any) -> Any:
@@ -56,9 +55,7 @@ def test_a_model_takes_images_of_any_size() -> None:
 
 
 def test_a_real_network_takes_larger_images() -> None:
-    import keras
-
-    model = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=4)
+    model = first_stages("MobileNetV2", 32)
     mutant = _with_input(model, size=64)
     assert mutant.input_shape == (None, 64, 64, 3)
     assert weights(mutant) == weights(model)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -20,6 +21,7 @@ from mutspec.cli.manual import example
 from mutspec.errors import MutspecError, PlanError
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.context import LoweringContext
+from mutspec.model.files.archive import Archive
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.outline import is_operation
@@ -32,7 +34,7 @@ from mutspec.structure.shape_rules import TableOracle
 from tests.keras_facts.installed import comparable
 from tests.ops.test_examples import PAGES, PREPARED
 from tests.ops.test_examples import model as example_model
-from tests.structure.test_applications import network as application
+from tests.structure.real_networks import whole
 from tests.zoo import ZOO
 from tests.zoo.play import shared
 
@@ -42,6 +44,9 @@ CALLED_BY_CODE = {"nested_custom", "shared_everywhere", "shared_with_nested", "s
 """Models that no plan can rewire."""
 
 STRUCTURAL = sorted(name for name, kind in catalogue(plugins=False).items() if issubclass(kind, StructureOp))
+
+ORACLE = TableOracle(KerasOracle())
+"""It remembers what it has been told: the steps before an attempt are the same as before the last one."""
 
 NEW_LAYERS: tuple[dict[str, Any], ...] = (
     {"type": "BatchNormalization", "epsilon": 0.1},
@@ -54,12 +59,18 @@ NEW_LAYERS: tuple[dict[str, Any], ...] = (
 )
 
 
+@cache
+def opened(path: Path) -> Archive:
+    """A file, read once for all steps that are tried on it: for users' own classes, reading asks Keras."""
+    return open_archive(path)
+
+
 def network_after(steps: list[dict[str, Any]], base: Path, inputs: Mapping[str, Path] | None = None) -> Network:
     """The network of a file after the steps of a plan."""
-    files = {name: open_archive(path) for name, path in {"": base, **(inputs or {})}.items()}
+    files = {name: opened(path) for name, path in {"": base, **(inputs or {})}.items()}
     specs, configs = ({name: getattr(each, key) for name, each in files.items()} for key in ("spec", "config"))
     config = configs.pop("")
-    context = LoweringContext(specs, config, configs, oracle=TableOracle(KerasOracle()))
+    context = LoweringContext(specs, config, configs, oracle=ORACLE)
     plan = mutspec.plan({"inputs": {name: {} for name in configs}, "steps": steps})
     for number, op in enumerate(plan.steps):
         context.begin(op.context(number, plan.seed))
@@ -90,7 +101,7 @@ def possible_steps(base: Path, first: int, attempts: int = 5) -> list[dict[str, 
     """A step of each op that fits a model after the steps before it, if one of the first attempts does."""
     steps: dict[str, dict[str, Any]] = {}
     tried = Counter[str]()
-    for step in candidates(network_of(open_archive(base).config), first):
+    for step in candidates(network_of(opened(base).config), first):
         if step["op"] not in steps and tried[step["op"]] < attempts:
             tried[step["op"]] += 1
             with suppress(MutspecError):
@@ -149,7 +160,7 @@ def inputs_in(step: dict[str, Any]) -> list[str]:
 def test_a_network_that_people_use_stays_as_its_file_has_it(name: str, tmp_path: Path) -> None:
     import keras
 
-    config = json.loads(json.dumps(keras.saving.serialize_keras_object(application(name))))
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(whole(name))))
     assert ours(network_of(config)) == comparable(deepcopy(config))
 
 

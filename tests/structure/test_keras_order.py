@@ -15,7 +15,7 @@ from mutspec.model.spec import TensorRef
 from mutspec.structure.keras_order import keras_order
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
-from tests.structure.test_applications import network as application
+from tests.structure.real_networks import whole
 from tests.zoo.play import shared
 
 GRAPHS = (
@@ -61,7 +61,7 @@ def test_the_order_is_that_of_keras(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ResNet50", "EfficientNetB0"])
 def test_the_order_of_a_network_that_people_use_is_that_of_keras(name: str) -> None:
-    model = application(name)
+    model = whole(name)
     assert_order(model, network_of_model(model))
 
 

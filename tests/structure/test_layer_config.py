@@ -283,7 +283,7 @@ MISTAKES: tuple[tuple[Any, tuple[Any, ...], str, tuple[str, ...]], ...] = (
     ({**DENSE, "use_bias": 1}, ("use_bias",), "`use_bias` of a Dense takes true or false, not 1", ()),
     ({**DENSE, "use_bias": None}, ("use_bias",), "`use_bias` of a Dense takes true or false, not nothing", ()),
     ({**DENSE, "dtype": "flaot16"}, ("dtype",), "`dtype` of a Dense takes bfloat16, float16", ...),  # type: ignore[arg-type]
-    ({**DENSE, "name": "a/b"}, ("name",), '`name` of a Dense takes a text without `/`, not the text "a/b"', ()),
+    ({**DENSE, "name": "a/b"}, ("name",), "the name `a/b` holds a `/`, which Keras does not take", ()),
     ({"type": "Dropout", "rate": 2}, ("rate",), "`rate` of a Dropout takes a number from 0 to 1, not 2", ()),
     (
         {"type": "Conv2D", "filters": 2, "kernel_size": [3, 3, 3]},

@@ -36,7 +36,6 @@ from tests.structure.masked_models import (
 from tests.zoo.play import outputs, shared
 
 pytestmark = [
-    pytest.mark.usefixtures("hdf5_in_this_process"),
     pytest.mark.filterwarnings("ignore:.*does not support masking"),  # Keras says where it drops a mask
     pytest.mark.filterwarnings("ignore:.*acts in training only"),
 ]
@@ -193,7 +192,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 def _built(name: str) -> Any:
     import keras
 
-    keras.backend.clear_session()  # names as in a new process
+    keras.backend.clear_session(free_memory=False)  # names as in a new process
     return MODELS[name]()
 
 

@@ -11,8 +11,6 @@ import pytest
 
 import mutspec
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 
 @cache
 def _model() -> Any:

@@ -11,9 +11,8 @@ import pytest
 import mutspec
 from mutspec.errors import PlanError
 from mutspec.model.live import read_live
+from tests.structure.real_networks import first_stages
 from tests.zoo.play import drawn, mutant_of
-
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
 NORMS = {"type": "BatchNormalization"}
 
@@ -96,6 +95,18 @@ def test_the_folded_weights_are_what_numpy_says() -> None:
     np.testing.assert_allclose(folded.layers[0].bias, beta - mean * scale, rtol=1e-5, atol=1e-7)
 
 
+def test_the_report_lists_the_biases_that_layers_get() -> None:
+    import keras
+
+    ly = keras.layers
+    model = _chain(ly.Conv2D(6, 3, use_bias=False, name="conv"), ly.BatchNormalization(), ly.Dense(2, name="dense"))
+    plan = mutspec.plan({"mutspec": 1, "steps": [{"op": "fold_batch_normalization", "target": NORMS}]})
+    report = mutspec.dry_run(plan, model)
+    assert "~ conv (Conv2D): + bias, 6 parameters" in str(report)
+    edits = {each["layer"]: each for each in report.to_json()["steps"][0]["layers"]}
+    assert (edits["conv"]["new_weights"], edits["conv"]["parameters"]) == (["bias"], 6)
+
+
 def test_channels_that_come_first_are_folded() -> None:
     from keras import layers
 
@@ -111,7 +122,7 @@ def _application(name: str, size: int) -> Any:
     import keras
 
     keras.utils.set_random_seed(1)
-    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
+    model = first_stages(name, size)
     random = np.random.default_rng(4)
     for weight in model.weights:  # statistics near those that such a layer would have, so that signals stay in range
         if weight.name in ("gamma", "moving_variance"):

@@ -15,6 +15,7 @@ import pytest
 
 import mutspec
 from mutspec.execute.prepare import prepare
+from mutspec.lowering.origins import why_not_kept
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.structure.optimizer_state import OptimizerState, UnknownStateError, carried_state, trained_weights
@@ -109,7 +110,9 @@ def ours(base: Path, steps: list[dict[str, Any]]) -> OptimizerState:
         [kept[path] for path in trained_weights(archive.config)],
         [after[path] for path in trained_weights(program.config)],
         kept,
+        program.after.tensors,
         {path: value.shape for path, value in datasets(base).items()},
+        why_not_kept(program),
     )
 
 
@@ -122,7 +125,7 @@ def assert_same(base: Path, steps: list[dict[str, Any]]) -> OptimizerState:
         assert values.dtype == each.dtype
         np.testing.assert_array_equal(theirs[each.path], values, err_msg=each.path)
     assert len(state.warnings) == len(said)
-    assert all(each.message in message for each, message in zip(state.warnings, said, strict=True))
+    assert all(f"{each.message}." == message for each, message in zip(state.warnings, said, strict=True))
     return state
 
 
@@ -148,9 +151,35 @@ def test_an_optimizer_around_another_one_keeps_both_states(tmp_path: Path) -> No
 
 def test_the_reasons_are_those_that_keras_s_executor_tells(tmp_path: Path) -> None:
     state = ours(saved(tmp_path / "base.keras", optimizer("Adam", {})), STEPS)
-    assert [(each.message, each.hint) for each in state.warnings] == [
-        ("the optimizer's state is reset for 4 of 10 trainable weights", "2 are new, 2 were not trained in the base")
+    assert [each.message for each in state.warnings] == [
+        "the optimizer's state is reset for 4 of 10 trainable weights: 2 are new, 2 were not trained in the base"
     ]
+
+
+FREEZE = {"op": "configure_layer", "target": ["stem", "norm"], "set": {"trainable": False}}
+DROPPED = "the optimizer's state is dropped for {} weights that the mutant does not train"
+RESET = "the optimizer's state is reset for {} trainable weights: {}"
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([FREEZE], [DROPPED.format(4)]),
+        ([FREEZE, {**FREEZE, "set": {"trainable": True}}], []),
+        ([{**FREEZE, "set": {"trainable": False}, "target": "*"}], [DROPPED.format(8)]),
+        ([{"op": "set_dtype_policy", "policy": "float64"}], [RESET.format("8 of 8", "8 have another dtype")]),
+        ([{"op": "duplicate_layers", "target": "gone"}], [RESET.format("2 of 10", "2 are made of other weights")]),
+        ([{"op": "replace_layer", "target": "gone", "layer": {"type": "Dense", "units": 4}, "keep_weights": True}], []),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_lost_state_is_true(steps: list[dict[str, Any]], said: list[str], tmp_path: Path) -> None:
+    steps = [{**step, "id": f"s{number}"} for number, step in enumerate(steps)]
+    state = assert_same(saved(tmp_path / "base.keras", optimizer("Adam", {})), steps)
+    assert [each.message for each in state.warnings] == said
+
+
+def test_an_optimizer_without_state_for_weights_loses_none_where_they_freeze(tmp_path: Path) -> None:
+    assert not assert_same(saved(tmp_path / "base.keras", optimizer("SGD", {})), [FREEZE]).warnings
 
 
 def test_a_model_that_was_not_trained_has_no_state_to_keep(tmp_path: Path) -> None:
@@ -160,4 +189,4 @@ def test_a_model_that_was_not_trained_has_no_state_to_keep(tmp_path: Path) -> No
 
 def test_an_optimizer_that_is_not_in_the_tables_is_named() -> None:
     with pytest.raises(UnknownStateError, match="the variables of the optimizer Lookahead"):
-        carried_state("Lookahead", [], [], {}, {})
+        carried_state("Lookahead", [], [], {}, [], {}, {})

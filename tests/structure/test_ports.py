@@ -14,8 +14,6 @@ from mutspec.execute.files import prepare_files
 from mutspec.model.files.opening import open_archive
 from tests.zoo.play import inputs_of, mutant_of, names, outputs, part, shared
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 
 def cut(name: str, *layers: str) -> list[np.ndarray]:
     """What layers of a model make, by a model that Keras cuts there."""

@@ -10,9 +10,6 @@ import pytest
 from mutspec.errors import PlanError
 from tests.zoo.play import fresh, inputs_of, mutant_of, names, outputs, predict_the_same, shared
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
-
 BLOCK = ["branch", "norm", "add"]
 
 

@@ -21,8 +21,6 @@ from mutspec.execute import live as executor
 from mutspec.model.live import read_live
 from tests.zoo.play import inputs_of, outputs, shared, weights
 
-pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
-
 DENSE = {"type": "Dense", "units": "same"}
 PLACES: dict[str, tuple[str, ...]] = {
     "sequential": ("dense",),

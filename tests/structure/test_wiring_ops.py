@@ -15,10 +15,7 @@ from mutspec.execute import live as executor
 from mutspec.model.live import read_live
 from tests.zoo.play import assert_same_outputs, inputs_of, names, outputs, shared, weights
 
-pytestmark = [
-    pytest.mark.usefixtures("hdf5_in_this_process"),
-    pytest.mark.filterwarnings("ignore:.*becomes a Functional"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*becomes a Functional")
 
 SE = [
     {"name": "squeeze", "type": "GlobalAveragePooling2D", "keepdims": True},

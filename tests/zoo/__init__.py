@@ -22,7 +22,7 @@ def _seeded(build: Callable[[], keras.Model]) -> Callable[[], keras.Model]:
         import keras
         import numpy as np
 
-        keras.backend.clear_session()
+        keras.backend.clear_session(free_memory=False)
         keras.utils.set_random_seed(7)
         model = build()
         random = np.random.default_rng(11)

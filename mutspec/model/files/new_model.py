@@ -46,9 +46,15 @@ class NewModel:
 
 @dataclass(frozen=True)
 class NeedsKeras:
-    """Keras has to build a model; `reason` says why, as a sentence without its full stop."""
+    """Keras has to build a model.
+
+    Arguments:
+        reason: why, as a sentence without its full stop.
+        warnings: what the mutant loses of the base in its file.
+    """
 
     reason: str
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mutspec.errors import ModelError, Place, nearest
+from mutspec.errors import EnvironmentProblem, ModelError, Place, nearest
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.found import END_BYTES, Found
 from mutspec.model.files.stamp import check_unchanged, stamp_of
@@ -72,12 +73,20 @@ class OwnArchitectureError(ModelError):
     """An architecture is given for a file that has one."""
 
 
+def _unread(path: Path, error: OSError, hint: str, candidates: tuple[str, ...] = ()) -> ModelError | EnvironmentProblem:
+    """Returns the error that a file cannot be read, which is not the file's fault if too many are open."""
+    message = f"{path} cannot be read: {error.strerror or error}"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return EnvironmentProblem(message, hint="allow more of them: ulimit -n")
+    return ModelError(message, hint=hint, candidates=candidates)
+
+
 def _opened(path: Path, architecture: Path | None) -> Archive:
     """Reads a file. Problems that do not name it get it as their place."""
     try:
         return _open(path, architecture)
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}", hint="check the file's disk") from error
+        raise _unread(path, error, "check the file's disk") from error
     except ModelError as error:
         place = Place(str(path), 0, 0, 0)
         raise type(error)(
@@ -125,9 +134,10 @@ def _found(path: Path) -> Found:
             head = file.read(END_BYTES)
             file.seek(max(0, os.fstat(file.fileno()).st_size - END_BYTES))
             return Found(path, False, head, file.read(END_BYTES))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ModelError(f"{path} cannot be read: {reason}", hint="check the path", candidates=_near(path)) from None
+    except OSError as error:
+        raise _unread(path, error, "check the path", _near(path)) from None
+    except ValueError as error:
+        raise ModelError(f"{path} cannot be read: {error}", hint="check the path", candidates=_near(path)) from None
 
 
 def _near(path: Path) -> tuple[str, ...]:

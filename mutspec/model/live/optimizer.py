@@ -6,22 +6,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mutspec.errors import Problem
-from mutspec.model.lost_state import lost_state, why_lost
+from mutspec.model.lost_state import NEW, lost_state, why_lost
 
 Variable = Any
 Model = Any
 
 
-def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Variable]]) -> Iterator[Problem]:
+def carry_optimizer(
+    base: Model,
+    model: Model,
+    kept: Sequence[tuple[Variable, Variable]],
+    why_not_kept: Sequence[tuple[Variable, str]] = (),
+) -> Iterator[Problem]:
     """Copies the optimizer's counters, and its state for each weight that keeps its shape.
 
     Arguments:
         base: the model with the state.
         model: the model that gets the state, compiled in the same way.
         kept: the variables of the base, each with its variable of the new model.
+        why_not_kept: other variables of the new model, each with the reason why it is not one of the base. By default,
+            they are new.
 
     Yields:
-        A warning if state is lost, with the reasons.
+        Warnings if state is lost, with the reasons.
     """
     old, new = getattr(base, "optimizer", None), getattr(model, "optimizer", None)
     if old is None or not getattr(old, "built", False):
@@ -32,11 +39,16 @@ def carry_optimizer(base: Model, model: Model, kept: Sequence[tuple[Variable, Va
     if not new.built:
         new.build(model.trainable_variables)
     sources = {id(target): source for source, target in kept}
+    reasons = {id(variable): why for variable, why in why_not_kept}
+    trained = {id(variable) for variable in model.trainable_variables}
+    still_trained = {id(source) for source, target in kept if id(target) in trained}
+    frozen = {id(source) for source, _ in kept} - still_trained
     lost: Mapping[int, str] = {}
+    dropped = 0
     for before, after in zip(_optimizers(old), _optimizers(new), strict=False):
-        lost = _copy_slots(before, after, sources)
-    if lost:
-        yield lost_state(lost, len(model.trainable_variables))
+        lost = _copy_slots(before, after, sources, reasons)
+        dropped = sum(id(each) in frozen for each in before._trainable_variables) if _slots(before) else 0
+    yield from lost_state(lost, len(model.trainable_variables), dropped)
 
 
 def _optimizers(optimizer: Any) -> Iterator[Any]:
@@ -46,7 +58,9 @@ def _optimizers(optimizer: Any) -> Iterator[Any]:
         optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
-def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[int, str]:
+def _copy_slots(
+    old: Any, new: Any, sources: Mapping[int, Variable], why_not_kept: Mapping[int, str]
+) -> Mapping[int, str]:
     """Copies one optimizer's variables. Returns the reason for each weight without matching state, by its number."""
     positions = {id(variable): index for index, variable in enumerate(old._trainable_variables)}
     before, after = _slots(old), _slots(new)
@@ -61,7 +75,7 @@ def _copy_slots(old: Any, new: Any, sources: Mapping[int, Variable]) -> Mapping[
                 _copy(state, slot)
             else:
                 why = why_lost(
-                    is_kept=source is not None,
+                    why_not_kept="" if source is not None else why_not_kept.get(id(variable), NEW),
                     has_same_shape=source is not None and tuple(source.shape) == tuple(variable.shape),
                     was_trained=position is not None,
                 )

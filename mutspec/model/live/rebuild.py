@@ -44,6 +44,7 @@ def rebuild(
     value: Callable[[TensorSpec], Any],
     seed: int = 0,
     *,
+    why_not_kept: Mapping[str, str] | None = None,
     unsafe: bool = False,
 ) -> Rebuilt:
     """Builds a model from its config, and sets every weight.
@@ -57,6 +58,8 @@ def rebuild(
         tensors: all tensors of the new model, in model order. Those whose origin is a tensor of the base are kept.
         value: returns the value of a tensor as a flat array; None for values that Keras initialises.
         seed: the seed for Keras's initializers.
+        why_not_kept: what warnings of lost state say of tensors that are not of the base, by path. By default, that
+            they are new.
         unsafe: whether code in the config (Lambda layers) may run.
 
     Raises:
@@ -74,8 +77,9 @@ def rebuild(
     refresh(model)
     _copy_assets(base.model, model)
     kept = [(base.variables[each.origin], variables[each.path]) for each in tensors if each.origin in base.variables]
+    reasons = [(variables[path], why) for path, why in (why_not_kept or {}).items()]
     with building_alone(), without_advice():
-        return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept)))
+        return Rebuilt(model, tuple(carry_optimizer(base.model, model, kept, reasons)))
 
 
 def _freeze(model: Model) -> None:

@@ -11,6 +11,11 @@ MISTAKES: dict[str, Mistake] = {
     "an unknown argument": insert("{type: Dense, units: same, actvation: relu}", "3:83", "`activation`?"),
     "missing units": insert("{type: Dense}", "3:45", "a Dense needs `units`", "`units: same`"),
     "units below one": insert("{type: Dense, units: -3}", "3:66", "a whole number of at least 1, not -3"),
+    "units in quotes": insert('{type: Dense, units: "12"}', "3:66", 'the text "12"', "without quotes: `units: 12`"),
+    "units beyond all": insert("{type: Dense, units: 4294967296}", "3:66", "too large: 4294967296", "2,147,483,647"),
+    "a Bidirectional of no recurrent layer": insert(
+        "{type: Bidirectional, layer: {type: Dense, units: 3}}", "3:45", "turns a recurrent layer round, and a Dense"
+    ),
     "same for a rate": insert("{type: Dropout, rate: same}", "3:67", "takes a number from 0 to 1"),
     "a misspelt activation": insert("{type: Dense, units: same, activation: rellu}", "3:84", "`rellu`", "`relu`"),
     "a misspelt initializer": insert(
@@ -53,7 +58,7 @@ MISTAKES: dict[str, Mistake] = {
     "a name that is taken": insert(
         "{type: Flatten, name: logits}", "3:67", "a layer `logits` already", "another `name`"
     ),
-    "a name with a slash": insert("{type: Flatten, name: a/b}", "3:67", "without `/`"),
+    "a name with a slash": insert("{type: Flatten, name: a/b}", "3:67", "holds a `/`"),
     "one name for two": insert(
         "{type: ReLU, name: d}", "3:73", "`d` already", "leave `name` out", where="after: [conv_1, conv_2]"
     ),

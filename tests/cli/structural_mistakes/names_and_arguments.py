@@ -9,8 +9,24 @@ MISTAKES: dict[str, Mistake] = {
     "a rename to the same name": step(
         "rename_layer, target: dense_1, to: dense_1", "3:43", "called that already", "another"
     ),
-    "a rename to a path": step("rename_layer, target: dense_1, to: a/b", "3:43", "holds a `/`", "the bare name"),
-    "a rename to nothing": step('rename_layer, target: dense_1, to: ""', "3:43", "is empty", "the bare name"),
+    "a rename to a path": step("rename_layer, target: dense_1, to: a/b", "3:43", "holds a `/`", "use a `_`"),
+    "a rename to nothing": step('rename_layer, target: dense_1, to: ""', "3:43", "is empty", "another name"),
+    "a misspelt place in a name": step(
+        'rename_layer, target: "conv_*", to: "{nmae}_x"', "3:44", "`to` knows no `{nmae}`", "{regex: '.*', with:"
+    ),
+    "a rename with NUL": step('rename_layer, target: dense_1, to: "a\\0b"', "3:43", "U+0000", "another name"),
+    "an argument that is so already": step(
+        "configure_layer, target: dense_1, set: {activation: relu}",
+        "3:47",
+        "`dense_1` has `activation: relu` already",
+        "`allow_empty: true`",
+    ),
+    "texts for a convolution": step(
+        "set_input, dtype: string", "3:8", "`conv_1` (Conv2D) takes numbers, but gets string", "replace_layer"
+    ),
+    "whole numbers for a convolution": step(
+        "set_input, dtype: uint8", "3:8", "`conv_1` (Conv2D) takes floats, but gets uint8", "replace_layer"
+    ),
     "a rename of several": step(
         'rename_layer, target: "conv_*", to: x', "3:30", "matches 2 layers: `conv_1`, `conv_2`", "a step for each"
     ),
