@@ -37,7 +37,14 @@ def takes_policy(entry: Entry) -> bool:
 
 
 def with_policy(entry: Entry, policy: str) -> Entry:
-    """Returns a layer, and the layers in it, with another dtype policy; the same object if it has that already."""
+    """Returns a layer, and the layers in it, with another dtype policy; the same object if it has that already.
+
+    A Sequential model, which a wrapper may hold, stands for its layers. Keras forgets its own policy when it loads it.
+    """
+    before = (entry.get("config") or {}).get("layers")
+    if plain_class_name(entry) == "Sequential" and isinstance(before, list):
+        layers = _within(before, policy)
+        return entry if layers == before else {**entry, "config": {**entry["config"], "layers": layers}}
     if not takes_policy(entry):
         return entry
     config = dict(entry["config"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from itertools import chain
 from typing import cast
@@ -235,7 +235,7 @@ class Flow:
                     self.misfits[path] = f"`{path}` expects {shown_type(wanted)}, but gets {shown_type(given)}"
                     return ()
             try:
-                return tuple(self.type_of(layer, ref, path) for ref in refs(layer.outputs))
+                return self._model_outputs(layer, path, inputs)
             except ModelError:
                 return ()  # a layer in it does not fit, and has a misfit already
         try:
@@ -252,8 +252,26 @@ class Flow:
         self, layer: Entry | Network, path: str, inputs: tuple[TensorType, ...]
     ) -> tuple[TensorType, ...]:
         if isinstance(layer, Network):
-            return tuple(self.type_of(layer, ref, path) for ref in refs(layer.outputs))
+            return self._model_outputs(layer, path, inputs)
         return self.oracle(layer, inputs).outputs
+
+    def _model_outputs(self, model: Network, path: str, inputs: tuple[TensorType, ...]) -> tuple[TensorType, ...]:
+        """Returns the types of the outputs of a model in the model, for a call.
+
+        Like Keras (`Function.compute_output_spec`): those of the model itself, unless it is called on other shapes.
+        """
+        given: Types = {}
+        for port, found in zip(refs(model.inputs), inputs, strict=False):
+            own = self.type_of(model, port, path)
+            if found.shape != own.shape:  # a Sequential model converts its input
+                given[port] = replace(own, shape=found.shape) if model.is_sequential else found
+        if given:
+            try:
+                called_on = model.with_layers(model.layers, given)
+                return tuple(self.type_of(called_on, ref, path) for ref in refs(model.outputs))
+            except ModelError:
+                pass  # no rule has the shapes of a layer in it; the model states those for its own inputs
+        return tuple(self.type_of(model, ref, path) for ref in refs(model.outputs))
 
     def _check(self, path: str, shapes: LayerShapes, inputs: tuple[TensorType, ...]) -> None:
         """Compares a layer's weights with those that its inputs need. The weights of a changed layer are recorded."""

@@ -9,6 +9,7 @@ from typing import Any
 from mutspec.errors import ModelError
 from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.classes import facts_of
+from mutspec.keras_facts.dtypes import policy_of
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.calls import is_graph
 from mutspec.model.old_configs import PLACEHOLDER
@@ -136,7 +137,7 @@ def _is_opaque(layer: Entry | Network | None) -> bool:
 
 def _sequential(entry: Entry, config: Entry) -> Network:
     layers, calls, types = {}, {}, {}
-    at: TensorRef = SEQUENTIAL_INPUT
+    at, dtype = SEQUENTIAL_INPUT, "float32"
     if shape := config.get("build_input_shape"):
         types[at] = TensorType(_shape(shape))
     for each in config["layers"]:
@@ -146,13 +147,22 @@ def _sequential(entry: Entry, config: Entry) -> Network:
         calls[name] = () if is_input else ({"args": [at], "kwargs": {}},)
         built_for = (each.get("build_config") or {}).get("input_shape")
         if built_for and at not in types and _is_flat(built_for):
-            types[at] = TensorType(_shape(built_for))
-        at = TensorRef(name)
+            types[at] = TensorType(_shape(built_for), dtype)
+        at, dtype = TensorRef(name), _computed_in(layers[name])
         if is_input:
             types[at] = input_type(each)
     first = next((ref for ref in types if ref.layer in layers and not calls[ref.layer]), SEQUENTIAL_INPUT)
     entry = {**entry, "config": _without(config, "layers", "build_input_shape")}
     return Network(entry, layers, calls, first, at, types, is_sequential=True)
+
+
+def _computed_in(layer: Entry | Network) -> str:
+    """Returns the dtype of what a layer makes, as its policy says it."""
+    if isinstance(layer, Network):
+        last = next((layer.layers.get(ref.layer) for ref in refs(layer.outputs)), None)
+        return "float32" if last is None else _computed_in(last)
+    policy = policy_of((layer.get("config") or {}).get("dtype"))
+    return "float32" if policy is None else policy.compute
 
 
 def input_type(entry: Entry) -> TensorType:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from mutspec.ops import catalogue
+from tests.architecture_table.formats import content, differences
 from tests.architecture_table.models import APPLICATIONS, MODELS, RECOMPUTED
 from tests.architecture_table.page import PAGE, PARTS, page
 from tests.architecture_table.steps import STEPS
@@ -52,3 +55,22 @@ def test_a_row_of_the_table_is_what_comes_out_today(
     model: str, cells: dict[str, Row], recomputed: dict[str, Row]
 ) -> None:
     assert recomputed[model] == cells[model], AGAIN + model
+
+
+def _written(path: Path, value: float = 1.0, dtype: str = "f4", **attributes: Any) -> Path:
+    config = {"config": {"units": 2, "name": "dense"}, "class_name": "Dense"}
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"model_config": json.dumps(config), **attributes})
+        file.create_group("dense").create_dataset("kernel", data=[value], dtype=dtype)
+    return path
+
+
+def test_the_comparison_of_formats_tells_what_differs(tmp_path: Path) -> None:
+    base, other = content(_written(tmp_path / "base.h5")), tmp_path / "other.h5"
+    config = {"class_name": "Dense", "config": {"name": "dense", "units": 2}}
+    assert [*differences(base, content(_written(other, model_config=json.dumps(config))))] == []
+    config["config"]["units"] = 3  # type: ignore[index]
+    (found,) = differences(base, content(_written(other, model_config=json.dumps(config))))
+    assert found.endswith("config.units: 2 / 3")
+    for changed in ({"value": 1.5}, {"dtype": "f8"}, {"keras_version": "3.15.0"}):
+        assert [*differences(base, content(_written(other, **changed)))] != []  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mutspec.keras_facts.layer_arguments import BASE_ARGUMENTS, CLASS_ALIASES
+from mutspec.keras_facts.layer_arguments import BASE_ARGUMENTS, CLASS_ALIASES, arguments_of
 from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
 
 IS_TABLES_VERSION = importlib.metadata.version("keras").startswith("3.15.")
@@ -45,6 +45,27 @@ def without_newer(value: Any, owner: str = "") -> Any:
         for key, each in value.items()
         if key != "shared_object_id" and owner not in NEWER_THAN_3_6.get(key, ())
     }
+
+
+def comparable(value: Any, owner: str = "") -> Any:
+    """A config without the differences from Keras's that `keras_form` documents. What Keras 3.6 refuses has to be there
+    unless it has its default."""
+    if isinstance(value, list):
+        return [comparable(each, owner) for each in value]
+    if not isinstance(value, dict):
+        return value
+    is_users_own = ">" in str(value.get("registered_name"))
+    dropped = {"shared_object_id", *(("build_config",) if is_users_own else ())}
+    return {
+        key: comparable(each, value.get("class_name", "") if key == "config" else owner)
+        for key, each in value.items()
+        if key not in dropped and not (owner in NEWER_THAN_3_6.get(key, ()) and each == _default(owner, key))
+    }
+
+
+def _default(class_name: str, key: str) -> Any:
+    arguments = arguments_of(class_name) or {}
+    return arguments[key].default if key in arguments else False if class_name == "InputLayer" else None
 
 
 def own_name(layer_class: type) -> str:

@@ -243,14 +243,16 @@ def test_a_model_without_images_has_no_data_format_to_convert() -> None:
 
 # Dtype policies
 
+RECURRENT = ("bidirectional", "time_distributed")
+
 
 @pytest.mark.parametrize(
     ("name", "policy"),
     [
         (name, policy)
-        for name in ("sequential", "residual", "nested", "transformer", "bidirectional", "operators")
+        for name in ("sequential", "residual", "nested", "transformer", "operators", *RECURRENT)
         for policy in ("mixed_bfloat16", "mixed_float16", "float16", "bfloat16", "float64")
-        if (name, policy) != ("bidirectional", "bfloat16")  # Keras draws no orthogonal matrix in bfloat16
+        if policy != "bfloat16" or name not in RECURRENT  # Keras draws no orthogonal matrix in bfloat16
     ],
 )
 def test_a_model_of_another_policy_is_the_one_that_keras_builds_under_it(name: str, policy: str) -> None:

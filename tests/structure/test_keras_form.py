@@ -19,8 +19,6 @@ import yaml
 import mutspec
 from mutspec.cli.manual import example
 from mutspec.errors import MutspecError, PlanError
-from mutspec.keras_facts.layer_arguments import arguments_of
-from mutspec.keras_facts.written_configs import NEWER_THAN_3_6
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.context import LoweringContext
 from mutspec.model.files.archive import Archive
@@ -33,6 +31,7 @@ from mutspec.structure.keras_form import UnwritableError, keras_form
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
 from mutspec.structure.shape_rules import TableOracle
+from tests.keras_facts.installed import comparable
 from tests.ops.test_examples import PAGES, PREPARED
 from tests.ops.test_examples import model as example_model
 from tests.structure.real_networks import whole
@@ -124,26 +123,6 @@ def by_keras(steps: list[dict[str, Any]], base: Path, inputs: Mapping[str, Path]
     return config
 
 
-def comparable(value: Any, owner: str = "") -> Any:
-    """A config without the differences that `keras_form` documents."""
-    if isinstance(value, list):
-        return [comparable(each, owner) for each in value]
-    if not isinstance(value, dict):
-        return value
-    is_users_own = ">" in str(value.get("registered_name"))
-    dropped = {"shared_object_id", *(("build_config",) if is_users_own else ())}
-    return {
-        key: comparable(each, value.get("class_name", "") if key == "config" else owner)
-        for key, each in value.items()
-        if key not in dropped and not (owner in NEWER_THAN_3_6.get(key, ()) and each == default(owner, key))
-    }
-
-
-def default(class_name: str, key: str) -> Any:
-    arguments = arguments_of(class_name) or {}
-    return arguments[key].default if key in arguments else False if class_name == "InputLayer" else None
-
-
 def ours(network: Network) -> Any:
     return comparable(json.loads(json.dumps(keras_form(network))))
 
@@ -183,6 +162,44 @@ def test_a_network_that_people_use_stays_as_its_file_has_it(name: str, tmp_path:
 
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(whole(name))))
     assert ours(network_of(config)) == comparable(deepcopy(config))
+
+
+def of_any_size() -> Any:
+    """A network of convolutions for images of any size, nested in a classifier of small ones."""
+    import keras
+
+    inside, image = keras.Input((None, None, 3)), keras.Input((6, 6, 3), name="image")
+    backbone = keras.Model(inside, keras.layers.Conv2D(2, 3, name="conv")(inside), name="backbone")
+    flat = keras.layers.Flatten()(backbone(image))
+    return keras.Model(image, keras.layers.Dense(2)(flat))
+
+
+@pytest.mark.parametrize(
+    ("build", "step"),
+    [
+        (ZOO["siamese"], {"op": "set_input", "input": "left", "batch_size": 3}),
+        (ZOO["siamese"], {"op": "set_input", "input": "right", "batch_size": 3}),
+        (of_any_size, {"op": "insert_layer", "after": "backbone/conv", "layer": {"type": "Dropout", "rate": 0.1}}),
+    ],
+)
+def test_a_model_that_is_called_on_shapes_that_are_not_its_own_outputs_what_follows_from_them(
+    build: Any, step: dict[str, Any], tmp_path: Path
+) -> None:
+    build().save(base := tmp_path / "base.keras")
+    assert ours(network_after([step], base)) == comparable(by_keras([step], base))
+
+
+def test_a_policy_reaches_the_layers_of_a_model_in_a_wrapper(tmp_path: Path) -> None:
+    shared("time_distributed").save(base := tmp_path / "base.keras")
+    steps = [{"op": "set_dtype_policy", "policy": "mixed_float16"}]
+    assert ours(network_after(steps, base)) == comparable(by_keras(steps, base))
+
+
+@pytest.mark.parametrize("name", ["mixed_float16", "bfloat16"])
+def test_tensors_have_the_dtype_that_layers_compute_in_after_a_conversion(name: str, tmp_path: Path) -> None:
+    shared(name).save(base := tmp_path / "base.keras")
+    steps = [{"op": "convert", "to": "functional"}]
+    assert ours(network_after(steps, base)) == comparable(by_keras(steps, base))
 
 
 def chain_of(*layers: dict[str, Any]) -> Network:
