@@ -34,7 +34,7 @@ SHORT = {
     "kernel_regularizer": ({"type": "L2", "l2": 0.01}, lambda made: float(made.l2) == pytest.approx(0.01)),
     "bias_constraint": ({"type": "MaxNorm", "max_value": 3}, lambda made: made.max_value == 3),
     "kernel_initializer": ({"type": "RandomNormal", "stddev": 0.5}, lambda made: made.stddev == 0.5),
-    "bias_initializer": ({"type": "zeros"}, lambda made: isinstance(made, keras.initializers.Zeros)),
+    "bias_initializer": ({"type": "ones"}, lambda made: isinstance(made, keras.initializers.Ones)),
     "activation": ({"type": "elu"}, lambda made: made is keras.activations.elu),
     "activity_regularizer": ({"type": "L1L2", "l1": 0.5}, lambda made: float(made.l1) == 0.5),
 }
