@@ -119,7 +119,7 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     """Returns an object's schema that requires every key. msgspec requires only those without a default."""
     properties, needed = schema["properties"], schema["required"]
     required = [key for key, value in properties.items() if key in needed or "default" in value]
-    plain = {key: {each: of for each, of in value.items() if each != "default"} for key, value in properties.items()}
+    plain = {key: _without_default(value) for key, value in properties.items()}
     return {
         "description": schema["description"],
         "type": "object",
@@ -127,3 +127,11 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
         "required": required,
         "additionalProperties": False,
     }
+
+
+def _without_default(value: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of a value. The names that its keys can have are sorted, as msgspec 0.23 orders them anew."""
+    kept = {key: each for key, each in value.items() if key != "default"}
+    if "enum" in (names := kept.get("propertyNames", {})):
+        kept["propertyNames"] = {**names, "enum": sorted(names["enum"])}
+    return kept
