@@ -85,7 +85,7 @@ def _refuse_misfits(plan: Plan[Op], architecture: Architecture) -> None:
         Problem(
             f"after this step, {message}",
             path=("steps", step),
-            hint="choose sizes that fit, or change that layer too, with a `replace_layer` after it",
+            hint="choose what fits, or change that layer too, with a `replace_layer` after it",
         )
         for step, message in architecture.misfits.values()
     ]

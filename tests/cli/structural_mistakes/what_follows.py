@@ -11,7 +11,7 @@ MISTAKES: dict[str, Mistake] = {
         "3:8",
         "`logits` has a kernel of 40×10",
         "(None, 20), need 20×10",
-        "choose sizes that fit",
+        "choose what fits",
     ),
     "an insertion that does not fit": step(
         "insert_layer, before: dense_1, layer: {type: Dense, units: 20}", "3:8", "`dense_1`", "512×40", "20×40"
