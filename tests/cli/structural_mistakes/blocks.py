@@ -143,7 +143,7 @@ MISTAKES: dict[str, Mistake] = {
         "duplicate_layers, target: add, input: norm, after: image", "3:59", "a loop", "choose a place", model="residual"
     ),
     "an exchange that does not fit": step(
-        "swap_layers, target: dense_1, other: logits", "3:8", "`logits` has a kernel of 40×10", "sizes that fit"
+        "swap_layers, target: dense_1, other: logits", "3:8", "`logits` has a kernel of 40×10", "choose what fits"
     ),
     "an exchange with itself": step("swap_layers, target: dense_1, other: dense_1", "3:45", "in both", "not overlap"),
     "an exchange between models": step(
@@ -157,7 +157,7 @@ MISTAKES: dict[str, Mistake] = {
         "rewire, target: branch, to: norm", "3:36", "`norm` → `branch` → `norm`", "does not depend", model="residual"
     ),
     "another tensor of another width": step(
-        "rewire, target: head, to: stem", "3:8", "`head` has a kernel of 7×3", "sizes that fit", model="residual"
+        "rewire, target: head, to: stem", "3:8", "`head` has a kernel of 7×3", "choose what fits", model="residual"
     ),
     "the tensor that it has": step(
         "rewire, target: flatten, to: pool", "3:37", "takes `pool` already", "another layer"
