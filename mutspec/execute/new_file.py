@@ -25,7 +25,7 @@ from mutspec.model.files.new_model import KeptValue, NeedsKeras, NewModel, State
 from mutspec.model.old_configs import other_functions
 from mutspec.model.old_operations import readable_by
 from mutspec.model.opaque_layers import StoredLayer, opaque_layers
-from mutspec.model.outline import is_within, outline_of
+from mutspec.model.outline import around, is_within, outline_of
 from mutspec.model.saved_groups import SavedGroup, UnknownGroups, saved_groups
 from mutspec.model.spec import TensorSpec
 from mutspec.structure.kept_layers import sharing_layers, stated_besides
@@ -116,14 +116,7 @@ def _weightless(base: Archive, origins: Mapping[str, str]) -> frozenset[str]:
 
 def _owners(assets: Iterable[str], layers: Collection[str]) -> dict[str, str]:
     """Returns the stored path of the layer that each asset is of, by the asset's name."""
-    owners = {}
-    for name in assets:
-        owner = name.removeprefix(ASSETS)
-        while owner and owner not in layers:
-            owner = owner.rpartition("/")[0]
-        if owner:
-            owners[name] = owner
-    return owners
+    return {name: owner for name in assets if (owner := around(name.removeprefix(ASSETS), layers))}
 
 
 def _assets(base: Archive, groups: Sequence[SavedGroup]) -> Mapping[str, str]:

@@ -27,7 +27,7 @@ from mutspec.lowering.new_layer import (
     refuse_no_identity,
     value_by_initializer,
 )
-from mutspec.model.outline import is_within, join
+from mutspec.model.outline import around, is_within, join
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorRef, TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.architecture import Change, NewLayer
@@ -45,13 +45,6 @@ def _owners(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         while path := path.rpartition("/")[0]:
             yield path
-
-
-def _around(path: str, owners: Collection[str]) -> str:
-    """Returns the one of some layers that a layer is, or is in."""
-    while path not in owners:
-        path = path.rpartition("/")[0]
-    return path
 
 
 _NOT_COMPILED = "on TensorFlow does not"
@@ -250,7 +243,7 @@ class StructureContext:
                 at = each.at or (key or "layer",)
                 raise PlanError(wrong[1], path=at, hint="choose a layer that fits what it gets")
         for tensor in created:
-            path = _around(tensor.layer, paths)
+            path = around(tensor.layer, paths)
             self._begin(tensor, path, paths[path])
 
     def _note_names(self, before: ModelSpec) -> None:

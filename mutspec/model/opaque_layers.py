@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mutspec.model.build import placed
-from mutspec.model.outline import OutlineNode, in_order_of_attributes, join
+from mutspec.model.outline import OutlineNode, around, in_order_of_attributes, join
 from mutspec.model.stored import Stored, StoredTree
 
 
@@ -64,10 +64,10 @@ def opaque_layers(
     groups: dict[str, dict[str, dict[str, str]]] = {path: {"": {}} for path in at}
     for path in stored:
         holder, _, key = path.rpartition("/vars/")
-        if owner := _owner(holder, at):
+        if owner := around(holder, at):
             groups[owner].setdefault(holder[len(owner) + 1 :], {})[key] = path
     for path in names:
-        if owner := _owner(path, at):
+        if owner := around(path, at):
             groups[owner].setdefault(path[len(owner) + 1 :], {})
     return {at[path]: StoredLayer(path, tuple(_ordered(path, each, names))) for path, each in groups.items()}
 
@@ -80,13 +80,6 @@ def _opaque(node: OutlineNode, owner: str, tree: StoredTree) -> Iterator[tuple[O
         return
     for child in placed(node, stored, tree):
         yield from _opaque(child, stored, tree)
-
-
-def _owner(path: str, owners: Mapping[str, str]) -> str:
-    """Returns the stored path of the layer that a stored path is within; empty if there is none."""
-    while path and path not in owners:
-        path = path.rpartition("/")[0]
-    return path
 
 
 def _ordered(path: str, groups: Mapping[str, Mapping[str, str]], names: Mapping[str, str]) -> Iterator[StoredGroup]:

@@ -6,7 +6,7 @@ the order in which Keras lists a layer's weights, which is the order in legacy `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -139,6 +139,13 @@ def in_order_of_attributes(path: str) -> list[str]:
 def is_within(path: str, owner: str) -> bool:
     """Returns whether a path is that of a layer, or of something in it."""
     return path == owner or path.startswith(f"{owner}/")
+
+
+def around(path: str, layers: Container[str]) -> str:
+    """Returns the path of the innermost of some layers that a layer is, or is in; empty if there is none."""
+    while path and path not in layers:
+        path = path.rpartition("/")[0]
+    return path
 
 
 def is_operation(entry: Config) -> bool:

@@ -10,12 +10,12 @@ from typing import Any
 
 from mutspec.errors import ModelError
 from mutspec.keras_facts.class_names import MODELS
-from mutspec.model.outline import clean, is_within, join, nodes_of
+from mutspec.model.outline import around, clean, is_within, join, nodes_of
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.edits import level
 from mutspec.structure.flow import Flow
-from mutspec.structure.layer_edit import EditKind
+from mutspec.structure.layer_edit import EditKind, former_path
 from mutspec.structure.masks import described, with_implicit_masks, without_implicit_masks
 from mutspec.structure.network import Entry, Network, paths_in, refs
 from mutspec.structure.network_config import entry_of, network_of, own_config
@@ -124,10 +124,9 @@ def restructured(
     """
     before = architecture.spec
     weights = _by_layer(before.tensors)
-    names = _Names(change.renamed)
 
     def weights_before(path: str) -> Mapping[str, TensorSpec]:
-        old = names.before(path)
+        old = former_path(path, change.renamed)
         owned = (each for layer, group in weights.items() if is_within(layer, old) for each in group)
         return {_moved(each.path, old, path): each for each in owned}
 
@@ -138,8 +137,8 @@ def restructured(
         for path, new in change.new.items()
         for tensor in _new_tensors(path, new, flow.made, weights_before(new.like) if new.like else {})
     }
-    layers = tuple(_Layers(architecture, change, names, flow.inner).of(network))
-    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), names, change.new))
+    layers = tuple(_Layers(architecture, change, flow.inner).of(network))
+    tensors = tuple(_ordered(layers, weights, _by_layer(made.values()), change.renamed, change.new))
     existing = {layer.path for layer in layers}
     misfits = {
         path: each for path, each in architecture.misfits.items() if path in existing and path not in flow.checked
@@ -176,53 +175,29 @@ def _new_tensors(
             yield replace(tensor, origin=old.origin) if old is not None and is_kept else tensor
 
 
-class _Names:
-    """The paths that layers had before an edit.
-
-    Arguments:
-        renamed: the old path of each renamed layer, by its new path.
-    """
-
-    def __init__(self, renamed: Mapping[str, str]) -> None:
-        self._renamed = renamed
-
-    def before(self, path: str) -> str:
-        """Returns the path that a layer had before it, or a layer around it, was renamed."""
-        at = path if self._renamed else ""
-        while at:
-            if at in self._renamed:
-                return _moved(path, at, self._renamed[at])
-            at = at.rpartition("/")[0]
-        return path
-
-
 class _Layers:
     """The layers of a network after an edit, as specs. Those that the edit does not touch stay the same objects.
 
     Arguments:
         before: the architecture before.
         change: the change.
-        names: the paths that layers had.
         inner: the layers inside layers of own classes that the edit adds, by the path of the added layer.
     """
 
-    def __init__(
-        self, before: Architecture, change: Change, names: _Names, inner: Mapping[str, tuple[LayerSpec, ...]]
-    ) -> None:
+    def __init__(self, before: Architecture, change: Change, inner: Mapping[str, tuple[LayerSpec, ...]]) -> None:
         self._network = before.network
         self._layers = before.spec.layers
         self._positions = {layer.path: number for number, layer in enumerate(self._layers)}
         self._change = change
-        self._names = names
         self._inner = inner
         self._configured = {each for path in change.configured for each in _prefixes(path)}
 
     def of(self, network: Network, owner: str = "") -> Iterator[LayerSpec]:
         """Yields the layers of a network in model order, depth first."""
-        was = level(self._network, self._names.before(owner) if owner else "")
+        was = level(self._network, former_path(owner, self._change.renamed))
         for name, layer in network.layers.items():
             path = join(owner, name)
-            old = self._names.before(path)
+            old = former_path(path, self._change.renamed)
             if path in self._change.new:
                 yield from self._new(layer, path, self._calls(network, name))
                 continue
@@ -281,7 +256,7 @@ def _ordered(
     layers: Iterable[LayerSpec],
     before: Mapping[str, list[TensorSpec]],
     made: Mapping[str, list[TensorSpec]],
-    names: _Names,
+    renamed: Mapping[str, str],
     new: Collection[str],
 ) -> Iterator[TensorSpec]:
     """Returns all weights, in the order of the layers. Those of the layers in `new`, or in these, are in `made`."""
@@ -289,9 +264,9 @@ def _ordered(
         if layer.path in made:
             yield from made[layer.path]
             continue
-        if any(is_within(layer.path, path) for path in new):
+        if around(layer.path, new):
             continue  # it has no weights, but the layer that was there may have had some
-        source = names.before(layer.path)
+        source = former_path(layer.path, renamed)
         same = source == layer.path
         for tensor in before.get(source, ()):
             own = tensor.path.rpartition("/")[2]

@@ -12,7 +12,7 @@ from typing import cast
 from mutspec.errors import ModelError, Problem
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.model.limits import current_limits
-from mutspec.model.outline import join
+from mutspec.model.outline import around, join
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.model.spec import LayerSpec, TensorRef, TensorSpec
 from mutspec.structure.network import Entry, Layers, Network, called_otherwise, refs
@@ -293,9 +293,7 @@ class Flow:
 
     def _is_changed(self, path: str) -> bool:
         """Returns whether a layer, or a model that it is in, is new or has another config."""
-        while path and path not in self.changed:
-            path = path.rpartition("/")[0]
-        return bool(path)
+        return bool(around(path, self.changed))
 
 
 def _used_outputs(network: Network, name: str, call: int) -> Iterator[TensorRef]:

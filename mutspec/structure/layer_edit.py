@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mutspec.model.outline import around
+
 
 class EditKind(StrEnum):
     """The kind of an effect on a layer."""
@@ -58,7 +60,5 @@ def former_path(path: str, renames: Mapping[str, str]) -> str:
         path: its path after the step.
         renames: the former path of each layer that the step renames or moves. A model stands for all layers in it.
     """
-    owner = path
-    while owner and owner not in renames:
-        owner = owner.rpartition("/")[0]
+    owner = around(path, renames)
     return renames[owner] + path[len(owner) :] if owner else path

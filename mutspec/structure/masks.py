@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from mutspec.keras_facts.masks import makes_mask
-from mutspec.model.outline import is_operation, join, nodes_of
+from mutspec.model.outline import around, is_operation, join, nodes_of
 from mutspec.model.spec import Call, LayerSpec, ModelSpec, TensorRef
 from mutspec.structure.edits import without_unused
 from mutspec.structure.mask_insertion import MaskInsertion
@@ -107,10 +107,7 @@ def described(spec: ModelSpec, network: Network) -> ModelSpec:
     paths = set(paths_in(network))
     groups: dict[str, list[LayerSpec]] = defaultdict(list)
     for layer in spec.layers:
-        at = layer.path
-        while at and at not in paths:
-            at = at.rpartition("/")[0]
-        groups[at].append(layer)
+        groups[around(layer.path, paths)].append(layer)
     return replace(spec, layers=tuple(_described(network, "", groups)))
 
 

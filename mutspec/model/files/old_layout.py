@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mutspec.model.build import placed
-from mutspec.model.outline import LAYERS_UNTIL_2_14, Outline, OutlineNode, join
+from mutspec.model.outline import LAYERS_UNTIL_2_14, Outline, OutlineNode, around, join
 from mutspec.model.stored import StoredTree
 
 
@@ -36,7 +36,5 @@ def path_in_keras_3(path: str, layers: Mapping[str, tuple[str, str]]) -> str:
         path: the file's path.
         layers: what `layers_in_keras_3` returns.
     """
-    head = path
-    while head not in layers:
-        head = head.rpartition("/")[0]
+    head = around(path, layers)
     return join(layers[head][0], path[len(head) :].lstrip("/"))
