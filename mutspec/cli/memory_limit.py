@@ -60,7 +60,7 @@ def files_problem(error: BaseException) -> Problem | None:
     if not isinstance(error, ImportError) or os.strerror(errno.EMFILE) not in str(error):
         return None
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return Problem(f"{str(error).splitlines()[0]}", hint=f"this process may open {most} files (ulimit -n): allow more")
+    return Problem(str(error).splitlines()[0], hint=f"this process may open {most} files (ulimit -n): allow more")
 
 
 def memory_problem(error: BaseException) -> Problem | None:

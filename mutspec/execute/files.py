@@ -118,11 +118,9 @@ def dry_report(prepared: Prepared, output: Path | None = None) -> Report:
     if output is not None:
         kind = kind_of_output(output, archive, is_structural=is_structural)
     made = _new_file(program, archive, kind)
-    if isinstance(made, NeedsKeras):
-        warnings = (*misnamed(archive), *made.warnings)
-        return report(program, archive, prepared.inputs, warnings=warnings, needs_keras=made.reason)
     warnings = (*misnamed(archive), *(made.warnings if made else ()))
-    return report(program, archive, prepared.inputs, warnings=warnings)
+    needs_keras = made.reason if isinstance(made, NeedsKeras) else ""
+    return report(program, archive, prepared.inputs, warnings=warnings, needs_keras=needs_keras)
 
 
 def apply(

@@ -108,8 +108,8 @@ def check_inputs(plan: Plan[Op], bound: Iterable[str]) -> None:
     problems += [
         Problem(
             f"the plan declares no input `{name}`",
-            hint="" if nearest(name, plan.inputs) else _declared(plan, name),
-            candidates=nearest(name, plan.inputs),
+            hint="" if (candidates := nearest(name, plan.inputs)) else _declared(plan, name),
+            candidates=candidates,
         )
         for name in names
         if name not in plan.inputs

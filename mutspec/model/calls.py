@@ -37,14 +37,15 @@ def graph_of(config: Config, nested: frozenset[str]) -> CallGraph:
             of such a layer from 1, because call 0 created it.
     """
     entries = [entry for entry in config["layers"] if isinstance(entry, Mapping)]
-    calls = {_name(entry): tuple(Call(tuple(_refs(node))) for node in _nodes(entry)) for entry in entries}
+    calls = {name_of_entry(entry): tuple(Call(tuple(_refs(node))) for node in _nodes(entry)) for entry in entries}
     inputs, outputs = tuple(_port_refs(config.get("input_layers"))), tuple(_port_refs(config["output_layers"]))
     return CallGraph(calls, inputs, _shift(outputs, nested))
 
 
-def _name(entry: Config) -> str:
+def name_of_entry(entry: Config) -> str:
+    """Returns the name of a serialised layer: that of its place in the graph, else that in its config."""
     config = entry.get("config")
-    return str(entry.get("name") or (config.get("name", "") if isinstance(config, Mapping) else ""))
+    return str(entry.get("name") or (config.get("name") if isinstance(config, Mapping) else "") or "")
 
 
 def _nodes(entry: Config) -> Sequence[Any]:

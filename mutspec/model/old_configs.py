@@ -22,7 +22,7 @@ from mutspec.keras_facts.keras_2 import (
     RENAMED_ARGUMENTS,
     WITHOUT_GROUPS,
 )
-from mutspec.model.calls import is_graph, is_new_call, is_triple
+from mutspec.model.calls import is_graph, is_new_call, is_triple, name_of_entry
 
 Entry = Mapping[str, Any]
 
@@ -148,14 +148,14 @@ class _ConfigWriter:
         calls = [node for each in entries for node in each.get("inbound_nodes") or ()]
         if not self.is_old or any(map(is_new_call, calls)):
             return {**config, "layers": entries}
-        names = {_name(each) for each in entries}
+        names = {name_of_entry(each) for each in entries}
         ports = {key: _port(config[key]) for key in ("input_layers", "output_layers") if key in config}
         # Keras 2 counts the calls of a nested model from 1, because call 0 created it.
         # Keras 3 does so too, but only for Functional models, and only in the ports.
         lowest: dict[str, int] = {}
         for name, call in (*_histories(calls, names), *_histories(ports.get("output_layers"), names)):
             lowest[name] = min(call, lowest.get(name, call))
-        functional = {_name(each) for each in entries if is_graph(each.get("config"))}
+        functional = {name_of_entry(each) for each in entries if is_graph(each.get("config"))}
 
         def in_calls(name: str, call: int) -> int:
             return call - (1 if lowest.get(name, 0) > 0 else 0)
@@ -258,11 +258,6 @@ def _input_shape(layers: list[Entry]) -> Any:
 # Calls
 
 
-def _name(entry: Entry) -> str:
-    config = entry.get("config")
-    return str(entry.get("name") or (config.get("name", "") if isinstance(config, Mapping) else ""))
-
-
 def _port(value: Any) -> Any:
     """Returns a model's only input or output without the list around it, which Keras 2 wrote."""
     return value[0] if isinstance(value, list) and len(value) == 1 and is_triple(value[0]) else value
@@ -352,7 +347,7 @@ def _first(entry: Entry, said: Callable[[Entry], str]) -> str:
 
 
 def _label(entry: Entry) -> str:
-    return f"`{_name(entry) or entry['class_name']}` ({entry['class_name']})"
+    return f"`{name_of_entry(entry) or entry['class_name']}` ({entry['class_name']})"
 
 
 def _reason(entry: Entry) -> str:
@@ -384,7 +379,7 @@ def other_functions(entry: Entry) -> tuple[str, ...]:
                 config.get("activation"),
                 config.get("recurrent_activation"),
             ):
-                found.append(_name(value))
+                found.append(name_of_entry(value))
             pending += reversed(list(value.values()))
         elif isinstance(value, list):
             pending += reversed(value)

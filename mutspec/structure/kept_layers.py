@@ -14,6 +14,7 @@ from typing import Any
 from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.keras_facts.object_names import POLICIES
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.model.calls import name_of_entry
 from mutspec.model.outline import join
 from mutspec.structure.edits import level
 from mutspec.structure.flow import Flow
@@ -80,7 +81,7 @@ def _is_layer(value: Entry) -> bool:
 
 def _entries(model: Entry, owner: str) -> Iterator[tuple[str, Entry]]:
     for entry in (model.get("config") or {}).get("layers") or ():
-        path = join(owner, str(entry.get("name") or (entry.get("config") or {}).get("name") or ""))
+        path = join(owner, name_of_entry(entry))
         yield path, entry
         if isinstance((entry.get("config") or {}).get("layers"), list):
             yield from _entries(entry, path)

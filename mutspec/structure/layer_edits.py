@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, takewhile
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from mutspec.keras_facts.class_names import TRAINING_ONLY
 from mutspec.model.meaning import config_meant
 from mutspec.model.outline import is_within
-from mutspec.model.spec import LayerSpec, ModelSpec
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.structure.architecture import Architecture, Change
 from mutspec.structure.edits import level
 from mutspec.structure.layer_edit import EditKind, LayerEdit
@@ -28,6 +28,7 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
     """
     moved, new = set(change.renamed.values()), change.new.keys() - change.configured
     lost, gained = _parameters(before.spec, moved), _parameters(after.spec)
+    created = [each for each in after.spec.tensors if each.path not in before.spec.tensor_by_path]
     for layer in before.spec.layers:
         path = layer.path
         if path not in after.spec.layer_by_path or path in new or path in change.renamed:
@@ -42,7 +43,7 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
         elif path in change.renamed:
             yield replace(_edit(EditKind.RENAMED, layer, after), before=change.renamed[path])
         elif path in change.configured:
-            yield _configured(layer, before, after)
+            yield _configured(layer, after, created)
         elif path not in before.spec.layer_by_path and any(is_within(each, path) for each in change.renamed):
             yield _edit(EditKind.ADDED, layer, after)  # a model around layers that were there before
         elif path in change.marks and change.marks[path] is not EditKind.OUTPUT_REMOVED:
@@ -120,9 +121,8 @@ def _edit(kind: EditKind, layer: LayerSpec, model: Architecture, parameters: int
     return LayerEdit(kind, layer.path, layer.class_name, "", parameters, is_idle)
 
 
-def _configured(layer: LayerSpec, before: Architecture, after: Architecture) -> LayerEdit:
-    old = {tensor.path for tensor in before.spec.tensors}
-    new = [each for each in after.spec.tensors if is_within(each.layer, layer.path) and each.path not in old]
+def _configured(layer: LayerSpec, after: Architecture, created: Iterable[TensorSpec]) -> LayerEdit:
+    new = [each for each in created if is_within(each.layer, layer.path)]
     edit = _edit(EditKind.CONFIGURED, layer, after, sum(each.size for each in new))
     return replace(edit, new_weights=tuple(each.path.removeprefix(f"{layer.path}/") for each in new))
 

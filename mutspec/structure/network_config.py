@@ -11,7 +11,7 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.classes import facts_of
 from mutspec.keras_facts.dtypes import policy_of
 from mutspec.keras_facts.tensor_types import Shape, TensorType
-from mutspec.model.calls import is_graph
+from mutspec.model.calls import is_graph, name_of_entry
 from mutspec.model.old_configs import PLACEHOLDER
 from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
@@ -69,7 +69,7 @@ def network_of(entry: Entry) -> Network:
 def _check_names(layers: Sequence[Entry]) -> None:
     seen: set[str] = set()
     for entry in layers:
-        name = _name_of(entry)
+        name = name_of_entry(entry)
         if not name or name in seen:
             what = f"two layers of a model are called `{name}`" if name else f"{a(entry['class_name'])} has no name"
             raise ModelError(f"{what}, so its calls are ambiguous", hint=RESAVE)
@@ -88,19 +88,15 @@ def _without_stale(value: Any) -> Any:
     return [_without_stale(item) for item in value] if isinstance(value, list) else value
 
 
-def _name_of(entry: Entry) -> str:
-    return str(entry.get("name") or (entry.get("config") or {}).get("name") or "")
-
-
 def _without(config: Entry, *keys: str) -> Entry:
     return {key: value for key, value in config.items() if key not in keys}
 
 
 def _functional(entry: Entry, config: Entry) -> Network:
     types: dict[TensorRef, TensorType] = {}
-    layers = {_name_of(each): _layer(each) for each in config["layers"]}
+    layers = {name_of_entry(each): _layer(each) for each in config["layers"]}
     calls = {
-        _name_of(each): tuple(_in_order(_with_refs(node, types)) for node in each.get("inbound_nodes") or ())
+        name_of_entry(each): tuple(_in_order(_with_refs(node, types)) for node in each.get("inbound_nodes") or ())
         for each in config["layers"]
     }
     # In the ports, Keras counts the calls of a nested Functional model from 1, because call 0 created it.
@@ -141,7 +137,7 @@ def _sequential(entry: Entry, config: Entry) -> Network:
     if shape := config.get("build_input_shape"):
         types[at] = TensorType(_shape(shape))
     for each in config["layers"]:
-        name = _name_of(each)
+        name = name_of_entry(each)
         layers[name] = _layer(each)
         is_input = each.get("class_name") == "InputLayer"
         calls[name] = () if is_input else ({"args": [at], "kwargs": {}},)
