@@ -1,4 +1,4 @@
-"""What must be so before the rest of the package is imported.
+"""Prepares the process, before the rest of the package is imported.
 
 `python -m mutspec` imports no modules of the current folder: for `-m`, Python puts it first on its path, so a stray
 `copy.py` or `keras.py` there would be executed. While Python looks for the module to run, `sys.argv` begins with `-m`.

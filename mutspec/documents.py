@@ -130,7 +130,7 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_default(value: dict[str, Any]) -> dict[str, Any]:
-    """Returns the schema of a value. The names that its keys can have are sorted, as msgspec 0.23 orders them anew."""
+    """Returns the schema of a value, and sorts the keys that it allows: versions of msgspec order them differently."""
     kept = {key: each for key, each in value.items() if key != "default"}
     if "enum" in (names := kept.get("propertyNames", {})):
         kept["propertyNames"] = {**names, "enum": sorted(names["enum"])}

@@ -255,7 +255,7 @@ class _Check:
 
     @cached_property
     def _is_half(self) -> bool:
-        """Whether at least one layer of the mutant has a dtype of 16 bits."""
+        """Whether a layer of the mutant computes in 16 bits."""
         return any("16" in str(layer.config.get("dtype", "")) for layer in self._program.after.layers)
 
 

@@ -1,4 +1,4 @@
-"""What each step does to the masks that Keras propagates, for reports.
+"""The effects of steps on masks that Keras propagates, for reports.
 
 No edit has to do with these masks. So what a step does to them shows only when they are computed.
 """
@@ -18,7 +18,7 @@ from mutspec.text.words import listed
 
 @dataclass(frozen=True)
 class MaskChange:
-    """What a step does to masks.
+    """The effects of one step on masks.
 
     Arguments:
         edits: the operations that compute masks, and that appear or vanish.
@@ -36,7 +36,7 @@ class MaskChange:
 
     @property
     def note(self) -> str:
-        """What the user should know if the step claims that the model predicts the same; empty for nothing."""
+        """A warning, for a step that claims the same predictions; empty if there is nothing to warn of."""
         if self.lost:
             what = f"no mask may reach {listed(self.lost)} any more"
         elif self.gained:

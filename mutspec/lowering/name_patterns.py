@@ -23,7 +23,7 @@ NamePattern = Annotated[
 ]
 
 NAME = "{name}"
-"""What stands for a layer's own name in a pattern."""
+"""The place in a pattern for a layer's own name."""
 
 _PLACES = re.compile(r"\{([^{}]*)\}")
 

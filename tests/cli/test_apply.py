@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.without_keras import BLOCKER
+
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "conf" / "model" / "digits.keras"
 TWO_STEPS = """\
@@ -195,13 +197,9 @@ def test_a_terminal_gets_colours_and_a_pipe_none(room) -> None:
     assert b"\x1b" not in piped
 
 
-BLOCKED = """
-import sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"tensorflow", "keras", "tf_keras"}:
-            raise ImportError(f"{name} is not to be imported")
-sys.meta_path.insert(0, Blocker())
+BLOCKED = (
+    BLOCKER
+    + """
 from mutspec.cli.boundary import run
 from mutspec.cli.main import cli
 calls = [
@@ -219,6 +217,7 @@ assert codes == [0] * len(calls), codes
 assert not {"tensorflow", "keras"} & {name.partition(".")[0] for name in sys.modules}
 assert "mutspec.structure.network" not in sys.modules  # which edits architectures
 """
+)
 
 
 def test_no_command_needs_tensorflow_or_keras(room) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.without_keras import BLOCKER
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras")
 
@@ -27,13 +29,9 @@ steps:
     target: {type: Dense, weights: kernel}
     fraction: 1%
 """
-COMMANDS = """
-import sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"tensorflow", "keras", "tf_keras"}:
-            raise ImportError(f"{name} is not to be imported")
-sys.meta_path.insert(0, Blocker())
+COMMANDS = (
+    BLOCKER
+    + """
 from mutspec.cli.boundary import run
 from mutspec.cli.main import cli
 for suffix in ("keras", "h5"):
@@ -48,6 +46,7 @@ for suffix in ("keras", "h5"):
         code = int(run(cli, call.split(), "mutspec"))
         assert code == expected, (call, code)
 """
+)
 
 
 def test_a_real_network_is_mutated_without_tensorflow_and_runs_in_keras(tmp_path: Path) -> None:

@@ -164,14 +164,21 @@ def test_what_is_rounding_in_float32_is_told_by_float64(
     jsonschema.validate(json.loads(json.dumps(report.to_json(), allow_nan=False)), SCHEMA)
 
 
+def fold_wrongly(monkeypatch: pytest.MonkeyPatch, *dtypes: str) -> None:
+    """Makes folds of batch normalizations of some dtypes wrong by a ten-thousandth of their shift."""
+
+    def affine(ctx: Any, layer: Any) -> Any:
+        right = affine_of(ctx, layer)
+        is_wrong = ctx.weight(layer.path, "gamma").dtype in dtypes
+        return replace(right, shift=right.shift * (1.0001 if is_wrong else 1.0))
+
+    monkeypatch.setattr(morphism, "affine_of", affine)
+
+
 def test_a_wrong_fold_is_not_taken_for_rounding(
     cancelling: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def affine(ctx: Any, layer: Any) -> Any:
-        right = affine_of(ctx, layer)
-        return replace(right, shift=right.shift * 1.0001)
-
-    monkeypatch.setattr(morphism, "affine_of", affine)
+    fold_wrongly(monkeypatch, "float32", "float64")
     with pytest.raises(CheckError, match=r"in float64 it is 0\.\d+, which is not rounding"):
         apply_checked(plan(FOLD), cancelling, tmp_path / "mutant.keras")
 
@@ -179,12 +186,7 @@ def test_a_wrong_fold_is_not_taken_for_rounding(
 def test_weights_that_are_wrong_in_float32_alone_are_not_taken_for_rounding(
     cancelling: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def affine(ctx: Any, layer: Any) -> Any:
-        right = affine_of(ctx, layer)
-        is_single = ctx.weight(layer.path, "gamma").dtype == "float32"
-        return replace(right, shift=right.shift * (1.0001 if is_single else 1.0))
-
-    monkeypatch.setattr(morphism, "affine_of", affine)
+    fold_wrongly(monkeypatch, "float32")
     with pytest.raises(CheckError, match=r"at most 1e-05 is allowed; if you trust"):
         apply_checked(plan(FOLD), cancelling, tmp_path / "mutant.keras")
 

@@ -21,6 +21,7 @@ from tests.execute.test_new_file import by_keras, config_of, weights_of
 from tests.execute.test_processes import script
 from tests.keras_facts.installed import without_newer
 from tests.toys import plan_of
+from tests.without_keras import BLOCKER
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
 
@@ -240,13 +241,9 @@ PREDICTING_THE_SAME: dict[str, tuple[Callable[[], Any], list[dict[str, Any]], An
     "words": (words, [SAME], [np.array([["a", "b", "c"]]), np.array([["two one"]])]),
 }
 
-WITHOUT_KERAS = """
-import sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"tensorflow", "keras", "tf_keras"}:
-            raise ImportError(f"{name} is not to be imported")
-sys.meta_path.insert(0, Blocker())
+WITHOUT_KERAS = (
+    BLOCKER
+    + """
 import json
 from pathlib import Path
 from mutspec.execute.files import apply
@@ -255,6 +252,7 @@ for folder, steps in json.loads(sys.argv[1]):
     for output in ("mutant.keras", "mutant.weights.h5"):
         apply(plan_of(*steps), Path(folder) / "base.keras", Path(folder) / output)
 """
+)
 
 
 def test_mutants_that_are_written_without_keras_load_in_keras_and_predict_the_same(tmp_path: Path) -> None:

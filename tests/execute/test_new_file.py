@@ -35,6 +35,7 @@ from tests.execute.test_processes import script
 from tests.execute.test_verify import overwrite
 from tests.keras_facts.installed import without_newer
 from tests.toys import plan_of
+from tests.without_keras import BLOCKER
 from tests.zoo import ZOO
 
 pytestmark = pytest.mark.usefixtures("hdf5_in_this_process")
@@ -158,13 +159,9 @@ def test_a_mutant_has_the_bytes_of_the_one_that_keras_builds(
     assert without_newer(config_of(tmp_path / "ours.keras")) == without_newer(config_of(tmp_path / "keras.keras"))
 
 
-WITHOUT_KERAS = """
-import sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"tensorflow", "keras", "tf_keras"}:
-            raise ImportError(f"{name} is not to be imported")
-sys.meta_path.insert(0, Blocker())
+WITHOUT_KERAS = (
+    BLOCKER
+    + """
 from pathlib import Path
 from mutspec.execute.files import apply
 from tests.execute.test_new_file import OPS
@@ -173,6 +170,7 @@ name, steps = OPS[int(sys.argv[1])]
 for output in ("mutant.keras", "mutant.weights.h5"):
     apply(plan_of(*steps), Path("base.keras"), Path(output))
 """
+)
 
 
 def test_a_mutant_that_is_written_without_keras_loads_in_keras_and_predicts_the_same(tmp_path: Path) -> None:
