@@ -9,6 +9,7 @@ from typing import Any
 
 from mutspec.access.read import Readable
 from mutspec.errors import CallError, CheckError, Problem, nearest
+from mutspec.execute.compile_time_values import ModelValues
 from mutspec.execute.engine import Effect
 from mutspec.graph.graph import Version
 from mutspec.keras_facts.tensor_types import TensorType
@@ -23,7 +24,7 @@ from mutspec.text.words import listed
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan compiled for models whose values have not been read yet.
+    """A plan compiled for models, before anything is computed.
 
     Arguments:
         program: the compiled plan.
@@ -44,7 +45,7 @@ def prepare(
     *,
     unsafe: bool = False,
 ) -> Prepared:
-    """Compiles a plan for models. No weight is read.
+    """Compiles a plan for models. Only weights whose values a step must know to be compiled are read.
 
     Arguments:
         plan: the plan.
@@ -66,6 +67,7 @@ def prepare(
         config=model.config,
         input_configs={name: other.config for name, other in inputs.items()},
         oracle=_oracle(model, unsafe, asked) if is_structural(plan) else None,
+        values=ModelValues({"": model, **inputs}),
     )
     return Prepared(replace(program, asked_keras=tuple(asked)) if asked else program, model, inputs)
 
