@@ -55,7 +55,17 @@ def _each(names: str, axes: LayerAxes) -> dict[str, LayerAxes]:
 
 
 LAYER_AXES: Mapping[str, LayerAxes] = {
-    "Dense": LayerAxes("... i -> ... o", {"kernel": "i > o", "bias": "o"}, {"units": "o"}),
+    "Dense": LayerAxes(
+        "... i -> ... o",
+        {
+            "kernel": "i > o",
+            "bias": "o",
+            "kernel_scale": "o",
+            "lora_kernel_a": "i > _",
+            "lora_kernel_b": "_ > o",
+        },
+        {"units": "o"},
+    ),
     "Embedding": LayerAxes("* -> * o", {"embeddings": "v > o"}, {"output_dim": "o", "input_dim": "v"}),
     **_each(
         "Activation ReLU LeakyReLU ELU Dropout GaussianNoise GaussianDropout AlphaDropout SpatialDropout1D "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     # Loaded by the methods that change an architecture: a plan of weight steps needs none of it.
     from mutspec.structure.architecture import Architecture, Change
     from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.coupling.coupling import Coupling
     from mutspec.structure.flow import Flow
     from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network
@@ -94,6 +95,7 @@ class LoweringContext:
         asked: the nodes whose values it has asked for.
         keras_made: the origins of weights whose first value only Keras can make.
         output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
+        coupling: the channels of a network that a step has looked at.
         has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
     """
 
@@ -113,6 +115,7 @@ class LoweringContext:
     keras_made: set[str] = field(default_factory=set)
     output_change: OutputChange | None = None
     has_base: bool = False
+    coupling: tuple[Network, Coupling] | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _unedited: Architecture | None = None

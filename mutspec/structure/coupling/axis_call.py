@@ -151,7 +151,8 @@ class AxisCall:
         """Ties two axes that must stay alike, and returns the labels of both.
 
         Arguments:
-            one, other: the axes.
+            one: the labels of an axis.
+            other: those of the other.
             why: why the channels of an axis cannot be removed if the other has none, as the rest of a sentence about
                 the layer.
         """

@@ -35,27 +35,32 @@ def convolution(call: AxisCall) -> Traced:
 
 
 def transposed(call: AxisCall) -> Traced:
+    """Keras has the channels out before those in, in kernels of transposed convolutions."""
     weights = {"kernel": "... o < i", "bias": "o"}
     return follow(LayerAxes(_image(call, "i", "o"), weights, {"filters": "o"}), call)
 
 
 def depthwise(call: AxisCall) -> Traced:
+    """Each channel of the input makes as many as the multiplier says, next to each other."""
     weights = {"kernel": "... c m", "bias": "(c m)"}
     sizes = {"m": int(call.config.get("depth_multiplier") or 1)}
     return follow(LayerAxes(_image(call, "c", "(c m)"), weights, {"channels": "(c m)"}, sizes=sizes), call)
 
 
 def separable(call: AxisCall) -> Traced:
+    """A depthwise kernel, whose channels a pointwise one sums."""
     weights = {"depthwise_kernel": "... c m", "pointwise_kernel": "... (c m) > o", "bias": "o"}
     sizes = {"m": int(call.config.get("depth_multiplier") or 1)}
     return follow(LayerAxes(_image(call, "c", "o"), weights, {"filters": "o"}, sizes=sizes), call)
 
 
 def pooling(call: AxisCall) -> Traced:
+    """Slides over the image, and keeps the channels."""
     return follow(LayerAxes(_image(call, "c", "c")), call)
 
 
 def global_pooling(call: AxisCall) -> Traced:
+    """Takes the image together, and keeps the channels."""
     after = "c" if not call.config.get("keepdims") else "c *" if call.channels_first else "* c"
     before = "_ c *" if call.channels_first else "_ * c"
     return follow(LayerAxes(f"{before} -> _ {after}"), call)

@@ -32,7 +32,7 @@ WeightShapes = Callable[[str], Mapping[str, Shape]]
 """Returns the shapes of the weights of the layer at a path, by their paths below it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CoupledLayer:
     """The channels of a layer, in all of its calls.
 
@@ -76,8 +76,9 @@ class Coupling:
         groups: for each label the one that stands for its group.
         layers: the layers with channels, by path, in the order of the walk.
         marks: what is special about a group.
-        outputs: the labels of the model's outputs.
         inputs: the labels of the model's inputs, by the name of the input.
+        outputs: the labels of the model's outputs.
+        unknown: the layers of which nobody knows how their axes are related, each with the reason.
     """
 
     groups: Sequence[int]
@@ -85,6 +86,7 @@ class Coupling:
     marks: Mapping[int, tuple[Mark, ...]]
     inputs: Mapping[str, Axes]
     outputs: tuple[Axes, ...]
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     def groups_of(self, labels: Iterable[int]) -> tuple[int, ...]:
         """Returns the groups of labels, each once, in their order."""
@@ -129,6 +131,7 @@ class _Walk:
         self._shapes, self._weights = shapes, weights
         self._own: dict[tuple[str, str], Labels] = {}
         self._layers: dict[str, CoupledLayer] = {}
+        self._unknown: dict[str, str] = {}
 
     def port(self, network: Network, ref: TensorRef, owner: str) -> Axes:
         """Returns labels for an input of the model: its channels are those of its last axis, or the first."""
@@ -186,6 +189,7 @@ class _Walk:
 
     def _uncoupled(self, call: AxisCall, why: str) -> list[Axes]:
         """Returns the labels of the outputs of a layer of which nobody knows how its axes are related."""
+        self._unknown[call.path] = why
         for ref in call.inputs:
             for axis in call.axes[ref]:
                 self.ties.mark(axis, MarkKind.BARRIER, call.path, why)
@@ -210,13 +214,11 @@ class _Walk:
                     raise UncoupledError(f"has a weight `{below}` of other extents than its arguments say")
         before = self._layers.get(path)
         if before is None:
-            self._layers[path] = CoupledLayer(
-                path, entry, weights, traced.arguments, traced.widths, traced.joins
-            )
+            self._layers[path] = CoupledLayer(path, entry, weights, traced.arguments, traced.widths, traced.joins)
             return
         for below, axes in weights.items():
-            for one, other in zip(before.weights[below], axes, strict=True):
-                self._tie_again(path, one.labels, other.labels)
+            for was, now in zip(before.weights[below], axes, strict=True):
+                self._tie_again(path, was.labels, now.labels)
         arguments = {**before.arguments, **traced.arguments}
         for keys in before.arguments.keys() & traced.arguments.keys():
             for one, other in zip(axes_of(before.arguments[keys]), axes_of(traced.arguments[keys]), strict=False):
@@ -241,7 +243,7 @@ class _Walk:
             for label in labels:
                 marks[groups[label]][mark] = None
         facts = {group: tuple(each) for group, each in marks.items()}
-        return Coupling(groups, self._layers, facts, inputs, outputs)
+        return Coupling(groups, self._layers, facts, inputs, outputs, self._unknown)
 
 
 def _with_window(axes: tuple[WeightAxis, ...], rank: int) -> tuple[WeightAxis, ...]:

@@ -46,6 +46,7 @@ def combine(call: AxisCall) -> Traced:
 
 
 def concatenate(call: AxisCall) -> Traced:
+    """Puts axes after each other."""
     tensors = tensors_of(call)
     rank = len(tensors[0][1])
     at = int(call.config.get("axis", -1)) % rank
@@ -76,6 +77,7 @@ def _run(call: AxisCall, tensors: Sequence[tuple[Axes, Shape]], number: int, at:
 
 
 def stack(call: AxisCall) -> Traced:
+    """Puts tensors along a new axis."""
     traced = combined(call, tensors_of(call))
     (axes,) = traced.outputs
     found = list(axes)

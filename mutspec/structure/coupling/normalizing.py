@@ -32,11 +32,13 @@ def _named(call: AxisCall, axes: Sequence[int]) -> tuple[str, str]:
 
 
 def batch_normalization(call: AxisCall) -> Traced:
+    """Each channel has its own statistics."""
     pattern, weight = _named(call, _axes(call))
     return follow(LayerAxes(pattern, dict.fromkeys(("gamma", "beta", *_STATISTICS), weight)), call)
 
 
 def layer_normalization(call: AxisCall) -> Traced:
+    """All channels have statistics together."""
     axes = _axes(call)
     pattern, weight = _named(call, axes)
     mixes = {f"a{axis}": "computes the mean and variance of all channels" for axis in axes}
@@ -58,7 +60,7 @@ def group_normalization(call: AxisCall) -> Traced:
         return follow(LayerAxes(pattern, axes.weights, {"groups": weight} if groups != -1 else {}), call)
     if groups > 1:
         axes = LayerAxes(
-            pattern.replace(f"a{axis}", f"(g a{axis})"), {role: f"(g {weight})" for role in axes.weights},
+            pattern.replace(f"a{axis}", f"(g a{axis})"), dict.fromkeys(axes.weights, f"(g {weight})"),
             sizes={"g": groups}, mixes=mixes,
         )  # fmt: skip
     return follow(axes, call)
@@ -87,6 +89,7 @@ def unit_normalization(call: AxisCall) -> Traced:
 
 
 def prelu(call: AxisCall) -> Traced:
+    """A slope for each entry, or for each index of the axes that are not shared."""
     rank = len(call.shapes[call.inputs[0]])
     stated = call.config.get("shared_axes") or ()
     shared = (stated,) if isinstance(stated, int) else tuple(stated)

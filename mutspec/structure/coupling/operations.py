@@ -41,6 +41,7 @@ def along_axis(call: AxisCall) -> Traced:
 
 
 def pad(call: AxisCall) -> Traced:
+    """Adds entries before and after some axes."""
     axes, _ = only_input(call)
     width = call.config["pad_width"]
     made = []
@@ -53,8 +54,8 @@ def pad(call: AxisCall) -> Traced:
 
 OPERATIONS: Mapping[str, Rule] = {
     **dict.fromkeys(ENTRYWISE, combine),
-    **dict.fromkeys("Mean Sum Prod Std Var Max Min Any All Argmax Argmin".split(), reduction),
-    **dict.fromkeys("Softmax LogSoftmax".split(), along_axis),
+    **dict.fromkeys(["Mean", "Sum", "Prod", "Std", "Var", "Max", "Min", "Any", "All", "Argmax", "Argmin"], reduction),
+    **dict.fromkeys(["Softmax", "LogSoftmax"], along_axis),
     "Concatenate": concatenate,
     "Stack": stack,
     "Split": split,

@@ -12,7 +12,16 @@ from typing import Any
 from mutspec.keras_facts.layer_axes import LayerAxes
 from mutspec.keras_facts.tensor_types import Shape
 from mutspec.model.spec import TensorRef
-from mutspec.structure.coupling.axis_call import Argument, AxisCall, Extents, Keys, Traced, UncoupledError, Use, WeightAxis
+from mutspec.structure.coupling.axis_call import (
+    Argument,
+    AxisCall,
+    Extents,
+    Keys,
+    Traced,
+    UncoupledError,
+    Use,
+    WeightAxis,
+)
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind
 
 Token = tuple[str, ...]

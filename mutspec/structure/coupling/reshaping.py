@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 from mutspec.keras_facts.tensor_types import Shape
-from mutspec.structure.coupling.axis_call import Argument, AxisCall, Extents, Traced, UncoupledError
+from mutspec.structure.coupling.axis_call import Argument, AxisCall, Extents, Keys, Traced, UncoupledError
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind
 
 
@@ -74,7 +75,7 @@ def _merged(call: AxisCall, run: Sequence[tuple[Axis, int | None]]) -> Axis:
     if not having:
         return None
     barred = {label for labels, mark in call.ties.marks if mark.kind is not MarkKind.MIXED for label in labels}
-    kept = next((at for at in reversed(having) if run[at][0] and run[at][0][0] not in barred), having[-1])  # type: ignore[index]
+    kept = next((at for at in reversed(having) if barred.isdisjoint(run[at][0] or ())), having[-1])
     for at in having:
         if at != kept:
             call.ties.mark(run[at][0], MarkKind.BARRIER, call.path, "merges this axis with one of other channels")
@@ -134,17 +135,20 @@ def reshape(call: AxisCall) -> Traced:
 
 
 def permute(call: AxisCall) -> Traced:
+    """Keras counts the axes from 1, without the batch."""
     axes, _ = only_input(call)
     return Traced(((axes[0], *(axes[int(at)] for at in call.config["dims"])),))
 
 
 def transpose(call: AxisCall) -> Traced:
+    """Without an order, the axes are reversed."""
     axes, _ = only_input(call)
     order = call.config.get("axes") or range(len(axes))[::-1]
     return Traced((tuple(axes[int(at)] for at in order),))
 
 
 def swap_axes(call: AxisCall) -> Traced:
+    """Two axes change places."""
     axes, _ = only_input(call)
     order = list(range(len(axes)))
     one, other = int(call.config["axis1"]), int(call.config["axis2"])
@@ -153,6 +157,7 @@ def swap_axes(call: AxisCall) -> Traced:
 
 
 def expand_dims(call: AxisCall) -> Traced:
+    """A new axis of extent 1."""
     axes, _ = only_input(call)
     at = call.config["axis"]
     if not isinstance(at, int):
@@ -163,6 +168,7 @@ def expand_dims(call: AxisCall) -> Traced:
 
 
 def squeeze(call: AxisCall) -> Traced:
+    """Axes of extent 1 go."""
     axes, shape = only_input(call)
     stated = call.config.get("axis")
     if stated is None:
@@ -173,6 +179,7 @@ def squeeze(call: AxisCall) -> Traced:
 
 
 def repeat_vector(call: AxisCall) -> Traced:
+    """A new axis, along which all is repeated."""
     axes, _ = only_input(call)
     return Traced(((axes[0], None, axes[1]),))
 
@@ -203,9 +210,8 @@ def item(call: AxisCall) -> Traced:
     """`x[:, 1:3]`: the keys are in the call, and so are the numbers that count channels."""
     (ref, *_) = call.inputs
     axes = list(call.axes[ref])
-    positional = call.arguments.get("args") or ()
-    keys = positional[1] if len(positional) > 1 else None
-    keys = list(keys) if isinstance(keys, list | tuple) else [keys]
+    stated = call.argument(1, "key")
+    keys = list(stated) if isinstance(stated, list | tuple) else [stated]
     if keys.count(_ELLIPSIS) > 1 or any(_is_other_key(key) for key in keys):
         raise UncoupledError("takes entries by a key that is not a number or a slice")
     made: list[Axis] = []
@@ -226,7 +232,8 @@ def item(call: AxisCall) -> Traced:
             at += 1
         else:
             labels = axes[at]
-            place = ("calls", call.number, "args", 1, *((number,) if isinstance(positional[1], list | tuple) else ()))
+            inside = (number,) if isinstance(stated, list | tuple) else ()
+            place: Keys = ("calls", call.number, "args", 1, *inside)
             made.append(None if labels is None else _sliced(call, labels, key, place, arguments))
             at += 1
     return Traced((tuple(made),), arguments=arguments)
@@ -256,14 +263,15 @@ def _sliced(
 
 
 def split(call: AxisCall) -> Traced:
-    axes, shape = only_input(call)
+    """An axis becomes several outputs; where they begin counts channels."""
+    axes, _ = only_input(call)
     at = int(call.config.get("axis", 0)) % len(axes)
     labels, sections = axes[at], call.config["indices_or_sections"]
     if labels is None:
         return Traced(tuple(axes for _ in call.outputs))
     ends = sections if isinstance(sections, list | tuple) else _even(len(labels), int(sections))
     starts = (0, *ends, len(labels))
-    parts = [labels[one:other] for one, other in zip(starts, starts[1:], strict=False)]
+    parts = [labels[one:other] for one, other in pairwise(starts)]
     counts = Extents(tuple(labels[:end] for end in ends))
     return Traced(
         tuple((*axes[:at], part, *axes[at + 1 :]) for part in parts),

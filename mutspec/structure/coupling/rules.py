@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from mutspec.keras_facts.classes import is_keras_class
-from mutspec.keras_facts.layer_axes import LAYER_AXES, LayerAxes
+from mutspec.keras_facts.layer_axes import LAYER_AXES
 from mutspec.model.outline import is_operation
 from mutspec.structure.coupling.axis_call import AxisCall, Rule, Traced, UncoupledError
 from mutspec.structure.coupling.convolutional import CONVOLUTIONAL
@@ -28,8 +27,12 @@ LAYERS: Mapping[str, Rule] = {
     "Reshape": reshape,
     "Permute": permute,
     "RepeatVector": repeat_vector,
-    **{f"{name}{count}D": resized(first=1, last=1) for name in ("ZeroPadding", "Cropping", "UpSampling") for count in (1, 2, 3)},
-}  # fmt: skip
+    **{
+        f"{name}{count}D": resized(first=1, last=1)
+        for name in ("ZeroPadding", "Cropping", "UpSampling")
+        for count in (1, 2, 3)
+    },
+}
 """The rules of layers that need more than a pattern, by class."""
 
 
@@ -45,20 +48,9 @@ def related(call: AxisCall) -> Traced:
     if is_operation(call.entry):
         rule = OPERATIONS.get(name)
     elif (pattern := LAYER_AXES.get(name)) is not None:
-        return _with_adapters(follow(pattern, call), pattern, call)
+        return follow(pattern, call)
     else:
         rule = LAYERS.get(name)
     if rule is None:
         raise UncoupledError(f"is {name}, of which mutspec does not know how its axes are related")
     return rule(call)
-
-
-def _with_adapters(traced: Traced, pattern: LayerAxes, call: AxisCall) -> Traced:
-    """Returns what is known of a layer, with the scales of quantised weights and the adapters of LoRA."""
-    found = dict(traced.weights)
-    for role in pattern.weights:
-        axes = traced.weights[role]
-        if len(axes) == 2 and call.config.get("lora_rank"):
-            found[f"lora_{role}_a"] = (axes[0], replace(axes[0], labels=None))
-            found[f"lora_{role}_b"] = (replace(axes[1], labels=None), axes[1])
-    return replace(traced, weights=found)
