@@ -18,7 +18,7 @@ from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.coupling.axis_call import Keys, Use, WeightAxis
-from mutspec.structure.coupling.coupling import CoupledLayer, Coupling, coupling_of
+from mutspec.structure.coupling.coupling import CoupledLayer, Coupling, WeightShapes, coupling_of
 from mutspec.structure.coupling.substitution import NEW, Substitution
 from mutspec.structure.network import Entry, Network, paths_in
 from mutspec.structure.parts import parts_of, put, with_part
@@ -35,12 +35,12 @@ def coupling(context: LoweringContext) -> Coupling:
     """
     network = context.architecture.network
     if context.coupling is None or context.coupling[0] is not network:
-        flow, weights = context.flow(), _weights(context)
+        flow = context.flow()
         try:
             found = coupling_of(
                 network,
                 lambda within, ref, owner: flow.type_of(within, ref, owner).shape,
-                lambda path: {below: each.shape for below, each in weights.get(path, {}).items()},
+                weight_shapes(context),
             )
         except ModelError as error:
             hint = "fix that first, in a step before this one"
@@ -49,6 +49,12 @@ def coupling(context: LoweringContext) -> Coupling:
             ) from None
         context.coupling = (network, found)
     return context.coupling[1]
+
+
+def weight_shapes(context: LoweringContext) -> WeightShapes:
+    """Returns what tells the shapes of a layer's weights."""
+    weights = _weights(context)
+    return lambda path: {below: each.shape for below, each in weights.get(path, {}).items()}
 
 
 def _weights(context: LoweringContext) -> Mapping[str, dict[str, TensorSpec]]:
