@@ -98,6 +98,7 @@ class LoweringContext:
         keras_made: the origins of weights whose first value only Keras can make.
         output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
         coupling: the channels of a network that a step has looked at.
+        layer_weights: the weights of the layers of a model that a step has looked at.
         has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
     """
 
@@ -119,6 +120,7 @@ class LoweringContext:
     output_change: OutputChange | None = None
     has_base: bool = False
     coupling: tuple[Network, Coupling] | None = None
+    layer_weights: tuple[ModelSpec, Mapping[str, Mapping[str, TensorSpec]]] | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _unedited: Architecture | None = None

@@ -8,6 +8,7 @@ from itertools import product
 from mutspec.graph.choice import Choice, Listed, StridedSlices, size_of
 from mutspec.graph.expression import words
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.widths import layer_weights
 from mutspec.structure.coupling.axis_call import WeightAxis
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.substitution import Substitution
@@ -26,7 +27,7 @@ def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]
     """
     removal = Substitution.removal(coupling, groups)
     for layer in removal.layers:
-        own = context.models[""].weights_of(layer.path)
+        own = layer_weights(context)[layer.path]
         for below, axes in layer.weights.items():
             tensor = own[below]
             choice = _choice(removal, axes, tensor.shape)

@@ -17,6 +17,7 @@ from mutspec.graph.expression import Expression
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import Per, Rank, exact_share, or_default
 from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.widths import layer_weights
 from mutspec.model.outline import join
 from mutspec.model.spec import LayerSpec, TensorSpec
 from mutspec.structure.coupling.axis_call import Use
@@ -124,7 +125,7 @@ class Pool:
 
     @property
     def path(self) -> str:
-        """The path of the first layer, for messages and random streams."""
+        """The path of the first layer, for messages."""
         return self.layers[0][0].path
 
 
@@ -300,10 +301,17 @@ def _counted(
         if choice.is_ranked:
             order = sorted(free, key=lambda group: (isnan(scores[group]), -scores[group] if is_last else scores[group]))
         else:
-            permutation = Permutation(len(free), context.key("" if choice.per is Per.ALL else each[0].path, "choose"))
+            origin = "" if choice.per is Per.ALL else _origin(context, each[0].path)
+            permutation = Permutation(len(free), context.key(origin, "choose"))
             order = (free[permutation.image(number, inverse=True)] for number in range(len(free)))
         chosen += _within(order, count, each, choice.round_to)
     return tuple(chosen)
+
+
+def _origin(context: LoweringContext, layer: str) -> str:
+    """Returns the immutable name of a layer, from that of a weight in it."""
+    below, tensor = next(iter(layer_weights(context)[layer].items()))
+    return tensor.origin.removesuffix(f"/{below}")
 
 
 def _within(order: Iterable[int], count: int, pools: Sequence[Pool], round_to: int) -> Iterator[int]:
@@ -373,7 +381,7 @@ def _measured(
 
 def _kernels(context: LoweringContext, layer: CoupledLayer) -> list[tuple[CoupledLayer, str, TensorSpec]]:
     """Returns the weights by which a layer makes its units: its kernels, and not its biases."""
-    own = context.models[""].weights_of(layer.path)
+    own = layer_weights(context)[layer.path]
     making = [below for below, axes in layer.weights.items() if any(axis.use is Use.PRODUCES for axis in axes)]
     scaling = [below for below, axes in layer.weights.items() if len(axes) > 1 and below not in making]
     return [(layer, below, own[below]) for below in making or scaling if below in own]

@@ -53,12 +53,19 @@ def coupling(context: LoweringContext) -> Coupling:
 
 def weight_shapes(context: LoweringContext) -> WeightShapes:
     """Returns what tells the shapes of a layer's weights."""
-    weights = _weights(context)
+    weights = layer_weights(context)
     return lambda path: {below: each.shape for below, each in weights.get(path, {}).items()}
 
 
-def _weights(context: LoweringContext) -> Mapping[str, dict[str, TensorSpec]]:
+def layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorSpec]]:
     """Returns the weights of each layer of a network, with those of layers in it, by their paths below it."""
+    spec = context.models[""]
+    if context.layer_weights is None or context.layer_weights[0] is not spec:
+        context.layer_weights = (spec, _layer_weights(context))
+    return context.layer_weights[1]
+
+
+def _layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorSpec]]:
     layers = set(paths_in(context.architecture.network))
     found: dict[str, dict[str, TensorSpec]] = defaultdict(dict)
     for tensor in context.models[""].tensors:
@@ -91,7 +98,7 @@ def substitute(
         PlanError: a layer cannot take what it gets then.
     """
     context = ctx.context
-    weights = _weights(context)
+    weights = layer_weights(context)
     added: dict[str, AddedLayer] = {}
     changed: dict[str, dict[str, Entry]] = defaultdict(dict)
     calls: dict[str, dict[str, Any]] = defaultdict(dict)
