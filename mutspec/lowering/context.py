@@ -341,6 +341,11 @@ class LoweringContext:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
 
+    @property
+    def has_values(self) -> bool:
+        """Whether values of weights can be asked for."""
+        return self.value_reader is not None
+
     def values(self, expressions: Sequence[Expression]) -> list[tuple[float, ...]]:
         """Computes some values while the plan is compiled, from the weights as the steps so far have left them.
 

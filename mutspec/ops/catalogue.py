@@ -30,6 +30,7 @@ FAMILIES = (
     "wiring",
     "naming",
     "morphism",
+    "kernels",
     "conversion",
     "inputs",
     "sharing",
