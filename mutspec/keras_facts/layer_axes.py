@@ -69,7 +69,7 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
     "Embedding": LayerAxes("* -> * o", {"embeddings": "v > o"}, {"output_dim": "o", "input_dim": "v"}),
     **_each(
         "Activation ReLU LeakyReLU ELU Dropout GaussianNoise GaussianDropout AlphaDropout SpatialDropout1D "
-        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity Masking Rescaling",
+        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity Masking",
         _PASSES,
     ),
 }

@@ -37,6 +37,7 @@ FAMILIES = (
     "ensembles",
     "ports",
     "widths",
+    "widening",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 
