@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mutspec.structure.architecture import Architecture, Change
     from mutspec.structure.compile_state import OutputChange
     from mutspec.structure.coupling.coupling import Coupling
+    from mutspec.structure.coupling.groups import CoupledGroup
     from mutspec.structure.flow import Flow
     from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network
@@ -90,6 +91,7 @@ class LoweringContext:
         notes: what the user should know about it.
         skipped: the weights that it leaves as they are because nothing fits them.
         edits: what it does to layers.
+        coupled: the groups of layers of which it changes the widths together.
         layers_added: the number of layers that it has added so far, those that are as they were included.
         created: the weights that it adds.
         asked: the nodes whose values it has asked for.
@@ -109,6 +111,7 @@ class LoweringContext:
     notes: list[str] = field(default_factory=list)
     skipped: list[SkippedWeight] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
+    coupled: list[CoupledGroup] = field(default_factory=list)
     layers_added: int = 0
     created: list[TensorSpec] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
@@ -129,6 +132,7 @@ class LoweringContext:
         self.notes.clear()
         self.skipped.clear()
         self.edits.clear()
+        self.coupled.clear()
         self.layers_added = 0
         self.created.clear()
         self.asked.clear()

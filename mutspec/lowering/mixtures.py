@@ -9,11 +9,11 @@ from mutspec.errors import PlanError
 from mutspec.graph.choice import Listed, StridedSlices
 from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression
-from mutspec.lowering.resized_weight import ResizedWeight
+from mutspec.lowering.changed_weight import ChangedWeight
 from mutspec.structure.coupling.substitution import NEW
 
 
-def mixed(weight: ResizedWeight, groups: Sequence[int], shares: Sequence[float]) -> Expression:
+def mixed(weight: ChangedWeight, groups: Sequence[int], shares: Sequence[float]) -> Expression:
     """Returns the values of a weight in whose new channels old ones are added up.
 
     Arguments:

@@ -345,8 +345,6 @@ def _scores(
     if not asked:
         return {}
     values = context.values([expression for _, (_, expression) in asked])
-    read = dict.fromkeys(layer.path for pool in pools for layer, _ in pool.layers)
-    context.notes.append(f"reads the weights of {listed(list(read), 3)} to rank their units")
     scores: dict[int, float] = {}
     for number, pool in enumerate(pools):
         sums: Counter[int] = Counter()

@@ -216,7 +216,7 @@ def _drawn(context: LoweringContext, layer: LayerSpec, candidates: Sequence[int]
     """
     chosen: list[int] = []
     while len(chosen) < count:
-        key = context.key(layer.path, f"copies {len(chosen)}")
-        order = Permutation(len(candidates), key).chosen(len(candidates))
-        chosen += (candidates[at] for at in order[: count - len(chosen)])
+        permutation = Permutation(len(candidates), context.key(layer.path, f"copies {len(chosen)}"))
+        least = min(len(candidates), count - len(chosen))
+        chosen += (candidates[permutation.image(number, inverse=True)] for number in range(least))
     return chosen

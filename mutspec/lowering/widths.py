@@ -10,15 +10,16 @@ from typing import Any
 
 from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
+from mutspec.lowering.changed_weight import Adjustment, ChangedWeight, Filling
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import AddedLayer
-from mutspec.lowering.resized_weight import Adjustment, Filling, ResizedWeight
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.coupling.axis_call import Keys
-from mutspec.structure.coupling.coupling import CoupledLayer, Coupling, coupling_of
+from mutspec.structure.coupling.coupling import CoupledLayer, Coupling, WeightShapes, coupling_of
+from mutspec.structure.coupling.groups import coupled_groups
 from mutspec.structure.coupling.substitution import NEW, Substitution, UnlikeError
 from mutspec.structure.network import Entry, Network, paths_in
 from mutspec.structure.parts import parts_of, put, with_part
@@ -32,12 +33,12 @@ def coupling(context: LoweringContext) -> Coupling:
     """
     network = context.architecture.network
     if context.coupling is None or context.coupling[0] is not network:
-        flow, weights = context.flow(), _weights(context)
+        flow = context.flow()
         try:
             found = coupling_of(
                 network,
                 lambda within, ref, owner: flow.type_of(within, ref, owner).shape,
-                lambda path: {below: each.shape for below, each in weights.get(path, {}).items()},
+                weight_shapes(context),
             )
         except ModelError as error:
             hint = "fix that first, in a step before this one"
@@ -46,6 +47,12 @@ def coupling(context: LoweringContext) -> Coupling:
             ) from None
         context.coupling = (network, found)
     return context.coupling[1]
+
+
+def weight_shapes(context: LoweringContext) -> WeightShapes:
+    """Returns what tells the shapes of a layer's weights."""
+    weights = _weights(context)
+    return lambda path: {below: each.shape for below, each in weights.get(path, {}).items()}
 
 
 def _weights(context: LoweringContext) -> Mapping[str, dict[str, TensorSpec]]:
@@ -58,6 +65,18 @@ def _weights(context: LoweringContext) -> Mapping[str, dict[str, TensorSpec]]:
             path = path.rpartition("/")[0]
         found[path][tensor.path.removeprefix(f"{path}/")] = tensor
     return found
+
+
+def report_coupled(context: LoweringContext, substitution: Substitution, targets: Mapping[str, str]) -> None:
+    """Puts the layers that a substitution changes together into the step's report.
+
+    Arguments:
+        context: where the step is lowered.
+        substitution: what comes in the place of which channels.
+        targets: the paths of the layers whose units the step names, each with the argument that counts these.
+    """
+    network = context.architecture.network
+    context.coupled += coupled_groups(substitution, targets, weight_shapes(context), network)
 
 
 def substitute(
@@ -205,7 +224,7 @@ class _Values:
         value = old = self.context.read(tensor)
         if self.adjust is not None or any(found is not None and NEW in found for found in maps):
             value = old = old.cast(self.context.compute_dtype(tensor))
-        weight = ResizedWeight(self.context, self.layer, new, old, axes, maps, self.substitution)
+        weight = ChangedWeight(self.context, self.layer, new, old, axes, maps, self.substitution)
         for axis, found in enumerate(maps):
             if found is not None:
                 value = value.take(axis, [max(at, 0) for at in found])
@@ -214,7 +233,7 @@ class _Values:
             value = self.adjust(weight, value)
         return value.cast(tensor.dtype)
 
-    def _filled(self, weight: ResizedWeight, value: Expression) -> Expression:
+    def _filled(self, weight: ChangedWeight, value: Expression) -> Expression:
         """Returns a weight with first values in the channels that are new."""
         places = weight.new_places()
         if not places:

@@ -13,11 +13,11 @@ from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.language.types import Target
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.changed_weight import ChangedWeight, divided, indivisible, with_noise, zero_outgoing
 from mutspec.lowering.claims import SamePredictions
-from mutspec.lowering.resized_weight import ResizedWeight, divided, indivisible, with_noise, zero_outgoing
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.wider import Widening, wider
-from mutspec.lowering.widths import coupling, substitute
+from mutspec.lowering.widths import coupling, report_coupled, substitute
 from mutspec.structure.coupling.substitution import Substitution
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -114,10 +114,12 @@ class WidenLayer(StructureOp, tag="widen_layer", frozen=True, kw_only=True):
 
     def restructure(self, ctx: StructureContext) -> None:
         channels = coupling(ctx.context)
-        others = wider(ctx.context, channels, ctx.select(self.target, "target"), self._widening)
+        layers = ctx.select(self.target, "target")
+        others = wider(ctx.context, channels, layers, self._widening)
         if not others:
             return
         substitution = Substitution(channels, others)
+        report_coupled(ctx.context, substitution, dict.fromkeys((layer.path for layer in layers), self.argument))
         if self.method is Method.NET2WIDER:
             if (weight := indivisible(ctx.context, substitution)) is not None:
                 raise PlanError(
@@ -130,5 +132,5 @@ class WidenLayer(StructureOp, tag="widen_layer", frozen=True, kw_only=True):
             filling = zero_outgoing if self.method is Method.ZERO_OUTGOING else None
             substitute(ctx, substitution, key="target", filling=filling)
 
-    def _shared_out(self, weight: ResizedWeight, value: Expression) -> Expression:
+    def _shared_out(self, weight: ChangedWeight, value: Expression) -> Expression:
         return with_noise(weight, divided(weight, value), self.noise) if self.noise else divided(weight, value)

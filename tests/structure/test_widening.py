@@ -166,6 +166,8 @@ def test_no_unit_is_copied_twice_before_all_are_and_more_copies_begin_with_the_s
     np.testing.assert_array_equal(many[:, :6], few)
     columns = [tuple(column) for column in many.T]
     assert sorted(columns.count(each) for each in set(columns)) == [2, 2, 2, 3]
+    seeds = {widened(model, "hidden", to=6, seed=seed).weights[0].numpy().tobytes() for seed in range(6)}
+    assert len(seeds) > 2
 
 
 def test_noise_is_on_the_kernels_of_copies_alone_and_relative_to_their_deviation() -> None:

@@ -19,7 +19,7 @@ from mutspec.structure.coupling.substitution import NEW, Substitution
 
 
 @dataclass(frozen=True, slots=True)
-class ResizedWeight:
+class ChangedWeight:
     """A weight that gets other channels.
 
     Arguments:
@@ -106,17 +106,17 @@ class ResizedWeight:
         return any(tensors[f"{self.layer.path}/{below}"].dtype in INTEGERS for below in self.layer.weights)
 
 
-Filling = Callable[[ResizedWeight], Expression | None]
+Filling = Callable[[ChangedWeight], Expression | None]
 """Gives the values of a weight in the channels that it did not have; None for what its initializer says."""
 
-Adjustment = Callable[[ResizedWeight, Expression], Expression]
+Adjustment = Callable[[ChangedWeight, Expression], Expression]
 """Gives the value of a weight for the one with all of its channels."""
 
 
 # First values.
 
 
-def zero_outgoing(weight: ResizedWeight) -> Expression | None:
+def zero_outgoing(weight: ChangedWeight) -> Expression | None:
     """Zeros by which new channels are read; what makes these begins as its initializer says."""
     read = weight.new_places(Use.SUMS)
     if read.keys() == weight.new_places().keys():
@@ -131,7 +131,7 @@ def zero_outgoing(weight: ResizedWeight) -> Expression | None:
 # Adjustments.
 
 
-def divided(weight: ResizedWeight, value: Expression) -> Expression:
+def divided(weight: ChangedWeight, value: Expression) -> Expression:
     """Returns a weight in which each copy of a channel that is summed over has its part of the sum (Net2Wider)."""
     for axis, places in weight.copied_places(Use.SUMS).items():
         for count, indices in places.items():
@@ -139,7 +139,7 @@ def divided(weight: ResizedWeight, value: Expression) -> Expression:
     return value
 
 
-def with_noise(weight: ResizedWeight, value: Expression, deviation: float) -> Expression:
+def with_noise(weight: ChangedWeight, value: Expression, deviation: float) -> Expression:
     """Returns a kernel whose copied units have noise on them. Biases and other vectors stay alike.
 
     Arguments:
