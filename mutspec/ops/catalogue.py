@@ -38,6 +38,7 @@ FAMILIES = (
     "ports",
     "widths",
     "widening",
+    "resizing",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

@@ -206,8 +206,8 @@ def _units(
     own = substitution.coupling.groups
     if groups_of := [at for at, label in enumerate(labels) if own[label] in groups]:
         after = substitution.extent(labels)
-        gone = tuple(at for at in groups_of if not substitution.others.get(own[labels[at]], (own[labels[at]],)))
         index_map = substitution.index_map(labels) or ()
+        gone = tuple(sorted(set(groups_of) - set(index_map)))
         added = tuple(at for at in index_map[len(labels) :] if at != NEW) if after > len(labels) else ()
         yield UnitChange(layer.path, name, len(labels), after, gone or added)
 

@@ -52,7 +52,7 @@ class Substitution:
             groups: the groups of the run, in order.
             sources: the groups in their place, in order: some of them, or `NEW`.
         """
-        if tuple(sources[: len(groups)]) == tuple(groups):  # the others stay where they are, in all axes
+        if tuple(sources[: len(groups)]) == tuple(groups):
             return Substitution(coupling, {groups[-1]: (groups[-1], *sources[len(groups) :])})
         first, *rest = groups
         return Substitution(coupling, {first: tuple(sources), **dict.fromkeys(rest, ())})
