@@ -17,7 +17,7 @@ from mutspec.graph.expression import Expression
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import Per, Rank, exact_share, or_default
 from mutspec.lowering.context import LoweringContext
-from mutspec.model.outline import join
+from mutspec.model.outline import around, join
 from mutspec.model.spec import LayerSpec, TensorSpec
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
@@ -139,10 +139,12 @@ def units_of(coupling: Coupling, layer: LayerSpec, argument: str) -> tuple[Coupl
     Raises:
         PlanError: it has none.
     """
-    found = coupling.layers.get(layer.path)
-    widths = found.widths if found is not None else {}
+    owner = around(layer.path, coupling.layers)
+    found = coupling.layers.get(owner)
+    inner = layer.path[len(owner) :].lstrip("/")  # of a layer in a layer, whose widths are among those of the other
+    widths = found.widths_of(inner) if found is not None else {}
     if found is None or not widths:
-        why = coupling.unknown.get(layer.path)
+        why = coupling.unknown.get(around(layer.path, coupling.unknown))
         raise PlanError(
             f"`{layer.path}` ({layer.class_name}) {why or 'has no units of its own'}",
             path=("target",),
