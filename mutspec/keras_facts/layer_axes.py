@@ -8,7 +8,8 @@ and which layers before and after it have to follow.
 - `...` any number of axes that are passed on as they are
 - `*` any number of axes whose entries are mixed, such as the height and width that a convolution slides over
 - `(4 u)` an axis of 4 · u entries: u units in each of 4 gates; `(c m)`, c channels with m entries each
-- `i > o` of a weight, or `o < i`: it is summed over i to make o. Without either, it acts on each channel alone.
+- `i > o` of a weight, or `o < i`: it is summed over i to make o. Without either, or after `=`, it acts on each channel
+  alone.
 
 Checked against Keras 3.15 by `tests/structure/test_layer_axes.py`.
 """
@@ -66,10 +67,40 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
         },
         {"units": "o"},
     ),
-    "Embedding": LayerAxes("* -> * o", {"embeddings": "v > o"}, {"output_dim": "o", "input_dim": "v"}),
+    "Embedding": LayerAxes(
+        "* -> * o",
+        {
+            "embeddings": "v > o",
+            "embeddings_scale": "v",
+            "lora_embeddings_a": "v > _",
+            "lora_embeddings_b": "_ > o",
+        },
+        {"output_dim": "o", "input_dim": "v"},
+        mixes={"v": "finds its rows by the number of a token, so that other tokens have the rows after a missing one"},
+    ),
+    # Cells take and return their states. GRUs have two biases, or one.
+    "SimpleRNNCell": LayerAxes(
+        "_ i, _ u -> _ u, _ u", {"kernel": "i > u", "recurrent_kernel": "u > u", "bias": "u"}, {"units": "u"}
+    ),
+    "GRUCell": LayerAxes(
+        "_ i, _ u -> _ u, _ u",
+        {"kernel": "i > (3 u)", "recurrent_kernel": "u > (3 u)", "bias": "... (3 u)"},
+        {"units": "u"},
+    ),
+    "LSTMCell": LayerAxes(
+        "_ i, _ u, _ u -> _ u, _ u, _ u",
+        {"kernel": "i > (4 u)", "recurrent_kernel": "u > (4 u)", "bias": "(4 u)"},
+        {"units": "u"},
+    ),
+    # Not used with states of its own: ConvLSTM1D to ConvLSTM3D have the weights of one.
+    "ConvLSTMCell": LayerAxes(
+        "_ * i -> _ * u",
+        {"kernel": "... i > (4 u)", "recurrent_kernel": "... u > (4 u)", "bias": "(4 u)"},
+        {"filters": "u"},
+    ),
     **_each(
         "Activation ReLU LeakyReLU ELU Dropout GaussianNoise GaussianDropout AlphaDropout SpatialDropout1D "
-        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity Masking Rescaling",
+        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity Masking",
         _PASSES,
     ),
 }

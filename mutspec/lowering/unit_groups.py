@@ -18,7 +18,7 @@ from mutspec.graph.permutation import Permutation
 from mutspec.language.types import Per, Rank, exact_share, or_default
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.widths import layer_weights
-from mutspec.model.outline import join
+from mutspec.model.outline import around, join
 from mutspec.model.spec import LayerSpec, TensorSpec
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
@@ -140,10 +140,12 @@ def units_of(coupling: Coupling, layer: LayerSpec, argument: str) -> tuple[Coupl
     Raises:
         PlanError: it has none.
     """
-    found = coupling.layers.get(layer.path)
-    widths = found.widths if found is not None else {}
+    owner = around(layer.path, coupling.layers)
+    found = coupling.layers.get(owner)
+    inner = layer.path[len(owner) :].lstrip("/")  # of a layer in a layer, whose widths are among those of the other
+    widths = found.widths_of(inner) if found is not None else {}
     if found is None or not widths:
-        why = coupling.unknown.get(layer.path)
+        why = coupling.unknown.get(around(layer.path, coupling.unknown))
         raise PlanError(
             f"`{layer.path}` ({layer.class_name}) {why or 'has no units of its own'}",
             path=("target",),
@@ -215,20 +217,27 @@ def _pools(context: LoweringContext, coupling: Coupling, layers: Sequence[LayerS
     return pools
 
 
+def why_pinned(mark: Mark) -> str:
+    """Returns why units must stay as they are, as the end of a sentence that says so."""
+    if mark.kind is MarkKind.OUTPUT:
+        return f": they {mark.why}"
+    if mark.kind is MarkKind.INPUT:
+        return f": they {mark.why}, `{mark.layer}`"
+    return f", because `{mark.layer}` {mark.why}"
+
+
 def _must_stay(layer: LayerSpec, mark: Mark) -> Problem:
     """Returns the problem that all units of a layer must stay."""
-    its = f"the units of `{layer.path}` ({layer.class_name}) must stay"
-    if mark.kind is MarkKind.OUTPUT:
-        hint = "say `outputs: true` to remove outputs of the model, or leave the layer out"
-        return Problem(f"{its}: they {mark.why}", path=("target",), hint=hint)
-    if mark.kind is MarkKind.INPUT:
-        hint = "leave the layer out, or change the input first with `set_input`"
-        return Problem(f"{its}: they {mark.why}, `{mark.layer}`", path=("target",), hint=hint)
-    hint = (
+    hint = {
+        MarkKind.OUTPUT: "say `outputs: true` to remove outputs of the model, or leave the layer out",
+        MarkKind.INPUT: "leave the layer out, or change the input first with `set_input`",
+    }.get(
+        mark.kind,
         "leave it out with `not:`, skip such layers with `on_unremovable: skip`, zero its units with `zero_neurons`, "
-        "or declare the axes of the class in a plug-in"
+        "or declare the axes of the class in a plug-in",
     )
-    return Problem(f"{its}, because `{mark.layer}` {mark.why}", path=("target",), hint=hint)
+    its = f"the units of `{layer.path}` ({layer.class_name}) must stay"
+    return Problem(f"{its}{why_pinned(mark)}", path=("target",), hint=hint)
 
 
 def _listed(coupling: Coupling, pools: Sequence[Pool], choice: UnitChoice) -> tuple[int, ...]:

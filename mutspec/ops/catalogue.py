@@ -38,6 +38,8 @@ FAMILIES = (
     "ensembles",
     "ports",
     "widths",
+    "widening",
+    "resizing",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

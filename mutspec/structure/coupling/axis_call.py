@@ -9,10 +9,11 @@ from typing import Any
 
 from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import Shape
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind, Ties
 from mutspec.structure.network import Arguments, Entry, refs
-from mutspec.structure.parts import parts_of
+from mutspec.structure.parts import Part, parts_of
 
 
 class UncoupledError(Exception):
@@ -80,6 +81,22 @@ class Traced:
     arguments: Mapping[Keys, Argument] = field(default_factory=dict)
     widths: Mapping[str, Labels] = field(default_factory=dict)
     joins: Labels = ()
+
+
+def joined(parts: Sequence[Traced], outputs: Sequence[Axes]) -> Traced:
+    """Returns what is known of a layer by what is known of the layers in it."""
+    return Traced(
+        tuple(outputs),
+        {below: axes for part in parts for below, axes in part.weights.items()},
+        {keys: argument for part in parts for keys, argument in part.arguments.items()},
+        {argument: labels for part in parts for argument, labels in part.widths.items()},
+        tuple(label for part in parts for label in part.joins),
+    )
+
+
+def with_own(widths: Mapping[str, Labels]) -> Mapping[str, Labels]:
+    """Returns the widths of the layers in a layer, with the last of each kind as the layer's own."""
+    return {**{argument.rpartition("/")[2]: labels for argument, labels in widths.items()}, **widths}
 
 
 @dataclass(frozen=True)
@@ -175,6 +192,10 @@ class AxisCall:
         self.ties.mark(labels, MarkKind.BARRIER, self.path, why)
         return labels
 
+    def note_whole(self, axis: Axis) -> None:
+        """States that the layer computes with an axis as a whole, so that its entries must stay."""
+        self.ties.mark(axis, MarkKind.BARRIER, self.path, "takes this axis as a whole")
+
     def note_mixed(self, axis: Axis, why: str) -> None:
         """States that the layer computes with all channels of an axis together.
 
@@ -184,24 +205,43 @@ class AxisCall:
         """
         self.ties.mark(axis, MarkKind.MIXED, self.path, why)
 
-    def inside(self, name: str, entry: Entry, arguments: Arguments, outputs: Sequence[Shape]) -> Traced:
-        """Returns how the axes of a layer in the layer are related.
+    def inside(self, part: Part, tensors: Sequence[tuple[Axes, Shape]], outputs: Sequence[Shape]) -> Traced:
+        """Returns how the axes of a layer in the layer are related. Its weights and widths have its name before theirs.
 
         Arguments:
-            name: its name in paths.
-            entry: the serialised layer.
-            arguments: what it is called on.
+            part: the layer in the layer.
+            tensors: the labels and the shapes of the tensors that it is called on.
             outputs: the shapes of its outputs.
+
+        Raises:
+            UncoupledError: nobody knows.
         """
-        part = next((each for each in parts_of(self.entry) if each.name == name), None)
-        keys: Keys = ("config", *part.keys) if part is not None else ()
-        path = f"{self.path}/{name}"
-        traced = self.trace(replace(self, path=path, entry=entry, arguments=arguments, outputs=tuple(outputs)))
+        refs = [TensorRef("", output=number) for number in range(len(tensors))]
+        call = replace(
+            self,
+            path=join(self.path, part.name),
+            entry=part.entry,
+            arguments={"args": refs, "kwargs": {}},
+            axes={ref: axes for ref, (axes, _) in zip(refs, tensors, strict=True)},
+            shapes={ref: shape for ref, (_, shape) in zip(refs, tensors, strict=True)},
+            outputs=tuple(outputs),
+        )
+        try:
+            traced = self.trace(call)
+        except UncoupledError as error:
+            raise UncoupledError(f"has `{part.name}` ({call.class_name}) in it, which {error}") from None
+        if any("calls" in keys for keys in traced.arguments):
+            raise UncoupledError(f"has `{part.name}` in it, which counts channels in a call")
         return replace(
             traced,
-            weights={f"{name}/{below}": axes for below, axes in traced.weights.items()},
-            arguments={(*keys, *at): each for at, each in traced.arguments.items() if keys},
+            weights={f"{part.name}/{below}": axes for below, axes in traced.weights.items()},
+            arguments={("config", *part.keys, *keys): each for keys, each in traced.arguments.items()},
+            widths={f"{part.name}/{argument}": labels for argument, labels in traced.widths.items()},
         )
+
+    def parts(self) -> tuple[Part, ...]:
+        """Returns the layers that the layer has in it."""
+        return tuple(parts_of(self.entry))
 
 
 Rule = Callable[[AxisCall], Traced]

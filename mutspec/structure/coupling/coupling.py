@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from mutspec.keras_facts.tensor_types import Shape
+from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.call_order import calls_in_order
@@ -19,11 +19,14 @@ from mutspec.structure.coupling.axis_call import (
     Traced,
     UncoupledError,
     WeightAxis,
+    joined,
 )
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, Mark, MarkKind, Ties
 from mutspec.structure.coupling.patterns import WINDOW
 from mutspec.structure.coupling.rules import related
 from mutspec.structure.network import Entry, Network, refs
+from mutspec.structure.network_config import is_network, network_of
+from mutspec.structure.parts import parts_of
 
 Shapes = Callable[[Network, TensorRef, str], Shape]
 """Returns the shape of a tensor in the network of a path."""
@@ -51,6 +54,15 @@ class CoupledLayer:
     arguments: Mapping[Keys, Argument] = field(default_factory=dict)
     widths: Mapping[str, Labels] = field(default_factory=dict)
     joins: Labels = ()
+
+    def widths_of(self, inner: str) -> Mapping[str, Labels]:
+        """Returns the widths of the layer itself, or of a layer in it.
+
+        Arguments:
+            inner: the path of the other below this one; empty for this one.
+        """
+        below = {tuple(name.rpartition("/")[::2]): labels for name, labels in self.widths.items()}
+        return {argument: labels for (path, argument), labels in below.items() if path == inner}
 
     @cached_property
     def axes(self) -> tuple[Labels, ...]:
@@ -168,15 +180,39 @@ class _Walk:
             return self.through(layer, path, [axes[ref] for ref in used])
         shapes = {ref: self._shapes(network, ref, owner) for ref in used}
         outputs = tuple(self._outputs(network, owner, name, number))
-        call = AxisCall(
-            path, layer, network.calls[name][number], axes, shapes, outputs, self.ties, self._own, related, number
-        )
+        arguments = network.calls[name][number]
+        call = AxisCall(path, layer, arguments, axes, shapes, outputs, self.ties, self._own, self._related, number)
         try:
-            traced = related(call)
+            traced = self._related(call)
             self._add(path, layer, traced)
         except UncoupledError as error:
             return self._uncoupled(call, str(error))
         return traced.outputs
+
+    def _related(self, call: AxisCall) -> Traced:
+        """Returns how the axes of a layer are related; of a model in a layer too, such as in a TimeDistributed."""
+        return self._model(call) if is_network(call.entry) else related(call)
+
+    def _model(self, call: AxisCall) -> Traced:
+        """Walks through a model in a layer. What it finds in the model is known of the layer."""
+        network = network_of(call.entry)
+        ports = tuple(refs([network.inputs]))
+        types = {ref: TensorType(call.shapes[given]) for ref, given in zip(ports, call.inputs, strict=True)}
+        types = {ref: replace(network.types.get(ref, each), shape=each.shape) for ref, each in types.items()}
+        network = network.with_layers(network.layers, types)
+        walk = _Walk(self._shapes, self._weights)
+        walk.ties, walk._own = self.ties, self._own
+        inputs = [call.axes[ref] for ref in call.inputs]
+        outputs = walk.through(network, call.path, inputs)
+        self._unknown |= walk._unknown
+        places = {part.name: ("config", *part.keys) for part in call.parts()}
+        traced = [_below(call, layer, places) for layer in walk._layers.values()]
+        shape = call.config.get("build_input_shape")
+        stated: dict[Keys, Argument] = {}
+        if isinstance(shape, list | tuple) and len(shape) == len(inputs[0]):
+            parts = (extent if axis is None else axis for axis, extent in zip(inputs[0], shape, strict=True))
+            stated["config", "build_input_shape"] = Extents(tuple(parts))
+        return joined([*traced, Traced((), arguments=stated)], outputs)
 
     def _outputs(self, network: Network, owner: str, name: str, number: int) -> Iterable[Shape]:
         """Yields the shapes of the outputs of a call that something uses."""
@@ -202,7 +238,7 @@ class _Walk:
 
     def _add(self, path: str, entry: Entry, traced: Traced) -> None:
         """Records a layer; one that is called again has the same weights."""
-        shapes = self._weights(path)
+        shapes = self._weights_of(path)
         weights = {
             below: _with_window(axes, len(shapes[below])) for below, axes in traced.weights.items() if below in shapes
         }
@@ -226,6 +262,19 @@ class _Walk:
         joins = tuple(dict.fromkeys((*before.joins, *traced.joins)))
         self._layers[path] = replace(before, arguments=arguments, joins=joins)
 
+    def _weights_of(self, path: str) -> Mapping[str, Shape]:
+        """Returns the shapes of the weights of a layer; of a layer in a layer they are among those of the other."""
+        owner = path
+        while owner and not (found := self._weights(owner)):
+            owner = owner.rpartition("/")[0]
+        below = path[len(owner) :].lstrip("/")
+        start = f"{below}/" if below else ""
+        return (
+            {name.removeprefix(start): shape for name, shape in found.items() if name.startswith(start)}
+            if owner
+            else {}
+        )
+
     def _tie_again(self, path: str, one: Axis, other: Axis) -> None:
         """Ties the channels of an axis of a layer in one call to those in another."""
         if one is None and other is None:
@@ -244,6 +293,29 @@ class _Walk:
                 marks[groups[label]][mark] = None
         facts = {group: tuple(each) for group, each in marks.items()}
         return Coupling(groups, self._layers, facts, inputs, outputs, self._unknown)
+
+
+def _below(call: AxisCall, layer: CoupledLayer, places: Mapping[str, Keys]) -> Traced:
+    """Returns what is known of a layer in a model that is in a layer.
+
+    Arguments:
+        call: the call of the model.
+        layer: the layer.
+        places: where the model states its layers, by their names.
+    """
+    inner = layer.path[len(call.path) + 1 :]
+    name, *names = inner.split("/")
+    keys, entry = places[name], next(part.entry for part in call.parts() if part.name == name)
+    for each in names:
+        part = next(part for part in parts_of(entry) if part.name == each)
+        keys, entry = (*keys, "config", *part.keys), part.entry
+    return Traced(
+        (),
+        {f"{inner}/{below}": axes for below, axes in layer.weights.items()},
+        {(*keys, *at): argument for at, argument in layer.arguments.items()},
+        {f"{inner}/{argument}": labels for argument, labels in layer.widths.items()},
+        layer.joins,
+    )
 
 
 def _with_window(axes: tuple[WeightAxis, ...], rank: int) -> tuple[WeightAxis, ...]:

@@ -13,7 +13,7 @@ from mutspec.keras_facts.tensor_types import Shape
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupling import CoupledLayer, WeightShapes
 from mutspec.structure.coupling.labels import Labels, MarkKind
-from mutspec.structure.coupling.substitution import Substitution
+from mutspec.structure.coupling.substitution import NEW, Substitution
 from mutspec.structure.network import Network
 
 
@@ -206,9 +206,9 @@ def _units(
     own = substitution.coupling.groups
     if groups_of := [at for at, label in enumerate(labels) if own[label] in groups]:
         after = substitution.extent(labels)
-        gone = tuple(at for at in groups_of if not substitution.others.get(own[labels[at]], (own[labels[at]],)))
         index_map = substitution.index_map(labels) or ()
-        added = index_map[len(labels) :] if after > len(labels) else ()
+        gone = tuple(sorted(set(groups_of) - set(index_map)))
+        added = tuple(at for at in index_map[len(labels) :] if at != NEW) if after > len(labels) else ()
         yield UnitChange(layer.path, name, len(labels), after, gone or added)
 
 

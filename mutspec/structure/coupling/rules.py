@@ -13,13 +13,17 @@ from mutspec.structure.coupling.merging import combine, concatenate, dot
 from mutspec.structure.coupling.normalizing import NORMALIZING
 from mutspec.structure.coupling.operations import OPERATIONS
 from mutspec.structure.coupling.patterns import follow
+from mutspec.structure.coupling.recurrent import RECURRENT
 from mutspec.structure.coupling.reshaping import flatten, permute, repeat_vector, reshape, resized
+from mutspec.structure.coupling.wrapping import WRAPPING
 
 _MERGES = "Add Subtract Multiply Average Maximum Minimum"
 
 LAYERS: Mapping[str, Rule] = {
     **CONVOLUTIONAL,
     **NORMALIZING,
+    **RECURRENT,
+    **WRAPPING,
     **dict.fromkeys(_MERGES.split(), combine),
     "Concatenate": concatenate,
     "Dot": dot,
