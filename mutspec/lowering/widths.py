@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import sqrt
 from typing import Any
 
 from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.choice import Listed, StridedSlices, size_of
 from mutspec.graph.expression import Expression
 from mutspec.graph.index_map import IndexMap
+from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import AddedLayer, value_by_initializer
@@ -180,7 +182,8 @@ class _Values:
     def written(self) -> Iterable[tuple[TensorSpec, Expression]]:
         """Yields the weights that keep their shape, and get other values."""
         for below, tensor in self.old.items():
-            if not self.is_resized(below) and any(each is not None for each in self._maps(below)):
+            is_moved = any(each is not None for each in self._maps(below)) or self._root(below) != 1
+            if not self.is_resized(below) and is_moved:
                 key = self.context.key(tensor.origin, "init")
                 new = NewWeight(self.context.builder, tensor, key, below)
                 yield tensor, self._value(below, new)
@@ -194,7 +197,17 @@ class _Values:
         value = self.context.read(tensor).gather(index_map)
         if self.divide:
             value = self._divided(value, axes, maps)
+        if (root := self._root(below)) != 1:
+            value = value * root
         return self._filled(value, new, axes, maps)
+
+    def _root(self, below: str) -> float:
+        """Returns the factor of a weight that the layer divides by the square root of a number of channels."""
+        labels = self.layer.roots.get(below)
+        if not labels:
+            return 1.0
+        root = sqrt(self.substitution.extent(labels) / len(labels))
+        return 1 / root if self.old[below].role in DIVISORS else root
 
     def _divided(
         self, value: Expression, axes: tuple[WeightAxis, ...], maps: list[tuple[int, ...] | None]

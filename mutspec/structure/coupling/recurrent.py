@@ -1,4 +1,4 @@
-"""Rules of recurrent layers: they have the weights of their cells, and make one step for each entry of the time axis."""
+"""Rules of recurrent layers: they have the weights of their cells, and make a step for each entry of the time axis."""
 
 from __future__ import annotations
 
