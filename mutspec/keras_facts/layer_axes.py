@@ -47,6 +47,57 @@ class LayerAxes:
     mixes: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
 
+DIVISORS = frozenset(
+    {
+        "moving_variance", "variance", "moving_stddev", "renorm_stddev", "kernel_scale", "embeddings_scale",
+        "reverse_embeddings_scale",
+    }
+)  # fmt: skip
+"""Weights that a layer divides by."""
+
+
+def _projection(name: str, kernel: str) -> dict[str, str]:
+    """Returns the patterns of the weights of a projection in a layer, by that of its kernel."""
+    before, _, after = kernel.partition(" > ")
+    *outer, last = after.split()
+    return {
+        f"{name}/kernel": kernel,
+        f"{name}/bias": after,
+        f"{name}/kernel_scale": f"... {after}",
+        f"{name}/lora_kernel_a": " ".join([before, ">", *outer, "_"]),
+        f"{name}/lora_kernel_b": f"_ > {last}",
+    }
+
+
+HEADS = LayerAxes(
+    "_ * i, _ * j, _ * k -> _ * o, _ h * *",
+    {
+        **_projection("query", "i > h d"),
+        **_projection("key", "k > h d"),
+        **_projection("value", "j > h v"),
+        **_projection("gate", "i > h v"),
+        **_projection("attention_output", "h v > o"),
+    },
+    {"num_heads": "h", "key_dim": "d", "value_dim": "v", "output_shape": "o"},
+)
+"""Multi-head attention of a query, a value and a key."""
+
+GROUPED_HEADS = LayerAxes(
+    "_ _ i, _ _ i, _ _ k -> _ _ i, _ (g r) _ _",
+    {
+        role: pattern.replace("q", "(g r)")
+        for role, pattern in {
+            **_projection("query", "i > q d"),
+            **_projection("key", "k > g d"),
+            **_projection("value", "i > g d"),
+            **_projection("gate", "i > q d"),
+            **_projection("attention_output", "q d > i"),
+        }.items()
+    },
+    {"num_query_heads": "(g r)", "num_key_value_heads": "g", "head_dim": "d"},
+)
+"""Attention of groups of r query heads, each group with a key and a value of its own."""
+
 _PASSES = LayerAxes("... -> ...")
 _MIXES_SPACE = LayerAxes("_ * c -> _ * c")
 

@@ -162,7 +162,7 @@ def heads(keras, layers):
     query, value = keras.Input((4, 6), name="query"), keras.Input((3, 6), name="value")
     x = layers.Dense(6, name="before")(query)
     x = layers.MultiHeadAttention(3, 4, name="plain")(x, x)
-    key = layers.Dense(4, name="key")(value)
+    key = layers.Dense(4, name="keys")(value)
     x = layers.MultiHeadAttention(2, 3, value_dim=4, output_shape=5, use_gate=True, name="cross")(x, value, key)
     x, scores = layers.MultiHeadAttention(3, 3, use_bias=False, name="scored")(x, x, return_attention_scores=True)
     x = layers.Concatenate()([layers.Flatten()(x), layers.Flatten()(layers.Permute((2, 3, 1))(scores))])
@@ -216,12 +216,15 @@ def unscaled_attention(keras, layers):
 
 @_model
 def equations(keras, layers):
-    """EinsumDense by all kinds of equations."""
+    """EinsumDense by all kinds of equations.
+
+    Keras adds a bias of shape (4, 1) along the wrong axis of (…, 4, 4), so the extents are unlike.
+    """
     x = inputs = keras.Input((4, 6))
-    x = layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 3), bias_axes="de", name="split")(x)
-    x = layers.EinsumDense("abde,dec->abc", output_shape=(None, 5), bias_axes="c", name="join")(x)
+    x = layers.EinsumDense("abc,cde->abde", output_shape=(4, 2, 3), bias_axes="de", name="split")(x)
+    x = layers.EinsumDense("abde,dec->abc", output_shape=(4, 5), bias_axes="c", name="join")(x)
     x = layers.EinsumDense("...x,xy->...y", output_shape=4, bias_axes="y", name="last")(x)
     x = layers.EinsumDense("abc,cbd->abd", output_shape=(4, 3), bias_axes="bd", name="each")(x)
-    x = layers.EinsumDense("abc,cd->adb", output_shape=(5, 4), bias_axes="d", name="turned")(x)
+    x = layers.EinsumDense("abc,cd->adb", output_shape=(6, 4), bias_axes="d", name="turned")(x)
     x = layers.EinsumDense("abc,db->adc", output_shape=(3, 4), name="other")(x)
     return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))

@@ -18,6 +18,19 @@ from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, Mark, MarkKind
 from tests.zoo.play import inputs_of, mutant_of, outputs
 
+_POSITIVE = ("variance", "moving_variance", "moving_stddev", "renorm_stddev")
+
+
+def drawn(model: Any) -> Any:
+    """The model with weights that are large enough for each to matter; quantised ones stay."""
+    random = np.random.default_rng(5)
+    for weight in model.weights:
+        if "float" in weight.dtype and not weight.name.endswith("_scale"):
+            low, high = (0.5, 1.5) if weight.name in _POSITIVE else (-1, 1)
+            weight.assign(random.uniform(low, high, weight.shape).astype(str(weight.dtype)))
+    return model
+
+
 Width = tuple[str, str]
 """A layer, and its argument that counts units."""
 

@@ -8,15 +8,26 @@ import pytest
 
 from mutspec.structure.coupling.labels import MarkKind
 from tests.structure import coupled_models
-from tests.structure.coupling_of import Width, coupling_of_model, difference, mixed_in, pruned_and_masked, widths_of
-from tests.zoo.play import drawn, inputs_of, outputs
+from tests.structure.coupling_of import (
+    Width,
+    coupling_of_model,
+    difference,
+    drawn,
+    mixed_in,
+    pruned_and_masked,
+    widths_of,
+)
+from tests.zoo.play import inputs_of, outputs
 
 MIXED: dict[str, set[str]] = {
     "masks": {"embed.input_dim"},
+    "unscaled_attention": {"q.units", "k.units"},
 }
 """The widths of which fewer give something else than zeros."""
 
-STAYS: dict[str, dict[str, str]] = {}
+STAYS: dict[str, dict[str, str]] = {
+    "higher_heads": {"wide.output_shape": "flatten"},
+}
 """The widths that must stay, and the layer because of which; but for outputs of the model."""
 
 UNKNOWN: dict[str, set[str]] = {}
@@ -45,6 +56,5 @@ def test_a_pruned_model_predicts_what_the_masked_one_does(name: str) -> None:
     assert together
     for argument, paths in together.items():
         predicted, masked, _ = pruned_and_masked(model, target=paths, argument=argument, count=1)
-        assert difference(predicted, masked) < 1e-4
-        if name != "stateful":
-            assert difference(masked, outputs(model, inputs_of(model))) > 1e-4
+        before = outputs(model, inputs_of(model))  # comes last, because some layers remember their states
+        assert difference(predicted, masked) < min(1e-4, difference(masked, before) / 10)

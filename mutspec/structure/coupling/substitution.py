@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from mutspec.structure.coupling.axis_call import Argument, Extents, WeightAxis
+from mutspec.structure.coupling.axis_call import Argument, Extents, Followed, WeightAxis
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
 from mutspec.structure.coupling.labels import Labels
 
@@ -134,12 +134,16 @@ class Substitution:
 
     def argument(self, argument: Argument) -> int | list[int | None]:
         """Returns the value of an argument afterwards."""
+        if isinstance(argument, Followed):
+            return self.extent(argument.labels)
         if isinstance(argument, Extents):
             return [self.extent(part) if isinstance(part, tuple) else part for part in argument.parts]
         return self.extent(argument)
 
     def is_changed(self, argument: Argument) -> bool:
-        """Returns whether an argument has another value afterwards."""
+        """Returns whether an argument has another value afterwards, or must be stated."""
+        if isinstance(argument, Followed):
+            return self.extent(argument.labels) != self.extent(argument.leader)
         axes = argument.axes if isinstance(argument, Extents) else (argument,)
         return any(self.extent(labels) != len(labels) for labels in axes)
 
@@ -167,9 +171,13 @@ class Substitution:
             arguments={keys: self._argument(argument) for keys, argument in layer.arguments.items()},
             widths={name: self._kept(labels) for name, labels in layer.widths.items()},
             joins=self._kept(layer.joins),
+            roots={below: self._kept(labels) for below, labels in layer.roots.items()},
         )
 
     def _argument(self, argument: Argument) -> Argument:
+        if isinstance(argument, Followed):
+            kept = self._kept(argument.labels)
+            return kept if self.is_changed(argument) else Followed(kept, self._kept(argument.leader))
         if isinstance(argument, Extents):
             parts = (self._kept(part) if isinstance(part, tuple) else part for part in argument.parts)
             return Extents(tuple(parts))
