@@ -88,7 +88,9 @@ def dry_run(
     architecture: File | None = None,
     unsafe: bool = False,
 ) -> Report:
-    """Reports the effect of a plan on a model, without reading its weights. Printing the report shows a table.
+    """Reports the effect of a plan on a model. Printing the report shows a table.
+
+    It reads no weights, except those whose values a step must know to find shapes; notes of the report name them.
 
     Arguments:
         plan: the plan.

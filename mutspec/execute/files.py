@@ -46,7 +46,7 @@ def prepare_files(
     output: Path | None = None,
     unsafe: bool = False,
 ) -> Prepared:
-    """Reads the specs of model files, and compiles a plan for them. No weight is read.
+    """Reads the specs of model files, and compiles a plan for them, as `prepare` does.
 
     Arguments:
         plan: the plan.
@@ -95,7 +95,7 @@ def dry_run(
     architecture: Path | None = None,
     unsafe: bool = False,
 ) -> Report:
-    """Reports what a plan would do to a model file. It reads no weights and writes nothing.
+    """Reports what a plan would do to a model file. It writes nothing, and reads only weights that steps rank by.
 
     Arguments and errors are those of `prepare_files`.
     """

@@ -21,6 +21,7 @@ from mutspec.access.threads import default_threads
 from mutspec.compare.arithmetic import count_non_finite
 from mutspec.errors import CallError, ModelError, PlanError, Problem
 from mutspec.execute.engine import Effect, Progress, execute
+from mutspec.execute.memory_store import MemoryStore
 from mutspec.execute.prepare import Prepared, begun_non_finite, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.reporting import report
 from mutspec.execute.unregistered import unregistered
@@ -61,7 +62,7 @@ class Applied:
 def dry_run(
     plan: Plan[Op], model: Model, *, inputs: Mapping[str, Model | Path] | None = None, unsafe: bool = False
 ) -> Report:
-    """Reports what a plan would do to a Keras model. It reads no values and changes nothing.
+    """Reports what a plan would do to a Keras model. It changes nothing, and reads only values that steps rank by.
 
     Arguments and errors are those of `apply`.
     """
@@ -374,24 +375,6 @@ class _Result:
                 self._values[span] = held(span.start, span.stop)
         self._written |= missing
         return self._values
-
-
-@dataclass(frozen=True)
-class MemoryStore:
-    """A computed tensor in memory, flat."""
-
-    values: Array
-
-    def write(self, start: int, values: Array) -> None:
-        """Keeps entries from `start` on."""
-        self.values[start : start + len(values)] = values
-
-    def read(self, start: int, stop: int) -> Array:
-        """Reads the entries [start, stop)."""
-        return self.values[start:stop]
-
-    def close(self) -> None:
-        """Does nothing: memory is freed with its last reader."""
 
 
 def _assign(live: LiveModel, variables: Mapping[str, Any], results: Mapping[str, Array]) -> None:

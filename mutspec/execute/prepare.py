@@ -9,12 +9,13 @@ from typing import Any
 
 from mutspec.access.read import Readable
 from mutspec.errors import CallError, CheckError, Problem, nearest
+from mutspec.execute.compile_time_values import ModelValues
 from mutspec.execute.engine import Effect
 from mutspec.graph.graph import Version
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
-from mutspec.lowering.base import Op, is_structural
+from mutspec.lowering.base import Op
 from mutspec.lowering.compile import Program, compile_plan
 from mutspec.model.live import LiveModel, custom_classes
 from mutspec.model.shapes import LayerShapes, ShapeOracle
@@ -23,7 +24,7 @@ from mutspec.text.words import listed
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan compiled for models whose values have not been read yet.
+    """A plan compiled for models, before anything is computed.
 
     Arguments:
         program: the compiled plan.
@@ -44,7 +45,7 @@ def prepare(
     *,
     unsafe: bool = False,
 ) -> Prepared:
-    """Compiles a plan for models. No weight is read.
+    """Compiles a plan for models. Only weights whose values a step must know to be compiled are read.
 
     Arguments:
         plan: the plan.
@@ -65,7 +66,8 @@ def prepare(
         non_finite,
         config=model.config,
         input_configs={name: other.config for name, other in inputs.items()},
-        oracle=_oracle(model, unsafe, asked) if is_structural(plan) else None,
+        oracle=_oracle(model, unsafe, asked) if any(step.reads_architecture for step in plan.steps) else None,
+        values=ModelValues({"": model, **inputs}),
     )
     return Prepared(replace(program, asked_keras=tuple(asked)) if asked else program, model, inputs)
 

@@ -158,6 +158,7 @@ def tensors_read(program: Program, model: str) -> Mapping[str, Sequence[str]]:
         mine = [version for version in graph.versions if version.step == number]
         roots = [version.node for version in mine]
         roots += [version.before for version in mine if version.before not in made]
+        roots += step.asked
         for path in _bases_below(program, roots, made, model):
             found.setdefault(path, []).append(step.id)
     for path in _bases_below(program, list(graph.created.values()), made, model):

@@ -312,6 +312,16 @@ class Expression:
         shape = self.shape if shape is None else shape
         return self._make(primitive, self, shape=shape, dtype=dtype or self.dtype, **attributes)
 
+    def energies(self, rows: int, count: int = 1) -> Expression:
+        """Returns the squared singular values of matrices, largest first, in float64. Numeric.
+
+        Arguments:
+            rows: the number of rows of each matrix, which the entries are in C order.
+            count: the number of matrices, one after the other.
+        """
+        least = min(rows, size_of(self.shape) // (rows * count))
+        return self.whole("energies", (count * least,), "float64", count=count, rows=rows)
+
     def swap(self, slices: StridedSlices, **attributes: Any) -> Expression:
         """This tensor with pairs of its slices swapped. The attributes say which pairs."""
         attributes = {"length": slices.length, "stride": slices.stride, **attributes}

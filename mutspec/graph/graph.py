@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from mutspec.graph.choice import Choice
+from mutspec.graph.choice import Choice, Computed
 from mutspec.graph.primitives import PRIMITIVES, Access
 
 Shape = tuple[int, ...]
@@ -88,6 +89,13 @@ class Graph:
         """The last version of each changed tensor, in the order in which they were first changed."""
         return {version.origin: version for version in self.versions}
 
+    @cached_property
+    def needed(self) -> frozenset[int]:
+        """The nodes that tensors of the result are made of. The others were computed while compiling, or by no one."""
+        chosen = [version.choice.node for version in self.versions if isinstance(version.choice, Computed)]
+        made = [number for version in self.versions for number in (version.before, version.node)]
+        return reached(self.nodes, [*made, *chosen, *self.created.values()])
+
 
 @dataclass
 class GraphBuilder:
@@ -133,6 +141,21 @@ class GraphBuilder:
         self.versions.append(version)
         return version
 
+    def part(self, roots: Sequence[int]) -> Graph:
+        """Returns a graph that makes new tensors, called "0", "1" and so on, of some nodes, and computes nothing else.
+
+        Arguments:
+            roots: the nodes.
+        """
+        kept = sorted(reached(self.nodes, roots))
+        place = {number: position for position, number in enumerate(kept)}
+        nodes = tuple(
+            replace(self.nodes[number], inputs=tuple(place[each] for each in self.nodes[number].inputs))
+            for number in kept
+        )
+        created = {str(position): place[number] for position, number in enumerate(roots)}
+        return Graph(nodes, (), tuple(self.is_small[number] for number in kept), created)
+
     def build(self) -> Graph:
         """Returns the graph, frozen."""
         return Graph(tuple(self.nodes), tuple(self.versions), tuple(self.is_small), dict(self.created))
@@ -143,3 +166,14 @@ def _is_small(node: Node, is_small: list[bool]) -> bool:
         return True
     widens = node.primitive in ("spread", "along")
     return bool(node.inputs) and not widens and all(is_small[number] for number in node.inputs)
+
+
+def reached(nodes: Sequence[Node], roots: Iterable[int]) -> frozenset[int]:
+    """Returns some nodes, and all that they are computed from."""
+    seen, waiting = set[int](), list(roots)
+    while waiting:
+        number = waiting.pop()
+        if number not in seen:
+            seen.add(number)
+            waiting += nodes[number].inputs
+    return frozenset(seen)

@@ -8,11 +8,11 @@ fly, chunk by chunk. So each version is computed exactly once.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from mutspec.graph.graph import Graph, Version
+from mutspec.graph.graph import Graph, Node, Version
 from mutspec.graph.primitives import NEEDS_ALL, Access
 
 _NOTHING_TO_COMPUTE = ("base", "spread")
@@ -72,7 +72,7 @@ def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) ->
     """
     keyed: list[tuple[int, int, Pass]] = [
         (number, -1, Pass(PassKind.REDUCE, number))
-        for number, node in enumerate(graph.nodes)
+        for number, node in _needed(graph)
         if node.access is Access.REDUCE or _is_whole_number(graph, number)
     ]
     owners = _owners(graph)
@@ -94,6 +94,11 @@ def _passes(graph: Graph, chains: dict[str, list[Version]], stored: set[int]) ->
     return [one for _, _, one in sorted(keyed, key=lambda entry: entry[:2])]
 
 
+def _needed(graph: Graph) -> Iterator[tuple[int, Node]]:
+    """Yields the nodes that versions and new tensors are made of, with their numbers."""
+    return ((number, node) for number, node in enumerate(graph.nodes) if number in graph.needed)
+
+
 def _owners(graph: Graph) -> dict[int, Version]:
     """Returns the version that stores each node. If several versions have the same node, it is the first one.
 
@@ -110,15 +115,15 @@ def _stored_nodes(graph: Graph, chains: dict[str, list[Version]]) -> set[int]:
     """Returns the nodes of versions that are read from outside their own tensor's chain, or by a gather."""
     owners = _owners(graph)
     is_version = {number for number in owners if graph.nodes[number].primitive not in _NOTHING_TO_COMPUTE}
-    stored = {number for number, node in enumerate(graph.nodes) if _is_stored_whole(graph, number)}
-    for node in graph.nodes:
+    stored = {number for number, _ in _needed(graph) if _is_stored_whole(graph, number)}
+    for _, node in _needed(graph):
         if node.access in NEEDS_ALL:
             stored |= _reached(graph, node.inputs, stop_at=is_version)
     for path, chain in chains.items():
         own = {version.node for version in chain if version.node in owners and owners[version.node].origin == path}
         roots = [number for version in chain for number in (version.before, version.node)]
         stored |= _reached(graph, roots, stop_at=is_version, but=own)
-    for node in graph.nodes:
+    for _, node in _needed(graph):
         if node.access is Access.GATHER:
             stored |= {number for number in node.inputs if graph.nodes[number].primitive != "base"}
     return stored

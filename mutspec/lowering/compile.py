@@ -16,6 +16,7 @@ from mutspec.lowering.base import Op
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.copies import SkippedWeight
+from mutspec.lowering.value_reader import ValueReader
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.layer_edit import EditKind, LayerEdit
@@ -39,6 +40,7 @@ class StepRecord:
         created: the weights that it adds, as they are after it.
         claim: what it claims about the model's predictions.
         skipped: the weights that it leaves as they are because nothing fits them.
+        asked: the nodes whose values it had to know to be compiled.
     """
 
     id: str
@@ -49,6 +51,7 @@ class StepRecord:
     created: tuple[TensorSpec, ...] = ()
     claim: SamePredictions | None = None
     skipped: tuple[SkippedWeight, ...] = ()
+    asked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def compile_plan(
     config: Mapping[str, Any] | None = None,
     input_configs: Mapping[str, Mapping[str, Any]] | None = None,
     oracle: ShapeOracle | None = None,
+    values: ValueReader | None = None,
 ) -> Program:
     """Lowers every step of a plan against a model, and reports the problems of all steps at once.
 
@@ -106,6 +110,7 @@ def compile_plan(
         config: the serialised model, which structural steps edit.
         input_configs: the serialised inputs, whose layers structural steps may take over.
         oracle: tells what shapes layers make; by default a table, which knows the common ones.
+        values: computes what steps must know of the values of weights; by default nothing can.
 
     Raises:
         PlanError: a step does not fit the model.
@@ -116,6 +121,7 @@ def compile_plan(
         config or {},
         {BASE: config or {}, **(input_configs or {})},
         oracle,
+        value_reader=values,
         has_base=BASE not in inputs,
     )
     records, problems, warnings = [], [], []
@@ -135,7 +141,7 @@ def compile_plan(
             raise OpError(plan.placed(problem.below("steps", number)) for problem in error.problems) from error
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
         claim = _claim(op, writes, context.edits)
-        made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped)
+        made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped), tuple(context.asked)
         records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
         now = context.edited_architecture

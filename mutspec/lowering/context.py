@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, UnsetType
 
 from mutspec.errors import DocumentPath, ModelError, OpError, PlanError, Problem
-from mutspec.graph.choice import Choice, Computed, chosen_count
+from mutspec.graph.choice import Choice, Computed, chosen_count, size_of
 from mutspec.graph.computed_dtypes import INTEGERS, NARROW_FLOATS, is_computed_with
 from mutspec.graph.expression import Expression, constant
 from mutspec.graph.graph import GraphBuilder, Shape, Version
@@ -18,7 +18,8 @@ from mutspec.graph.streams import stream_key
 from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import BASE, Target
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
-from mutspec.lowering.op_values import choice_problem, result_problem, value_problem
+from mutspec.lowering.op_values import choice_problem, expression_problem, result_problem, value_problem
+from mutspec.lowering.value_reader import MOST_VALUES, ValueReader
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     # Loaded by the methods that change an architecture: a plan of weight steps needs none of it.
     from mutspec.structure.architecture import Architecture, Change
     from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.coupling.coupling import Coupling
     from mutspec.structure.flow import Flow
     from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network
@@ -82,6 +84,7 @@ class LoweringContext:
         config: the serialised model, which structural steps edit.
         input_configs: the serialised inputs, by name, whose layers structural steps may take over.
         oracle: tells what shapes layers make; by default a table, which knows the common classes.
+        value_reader: computes values of the graph so far; None if the models' weights cannot be read.
         builder: the graph so far.
         step: the step under way.
         notes: what the user should know about it.
@@ -89,8 +92,10 @@ class LoweringContext:
         edits: what it does to layers.
         layers_added: the number of layers that it has added so far, those that are as they were included.
         created: the weights that it adds.
+        asked: the nodes whose values it has asked for.
         keras_made: the origins of weights whose first value only Keras can make.
         output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
+        coupling: the channels of a network that a step has looked at.
         has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
     """
 
@@ -98,6 +103,7 @@ class LoweringContext:
     config: Mapping[str, Any] = field(default_factory=dict)
     input_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     oracle: ShapeOracle | None = None
+    value_reader: ValueReader | None = None
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     step: StepContext = StepContext(-1, "", "", 0, False)
     notes: list[str] = field(default_factory=list)
@@ -105,9 +111,11 @@ class LoweringContext:
     edits: list[LayerEdit] = field(default_factory=list)
     layers_added: int = 0
     created: list[TensorSpec] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
     output_change: OutputChange | None = None
     has_base: bool = False
+    coupling: tuple[Network, Coupling] | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _unedited: Architecture | None = None
@@ -123,6 +131,7 @@ class LoweringContext:
         self.edits.clear()
         self.layers_added = 0
         self.created.clear()
+        self.asked.clear()
         self._cases.clear()
 
     def index(self, model: str = "") -> SelectorIndex:
@@ -325,6 +334,44 @@ class LoweringContext:
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
+
+    def values(self, expressions: Sequence[Expression]) -> list[tuple[float, ...]]:
+        """Computes some values while the plan is compiled, from the weights as the steps so far have left them.
+
+        Only for what shapes depend on: which channels stay, a rank. All else is an expression, which reads no weight
+        until the plan is applied. Each call reads the weights again, so ask for many values at once. Say in `notes`
+        what was read, as a dry-run reads it too.
+
+        Arguments:
+            expressions: numbers and small tensors, such as norms of channels.
+
+        Returns:
+            The entries of each one, in C order.
+
+        Raises:
+            OpError: one is not an expression of this plan, or is as large as a weight.
+            PlanError: no weights can be read, or one cannot; or a value depends on a first value that only Keras knows.
+        """
+        for each in expressions:
+            if problem := expression_problem(each, self.builder):
+                raise self.bug(f"asks for what is not a value: {problem}")
+            if size_of(each.shape) > MOST_VALUES:
+                raise self.bug(
+                    f"asks for {size_of(each.shape):,} numbers while it is compiled: more than a choice needs"
+                )
+        nodes = [each.node for each in expressions]
+        self._refuse_unknown(*nodes)
+        if self.value_reader is None:
+            raise PlanError(
+                f"`{self.step.op}` depends on the values of weights, and here are none to read",
+                path=("op",),
+                hint="give it a model with weights",
+            )
+        self.asked += nodes
+        try:
+            return list(self.value_reader(self.builder.part(nodes)))
+        except ModelError as error:
+            raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
 
     def bind(self, tensor: TensorSpec, value: Expression, choice: Choice | None) -> TensorWrite:
         """Makes a value the tensor's next version, in the chosen entries alone.

@@ -36,6 +36,7 @@ FAMILIES = (
     "regions",
     "ensembles",
     "ports",
+    "widths",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

@@ -32,7 +32,7 @@ def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
                 "dtype": node.dtype,
                 "attributes": {name: _plain(value) for name, value in node.attributes},
             }
-            for number, node in enumerate(graph.nodes)
+            for number, node in _shown(graph)
         ],
         "versions": [
             {"name": version.name, "step": steps[version.step], "before": version.before, "node": version.node}
@@ -48,7 +48,7 @@ def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
         label = "<br>".join(map(_in_mermaid, names))
         opening, closing = ("([", "])") if node.primitive == "base" else ("[[", "]]") if len(names) > 1 else ("[", "]")
         lines.append(f'  n{number}{opening}"{label}"{closing}')
-    lines += [f"  n{source} --> n{number}" for number, node in enumerate(graph.nodes) for source in node.inputs]
+    lines += [f"  n{source} --> n{number}" for number, node in _shown(graph) for source in node.inputs]
     return "\n".join(lines)
 
 
@@ -59,7 +59,7 @@ def to_dot(graph: Graph, steps: Sequence[str]) -> str:
         label = "\\n".join(map(_in_dot, names))
         style = " shape=ellipse" if node.primitive == "base" else " style=bold" if len(names) > 1 else ""
         lines.append(f'  n{number} [label="{label}"{style}];')
-    lines += [f"  n{source} -> n{number};" for number, node in enumerate(graph.nodes) for source in node.inputs]
+    lines += [f"  n{source} -> n{number};" for number, node in _shown(graph) for source in node.inputs]
     return "\n".join([*lines, "}"])
 
 
@@ -76,12 +76,17 @@ def _in_dot(text: str) -> str:
     return in_one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
 
 
+def _shown(graph: Graph) -> Iterator[tuple[int, Node]]:
+    """Yields the nodes that the mutant is made of, with their numbers, without what was only asked while compiling."""
+    return ((number, node) for number, node in enumerate(graph.nodes) if number in graph.needed)
+
+
 def _labelled(graph: Graph, steps: Sequence[str]) -> Iterator[tuple[int, Node, list[str]]]:
     """Yields each node with the lines of its label: its operation, and its versions."""
     names: dict[int, list[str]] = {}
     for version in graph.versions:
         names.setdefault(version.node, []).append(f"{version.name} ({steps[version.step]})")
-    for number, node in enumerate(graph.nodes):
+    for number, node in _shown(graph):
         yield number, node, [_summary(node), *names.get(number, ())]
 
 

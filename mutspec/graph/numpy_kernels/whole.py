@@ -99,6 +99,20 @@ def _low_rank(node: Node, values: Array) -> Array:
     return reduced
 
 
+def _energies(node: Node, values: Array) -> Array:
+    """Returns the squared singular values of `count` matrices with `rows` rows each, in float64, largest first.
+
+    They are the eigenvalues of a Gram matrix, which takes a tenth of the time of a decomposition. Their sum is exact to
+    some 1e-15 of itself, which is what a share of the energy needs.
+    """
+    matrices = values.reshape(node.attribute("count"), node.attribute("rows"), -1).astype(np.float64)
+    across = np.swapaxes(matrices, 1, 2)
+    is_wide = matrices.shape[1] < matrices.shape[2]
+    gram = matrices @ across if is_wide else across @ matrices
+    found: Array = np.maximum(np.linalg.eigvalsh(gram)[:, ::-1], 0.0).reshape(-1)
+    return found
+
+
 def _orthogonal(node: Node, values: Array) -> Array:
     """Returns Q of Q·R, with R's diagonal positive, so that Q is uniform if the entries are normal (Mezzadri 2007).
 
@@ -133,4 +147,5 @@ WHOLE_KERNELS: Mapping[str, WholeKernel] = {
     "rearrange": _rearrange,
     "low_rank": _low_rank,
     "orthogonal": _orthogonal,
+    "energies": _energies,
 }
