@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isnan, sqrt
@@ -296,24 +296,26 @@ def _counted(
                 path=(key,),
                 hint="lower it: the others are coupled to what must stay",
             )
+        order: Iterable[int]
         if choice.is_ranked:
             order = sorted(free, key=lambda group: (isnan(scores[group]), -scores[group] if is_last else scores[group]))
         else:
-            origin = "" if choice.per is Per.ALL else each[0].path
-            numbers = Permutation(len(free), context.key(origin, "choose")).chosen(len(free))
-            order = [free[number] for number in numbers]
+            permutation = Permutation(len(free), context.key("" if choice.per is Per.ALL else each[0].path, "choose"))
+            order = (free[permutation.image(number, inverse=True)] for number in range(len(free)))
         chosen += _within(order, count, each, choice.round_to)
     return tuple(chosen)
 
 
-def _within(order: Sequence[int], count: int, pools: Sequence[Pool], round_to: int) -> Iterator[int]:
+def _within(order: Iterable[int], count: int, pools: Sequence[Pool], round_to: int) -> Iterator[int]:
     """Yields the first groups of an order, so that in each pool some stay, and as many as rounding asks for."""
     owner = {group: number for number, pool in enumerate(pools) for group in pool.groups}
     taken: dict[int, list[int]] = {number: [] for number in range(len(pools))}
     left = count
     for group in order:
+        if not left:
+            break
         own = taken[owner[group]]
-        if left and len(own) < len(pools[owner[group]].groups) - 1:
+        if len(own) < len(pools[owner[group]].groups) - 1:
             own.append(group)
             left -= 1
     for number, groups in taken.items():

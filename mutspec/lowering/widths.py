@@ -11,7 +11,6 @@ from typing import Any
 from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.choice import Listed, StridedSlices, size_of
 from mutspec.graph.expression import Expression
-from mutspec.graph.index_map import IndexMap
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import AddedLayer, value_by_initializer
@@ -187,11 +186,10 @@ class _Values:
 
     def _value(self, below: str, new: NewWeight) -> Expression:
         tensor, maps, axes = self.old[below], self._maps(below), self.layer.weights[below]
-        index_map = IndexMap.of(tensor.shape)
+        value = self.context.read(tensor)
         for axis, found in enumerate(maps):
             if found is not None:
-                index_map = index_map.taken(axis, [max(at, 0) for at in found])
-        value = self.context.read(tensor).gather(index_map)
+                value = value.take(axis, [max(at, 0) for at in found])
         if self.divide:
             value = self._divided(value, axes, maps)
         return self._filled(value, new, axes, maps)
