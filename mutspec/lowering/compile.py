@@ -70,6 +70,7 @@ class Program:
         warnings: what the user should know, positions filled in.
         output_change: what the steps do to the outputs; None if they do nothing to the architecture.
         network: the mutant, taken apart; None if weights alone change.
+        former_network: the model, taken apart; None if weights alone change.
         asked_keras: the names of the layers of which only Keras knew the shapes that they make.
     """
 
@@ -82,6 +83,7 @@ class Program:
     warnings: tuple[Problem, ...]
     output_change: OutputChange | None = None
     network: Network | None = None
+    former_network: Network | None = None
     asked_keras: tuple[str, ...] = ()
 
     @property
@@ -166,8 +168,8 @@ def compile_plan(
             records[number], notes = _with_masks(records[number], masks)
             warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in notes]
     warnings += mutant.warnings
-    network = mutant.network
-    return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, network)
+    networks = mutant.network, stages[0].network
+    return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, *networks)
 
 
 def _after(refused: str, problem: Problem) -> Problem:

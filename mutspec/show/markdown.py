@@ -16,6 +16,7 @@ from mutspec.show.report import (
     StepReport,
     edit_sentence,
     keras_sentence,
+    multiply_adds,
     parameters,
     target_rows,
     touched_sentence,
@@ -34,7 +35,7 @@ _TEXT_COLUMNS = frozenset(
 def report_markdown(report: Report) -> str:
     """Formats a report with headings and tables."""
     verb = "Dry-run of" if report.output is None else "Applied"
-    facts = [f"seed {report.seed}", words.plural(report.layers, "layer"), parameters(report)]
+    facts = [f"seed {report.seed}", words.plural(report.layers, "layer"), parameters(report), *multiply_adds(report)]
     blocks = [f"### {verb} {code(report.plan_name)} on {code(str(report.model))}", ", ".join(facts)]
     blocks += [_step(number, step) for number, step in enumerate(report.steps, start=1)]
     if report.warnings:

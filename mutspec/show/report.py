@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mutspec.errors import Problem
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
@@ -20,6 +20,9 @@ from mutspec.structure.layer_edit import EditKind, LayerEdit, former_path
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
+
+if TYPE_CHECKING:
+    from mutspec.structure.multiply_adds import MultiplyAdds  # a plan of weight steps does not load it
 
 FORMAT_VERSION = 1
 """The version of the JSON documents that mutspec prints."""
@@ -127,6 +130,7 @@ class Report:
         needs_keras: why Keras has to build the mutant, as the end of a sentence; empty if mutspec writes its file.
         asked_keras: the names of the layers about which alone Keras was asked, as only it knows the shapes that they
             make; empty if it has to build the mutant.
+        multiply_adds: the multiply–adds for one sample before and after the plan; None if it is not structural.
     """
 
     engine: str
@@ -147,6 +151,7 @@ class Report:
     origins: tuple[WeightOrigin, ...] = ()
     needs_keras: str = ""
     asked_keras: tuple[str, ...] = ()
+    multiply_adds: tuple[MultiplyAdds, MultiplyAdds] | None = None
 
     def __str__(self) -> str:
         return report_text(self)
@@ -184,6 +189,7 @@ class Report:
             "layers": layers_as_json(self.structure),
             **({"ports": list(self.structure.ports)} if self.structure.ports else {}),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            **({} if self.multiply_adds is None else {"multiply_adds": _multiply_adds_as_json(*self.multiply_adds)}),
             **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
             **({"needs_keras": self.needs_keras} if self.needs_keras else {}),
@@ -201,6 +207,11 @@ def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
     document = {"layer": edit.layer, "type": edit.type, "edit": edit.kind.value, "parameters": edit.parameters}
     more = {"before": edit.before, "new_weights": list(edit.new_weights)}
     return document | {key: value for key, value in more.items() if value}
+
+
+def _multiply_adds_as_json(before: MultiplyAdds, after: MultiplyAdds) -> dict[str, Any]:
+    unknown = before.unknown or after.unknown
+    return {"before": before.count, "after": after.count} | ({"unknown": unknown} if unknown else {})
 
 
 def changes_nothing(steps: Iterable[StepReport]) -> bool:
@@ -244,6 +255,7 @@ def _head(report: Report, page: Page) -> str:
         f"seed {report.seed}",
         words.plural(report.layers, "layer"),
         parameters(report),
+        *multiply_adds(report),
         *(f"input {each.name}: {each.path}" for each in report.inputs),
     ]
     return "\n".join([*(page.paint(line, "bold") for line in title.splitlines()), paragraph(facts, width=page.width)])
@@ -253,6 +265,14 @@ def parameters(report: Report) -> str:
     """Returns the number of parameters, with the number after the plan if that differs."""
     before, after = report.parameters_before, report.parameters_after
     return words.plural(before, "parameter") if before == after else f"{before:,} → {after:,} parameters"
+
+
+def multiply_adds(report: Report) -> list[str]:
+    """Returns the multiply–adds before and after the plan, and the change in percent, if they are known and differ."""
+    before, after = (each.count for each in report.multiply_adds) if report.multiply_adds else (None, None)
+    if before is None or after is None or before == after:
+        return []
+    return [f"multiply–adds {words.from_to(before, after)}"]
 
 
 def _step(number: int, step: StepReport, page: Page) -> str:
