@@ -11,12 +11,8 @@ from typing import Any
 
 from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
-<<<<<<< HEAD
-from mutspec.lowering.changed_weight import Adjustment, ChangedWeight, Filling
-=======
-from mutspec.graph.index_map import IndexMap
 from mutspec.keras_facts.layer_axes import DIVISORS
->>>>>>> rules
+from mutspec.lowering.changed_weight import Adjustment, ChangedWeight, Filling
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import AddedLayer
@@ -236,27 +232,19 @@ class _Values:
         tensor = self.old[below]
         maps, axes = self._maps(below), self.layer.weights[below]
         value = old = self.context.read(tensor)
-        if self.adjust is not None or any(found is not None and NEW in found for found in maps):
+        is_computed = self.adjust is not None or self._root(below) != 1
+        if is_computed or any(found is not None and NEW in found for found in maps):
             value = old = old.cast(self.context.compute_dtype(tensor))
         weight = ChangedWeight(self.context, self.layer, new, old, axes, maps, self.substitution)
         for axis, found in enumerate(maps):
             if found is not None:
-<<<<<<< HEAD
                 value = value.take(axis, [max(at, 0) for at in found])
         value = self._filled(weight, value)
         if self.adjust is not None:
             value = self.adjust(weight, value)
-        return value.cast(tensor.dtype)
-
-    def _filled(self, weight: ChangedWeight, value: Expression) -> Expression:
-=======
-                index_map = index_map.taken(axis, [max(at, 0) for at in found])
-        value = self.context.read(tensor).gather(index_map)
-        if self.divide:
-            value = self._divided(value, axes, maps)
         if (root := self._root(below)) != 1:
             value = value * root
-        return self._filled(value, new, axes, maps)
+        return value.cast(tensor.dtype)
 
     def _root(self, below: str) -> float:
         """Returns the factor of a weight that the layer divides by the square root of a number of channels."""
@@ -266,29 +254,7 @@ class _Values:
         root = sqrt(self.substitution.extent(labels) / len(labels))
         return 1 / root if self.old[below].role in DIVISORS else root
 
-    def _divided(
-        self, value: Expression, axes: tuple[WeightAxis, ...], maps: list[tuple[int, ...] | None]
-    ) -> Expression:
-        """Returns a weight in which each copy of a channel that is summed over has its part of the sum."""
-        copies = self.substitution.copies
-        for axis, (each, found) in enumerate(zip(axes, maps, strict=True)):
-            if found is None or each.use is not Use.SUMS or each.labels is None:
-                continue
-            counts: dict[int, list[int]] = defaultdict(list)
-            for at, source in enumerate(found):
-                if source != NEW:
-                    counts[copies.get(self.substitution.coupling.groups[each.labels[source]], 1)].append(at)
-            for count, places in counts.items():
-                if count > 1:
-                    value = (value / float(count)).where(
-                        _slices(value.shape, axis).choose(Listed(tuple(places))), value
-                    )
-        return value
-
-    def _filled(
-        self, value: Expression, new: NewWeight, axes: tuple[WeightAxis, ...], maps: list[tuple[int, ...] | None]
-    ) -> Expression:
->>>>>>> rules
+    def _filled(self, weight: ChangedWeight, value: Expression) -> Expression:
         """Returns a weight with first values in the channels that are new."""
         places = weight.new_places()
         if not places:
