@@ -329,8 +329,6 @@ LITERATURE: tuple[Operator, ...] = (
              {"op": "remove_neurons", "target": "conv_1", "indices": [0, 3]}),
     Operator("group prune", "DepGraph", "prune coupled dimensions together", "architecture",
              {"op": "remove_neurons", "target": {"type": "Conv2D"}, "fraction": "50%", "rank": "smallest", "per": "all"}),
-    Operator("network slimming", "Liu et al. 2017", "remove the channels of the smallest γ of all layers", "architecture",
-             {"op": "remove_neurons", "target": "conv_1", "fraction": "50%", "rank": "smallest", "by": "gamma", "per": "all"}),
     Operator("Net2Wider", "Net2Net", "replicate neurons, predictions stay", "architecture",
              {"op": "widen_layer", "target": "dense_1", "factor": 1.5}),
     Operator("Net2Deeper", "Net2Net", "insert a layer that is the identity, predictions stay", "architecture",
