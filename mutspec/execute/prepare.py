@@ -15,7 +15,7 @@ from mutspec.graph.graph import Version
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
-from mutspec.lowering.base import Op, is_structural
+from mutspec.lowering.base import Op
 from mutspec.lowering.compile import Program, compile_plan
 from mutspec.model.live import LiveModel, custom_classes
 from mutspec.model.shapes import LayerShapes, ShapeOracle
@@ -66,7 +66,7 @@ def prepare(
         non_finite,
         config=model.config,
         input_configs={name: other.config for name, other in inputs.items()},
-        oracle=_oracle(model, unsafe, asked) if is_structural(plan) else None,
+        oracle=_oracle(model, unsafe, asked) if any(step.reads_architecture for step in plan.steps) else None,
         values=ModelValues({"": model, **inputs}),
     )
     return Prepared(replace(program, asked_keras=tuple(asked)) if asked else program, model, inputs)

@@ -371,6 +371,13 @@ def _each(names: str, rule: Rule) -> dict[str, Rule]:
     return dict.fromkeys(names.split(), rule)
 
 
+ENTRYWISE = frozenset(
+    f"{_OF_FLOATS} Negative Relu StopGradient LogicalNot Isfinite Isinf Isnan Add Subtract Multiply Maximum Minimum "
+    "Divide TrueDivide FloorDivide Mod Power Equal NotEqual Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr "
+    "Where Cast".split()
+)
+"""Operations that compute each entry from the entries of the same place, as NumPy broadcasts them."""
+
 OPERATION_RULES: Mapping[str, Rule] = {
     **_each(_OF_FLOATS, _elementwise),
     **_each("Softmax LogSoftmax", _along_axis),

@@ -50,6 +50,8 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
     """Whether weights are often as it leaves them already, such as within its bounds. It is not reported then."""
     is_structural: ClassVar[bool] = False
     """Whether it changes the architecture, so that the mutant is a new model."""
+    reads_architecture: ClassVar[bool] = False
+    """Whether it looks at how layers are connected, so that shapes between them must be known."""
 
     id: Annotated[str, OF_NAME, Meta(description="The step's name. Default: the op's name.", min_length=1)] = ""
     stream: Annotated[
@@ -240,6 +242,7 @@ class StructureOp(Op, frozen=True, kw_only=True):
     """An op that changes the architecture. A subclass gives `restructure`."""
 
     is_structural: ClassVar[bool] = True
+    reads_architecture: ClassVar[bool] = True
 
     def restructure(self, ctx: StructureContext) -> None:
         """Changes the architecture by the context's methods.

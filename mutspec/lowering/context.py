@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     # Loaded by the methods that change an architecture: a plan of weight steps needs none of it.
     from mutspec.structure.architecture import Architecture, Change
     from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.coupling.coupling import Coupling
+    from mutspec.structure.coupling.groups import CoupledGroup
     from mutspec.structure.flow import Flow
     from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network
@@ -89,11 +91,14 @@ class LoweringContext:
         notes: what the user should know about it.
         skipped: the weights that it leaves as they are because nothing fits them.
         edits: what it does to layers.
+        coupled: the groups of layers of which it changes the widths together.
         layers_added: the number of layers that it has added so far, those that are as they were included.
         created: the weights that it adds.
         asked: the nodes whose values it has asked for.
         keras_made: the origins of weights whose first value only Keras can make.
         output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
+        coupling: the channels of a network that a step has looked at.
+        layer_weights: the weights of the layers of a model that a step has looked at.
         has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
     """
 
@@ -107,12 +112,15 @@ class LoweringContext:
     notes: list[str] = field(default_factory=list)
     skipped: list[SkippedWeight] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
+    coupled: list[CoupledGroup] = field(default_factory=list)
     layers_added: int = 0
     created: list[TensorSpec] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     keras_made: set[str] = field(default_factory=set)
     output_change: OutputChange | None = None
     has_base: bool = False
+    coupling: tuple[Network, Coupling] | None = None
+    layer_weights: tuple[ModelSpec, Mapping[str, Mapping[str, TensorSpec]]] | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _unedited: Architecture | None = None
@@ -126,6 +134,7 @@ class LoweringContext:
         self.notes.clear()
         self.skipped.clear()
         self.edits.clear()
+        self.coupled.clear()
         self.layers_added = 0
         self.created.clear()
         self.asked.clear()

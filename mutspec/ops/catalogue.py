@@ -38,6 +38,9 @@ FAMILIES = (
     "regions",
     "ensembles",
     "ports",
+    "widths",
+    "widening",
+    "resizing",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,16 +69,23 @@ def _name(entry: Entry) -> str:
 
 def with_part(entry: Entry, part: Part, changed: Entry) -> Entry:
     """Returns a layer with another layer in the place of one of its parts."""
-    return {**entry, "config": _put(entry["config"], part.keys, changed)}
+    return {**entry, "config": put(entry["config"], part.keys, changed)}
 
 
-def _put(value: Any, keys: tuple[str | int, ...], new: Any) -> Any:
+def put(value: Any, keys: Sequence[str | int], new: Any) -> Any:
+    """Returns a tree of JSON values with another value at a place.
+
+    Arguments:
+        value: the tree.
+        keys: the keys and numbers that lead to the place.
+        new: the value.
+    """
     if not keys:
         return new
     key, *rest = keys
     if isinstance(value, Mapping):
-        return {**value, key: _put(value.get(str(key)), tuple(rest), new)}
-    return [_put(each, tuple(rest), new) if index == key else each for index, each in enumerate(value)]
+        return {**value, key: put(value.get(str(key)), rest, new)}
+    return [put(each, rest, new) if index == key else each for index, each in enumerate(value)]
 
 
 def changed_within(entry: Entry, names: tuple[str, ...], change: Callable[[Entry], Entry]) -> Entry | None:

@@ -1,0 +1,54 @@
+"""Masking: all that a group of channels has in weights becomes zero, and the architecture stays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import product
+
+from mutspec.graph.choice import Choice, Listed, StridedSlices, size_of
+from mutspec.graph.expression import words
+from mutspec.keras_facts.layer_axes import DIVISORS
+from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.widths import layer_weights
+from mutspec.structure.coupling.axis_call import WeightAxis
+from mutspec.structure.coupling.coupling import Coupling
+from mutspec.structure.coupling.substitution import Substitution
+
+
+def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]) -> Iterator[TensorWrite]:
+    """Sets all entries of weights that removing some groups would remove to zero.
+
+    Arguments:
+        context: where the step is lowered.
+        coupling: the channels of the model.
+        groups: the groups.
+    """
+    removal = Substitution.removal(coupling, groups)
+    for layer in removal.layers:
+        own = layer_weights(context)[layer.path]
+        for below, axes in layer.weights.items():
+            tensor = own[below]
+            choice = _choice(removal, axes, tensor.shape)
+            # What a layer divides by stays: the quotient is zero anyway.
+            if choice is None or tensor.role in DIVISORS:
+                continue
+            zeros = words(context.builder, tensor.shape, "int32", 0).cast(tensor.dtype)
+            yield context.bind(tensor, zeros, choice)
+
+
+def _choice(removal: Substitution, axes: tuple[WeightAxis, ...], shape: tuple[int, ...]) -> Choice | None:
+    """Returns the entries of a weight that would be removed; None for none."""
+    gone: dict[int, tuple[int, ...]] = {}
+    for number, axis in enumerate(axes):
+        kept = None if axis.labels is None else removal.index_map(axis.labels)
+        if kept is not None:
+            gone[number] = tuple(sorted(set(range(shape[number])) - set(kept)))
+    if not gone:
+        return None
+    if len(gone) == 1:
+        ((number, indices),) = gone.items()
+        return StridedSlices(shape[number], size_of(shape[number + 1 :])).choose(Listed(indices))
+    # Of several axes, as of a recurrent kernel, the entries are listed.
+    chosen = {number: set(indices) for number, indices in gone.items()}
+    places = enumerate(product(*map(range, shape)))
+    return Listed(tuple(at for at, place in places if any(place[number] in each for number, each in chosen.items())))

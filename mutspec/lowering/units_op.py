@@ -1,0 +1,109 @@
+"""The base class of ops that remove or mask units with all that is coupled to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType
+
+from mutspec.errors import Problem
+from mutspec.language.types import OF_AMOUNT, OF_TARGET, Count, Per, Rank, Share, Target
+from mutspec.lowering.base import Op
+from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.unit_groups import Measure, OnUnremovable, UnitChoice, chosen_groups
+from mutspec.lowering.widths import coupling
+from mutspec.structure.coupling.coupling import Coupling
+
+
+class UnitsOp(Op, frozen=True, kw_only=True):
+    """An op that chooses units of layers, and is told the groups of channels that hang together with them."""
+
+    reads_architecture: ClassVar[bool] = True
+
+    target: Annotated[Target, OF_TARGET, Meta(description="The layers whose units are chosen.")]
+    fraction: Annotated[
+        Share | UnsetType,
+        OF_AMOUNT,
+        Meta(description="The part of the units, rounded half up to a whole number.", examples=["25%"]),
+    ] = UNSET
+    count: Annotated[Count | UnsetType, OF_AMOUNT, Meta(description="The number of units.", examples=[8])] = UNSET
+    indices: Annotated[
+        tuple[int, ...] | UnsetType,
+        OF_AMOUNT,
+        Meta(
+            description="The units by number, in each layer; negative numbers count from the end.", examples=[[0, -1]]
+        ),
+    ] = UNSET
+    per: Annotated[
+        Per,
+        OF_AMOUNT,
+        Meta(
+            description="What an amount counts over: each layer, where layers that share channels count as one; or all "
+            "targets together, of which those with the smallest share of their layer's mean norm go first."
+        ),
+    ] = Per.LAYER
+    rank: Annotated[
+        Rank | UnsetType,
+        OF_AMOUNT,
+        Meta(description="Choose the units that are smallest or largest by `by`, instead of random ones."),
+    ] = UNSET
+    by: Annotated[
+        Measure | UnsetType,
+        OF_AMOUNT,
+        Meta(
+            description="What units are ranked by: the L2 norm (the default) or L1 norm of their incoming weights, or "
+            "|γ| of the batch normalization that follows."
+        ),
+    ] = UNSET
+    argument: Annotated[
+        str,
+        Meta(
+            description="The argument that counts the units, where a layer has several: of attention `num_heads` (the "
+            "default) or `key_dim`."
+        ),
+    ] = ""
+    outputs: Annotated[bool, Meta(description="Whether units that are outputs of the model may be chosen.")] = False
+    on_unremovable: Annotated[
+        OnUnremovable,
+        Meta(
+            description="What happens if all units of a layer must stay: they are an input or output of the model, or "
+            "a layer that they reach has axes of which nobody knows how they are related. `skip`: the layer stays as "
+            "it is, and the report says why."
+        ),
+    ] = OnUnremovable.ERROR
+
+    @property
+    def rounding(self) -> int:
+        """The number of units that stay is a multiple of this."""
+        return 1
+
+    @property
+    def choice(self) -> UnitChoice:
+        """The step's keys that say which units."""
+        return UnitChoice(
+            self.fraction,
+            self.count,
+            self.indices,
+            self.per,
+            self.rank,
+            self.by,
+            self.argument,
+            self.rounding,
+            self.outputs,
+            self.on_unremovable,
+        )
+
+    def problems(self) -> Iterable[Problem]:
+        """Returns the problems of the amount."""
+        return self.choice.problems()
+
+    def groups(self, context: LoweringContext) -> tuple[Coupling, Sequence[int]]:
+        """Returns the channels of the model, and the groups of them that the step chooses.
+
+        Raises:
+            PlanError: the target or the amount does not fit the model.
+        """
+        found = coupling(context)
+        layers = context.select_layers(self.target, "target")
+        return found, chosen_groups(context, found, layers, self.choice)

@@ -1,0 +1,102 @@
+"""Rules of layers and operations that combine tensors entry by entry, or put them after each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mutspec.keras_facts.tensor_types import Shape
+from mutspec.structure.coupling.axis_call import AxisCall, Traced, UncoupledError
+from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind
+
+_ALIKE = "combines this axis with one that has no channels"
+
+
+def combined(call: AxisCall, tensors: Sequence[tuple[Axes, Shape]]) -> Traced:
+    """Returns how the axes of tensors are related that are combined entry by entry, as NumPy broadcasts them."""
+    rank = max(len(shape) for _, shape in tensors)
+    made: list[Axis] = []
+    for at in range(rank):
+        found: Axis = None
+        is_first = True
+        for axes, shape in tensors:
+            own = at - rank + len(shape)
+            if own < 0:
+                continue
+            if shape[own] == 1:  # repeated along the others' axis
+                if any(len(other) >= rank - at and other[at - rank] not in (1, None) for _, other in tensors):
+                    call.ties.mark(axes[own], MarkKind.BARRIER, call.path, "repeats the only channel of this axis")
+                continue
+            found = axes[own] if is_first else call.tied(found, axes[own], _ALIKE)
+            is_first = False
+        made.append(found)
+    return Traced((tuple(made),), joins=joined(tensors))
+
+
+def joined(tensors: Sequence[tuple[Axes, Shape]]) -> Labels:
+    """Returns the labels that several tensors bring along: what their combination ties together."""
+    runs = dict.fromkeys(axis for axes, shape in tensors for axis, extent in zip(axes, shape, strict=True) if axis)
+    return tuple(label for run in runs for label in run) if len(runs) > 1 else ()
+
+
+def tensors_of(call: AxisCall) -> list[tuple[Axes, Shape]]:
+    """Returns the labels and shapes of the tensors of a call."""
+    return [(call.axes[ref], call.shapes[ref]) for ref in call.inputs]
+
+
+def combine(call: AxisCall) -> Traced:
+    """Add, Multiply, Maximum, `x + y`, `where`; and functions of one tensor, entry by entry."""
+    return combined(call, tensors_of(call))
+
+
+def concatenate(call: AxisCall) -> Traced:
+    """Puts axes after each other."""
+    tensors = tensors_of(call)
+    rank = len(tensors[0][1])
+    at = int(call.config.get("axis", -1)) % rank
+    made: list[Axis] = []
+    for axis in range(rank):
+        runs = [axes[axis] for axes, _ in tensors]
+        if axis != at:
+            found = runs[0]
+            for run in runs[1:]:
+                found = call.tied(found, run, _ALIKE)
+            made.append(found)
+        elif all(run is None for run in runs):
+            made.append(None)
+        else:
+            made.append(tuple(label for number, run in enumerate(runs) for label in _run(call, tensors, number, at)))
+    return Traced((tuple(made),))
+
+
+def _run(call: AxisCall, tensors: Sequence[tuple[Axes, Shape]], number: int, at: int) -> Labels:
+    """Returns the labels of a part of a joined axis. A part without channels gets some that stay."""
+    axes, shape = tensors[number]
+    labels, extent = axes[at], shape[at]
+    if labels is not None:
+        return labels
+    if extent is None:
+        raise UncoupledError("joins an axis of unknown extent with one that has channels")
+    return call.fixed(f"part {number}", extent, "joins an axis without channels")
+
+
+def stack(call: AxisCall) -> Traced:
+    """Puts tensors along a new axis."""
+    traced = combined(call, tensors_of(call))
+    (axes,) = traced.outputs
+    found = list(axes)
+    found.insert(int(call.config.get("axis", 0)) % (len(axes) + 1), None)
+    return Traced((tuple(found),), joins=traced.joins)
+
+
+def dot(call: AxisCall) -> Traced:
+    """The layer Dot: batch first, and one axis of each tensor is summed over."""
+    (one, one_shape), (other, other_shape) = tensors_of(call)
+    stated: Any = call.config["axes"]
+    first, second = (stated, stated) if isinstance(stated, int) else stated
+    first, second = first % len(one_shape), second % len(other_shape)
+    tied = call.tied(one[first], other[second], _ALIKE)
+    call.note_mixed(tied, "multiplies channels with each other and sums over them")
+    rest = [axis for at, axis in enumerate(one) if at != first]
+    more = [axis for at, axis in enumerate(other) if at not in (0, second)]
+    return Traced(((*rest, *more) if len(rest) + len(more) > 1 else (*rest, None),))
