@@ -40,19 +40,19 @@ def pareto_chart(summary: Summary) -> Chart | None:
     has_seeds = any(len(group.measured) > 1 for group in groups)
     labels = [Entry(shortened(label, 60), colour) for label, colour in colours.items() if label]
     base = f"base {Numbers(summary).number(summary.base)}" if summary.base is not None else "base"
-    notes = [f"dots: mutants{', the mean over ' + summary.replicates if has_seeds else ''}"]
-    notes += ["line: mutants of one setting"] if labels else []
-    if any(group.metric.low is not None for group in groups):
-        notes.append("whisker: 95 % interval")
-    notes.append("staircase: the best that is had at a cost")
+    metric = metric_label(summary.metric or "")
+    notes = [f"dots: mutants{', means over ' + summary.replicates if has_seeds else ''}"]
+    notes += [f"pale line: mutants that differ by {over.name} alone"] if over and labels else []
+    notes += ["whisker: 95 % interval"] if any(group.metric.low is not None for group in groups) else []
+    notes.append(f"Pareto front: the best {metric.lower()} for at most that cost")
     return Chart(
-        title=f"{title(summary)}: {metric_label(summary.metric or '').lower()} and cost",
+        title=f"{title(summary)}: {metric.lower()} and cost",
         notes=tuple(notes),
         x=panels[0].x or y,
         y=y,
         panels=tuple(panels),
         columns=columns,
-        height=2.9 if columns == 1 else 2.5,
+        height=2.9,
         legend=(*(labels if len(labels) > 1 else []), Entry(base, None, "dot"), Entry("Pareto front", None)),
     )
 
