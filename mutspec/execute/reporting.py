@@ -155,4 +155,4 @@ def _step(
                 write.copied,
             )
         )
-    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits, step.skipped)
+    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits, step.skipped, step.coupled)

@@ -8,7 +8,8 @@ and which layers before and after it have to follow.
 - `...` any number of axes that are passed on as they are
 - `*` any number of axes whose entries are mixed, such as the height and width that a convolution slides over
 - `(4 u)` an axis of 4 · u entries: u units in each of 4 gates; `(c m)`, c channels with m entries each
-- `i > o` of a weight, or `o < i`: it is summed over i to make o. Without either, it acts on each channel alone.
+- `i > o` of a weight, or `o < i`: it is summed over i to make o. Without either, or after `=`, it acts on each channel
+  alone.
 
 Checked against Keras 3.15 by `tests/structure/test_layer_axes.py`.
 """
@@ -46,6 +47,57 @@ class LayerAxes:
     mixes: Mapping[str, str] = field(default_factory=lambda: _NONE)
 
 
+DIVISORS = frozenset(
+    {
+        "moving_variance", "variance", "moving_stddev", "renorm_stddev", "kernel_scale", "embeddings_scale",
+        "reverse_embeddings_scale",
+    }
+)  # fmt: skip
+"""Weights that a layer divides by."""
+
+
+def _projection(name: str, kernel: str) -> dict[str, str]:
+    """Returns the patterns of the weights of a projection in a layer, by that of its kernel."""
+    before, _, after = kernel.partition(" > ")
+    *outer, last = after.split()
+    return {
+        f"{name}/kernel": kernel,
+        f"{name}/bias": after,
+        f"{name}/kernel_scale": f"... {after}",
+        f"{name}/lora_kernel_a": " ".join([before, ">", *outer, "_"]),
+        f"{name}/lora_kernel_b": f"_ > {last}",
+    }
+
+
+HEADS = LayerAxes(
+    "_ * i, _ * j, _ * k -> _ * o, _ h * *",
+    {
+        **_projection("query", "i > h d"),
+        **_projection("key", "k > h d"),
+        **_projection("value", "j > h v"),
+        **_projection("gate", "i > h v"),
+        **_projection("attention_output", "h v > o"),
+    },
+    {"num_heads": "h", "key_dim": "d", "value_dim": "v", "output_shape": "o"},
+)
+"""Multi-head attention of a query, a value and a key."""
+
+GROUPED_HEADS = LayerAxes(
+    "_ _ i, _ _ i, _ _ k -> _ _ i, _ (g r) _ _",
+    {
+        role: pattern.replace("q", "(g r)")
+        for role, pattern in {
+            **_projection("query", "i > q d"),
+            **_projection("key", "k > g d"),
+            **_projection("value", "i > g d"),
+            **_projection("gate", "i > q d"),
+            **_projection("attention_output", "q d > i"),
+        }.items()
+    },
+    {"num_query_heads": "(g r)", "num_key_value_heads": "g", "head_dim": "d"},
+)
+"""Attention of groups of r query heads, each group with a key and a value of its own."""
+
 _PASSES = LayerAxes("... -> ...")
 _MIXES_SPACE = LayerAxes("_ * c -> _ * c")
 
@@ -66,10 +118,40 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
         },
         {"units": "o"},
     ),
-    "Embedding": LayerAxes("* -> * o", {"embeddings": "v > o"}, {"output_dim": "o", "input_dim": "v"}),
+    "Embedding": LayerAxes(
+        "* -> * o",
+        {
+            "embeddings": "v > o",
+            "embeddings_scale": "v",
+            "lora_embeddings_a": "v > _",
+            "lora_embeddings_b": "_ > o",
+        },
+        {"output_dim": "o", "input_dim": "v"},
+        mixes={"v": "finds its rows by the number of a token, so that other tokens have the rows after a missing one"},
+    ),
+    # Cells take and return their states. GRUs have two biases, or one.
+    "SimpleRNNCell": LayerAxes(
+        "_ i, _ u -> _ u, _ u", {"kernel": "i > u", "recurrent_kernel": "u > u", "bias": "u"}, {"units": "u"}
+    ),
+    "GRUCell": LayerAxes(
+        "_ i, _ u -> _ u, _ u",
+        {"kernel": "i > (3 u)", "recurrent_kernel": "u > (3 u)", "bias": "... (3 u)"},
+        {"units": "u"},
+    ),
+    "LSTMCell": LayerAxes(
+        "_ i, _ u, _ u -> _ u, _ u, _ u",
+        {"kernel": "i > (4 u)", "recurrent_kernel": "u > (4 u)", "bias": "(4 u)"},
+        {"units": "u"},
+    ),
+    # Not used with states of its own: ConvLSTM1D to ConvLSTM3D have the weights of one.
+    "ConvLSTMCell": LayerAxes(
+        "_ * i -> _ * u",
+        {"kernel": "... i > (4 u)", "recurrent_kernel": "... u > (4 u)", "bias": "(4 u)"},
+        {"filters": "u"},
+    ),
     **_each(
         "Activation ReLU LeakyReLU ELU Dropout GaussianNoise GaussianDropout AlphaDropout SpatialDropout1D "
-        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity Masking Rescaling",
+        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity Masking",
         _PASSES,
     ),
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mutspec.lowering.mask_changes import MaskChange
     from mutspec.structure.architecture import Architecture
     from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.coupling.groups import CoupledGroup
     from mutspec.structure.network import Network
 
 
@@ -41,6 +42,7 @@ class StepRecord:
         claim: what it claims about the model's predictions.
         skipped: the weights that it leaves as they are because nothing fits them.
         asked: the nodes whose values it had to know to be compiled.
+        coupled: the groups of layers of which it changes the widths together.
     """
 
     id: str
@@ -52,6 +54,7 @@ class StepRecord:
     claim: SamePredictions | None = None
     skipped: tuple[SkippedWeight, ...] = ()
     asked: tuple[int, ...] = ()
+    coupled: tuple[CoupledGroup, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def compile_plan(
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
         claim = _claim(op, writes, context.edits)
         made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped), tuple(context.asked)
-        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made, tuple(context.coupled)))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
         now = context.edited_architecture
         if now is not None and now is not (changes[-1][1] if changes else None):

@@ -7,13 +7,12 @@ from itertools import product
 
 from mutspec.graph.choice import Choice, Listed, StridedSlices, size_of
 from mutspec.graph.expression import words
+from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.widths import layer_weights
 from mutspec.structure.coupling.axis_call import WeightAxis
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.substitution import Substitution
-
-_SPREADS = frozenset({"moving_variance", "variance", "moving_stddev", "renorm_stddev"})
-"""Weights that are divided by: a channel that is zero anyway keeps them."""
 
 
 def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]) -> Iterator[TensorWrite]:
@@ -26,11 +25,12 @@ def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]
     """
     removal = Substitution.removal(coupling, groups)
     for layer in removal.layers:
-        own = context.models[""].weights_of(layer.path)
+        own = layer_weights(context)[layer.path]
         for below, axes in layer.weights.items():
             tensor = own[below]
             choice = _choice(removal, axes, tensor.shape)
-            if choice is None or tensor.role in _SPREADS:
+            # What a layer divides by stays: the quotient is zero anyway.
+            if choice is None or tensor.role in DIVISORS:
                 continue
             zeros = words(context.builder, tensor.shape, "int32", 0).cast(tensor.dtype)
             yield context.bind(tensor, zeros, choice)

@@ -12,8 +12,10 @@ from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.origins import WeightOrigin
 from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
+from mutspec.show.groups import group_as_json, groups_lines
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
+from mutspec.structure.coupling.groups import CoupledGroup
 from mutspec.structure.layer_edit import EditKind, LayerEdit, former_path
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
@@ -77,6 +79,7 @@ class StepReport:
         parameters: its other keys in the resolved plan.
         edits: the effects on layers.
         skipped: the weights that it leaves as they are because nothing fits them.
+        coupled: the groups of layers of which it changes the widths together.
     """
 
     id: str
@@ -85,6 +88,13 @@ class StepReport:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     edits: tuple[LayerEdit, ...] = ()
     skipped: tuple[SkippedWeight, ...] = ()
+    coupled: tuple[CoupledGroup, ...] = ()
+
+    @property
+    def other_edits(self) -> tuple[LayerEdit, ...]:
+        """The effects on layers that are not those of its groups."""
+        members = {member.layer for group in self.coupled for member in group.members}
+        return tuple(edit for edit in self.edits if edit.layer not in members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +181,7 @@ class Report:
                     "op": step.op,
                     "targets": [_target_as_json(target) for target in step.targets],
                     **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),
+                    **({"coupled": [group_as_json(group) for group in step.coupled]} if step.coupled else {}),
                     **({"skipped": [skipped_as_json(each) for each in step.skipped]} if step.skipped else {}),
                 }
                 for step in self.steps
@@ -271,7 +282,8 @@ def _step(number: int, step: StepReport, page: Page) -> str:
     if step.parameters:
         parts = [f"{key}: {words.flow(value)}" for key, value in step.parameters.items()]
         lines += [page.paint(line, "dim") for line in paragraph(parts, width=page.width, indent=indent).splitlines()]
-    lines += [" " * indent + in_one_line(edit_sentence(edit)) for edit in step.edits]
+    lines += [" " * indent + in_one_line(edit_sentence(edit)) for edit in step.other_edits]
+    lines += groups_lines(step.coupled, page, indent)
     if not step.targets:
         return "\n".join([*lines, *([] if step.edits else [" " * indent + "touches nothing"])])
     header, rows = target_rows(step)

@@ -21,8 +21,12 @@ def count(number: int) -> str:
 
 def plural(number: int, noun: str) -> str:
     """Formats a number of things with its noun: `1 weight`, `1,200 weights`, `3 entries`."""
-    plurals = {"entry": "entries"}
-    return f"{number:,} {noun if number == 1 else plurals.get(noun, f'{noun}s')}"
+    return f"{number:,} {noun if number == 1 else plural_of(noun)}"
+
+
+def plural_of(noun: str) -> str:
+    """Returns the plural of a noun: `weights`, `entries`, `classes`."""
+    return {"entry": "entries", "class": "classes"}.get(noun, f"{noun}s")
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:

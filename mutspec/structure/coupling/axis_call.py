@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from mutspec.keras_facts.classes import plain_class_name
+from mutspec.keras_facts.classes import plain_class_name, quantization_mode
 from mutspec.keras_facts.tensor_types import Shape
+from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind, Ties
 from mutspec.structure.network import Arguments, Entry, refs
-from mutspec.structure.parts import parts_of
+from mutspec.structure.parts import Part, parts_of
 
 
 class UncoupledError(Exception):
@@ -57,7 +58,20 @@ class Extents:
         return tuple(part for part in self.parts if isinstance(part, tuple))
 
 
-Argument = Labels | Extents
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A count that a layer takes from elsewhere as long as it is not stated.
+
+    Arguments:
+        labels: the labels that it counts.
+        leader: those whose number it is by default. Where it is another one, the argument must be stated.
+    """
+
+    labels: Labels
+    leader: Labels
+
+
+Argument = Labels | Extents | Followed
 """An argument of a layer: the number of these labels that there are, or a list of extents."""
 Keys = tuple[str | int, ...]
 """Where a layer states an argument: keys that lead to it, from `config` or, in the arguments of its calls, `calls`."""
@@ -73,6 +87,8 @@ class Traced:
         arguments: the arguments that count channels, by where they are stated.
         widths: the channels that are meant by an argument of the layer that plans name: its units.
         joins: the labels that this layer alone ties together, such as those of the summands of an Add.
+        roots: weights, by path, that the layer divides by the square root of the number of some labels: they are
+            multiplied by its change, so that the quotient stays.
     """
 
     outputs: tuple[Axes, ...]
@@ -80,6 +96,24 @@ class Traced:
     arguments: Mapping[Keys, Argument] = field(default_factory=dict)
     widths: Mapping[str, Labels] = field(default_factory=dict)
     joins: Labels = ()
+    roots: Mapping[str, Labels] = field(default_factory=dict)
+
+
+def joined(parts: Sequence[Traced], outputs: Sequence[Axes]) -> Traced:
+    """Returns what is known of a layer by what is known of the layers in it."""
+    return Traced(
+        tuple(outputs),
+        {below: axes for part in parts for below, axes in part.weights.items()},
+        {keys: argument for part in parts for keys, argument in part.arguments.items()},
+        {argument: labels for part in parts for argument, labels in part.widths.items()},
+        tuple(label for part in parts for label in part.joins),
+        {below: labels for part in parts for below, labels in part.roots.items()},
+    )
+
+
+def with_own(widths: Mapping[str, Labels]) -> Mapping[str, Labels]:
+    """Returns the widths of the layers in a layer, with the last of each kind as the layer's own."""
+    return {**{argument.rpartition("/")[2]: labels for argument, labels in widths.items()}, **widths}
 
 
 @dataclass(frozen=True)
@@ -95,6 +129,7 @@ class AxisCall:
         outputs: the shapes of the outputs.
         ties: the labels of the network.
         own: the labels that the layer makes, by path and name: the same in each of its calls.
+        zeros: the tensors that are 0 in a channel without weights.
         trace: relates the axes of another layer, for layers in layers.
         number: the number of the call.
     """
@@ -107,6 +142,7 @@ class AxisCall:
     outputs: tuple[Shape, ...]
     ties: Ties
     own: dict[tuple[str, str], Labels]
+    zeros: frozenset[TensorRef]
     trace: Callable[[AxisCall], Traced]
     number: int = 0
 
@@ -130,6 +166,11 @@ class AxisCall:
     def channels_first(self) -> bool:
         """Whether the layer has its channels before the axes that it slides over."""
         return self.config.get("data_format") == "channels_first"
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the layer computes with whole numbers."""
+        return bool(quantization_mode(self.config))
 
     def argument(self, position: int, *names: str) -> Any:
         """Returns an argument of the call by its position or name; None if it is not given."""
@@ -175,6 +216,10 @@ class AxisCall:
         self.ties.mark(labels, MarkKind.BARRIER, self.path, why)
         return labels
 
+    def note_whole(self, axis: Axis) -> None:
+        """States that the layer computes with an axis as a whole, so that its entries must stay."""
+        self.ties.mark(axis, MarkKind.BARRIER, self.path, "takes this axis as a whole")
+
     def note_mixed(self, axis: Axis, why: str) -> None:
         """States that the layer computes with all channels of an axis together.
 
@@ -184,24 +229,56 @@ class AxisCall:
         """
         self.ties.mark(axis, MarkKind.MIXED, self.path, why)
 
-    def inside(self, name: str, entry: Entry, arguments: Arguments, outputs: Sequence[Shape]) -> Traced:
-        """Returns how the axes of a layer in the layer are related.
+    def note_summed(self, axis: Axis, refs: Iterable[TensorRef], why: str) -> None:
+        """States that the layer sums over an axis. It is mixed, unless channels without weights add nothing.
 
         Arguments:
-            name: its name in paths.
-            entry: the serialised layer.
-            arguments: what it is called on.
-            outputs: the shapes of its outputs.
+            axis: the axis.
+            refs: the tensors that must be 0 in such channels.
+            why: what the layer computes, as the rest of a sentence.
         """
-        part = next((each for each in parts_of(self.entry) if each.name == name), None)
-        keys: Keys = ("config", *part.keys) if part is not None else ()
-        path = f"{self.path}/{name}"
-        traced = self.trace(replace(self, path=path, entry=entry, arguments=arguments, outputs=tuple(outputs)))
+        if not self.zeros.issuperset(refs):
+            self.note_mixed(axis, f"{why}, which are not 0 where a unit has no weights")
+
+    def inside(self, part: Part, tensors: Sequence[tuple[Axes, Shape]], outputs: Sequence[Shape]) -> Traced:
+        """Returns how the axes of a layer in the layer are related. Its weights and widths have its name before theirs.
+
+        Arguments:
+            part: the layer in the layer.
+            tensors: the labels and the shapes of the tensors that it is called on.
+            outputs: the shapes of its outputs.
+
+        Raises:
+            UncoupledError: nobody knows.
+        """
+        refs = [TensorRef("", output=number) for number in range(len(tensors))]
+        call = replace(
+            self,
+            path=join(self.path, part.name),
+            entry=part.entry,
+            arguments={"args": refs, "kwargs": {}},
+            zeros=frozenset(ref for ref, was in zip(refs, self.inputs, strict=False) if was in self.zeros),
+            axes={ref: axes for ref, (axes, _) in zip(refs, tensors, strict=True)},
+            shapes={ref: shape for ref, (_, shape) in zip(refs, tensors, strict=True)},
+            outputs=tuple(outputs),
+        )
+        try:
+            traced = self.trace(call)
+        except UncoupledError as error:
+            raise UncoupledError(f"has `{part.name}` ({call.class_name}) in it, which {error}") from None
+        if any("calls" in keys for keys in traced.arguments):
+            raise UncoupledError(f"has `{part.name}` in it, which counts channels in a call")
         return replace(
             traced,
-            weights={f"{name}/{below}": axes for below, axes in traced.weights.items()},
-            arguments={(*keys, *at): each for at, each in traced.arguments.items() if keys},
+            weights={f"{part.name}/{below}": axes for below, axes in traced.weights.items()},
+            arguments={("config", *part.keys, *keys): each for keys, each in traced.arguments.items()},
+            widths={f"{part.name}/{argument}": labels for argument, labels in traced.widths.items()},
+            roots={f"{part.name}/{below}": labels for below, labels in traced.roots.items()},
         )
+
+    def parts(self) -> tuple[Part, ...]:
+        """Returns the layers that the layer has in it."""
+        return tuple(parts_of(self.entry))
 
 
 Rule = Callable[[AxisCall], Traced]

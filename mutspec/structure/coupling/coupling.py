@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from mutspec.keras_facts.tensor_types import Shape
+from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.call_order import calls_in_order
@@ -15,15 +15,20 @@ from mutspec.structure.coupling.axis_call import (
     Argument,
     AxisCall,
     Extents,
+    Followed,
     Keys,
     Traced,
     UncoupledError,
     WeightAxis,
+    joined,
 )
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, Mark, MarkKind, Ties
 from mutspec.structure.coupling.patterns import WINDOW
 from mutspec.structure.coupling.rules import related
+from mutspec.structure.coupling.zeros import keeps_zeros
 from mutspec.structure.network import Entry, Network, refs
+from mutspec.structure.network_config import is_network, network_of
+from mutspec.structure.parts import parts_of
 
 Shapes = Callable[[Network, TensorRef, str], Shape]
 """Returns the shape of a tensor in the network of a path."""
@@ -43,6 +48,7 @@ class CoupledLayer:
         arguments: the arguments that count channels, by where they are stated.
         widths: the channels that are meant by an argument of the layer: its units.
         joins: the channels that it ties together and that come from several layers.
+        roots: the weights that it divides by the square root of a number of channels, by their paths below it.
     """
 
     path: str
@@ -51,6 +57,16 @@ class CoupledLayer:
     arguments: Mapping[Keys, Argument] = field(default_factory=dict)
     widths: Mapping[str, Labels] = field(default_factory=dict)
     joins: Labels = ()
+    roots: Mapping[str, Labels] = field(default_factory=dict)
+
+    def widths_of(self, inner: str) -> Mapping[str, Labels]:
+        """Returns the widths of the layer itself, or of a layer in it.
+
+        Arguments:
+            inner: the path of the other below this one; empty for this one.
+        """
+        below = {tuple(name.rpartition("/")[::2]): labels for name, labels in self.widths.items()}
+        return {argument: labels for (path, argument), labels in below.items() if path == inner}
 
     @cached_property
     def axes(self) -> tuple[Labels, ...]:
@@ -65,6 +81,8 @@ class CoupledLayer:
 
 def axes_of(argument: Argument) -> tuple[Labels, ...]:
     """Returns the labels that an argument counts, axis by axis."""
+    if isinstance(argument, Followed):
+        return (argument.labels, argument.leader)
     return argument.axes if isinstance(argument, Extents) else (argument,)
 
 
@@ -113,14 +131,29 @@ def coupling_of(network: Network, shapes: Shapes, weights: WeightShapes) -> Coup
         weights: returns the shapes of a layer's weights.
     """
     walk = _Walk(shapes, weights)
-    inputs = [walk.port(network, ref, "") for ref in refs([network.inputs])]
-    outputs = walk.through(network, "", inputs)
+    inputs = [_Tensor(walk.port(network, ref, "")) for ref in refs([network.inputs])]
+    outputs = tuple(each.axes for each in walk.through(network, "", inputs))
     for axes in outputs:
         for axis in axes:
             walk.ties.mark(axis, MarkKind.OUTPUT, "", "are an output of the model")
-    return walk.found(
-        {ref.layer: axes for ref, axes in zip(refs([network.inputs]), inputs, strict=True)}, tuple(outputs)
-    )
+    ports = {ref.layer: each.axes for ref, each in zip(refs([network.inputs]), inputs, strict=True)}
+    return walk.found(ports, outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A tensor of the network.
+
+    Arguments:
+        axes: its labels.
+        is_zero: whether it is 0 in a channel without weights.
+    """
+
+    axes: Axes
+    is_zero: bool = True
+
+
+Tensors = dict[TensorRef, _Tensor]
 
 
 class _Walk:
@@ -148,35 +181,62 @@ class _Walk:
         self.ties.mark(labels, MarkKind.INPUT, ref.layer, "are an input of the model")
         return tuple(labels if axis == at else None for axis in range(len(shape)))
 
-    def through(self, network: Network, owner: str, inputs: Sequence[Axes]) -> list[Axes]:
-        """Walks through a network that is called on tensors, and returns the labels of its outputs."""
-        axes = dict(zip(refs([network.inputs]), inputs, strict=False))
-        for ref, each in axes.items():
+    def through(self, network: Network, owner: str, inputs: Sequence[_Tensor]) -> list[_Tensor]:
+        """Walks through a network that is called on tensors, and returns its outputs."""
+        tensors: Tensors = dict(zip(refs([network.inputs]), inputs, strict=False))
+        for ref, each in tensors.items():
             entry = network.layers.get(ref.layer)
             if entry is not None and not isinstance(entry, Network):
-                self._add(join(owner, ref.layer), entry, _input(entry, each))
+                self._add(join(owner, ref.layer), entry, _input(entry, each.axes))
         for name, number in calls_in_order(network):
-            outputs = self._call(network, owner, name, number, axes)
-            axes |= {TensorRef(name, number, output): each for output, each in enumerate(outputs)}
-        return [axes[ref] for ref in refs([network.outputs])]
+            outputs = self._call(network, owner, name, number, tensors)
+            tensors |= {TensorRef(name, number, output): each for output, each in enumerate(outputs)}
+        return [tensors[ref] for ref in refs([network.outputs])]
 
-    def _call(
-        self, network: Network, owner: str, name: str, number: int, axes: Mapping[TensorRef, Axes]
-    ) -> Sequence[Axes]:
+    def _call(self, network: Network, owner: str, name: str, number: int, tensors: Tensors) -> Sequence[_Tensor]:
         layer, path, used = network.layers[name], join(owner, name), network.uses[name][number]
         if isinstance(layer, Network):
-            return self.through(layer, path, [axes[ref] for ref in used])
+            return self.through(layer, path, [tensors[ref] for ref in used])
+        axes = {ref: tensors[ref].axes for ref in used}
+        zeros = frozenset(ref for ref in used if tensors[ref].is_zero)
         shapes = {ref: self._shapes(network, ref, owner) for ref in used}
         outputs = tuple(self._outputs(network, owner, name, number))
+        arguments = network.calls[name][number]
         call = AxisCall(
-            path, layer, network.calls[name][number], axes, shapes, outputs, self.ties, self._own, related, number
+            path, layer, arguments, axes, shapes, outputs, self.ties, self._own, zeros, self._related, number
         )
         try:
-            traced = related(call)
+            traced = self._related(call)
             self._add(path, layer, traced)
         except UncoupledError as error:
-            return self._uncoupled(call, str(error))
-        return traced.outputs
+            return [_Tensor(each, is_zero=False) for each in self._uncoupled(call, str(error))]
+        is_zero = keeps_zeros(call, traced)
+        return [_Tensor(each, is_zero) for each in traced.outputs]
+
+    def _related(self, call: AxisCall) -> Traced:
+        """Returns how the axes of a layer are related; of a model in a layer too, such as in a TimeDistributed."""
+        return self._model(call) if is_network(call.entry) else related(call)
+
+    def _model(self, call: AxisCall) -> Traced:
+        """Walks through a model in a layer. What it finds in the model is known of the layer."""
+        network = network_of(call.entry)
+        ports = tuple(refs([network.inputs]))
+        types = {ref: TensorType(call.shapes[given]) for ref, given in zip(ports, call.inputs, strict=True)}
+        types = {ref: replace(network.types.get(ref, each), shape=each.shape) for ref, each in types.items()}
+        network = network.with_layers(network.layers, types)
+        walk = _Walk(self._shapes, self._weights)
+        walk.ties, walk._own = self.ties, self._own
+        inputs = [_Tensor(call.axes[ref], ref in call.zeros) for ref in call.inputs]
+        outputs = walk.through(network, call.path, inputs)
+        self._unknown |= walk._unknown
+        places = {part.name: ("config", *part.keys) for part in call.parts()}
+        traced = [_below(call, layer, places) for layer in walk._layers.values()]
+        shape = call.config.get("build_input_shape")
+        stated: dict[Keys, Argument] = {}
+        if isinstance(shape, list | tuple) and len(shape) == len(inputs[0].axes):
+            parts = (extent if axis is None else axis for axis, extent in zip(inputs[0].axes, shape, strict=True))
+            stated["config", "build_input_shape"] = Extents(tuple(parts))
+        return joined([*traced, Traced((), arguments=stated)], [each.axes for each in outputs])
 
     def _outputs(self, network: Network, owner: str, name: str, number: int) -> Iterable[Shape]:
         """Yields the shapes of the outputs of a call that something uses."""
@@ -202,7 +262,7 @@ class _Walk:
 
     def _add(self, path: str, entry: Entry, traced: Traced) -> None:
         """Records a layer; one that is called again has the same weights."""
-        shapes = self._weights(path)
+        shapes = self._weights_of(path)
         weights = {
             below: _with_window(axes, len(shapes[below])) for below, axes in traced.weights.items() if below in shapes
         }
@@ -214,7 +274,8 @@ class _Walk:
                     raise UncoupledError(f"has a weight `{below}` of other extents than its arguments say")
         before = self._layers.get(path)
         if before is None:
-            self._layers[path] = CoupledLayer(path, entry, weights, traced.arguments, traced.widths, traced.joins)
+            found = (weights, traced.arguments, traced.widths, traced.joins, traced.roots)
+            self._layers[path] = CoupledLayer(path, entry, *found)
             return
         for below, axes in weights.items():
             for was, now in zip(before.weights[below], axes, strict=True):
@@ -225,6 +286,16 @@ class _Walk:
                 self._tie_again(path, one, other)
         joins = tuple(dict.fromkeys((*before.joins, *traced.joins)))
         self._layers[path] = replace(before, arguments=arguments, joins=joins)
+
+    def _weights_of(self, path: str) -> Mapping[str, Shape]:
+        """Returns the shapes of the weights of a layer; of a layer in a layer they are among those of the other."""
+        owner = path
+        while owner and not self._weights(owner):
+            owner = owner.rpartition("/")[0]
+        below = path[len(owner) :].lstrip("/")
+        start = f"{below}/" if below else ""
+        found = self._weights(owner)
+        return {name.removeprefix(start): shape for name, shape in found.items() if name.startswith(start)}
 
     def _tie_again(self, path: str, one: Axis, other: Axis) -> None:
         """Ties the channels of an axis of a layer in one call to those in another."""
@@ -244,6 +315,30 @@ class _Walk:
                 marks[groups[label]][mark] = None
         facts = {group: tuple(each) for group, each in marks.items()}
         return Coupling(groups, self._layers, facts, inputs, outputs, self._unknown)
+
+
+def _below(call: AxisCall, layer: CoupledLayer, places: Mapping[str, Keys]) -> Traced:
+    """Returns what is known of a layer in a model that is in a layer.
+
+    Arguments:
+        call: the call of the model.
+        layer: the layer.
+        places: where the model states its layers, by their names.
+    """
+    inner = layer.path[len(call.path) + 1 :]
+    name, *names = inner.split("/")
+    keys, entry = places[name], next(part.entry for part in call.parts() if part.name == name)
+    for each in names:
+        part = next(part for part in parts_of(entry) if part.name == each)
+        keys, entry = (*keys, "config", *part.keys), part.entry
+    return Traced(
+        (),
+        {f"{inner}/{below}": axes for below, axes in layer.weights.items()},
+        {(*keys, *at): argument for at, argument in layer.arguments.items()},
+        {f"{inner}/{argument}": labels for argument, labels in layer.widths.items()},
+        layer.joins,
+        {f"{inner}/{below}": labels for below, labels in layer.roots.items()},
+    )
 
 
 def _with_window(axes: tuple[WeightAxis, ...], rank: int) -> tuple[WeightAxis, ...]:

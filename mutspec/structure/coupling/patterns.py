@@ -10,7 +10,6 @@ from math import prod
 from typing import Any
 
 from mutspec.keras_facts.layer_axes import LayerAxes
-from mutspec.keras_facts.tensor_types import Shape
 from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.axis_call import (
     Argument,
@@ -51,16 +50,13 @@ def follow(axes: LayerAxes, call: AxisCall, inputs: tuple[TensorRef, ...] | None
     before, _, after = axes.call.partition("->")
     patterns = [tokens(each) for each in before.split(",")]
     given = call.inputs if inputs is None else inputs
-    if len(given) < len(patterns):
-        raise UncoupledError(f"takes {len(patterns)} tensors, and gets {len(given)}")
     bindings = _Bindings(call, axes)
-    for pattern, ref in zip(patterns, given, strict=False):
+    for pattern, ref in zip(patterns, given, strict=False):  # states and keys of attention may be missing
         bindings.match(pattern, call.axes[ref])
-    for name, why in axes.mixes.items():
-        call.ties.mark(bindings.named.get(name), MarkKind.MIXED, call.path, why)
-    shapes = iter(call.outputs)
-    outputs = tuple(bindings.output(tokens(each), next(shapes, ())) for each in after.split(",") if each.strip())
+    outputs = tuple(bindings.output(tokens(each)) for each in after.split(",") if each.strip())
     weights = {role: tuple(bindings.weight(each)) for role, each in axes.weights.items()}
+    for name, why in axes.mixes.items():
+        call.note_mixed(bindings.named.get(name), why)
     return Traced(outputs, weights, dict(bindings.arguments()), bindings.widths())
 
 
@@ -72,6 +68,7 @@ class _Bindings:
     axes: LayerAxes
     named: dict[str, Axis] = field(default_factory=dict)
     rest: Axes = ()
+    mixed: int = 0
 
     def match(self, pattern: tuple[Token, ...], axes: Axes) -> None:
         """Takes the labels of an input."""
@@ -87,18 +84,21 @@ class _Bindings:
                 if token == REST:
                     self.rest = run
                     continue
+                self.mixed = count
                 for axis in run:
                     self.call.ties.mark(axis, MarkKind.BARRIER, self.call.path, "mixes the entries along this axis")
                 continue
             if token != PLAIN:
                 self._bind(token, axes[at])
-            elif axes[at] is not None:
-                self.call.ties.mark(axes[at], MarkKind.BARRIER, self.call.path, "takes this axis as a whole")
+            else:
+                self.call.note_whole(axes[at])
             at += 1
 
     def _bind(self, token: Token, axis: Axis) -> None:
         name, outer, inner = self._factors(token)
-        if axis is not None and (outer, inner) != (1, 1):
+        if axis is None and self._is_width(name):  # the layer has channels there, whatever it is called on
+            axis = self.call.fixed(name, self._width(name), "is called on an axis without channels")
+        elif axis is not None and (outer, inner) != (1, 1):
             axis = self._divided(axis, outer, inner)
         if name in self.named:
             self.named[name] = self.call.tied(self.named[name], axis, "needs axes of equal width")
@@ -137,6 +137,9 @@ class _Bindings:
         base = self.named[name]
         return None if base is None else self.call.ties.repeated(base, inner) * outer
 
+    def _is_width(self, name: str) -> bool:
+        return any((name,) in tokens(pattern) for pattern in self.axes.widths.values())
+
     def _width(self, name: str) -> int:
         """Returns the number of channels that the layer makes along an axis, from the argument that counts them."""
         if name in self.axes.made:
@@ -150,24 +153,25 @@ class _Bindings:
                         return found
         raise UncoupledError(f"does not say how long its axis `{name}` is")
 
-    def output(self, pattern: tuple[Token, ...], shape: Shape) -> Axes:
+    def output(self, pattern: tuple[Token, ...]) -> Axes:
         """Returns the labels of an output."""
         found: list[Axis] = []
         for token in pattern:
             if token == REST:
                 found += self.rest
             elif token == MIXED:
-                found += [None] * (len(shape) - len(pattern) + 1)
+                found += [None] * self.mixed
             else:
                 found.append(self.labels(token))
         return tuple(found)
 
     def weight(self, pattern: str) -> Iterator[WeightAxis]:
         """Yields the axes of a weight."""
-        use = Use.SUMS if ">" in pattern else Use.PRODUCES if "<" in pattern else Use.SCALES
+        signs = [token for token in tokens(pattern) if token in _SIGNS]
+        use = Use.SCALES if not signs else _BEFORE[signs[0]]
         for token in tokens(pattern):
-            if token in _SUMS:
-                use = _SUMS[token]
+            if token in _SIGNS:
+                use = _SIGNS[token]
             elif token == REST:
                 yield WINDOW
             else:
@@ -199,5 +203,8 @@ class _Bindings:
 WINDOW = WeightAxis(())
 """Stands for the axes of a weight that are not named: those of a window."""
 
-_SUMS: Mapping[Token, Use] = {(">",): Use.PRODUCES, ("<",): Use.SUMS}
+_SIGNS: Mapping[Token, Use] = {(">",): Use.PRODUCES, ("<",): Use.SUMS, ("=",): Use.SCALES}
 """What the axes after a sign are for."""
+
+_BEFORE: Mapping[Token, Use] = {(">",): Use.SUMS, ("<",): Use.PRODUCES, ("=",): Use.SCALES}
+"""What the axes before the first sign are for."""

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mutspec.keras_facts.activation_intervals import activation_of
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.layer_axes import LAYER_AXES
+from mutspec.keras_facts.object_names import ACTIVATION_LAYERS, ACTIVATIONS
+from mutspec.keras_facts.zeros import MIXING_ACTIVATIONS
 from mutspec.model.outline import is_operation
+from mutspec.structure.coupling.attention import ATTENTION
 from mutspec.structure.coupling.axis_call import AxisCall, Rule, Traced, UncoupledError
 from mutspec.structure.coupling.convolutional import CONVOLUTIONAL
+from mutspec.structure.coupling.einsum import einsum_dense
 from mutspec.structure.coupling.merging import combine, concatenate, dot
 from mutspec.structure.coupling.normalizing import NORMALIZING
 from mutspec.structure.coupling.operations import OPERATIONS
 from mutspec.structure.coupling.patterns import follow
+from mutspec.structure.coupling.recurrent import RECURRENT
 from mutspec.structure.coupling.reshaping import flatten, permute, repeat_vector, reshape, resized
+from mutspec.structure.coupling.wrapping import WRAPPING
 
+_KNOWN = ACTIVATIONS | {each.lower() for each in ACTIVATION_LAYERS}
 _MERGES = "Add Subtract Multiply Average Maximum Minimum"
 
 LAYERS: Mapping[str, Rule] = {
+    **ATTENTION,
     **CONVOLUTIONAL,
+    "EinsumDense": einsum_dense,
     **NORMALIZING,
+    **RECURRENT,
+    **WRAPPING,
     **dict.fromkeys(_MERGES.split(), combine),
     "Concatenate": concatenate,
     "Dot": dot,
@@ -42,6 +54,23 @@ def related(call: AxisCall) -> Traced:
     Raises:
         UncoupledError: nobody has said.
     """
+    traced = _related(call)
+    _note_activation(call, traced)
+    return traced
+
+
+def _note_activation(call: AxisCall, traced: Traced) -> None:
+    """Notes the activation of a layer, if it may compute with all channels together."""
+    name = activation_of(call.config)
+    if name == "glu":
+        raise UncoupledError("has the activation glu, which multiplies one half of the channels with the other")
+    if name in MIXING_ACTIVATIONS:
+        call.note_mixed(traced.outputs[0][-1], f"has the activation {name}, which computes with all channels")
+    elif name not in _KNOWN and not is_operation(call.entry):
+        call.note_mixed(traced.outputs[0][-1], f"has the activation {name}, which mutspec does not know")
+
+
+def _related(call: AxisCall) -> Traced:
     name = call.class_name
     if not is_keras_class(call.entry):
         raise UncoupledError("does not say how its axes are related")
