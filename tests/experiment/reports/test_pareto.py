@@ -18,7 +18,7 @@ from mutspec.experiment.reports.pareto_chart import pareto_chart
 from mutspec.experiment.reports.report import make_report
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import Result
-from tests.experiment.made_up import BASE, COSTS, costing, pruned, replace, result, row, sweep, write
+from tests.experiment.made_up import BASE, COSTS, categories, costing, pruned, replace, result, row, sweep, write
 from tests.experiment.read_html import Page
 
 ROOT = Path(__file__).parents[3]
@@ -143,6 +143,16 @@ def test_each_rank_has_a_colour_of_its_own_and_the_base_is_ink() -> None:
     assert [entry.text for entry in made.legend] == ["smallest", "random", "largest", "base 97.2%", "Pareto front"]
     colours = {mark.colour for mark in made.panels[0].marks if isinstance(mark, Dots)}
     assert colours == {None, *(entry.colour for entry in made.legend[:3])}
+
+
+def test_plans_that_are_compared_have_a_colour_and_a_name_each() -> None:
+    results = [
+        costing(replace(each, rows=tuple(replace(one, multiply_adds=1000 + number) for one in each.rows)), **COSTS)
+        for number, each in enumerate(categories({"narrower": 0.4, "shorter": 0.6}))
+    ]
+    made = chart(results)
+    assert [entry.text for entry in made.legend[:2]] == ["narrower", "shorter"]
+    assert not made.panels[0].paths("mean")
 
 
 def test_a_dot_tells_its_settings_and_its_cost() -> None:
