@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mutspec.access.read import Readable, name_of
 from mutspec.access.threads import default_threads
@@ -23,6 +23,9 @@ from mutspec.model.files.archive import Archive
 from mutspec.show.layers import StructureDiff
 from mutspec.show.report import InputReport, Report, StepReport, TargetReport
 from mutspec.version import engine
+
+if TYPE_CHECKING:
+    from mutspec.structure.multiply_adds import MultiplyAdds  # a plan of weight steps does not load it
 
 
 def report(
@@ -71,7 +74,17 @@ def report(
         needs_keras=needs_keras,
         asked_keras=program.asked_keras if isinstance(model, Archive) and not needs_keras else (),
         origins=origins(program),
+        multiply_adds=_multiply_adds(program),
     )
+
+
+def _multiply_adds(program: Program) -> tuple[MultiplyAdds, MultiplyAdds] | None:
+    """Returns the multiply–adds before and after a structural plan; None for other plans, which keep them."""
+    if program.former_network is None or program.network is None:
+        return None
+    from mutspec.structure.multiply_adds import multiply_adds
+
+    return multiply_adds(program.former_network), multiply_adds(program.network)
 
 
 def _slow_path(program: Program, model: Readable) -> Iterator[Problem]:
@@ -142,4 +155,4 @@ def _step(
                 write.copied,
             )
         )
-    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits, step.skipped)
+    return StepReport(step.id, step.op, tuple(targets), parameters, step.edits, step.skipped, step.coupled)

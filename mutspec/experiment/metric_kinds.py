@@ -8,6 +8,9 @@ from collections.abc import Iterable
 DROP = "drop."
 """The beginning of the names of measures that say how far a metric fell."""
 
+PARAMETERS, MULTIPLY_ADDS = COSTS = ("parameters", "multiply_adds")
+"""The measures that say what a model costs, whatever it predicts."""
+
 _SHARE = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement|precision|recall)(?:_.*)?", re.IGNORECASE)
 _RATE_OF_SAMPLES = re.compile(r"(?:.*_)?(?:acc|accuracy|agreement)(?:_.*)?", re.IGNORECASE)
 """Shares whose denominator is the number of samples: of precision and recall it is another number."""

@@ -99,6 +99,13 @@ class ModelInfo(Struct, frozen=True):
             "live model in it; empty if the job failed."
         ),
     ] = ""
+    parameters: Annotated[
+        Count | None, Meta(description="The number of entries of its weights; null if that is not known.")
+    ] = None
+    multiply_adds: Annotated[
+        Count | None,
+        Meta(description="The multiply–adds that it takes to predict one sample; null if they are not known."),
+    ] = None
 
 
 class DataInfo(Struct, frozen=True):
@@ -220,6 +227,15 @@ class Row(Struct, frozen=True):
         Meta(
             description="Whether the mutant surely predicts what the base does, as the plan changes no weight and no "
             "layer that acts in predictions; null if that is not known."
+        ),
+    ] = None
+    parameters: Annotated[
+        Count | None, Meta(description="The number of entries of the mutant's weights; null if that is not known.")
+    ] = None
+    multiply_adds: Annotated[
+        Count | None,
+        Meta(
+            description="The multiply–adds that it takes the mutant to predict one sample; null if they are not known."
         ),
     ] = None
 

@@ -14,6 +14,7 @@ import msgspec
 from mutspec.access.digests import weights_digest
 from mutspec.errors import EnvironmentProblem, Problem
 from mutspec.execute.loading import load
+from mutspec.experiment.costs import Costs, costs_of
 from mutspec.experiment.data.arrays import Data
 from mutspec.experiment.evaluation.evaluate import Evaluation, Evaluator, predicted
 from mutspec.experiment.evaluation.measures import check_measures
@@ -53,6 +54,11 @@ class Session:
     def weights_digest(self) -> str:
         """A digest of the base's weights, while no trial is on its way."""
         return weights_digest(self.live)
+
+    @cached_property
+    def costs(self) -> Costs:
+        """The costs of the base."""
+        return costs_of(self.live)
 
 
 def opened(model: Any, data: Data, settings: EvaluateSettings, *, unsafe: bool) -> Session:

@@ -13,12 +13,14 @@ from msgspec.structs import replace
 
 from mutspec.errors import CallError
 from mutspec.experiment.axis_units import units
+from mutspec.experiment.costs import Costs, costs_after
 from mutspec.experiment.environment import environment
 from mutspec.experiment.evaluation.evaluate import Evaluation
 from mutspec.experiment.evaluation.fidelity import OutputFidelity, class_counts
 from mutspec.experiment.evaluation.measure_names import no_measure
 from mutspec.experiment.gates import Gate, Verdict, verdicts
 from mutspec.experiment.job_inputs import evaluate_digest
+from mutspec.experiment.metric_kinds import COSTS
 from mutspec.experiment.result import (
     BREAKING_POINT,
     FIDELITY,
@@ -77,7 +79,7 @@ class Trials:
     ) -> None:
         self.shared = shared
         self.verify = verify
-        self.base = measures(_row(0, shared.base, shared.base, None, 0.0))
+        self.base = measures(_row(0, shared.base, shared.base, shared.costs, None, 0.0))
         known = [*found, *self.base]
         self.objectives = [self.measured(name, known) for name in objectives or known[:1]]
         self._gates = [gate for gate in require if self.measured(gate.metric, known)]
@@ -100,7 +102,8 @@ class Trials:
                 paths = {target.path for step in report.steps for target in step.targets}
                 forward = self.shared.shortcuts.forward(paths)
             evaluation = self.shared.evaluator.evaluate(model, self.shared.base, forward)
-            yield Trial(model, _row(plan.seed, self.shared.base, evaluation, report, perf_counter() - start), report)
+            costs, seconds = costs_after(report, self.shared.costs), perf_counter() - start
+            yield Trial(model, _row(plan.seed, self.shared.base, evaluation, costs, report, seconds), report)
 
     @contextmanager
     def _made(self, plan: Plan[Op], inputs: Mapping[str, Any]) -> Iterator[tuple[Any, Report]]:
@@ -126,6 +129,7 @@ class Trials:
             data=DataInfo(self.shared.data.name, self.shared.data.samples, self.shared.data.digest),
             evaluate_digest=evaluate_digest(self.shared.evaluator.settings),
             objective=self.objectives[0],
+            model=replace(result.model, **self.shared.costs),
             base=self.shared.base.metrics,
             value=means[self.objectives[0]],
             objectives=means,
@@ -196,10 +200,11 @@ def measures(row: Row) -> dict[str, float]:
     fidelity = {name: getattr(row, name) for name in (*FIDELITY, BREAKING_POINT)}
     known = {name: value for name, value in fidelity.items() if value is not None}
     drops = {f"drop.{name}": value for name, value in row.drop.items()}
-    return {**row.metrics, **known, "non_finite_outputs": float(row.non_finite_outputs), **drops}
+    costs = {name: float(cost) for name in COSTS if (cost := getattr(row, name)) is not None}
+    return {**row.metrics, **known, "non_finite_outputs": float(row.non_finite_outputs), **drops, **costs}
 
 
-def _row(seed: int, base: Evaluation, mutant: Evaluation, report: Report | None, seconds: float) -> Row:
+def _row(seed: int, base: Evaluation, mutant: Evaluation, costs: Costs, report: Report | None, seconds: float) -> Row:
     changes = [target.changed for step in report.steps for target in step.targets] if report else []
     fidelity = mutant.fidelity
     return Row(
@@ -218,6 +223,7 @@ def _row(seed: int, base: Evaluation, mutant: Evaluation, report: Report | None,
         output_numbers=mutant.numbers,
         by_output=_by_output(mutant),
         changed_nothing=report.changes_nothing if report else None,
+        **costs,
     )
 
 

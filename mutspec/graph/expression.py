@@ -281,8 +281,23 @@ class Expression:
         return self.gather(IndexMap.of(self.shape).transposed(order))
 
     def take(self, axis: int, indices: Sequence[int]) -> Expression:
-        """Returns the slices at some indices of one axis, in their order."""
-        return self.gather(IndexMap.of(self.shape).taken(axis, indices))
+        """Returns the slices at some indices of one axis, in their order.
+
+        Of slices they are taken from the tensor that those were taken from, so that to take some fifty times costs what
+        once does.
+        """
+        source, index_map = self._taken_from()
+        return source.gather(index_map.taken(axis, indices))
+
+    def _taken_from(self) -> tuple[Expression, IndexMap]:
+        """Returns the tensor whose entries are gathered here, and the map of this tensor's axes to them."""
+        node = self.builder.nodes[self.node]
+        if node.primitive == "gather":
+            try:
+                return Expression(self.builder, node.inputs[0]), node.attribute("index_map").reshaped(self.shape)
+            except ValueError:  # the entries do not lie along these axes
+                pass
+        return self, IndexMap.of(self.shape)
 
     def window(self, axis: int, shape: Shape, start: int = 0) -> Expression:
         """Returns the tensor's entries from `start` on along one axis, as a tensor of a shape that differs only there.

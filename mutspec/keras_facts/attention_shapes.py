@@ -52,7 +52,7 @@ _HEADED = (
 )  # fmt: skip
 
 
-def _headed(call: LayerCall) -> tuple[Shape, Shape, Shape, bool]:
+def headed(call: LayerCall) -> tuple[Shape, Shape, Shape, bool]:
     """Returns the shapes of query, value and key, and whether the layer returns its scores, too."""
     if call.arguments is not None:
         arguments = call.bound(*_HEADED)
@@ -71,7 +71,7 @@ def _projection(kernel: Extents, bias: Extents) -> RuleResult:
 
 
 def _multi_head_attention(call: LayerCall) -> RuleResult:
-    query, value, key, has_scores = _headed(call)
+    query, value, key, has_scores = headed(call)
     heads, width = call.whole("num_heads"), call.whole("key_dim")
     value_width = call.whole("value_dim", width)
     stated = call.config.get("output_shape")
@@ -93,7 +93,7 @@ def _multi_head_attention(call: LayerCall) -> RuleResult:
 
 
 def _group_query_attention(call: LayerCall) -> RuleResult:
-    query, value, key, has_scores = _headed(call)
+    query, value, key, has_scores = headed(call)
     heads, groups = call.whole("num_query_heads"), call.whole("num_key_value_heads")
     width = call.whole("head_dim")
     if len(query) != 3:

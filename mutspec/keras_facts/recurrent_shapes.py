@@ -11,7 +11,7 @@ from functools import partial
 from mutspec.keras_facts.layer_call import Extents, LayerCall, Rule, RuleResult, UncertainError
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 
-_GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
+GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 _STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
 
 
@@ -51,7 +51,7 @@ def _check_states(call: LayerCall, states: list[Shape], step: RuleResult) -> Non
 
 def _step(call: LayerCall, kind: str, first: Shape) -> RuleResult:
     units = call.whole("units")
-    gates = _GATES[kind] * units
+    gates = GATES[kind] * units
     has_two_biases = kind == "GRU" and call.flag("reset_after", default=True)
     weights = {
         "kernel": (call.extent(first, -1), gates),
@@ -134,8 +134,8 @@ def _convolutional(call: LayerCall, *, dimensions: int) -> RuleResult:
 
 
 RECURRENT_RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(_GATES, _recurrent),
-    **{f"{kind}Cell": partial(_cell, kind=kind) for kind in _GATES},
+    **dict.fromkeys(GATES, _recurrent),
+    **{f"{kind}Cell": partial(_cell, kind=kind) for kind in GATES},
     **{f"ConvLSTM{dimensions}D": partial(_convolutional, dimensions=dimensions) for dimensions in (1, 2, 3)},
     "StackedRNNCells": _stacked_cells,
     "RNN": _recurrent_with_cell,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mutspec.lowering.mask_changes import MaskChange
     from mutspec.structure.architecture import Architecture
     from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.coupling.groups import CoupledGroup
     from mutspec.structure.network import Network
 
 
@@ -41,6 +42,7 @@ class StepRecord:
         claim: what it claims about the model's predictions.
         skipped: the weights that it leaves as they are because nothing fits them.
         asked: the nodes whose values it had to know to be compiled.
+        coupled: the groups of layers of which it changes the widths together.
     """
 
     id: str
@@ -52,6 +54,7 @@ class StepRecord:
     claim: SamePredictions | None = None
     skipped: tuple[SkippedWeight, ...] = ()
     asked: tuple[int, ...] = ()
+    coupled: tuple[CoupledGroup, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Program:
         warnings: what the user should know, positions filled in.
         output_change: what the steps do to the outputs; None if they do nothing to the architecture.
         network: the mutant, taken apart; None if weights alone change.
+        former_network: the model, taken apart; None if weights alone change.
         asked_keras: the names of the layers of which only Keras knew the shapes that they make.
     """
 
@@ -79,6 +83,7 @@ class Program:
     warnings: tuple[Problem, ...]
     output_change: OutputChange | None = None
     network: Network | None = None
+    former_network: Network | None = None
     asked_keras: tuple[str, ...] = ()
 
     @property
@@ -140,7 +145,7 @@ def compile_plan(
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
         claim = _claim(op, writes, context.edits)
         made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped), tuple(context.asked)
-        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made))
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made, tuple(context.coupled)))
         warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
         now = context.edited_architecture
         if now is not None and now is not (changes[-1][1] if changes else None):
@@ -163,8 +168,8 @@ def compile_plan(
             records[number], notes = _with_masks(records[number], masks)
             warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in notes]
     warnings += mutant.warnings
-    network = mutant.network
-    return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, network)
+    networks = mutant.network, stages[0].network
+    return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, *networks)
 
 
 def _after(refused: str, problem: Problem) -> Problem:

@@ -20,9 +20,11 @@ from mutspec.keras_facts.layer_arguments import arguments_of
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.structure_context import StructureContext
+from mutspec.lowering.widths import coupling
 from mutspec.model.outline import is_operation, is_within, join, nodes_of
 from mutspec.model.shapes import LayerShapes
 from mutspec.model.spec import LayerSpec
+from mutspec.structure.coupling.labels import MarkKind
 from mutspec.structure.layer_config import configured
 from mutspec.structure.network import Entry, Network
 from mutspec.structure.network_config import called
@@ -233,17 +235,39 @@ def _refuse_other_shapes(ctx: StructureContext, place: Place, before: Entry, aft
         alone = _difference(ctx, place.found, before, _changed(place, before, {key: value}))
         if alone:
             raise PlanError(
-                f"`{key}: {flow(value)}` {alone}", path=("set", key), hint=_hint(key, alone, place.found.path)
+                f"`{key}: {flow(value)}` {alone}", path=("set", key), hint=_hint(ctx, place.found, key, value, alone)
             )
     raise PlanError(f"the arguments together: this {problem}", path=("set",), hint=_REPLACE)
 
 
-def _hint(key: str, why: str, path: str) -> str:
+def _hint(ctx: StructureContext, found: FoundLayer, key: str, value: Any, why: str) -> str:
+    """Returns which other step does what an argument was to do."""
     if key == "stateful" and "batch size" in why:
         return "give the model a batch size first: `set_input` with `batch_size`"
     if "the same value for attribute" in why:  # of the layers of a Bidirectional
-        return f"name both layers in it: `{path}/*`"
-    return _REPLACE
+        return f"name both layers in it: `{found.path}/*`"
+    return _hint_of_width(ctx, found, key, value) or _REPLACE
+
+
+def _hint_of_width(ctx: StructureContext, found: FoundLayer, key: str, value: Any) -> str:
+    """Returns which step changes an argument that counts units; empty if it does not."""
+    try:
+        channels = coupling(ctx.context)
+    except PlanError:  # of another layer
+        return ""
+    layer = channels.layers.get(found.path)
+    if layer is None or key not in layer.widths or not isinstance(value, int):
+        return ""
+    labels = layer.widths[key]
+    argument = f"argument: {key}, " if key != next(iter(layer.widths)) else ""
+    if key == "input_dim":
+        return f"use `resize_embedding`, with `input_dim: {value}`"
+    if any(mark.kind is MarkKind.OUTPUT for label in labels for mark in channels.marks.get(channels.groups[label], ())):
+        return f"use `resize_output`, with `units: {value}`"
+    if value > len(labels):
+        return f"use `widen_layer`, with `{argument}to: {value}`, which takes along all that hangs together with it"
+    count = len(labels) - value
+    return f"use `remove_neurons`, with `{argument}count: {count}`, which takes along all that hangs together with it"
 
 
 def _is_harmless(place: Place, entry: Entry, key: str) -> bool:

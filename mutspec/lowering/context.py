@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mutspec.structure.architecture import Architecture, Change
     from mutspec.structure.compile_state import OutputChange
     from mutspec.structure.coupling.coupling import Coupling
+    from mutspec.structure.coupling.groups import CoupledGroup
     from mutspec.structure.flow import Flow
     from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network
@@ -90,12 +91,14 @@ class LoweringContext:
         notes: what the user should know about it.
         skipped: the weights that it leaves as they are because nothing fits them.
         edits: what it does to layers.
+        coupled: the groups of layers of which it changes the widths together.
         layers_added: the number of layers that it has added so far, those that are as they were included.
         created: the weights that it adds.
         asked: the nodes whose values it has asked for.
         keras_made: the origins of weights whose first value only Keras can make.
         output_change: what the steps so far did to the outputs; None if they did nothing to the architecture.
         coupling: the channels of a network that a step has looked at.
+        layer_weights: the weights of the layers of a model that a step has looked at.
         has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
     """
 
@@ -109,6 +112,7 @@ class LoweringContext:
     notes: list[str] = field(default_factory=list)
     skipped: list[SkippedWeight] = field(default_factory=list)
     edits: list[LayerEdit] = field(default_factory=list)
+    coupled: list[CoupledGroup] = field(default_factory=list)
     layers_added: int = 0
     created: list[TensorSpec] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
@@ -116,6 +120,7 @@ class LoweringContext:
     output_change: OutputChange | None = None
     has_base: bool = False
     coupling: tuple[Network, Coupling] | None = None
+    layer_weights: tuple[ModelSpec, Mapping[str, Mapping[str, TensorSpec]]] | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
     _architecture: Architecture | None = None
     _unedited: Architecture | None = None
@@ -129,6 +134,7 @@ class LoweringContext:
         self.notes.clear()
         self.skipped.clear()
         self.edits.clear()
+        self.coupled.clear()
         self.layers_added = 0
         self.created.clear()
         self.asked.clear()
@@ -334,6 +340,11 @@ class LoweringContext:
         if model:
             return Expression(self.builder, self.builder.base(model, tensor.path, shape, tensor.dtype))
         return Expression(self.builder, self.builder.current(tensor.origin, shape, tensor.dtype))
+
+    @property
+    def has_values(self) -> bool:
+        """Whether values of weights can be asked for."""
+        return self.value_reader is not None
 
     def values(self, expressions: Sequence[Expression]) -> list[tuple[float, ...]]:
         """Computes some values while the plan is compiled, from the weights as the steps so far have left them.

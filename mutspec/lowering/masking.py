@@ -9,6 +9,7 @@ from mutspec.graph.choice import Choice, Listed, StridedSlices, size_of
 from mutspec.graph.expression import words
 from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.widths import layer_weights
 from mutspec.structure.coupling.axis_call import WeightAxis
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.substitution import Substitution
@@ -24,7 +25,7 @@ def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]
     """
     removal = Substitution.removal(coupling, groups)
     for layer in removal.layers:
-        own = context.models[""].weights_of(layer.path)
+        own = layer_weights(context)[layer.path]
         for below, axes in layer.weights.items():
             tensor = own[below]
             choice = _choice(removal, axes, tensor.shape)

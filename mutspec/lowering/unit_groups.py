@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isnan, sqrt
@@ -17,6 +17,7 @@ from mutspec.graph.expression import Expression
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import Per, Rank, exact_share, or_default
 from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.widths import layer_weights
 from mutspec.model.outline import around, join
 from mutspec.model.spec import LayerSpec, TensorSpec
 from mutspec.structure.coupling.axis_call import Use
@@ -124,7 +125,7 @@ class Pool:
 
     @property
     def path(self) -> str:
-        """The path of the first layer, for messages and random streams."""
+        """The path of the first layer, for messages."""
         return self.layers[0][0].path
 
 
@@ -216,20 +217,27 @@ def _pools(context: LoweringContext, coupling: Coupling, layers: Sequence[LayerS
     return pools
 
 
+def why_pinned(mark: Mark) -> str:
+    """Returns why units must stay as they are, as the end of a sentence that says so."""
+    if mark.kind is MarkKind.OUTPUT:
+        return f": they {mark.why}"
+    if mark.kind is MarkKind.INPUT:
+        return f": they {mark.why}, `{mark.layer}`"
+    return f", because `{mark.layer}` {mark.why}"
+
+
 def _must_stay(layer: LayerSpec, mark: Mark) -> Problem:
     """Returns the problem that all units of a layer must stay."""
-    its = f"the units of `{layer.path}` ({layer.class_name}) must stay"
-    if mark.kind is MarkKind.OUTPUT:
-        hint = "say `outputs: true` to remove outputs of the model, or leave the layer out"
-        return Problem(f"{its}: they {mark.why}", path=("target",), hint=hint)
-    if mark.kind is MarkKind.INPUT:
-        hint = "leave the layer out, or change the input first with `set_input`"
-        return Problem(f"{its}: they {mark.why}, `{mark.layer}`", path=("target",), hint=hint)
-    hint = (
+    hint = {
+        MarkKind.OUTPUT: "say `outputs: true` to remove outputs of the model, or leave the layer out",
+        MarkKind.INPUT: "leave the layer out, or change the input first with `set_input`",
+    }.get(
+        mark.kind,
         "leave it out with `not:`, skip such layers with `on_unremovable: skip`, zero its units with `zero_neurons`, "
-        "or declare the axes of the class in a plug-in"
+        "or declare the axes of the class in a plug-in",
     )
-    return Problem(f"{its}, because `{mark.layer}` {mark.why}", path=("target",), hint=hint)
+    its = f"the units of `{layer.path}` ({layer.class_name}) must stay"
+    return Problem(f"{its}{why_pinned(mark)}", path=("target",), hint=hint)
 
 
 def _listed(coupling: Coupling, pools: Sequence[Pool], choice: UnitChoice) -> tuple[int, ...]:
@@ -298,24 +306,33 @@ def _counted(
                 path=(key,),
                 hint="lower it: the others are coupled to what must stay",
             )
+        order: Iterable[int]
         if choice.is_ranked:
             order = sorted(free, key=lambda group: (isnan(scores[group]), -scores[group] if is_last else scores[group]))
         else:
-            origin = "" if choice.per is Per.ALL else each[0].path
-            numbers = Permutation(len(free), context.key(origin, "choose")).chosen(len(free))
-            order = [free[number] for number in numbers]
+            origin = "" if choice.per is Per.ALL else _origin(context, each[0].path)
+            permutation = Permutation(len(free), context.key(origin, "choose"))
+            order = (free[permutation.image(number, inverse=True)] for number in range(len(free)))
         chosen += _within(order, count, each, choice.round_to)
     return tuple(chosen)
 
 
-def _within(order: Sequence[int], count: int, pools: Sequence[Pool], round_to: int) -> Iterator[int]:
+def _origin(context: LoweringContext, layer: str) -> str:
+    """Returns the immutable name of a layer, from that of a weight in it."""
+    below, tensor = next(iter(layer_weights(context)[layer].items()))
+    return tensor.origin.removesuffix(f"/{below}")
+
+
+def _within(order: Iterable[int], count: int, pools: Sequence[Pool], round_to: int) -> Iterator[int]:
     """Yields the first groups of an order, so that in each pool some stay, and as many as rounding asks for."""
     owner = {group: number for number, pool in enumerate(pools) for group in pool.groups}
     taken: dict[int, list[int]] = {number: [] for number in range(len(pools))}
     left = count
     for group in order:
+        if not left:
+            break
         own = taken[owner[group]]
-        if left and len(own) < len(pools[owner[group]].groups) - 1:
+        if len(own) < len(pools[owner[group]].groups) - 1:
             own.append(group)
             left -= 1
     for number, groups in taken.items():
@@ -338,8 +355,6 @@ def _scores(
     if not asked:
         return {}
     values = context.values([expression for _, (_, expression) in asked])
-    read = dict.fromkeys(layer.path for pool in pools for layer, _ in pool.layers)
-    context.notes.append(f"reads the weights of {listed(list(read), 3)} to rank their units")
     scores: dict[int, float] = {}
     for number, pool in enumerate(pools):
         sums: Counter[int] = Counter()
@@ -375,7 +390,7 @@ def _measured(
 
 def _kernels(context: LoweringContext, layer: CoupledLayer) -> list[tuple[CoupledLayer, str, TensorSpec]]:
     """Returns the weights by which a layer makes its units: its kernels, and not its biases."""
-    own = context.models[""].weights_of(layer.path)
+    own = layer_weights(context)[layer.path]
     making = [below for below, axes in layer.weights.items() if any(axis.use is Use.PRODUCES for axis in axes)]
     scaling = [below for below, axes in layer.weights.items() if len(axes) > 1 and below not in making]
     return [(layer, below, own[below]) for below in making or scaling if below in own]

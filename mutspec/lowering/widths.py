@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import sqrt
 from typing import Any
 
 from mutspec.errors import ModelError, PlanError, Problem
-from mutspec.graph.choice import Listed, StridedSlices, size_of
 from mutspec.graph.expression import Expression
-from mutspec.graph.index_map import IndexMap
 from mutspec.keras_facts.layer_axes import DIVISORS
+from mutspec.lowering.changed_weight import Adjustment, ChangedWeight, Filling
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.initial_values import NewWeight
-from mutspec.lowering.new_layer import AddedLayer, value_by_initializer
+from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.spec import TensorSpec
 from mutspec.structure import edits
-from mutspec.structure.coupling.axis_call import Keys, Use, WeightAxis
-from mutspec.structure.coupling.coupling import CoupledLayer, Coupling, coupling_of
-from mutspec.structure.coupling.substitution import NEW, Substitution
+from mutspec.structure.coupling.axis_call import Keys
+from mutspec.structure.coupling.coupling import CoupledLayer, Coupling, WeightShapes, coupling_of
+from mutspec.structure.coupling.groups import coupled_groups
+from mutspec.structure.coupling.substitution import NEW, Substitution, UnlikeError
 from mutspec.structure.network import Entry, Network, paths_in
 from mutspec.structure.parts import parts_of, put, with_part
-
-Filling = Callable[[NewWeight, tuple[WeightAxis, ...]], Expression | None]
-"""Gives the values of a weight in the channels that it did not have; None for what its initializer says."""
 
 
 def coupling(context: LoweringContext) -> Coupling:
@@ -38,12 +35,12 @@ def coupling(context: LoweringContext) -> Coupling:
     """
     network = context.architecture.network
     if context.coupling is None or context.coupling[0] is not network:
-        flow, weights = context.flow(), _weights(context)
+        flow = context.flow()
         try:
             found = coupling_of(
                 network,
                 lambda within, ref, owner: flow.type_of(within, ref, owner).shape,
-                lambda path: {below: each.shape for below, each in weights.get(path, {}).items()},
+                weight_shapes(context),
             )
         except ModelError as error:
             hint = "fix that first, in a step before this one"
@@ -54,8 +51,21 @@ def coupling(context: LoweringContext) -> Coupling:
     return context.coupling[1]
 
 
-def _weights(context: LoweringContext) -> Mapping[str, dict[str, TensorSpec]]:
+def weight_shapes(context: LoweringContext) -> WeightShapes:
+    """Returns what tells the shapes of a layer's weights."""
+    weights = layer_weights(context)
+    return lambda path: {below: each.shape for below, each in weights.get(path, {}).items()}
+
+
+def layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorSpec]]:
     """Returns the weights of each layer of a network, with those of layers in it, by their paths below it."""
+    spec = context.models[""]
+    if context.layer_weights is None or context.layer_weights[0] is not spec:
+        context.layer_weights = (spec, _layer_weights(context))
+    return context.layer_weights[1]
+
+
+def _layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorSpec]]:
     layers = set(paths_in(context.architecture.network))
     found: dict[str, dict[str, TensorSpec]] = defaultdict(dict)
     for tensor in context.models[""].tensors:
@@ -66,13 +76,25 @@ def _weights(context: LoweringContext) -> Mapping[str, dict[str, TensorSpec]]:
     return found
 
 
+def report_coupled(context: LoweringContext, substitution: Substitution, targets: Mapping[str, str]) -> None:
+    """Puts the layers that a substitution changes together into the step's report.
+
+    Arguments:
+        context: where the step is lowered.
+        substitution: what comes in the place of which channels.
+        targets: the paths of the layers whose units the step names, each with the argument that counts these.
+    """
+    network = context.architecture.network
+    context.coupled += coupled_groups(substitution, targets, weight_shapes(context), network)
+
+
 def substitute(
     ctx: StructureContext,
     substitution: Substitution,
     *,
     key: str,
     filling: Filling | None = None,
-    divide: bool = False,
+    adjust: Adjustment | None = None,
 ) -> None:
     """Puts other channels in the place of some, in all layers that have them.
 
@@ -81,14 +103,14 @@ def substitute(
         substitution: what comes in their place.
         key: the key of the step at which errors are.
         filling: gives the values in new channels. Default: the initializers of the layers.
-        divide: whether weights that sum over a channel are divided by the number of its copies, so that the sum
-            stays what it was.
+        adjust: changes weights that have all of their channels, such as `divided`.
 
     Raises:
         PlanError: a layer cannot take what it gets then.
     """
     context = ctx.context
-    weights = _weights(context)
+    _refuse_unlike(substitution, key)
+    weights = layer_weights(context)
     added: dict[str, AddedLayer] = {}
     changed: dict[str, dict[str, Entry]] = defaultdict(dict)
     calls: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -109,7 +131,7 @@ def substitute(
         if arguments is not network.calls[name]:
             calls[owner][name] = tuple(arguments)
         own = weights.get(layer.path, {})
-        values = _Values(context, layer, substitution, own, filling, divide)
+        values = _Values(context, layer, substitution, own, filling, adjust)
         if not others and not any(values.is_resized(below) for below in layer.weights):
             written += values.written()
             continue
@@ -142,6 +164,24 @@ def _with_arguments(entry: Entry, others: Mapping[Keys, Any]) -> Entry:
     return entry
 
 
+def _refuse_unlike(substitution: Substitution, key: str) -> None:
+    """Refuses a substitution that a layer has no place for.
+
+    Raises:
+        PlanError: there is such a layer.
+    """
+    for layer in substitution.layers:
+        try:
+            for labels in layer.axes:
+                substitution.index_map(labels)
+        except UnlikeError:
+            raise PlanError(
+                f"`{layer.path}` has some of these channels in an axis where it does not have the others",
+                path=(key,),
+                hint="name channels that go to the same layers",
+            ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Values:
     """The weights of a layer, with other channels.
@@ -152,7 +192,7 @@ class _Values:
         substitution: what comes in the place of which channels.
         old: its weights before.
         filling: gives the values in new channels.
-        divide: whether sums over copies stay what they were.
+        adjust: changes weights that have all of their channels.
     """
 
     context: LoweringContext
@@ -160,12 +200,12 @@ class _Values:
     substitution: Substitution
     old: Mapping[str, TensorSpec]
     filling: Filling | None
-    divide: bool
+    adjust: Adjustment | None
 
-    def _maps(self, below: str) -> list[tuple[int, ...] | None]:
+    def _maps(self, below: str) -> tuple[tuple[int, ...] | None, ...]:
         """Returns the index map of each axis of a weight."""
         axes = self.layer.weights.get(below, ())
-        return [None if axis.labels is None else self.substitution.index_map(axis.labels) for axis in axes]
+        return tuple(None if axis.labels is None else self.substitution.index_map(axis.labels) for axis in axes)
 
     def is_resized(self, below: str) -> bool:
         """Returns whether a weight gets another shape."""
@@ -189,17 +229,22 @@ class _Values:
                 yield tensor, self._value(below, new)
 
     def _value(self, below: str, new: NewWeight) -> Expression:
-        tensor, maps, axes = self.old[below], self._maps(below), self.layer.weights[below]
-        index_map = IndexMap.of(tensor.shape)
+        tensor = self.old[below]
+        maps, axes = self._maps(below), self.layer.weights[below]
+        value = old = self.context.read(tensor)
+        is_computed = self.adjust is not None or self._root(below) != 1
+        if is_computed or any(found is not None and NEW in found for found in maps):
+            value = old = old.cast(self.context.compute_dtype(tensor))
+        weight = ChangedWeight(self.context, self.layer, new, old, axes, maps, self.substitution)
         for axis, found in enumerate(maps):
             if found is not None:
-                index_map = index_map.taken(axis, [max(at, 0) for at in found])
-        value = self.context.read(tensor).gather(index_map)
-        if self.divide:
-            value = self._divided(value, axes, maps)
+                value = value.take(axis, [max(at, 0) for at in found])
+        value = self._filled(weight, value)
+        if self.adjust is not None:
+            value = self.adjust(weight, value)
         if (root := self._root(below)) != 1:
             value = value * root
-        return self._filled(value, new, axes, maps)
+        return value.cast(tensor.dtype)
 
     def _root(self, below: str) -> float:
         """Returns the factor of a weight that the layer divides by the square root of a number of channels."""
@@ -209,50 +254,21 @@ class _Values:
         root = sqrt(self.substitution.extent(labels) / len(labels))
         return 1 / root if self.old[below].role in DIVISORS else root
 
-    def _divided(
-        self, value: Expression, axes: tuple[WeightAxis, ...], maps: list[tuple[int, ...] | None]
-    ) -> Expression:
-        """Returns a weight in which each copy of a channel that is summed over has its part of the sum."""
-        copies = self.substitution.copies
-        for axis, (each, found) in enumerate(zip(axes, maps, strict=True)):
-            if found is None or each.use is not Use.SUMS or each.labels is None:
-                continue
-            counts: dict[int, list[int]] = defaultdict(list)
-            for at, source in enumerate(found):
-                if source != NEW:
-                    counts[copies.get(self.substitution.coupling.groups[each.labels[source]], 1)].append(at)
-            for count, places in counts.items():
-                if count > 1:
-                    value = (value / float(count)).where(
-                        _slices(value.shape, axis).choose(Listed(tuple(places))), value
-                    )
-        return value
-
-    def _filled(
-        self, value: Expression, new: NewWeight, axes: tuple[WeightAxis, ...], maps: list[tuple[int, ...] | None]
-    ) -> Expression:
+    def _filled(self, weight: ChangedWeight, value: Expression) -> Expression:
         """Returns a weight with first values in the channels that are new."""
-        places = {
-            axis: tuple(at for at, source in enumerate(found) if source == NEW)
-            for axis, found in enumerate(maps)
-            if found is not None and NEW in found
-        }
+        places = weight.new_places()
         if not places:
             return value
-        first = self.filling(new, axes) if self.filling is not None else None
+        first = self.filling(weight) if self.filling is not None else None
         if first is None:
-            first = value_by_initializer(self.context, new)
+            first = weight.by_initializer()
         if first is None:
             raise PlanError(
-                f"the first values of `{new.tensor.path}` are made by an initializer that mutspec does not know",
+                f"the first values of `{weight.new.tensor.path}` are made by an initializer that mutspec does not know",
                 path=("op",),
                 hint="choose a method that makes them of the old values",
             )
         first = first.cast(value.dtype)
         for axis, at in places.items():
-            value = first.where(_slices(value.shape, axis).choose(Listed(at)), value)
+            value = first.where(weight.slices(axis, at), value)
         return value
-
-
-def _slices(shape: tuple[int, ...], axis: int) -> StridedSlices:
-    return StridedSlices(shape[axis], size_of(shape[axis + 1 :]))

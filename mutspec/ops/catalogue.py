@@ -30,6 +30,7 @@ FAMILIES = (
     "wiring",
     "naming",
     "morphism",
+    "kernels",
     "conversion",
     "inputs",
     "sharing",
@@ -37,6 +38,8 @@ FAMILIES = (
     "ensembles",
     "ports",
     "widths",
+    "widening",
+    "resizing",
 )
 """The modules of this package that hold ops, in the order in which they are shown."""
 

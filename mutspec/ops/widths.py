@@ -14,9 +14,10 @@ from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.masking import masked
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.units_op import UnitsOp
-from mutspec.lowering.widths import substitute
+from mutspec.lowering.widths import substitute, weight_shapes
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupling import Coupling
+from mutspec.structure.coupling.groups import coupled_groups
 from mutspec.structure.coupling.substitution import Substitution
 from mutspec.text.words import listed
 
@@ -72,6 +73,9 @@ class RemoveNeurons(UnitsOp, tag="remove_neurons", frozen=True, kw_only=True):
             _refuse_others(coupling, removal, [layer.path for layer in context.select_layers(self.target, "target")])
         ctx = StructureContext(context, self.id)
         if groups:
+            layers = context.select_layers(self.target, "target")
+            targets = dict.fromkeys((layer.path for layer in layers), self.argument)
+            context.coupled += coupled_groups(removal, targets, weight_shapes(context), context.architecture.network)
             substitute(ctx, removal, key="target")
             context.coupling = (context.architecture.network, removal.after_removal())
         return ctx.writes

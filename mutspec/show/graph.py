@@ -45,7 +45,7 @@ def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
     """Returns the graph as a Mermaid flowchart, from top to bottom. The arguments are those of `to_json`."""
     lines = ["flowchart TB"]
     for number, node, names in _labelled(graph, steps):
-        label = "<br>".join(map(_in_mermaid, names))
+        label = "<br>".join(map(in_mermaid, names))
         opening, closing = ("([", "])") if node.primitive == "base" else ("[[", "]]") if len(names) > 1 else ("[", "]")
         lines.append(f'  n{number}{opening}"{label}"{closing}')
     lines += [f"  n{source} --> n{number}" for number, node in _shown(graph) for source in node.inputs]
@@ -56,7 +56,7 @@ def to_dot(graph: Graph, steps: Sequence[str]) -> str:
     """Returns the graph in Graphviz's language. The arguments are those of `to_json`."""
     lines = ["digraph plan {", "  node [shape=box];"]
     for number, node, names in _labelled(graph, steps):
-        label = "\\n".join(map(_in_dot, names))
+        label = "\\n".join(map(in_dot, names))
         style = " shape=ellipse" if node.primitive == "base" else " style=bold" if len(names) > 1 else ""
         lines.append(f'  n{number} [label="{label}"{style}];')
     lines += [f"  n{source} -> n{number};" for number, node in _shown(graph) for source in node.inputs]
@@ -66,13 +66,13 @@ def to_dot(graph: Graph, steps: Sequence[str]) -> str:
 _SPECIAL_IN_MERMAID = re.compile(r"[^\w ./:@(),+×-]")
 
 
-def _in_mermaid(text: str) -> str:
-    """Escapes text for a quoted label: characters that may be markup or a directive become numbers such as `#60;`."""
+def in_mermaid(text: str) -> str:
+    """Escapes text for a quoted label of Mermaid: what may be markup or a directive becomes numbers such as `#60;`."""
     return _SPECIAL_IN_MERMAID.sub(lambda match: f"#{ord(match[0])};", in_one_line(text))
 
 
-def _in_dot(text: str) -> str:
-    """Escapes text for a quoted label, in which Graphviz reads escapes and HTML entities."""
+def in_dot(text: str) -> str:
+    """Escapes text for a quoted label of DOT, in which Graphviz reads escapes and HTML entities."""
     return in_one_line(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mutspec.show.check import check_lines
 from mutspec.show.copies import copy_lines
 from mutspec.show.diff import DiffReport, difference_sentence, tensor_rows
+from mutspec.show.groups import GROUPS_HEADER, HEADER, group_row, group_sentences, member_rows
 from mutspec.show.layers import layer_change
 from mutspec.show.origins import origins_sentence
 from mutspec.show.report import (
@@ -15,6 +16,7 @@ from mutspec.show.report import (
     StepReport,
     edit_sentence,
     keras_sentence,
+    multiply_adds,
     parameters,
     target_rows,
     touched_sentence,
@@ -25,13 +27,15 @@ from mutspec.text.visible import in_one_line
 MOST_OPEN_ROWS = 20
 """The most rows of a table that is open. Longer ones open when they are clicked."""
 
-_TEXT_COLUMNS = frozenset({"", "Weight", "Shape", "Dtype", "Origin", "Layer", "Change"})
+_TEXT_COLUMNS = frozenset(
+    {"", "Weight", "Shape", "Dtype", "Origin", "Layer", "Change", "Class", "Part", "Units of", "Coupled by"}
+)
 
 
 def report_markdown(report: Report) -> str:
     """Formats a report with headings and tables."""
     verb = "Dry-run of" if report.output is None else "Applied"
-    facts = [f"seed {report.seed}", words.plural(report.layers, "layer"), parameters(report)]
+    facts = [f"seed {report.seed}", words.plural(report.layers, "layer"), parameters(report), *multiply_adds(report)]
     blocks = [f"### {verb} {code(report.plan_name)} on {code(str(report.model))}", ", ".join(facts)]
     blocks += [_step(number, step) for number, step in enumerate(report.steps, start=1)]
     if report.warnings:
@@ -76,8 +80,9 @@ def _step(number: int, step: StepReport) -> str:
     blocks = [f"#### {number}. {code(step.op)}{name}"]
     if step.parameters:
         blocks.append(", ".join(code(f"{key}: {words.flow(value)}") for key, value in step.parameters.items()))
-    if step.edits:
-        blocks.append("\n".join(f"- {escape(in_one_line(edit_sentence(edit)))}" for edit in step.edits))
+    if step.other_edits:
+        blocks.append("\n".join(f"- {escape(in_one_line(edit_sentence(edit)))}" for edit in step.other_edits))
+    blocks += _groups(step)
     if not step.targets:
         return "\n\n".join([*blocks, *([] if step.edits else ["Touches nothing."])])
     header, rows = target_rows(step)
@@ -85,6 +90,17 @@ def _step(number: int, step: StepReport) -> str:
     if copies := copy_lines(step.targets, step.skipped):
         blocks.append("\n".join(f"- {escape(line)}" for line in copies))
     return "\n\n".join(blocks)
+
+
+def _groups(step: StepReport) -> list[str]:
+    """Returns the blocks about layers whose widths change together: a table of groups, or the layers of one."""
+    if len(step.coupled) > 1:
+        return [_table(GROUPS_HEADER, [list(map(escape, group_row(group))) for group in step.coupled])]
+    blocks = []
+    for group in step.coupled:
+        blocks.append("\n".join(f"- {escape(text)}" for text in group_sentences(group)))
+        blocks.append(_table(HEADER, [[code(row[0]), *map(escape, row[1:])] for row in member_rows(group)]))
+    return blocks
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

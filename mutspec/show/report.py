@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mutspec.errors import Problem
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.origins import WeightOrigin
 from mutspec.show.check import MutantCheck, check_lines
 from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
+from mutspec.show.groups import group_as_json, groups_lines
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
+from mutspec.structure.coupling.groups import CoupledGroup
 from mutspec.structure.layer_edit import EditKind, LayerEdit, former_path
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
+
+if TYPE_CHECKING:
+    from mutspec.structure.multiply_adds import MultiplyAdds  # a plan of weight steps does not load it
 
 FORMAT_VERSION = 1
 """The version of the JSON documents that mutspec prints."""
@@ -74,6 +79,7 @@ class StepReport:
         parameters: its other keys in the resolved plan.
         edits: the effects on layers.
         skipped: the weights that it leaves as they are because nothing fits them.
+        coupled: the groups of layers of which it changes the widths together.
     """
 
     id: str
@@ -82,6 +88,13 @@ class StepReport:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     edits: tuple[LayerEdit, ...] = ()
     skipped: tuple[SkippedWeight, ...] = ()
+    coupled: tuple[CoupledGroup, ...] = ()
+
+    @property
+    def other_edits(self) -> tuple[LayerEdit, ...]:
+        """The effects on layers that are not those of its groups."""
+        members = {member.layer for group in self.coupled for member in group.members}
+        return tuple(edit for edit in self.edits if edit.layer not in members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,7 @@ class Report:
         needs_keras: why Keras has to build the mutant, as the end of a sentence; empty if mutspec writes its file.
         asked_keras: the names of the layers about which alone Keras was asked, as only it knows the shapes that they
             make; empty if it has to build the mutant.
+        multiply_adds: the multiply–adds for one sample before and after the plan; None if it is not structural.
     """
 
     engine: str
@@ -137,6 +151,7 @@ class Report:
     origins: tuple[WeightOrigin, ...] = ()
     needs_keras: str = ""
     asked_keras: tuple[str, ...] = ()
+    multiply_adds: tuple[MultiplyAdds, MultiplyAdds] | None = None
 
     def __str__(self) -> str:
         return report_text(self)
@@ -166,6 +181,7 @@ class Report:
                     "op": step.op,
                     "targets": [_target_as_json(target) for target in step.targets],
                     **({"layers": [_edit_as_json(edit) for edit in step.edits]} if step.edits else {}),
+                    **({"coupled": [group_as_json(group) for group in step.coupled]} if step.coupled else {}),
                     **({"skipped": [skipped_as_json(each) for each in step.skipped]} if step.skipped else {}),
                 }
                 for step in self.steps
@@ -173,6 +189,7 @@ class Report:
             "layers": layers_as_json(self.structure),
             **({"ports": list(self.structure.ports)} if self.structure.ports else {}),
             "parameters": {"before": self.parameters_before, "after": self.parameters_after},
+            **({} if self.multiply_adds is None else {"multiply_adds": _multiply_adds_as_json(*self.multiply_adds)}),
             **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
             **({"needs_keras": self.needs_keras} if self.needs_keras else {}),
@@ -190,6 +207,11 @@ def _edit_as_json(edit: LayerEdit) -> dict[str, Any]:
     document = {"layer": edit.layer, "type": edit.type, "edit": edit.kind.value, "parameters": edit.parameters}
     more = {"before": edit.before, "new_weights": list(edit.new_weights)}
     return document | {key: value for key, value in more.items() if value}
+
+
+def _multiply_adds_as_json(before: MultiplyAdds, after: MultiplyAdds) -> dict[str, Any]:
+    unknown = before.unknown or after.unknown
+    return {"before": before.count, "after": after.count} | ({"unknown": unknown} if unknown else {})
 
 
 def changes_nothing(steps: Iterable[StepReport]) -> bool:
@@ -233,6 +255,7 @@ def _head(report: Report, page: Page) -> str:
         f"seed {report.seed}",
         words.plural(report.layers, "layer"),
         parameters(report),
+        *multiply_adds(report),
         *(f"input {each.name}: {each.path}" for each in report.inputs),
     ]
     return "\n".join([*(page.paint(line, "bold") for line in title.splitlines()), paragraph(facts, width=page.width)])
@@ -244,6 +267,14 @@ def parameters(report: Report) -> str:
     return words.plural(before, "parameter") if before == after else f"{before:,} → {after:,} parameters"
 
 
+def multiply_adds(report: Report) -> list[str]:
+    """Returns the multiply–adds before and after the plan, and the change in percent, if they are known and differ."""
+    before, after = (each.count for each in report.multiply_adds) if report.multiply_adds else (None, None)
+    if before is None or after is None or before == after:
+        return []
+    return [f"multiply–adds {words.from_to(before, after)}"]
+
+
 def _step(number: int, step: StepReport, page: Page) -> str:
     indent = len(f"{number}  ")
     name = f" [{step.id}]" if step.id != step.op else ""
@@ -251,7 +282,8 @@ def _step(number: int, step: StepReport, page: Page) -> str:
     if step.parameters:
         parts = [f"{key}: {words.flow(value)}" for key, value in step.parameters.items()]
         lines += [page.paint(line, "dim") for line in paragraph(parts, width=page.width, indent=indent).splitlines()]
-    lines += [" " * indent + in_one_line(edit_sentence(edit)) for edit in step.edits]
+    lines += [" " * indent + in_one_line(edit_sentence(edit)) for edit in step.other_edits]
+    lines += groups_lines(step.coupled, page, indent)
     if not step.targets:
         return "\n".join([*lines, *([] if step.edits else [" " * indent + "touches nothing"])])
     header, rows = target_rows(step)

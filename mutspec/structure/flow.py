@@ -260,18 +260,22 @@ class Flow:
 
         Like Keras (`Function.compute_output_spec`): those of the model itself, unless it is called on other shapes.
         """
+        called_on = self.called_on(model, path, inputs)
+        if called_on is not model:
+            try:
+                return tuple(self.type_of(called_on, ref, path) for ref in refs(model.outputs))
+            except ModelError:
+                pass  # no rule has the shapes of a layer in it; the model states those for its own inputs
+        return tuple(self.type_of(model, ref, path) for ref in refs(model.outputs))
+
+    def called_on(self, model: Network, path: str, inputs: tuple[TensorType, ...]) -> Network:
+        """Returns a model with the types of one of its calls; the model itself, if they are those that it states."""
         given: Types = {}
         for port, found in zip(refs(model.inputs), inputs, strict=False):
             own = self.type_of(model, port, path)
             if found.shape != own.shape:  # a Sequential model converts its input
                 given[port] = replace(own, shape=found.shape) if model.is_sequential else found
-        if given:
-            try:
-                called_on = model.with_layers(model.layers, given)
-                return tuple(self.type_of(called_on, ref, path) for ref in refs(model.outputs))
-            except ModelError:
-                pass  # no rule has the shapes of a layer in it; the model states those for its own inputs
-        return tuple(self.type_of(model, ref, path) for ref in refs(model.outputs))
+        return model.with_layers(model.layers, given) if given else model
 
     def _check(self, path: str, shapes: LayerShapes, inputs: tuple[TensorType, ...]) -> None:
         """Compares a layer's weights with those that its inputs need. The weights of a changed layer are recorded."""

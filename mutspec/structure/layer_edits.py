@@ -27,7 +27,9 @@ def layer_edits(before: Architecture, after: Architecture, change: Change) -> It
         change: the change.
     """
     moved, new = set(change.renamed.values()), change.new.keys() - change.configured
-    lost, gained = _parameters(before.spec, moved), _parameters(after.spec)
+    is_lost = bool(new or change.renamed or before.spec.layer_by_path.keys() - after.spec.layer_by_path.keys())
+    lost = _parameters(before.spec, moved) if is_lost else {}  # to count them takes as long as a small edit
+    gained = _parameters(after.spec) if new else {}
     created = [each for each in after.spec.tensors if each.path not in before.spec.tensor_by_path]
     for layer in before.spec.layers:
         path = layer.path

@@ -21,8 +21,12 @@ def count(number: int) -> str:
 
 def plural(number: int, noun: str) -> str:
     """Formats a number of things with its noun: `1 weight`, `1,200 weights`, `3 entries`."""
-    plurals = {"entry": "entries"}
-    return f"{number:,} {noun if number == 1 else plurals.get(noun, f'{noun}s')}"
+    return f"{number:,} {noun if number == 1 else plural_of(noun)}"
+
+
+def plural_of(noun: str) -> str:
+    """Returns the plural of a noun: `weights`, `entries`, `classes`."""
+    return {"entry": "entries", "class": "classes"}.get(noun, f"{noun}s")
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
@@ -41,6 +45,28 @@ def share(part: int, whole: int) -> str:
     if percent > 99.9:
         return ">99.9%"
     return f"{percent:.2f}%" if percent < 1 else f"{percent:.1f}%"
+
+
+def si(number: int) -> str:
+    """Formats a large number of things with three digits and a prefix: `3.86 G`; below a million, in full."""
+    if number < 1_000_000:
+        return count(number)
+    exponent = min(int(math.log10(float(f"{number:.2e}"))) // 3, 1 + len(_PREFIXES))
+    scaled = f"{number / 1000**exponent:#.3g}".rstrip(".")
+    return f"{scaled} {_PREFIXES[exponent - 2]}"
+
+
+_PREFIXES = "MGTPE"
+
+
+def from_to(before: int, after: int) -> str:
+    """Formats two large numbers of things that differ, and by how much: `3.86 G → 1.93 G (−50%)`."""
+    texts = si(before), si(after)
+    one, other = texts if texts[0] != texts[1] else (count(before), count(after))
+    if not before:
+        return f"{one} → {other}"
+    ratio, sign = after / before, "−" if after < before else "+"
+    return f"{one} → {other} ({f'× {ratio:,.0f}' if ratio > 10 else f'{sign}{100 * abs(ratio - 1):.3g}%'})"
 
 
 def number(value: float | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.architecture_table.formats import SMALL, report
 from tests.architecture_table.models import APPLICATIONS, MODELS
 from tests.architecture_table.page import PAGE, page
+from tests.architecture_table.steps import STEPS
 from tests.architecture_table.table import CELLS, Row, rows
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.architecture_table")
     parser.add_argument("--write", action="store_true", help="write the cells and the page")
     parser.add_argument("--only", nargs="+", choices=[*MODELS, *SMALL], metavar="MODEL", help="the rows to compute")
+    parser.add_argument("--ops", nargs="+", choices=[*STEPS], metavar="OP", help="the columns to compute; others stay")
     parser.add_argument("--page", action="store_true", help="compute nothing: only make the page from the cells")
     parser.add_argument("--formats", action="store_true", help="compute no rows: compare mutants with those of Keras")
     given = parser.parse_args()
@@ -30,11 +32,14 @@ def main() -> None:
     small = [name for name in names if name not in APPLICATIONS]
     for together in [small, *([name] for name in names if name in APPLICATIONS)]:
         with tempfile.TemporaryDirectory() as folder:
-            found = rows(together, Path(folder)) if together else {}
+            found = rows(together, Path(folder), given.ops or [*STEPS]) if together else {}
         for name, row in found.items():
             _print(name, row)
         if given.write:
-            known = {**(json.loads(CELLS.read_text()) if CELLS.exists() else {}), **found}
+            known: dict[str, Row] = json.loads(CELLS.read_text()) if CELLS.exists() else {}
+            for name, row in found.items():
+                cells = {**known.get(name, {}), **row}
+                known[name] = {op: cells[op] for op in STEPS if op in cells}
             CELLS.write_text(json.dumps({each: known[each] for each in MODELS if each in known}, indent=1) + "\n")
     if given.write or given.page:
         PAGE.write_text(page(json.loads(CELLS.read_text())))

@@ -32,6 +32,8 @@ PARTS = {
         "rename_model",
         "fold_batch_normalization",
         "deepen",
+        "grow_kernel",
+        "shrink_kernel",
         "set_dtype_policy",
         "convert",
         "set_input",

@@ -261,6 +261,22 @@ def _deepen(outline: Outline) -> Iterator[Candidate]:
     yield {"target": outline.middle.path}, SAME
 
 
+def _windows(outline: Outline) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Convolutions that are plain layers, with the sizes of their windows; if there are none, another layer."""
+    found = [(layer.path, layer.weights[0][:-2]) for layer in outline.plain if "Conv" in layer.class_name]
+    yield from found or [(outline.middle.path, (3,))]
+
+
+def _grow(outline: Outline) -> Iterator[Candidate]:
+    for path, window in _windows(outline):
+        yield {"target": path, "kernel_size": [size + 2 for size in window], "pad": True}, SAME
+
+
+def _shrink(outline: Outline) -> Iterator[Candidate]:
+    for path, window in sorted(_windows(outline), key=lambda found: -max(found[1])):
+        yield {"target": path, "kernel_size": [max(size - 2, 1) for size in window]}, FINITE
+
+
 def _set_dtype_policy(outline: Outline) -> Iterator[Candidate]:
     yield {"policy": "float64"}, {**SAME, "tolerance": 1e-4} | outline.rounding
 
@@ -371,6 +387,8 @@ STEPS: dict[str, Callable[[Outline], Iterator[Candidate]]] = {
     "rename_model": _rename_model,
     "fold_batch_normalization": _fold,
     "deepen": _deepen,
+    "grow_kernel": _grow,
+    "shrink_kernel": _shrink,
     "set_dtype_policy": _set_dtype_policy,
     "convert": _convert,
     "set_input": _set_input,

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,11 @@ def judged(row: Row, wrong: Mapping[str, str]) -> Row:
     return {op: {**cell, "mark": "wrong", "message": wrong[op]} if wrong.get(op) else cell for op, cell in row.items()}
 
 
-def rows(names: Iterable[str], folder: Path) -> dict[str, Row]:
-    """Returns the rows of some models."""
+def rows(names: Iterable[str], folder: Path, ops: Sequence[str] = tuple(STEPS)) -> dict[str, Row]:
+    """Returns the rows of some models, with the cells of some ops."""
     folders = {name: folder / name for name in names}
     for name, place in folders.items():
         build(name, place)
-    found = {name: mutate(place) for name, place in folders.items()}
+    found = {name: mutate(place, ops) for name, place in folders.items()}
     wrong = judge(folders.values())
     return {name: judged(found[name], wrong[place]) for name, place in folders.items()}

@@ -238,3 +238,18 @@ def test_reports_print_as_text() -> None:
     step = StepReport("zero", "zero", (target("dense"),))
     assert str(report(step)) == report_text(report(step))
     assert str(DiffReport(StructureDiff(), (), 5)) == "Identical, in structure and in 5 entries."
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        (3_857_973_248, 1_928_986_624, "3.86 G → 1.93 G (−50%)"),
+        (3_857_973_248, 3_857_000_000, "3,857,973,248 → 3,857,000,000 (−0.0252%)"),
+        (999_999, 999_500_000, "999,999 → 1.00 G (× 1,000)"),
+        (100, 300, "100 → 300 (+200%)"),
+        (0, 300, "0 → 300"),
+        (300, 0, "300 → 0 (−100%)"),
+    ],
+)
+def test_a_change_of_large_numbers_says_how_large_it_is(before: int, after: int, text: str) -> None:
+    assert words.from_to(before, after) == text

@@ -65,7 +65,9 @@ def models() -> tuple[Any, ...]:
     return tuple(model(seed) for seed in range(3))
 
 
-@pytest.mark.filterwarnings("ignore:.*becomes a Functional model", "ignore:.*put between Permute layers")
+@pytest.mark.filterwarnings(
+    "ignore:.*becomes a Functional model", "ignore:.*put between Permute layers", "ignore:.*the values of .* are read"
+)
 @pytest.mark.parametrize("op", PAGES)
 def test_an_ops_example_is_a_step_that_does_something_to_a_model(op: str, models: tuple[Any, ...]) -> None:
     steps = yaml.safe_load(example(PAGES[op]))

@@ -32,7 +32,7 @@ def drawn(model: Any) -> Any:
     """The model with weights that are not trivial; variances are positive."""
     random = np.random.default_rng(5)
     for weight in model.weights:
-        is_variance = weight.name in ("moving_variance", "gamma")
+        is_variance = weight.name in ("moving_variance", "variance", "gamma")
         low, high = (0.5, 1.5) if is_variance else (-0.5, 0.5)
         weight.assign(random.uniform(low, high, weight.shape).astype(str(weight.dtype)))
     return model

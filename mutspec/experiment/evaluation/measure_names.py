@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mutspec.errors import Problem, nearest
 from mutspec.experiment.evaluation.per_output import parts
 from mutspec.experiment.job_settings import EvaluateSettings
+from mutspec.experiment.metric_kinds import COSTS
 
 
 def measure_names(settings: EvaluateSettings) -> list[str] | None:
@@ -18,7 +19,7 @@ def measure_names(settings: EvaluateSettings) -> list[str] | None:
     metrics = [*named, *(["loss"] if settings.loss is not None else [])]
     drops = [f"drop.{name}" for name in metrics]
     fidelity = [*(["agreement", "sample_agreement", "divergence"] if settings.agreement else []), "deviation"]
-    return [*metrics, *fidelity, "non_finite_outputs", *drops]
+    return [*metrics, *fidelity, "non_finite_outputs", *drops, *COSTS]
 
 
 def no_measure(name: str, known: Sequence[str], why: str = "") -> Problem:

@@ -23,6 +23,7 @@ from mutspec.execute import files
 from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
 from mutspec.execute.saving import save_model
+from mutspec.experiment.costs import costs_in
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, model_content, texts
 from mutspec.experiment.job_settings import Settings, objective_names
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
@@ -265,8 +266,10 @@ class _RunningJob:
                 self._write(DRY_RUN_FILE, report.to_json())
             warnings += [str(problem) for problem in report.warnings]
             row = Row(plan.seed, {}, {}, None, 0, touched(report), None, perf_counter() - start)
-            rows.append(structs.replace(row, changed_nothing=report.changes_nothing))
-        return self._result(report.structure_digest, rows, warnings)
+            costs = costs_in(report, is_after=True)
+            rows.append(structs.replace(row, changed_nothing=report.changes_nothing, **costs))
+        result = self._result(report.structure_digest, rows, warnings)
+        return structs.replace(result, model=structs.replace(result.model, **costs_in(report, is_after=False)))
 
     def evaluated(self) -> Result:
         """Mutate and evaluate, for each seed."""

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from mutspec.errors import CallError, Place, Problem
 from mutspec.experiment.labels import labelled
+from mutspec.experiment.metric_kinds import COSTS
 from mutspec.experiment.result import BREAKING_POINT, FIDELITY, FILE_NAME, OutputRow, Result, Row, read, write_whole
 from mutspec.experiment.result_settings import PARAMETER, varying
 from mutspec.text import words
@@ -117,7 +118,9 @@ def metric_names(results: Iterable[Result]) -> tuple[str, ...]:
     )
 
 
-_ROW_COLUMNS = (*FIDELITY, "non_finite_outputs", "output_numbers", "touched", "changed", "changed_nothing", "seconds")
+_ROW_COLUMNS = (
+    *(*FIDELITY, "non_finite_outputs", "output_numbers", "touched", "changed", "changed_nothing", *COSTS, "seconds"),
+)
 _SEARCH_COLUMNS = (BREAKING_POINT, "holds_at", "evaluations")
 """The columns of results among which are some of searches for breaking points."""
 
@@ -166,6 +169,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
         *(f"{kind}.{name}" for kind in ("metrics", "base", "drop") for name in metrics),
         *of_rows,
         *(f"{measure}.{name}" for measure, name in outputs),
+        *(f"base_{name}" for name in COSTS),
         *("failed_gates", "error"),
         *_DIGESTS,
     )
@@ -181,6 +185,7 @@ def rows_table(results: Sequence[Result]) -> RowsTable:
                 *((row.drop if row is not None else {}).get(name) for name in metrics),
                 *(getattr(row, name) if row is not None else None for name in of_rows),
                 *(getattr((row.by_output if row else {}).get(name), measure, None) for measure, name in outputs),
+                *(getattr(result.model, name) for name in COSTS),
                 "; ".join(map(str, result.failed_gates)) or None,
                 first_line(result.error),
                 *(attrgetter(place)(result) or None for place in _DIGESTS.values()),

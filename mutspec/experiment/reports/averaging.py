@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from mutspec.experiment.labels import Given
+from mutspec.experiment.metric_kinds import COSTS
 from mutspec.experiment.result import FIDELITY, Result, Row
 from mutspec.experiment.result_settings import PARAMETER
 
@@ -59,7 +60,7 @@ def _mean(rows: Sequence[Row]) -> Row:
         return {name: fmean(read(row)[name] for row in rows) for name in known}
 
     numbers_of_outputs = [row.output_numbers for row in rows]
-    numbers: dict[str, Any] = {name: mean(attrgetter(name)) for name in (*FIDELITY, *_SEARCHED)}
+    numbers: dict[str, Any] = {name: mean(attrgetter(name)) for name in (*FIDELITY, *_SEARCHED, *COSTS)}
     return replace(
         rows[0],
         metrics=means(lambda row: row.metrics),

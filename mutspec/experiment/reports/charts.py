@@ -13,6 +13,7 @@ from typing import Literal
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.heat_map import HeatMap
 from mutspec.experiment.reports.marks import Chart
+from mutspec.experiment.reports.pareto_chart import pareto_chart
 from mutspec.experiment.reports.ranking_chart import ranking_chart
 from mutspec.experiment.reports.sensitivity import sensitivity
 from mutspec.experiment.reports.study import study
@@ -20,7 +21,7 @@ from mutspec.experiment.reports.study_charts import PAGE_HEADINGS, study_charts
 from mutspec.experiment.reports.sweep_chart import sweep_chart
 
 Section = Literal[
-    "results", "optimisation", "breaking", "sensitivity", "gates", "failed", "fidelity", "mutants", "origin"
+    "results", "cost", "optimisation", "breaking", "sensitivity", "gates", "failed", "fidelity", "mutants", "origin"
 ]
 """The sections of the page, by their anchors."""
 
@@ -86,8 +87,14 @@ def _of_study(summary: Summary, _: str | None) -> Iterator[Picture]:
             yield Picture(name, chart, PAGE_HEADINGS[name])
 
 
+def _of_cost(summary: Summary, _: str | None) -> Iterator[Picture]:
+    if chart := pareto_chart(summary):
+        yield Picture("pareto", chart)
+
+
 CHARTS: tuple[tuple[Section, Callable[[Summary, str | None], Iterator[Picture]]], ...] = (
     ("results", _of_sweep),
+    ("cost", _of_cost),
     ("sensitivity", _of_sensitivity),
     ("optimisation", _of_study),
 )

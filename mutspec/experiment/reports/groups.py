@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from mutspec.errors import CallError, nearest
 from mutspec.experiment.labels import Given, labelled
-from mutspec.experiment.metric_kinds import DROP, is_rate_of_samples, is_share
+from mutspec.experiment.metric_kinds import COSTS, DROP, is_rate_of_samples, is_share
 from mutspec.experiment.reports.aggregate import metric_names
 from mutspec.experiment.reports.averaging import SEED, by_seed, mean_rows
 from mutspec.experiment.reports.interval import Estimate, estimate, rate
-from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, Result, Row
+from mutspec.experiment.result import AGREEMENTS, BREAKING_POINT, FIDELITY, ModelInfo, Result, Row
 from mutspec.experiment.result_settings import PERCENT, as_number, key, labels, shown, varying
 
 T = TypeVar("T")
@@ -45,6 +45,8 @@ class ResultGroup:
         metric, agreement, sample_agreement: means over the seeds, with their intervals.
         gates: for each job with gates, whether all of them hold.
         conflicts: a clause for each thing about which its jobs do not agree, so that not all that they say is shown.
+        costs: the mutants' costs, the means over the seeds, by name as far as they are known.
+        base_costs: the base's costs.
     """
 
     values: tuple[Any, ...]
@@ -56,6 +58,8 @@ class ResultGroup:
     sample_agreement: Estimate
     gates: tuple[bool, ...] = ()
     conflicts: tuple[str, ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
+    base_costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def drop(self) -> float | None:
@@ -136,6 +140,13 @@ class Summary:
         """Whether all values are numbers, for each setting that varies."""
         return tuple(
             all(as_number(group.values[index]) is not None for group in self.groups) for index in range(len(self.names))
+        )
+
+    @cached_property
+    def varying_costs(self) -> tuple[str, ...]:
+        """The costs in which a mutant differs from its base."""
+        return tuple(
+            name for name in COSTS if any(each.costs.get(name) != each.base_costs.get(name) for each in self.groups)
         )
 
     @property
@@ -267,6 +278,7 @@ def choose_metric(results: Sequence[Result], asked: str | None = None) -> str | 
     rows = [row for each in results for row in each.rows]
     known = [*measured, *(name for name in _OF_ROWS if any(getattr(row, name) is not None for row in rows))]
     others = [_NON_FINITE, *(f"{DROP}{name}" for name in measured)] if known else []
+    others += [name for name in COSTS if any(getattr(row, name) is not None for row in rows)]
     if asked is not None and asked not in (*known, *others):
         has = f"there are {', '.join(f'`{name}`' for name in (*known, *others))}" if known else "nothing was evaluated"
         raise CallError(
@@ -290,9 +302,9 @@ def _group(
     rows = {row.seed: row for row in mean_rows(by_value)}
     conflicts = tuple(_conflicts(known, averaged))
     measured = tuple(_known(measure(row, metric) for row in rows.values()))
-    bases = set(_known(result.base.get(metric) for result in results)) if metric is not None else set()
+    bases = set(_known(base_measure(result, metric) for result in results))
     if averaged and bases:  # a mean of mutants is held against the mean of their bases
-        bases = {fmean(_known(result.base.get(metric or "") for result in results))}
+        bases = {fmean(_known(base_measure(result, metric) for result in results))}
     samples = 0 if averaged else results[0].data.samples
     return ResultGroup(
         tuple(settings.get(name) for name in names),
@@ -304,7 +316,16 @@ def _group(
         rate(_known(row.sample_agreement for row in rows.values()), samples),
         tuple(not result.failed_gates for result in results if result.gates),
         conflicts,
+        _costs(rows.values()),
+        _costs(result.model for result in results),
     )
+
+
+def _costs(models: Iterable[Row | ModelInfo]) -> dict[str, float]:
+    """Returns the means of the costs that all of some models have."""
+    models = list(models)
+    found = {name: _known(getattr(model, name) for model in models) for name in COSTS}
+    return {name: fmean(costs) for name, costs in found.items() if len(costs) == len(models)}
 
 
 def _conflicts(known: Iterable[tuple[Result, Given]], averaged: Sequence[str]) -> Iterator[str]:
@@ -335,10 +356,19 @@ def measure(row: Row, metric: str | None) -> float | None:
         return None if metric is None else row.metrics[metric]
     if metric == _NON_FINITE:
         return float(row.non_finite_outputs)
+    if metric in COSTS:
+        cost: int | None = getattr(row, metric)
+        return None if cost is None else float(cost)
     if metric.startswith(DROP):
         return row.drop.get(metric.removeprefix(DROP))
     measured: float | None = getattr(row, metric) if metric in _OF_ROWS else None
     return measured
+
+
+def base_measure(result: Result, metric: str | None) -> float | None:
+    """Returns the base's value of a metric, or its cost."""
+    cost: int | None = getattr(result.model, metric) if metric in COSTS else None
+    return result.base.get(metric or "") if cost is None else float(cost)
 
 
 def _known(values: Iterable[T | None]) -> list[T]:

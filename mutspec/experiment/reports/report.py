@@ -15,7 +15,13 @@ from mutspec.experiment.reports.groups import NOT_AVERAGED, Summary, summarise
 from mutspec.experiment.reports.page import web_page
 from mutspec.experiment.reports.parquet import parquet_files
 from mutspec.experiment.reports.plot import NoMatplotlib, pictures
-from mutspec.experiment.reports.report_document import ReportDocument, group_entries, jobs_entry, sensitivity_entry
+from mutspec.experiment.reports.report_document import (
+    ReportDocument,
+    front_entries,
+    group_entries,
+    jobs_entry,
+    sensitivity_entry,
+)
 from mutspec.experiment.reports.table import summary_text
 from mutspec.experiment.result import FILE_NAME, write_whole
 from mutspec.experiment.result_settings import is_scaled
@@ -86,6 +92,7 @@ class SweepReport:
             averaged=self.summary.averaged,
             groups=group_entries(self.summary),
             sensitivity=sensitivity_entry(self.summary),
+            fronts=front_entries(self.summary),
             jobs=jobs_entry(self.summary, tuple(self.found.unfinished)),
             files=tuple(map(str, self.files)),
             warnings=tuple(map(str, self.warnings)),

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from mutspec.documents import Count, Number, as_json, document_schema
 from mutspec.experiment.reports.groups import ResultGroup, Summary
+from mutspec.experiment.reports.pareto import fronts
 from mutspec.experiment.reports.sensitivity import Ranked, Sensitivity, sensitivity
 from mutspec.experiment.result import Result
 
@@ -63,6 +64,26 @@ class GroupEntry(Struct, frozen=True):
         Meta(description="How many numbers the outputs have, of all seeds together; null if that is not known."),
     ]
     unchanged: Annotated[Count, Meta(description="The number of seeds with which the plan changed nothing.")]
+    costs: Annotated[
+        dict[str, Number],
+        Meta(
+            description="The mutants' `parameters`, and `multiply_adds` for one sample: means over the seeds; without "
+            "what is not known."
+        ),
+    ]
+
+
+class FrontEntry(Struct, frozen=True):
+    """The Pareto front of the metric and a cost in which mutants differ from their base."""
+
+    cost: Annotated[str, Meta(description="The cost.", examples=["multiply_adds"])]
+    members: Annotated[
+        tuple[Count | None, ...],
+        Meta(
+            description="The groups that neither another one nor the base beats in both, the cheapest first: their "
+            "places among `groups`, from 0; null for the base."
+        ),
+    ]
 
 
 class MapEntry(Struct, frozen=True):
@@ -210,6 +231,10 @@ class ReportDocument(Struct, frozen=True):
             "and at most one number; else null."
         ),
     ]
+    fronts: Annotated[
+        tuple[FrontEntry, ...],
+        Meta(description="The Pareto front of the metric and of each cost; empty if no plan changed the architecture."),
+    ]
     jobs: JobsEntry
     files: Annotated[
         tuple[str, ...],
@@ -251,6 +276,15 @@ def _group(group: ResultGroup, names: tuple[str, ...]) -> GroupEntry:
         non_finite_outputs=group.non_finite_outputs,
         output_numbers=group.output_numbers,
         unchanged=group.unchanged,
+        costs=dict(group.costs),
+    )
+
+
+def front_entries(summary: Summary) -> tuple[FrontEntry, ...]:
+    """Returns the Pareto front of each cost that varies."""
+    places: dict[int, int] = {id(group): place for place, group in enumerate(summary.groups)}
+    return tuple(
+        FrontEntry(front.cost, tuple(places.get(id(each.group)) for each in front.members)) for front in fronts(summary)
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mutspec.experiment.metric_kinds import DROP, grows_when_worse
+from mutspec.experiment.metric_kinds import DROP, MULTIPLY_ADDS, grows_when_worse
 from mutspec.experiment.reports.aggregate import first_line
 from mutspec.experiment.reports.groups import AGREEMENT, SAMPLE_AGREEMENT, ResultGroup, Summary
 from mutspec.experiment.reports.interval import Estimate, wilson_interval
@@ -94,6 +94,8 @@ def metric_label(metric: str) -> str:
     """Returns the name of a metric for the head of a column or an axis."""
     if metric.startswith(DROP):
         return f"Drop of {metric.removeprefix(DROP).replace('_', ' ')}"
+    if metric == MULTIPLY_ADDS:
+        return "Multiply–adds"
     first, *rest = metric.split("_")
     if first in _ABBREVIATIONS:
         return " ".join([first.upper(), *rest])
@@ -184,7 +186,7 @@ def _measure_columns(summary: Summary) -> list[Column]:
     number = "Seeds" if summary.replicates == "seeds" else "Values"
     agreements = ["Agreement", "Sample agreement"]
     titles = [number, "Base", metric, "95 % interval", drop, *agreements, "Non-finite outputs", CHANGED_NOTHING]
-    titles += ["Gates held"]
+    titles += ["Gates held", *(metric_label(name) for name in _shown_costs(summary))]
     titles += [] if summary.metric else ["Touched", "Changed"]
     return [Column(each, is_number=True) for each in titles]
 
@@ -193,7 +195,8 @@ def _rows(summary: Summary) -> Iterator[list[str]]:
     numbers = Numbers(summary)
     if summary.base is not None:
         settings = max(1, len(summary.names))
-        after = ["", *[""] * (len(_measure_columns(summary)) - 4)]
+        costs = [_cost(summary.groups[0].base_costs, name) for name in _shown_costs(summary)]
+        after = ["", *[""] * (len(_measure_columns(summary)) - 4 - len(costs)), *costs]
         yield ["base", *[""] * (settings - 1), "", "", numbers.mean(Estimate(1, summary.base, None)), *after]
     for group in summary.groups:
         values = [summary.written(*each) for each in zip(summary.names, group.values, strict=True)] or ["mutant"]
@@ -213,9 +216,19 @@ def _measures(group: ResultGroup, summary: Summary, numbers: Numbers) -> Iterato
     yield words.part_of(group.non_finite_outputs, group.output_numbers) if any_non_finite else ""
     yield words.part_of(group.unchanged, len(group.rows)) if group.unchanged else ""
     yield _held(group.gates)
+    yield from (_cost(group.costs, name) for name in _shown_costs(summary))
     if summary.metric is None:
         yield _extent(row.touched for row in group.rows)
         yield _extent(row.changed for row in group.rows if row.changed is not None)
+
+
+def _shown_costs(summary: Summary) -> list[str]:
+    """Returns the costs that have columns: those that vary, but for what the table is about."""
+    return [name for name in summary.varying_costs if name != summary.metric]
+
+
+def _cost(costs: Mapping[str, float], name: str) -> str:
+    return words.si(round(costs[name])) if name in costs else ""
 
 
 def _held(gates: Sequence[bool]) -> str:

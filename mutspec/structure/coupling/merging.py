@@ -10,7 +10,7 @@ from mutspec.keras_facts.tensor_types import Shape
 from mutspec.model.outline import is_operation
 from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.axis_call import AxisCall, Traced, UncoupledError
-from mutspec.structure.coupling.labels import Axes, Axis, Labels
+from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind
 
 _ALIKE = "combines this axis with one that has no channels"
 
@@ -24,7 +24,11 @@ def combined(call: AxisCall, tensors: Sequence[tuple[Axes, Shape]]) -> Traced:
         is_first = True
         for axes, shape in tensors:
             own = at - rank + len(shape)
-            if own < 0 or shape[own] == 1:  # repeated along the others' axis
+            if own < 0:
+                continue
+            if shape[own] == 1:  # repeated along the others' axis
+                if any(len(other) >= rank - at and other[at - rank] not in (1, None) for _, other in tensors):
+                    call.ties.mark(axes[own], MarkKind.BARRIER, call.path, "repeats the only channel of this axis")
                 continue
             found = axes[own] if is_first else call.tied(found, axes[own], _ALIKE)
             is_first = False

@@ -7,6 +7,7 @@ from typing import Any
 
 from mutspec.keras_facts.layer_axes import LayerAxes
 from mutspec.structure.coupling.axis_call import AxisCall, Rule, Traced, UncoupledError
+from mutspec.structure.coupling.labels import MarkKind
 from mutspec.structure.coupling.patterns import follow
 
 _STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
@@ -85,6 +86,17 @@ def mixing(why: str, default: Any = -1) -> Rule:
 def unit_normalization(call: AxisCall) -> Traced:
     """A channel of zeros adds nothing to the norm, so that to remove it leaves the others as they are."""
     pattern, _ = _named(call, ())
+    (ref,) = call.inputs
+    for axis in _axes(call):
+        call.ties.mark(call.axes[ref][axis], MarkKind.NORMED, call.path, "divides by the norm of all channels")
+    return follow(LayerAxes(pattern), call)
+
+
+def rescaling(call: AxisCall) -> Traced:
+    """One scale for all channels. Lists of them have no weight that could follow."""
+    if any(isinstance(call.config.get(key), list | tuple | Mapping) for key in ("scale", "offset")):
+        raise UncoupledError("states a scale or offset of each channel as an argument")
+    pattern, _ = _named(call, ())
     return follow(LayerAxes(pattern), call)
 
 
@@ -112,6 +124,7 @@ NORMALIZING: Mapping[str, Rule] = {
     "LayerNormalization": layer_normalization,
     "RMSNormalization": layer_normalization,
     "GroupNormalization": group_normalization,
+    "Rescaling": rescaling,
     "UnitNormalization": unit_normalization,
     "PReLU": prelu,
     "Normalization": normalization,

@@ -33,10 +33,29 @@ class Substitution:
     others: Mapping[int, tuple[int, ...]]
     _maps: dict[Labels, tuple[int, ...] | None] = field(default_factory=dict, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Forgets groups that stay as they are."""
+        changed = {group: each for group, each in self.others.items() if each != (group,)}
+        object.__setattr__(self, "others", changed)
+
     @staticmethod
     def removal(coupling: Coupling, groups: Collection[int]) -> Substitution:
         """Returns the substitution that removes groups."""
         return Substitution(coupling, dict.fromkeys(groups, ()))
+
+    @staticmethod
+    def rearrangement(coupling: Coupling, groups: Sequence[int], sources: Sequence[int]) -> Substitution:
+        """Returns the substitution that puts other channels in the place of a run of them.
+
+        Arguments:
+            coupling: the channels of the network.
+            groups: the groups of the run, in order.
+            sources: the groups in their place, in order: some of them, or `NEW`.
+        """
+        if tuple(sources[: len(groups)]) == tuple(groups):
+            return Substitution(coupling, {groups[-1]: (groups[-1], *sources[len(groups) :])})
+        first, *rest = groups
+        return Substitution(coupling, {first: tuple(sources), **dict.fromkeys(rest, ())})
 
     @cached_property
     def layers(self) -> tuple[CoupledLayer, ...]:
@@ -44,12 +63,6 @@ class Substitution:
         members = self.coupling.members
         paths = {path for group in self.others for path in members.get(group, ())}
         return tuple(layer for path, layer in self.coupling.layers.items() if path in paths)
-
-    @cached_property
-    def copies(self) -> Mapping[int, int]:
-        """How often each group is there afterwards, for those that are there more than once."""
-        counts = Counter(source for sources in self.others.values() for source in sources)
-        return {group: counts[group] + (group not in self.others) for group in counts}
 
     def index_map(self, labels: Labels) -> tuple[int, ...] | None:
         """Returns the index that each index of an axis is taken from afterwards, or `NEW`; None if nothing changes.
@@ -87,6 +100,32 @@ class Substitution:
                     raise UnlikeError
                 found += range(first, last)
         return tuple(found)
+
+    def new_channels(self, labels: Labels, groups: Sequence[int]) -> tuple[list[int], list[tuple[int, ...]]]:
+        """Returns where other groups lie in an axis whose entries are to be mixed for its new channels.
+
+        Arguments:
+            labels: the axis.
+            groups: the groups.
+
+        Returns:
+            For each index of the axis afterwards the number of a row, -1 where it is not new; and the rows: for each
+            group, the index of its entry that stands in this place.
+        """
+        places: dict[int, list[int]] = defaultdict(list)
+        for at, label in enumerate(labels):
+            places[self.coupling.groups[label]].append(at)
+        if any(len(places[group]) != len(places[groups[0]]) for group in groups):
+            raise UnlikeError
+        rows = list(zip(*(places[group] for group in groups), strict=True))
+        numbers: list[int] = []
+        seen = Counter[int]()
+        for group, start, stop in _blocks(labels, [self.coupling.groups[label] for label in labels]):
+            first = seen[group]
+            seen[group] += stop - start
+            for source in self.others.get(group, (group,)):
+                numbers += range(first, first + stop - start) if source == NEW else [-1] * (stop - start)
+        return numbers, rows
 
     def extent(self, labels: Labels) -> int:
         """Returns the extent of an axis afterwards."""
@@ -150,6 +189,23 @@ class Substitution:
     def _kept(self, labels: Labels) -> Labels:
         found = self.index_map(labels)
         return labels if found is None else tuple(labels[at] for at in found)
+
+
+def alike(coupling: Coupling, group: int, candidates: Sequence[int]) -> tuple[int, ...]:
+    """Returns those of some groups that lie in the same axes as another one does, as often, in runs of the same length.
+
+    Only these can be copied next to it: each layer that reads the copy then reads what it was copied from.
+    """
+    members = coupling.members
+    wanted = {group, *candidates}
+    runs: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    for path in dict.fromkeys(path for each in wanted for path in members.get(each, ())):
+        for number, labels in enumerate(coupling.layers[path].axes):
+            for each, start, stop in _blocks(labels, [coupling.groups[label] for label in labels]):
+                if each in wanted:
+                    runs[each].append((path, number, stop - start))
+    counts = {each: Counter(runs[each]) for each in wanted}
+    return tuple(each for each in candidates if counts[each] == counts[group])
 
 
 def _blocks(labels: Labels, groups: Sequence[int]) -> list[tuple[int, int, int]]:

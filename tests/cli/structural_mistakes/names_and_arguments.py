@@ -34,7 +34,7 @@ MISTAKES: dict[str, Mistake] = {
         "configure_layer, target: dense_1, set: {units: 20}",
         "3:55",
         "`units: 20` changes the kernel of `dense_1` from 512×40 to 512×20",
-        "use `replace_layer`, with `inherit: true`",
+        "use `remove_neurons`, with `count: 20`",
     ),
     "a bias that is configured away": step(
         "configure_layer, target: dense_1, set: {activation: relu, use_bias: false}",

@@ -74,6 +74,8 @@ def _columns(summary: Summary, pairs: Sequence[tuple[Result, Row | None]]) -> It
         yield _Column("Non-finite outputs", [_count(row, "non_finite_outputs") for _, row in pairs])
     if any(row is not None and row.evaluations is not None for _, row in pairs):
         yield _Column("Scales tried", [_count(row, "evaluations") for _, row in pairs])
+    for name in summary.varying_costs:
+        yield _Column(metric_label(name), [_count(row, name) for _, row in pairs])
     yield _Column("Touched", [_count(row, "touched") for _, row in pairs])
     yield _Column("Changed", [_count(row, "changed") for _, row in pairs])
     if any(row is not None and row.is_unchanged for _, row in pairs):

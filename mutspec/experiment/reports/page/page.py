@@ -11,6 +11,7 @@ from mutspec.experiment.reports.charts import Section
 from mutspec.experiment.reports.groups import Summary
 from mutspec.experiment.reports.page.breaking_section import breaking_points
 from mutspec.experiment.reports.page.chart import charts
+from mutspec.experiment.reports.page.cost_section import cost
 from mutspec.experiment.reports.page.fidelity_section import fidelity
 from mutspec.experiment.reports.page.markup import Markup, element, empty, join
 from mutspec.experiment.reports.page.mutants_section import mutants
@@ -36,6 +37,7 @@ def web_page(summary: Summary, *, warnings: Sequence[str] = (), facet: str | Non
     heading = title(summary) or "No plan"
     sections: list[tuple[Section, str, Markup]] = [
         ("results", "Results", groups(summary)),
+        ("cost", "Cost", cost(summary)),
         ("optimisation", "Optimisation", optimisation(summary)),
         ("breaking", "Breaking points", breaking_points(summary)),
         ("sensitivity", "Sensitivity", sensitivity(summary)),

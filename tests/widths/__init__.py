@@ -1,0 +1,1 @@
+"""Widths: units that are removed, masked, added, with everything that hangs together with them."""
