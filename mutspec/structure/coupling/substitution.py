@@ -149,7 +149,7 @@ class Substitution:
 
     def after_removal(self) -> Coupling:
         """Returns the channels of the network afterwards, for a substitution that only removes."""
-        coupling, removed = self.coupling, self.others
+        coupling = self.coupling
         kept = {layer.path: self._without(layer) for layer in self.layers}
         layers = {path: kept.get(path, layer) for path, layer in coupling.layers.items()}
         after = replace(
