@@ -13,7 +13,7 @@ from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import exact_share
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.unit_groups import refusal, units_of, why_pinned
+from mutspec.lowering.layer_units import refusal, units_of, why_pinned
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, MarkKind
