@@ -62,7 +62,17 @@ def _runs(before: Shape, after: Shape) -> Iterator[tuple[list[int], list[int]]]:
                 to += 1
             else:
                 raise UncoupledError(f"reshapes {before} to {after}")
+        while _is_single(before, at) and not _is_single(after, to):  # a channel of its own that becomes a part of these
+            old.append(at)
+            at += 1
+        while _is_single(after, to) and not _is_single(before, at):
+            new.append(to)
+            to += 1
         yield [start + each for each in old], [start + each for each in new]
+
+
+def _is_single(shape: Shape, at: int) -> bool:
+    return at < len(shape) and shape[at] == 1
 
 
 def _size(shape: Shape, run: Sequence[int]) -> int:
@@ -74,7 +84,8 @@ def _merged(call: AxisCall, run: Sequence[tuple[Axis, int | None]]) -> Axis:
     having = [at for at, (axis, _) in enumerate(run) if axis is not None]
     if not having:
         return None
-    barred = {label for labels, mark in call.ties.marks if mark.kind is not MarkKind.MIXED for label in labels}
+    is_fixed = (MarkKind.INPUT, MarkKind.OUTPUT, MarkKind.BARRIER)
+    barred = {label for labels, mark in call.ties.marks if mark.kind in is_fixed for label in labels}
     kept = next((at for at in reversed(having) if barred.isdisjoint(run[at][0] or ())), having[-1])
     for at in having:
         if at != kept:
