@@ -116,7 +116,7 @@ def _must_stay(layer: LayerSpec, mark: Mark) -> Problem:
     }.get(
         mark.kind,
         "leave it out with `not:`, skip such layers with `on_unremovable: skip`, zero its units with `zero_neurons`, "
-        "or declare the axes of the class in a plug-in",
+        "or declare the axes of a class of your own with `declare_layer_axes` (docs/writing-an-op.md)",
     )
     its = f"the units of `{layer.path}` ({layer.class_name}) must stay"
     return Problem(f"{its}{why_pinned(mark)}", path=("target",), hint=hint)

@@ -172,7 +172,7 @@ def _free(coupling: Coupling, layer: LayerSpec, groups: Sequence[int], step: Wid
         hint = {
             MarkKind.OUTPUT: "`resize_output` gives a model more outputs; leave the layer out otherwise",
             MarkKind.INPUT: "leave the layer out, or change the input with `set_input`",
-        }.get(reason.kind, "leave it out with `not:`, or declare the axes of the class in a plug-in")
+        }.get(reason.kind, "leave it out with `not:`, or declare the axes of a class of your own")
         raise PlanError(f"{its} must stay as they are{why_pinned(reason)}", path=("target",), hint=hint)
     marks = (mark for mark in coupling.marks.get(free[-1], ()) if mark.kind in _TOGETHER)
     if step.keeps and (mark := next(marks, None)) is not None:
