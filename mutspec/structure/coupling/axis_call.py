@@ -229,15 +229,18 @@ class AxisCall:
         """
         self.ties.mark(axis, MarkKind.MIXED, self.path, why)
 
-    def note_summed(self, axis: Axis, refs: Iterable[TensorRef], why: str) -> None:
+    def note_summed(self, axis: Axis, refs: Iterable[TensorRef], why: str, *, are_factors: bool = False) -> None:
         """States that the layer sums over an axis. It is mixed, unless channels without weights add nothing.
 
         Arguments:
             axis: the axis.
             refs: the tensors that must be 0 in such channels.
             why: what the layer computes, as the rest of a sentence.
+            are_factors: whether the tensors are multiplied, so that it is enough if one of them is 0.
         """
-        if not self.zeros.issuperset(refs):
+        if (any if are_factors else all)(ref in self.zeros for ref in refs):
+            self.ties.mark(axis, MarkKind.SUMMED, self.path, why)
+        else:
             self.note_mixed(axis, f"{why}, which are not 0 where a unit has no weights")
 
     def inside(self, part: Part, tensors: Sequence[tuple[Axes, Shape]], outputs: Sequence[Shape]) -> Traced:

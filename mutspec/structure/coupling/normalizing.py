@@ -88,7 +88,7 @@ def unit_normalization(call: AxisCall) -> Traced:
     pattern, _ = _named(call, ())
     (ref,) = call.inputs
     for axis in _axes(call):
-        call.ties.mark(call.axes[ref][axis], MarkKind.NORMED, call.path, "divides by the norm of all channels")
+        call.ties.mark(call.axes[ref][axis], MarkKind.SUMMED, call.path, "divides by the norm of all channels")
     return follow(LayerAxes(pattern), call)
 
 
