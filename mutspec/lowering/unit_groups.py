@@ -15,7 +15,7 @@ from mutspec.graph.choice import StridedSlices, size_of
 from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.expression import Expression
 from mutspec.graph.permutation import Permutation
-from mutspec.language.types import Per, Rank, exact_share, or_default
+from mutspec.language.types import Per, exact_share, or_default
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.widths import layer_weights
 from mutspec.model.outline import around, join
@@ -37,6 +37,14 @@ class Measure(StrEnum):
     GAMMA = "gamma"
 
 
+class UnitRank(StrEnum):
+    """The units that are chosen. At random can be said, too, so that a parameter of a plan may say it."""
+
+    RANDOM = "random"
+    SMALLEST = "smallest"
+    LARGEST = "largest"
+
+
 class OnUnremovable(StrEnum):
     """What to do about a layer whose units must all stay."""
 
@@ -51,7 +59,7 @@ class UnitChoice:
     Arguments:
         fraction, count, indices: how many, or which.
         per: what an amount counts over: layers that share channels, or all targets together.
-        rank: whether those that come first in a ranking are chosen, or those that come last; not set for a draw.
+        rank: whether those that come first in a ranking are chosen, those that come last, or random ones.
         by: what ranks them.
         argument: the argument of the layers that counts their units; empty for the first.
         round_to: the number of units that stay is a multiple of it.
@@ -63,7 +71,7 @@ class UnitChoice:
     count: int | UnsetType
     indices: tuple[int, ...] | UnsetType
     per: Per
-    rank: Rank | UnsetType
+    rank: UnitRank | UnsetType
     by: Measure | UnsetType
     argument: str
     round_to: int
@@ -78,7 +86,7 @@ class UnitChoice:
     @property
     def is_ranked(self) -> bool:
         """Whether a ranking chooses the units."""
-        return self.rank is not UNSET or self.by is not UNSET
+        return self.by is not UNSET if self.rank is UNSET else self.rank is not UnitRank.RANDOM
 
     def problems(self) -> Iterator[Problem]:
         """Yields the problems of the keys by themselves. Paths are relative to the step."""
@@ -292,7 +300,7 @@ def _counted(
         return ()
     (key,) = choice.given
     scores = _scores(context, coupling, pools, choice) if choice.is_ranked else {}
-    is_last = choice.rank is Rank.LARGEST
+    is_last = choice.rank is UnitRank.LARGEST
     together = [list(pools)] if choice.per is Per.ALL else [[pool] for pool in pools]
     chosen: list[int] = []
     for each in together:

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import Problem
-from mutspec.language.types import OF_AMOUNT, OF_TARGET, Count, Per, Rank, Share, Target
+from mutspec.language.types import OF_AMOUNT, OF_TARGET, Count, Per, Share, Target
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.unit_groups import Measure, OnUnremovable, UnitChoice, chosen_groups
+from mutspec.lowering.unit_groups import Measure, OnUnremovable, UnitChoice, UnitRank, chosen_groups
 from mutspec.lowering.widths import coupling
 from mutspec.structure.coupling.coupling import Coupling
 
@@ -44,9 +44,12 @@ class UnitsOp(Op, frozen=True, kw_only=True):
         ),
     ] = Per.LAYER
     rank: Annotated[
-        Rank | UnsetType,
+        UnitRank | UnsetType,
         OF_AMOUNT,
-        Meta(description="Choose the units that are smallest or largest by `by`, instead of random ones."),
+        Meta(
+            description="Choose the units that are smallest or largest by `by`, or random ones, whatever `by` says. "
+            "Default: the smallest if there is a `by`, else random ones."
+        ),
     ] = UNSET
     by: Annotated[
         Measure | UnsetType,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -222,3 +223,32 @@ def test_a_sweep_from_python_finds_what_the_experiment_finds(sensitivity: tuple[
     assert [row.metrics for result in found.results for row in result.rows] == [
         row.metrics for result in sensitivity for row in result.rows
     ]
+
+
+# How much of a model can go
+
+
+def pruned(model: Any, fraction: float) -> tuple[int, int]:
+    """The parameters and the multiply–adds of the digits' model with a part of each hidden layer, by hand."""
+    first, second, dense = (
+        count - round(fraction * count) for count in (16, 32, model.get_layer("dense_1").kernel.shape[1])
+    )
+    parameters = 9 * first + 4 * first + (9 * first + 1) * second + (16 * second + 1) * dense + (dense + 1) * 10
+    return parameters, 64 * 9 * (first + first * second) + 16 * second * dense + dense * 10
+
+
+def test_pruning_finds_what_keras_measures_over_what_the_mutants_cost(base: Any, tmp_path: Path) -> None:
+    results = sweep(tmp_path, "experiment=pruning", "plan.params.fraction=25%", "seeds=1")
+    assert [each.parameters["rank"] for each in results] == ["smallest", "random", "largest"]
+    recipe = mutspec.load_plan(RECIPE.with_name("channel_pruning.yaml"))
+    for each in results:
+        chosen = {name: each.parameters[name] for name in ("fraction", "rank")}
+        for row in each.rows:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that weights are read to rank by them
+                mutant = mutspec.apply(recipe.with_(**chosen, seed=row.seed), base)
+            assert row.metrics["accuracy"] == pytest.approx(measured(mutant)[0])
+            assert (row.parameters, row.multiply_adds) == pruned(base, 0.25)
+        assert (each.model.parameters, each.model.multiply_adds) == pruned(base, 0)
+    smallest, _, largest = (each.value for each in results)
+    assert smallest > largest

@@ -19,8 +19,9 @@ MODEL = resource_folder("conf") / "model" / "digits.keras"
 OTHER_MODELS = {dish.recipe: dish.model for dish in DISHES if dish.model is not digits}
 """The models of recipes that the shipped model has nothing for."""
 
-MEANT_TO_WARN = {"dropout_after_dense", "group_normalization"}
-"""Recipes that tell of what is so: a layer acts in training only; the moving statistics have no place any more."""
+MEANT_TO_WARN = {"channel_pruning", "dropout_after_dense", "group_normalization"}
+"""Recipes that tell of what is so: weights are read to rank by them; a layer acts in training only; the moving
+statistics have no place any more."""
 
 Weights = dict[str, np.ndarray]
 

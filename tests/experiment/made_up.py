@@ -29,6 +29,8 @@ _PARTS = {
     "model": ("model", "path"),
     "structure_digest": ("model", "structure_digest"),
     "weights_digest": ("model", "weights_digest"),
+    "base_parameters": ("model", "parameters"),
+    "base_multiply_adds": ("model", "multiply_adds"),
     "data": ("data", "name"),
     "samples": ("data", "samples"),
     "data_digest": ("data", "digest"),
@@ -139,6 +141,30 @@ def layers(half_at: Mapping[str, float], scales: Iterable[float] = SCALES, seeds
         )
         for number, ((layer, half), scale) in enumerate(jobs)
     ]
+
+
+COSTS = {"parameters": 25_778, "multiply_adds": 325_008}
+"""The costs of the base."""
+
+
+def costing(each: Result, **costs: int | None) -> Result:
+    """A result with other costs of its base."""
+    return replace(each, **{f"base_{name}": cost for name, cost in costs.items()})
+
+
+def pruned(
+    half_at: Mapping[str, float], fractions: Iterable[float] = (0.1, 0.3, 0.5, 0.7), seeds: int = 3
+) -> list[Result]:
+    """`mutspec run -m experiment=pruning`: a job for each fraction and rank, whose mutants are smaller."""
+    made = []
+    for number, (fraction, (rank, half)) in enumerate(product(fractions, half_at.items())):
+        costs = {name: round(cost * (1 - fraction) ** 2) for name, cost in COSTS.items()}
+        rows = [row(seed, fraction, half_at=half, **costs) for seed in range(seeds)]
+        overrides = [f"plan.params.fraction={fraction}", f"plan.params.rank={rank}", f"seeds={seeds}"]
+        parameters = {"fraction": fraction, "rank": rank}
+        each = result(number, overrides, rows, parameters, plan_name="channel_pruning", units={"params.fraction": "%"})
+        made.append(costing(each, **COSTS))
+    return made
 
 
 LAYERS = {"conv_1": 0.5, "bn_1": 40.0, "conv_2": 1.5, "encoder/dense": 1.4, "logits": 0.3}

@@ -39,6 +39,12 @@ class Front:
     candidates: tuple[Candidate, ...]
     members: tuple[Candidate, ...]
 
+    @property
+    def base(self) -> float | None:
+        """The cost of the base; None if there are several."""
+        known = {each.cost for each in self.candidates if each.group is None}
+        return known.pop() if len(known) == 1 else None
+
 
 def fronts(summary: Summary) -> tuple[Front, ...]:
     """Returns the front of each cost in which mutants differ from their base; multiply–adds first."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from mutspec.experiment.metric_kinds import MULTIPLY_ADDS
 from mutspec.experiment.reports.axes import TICK_CHARACTERS, log_ticks, shortened, ticks, value_axis, with_ticks
 from mutspec.experiment.reports.colours import PALETTE, Colour, ramp
-from mutspec.experiment.reports.curves import Curves, curves, is_ordered
+from mutspec.experiment.reports.curves import curves, is_ordered
 from mutspec.experiment.reports.groups import ResultGroup, Summary
 from mutspec.experiment.reports.marks import Axis, Chart, Dots, Entry, Mark, Panel, Point, Polyline
 from mutspec.experiment.reports.pareto import Candidate, Front, fronts
-from mutspec.experiment.reports.sweep_chart import teller
+from mutspec.experiment.reports.sweep_chart import label_of_row, teller
 from mutspec.experiment.reports.table import Numbers, metric_label, title
 from mutspec.text import words
 
@@ -28,43 +29,64 @@ def pareto_chart(summary: Summary) -> Chart | None:
     found = fronts(summary)
     if not found:
         return None
-    over = curves(summary)
-    colours = _colours(summary, over)
+    lines = _lines(summary)
     groups = [group for group in summary.groups if group.metric.mean is not None]
     y = value_axis(summary, groups)
     columns = len(found)
     panels = []
     for front in found:
         x = _axis(front, TICK_CHARACTERS[columns])
-        panels.append(Panel("", tuple(_marks(summary, front, over, colours, x)), x))
+        panels.append(Panel("", tuple(_marks(summary, front, lines, x)), x))
     has_seeds = any(len(group.measured) > 1 for group in groups)
-    labels = [Entry(shortened(label, 60), colour) for label, colour in colours.items() if label]
+    labels = [Entry(shortened(line.label, 60), line.colour) for line in lines if line.label]
     base = f"base {Numbers(summary).number(summary.base)}" if summary.base is not None else "base"
-    notes = [f"dots: mutants{', the mean over ' + summary.replicates if has_seeds else ''}"]
-    notes += ["line: mutants of one setting"] if labels else []
-    if any(group.metric.low is not None for group in groups):
-        notes.append("whisker: 95 % interval")
-    notes.append("staircase: the best that is had at a cost")
+    metric = metric_label(summary.metric or "")
+    notes = [f"dots: mutants{', means over ' + summary.replicates if has_seeds else ''}"]
+    notes += [f"pale line: mutants that differ by {lines[0].over} alone"] if lines[0].over else []
+    notes += ["whisker: 95 % interval"] if any(group.metric.low is not None for group in groups) else []
+    notes.append(f"Pareto front: the best {metric.lower()} for at most that cost")
     return Chart(
-        title=f"{title(summary)}: {metric_label(summary.metric or '').lower()} and cost",
+        title=f"{title(summary)}: {metric.lower()} and cost",
         notes=tuple(notes),
         x=panels[0].x or y,
         y=y,
         panels=tuple(panels),
         columns=columns,
-        height=2.9 if columns == 1 else 2.5,
+        height=2.9,
         legend=(*(labels if len(labels) > 1 else []), Entry(base, None, "dot"), Entry("Pareto front", None)),
     )
 
 
-def _colours(summary: Summary, over: Curves | None) -> Mapping[str, Colour]:
-    """Returns the colour of each line by its label; of all together by an empty one, if lines would mean nothing."""
-    lines = () if over is None or over.is_scatter else over.lines
-    if over is None or not 0 < len(lines) <= MOST_LINES:
-        return {"": PALETTE[0]}
-    others = [index for index in range(len(summary.names)) if index != over.axis]
-    colours = ramp(len(lines)) if is_ordered(summary, others, lines) else PALETTE
-    return {line.label: colour for line, colour in zip(lines, colours, strict=False)}
+@dataclass(frozen=True)
+class _Line:
+    """Groups of one colour.
+
+    Arguments:
+        label: what they share; empty for all groups together.
+        groups: the groups.
+        colour: their colour.
+        over: what they differ by, if that is a number, so that they are joined; else empty.
+    """
+
+    label: str
+    groups: tuple[ResultGroup, ...]
+    colour: Colour
+    over: str = ""
+
+
+def _lines(summary: Summary) -> list[_Line]:
+    """Returns the lines of the sweep over a number, or each group of a few by itself; else all groups together."""
+    over = curves(summary)
+    if over is not None and not over.is_scatter and len(over.lines) <= MOST_LINES:
+        others = [index for index in range(len(summary.names)) if index != over.axis]
+        colours = ramp(len(over.lines)) if is_ordered(summary, others, over.lines) else PALETTE
+        lines = zip(over.lines, colours, strict=False)
+        return [_Line(line.label, line.groups, colour, over.name) for line, colour in lines]
+    if over is None and len(summary.groups) <= MOST_LINES:
+        settings = range(len(summary.names))
+        named = [(label_of_row(summary, settings, group), group) for group in summary.groups]
+        return [_Line(name, (group,), colour) for (name, group), colour in zip(named, PALETTE, strict=False)]
+    return [_Line("", summary.groups, PALETTE[0])]
 
 
 def cost_label(name: str) -> str:
@@ -92,33 +114,30 @@ def _amount(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _marks(
-    summary: Summary, front: Front, over: Curves | None, colours: Mapping[str, Colour], x: Axis
-) -> Iterator[Mark]:
+def _marks(summary: Summary, front: Front, lines: Sequence[_Line], x: Axis) -> Iterator[Mark]:
     """Lines at the bottom, whiskers and the front on them, dots at the top."""
     by_group = {id(each.group): each for each in front.candidates if each.group is not None}
-    of_lines: dict[str, list[Candidate]] = {"": list(by_group.values())}
-    if "" not in colours and over is not None:
-        of_lines = {
-            line.label: [by_group[id(group)] for group in line.groups if id(group) in by_group] for line in over.lines
-        }
-        for label, line in of_lines.items():
-            if len(line) > 1:
-                yield Polyline(tuple((each.cost, each.value) for each in line), colours[label], opacity=0.35)
-    for label, line in of_lines.items():
-        yield from (_whisker(each.cost, each.group, colours[label]) for each in line if _has_whisker(each))
+    drawn = [(line, [by_group[id(group)] for group in line.groups if id(group) in by_group]) for line in lines]
+    for line, members in drawn:
+        if line.over and len(members) > 1:
+            yield Polyline(tuple((each.cost, each.value) for each in members), line.colour, opacity=0.35)
+    for line, members in drawn:
+        yield from (_whisker(each.cost, each.group, line.colour) for each in members if _has_whisker(each))
     yield Polyline(tuple(_stairs(front, x)), None, "interval")
     tell = teller(summary)
     on_front = set(map(id, front.members))
-    for label, line in of_lines.items():
-        for each in line:
+    for line, members in drawn:
+        for each in members:
             assert each.group is not None
-            said = f"{tell(each.group)}\n{cost_label(front.cost)}: {words.count(round(each.cost))}"
-            yield Dots(((each.cost, each.value),), colours[label], said, is_strong=id(each) in on_front)
+            said = f"{tell(each.group)}\n{_told(front.cost, each)}"
+            yield Dots(((each.cost, each.value),), line.colour, said, is_strong=id(each) in on_front)
     for each in front.candidates:
         if each.group is None:
-            said = f"base\n{cost_label(front.cost)}: {words.count(round(each.cost))}"
-            yield Dots(((each.cost, each.value),), None, said, is_strong=True)
+            yield Dots(((each.cost, each.value),), None, f"base\n{_told(front.cost, each)}", is_strong=True)
+
+
+def _told(cost: str, candidate: Candidate) -> str:
+    return f"{cost_label(cost)}: {words.count(round(candidate.cost))}"
 
 
 def _has_whisker(candidate: Candidate) -> bool:

@@ -81,6 +81,11 @@ def worsening(summary: Summary) -> str:
     return "Rise" if grows_when_worse(summary.metric or "") else "Drop"
 
 
+def drop_label(summary: Summary) -> str:
+    """Returns the title of the column of drops."""
+    return f"{worsening(summary)}, points" if summary.is_share else worsening(summary)
+
+
 def worse_by(drop: float | None, summary: Summary) -> float | None:
     """The amount by which a mutant is worse than its base: its drop, or its rise if the metric is an error."""
     return drop if drop is None or not grows_when_worse(summary.metric or "") else -drop
@@ -182,10 +187,18 @@ def _setting_columns(summary: Summary) -> Iterator[Column]:
 def _measure_columns(summary: Summary) -> list[Column]:
     """The columns of numbers, in the order of `_measures`."""
     metric = metric_label(summary.metric or "")
-    drop = f"{worsening(summary)}, points" if summary.is_share else worsening(summary)
     number = "Seeds" if summary.replicates == "seeds" else "Values"
     agreements = ["Agreement", "Sample agreement"]
-    titles = [number, "Base", metric, "95 % interval", drop, *agreements, "Non-finite outputs", CHANGED_NOTHING]
+    titles = [
+        number,
+        "Base",
+        metric,
+        "95 % interval",
+        drop_label(summary),
+        *agreements,
+        "Non-finite outputs",
+        CHANGED_NOTHING,
+    ]
     titles += ["Gates held", *(metric_label(name) for name in _shown_costs(summary))]
     titles += [] if summary.metric else ["Touched", "Changed"]
     return [Column(each, is_number=True) for each in titles]

@@ -158,7 +158,8 @@ class Substitution:
             inputs={name: tuple(map(self._left, axes)) for name, axes in coupling.inputs.items()},
             outputs=tuple(tuple(map(self._left, axes)) for axes in coupling.outputs),
         )
-        after.__dict__["members"] = {group: paths for group, paths in coupling.members.items() if group not in removed}
+        # Nothing has a label of a removed group any more, so that what was found of the others holds for all.
+        after.__dict__["members"] = coupling.members
         return after
 
     def _without(self, layer: CoupledLayer) -> CoupledLayer:
