@@ -8,7 +8,6 @@ from dataclasses import replace
 from mutspec.keras_facts.layer_axes import GROUPED_HEADS, HEADS, LayerAxes
 from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.axis_call import AxisCall, Followed, Rule, Traced, UncoupledError
-from mutspec.structure.coupling.einsum import PRODUCTS
 from mutspec.structure.coupling.labels import MarkKind
 from mutspec.structure.coupling.patterns import follow
 from mutspec.structure.network import refs
@@ -29,7 +28,7 @@ def _with_roots(call: AxisCall, traced: Traced, argument: str) -> Traced:
     """
     kernel = "query/kernel_scale" if call.is_quantized else "query/kernel"
     roots = (kernel, "query/bias", "query/lora_kernel_b")
-    call.ties.mark(traced.widths[argument], MarkKind.SUMMED, call.path, PRODUCTS)
+    call.ties.mark(traced.widths[argument], MarkKind.SUMMED, call.path, "sums over the products of channels")
     return replace(traced, roots=dict.fromkeys(roots, traced.widths[argument]))
 
 
@@ -86,7 +85,7 @@ def without_heads(call: AxisCall) -> Traced:
     traced = follow(axes, call, inputs)
     width = call.axes[query][-1]
     if not is_additive and call.config.get("score_mode", "dot") == "dot":
-        call.note_summed(width, (inputs[0], inputs[2]), PRODUCTS, are_factors=True)
+        call.note_products(width, (inputs[0], inputs[2]))
     elif not is_additive or not call.config.get("use_scale", True):
         call.note_summed(width, (inputs[0], inputs[2]), "sums over all channels")
     return traced

@@ -71,8 +71,21 @@ class Followed:
     leader: Labels
 
 
-Argument = Labels | Extents | Followed
-"""An argument of a layer: the number of these labels that there are, or a list of extents."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in an axis that is stated by its distance from the end.
+
+    Arguments:
+        before: the labels before it. Afterwards their number is stated.
+        axis: the labels of the axis.
+    """
+
+    before: Labels
+    axis: Labels
+
+
+Argument = Labels | Extents | Followed | Position
+"""An argument of a layer: the number of these labels that there are, a list of extents, or a place in an axis."""
 Keys = tuple[str | int, ...]
 """Where a layer states an argument: keys that lead to it, from `config` or, in the arguments of its calls, `calls`."""
 
@@ -229,19 +242,28 @@ class AxisCall:
         """
         self.ties.mark(axis, MarkKind.MIXED, self.path, why)
 
-    def note_summed(self, axis: Axis, refs: Iterable[TensorRef], why: str, *, are_factors: bool = False) -> None:
+    def note_summed(self, axis: Axis, refs: Iterable[TensorRef], why: str) -> None:
         """States that the layer sums over an axis. It is mixed, unless channels without weights add nothing.
 
         Arguments:
             axis: the axis.
             refs: the tensors that must be 0 in such channels.
             why: what the layer computes, as the rest of a sentence.
-            are_factors: whether the tensors are multiplied, so that it is enough if one of them is 0.
         """
-        if (any if are_factors else all)(ref in self.zeros for ref in refs):
+        if self.zeros.issuperset(refs):
             self.ties.mark(axis, MarkKind.SUMMED, self.path, why)
         else:
             self.note_mixed(axis, f"{why}, which are not 0 where a unit has no weights")
+
+    def note_products(self, axis: Axis, refs: Sequence[TensorRef]) -> None:
+        """States that the layer sums products over an axis, which are 0 if one of the factors is.
+
+        Arguments:
+            axis: the axis.
+            refs: the factors.
+        """
+        zeros = [ref for ref in refs if ref in self.zeros]
+        self.note_summed(axis, zeros or refs, "sums over the products of channels")
 
     def inside(self, part: Part, tensors: Sequence[tuple[Axes, Shape]], outputs: Sequence[Shape]) -> Traced:
         """Returns how the axes of a layer in the layer are related. Its weights and widths have its name before theirs.

@@ -17,6 +17,7 @@ from mutspec.structure.coupling.axis_call import (
     Extents,
     Followed,
     Keys,
+    Position,
     Traced,
     UncoupledError,
     WeightAxis,
@@ -83,6 +84,8 @@ def axes_of(argument: Argument) -> tuple[Labels, ...]:
     """Returns the labels that an argument counts, axis by axis."""
     if isinstance(argument, Followed):
         return (argument.labels, argument.leader)
+    if isinstance(argument, Position):
+        return (argument.before, argument.axis)
     return argument.axes if isinstance(argument, Extents) else (argument,)
 
 

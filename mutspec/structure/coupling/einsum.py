@@ -81,8 +81,6 @@ def _place(output: list[str], letter: str) -> int:
 
 # Operations
 
-PRODUCTS = "sums over the products of channels"
-
 
 def matmul(call: AxisCall) -> Traced:
     """The last axis of one tensor and the last but one of the other are summed over."""
@@ -90,8 +88,8 @@ def matmul(call: AxisCall) -> Traced:
     if min(len(shape), len(other_shape)) < 2:
         raise UncoupledError("multiplies a vector")
     batch = combined(call, [(one[:-2], shape[:-2]), (other[:-2], other_shape[:-2])])
-    axis = call.tied(one[-1], other[-2], "sums over an axis of which only one tensor has channels")
-    call.note_summed(axis, call.inputs, PRODUCTS, are_factors=True)
+    why = "sums over an axis of which only one tensor has channels"
+    call.note_products(call.tied(one[-1], other[-2], why), call.inputs)
     return Traced(((*batch.outputs[0], one[-2], other[-1]),))
 
 
@@ -110,7 +108,9 @@ def einsum(call: AxisCall) -> Traced:
             why = f"computes {equation}, in which not all axes {letter} have channels"
             named[letter] = call.tied(named[letter], axis, why) if letter in named else axis
     for letter in named.keys() - set(after):
-        are_factors = sum(letter in letters for letters in terms) > 1
-        why = PRODUCTS if are_factors else "sums over all channels"
-        call.note_summed(named[letter], call.inputs, why, are_factors=are_factors)
+        count = sum(letter in letters for letters in terms)
+        if count == 1:
+            call.note_summed(named[letter], call.inputs, "sums over all channels")
+        else:
+            call.note_products(named[letter], call.inputs)
     return Traced((tuple(named[letter] for letter in after),))

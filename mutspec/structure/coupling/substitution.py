@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from mutspec.structure.coupling.axis_call import Argument, Extents, Followed, WeightAxis
+from mutspec.structure.coupling.axis_call import Argument, Extents, Followed, Position, WeightAxis
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
 from mutspec.structure.coupling.labels import Labels
 
@@ -136,6 +136,8 @@ class Substitution:
         """Returns the value of an argument afterwards."""
         if isinstance(argument, Followed):
             return self.extent(argument.labels)
+        if isinstance(argument, Position):
+            return self.extent(argument.before)
         if isinstance(argument, Extents):
             return [self.extent(part) if isinstance(part, tuple) else part for part in argument.parts]
         return self.extent(argument)
@@ -144,12 +146,14 @@ class Substitution:
         """Returns whether an argument has another value afterwards, or must be stated."""
         if isinstance(argument, Followed):
             return self.extent(argument.labels) != self.extent(argument.leader)
+        if isinstance(argument, Position):
+            return self.extent(argument.axis) != len(argument.axis)
         axes = argument.axes if isinstance(argument, Extents) else (argument,)
         return any(self.extent(labels) != len(labels) for labels in axes)
 
     def after_removal(self) -> Coupling:
         """Returns the channels of the network afterwards, for a substitution that only removes."""
-        coupling, removed = self.coupling, self.others
+        coupling = self.coupling
         kept = {layer.path: self._without(layer) for layer in self.layers}
         layers = {path: kept.get(path, layer) for path, layer in coupling.layers.items()}
         after = replace(
@@ -179,6 +183,9 @@ class Substitution:
         if isinstance(argument, Followed):
             kept = self._kept(argument.labels)
             return kept if self.is_changed(argument) else Followed(kept, self._kept(argument.leader))
+        if isinstance(argument, Position):
+            kept = self._kept(argument.before)
+            return kept if self.is_changed(argument) else Position(kept, argument.axis)
         if isinstance(argument, Extents):
             parts = (self._kept(part) if isinstance(part, tuple) else part for part in argument.parts)
             return Extents(tuple(parts))
