@@ -337,6 +337,21 @@ class Expression:
         least = min(rows, size_of(self.shape) // (rows * count))
         return self.whole("energies", (count * least,), "float64", count=count, rows=rows)
 
+    def factors(self, rows: int, rank: int, count: int = 1) -> tuple[Expression, Expression]:
+        """Returns two factors of matrices, whose product is the nearest matrix of a lower rank. Numeric.
+
+        Arguments:
+            rows: the number of rows of each matrix, which the entries are in C order.
+            rank: the rank.
+            count: the number of matrices, one after the other.
+
+        Returns:
+            The left factors, of shape (count, rows, rank), and the right ones, of shape (count, rank, columns).
+        """
+        columns = size_of(self.shape) // (rows * count)
+        both = self.whole("factors", (count * rank * (rows + columns),), count=count, rows=rows, rank=rank)
+        return both.run(0, (count, rows, rank)), both.run(count * rows * rank, (count, rank, columns))
+
     def swap(self, slices: StridedSlices, **attributes: Any) -> Expression:
         """This tensor with pairs of its slices swapped. The attributes say which pairs."""
         attributes = {"length": slices.length, "stride": slices.stride, **attributes}

@@ -14,6 +14,7 @@ _WORKING_BYTES = {
     "quantile": 8,
     "low_rank": 32,
     "orthogonal": 32,
+    "factors": 40,
     "energies": 16,
 }
 """The bytes for each entry that a kernel needs in addition to its inputs and result: indices, float64 copies."""

@@ -116,6 +116,7 @@ PRIMITIVES = {
         Primitive("rearrange", Access.WHOLE, "all inputs, one after the other, with some entries rearranged"),
         Primitive("orthogonal", Access.WHOLE, "the orthogonal factor of a matrix", Exactness.NUMERIC),
         Primitive("low_rank", Access.WHOLE, "the nearest matrix of lower rank", Exactness.NUMERIC),
+        Primitive("factors", Access.WHOLE, "two factors of lower rank of each of some matrices", Exactness.NUMERIC),
         Primitive(
             "energies", Access.WHOLE, "the squared singular values of matrices, largest first", Exactness.NUMERIC
         ),

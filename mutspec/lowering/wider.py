@@ -100,9 +100,10 @@ def _count_of_new(
     """Returns how many groups of channels a layer gets; 0 where it has them already and the step may do nothing."""
     counts = Counter(coupling.groups[label] for label in labels)
     size, each = len(labels), max(counts.values())
-    if min(counts.values()) != each:
+    if min(counts.values()) != each or (size > 1 and len(counts) == 1):
+        why = "all hang together" if len(counts) == 1 else "do not hang together evenly"
         raise PlanError(
-            f"the units of `{layer.path}` ({layer.class_name}) are not coupled evenly, so that none can be added",
+            f"the units of `{layer.path}` ({layer.class_name}) {why}, so that none can be added",
             path=("target",),
             hint="widen the layers before it",
         )

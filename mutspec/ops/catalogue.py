@@ -31,6 +31,7 @@ FAMILIES = (
     "naming",
     "morphism",
     "kernels",
+    "factorization",
     "conversion",
     "inputs",
     "sharing",

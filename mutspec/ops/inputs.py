@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem, nearest
 from mutspec.keras_facts.data_formats import FIRST
 from mutspec.keras_facts.tensor_types import Shape, TensorType
-from mutspec.language.types import or_default
+from mutspec.language.types import Count, or_default
 from mutspec.lowering.base import StructureOp
+from mutspec.lowering.input_channels import ChannelSource, change_channels
 from mutspec.lowering.limits_of_made import extent_problems
 from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
@@ -29,11 +30,17 @@ InputDtype = Literal[
 
 
 class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
-    """Change the shape or dtype of an input: image size, sequence length, batch size.
+    """Change the shape or dtype of an input: image size, sequence length, batch size, channels.
 
     The shapes of all that follows are found again, also in models in the model, whose inputs change with it. Weights
     stay. A layer whose weights depend on the size, such as a Dense after a Flatten, cannot follow: it is named, and a
     later step may replace it, or an earlier one the Flatten by a global pooling.
+
+    `channels` gives an input other channels, and the layers that read them the weights that `from` says. With fewer
+    channels, `mean`, `sum` and `luminosity` make each of all old ones, and else the first stay. With more channels, the
+    old ones stay, and each new one is read as `from` says. A list names the old channel of each: `from: [0, 1, 2, 0]`.
+    After 3 → 1 by `sum` a grey image predicts what it did as three equal channels. Layers with weights for each
+    channel, such as Normalization, follow unless several channels become one.
     """
 
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"batch_size": 4})
@@ -61,23 +68,71 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
         Meta(description="The number of samples in a batch, which stateful layers need; null for any."),
     ] = UNSET
     dtype: Annotated[InputDtype | UnsetType, Meta(description="Its dtype.", examples=["uint8"])] = UNSET
+    channels: Annotated[Positive | UnsetType, Meta(description="The number of its channels.", examples=[1])] = UNSET
+    from_: Annotated[
+        ChannelSource | tuple[Count, ...] | UnsetType,
+        Meta(
+            description="The weights by which new channels are read: `mean` or `sum` of those of the old ones, "
+            "`luminosity` (0.299, 0.587 and 0.114 of three), `zero`, or `default`, as the initializers say; or for "
+            "each channel the old one whose weights it gets.",
+            examples=["mean", [0, 1, 2, 0]],
+        ),
+    ] = field(default=UNSET, name="from")
+    rescale: Annotated[
+        Literal["keep_sum"] | UnsetType,
+        Meta(
+            description="`keep_sum`: the weights are scaled so that all channels together weigh what they did: with a "
+            "list each copy has its part, with `mean` all get the factor old by new number."
+        ),
+    ] = UNSET
 
     def problems(self) -> Iterable[Problem]:
         given = [key for key in ("shape", "size", "length") if getattr(self, key) is not UNSET]
         if len(given) > 1:
             message = f"`{given[0]}` and `{given[1]}` both say what the shape is"
             yield Problem(message, path=(given[1],), hint="give one of `shape`, `size`, `length`")
-        for key in (*given, *(["batch_size"] if self.batch_size is not UNSET else [])):
+        others = [key for key in ("batch_size", "channels") if getattr(self, key) is not UNSET]
+        for key in (*given, *others):
             yield from extent_problems(getattr(self, key), key)
-        if not given and self.batch_size is UNSET and self.dtype is UNSET:
+        yield from self._problems_of_channels()
+        if not given and not others and self.dtype is UNSET and self.from_ is UNSET and self.rescale is UNSET:
             yield Problem(
-                "`set_input` changes nothing", hint="give a `shape`, `size`, `length`, `batch_size` or `dtype`"
+                "`set_input` changes nothing",
+                hint="give a `shape`, `size`, `length`, `channels`, `batch_size` or `dtype`",
             )
+
+    def _problems_of_channels(self) -> Iterable[Problem]:
+        if (self.channels is not UNSET or self.from_ is not UNSET) and self.shape is not UNSET:
+            message = "`shape` says how many channels there are, but not what they are read by"
+            yield Problem(message, path=("shape",), hint="give `size` with `channels` and `from`")
+        if self.channels is not UNSET and self.from_ is UNSET:
+            hint = "add `from: mean`, `sum`, `luminosity`, `zero` or `default`, or the old channel of each: `[0, 0]`"
+            yield Problem("`channels` needs `from`: the weights that read them", path=("channels",), hint=hint)
+        if isinstance(self.from_, tuple):
+            if not self.from_:
+                yield Problem("`from` names no channel", path=("from",), hint="name the old channel of each")
+            elif self.channels not in (UNSET, len(self.from_)):
+                message = f"`from` names {len(self.from_)} channels, and `channels` is {self.channels}"
+                yield Problem(message, path=("from",), hint="leave `channels` out")
+        elif self.from_ is not UNSET and self.channels is UNSET:
+            yield Problem(
+                f"`from: {self.from_}` needs `channels`", path=("from",), hint="add `channels: 1`, for example"
+            )
+        if self.rescale is not UNSET and not (isinstance(self.from_, tuple) or self.from_ == ChannelSource.MEAN):
+            message = "`rescale` is for `from: mean` and for a list of channels"
+            yield Problem(message, path=("rescale",), hint="leave it out; `sum` and `zero` keep the sum by themselves")
 
     def restructure(self, ctx: StructureContext) -> None:
         ctx.give_input_layer("")
         network = ctx.network("")
         names = self._names(network)
+        if self.from_ is not UNSET:
+            count = len(self.from_) if isinstance(self.from_, tuple) else or_default(self.channels, 0)
+            for name in names:
+                change_channels(ctx, name, count, self.from_, keeps_sum=self.rescale is not UNSET)
+            if all(each is UNSET for each in (self.size, self.length, self.batch_size, self.dtype)):
+                return
+            network = ctx.network("")
         before = {name: ctx.type_of("", TensorRef(name)) for name in names}
         after = {name: self._type(network, name, each) for name, each in before.items()}
         if after == before:
@@ -90,7 +145,8 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
 
     def _names(self, network: Network) -> list[str]:
         names = [ref.layer for ref in refs(network.inputs)]
-        is_of_the_batch = all(each is UNSET for each in (self.shape, self.size, self.length, self.dtype))
+        others = (self.shape, self.size, self.length, self.dtype, self.from_)
+        is_of_the_batch = all(each is UNSET for each in others)
         if self.input is UNSET and (len(names) == 1 or is_of_the_batch):
             return names
         listing = ", ".join(f"`{name}`" for name in names)

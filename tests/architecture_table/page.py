@@ -34,6 +34,7 @@ PARTS = {
         "deepen",
         "grow_kernel",
         "shrink_kernel",
+        "factorize_layer",
         "set_dtype_policy",
         "convert",
         "set_input",
@@ -68,8 +69,9 @@ and trains it for a step.
 | ✗ | A fault: the mutant is wrong, and we know. |
 | a number | The op makes no sense on the model, and mutspec [says why](#refusals). |
 
-After `set_dtype_policy` 1e-4 of the largest output is allowed, and after `convert` to channels_first, which XLA runs, too. If the
-base computes in half precision, the limit for `set_dtype_policy`, `fold_batch_normalization` and `join` is 2e-2.
+After `set_dtype_policy` 1e-4 of the largest output is allowed, and after `convert` to channels_first, which XLA runs, and
+`factorize_layer` at the full rank, too. If the base computes in half precision, the limit for `set_dtype_policy`,
+`fold_batch_normalization`, `factorize_layer` and `join` is 2e-2.
 
 The models of keras.applications have random weights and statistics, and the smallest images that they take. `digits` is the model that ships. The
 others are in `tests/zoo`.

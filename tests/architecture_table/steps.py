@@ -274,7 +274,15 @@ def _grow(outline: Outline) -> Iterator[Candidate]:
 
 def _shrink(outline: Outline) -> Iterator[Candidate]:
     for path, window in sorted(_windows(outline), key=lambda found: -max(found[1])):
-        yield {"target": path, "kernel_size": [max(size - 2, 1) for size in window]}, FINITE
+        yield {"target": path, "kernel_size": [max(size - 2, 1) for size in window], "crop": True}, FINITE
+
+
+def _factorize(outline: Outline) -> Iterator[Candidate]:
+    at_full_rank = {**SAME, "tolerance": 1e-4} | outline.rounding
+    for layer in outline.plain:
+        if layer.class_name in {"Dense", "Conv1D", "Conv2D", "Conv3D"}:
+            yield {"target": layer.path, "rank": "100%"}, at_full_rank
+    yield {"target": outline.middle.path, "rank": "100%"}, at_full_rank
 
 
 def _set_dtype_policy(outline: Outline) -> Iterator[Candidate]:
@@ -389,6 +397,7 @@ STEPS: dict[str, Callable[[Outline], Iterator[Candidate]]] = {
     "deepen": _deepen,
     "grow_kernel": _grow,
     "shrink_kernel": _shrink,
+    "factorize_layer": _factorize,
     "set_dtype_policy": _set_dtype_policy,
     "convert": _convert,
     "set_input": _set_input,

@@ -116,7 +116,7 @@ def test_a_name_that_is_several_ops_lists_them() -> None:
 
 
 def test_a_name_that_is_not_an_op_yet_says_so() -> None:
-    assert "`group prune` of DepGraph is not supported yet" in output("ops", "group prune", code=2)
+    assert "`RandomBit` of InjectTF2 is not supported yet" in output("ops", "RandomBit", code=2)
 
 
 def test_the_ops_own_names_come_first() -> None:

@@ -640,6 +640,7 @@ def test_steps_as_they_are_printed_are_a_plan(row: Operator) -> None:
     assert load_text(text, catalogue(plugins=False)).steps == mutspec.plan(document(row)).steps
 
 
+@pytest.mark.filterwarnings("ignore:.*the values of .* are read")
 @pytest.mark.filterwarnings("ignore:.*acts in training only")  # keras-surgeon's example is a Dropout
 @pytest.mark.filterwarnings("ignore:.*becomes a Functional")
 @pytest.mark.parametrize("row", [row for row in STEPS if row.level == "architecture"], ids=title)

@@ -22,6 +22,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "shuffle_slices": {"length": COLUMNS, "stride": 1, "choice": None, "key": bytes(16)},
     "orthogonal": {"rows": ROWS},
     "low_rank": {"rows": ROWS, "rank": 3, "energy": None},
+    "factors": {"shape": (100 * (ROWS + COLUMNS),), "count": 1, "rows": ROWS, "rank": 100},
     "energies": {"shape": (COLUMNS,), "dtype": "float64", "count": 1, "rows": ROWS},
 }
 

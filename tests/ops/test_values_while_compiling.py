@@ -23,6 +23,7 @@ from mutspec.lowering.compile import compile_plan
 from mutspec.model.files.opening import open_archive
 from mutspec.ops import catalogue
 from mutspec.plugin import Expression, LoweringContext, Op, StridedSlices, Target, TensorWrite, Window, constant
+from mutspec.show.graph import to_json
 from tests.without_keras import BLOCKER
 
 ROOT = Path(__file__).parents[2]
@@ -136,9 +137,11 @@ def test_the_weights_before_the_plan_can_be_asked_for(model: keras.Model) -> Non
     assert np.allclose(SEEN[0][0], norms(kernels(model)[0])[0], rtol=1e-12)
 
 
-def test_what_is_only_asked_is_not_computed_again(tmp_path: Path) -> None:
+def test_what_is_only_asked_is_neither_computed_again_nor_drawn() -> None:
     program = prepare_files(plan(WEAKEST), DIGITS, inputs={}).program
     assert [one.kind.value for one in schedule(program.graph)] == ["emit"]
+    drawn = {node["primitive"] for node in to_json(program.graph, ["zero_weakest"])["nodes"]}
+    assert drawn == {"base", "constant", "cast", "spread", "choose"}
 
 
 def test_damage_of_an_input_that_is_only_asked_is_found(tmp_path: Path) -> None:

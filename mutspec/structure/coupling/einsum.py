@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from mutspec.keras_facts.layer_axes import LayerAxes
 from mutspec.structure.coupling.axis_call import AxisCall, Traced, UncoupledError, Use
+from mutspec.structure.coupling.labels import Axis
+from mutspec.structure.coupling.merging import combined, operands
 from mutspec.structure.coupling.patterns import follow
 
 
@@ -75,3 +77,45 @@ def _place(output: list[str], letter: str) -> int:
     """Returns the place of a letter in a tensor, counted from the end if it comes after `...`."""
     at = output.index(letter)
     return at - len(output) if "..." in output[:at] else at
+
+
+# Operations
+
+
+def matmul(call: AxisCall) -> Traced:
+    """The last axis of one tensor and the last but one of the other are summed over."""
+    (one, shape), (other, other_shape) = operands(call, 2)
+    if min(len(shape), len(other_shape)) < 2:
+        raise UncoupledError("multiplies a vector")
+    batch = combined(call, [(one[:-2], shape[:-2]), (other[:-2], other_shape[:-2])])
+    _summed(call, call.tied(one[-1], other[-2], "sums over an axis of which only one tensor has channels"))
+    return Traced(((*batch.outputs[0], one[-2], other[-1]),))
+
+
+def _summed(call: AxisCall, axis: Axis) -> None:
+    """Notes a sum over products, which are 0 if one of the factors is."""
+    if call.zeros.isdisjoint(call.inputs):
+        call.note_summed(axis, call.inputs, "sums over the products of channels")
+
+
+def einsum(call: AxisCall) -> Traced:
+    """Axes of one letter are alike. Those that the output does not have are summed over."""
+    equation = str(call.config.get("subscripts", "")).replace(" ", "")
+    before, arrow, after = equation.partition("->")
+    terms = before.split(",")
+    if not arrow or "..." in equation:
+        raise UncoupledError(f"has the equation {equation}, which does not name all axes")
+    named: dict[str, Axis] = {}
+    for letters, (axes, shape) in zip(terms, operands(call, len(terms)), strict=True):
+        if len(letters) != len(axes):
+            raise UncoupledError(f"has the equation {equation} for a tensor of rank {len(shape)}")
+        for letter, axis in zip(letters, axes, strict=True):
+            why = f"computes {equation}, in which not all axes {letter} have channels"
+            named[letter] = call.tied(named[letter], axis, why) if letter in named else axis
+    for letter in named.keys() - set(after):
+        count = sum(letter in letters for letters in terms)
+        if count == 1:
+            call.note_summed(named[letter], call.inputs, "sums over all channels")
+        else:
+            _summed(call, named[letter])
+    return Traced((tuple(named[letter] for letter in after),))

@@ -209,7 +209,7 @@ def _units(
         index_map = substitution.index_map(labels) or ()
         gone = tuple(sorted(set(groups_of) - set(index_map)))
         added = tuple(at for at in index_map[len(labels) :] if at != NEW) if after > len(labels) else ()
-        yield UnitChange(layer.path, name, len(labels), after, gone or added)
+        yield UnitChange(layer.path, name, len(labels), after, added if after > len(labels) else gone)
 
 
 def _role(substitution: Substitution, layer: CoupledLayer, groups: Collection[int], *, is_target: bool) -> Role | None:

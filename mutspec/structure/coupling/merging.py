@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mutspec.keras_facts.tensor_types import Shape
+from mutspec.model.outline import is_operation
+from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.axis_call import AxisCall, Traced, UncoupledError
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind
 
@@ -44,9 +47,37 @@ def tensors_of(call: AxisCall) -> list[tuple[Axes, Shape]]:
     return [(call.axes[ref], call.shapes[ref]) for ref in call.inputs]
 
 
+def operands(call: AxisCall, count: int) -> list[tuple[Axes, Shape]]:
+    """Returns the labels and shapes of the operands of an operation. Arrays in its arguments have no channels.
+
+    Raises:
+        UncoupledError: there are not so many.
+    """
+    found = [each for each in map(partial(_operand, call), call.arguments.get("args") or ()) if each is not None]
+    if len(found) != count:
+        raise UncoupledError(f"is called on {len(found)} tensors")
+    return found
+
+
+def _operand(call: AxisCall, value: Any) -> tuple[Axes, Shape] | None:
+    """Returns the labels and the shape of an argument of an operation; None if it is not a tensor or an array."""
+    if isinstance(value, TensorRef):
+        return call.axes[value], call.shapes[value]
+    if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
+        value = value["config"].get("value", ())
+    shape = []
+    while isinstance(value, list | tuple):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return ((None,) * len(shape), tuple(shape)) if shape else None
+
+
 def combine(call: AxisCall) -> Traced:
     """Add, Multiply, Maximum, `x + y`, `where`; and functions of one tensor, entry by entry."""
-    return combined(call, tensors_of(call))
+    if not is_operation(call.entry):
+        return combined(call, tensors_of(call))
+    arguments = [*(call.arguments.get("args") or ()), *(call.arguments.get("kwargs") or {}).values()]
+    return combined(call, [each for each in map(partial(_operand, call), arguments) if each is not None])
 
 
 def concatenate(call: AxisCall) -> Traced:

@@ -62,7 +62,17 @@ def _runs(before: Shape, after: Shape) -> Iterator[tuple[list[int], list[int]]]:
                 to += 1
             else:
                 raise UncoupledError(f"reshapes {before} to {after}")
+        while _is_single(before, at) and not _is_single(after, to):  # a channel of its own that becomes a part of these
+            old.append(at)
+            at += 1
+        while _is_single(after, to) and not _is_single(before, at):
+            new.append(to)
+            to += 1
         yield [start + each for each in old], [start + each for each in new]
+
+
+def _is_single(shape: Shape, at: int) -> bool:
+    return at < len(shape) and shape[at] == 1
 
 
 def _size(shape: Shape, run: Sequence[int]) -> int:
@@ -74,7 +84,8 @@ def _merged(call: AxisCall, run: Sequence[tuple[Axis, int | None]]) -> Axis:
     having = [at for at, (axis, _) in enumerate(run) if axis is not None]
     if not having:
         return None
-    barred = {label for labels, mark in call.ties.marks if mark.kind is not MarkKind.MIXED for label in labels}
+    is_fixed = (MarkKind.INPUT, MarkKind.OUTPUT, MarkKind.BARRIER)
+    barred = {label for labels, mark in call.ties.marks if mark.kind in is_fixed for label in labels}
     kept = next((at for at in reversed(having) if barred.isdisjoint(run[at][0] or ())), having[-1])
     for at in having:
         if at != kept:
@@ -156,14 +167,37 @@ def swap_axes(call: AxisCall) -> Traced:
     return Traced((tuple(axes[at] for at in order),))
 
 
+def move_axis(call: AxisCall) -> Traced:
+    """Some axes get other places, and the others keep their order."""
+    axes, shape = only_input(call)
+    sources, places = (
+        [int(at) % len(shape) for at in (stated if isinstance(stated, list | tuple) else [stated])]
+        for stated in (call.config["source"], call.config["destination"])
+    )
+    order = [at for at in range(len(shape)) if at not in sources]
+    for place, source in sorted(zip(places, sources, strict=True)):
+        order.insert(place, source)
+    return Traced((tuple(axes[at] for at in order),))
+
+
+def flip(call: AxisCall) -> Traced:
+    """Axes the other way round."""
+    axes, shape = only_input(call)
+    stated = call.config.get("axis")
+    every = range(len(shape)) if stated is None else stated if isinstance(stated, list | tuple) else [stated]
+    turned = {int(at) % len(shape) for at in every}
+    return Traced((tuple(axis[::-1] if at in turned and axis else axis for at, axis in enumerate(axes)),))
+
+
 def expand_dims(call: AxisCall) -> Traced:
-    """A new axis of extent 1."""
+    """New axes of extent 1."""
     axes, _ = only_input(call)
-    at = call.config["axis"]
-    if not isinstance(at, int):
-        raise UncoupledError("adds several axes")
+    stated = call.config["axis"]
+    places = list(stated) if isinstance(stated, list | tuple) else [stated]
+    rank = len(axes) + len(places)
     found = list(axes)
-    found.insert(at % (len(axes) + 1), None)
+    for at in sorted(int(place) % rank for place in places):
+        found.insert(at, None)
     return Traced((tuple(found),))
 
 
@@ -252,6 +286,8 @@ def _sliced(
 ) -> Labels:
     """Returns the labels of a slice of an axis. Its ends count the channels before them."""
     start, stop, step = (key["config"].get(end) for end in ("start", "stop", "step"))
+    if (start, stop, step) == (None, None, -1):
+        return labels[::-1]
     if step not in (None, 1):
         call.ties.mark(labels, MarkKind.BARRIER, call.path, "takes entries at a distance")
         return labels[slice(start, stop, step)]

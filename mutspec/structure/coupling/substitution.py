@@ -149,7 +149,7 @@ class Substitution:
 
     def after_removal(self) -> Coupling:
         """Returns the channels of the network afterwards, for a substitution that only removes."""
-        coupling, removed = self.coupling, self.others
+        coupling = self.coupling
         kept = {layer.path: self._without(layer) for layer in self.layers}
         layers = {path: kept.get(path, layer) for path, layer in coupling.layers.items()}
         after = replace(
@@ -158,7 +158,8 @@ class Substitution:
             inputs={name: tuple(map(self._left, axes)) for name, axes in coupling.inputs.items()},
             outputs=tuple(tuple(map(self._left, axes)) for axes in coupling.outputs),
         )
-        after.__dict__["members"] = {group: paths for group, paths in coupling.members.items() if group not in removed}
+        # Nothing has a label of a removed group any more, so that what was found of the others holds for all.
+        after.__dict__["members"] = coupling.members
         return after
 
     def _without(self, layer: CoupledLayer) -> CoupledLayer:

@@ -53,5 +53,7 @@ def _operation(call: AxisCall, all_zero: bool) -> bool:
         return any(ref in call.zeros for ref in call.inputs)
     if call.class_name in REARRANGING:
         return all_zero
+    if call.class_name in ("Matmul", "Einsum"):
+        return any(ref in call.zeros for ref in call.inputs)
     constants = [*(call.arguments.get("args") or ()), *(call.arguments.get("kwargs") or {}).values()]
     return call.class_name in OPERATIONS and all_zero and not any(map(is_nonzero, constants))
