@@ -83,8 +83,7 @@ def without_heads(call: AxisCall) -> Traced:
     traced = follow(axes, call, inputs)
     width = call.axes[query][-1]
     if not is_additive and call.config.get("score_mode", "dot") == "dot":
-        if inputs[0] not in call.zeros and inputs[2] not in call.zeros:
-            call.note_summed(width, inputs, "sums over the products of channels")
+        call.note_products(width, (inputs[0], inputs[2]))
     elif not is_additive or not call.config.get("use_scale", True):
         call.note_summed(width, (inputs[0], inputs[2]), "sums over all channels")
     return traced

@@ -71,8 +71,23 @@ class Followed:
     leader: Labels
 
 
-Argument = Labels | Extents | Followed
-"""An argument of a layer: the number of these labels that there are, or a list of extents."""
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """An argument that has a value for each channel.
+
+    Arguments:
+        labels: the labels of the channels.
+        values: the values.
+        depth: how many lists of one item are around that of the values.
+    """
+
+    labels: Labels
+    values: tuple[Any, ...]
+    depth: int = 0
+
+
+Argument = Labels | Extents | Followed | Entries
+"""An argument of a layer: the number of these labels that there are, a list of extents, or a value for each label."""
 Keys = tuple[str | int, ...]
 """Where a layer states an argument: keys that lead to it, from `config` or, in the arguments of its calls, `calls`."""
 
@@ -237,8 +252,20 @@ class AxisCall:
             refs: the tensors that must be 0 in such channels.
             why: what the layer computes, as the rest of a sentence.
         """
-        if not self.zeros.issuperset(refs):
+        if self.zeros.issuperset(refs):
+            self.ties.mark(axis, MarkKind.NORMED, self.path, why)
+        else:
             self.note_mixed(axis, f"{why}, which are not 0 where a unit has no weights")
+
+    def note_products(self, axis: Axis, refs: Sequence[TensorRef]) -> None:
+        """States that the layer sums products over an axis, which are 0 if one of the factors is.
+
+        Arguments:
+            axis: the axis.
+            refs: the factors.
+        """
+        zero = [ref for ref in refs if ref in self.zeros]
+        self.note_summed(axis, zero or refs, "sums over the products of channels")
 
     def inside(self, part: Part, tensors: Sequence[tuple[Axes, Shape]], outputs: Sequence[Shape]) -> Traced:
         """Returns how the axes of a layer in the layer are related. Its weights and widths have its name before theirs.

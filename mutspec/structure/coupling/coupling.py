@@ -14,6 +14,7 @@ from mutspec.structure.call_order import calls_in_order
 from mutspec.structure.coupling.axis_call import (
     Argument,
     AxisCall,
+    Entries,
     Extents,
     Followed,
     Keys,
@@ -83,6 +84,8 @@ def axes_of(argument: Argument) -> tuple[Labels, ...]:
     """Returns the labels that an argument counts, axis by axis."""
     if isinstance(argument, Followed):
         return (argument.labels, argument.leader)
+    if isinstance(argument, Entries):
+        return (argument.labels,)
     return argument.axes if isinstance(argument, Extents) else (argument,)
 
 
@@ -256,7 +259,7 @@ class _Walk:
         made: list[Axes] = []
         for number, shape in enumerate(call.outputs):
             extent = shape[-1] if len(shape) > 1 else None
-            last = None if extent is None else call.fixed(f"output {number}", extent, why)
+            last = None if extent is None else call.fixed(f"output {number} of call {call.number}", extent, why)
             made.append((*(None,) * (len(shape) - 1), last) if shape else ())
         return made
 

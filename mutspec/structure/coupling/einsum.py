@@ -88,14 +88,9 @@ def matmul(call: AxisCall) -> Traced:
     if min(len(shape), len(other_shape)) < 2:
         raise UncoupledError("multiplies a vector")
     batch = combined(call, [(one[:-2], shape[:-2]), (other[:-2], other_shape[:-2])])
-    _summed(call, call.tied(one[-1], other[-2], "sums over an axis of which only one tensor has channels"))
+    why = "sums over an axis of which only one tensor has channels"
+    call.note_products(call.tied(one[-1], other[-2], why), call.inputs)
     return Traced(((*batch.outputs[0], one[-2], other[-1]),))
-
-
-def _summed(call: AxisCall, axis: Axis) -> None:
-    """Notes a sum over products, which are 0 if one of the factors is."""
-    if call.zeros.isdisjoint(call.inputs):
-        call.note_summed(axis, call.inputs, "sums over the products of channels")
 
 
 def einsum(call: AxisCall) -> Traced:
@@ -117,5 +112,5 @@ def einsum(call: AxisCall) -> Traced:
         if count == 1:
             call.note_summed(named[letter], call.inputs, "sums over all channels")
         else:
-            _summed(call, named[letter])
+            call.note_products(named[letter], call.inputs)
     return Traced((tuple(named[letter] for letter in after),))

@@ -127,7 +127,7 @@ def dot(call: AxisCall) -> Traced:
     first, second = (stated, stated) if isinstance(stated, int) else stated
     first, second = first % len(one_shape), second % len(other_shape)
     tied = call.tied(one[first], other[second], _ALIKE)
-    call.note_mixed(tied, "multiplies channels with each other and sums over them")
+    call.note_products(tied, call.inputs)
     rest = [axis for at, axis in enumerate(one) if at != first]
     more = [axis for at, axis in enumerate(other) if at not in (0, second)]
     return Traced(((*rest, *more) if len(rest) + len(more) > 1 else (*rest, None),))

@@ -152,8 +152,7 @@ def attention(call: AxisCall) -> Traced:
     scale = call.argument(5, "scale")
     mixes = {} if isinstance(scale, int | float) else {"d": "divides by the square root of the number of channels"}
     traced = follow(LayerAxes("_ _ h d, _ _ h d, _ _ h v -> _ _ h v", mixes=mixes), call)
-    if call.zeros.isdisjoint(call.inputs[:2]):
-        call.note_summed(call.axes[call.inputs[0]][-1], call.inputs[:2], SUMS)
+    call.note_products(call.axes[call.inputs[0]][-1], call.inputs[:2])
     return replace(traced, outputs=traced.outputs[:1])
 
 
