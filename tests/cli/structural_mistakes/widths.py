@@ -65,7 +65,7 @@ MISTAKES: dict[str, Mistake] = {
         "3:32",
         "because `gate` does not say how its axes are related",
         "`on_unremovable: skip`",
-        "in a plug-in",
+        "`declare_layer_axes`",
         model="custom_layer",
     ),
     "units of a class that nobody knows": step(
@@ -113,7 +113,7 @@ MISTAKES: dict[str, Mistake] = {
     "two widths": step("widen_layer, target: dense_1, to: 50, factor: 2", "3:54", "cannot be used together"),
     "a wider output": step("widen_layer, target: logits, to: 12", "3:29", "an output of the model", "`resize_output`"),
     "wider before a class that nobody knows": step(
-        "widen_layer, target: dense, factor: 2", "3:29", "`gate` does not say how", "plug-in", model="custom_layer"
+        "widen_layer, target: dense, factor: 2", "3:29", "`gate` does not say how", "`declare_layer_axes`", model="custom_layer"
     ),
     "whole numbers that cannot be divided": step(
         "widen_layer, target: dense_1, factor: 2",
