@@ -57,8 +57,9 @@ class UnitsOp(Op, frozen=True, kw_only=True):
         Measure | UnsetType,
         OF_AMOUNT,
         Meta(
-            description="What units are ranked by: the L2 norm (the default) or L1 norm of their incoming weights, or "
-            "|γ| of the batch normalization that follows."
+            description="What units are ranked by: the L2 norm (the default) or L1 norm of their incoming weights, |γ| "
+            "of the batch normalization that follows, or the mean |activation| that the layer puts out on the data of "
+            "the call (`--data`), which Keras computes."
         ),
     ] = UNSET
     argument: Annotated[
@@ -77,6 +78,10 @@ class UnitsOp(Op, frozen=True, kw_only=True):
             "it is, and the report says why."
         ),
     ] = OnUnremovable.ERROR
+
+    @property
+    def reads_data(self) -> bool:
+        return self.by is Measure.ACTIVATION and self.choice.is_ranked
 
     @property
     def rounding(self) -> int:

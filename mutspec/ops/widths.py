@@ -40,8 +40,8 @@ class RemoveNeurons(UnitsOp, tag="remove_neurons", frozen=True, kw_only=True):
     LayerNormalization: the report names them.
 
     Literature: filter pruning (Li et al. 2017: `rank: smallest, by: l1`); network slimming (Liu et al. 2017: `by:
-    gamma, per: all`); DepGraph (Fang et al. 2023: coupled groups, `per: all`); delete_channels (keras-surgeon); drop
-    filters (LEMONADE).
+    gamma, per: all`); mean activation (Molchanov et al. 2017: `by: activation, per: all`); DepGraph (Fang et al. 2023:
+    coupled groups, `per: all`); delete_channels (keras-surgeon); drop filters (LEMONADE).
     """
 
     is_structural: ClassVar[bool] = True

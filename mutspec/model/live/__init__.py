@@ -4,6 +4,7 @@ Keras is imported here and in `mutspec.model.loading` alone, and only when a fun
 plans and their steps.
 """
 
+from mutspec.model.live.activations import mean_activations
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import ModelCut, cut_before
 from mutspec.model.live.input_arrays import input_arrays
@@ -30,6 +31,7 @@ __all__ = [
     "input_arrays",
     "input_ports",
     "is_registered",
+    "mean_activations",
     "quiet_imports",
     "predict",
     "read_live",

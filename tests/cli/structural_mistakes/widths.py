@@ -31,8 +31,9 @@ MISTAKES: dict[str, Mistake] = {
     "units of a tensor": _removed("count: 1, per: tensor", 56, "its tensors share them", "`per: layer`"),
     "rounding to nothing": _removed("count: 1, round_to: 0", 61, "at least 1, not 0"),
     "a misspelt coupling": _removed("count: 1, coupled: propogate", 60, "did you mean `propagate`"),
-    "a measure that is not there": _removed("count: 1, by: l3", 55, "`gamma`, `l1` or `l2`"),
+    "a measure that is not there": _removed("count: 1, by: l3", 55, "`activation`, `gamma`, `l1` or `l2`"),
     "a gamma that is not there": _removed("count: 1, by: gamma", 55, "not followed by a batch norm", "`by: l2`"),
+    "activations without data": _removed("count: 1, by: activation", 55, "gives no data", "--data FILE.npz"),
     "a width that is not there": _removed("count: 1, argument: filters", 61, "no width `filters`", "it has `units`"),
     "a rounded mask": step(
         "mask_neurons, target: dense_1, count: 1, round_to: 8", "3:49", "has no key `round_to`", "did you mean"
