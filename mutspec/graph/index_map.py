@@ -114,8 +114,9 @@ class IndexMap:
         pending = list(self.merged().axes)
         axes: list[AxisMap] = []
         for extent in reversed(shape):
-            if extent == 1:
-                axes.append(AxisMap(1, 0))
+            if extent == 1:  # an axis of one entry that is not the first of the source stays in the map
+                has_place = bool(pending) and pending[-1].length == 1
+                axes.append(pending.pop() if has_place else AxisMap(1, 0))
                 continue
             axis = pending.pop()
             if axis.length == extent:
@@ -125,6 +126,8 @@ class IndexMap:
                 pending.append(AxisMap(axis.length // extent, axis.stride * extent))
             else:
                 raise ValueError(f"the axes of {list(self.shape)} cannot be read as {list(shape)}")
+        if pending:
+            raise ValueError(f"the axes of {list(self.shape)} cannot be read as {list(shape)}")
         return IndexMap(tuple(reversed(axes)))
 
     def merged(self) -> IndexMap:
