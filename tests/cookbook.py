@@ -168,6 +168,9 @@ DISHES = (
     Dish("A skip connection", "skip_connection"),
     Dish("A block twice", "duplicate_block", model=with_residual),
     Dish("A deeper model that predicts the same", "deeper", "keras #3491, leela-zero #704"),
+    Dish("A wider model that predicts the same", "wider", "keras #3491, #3503, leela-zero #704"),
+    Dish("Grey images for a model of colours", "grey_images", "keras #8766, #10786", with_backbone),
+    Dish("More classes, and the old ones kept", "more_classes", "keras #7924, keras-applications #57"),
     Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),
     Dish("Normalisation after the activation", "normalization_after_activation"),
 )

@@ -13,7 +13,7 @@ from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import exact_share
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.unit_groups import refusal, units_of, why_pinned
+from mutspec.lowering.layer_units import refusal, units_of, why_pinned
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, MarkKind
@@ -21,7 +21,7 @@ from mutspec.structure.coupling.substitution import NEW, alike
 from mutspec.text.words import plural
 
 AMOUNTS = ("to", "factor", "copies")
-_TOGETHER = frozenset({MarkKind.MIXED, MarkKind.NORMED})
+_TOGETHER = frozenset({MarkKind.MIXED, MarkKind.SUMMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def _free(coupling: Coupling, layer: LayerSpec, groups: Sequence[int], step: Wid
     marks = (mark for mark in coupling.marks.get(free[-1], ()) if mark.kind in _TOGETHER)
     if step.keeps and (mark := next(marks, None)) is not None:
         raise PlanError(
-            f"more of {its} change predictions, because `{mark.layer}` {mark.why}",
+            f"more of {its} would change predictions, because `{mark.layer}` {mark.why}",
             path=("target",),
             hint="say `approximate: true` if they may change, or `method: random`, or leave the layer out",
         )

@@ -53,6 +53,26 @@ def test_other_activation_leaves_no_relu(model: Any) -> None:
     assert not predict_the_same(part(mutant, "flatten"), part(model, "flatten"))
 
 
+def test_wider_predicts_the_same(model: Any) -> None:
+    mutant = mutant_of("wider", model)
+    assert mutant.get_layer("dense_1").units == model.get_layer("dense_1").units * 3 // 2
+    assert predict_the_same(mutant, model, tolerance=1e-5)
+
+
+def test_grey_images_predict_what_three_equal_colours_did() -> None:
+    model = with_backbone()
+    mutant = mutant_of("grey_images", model)
+    grey = inputs_of(mutant)
+    np.testing.assert_allclose(outputs(mutant, grey)[0], outputs(model, [np.repeat(grey[0], 3, axis=-1)])[0], rtol=1e-4)
+
+
+def test_more_classes_begin_as_the_mean_of_the_old_ones(model: Any) -> None:
+    mutant = mutant_of("more_classes", model)
+    before, after = (outputs(each, inputs_of(model))[0] for each in (model, mutant))
+    np.testing.assert_array_equal(after[:, :10], before)
+    np.testing.assert_allclose(after[:, 11], before.mean(axis=1), rtol=1e-4, atol=1e-5)
+
+
 def test_freeze_base_leaves_the_last_layers_to_train() -> None:
     for name, given in {"digits": digits(), "backbone": with_backbone()}.items():
         mutant = mutant_of("freeze_base", given)

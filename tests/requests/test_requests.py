@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 import mutspec
-from tests.requests import about_layers, about_models, about_parts, about_sequences, about_training  # noqa: F401 (the table)
+from tests.requests import (  # noqa: F401 (the table)
+    about_layers,
+    about_models,
+    about_parts,
+    about_sequences,
+    about_training,
+    about_widths,
+)
 from tests.requests.asked import REQUESTS, Request, layer_at
 from tests.zoo.play import by_xla, inputs_of, outputs, weights
 

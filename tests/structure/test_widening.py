@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 
 import mutspec
 from mutspec.errors import PlanError
+from mutspec.structure.coupling.labels import MarkKind
+from tests.structure import coupled_models
+from tests.structure.coupling_of import Width, coupling_of_model, labels_of, widths_of
+from tests.structure.coupling_of import drawn as coupling_drawn
 from tests.zoo.play import assert_same_outputs, drawn, inputs_of, mutant_of, outputs, shared, weights
 
 
@@ -115,6 +120,50 @@ def test_a_wider_model_predicts_what_it_did(name: str, target: str, method: str)
     assert mutant.count_params() > model.count_params()
     given = inputs_of(model)
     assert_same_outputs(outputs(model, given), outputs(mutant, given), 1e-5)
+
+
+def _free_widths(model: Any) -> tuple[dict[str, list[str]], list[Width]]:
+    """The layers of a model with widths of their own, by the argument; and widths that are computed with together."""
+    found = coupling_of_model(model)
+    layers: dict[str, list[str]] = defaultdict(list)
+    together, taken = [], set[int]()
+    for width, mark in widths_of(found).items():
+        groups = set(found.groups_of(labels_of(found, width)))
+        kinds = {mark.kind for group in groups for mark in found.marks.get(group, ())}
+        if mark is not None or groups & taken:
+            continue
+        if kinds & {MarkKind.MIXED, MarkKind.SUMMED}:
+            together.append(width)
+        else:
+            layers[width[1]].append(width[0])
+        taken |= groups
+    return layers, together
+
+
+def _argument(name: str) -> str:
+    return "" if name == "channels" else name
+
+
+@pytest.mark.parametrize("method", ["net2wider", "zero_outgoing"])
+@pytest.mark.parametrize("name", sorted(set(coupled_models.names()) - {"strides"}))  # of which all units must stay
+def test_recurrent_layers_attention_and_operations_follow(name: str, method: str) -> None:
+    model = coupling_drawn(coupled_models.built(name))
+    layers, together = _free_widths(model)
+    given = inputs_of(model)
+    before = outputs(model, given)
+    steps = [
+        {"id": f"{at}", "op": "widen_layer", "target": paths, "argument": _argument(argument), "factor": 1.5}
+        for at, (argument, paths) in enumerate(layers.items())
+    ]
+    for layer in model.layers:
+        if getattr(layer, "stateful", False):
+            layer.reset_states()
+    mutant = mutant_of(model, *({**step, "method": method} for step in steps))
+    assert mutant.count_params() > model.count_params()
+    assert_same_outputs(before, outputs(mutant, given), 1e-4)
+    for path, argument in together[:1]:
+        with pytest.raises(PlanError, match="would change predictions, because"):
+            widened(model, path, argument=_argument(argument), factor=1.5, method=method)
 
 
 @pytest.mark.parametrize("kind", ["channels_first", "channels_last"])
@@ -222,6 +271,20 @@ def test_a_copy_comes_from_the_part_of_a_split_axis_that_it_goes_to() -> None:
     assert mutant.get_layer("right").kernel.shape == (3, 3)
 
 
+@pytest.mark.parametrize("op", ["remove_neurons", "mask_neurons"])
+def test_a_slice_that_counts_from_the_end_keeps_its_units(op: str) -> None:
+    import keras
+
+    given = keras.Input((3,))
+    units = keras.layers.Dense(6, name="units")(given)
+    model = drawn(keras.Model(given, keras.layers.Dense(2, name="out")(units[:, -2:])))
+    mutant = mutant_of(model, {"op": op, "target": "units", "indices": [5]})
+    values = inputs_of(model)
+    kernel, bias, out, last = (each.numpy() for each in model.weights)
+    wanted = (values[0] @ kernel[:, 4] + bias[4])[:, None] * out[0] + last
+    np.testing.assert_allclose(outputs(mutant, values)[0], wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_int8_layers_are_read_with_zeros() -> None:
     model = shared("quantized_int8")
     with pytest.raises(PlanError, match="so that it cannot be divided") as caught:
@@ -248,7 +311,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
         lambda: shared("depthwise"), {"target": "depthwise_conv2d", "to": 9}, "an input of the model", "set_input"),
     "a barrier": (lambda: shared("custom_layer"), {"target": "dense", "factor": 2.0}, "because `gate`", "plug-in"),
     "a sum of products": (
-        lambda: shared("siamese"), {"target": "encoder/dense", "factor": 2.0}, "`dot` multiplies", "approximate"),
+        lambda: shared("siamese"), {"target": "encoder/dense", "factor": 2.0}, "`dot` sums over", "approximate"),
     "uneven groups": (MODELS["grouped"][0], {"target": "groups", "to": 14}, "coupled in groups of 3", "15"),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from mutspec.keras_facts.layer_axes import GROUPED_HEADS, HEADS, LayerAxes
 from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.axis_call import AxisCall, Followed, Rule, Traced, UncoupledError
+from mutspec.structure.coupling.labels import MarkKind
 from mutspec.structure.coupling.patterns import follow
 from mutspec.structure.network import refs
 
@@ -27,6 +28,7 @@ def _with_roots(call: AxisCall, traced: Traced, argument: str) -> Traced:
     """
     kernel = "query/kernel_scale" if call.is_quantized else "query/kernel"
     roots = (kernel, "query/bias", "query/lora_kernel_b")
+    call.ties.mark(traced.widths[argument], MarkKind.SUMMED, call.path, "sums over the products of channels")
     return replace(traced, roots=dict.fromkeys(roots, traced.widths[argument]))
 
 
@@ -78,7 +80,7 @@ def without_heads(call: AxisCall) -> Traced:
     query, value, *key = refs([call.argument(0, "inputs")])
     inputs = (query, value, *(key or [value]))
     is_additive = call.class_name == "AdditiveAttention"
-    scale = "d" if is_additive else ""
+    scale = "d >" if is_additive else ""
     axes = LayerAxes("_ * d, _ * v, _ * d -> _ * v, _ * _", {"scale": scale, "concat_score_weight": ""})
     traced = follow(axes, call, inputs)
     width = call.axes[query][-1]

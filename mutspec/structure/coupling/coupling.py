@@ -18,6 +18,7 @@ from mutspec.structure.coupling.axis_call import (
     Extents,
     Followed,
     Keys,
+    Position,
     Traced,
     UncoupledError,
     WeightAxis,
@@ -86,6 +87,8 @@ def axes_of(argument: Argument) -> tuple[Labels, ...]:
         return (argument.labels, argument.leader)
     if isinstance(argument, Entries):
         return (argument.labels,)
+    if isinstance(argument, Position):
+        return (argument.before, argument.axis)
     return argument.axes if isinstance(argument, Extents) else (argument,)
 
 

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from mutspec.keras_facts.tensor_types import Shape
-from mutspec.structure.coupling.axis_call import Argument, AxisCall, Extents, Keys, Traced, UncoupledError
+from mutspec.structure.coupling.axis_call import Argument, AxisCall, Extents, Keys, Position, Traced, UncoupledError
 from mutspec.structure.coupling.labels import Axes, Axis, Labels, MarkKind
 
 
@@ -293,8 +293,8 @@ def _sliced(
         return labels[slice(start, stop, step)]
     for end, value in (("start", start), ("stop", stop)):
         if value is not None:
-            at = slice(value).indices(len(labels))[1]
-            arguments[(*place, "config", end)] = labels[:at]
+            before = labels[: slice(value).indices(len(labels))[1]]
+            arguments[(*place, "config", end)] = Position(before, labels) if value < 0 else before
     return labels[slice(start, stop)]
 
 

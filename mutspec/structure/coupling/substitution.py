@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from mutspec.structure.coupling.axis_call import Argument, Entries, Extents, Followed, WeightAxis
+from mutspec.structure.coupling.axis_call import Argument, Entries, Extents, Followed, Position, WeightAxis
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
 from mutspec.structure.coupling.labels import Labels
 
@@ -139,6 +139,8 @@ class Substitution:
             return self.extent(argument.labels)
         if isinstance(argument, Entries):
             return self._entries(argument)
+        if isinstance(argument, Position):
+            return self.extent(argument.before)
         if isinstance(argument, Extents):
             return [self.extent(part) if isinstance(part, tuple) else part for part in argument.parts]
         return self.extent(argument)
@@ -163,6 +165,8 @@ class Substitution:
             return self.extent(argument.labels) != self.extent(argument.leader)
         if isinstance(argument, Entries):
             return self.index_map(argument.labels) is not None
+        if isinstance(argument, Position):
+            return self.extent(argument.axis) != len(argument.axis)
         axes = argument.axes if isinstance(argument, Extents) else (argument,)
         return any(self.extent(labels) != len(labels) for labels in axes)
 
@@ -203,6 +207,9 @@ class Substitution:
             places = range(len(argument.labels)) if found is None else found
             values = tuple(argument.values[at] for at in places)
             return Entries(self._kept(argument.labels), values, argument.depth)
+        if isinstance(argument, Position):
+            kept = self._kept(argument.before)
+            return kept if self.is_changed(argument) else Position(kept, argument.axis)
         if isinstance(argument, Extents):
             parts = (self._kept(part) if isinstance(part, tuple) else part for part in argument.parts)
             return Extents(tuple(parts))
