@@ -93,7 +93,7 @@ def _related(call: AxisCall) -> Traced:
     if not is_keras_class(call.entry):
         registered = str(call.entry.get("registered_name") or call.entry.get("class_name"))
         if (axes := declared_axes(registered)) is None:
-            raise UncoupledError(f"is a {registered}, whose axes nobody has declared")
+            raise UncoupledError(f"is of the class `{registered}`, whose axes nobody has declared")
         return follow(axes, call)
     if name in BARRIERS:
         raise UncoupledError(BARRIERS[name])
