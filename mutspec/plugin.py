@@ -22,6 +22,7 @@ from mutspec.graph.choice import (
 from mutspec.graph.expression import Expression, constant
 from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
+from mutspec.keras_facts.layer_axes import LayerAxes
 from mutspec.keras_facts.roles import Group
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import (
@@ -58,6 +59,7 @@ from mutspec.lowering.tensor_context import TensorContext
 from mutspec.model.outline import join
 from mutspec.model.select import Selection
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorRef, TensorSpec
+from mutspec.structure.coupling.declared import declare_layer_axes
 from mutspec.structure.edits import added, call_of, insert, put, redirected, remove, remove_all, rename
 from mutspec.structure.fragments import Fragment, cut, placed
 from mutspec.structure.layer_config import configured
@@ -166,4 +168,7 @@ __all__ = [
     "Fragment",
     "cut",
     "placed",
+    # Layer classes of a package's own.
+    "LayerAxes",
+    "declare_layer_axes",
 ]

@@ -20,6 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -129,6 +134,20 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
         {"output_dim": "o", "input_dim": "v"},
         mixes={"v": "finds its rows by the number of a token, so that other tokens have the rows after a missing one"},
     ),
+    # In a call with `reverse: true`, it compares a tensor with all rows.
+    "ReversibleEmbedding": LayerAxes(
+        "* -> * o",
+        {
+            "embeddings": "v > o",
+            "embeddings_scale": "v",
+            "reverse_embeddings": "o > v",
+            "reverse_embeddings_scale": "v",
+            "lora_embeddings_a": "v > _",
+            "lora_embeddings_b": "_ > o",
+        },
+        {"output_dim": "o", "input_dim": "v"},
+        mixes={"v": "finds its rows by the number of a token, so that other tokens have the rows after a missing one"},
+    ),
     # Cells take and return their states. GRUs have two biases, or one.
     "SimpleRNNCell": LayerAxes(
         "_ i, _ u -> _ u, _ u", {"kernel": "i > u", "recurrent_kernel": "u > u", "bias": "u"}, {"units": "u"}
@@ -156,3 +175,41 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
     ),
 }
 """The axes of classes by name, where they do not depend on the config."""
+
+IMAGES = _names(
+    """
+    Resizing CenterCrop RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom RandomShear RandomPerspective
+    RandomErasing RandomElasticTransform RandomGaussianBlur RandomBrightness RandomContrast RandomInvert
+    RandomPosterization Solarization AutoContrast Equalization CutMix MixUp
+    """
+)
+"""Layers on images that treat each channel alike, and keep it."""
+
+_COLOURS = "works on the three channels of colours"
+_CATEGORIES = "makes numbers of categories, which are not channels"
+_CODE = "runs code, of which nobody knows how its axes are related"
+
+BARRIERS: Mapping[str, str] = {
+    **dict.fromkeys(
+        _names(
+            """
+            AugMix ContrastLimitedAdaptiveHistogramEqualization RandAugment RandomColorDegeneration RandomColorJitter
+            RandomGrayscale RandomHue RandomSaturation RandomSharpness
+            """
+        ),
+        _COLOURS,
+    ),
+    **dict.fromkeys(
+        _names(
+            """
+            CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup StringLookup TextVectorization
+            """
+        ),
+        _CATEGORIES,
+    ),
+    **dict.fromkeys(_names("FlaxLayer JaxLayer Lambda TFSMLayer TorchModuleWrapper"), _CODE),
+    **dict.fromkeys(_names("MelSpectrogram STFTSpectrogram"), "computes with a signal as a whole"),
+    "MaxNumBoundingBoxes": "works on bounding boxes, which have no channels",
+    "Pipeline": "calls layers that mutspec does not look into",
+}
+"""Layers that channels end at, each with the reason, as the rest of a sentence about the layer."""

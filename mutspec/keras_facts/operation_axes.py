@@ -17,9 +17,9 @@ def _names(text: str) -> frozenset[str]:
 ENTRY_BY_ENTRY = ENTRYWISE | _names(
     """
     Angle Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh BitwiseAnd BitwiseInvert BitwiseLeftShift BitwiseNot
-    BitwiseOr BitwiseRightShift BitwiseXor Cbrt Conj Conjugate ConvertToTensor Copysign Cosh Deg2rad Divide
+    BitwiseOr BitwiseRightShift BitwiseXor Cbrt Conj Conjugate ConvertToTensor Cosh Deg2rad Divide
     DivideNoNan Erfc Erfinv Exp2 Fabs Fmax Fmin Fmod Gcd HardShrink Heaviside Hypot Imag Isclose Isneginf Isposinf
-    Isreal Kaiser Lcm Ldexp LeftShift Logaddexp Logaddexp2 LogicalXor Logit NanToNum Nextafter Positive Real Reciprocal
+    Isreal Lcm Ldexp LeftShift Logaddexp Logaddexp2 LogicalXor NanToNum Nextafter Real Reciprocal
     RightShift Round SaturateCast Signbit Sinc Sinh SparsePlus SparseSigmoid Squareplus TanhShrink Threshold Trunc
     ZerosLike OnesLike
     """

@@ -48,7 +48,7 @@ LAYERS = _names(
     AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlobalAveragePooling1D
     GlobalAveragePooling2D GlobalAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
     AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-    Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling2D UpSampling3D
+    Resizing CenterCrop RandomCrop Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling2D UpSampling3D
     """
 )
 """Layers that make 0 of tensors that are all 0, if their activation does."""

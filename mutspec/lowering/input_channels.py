@@ -10,9 +10,9 @@ from mutspec.errors import PlanError
 from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression
 from mutspec.lowering.changed_weight import Adjustment, ChangedWeight, Filling, divided, indivisible, zero_outgoing
+from mutspec.lowering.layer_units import why_pinned
 from mutspec.lowering.mixtures import mixed
 from mutspec.lowering.structure_context import StructureContext
-from mutspec.lowering.unit_groups import why_pinned
 from mutspec.lowering.widths import coupling, report_coupled, substitute
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupling import Coupling

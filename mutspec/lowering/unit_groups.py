@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from math import isnan, sqrt
+from math import isnan
 
 from msgspec import UNSET, UnsetType
 
 from mutspec.errors import PlanError, Problem
-from mutspec.graph.choice import StridedSlices, size_of
 from mutspec.graph.exact_counts import rounded_share
-from mutspec.graph.expression import Expression
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import Per, exact_share, or_default
 from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.layer_units import OnUnremovable, free_groups, layers_with_units, refusal, units_of
+from mutspec.lowering.unit_ranking import Measure, Pool, UnitRank, scores_of
 from mutspec.lowering.widths import layer_weights
-from mutspec.model.outline import around, join
-from mutspec.model.spec import LayerSpec, TensorSpec
-from mutspec.structure.coupling.axis_call import Use
-from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
-from mutspec.structure.coupling.labels import Labels, Mark, MarkKind
-from mutspec.structure.edits import level
-from mutspec.text.words import listed, plural
+from mutspec.model.spec import LayerSpec
+from mutspec.structure.coupling.coupling import Coupling
+from mutspec.text.words import plural
 
 AMOUNTS = ("fraction", "count", "indices")
-
-
-class Measure(StrEnum):
-    """What units are ranked by."""
-
-    L2 = "l2"
-    L1 = "l1"
-    GAMMA = "gamma"
-
-
-class UnitRank(StrEnum):
-    """The units that are chosen. At random can be said, too, so that a parameter of a plan may say it."""
-
-    RANDOM = "random"
-    SMALLEST = "smallest"
-    LARGEST = "largest"
-
-
-class OnUnremovable(StrEnum):
-    """What to do about a layer whose units must all stay."""
-
-    ERROR = "error"
-    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,65 +88,6 @@ class UnitChoice:
         return self.count
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Layers of a target that share channels, over which an amount counts.
-
-    Arguments:
-        layers: the layers, each with its units.
-        groups: the groups of channels that the units are, in order.
-        free: those that may go.
-    """
-
-    layers: tuple[tuple[CoupledLayer, Labels], ...]
-    groups: tuple[int, ...]
-    free: tuple[int, ...]
-
-    @property
-    def path(self) -> str:
-        """The path of the first layer, for messages."""
-        return self.layers[0][0].path
-
-
-def units_of(coupling: Coupling, layer: LayerSpec, argument: str) -> tuple[CoupledLayer, Labels]:
-    """Returns the channels of a layer, and its units.
-
-    Arguments:
-        coupling: the channels of the model.
-        layer: the layer.
-        argument: the argument that counts the units; empty for the layer's first.
-
-    Raises:
-        PlanError: it has none.
-    """
-    owner = around(layer.path, coupling.layers)
-    found = coupling.layers.get(owner)
-    inner = layer.path[len(owner) :].lstrip("/")  # of a layer in a layer, whose widths are among those of the other
-    widths = found.widths_of(inner) if found is not None else {}
-    if found is None or not widths:
-        why = coupling.unknown.get(around(layer.path, coupling.unknown))
-        raise PlanError(
-            f"`{layer.path}` ({layer.class_name}) {why or 'has no units of its own'}",
-            path=("target",),
-            hint="name layers with units, filters or heads, such as Dense and Conv2D",
-        )
-    if not argument:
-        return found, next(iter(widths.values()))
-    if argument not in widths:
-        raise PlanError(
-            f"`{layer.path}` ({layer.class_name}) has no width `{argument}`",
-            path=("argument",),
-            hint=f"it has {listed(list(widths))}",
-        )
-    return found, widths[argument]
-
-
-def refusal(coupling: Coupling, group: int, *, outputs: bool) -> Mark | None:
-    """Returns why a group must stay; None if it need not."""
-    kinds = {MarkKind.INPUT, MarkKind.BARRIER} | (set() if outputs else {MarkKind.OUTPUT})
-    return next((mark for mark in coupling.marks.get(group, ()) if mark.kind in kinds), None)
-
-
 def chosen_groups(
     context: LoweringContext, coupling: Coupling, layers: Sequence[LayerSpec], choice: UnitChoice
 ) -> tuple[int, ...]:
@@ -201,16 +113,15 @@ def chosen_groups(
 def _pools(context: LoweringContext, coupling: Coupling, layers: Sequence[LayerSpec], choice: UnitChoice) -> list[Pool]:
     """Returns the layers of a target in pools of those that share channels."""
     pools: list[Pool] = []
-    for layer in layers:
-        found, labels = units_of(coupling, layer, choice.argument)
-        groups = coupling.groups_of(labels)
-        reasons = {group: refusal(coupling, group, outputs=choice.outputs) for group in groups}
-        free = tuple(group for group, reason in reasons.items() if reason is None)
-        if not free:
-            problem = _must_stay(layer, next(reason for reason in reasons.values() if reason is not None))
-            if choice.on_unremovable is OnUnremovable.ERROR:
-                raise PlanError(problem)
-            context.notes.append(problem.message)
+    skipped: list[Problem] = []
+    for layer in layers_with_units(coupling, layers):
+        try:
+            found, labels = units_of(coupling, layer, choice.argument)
+            groups, free = free_groups(coupling, layer, labels, outputs=choice.outputs)
+        except PlanError as error:
+            if choice.on_unremovable is OnUnremovable.ERROR or error.problems[0].path != ("target",):
+                raise
+            skipped += error.problems
             continue
         shared = [pool for pool in pools if not set(pool.groups).isdisjoint(groups)]
         pools = [pool for pool in pools if pool not in shared]
@@ -222,30 +133,10 @@ def _pools(context: LoweringContext, coupling: Coupling, layers: Sequence[LayerS
                 tuple(dict.fromkeys(group for pool in parts for group in pool.free)),
             )
         )
+    if skipped and not pools and not context.step.allow_empty:
+        raise PlanError(skipped)
+    context.notes += [problem.message for problem in skipped]
     return pools
-
-
-def why_pinned(mark: Mark) -> str:
-    """Returns why units must stay as they are, as the end of a sentence that says so."""
-    if mark.kind is MarkKind.OUTPUT:
-        return f": they {mark.why}"
-    if mark.kind is MarkKind.INPUT:
-        return f": they {mark.why}, `{mark.layer}`"
-    return f", because `{mark.layer}` {mark.why}"
-
-
-def _must_stay(layer: LayerSpec, mark: Mark) -> Problem:
-    """Returns the problem that all units of a layer must stay."""
-    hint = {
-        MarkKind.OUTPUT: "say `outputs: true` to remove outputs of the model, or leave the layer out",
-        MarkKind.INPUT: "leave the layer out, or change the input first with `set_input`",
-    }.get(
-        mark.kind,
-        "leave it out with `not:`, skip such layers with `on_unremovable: skip`, zero its units with `zero_neurons`, "
-        "or declare the axes of the class in a plug-in",
-    )
-    its = f"the units of `{layer.path}` ({layer.class_name}) must stay"
-    return Problem(f"{its}{why_pinned(mark)}", path=("target",), hint=hint)
 
 
 def _listed(coupling: Coupling, pools: Sequence[Pool], choice: UnitChoice) -> tuple[int, ...]:
@@ -299,7 +190,8 @@ def _counted(
     if not pools:
         return ()
     (key,) = choice.given
-    scores = _scores(context, coupling, pools, choice) if choice.is_ranked else {}
+    is_relative, measure = choice.per is Per.ALL, or_default(choice.by, Measure.L2)
+    scores = scores_of(context, coupling, pools, measure, is_relative=is_relative) if choice.is_ranked else {}
     is_last = choice.rank is UnitRank.LARGEST
     together = [list(pools)] if choice.per is Per.ALL else [[pool] for pool in pools]
     chosen: list[int] = []
@@ -310,9 +202,9 @@ def _counted(
             _refuse_all(each[0], count, key)
         if count > len(free):
             raise PlanError(
-                f"{key} comes to {plural(count, 'unit')}, but only {len(free):,} of {size:,} may go",
+                f"`{key}` comes to {plural(count, 'unit')}, but of {size:,} only {len(free):,} may go",
                 path=(key,),
-                hint="lower it: the others are coupled to what must stay",
+                hint="lower it",
             )
         order: Iterable[int]
         if choice.is_ranked:
@@ -347,83 +239,3 @@ def _within(order: Iterable[int], count: int, pools: Sequence[Pool], round_to: i
         stay = len(pools[number].groups) - len(groups)
         more = -stay % round_to
         yield from groups[: max(0, len(groups) - more)]
-
-
-# Rankings
-
-
-def _scores(
-    context: LoweringContext, coupling: Coupling, pools: Sequence[Pool], choice: UnitChoice
-) -> Mapping[int, float]:
-    """Returns the score of each group. For one amount over several pools, it is relative to the mean of its pool."""
-    measure = or_default(choice.by, Measure.L2)
-    asked = [
-        (number, each) for number, pool in enumerate(pools) for each in _measured(context, coupling, pool, measure)
-    ]
-    if not asked:
-        return {}
-    values = context.values([expression for _, (_, expression) in asked])
-    scores: dict[int, float] = {}
-    for number, pool in enumerate(pools):
-        sums: Counter[int] = Counter()
-        for (at, (labels, _)), entries in zip(asked, values, strict=True):
-            if at == number:
-                for label, entry in zip(labels, entries, strict=True):
-                    sums[coupling.groups[label]] += entry  # type: ignore[assignment]
-        own = {group: sqrt(sums[group]) if measure is Measure.L2 else float(sums[group]) for group in pool.groups}
-        mean = sum(own.values()) / len(own) if choice.per is Per.ALL else 1.0
-        scores |= {group: score / mean if mean else score for group, score in own.items()}
-    return scores
-
-
-def _measured(
-    context: LoweringContext, coupling: Coupling, pool: Pool, measure: Measure
-) -> Iterator[tuple[Labels, Expression]]:
-    """Yields, for weights of a pool, the labels of an axis and a number for each index of it."""
-    for layer, labels in pool.layers:
-        groups = {coupling.groups[label] for label in labels}
-        weights = _scales_after(context, coupling, layer) if measure is Measure.GAMMA else _kernels(context, layer)
-        for owner, below, tensor in weights:
-            for axis, each in enumerate(owner.weights[below]):
-                if each.labels is None or groups.isdisjoint(coupling.groups[label] for label in each.labels):
-                    continue
-                if each.use is Use.SUMS:
-                    continue
-                value = context.read(tensor).cast(context.compute_dtype(tensor)).cast("float64")
-                value = value * value if measure is Measure.L2 else abs(value)
-                slices = StridedSlices(tensor.shape[axis], size_of(tensor.shape[axis + 1 :]))
-                yield each.labels, value.sum_of_slices(slices)
-                break
-
-
-def _kernels(context: LoweringContext, layer: CoupledLayer) -> list[tuple[CoupledLayer, str, TensorSpec]]:
-    """Returns the weights by which a layer makes its units: its kernels, and not its biases."""
-    own = layer_weights(context)[layer.path]
-    making = [below for below, axes in layer.weights.items() if any(axis.use is Use.PRODUCES for axis in axes)]
-    scaling = [below for below, axes in layer.weights.items() if len(axes) > 1 and below not in making]
-    return [(layer, below, own[below]) for below in making or scaling if below in own]
-
-
-def _scales_after(
-    context: LoweringContext, coupling: Coupling, layer: CoupledLayer
-) -> list[tuple[CoupledLayer, str, TensorSpec]]:
-    """Returns γ of the batch normalizations that a layer is followed by.
-
-    Raises:
-        PlanError: there is none.
-    """
-    owner, _, name = layer.path.rpartition("/")
-    network = level(context.architecture.network, owner)
-    found = []
-    for user in network.consumers(name) if network is not None else ():
-        path = join(owner, user)
-        gamma = context.models[""].tensor_by_path.get(f"{path}/gamma")
-        if gamma is not None and path in coupling.layers:
-            found.append((coupling.layers[path], "gamma", gamma))
-    if not found:
-        raise PlanError(
-            f"`{layer.path}` is not followed by a batch normalization with a γ to rank its units by",
-            path=("by",),
-            hint="say `by: l2`, or leave the layer out",
-        )
-    return found

@@ -11,7 +11,9 @@ from mutspec.errors import Problem
 from mutspec.language.types import OF_AMOUNT, OF_TARGET, Count, Per, Share, Target
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.unit_groups import Measure, OnUnremovable, UnitChoice, UnitRank, chosen_groups
+from mutspec.lowering.layer_units import OnUnremovable
+from mutspec.lowering.unit_groups import UnitChoice, chosen_groups
+from mutspec.lowering.unit_ranking import Measure, UnitRank
 from mutspec.lowering.widths import coupling
 from mutspec.structure.coupling.coupling import Coupling
 

@@ -13,7 +13,7 @@ from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import exact_share
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.unit_groups import refusal, units_of, why_pinned
+from mutspec.lowering.layer_units import refusal, units_of, why_pinned
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, MarkKind
@@ -21,7 +21,7 @@ from mutspec.structure.coupling.substitution import NEW, alike
 from mutspec.text.words import plural
 
 AMOUNTS = ("to", "factor", "copies")
-_TOGETHER = frozenset({MarkKind.MIXED, MarkKind.SUMMED})
+_TOGETHER = frozenset({MarkKind.MIXED, MarkKind.NORMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _free(coupling: Coupling, layer: LayerSpec, groups: Sequence[int], step: Wid
         hint = {
             MarkKind.OUTPUT: "`resize_output` gives a model more outputs; leave the layer out otherwise",
             MarkKind.INPUT: "leave the layer out, or change the input with `set_input`",
-        }.get(reason.kind, "leave it out with `not:`, or declare the axes of the class in a plug-in")
+        }.get(reason.kind, "leave it out with `not:`, or declare the axes of a class of your own")
         raise PlanError(f"{its} must stay as they are{why_pinned(reason)}", path=("target",), hint=hint)
     marks = (mark for mark in coupling.marks.get(free[-1], ()) if mark.kind in _TOGETHER)
     if step.keeps and (mark := next(marks, None)) is not None:

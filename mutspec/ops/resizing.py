@@ -13,8 +13,8 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.language.types import OF_TARGET, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.kept_channels import FirstValues, KeptChannels, first_values
+from mutspec.lowering.layer_units import refusal, units_of, why_pinned
 from mutspec.lowering.structure_context import StructureContext
-from mutspec.lowering.unit_groups import refusal, units_of, why_pinned
 from mutspec.lowering.widths import coupling, report_coupled, substitute
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.axis_call import Use

@@ -27,6 +27,8 @@ SAYS_IT_ITSELF = {
     "a name that is no more",
     "an empty block",
     "an argument that is not inherited",
+    "rounding to nothing",
+    "a measure that is not there",
 }
 """Rows whose message says what would be right, so that there is nothing to add."""
 

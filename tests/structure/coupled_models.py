@@ -390,3 +390,224 @@ def padded(keras, layers):
     y = layers.Conv2D(5, 1, name="many")(x)
     x = keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [1, 1]]) + y
     return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalMaxPooling2D()(x)))
+
+
+# Tables of tokens, quantised layers, adapters, statistics
+
+
+@_model
+def tied_embedding(keras, layers):
+    """A table of tokens that the output is compared with, and one with a table of its own for that."""
+    inputs = keras.Input((4,), dtype="int32")
+    tied = layers.ReversibleEmbedding(6, 5, name="tied")
+    untied = layers.ReversibleEmbedding(6, 5, tie_weights=False, name="untied")
+    x, y = tied(inputs), untied(inputs)
+    x = layers.Dense(5, name="mix")(x)
+    return keras.Model(inputs, [tied(x, reverse=True), untied(layers.Dense(5, name="own")(y), reverse=True)])
+
+
+@_model
+def spectral(keras, layers):
+    """Layers of which the largest singular value is 1."""
+    x = inputs = keras.Input((4, 4, 3))
+    x = layers.SpectralNormalization(layers.Conv2D(4, 2, name="conv"), name="image")(x)
+    x = layers.SpectralNormalization(layers.Conv2DTranspose(4, 2, name="turned"), name="wide")(x)
+    x = layers.SpectralNormalization(layers.Dense(4, name="dense"), name="flat")(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalAveragePooling2D()(x)))
+
+
+@_model
+def whole_numbers(keras, layers):
+    """All layers that Keras quantises to int8."""
+    inputs = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(6, 5, name="embed")(inputs)
+    x = layers.EinsumDense("abc,cde->abde", output_shape=(4, 2, 3), bias_axes="de", name="split")(x)
+    x = layers.EinsumDense("abde,dec->abc", output_shape=(4, 5), bias_axes="c", name="join")(x)
+    x = layers.Dense(4, activation="gelu", name="dense")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="head")(layers.Dense(3, name="last", activation="sigmoid")(x)))
+    model.quantize("int8")
+    return model
+
+
+@_model
+def adapters(keras, layers):
+    """LoRA: a product of two thin matrices is added to a kernel."""
+    inputs = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(6, 5, name="embed")(inputs)
+    x = layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 3), bias_axes="de", name="split")(x)
+    x = layers.EinsumDense("abde,dec->abc", output_shape=(None, 5), bias_axes="c", name="join")(x)
+    model = keras.Model(inputs, layers.Dense(2, name="head")(layers.Dense(4, name="dense")(x)))
+    for name in ("embed", "split", "join", "dense", "head"):
+        model.get_layer(name).enable_lora(2)
+    return model
+
+
+@_model
+def statistics(keras, layers):
+    """Means and variances that are weights, arguments for each channel, and one argument for all."""
+    x = inputs = keras.Input((3,))
+    x = layers.Dense(4, name="weights")(x)
+    x = layers.Normalization(name="adapted")(x)
+    x = layers.Dense(4, name="arguments")(x)
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3, 0.4], variance=[1.0, 2.0, 3.0, 4.0], name="given")(x)
+    x = layers.Dense(4, name="numbers")(x)
+    x = layers.Normalization(axis=None, mean=0.5, variance=2.0, name="one")(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+
+# Images, and layers of other kinds
+
+
+@_model
+def images(keras, layers):
+    """Layers that give images another size, and augmentations, which do nothing when a model predicts."""
+    x = inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(4, 2, name="conv")(x)
+    x = layers.ZeroPadding2D(1)(layers.Cropping2D(1)(layers.UpSampling2D(2)(x)))
+    x = layers.CenterCrop(6, 6)(layers.Resizing(8, 8)(x))
+    x = layers.RandomTranslation(0.1, 0.1)(layers.RandomZoom(0.1)(layers.RandomRotation(0.1)(layers.RandomFlip()(x))))
+    x = layers.SpatialDropout2D(0.1)(layers.GaussianNoise(0.1)(x))
+    x = layers.PReLU(shared_axes=[1, 2], name="slopes")(x)
+    x = layers.PReLU(name="each")(layers.MaxPooling2D(2)(x))
+    x = layers.Rescaling(0.5)(layers.LeakyReLU()(layers.ELU()(x)))
+    x = layers.UnitNormalization(axis=-1, name="unit")(x)
+    x = layers.ActivityRegularization(0.1)(layers.AveragePooling2D(2)(x))
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalMaxPooling2D(keepdims=True)(x)))
+
+
+@_model
+def opaque(keras, layers):
+    """Layers of which nobody can know how they treat channels."""
+    inputs = keras.Input((6, 6, 3))
+    a, b = (layers.Conv2D(3, 2, name=name)(inputs) for name in ("for_colours", "free"))
+    x = layers.Concatenate()([layers.RandomHue(0.1, name="colours")(a), b])
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalMaxPooling2D()(x)))
+
+
+@_model
+def merged(keras, layers):
+    """All layers that merge tensors; one of them has a single channel, which is repeated."""
+    inputs = keras.Input((4, 3))
+    made = [layers.Dense(4, name=f"dense_{number}")(inputs) for number in range(6)]
+    one = layers.Dense(1, activation="sigmoid", name="one")(inputs)
+    x = layers.Add()([made[0], layers.Subtract()([made[1], made[2]])])
+    x = layers.Multiply()([layers.Average()([x, made[3]]), one])
+    x = layers.Maximum()([x, layers.Minimum()([made[4], made[5]])])
+    x = layers.Concatenate(axis=1)([x, x])
+    y, z = layers.Dense(4, name="y")(x), layers.Dense(4, name="z")(inputs)
+    x = layers.Dot((2, 2), name="dot")([y, z])
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))
+
+
+@_model
+def normalized(keras, layers):
+    """Normalisations: of each channel, of groups, of all channels; a softmax as a layer and as an activation."""
+    x = inputs = keras.Input((4, 4, 3))
+    x = layers.Conv2D(4, 1, name="each", use_bias=False)(x)
+    x = layers.BatchNormalization(scale=False)(x)
+    x = layers.Conv2D(6, 1, name="group", activation="relu")(x)
+    x = layers.GroupNormalization(2, name="groups")(x)
+    x = layers.Conv2D(4, 1, name="single")(x)
+    x = layers.GroupNormalization(-1, name="instances")(x)
+    x = layers.Conv2D(4, 1, name="layer")(x)
+    x = layers.LayerNormalization(name="all")(x)
+    x = layers.Conv2D(4, 1, name="rms")(x)
+    x = layers.RMSNormalization(name="root")(x)
+    x = layers.Conv2D(4, 1, name="softmax", activation="softmax")(x)
+    x = layers.Softmax(name="exponents")(layers.Conv2D(4, 1, name="logits")(x))
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(x)))
+
+
+@_model
+def one_dimension(keras, layers):
+    """Convolutions of a sequence: separable, depthwise, transposed, causal, dilated, in groups."""
+    x = inputs = keras.Input((9, 3))
+    x = layers.Conv1D(6, 2, padding="causal", dilation_rate=2, name="causal")(x)
+    x = layers.Conv1D(6, 2, groups=3, name="grouped")(x)
+    x = layers.SeparableConv1D(4, 2, depth_multiplier=2, name="separable")(x)
+    x = layers.DepthwiseConv1D(2, depth_multiplier=2, name="depthwise")(x)
+    x = layers.Conv1DTranspose(4, 2, strides=2, name="transposed")(x)
+    x = layers.AdaptiveAveragePooling1D(3)(layers.AdaptiveMaxPooling1D(6)(x))
+    x = layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.RepeatVector(2)(x)))
+
+
+@_model
+def volumes(keras, layers):
+    """Convolutions in three dimensions."""
+    x = inputs = keras.Input((4, 4, 4, 2))
+    x = layers.Conv3D(4, 2, name="conv")(x)
+    x = layers.UpSampling3D(2)(layers.Cropping3D(1)(layers.ZeroPadding3D(1)(x)))
+    x = layers.Conv3DTranspose(4, 2, strides=2, name="transposed")(layers.AveragePooling3D(3)(x))
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalMaxPooling3D()(x)))
+
+
+# Whole networks
+
+
+@_model
+def nested(keras, layers):
+    """Models in models: called twice, with and without an InputLayer, with several inputs and outputs."""
+    left, right = keras.Input((4, 3), name="left"), keras.Input((4, 3), name="right")
+    sequence = keras.Input((4, 5))
+    y = layers.Dense(4, name="inner")(sequence)
+    pair = keras.Model(sequence, [y, layers.Dense(4, name="other")(y)], name="pair")
+    stem = keras.Sequential([layers.Dense(6, activation="relu"), layers.Dense(5, name="out")], name="stem")
+    shared = layers.Dense(5, name="shared")
+    a, b = pair(stem(left))
+    c, d = pair(shared(right) + shared(left))
+    tail = keras.Sequential(
+        [keras.Input((4, 4)), layers.Dense(3, name="first"), layers.Dense(3, name="last")], name="tail"
+    )
+    x = layers.Concatenate()([tail(layers.Add()([a, b])), tail(c), d])
+    return keras.Model({"left": left, "right": right}, {"one": layers.Dense(2, name="head")(x), "two": a * 1.0})
+
+
+@_model
+def squeezed(keras, layers):
+    """A squeeze-and-excite block in a residual block with a depthwise convolution."""
+    inputs = keras.Input((6, 6, 3))
+    x = layers.Conv2D(4, 1, name="stem")(inputs)
+    y = layers.Conv2D(6, 1, activation="swish", name="expand")(x)
+    y = layers.BatchNormalization(name="norm")(layers.DepthwiseConv2D(3, padding="same", name="depthwise")(y))
+    z = layers.Reshape((1, 1, 6))(layers.GlobalAveragePooling2D()(y))
+    z = layers.Dense(6, activation="sigmoid", name="excite")(layers.Dense(2, activation="relu", name="squeeze")(z))
+    y = layers.Conv2D(4, 1, name="project")(y * z)
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.Flatten()(layers.Add()([x, y]))))
+
+
+@_model
+def skips(keras, layers):
+    """A U-Net: two levels, whose channels are concatenated on the way up, and a dense block."""
+    inputs = keras.Input((8, 8, 2))
+    a = layers.Conv2D(3, 3, padding="same", activation="relu", name="down_1")(inputs)
+    b = layers.Conv2D(4, 3, padding="same", activation="relu", name="down_2")(layers.MaxPooling2D()(a))
+    c = layers.Conv2DTranspose(3, 2, strides=2, name="up")(b)
+    x = layers.Concatenate()([a, c])
+    for number in range(2):
+        x = layers.Concatenate()([x, layers.Conv2D(2, 3, padding="same", name=f"growth_{number}")(x)])
+    return keras.Model(inputs, layers.Conv2D(2, 1, name="head")(x))
+
+
+@_model
+def mixer(keras, layers):
+    """MLP-Mixer: tokens are mixed by a Dense on transposed axes."""
+    inputs = keras.Input((4, 6))
+    x = layers.Dense(5, name="embed")(inputs)
+    y = layers.Permute((2, 1))(x)
+    y = layers.Dense(4, name="back")(layers.Dense(7, activation="gelu", name="tokens")(y))
+    x = x + layers.Permute((2, 1))(y)
+    y = layers.Dense(5, name="down")(layers.Dense(8, activation="gelu", name="channels")(x))
+    return keras.Model(inputs, layers.Dense(2, name="head")(layers.GlobalAveragePooling1D()(x + y)))
+
+
+@_model
+def transformer(keras, layers):
+    """A block with normalisation before each part, and one with it after."""
+    inputs = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(7, 6, name="tokens")(inputs) + layers.Embedding(4, 6, name="places")(inputs * 0)
+    y = layers.RMSNormalization(name="pre")(x)
+    x = x + layers.MultiHeadAttention(2, 3, name="attend")(y, y, use_causal_mask=True)
+    x = x + layers.Dense(6, name="down")(layers.Dense(8, activation="gelu", name="up")(x))
+    x = layers.LayerNormalization(name="post")(x + layers.GroupQueryAttention(3, 2, 2, name="again")(x, x))
+    return keras.Model(inputs, layers.Dense(2, name="head")(x[:, -1]))

@@ -28,6 +28,9 @@ def drawn(model: Any) -> Any:
         if "float" in weight.dtype and not weight.name.endswith("_scale"):
             low, high = (0.5, 1.5) if weight.name in _POSITIVE else (-1, 1)
             weight.assign(random.uniform(low, high, weight.shape).astype(str(weight.dtype)))
+    for layer in getattr(model, "layers", ()):
+        if type(layer).__name__ == "Normalization":
+            layer.finalize_state()  # as loading does
     return model
 
 
@@ -78,6 +81,7 @@ def mixed_in(found: Coupling, width: Width) -> list[str]:
 def pruned_and_masked(model: Any, **step: Any) -> tuple[list[np.ndarray], list[np.ndarray], Any]:
     """What a model predicts without some units, and what it predicts with zeros in their place; and the pruned one."""
     given = inputs_of(model)
+    step = {"stream": "the same units", **step}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pruned = mutant_of(model, {"op": "remove_neurons", **step})

@@ -23,17 +23,30 @@ MIXED: dict[str, set[str]] = {
     "masks": {"embed.input_dim"},
     "unscaled_attention": {"q.units", "k.units"},
     "sums": {"z.units", "sigmoid.units"},
-}
+    "whole_numbers": {"embed.input_dim", "last.units"},
+    "adapters": {"embed.input_dim"},
+    "normalized": {"group.filters", "layer.filters", "rms.filters", "softmax.filters", "logits.filters"},
+    "transformer": {
+        "tokens.output_dim",
+        "tokens.input_dim",
+        "places.output_dim",
+        "places.input_dim",
+        "attend.output_shape",
+        "down.units",
+    },
+}  # fmt: skip
 """The widths of which fewer give something else than zeros."""
 
 STAYS: dict[str, dict[str, str]] = {
     "higher_heads": {"wide.output_shape": "flatten"},
     "strides": {"every_second.units": "get_item", "one.units": "get_item_2"},
+    "opaque": {"for_colours.filters": "colours"},
+    "mixer": {"back.units": "add"},
     "constants": {"scaled.units": "multiply_1", "projected.units": "matmul"},
 }
 """The widths that must stay, and the layer because of which; but for outputs of the model."""
 
-UNKNOWN: dict[str, set[str]] = {}
+UNKNOWN: dict[str, set[str]] = {"opaque": {"colours"}}
 """The layers of which nobody knows how their axes are related."""
 
 

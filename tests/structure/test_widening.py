@@ -132,7 +132,7 @@ def _free_widths(model: Any) -> tuple[dict[str, list[str]], list[Width]]:
         kinds = {mark.kind for group in groups for mark in found.marks.get(group, ())}
         if mark is not None or groups & taken:
             continue
-        if kinds & {MarkKind.MIXED, MarkKind.SUMMED}:
+        if kinds & {MarkKind.MIXED, MarkKind.NORMED}:
             together.append(width)
         else:
             layers[width[1]].append(width[0])

@@ -84,8 +84,24 @@ class Position:
     axis: Labels
 
 
-Argument = Labels | Extents | Followed | Position
-"""An argument of a layer: the number of these labels that there are, a list of extents, or a place in an axis."""
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """An argument that has a value for each channel.
+
+    Arguments:
+        labels: the labels of the channels.
+        values: the values.
+        depth: how many lists of one item are around that of the values.
+    """
+
+    labels: Labels
+    values: tuple[Any, ...]
+    depth: int = 0
+
+
+Argument = Labels | Extents | Followed | Entries | Position
+"""An argument of a layer: the number of these labels that there are, a list of extents, a value for each label, or a
+place in an axis."""
 Keys = tuple[str | int, ...]
 """Where a layer states an argument: keys that lead to it, from `config` or, in the arguments of its calls, `calls`."""
 
@@ -251,7 +267,7 @@ class AxisCall:
             why: what the layer computes, as the rest of a sentence.
         """
         if self.zeros.issuperset(refs):
-            self.ties.mark(axis, MarkKind.SUMMED, self.path, why)
+            self.ties.mark(axis, MarkKind.NORMED, self.path, why)
         else:
             self.note_mixed(axis, f"{why}, which are not 0 where a unit has no weights")
 
@@ -262,8 +278,8 @@ class AxisCall:
             axis: the axis.
             refs: the factors.
         """
-        zeros = [ref for ref in refs if ref in self.zeros]
-        self.note_summed(axis, zeros or refs, "sums over the products of channels")
+        zero = [ref for ref in refs if ref in self.zeros]
+        self.note_summed(axis, zero or refs, "sums over the products of channels")
 
     def inside(self, part: Part, tensors: Sequence[tuple[Axes, Shape]], outputs: Sequence[Shape]) -> Traced:
         """Returns how the axes of a layer in the layer are related. Its weights and widths have its name before theirs.

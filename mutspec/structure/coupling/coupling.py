@@ -14,6 +14,7 @@ from mutspec.structure.call_order import calls_in_order
 from mutspec.structure.coupling.axis_call import (
     Argument,
     AxisCall,
+    Entries,
     Extents,
     Followed,
     Keys,
@@ -86,6 +87,8 @@ def axes_of(argument: Argument) -> tuple[Labels, ...]:
         return (argument.labels, argument.leader)
     if isinstance(argument, Position):
         return (argument.before, argument.axis)
+    if isinstance(argument, Entries):
+        return (argument.labels,)
     return argument.axes if isinstance(argument, Extents) else (argument,)
 
 
@@ -259,7 +262,7 @@ class _Walk:
         made: list[Axes] = []
         for number, shape in enumerate(call.outputs):
             extent = shape[-1] if len(shape) > 1 else None
-            last = None if extent is None else call.fixed(f"output {number}", extent, why)
+            last = None if extent is None else call.fixed(f"output {number} of call {call.number}", extent, why)
             made.append((*(None,) * (len(shape) - 1), last) if shape else ())
         return made
 

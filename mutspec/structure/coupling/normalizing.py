@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mutspec.keras_facts.layer_axes import LayerAxes
-from mutspec.structure.coupling.axis_call import AxisCall, Rule, Traced, UncoupledError
-from mutspec.structure.coupling.labels import MarkKind
+from mutspec.structure.coupling.axis_call import AxisCall, Entries, Rule, Traced, UncoupledError
 from mutspec.structure.coupling.patterns import follow
 
 _STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
@@ -42,7 +42,9 @@ def layer_normalization(call: AxisCall) -> Traced:
     """All channels have statistics together."""
     axes = _axes(call)
     pattern, weight = _named(call, axes)
-    mixes = {f"a{axis}": "computes the mean and variance of all channels" for axis in axes}
+    is_root = call.class_name == "RMSNormalization" or call.config.get("rms_scaling")
+    what = "mean of the squares" if is_root else "mean and variance"
+    mixes = {f"a{axis}": f"computes the {what} of all channels" for axis in axes}
     return follow(LayerAxes(pattern, dict.fromkeys(("gamma", "beta", "scale"), weight), mixes=mixes), call)
 
 
@@ -88,16 +90,16 @@ def unit_normalization(call: AxisCall) -> Traced:
     pattern, _ = _named(call, ())
     (ref,) = call.inputs
     for axis in _axes(call):
-        call.ties.mark(call.axes[ref][axis], MarkKind.SUMMED, call.path, "divides by the norm of all channels")
+        call.note_summed(call.axes[ref][axis], call.inputs, "divides by the norm of all channels")
     return follow(LayerAxes(pattern), call)
 
 
 def rescaling(call: AxisCall) -> Traced:
-    """One scale for all channels. Lists of them have no weight that could follow."""
-    if any(isinstance(call.config.get(key), list | tuple | Mapping) for key in ("scale", "offset")):
-        raise UncoupledError("states a scale or offset of each channel as an argument")
+    """One scale for all channels, or one for each of the last axis."""
+    if any(isinstance(call.config.get(key), Mapping) for key in ("scale", "offset")):
+        raise UncoupledError("states a scale or offset of each channel as an array")
     pattern, _ = _named(call, ())
-    return follow(LayerAxes(pattern), call)
+    return _with_entries(follow(LayerAxes(pattern), call), call, _axes(call), ("scale", "offset"))
 
 
 def prelu(call: AxisCall) -> Traced:
@@ -114,9 +116,27 @@ def normalization(call: AxisCall) -> Traced:
     """The mean and variance are weights, or arguments. `count` is one number."""
     axes = _axes(call)
     pattern, weight = _named(call, axes)
-    if call.config.get("mean") is not None:
-        raise UncoupledError("states the mean of each channel as an argument")
-    return follow(LayerAxes(pattern, {"mean": weight, "variance": weight, "count": ""}), call)
+    traced = follow(LayerAxes(pattern, {"mean": weight, "variance": weight, "count": ""}), call)
+    return _with_entries(traced, call, axes, ("mean", "variance"))
+
+
+def _with_entries(traced: Traced, call: AxisCall, axes: Sequence[int], names: Sequence[str]) -> Traced:
+    """Returns what is known of a layer, with its arguments that have a value for each channel of an axis."""
+    stated = {("config", name): _entries(traced, axes, call.config.get(name)) for name in names}
+    return replace(traced, arguments={keys: each for keys, each in stated.items() if each is not None})
+
+
+def _entries(traced: Traced, axes: Sequence[int], value: Any) -> Entries | None:
+    """Returns an argument that has a value for each channel; None if it is not given, or one for all."""
+    depth = 0
+    while isinstance(value, list | tuple) and len(value) == 1 and isinstance(value[0], list | tuple):
+        value, depth = value[0], depth + 1
+    labels = traced.outputs[0][axes[0]] if axes else None
+    if not isinstance(value, list | tuple) or labels is None or len(value) == 1 < len(labels):
+        return None
+    if len(axes) > 1 or len(value) != len(labels):
+        raise UncoupledError("states a mean or variance for each place of several axes")
+    return Entries(labels, tuple(value), depth)
 
 
 NORMALIZING: Mapping[str, Rule] = {

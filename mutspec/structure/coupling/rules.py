@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 from mutspec.keras_facts.activation_intervals import activation_of
-from mutspec.keras_facts.classes import is_keras_class
-from mutspec.keras_facts.layer_axes import LAYER_AXES
+from mutspec.keras_facts.classes import is_keras_class, quantization_mode
+from mutspec.keras_facts.layer_axes import BARRIERS, IMAGES, LAYER_AXES
 from mutspec.keras_facts.object_names import ACTIVATION_LAYERS, ACTIVATIONS
 from mutspec.keras_facts.zeros import MIXING_ACTIVATIONS
 from mutspec.model.outline import is_operation
 from mutspec.structure.coupling.attention import ATTENTION
-from mutspec.structure.coupling.axis_call import AxisCall, Rule, Traced, UncoupledError
-from mutspec.structure.coupling.convolutional import CONVOLUTIONAL
+from mutspec.structure.coupling.axis_call import AxisCall, Rule, Traced, UncoupledError, Use
+from mutspec.structure.coupling.convolutional import CONVOLUTIONAL, pooling
+from mutspec.structure.coupling.declared import declared_axes
 from mutspec.structure.coupling.einsum import einsum_dense
 from mutspec.structure.coupling.merging import combine, concatenate, dot
 from mutspec.structure.coupling.normalizing import NORMALIZING
@@ -25,14 +28,24 @@ from mutspec.structure.coupling.wrapping import WRAPPING
 _KNOWN = ACTIVATIONS | {each.lower() for each in ACTIVATION_LAYERS}
 _MERGES = "Add Subtract Multiply Average Maximum Minimum"
 
+
+def reversible_embedding(call: AxisCall) -> Traced:
+    """Finds the rows of tokens, or compares a tensor with all of them."""
+    axes = LAYER_AXES["ReversibleEmbedding"]
+    return follow(replace(axes, call="... o -> ... v") if call.argument(1, "reverse") else axes, call)
+
+
 LAYERS: Mapping[str, Rule] = {
+    **{name: partial(follow, axes) for name, axes in LAYER_AXES.items()},
     **ATTENTION,
     **CONVOLUTIONAL,
+    **dict.fromkeys(IMAGES, pooling),
     "EinsumDense": einsum_dense,
     **NORMALIZING,
     **RECURRENT,
     **WRAPPING,
     **dict.fromkeys(_MERGES.split(), combine),
+    "ReversibleEmbedding": reversible_embedding,
     "Concatenate": concatenate,
     "Dot": dot,
     "Flatten": flatten,
@@ -54,8 +67,13 @@ def related(call: AxisCall) -> Traced:
     Raises:
         UncoupledError: nobody has said.
     """
+    if (mode := quantization_mode(call.config)) not in ("", "int8", "float8"):
+        raise UncoupledError(f"has weights that are packed as {mode}")
     traced = _related(call)
     _note_activation(call, traced)
+    if mode == "int8":
+        for axis in (axis for axes in traced.weights.values() for axis in axes if axis.use is Use.SUMS):
+            call.note_summed(axis.labels, call.inputs, "rounds its inputs by the largest of them")
     return traced
 
 
@@ -73,13 +91,13 @@ def _note_activation(call: AxisCall, traced: Traced) -> None:
 def _related(call: AxisCall) -> Traced:
     name = call.class_name
     if not is_keras_class(call.entry):
-        raise UncoupledError("does not say how its axes are related")
-    if is_operation(call.entry):
-        rule = OPERATIONS.get(name)
-    elif (pattern := LAYER_AXES.get(name)) is not None:
-        return follow(pattern, call)
-    else:
-        rule = LAYERS.get(name)
+        registered = str(call.entry.get("registered_name") or call.entry.get("class_name"))
+        if (axes := declared_axes(registered)) is None:
+            raise UncoupledError(f"is a {registered}, whose axes nobody has declared")
+        return follow(axes, call)
+    if name in BARRIERS:
+        raise UncoupledError(BARRIERS[name])
+    rule = (OPERATIONS if is_operation(call.entry) else LAYERS).get(name)
     if rule is None:
         raise UncoupledError(f"is {name}, of which mutspec does not know how its axes are related")
     return rule(call)

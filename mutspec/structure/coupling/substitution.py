@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
-from mutspec.structure.coupling.axis_call import Argument, Extents, Followed, Position, WeightAxis
+from mutspec.structure.coupling.axis_call import Argument, Entries, Extents, Followed, Position, WeightAxis
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
 from mutspec.structure.coupling.labels import Labels
 
@@ -16,7 +17,7 @@ NEW = -1
 
 
 class UnlikeError(Exception):
-    """Raised where channels do not lie in an axis as those do that come in their place."""
+    """Raised where channels do not lie in an axis as those do that come in their place. Its text is another reason."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +133,31 @@ class Substitution:
         found = self.index_map(labels)
         return len(labels) if found is None else len(found)
 
-    def argument(self, argument: Argument) -> int | list[int | None]:
+    def argument(self, argument: Argument) -> int | list[Any]:
         """Returns the value of an argument afterwards."""
         if isinstance(argument, Followed):
             return self.extent(argument.labels)
         if isinstance(argument, Position):
             return self.extent(argument.before)
+        if isinstance(argument, Entries):
+            return self._entries(argument)
         if isinstance(argument, Extents):
             return [self.extent(part) if isinstance(part, tuple) else part for part in argument.parts]
         return self.extent(argument)
+
+    def _entries(self, argument: Entries) -> list[Any]:
+        """Returns the values of an argument for the channels that there are afterwards.
+
+        Raises:
+            UnlikeError: there is a channel without a value.
+        """
+        found = self.index_map(argument.labels)
+        if found is not None and NEW in found:
+            raise UnlikeError("states a value for each channel as an argument, and has none for a new one")
+        values: list[Any] = [argument.values[at] for at in found or range(len(argument.values))]
+        for _ in range(argument.depth):
+            values = [values]
+        return values
 
     def is_changed(self, argument: Argument) -> bool:
         """Returns whether an argument has another value afterwards, or must be stated."""
@@ -148,6 +165,8 @@ class Substitution:
             return self.extent(argument.labels) != self.extent(argument.leader)
         if isinstance(argument, Position):
             return self.extent(argument.axis) != len(argument.axis)
+        if isinstance(argument, Entries):
+            return self.index_map(argument.labels) is not None
         axes = argument.axes if isinstance(argument, Extents) else (argument,)
         return any(self.extent(labels) != len(labels) for labels in axes)
 
@@ -186,6 +205,11 @@ class Substitution:
         if isinstance(argument, Position):
             kept = self._kept(argument.before)
             return kept if self.is_changed(argument) else Position(kept, argument.axis)
+        if isinstance(argument, Entries):
+            found = self.index_map(argument.labels)
+            places = range(len(argument.labels)) if found is None else found
+            values = tuple(argument.values[at] for at in places)
+            return Entries(self._kept(argument.labels), values, argument.depth)
         if isinstance(argument, Extents):
             parts = (self._kept(part) if isinstance(part, tuple) else part for part in argument.parts)
             return Extents(tuple(parts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mutspec.keras_facts.activation_intervals import activation_of
+from mutspec.keras_facts.class_names import TRAINING_ONLY
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.zeros import ACTIVATIONS, LAYERS, OPERATIONS, REARRANGING, is_nonzero
 from mutspec.model.outline import is_operation
@@ -32,7 +33,7 @@ def keeps_zeros(call: AxisCall, traced: Traced) -> bool:
         return any(ref in call.zeros for ref in call.inputs)
     if name == "Rescaling":
         return all_zero and config.get("offset") in (0, 0.0, None)
-    return all_zero and (makes or name in LAYERS)
+    return all_zero and (makes or name in LAYERS or name in TRAINING_ONLY)
 
 
 def parts_of_states(call: AxisCall) -> bool:
