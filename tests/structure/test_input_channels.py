@@ -224,7 +224,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
     "one of several statistics": (
         lambda: built(normalized), {"from": "sum", "channels": 1}, "`norm` has weights for each channel", "from: [0]"),
     "lists of scales": (
-        lambda: built(lambda ly, x: ly.Flatten()(ly.Rescaling([1.0, 2.0, 3.0], name="scales")(x))),
+        lambda: built(lambda ly, x: flat(ly, ly.Rescaling([1.0, 2.0, 3.0], name="scales")(x))),
         {"from": "mean", "channels": 1}, "because `scales` states a scale or offset", "replace `scales`"),
     "an output": (
         lambda: built(lambda ly, x: ly.Add()([x, ly.Conv2D(3, 1)(x)])),
