@@ -114,8 +114,8 @@ class IndexMap:
         pending = list(self.merged().axes)
         axes: list[AxisMap] = []
         for extent in reversed(shape):
-            if extent == 1:
-                axes.append(AxisMap(1, 0))
+            if extent == 1:  # an axis of one index that is not the first one has to stay somewhere
+                axes.append(pending.pop() if pending and pending[-1].length == 1 else AxisMap(1, 0))
                 continue
             axis = pending.pop()
             if axis.length == extent:
@@ -124,7 +124,9 @@ class IndexMap:
                 axes.append(replace(axis, length=extent))
                 pending.append(AxisMap(axis.length // extent, axis.stride * extent))
             else:
-                raise ValueError(f"the axes of {list(self.shape)} cannot be read as {list(shape)}")
+                raise _unreadable(self.shape, shape)
+        if pending:
+            raise _unreadable(self.shape, shape)
         return IndexMap(tuple(reversed(axes)))
 
     def merged(self) -> IndexMap:
@@ -145,6 +147,10 @@ class IndexMap:
 
     def _with(self, position: int, axis: AxisMap) -> IndexMap:
         return IndexMap((*self.axes[:position], axis, *self.axes[position + 1 :]))
+
+
+def _unreadable(before: Shape, after: Shape) -> ValueError:
+    return ValueError(f"the axes of {list(before)} cannot be read as {list(after)}")
 
 
 def _lie_as_one(outer: AxisMap, inner: AxisMap) -> bool:

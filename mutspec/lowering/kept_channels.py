@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression
+from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.changed_weight import ChangedWeight, Filling
 from mutspec.lowering.mixtures import mixed
 from mutspec.structure.coupling.axis_call import Use
@@ -138,13 +139,14 @@ def first_values(kind: FirstValues, groups: Sequence[int], target: str) -> Filli
         kind: how they begin.
         groups: the old channels.
         target: the path of the layer that has them. Of layers around it that only scale or read the channels, zeros
-            are not meant.
+            are not meant, and neither are they of weights that a layer divides by.
     """
     if kind is FirstValues.MEAN:
         return lambda weight: mixed(weight, groups, [1 / len(groups)] * len(groups))
 
     def zeros(weight: ChangedWeight) -> Expression | None:
         is_made = any(axis.use is Use.PRODUCES for axes in weight.layer.weights.values() for axis in axes)
-        return weight.zeros() if is_made or weight.layer.path == target else None
+        is_meant = is_made or weight.layer.path == target
+        return weight.zeros() if is_meant and weight.new.tensor.role not in DIVISORS else None
 
     return zeros if kind is FirstValues.ZERO else None

@@ -21,7 +21,7 @@ from mutspec.structure.coupling.substitution import NEW, alike
 from mutspec.text.words import plural
 
 AMOUNTS = ("to", "factor", "copies")
-_TOGETHER = frozenset({MarkKind.MIXED, MarkKind.NORMED})
+_TOGETHER = frozenset({MarkKind.MIXED, MarkKind.SUMMED})
 
 
 @dataclass(frozen=True, slots=True)

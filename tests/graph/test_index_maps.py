@@ -57,6 +57,19 @@ def test_slices_are_taken_in_any_order_and_more_than_once(shape: tuple[int, ...]
 
 
 @given(shapes, st.data())
+def test_slices_are_taken_along_one_axis_after_the_other(shape: tuple[int, ...], data: st.DataObject) -> None:
+    indices = [data.draw(st.lists(st.integers(0, extent - 1), min_size=1, max_size=3)) for extent in shape]
+    source = numbered(shape)
+
+    def taken(tensor: Expression) -> Expression:
+        for axis, each in enumerate(indices):
+            tensor = tensor.take(axis, each)
+        return tensor
+
+    assert same_bits(computed(source, taken), source[np.ix_(*indices)])
+
+
+@given(shapes, st.data())
 def test_a_region_has_the_entries_of_the_source_where_it_has_any(shape: tuple[int, ...], data: st.DataObject) -> None:
     starts = data.draw(st.tuples(*(st.integers(-3, 3) for _ in shape)))
     extents = data.draw(st.tuples(*(st.integers(1, 6) for _ in shape)))

@@ -62,6 +62,14 @@ def test_classes_are_kept_by_name() -> None:
     assert not after[:, [1, 3]].any()
 
 
+def test_new_classes_of_a_quantised_layer_may_be_zero() -> None:
+    model = classifier()
+    model.quantize("int8")
+    before, after = logits(model, resized(model, units=6, initialize="zero"))
+    np.testing.assert_array_equal(after[:, :4], before)
+    assert not after[:, 4:].any()
+
+
 def test_new_classes_begin_as_the_mean_of_all_old_ones() -> None:
     model = classifier()
     before, after = logits(model, resized(model, keep=[0], units=3, initialize="mean"))

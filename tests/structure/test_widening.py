@@ -132,7 +132,7 @@ def _free_widths(model: Any) -> tuple[dict[str, list[str]], list[Width]]:
         kinds = {mark.kind for group in groups for mark in found.marks.get(group, ())}
         if mark is not None or groups & taken:
             continue
-        if kinds & {MarkKind.MIXED, MarkKind.NORMED}:
+        if kinds & {MarkKind.MIXED, MarkKind.SUMMED}:
             together.append(width)
         else:
             layers[width[1]].append(width[0])
@@ -317,9 +317,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
     "no units": (MODELS["residual"][0], {"target": "add", "to": 9}, "has no units of its own", "name layers with"),
     "an input": (
         lambda: shared("depthwise"), {"target": "depthwise_conv2d", "to": 9}, "an input of the model", "set_input"),
-    "a barrier": (lambda: shared("custom_layer"), {"target": "dense", "factor": 2.0}, "because `gate`", "declare the axes"),
+    "a barrier": (lambda: shared("custom_layer"), {"target": "dense", "to": 99}, "because `gate`", "declare the axes"),
     "a sum of products": (
-        lambda: shared("siamese"), {"target": "encoder/dense", "factor": 2.0}, "`dot` sums over", "approximate"),
+        lambda: shared("siamese"), {"target": "encoder/dense", "to": 9}, "`dot` sums", "approximate"),
     "uneven groups": (MODELS["grouped"][0], {"target": "groups", "to": 14}, "coupled in groups of 3", "15"),
 }  # fmt: skip
 

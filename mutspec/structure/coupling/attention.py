@@ -28,7 +28,7 @@ def _with_roots(call: AxisCall, traced: Traced, argument: str) -> Traced:
     """
     kernel = "query/kernel_scale" if call.is_quantized else "query/kernel"
     roots = (kernel, "query/bias", "query/lora_kernel_b")
-    call.ties.mark(traced.widths[argument], MarkKind.NORMED, call.path, "sums over the products of channels")
+    call.ties.mark(traced.widths[argument], MarkKind.SUMMED, call.path, "sums over the products of channels")
     return replace(traced, roots=dict.fromkeys(roots, traced.widths[argument]))
 
 

@@ -72,19 +72,6 @@ class Followed:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """A place in an axis that is stated by its distance from the end.
-
-    Arguments:
-        before: the labels before it. Afterwards their number is stated.
-        axis: the labels of the axis.
-    """
-
-    before: Labels
-    axis: Labels
-
-
-@dataclass(frozen=True, slots=True)
 class Entries:
     """An argument that has a value for each channel.
 
@@ -99,9 +86,22 @@ class Entries:
     depth: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in an axis that is stated by its distance from the end.
+
+    Arguments:
+        before: the labels before it. Afterwards their number is stated.
+        axis: the labels of the axis.
+    """
+
+    before: Labels
+    axis: Labels
+
+
 Argument = Labels | Extents | Followed | Entries | Position
-"""An argument of a layer: the number of these labels that there are, a list of extents, a value for each label, or a
-place in an axis."""
+"""An argument of a layer: the number of these labels that there are, a list of extents, a place in an axis, or a value
+for each label."""
 Keys = tuple[str | int, ...]
 """Where a layer states an argument: keys that lead to it, from `config` or, in the arguments of its calls, `calls`."""
 
@@ -267,7 +267,7 @@ class AxisCall:
             why: what the layer computes, as the rest of a sentence.
         """
         if self.zeros.issuperset(refs):
-            self.ties.mark(axis, MarkKind.NORMED, self.path, why)
+            self.ties.mark(axis, MarkKind.SUMMED, self.path, why)
         else:
             self.note_mixed(axis, f"{why}, which are not 0 where a unit has no weights")
 

@@ -85,10 +85,10 @@ def axes_of(argument: Argument) -> tuple[Labels, ...]:
     """Returns the labels that an argument counts, axis by axis."""
     if isinstance(argument, Followed):
         return (argument.labels, argument.leader)
-    if isinstance(argument, Position):
-        return (argument.before, argument.axis)
     if isinstance(argument, Entries):
         return (argument.labels,)
+    if isinstance(argument, Position):
+        return (argument.before, argument.axis)
     return argument.axes if isinstance(argument, Extents) else (argument,)
 
 

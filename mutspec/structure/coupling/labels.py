@@ -18,7 +18,7 @@ class MarkKind(StrEnum):
     OUTPUT = "output"
     BARRIER = "barrier"
     MIXED = "mixed"
-    NORMED = "normed"
+    SUMMED = "summed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Mark:
 
     Arguments:
         kind: INPUT or OUTPUT, they are those of a port of the model; BARRIER, nobody knows how a layer would follow;
-            MIXED, the layer computes with all of them together, so that fewer of them give something else; NORMED,
+            MIXED, the layer computes with all of them together, so that fewer of them give something else; SUMMED,
             so do more of them, but not fewer if those that go are zero.
         layer: the path of the layer.
         why: the reason, as the rest of a sentence about the layer.

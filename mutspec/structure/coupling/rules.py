@@ -37,7 +37,7 @@ def reversible_embedding(call: AxisCall) -> Traced:
         return follow(axes, call)
     traced = follow(replace(axes, call="... o -> ... v"), call)
     if call.config.get("tie_weights", True):
-        call.ties.mark(traced.widths["output_dim"], MarkKind.NORMED, call.path, "reads channels by what makes them")
+        call.ties.mark(traced.widths["output_dim"], MarkKind.SUMMED, call.path, "reads channels by what makes them")
     return traced
 
 

@@ -137,10 +137,10 @@ class Substitution:
         """Returns the value of an argument afterwards."""
         if isinstance(argument, Followed):
             return self.extent(argument.labels)
-        if isinstance(argument, Position):
-            return self.extent(argument.before)
         if isinstance(argument, Entries):
             return self._entries(argument)
+        if isinstance(argument, Position):
+            return self.extent(argument.before)
         if isinstance(argument, Extents):
             return [self.extent(part) if isinstance(part, tuple) else part for part in argument.parts]
         return self.extent(argument)
@@ -163,10 +163,10 @@ class Substitution:
         """Returns whether an argument has another value afterwards, or must be stated."""
         if isinstance(argument, Followed):
             return self.extent(argument.labels) != self.extent(argument.leader)
-        if isinstance(argument, Position):
-            return self.extent(argument.axis) != len(argument.axis)
         if isinstance(argument, Entries):
             return self.index_map(argument.labels) is not None
+        if isinstance(argument, Position):
+            return self.extent(argument.axis) != len(argument.axis)
         axes = argument.axes if isinstance(argument, Extents) else (argument,)
         return any(self.extent(labels) != len(labels) for labels in axes)
 
@@ -202,14 +202,14 @@ class Substitution:
         if isinstance(argument, Followed):
             kept = self._kept(argument.labels)
             return kept if self.is_changed(argument) else Followed(kept, self._kept(argument.leader))
-        if isinstance(argument, Position):
-            kept = self._kept(argument.before)
-            return kept if self.is_changed(argument) else Position(kept, argument.axis)
         if isinstance(argument, Entries):
             found = self.index_map(argument.labels)
             places = range(len(argument.labels)) if found is None else found
             values = tuple(argument.values[at] for at in places)
             return Entries(self._kept(argument.labels), values, argument.depth)
+        if isinstance(argument, Position):
+            kept = self._kept(argument.before)
+            return kept if self.is_changed(argument) else Position(kept, argument.axis)
         if isinstance(argument, Extents):
             parts = (self._kept(part) if isinstance(part, tuple) else part for part in argument.parts)
             return Extents(tuple(parts))
