@@ -181,12 +181,14 @@ def _refuse_unlike(substitution: Substitution, key: str) -> None:
         try:
             for labels in layer.axes:
                 substitution.index_map(labels)
-        except UnlikeError:
-            raise PlanError(
-                f"`{layer.path}` has some of these channels in an axis where it does not have the others",
-                path=(key,),
-                hint="name channels that go to the same layers",
-            ) from None
+            for argument in layer.arguments.values():
+                substitution.argument(argument)
+        except UnlikeError as error:
+            why = str(error) or "has some of these channels in an axis where it does not have the others"
+            hint = (
+                "copy channels, or replace that layer first" if str(error) else "name those that go to the same layers"
+            )
+            raise PlanError(f"`{layer.path}` {why}", path=(key,), hint=hint) from None
 
 
 @dataclass(frozen=True, slots=True)
