@@ -118,7 +118,7 @@ MISTAKES: dict[str, Mistake] = {
     "wider before a class that nobody knows": step(
         "widen_layer, target: dense, factor: 2",
         "3:29",
-        "`gate` is a zoo>Gate",
+        "`gate` is of the class `zoo>Gate`",
         "declare the axes",
         model="custom_layer",
     ),
