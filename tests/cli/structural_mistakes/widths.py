@@ -63,18 +63,21 @@ MISTAKES: dict[str, Mistake] = {
     "units before a class that nobody knows": step(
         "remove_neurons, target: dense, count: 1",
         "3:32",
-        "because `gate` does not say how its axes are related",
+        "because `gate` is a zoo>Gate, whose axes nobody has declared",
         "`on_unremovable: skip`",
         "`declare_layer_axes`",
         model="custom_layer",
     ),
     "units of a class that nobody knows": step(
-        "remove_neurons, target: gate, count: 1", "3:32", "`gate` (Gate) does not say", model="custom_layer"
+        "remove_neurons, target: gate, count: 1",
+        "3:32",
+        "`gate` (Gate) is a zoo>Gate, whose axes",
+        model="custom_layer",
     ),
     "only units that must stay, skipped": step(
         "remove_neurons, target: {type: Dense}, count: 1, on_unremovable: skip",
         "3:32",
-        "`gate` does not say",
+        "whose axes nobody has declared",
         "an output of the model",
         model="custom_layer",
     ),
@@ -113,13 +116,17 @@ MISTAKES: dict[str, Mistake] = {
     "two widths": step("widen_layer, target: dense_1, to: 50, factor: 2", "3:54", "cannot be used together"),
     "a wider output": step("widen_layer, target: logits, to: 12", "3:29", "an output of the model", "`resize_output`"),
     "wider before a class that nobody knows": step(
-        "widen_layer, target: dense, factor: 2", "3:29", "`gate` does not say how", "`declare_layer_axes`", model="custom_layer"
+        "widen_layer, target: dense, factor: 2",
+        "3:29",
+        "`gate` is a zoo>Gate",
+        "declare the axes",
+        model="custom_layer",
     ),
-    "whole numbers that cannot be divided": step(
+    "wider before whole numbers": step(
         "widen_layer, target: dense_1, factor: 2",
         "3:29",
-        "is int8, so that it cannot be divided",
-        "`method: zero_outgoing`",
+        "`dense` rounds its inputs by the largest of them",
+        "`approximate: true`",
         model="quantized_int8",
     ),
     # Other outputs and inputs
