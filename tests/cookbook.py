@@ -169,6 +169,13 @@ DISHES = (
     Dish("A block twice", "duplicate_block", model=with_residual),
     Dish("A deeper model that predicts the same", "deeper", "keras #3491, leela-zero #704"),
     Dish("A wider model that predicts the same", "wider", "keras #3491, #3503, leela-zero #704"),
+    Dish(
+        "Fewer filters",
+        "channel_pruning",
+        "keras-surgeon #7, #14, #35, #60, tf-keras-surgeon #7",
+        note="What the filters are added to, normalised by and read by follows. On other models say "
+        "`params.layers={weights: kernels}`, and train the mutant for a while.",
+    ),
     Dish("Grey images for a model of colours", "grey_images", "keras #8766, #10786", with_backbone),
     Dish("More classes, and the old ones kept", "more_classes", "keras #7924, keras-applications #57"),
     Dish("A prefix for all names, to use two copies", "prefixed_names", "keras #5540, #7412, #19689"),

@@ -76,7 +76,8 @@ class ModelIndex:
             **position,
         }
         self._ancestors = [
-            self._ancestors_of((layer.path, *layer.aliases), number) for number, layer in enumerate(spec.layers)
+            self._ancestors_of((layer.path, *layer.aliases), number) if "/" in layer.path or layer.aliases else ()
+            for number, layer in enumerate(spec.layers)
         ]
         self._owner = [self._layer_at.get(tensor.layer, -1) for tensor in spec.tensors]
         self.owned = [0] * len(spec.layers)
@@ -91,12 +92,11 @@ class ModelIndex:
 
     def _ancestors_of(self, paths: Iterable[str], itself: int) -> tuple[int, ...]:
         """Returns the layers around a layer, innermost first, along its path and then along its aliases."""
-        found = dict.fromkeys(
-            self._layer_at[path[:end]]
-            for path in paths
-            for end in range(len(path) - 1, 0, -1)
-            if path[end] == "/" and path[:end] in self._layer_at
-        )
+        found: dict[int, None] = {}
+        for path in paths:
+            while path := path.rpartition("/")[0]:
+                if path in self._layer_at:
+                    found[self._layer_at[path]] = None
         return tuple(number for number in found if number != itself)
 
     @cached_property

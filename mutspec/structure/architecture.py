@@ -124,10 +124,11 @@ def restructured(
     """
     before = architecture.spec
     weights = _by_layer(before.tensors)
+    inside = _layers_inside(weights)
 
     def weights_before(path: str) -> Mapping[str, TensorSpec]:
         old = former_path(path, change.renamed)
-        owned = (each for layer, group in weights.items() if is_within(layer, old) for each in group)
+        owned = (each for layer in inside.get(old, ()) for each in weights[layer])
         return {_moved(each.path, old, path): each for each in owned}
 
     flow = Flow(oracle, weights_before, frozenset(change.new), change.renamed)
@@ -195,9 +196,10 @@ class _Layers:
     def of(self, network: Network, owner: str = "") -> Iterator[LayerSpec]:
         """Yields the layers of a network in model order, depth first."""
         was = level(self._network, former_path(owner, self._change.renamed))
+        renamed = self._change.renamed
         for name, layer in network.layers.items():
-            path = join(owner, name)
-            old = former_path(path, self._change.renamed)
+            path = join(owner, name) if owner else name
+            old = former_path(path, renamed) if renamed else path
             if path in self._change.new:
                 yield from self._new(layer, path, self._calls(network, name))
                 continue
@@ -246,8 +248,9 @@ class _Layers:
 
     def _below(self, start: int, old: str, path: str) -> Iterator[LayerSpec]:
         """Yields the layers inside a layer that no config of calls has, such as the cells of a Bidirectional."""
+        below = f"{old}/"
         for inner in islice(self._layers, start + 1, None):
-            if not inner.path.startswith(f"{old}/"):
+            if not inner.path.startswith(below):
                 return
             yield inner if path == old else replace(inner, path=_moved(inner.path, old, path))
 
@@ -271,6 +274,17 @@ def _ordered(
         for tensor in before.get(source, ()):
             own = tensor.path.rpartition("/")[2]
             yield tensor if same else replace(tensor, path=f"{layer.path}/{own}", layer=layer.path)
+
+
+def _layers_inside(weights: Mapping[str, list[TensorSpec]]) -> Mapping[str, list[str]]:
+    """Returns for each layer the layers with weights that are in it, itself included."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for layer in weights:
+        path = layer
+        while path:
+            found[path].append(layer)
+            path = path.rpartition("/")[0]
+    return found
 
 
 def _by_layer(tensors: Iterable[TensorSpec]) -> Mapping[str, list[TensorSpec]]:

@@ -59,6 +59,20 @@ def test_wider_predicts_the_same(model: Any) -> None:
     assert predict_the_same(mutant, model, tolerance=1e-5)
 
 
+def test_fewer_filters_predict_what_remains_if_the_others_are_zero(model: Any) -> None:
+    mutant, masked = mutant_of("channel_pruning", model), digits()
+    for name, then in (("conv_1", "bn_1"), ("conv_2", "conv_2"), ("dense_1", "dense_1")):
+        kernel = model.get_layer(name).kernel.numpy()
+        norms = np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), axis=0)
+        assert mutant.get_layer(name).kernel.shape[-1] == len(norms) // 2
+        last = masked.get_layer(then)  # what makes zeros of the filters, with its bias or β
+        smallest = np.argsort(norms)[: len(norms) // 2]
+        values = last.get_weights()
+        values[0][..., smallest] = values[1][smallest] = 0
+        last.set_weights(values)
+    assert predict_the_same(mutant, masked, tolerance=1e-5)
+
+
 def test_grey_images_predict_what_three_equal_colours_did() -> None:
     model = with_backbone()
     mutant = mutant_of("grey_images", model)

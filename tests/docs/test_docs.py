@@ -43,6 +43,18 @@ def test_the_python_in_the_readme_runs(
     assert (tmp_path / "mutant.keras").is_file()
 
 
+def test_the_readme_shows_what_a_pruning_step_does() -> None:
+    import mutspec
+    from tests.cookbook import with_residual
+
+    shown = re.search(r"`{(op: remove_neurons.*?)}`.*?```text\n(.*?)```", README, re.DOTALL)
+    assert shown
+    plan = mutspec.plan({"steps": [{"op": "remove_neurons", "target": "conv_2", "indices": [6]}]})
+    assert shown[1] == "op: remove_neurons, target: conv_2, indices: [6]"
+    lines = str(mutspec.dry_run(plan, with_residual())).splitlines()
+    assert [line for line in shown[2].splitlines() if line not in lines] == []
+
+
 def test_the_readme_counts_the_operators() -> None:
     from mutspec.ops import catalogue
 

@@ -15,6 +15,7 @@ from tests.requests import (  # noqa: F401 (the table)
     about_layers,
     about_models,
     about_parts,
+    about_pruning,
     about_sequences,
     about_training,
     about_widths,
