@@ -276,6 +276,17 @@ def test_the_only_input_may_have_any_name_and_labels_beside_it(tmp_path: Path, s
     )
 
 
+def test_a_drawing_of_coupled_layers_takes_data_too(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=RANDOM.normal(size=(4, 8, 8, 1)))
+    call = ("graph", plan_file(tmp_path, "conv_1"), str(ROOT / "conf/model/digits.keras"), "--coupling")
+    assert called(*call).code == 2
+    result = called(*call, "--data", str(tmp_path / "data.npz"))
+    assert (result.code, result.err) == (0, "")
+    assert "conv_1" in result.out
+    drawing = str(tmp_path / "data.npz")
+    assert called(*call, "--data", drawing, "-o", drawing, "--force").code == 2
+
+
 def test_without_keras_the_exit_code_says_so(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=np.zeros((2, 8, 8, 1), np.float32))
     plan, model = plan_file(tmp_path, "conv_1"), ROOT / "conf/model/digits.keras"

@@ -20,7 +20,7 @@ from mutspec.cli.options import (
     plan_options,
     quiet_option,
 )
-from mutspec.cli.plans import paths, read_plan
+from mutspec.cli.plans import arrays_of, paths, read_plan
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, data_option, format_options, verbose_option, verify_option
 from mutspec.cli.stdout import is_styled, width, write, write_json
@@ -109,7 +109,7 @@ def command(
     import_modules(modules)
     read = read_plan(plan, overrides, seed)
     layout = Path(architecture) if architecture else None
-    arrays = None if data is None else _arrays(Path(data), Path(output) if output else None, force)
+    arrays = None if data is None else arrays_of(Path(data), Path(output) if output else None, force=force)
     if dry_run:
         report, difference = _dry_run(
             read, Path(model), bound, layout, Path(output) if output else None, force, wants_diff, unsafe, arrays
@@ -148,16 +148,6 @@ def command(
         let_go_of_output()
         reason = error.strerror or str(error)
         warn(Problem(f"the report could not be printed: {reason}; {output} was written", is_warning=True))
-
-
-def _arrays(data: Path, output: Path | None, force: bool) -> dict[str, Any]:
-    """Returns the arrays of a file, which must not be the output."""
-    from mutspec.execute.output import check_output
-    from mutspec.experiment.data import named_arrays
-
-    if output is not None:
-        check_output(output, [data], force=force)
-    return named_arrays(data)
 
 
 def _apply(*, is_checked: bool) -> Callable[..., Report]:
