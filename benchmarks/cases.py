@@ -59,6 +59,9 @@ NOISE, LAYER_NOISE = HERE / "plans" / "kernel_noise.yaml", HERE / "plans" / "lay
 ONE_LAYER, TWENTY_LAYERS, LAST_LAYER, NO_RELUS = (
     HERE / "plans" / f"{name}.yaml" for name in ("one_layer", "twenty_layers", "last_layer", "no_relus")
 )
+HALF_WIDTH, FIFTY_PRUNES, AT_ONCE = (
+    HERE / "plans" / f"{name}.yaml" for name in ("half_width", "fifty_prunes", "prunes_at_once")
+)
 MUTATE_RESNET = mutspec("mutspec apply", "apply", NOISE, RESNET, "-o", MUTANT, "--force")
 FRESH_START = script("fresh start", "fresh_start.py", LARGE_MUTANT, LARGE_COPY)
 
@@ -97,6 +100,21 @@ CASES = (
             8 * measured[0].seconds <= measured[2].seconds
             and measured[1].seconds <= 1.2 * measured[0].seconds
             and max(each.peak_bytes for each in measured[:2]) < 200 * MEGABYTE
+        ),
+        models=("resnet50",),
+    ),
+    Case(
+        name="prune",
+        claim="half of ResNet50's filters go in at most 2 x what a new layer takes, which copies the rest; "
+        "50 prunes take at most 1.3 x the same ones at once",
+        commands=(
+            mutspec("mutspec apply, half of all filters", "apply", HALF_WIDTH, RESNET, "-o", MUTANT, "--force"),
+            mutspec("mutspec apply, 50 prunes", "apply", FIFTY_PRUNES, RESNET, "-o", MUTANT, "--force"),
+            mutspec("mutspec apply, the same at once", "apply", AT_ONCE, RESNET, "-o", MUTANT, "--force"),
+            mutspec("mutspec apply, a new layer", "apply", ONE_LAYER, RESNET, "-o", MUTANT, "--force"),
+        ),
+        holds=lambda measured: (
+            measured[0].seconds <= 2 * measured[3].seconds and measured[1].seconds <= 1.3 * measured[2].seconds
         ),
         models=("resnet50",),
     ),

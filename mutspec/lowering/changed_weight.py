@@ -85,12 +85,12 @@ class ChangedWeight:
     def by_initializer(self) -> Expression | None:
         """Returns what the weight's initializer draws; None if mutspec does not know it.
 
-        Those of quantised layers are Keras's: zeros, and scales of 1.
+        Those of quantised layers are Keras's: zeros, and scales of 1. Adapters (LoRA) begin without effect.
         """
-        value = value_by_initializer(self.context, self.new)
-        if value is not None or not self._is_quantised:
+        value, role = value_by_initializer(self.context, self.new), self.new.tensor.role
+        if value is not None or not (self._is_quantised or role.startswith("lora_")):
             return value
-        return self.ones() if self.new.tensor.role.endswith("_scale") else self.zeros()
+        return self.ones() if role.endswith("_scale") else self.zeros()
 
     def zeros(self) -> Expression:
         """Returns 0 in every entry of the weight as it will be."""

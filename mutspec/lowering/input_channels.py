@@ -98,7 +98,7 @@ def _groups(channels: Coupling, name: str) -> tuple[int, ...]:
             hint = (
                 "insert a layer after the input that makes channels of its own"
                 if pinned.kind is MarkKind.OUTPUT
-                else f"replace `{pinned.layer}` first, take it out, or declare the axes of its class in a plug-in"
+                else f"replace `{pinned.layer}` first, take it out, or declare the axes of a class of your own"
             )
             raise PlanError(
                 f"the channels of `{name}` must stay as they are{why_pinned(pinned)}", path=("op",), hint=hint

@@ -24,7 +24,7 @@ from mutspec.structure.coupling.coupling import CoupledLayer, Coupling, WeightSh
 from mutspec.structure.coupling.groups import coupled_groups
 from mutspec.structure.coupling.substitution import NEW, Substitution, UnlikeError
 from mutspec.structure.network import Entry, Network, paths_in
-from mutspec.structure.parts import parts_of, put, with_part
+from mutspec.structure.parts import part_at, parts_of, put, with_part
 
 
 def coupling(context: LoweringContext) -> Coupling:
@@ -155,12 +155,19 @@ def _edited(
 
 
 def _with_arguments(entry: Entry, others: Mapping[Keys, Any]) -> Entry:
-    """Returns a serialised layer with other arguments. A layer in it that it does not state is stated then."""
-    for part in list(parts_of(entry)):
-        if part.is_derived and any(keys[1 : 1 + len(part.keys)] == part.keys for keys in others):
-            entry = with_part(entry, part, part.entry)
+    """Returns a serialised layer with other arguments.
+
+    A layer in it that is made of another one is stated, unless it is still what would be made of that.
+    """
+    derived = [part for part in parts_of(entry) if part.is_derived]
+    for part in derived:
+        entry = with_part(entry, part, part.entry)
     for keys, value in others.items():
         entry = put(entry, keys, value)
+    for part in derived:
+        without = with_part(entry, part, {})
+        if part_at(without, (part.name,)) == part_at(entry, (part.name,)):
+            entry = {**entry, "config": {key: each for key, each in entry["config"].items() if key not in part.keys}}
     return entry
 
 
@@ -174,12 +181,14 @@ def _refuse_unlike(substitution: Substitution, key: str) -> None:
         try:
             for labels in layer.axes:
                 substitution.index_map(labels)
-        except UnlikeError:
-            raise PlanError(
-                f"`{layer.path}` has some of these channels in an axis where it does not have the others",
-                path=(key,),
-                hint="name channels that go to the same layers",
-            ) from None
+            for argument in layer.arguments.values():
+                substitution.argument(argument)
+        except UnlikeError as error:
+            why = str(error) or "has some of these channels in an axis where it does not have the others"
+            hint = (
+                "copy channels, or replace that layer first" if str(error) else "name those that go to the same layers"
+            )
+            raise PlanError(f"`{layer.path}` {why}", path=(key,), hint=hint) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem, nearest
-from mutspec.keras_facts.data_formats import FIRST
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.language.types import Count, or_default
 from mutspec.lowering.base import StructureOp
@@ -19,6 +18,7 @@ from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
+from mutspec.structure.channel_axis import is_channels_first
 from mutspec.structure.flow import shown_type
 from mutspec.structure.network import Network, refs
 
@@ -176,7 +176,7 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
                 )
             shape[1] = self.length
         if self.size is not UNSET:
-            start = 2 if _is_channels_first(network, name) else 1
+            start = 2 if is_channels_first(network, name) else 1
             count = len(before) - 2
             size = (self.size,) * count if isinstance(self.size, int) else self.size
             if count < 1 or len(size) != count:
@@ -189,12 +189,6 @@ class SetInput(StructureOp, tag="set_input", frozen=True, kw_only=True):
                 )
             shape[start : start + count] = size
         return tuple(shape)
-
-
-def _is_channels_first(network: Network, name: str) -> bool:
-    """Returns whether a layer that takes an input has its channels first."""
-    entries = (network.layers[user] for user in network.consumers(name))
-    return any(not isinstance(each, Network) and each["config"].get("data_format") == FIRST for each in entries)
 
 
 def _set_input(ctx: StructureContext, owner: str, name: str, after: TensorType) -> None:

@@ -145,7 +145,7 @@ def _refuse_inner(channels: Coupling, layer: LayerSpec, groups: Sequence[int]) -
     for group in groups:
         if (mark := refusal(channels, group, outputs=True)) is not None:
             hint = "insert a layer after it that makes the classes" if mark.kind is MarkKind.INPUT else (
-                "declare the axes of the class in a plug-in, or take that layer out"
+                "declare the axes of a class of your own, or take that layer out"
             )  # fmt: skip
             raise PlanError(f"{its} must stay as they are{why_pinned(mark)}", path=("target",), hint=hint)
     if not any(mark.kind is MarkKind.OUTPUT for group in groups for mark in channels.marks.get(group, ())):

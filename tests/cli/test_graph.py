@@ -35,6 +35,41 @@ def test_it_is_said_of_steps_on_layers_that_the_graph_does_not_show_them(cli, ro
     assert said not in cli("graph", "dense_noise.yaml", "model.keras").err
 
 
+PRUNING = "mutspec: 1\nsteps:\n- {op: remove_neurons, id: narrow, target: conv_1, indices: [0, 3]}\n"
+
+
+@pytest.fixture
+def pruning(room) -> str:
+    (room / "pruning.yaml").write_text(PRUNING)
+    return "pruning.yaml"
+
+
+@pytest.mark.parametrize("kind", ["mermaid", "dot"])
+def test_a_picture_of_coupled_layers_looks_right(cli, room, pruning, same_as, kind) -> None:
+    result = cli("graph", pruning, "model.keras", "--coupling", "--format", kind)
+    assert (result.code, result.err) == (0, "")
+    same_as(result.out, f"coupling_{kind}")
+
+
+def test_json_of_coupled_layers_is_what_its_schema_describes(cli, room, pruning) -> None:
+    document = json.loads(cli("graph", pruning, "model.keras", "--coupling", "--json").out)
+    schemas = {
+        name: json.loads((ROOT / f"schemas/{name}.schema.json").read_text(encoding="utf-8"))
+        for name in ("coupling", "apply")
+    }
+    Draft202012Validator(schemas["coupling"]).validate(document)
+    described = [schema["$defs"]["coupled_group"]["properties"] for schema in schemas.values()]
+    assert {**described[1], "links": described[0]["links"]} == described[0]
+    (group,) = document["steps"][0]["groups"]
+    assert ["conv_1", "bn_1"] in group["links"]
+
+
+def test_a_plan_that_changes_no_widths_has_no_coupled_layers_to_draw(cli, room) -> None:
+    result = cli("graph", "dense_noise.yaml", "model.keras", "--coupling")
+    assert (result.code, result.out) == (2, "")
+    assert "changes no widths" in result.err
+
+
 def test_a_file_gets_what_standard_output_would(cli, room) -> None:
     shown = cli("graph", "dense_noise.yaml", "model.keras").out
     assert cli("graph", "dense_noise.yaml", "model.keras", "-o", "plan.mmd").out == ""

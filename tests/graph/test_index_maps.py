@@ -305,3 +305,11 @@ def test_a_few_entries_of_a_transposed_tensor_are_read_alone(chosen: list[int]) 
     expected.flat[chosen] = np.tile(source, (1, 9)).T.copy().flat[chosen]
     assert same_bits(outcome.tensors["target"], expected)
     assert not outcome.home.reads
+
+
+def test_one_slice_of_an_axis_is_still_that_slice_in_another_shape() -> None:
+    last = IndexMap.of((2, 3)).taken(0, [1]).merged()
+    assert [axis.position(0) for axis in last.reshaped((1, 3)).axes] == [1, 0]
+    assert [axis.position(0) for axis in last.reshaped((1, 1, 3)).axes] == [0, 1, 0]
+    with pytest.raises(ValueError, match="cannot be read as"):
+        last.reshaped((3,))

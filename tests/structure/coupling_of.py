@@ -10,7 +10,7 @@ import numpy as np
 import mutspec
 from mutspec.language.types import BASE
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.unit_groups import refusal
+from mutspec.lowering.layer_units import refusal
 from mutspec.lowering.widths import coupling
 from mutspec.model.live import read_live
 from mutspec.model.outline import around

@@ -60,7 +60,14 @@ def deferred(ly: Any, x: Any) -> Any:
 
 
 def first(ly: Any, x: Any) -> Any:
-    return ly.Flatten()(ly.Conv2D(4, 1, data_format="channels_first", name="conv")(x))
+    return ly.Flatten()(ly.Conv2D(4, 1, data_format="channels_first", name="conv")(ly.Rescaling(0.5)(x)))
+
+
+def first_in_a_model(ly: Any, x: Any) -> Any:
+    import keras
+
+    given = keras.Input((3, 6, 6))
+    return ly.Flatten()(keras.Model(given, first(ly, given), name="backbone")(ly.ReLU()(x)))
 
 
 READERS = {each.__name__: each for each in (plain, branched, flat, nested, deferred)}
@@ -174,6 +181,13 @@ def test_weights_of_each_channel_follow_copies() -> None:
     np.testing.assert_allclose(found[3], gammas[0].mean(), rtol=1e-6)
 
 
+def test_values_that_a_layer_states_for_each_channel_follow_copies() -> None:
+    model = built(lambda ly, x: flat(ly, ly.Rescaling([1.0, 2.0, 3.0], name="scales")(x)))
+    mutant = with_channels(model, rescale="keep_sum", **{"from": [0, 1, 2, 0]})
+    assert mutant.get_layer("scales").scale == [1.0, 2.0, 3.0, 1.0]
+    assert_alike(outputs(mutant, [COLOUR[..., [0, 1, 2, 0]]])[0], outputs(model, [COLOUR])[0])
+
+
 def test_the_size_and_dtype_change_with_them() -> None:
     import keras
 
@@ -190,10 +204,12 @@ def test_features_are_channels_too() -> None:
     assert_alike(outputs(mutant, [given])[0], outputs(model, [given[:, :3]])[0])
 
 
-def test_channels_first_are_the_first_axis() -> None:
-    mutant = with_channels(built(first, (3, 6, 6)), channels=1, **{"from": "sum"})
+@pytest.mark.parametrize("build", [first, first_in_a_model])
+def test_channels_first_are_the_first_axis(build: Callable[[Any, Any], Any]) -> None:
+    mutant = with_channels(built(build, (3, 6, 6)), channels=1, **{"from": "sum"})
     assert mutant.input_shape == (None, 1, 6, 6)
-    assert mutant.get_layer("conv").kernel.shape == (1, 1, 1, 4)
+    (conv,) = (each for each in mutant._flatten_layers() if each.name == "conv")
+    assert conv.kernel.shape == (1, 1, 1, 4)
 
 
 def siamese() -> Any:
@@ -224,8 +240,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
     "one of several statistics": (
         lambda: built(normalized), {"from": "sum", "channels": 1}, "`norm` has weights for each channel", "from: [0]"),
     "lists of scales": (
-        lambda: built(lambda ly, x: ly.Flatten()(ly.Rescaling([1.0, 2.0, 3.0], name="scales")(x))),
-        {"from": "mean", "channels": 1}, "because `scales` states a scale or offset", "replace `scales`"),
+        lambda: built(lambda ly, x: flat(ly, ly.Rescaling([1.0, 2.0, 3.0], name="scales")(x))),
+        {"from": "mean", "channels": 1}, "`scales` states a value for each channel", "copy channels"),
     "an output": (
         lambda: built(lambda ly, x: ly.Add()([x, ly.Conv2D(3, 1)(x)])),
         {"from": "mean", "channels": 1}, "they are an output of the model", "insert a layer"),

@@ -144,6 +144,10 @@ def _argument(name: str) -> str:
     return "" if name == "channels" else name
 
 
+STATED = {("statistics", "zero_outgoing")}
+"""Models in which a layer states a value for each unit, of which new ones have none."""
+
+
 @pytest.mark.parametrize("method", ["net2wider", "zero_outgoing"])
 @pytest.mark.parametrize("name", sorted(set(coupled_models.names()) - {"strides"}))  # of which all units must stay
 def test_recurrent_layers_attention_and_operations_follow(name: str, method: str) -> None:
@@ -158,9 +162,11 @@ def test_recurrent_layers_attention_and_operations_follow(name: str, method: str
     for layer in model.layers:
         if getattr(layer, "stateful", False):
             layer.reset_states()
-    mutant = mutant_of(model, *({**step, "method": method} for step in steps))
-    assert mutant.count_params() > model.count_params()
-    assert_same_outputs(before, outputs(mutant, given), 1e-4)
+    if steps and (name, method) not in STATED:
+        mutant = mutant_of(model, *({**step, "method": method} for step in steps))
+        assert mutant.count_params() > model.count_params()
+        assert_same_outputs(before, outputs(mutant, given), 1e-4)
+    assert steps or together
     for path, argument in together[:1]:
         with pytest.raises(PlanError, match="would change predictions, because"):
             widened(model, path, argument=_argument(argument), factor=1.5, method=method)
@@ -287,12 +293,14 @@ def test_a_slice_that_counts_from_the_end_keeps_its_units(op: str) -> None:
 
 def test_int8_layers_are_read_with_zeros() -> None:
     model = shared("quantized_int8")
-    with pytest.raises(PlanError, match="so that it cannot be divided") as caught:
+    with pytest.raises(PlanError, match="because `dense` rounds its inputs by the largest of them"):
         widened(model, "dense_1", factor=1.5)
+    with pytest.raises(PlanError, match="so that it cannot be divided") as caught:
+        widened(model, "dense_1", factor=1.5, approximate=True)
     assert "zero_outgoing" in str(caught.value.problems[0].hint)
     given = inputs_of(model)
-    mutant = widened(model, "dense_1", factor=1.5, method="zero_outgoing")
-    assert_same_outputs(outputs(model, given), outputs(mutant, given), 1e-5)
+    mutant = widened(model, "dense_1", factor=1.5, method="zero_outgoing", approximate=True)
+    assert_same_outputs(outputs(model, given), outputs(mutant, given), 0.05)
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
@@ -309,9 +317,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
     "no units": (MODELS["residual"][0], {"target": "add", "to": 9}, "has no units of its own", "name layers with"),
     "an input": (
         lambda: shared("depthwise"), {"target": "depthwise_conv2d", "to": 9}, "an input of the model", "set_input"),
-    "a barrier": (lambda: shared("custom_layer"), {"target": "dense", "factor": 2.0}, "because `gate`", "plug-in"),
+    "a barrier": (lambda: shared("custom_layer"), {"target": "dense", "to": 99}, "because `gate`", "declare the axes"),
     "a sum of products": (
-        lambda: shared("siamese"), {"target": "encoder/dense", "factor": 2.0}, "`dot` sums over", "approximate"),
+        lambda: shared("siamese"), {"target": "encoder/dense", "to": 9}, "`dot` sums", "approximate"),
     "uneven groups": (MODELS["grouped"][0], {"target": "groups", "to": 14}, "coupled in groups of 3", "15"),
 }  # fmt: skip
 

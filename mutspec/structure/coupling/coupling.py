@@ -11,6 +11,7 @@ from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
 from mutspec.structure.call_order import calls_in_order
+from mutspec.structure.channel_axis import is_channels_first
 from mutspec.structure.coupling.axis_call import (
     Argument,
     AxisCall,
@@ -175,11 +176,7 @@ class _Walk:
     def port(self, network: Network, ref: TensorRef, owner: str) -> Axes:
         """Returns labels for an input of the model: its channels are those of its last axis, or the first."""
         shape = self._shapes(network, ref, owner)
-        users = (network.layers[user] for user in network.consumers(ref.layer))
-        first = any(
-            not isinstance(each, Network) and each["config"].get("data_format") == "channels_first" for each in users
-        )
-        at = 1 if first and len(shape) > 2 else len(shape) - 1
+        at = 1 if len(shape) > 2 and is_channels_first(network, ref.layer) else len(shape) - 1
         extent = shape[at] if len(shape) > 1 else None
         if extent is None:
             return (None,) * len(shape)

@@ -17,6 +17,7 @@ from mutspec.structure.coupling.axis_call import AxisCall, Rule, Traced, Uncoupl
 from mutspec.structure.coupling.convolutional import CONVOLUTIONAL, pooling
 from mutspec.structure.coupling.declared import declared_axes
 from mutspec.structure.coupling.einsum import einsum_dense
+from mutspec.structure.coupling.labels import MarkKind
 from mutspec.structure.coupling.merging import combine, concatenate, dot
 from mutspec.structure.coupling.normalizing import NORMALIZING
 from mutspec.structure.coupling.operations import OPERATIONS
@@ -32,7 +33,12 @@ _MERGES = "Add Subtract Multiply Average Maximum Minimum"
 def reversible_embedding(call: AxisCall) -> Traced:
     """Finds the rows of tokens, or compares a tensor with all of them."""
     axes = LAYER_AXES["ReversibleEmbedding"]
-    return follow(replace(axes, call="... o -> ... v") if call.argument(1, "reverse") else axes, call)
+    if not call.argument(1, "reverse"):
+        return follow(axes, call)
+    traced = follow(replace(axes, call="... o -> ... v"), call)
+    if call.config.get("tie_weights", True):
+        call.ties.mark(traced.widths["output_dim"], MarkKind.SUMMED, call.path, "reads channels by what makes them")
+    return traced
 
 
 LAYERS: Mapping[str, Rule] = {
@@ -93,7 +99,7 @@ def _related(call: AxisCall) -> Traced:
     if not is_keras_class(call.entry):
         registered = str(call.entry.get("registered_name") or call.entry.get("class_name"))
         if (axes := declared_axes(registered)) is None:
-            raise UncoupledError(f"is a {registered}, whose axes nobody has declared")
+            raise UncoupledError(f"is of the class `{registered}`, whose axes nobody has declared")
         return follow(axes, call)
     if name in BARRIERS:
         raise UncoupledError(BARRIERS[name])

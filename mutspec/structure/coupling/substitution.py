@@ -17,7 +17,7 @@ NEW = -1
 
 
 class UnlikeError(Exception):
-    """Raised where channels do not lie in an axis as those do that come in their place."""
+    """Raised where channels do not lie in an axis as those do that come in their place. Its text is another reason."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Substitution:
         """
         found = self.index_map(argument.labels)
         if found is not None and NEW in found:
-            raise UnlikeError
+            raise UnlikeError("states a value for each channel as an argument, and has none for a new one")
         values: list[Any] = [argument.values[at] for at in found or range(len(argument.values))]
         for _ in range(argument.depth):
             values = [values]
