@@ -170,7 +170,7 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
     ),
     **_each(
         "Activation ReLU LeakyReLU ELU Dropout GaussianNoise GaussianDropout AlphaDropout SpatialDropout1D "
-        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity Masking",
+        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity",
         _PASSES,
     ),
 }

@@ -74,11 +74,15 @@ def masks(keras, layers):
 
 @_model
 def masked_steps(keras, layers):
-    """A Masking layer on channels."""
+    """Masking layers on channels that are 0 without weights, and on others."""
     x = inputs = keras.Input((4, 3))
     x = layers.Dense(4, activation="relu", name="make")(x)
     x = layers.Masking(name="mask")(x)
-    return keras.Model(inputs, layers.Dense(2, name="head")(layers.LSTM(3, name="lstm")(x)))
+    x = layers.LSTM(3, name="lstm", return_sequences=True)(x)
+    y = layers.Masking(name="half")(layers.Dense(4, activation="sigmoid", name="positive")(inputs))
+    z = layers.Masking(1.0, name="one")(layers.Dense(4, activation="relu", name="ones")(inputs))
+    x = layers.Concatenate()([x, layers.GRU(3, name="gru", return_sequences=True)(y), z])
+    return keras.Model(inputs, layers.Dense(2, name="head")(x))
 
 
 @_model

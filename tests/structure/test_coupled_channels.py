@@ -25,6 +25,7 @@ from tests.zoo.play import fresh, inputs_of, mutant_of, outputs
 
 MIXED: dict[str, set[str]] = {
     "masks": {"embed.input_dim"},
+    "masked_steps": {"positive.units", "ones.units"},
     "unscaled_attention": {"q.units", "k.units"},
     "sums": {"z.units", "sigmoid.units"},
     "whole_numbers": {"embed.input_dim", "last.units"},

@@ -102,6 +102,18 @@ def rescaling(call: AxisCall) -> Traced:
     return _with_entries(follow(LayerAxes(pattern), call), call, _axes(call), ("scale", "offset"))
 
 
+def masking(call: AxisCall) -> Traced:
+    """A step is masked if all of its channels are one number. One more that is 0 changes nothing if that is 0."""
+    pattern, _ = _named(call, ())
+    traced = follow(LayerAxes(pattern), call)
+    last, value = traced.outputs[0][-1], call.config.get("mask_value", 0.0)
+    if value == 0:
+        call.note_summed(last, call.inputs, "masks steps by whether all channels are 0")
+    else:
+        call.note_mixed(last, "masks steps by whether all channels are one number")
+    return traced
+
+
 def prelu(call: AxisCall) -> Traced:
     """A slope for each entry, or for each index of the axes that are not shared."""
     rank = len(call.shapes[call.inputs[0]])
@@ -147,6 +159,7 @@ NORMALIZING: Mapping[str, Rule] = {
     "Rescaling": rescaling,
     "UnitNormalization": unit_normalization,
     "PReLU": prelu,
+    "Masking": masking,
     "Normalization": normalization,
     "Softmax": mixing("divides by the sum over all channels"),
 }

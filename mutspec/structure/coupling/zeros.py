@@ -7,8 +7,10 @@ from mutspec.keras_facts.class_names import TRAINING_ONLY
 from mutspec.keras_facts.classes import is_keras_class
 from mutspec.keras_facts.zeros import ACTIVATIONS, LAYERS, OPERATIONS, REARRANGING, is_nonzero
 from mutspec.model.outline import is_operation
+from mutspec.model.spec import TensorRef
 from mutspec.structure.coupling.axis_call import AxisCall, Traced, Use
 from mutspec.structure.network import Entry
+from mutspec.structure.network_config import is_network
 from mutspec.structure.parts import parts_of
 
 
@@ -46,15 +48,21 @@ def _activates(entry: Entry) -> bool:
     config = entry.get("config") or {}
     default = "tanh" if any(kind in str(entry.get("class_name")) for kind in ("LSTM", "GRU", "RNN")) else "linear"
     own = activation_of({"activation": default, **config})
+    if is_network(entry):  # what its layers and operations do, nobody has looked at
+        return False
     return own in ACTIVATIONS and all(_activates(part.entry) for part in parts_of(entry))
 
 
 def _operation(call: AxisCall, all_zero: bool) -> bool:
     if call.class_name == "Multiply":
         return any(ref in call.zeros for ref in call.inputs)
+    arguments = list(call.arguments.get("args") or ())
+    if call.class_name in ("Divide", "TrueDivide", "Power") and len(arguments) == 2:
+        base, number = arguments
+        return isinstance(base, TensorRef) and all_zero and isinstance(number, int | float) and number > 0
     if call.class_name in REARRANGING:
         return all_zero
     if call.class_name in ("Matmul", "Einsum"):
         return any(ref in call.zeros for ref in call.inputs)
-    constants = [*(call.arguments.get("args") or ()), *(call.arguments.get("kwargs") or {}).values()]
+    constants = [*arguments, *(call.arguments.get("kwargs") or {}).values()]
     return call.class_name in OPERATIONS and all_zero and not any(map(is_nonzero, constants))

@@ -63,7 +63,7 @@ MISTAKES: dict[str, Mistake] = {
     "units before a class that nobody knows": step(
         "remove_neurons, target: dense, count: 1",
         "3:32",
-        "because `gate` is a zoo>Gate, whose axes nobody has declared",
+        "because `gate` is of the class `zoo>Gate`, whose axes nobody has declared",
         "`on_unremovable: skip`",
         "`declare_layer_axes`",
         model="custom_layer",
@@ -71,7 +71,7 @@ MISTAKES: dict[str, Mistake] = {
     "units of a class that nobody knows": step(
         "remove_neurons, target: gate, count: 1",
         "3:32",
-        "`gate` (Gate) is a zoo>Gate, whose axes",
+        "`gate` (Gate) is of the class `zoo>Gate`, whose axes",
         model="custom_layer",
     ),
     "only units that must stay, skipped": step(
@@ -118,7 +118,7 @@ MISTAKES: dict[str, Mistake] = {
     "wider before a class that nobody knows": step(
         "widen_layer, target: dense, factor: 2",
         "3:29",
-        "`gate` is a zoo>Gate",
+        "`gate` is of the class `zoo>Gate`",
         "declare the axes",
         model="custom_layer",
     ),
