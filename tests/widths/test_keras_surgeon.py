@@ -283,6 +283,17 @@ def test_deleted_channels(case: Case) -> None:
     _assert_equal(_weights(_mutant(model, step(name, indices=list(case.indices)))), expected)
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_several_jobs_are_steps_of_one_plan(form: str) -> None:
+    model = drawn(_with_merge(form, MERGES["Concatenate"](form)))
+    expected = _weights(model)
+    _without(expected, "conv", [0])
+    _without(expected, "other", [1, 2])
+    _rows_gone(expected, "dense", [0, FILTERS + 1, FILTERS + 2], 2 * FILTERS, form)
+    jobs = [step("conv", indices=[0], id="one"), step("other", indices=[-1, 1], id="two")]
+    _assert_equal(_weights(_mutant(model, *jobs)), expected)
+
+
 def test_deleted_units_of_a_compiled_model() -> None:
     inputs = keras.Input((784,))
     x = layers.Dense(64, "relu", name="first")(inputs)
