@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from mutspec.structure.coupling.groups import CoupledGroup, CoupledMember, Mixture, Role, UnitChange
+from mutspec.structure.coupling.coupled_group import CoupledGroup, CoupledMember, Mixture, Role, UnitChange
 from mutspec.text import words
 from mutspec.text.layout import Column, Page, sentence, table
 
