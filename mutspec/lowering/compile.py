@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mutspec.lowering.mask_changes import MaskChange
     from mutspec.structure.architecture import Architecture
     from mutspec.structure.compile_state import OutputChange
-    from mutspec.structure.coupling.groups import CoupledGroup
+    from mutspec.structure.coupling.coupled_group import CoupledGroup
     from mutspec.structure.network import Network
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     # Loaded by the methods that change an architecture: a plan of weight steps needs none of it.
     from mutspec.structure.architecture import Architecture, Change
     from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.coupling.coupled_group import CoupledGroup
     from mutspec.structure.coupling.coupling import Coupling
-    from mutspec.structure.coupling.groups import CoupledGroup
     from mutspec.structure.flow import Flow
     from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network

@@ -34,8 +34,8 @@ class RemoveNeurons(UnitsOp, tag="remove_neurons", frozen=True, kw_only=True):
     """Remove neurons: units, filters, heads, with everything that is coupled to them.
 
     A removed filter takes with it its bias, its entries in the batch normalization that follows, the weights by which
-    later layers read it, and the filters of other layers that are added to it. Sums of gates, groups of convolutions,
-    flattened and concatenated axes follow. Inputs and outputs of the model stay. The mutant predicts what
+    later layers read it, and the filters of other layers that are added to it. Gates of recurrent layers, groups of
+    convolutions, flattened and concatenated axes follow. Inputs and outputs of the model stay. The mutant predicts what
     `mask_neurons` makes the model predict, but for layers that compute with all channels together, such as
     LayerNormalization: the report names them.
 
