@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 @click.argument("plan", type=FILE)
 @click.argument("model", type=FILE)
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5, .weights.h5, …")
-@click.option("--dry-run", is_flag=True, help="Show what would be touched. Reads no weights, writes nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show what would be touched. Writes nothing; reads weights only where steps rank by them.",
+)
 @click.option(
     "--diff",
     "wants_diff",
