@@ -77,7 +77,8 @@ class RemoveNeurons(UnitsOp, tag="remove_neurons", frozen=True, kw_only=True):
             targets = dict.fromkeys((layer.path for layer in layers), self.argument)
             context.coupled += coupled_groups(removal, targets, weight_shapes(context), context.architecture.network)
             substitute(ctx, removal, key="target")
-            context.coupling = (context.architecture.network, removal.after_removal())
+            if (left := removal.after_removal()) is not None:
+                context.coupling = (context.architecture.network, left)
         return ctx.writes
 
 

@@ -38,16 +38,20 @@ Width = tuple[str, str]
 """A layer, and its argument that counts units."""
 
 
-def coupling_of_model(model: Any) -> Coupling:
-    """The coupled channels of a model."""
+def context_of_model(model: Any) -> LoweringContext:
+    """Where steps are lowered for a model."""
     from mutspec.execute.prepare import _oracle
 
     live = read_live(model)
     config = live.config or {}
-    context = LoweringContext(
+    return LoweringContext(
         {"": live.spec, BASE: live.spec}, config, {BASE: config}, _oracle(live, unsafe=True, asked={})
     )
-    return coupling(context)
+
+
+def coupling_of_model(model: Any) -> Coupling:
+    """The coupled channels of a model."""
+    return coupling(context_of_model(model))
 
 
 def widths_of(found: Coupling) -> dict[Width, Mark | None]:

@@ -78,6 +78,11 @@ def operated(ly: Any, x: Any) -> Any:
     return ly.Dense(2)(ly.Dense(3, name="left")(left) + ly.Dense(3, name="right")(right) * 2.0)
 
 
+def single(ly: Any, x: Any) -> Any:
+    one, two = ly.Dense(1, name="one")(x), ly.Dense(1, name="two", activation="tanh")(x)
+    return ly.Dense(2)(ly.Add()([one, two]) * np.array([0.5], "float32"))
+
+
 def nested(ly: Any, x: Any) -> Any:
     import keras
 
@@ -95,6 +100,7 @@ MODELS: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "halved": (network((4, 4, 3), halved), ("stem", "groups", "*")),
     "squeezed": (network((6, 6, 3), squeezed), ("stem", "up", "down")),
     "operated": (network((4,), operated), ("stem", "left", "right")),
+    "single": (network((4,), single), ("one", "two", "*")),
     "nested": (network((4, 4, 3), nested), ("stem", "inner/conv", "behind/last")),
 }
 CASES = [(name, target) for name, (_, targets) in MODELS.items() for target in targets]

@@ -72,7 +72,9 @@ def grouped_query(call: AxisCall) -> Traced:
     else:
         widths = {name: pattern for name, pattern in GROUPED_HEADS.widths.items() if pattern != "g"}
         axes = replace(GROUPED_HEADS, widths=widths, sizes={"g": groups}, made={"r": heads // groups})
-    return _with_roots(call, follow(axes, call, _query_value_key(call)), "head_dim")
+    traced = follow(axes, call, _query_value_key(call))
+    call.note_counted(traced.widths["num_query_heads"])
+    return _with_roots(call, traced, "head_dim")
 
 
 def without_heads(call: AxisCall) -> Traced:

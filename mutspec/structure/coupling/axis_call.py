@@ -281,6 +281,10 @@ class AxisCall:
         zero = [ref for ref in refs if ref in self.zeros]
         self.note_summed(axis, zero or refs, "sums over the products of channels")
 
+    def note_counted(self, axis: Axis) -> None:
+        """States that the layer couples the channels of an axis in another way if there are fewer of them."""
+        self.ties.mark(axis, MarkKind.COUNTED, self.path, "couples its channels by their number")
+
     def inside(self, part: Part, tensors: Sequence[tuple[Axes, Shape]], outputs: Sequence[Shape]) -> Traced:
         """Returns how the axes of a layer in the layer are related. Its weights and widths have its name before theirs.
 

@@ -23,15 +23,22 @@ def convolution(call: AxisCall) -> Traced:
     if groups == 1:
         axes = LayerAxes(_image(call, "i", "o"), {"kernel": "... i > o", "bias": "o"}, {"filters": "o"})
         return follow(axes, call)
-    channels = call.shapes[call.inputs[0]][1 if call.channels_first else -1]
+    at = 1 if call.channels_first else -1
+    channels = call.shapes[call.inputs[0]][at]
     if channels is None:
         raise UncoupledError("is called on an unknown number of channels")
     inside, outside = channels // groups, filters // groups
     image, weights = _image(call, "(g p)", "(g q)"), {"kernel": "... p > (g q)", "bias": "(g q)"}
     if groups > max(inside, outside):
         widths = {"filters": "(g q)", "groups": "g"}
-        return follow(LayerAxes(image, weights, widths, sizes={"p": inside, "q": outside}), call)
-    return follow(LayerAxes(image, weights, {"filters": "(g q)"}, sizes={"g": groups}, made={"q": outside}), call)
+        axes = LayerAxes(image, weights, widths, sizes={"p": inside, "q": outside})
+    else:
+        axes = LayerAxes(image, weights, {"filters": "(g q)"}, sizes={"g": groups}, made={"q": outside})
+    traced = follow(axes, call)
+    if max(inside, outside) > 1:
+        call.note_counted(call.axes[call.inputs[0]][at])
+        call.note_counted(traced.widths["filters"])
+    return traced
 
 
 def transposed(call: AxisCall) -> Traced:

@@ -19,6 +19,7 @@ class MarkKind(StrEnum):
     BARRIER = "barrier"
     MIXED = "mixed"
     SUMMED = "summed"
+    COUNTED = "counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Mark:
     Arguments:
         kind: INPUT or OUTPUT, they are those of a port of the model; BARRIER, nobody knows how a layer would follow;
             MIXED, the layer computes with all of them together, so that fewer of them give something else; SUMMED,
-            so do more of them, but not fewer if those that go are zero.
+            so do more of them, but not fewer if those that go are zero; COUNTED, how the layer couples them depends on
+            their number.
         layer: the path of the layer.
         why: the reason, as the rest of a sentence about the layer.
     """

@@ -18,22 +18,30 @@ _ALIKE = "combines this axis with one that has no channels"
 def combined(call: AxisCall, tensors: Sequence[tuple[Axes, Shape]]) -> Traced:
     """Returns how the axes of tensors are related that are combined entry by entry, as NumPy broadcasts them."""
     rank = max(len(shape) for _, shape in tensors)
-    made: list[Axis] = []
-    for at in range(rank):
-        found: Axis = None
-        is_first = True
-        for axes, shape in tensors:
-            own = at - rank + len(shape)
-            if own < 0:
-                continue
-            if shape[own] == 1:  # repeated along the others' axis
-                if any(len(other) >= rank - at and other[at - rank] not in (1, None) for _, other in tensors):
-                    call.ties.mark(axes[own], MarkKind.BARRIER, call.path, "repeats the only channel of this axis")
-                continue
-            found = axes[own] if is_first else call.tied(found, axes[own], _ALIKE)
-            is_first = False
-        made.append(found)
+    made = [_combined(call, [_from_end(each, rank - at) for each in tensors]) for at in range(rank)]
     return Traced((tuple(made),), joins=joined(tensors))
+
+
+def _from_end(tensor: tuple[Axes, Shape], place: int) -> tuple[Axis, int | None]:
+    """Returns an axis of a tensor and its extent, by its place from the end. Axes before the first have one entry."""
+    axes, shape = tensor
+    return (axes[-place], shape[-place]) if place <= len(shape) else (None, 1)
+
+
+def _combined(call: AxisCall, runs: Sequence[tuple[Axis, int | None]]) -> Axis:
+    """Returns the labels of an axis along which tensors are combined. One entry is repeated along those of others."""
+    is_single = all(extent == 1 for _, extent in runs)
+    found: list[Axis] = []
+    for axis, extent in runs:
+        if is_single:
+            found += [axis] if axis is not None else []
+        elif extent != 1:
+            found.append(axis)
+        elif any(other not in (1, None) for _, other in runs):
+            call.ties.mark(axis, MarkKind.BARRIER, call.path, "repeats the only channel of this axis")
+    for axis in found[1:]:
+        found[0] = call.tied(found[0], axis, _ALIKE)
+    return found[0] if found else None
 
 
 def joined(tensors: Sequence[tuple[Axes, Shape]]) -> Labels:

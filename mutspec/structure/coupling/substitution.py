@@ -10,7 +10,7 @@ from typing import Any
 
 from mutspec.structure.coupling.axis_call import Argument, Entries, Extents, Followed, Position, WeightAxis
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
-from mutspec.structure.coupling.labels import Labels
+from mutspec.structure.coupling.labels import Labels, MarkKind
 
 NEW = -1
 """Stands for a channel that is not there yet."""
@@ -170,9 +170,18 @@ class Substitution:
         axes = argument.axes if isinstance(argument, Extents) else (argument,)
         return any(self.extent(labels) != len(labels) for labels in axes)
 
-    def after_removal(self) -> Coupling:
-        """Returns the channels of the network afterwards, for a substitution that only removes."""
+    def after_removal(self) -> Coupling | None:
+        """Returns the channels of the network afterwards, for a substitution that only removes.
+
+        Returns:
+            Those that a walk through the network would find. None if it has to be walked through, because the rule of
+            a layer depends on the number of channels: it says so, or an axis has those of a single group left.
+        """
         coupling = self.coupling
+        marks = (mark for group in self.others for mark in coupling.marks.get(group, ()))
+        is_counted = any(mark.kind is MarkKind.COUNTED for mark in marks)
+        if is_counted or any(self._leaves_one(labels) for layer in self.layers for labels in layer.axes):
+            return None
         kept = {layer.path: self._without(layer) for layer in self.layers}
         layers = {path: kept.get(path, layer) for path, layer in coupling.layers.items()}
         after = replace(
@@ -184,6 +193,13 @@ class Substitution:
         # Nothing has a label of a removed group any more, so that what was found of the others holds for all.
         after.__dict__["members"] = coupling.members
         return after
+
+    def _leaves_one(self, labels: Labels) -> bool:
+        """Returns whether an axis has channels of a single group left."""
+        if (left := self.index_map(labels)) is None:
+            return False
+        groups = self.coupling.groups
+        return all(groups[labels[at]] == groups[labels[left[0]]] for at in left)
 
     def _without(self, layer: CoupledLayer) -> CoupledLayer:
         return replace(
