@@ -20,17 +20,15 @@ def combined(call: AxisCall, tensors: Sequence[tuple[Axes, Shape]]) -> Traced:
     rank = max(len(shape) for _, shape in tensors)
     made: list[Axis] = []
     for at in range(rank):
+        present = [(axes[own], shape[own]) for axes, shape in tensors if (own := at - rank + len(shape)) >= 0]
+        is_repeating = any(extent != 1 for _, extent in present)
         found: Axis = None
         is_first = True
-        for axes, shape in tensors:
-            own = at - rank + len(shape)
-            if own < 0:
+        for axis, extent in present:
+            if extent == 1 and (is_repeating or axis is None):  # repeated along the others' axis, however long
+                call.ties.mark(axis, MarkKind.BARRIER, call.path, "repeats the only channel of this axis")
                 continue
-            if shape[own] == 1:  # repeated along the others' axis
-                if any(len(other) >= rank - at and other[at - rank] not in (1, None) for _, other in tensors):
-                    call.ties.mark(axes[own], MarkKind.BARRIER, call.path, "repeats the only channel of this axis")
-                continue
-            found = axes[own] if is_first else call.tied(found, axes[own], _ALIKE)
+            found = axis if is_first else call.tied(found, axis, _ALIKE)
             is_first = False
         made.append(found)
     return Traced((tuple(made),), joins=joined(tensors))
