@@ -328,6 +328,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
     "fewer": (dense, {"target": "hidden", "to": 3}, "`hidden` has 4 units already", "remove_neurons"),
     "as many": (dense, {"target": "hidden", "to": 4}, "`hidden` has 4 units already", "leave the step out"),
     "a factor too small": (dense, {"target": "hidden", "factor": 1.1}, "as many after rounding", "raise it"),
+    "an infinite factor": (dense, {"target": "hidden", "factor": float("inf")}, "`factor` is infinite", "such as 1.5"),
+    "more than an axis can have": (
+        dense, {"target": "hidden", "factor": 1e30}, "the limit `extent`", "--limit"),
     "a factor of 1": (dense, {"target": "hidden", "factor": 1.0}, "does not make a layer wider", "above 1"),
     "nothing": (dense, {"target": "hidden"}, "needs a number of units", "to: 64"),
     "two amounts": (dense, {"target": "hidden", "to": 9, "factor": 2.0}, "cannot be used together", "keep one"),
