@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isnan
 
@@ -139,7 +139,8 @@ def _pools(context: LoweringContext, coupling: Coupling, layers: Sequence[LayerS
             )
         )
     if skipped and not pools and not context.step.allow_empty:
-        raise PlanError(skipped)
+        hint = "this is so for all layers of the target; name others, or say `allow_empty: true`"
+        raise PlanError([replace(problem, hint=hint) for problem in skipped])
     context.notes += [problem.message for problem in skipped]
     return pools
 
