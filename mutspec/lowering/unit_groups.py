@@ -107,10 +107,15 @@ def chosen_groups(
     chosen = _counted(context, coupling, pools, choice)
     if pools and not chosen and not context.step.allow_empty:
         (name,) = choice.given
+        ways = ["raise it"]
+        if choice.per is not Over.ALL:
+            ways.append("add `per: all`")
+        if choice.round_to > 1:
+            ways.append("lower `round_to`")
         raise PlanError(
             f"the amount comes to 0 units{' after rounding' if choice.round_to > 1 else ''} in every target",
             path=(name,),
-            hint="raise it, add `per: all`, or say `allow_empty: true`",
+            hint=", ".join(ways) + ", or say `allow_empty: true`",
         )
     return chosen
 
