@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isnan
 
@@ -107,10 +107,15 @@ def chosen_groups(
     chosen = _counted(context, coupling, pools, choice)
     if pools and not chosen and not context.step.allow_empty:
         (name,) = choice.given
+        ways = ["raise it"]
+        if choice.per is not Over.ALL:
+            ways.append("add `per: all`")
+        if choice.round_to > 1:
+            ways.append("lower `round_to`")
         raise PlanError(
             f"the amount comes to 0 units{' after rounding' if choice.round_to > 1 else ''} in every target",
             path=(name,),
-            hint="raise it, add `per: all`, or say `allow_empty: true`",
+            hint=", ".join(ways) + ", or say `allow_empty: true`",
         )
     return chosen
 
@@ -139,7 +144,8 @@ def _pools(context: LoweringContext, coupling: Coupling, layers: Sequence[LayerS
             )
         )
     if skipped and not pools and not context.step.allow_empty:
-        raise PlanError(skipped)
+        hint = "this is so for all layers of the target; name others, or say `allow_empty: true`"
+        raise PlanError([replace(problem, hint=hint) for problem in skipped])
     context.notes += [problem.message for problem in skipped]
     return pools
 

@@ -186,6 +186,20 @@ def test_outputs_stay_unless_the_step_says_otherwise() -> None:
 # Reports, files.
 
 
+def test_where_all_layers_would_be_skipped_the_hint_is_not_to_skip_them() -> None:
+    model = chain()
+    with pytest.raises(PlanError, match="an output of the model") as caught:
+        removed(model, model.layers[-1].name, count=1, on_unremovable="skip")
+    assert "name others, or say `allow_empty: true`" in str(caught.value.problems[0].hint)
+
+
+def test_where_rounding_leaves_nothing_to_remove_the_hint_names_what_would_help_and_is_not_there_yet() -> None:
+    model = chain()
+    with pytest.raises(PlanError, match="0 units after rounding") as caught:
+        removed(model, "first", count=1, per="all", round_to=64)
+    assert caught.value.problems[0].hint == "raise it, lower `round_to`, or say `allow_empty: true`"
+
+
 def test_a_dry_run_says_who_is_coupled_and_why() -> None:
     report = mutspec.dry_run(mutspec.plan({"steps": [step("stem", indices=[2])]}), image())
     (group,) = report.to_json()["steps"][0]["coupled"]
