@@ -152,24 +152,15 @@ def coupled_groups(
 def _components(substitution: Substitution) -> list[list[int]]:
     """Returns the changed groups of channels, together with those that are units of the same layers."""
     coupling, others = substitution.coupling, substitution.others
-    component: dict[int, int] = {}
-    found: dict[int, list[int]] = {}
+    found: dict[int, list[int]] = {}  # by group
     for layer in substitution.layers:
         for labels in layer.widths.values():
-            groups = [group for group in coupling.groups_of(labels) if group in others]
-            ids = sorted({component[group] for group in groups if group in component})
-            at = ids[0] if ids else len(component) + len(found)
-            for other in ids[1:]:
-                for group in found.pop(other):
-                    component[group] = at
-                    found[at].append(group)
-            new = [group for group in groups if group not in component]
-            component |= dict.fromkeys(new, at)
-            if new:
-                found.setdefault(at, []).extend(new)
-    if rest := [group for group in others if group not in component]:
-        found[-1] = rest
-    return list(found.values())
+            parts = [found.get(group, [group]) for group in coupling.groups_of(labels) if group in others]
+            together = list(dict.fromkeys(group for part in parts for group in part))
+            found |= dict.fromkeys(together, together)
+    components = {id(component): component for component in found.values()}
+    rest = [group for group in others if group not in found]
+    return [*components.values(), *([rest] if rest else [])]
 
 
 def _group(
