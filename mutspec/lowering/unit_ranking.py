@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,12 +80,12 @@ def scores_of(
     values = context.values([expression for _, (_, expression) in asked])
     scores: dict[int, float] = {}
     for number, pool in enumerate(pools):
-        sums: Counter[int] = Counter()
+        sums: defaultdict[int, float] = defaultdict(float)
         for (at, (labels, _)), entries in zip(asked, values, strict=True):
             if at == number:
                 for label, entry in zip(labels, entries, strict=True):
-                    sums[coupling.groups[label]] += entry  # type: ignore[assignment]
-        own = {group: sqrt(sums[group]) if measure is Measure.L2 else float(sums[group]) for group in pool.groups}
+                    sums[coupling.groups[label]] += entry
+        own = {group: sqrt(sums[group]) if measure is Measure.L2 else sums[group] for group in pool.groups}
         mean = sum(own.values()) / len(own) if is_relative else 1.0
         scores |= {group: score / mean if mean else score for group, score in own.items()}
     return scores

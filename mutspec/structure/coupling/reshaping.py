@@ -218,23 +218,13 @@ def repeat_vector(call: AxisCall) -> Traced:
     return Traced(((axes[0], None, axes[1]),))
 
 
-def resized(*, first: int, last: int) -> Any:
-    """Returns the rule of layers that give the axes in the middle other extents: paddings, croppings, upsamplings.
-
-    Arguments:
-        first: the number of axes before those.
-        last: the number of axes after them, if the channels are last.
-    """
-
-    def rule(call: AxisCall) -> Traced:
-        axes, _ = only_input(call)
-        before, after = (first + 1, last - 1) if call.channels_first else (first, last)
-        stop = len(axes) - after
-        for axis in axes[before:stop]:
-            call.ties.mark(axis, MarkKind.BARRIER, call.path, "changes the extent of this axis")
-        return Traced(((*axes[:before], *(None,) * (stop - before), *axes[stop:]),))
-
-    return rule
+def resized(call: AxisCall) -> Traced:
+    """Paddings, croppings and upsamplings give the axes between batch and channels other extents."""
+    axes, _ = only_input(call)
+    before, stop = (2, len(axes)) if call.channels_first else (1, len(axes) - 1)
+    for axis in axes[before:stop]:
+        call.ties.mark(axis, MarkKind.BARRIER, call.path, "changes the extent of this axis")
+    return Traced(((*axes[:before], *(None,) * (stop - before), *axes[stop:]),))
 
 
 # Parts of axes
