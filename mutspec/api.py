@@ -26,6 +26,10 @@ KerasModel = Any
 Inputs = Mapping[str, File | KerasModel]
 
 
+Data = Any
+"""An array, a list or mapping of arrays, or an .npz file. The type is Any, so that NumPy is not imported."""
+
+
 class MutspecWarning(UserWarning):
     """A warning about a mutant that was made nevertheless."""
 
@@ -87,6 +91,7 @@ def dry_run(
     inputs: Inputs | None = None,
     architecture: File | None = None,
     unsafe: bool = False,
+    data: Data | None = None,
 ) -> Report:
     """Reports the effect of a plan on a model. Printing the report shows a table.
 
@@ -98,20 +103,23 @@ def dry_run(
         inputs: the files or models of the plan's inputs, by name.
         architecture: a file with the architecture, for a model file that holds only weights.
         unsafe: whether code in the model (Lambda layers) may run, where only Keras can compute a layer's output shape.
+        data: the model's inputs, for steps that rank by activation: an array, a list of arrays, a mapping of arrays by
+            the names of inputs, or an .npz file of such a mapping. Keras computes the activations.
 
     Raises:
         PlanError: the plan does not fit the model.
         ModelError: a model cannot be read.
-        CallError: an input is not bound.
+        CallError: an input is not bound, or the data do not fit the model.
     """
     arguments.check_plan(plan)
     if not _is_file(model):
         from mutspec.execute import live
 
-        return live.dry_run(plan, model, inputs=_inputs(inputs), unsafe=unsafe)
+        return live.dry_run(plan, model, inputs=_inputs(inputs), unsafe=unsafe, data=_data(data))
     from mutspec.execute import files
 
-    return files.dry_run(plan, _file(model), inputs=_files(inputs), architecture=_path(architecture), unsafe=unsafe)
+    others, layout = _files(inputs), _path(architecture)
+    return files.dry_run(plan, _file(model), inputs=others, architecture=layout, unsafe=unsafe, data=_data(data))
 
 
 @overload
@@ -127,6 +135,7 @@ def apply(
     verify: bool = True,
     threads: int | None = None,
     max_memory: int | None = None,
+    data: Data | None = None,
 ) -> Report: ...
 
 
@@ -140,6 +149,7 @@ def apply(
     unsafe: bool = False,
     verify: bool = True,
     threads: int | None = None,
+    data: Data | None = None,
 ) -> KerasModel: ...
 
 
@@ -156,6 +166,7 @@ def apply(
     verify: bool = True,
     threads: int | None = None,
     max_memory: int | None = None,
+    data: Data | None = None,
 ) -> Any:
     """Applies a plan to a Keras model, or to a model file.
 
@@ -183,14 +194,16 @@ def apply(
         threads: the number of chunks to compute at once; by default one per processor, up to 8. The result does not
             depend on it.
         max_memory: the most bytes that editing a file may use.
+        data: the model's inputs, for steps that rank by activation: an array, a list of arrays, a mapping of arrays by
+            the names of inputs, or an .npz file of such a mapping. Keras computes the activations.
 
     Returns:
         The report with an `output`, else the mutant.
 
     Raises:
         PlanError, ModelError: as for `dry_run`; or a file is damaged, or was changed while it was read.
-        CallError: an input is not bound; the output exists, or is an input; structure cannot be changed in place; or
-            the call would wait forever for the model (see `mutated`).
+        CallError: an input is not bound; the output exists, or is an input; structure cannot be changed in place; the
+            data do not fit the model; or the call would wait forever for the model (see `mutated`).
         CheckError: entries become infinite or NaN, and neither the step nor the plan states `non_finite: report`.
         EnvironmentProblem: the disk is full, or Keras is needed and not installed.
     """
@@ -218,6 +231,7 @@ def apply(
             verify=verify,
             threads=threads,
             max_memory=max_memory,
+            data=_data(data, not_at=output, force=force),
         )
     from mutspec.execute import live
     from mutspec.model.live import building_alone
@@ -232,6 +246,7 @@ def apply(
         unsafe=unsafe,
         verify=verify,
         threads=threads,
+        data=_data(data),
     )
     for problem in done.report.warnings:
         with building_alone():  # a thread that builds a model silences the warnings of all threads
@@ -247,6 +262,7 @@ def mutated(
     inputs: Inputs | None = None,
     verify: bool = True,
     threads: int | None = None,
+    data: Data | None = None,
 ) -> Iterator[Report]:
     """Mutates a keras.Model for the length of a `with` block, then restores it bit for bit, also after an exception.
 
@@ -264,6 +280,7 @@ def mutated(
         inputs: the models of the plan's inputs, by name. They are read before the block begins.
         verify: whether to check the checksums of inputs that are files, as for `apply`.
         threads: as for `apply`.
+        data: as for `apply`.
 
     Yields:
         The report on each step.
@@ -277,7 +294,7 @@ def mutated(
     from mutspec.execute import live
 
     arguments.check_plan(plan)
-    with live.mutated(plan, model, inputs=_inputs(inputs), verify=verify, threads=threads) as report:
+    with live.mutated(plan, model, inputs=_inputs(inputs), verify=verify, threads=threads, data=_data(data)) as report:
         yield report
 
 
@@ -516,6 +533,19 @@ def _path(file: File | None) -> Path | None:
 
 def _file(model: File) -> Path:
     return arguments.file_path(model, "the model")
+
+
+def _data(data: Data | None, not_at: File | None = None, *, force: bool = False) -> Any:
+    """Returns data as they are, or as a file has them, which must not be the output."""
+    if data is None or not _is_file(data):
+        return data
+    from mutspec.execute.output import check_output
+    from mutspec.experiment.data import named_arrays
+
+    path = arguments.file_path(data, "the data")
+    if not_at is not None:
+        check_output(arguments.file_path(not_at, "the output"), [path], force=force)
+    return named_arrays(path)
 
 
 def _inputs(inputs: Inputs | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reads the plan that a call names."""
+"""Reads the plan that a call names, and what it is compiled for."""
 
 from __future__ import annotations
 
@@ -31,6 +31,20 @@ def read_plan(
 def paths(bound: dict[str, str]) -> dict[str, Path]:
     """Returns the bound inputs as paths."""
     return {name: Path(path) for name, path in bound.items()}
+
+
+def arrays_of(data: Path, output: Path | None, *, force: bool) -> dict[str, Any]:
+    """Returns the arrays of a file, by name, which must not be the output.
+
+    Raises:
+        CallError: it is the output, or cannot be read.
+    """
+    from mutspec.execute.output import check_output
+    from mutspec.experiment.data import named_arrays
+
+    if output is not None:
+        check_output(output, [data], force=force)
+    return named_arrays(data)
 
 
 def _shipped(name: str) -> Path | None:

@@ -23,6 +23,16 @@ def architecture_option(command: Command) -> Command:
     )(command)
 
 
+def data_option(command: Command) -> Command:
+    """Adds `--data FILE`."""
+    return click.option(
+        "--data",
+        type=FILE,
+        metavar="FILE",
+        help="For steps that rank by activation: an .npz file with an array for each input of the model, by its name.",
+    )(command)
+
+
 def verify_option(command: Command) -> Command:
     """Adds `--no-verify`, passed as `is_unverified`."""
     return click.option(

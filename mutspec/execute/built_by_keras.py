@@ -57,7 +57,7 @@ def _for_loaded(prepared: Prepared, live: LiveModel, *, unsafe: bool) -> Prepare
     """
     program = prepared.program
     if _described(live.spec) != _described(program.before):
-        return prepare(program.plan, live, prepared.inputs, unsafe=unsafe)
+        return prepare(program.plan, live, prepared.inputs, unsafe=unsafe, data=prepared.data)
     config = program.config if program.is_structural else live.config
     # Keras may have revived only a part of what the file has, and a step may have made a model of another purpose.
     is_dropped = bool(prepared.model.config.get("compile_config")) and not program.config.get("compile_config")

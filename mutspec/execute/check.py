@@ -1,4 +1,4 @@
-"""Checks a plan against models, some of which may be missing."""
+"""Checks a plan against models, some of which may be missing. There are no data to measure activations on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mutspec.model.files.archive import Archive
 
 
 class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
-    """A step that reads a missing model, and so is not checked."""
+    """A step that reads a missing model, or data, and so is not checked."""
 
     def apply(self, context: LoweringContext) -> tuple[TensorWrite, ...]:
         """Does nothing."""
@@ -31,7 +31,7 @@ def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) ->
         inputs: the files of the plan's inputs, as far as they are given.
 
     Returns:
-        Warnings, with one for each step that is not checked because it reads an input that is not given.
+        Warnings, with one for each step that is not checked because it reads an input that is not given, or data.
 
     Raises:
         PlanError: the plan does not fit. It lists the problems of all steps.
@@ -45,6 +45,16 @@ def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) ->
                 f"the step is not checked, because its input `{name}` is not bound",
                 path=("steps", number),
                 hint=f"add --input {name}=MODEL",
+                is_warning=True,
+            )
+            warnings.append(plan.placed(problem))
+    for number, step in enumerate(steps):
+        if step.reads_data:
+            steps[number] = _Unchecked(id=step.id, allow_empty=True)
+            problem = Problem(
+                "the step is not checked, because it ranks units by their activations on data",
+                path=("steps", number),
+                hint="check it with the data: mutspec apply --dry-run --data FILE.npz",
                 is_warning=True,
             )
             warnings.append(plan.placed(problem))

@@ -23,10 +23,10 @@ from mutspec.execute.files import apply, open_for, prepare_archives
 from mutspec.execute.live import apply as apply_live
 from mutspec.execute.loading import model_of
 from mutspec.execute.output import put_in_place
+from mutspec.execute.prepare import Prepared
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite, Selector
 from mutspec.lowering.base import Op, is_structural
-from mutspec.lowering.compile import Program
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive
 from mutspec.model.files.sink import TEMPORARY_SUFFIX
@@ -58,6 +58,7 @@ def apply_checked(
     architecture: Path | None = None,
     force: bool = False,
     unsafe: bool = False,
+    data: Any = None,
     **options: Any,
 ) -> Report:
     """Applies a plan to a model file as `apply` does, and checks the mutant in Keras before it becomes the output.
@@ -70,6 +71,7 @@ def apply_checked(
         architecture: a file with the architecture, for a `.weights.h5` model.
         force: whether to replace the output if it exists.
         unsafe: whether code in the model file (Lambda layers) may run. Keras loads it in any case.
+        data: as for `apply`.
         options: the other arguments of `apply`.
 
     Raises:
@@ -79,17 +81,18 @@ def apply_checked(
     """
     archive, others, kind = open_for(plan, model, output, inputs or {}, architecture, force=force)
     is_whole = FORMATS[kind].is_whole
-    prepared = prepare_archives(plan, archive, others, unsafe=unsafe)
+    prepared = prepare_archives(plan, archive, others, unsafe=unsafe, data=data)
     if not is_whole and is_structural(plan):
         raise CallError(
             "a mutant of another architecture cannot be checked from its weights alone",
             hint="name the output .keras, or leave out --check",
         )
     with _beside(output, force=force) as temporary:
-        report = apply(plan, model, temporary, inputs=inputs, architecture=architecture, unsafe=unsafe, **options)
+        options |= {"inputs": inputs, "architecture": architecture, "unsafe": unsafe, "data": data}
+        report = apply(plan, model, temporary, **options)
         base = model_of(archive, unsafe=unsafe).model
         mutant = model_of(open_archive(temporary, architecture=None if is_whole else architecture), unsafe=unsafe).model
-        check = _Check(prepared.program, base, mutant, inputs or {}, unsafe).run()
+        check = _Check(prepared, base, mutant, inputs or {}, unsafe).run()
     said = (replace(each, message=each.message.replace(str(temporary), str(output))) for each in report.warnings)
     return replace(report, output=output, warnings=tuple(said), check=check)
 
@@ -111,14 +114,16 @@ class _Check:
     """The check of one mutant.
 
     Arguments:
-        program: the compiled plan.
+        prepared: the compiled plan.
         base, mutant: the keras.Models.
         others: the files of the plan's inputs, by name.
         unsafe: whether code in the models may run.
     """
 
-    def __init__(self, program: Program, base: Model, mutant: Model, others: Mapping[str, Path], unsafe: bool) -> None:
-        self._program, self._plan = program, program.plan
+    def __init__(
+        self, prepared: Prepared, base: Model, mutant: Model, others: Mapping[str, Path], unsafe: bool
+    ) -> None:
+        self._program, self._plan, self._data = prepared.program, prepared.program.plan, prepared.data
         self._base, self._mutant = base, mutant
         self._others, self._unsafe = others, unsafe
         self._predictions: dict[int, Outputs | None] = {}
@@ -229,7 +234,8 @@ class _Check:
         if not steps:
             return base
         plan, allowed = self._plan.first(steps), NonFinite.REPORT
-        return apply_live(plan, base, inputs=self._others, unsafe=self._unsafe, non_finite=allowed).model
+        options: dict[str, Any] = {"unsafe": self._unsafe, "data": self._data}
+        return apply_live(plan, base, inputs=self._others, non_finite=allowed, **options).model
 
     @cached_property
     def _ports(self) -> tuple[InputPort, ...]:

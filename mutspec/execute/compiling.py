@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mutspec.execute.keras_2 import refuse_what_is_gone
 from mutspec.execute.prepare import Prepared, prepare
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def compiled(
-    plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool, verify: bool = True
+    plan: Plan[Op],
+    archive: Archive,
+    inputs: Mapping[str, Archive],
+    *,
+    unsafe: bool,
+    verify: bool = True,
+    data: Any = None,
 ) -> tuple[Prepared, Loaded | None]:
     """Compiles a plan for files.
 
@@ -29,13 +35,13 @@ def compiled(
         PlanError: the plan does not fit the model.
     """
     if not is_structural(plan):
-        return prepare(plan, archive, inputs, unsafe=unsafe), None
+        return prepare(plan, archive, inputs, unsafe=unsafe, data=data), None
     refuse_what_is_gone(archive)
     if not (FORMATS[archive.kind].is_whole and any(each.config.get("lora_rank") for each in archive.spec.layers)):
-        return prepare(plan, archive, inputs, unsafe=unsafe), None
+        return prepare(plan, archive, inputs, unsafe=unsafe, data=data), None
     from mutspec.execute.loading import model_of
     from mutspec.model.live import read_live
 
     # LoRA's adapters are not in the file, but Keras makes them again.
     loaded = model_of(archive, unsafe=unsafe, verify=verify)
-    return prepare(plan, read_live(loaded.model), inputs, unsafe=unsafe), loaded
+    return prepare(plan, read_live(loaded.model), inputs, unsafe=unsafe, data=data), loaded

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mutspec.access.threads import default_threads
 from mutspec.errors import CallError, Problem
@@ -45,6 +46,7 @@ def prepare_files(
     architecture: Path | None = None,
     output: Path | None = None,
     unsafe: bool = False,
+    data: Any = None,
 ) -> Prepared:
     """Reads the specs of model files, and compiles a plan for them, as `prepare` does.
 
@@ -55,6 +57,7 @@ def prepare_files(
         architecture: a file with the architecture, for a `.weights.h5` model.
         output: the file that is to be written later, if that is known.
         unsafe: whether code in the model file (Lambda layers) may run, where only Keras knows what a layer makes.
+        data: as for `prepare`.
 
     Raises:
         CallError: an input is not bound, or the plan does not declare it; or the output's name asks for no kind of
@@ -68,11 +71,12 @@ def prepare_files(
     archive = open_archive(model, architecture=architecture)
     if output is not None:
         kind_of_output(output, archive, is_structural=is_structural(plan))
-    return prepare_archives(plan, archive, {name: open_archive(path) for name, path in inputs.items()}, unsafe=unsafe)
+    others = {name: open_archive(path) for name, path in inputs.items()}
+    return prepare_archives(plan, archive, others, unsafe=unsafe, data=data)
 
 
 def prepare_archives(
-    plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool = False
+    plan: Plan[Op], archive: Archive, inputs: Mapping[str, Archive], *, unsafe: bool = False, data: Any = None
 ) -> Prepared:
     """Does the same for files that are open already. Every command that compiles a plan for files uses it.
 
@@ -81,8 +85,8 @@ def prepare_archives(
         PlanError: the plan does not fit the model.
     """
     if not is_structural(plan):
-        return prepare(plan, archive, inputs, unsafe=unsafe)
-    prepared, _ = compiled(plan, archive, inputs, unsafe=unsafe)
+        return prepare(plan, archive, inputs, unsafe=unsafe, data=data)
+    prepared, _ = compiled(plan, archive, inputs, unsafe=unsafe, data=data)
     warnings = (*prepared.program.warnings, *will_be_of_keras_3(archive))
     return replace(prepared, program=replace(prepared.program, warnings=warnings))
 
@@ -94,12 +98,13 @@ def dry_run(
     inputs: Mapping[str, Path] | None = None,
     architecture: Path | None = None,
     unsafe: bool = False,
+    data: Any = None,
 ) -> Report:
     """Reports what a plan would do to a model file. It writes nothing, and reads only weights that steps rank by.
 
     Arguments and errors are those of `prepare_files`.
     """
-    prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture, unsafe=unsafe)
+    prepared = prepare_files(plan, model, inputs=inputs or {}, architecture=architecture, unsafe=unsafe, data=data)
     return dry_report(prepared)
 
 
@@ -136,6 +141,7 @@ def apply(
     threads: int | None = None,
     max_memory: int | None = None,
     on_progress: Progress | None = None,
+    data: Any = None,
 ) -> Report:
     """Applies a plan to a model file and writes the mutant.
 
@@ -156,6 +162,7 @@ def apply(
             it.
         max_memory: the bytes that the process may use.
         on_progress: told about the entries done, and the entries in all.
+        data: as for `prepare`.
 
     Raises:
         CallError: the call is wrong: see `prepare_files` and `check_output`; or `max_memory` is too small.
@@ -164,7 +171,7 @@ def apply(
         EnvironmentProblem: the disk is full, or does not hold what was written to it.
     """
     archive, others, kind = open_for(plan, model, output, inputs or {}, architecture, force=force)
-    prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify)
+    prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify, data=data)
     program = prepared.program
     made = _new_file(program, archive, kind)
     if isinstance(made, NeedsKeras):

@@ -60,13 +60,18 @@ class Applied:
 
 
 def dry_run(
-    plan: Plan[Op], model: Model, *, inputs: Mapping[str, Model | Path] | None = None, unsafe: bool = False
+    plan: Plan[Op],
+    model: Model,
+    *,
+    inputs: Mapping[str, Model | Path] | None = None,
+    unsafe: bool = False,
+    data: Any = None,
 ) -> Report:
     """Reports what a plan would do to a Keras model. It changes nothing, and reads only values that steps rank by.
 
     Arguments and errors are those of `apply`.
     """
-    prepared = _prepare(plan, model, inputs or {}, NonFinite.ERROR, unsafe=unsafe)
+    prepared = _prepare(plan, model, inputs or {}, NonFinite.ERROR, unsafe=unsafe, data=data)
     return report(prepared.program, prepared.model, prepared.inputs)
 
 
@@ -81,6 +86,7 @@ def apply(
     verify: bool = True,
     threads: int | None = None,
     on_progress: Progress | None = None,
+    data: Any = None,
 ) -> Applied:
     """Applies a plan to a Keras model.
 
@@ -95,6 +101,7 @@ def apply(
         verify: whether the checksums of inputs that are files are checked, where the plan reads tensors of them.
         threads: how many chunks to compute at once; by default one per processor, up to 8.
         on_progress: told about the entries done, and the entries in all.
+        data: as for `prepare`.
 
     Raises:
         PlanError: the plan does not fit the model.
@@ -106,11 +113,11 @@ def apply(
     others = (inputs or {}).values()
     if not in_place:
         with hold(reads=(model, *others)):
-            prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe)
+            prepared = _prepare(plan, model, inputs or {}, non_finite, unsafe=unsafe, data=data)
             return build_mutant(prepared, unsafe=unsafe, verify=verify, threads=threads, on_progress=on_progress)
     _refuse_structure(plan, "be applied in place", "leave `in_place` out: the mutant is a new model")
     with hold(mutates=(model,), reads=others):
-        prepared = _prepare(plan, model, inputs or {}, non_finite)
+        prepared = _prepare(plan, model, inputs or {}, non_finite, data=data)
         results = _compute(prepared, threads, on_progress, verify=verify)
         live = _live(prepared)
         variables = {path: live.variables[path] for path in results.values}
@@ -197,6 +204,7 @@ def mutated(
     non_finite: NonFinite = NonFinite.ERROR,
     verify: bool = True,
     threads: int | None = None,
+    data: Any = None,
 ) -> Iterator[Report]:
     """Mutates a Keras model for the length of a `with` block, then restores it bit for bit, also after an exception.
 
@@ -211,7 +219,7 @@ def mutated(
     """
     _refuse_structure(plan, "be undone", "use apply(plan, model), which makes a new model")
     with hold(mutates=(model,), reads=(inputs or {}).values()) as held:
-        prepared = _prepare(plan, model, inputs or {}, non_finite)
+        prepared = _prepare(plan, model, inputs or {}, non_finite, data=data)
         results = _compute(prepared, threads, None, verify=verify)
         held.read_no_more()
         live = _live(prepared)
@@ -236,13 +244,14 @@ def _prepare(
     non_finite: NonFinite,
     *,
     unsafe: bool = False,
+    data: Any = None,
 ) -> Prepared:
     check_inputs(plan, inputs)
     others: dict[str, Readable] = {
         name: open_archive(Path(other)) if isinstance(other, str | Path) else _read(other)
         for name, other in inputs.items()
     }
-    return prepare(plan, _read(model), others, non_finite, unsafe=unsafe)
+    return prepare(plan, _read(model), others, non_finite, unsafe=unsafe, data=data)
 
 
 def _read(model: Model) -> LiveModel:

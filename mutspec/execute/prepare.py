@@ -17,6 +17,7 @@ from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite
 from mutspec.lowering.base import Op
 from mutspec.lowering.compile import Program, compile_plan
+from mutspec.lowering.value_reader import ActivationReader
 from mutspec.model.live import LiveModel, custom_classes
 from mutspec.model.shapes import LayerShapes, ShapeOracle
 from mutspec.text.words import listed
@@ -30,11 +31,13 @@ class Prepared:
         program: the compiled plan.
         model: the model to mutate.
         inputs: the other models, by name.
+        data: what the model was called on to compile the plan; None if the call gives no data.
     """
 
     program: Program
     model: Readable
     inputs: Mapping[str, Readable]
+    data: Any = None
 
 
 def prepare(
@@ -44,6 +47,7 @@ def prepare(
     non_finite: NonFinite = NonFinite.ERROR,
     *,
     unsafe: bool = False,
+    data: Any = None,
 ) -> Prepared:
     """Compiles a plan for models. Only weights whose values a step must know to be compiled are read.
 
@@ -52,10 +56,13 @@ def prepare(
         model: the model to mutate.
         inputs: the models of the plan's inputs, by name.
         non_finite: what newly non-finite entries mean if neither the step nor the plan says it.
-        unsafe: whether code in the model (Lambda layers) may run, if only Keras can tell the shapes that a layer makes.
+        unsafe: whether code in the model (Lambda layers) may run, if only Keras can tell the shapes that a layer makes,
+            or calls the model on the data.
+        data: the model's inputs, for steps that measure activations: an array, or arrays by name or in their order.
 
     Raises:
-        PlanError: the plan does not fit the model.
+        PlanError: the plan does not fit the model, or needs data, and there are none.
+        CallError: the data do not fit the model.
     """
     specs = {name: other.spec for name, other in inputs.items()}
     asked: dict[str, None] = {}
@@ -68,8 +75,15 @@ def prepare(
         input_configs={name: other.config for name, other in inputs.items()},
         oracle=_oracle(model, unsafe, asked) if any(step.reads_architecture for step in plan.steps) else None,
         values=ModelValues({"": model, **inputs}),
+        activations=None if data is None else _activations(model, data, unsafe),
     )
-    return Prepared(replace(program, asked_keras=tuple(asked)) if asked else program, model, inputs)
+    return Prepared(replace(program, asked_keras=tuple(asked)) if asked else program, model, inputs, data)
+
+
+def _activations(model: Readable, data: Any, unsafe: bool) -> ActivationReader:
+    from mutspec.execute.activations import ModelActivations  # other plans do not need it
+
+    return ModelActivations(model, data, unsafe)
 
 
 def _oracle(model: Readable, unsafe: bool, asked: dict[str, None]) -> ShapeOracle:

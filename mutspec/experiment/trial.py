@@ -110,6 +110,7 @@ class Trials:
         from mutspec.execute.live import apply, mutated
 
         options: dict[str, Any] = {"inputs": inputs, "non_finite": NonFinite.REPORT, "verify": self.verify}
+        options["data"] = self.shared.data.x
         if is_structural(plan):
             applied = apply(plan, self.shared.live, unsafe=self.shared.unsafe, **options)
             yield applied.model, applied.report

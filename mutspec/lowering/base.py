@@ -75,6 +75,11 @@ class Op(PlanValue, tag_field="op", frozen=True, kw_only=True):
         """Returns the inputs that the step reads, each with the path, relative to the step, at which it is named."""
         return ()
 
+    @property
+    def reads_data(self) -> bool:
+        """Whether it needs the data of the call, on which it measures activations."""
+        return False
+
     def claim(self) -> SamePredictions | None:
         """Returns what the step claims about the model's predictions, for `--check`; None for nothing.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mutspec.errors import EnvironmentProblem, OpError, PlanError, Problem
+from mutspec.errors import CallError, EnvironmentProblem, OpError, PlanError, Problem
 from mutspec.graph.graph import Graph
 from mutspec.language.op_bugs import failure, remedy
 from mutspec.language.plan import Plan
@@ -16,7 +16,7 @@ from mutspec.lowering.base import Op
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.copies import SkippedWeight
-from mutspec.lowering.value_reader import ValueReader
+from mutspec.lowering.value_reader import ActivationReader, ValueReader
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.layer_edit import EditKind, LayerEdit
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mutspec.lowering.mask_changes import MaskChange
     from mutspec.structure.architecture import Architecture
     from mutspec.structure.compile_state import OutputChange
-    from mutspec.structure.coupling.groups import CoupledGroup
+    from mutspec.structure.coupling.coupled_group import CoupledGroup
     from mutspec.structure.network import Network
 
 
@@ -102,6 +102,7 @@ def compile_plan(
     input_configs: Mapping[str, Mapping[str, Any]] | None = None,
     oracle: ShapeOracle | None = None,
     values: ValueReader | None = None,
+    activations: ActivationReader | None = None,
 ) -> Program:
     """Lowers every step of a plan against a model, and reports the problems of all steps at once.
 
@@ -114,9 +115,11 @@ def compile_plan(
         input_configs: the serialised inputs, whose layers structural steps may take over.
         oracle: tells what shapes layers make; by default a table, which knows the common ones.
         values: computes what steps must know of the values of weights; by default nothing can.
+        activations: measures the model on the data of the call; None if the call gives none.
 
     Raises:
         PlanError: a step does not fit the model.
+        CallError: a step needs data, and those of the call do not fit the model.
         OpError: an op has a bug.
     """
     context = LoweringContext(
@@ -125,6 +128,7 @@ def compile_plan(
         {BASE: config or {}, **(input_configs or {})},
         oracle,
         value_reader=values,
+        activation_reader=activations,
         has_base=BASE not in inputs,
     )
     records, problems, warnings = [], [], []
@@ -200,6 +204,7 @@ def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:
 
     Raises:
         PlanError: the step does not fit the model.
+        CallError: the data of the call do not fit the model.
         OpError: the op has a bug. An op of any package may fail in any way; its user needs to know which op it is, and
             its author where it fails.
     """
@@ -208,7 +213,7 @@ def _lowered(op: Op, context: LoweringContext) -> tuple[TensorWrite, ...]:
         context.check_created()
     except OpError as error:
         raise OpError(replace(problem, hint=remedy(op, error)) for problem in error.problems) from error
-    except (PlanError, EnvironmentProblem):
+    except (PlanError, CallError, EnvironmentProblem):
         raise
     except (Exception, SystemExit) as error:  # SystemExit too: an op must not end the run and say nothing
         raise OpError(failure(op, error)) from error

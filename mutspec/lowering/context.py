@@ -19,7 +19,8 @@ from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import BASE, Target
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.op_values import choice_problem, expression_problem, result_problem, value_problem
-from mutspec.lowering.value_reader import MOST_VALUES, ValueReader
+from mutspec.lowering.value_reader import MOST_VALUES, ActivationReader, ValueReader
+from mutspec.model.layer_output import LayerOutput
 from mutspec.model.select import NothingMatched, Selection, SelectorIndex
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     # Loaded by the methods that change an architecture: a plan of weight steps needs none of it.
     from mutspec.structure.architecture import Architecture, Change
     from mutspec.structure.compile_state import OutputChange
+    from mutspec.structure.coupling.coupled_group import CoupledGroup
     from mutspec.structure.coupling.coupling import Coupling
-    from mutspec.structure.coupling.groups import CoupledGroup
     from mutspec.structure.flow import Flow
     from mutspec.structure.layer_edit import LayerEdit
     from mutspec.structure.network import Network
@@ -86,6 +87,7 @@ class LoweringContext:
         input_configs: the serialised inputs, by name, whose layers structural steps may take over.
         oracle: tells what shapes layers make; by default a table, which knows the common classes.
         value_reader: computes values of the graph so far; None if the models' weights cannot be read.
+        activation_reader: measures activations of the model before the plan; None if the call gives no data.
         builder: the graph so far.
         step: the step under way.
         notes: what the user should know about it.
@@ -107,6 +109,7 @@ class LoweringContext:
     input_configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     oracle: ShapeOracle | None = None
     value_reader: ValueReader | None = None
+    activation_reader: ActivationReader | None = None
     builder: GraphBuilder = field(default_factory=GraphBuilder)
     step: StepContext = StepContext(-1, "", "", 0, False)
     notes: list[str] = field(default_factory=list)
@@ -383,6 +386,39 @@ class LoweringContext:
             return list(self.value_reader(self.builder.part(nodes)))
         except ModelError as error:
             raise PlanError(replace(problem, path=("op",)) for problem in error.problems) from error
+
+    def activations(self, places: Sequence[LayerOutput]) -> list[tuple[float, ...]]:
+        """Measures, on the data of the call, what flows out of layers of the model as it was before the plan.
+
+        The numbers are those of Keras and its backend. So they are not the same to the bit on every machine.
+
+        Arguments:
+            places: the axes of outputs that are measured.
+
+        Returns:
+            The mean absolute value at each index of each one, over all samples, positions and calls.
+
+        Raises:
+            PlanError: the call gives no data, an earlier step has changed the model, or Keras cannot call it.
+            CallError: the data do not fit the model, or a mean is infinite or NaN.
+            EnvironmentProblem: Keras is not installed.
+        """
+        if self.activation_reader is None:
+            raise PlanError(
+                "units are ranked by activations, and the call gives no data on which to measure them",
+                path=("by",),
+                hint="give the model's inputs: `mutspec apply --data FILE.npz`, or `data=` in Python",
+            )
+        if self.builder.versions or self.edited_architecture is not None:
+            raise PlanError(
+                "activations are those of the model before the plan, and an earlier step has changed it",
+                path=("by",),
+                hint="rank by activation before other steps, or in a plan of its own; one step may have many targets",
+            )
+        try:
+            return list(self.activation_reader(places))
+        except ModelError as error:
+            raise PlanError(replace(problem, path=("by",)) for problem in error.problems) from error
 
     def bind(self, tensor: TensorSpec, value: Expression, choice: Choice | None) -> TensorWrite:
         """Makes a value the tensor's next version, in the chosen entries alone.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from math import isnan
 
 from msgspec import UNSET, UnsetType
@@ -11,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.permutation import Permutation
-from mutspec.language.types import Per, exact_share, or_default
+from mutspec.language.types import exact_share, or_default
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.layer_units import OnUnremovable, free_groups, layers_with_units, refusal, units_of
 from mutspec.lowering.unit_ranking import Measure, Pool, UnitRank, scores_of
@@ -21,6 +22,13 @@ from mutspec.structure.coupling.coupling import Coupling
 from mutspec.text.words import plural
 
 AMOUNTS = ("fraction", "count", "indices")
+
+
+class Over(StrEnum):
+    """What an amount of units counts over."""
+
+    LAYER = "layer"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class UnitChoice:
     fraction: float | str | UnsetType
     count: int | UnsetType
     indices: tuple[int, ...] | UnsetType
-    per: Per
+    per: Over
     rank: UnitRank | UnsetType
     by: Measure | UnsetType
     argument: str
@@ -66,14 +74,11 @@ class UnitChoice:
             yield Problem(message, path=(name,), hint="keep one amount per step")
         if not self.given:
             yield Problem("it needs an amount of units", path=("op",), hint="add `count: 2`, for example")
-        if self.per is Per.TENSOR:
-            message = "units are those of a layer, and its tensors share them"
-            yield Problem(message, path=("per",), hint="say `per: layer` or `per: all`")
         if self.indices is not UNSET:
             for key in [name for name in ("rank", "by") if getattr(self, name) is not UNSET]:
                 message = f"`{key}` and `indices` cannot be used together"
                 yield Problem(message, path=(key,), hint="keep one of them")
-            if self.per is Per.ALL:
+            if self.per is Over.ALL:
                 message = "`indices` count within each layer, so `per` cannot be `all`"
                 yield Problem(message, path=("per",), hint="leave `per` out")
             if self.round_to > 1:
@@ -190,10 +195,10 @@ def _counted(
     if not pools:
         return ()
     (key,) = choice.given
-    is_relative, measure = choice.per is Per.ALL, or_default(choice.by, Measure.L2)
+    is_relative, measure = choice.per is Over.ALL, or_default(choice.by, Measure.L2)
     scores = scores_of(context, coupling, pools, measure, is_relative=is_relative) if choice.is_ranked else {}
     is_last = choice.rank is UnitRank.LARGEST
-    together = [list(pools)] if choice.per is Per.ALL else [[pool] for pool in pools]
+    together = [list(pools)] if choice.per is Over.ALL else [[pool] for pool in pools]
     chosen: list[int] = []
     for each in together:
         size, free = sum(len(pool.groups) for pool in each), [group for pool in each for group in pool.free]
@@ -210,7 +215,7 @@ def _counted(
         if choice.is_ranked:
             order = sorted(free, key=lambda group: (isnan(scores[group]), -scores[group] if is_last else scores[group]))
         else:
-            origin = "" if choice.per is Per.ALL else _origin(context, each[0].path)
+            origin = "" if choice.per is Over.ALL else _origin(context, each[0].path)
             permutation = Permutation(len(free), context.key(origin, "choose"))
             order = (free[permutation.image(number, inverse=True)] for number in range(len(free)))
         chosen += _within(order, count, each, choice.round_to)

@@ -1,4 +1,4 @@
-"""Rankings of units: by the norm of their incoming weights, or by the batch normalization that follows."""
+"""Rankings of units: by their incoming weights, the batch normalization that follows, or what flows out of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mutspec.graph.choice import StridedSlices, size_of
 from mutspec.graph.expression import Expression
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.widths import layer_weights
+from mutspec.model.layer_output import LayerOutput
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorSpec
 from mutspec.structure.coupling.axis_call import Use
@@ -27,6 +28,7 @@ class Measure(StrEnum):
     L2 = "l2"
     L1 = "l1"
     GAMMA = "gamma"
+    ACTIVATION = "activation"
 
 
 class UnitRank(StrEnum):
@@ -70,25 +72,60 @@ def scores_of(
         is_relative: whether scores of different pools are compared, so that each is a multiple of its pool's mean.
 
     Raises:
-        PlanError: no values can be read, or no batch normalization follows a layer.
+        PlanError: no values can be read, no batch normalization follows a layer, or no axis of its output is its
+            units.
+        CallError: activations are measured, and the data of the call do not fit the model.
     """
-    asked = [
-        (number, each) for number, pool in enumerate(pools) for each in _measured(context, coupling, pool, measure)
-    ]
-    if not asked:
+    if not pools:
         return {}
-    values = context.values([expression for _, (_, expression) in asked])
+    is_active = measure is Measure.ACTIVATION
+    numbers = _activations(context, coupling, pools) if is_active else _values(context, coupling, pools, measure)
     scores: dict[int, float] = {}
-    for number, pool in enumerate(pools):
+    for pool, measured in zip(pools, numbers, strict=True):
         sums: defaultdict[int, float] = defaultdict(float)
-        for (at, (labels, _)), entries in zip(asked, values, strict=True):
-            if at == number:
-                for label, entry in zip(labels, entries, strict=True):
-                    sums[coupling.groups[label]] += entry
+        for labels, entries in measured:
+            for label, entry in zip(labels, entries, strict=True):
+                sums[coupling.groups[label]] += entry
         own = {group: sqrt(sums[group]) if measure is Measure.L2 else sums[group] for group in pool.groups}
         mean = sum(own.values()) / len(own) if is_relative else 1.0
         scores |= {group: score / mean if mean else score for group, score in own.items()}
     return scores
+
+
+_Numbers = list[list[tuple[Labels, tuple[float, ...]]]]
+"""For each pool some axes: their labels, with a number for each."""
+
+
+def _values(context: LoweringContext, coupling: Coupling, pools: Sequence[Pool], measure: Measure) -> _Numbers:
+    """Returns the numbers of the weights of some pools."""
+    asked = [list(_measured(context, coupling, pool, measure)) for pool in pools]
+    expressions = [expression for each in asked for _, expression in each]
+    values = iter(context.values(expressions) if expressions else ())
+    return [[(labels, next(values)) for labels, _ in each] for each in asked]
+
+
+def _activations(context: LoweringContext, coupling: Coupling, pools: Sequence[Pool]) -> _Numbers:
+    """Returns the mean absolute value that flows out of each unit of some pools."""
+    asked = [[_output(coupling, layer, labels) for layer, labels in pool.layers] for pool in pools]
+    means = iter(context.activations([place for each in asked for _, place in each]))
+    return [[(labels, next(means)) for labels, _ in each] for each in asked]
+
+
+def _output(coupling: Coupling, layer: CoupledLayer, units: Labels) -> tuple[Labels, LayerOutput]:
+    """Returns the labels of the axis of a layer's output that is its units, and where it is.
+
+    Raises:
+        PlanError: there is none, as of the heads of attention, of which a layer computes a sum.
+    """
+    groups = {coupling.groups[label] for label in units}
+    for axis, labels in enumerate(layer.output):
+        if labels is not None and groups <= {coupling.groups[label] for label in labels}:
+            return labels, LayerOutput(layer.path, axis - len(layer.output))
+    raise PlanError(
+        f"no axis of the output of `{layer.path}` is its units, so nothing tells what flows out of each of them",
+        path=("by",),
+        hint="say `by: l2`, or leave the layer out",
+    )
 
 
 def _measured(

@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import Problem
-from mutspec.language.types import OF_AMOUNT, OF_TARGET, Count, Per, Share, Target
+from mutspec.language.types import OF_AMOUNT, OF_TARGET, Count, Share, Target
 from mutspec.lowering.base import Op
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.layer_units import OnUnremovable
-from mutspec.lowering.unit_groups import UnitChoice, chosen_groups
+from mutspec.lowering.unit_groups import Over, UnitChoice, chosen_groups
 from mutspec.lowering.unit_ranking import Measure, UnitRank
 from mutspec.lowering.widths import coupling
 from mutspec.structure.coupling.coupling import Coupling
@@ -38,13 +38,13 @@ class UnitsOp(Op, frozen=True, kw_only=True):
         ),
     ] = UNSET
     per: Annotated[
-        Per,
+        Over,
         OF_AMOUNT,
         Meta(
             description="What an amount counts over: each layer, where layers that share channels count as one; or all "
             "targets together, of which those with the smallest share of their layer's mean norm go first."
         ),
-    ] = Per.LAYER
+    ] = Over.LAYER
     rank: Annotated[
         UnitRank | UnsetType,
         OF_AMOUNT,
@@ -57,8 +57,9 @@ class UnitsOp(Op, frozen=True, kw_only=True):
         Measure | UnsetType,
         OF_AMOUNT,
         Meta(
-            description="What units are ranked by: the L2 norm (the default) or L1 norm of their incoming weights, or "
-            "|γ| of the batch normalization that follows."
+            description="What units are ranked by: the L2 norm (the default) or L1 norm of their incoming weights, |γ| "
+            "of the batch normalization that follows, or the mean |activation| that the layer puts out on the data of "
+            "the call (`--data`), which Keras computes."
         ),
     ] = UNSET
     argument: Annotated[
@@ -77,6 +78,10 @@ class UnitsOp(Op, frozen=True, kw_only=True):
             "it is, and the report says why."
         ),
     ] = OnUnremovable.ERROR
+
+    @property
+    def reads_data(self) -> bool:
+        return self.by is Measure.ACTIVATION and self.choice.is_ranked
 
     @property
     def rounding(self) -> int:

@@ -1,4 +1,4 @@
-"""The interface of value readers, which compute a few numbers of the models' weights while a plan is compiled."""
+"""The interfaces of what is read while a plan is compiled: a few numbers of the models' weights, and activations."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mutspec.graph.graph import Graph
+from mutspec.model.layer_output import LayerOutput
 
 MOST_VALUES = 1 << 16
 """The most entries of one value that an op may ask for: norms of channels and singular values, but no weights."""
@@ -22,5 +23,22 @@ class ValueReader(Protocol):
 
         Raises:
             ModelError: a file ends before its weights do, or was changed after it was opened.
+        """
+        ...
+
+
+class ActivationReader(Protocol):
+    """Measures what flows out of layers of the model that a plan is compiled for, on data that the call gives."""
+
+    def __call__(self, places: Sequence[LayerOutput]) -> Sequence[tuple[float, ...]]:
+        """Returns the mean absolute value at each index of some axes, over all samples, positions and calls.
+
+        Arguments:
+            places: the axes, of layers of the model before the plan.
+
+        Raises:
+            CallError: the data do not fit the model, or a mean is infinite or NaN.
+            ModelError: Keras cannot load or call the model.
+            EnvironmentProblem: Keras is not installed.
         """
         ...

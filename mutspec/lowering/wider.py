@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import UNSET, UnsetType
 
@@ -14,6 +15,7 @@ from mutspec.graph.permutation import Permutation
 from mutspec.language.types import exact_share
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.layer_units import refusal, units_of, why_pinned
+from mutspec.model.limits import current_limits
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, MarkKind
@@ -57,6 +59,8 @@ class Widening:
         if self.factor is not UNSET and self.factor <= 1:
             hint = "give a factor above 1; `remove_neurons` makes layers narrower"
             yield Problem("`factor` does not make a layer wider", path=("factor",), hint=hint)
+        if self.factor == math.inf:
+            yield Problem("`factor` is infinite", path=("factor",), hint="give a number, such as 1.5")
         if self.copies == ():
             yield Problem("`copies` names no unit", path=("copies",), hint="name the unit that each new one copies")
 
@@ -81,6 +85,7 @@ def wider(
             continue
         if not count:
             continue
+        _check_extent(layer, len(labels) + len(labels) // len(groups) * count, step)
         made |= dict.fromkeys(groups, (layer, frozenset(groups), count))
         last = free[-1]
         if not step.has_values:
@@ -136,6 +141,13 @@ def _count_of_new(
             hint=f"say {near}",
         )
     return (step.to - size) // each
+
+
+def _check_extent(layer: LayerSpec, size: int, step: Widening) -> None:
+    """Refuses a width above the limit, before each new unit is given something to copy."""
+    if size > current_limits().extent:
+        problem = current_limits().of_made("extent", size, f"the new width of `{layer.path}`")
+        raise PlanError(replace(problem, path=(step.given[0],)))
 
 
 def _refuse_other(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
 from typing import Any
@@ -76,16 +76,21 @@ def _layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, Tensor
     return found
 
 
-def report_coupled(context: LoweringContext, substitution: Substitution, targets: Mapping[str, str]) -> None:
+def report_coupled(
+    context: LoweringContext, substitution: Substitution, targets: Mapping[str, str], *, meant: str = ""
+) -> None:
     """Puts the layers that a substitution changes together into the step's report.
 
     Arguments:
         context: where the step is lowered.
         substitution: what comes in the place of which channels.
         targets: the paths of the layers whose units the step names, each with the argument that counts these.
+        meant: the path of a layer that is meant to make something else, such as an embedding with other rows.
     """
-    network = context.architecture.network
-    context.coupled += coupled_groups(substitution, targets, weight_shapes(context), network)
+    groups = coupled_groups(substitution, targets, weight_shapes(context), context.architecture.network)
+    context.coupled += tuple(
+        replace(group, mixtures=tuple(each for each in group.mixtures if each.layer != meant)) for group in groups
+    )
 
 
 def substitute(

@@ -168,7 +168,7 @@ def _resize(
     """Puts other channels in the place of those of a layer."""
     places = tuple(at if at == NEW else groups[at] for at in sources)
     substitution = Substitution.rearrangement(channels, groups, places)
-    report_coupled(ctx.context, substitution, {layer.path: argument})
+    report_coupled(ctx.context, substitution, {layer.path: argument}, meant=layer.path)
     substitute(ctx, substitution, key="op", filling=first_values(initialize, groups, layer.path))
 
 

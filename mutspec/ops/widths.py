@@ -33,14 +33,14 @@ class RemoveNeurons(UnitsOp, tag="remove_neurons", frozen=True, kw_only=True):
     """Remove neurons: units, filters, heads, with everything that is coupled to them.
 
     A removed filter takes with it its bias, its entries in the batch normalization that follows, the weights by which
-    later layers read it, and the filters of other layers that are added to it. Sums of gates, groups of convolutions,
-    flattened and concatenated axes follow. Inputs and outputs of the model stay. The mutant predicts what
+    later layers read it, and the filters of other layers that are added to it. Gates of recurrent layers, groups of
+    convolutions, flattened and concatenated axes follow. Inputs and outputs of the model stay. The mutant predicts what
     `mask_neurons` makes the model predict, but for layers that compute with all channels together, such as
     LayerNormalization: the report names them.
 
     Literature: filter pruning (Li et al. 2017: `rank: smallest, by: l1`); network slimming (Liu et al. 2017: `by:
-    gamma, per: all`); DepGraph (Fang et al. 2023: coupled groups, `per: all`); delete_channels (keras-surgeon); drop
-    filters (LEMONADE).
+    gamma, per: all`); mean activation (Molchanov et al. 2017: `by: activation, per: all`); DepGraph (Fang et al. 2023:
+    coupled groups, `per: all`); delete_channels (keras-surgeon); drop filters (LEMONADE).
     """
 
     is_structural: ClassVar[bool] = True

@@ -7,7 +7,7 @@ from typing import Any
 
 from mutspec.show.graph import in_dot, in_mermaid
 from mutspec.show.groups import ROLES, group_as_json
-from mutspec.structure.coupling.groups import CoupledGroup, CoupledMember, Join, Role
+from mutspec.structure.coupling.coupled_group import CoupledGroup, CoupledMember, Join, Role
 from mutspec.text import words
 
 Steps = Mapping[str, Sequence[CoupledGroup]]

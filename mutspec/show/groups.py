@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from mutspec.structure.coupling.groups import CoupledGroup, CoupledMember, Mixture, Role, UnitChange
+from mutspec.structure.coupling.coupled_group import CoupledGroup, CoupledMember, Mixture, Role, UnitChange
 from mutspec.text import words
 from mutspec.text.layout import Column, Page, sentence, table
 
@@ -117,7 +117,7 @@ def _change(group: CoupledGroup) -> int:
 def _units_sentence(units: UnitChange) -> str:
     shown = ", ".join(map(str, units.indices[:_MOST_INDICES]))
     more = f", … ({len(units.indices):,})" if len(units.indices) > _MOST_INDICES else ""
-    what = "without" if units.after < units.before else "with copies of"
+    what = "with copies of" if units.after > units.before else "without"
     indices = f", {what} {shown}{more}" if units.indices else ""
     return f"`{units.layer}`: {units.argument} {units.before:,} → {units.after:,}{indices}"
 

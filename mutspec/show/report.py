@@ -15,7 +15,7 @@ from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.groups import group_as_json, groups_lines
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
-from mutspec.structure.coupling.groups import CoupledGroup
+from mutspec.structure.coupling.coupled_group import CoupledGroup
 from mutspec.structure.layer_edit import EditKind, LayerEdit, former_path
 from mutspec.text import words
 from mutspec.text.layout import MOST_ROWS, Column, Page, Paint, paragraph, sentence, table

@@ -32,12 +32,18 @@ PARTS = {
         "rename_model",
         "fold_batch_normalization",
         "deepen",
-        "grow_kernel",
-        "shrink_kernel",
-        "factorize_layer",
         "set_dtype_policy",
         "convert",
         "set_input",
+    ),
+    "Widths, kernels, ranks": (
+        "remove_neurons",
+        "widen_layer",
+        "resize_output",
+        "resize_embedding",
+        "grow_kernel",
+        "shrink_kernel",
+        "factorize_layer",
     ),
     "Parts of models, ports, other models": (
         "nest_layers",
@@ -63,15 +69,15 @@ and trains it for a step.
 
 | mark | |
 |---|---|
-| ✓ | It predicts what it should, up to 1e-5 of the largest output. For steps that keep predictions these are the base's. For others Keras computes them: it runs the base's layers with the one layer inserted, skipped, exchanged, … by hand, or cuts the base; of a join they are NumPy's mean of both models. |
+| ✓ | It predicts what it should, up to 1e-5 of the largest output. For steps that keep predictions these are the base's. For others Keras computes them: it runs the base's layers with the one layer inserted, skipped, exchanged, … by hand, or cuts the base; of a join they are NumPy's mean of both models. After `remove_neurons` they are those of the base in which `mask_neurons` has set the same units to zero. After `resize_output` they are the base's shares of the kept classes among themselves. |
 | ○ | Its predictions are finite, and no more is known about them. |
 | ✓ᴷ, ○ᴷ | The same, and Keras built the mutant: see [below](#built-by-keras). Otherwise mutspec writes the file. |
 | ✗ | A fault: the mutant is wrong, and we know. |
 | a number | The op makes no sense on the model, and mutspec [says why](#refusals). |
 
-After `set_dtype_policy` 1e-4 of the largest output is allowed, and after `convert` to channels_first, which XLA runs, and
-`factorize_layer` at the full rank, too. If the base computes in half precision, the limit for `set_dtype_policy`,
-`fold_batch_normalization`, `factorize_layer` and `join` is 2e-2.
+After `set_dtype_policy`, `remove_neurons`, `widen_layer` and `resize_output` 1e-4 of the largest output is allowed, and after
+`convert` to channels_first, which XLA runs, and `factorize_layer` at the full rank, too. If the base computes in half precision,
+the limit for these, but for `convert`, and for `fold_batch_normalization` and `join` is 2e-2.
 
 The models of keras.applications have random weights and statistics, and the smallest images that they take. `digits` is the model that ships. The
 others are in `tests/zoo`.
@@ -121,8 +127,9 @@ def _clause(message: str) -> str:
 
 def _pattern(message: str) -> str:
     message = re.sub(r"(`[^`]*`(, | and | → |; )?)+", "`…`", re.split(r"[:;] ", message)[0])
+    message = re.sub(r"\b(an? )[A-Z]\w+", "a …", message)
     message = re.sub(r"\([^)]*\)|\d+(×\d+)*", "…", message)
-    return re.sub(r"\b(an? )[A-Z]\w+", "a …", re.sub(r"a [a-z_]+ of …", "a weight of …", message))
+    return re.sub(r"a [a-z_]+ of …", "a weight of …", message)
 
 
 def _built_by_keras(cells: Cells) -> list[str]:

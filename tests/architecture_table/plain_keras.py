@@ -150,13 +150,15 @@ class Case:
         base: the model before the step.
         second: the other model.
         mutant: the model after it.
+        masked: the base in which units are zero that the step has removed.
         is_compiled: whether XLA runs the mutant: TensorFlow has convolutions of channels_first on CPUs only there.
     """
 
-    def __init__(self, base: Any, second: Any, mutant: Any, *, is_compiled: bool) -> None:
+    def __init__(self, base: Any, second: Any, mutant: Any, masked: Any = None, *, is_compiled: bool) -> None:
         import keras
 
         self.base, self.second, self.mutant, self.is_compiled = base, second, mutant, is_compiled
+        self.masked = masked
         self.given = _inputs_by_name(mutant)
         optimizer = keras.optimizers.SGD(1e-4)
         mutant.compile(optimizer=optimizer, loss="mse", run_eagerly=not is_compiled, jit_compile=is_compiled)
@@ -185,6 +187,8 @@ class Case:
         if kind == "mean":
             pairs = zip(_flat(self.base(inputs)), _flat(self.second(inputs)), strict=True)
             return [(one + other) / 2 for one, other in pairs]
+        if kind == "masked":
+            return _flat(self.masked(inputs, training=False))
         run = Run({path: getattr(self, f"_{how}")(*rest) for path, how, *rest in expectation.get("changes", ())})
         whole = run.of(self.base, inputs)
         if "only" in expectation:
@@ -287,18 +291,36 @@ def _difference(predicted: Sequence[np.ndarray], expected: Sequence[np.ndarray])
     return max(float(np.abs(one - other).max() / max(np.abs(other).max(), 1e-12)) for one, other in pairs)
 
 
+def _kept_classes(
+    predicted: Sequence[np.ndarray], expected: Sequence[np.ndarray], number: int, keep: Sequence[int]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Returns the outputs with the kept classes only, as shares of their sum: a softmax sums over other classes too."""
+    one, other = list(predicted), list(expected)
+    one[number], other[number] = one[number][..., : len(keep)], other[number][..., keep]
+    if len(keep) > 1:
+        one[number], other[number] = (
+            each / np.abs(each).sum(axis=-1, keepdims=True) for each in (one[number], other[number])
+        )
+    return one, other
+
+
 def judge(folder: Path, base: Any, second: Any, name: str, expectation: Json) -> str:
     """Loads a mutant, compares what it predicts, and trains it for a step. Returns what is wrong, or nothing."""
     import keras
 
     mutant = keras.saving.load_model(folder / f"{name}.keras")
-    case = Case(base, second, mutant, is_compiled=expectation["kind"] == "transposed")
+    masked = folder / f"{name}.masked.keras"
+    oracle = keras.saving.load_model(masked) if expectation["kind"] == "masked" else None
+    case = Case(base, second, mutant, oracle, is_compiled=expectation["kind"] == "transposed")
     predicted = case.predicted()
     if not all(np.isfinite(each).all() for each in predicted):
         return "it predicts what is not finite"
     expected = case.expected(expectation)
     if expected is not None:
-        difference = _difference(predicted, expected)
+        pair = predicted, expected
+        if expectation["kind"] == "classes":
+            pair = _kept_classes(*pair, expectation["output"], expectation["keep"])
+        difference = _difference(*pair)
         if difference > expectation.get("tolerance", 1e-5):
             return f"its predictions are off by {difference:.1e} of the largest"
     loss = case.loss(predicted)

@@ -23,6 +23,10 @@ MOST_TRIED = 6
 _ACTS_IN_TRAINING = ("Dropout", "GaussianNoise", "SpatialDropout2D")
 _MAKES_MASKS = ("Masking", "Embedding")
 _MERGES = ("Add", "Average", "Concatenate", "Maximum", "Multiply", "Subtract")
+_HAS_UNITS = (
+    *("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "SeparableConv2D"),
+    *("SimpleRNN", "GRU", "LSTM", "Bidirectional", "RNN", "TimeDistributed", "MultiHeadAttention"),
+)
 _BY_ACTIVATION = ("Dense", "Conv2D", "Conv1D", "SeparableConv2D", "DepthwiseConv2D", "EinsumDense", "Activation")
 
 
@@ -285,6 +289,42 @@ def _factorize(outline: Outline) -> Iterator[Candidate]:
     yield {"target": outline.middle.path, "rank": "100%"}, at_full_rank
 
 
+def _with_units(outline: Outline) -> Iterator[str]:
+    """Layers whose units can change, those with several tensors last; then another layer."""
+    for layer in (*outline.plain, *(each for each in outline.layers if each.makes_one and not each.is_plain)):
+        if layer.class_name in _HAS_UNITS:
+            yield layer.path
+    yield outline.middle.path
+
+
+def _remove_neurons(outline: Outline) -> Iterator[Candidate]:
+    masked = {"kind": "masked", "tolerance": 1e-4} | outline.rounding
+    for path in _with_units(outline):
+        yield {"target": path, "indices": [0]}, masked
+
+
+def _widen(outline: Outline) -> Iterator[Candidate]:
+    for path in _with_units(outline):
+        yield {"target": path, "factor": 1.5}, {**SAME, "tolerance": 1e-4} | outline.rounding
+
+
+def _resize_output(outline: Outline) -> Iterator[Candidate]:
+    """A class fewer, the first two in another order, and a new one."""
+    places = [({}, outline.outputs[0]), *(({"target": name}, name) for name in outline.outputs)]
+    for target, name in places:
+        layer = outline.by_path.get(name, outline.middle)
+        keep = [1, 0] if (layer.made[0][-1] or 0) > 1 else [0]
+        kept = {"kind": "classes", "keep": keep, "output": outline.outputs.index(name), "tolerance": 1e-4}
+        yield {**target, "units": len(keep) + 1, "keep": keep, "initialize": "zero"}, kept | outline.rounding
+
+
+def _resize_embedding(outline: Outline) -> Iterator[Candidate]:
+    for layer in outline.layers:
+        if layer.class_name == "Embedding":
+            yield {"target": layer.path, "input_dim": layer.weights[0][0] + 5}, SAME
+    yield {"target": outline.middle.path, "input_dim": 100}, SAME
+
+
 def _set_dtype_policy(outline: Outline) -> Iterator[Candidate]:
     yield {"policy": "float64"}, {**SAME, "tolerance": 1e-4} | outline.rounding
 
@@ -398,6 +438,10 @@ STEPS: dict[str, Callable[[Outline], Iterator[Candidate]]] = {
     "grow_kernel": _grow,
     "shrink_kernel": _shrink,
     "factorize_layer": _factorize,
+    "remove_neurons": _remove_neurons,
+    "widen_layer": _widen,
+    "resize_output": _resize_output,
+    "resize_embedding": _resize_embedding,
     "set_dtype_policy": _set_dtype_policy,
     "convert": _convert,
     "set_input": _set_input,

@@ -29,6 +29,7 @@ SAYS_IT_ITSELF = {
     "an argument that is not inherited",
     "rounding to nothing",
     "a measure that is not there",
+    "units of a tensor",
 }
 """Rows whose message says what would be right, so that there is nothing to add."""
 

@@ -57,7 +57,20 @@ def with_a_shared_model(model: Any) -> Any:
     return keras.Model(model.inputs, encoder(encoder(model.outputs[0])))
 
 
-PREPARED = {"remove_output": with_auxiliary, "unshare_weights": with_a_shared_model}
+def of_tokens(_: Any) -> Any:
+    """A model with an Embedding."""
+    import keras
+
+    layers = keras.layers
+    head = layers.Dense(2, name="head")
+    return keras.Sequential([keras.Input((5,)), layers.Embedding(20, 4), layers.GlobalAveragePooling1D(), head])
+
+
+PREPARED = {
+    "remove_output": with_auxiliary,
+    "unshare_weights": with_a_shared_model,
+    "resize_embedding": of_tokens,
+}
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from tests.oracle import Step, expected, masks, touches
 from tests.toys import CATALOGUE, Tensors, layered, mutate, same_bits
 
 OTHERWISE_TESTED = {
+    "mask_neurons": "../widths/test_remove_neurons.py, as what it zeroes follows from how layers are connected",
     "low_rank": "test_sparsity.py, as a singular value decomposition is numeric",
     "permute_genes": "test_order.py, as a genome is several tensors",
     "transfer_weights": "test_transfer.py, as it takes slices, and no amount",
@@ -47,7 +48,7 @@ def test_every_op_on_weights_is_in_the_table_of_the_laws() -> None:
     assert on_weights == {*WEIGHT_OPS, *OTHERWISE_TESTED}
     assert not set(WEIGHT_OPS) & OTHERWISE_TESTED.keys()
     for op, where in OTHERWISE_TESTED.items():
-        assert f'"{op}"' in Path(__file__).with_name(where.partition(",")[0]).read_text()
+        assert f'"{op}"' in (Path(__file__).parent / where.partition(",")[0]).read_text()
 
 
 @settings(LAW, max_examples=200)

@@ -212,6 +212,19 @@ def test_rows_are_kept_by_number_and_by_token() -> None:
     np.testing.assert_array_equal(found, rows(model)[[0, 5, 0, 2]] * np.array([1, 1, 0, 1], "float32")[:, None])
 
 
+@pytest.mark.parametrize("rows", [4, 9])
+def test_a_report_does_not_call_other_rows_something_else(rows: int) -> None:
+    plan = mutspec.plan({"steps": [{"op": "resize_embedding", "target": "words", "input_dim": rows}]})
+    (group,) = mutspec.dry_run(plan, text()).steps[0].coupled
+    assert group.units[0].after == rows
+    assert group.mixtures == ()
+
+
+def test_a_report_names_a_class_that_goes_for_another_one() -> None:
+    plan = mutspec.plan({"steps": [{"op": "resize_output", "units": 4, "keep": [1, 0, 3]}]})
+    assert "`classes`: units 4 → 4, without 2" in str(mutspec.dry_run(plan, classifier()))
+
+
 def test_the_row_of_padding_must_stay() -> None:
     with pytest.raises(PlanError, match="row 0 of `words` is that of padding"):
         with_vocabulary(text(mask_zero=True), keep=[1, 2])

@@ -309,11 +309,34 @@ def test_int8_layers_are_read_with_zeros() -> None:
     assert_same_outputs(outputs(model, given), outputs(mutant, given), 0.05)
 
 
+def wide_and_deep(ly: Any, x: Any) -> Any:
+    deep = ly.Dense(1, name="deep")(ly.Dense(3, activation="relu")(x))
+    return ly.Activation("sigmoid")(ly.Add(name="add")([ly.Dense(1, name="wide")(x), deep]))
+
+
+def scaled(ly: Any, x: Any) -> Any:
+    return ly.Dense(2)(2.0 * (-ly.Dense(1, name="one")(x)) + 1.0)
+
+
+@pytest.mark.parametrize("method", ["net2wider", "zero_outgoing"])
+def test_a_single_unit_is_widened_through_sums_and_operations(method: str) -> None:
+    model = network((4,), scaled)()
+    mutant = widened(model, "one", to=3, method=method)
+    assert mutant.get_layer("one").units == 3
+    given = inputs_of(model)
+    assert_same_outputs(outputs(model, given), outputs(mutant, given))
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], dict[str, Any], str, str]] = {
     "an output": (dense, {"target": "out", "to": 9}, "they are an output of the model", "resize_output"),
+    "a single output that is a sum": (
+        network((4,), wide_and_deep), {"target": "wide", "to": 2}, "they are an output of the model", "resize_output"),
     "fewer": (dense, {"target": "hidden", "to": 3}, "`hidden` has 4 units already", "remove_neurons"),
     "as many": (dense, {"target": "hidden", "to": 4}, "`hidden` has 4 units already", "leave the step out"),
     "a factor too small": (dense, {"target": "hidden", "factor": 1.1}, "as many after rounding", "raise it"),
+    "an infinite factor": (dense, {"target": "hidden", "factor": float("inf")}, "`factor` is infinite", "such as 1.5"),
+    "more than an axis can have": (
+        dense, {"target": "hidden", "factor": 1e30}, "the limit `extent`", "--limit"),
     "a factor of 1": (dense, {"target": "hidden", "factor": 1.0}, "does not make a layer wider", "above 1"),
     "nothing": (dense, {"target": "hidden"}, "needs a number of units", "to: 64"),
     "two amounts": (dense, {"target": "hidden", "to": 9, "factor": 2.0}, "cannot be used together", "keep one"),

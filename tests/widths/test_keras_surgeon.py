@@ -15,7 +15,9 @@ Its tests, without their prefix `test_`, and where they are here:
 | `delete_all_channels_in_branch`, `delete_all_channels_in_long_branch` | 2 | the same. A layer without channels cannot be, so the plan removes the merge, and with it the branch |
 
 Theirs compare the weights of one layer; these compare all weights. Keras 3 has no ThresholdedReLU: ReLU has a
-`threshold`. Theirs reads the layers after a layer in `test_utils.py`; here the dry-run names them.
+`threshold`. Of `test_utils.py`, which tests functions that users do not call, what they see is the list of layers that
+read a layer, behind its activation too: `test_the_layers_that_read_units_are_named`. It has a mean over batches, to rank
+channels by their activations; mutspec ranks by weights.
 """
 
 # ruff: noqa: E501 (rows of the table)
@@ -281,6 +283,17 @@ def test_deleted_channels(case: Case) -> None:
     _assert_equal(_weights(_mutant(model, step(name, indices=list(case.indices)))), expected)
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_several_jobs_are_steps_of_one_plan(form: str) -> None:
+    model = drawn(_with_merge(form, MERGES["Concatenate"](form)))
+    expected = _weights(model)
+    _without(expected, "conv", [0])
+    _without(expected, "other", [1, 2])
+    _rows_gone(expected, "dense", [0, FILTERS + 1, FILTERS + 2], 2 * FILTERS, form)
+    jobs = [step("conv", indices=[0], id="one"), step("other", indices=[-1, 1], id="two")]
+    _assert_equal(_weights(_mutant(model, *jobs)), expected)
+
+
 def test_deleted_units_of_a_compiled_model() -> None:
     inputs = keras.Input((784,))
     x = layers.Dense(64, "relu", name="first")(inputs)
@@ -440,6 +453,17 @@ def _config(model: Any) -> dict[str, Any]:
     """The config without the model's own name, as JSON has it."""
     config: dict[str, Any] = json.loads(json.dumps(model.get_config()))
     return {key: value for key, value in config.items() if key != "name"}
+
+
+def test_the_layers_that_read_units_are_named() -> None:
+    image = keras.Input((28, 28, 1))
+    conv_1 = [_conv("conv_1", 2), layers.Activation("relu", name="act_1"), layers.MaxPooling2D(name="pool_1")]
+    conv_2 = [_conv("conv_2", 2), layers.Activation("relu", name="act_2"), layers.MaxPooling2D(name="pool_2")]
+    made = _chained(image, *conv_1, *conv_2, layers.Flatten(name="flat_1"))
+    model = keras.Model(image, [_dense("dense_1")(made), _dense("dense_2")(made)])
+    for target, readers in {"conv_1": ["conv_2"], "conv_2": ["dense_1", "dense_2"]}.items():
+        (group,) = mutspec.dry_run(mutspec.plan({"steps": [step(target, indices=[0])]}), model).steps[0].coupled
+        assert [member.layer for member in group.members] == [target, *readers]
 
 
 def test_there_are_as_many_cases_as_keras_surgeon_has() -> None:

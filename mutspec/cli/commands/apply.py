@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,9 +20,9 @@ from mutspec.cli.options import (
     plan_options,
     quiet_option,
 )
-from mutspec.cli.plans import paths, read_plan
+from mutspec.cli.plans import arrays_of, paths, read_plan
 from mutspec.cli.progress import progress
-from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
+from mutspec.cli.report_options import architecture_option, data_option, format_options, verbose_option, verify_option
 from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.errors import Problem
 
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 @click.argument("plan", type=FILE)
 @click.argument("model", type=FILE)
 @click.option("-o", "--output", type=FILE, metavar="OUT", help="The file to write: .keras, .h5, .weights.h5, …")
-@click.option("--dry-run", is_flag=True, help="Show what would be touched. Reads no weights, writes nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show what would be touched. Writes nothing; reads weights only where steps rank by them.",
+)
 @click.option(
     "--diff",
     "wants_diff",
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
 )
 @plan_options
 @architecture_option
+@data_option
 @force_option
 @click.option("--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it.")
 @verify_option
@@ -73,6 +78,7 @@ def command(
     inputs: tuple[tuple[str, str], ...],
     modules: tuple[str, ...],
     architecture: str | None,
+    data: str | None,
     force: bool,
     unsafe: bool,
     is_unverified: bool,
@@ -85,15 +91,17 @@ def command(
     """Apply a plan to a model file, and write the mutant.
 
     The model is never changed, and the output is written as a whole or not at all. TensorFlow is rarely needed: for
-    new layers of your own classes, for instance, Keras builds the mutant, and the report says why. Entries that become
-    infinite or NaN are an error (exit code 1), unless the plan says `non_finite: report`. With --check, a step that
-    breaks its claim that the model predicts the same is an error too, and nothing is written.
+    steps that rank by activation, and where Keras builds the mutant, as for new layers of your own classes; then the
+    report says why. Entries that become infinite or NaN are an error (exit code 1), unless the plan says `non_finite:
+    report`. With --check, a step that breaks its claim that the model predicts the same is an error too, and nothing
+    is written.
 
     \b
     Examples:
       mutspec apply plan.yaml model.keras --dry-run
       mutspec apply plan.yaml model.keras -o mutant.keras --diff
       mutspec apply plan.yaml model.keras -o mutant.keras --set params.std=0.05 --seed 3
+      mutspec apply prune.yaml model.keras -o mutant.keras --data images.npz
       mutspec apply graft.yaml student.keras --input teacher=teacher.keras -o grafted.keras
       mutspec apply plan.yaml model.keras --dry-run --format markdown > comment.md
     """  # noqa: D301
@@ -105,9 +113,10 @@ def command(
     import_modules(modules)
     read = read_plan(plan, overrides, seed)
     layout = Path(architecture) if architecture else None
+    arrays = None if data is None else arrays_of(Path(data), Path(output) if output else None, force=force)
     if dry_run:
         report, difference = _dry_run(
-            read, Path(model), bound, layout, Path(output) if output else None, force, wants_diff, unsafe
+            read, Path(model), bound, layout, Path(output) if output else None, force, wants_diff, unsafe, arrays
         )
     else:
         assert output is not None
@@ -126,6 +135,7 @@ def command(
                 threads=threads,
                 max_memory=max_memory,
                 on_progress=advance,
+                data=arrays,
             )
         with telling_written(Path(output)):
             difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
@@ -163,6 +173,7 @@ def _dry_run(
     force: bool,
     wants_diff: bool,
     unsafe: bool,
+    data: dict[str, Any] | None,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.compare.expected import expected_diff
     from mutspec.execute.files import dry_report, files_read, prepare_files
@@ -170,7 +181,8 @@ def _dry_run(
 
     if output is not None:
         check_output(output, files_read(plan, model, inputs, architecture), force=force)
-    prepared = prepare_files(plan, model, inputs=inputs, architecture=architecture, output=output, unsafe=unsafe)
+    options: dict[str, Any] = {"architecture": architecture, "output": output, "unsafe": unsafe, "data": data}
+    prepared = prepare_files(plan, model, inputs=inputs, **options)
     result = dry_report(prepared, output)
     return result, expected_diff(result, prepared.program) if wants_diff else None
 

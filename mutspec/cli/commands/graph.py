@@ -10,8 +10,8 @@ import click
 
 from mutspec.cli.boundary import warn
 from mutspec.cli.options import FILE, bound_inputs, force_option, import_modules, limit_option, plan_options
-from mutspec.cli.plans import paths, read_plan
-from mutspec.cli.report_options import architecture_option, format_options
+from mutspec.cli.plans import arrays_of, paths, read_plan
+from mutspec.cli.report_options import architecture_option, data_option, format_options
 from mutspec.cli.stdout import write
 from mutspec.errors import CallError, Problem
 
@@ -26,6 +26,7 @@ FORMAT_VERSION = 1
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write to a file instead of standard output.")
 @plan_options
 @architecture_option
+@data_option
 @limit_option
 @force_option
 def command(
@@ -39,6 +40,7 @@ def command(
     inputs: tuple[tuple[str, str], ...],
     modules: tuple[str, ...],
     architecture: str | None,
+    data: str | None,
     force: bool,
 ) -> None:
     """Draw what a plan computes on a model: which weights it reads, and what each changed weight is made of.
@@ -64,7 +66,8 @@ def command(
     layout = Path(architecture) if architecture else None
     if target is not None:
         check_output(target, files_read(read, Path(model), bound, layout), force=force)
-    prepared = prepare_files(read, Path(model), inputs=bound, architecture=layout)
+    arrays = None if data is None else arrays_of(Path(data), target, force=force)
+    prepared = prepare_files(read, Path(model), inputs=bound, architecture=layout, data=arrays)
     for problem in prepared.program.warnings:
         warn(problem)
     if prepared.program.is_structural and not is_coupling:

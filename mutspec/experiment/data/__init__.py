@@ -4,6 +4,6 @@ What may not enter: models and results. Configurations name the functions that c
 `_target_: mutspec.experiment.data.npz`.
 """
 
-from mutspec.experiment.data.sources import csv, digits, digits_split, images, npz
+from mutspec.experiment.data.sources import csv, digits, digits_split, images, named_arrays, npz
 
-__all__ = ["csv", "digits", "digits_split", "images", "npz"]
+__all__ = ["csv", "digits", "digits_split", "images", "named_arrays", "npz"]

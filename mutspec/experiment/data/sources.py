@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv as tables
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from lzma import LZMAError
 from math import prod
+from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import BadZipFile
@@ -72,33 +73,64 @@ def npz(path: str, limit: int | None = None) -> tuple[Arrays, Arrays]:
     Raises:
         CallError: the file is missing, is not a NumPy archive, or has no x.
     """
-    place, limit = Place(str(path), 0, 0, 0), as_limit(limit)
+    limit = as_limit(limit)
+    found = _npz_arrays(path, lambda names: _x_and_y(names, Place(str(path), 0, 0, 0)), _HOW_TO_SAVE)
+    return found["x"][:limit], found["y"][:limit] if "y" in found else None
+
+
+def named_arrays(path: str | PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Returns all arrays of a NumPy file, by name.
+
+    Raises:
+        CallError: the file is missing, is not a NumPy archive, or has no arrays with a row for each sample.
+    """
+    return _npz_arrays(path, list, 'save it with numpy.savez("data.npz", name_of_an_input=…)')
+
+
+def _x_and_y(names: Sequence[str], place: Place) -> list[str]:
+    if "x" not in names:
+        listing = ", ".join(f"`{name}`" for name in names) or "nothing"
+        raise CallError(f"the file has no array `x`; it has {listing}", place=place, hint=_HOW_TO_SAVE)
+    return [name for name in ("x", "y") if name in names]
+
+
+def _npz_arrays(
+    path: str | PathLike[str], wanted: Callable[[Sequence[str]], list[str]], how_to_save: str
+) -> dict[str, NDArray[Any]]:
+    """Returns arrays of a NumPy file.
+
+    Arguments:
+        path: the file.
+        wanted: returns the names of the arrays that are read, from those that there are.
+        how_to_save: a hint.
+    """
+    place = Place(str(path), 0, 0, 0)
     try:
         with open(path, "rb") as opened:
-            x, y = _x_and_y(opened, place)
+            found = _read_npz(opened, place, wanted, how_to_save)
     except FileNotFoundError:
         raise CallError("there is no such file", place=place, candidates=called_like(Path(path))) from None
     except OSError as error:
         raise CallError(f"the file cannot be read: {first_line(error)}", place=place) from None
-    for name, each in (("x", x), ("y", y)):
-        if each is not None and not each.ndim:
+    for name, each in found.items():
+        if not each.ndim:
             raise CallError(f"`{name}` is a single value, not an array with a row per sample", place=place)
-    return x[:limit], None if y is None else y[:limit]
+    return found
 
 
-def _x_and_y(opened: IO[bytes], place: Place) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _read_npz(
+    opened: IO[bytes], place: Place, wanted: Callable[[Sequence[str]], list[str]], how_to_save: str
+) -> dict[str, NDArray[Any]]:
     if opened.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
-        raise CallError("the file holds one array, not x and y by name", place=place, hint=_HOW_TO_SAVE)
+        raise CallError("the file holds one array, without a name", place=place, hint=how_to_save)
     opened.seek(0)
     try:
         file = np.load(opened, allow_pickle=False)
     except (ValueError, EOFError, BadZipFile):
-        raise CallError("the file is not a NumPy archive", place=place, hint=_HOW_TO_SAVE) from None
-    if "x" not in file.files:
-        listing = ", ".join(f"`{name}`" for name in file.files) or "nothing"
-        raise CallError(f"the file has no array `x`; it has {listing}", place=place, hint=_HOW_TO_SAVE)
+        raise CallError("the file is not a NumPy archive", place=place, hint=how_to_save) from None
+    names = wanted(file.files)
     try:
-        return _array(file, "x", place), _array(file, "y", place) if "y" in file.files else None
+        return {name: _array(file, name, place) for name in names}
     except _UNREADABLE as error:
         reason = _SHOWS_OBJECTS.sub("", first_line(error))
         raise CallError(f"an array cannot be read: {reason}", place=place) from None

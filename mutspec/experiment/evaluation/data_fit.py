@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from mutspec.errors import CallError, Problem, nearest
+from mutspec.errors import CallError
 from mutspec.experiment.data.arrays import Arrays, Data, leaves
+from mutspec.model.live import input_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Shape = tuple[int | None, ...]
 
 
 def check_inputs(model: Any, data: Data) -> None:
@@ -23,61 +21,10 @@ def check_inputs(model: Any, data: Data) -> None:
     Raises:
         CallError: they do not fit; what is expected and what there is.
     """
-    inputs = getattr(model, "inputs", None)
-    if not inputs:
+    if not getattr(model, "inputs", None):
         return
-    expected = {str(each.name): tuple(each.shape) for each in inputs}
-    problems = []
-    for name, array in _pairs(expected, data):
-        wanted = expected[name]
-        if not _fits(wanted, array.shape):
-            of_input = f"input `{name}`" if len(expected) > 1 else "model"
-            message = f"the {of_input} takes {_shown(wanted)}, and `{data.name}` has {_shown((None, *array.shape[1:]))}"
-            problems.append(
-                Problem(message, hint="n is the number of samples; the data come by data=… and data.path=…")
-            )
-    if problems:
-        raise CallError(problems)
-
-
-def _pairs(expected: dict[str, Shape], data: Data) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The names of inputs with their arrays."""
-    x, names = data.x, list(expected)
-    listing = ", ".join(f"`{name}`" for name in names)
-    if isinstance(x, dict):
-        problems = [
-            Problem(f"the model has no input `{key}`; it takes {listing}", candidates=nearest(key, names))
-            for key in x
-            if key not in names
-        ]
-        problems += [Problem(f"`{data.name}` has nothing for the input `{name}`") for name in names if name not in x]
-        if problems:
-            raise CallError(problems)
-        yield from ((name, x[name]) for name in names if not isinstance(x[name], dict | list))
-        return
-    arrays = [array for _, array in leaves(x)]
-    if len(arrays) != len(names):
-        takes = f"{len(names)} inputs, {listing}" if len(names) > 1 else f"one input, {listing}"
-        have = f"{len(arrays)} arrays" if len(arrays) > 1 else "one array"
-        raise CallError(f"the model takes {takes}, and `{data.name}` has {have}")
-    yield from zip(names, arrays, strict=True)
-
-
-def _fits(wanted: Shape, shape: tuple[int, ...]) -> bool:
-    """Tells whether Keras takes the shape; Keras itself adds or drops a last axis of length 1."""
-    forms = [shape, (*shape, 1)] if wanted[-1:] == (1,) else [shape]
-    forms += [shape[:-1]] if shape[-1:] == (1,) and len(shape) > 1 else []
-    return any(
-        len(form) == len(wanted)
-        and all(size in (None, there) for size, there in zip(wanted[1:], form[1:], strict=True))
-        for form in forms
-    )
-
-
-def _shown(shape: Shape) -> str:
-    """A shape with n samples."""
-    sizes = ["n", *("any" if size is None else str(size) for size in shape[1:])]
-    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+    arrays = data.x if isinstance(data.x, dict) else [array for _, array in leaves(data.x)]
+    input_arrays(model, arrays, f"`{data.name}`", "the data come by data=… and data.path=…")
 
 
 def matched(outputs: Arrays, labels: Arrays, names: list[str]) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:

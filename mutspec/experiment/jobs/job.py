@@ -24,7 +24,7 @@ from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
 from mutspec.execute.saving import save_model
 from mutspec.experiment.costs import costs_in
-from mutspec.experiment.job_inputs import has_same_data, inputs_digest, model_content, texts
+from mutspec.experiment.job_inputs import has_same_data, inputs_digest, load_data_once, model_content, texts
 from mutspec.experiment.job_settings import Settings, objective_names
 from mutspec.experiment.jobs.configuration import Composer, register_resolvers, task_overrides
 from mutspec.experiment.jobs.earlier import InTheWayError, Wanted, check_job
@@ -261,7 +261,9 @@ class _RunningJob:
         for plan in self._plans():
             start = perf_counter()
             model = self.settings.model
-            report = files.dry_run(plan, Path(model.path), inputs=self.inputs, unsafe=model.unsafe)
+            report = files.dry_run(
+                plan, Path(model.path), inputs=self.inputs, unsafe=model.unsafe, data=self._data_for(plan)
+            )
             if not rows:
                 self._write(DRY_RUN_FILE, report.to_json())
             warnings += [str(problem) for problem in report.warnings]
@@ -321,8 +323,13 @@ class _RunningJob:
             save_model(mutant, path, force=True, date_saved=date_saved_of(base), inputs=[base, *self.inputs.values()])
         else:
             allowed = plan if plan.non_finite else replace(plan, non_finite=NonFinite.REPORT)
-            files.apply(allowed, base, path, inputs=self.inputs, force=True, verify=self.settings.model.verify)
+            options: dict[str, Any] = {"inputs": self.inputs, "verify": self.settings.model.verify}
+            files.apply(allowed, base, path, force=True, data=self._data_for(plan), **options)
         return shown(path)
+
+    def _data_for(self, plan: Plan[Op]) -> Any:
+        """Returns what the model is called on to compile a plan; None if no step needs it."""
+        return load_data_once(self.settings.data).x if any(step.reads_data for step in plan.steps) else None
 
     def _told_of_saved(self, plan: Plan[Op]) -> list[str]:
         """Returns warnings about a saved mutant: Keras 3 writes what it builds, even where Keras 2 wrote the base."""

@@ -4,8 +4,10 @@ Keras is imported here and in `mutspec.model.loading` alone, and only when a fun
 plans and their steps.
 """
 
+from mutspec.model.live.activations import mean_activations
 from mutspec.model.live.backend import import_keras, quiet_imports
 from mutspec.model.live.cut import ModelCut, cut_before
+from mutspec.model.live.input_arrays import input_arrays
 from mutspec.model.live.live_model import LiveModel, read_live, variables_of
 from mutspec.model.live.predictions import InputPort, input_ports, predict
 from mutspec.model.live.process_wide import building_alone
@@ -26,8 +28,10 @@ __all__ = [
     "cut_before",
     "first_operation",
     "import_keras",
+    "input_arrays",
     "input_ports",
     "is_registered",
+    "mean_activations",
     "quiet_imports",
     "predict",
     "read_live",

@@ -52,6 +52,7 @@ class CoupledLayer:
         widths: the channels that are meant by an argument of the layer: its units.
         joins: the channels that it ties together and that come from several layers.
         roots: the weights that it divides by the square root of a number of channels, by their paths below it.
+        output: the labels of its first output, in its first call.
     """
 
     path: str
@@ -61,6 +62,7 @@ class CoupledLayer:
     widths: Mapping[str, Labels] = field(default_factory=dict)
     joins: Labels = ()
     roots: Mapping[str, Labels] = field(default_factory=dict)
+    output: Axes = ()
 
     def widths_of(self, inner: str) -> Mapping[str, Labels]:
         """Returns the widths of the layer itself, or of a layer in it.
@@ -277,7 +279,14 @@ class _Walk:
                     raise UncoupledError(f"has a weight `{below}` of other extents than its arguments say")
         before = self._layers.get(path)
         if before is None:
-            found = (weights, traced.arguments, traced.widths, traced.joins, traced.roots)
+            found = (
+                weights,
+                traced.arguments,
+                traced.widths,
+                traced.joins,
+                traced.roots,
+                next(iter(traced.outputs), ()),
+            )
             self._layers[path] = CoupledLayer(path, entry, *found)
             return
         for below, axes in weights.items():

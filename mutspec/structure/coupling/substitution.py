@@ -212,6 +212,7 @@ class Substitution:
             widths={name: self._kept(labels) for name, labels in layer.widths.items()},
             joins=self._kept(layer.joins),
             roots={below: self._kept(labels) for below, labels in layer.roots.items()},
+            output=tuple(map(self._left, layer.output)),
         )
 
     def _argument(self, argument: Argument) -> Argument:

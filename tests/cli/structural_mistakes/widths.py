@@ -28,11 +28,12 @@ MISTAKES: dict[str, Mistake] = {
     "an order of what is listed": _removed("indices: [1], rank: smallest", 61, "cannot be used together", "keep one"),
     "a list over all layers": _removed("indices: [1], per: all", 60, "within each layer", "leave `per` out"),
     "a rounded list": _removed("indices: [1], round_to: 4", 65, "nothing to round", "leave `round_to` out"),
-    "units of a tensor": _removed("count: 1, per: tensor", 56, "its tensors share them", "`per: layer`"),
+    "units of a tensor": _removed("count: 1, per: tensor", 56, "`per` takes `all` or `layer`"),
     "rounding to nothing": _removed("count: 1, round_to: 0", 61, "at least 1, not 0"),
     "a misspelt coupling": _removed("count: 1, coupled: propogate", 60, "did you mean `propagate`"),
-    "a measure that is not there": _removed("count: 1, by: l3", 55, "`gamma`, `l1` or `l2`"),
+    "a measure that is not there": _removed("count: 1, by: l3", 55, "`activation`, `gamma`, `l1` or `l2`"),
     "a gamma that is not there": _removed("count: 1, by: gamma", 55, "not followed by a batch norm", "`by: l2`"),
+    "activations without data": _removed("count: 1, by: activation", 55, "gives no data", "--data FILE.npz"),
     "a width that is not there": _removed("count: 1, argument: filters", 61, "no width `filters`", "it has `units`"),
     "a rounded mask": step(
         "mask_neurons, target: dense_1, count: 1, round_to: 8", "3:49", "has no key `round_to`", "did you mean"
