@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import Shape
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupled_group import (
@@ -66,13 +65,13 @@ def _group(
     paths = {path for group in groups for path in coupling.members.get(group, ())}
     for layer in (layer for path, layer in coupling.layers.items() if path in paths):
         if any(coupling.groups[label] in groups for label in layer.joins):
-            joins.append(Join(layer.path, plain_class_name(layer.entry)))
+            joins.append(Join(layer.path, layer.class_name))
         if layer.path in targets:
             units += _units(substitution, layer, targets[layer.path], groups)
         role = _role(substitution, layer, groups, is_target=layer.path in targets)
         if role is not None:
             weights = tuple(_resized(substitution, layer, shapes(layer.path)))
-            members.append(CoupledMember(layer.path, plain_class_name(layer.entry), role, weights))
+            members.append(CoupledMember(layer.path, layer.class_name, role, weights))
     marks = {mark for group in groups for mark in coupling.marks.get(group, ()) if mark.kind is MarkKind.MIXED}
     mixtures = tuple(Mixture(mark.layer, mark.why) for mark in sorted(marks, key=lambda mark: mark.layer))
     return CoupledGroup(tuple(units), tuple(members), tuple(joins), mixtures, network)
