@@ -9,7 +9,7 @@ from enum import StrEnum
 from math import sqrt
 
 from mutspec.errors import PlanError
-from mutspec.graph.choice import StridedSlices, size_of
+from mutspec.graph.choice import StridedSlices
 from mutspec.graph.expression import Expression
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.widths import layer_weights
@@ -143,7 +143,7 @@ def _measured(
                     continue
                 value = context.read(tensor).cast(context.compute_dtype(tensor)).cast("float64")
                 value = value * value if measure is Measure.L2 else abs(value)
-                slices = StridedSlices(tensor.shape[axis], size_of(tensor.shape[axis + 1 :]))
+                slices = StridedSlices.along(axis, tensor.shape)
                 yield each.labels, value.sum_of_slices(slices)
                 break
 
