@@ -86,6 +86,11 @@ class StridedSlices:
     length: int
     stride: int
 
+    @staticmethod
+    def along(axis: int, shape: tuple[int, ...]) -> StridedSlices:
+        """Returns the slices of a tensor along one of its own axes."""
+        return StridedSlices(shape[axis], size_of(shape[axis + 1 :]))
+
     def choose(self, chosen: Scattered | Listed) -> ChosenSlices:
         """Returns the entries of some of the slices."""
         return ChosenSlices(self.length, self.stride, chosen)

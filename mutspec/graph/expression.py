@@ -174,7 +174,7 @@ class Expression:
 
     def along(self, axis: int, shape: Shape) -> Expression:
         """A vector as a tensor of `shape` that varies along `axis` alone. It may be small, or the value of a tensor."""
-        return self.along_slices(_slices(axis, shape), shape)
+        return self.along_slices(StridedSlices.along(axis, shape), shape)
 
     def along_slices(self, slices: StridedSlices, shape: Shape) -> Expression:
         """A vector as a tensor of `shape` in which all entries of a slice have the vector's entry of its number."""
@@ -208,7 +208,7 @@ class Expression:
 
     def max_along(self, axis: int) -> Expression:
         """The largest entry at each index of one axis, as a vector."""
-        return self.max_of_slices(_slices(axis, self.shape))
+        return self.max_of_slices(StridedSlices.along(axis, self.shape))
 
     def max_of_slices(self, slices: StridedSlices) -> Expression:
         """The largest entry of each slice, as a vector."""
@@ -374,10 +374,6 @@ class Expression:
 
 
 Operand = Expression | float | int
-
-
-def _slices(axis: int, shape: Shape) -> StridedSlices:
-    return StridedSlices(shape[axis], size_of(shape[axis + 1 :]))
 
 
 def constant(builder: GraphBuilder, value: Operand) -> Expression:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mutspec.graph.choice import ChosenSlices, Listed, StridedSlices, size_of
+from mutspec.graph.choice import ChosenSlices, Listed, StridedSlices
 from mutspec.graph.computed_dtypes import INTEGERS
 from mutspec.graph.expression import Expression, draw, words
 from mutspec.lowering.context import LoweringContext
@@ -47,8 +47,7 @@ class ChangedWeight:
 
     def slices(self, axis: int, indices: Iterable[int]) -> ChosenSlices:
         """Returns the entries at some indices along an axis of the weight as it will be."""
-        shape = self.new.shape
-        return StridedSlices(shape[axis], size_of(shape[axis + 1 :])).choose(Listed(tuple(indices)))
+        return StridedSlices.along(axis, self.new.shape).choose(Listed(tuple(indices)))
 
     def new_places(self, use: Use | None = None) -> dict[int, tuple[int, ...]]:
         """Returns the indices of channels without values, by axis: of all axes, or of those of one use."""

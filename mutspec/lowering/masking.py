@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import product
 
-from mutspec.graph.choice import Choice, Listed, StridedSlices, size_of
+from mutspec.graph.choice import Choice, Listed, StridedSlices
 from mutspec.graph.expression import words
 from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.context import LoweringContext, TensorWrite
@@ -47,7 +47,7 @@ def _choice(removal: Substitution, axes: tuple[WeightAxis, ...], shape: tuple[in
         return None
     if len(gone) == 1:
         ((number, indices),) = gone.items()
-        return StridedSlices(shape[number], size_of(shape[number + 1 :])).choose(Listed(indices))
+        return StridedSlices.along(number, shape).choose(Listed(indices))
     # Of several axes, as of a recurrent kernel, the entries are listed.
     chosen = {number: set(indices) for number, indices in gone.items()}
     places = enumerate(product(*map(range, shape)))

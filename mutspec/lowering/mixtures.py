@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from mutspec.errors import PlanError
 from mutspec.graph.choice import Listed, StridedSlices
@@ -40,7 +39,7 @@ def mixed(weight: ChangedWeight, groups: Sequence[int], shares: Sequence[float])
             assert labels is not None
             numbers, rows = weight.substitution.new_channels(labels, groups)
             sums = _sums(value, axis, rows, shares).take(axis, [max(number, 0) for number in numbers])
-            slices = StridedSlices(len(found), prod(taken.shape[axis + 1 :]))
+            slices = StridedSlices.along(axis, taken.shape)
             new = tuple(at for at, source in enumerate(found) if source == NEW)
             taken = sums.where(slices.choose(Listed(new)), taken)
         value = taken
@@ -54,7 +53,7 @@ def _sums(value: Expression, axis: int, rows: Sequence[Sequence[int]], shares: S
     parts = value.take(axis, [at for row in rows for at in row]).reshape((*before, len(rows), count, *after))
     if len(set(shares)) == 1:
         return (parts.sum_over(axis + 1) * shares[0]).cast(dtype)
-    slices = StridedSlices(count, prod(after))
+    slices = StridedSlices.along(axis + 1, parts.shape)
     for number, share in enumerate(shares):
         parts = (parts * share).where(slices.choose(Listed((number,))), parts)
     return parts.sum_over(axis + 1).cast(dtype)

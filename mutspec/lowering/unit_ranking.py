@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
 
 from mutspec.errors import PlanError
-from mutspec.graph.choice import StridedSlices, size_of
+from mutspec.graph.choice import StridedSlices
 from mutspec.graph.expression import Expression
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.widths import layer_weights
@@ -82,11 +82,11 @@ def scores_of(
     numbers = _activations(context, coupling, pools) if is_active else _values(context, coupling, pools, measure)
     scores: dict[int, float] = {}
     for pool, measured in zip(pools, numbers, strict=True):
-        sums: Counter[int] = Counter()
+        sums: defaultdict[int, float] = defaultdict(float)
         for labels, entries in measured:
             for label, entry in zip(labels, entries, strict=True):
-                sums[coupling.groups[label]] += entry  # type: ignore[assignment]
-        own = {group: sqrt(sums[group]) if measure is Measure.L2 else float(sums[group]) for group in pool.groups}
+                sums[coupling.groups[label]] += entry
+        own = {group: sqrt(sums[group]) if measure is Measure.L2 else sums[group] for group in pool.groups}
         mean = sum(own.values()) / len(own) if is_relative else 1.0
         scores |= {group: score / mean if mean else score for group, score in own.items()}
     return scores
@@ -143,7 +143,7 @@ def _measured(
                     continue
                 value = context.read(tensor).cast(context.compute_dtype(tensor)).cast("float64")
                 value = value * value if measure is Measure.L2 else abs(value)
-                slices = StridedSlices(tensor.shape[axis], size_of(tensor.shape[axis + 1 :]))
+                slices = StridedSlices.along(axis, tensor.shape)
                 yield each.labels, value.sum_of_slices(slices)
                 break
 

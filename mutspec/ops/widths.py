@@ -14,10 +14,9 @@ from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.masking import masked
 from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.units_op import UnitsOp
-from mutspec.lowering.widths import substitute, weight_shapes
+from mutspec.lowering.widths import report_coupled, substitute
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupling import Coupling
-from mutspec.structure.coupling.groups import coupled_groups
 from mutspec.structure.coupling.substitution import Substitution
 from mutspec.text.words import listed
 
@@ -69,13 +68,12 @@ class RemoveNeurons(UnitsOp, tag="remove_neurons", frozen=True, kw_only=True):
         if self.coupled is Coupled.MASK:
             return tuple(masked(context, coupling, groups))
         removal = Substitution.removal(coupling, groups)
+        targets = [layer.path for layer in context.select_layers(self.target, "target")]
         if self.coupled is Coupled.REFUSE:
-            _refuse_others(coupling, removal, [layer.path for layer in context.select_layers(self.target, "target")])
+            _refuse_others(coupling, removal, targets)
         ctx = StructureContext(context, self.id)
         if groups:
-            layers = context.select_layers(self.target, "target")
-            targets = dict.fromkeys((layer.path for layer in layers), self.argument)
-            context.coupled += coupled_groups(removal, targets, weight_shapes(context), context.architecture.network)
+            report_coupled(context, removal, dict.fromkeys(targets, self.argument))
             substitute(ctx, removal, key="target")
             if (left := removal.after_removal()) is not None:
                 context.coupling = (context.architecture.network, left)

@@ -71,6 +71,7 @@ def described(found: Coupling) -> list[Any]:
             {name: axis(labels) for name, labels in layer.widths.items()},
             axis(layer.joins),
             {below: axis(labels) for below, labels in layer.roots.items()},
+            [axis(labels) for labels in layer.output] if layer.widths else [],
         )
         for path, layer in found.layers.items()
     ]

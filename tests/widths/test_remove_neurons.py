@@ -219,6 +219,21 @@ def test_a_dry_run_says_who_is_coupled_and_why() -> None:
     assert "with it units of `branch`, coupled by `add`" in str(report)
 
 
+def test_a_dry_run_shows_layers_together_that_share_units_and_others_apart() -> None:
+    import keras
+
+    layers = keras.layers
+    given = keras.Input((4, 3))
+    branches = [layers.Dense(2, name=f"branch_{number}")(given) for number in range(4)]
+    x = layers.DepthwiseConv1D(2, name="joined")(layers.Concatenate()(branches[:3]))
+    x = layers.Dense(2, name="after")(layers.Concatenate()([x, layers.Cropping1D((0, 1))(branches[3])]))
+    model = keras.Model(given, layers.Dense(2, name="head")(x))
+    targets = ["branch_*", "after"]
+    report = mutspec.dry_run(mutspec.plan({"steps": [step(targets, count=1)]}), model)
+    groups = [[units["layer"] for units in group["units"]] for group in report.to_json()["steps"][0]["coupled"]]
+    assert groups == [["branch_0", "branch_1", "branch_2"], ["branch_3"], ["after"]]
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_file_gets_what_a_model_in_memory_gets(tmp_path: Path, suffix: str) -> None:
     import keras

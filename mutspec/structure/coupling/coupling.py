@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import Shape, TensorType
 from mutspec.model.outline import join
 from mutspec.model.spec import TensorRef
@@ -46,7 +47,7 @@ class CoupledLayer:
 
     Arguments:
         path: its path.
-        entry: the serialised layer.
+        class_name: its class.
         weights: the axes of its weights, by their paths below it.
         arguments: the arguments that count channels, by where they are stated.
         widths: the channels that are meant by an argument of the layer: its units.
@@ -56,7 +57,7 @@ class CoupledLayer:
     """
 
     path: str
-    entry: Entry
+    class_name: str
     weights: Mapping[str, tuple[WeightAxis, ...]] = field(default_factory=dict)
     arguments: Mapping[Keys, Argument] = field(default_factory=dict)
     widths: Mapping[str, Labels] = field(default_factory=dict)
@@ -287,7 +288,7 @@ class _Walk:
                 traced.roots,
                 next(iter(traced.outputs), ()),
             )
-            self._layers[path] = CoupledLayer(path, entry, *found)
+            self._layers[path] = CoupledLayer(path, plain_class_name(entry), *found)
             return
         for below, axes in weights.items():
             for was, now in zip(before.weights[below], axes, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from mutspec.keras_facts.classes import plain_class_name
 from mutspec.keras_facts.tensor_types import Shape
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.coupled_group import (
@@ -41,24 +40,15 @@ def coupled_groups(
 def _components(substitution: Substitution) -> list[list[int]]:
     """Returns the changed groups of channels, together with those that are units of the same layers."""
     coupling, others = substitution.coupling, substitution.others
-    component: dict[int, int] = {}
-    found: dict[int, list[int]] = {}
+    found: dict[int, list[int]] = {}  # by group
     for layer in substitution.layers:
         for labels in layer.widths.values():
-            groups = [group for group in coupling.groups_of(labels) if group in others]
-            ids = sorted({component[group] for group in groups if group in component})
-            at = ids[0] if ids else len(component) + len(found)
-            for other in ids[1:]:
-                for group in found.pop(other):
-                    component[group] = at
-                    found[at].append(group)
-            new = [group for group in groups if group not in component]
-            component |= dict.fromkeys(new, at)
-            if new:
-                found.setdefault(at, []).extend(new)
-    if rest := [group for group in others if group not in component]:
-        found[-1] = rest
-    return list(found.values())
+            parts = [found.get(group, [group]) for group in coupling.groups_of(labels) if group in others]
+            together = list(dict.fromkeys(group for part in parts for group in part))
+            found |= dict.fromkeys(together, together)
+    components = {id(component): component for component in found.values()}
+    rest = [group for group in others if group not in found]
+    return [*components.values(), *([rest] if rest else [])]
 
 
 def _group(
@@ -75,13 +65,13 @@ def _group(
     paths = {path for group in groups for path in coupling.members.get(group, ())}
     for layer in (layer for path, layer in coupling.layers.items() if path in paths):
         if any(coupling.groups[label] in groups for label in layer.joins):
-            joins.append(Join(layer.path, plain_class_name(layer.entry)))
+            joins.append(Join(layer.path, layer.class_name))
         if layer.path in targets:
             units += _units(substitution, layer, targets[layer.path], groups)
         role = _role(substitution, layer, groups, is_target=layer.path in targets)
         if role is not None:
             weights = tuple(_resized(substitution, layer, shapes(layer.path)))
-            members.append(CoupledMember(layer.path, plain_class_name(layer.entry), role, weights))
+            members.append(CoupledMember(layer.path, layer.class_name, role, weights))
     marks = {mark for group in groups for mark in coupling.marks.get(group, ()) if mark.kind is MarkKind.MIXED}
     mixtures = tuple(Mixture(mark.layer, mark.why) for mark in sorted(marks, key=lambda mark: mark.layer))
     return CoupledGroup(tuple(units), tuple(members), tuple(joins), mixtures, network)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from mutspec.keras_facts.layer_axes import LayerAxes
 from mutspec.keras_facts.operation_axes import ALONG, ENTRY_BY_ENTRY, IMAGES, REDUCTIONS, STACKED_ALONG, SUMS
-from mutspec.keras_facts.tensor_types import Shape
 from mutspec.structure.coupling.axis_call import AxisCall, Extents, Rule, Traced, UncoupledError
 from mutspec.structure.coupling.convolutional import pooling
 from mutspec.structure.coupling.einsum import einsum, matmul
@@ -20,6 +18,7 @@ from mutspec.structure.coupling.reshaping import (
     flip,
     item,
     move_axis,
+    named_axes,
     only_input,
     reshape,
     split,
@@ -29,13 +28,6 @@ from mutspec.structure.coupling.reshaping import (
 )
 
 # Over axes
-
-
-def _axes_of(stated: Any, shape: Shape) -> set[int]:
-    """Returns the axes that an argument names: one, several, or all."""
-    if stated is None:
-        return set(range(len(shape)))
-    return {int(axis) % len(shape) for axis in (stated if isinstance(stated, list | tuple) else [stated])}
 
 
 def _note(call: AxisCall, axis: Axis, why: str) -> None:
@@ -48,7 +40,7 @@ def _note(call: AxisCall, axis: Axis, why: str) -> None:
 def reduction(call: AxisCall) -> Traced:
     """A mean or sum over axes."""
     axes, shape = only_input(call)
-    gone = _axes_of(call.config.get("axis"), shape)
+    gone = set(named_axes(call.config.get("axis"), len(shape)))
     for axis in gone:
         _note(call, axes[axis], REDUCTIONS[call.class_name])
     if call.config.get("keepdims"):
@@ -60,7 +52,7 @@ def along_axis(call: AxisCall) -> Traced:
     """A softmax: all axes stay, and one is computed with as a whole."""
     traced = combine(call)  # with the scale and offset of a normalization, if it has any
     shape = call.shapes[call.inputs[0]]
-    for axis in _axes_of(call.config.get("axis", -1), shape):
+    for axis in named_axes(call.config.get("axis", -1), len(shape)):
         _note(call, traced.outputs[0][axis], ALONG[call.class_name])
     return traced
 

@@ -20,6 +20,13 @@ def only_input(call: AxisCall) -> tuple[Axes, Shape]:
     return call.axes[ref], call.shapes[ref]
 
 
+def named_axes(stated: Any, rank: int) -> list[int]:
+    """Returns the axes that an argument names, counted from 0: one, several, or all if it is not given."""
+    if stated is None:
+        return list(range(rank))
+    return [int(axis) % rank for axis in (stated if isinstance(stated, list | tuple) else [stated])]
+
+
 def reshaped(call: AxisCall, axes: Axes, before: Shape, after: Shape) -> Axes:
     """Returns the labels of a tensor with the same entries, in C order, in another shape.
 
@@ -170,10 +177,7 @@ def swap_axes(call: AxisCall) -> Traced:
 def move_axis(call: AxisCall) -> Traced:
     """Some axes get other places, and the others keep their order."""
     axes, shape = only_input(call)
-    sources, places = (
-        [int(at) % len(shape) for at in (stated if isinstance(stated, list | tuple) else [stated])]
-        for stated in (call.config["source"], call.config["destination"])
-    )
+    sources, places = (named_axes(call.config[key], len(shape)) for key in ("source", "destination"))
     order = [at for at in range(len(shape)) if at not in sources]
     for place, source in sorted(zip(places, sources, strict=True)):
         order.insert(place, source)
@@ -183,9 +187,7 @@ def move_axis(call: AxisCall) -> Traced:
 def flip(call: AxisCall) -> Traced:
     """Axes the other way round."""
     axes, shape = only_input(call)
-    stated = call.config.get("axis")
-    every = range(len(shape)) if stated is None else stated if isinstance(stated, list | tuple) else [stated]
-    turned = {int(at) % len(shape) for at in every}
+    turned = named_axes(call.config.get("axis"), len(shape))
     return Traced((tuple(axis[::-1] if at in turned and axis else axis for at, axis in enumerate(axes)),))
 
 
@@ -193,10 +195,9 @@ def expand_dims(call: AxisCall) -> Traced:
     """New axes of extent 1."""
     axes, _ = only_input(call)
     stated = call.config["axis"]
-    places = list(stated) if isinstance(stated, list | tuple) else [stated]
-    rank = len(axes) + len(places)
+    rank = len(axes) + (len(stated) if isinstance(stated, list | tuple) else 1)
     found = list(axes)
-    for at in sorted(int(place) % rank for place in places):
+    for at in sorted(named_axes(stated, rank)):
         found.insert(at, None)
     return Traced((tuple(found),))
 
@@ -205,10 +206,8 @@ def squeeze(call: AxisCall) -> Traced:
     """Axes of extent 1 go."""
     axes, shape = only_input(call)
     stated = call.config.get("axis")
-    if stated is None:
-        gone = {at for at, extent in enumerate(shape) if extent == 1}
-    else:
-        gone = {int(at) % len(shape) for at in (stated if isinstance(stated, list | tuple) else [stated])}
+    single = [at for at, extent in enumerate(shape) if extent == 1]
+    gone = single if stated is None else named_axes(stated, len(shape))
     return Traced((tuple(axis for at, axis in enumerate(axes) if at not in gone),))
 
 
@@ -218,23 +217,13 @@ def repeat_vector(call: AxisCall) -> Traced:
     return Traced(((axes[0], None, axes[1]),))
 
 
-def resized(*, first: int, last: int) -> Any:
-    """Returns the rule of layers that give the axes in the middle other extents: paddings, croppings, upsamplings.
-
-    Arguments:
-        first: the number of axes before those.
-        last: the number of axes after them, if the channels are last.
-    """
-
-    def rule(call: AxisCall) -> Traced:
-        axes, _ = only_input(call)
-        before, after = (first + 1, last - 1) if call.channels_first else (first, last)
-        stop = len(axes) - after
-        for axis in axes[before:stop]:
-            call.ties.mark(axis, MarkKind.BARRIER, call.path, "changes the extent of this axis")
-        return Traced(((*axes[:before], *(None,) * (stop - before), *axes[stop:]),))
-
-    return rule
+def resized(call: AxisCall) -> Traced:
+    """Paddings, croppings and upsamplings give the axes between batch and channels other extents."""
+    axes, _ = only_input(call)
+    before, stop = (2, len(axes)) if call.channels_first else (1, len(axes) - 1)
+    for axis in axes[before:stop]:
+        call.ties.mark(axis, MarkKind.BARRIER, call.path, "changes the extent of this axis")
+    return Traced(((*axes[:before], *(None,) * (stop - before), *axes[stop:]),))
 
 
 # Parts of axes

@@ -58,11 +58,7 @@ LAYERS: Mapping[str, Rule] = {
     "Reshape": reshape,
     "Permute": permute,
     "RepeatVector": repeat_vector,
-    **{
-        f"{name}{count}D": resized(first=1, last=1)
-        for name in ("ZeroPadding", "Cropping", "UpSampling")
-        for count in (1, 2, 3)
-    },
+    **{f"{name}{count}D": resized for name in ("ZeroPadding", "Cropping", "UpSampling") for count in (1, 2, 3)},
 }
 """The rules of layers that need more than a pattern, by class."""
 
