@@ -134,6 +134,8 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
         {"output_dim": "o", "input_dim": "v"},
         mixes={"v": "finds its rows by the number of a token, so that other tokens have the rows after a missing one"},
     ),
+    # Of keras.applications: ConvNeXt.
+    "LayerScale": LayerAxes("... c -> ... c", {"gamma": "c", "var0": "c"}, {"projection_dim": "c"}),
     # In a call with `reverse: true`, it compares a tensor with all rows.
     "ReversibleEmbedding": LayerAxes(
         "* -> * o",
@@ -170,7 +172,7 @@ LAYER_AXES: Mapping[str, LayerAxes] = {
     ),
     **_each(
         "Activation ReLU LeakyReLU ELU Dropout GaussianNoise GaussianDropout AlphaDropout SpatialDropout1D "
-        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity",
+        "SpatialDropout2D SpatialDropout3D ActivityRegularization Identity StochasticDepth",
         _PASSES,
     ),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from msgspec import UNSET, UnsetType
@@ -12,6 +12,7 @@ from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.changed_weight import ChangedWeight, Filling
+from mutspec.lowering.limits_of_made import width_problem
 from mutspec.lowering.mixtures import mixed
 from mutspec.structure.coupling.axis_call import Use
 from mutspec.structure.coupling.substitution import NEW
@@ -110,10 +111,16 @@ class KeptChannels:
         numbers = {name: number for number, name in enumerate(self.old_names)}
         return tuple(numbers.get(name, NEW) for name in self.names)
 
+    def _check_width(self, key: str, width: int) -> None:
+        """Refuses a number of channels above the limit, before each is given a source."""
+        if problem := width_problem(width, f"`{key}`"):
+            raise PlanError(replace(problem, path=(key,)))
+
     def _numbered(self, count: int, path: str) -> tuple[int, ...]:
         size, keep, *_ = self.keys
         if self.keep is UNSET:
             assert self.size is not UNSET
+            self._check_width(size, self.size)
             return tuple(at if at < count else NEW for at in range(self.size))
         kept: list[int] = []
         for position, index in enumerate(self.keep):
@@ -122,6 +129,8 @@ class KeptChannels:
                 has = "" if why == "is there twice" else f" {plural(count, self.noun)}"
                 raise PlanError(f"index {index:,} {why}{has}", path=(keep, position), hint="name each of them once")
             kept.append(index % count)
+        if self.size is not UNSET:
+            self._check_width(size, self.size)
         more = 0 if self.size is UNSET else self.size - len(kept)
         if more < 0:
             raise PlanError(

@@ -62,6 +62,12 @@ def units_of(coupling: Coupling, layer: LayerSpec, argument: str) -> tuple[Coupl
         )
     if not argument:
         return found, next(iter(widths.values()))
+    if argument == "input_dim" and argument in widths:
+        raise PlanError(
+            f"the rows of `{layer.path}` ({layer.class_name}) are not units: their numbers are those of tokens",
+            path=("argument",),
+            hint="use `resize_embedding`",
+        )
     if argument not in widths:
         raise PlanError(
             f"`{layer.path}` ({layer.class_name}) has no width `{argument}`",

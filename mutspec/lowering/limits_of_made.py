@@ -51,6 +51,18 @@ def extent_problems(shape: int | Iterable[int | None] | None, key: str) -> Itera
         yield replace(current_limits().of_made("extent", largest, f"`{key}`"), path=(key,))
 
 
+def width_problem(width: int, what: str) -> Problem | None:
+    """Returns what is above a limit in the width that a step gives a layer.
+
+    Arguments:
+        width: the number of units.
+        what: the thing that has it.
+    """
+    limits = current_limits()
+    name = next((each for each in ("extent", "channels") if width > getattr(limits, each)), "")
+    return limits.of_made(name, width, what) if name else None
+
+
 def config_problem(config: Mapping[str, Any]) -> Problem | None:
     """Returns why a configuration could not be read again."""
     try:

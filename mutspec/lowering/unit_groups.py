@@ -86,9 +86,10 @@ class UnitChoice:
                 yield Problem(message, path=("round_to",), hint="leave `round_to` out")
 
     def count_of(self, size: int) -> int:
-        """Returns the number of units to choose among some."""
+        """Returns the number of units to choose among some. A share below 1 leaves one, however few there are."""
         if self.fraction is not UNSET:
-            return rounded_share(exact_share(self.fraction), size)
+            share = exact_share(self.fraction)
+            return min(rounded_share(share, size), size if share == 1 else max(0, size - 1))
         assert self.count is not UNSET
         return self.count
 

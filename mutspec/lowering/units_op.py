@@ -66,7 +66,7 @@ class UnitsOp(Op, frozen=True, kw_only=True):
         str,
         Meta(
             description="The argument that counts the units, where a layer has several: of attention `num_heads` (the "
-            "default) or `key_dim`."
+            "default), `key_dim`, `value_dim` or `output_shape`; of GroupQueryAttention also `head_dim`."
         ),
     ] = ""
     outputs: Annotated[bool, Meta(description="Whether units that are outputs of the model may be chosen.")] = False

@@ -15,7 +15,7 @@ from mutspec.graph.permutation import Permutation
 from mutspec.language.types import exact_share
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.layer_units import refusal, units_of, why_pinned
-from mutspec.model.limits import current_limits
+from mutspec.lowering.limits_of_made import width_problem
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, MarkKind
@@ -145,8 +145,7 @@ def _count_of_new(
 
 def _check_extent(layer: LayerSpec, size: int, step: Widening) -> None:
     """Refuses a width above the limit, before each new unit is given something to copy."""
-    if size > current_limits().extent:
-        problem = current_limits().of_made("extent", size, f"the new width of `{layer.path}`")
+    if problem := width_problem(size, f"the new width of `{layer.path}`"):
         raise PlanError(replace(problem, path=(step.given[0],)))
 
 

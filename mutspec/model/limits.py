@@ -103,6 +103,12 @@ class Limits:
     new_parameters: int = _limit(
         2**34, "parameters", "the layers that an edit of a step adds, together", "in float32 they take 64 GiB"
     )
+    channels: int = _limit(
+        2**23,
+        "channels",
+        "the axes of a model of which a step changes the width, and the units that it adds",
+        "each has a number of its own while a plan is compiled; a large language model has a million",
+    )
     pattern_characters: int = _limit(4096, "characters", "a glob or regular expression", "RE2 compiles all of it")
 
     def check(self, name: str, found: int, what: str, *, is_counted: bool = True) -> None:

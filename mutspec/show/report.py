@@ -374,17 +374,25 @@ def layers_sentence(report: Report) -> str:
     """Returns a sentence with what happens to layers and to the model's ports; empty if nothing does."""
     structure, renamed = report.structure, _renamed(report)
     rewired = sum(not change.is_another for change in structure.changed)
+    changed = {change.layer for change in structure.changed if change.is_another} | _resized(report)
     counts = {
         "adds": len(structure.added) - renamed,
         "removes": len(structure.removed) - renamed,
         "renames": renamed,
-        "changes": len(structure.changed) - rewired,
+        "changes": len(changed),
         "rewires": rewired,
     }
     parts = [f"{verb} {words.plural(count, 'layer')}" for verb, count in counts.items() if count]
     if structure.ports:
         parts.append(f"changes the model's {' and '.join(structure.ports)}")
     return "" if not parts else f"{', '.join(parts)}.".capitalize()
+
+
+def _resized(report: Report) -> set[str]:
+    """Returns the layers that only have weights of other shapes, as their arguments do not count what changed."""
+    elsewhere = {layer.path for layer in (*report.structure.added, *report.structure.removed)}
+    members = (member for step in report.steps for group in step.coupled for member in group.members)
+    return {member.layer for member in members if member.weights} - elsewhere
 
 
 def _renamed(report: Report) -> int:

@@ -163,6 +163,7 @@ def _unknown(found: re.Match[str], context: Context) -> Problem:
     known = [*context.keys(), *own, *(f"hydra/{name}" for name in hydras), "plan_file"]
     is_of_plan = key.partition(".")[0] in ("params", "seed", "steps")
     candidates = (f"plan.{key}",) if is_of_plan else _keys_like(key, known)
+    candidates = tuple(each for each in candidates if each != key)  # it is there, but has no value of this form
     parent = key.rpartition(".")[0]
     siblings = [name.removeprefix(f"{parent}.") for name in known if parent and name.startswith(f"{parent}.")]
     more = ", …" if len(siblings) > _MOST_NAMED else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mutspec.model.limits import current_limits
+
 Labels = tuple[int, ...]
 Axis = Labels | None
 """The labels along an axis; None for an axis without channels, such as the batch, or the height of an image."""
@@ -56,6 +58,7 @@ class Ties:
     def fresh(self, count: int) -> Labels:
         """Returns labels that nothing is tied to."""
         start = len(self.parents)
+        current_limits().check("channels", start + count, "the axes of the model")
         labels = tuple(range(start, start + count))
         self.parents.extend(labels)
         return labels

@@ -52,6 +52,7 @@ LAYERS: Mapping[str, Rule] = {
     **WRAPPING,
     **dict.fromkeys(_MERGES.split(), combine),
     "ReversibleEmbedding": reversible_embedding,
+    "CustomScaleLayer": combine,  # of InceptionResNetV2: the sum of two tensors, one of them scaled
     "Concatenate": concatenate,
     "Dot": dot,
     "Flatten": flatten,
