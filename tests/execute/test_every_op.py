@@ -77,9 +77,10 @@ _STEPS: Mapping[str, Step] = {
 _OTHERS: Mapping[str, Step] = {
     name: {**own_keys(name), **SOME}
     for name, op in catalogue(plugins=False).items()
-    if not op.is_structural and name not in _STEPS
+    if not (op.is_structural or op.reads_architecture) and name not in _STEPS
 }
-"""Ops that the table does not have are tried as the examples in their manuals."""
+"""Ops that the table does not have are tried as the examples in their manuals. Which units can be masked depends on the
+model: `tests/widths` holds `mask_neurons` to what `remove_neurons` makes."""
 STEPS: Mapping[str, Step] = {**_STEPS, **_OTHERS}
 
 OF_STRUCTURE = (

@@ -20,6 +20,7 @@ from tests.structure.coupling_of import (
     pruned_and_masked,
     widths_of,
 )
+from tests.widths.networks import OF_THE_ZOO
 from tests.zoo import ZOO
 from tests.zoo.play import fresh, inputs_of, mutant_of, outputs
 
@@ -94,7 +95,8 @@ WITHOUT_EFFECT = {"embedding_mask"}
 """Models of which some units have no effect on the outputs."""
 
 
-@pytest.mark.parametrize("name", sorted(ZOO.keys() - NOT_EDITABLE))
+# Of the others, `tests/widths` draws from all layers.
+@pytest.mark.parametrize("name", sorted(ZOO.keys() - NOT_EDITABLE - set(OF_THE_ZOO)))
 def test_a_model_of_the_zoo_predicts_the_same_pruned_and_masked_or_says_what_is_in_the_way(name: str) -> None:
     model = drawn(fresh(name))
     found = coupling_of_model(model)
