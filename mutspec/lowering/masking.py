@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import product
 
-from mutspec.graph.choice import Choice, Listed, StridedSlices
+from mutspec.graph.choice import Choice, ChosenSlices, Computed, Listed, StridedSlices, size_of
 from mutspec.graph.expression import words
 from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.context import LoweringContext, TensorWrite
@@ -28,7 +27,7 @@ def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]
         own = layer_weights(context)[layer.path]
         for below, axes in layer.weights.items():
             tensor = own[below]
-            choice = _choice(removal, axes, tensor.shape)
+            choice = _choice(context, removal, axes, tensor.shape)
             # What a layer divides by stays: the quotient is zero anyway.
             if choice is None or tensor.role in DIVISORS:
                 continue
@@ -36,19 +35,22 @@ def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]
             yield context.bind(tensor, zeros, choice)
 
 
-def _choice(removal: Substitution, axes: tuple[WeightAxis, ...], shape: tuple[int, ...]) -> Choice | None:
+def _choice(
+    context: LoweringContext, removal: Substitution, axes: tuple[WeightAxis, ...], shape: tuple[int, ...]
+) -> Choice | None:
     """Returns the entries of a weight that would be removed; None for none."""
-    gone: dict[int, tuple[int, ...]] = {}
+    slices: list[ChosenSlices] = []
+    left = size_of(shape)
     for number, axis in enumerate(axes):
         kept = None if axis.labels is None else removal.index_map(axis.labels)
         if kept is not None:
-            gone[number] = tuple(sorted(set(range(shape[number])) - set(kept)))
-    if not gone:
-        return None
-    if len(gone) == 1:
-        ((number, indices),) = gone.items()
-        return StridedSlices.along(number, shape).choose(Listed(indices))
-    # Of several axes, as of a recurrent kernel, the entries are listed.
-    chosen = {number: set(indices) for number, indices in gone.items()}
-    places = enumerate(product(*map(range, shape)))
-    return Listed(tuple(at for at, place in places if any(place[number] in each for number, each in chosen.items())))
+            gone = tuple(sorted(set(range(shape[number])) - set(kept)))
+            slices.append(StridedSlices.along(number, shape).choose(Listed(gone)))
+            left = left // shape[number] * len(kept)
+    if len(slices) < 2:
+        return slices[0] if slices else None
+    # Of several axes, as of a kernel between two masked layers. To list the entries would take longer than to zero it.
+    truth, is_gone = (words(context.builder, shape, "bool", value) for value in (0, 1))
+    for chosen in slices:
+        truth = is_gone.where(chosen, truth)
+    return Computed(truth.node, size_of(shape) - left)

@@ -168,6 +168,17 @@ def test_what_is_masked_is_zero_and_keeps_its_shape() -> None:
     assert np.array_equal(weights(masked, "stem_bn")[3], weights(image(), "stem_bn")[3])  # variances divide
 
 
+def test_of_a_kernel_between_two_masked_layers_each_entry_counts_once() -> None:
+    plan = mutspec.plan({"steps": [step(["stem", "inner"], "mask_neurons", indices=[0, 2])]})
+    report = mutspec.dry_run(plan, image()).to_json()["steps"][0]["targets"]
+    kernel = weights(image(), "inner")[0]
+    kernel[:, :, [0, 2]] = 0
+    kernel[..., [0, 2]] = 0
+    assert np.array_equal(weights(mutspec.apply(plan, image()), "inner")[0], kernel)
+    (touched,) = (each["touched"] for each in report if (each["layer"], each["weight"]) == ("inner", "kernel"))
+    assert touched == np.count_nonzero(kernel == 0)
+
+
 def test_units_of_other_layers_can_be_refused() -> None:
     with pytest.raises(PlanError, match="units of `branch` would go too"):
         removed(image(), "stem", count=1, coupled="refuse")
