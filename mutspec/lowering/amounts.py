@@ -15,6 +15,7 @@ from mutspec.graph.permutation import Permutation
 from mutspec.graph.streams import uniform_64_bits
 from mutspec.language.types import Per, Unit, exact_share
 from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.listed_places import places_of
 from mutspec.lowering.units import UnitPool, Units, ranked
 from mutspec.model.spec import TensorSpec
 
@@ -173,22 +174,4 @@ def _together(per: Per, unit: Unit, pools: Sequence[UnitPool]) -> Iterable[list[
 
 
 def _listed(indices: tuple[int, ...], pool: UnitPool, units: Units) -> Listed:
-    size, name = pool.size, _name(pool)
-    for position, index in enumerate(indices):
-        if not -size <= index < size:
-            raise PlanError(
-                f"index {index:,} is outside `{name}`, which has {size:,} {units.noun}",
-                path=("indices", position),
-                hint=f"indices run from 0 to {size - 1:,}, or from -1 down to {-size:,}",
-            )
-    entries = sorted({index % size for index in indices})
-    if len(entries) < len(indices):
-        places = [index % size for index in indices]
-        again = next(position for position, place in enumerate(places) if place in places[:position])
-        first = indices[places.index(places[again])]
-        raise PlanError(
-            f"the indices {first} and {indices[again]} name the same {units.unit.value} of `{name}`",
-            path=("indices", again),
-            hint=f"name each {units.unit.value} once",
-        )
-    return Listed(tuple(entries))
+    return Listed(tuple(sorted(places_of(indices, pool.size, _name(pool), units.unit.value))))

@@ -89,6 +89,9 @@ class KeptChannels:
         Raises:
             PlanError: the keys do not fit the layer, or change nothing.
         """
+        size = self.keys[0]  # above the limit it is refused before each channel is given a source
+        if self.size is not UNSET and (problem := width_problem(self.size, f"`{size}`")):
+            raise PlanError(replace(problem, path=(size,)))
         found = self._named(count, path) if self.names is not UNSET else self._numbered(count, path)
         if found == tuple(range(count)):
             raise PlanError(
@@ -111,16 +114,10 @@ class KeptChannels:
         numbers = {name: number for number, name in enumerate(self.old_names)}
         return tuple(numbers.get(name, NEW) for name in self.names)
 
-    def _check_width(self, key: str, width: int) -> None:
-        """Refuses a number of channels above the limit, before each is given a source."""
-        if problem := width_problem(width, f"`{key}`"):
-            raise PlanError(replace(problem, path=(key,)))
-
     def _numbered(self, count: int, path: str) -> tuple[int, ...]:
         size, keep, *_ = self.keys
         if self.keep is UNSET:
             assert self.size is not UNSET
-            self._check_width(size, self.size)
             return tuple(at if at < count else NEW for at in range(self.size))
         kept: list[int] = []
         for position, index in enumerate(self.keep):
@@ -129,8 +126,6 @@ class KeptChannels:
                 has = "" if why == "is there twice" else f" {plural(count, self.noun)}"
                 raise PlanError(f"index {index:,} {why}{has}", path=(keep, position), hint="name each of them once")
             kept.append(index % count)
-        if self.size is not UNSET:
-            self._check_width(size, self.size)
         more = 0 if self.size is UNSET else self.size - len(kept)
         if more < 0:
             raise PlanError(

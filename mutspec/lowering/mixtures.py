@@ -40,8 +40,7 @@ def mixed(weight: ChangedWeight, groups: Sequence[int], shares: Sequence[float])
             numbers, rows = weight.substitution.new_channels(labels, groups)
             sums = _sums(value, axis, rows, shares).take(axis, [max(number, 0) for number in numbers])
             slices = StridedSlices.along(axis, taken.shape)
-            new = tuple(at for at, source in enumerate(found) if source == NEW)
-            taken = sums.where(slices.choose(Listed(new)), taken)
+            taken = sums.where(slices.choose(Listed(weight.new_places()[axis])), taken)
         value = taken
     return value
 

@@ -15,8 +15,9 @@ from mutspec.graph.permutation import Permutation
 from mutspec.language.types import exact_share, or_default
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.layer_units import OnUnremovable, free_groups, layers_with_units, refusal, units_of
+from mutspec.lowering.listed_places import places_of
 from mutspec.lowering.unit_ranking import Measure, Pool, UnitRank, scores_of
-from mutspec.lowering.widths import layer_weights
+from mutspec.lowering.widths import layer_origin
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.text.words import plural
@@ -156,25 +157,11 @@ def _listed(coupling: Coupling, pools: Sequence[Pool], choice: UnitChoice) -> tu
     assert choice.indices is not UNSET
     chosen: dict[int, None] = {}
     for layer, labels in (each for pool in pools for each in pool.layers):
-        named: dict[int, int] = {}
-        for position, index in enumerate(choice.indices):
-            if not -len(labels) <= index < len(labels):
-                raise PlanError(
-                    f"index {index:,} is outside `{layer.path}`, which has {plural(len(labels), 'unit')}",
-                    path=("indices", position),
-                    hint=f"indices run from 0 to {len(labels) - 1:,}, or from -1 down to {-len(labels):,}",
-                )
-            if (at := index % len(labels)) in named:
-                raise PlanError(
-                    f"the indices {named[at]} and {index} name the same unit of `{layer.path}`",
-                    path=("indices", position),
-                    hint="name each unit once",
-                )
-            named[at] = index
+        for position, at in enumerate(places_of(choice.indices, len(labels), layer.path, "unit")):
             group = coupling.groups[labels[at]]
             if mark := refusal(coupling, group, outputs=choice.outputs):
                 raise PlanError(
-                    f"unit {index} of `{layer.path}` must stay, because `{mark.layer}` {mark.why}",
+                    f"unit {choice.indices[position]} of `{layer.path}` must stay, because `{mark.layer}` {mark.why}",
                     path=("indices", position),
                     hint="leave it out",
                 )
@@ -222,17 +209,11 @@ def _counted(
         if choice.is_ranked:
             order = sorted(free, key=lambda group: (isnan(scores[group]), -scores[group] if is_last else scores[group]))
         else:
-            origin = "" if choice.per is Over.ALL else _origin(context, each[0].path)
+            origin = "" if choice.per is Over.ALL else layer_origin(context, each[0].path)
             permutation = Permutation(len(free), context.key(origin, "choose"))
             order = (free[permutation.image(number, inverse=True)] for number in range(len(free)))
         chosen += _within(order, count, each, choice.round_to)
     return tuple(chosen)
-
-
-def _origin(context: LoweringContext, layer: str) -> str:
-    """Returns the immutable name of a layer, from that of a weight in it."""
-    below, tensor = next(iter(layer_weights(context)[layer].items()))
-    return tensor.origin.removesuffix(f"/{below}")
 
 
 def _within(order: Iterable[int], count: int, pools: Sequence[Pool], round_to: int) -> Iterator[int]:

@@ -118,7 +118,10 @@ class Units:
         for part in parts:
             neurons = known_neurons(context.models[""], part.tensor)
             groups.setdefault((neurons.owner, part.size), []).append(part)
-        return [UnitPool(_origin(group[0].tensor, owner), owner, tuple(group)) for (owner, _), group in groups.items()]
+        return [
+            UnitPool(origin_of_layer(group[0].tensor, owner), owner, tuple(group))
+            for (owner, _), group in groups.items()
+        ]
 
     def _part(self, context: LoweringContext, tensor: TensorSpec) -> TensorUnits:
         region = self._region(context, tensor) if self.gates else None
@@ -196,7 +199,7 @@ def _squares(context: LoweringContext, part: TensorUnits) -> Expression:
     return (value * value).sum_of_slices(part.slices)
 
 
-def _origin(tensor: TensorSpec, owner: str) -> str:
+def origin_of_layer(tensor: TensorSpec, owner: str) -> str:
     """Returns the immutable name of a layer, from that of a weight in it."""
     below = tensor.path.removeprefix(f"{owner}/").count("/") + 1
     return "/".join(tensor.origin.split("/")[:-below])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
@@ -16,6 +17,21 @@ from mutspec.lowering.unit_groups import Over, UnitChoice, chosen_groups
 from mutspec.lowering.unit_ranking import Measure, UnitRank
 from mutspec.lowering.widths import coupling
 from mutspec.structure.coupling.coupling import Coupling
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenUnits:
+    """The units that a step chooses.
+
+    Arguments:
+        coupling: the channels of the model.
+        targets: the paths of the layers whose units they are.
+        groups: the groups of channels that hang together with them.
+    """
+
+    coupling: Coupling
+    targets: tuple[str, ...]
+    groups: tuple[int, ...]
 
 
 class UnitsOp(Op, frozen=True, kw_only=True):
@@ -108,12 +124,13 @@ class UnitsOp(Op, frozen=True, kw_only=True):
         """Returns the problems of the amount."""
         return self.choice.problems()
 
-    def groups(self, context: LoweringContext) -> tuple[Coupling, Sequence[int]]:
-        """Returns the channels of the model, and the groups of them that the step chooses.
+    def chosen(self, context: LoweringContext) -> ChosenUnits:
+        """Returns the units that the step chooses.
 
         Raises:
             PlanError: the target or the amount does not fit the model.
         """
         found = coupling(context)
         layers = context.select_layers(self.target, "target")
-        return found, chosen_groups(context, found, layers, self.choice)
+        groups = chosen_groups(context, found, layers, self.choice)
+        return ChosenUnits(found, tuple(layer.path for layer in layers), groups)

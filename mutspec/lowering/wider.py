@@ -16,6 +16,7 @@ from mutspec.language.types import exact_share
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.layer_units import refusal, units_of, why_pinned
 from mutspec.lowering.limits_of_made import width_problem
+from mutspec.lowering.listed_places import places_of
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, MarkKind
@@ -202,14 +203,9 @@ def _listed(
     if step.copies is UNSET:
         return None
     chosen = []
-    for position, index in enumerate(step.copies):
-        if not -len(labels) <= index < len(labels):
-            raise PlanError(
-                f"index {index:,} is outside `{layer.path}`, which has {plural(len(labels), 'unit')}",
-                path=("copies", position),
-                hint=f"indices run from 0 to {len(labels) - 1:,}, or from -1 down to {-len(labels):,}",
-            )
-        group = coupling.groups[labels[index]]
+    places = places_of(step.copies, len(labels), layer.path, "unit", key="copies", may_repeat=True)
+    for position, (index, at) in enumerate(zip(step.copies, places, strict=True)):
+        group = coupling.groups[labels[at]]
         if group not in candidates:
             raise PlanError(
                 f"unit {index} of `{layer.path}` cannot be copied after its last one, because they do not go to the "

@@ -17,6 +17,8 @@ from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
+from mutspec.lowering.units import origin_of_layer
+from mutspec.model.outline import around
 from mutspec.model.spec import TensorSpec
 from mutspec.structure import edits
 from mutspec.structure.coupling.axis_call import Keys
@@ -65,13 +67,16 @@ def layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorS
     return context.layer_weights[1]
 
 
+def layer_origin(context: LoweringContext, layer: str) -> str:
+    """Returns the immutable name of a layer with weights, for random streams."""
+    return origin_of_layer(next(iter(layer_weights(context)[layer].values())), layer)
+
+
 def _layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorSpec]]:
     layers = set(paths_in(context.architecture.network))
     found: dict[str, dict[str, TensorSpec]] = defaultdict(dict)
     for tensor in context.models[""].tensors:
-        path = tensor.layer
-        while path not in layers and path:
-            path = path.rpartition("/")[0]
+        path = around(tensor.layer, layers)
         found[path][tensor.path.removeprefix(f"{path}/")] = tensor
     return found
 

@@ -16,7 +16,6 @@ from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.units_op import UnitsOp
 from mutspec.lowering.widths import report_coupled, substitute
 from mutspec.structure.coupling.axis_call import Use
-from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.substitution import Substitution
 from mutspec.text.words import listed
 
@@ -64,23 +63,22 @@ class RemoveNeurons(UnitsOp, tag="remove_neurons", frozen=True, kw_only=True):
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Removes the units by one edit of all layers that have them."""
-        coupling, groups = self.groups(context)
+        chosen = self.chosen(context)
         if self.coupled is Coupled.MASK:
-            return tuple(masked(context, coupling, groups))
-        removal = Substitution.removal(coupling, groups)
-        targets = [layer.path for layer in context.select_layers(self.target, "target")]
+            return tuple(masked(context, chosen.coupling, chosen.groups))
+        removal = Substitution.removal(chosen.coupling, chosen.groups)
         if self.coupled is Coupled.REFUSE:
-            _refuse_others(coupling, removal, targets)
+            _refuse_others(removal, chosen.targets)
         ctx = StructureContext(context, self.id)
-        if groups:
-            report_coupled(context, removal, dict.fromkeys(targets, self.argument))
+        if chosen.groups:
+            report_coupled(context, removal, dict.fromkeys(chosen.targets, self.argument))
             substitute(ctx, removal, key="target")
             if (left := removal.after_removal()) is not None:
                 context.coupling = (context.architecture.network, left)
         return ctx.writes
 
 
-def _refuse_others(coupling: Coupling, removal: Substitution, targets: Sequence[str]) -> None:
+def _refuse_others(removal: Substitution, targets: Sequence[str]) -> None:
     """Refuses a removal that takes units of layers that the step does not name.
 
     Raises:
@@ -118,4 +116,5 @@ class MaskNeurons(UnitsOp, tag="mask_neurons", frozen=True, kw_only=True):
 
     def apply(self, context: LoweringContext) -> Sequence[TensorWrite]:
         """Writes the zeros."""
-        return tuple(masked(context, *self.groups(context)))
+        chosen = self.chosen(context)
+        return tuple(masked(context, chosen.coupling, chosen.groups))

@@ -280,10 +280,8 @@ def _layers_inside(weights: Mapping[str, list[TensorSpec]]) -> Mapping[str, list
     """Returns for each layer the layers with weights that are in it, itself included."""
     found: dict[str, list[str]] = defaultdict(list)
     for layer in weights:
-        path = layer
-        while path:
+        for path in _prefixes(layer):
             found[path].append(layer)
-            path = path.rpartition("/")[0]
     return found
 
 
