@@ -17,6 +17,7 @@ from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.layer_units import refusal, units_of, why_pinned
 from mutspec.lowering.limits_of_made import width_problem
 from mutspec.lowering.listed_places import places_of
+from mutspec.lowering.widths import layer_origin
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import Coupling
 from mutspec.structure.coupling.labels import Labels, MarkKind
@@ -223,8 +224,9 @@ def _drawn(context: LoweringContext, layer: LayerSpec, candidates: Sequence[int]
     The first are the same for any number of them.
     """
     chosen: list[int] = []
+    origin = layer_origin(context, layer.path)
     while len(chosen) < count:
-        permutation = Permutation(len(candidates), context.key(layer.path, f"copies {len(chosen)}"))
+        permutation = Permutation(len(candidates), context.key(origin, f"copies {len(chosen)}"))
         least = min(len(candidates), count - len(chosen))
         chosen += (candidates[permutation.image(number, inverse=True)] for number in range(least))
     return chosen

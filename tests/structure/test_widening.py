@@ -239,6 +239,13 @@ def test_no_unit_is_copied_twice_before_all_are_and_more_copies_begin_with_the_s
     assert len(seeds) > 2
 
 
+def test_a_renamed_layer_gets_the_same_copies() -> None:
+    model = dense()
+    rename = {"op": "rename_layer", "target": "hidden", "to": "other"}
+    renamed = mutant_of(model, rename, {"op": "widen_layer", "id": "wider", "target": "other", "to": 6})
+    assert weights(renamed) == weights(widened(model, "hidden", id="wider", to=6))
+
+
 def test_noise_is_on_the_kernels_of_copies_alone_and_relative_to_their_deviation() -> None:
     import keras
 
