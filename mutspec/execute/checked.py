@@ -261,7 +261,7 @@ class _Check:
 
     @cached_property
     def _is_half(self) -> bool:
-        """Whether a layer of the mutant computes in 16 bits."""
+        """Whether any layer of the mutant computes in float16 or bfloat16."""
         return any("16" in str(layer.config.get("dtype", "")) for layer in self._program.after.layers)
 
 

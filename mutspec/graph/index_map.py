@@ -38,7 +38,7 @@ class AxisMap:
 
     @property
     def is_plain(self) -> bool:
-        """Whether every index stays where it is."""
+        """Whether each index leads to the position of the same number."""
         return self.start == 0 and self.last is None and self.indices is None
 
     def position(self, index: int) -> int:

@@ -1,4 +1,4 @@
-"""How the axes of a layer's inputs, outputs and weights hang together, as data.
+"""How the axes of a layer's inputs, outputs and weights are related, as data.
 
 A pattern names the axes. Axes of one name have the same channels, in the same order. This is all that is known of a
 layer where channels are removed, added or repeated: which of its weights change with them, which argument counts them,

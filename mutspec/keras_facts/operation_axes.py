@@ -1,4 +1,4 @@
-"""What the operations in Functional models do to the axes of tensors, by the class of the operation.
+"""How each class of operation in Functional models changes the axes of its tensors.
 
 Checked against Keras 3.15 by `tests/structure/test_layer_axes.py`.
 """

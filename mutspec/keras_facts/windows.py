@@ -1,4 +1,4 @@
-"""Where the window of a convolution stands on its input, and what it sees there if it is larger or smaller.
+"""The size and the place of a convolution's window on its input, before and after a change of its size.
 
 Padding as TensorFlow computes it for Keras 3.15: `backend/tensorflow/nn.py`, `backend/common/backend_utils.py`.
 """

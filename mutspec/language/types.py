@@ -24,6 +24,10 @@ def or_default(value: Any, default: Any) -> Any:
     return default if value is UNSET else value
 
 
+Positive = Annotated[int, Meta(ge=1)]
+"""A number of things of which there is at least one."""
+
+
 class PlanValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of all structured values of a plan: frozen, with keyword arguments, strict about keys."""
 

@@ -26,7 +26,7 @@ class ChosenUnits:
     Arguments:
         coupling: the channels of the model.
         targets: the paths of the layers whose units they are.
-        groups: the groups of channels that hang together with them.
+        groups: the groups of channels that are coupled with them.
     """
 
     coupling: Coupling
@@ -35,7 +35,7 @@ class ChosenUnits:
 
 
 class UnitsOp(Op, frozen=True, kw_only=True):
-    """An op that chooses units of layers, and is told the groups of channels that hang together with them."""
+    """An op that chooses units of layers, and is told the groups of channels that are coupled with them."""
 
     reads_architecture: ClassVar[bool] = True
 

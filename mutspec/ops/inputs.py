@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem, nearest
 from mutspec.keras_facts.tensor_types import Shape, TensorType
-from mutspec.language.types import Count, or_default
+from mutspec.language.types import Count, Positive, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.input_channels import ChannelSource, change_channels
 from mutspec.lowering.limits_of_made import extent_problems
@@ -22,7 +22,6 @@ from mutspec.structure.channel_axis import is_channels_first
 from mutspec.structure.flow import shown_type
 from mutspec.structure.network import Network, refs
 
-Positive = Annotated[int, Meta(ge=1)]
 InputDtype = Literal[
     "float16", "bfloat16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
     "uint64", "string",

@@ -17,7 +17,7 @@ from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.data_formats import CONVOLUTIONS
 from mutspec.keras_facts.layer_arguments import arguments_of
 from mutspec.keras_facts.windows import WindowAxis
-from mutspec.language.types import Target
+from mutspec.language.types import Positive, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.convolutions import Convolution, convolution, linear_layer, sources_of
@@ -29,9 +29,8 @@ from mutspec.structure import edits
 from mutspec.structure.layer_config import configured
 from mutspec.text.words import plural, shape
 
-Size = Annotated[int, Meta(ge=1)]
 KernelSize = Annotated[
-    Size | tuple[Size, ...],
+    Positive | tuple[Positive, ...],
     Meta(description="The new window: one number for all its axes, or one for each.", examples=[5]),
 ]
 Convolutions = Annotated[

@@ -15,7 +15,7 @@ from mutspec.keras_facts.activation_intervals import activation_of, leaves_uncha
 from mutspec.keras_facts.argument_values import a, value_problem
 from mutspec.keras_facts.classes import quantization_mode
 from mutspec.keras_facts.linear_layers import LINEAR
-from mutspec.language.types import Target, or_default
+from mutspec.language.types import Positive, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.batch_norm_folding import Folded, affine_of, folded_after, folded_before
 from mutspec.lowering.claims import SamePredictions
@@ -226,8 +226,6 @@ def _key(ref: TensorRef) -> tuple[int, int]:
 def _listing(names: Any) -> str:
     return " and ".join(f"`{name}`" for name in names)
 
-
-Positive = Annotated[int, Meta(ge=1)]
 
 _DEEPENED = ("Dense", "Conv1D", "Conv2D", "Conv3D")
 _AFTER_LINEAR = frozenset({"BatchNormalization", "Activation", "ReLU", "LeakyReLU", "ELU"})

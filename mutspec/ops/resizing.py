@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.argument_values import a
-from mutspec.language.types import OF_TARGET, Target
+from mutspec.language.types import OF_TARGET, Positive, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.kept_channels import FirstValues, KeptChannels, first_values
 from mutspec.lowering.layer_units import refusal, units_of, why_pinned
@@ -23,7 +23,6 @@ from mutspec.structure.coupling.labels import MarkKind
 from mutspec.structure.coupling.substitution import NEW, Substitution
 from mutspec.text.words import listed, plural
 
-Positive = Annotated[int, Meta(ge=1)]
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 

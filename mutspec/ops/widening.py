@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression
-from mutspec.language.types import Target
+from mutspec.language.types import Positive, Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.changed_weight import ChangedWeight, divided, indivisible, with_noise, zero_outgoing
 from mutspec.lowering.claims import SamePredictions
@@ -19,8 +19,6 @@ from mutspec.lowering.structure_context import StructureContext
 from mutspec.lowering.wider import Widening, wider
 from mutspec.lowering.widths import coupling, report_coupled, substitute
 from mutspec.structure.coupling.substitution import Substitution
-
-Positive = Annotated[int, Meta(ge=1)]
 
 
 class Method(StrEnum):

@@ -18,7 +18,7 @@ from mutspec.experiment.reports.table import Numbers, metric_label, title
 from mutspec.text import words
 
 LOG_RATIO = 30
-"""How far apart costs are from which on their axis is logarithmic."""
+"""The axis of a cost is logarithmic if the largest is at least this many times the smallest."""
 
 MOST_LINES = 8
 """The lines that have colours of their own."""

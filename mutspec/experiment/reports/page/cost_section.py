@@ -1,4 +1,4 @@
-"""What mutants cost, and what is had for it: the members of the Pareto fronts."""
+"""Tables of what mutants cost and how good they are: the members of the Pareto fronts."""
 
 from __future__ import annotations
 
