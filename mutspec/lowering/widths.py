@@ -68,8 +68,12 @@ def layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorS
 
 
 def layer_origin(context: LoweringContext, layer: str) -> str:
-    """Returns the immutable name of a layer with weights, for random streams."""
-    return origin_of_layer(next(iter(layer_weights(context)[layer].values())), layer)
+    """Returns the immutable name of a layer, for random streams; of one without weights, its path.
+
+    The layer may be in another that the network knows nothing inside of, such as a cell of an RNN.
+    """
+    tensor = next((each for each in context.models[""].tensors if each.path.startswith(f"{layer}/")), None)
+    return layer if tensor is None else origin_of_layer(tensor, layer)
 
 
 def _layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, TensorSpec]]:
@@ -78,7 +82,7 @@ def _layer_weights(context: LoweringContext) -> Mapping[str, Mapping[str, Tensor
     for tensor in context.models[""].tensors:
         path = around(tensor.layer, layers)
         found[path][tensor.path.removeprefix(f"{path}/")] = tensor
-    return found
+    return dict(found)
 
 
 def report_coupled(
