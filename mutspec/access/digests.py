@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import itemgetter
@@ -20,7 +20,7 @@ from mutspec.model.spec import TensorSpec
 
 _BLOCK = 1 << 20
 """The number of entries that are read at once."""
-_DIGITS = 32
+DIGITS = 32
 """Of a digest, as of all others in results."""
 
 
@@ -37,11 +37,24 @@ def weights_digest(model: Readable) -> str:
     Raises:
         ModelError: the values cannot be read.
     """
-    tensors = sorted(model.spec.tensors, key=lambda tensor: tensor.path)
+    found = sorted(tensor_digests(model), key=lambda each: each[0].path)
+    return _joined((tensor.path, tensor.dtype, tensor.shape, digest) for tensor, digest in found)
+
+
+def tensor_digests(model: Readable, paths: Container[str] | None = None) -> Iterator[tuple[TensorSpec, str]]:
+    """Yields a model's tensors, in its order, with a digest of the bits of each; for texts it is empty.
+
+    Arguments:
+        model: a model file, or a live model that was read.
+        paths: the tensors to read; by default all.
+
+    Raises:
+        ModelError: the values cannot be read.
+    """
+    tensors = [tensor for tensor in model.spec.tensors if paths is None or tensor.path in paths]
     threads = default_threads()
     with reader_of(model) as reader, ThreadPoolExecutor(threads) as pool:
-        heads = in_order(pool, partial(_digest_of_tensor, reader), tensors, threads)
-        return _joined((tensor.path, tensor.dtype, tensor.shape, digest) for tensor, digest in heads)
+        yield from in_order(pool, partial(_digest_of_tensor, reader), tensors, threads)
 
 
 def arrays_digest(arrays: Iterable[tuple[str, NDArray[Any]]]) -> str:
@@ -58,7 +71,7 @@ def _joined(parts: Iterable[tuple[str, str, tuple[int, ...], str]]) -> str:
     digest = hashlib.sha256()
     for name, dtype, shape, content in parts:
         digest.update(repr((name, dtype, tuple(map(int, shape)), content)).encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()[:_DIGITS]
+    return digest.hexdigest()[:DIGITS]
 
 
 def _digest_of_tensor(reader: Reader, tensor: TensorSpec) -> str:
