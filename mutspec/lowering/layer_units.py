@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from mutspec.errors import PlanError, Problem
+from mutspec.errors import PlanError
 from mutspec.model.outline import around
 from mutspec.model.spec import LayerSpec
 from mutspec.structure.coupling.coupling import CoupledLayer, Coupling
@@ -107,22 +107,43 @@ def free_groups(
         PlanError: all of them must stay.
     """
     groups = coupling.groups_of(labels)
+    return groups, unpinned(coupling, layer, groups, "must stay", _HOW_TO_REMOVE, outputs=outputs)
+
+
+def unpinned(
+    coupling: Coupling,
+    layer: LayerSpec,
+    groups: Sequence[int],
+    what: str,
+    hints: Mapping[MarkKind, str],
+    *,
+    outputs: bool,
+) -> tuple[int, ...]:
+    """Returns those of the groups of a layer's units that need not stay as they are.
+
+    Arguments:
+        coupling: the channels of the model.
+        layer: the layer.
+        groups: what its units are.
+        what: what the error says of the units, such as "must stay".
+        hints: what to do if all must stay, by the reason.
+        outputs: whether those of outputs of the model need not stay.
+
+    Raises:
+        PlanError: all of them must stay.
+    """
     reasons = {group: refusal(coupling, group, outputs=outputs) for group in groups}
     free = tuple(group for group, reason in reasons.items() if reason is None)
     if not free:
-        raise PlanError(_must_stay(layer, next(reason for reason in reasons.values() if reason is not None)))
-    return groups, free
+        mark = next(reason for reason in reasons.values() if reason is not None)
+        its = f"the units of `{layer.path}` ({layer.class_name})"
+        raise PlanError(f"{its} {what}{why_pinned(mark)}", path=("target",), hint=hints[mark.kind])
+    return free
 
 
-def _must_stay(layer: LayerSpec, mark: Mark) -> Problem:
-    """Returns the problem that all units of a layer must stay."""
-    hint = {
-        MarkKind.OUTPUT: "say `outputs: true` to remove outputs of the model, or leave the layer out",
-        MarkKind.INPUT: "leave the layer out, or change the input first with `set_input`",
-    }.get(
-        mark.kind,
-        "leave it out with `not:`, skip such layers with `on_unremovable: skip`, zero its units with `zero_neurons`, "
-        "or declare the axes of a class of your own with `declare_layer_axes` (docs/writing-an-op.md)",
-    )
-    its = f"the units of `{layer.path}` ({layer.class_name}) must stay"
-    return Problem(f"{its}{why_pinned(mark)}", path=("target",), hint=hint)
+_HOW_TO_REMOVE = {
+    MarkKind.OUTPUT: "say `outputs: true` to remove outputs of the model, or leave the layer out",
+    MarkKind.INPUT: "leave the layer out, or change the input first with `set_input`",
+    MarkKind.BARRIER: "leave it out with `not:`, skip such layers with `on_unremovable: skip`, zero its units with "
+    "`zero_neurons`, or declare the axes of a class of your own with `declare_layer_axes` (docs/writing-an-op.md)",
+}

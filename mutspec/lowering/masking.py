@@ -24,7 +24,7 @@ def masked(context: LoweringContext, coupling: Coupling, groups: Collection[int]
     """
     removal = Substitution.removal(coupling, groups)
     for layer in removal.layers:
-        own = layer_weights(context)[layer.path]
+        own = layer_weights(context).get(layer.path, {})
         for below, axes in layer.weights.items():
             tensor = own[below]
             choice = _choice(context, removal, axes, tensor.shape)

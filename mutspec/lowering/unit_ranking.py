@@ -150,7 +150,7 @@ def _measured(
 
 def _kernels(context: LoweringContext, layer: CoupledLayer) -> list[tuple[CoupledLayer, str, TensorSpec]]:
     """Returns the weights by which a layer makes its units: its kernels, and not its biases."""
-    own = layer_weights(context)[layer.path]
+    own = layer_weights(context).get(layer.path, {})
     making = [below for below, axes in layer.weights.items() if any(axis.use is Use.PRODUCES for axis in axes)]
     scaling = [below for below, axes in layer.weights.items() if len(axes) > 1 and below not in making]
     return [(layer, below, own[below]) for below in making or scaling if below in own]

@@ -14,7 +14,7 @@ from mutspec.graph.exact_counts import rounded_share
 from mutspec.graph.permutation import Permutation
 from mutspec.language.types import exact_share
 from mutspec.lowering.context import LoweringContext
-from mutspec.lowering.layer_units import refusal, units_of, why_pinned
+from mutspec.lowering.layer_units import units_of, unpinned
 from mutspec.lowering.limits_of_made import width_problem
 from mutspec.lowering.listed_places import places_of
 from mutspec.lowering.widths import layer_origin
@@ -171,30 +171,30 @@ def _refuse_other(
         )
 
 
-def _free(coupling: Coupling, layer: LayerSpec, groups: Sequence[int], step: Widening) -> list[int]:
+def _free(coupling: Coupling, layer: LayerSpec, groups: Sequence[int], step: Widening) -> tuple[int, ...]:
     """Returns the groups of a layer that may have others next to them.
 
     Raises:
         PlanError: there is none, or predictions would change.
     """
-    reasons = {group: refusal(coupling, group, outputs=False) for group in groups}
-    free = [group for group, reason in reasons.items() if reason is None]
-    its = f"the units of `{layer.path}` ({layer.class_name})"
-    if not free:
-        reason = next(each for each in reasons.values() if each is not None)
-        hint = {
-            MarkKind.OUTPUT: "`resize_output` gives a model more outputs; leave the layer out otherwise",
-            MarkKind.INPUT: "leave the layer out, or change the input with `set_input`",
-        }.get(reason.kind, "leave it out with `not:`, or declare the axes of a class of your own")
-        raise PlanError(f"{its} must stay as they are{why_pinned(reason)}", path=("target",), hint=hint)
+    free = unpinned(coupling, layer, groups, "must stay as they are", _HOW_TO_WIDEN, outputs=False)
     marks = (mark for mark in coupling.marks.get(free[-1], ()) if mark.kind in _TOGETHER)
     if step.keeps and (mark := next(marks, None)) is not None:
         raise PlanError(
-            f"more of {its} would change predictions, because `{mark.layer}` {mark.why}",
+            f"more of the units of `{layer.path}` ({layer.class_name}) would change predictions, because "
+            f"`{mark.layer}` {mark.why}",
             path=("target",),
             hint="say `approximate: true` if they may change, or `method: random`, or leave the layer out",
         )
     return free
+
+
+_HOW_TO_WIDEN = {
+    MarkKind.OUTPUT: "`resize_output` gives a model more outputs; leave the layer out otherwise",
+    MarkKind.INPUT: "leave the layer out, or change the input with `set_input`",
+    MarkKind.BARRIER: "leave it out with `not:`, or declare the axes of a class of your own",
+}
+"""What to do if all units of a layer must stay as they are."""
 
 
 def _listed(

@@ -52,6 +52,12 @@ class Extents:
 
     parts: tuple[Labels | int | None, ...]
 
+    @classmethod
+    def of(cls, axes: Axes, stated: Sequence[int | None]) -> Extents:
+        """Returns the argument for a shape that is stated: what is not stated, and axes without channels, stay."""
+        pairs = zip(axes, stated, strict=True)
+        return cls(tuple(extent if axis is None or extent in (-1, None) else axis for axis, extent in pairs))
+
     @property
     def axes(self) -> tuple[Labels, ...]:
         """The labels that are counted, axis by axis."""

@@ -167,12 +167,17 @@ Tensors = dict[TensorRef, _Tensor]
 
 
 class _Walk:
-    """A walk through the calls of a network and of those in it."""
+    """A walk through the calls of a network and of those in it.
 
-    def __init__(self, shapes: Shapes, weights: WeightShapes) -> None:
-        self.ties = Ties()
+    Arguments:
+        shapes, weights: as for `coupling_of`.
+        around: the walk through the network that a layer with this one is in; they share labels.
+    """
+
+    def __init__(self, shapes: Shapes, weights: WeightShapes, around: _Walk | None = None) -> None:
+        self.ties: Ties = Ties() if around is None else around.ties
         self._shapes, self._weights = shapes, weights
-        self._own: dict[tuple[str, str], Labels] = {}
+        self._own: dict[tuple[str, str], Labels] = {} if around is None else around._own
         self._layers: dict[str, CoupledLayer] = {}
         self._unknown: dict[str, str] = {}
 
@@ -230,8 +235,7 @@ class _Walk:
         types = {ref: TensorType(call.shapes[given]) for ref, given in zip(ports, call.inputs, strict=True)}
         types = {ref: replace(network.types.get(ref, each), shape=each.shape) for ref, each in types.items()}
         network = network.with_layers(network.layers, types)
-        walk = _Walk(self._shapes, self._weights)
-        walk.ties, walk._own = self.ties, self._own
+        walk = _Walk(self._shapes, self._weights, self)
         inputs = [_Tensor(call.axes[ref], ref in call.zeros) for ref in call.inputs]
         outputs = walk.through(network, call.path, inputs)
         self._unknown |= walk._unknown
@@ -240,8 +244,7 @@ class _Walk:
         shape = call.config.get("build_input_shape")
         stated: dict[Keys, Argument] = {}
         if isinstance(shape, list | tuple) and len(shape) == len(inputs[0].axes):
-            parts = (extent if axis is None else axis for axis, extent in zip(inputs[0].axes, shape, strict=True))
-            stated["config", "build_input_shape"] = Extents(tuple(parts))
+            stated["config", "build_input_shape"] = Extents.of(inputs[0].axes, shape)
         return joined([*traced, Traced((), arguments=stated)], [each.axes for each in outputs])
 
     def _outputs(self, network: Network, owner: str, name: str, number: int) -> Iterable[Shape]:
@@ -280,15 +283,16 @@ class _Walk:
                     raise UncoupledError(f"has a weight `{below}` of other extents than its arguments say")
         before = self._layers.get(path)
         if before is None:
-            found = (
-                weights,
-                traced.arguments,
-                traced.widths,
-                traced.joins,
-                traced.roots,
-                next(iter(traced.outputs), ()),
+            self._layers[path] = CoupledLayer(
+                path,
+                plain_class_name(entry),
+                weights=weights,
+                arguments=traced.arguments,
+                widths=traced.widths,
+                joins=traced.joins,
+                roots=traced.roots,
+                output=next(iter(traced.outputs), ()),
             )
-            self._layers[path] = CoupledLayer(path, plain_class_name(entry), *found)
             return
         for below, axes in weights.items():
             for was, now in zip(before.weights[below], axes, strict=True):
@@ -370,5 +374,4 @@ def _input(entry: Entry, axes: Axes) -> Traced:
     stated = entry["config"].get(key)
     if not isinstance(stated, list | tuple) or len(stated) != len(axes):
         return Traced((axes,))
-    parts = (extent if axis is None else axis for axis, extent in zip(axes, stated, strict=True))
-    return Traced((axes,), arguments={("config", key): Extents(tuple(parts))})
+    return Traced((axes,), arguments={("config", key): Extents.of(axes, stated)})

@@ -125,8 +125,7 @@ def broadcast_to(call: AxisCall) -> Traced:
         *(None,) * added,
         *(axis if extent != 1 else None for axis, extent in zip(axes, shape, strict=True)),
     )
-    parts = (extent if axis is None else axis for axis, extent in zip(made, stated, strict=True))
-    return Traced((made,), arguments={("config", "shape"): Extents(tuple(parts))})
+    return Traced((made,), arguments={("config", "shape"): Extents.of(made, stated)})
 
 
 def unstack(call: AxisCall) -> Traced:

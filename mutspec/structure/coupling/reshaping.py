@@ -145,11 +145,7 @@ def reshape(call: AxisCall) -> Traced:
     stated = call.config.get(key)
     if not isinstance(stated, list | tuple) or len(stated) != len(after) - start:
         raise UncoupledError("does not state the shape that it makes")
-    parts = (
-        extent if axis is None or extent in (-1, None) else axis
-        for extent, axis in zip(stated, after[start:], strict=True)
-    )
-    return Traced((after,), arguments={("config", key): Extents(tuple(parts))})
+    return Traced((after,), arguments={("config", key): Extents.of(after[start:], stated)})
 
 
 def permute(call: AxisCall) -> Traced:
