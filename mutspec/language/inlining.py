@@ -31,7 +31,7 @@ MAX_USES = 1000
 """The most uses of recipes that a plan may stand for."""
 
 MAX_GROWTH = 500_000
-"""The most characters that the texts of all uses together may have."""
+"""The most values and characters that all uses together may stand for, those within others included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +107,17 @@ class Inlining:
 
     Arguments:
         uses: the number of uses so far.
-        growth: the number of characters that they stand for.
+        growth: the number of values and characters that they stand for.
+        interpolated: how much of them are values of parameters.
         files: the digests of the files that are used, by their labels.
+        is_too_large: whether that is more than a plan may have. Then no other recipe is used.
     """
 
     uses: int = 0
     growth: int = 0
+    interpolated: int = 0
     files: dict[str, str] = field(default_factory=dict)
+    is_too_large: bool = False
 
     def problem(self, file: RecipeFile, chain: Chain, plan: Path | None) -> Problem | None:
         """Returns why a recipe cannot be used; None if it can, which is counted.
@@ -131,22 +135,25 @@ class Inlining:
         if len(chain) > MAX_NESTING:
             return Problem(f"more than {MAX_NESTING} recipes use one another", hint="use fewer of them")
         self.uses += 1
-        self.growth += file.size
-        if self.uses > MAX_USES or self.growth > MAX_GROWTH:
-            message = (
-                f"the plan stands for more than {MAX_USES:,} uses of recipes, or {MAX_GROWTH:,} characters of them"
-            )
-            return Problem(message, hint="use fewer of them")
         self.files[file.label] = file.digest
-        return None
+        return self.grown(file.size)
+
+    def grown(self, size: int) -> Problem | None:
+        """Counts values and characters that a use stands for. Returns the problem if all are too many together."""
+        self.growth += size
+        if self.uses <= MAX_USES and self.growth <= MAX_GROWTH:
+            return None
+        self.is_too_large = True
+        message = f"the uses up to this one are more than {MAX_USES:,}, or {MAX_GROWTH:,} values and characters"
+        return Problem(message, hint="use fewer recipes")
 
 
-def id_problem(use: UseStep, is_given: bool) -> Problem | None:
+def id_problem(use: UseStep, given: Node | None) -> Problem | None:
     """Returns the problem of a step that uses a recipe after which it cannot be called."""
     name = recipe_name(use.use)
-    if is_given or re.match(STEP_ID, name):
+    if given is not None or re.match(STEP_ID, name):
         return None
-    return Problem(f"the step cannot be called `{name}`, as its recipe is", path=("use",), hint="give it an `id`")
+    return Problem(f"the step cannot be called `{name}`, as its recipe is", hint="give it an `id`")
 
 
 def unknown_parameters(use: UseStep, file: RecipeFile) -> Iterator[Problem]:

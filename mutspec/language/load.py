@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace as replace_node
 
-from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem, nearest
+from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem
 from mutspec.language.blocks import Blocks
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import package_problem, parse
 from mutspec.language.explain import Finding, Validator
 from mutspec.language.files import read_text
+from mutspec.language.findings import OF_HYDRA, head_findings, in_order, op_findings, quoting_hint
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead, UseStep
 from mutspec.language.inlining import (
     Chain,
@@ -36,19 +37,17 @@ from mutspec.language.inlining import (
     with_parameters,
 )
 from mutspec.language.inlining import input_problems as used_input_problems
-from mutspec.language.interpolation import NAME, Interpolator, literal_problems
-from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, span_at
+from mutspec.language.interpolation import Interpolator, literal_problems
+from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, size_of, span_at
 from mutspec.language.op_bugs import failure
-from mutspec.language.overrides import Override, apply_overrides, numbered, of_used_steps, step_id
+from mutspec.language.overrides import Override, Overrides, apply_overrides, of_used_steps, overrides_of_call, step_id
 from mutspec.language.plan import Plan, Use, digest_of, effect_of
 from mutspec.language.recipe_files import RecipeFile, RecipeSource
-from mutspec.language.scalars import BOOLEAN_WORDS
-from mutspec.language.schema import RESERVED, Catalogue, op_definitions
+from mutspec.language.schema import Catalogue, op_definitions
 from mutspec.language.steps import is_use, without_own_keys
 from mutspec.language.types import BASE
 
 T = TypeVar("T")
-Overrides = Iterable[Override | str]
 
 
 def load_plan(
@@ -108,7 +107,7 @@ def load_text(
     problem = package_problem(text, document)
     problems = [*document.warnings, *([problem] if problem is not None else [])]
     loader = _Loader(catalogue, Path(file).stem, problems, uses_schema=uses_schema, recipes=recipes)
-    return loader.load(document.root, _all_overrides(overrides, params, seed))
+    return loader.load(document.root, overrides_of_call(overrides, params, seed))
 
 
 def plan_from(
@@ -123,23 +122,7 @@ def plan_from(
 ) -> Plan[Any]:
     """Makes a plan from Python values. `mutspec: 1` may be left out; the rest is as in `load_text`."""
     root = from_plain({"mutspec": LANGUAGE_VERSION, **mapping})
-    return _Loader(catalogue, name, [], recipes=recipes).load(root, _all_overrides(overrides, params, seed))
-
-
-def _all_overrides(overrides: Overrides, params: Mapping[str, Any] | None, seed: int | None) -> tuple[Override, ...]:
-    """Returns one numbered list: the call's overrides, then parameters, then the seed."""
-    given = [*overrides]
-    texts = numbered(item for item in given if isinstance(item, str))
-    result = (
-        list(texts)
-        if len(texts) == len(given)
-        else [Override(item, index) if isinstance(item, str) else item for index, item in enumerate(given, start=1)]
-    )
-    extra = [(f"params.{name}", value) for name, value in (params or {}).items()]
-    extra += [("seed", seed)] if seed is not None else []
-    for key, value in extra:
-        result.append(Override(f"{key}={value}", len(result) + 1, value))
-    return tuple(result)
+    return _Loader(catalogue, name, [], recipes=recipes).load(root, overrides_of_call(overrides, params, seed))
 
 
 @dataclass(frozen=True)
@@ -185,7 +168,7 @@ class PlanSource:
     ) -> Plan[Any]:
         """Loads the same plan with other values, parameters, or another seed."""
         loader = _Loader(self.catalogue, self.name, [], recipes=self.recipes)
-        return loader.load(self.written, (*self.overrides, *_all_overrides(overrides, params, seed)))
+        return loader.load(self.written, (*self.overrides, *overrides_of_call(overrides, params, seed)))
 
 
 def form_digest(
@@ -272,7 +255,7 @@ class _Loader:
         self.problems += problems
         document, head, steps = self.check(written, of_used)
         if any(not problem.is_warning for problem in self.problems):
-            raise PlanError(sorted(self.problems, key=_order))
+            raise PlanError(sorted(self.problems, key=in_order))
         if self.bugs:
             raise OpError(self.bugs)
         assert head is not None
@@ -297,7 +280,7 @@ class _Loader:
                 self.inlined,
                 self.inlining.files,
             ),
-            warnings=tuple(sorted(self.problems, key=_order)),
+            warnings=tuple(sorted(self.problems, key=in_order)),
             files=self.inlining.files,
             uses=tuple(self.uses),
         )
@@ -338,7 +321,7 @@ class _Loader:
         node = node_at(self.root, problem.path)
         hint = problem.hint
         if isinstance(node, Scalar) and not on_key and not hint and not problem.candidates:
-            hint = _quoting_hint(node, accepts_text)
+            hint = quoting_hint(node, accepts_text)
         if node is not None and node.via is not None:
             via = node.via
             is_of_other = bool(self.chain) or self.root.span is None or self.root.span.source.name != via.source.name
@@ -352,6 +335,11 @@ class _Loader:
         told = self.inlined.told(replace(problem, place=place, hint=hint))
         self.problems.append(told_with(told, self.chain))
 
+    def _find(self, findings: Iterable[Finding], path: DocumentPath = ()) -> None:
+        """Adds what was found in the value at a path."""
+        for finding in findings:
+            self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
+
     # -- stages
 
     def _resolve(self, written: Node) -> Interpolator:
@@ -361,7 +349,7 @@ class _Loader:
         declared = params.entries if isinstance(params, Table) else {}
         for problem in literal_problems(declared):
             self._add(problem)
-        interpolator = Interpolator(dict(declared))
+        interpolator = Interpolator(dict(declared), growth=self.inlining.interpolated)
         assert isinstance(self.root, Table)
         entries = {
             key: value if key in ("params", "inputs", "mutspec") else interpolator.resolve(value, (key,))
@@ -371,6 +359,7 @@ class _Loader:
         for problem in interpolator.problems:
             self._add(problem)
         self.unresolved = tuple(dict.fromkeys(problem.path for problem in interpolator.problems))
+        self.inlining.interpolated = interpolator.growth
         return interpolator
 
     def _tell_unused(self, interpolator: Interpolator) -> None:
@@ -405,11 +394,11 @@ class _Loader:
             return
         overridden, problems = apply_overrides(root, overrides)
         self.problems += problems
-        resolved = interpolator.resolve(
-            child(without_own_keys(overridden, self.catalogue), "steps") or steps, ("steps",)
-        )
+        changed = child(without_own_keys(overridden, self.catalogue), "steps") or steps
+        known = len(interpolator.problems)
+        resolved = interpolator.resolve(changed, ("steps",))
         self.root = replace_node(root, entries={**root.entries, "steps": resolved})
-        for problem in interpolator.problems:
+        for problem in interpolator.problems[known:]:
             self._add(problem)
 
     def _expanded(self, number: int, step: Node) -> list[tuple[Node, Chain]] | None:
@@ -418,10 +407,7 @@ class _Loader:
         use = self._validated(
             plain(step), UseStep, lambda: Validator("use", op_definitions({}), "a step with `use`"), path
         )
-        if use is None or any(each[:2] == path for each in self.unresolved):
-            return None
-        if problem := id_problem(use, child(step, "id") is not None):
-            self._add(problem.below(*path))
+        if use is None or self.inlining.is_too_large or any(each[:2] == path for each in self.unresolved):
             return None
         named, by = child(step, "use"), self.chain[0].file if self.chain else None
         span = named.span if named is not None else None
@@ -431,12 +417,13 @@ class _Loader:
             file = self.recipes.find(use.use, by)
         except PlanError as error:
             for problem in error.problems:
-                of_file = told_with(problem, (place,)) if problem.place else replace(problem, path=(*path, "use"))
-                self._add(replace(of_file, path=(*path, "use")))
+                told = told_with(problem, (place, *self.chain)) if problem.place else problem
+                self._add(replace(told, path=(*path, "use")))
             return None
         chain = (replace(place, file=file), *self.chain)
-        if problem := self.inlining.problem(file, chain, self.recipes.plan_path):
-            self._add(replace(problem, path=(*path, "use")))
+        wrong = self.inlining.problem(file, chain, self.recipes.plan_path) or id_problem(use, child(step, "id"))
+        if wrong is not None:
+            self._add(replace(wrong, path=(*path, "use")))
             return None
         if unknown := list(unknown_parameters(use, file)):
             for problem in unknown:
@@ -473,6 +460,9 @@ class _Loader:
         identity, non_finite = step_id(step), child(recipe.root, "non_finite")
         steps = child(recipe.root, "steps")
         assert isinstance(steps, Sequence)
+        if (too_large := self.inlining.grown(size_of(steps))) is not None:
+            self._add(replace(too_large, path=(*path, "use")))
+            return None
         made = [
             inlined_step(each, op, identity, use, non_finite)
             for each, op in zip(steps.items, typed, strict=True)
@@ -506,39 +496,10 @@ class _Loader:
 
     def _head(self, document: dict[str, Any]) -> PlanHead | None:
         """Converts the top-level keys of a plan."""
-        self._check_version(document)
-        of_hydra = [key for key in ("defaults", "hydra") if key in document]
-        for key in of_hydra:
-            message = f"a plan cannot have the key `{key}`, which is Hydra's"
-            hint = "put it into the configuration that uses the plan"
-            self._add(Problem(message, path=(key,), hint=hint), on_key=True)
-        own = {key: value for key, value in document.items() if key not in of_hydra}
-        for section in ("params", "inputs", "blocks"):
-            names = document.get(section)
-            for name in names if isinstance(names, dict) else ():
-                if not re.fullmatch(NAME, name):
-                    message = f"`{name}` cannot be the name of {_A[section]}"
-                    self._add(
-                        Problem(message, path=(section, name), hint="use letters, digits, `_` and `-`"), on_key=True
-                    )
-                elif section == "inputs" and name in RESERVED:
-                    message = f"`{name}` cannot be the name of an input"
-                    hint = f"`{name}:` {RESERVED[name]}, so choose another name"
-                    self._add(Problem(message, path=(section, name), hint=hint), on_key=True)
+        self._find(head_findings(document))
+        own = {key: value for key, value in document.items() if key not in OF_HYDRA}
         own["mutspec"] = LANGUAGE_VERSION
         return self._validated(own, PlanHead, lambda: Validator("plan", op_definitions({}), "a plan"), ())
-
-    def _check_version(self, document: dict[str, Any]) -> None:
-        version = document.get("mutspec")
-        if "mutspec" not in document:
-            near = nearest("mutspec", document)
-            hint = f"add `mutspec: {LANGUAGE_VERSION}` as its first line" if not near else ""
-            self._add(Problem("the plan does not state its language version", hint=hint), on_key=True)
-        elif version != LANGUAGE_VERSION or isinstance(version, bool | float):
-            is_newer = isinstance(version, int) and version > LANGUAGE_VERSION
-            message = f"this mutspec reads language version {LANGUAGE_VERSION}, but the plan states {version!r}"
-            hint = "a newer mutspec may read it" if is_newer else f"write `mutspec: {LANGUAGE_VERSION}`"
-            self._add(Problem(message, path=("mutspec",), hint=hint))
 
     def _steps(self, raw: Any) -> list[Any]:
         """Converts each step into its op, or None if it is wrong."""
@@ -553,7 +514,7 @@ class _Loader:
             if (
                 not isinstance(raw, dict) or op is not None or "use" not in raw
             ):  # what is wrong with a use has been said
-                self._bad_op(raw, op, path)
+                self._find(op_findings(raw, self.catalogue), path)
             return None
         kind = self.catalogue[op]
         for problem in step_problems(raw, kind):
@@ -567,34 +528,6 @@ class _Loader:
         unusable = [Finding(problem) for problem in number_problems(raw, kind)]
         step: Any = self._validated(raw, kind, validator, path, unusable)
         return replace_node(step, id=op) if getattr(step, "id", None) == "" else step
-
-    def _bad_op(self, raw: Any, op: Any, path: DocumentPath) -> None:
-        listing = "`mutspec ops` lists them"
-        if not isinstance(raw, dict):
-            self._add(
-                Problem("a step must be a mapping with an `op`", path=path, hint="for instance `- op: gaussian_noise`")
-            )
-        elif "op" not in raw:
-            named = [key for key in raw if key in self.catalogue]
-            misspelt = nearest("op", raw)
-            hint = f"write `op: {named[0]}`, and its other keys at the same level" if named else listing
-            on_key = bool(named or misspelt)
-            where = (*path, (named or list(misspelt))[0]) if on_key else path
-            self._add(Problem("the step has no `op`", path=where, hint=hint), on_key=on_key)
-        elif isinstance(op, str) and "${" in op:
-            self._add(Problem("`op` cannot be interpolated", path=(*path, "op"), hint="write the op's name"))
-        elif isinstance(op, str):
-            candidates = nearest(op, self.catalogue)
-            self._add(
-                Problem(
-                    f"there is no op `{op}`",
-                    path=(*path, "op"),
-                    hint="" if candidates else listing,
-                    candidates=candidates,
-                )
-            )
-        else:
-            self._add(Problem("`op` must be the name of an op", path=(*path, "op"), hint=listing), accepts_text=True)
 
     def _validated(
         self,
@@ -612,8 +545,7 @@ class _Loader:
             reason = str(error)
         if value is None or self.uses_schema:
             findings += validator().find(raw)
-        for finding in findings:
-            self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
+        self._find(findings, path)
         if value is None and not findings:
             # Types and schema are equally strict, and a test checks it. Should a type ever be stricter, it explains.
             message, _, where = reason.partition(" - at `$")
@@ -656,27 +588,3 @@ class _Loader:
         for problem in id_problems(ids, uses):
             self._add(problem)
             self.has_wrong_ids = True
-
-
-_A = {"params": "a parameter", "inputs": "an input", "blocks": "a block"}
-"""What the keys of a section are the names of."""
-
-
-def _quoting_hint(node: Scalar, accepts_text: bool) -> str:
-    """Returns a hint for a bare word that YAML does not read as text."""
-    if not node.written or isinstance(node.value, str):
-        return ""
-    in_quotes = f'for the text, write "{node.written}"'
-    if isinstance(node.value, bool) and node.written.lower() in BOOLEAN_WORDS:
-        read_as = "true" if node.value else "false"
-        return f"YAML reads a bare {node.written} as {read_as}" + (f"; {in_quotes}" if accepts_text else "")
-    return in_quotes if accepts_text else ""
-
-
-def _order(problem: Problem) -> tuple[int, str, int, int]:
-    """Returns the sort key of a problem: its place in the file; those of overrides come last."""
-    place = problem.place
-    if place is None:
-        return (0, "", 0, 0)
-    is_override = place.file.startswith("override ")
-    return (int(is_override), place.file, place.line, place.column)

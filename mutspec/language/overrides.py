@@ -6,7 +6,7 @@ like any other, at "override N".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,26 @@ class Override:
 def numbered(texts: Iterable[str]) -> tuple[Override, ...]:
     """Returns the overrides of a call, in their order."""
     return tuple(Override(text, position) for position, text in enumerate(texts, start=1))
+
+
+Overrides = Iterable[Override | str]
+"""The overrides of a call, as texts or as values."""
+
+
+def overrides_of_call(overrides: Overrides, params: Mapping[str, Any] | None, seed: int | None) -> tuple[Override, ...]:
+    """Returns one numbered list: the call's overrides, then parameters, then the seed."""
+    given = [*overrides]
+    texts = numbered(item for item in given if isinstance(item, str))
+    result = (
+        list(texts)
+        if len(texts) == len(given)
+        else [Override(item, index) if isinstance(item, str) else item for index, item in enumerate(given, start=1)]
+    )
+    extra = [(f"params.{name}", value) for name, value in (params or {}).items()]
+    extra += [("seed", seed)] if seed is not None else []
+    for key, value in extra:
+        result.append(Override(f"{key}={value}", len(result) + 1, value))
+    return tuple(result)
 
 
 def of_used_steps(root: Node, overrides: Iterable[Override]) -> tuple[list[Override], list[Override]]:

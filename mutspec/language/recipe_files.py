@@ -17,7 +17,7 @@ from stat import S_ISREG
 from mutspec.errors import PlanError, Problem, nearest
 from mutspec.language.document import package_problem, parse
 from mutspec.language.files import MAX_BYTES, read_text
-from mutspec.language.nodes import Node
+from mutspec.language.nodes import Node, size_of
 from mutspec.text.visible import in_one_line
 
 SHIPPED = "shipped:"
@@ -42,7 +42,7 @@ class RecipeFile:
         folder: the folder from which it names other recipes.
         is_shipped: whether it ships with mutspec.
         digest: a digest of its text.
-        size: the number of characters of its text.
+        size: the number of characters of its text, or that of its values and characters with those of aliases.
         root: its document.
         warnings: what is surprising in its YAML.
     """
@@ -60,28 +60,30 @@ class RecipeFile:
 
 @dataclass(frozen=True)
 class RecipeSource:
-    """Where the recipes are that a plan may use. A file is read once, so that a sweep has one text of it.
+    """Where the recipes are that a plan may use.
+
+    A name is looked for and a file is read once. So a sweep has one text of it, also in processes that other machines
+    or folders have, to which the source is sent.
 
     Arguments:
         plan: the plan's own file; None for a plan that is not a file.
         root: the folder outside of which no file is read. Without it only what ships with mutspec can be used.
+        plan_path: the plan's own file, without links.
         known: the recipes that have been read, by their paths.
+        found: the same, by the path of their user (None for the plan) and the name that this has for them.
     """
 
     plan: Path | None = None
     root: Path | None = None
+    plan_path: Path | None = None
     known: dict[Path, RecipeFile] = field(default_factory=dict, compare=False, repr=False)
+    found: dict[tuple[Path | None, str], RecipeFile] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of_file(cls, plan: str | Path, root: Path | None = None) -> RecipeSource:
         """Returns the source of a plan file: the folder that the call names, by default the plan's own."""
         path = Path(plan)
-        return cls(path, path.parent if root is None else root)
-
-    @property
-    def plan_path(self) -> Path | None:
-        """The plan's file, without links."""
-        return None if self.plan is None else _real(self.plan)
+        return cls(path, path.parent if root is None else root, _real(path))
 
     def paths(self) -> tuple[Path, ...]:
         """Returns the files that have been read."""
@@ -97,6 +99,12 @@ class RecipeSource:
         Raises:
             PlanError: there is none, or it may not be read. A problem without a place is about the name.
         """
+        wanted = None if user is None else user.path, name
+        if wanted not in self.found:
+            self.found[wanted] = self._sought(name, user)
+        return self.found[wanted]
+
+    def _sought(self, name: str, user: RecipeFile | None) -> RecipeFile:
         if problem := _odd(name):
             raise PlanError(problem)
         if name.startswith(SHIPPED):
@@ -142,9 +150,9 @@ class RecipeSource:
         problem = package_problem(text, document)
         warnings = document.warnings if problem is None else (*document.warnings, problem)
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        label = label or self._label(path)
+        label, size = label or self._label(path), max(len(text), size_of(document.root))
         self.known[real] = RecipeFile(
-            label, shown, real, path.parent, is_shipped, digest, len(text), document.root, warnings
+            label, shown, real, path.parent, is_shipped, digest, size, document.root, warnings
         )
         return self.known[real]
 
