@@ -56,32 +56,43 @@ def limits(**changes: int) -> Iterator[None]:
         yield
 
 
-def load_plan(path: File, *, overrides: Iterable[str] = ()) -> Plan[Op]:
-    """Reads and validates a plan file.
+def load_plan(path: File, *, overrides: Iterable[str] = (), recipes: File | None = None) -> Plan[Op]:
+    """Reads and validates a plan file, and the recipes that it uses.
 
     Arguments:
         path: a YAML file.
         overrides: `key=value` texts as on the command line: `params.std=0.05`, `seed=3`, `steps.jitter.std=0.1`.
+        recipes: the folder outside of which it uses no recipes, except those that ship; by default its own.
 
     Raises:
         PlanError: the plan is invalid; the error has every problem with its place.
     """
     from mutspec.language import load_plan as load
+    from mutspec.language.recipe_files import RecipeSource
     from mutspec.ops import catalogue
 
-    return load(arguments.plan_path(path), catalogue(), overrides=arguments.texts(overrides, "overrides"))
+    file, root = arguments.plan_path(path), None if recipes is None else arguments.recipe_folder(recipes)
+    source = RecipeSource.of_file(file, root)
+    return load(file, catalogue(), overrides=arguments.texts(overrides, "overrides"), recipes=source)
 
 
-def plan(document: Mapping[str, Any]) -> Plan[Op]:
+def plan(document: Mapping[str, Any], *, recipes: File | None = None) -> Plan[Op]:
     """Makes a plan from the mapping that a plan file would hold. `mutspec: 1` may be left out.
+
+    Arguments:
+        document: the mapping.
+        recipes: the folder whose recipes it may use; by default it may only use those that ship with mutspec.
 
     Raises:
         PlanError: the plan is invalid; the error has every problem with its path.
+        CallError: the folder does not exist.
     """
     from mutspec.language import plan_from
+    from mutspec.language.recipe_files import RecipeSource
     from mutspec.ops import catalogue
 
-    return plan_from(arguments.plan_document(document), catalogue())
+    root = None if recipes is None else arguments.recipe_folder(recipes)
+    return plan_from(arguments.plan_document(document), catalogue(), recipes=RecipeSource(root=root))
 
 
 def dry_run(

@@ -84,6 +84,19 @@ def file_path(file: object, what: str, of: str = "a file") -> Path:
     return _path(file, what)
 
 
+def recipe_folder(folder: object) -> Path:
+    """Returns the folder outside of which a plan uses no recipes.
+
+    Raises:
+        CallError: it is not a path, or not that of a folder.
+    """
+    path = file_path(folder, "the folder of recipes", "a folder")
+    if not path.is_dir():
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise CallError(f"the folder of recipes {path} {what}", hint="name the folder that has the recipes")
+    return path
+
+
 def check_count(value: object, name: str) -> None:
     """Checks that an argument is a whole number, or None.
 

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "apply": "Apply a plan to a model file, or show what it would do.",
     "diff": "Compare two model files.",
     "graph": "Draw what a plan computes on a model.",
+    "show": "Print a plan as one that stands alone, with the recipes that it uses.",
     "run": "Mutate and evaluate with Hydra configurations; sweep over anything.",
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",

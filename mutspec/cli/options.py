@@ -196,9 +196,32 @@ def limit_option(command: Command) -> Command:
     )(command)
 
 
+RECIPES = "mutspec.recipes"
+"""The key of the folder of `--recipes` in a command's context, from which `read_plan` takes it."""
+
+
+def recipes_option(command: Command) -> Command:
+    """Adds `--recipes DIR`, which `read_plan` takes from the context."""
+
+    def keep(context: click.Context, _: click.Parameter, folder: str | None) -> None:
+        if folder is not None and not context.resilient_parsing:
+            from mutspec.arguments import recipe_folder
+
+            context.meta[RECIPES] = recipe_folder(folder)
+
+    return click.option(
+        "--recipes",
+        type=FILE,
+        expose_value=False,
+        callback=keep,
+        metavar="DIR",
+        help="The folder outside of which the plan uses no other recipes. [default: the plan's]",
+    )(command)
+
+
 def plan_options(command: Command) -> Command:
-    """Adds what changes how a plan is read: `--set`, `--seed`, `--input`, `--import`."""
-    return set_option(seed_option(input_option(import_option(command))))
+    """Adds what changes how a plan is read: `--set`, `--seed`, `--input`, `--recipes`, `--import`."""
+    return set_option(seed_option(input_option(recipes_option(import_option(command)))))
 
 
 def bound_inputs(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
+
+from mutspec.cli.options import RECIPES
 from mutspec.language import Plan, load_plan, load_text
 
 
@@ -14,18 +17,25 @@ def read_plan(
 ) -> Plan[Any]:
     """Returns the plan in a file, or the recipe of that name that ships with mutspec; `-` reads standard input.
 
+    It may use the recipes in the folder that the call names by `--recipes`.
+
     Raises:
         PlanError: with every problem of the plan.
     """
+    from mutspec.language.recipe_files import RecipeSource
     from mutspec.ops import catalogue
 
+    context = click.get_current_context(silent=True)
+    root: Path | None = None if context is None else context.meta.get(RECIPES)
+    options: dict[str, Any] = {"overrides": overrides, "seed": seed, "uses_schema": uses_schema}
     if path != "-":
-        return load_plan(_shipped(path) or path, catalogue(), overrides=overrides, seed=seed, uses_schema=uses_schema)
+        file = _shipped(path) or path
+        return load_plan(file, catalogue(), recipes=RecipeSource.of_file(file, root), **options)
     from mutspec.language.files import decode
 
     name = "<stdin>"
     text = decode(sys.stdin.buffer.read(), name)
-    return load_text(text, catalogue(), file=name, overrides=overrides, seed=seed, uses_schema=uses_schema)
+    return load_text(text, catalogue(), file=name, recipes=RecipeSource(root=root), **options)
 
 
 def paths(bound: dict[str, str]) -> dict[str, Path]:

@@ -276,7 +276,8 @@ def files_read(
 ) -> tuple[Path | None, ...]:
     """Returns all files that are read to apply a plan. None of them may be its output."""
     place = plan.locate(())
-    return model, *inputs.values(), architecture, None if place is None else Path(place.file)
+    of_plan = (None if place is None else Path(place.file), *plan.source.recipes.paths())
+    return model, *inputs.values(), architecture, *of_plan
 
 
 def _threads(threads: int | None, max_memory: int | None, whole: int) -> int:

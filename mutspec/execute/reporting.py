@@ -75,6 +75,7 @@ def report(
         asked_keras=program.asked_keras if isinstance(model, Archive) and not needs_keras else (),
         origins=origins(program),
         multiply_adds=_multiply_adds(program),
+        uses=program.plan.uses,
     )
 
 

@@ -8,8 +8,13 @@ from typing import Any
 
 from mutspec.experiment.result_settings import PARAMETER, PERCENT
 from mutspec.language import Plan
+from mutspec.language.inlining import Inlined
 from mutspec.language.interpolation import NAME
-from mutspec.language.nodes import plain
+from mutspec.language.nodes import Sequence, Table, child, node_at, plain
+from mutspec.language.overrides import step_id
+from mutspec.language.recipe_files import recipe_name
+from mutspec.language.schema import SEPARATOR
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import Scale
 from mutspec.lowering.base import Op
 from mutspec.lowering.noise_op import Mode
@@ -25,6 +30,7 @@ OF_SIZES = {
 }
 OF_OTHERS = {"fraction": PERCENT, "rate": "probability", "rate_per_bit": "probability per bit"}
 
+_STEPS = "plan.steps."
 _PARAMETER = re.compile(rf"\$\{{params\.({NAME})\}}")
 
 
@@ -35,14 +41,45 @@ def units(plan: Plan[Op]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     of_parameters: dict[str, set[str]] = {}
-    written = plain(plan.source.written).get("steps")
     for number, step in enumerate(plan.steps):
-        keys = written[number] if isinstance(written, list) and number < len(written) else {}
+        written = _written(plan, number)
         for key, unit in _of_step(step):
-            found[f"plan.steps.{step.id}.{key}"] = unit
-            for name in _parameters(keys.get(key) if isinstance(keys, Mapping) else None):
+            found[f"{_STEPS}{step.id.replace(SEPARATOR, '.steps.')}.{key}"] = unit
+            for name in _settings(written, key):
                 of_parameters.setdefault(name, set()).add(unit)
-    return found | {PARAMETER + name: each.pop() for name, each in of_parameters.items() if len(each) == 1}
+    return found | {name: each.pop() for name, each in of_parameters.items() if len(each) == 1}
+
+
+def _written(plan: Plan[Op], number: int) -> list[Mapping[str, Any]]:
+    """A step as it is written; before that, if it is one of a recipe, the steps that lead to it, the plan's own first.
+
+    What is written in a recipe has the places at which it is used.
+    """
+    inlined: Inlined = plan.source.inlined
+    own = inlined.numbers[number] if inlined.numbers else number
+    chain = inlined.chain(("steps", number))
+    paths = [("steps", own), *(use.path for use in reversed(chain[:-1]))]
+    roots = [plan.source.written, *(use.file.root for use in reversed(chain) if use.file is not None)]
+    found = [node_at(root, path) for root, path in zip(roots, paths, strict=False)]
+    if chain:
+        name = name_in_recipe(plan.steps[number].id)
+        steps = child(roots[-1], "steps")
+        found += [step for step in (steps.items if isinstance(steps, Sequence) else ()) if step_id(step) == name][:1]
+    return [plain(node) if isinstance(node, Table) else {} for node in found]
+
+
+def _settings(written: list[Mapping[str, Any]], key: str) -> Iterator[str]:
+    """The settings that a key of a step stands for: parameters of the plan, and values that it passes to a recipe."""
+    *uses, step = written
+    names = list(_parameters(step.get(key)))
+    for number, use in reversed(list(enumerate(uses))):
+        passed = use.get("with")
+        given = [(name, passed[name]) for name in names if isinstance(passed, Mapping) and name in passed]
+        if not number:
+            identity = use.get("id") or recipe_name(str(use.get("use")))
+            yield from (f"{_STEPS}{identity}.with.{name}" for name in names)
+        names = [each for _, value in given for each in _parameters(value)]
+    yield from (PARAMETER + name for name in names)
 
 
 def _of_step(step: Op) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct, ValidationError, convert
@@ -18,18 +18,20 @@ LARGEST = 2**1024
 """The smallest whole number that is too large for a floating-point number."""
 
 
-def id_problems(ids: Sequence[tuple[int, str, str, bool]]) -> Iterator[Problem]:
+def id_problems(ids: Sequence[tuple[int, str, str, bool]], uses: Collection[int] = ()) -> Iterator[Problem]:
     """Finds steps whose ids are malformed, or occur twice.
 
     Arguments:
-        ids: for each step its index, its id, its op, and whether the plan states the id.
+        ids: for each step its index, its id, its op or the recipe that it uses, and whether the plan states the id.
+        uses: the indices of the steps that use recipes.
     """
     first: dict[str, int] = {}
     taken = {identity for _, identity, _, _ in ids}
     for index, identity, op, is_given in ids:
-        path: DocumentPath = ("steps", index, "id" if is_given else "op")
+        of_op = "use" if index in uses else "op"
+        path: DocumentPath = ("steps", index, "id" if is_given else of_op)
         if is_given and not re.match(STEP_ID, identity):
-            hint = "it becomes part of names, so use letters, digits, `_` and `-`"
+            hint = "it becomes part of names, so use letters, digits, `_` and `-`, with `/` between them"
             yield Problem(f"`{in_one_line(identity)}` cannot be an id", path=path, hint=hint)
         if identity not in first:
             first[identity] = index
@@ -40,7 +42,8 @@ def id_problems(ids: Sequence[tuple[int, str, str, bool]]) -> Iterator[Problem]:
             message = f"step {first[identity] + 1} already has the id `{identity}`"
             hint = f"choose another id, for instance `{free}`"
         else:
-            message = f"a second step with the op `{op}` needs an id of its own"
+            what = f"a second use of `{op}`" if index in uses else f"a second step with the op `{op}`"
+            message = f"{what} needs an id of its own"
             hint = f"add `id: {free}`; the step's random stream is named after it"
         yield Problem(message, path=path, hint=hint)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mutspec.errors import PlanError, Problem
+from mutspec.errors import Place, PlanError, Problem
 from mutspec.language.files import about, source_of
 from mutspec.language.nodes import MAX_DEPTH, Node, Scalar, Sequence, Source, SourceSpan, Table
 from mutspec.language.scalars import UnreadableNumberError, scalar_value, surprising_number
@@ -67,6 +67,16 @@ def parse(text: str, name: str = "plan", *, may_be_null: bool = False) -> Docume
         hint = "the smallest plan is `mutspec: 1` and a list of `steps`"
         raise PlanError(about(name, "the plan is empty", hint))
     return Document(root, source, tuple(builder.problems))
+
+
+def package_problem(text: str, document: Document) -> Problem | None:
+    """Returns the problem of a plan that says at its beginning where Hydra is to put it; None if it does not."""
+    package = re.match(r"\A(?:#.*\n)*#\s*@package\b", text.removeprefix("\ufeff"))
+    if package is None:
+        return None
+    line = text.count("\n", 0, package.end())
+    place = Place(document.source.name, line + 1, 1, len(document.source.lines[line]) + 1, document.source.lines[line])
+    return Problem("a plan cannot have the line `# @package`, which is Hydra's", place, hint="remove the line")
 
 
 _TOO_DEEP = f"the document nests deeper than {MAX_DEPTH} levels"

@@ -12,13 +12,17 @@ MAX_BYTES = 16 * 2**20
 """The largest plan file that is read. A plan of 1,000 steps has about 0.1 MB."""
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, name: str = "") -> str:
     """Reads a plan file as UTF-8, with or without a byte order mark.
+
+    Arguments:
+        path: the file.
+        name: its name in error messages; by default its path.
 
     Raises:
         PlanError: if the file cannot be read, or is not text.
     """
-    name = str(path)
+    name = name or str(path)
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)

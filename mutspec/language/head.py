@@ -17,6 +17,38 @@ class InputDeclaration(PlanValue, frozen=True, kw_only=True):
     description: Annotated[str, Meta(description="What the model is for.")] = ""
 
 
+class UseStep(PlanValue, frozen=True, kw_only=True):
+    """A step that stands for the steps of another recipe."""
+
+    id: Annotated[
+        str,
+        Meta(description="The step's name, under which the recipe's steps get theirs. Default: the recipe's name."),
+    ] = ""
+    use: Annotated[
+        str,
+        Meta(
+            description="The recipe: a file relative to this plan, with or without `.yaml`; else the name of a recipe "
+            "that ships with mutspec.",
+            examples=["noise/dense_noise"],
+            min_length=1,
+        ),
+    ]
+    with_: Annotated[
+        dict[str, Any], Meta(description="Values of the recipe's parameters.", examples=[{"std": 0.02}])
+    ] = field(default_factory=dict, name="with")
+    seed: Annotated[
+        Count | UnsetType,
+        Meta(description="The seed of those of its steps that state none. Default: the plan's; never the recipe's."),
+    ] = UNSET
+    inputs: Annotated[
+        dict[str, str],
+        Meta(
+            description="For inputs of the recipe, the input of this plan that is meant. Default: that of its name.",
+            examples=[{"teacher": "large"}],
+        ),
+    ] = field(default_factory=dict)
+
+
 class PlanHead(PlanValue, frozen=True, kw_only=True):
     """A mutspec plan: the steps that turn a neural network into a mutant."""
 

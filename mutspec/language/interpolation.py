@@ -26,7 +26,7 @@ WHOLE = rf"^\$\{{params\.{NAME}\}}{END}"
 WITHIN = rf"\$\{{params\.{NAME}\}}"
 """The pattern of an interpolation anywhere in a text."""
 
-FIXED_KEYS = frozenset({"mutspec", "id", "op"})
+FIXED_KEYS = frozenset({"mutspec", "id", "op", "use"})
 """Keys of a plan or a step whose values are never interpolated."""
 
 MAX_GROWTH = 10_000_000

@@ -8,33 +8,46 @@ and schema accept the same plans.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace as replace_node
 
-from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem, nearest
+from mutspec.errors import DocumentPath, OpError, Place, PlanError, Problem
 from mutspec.language.blocks import Blocks
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
-from mutspec.language.document import parse
+from mutspec.language.document import package_problem, parse
 from mutspec.language.explain import Finding, Validator
 from mutspec.language.files import read_text
-from mutspec.language.head import LANGUAGE_VERSION, PlanHead
-from mutspec.language.interpolation import NAME, Interpolator, literal_problems
-from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, span_at
+from mutspec.language.findings import OF_HYDRA, head_findings, in_order, op_findings, quoting_hint
+from mutspec.language.head import LANGUAGE_VERSION, PlanHead, UseStep
+from mutspec.language.inlining import (
+    Chain,
+    Inlined,
+    Inlining,
+    UsedAt,
+    id_problem,
+    inlined_step,
+    record,
+    told_with,
+    unknown_parameters,
+    with_parameters,
+)
+from mutspec.language.inlining import input_problems as used_input_problems
+from mutspec.language.interpolation import Interpolator, literal_problems
+from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, size_of, span_at
 from mutspec.language.op_bugs import failure
-from mutspec.language.overrides import Override, apply_overrides, numbered, step_id
-from mutspec.language.plan import Plan, digest_of, effect_of
-from mutspec.language.scalars import BOOLEAN_WORDS
-from mutspec.language.schema import RESERVED, Catalogue, op_definitions
-from mutspec.language.steps import without_own_keys
+from mutspec.language.overrides import Override, Overrides, apply_overrides, of_used_steps, overrides_of_call, step_id
+from mutspec.language.plan import Plan, Use, digest_of, effect_of
+from mutspec.language.recipe_files import RecipeFile, RecipeSource
+from mutspec.language.schema import Catalogue, op_definitions
+from mutspec.language.steps import is_use, without_own_keys
 from mutspec.language.types import BASE
 
 T = TypeVar("T")
-Overrides = Iterable[Override | str]
 
 
 def load_plan(
@@ -45,6 +58,7 @@ def load_plan(
     params: Mapping[str, Any] | None = None,
     seed: int | None = None,
     uses_schema: bool = False,
+    recipes: RecipeSource | None = None,
 ) -> Plan[Any]:
     """Loads a plan file.
 
@@ -56,6 +70,7 @@ def load_plan(
         seed: the plan's seed, after the overrides.
         uses_schema: whether the JSON schema also checks values that fit their types. It takes longer to load than the
             plan, and finds the same problems.
+        recipes: where the recipes are that the plan may use; by default in its folder, and those that ship.
 
     Raises:
         PlanError: with every problem of the file.
@@ -68,6 +83,7 @@ def load_plan(
         params=params,
         seed=seed,
         uses_schema=uses_schema,
+        recipes=recipes or RecipeSource.of_file(path),
     )
 
 
@@ -80,19 +96,18 @@ def load_text(
     params: Mapping[str, Any] | None = None,
     seed: int | None = None,
     uses_schema: bool = False,
+    recipes: RecipeSource | None = None,
 ) -> Plan[Any]:
-    """Loads a plan from YAML text. `file` is its name in error messages; the rest is as in `load_plan`."""
+    """Loads a plan from YAML text.
+
+    `file` is its name in error messages. Without `recipes`, it can use only what ships with mutspec. The rest is as in
+    `load_plan`.
+    """
     document = parse(text, file)
-    package = re.match(r"\A(?:#.*\n)*#\s*@package\b", text.removeprefix("\ufeff"))
-    problems = list(document.warnings)
-    if package:
-        line = text.count("\n", 0, package.end())
-        place = Place(file, line + 1, 1, len(document.source.lines[line]) + 1, document.source.lines[line])
-        problems.append(
-            Problem("a plan cannot have the line `# @package`, which is Hydra's", place, hint="remove the line")
-        )
-    loader = _Loader(catalogue, Path(file).stem, problems, uses_schema=uses_schema)
-    return loader.load(document.root, _all_overrides(overrides, params, seed))
+    problem = package_problem(text, document)
+    problems = [*document.warnings, *([problem] if problem is not None else [])]
+    loader = _Loader(catalogue, Path(file).stem, problems, uses_schema=uses_schema, recipes=recipes)
+    return loader.load(document.root, overrides_of_call(overrides, params, seed))
 
 
 def plan_from(
@@ -103,36 +118,40 @@ def plan_from(
     overrides: Overrides = (),
     params: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    recipes: RecipeSource | None = None,
 ) -> Plan[Any]:
-    """Makes a plan from Python values. `mutspec: 1` may be left out; the rest is as in `load_plan`."""
+    """Makes a plan from Python values. `mutspec: 1` may be left out; the rest is as in `load_text`."""
     root = from_plain({"mutspec": LANGUAGE_VERSION, **mapping})
-    return _Loader(catalogue, name, []).load(root, _all_overrides(overrides, params, seed))
-
-
-def _all_overrides(overrides: Overrides, params: Mapping[str, Any] | None, seed: int | None) -> tuple[Override, ...]:
-    """Returns one numbered list: the call's overrides, then parameters, then the seed."""
-    given = [*overrides]
-    texts = numbered(item for item in given if isinstance(item, str))
-    result = (
-        list(texts)
-        if len(texts) == len(given)
-        else [Override(item, index) if isinstance(item, str) else item for index, item in enumerate(given, start=1)]
-    )
-    extra = [(f"params.{name}", value) for name, value in (params or {}).items()]
-    extra += [("seed", seed)] if seed is not None else []
-    for key, value in extra:
-        result.append(Override(f"{key}={value}", len(result) + 1, value))
-    return tuple(result)
+    return _Loader(catalogue, name, [], recipes=recipes).load(root, overrides_of_call(overrides, params, seed))
 
 
 @dataclass(frozen=True)
 class PlanSource:
-    """The origin of a plan: its trees before and after interpolation, and the ops that it was read with."""
+    """The origin of a plan, and what it was read with.
+
+    Arguments:
+        written: its document before interpolation, with the steps that use recipes.
+        resolved: its document after that, with the steps of the recipes.
+        catalogue: the ops by name.
+        name: the plan's name, unless it states one.
+        recipes: where the recipes are that it may use.
+        overrides: those of steps of the recipes that it uses, which `written` does not have.
+        inlined: where its steps come from.
+        files: the digests of the files that it uses.
+    """
 
     written: Node
     resolved: Node
     catalogue: Catalogue
     name: str
+    recipes: RecipeSource = field(default_factory=RecipeSource)
+    overrides: tuple[Override, ...] = ()
+    inlined: Inlined = field(default_factory=Inlined)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def told(self, problem: Problem) -> Problem:
+        """Returns a problem with the places at which the recipe of its step is used."""
+        return self.inlined.told(problem)
 
     def locate(self, path: DocumentPath) -> Place | None:
         """Returns the place where the value at a path was written."""
@@ -142,16 +161,19 @@ class PlanSource:
     @property
     def form_digest(self) -> str:
         """A digest of the plan before interpolation, without the values of its parameters."""
-        return form_digest(self.written, self.catalogue)
+        return form_digest(self.written, self.catalogue, self.files, self.overrides)
 
     def again(
         self, overrides: Overrides = (), params: Mapping[str, Any] | None = None, seed: int | None = None
     ) -> Plan[Any]:
         """Loads the same plan with other values, parameters, or another seed."""
-        return _Loader(self.catalogue, self.name, []).load(self.written, _all_overrides(overrides, params, seed))
+        loader = _Loader(self.catalogue, self.name, [], recipes=self.recipes)
+        return loader.load(self.written, (*self.overrides, *overrides_of_call(overrides, params, seed)))
 
 
-def form_digest(written: Node, catalogue: Catalogue) -> str:
+def form_digest(
+    written: Node, catalogue: Catalogue, files: Mapping[str, str] | None = None, overrides: Iterable[Override] = ()
+) -> str:
     """Returns a digest of a plan as it is written, without its labels, its seed and the values of its parameters.
 
     Plans that differ only in the values of their parameters have the same digest.
@@ -159,32 +181,61 @@ def form_digest(written: Node, catalogue: Catalogue) -> str:
     Arguments:
         written: the plan before interpolation, valid or not.
         catalogue: the ops by name.
+        files: the digests of the files that it uses.
+        overrides: those of steps in these files.
     """
     document = plain(without_own_keys(written, catalogue)) if isinstance(written, Table) else {}
     params = document.get("params")
-    return digest_of({**effect_of(document), "params": sorted(params) if isinstance(params, dict) else []})
+    form = {**effect_of(document), "params": sorted(params) if isinstance(params, dict) else []}
+    of_used = {"files": sorted(files.items()), "overrides": [each.text for each in overrides]} if files else {}
+    return digest_of({**form, **of_used})
 
 
 def _span(root: Node, path: DocumentPath, *, on_key: bool = False) -> Any:
     """Returns the span that a message about a path points to. For a whole step that is its op."""
     if len(path) == 2 and path[0] == "steps":
         step = node_at(root, path)
-        op = child(step, "op") if step is not None else None
+        op = (child(step, "op") or child(step, "use")) if step is not None else None
         if op is not None and op.span is not None:
             return op.span
     return span_at(root, path, on_key=on_key)
 
 
 class _Loader:
-    """Converts one tree into a plan, and collects its problems."""
+    """Converts one tree into a plan, and collects its problems.
+
+    Arguments:
+        catalogue: the ops by name.
+        name: the plan's name, unless it states one.
+        problems: those of its text.
+        uses_schema: whether the JSON schema checks it too.
+        recipes: where the recipes are that it may use.
+        chain: for a recipe that another plan uses, the places at which it is used.
+        inlining: what is counted over all uses of that plan.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, name: str, problems: Iterable[Problem], *, uses_schema: bool = False
+        self,
+        catalogue: Catalogue,
+        name: str,
+        problems: Iterable[Problem],
+        *,
+        uses_schema: bool = False,
+        recipes: RecipeSource | None = None,
+        chain: Chain = (),
+        inlining: Inlining | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.uses_schema = uses_schema
         self.name = name
-        self.problems = list(problems)
+        self.recipes = recipes or RecipeSource()
+        self.chain = chain
+        self.inlining = inlining or Inlining()
+        self.inlined = Inlined()
+        self.uses: list[Use] = []
+        self.has_wrong_ids = False
+        self.inputs_used: dict[DocumentPath, str] = {}
+        self.problems = [told_with(problem, chain) for problem in problems]
         self.bugs: list[Problem] = []
         self.root: Node = Scalar(None)
         self.unresolved: tuple[DocumentPath, ...] = ()
@@ -198,18 +249,13 @@ class _Loader:
             OpError: an op of a step has a bug, and nothing else is wrong.
         """
         if not isinstance(root, Table):
-            hint = "begin with `mutspec: 1` and a list of `steps`"
-            raise PlanError("a plan must be a mapping", place=root.span.place() if root.span else None, hint=hint)
-        written, problems = apply_overrides(root, overrides)
+            overrides = ()
+        own, of_used = of_used_steps(root, overrides)
+        written, problems = apply_overrides(root, own)
         self.problems += problems
-        self._resolve(written)
-        self._use_blocks()
-        document = plain(self.root)
-        head = self._head(document)
-        steps = self._steps(document.get("steps"))
-        self._check_steps(document, steps)
+        document, head, steps = self.check(written, of_used)
         if any(not problem.is_warning for problem in self.problems):
-            raise PlanError(sorted(self.problems, key=_order))
+            raise PlanError(sorted(self.problems, key=in_order))
         if self.bugs:
             raise OpError(self.bugs)
         assert head is not None
@@ -224,9 +270,44 @@ class _Loader:
             non_finite=head.non_finite or None,
             steps=tuple(step for step in steps if step is not None),
             document=document,
-            source=PlanSource(written, self.root, self.catalogue, self.name),
-            warnings=tuple(sorted(self.problems, key=_order)),
+            source=PlanSource(
+                written,
+                self.root,
+                self.catalogue,
+                self.name,
+                self.recipes,
+                tuple(of_used),
+                self.inlined,
+                self.inlining.files,
+            ),
+            warnings=tuple(sorted(self.problems, key=in_order)),
+            files=self.inlining.files,
+            uses=tuple(self.uses),
         )
+
+    def check(
+        self, written: Node, of_used: Iterable[Override] = ()
+    ) -> tuple[dict[str, Any], PlanHead | None, list[Any]]:
+        """Converts a tree into a document without uses and parameters, its head and its ops; None for what is wrong.
+
+        Arguments:
+            written: the tree, with the overrides of its own values.
+            of_used: the overrides of steps of the recipes that it uses.
+        """
+        if not isinstance(written, Table):
+            hint = "begin with `mutspec: 1` and a list of `steps`"
+            place = written.span.place() if written.span else None
+            self.problems.append(told_with(Problem("a plan must be a mapping", place, hint=hint), self.chain))
+            return {}, None, []
+        interpolator = self._resolve(written)
+        self._inline(interpolator, of_used)
+        self._tell_unused(interpolator)
+        self._use_blocks()
+        document = plain(self.root)
+        head = self._head(document)
+        steps = self._steps(document.get("steps"))
+        self._check_steps(document, steps)
+        return document, head, steps
 
     # -- problems
 
@@ -240,25 +321,35 @@ class _Loader:
         node = node_at(self.root, problem.path)
         hint = problem.hint
         if isinstance(node, Scalar) and not on_key and not hint and not problem.candidates:
-            hint = _quoting_hint(node, accepts_text)
+            hint = quoting_hint(node, accepts_text)
         if node is not None and node.via is not None:
-            hint = f"{hint}; it is used on line {node.via.line}".removeprefix("; ")
+            via = node.via
+            is_of_other = bool(self.chain) or self.root.span is None or self.root.span.source.name != via.source.name
+            is_elsewhere = is_of_other and node.span is not None and node.span.source.name != via.source.name
+            where = f"at {via.source.name}:{via.line}:{via.column}" if is_elsewhere else f"on line {via.line}"
+            hint = f"{hint}; it is used {where}".removeprefix("; ")
         place = problem.place
         if place is None:
             span = _span(self.root, problem.path, on_key=on_key)
             place = span.place() if span else None
-        self.problems.append(replace(problem, place=place, hint=hint))
+        told = self.inlined.told(replace(problem, place=place, hint=hint))
+        self.problems.append(told_with(told, self.chain))
+
+    def _find(self, findings: Iterable[Finding], path: DocumentPath = ()) -> None:
+        """Adds what was found in the value at a path."""
+        for finding in findings:
+            self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
 
     # -- stages
 
-    def _resolve(self, written: Node) -> None:
+    def _resolve(self, written: Node) -> Interpolator:
         """Removes the user's own keys, and replaces interpolations by parameters."""
         self.root = without_own_keys(written, self.catalogue)
         params = child(self.root, "params")
         declared = params.entries if isinstance(params, Table) else {}
         for problem in literal_problems(declared):
             self._add(problem)
-        interpolator = Interpolator(dict(declared))
+        interpolator = Interpolator(dict(declared), growth=self.inlining.interpolated)
         assert isinstance(self.root, Table)
         entries = {
             key: value if key in ("params", "inputs", "mutspec") else interpolator.resolve(value, (key,))
@@ -268,9 +359,120 @@ class _Loader:
         for problem in interpolator.problems:
             self._add(problem)
         self.unresolved = tuple(dict.fromkeys(problem.path for problem in interpolator.problems))
+        self.inlining.interpolated = interpolator.growth
+        return interpolator
+
+    def _tell_unused(self, interpolator: Interpolator) -> None:
+        """Warns of parameters that nothing uses."""
         if not interpolator.problems:
-            for problem in unused_problems("params", declared, interpolator.used):
+            for problem in unused_problems("params", interpolator.params, interpolator.used):
                 self._add(problem, on_key=True)
+
+    def _inline(self, interpolator: Interpolator, overrides: Iterable[Override]) -> None:
+        """Puts the steps of recipes in the places of their uses, then the overrides of these steps."""
+        steps = child(self.root, "steps")
+        if not isinstance(self.root, Table) or not isinstance(steps, Sequence) or not any(map(is_use, steps.items)):
+            return
+        self._check_ids(steps, [number for number, step in enumerate(steps.items) if is_use(step)])
+        items, numbers, chains = list[Node](), list[int](), list[Chain]()
+        for number, step in enumerate(steps.items):
+            made = self._expanded(number, step) if is_use(step) else None
+            for each, chain in [(step, ())] if made is None else made:
+                items.append(each)
+                numbers.append(number)
+                chains.append(chain)
+        # A use that is wrong stays, and is not looked at again.
+        self.unresolved = tuple(
+            ("steps", place, *path[2:])
+            for path in self.unresolved
+            for place, number in enumerate(numbers)
+            if path[:2] == ("steps", number)
+        ) + tuple(path for path in self.unresolved if path[:1] != ("steps",) or len(path) < 2)
+        root = replace_node(self.root, entries={**self.root.entries, "steps": replace_node(steps, items=tuple(items))})
+        self.inlined, self.root = Inlined(tuple(numbers), tuple(chains)), root
+        if not overrides or any(map(is_use, items)):
+            return
+        overridden, problems = apply_overrides(root, overrides)
+        self.problems += problems
+        changed = child(without_own_keys(overridden, self.catalogue), "steps") or steps
+        known = len(interpolator.problems)
+        resolved = interpolator.resolve(changed, ("steps",))
+        self.root = replace_node(root, entries={**root.entries, "steps": resolved})
+        for problem in interpolator.problems[known:]:
+            self._add(problem)
+
+    def _expanded(self, number: int, step: Node) -> list[tuple[Node, Chain]] | None:
+        """Returns the steps of the recipe that a step uses, each with its chain; None if something is wrong."""
+        path: DocumentPath = ("steps", number)
+        use = self._validated(
+            plain(step), UseStep, lambda: Validator("use", op_definitions({}), "a step with `use`"), path
+        )
+        if use is None or self.inlining.is_too_large or any(each[:2] == path for each in self.unresolved):
+            return None
+        named, by = child(step, "use"), self.chain[0].file if self.chain else None
+        span = named.span if named is not None else None
+        user = by.shown if by is not None else span.source.name if span else "the plan"
+        place = UsedAt(None, path, span, user)
+        try:
+            file = self.recipes.find(use.use, by)
+        except PlanError as error:
+            for problem in error.problems:
+                told = told_with(problem, (place, *self.chain)) if problem.place else problem
+                self._add(replace(told, path=(*path, "use")))
+            return None
+        chain = (replace(place, file=file), *self.chain)
+        wrong = self.inlining.problem(file, chain, self.recipes.plan_path) or id_problem(use, child(step, "id"))
+        if wrong is not None:
+            self._add(replace(wrong, path=(*path, "use")))
+            return None
+        if unknown := list(unknown_parameters(use, file)):
+            for problem in unknown:
+                self._add(problem.below(*path), on_key=True)
+            return None
+        return self._steps_of(file, step, use, chain)
+
+    def _steps_of(self, file: RecipeFile, step: Node, use: UseStep, chain: Chain) -> list[tuple[Node, Chain]] | None:
+        """Returns the steps of a recipe that is used, each with its chain; None if something is wrong with it."""
+        path = chain[0].path
+        recipe = _Loader(
+            self.catalogue,
+            file.path.stem,
+            file.warnings,
+            uses_schema=self.uses_schema,
+            recipes=self.recipes,
+            chain=chain,
+            inlining=self.inlining,
+        )
+        _, head, typed = recipe.check(with_parameters(file.root, step))
+        self.problems += recipe.problems
+        inputs = child(self.root, "inputs")
+        outer = tuple(inputs.entries) if isinstance(inputs, Table) else ()
+        problems = (
+            () if head is None else used_input_problems(use, file, head.inputs, outer, recipe.inputs_used.values())
+        )
+        self.bugs += recipe.bugs
+        is_wrong = any(not problem.is_warning for problem in recipe.problems) or bool(recipe.bugs)
+        for problem in problems:
+            self._add(problem.below(*path), on_key=problem.path[0] == "inputs" and problem.path[1] in use.inputs)
+            is_wrong = True
+        if is_wrong:
+            return None
+        identity, non_finite = step_id(step), child(recipe.root, "non_finite")
+        steps = child(recipe.root, "steps")
+        assert isinstance(steps, Sequence)
+        if (too_large := self.inlining.grown(size_of(steps))) is not None:
+            self._add(replace(too_large, path=(*path, "use")))
+            return None
+        made = [
+            inlined_step(each, op, identity, use, non_finite)
+            for each, op in zip(steps.items, typed, strict=True)
+            if isinstance(each, Table)
+        ]
+        self.uses += record(use, identity, file, map(step_id, made), recipe.uses)
+        return [
+            (each, recipe.inlined.chains[index] or chain if recipe.inlined.chains else chain)
+            for index, each in enumerate(made)
+        ]
 
     def _use_blocks(self) -> None:
         """Puts the layers of blocks in the places of their names."""
@@ -294,39 +496,10 @@ class _Loader:
 
     def _head(self, document: dict[str, Any]) -> PlanHead | None:
         """Converts the top-level keys of a plan."""
-        self._check_version(document)
-        of_hydra = [key for key in ("defaults", "hydra") if key in document]
-        for key in of_hydra:
-            message = f"a plan cannot have the key `{key}`, which is Hydra's"
-            hint = "put it into the configuration that uses the plan"
-            self._add(Problem(message, path=(key,), hint=hint), on_key=True)
-        own = {key: value for key, value in document.items() if key not in of_hydra}
-        for section in ("params", "inputs", "blocks"):
-            names = document.get(section)
-            for name in names if isinstance(names, dict) else ():
-                if not re.fullmatch(NAME, name):
-                    message = f"`{name}` cannot be the name of {_A[section]}"
-                    self._add(
-                        Problem(message, path=(section, name), hint="use letters, digits, `_` and `-`"), on_key=True
-                    )
-                elif section == "inputs" and name in RESERVED:
-                    message = f"`{name}` cannot be the name of an input"
-                    hint = f"`{name}:` {RESERVED[name]}, so choose another name"
-                    self._add(Problem(message, path=(section, name), hint=hint), on_key=True)
+        self._find(head_findings(document))
+        own = {key: value for key, value in document.items() if key not in OF_HYDRA}
         own["mutspec"] = LANGUAGE_VERSION
         return self._validated(own, PlanHead, lambda: Validator("plan", op_definitions({}), "a plan"), ())
-
-    def _check_version(self, document: dict[str, Any]) -> None:
-        version = document.get("mutspec")
-        if "mutspec" not in document:
-            near = nearest("mutspec", document)
-            hint = f"add `mutspec: {LANGUAGE_VERSION}` as its first line" if not near else ""
-            self._add(Problem("the plan does not state its language version", hint=hint), on_key=True)
-        elif version != LANGUAGE_VERSION or isinstance(version, bool | float):
-            is_newer = isinstance(version, int) and version > LANGUAGE_VERSION
-            message = f"this mutspec reads language version {LANGUAGE_VERSION}, but the plan states {version!r}"
-            hint = "a newer mutspec may read it" if is_newer else f"write `mutspec: {LANGUAGE_VERSION}`"
-            self._add(Problem(message, path=("mutspec",), hint=hint))
 
     def _steps(self, raw: Any) -> list[Any]:
         """Converts each step into its op, or None if it is wrong."""
@@ -338,7 +511,10 @@ class _Loader:
         path: DocumentPath = ("steps", index)
         op = raw.get("op") if isinstance(raw, dict) else None
         if not isinstance(op, str) or op not in self.catalogue:
-            self._bad_op(raw, op, path)
+            if (
+                not isinstance(raw, dict) or op is not None or "use" not in raw
+            ):  # what is wrong with a use has been said
+                self._find(op_findings(raw, self.catalogue), path)
             return None
         kind = self.catalogue[op]
         for problem in step_problems(raw, kind):
@@ -352,34 +528,6 @@ class _Loader:
         unusable = [Finding(problem) for problem in number_problems(raw, kind)]
         step: Any = self._validated(raw, kind, validator, path, unusable)
         return replace_node(step, id=op) if getattr(step, "id", None) == "" else step
-
-    def _bad_op(self, raw: Any, op: Any, path: DocumentPath) -> None:
-        listing = "`mutspec ops` lists them"
-        if not isinstance(raw, dict):
-            self._add(
-                Problem("a step must be a mapping with an `op`", path=path, hint="for instance `- op: gaussian_noise`")
-            )
-        elif "op" not in raw:
-            named = [key for key in raw if key in self.catalogue]
-            misspelt = nearest("op", raw)
-            hint = f"write `op: {named[0]}`, and its other keys at the same level" if named else listing
-            on_key = bool(named or misspelt)
-            where = (*path, (named or list(misspelt))[0]) if on_key else path
-            self._add(Problem("the step has no `op`", path=where, hint=hint), on_key=on_key)
-        elif isinstance(op, str) and "${" in op:
-            self._add(Problem("`op` cannot be interpolated", path=(*path, "op"), hint="write the op's name"))
-        elif isinstance(op, str):
-            candidates = nearest(op, self.catalogue)
-            self._add(
-                Problem(
-                    f"there is no op `{op}`",
-                    path=(*path, "op"),
-                    hint="" if candidates else listing,
-                    candidates=candidates,
-                )
-            )
-        else:
-            self._add(Problem("`op` must be the name of an op", path=(*path, "op"), hint=listing), accepts_text=True)
 
     def _validated(
         self,
@@ -397,8 +545,7 @@ class _Loader:
             reason = str(error)
         if value is None or self.uses_schema:
             findings += validator().find(raw)
-        for finding in findings:
-            self._add(finding.problem.below(*path), on_key=finding.on_key, accepts_text=finding.accepts_text)
+        self._find(findings, path)
         if value is None and not findings:
             # Types and schema are equally strict, and a test checks it. Should a type ever be stricter, it explains.
             message, _, where = reason.partition(" - at `$")
@@ -409,54 +556,35 @@ class _Loader:
 
     def _check_steps(self, document: dict[str, Any], steps: list[Any]) -> None:
         """Checks the steps together: their ids, and the inputs and parameters that they use."""
-        ids = []
-        used: dict[DocumentPath, str] = {}
+        used = self.inputs_used
         declared = document.get("inputs")
         names = tuple(declared) if isinstance(declared, dict) else ()
         nodes = child(self.root, "steps")
-        for index, step in enumerate(nodes.items if isinstance(nodes, Sequence) else ()):
-            op = child(step, "op")
-            if isinstance(op, Scalar) and op.value in self.catalogue and step_id(step):
-                ids.append((index, step_id(step), str(op.value), child(step, "id") is not None))
-            typed = steps[index]
+        for index, typed in enumerate(steps):
             if typed is None:
                 continue
             try:
                 for problem in [problem.below("steps", index) for problem in typed.problems()]:
                     self._add(problem)
-                used |= {("steps", index, *path): name for path, name in typed.inputs_used()}
+                used.update({("steps", index, *path): name for path, name in typed.inputs_used()})
             except (Exception, SystemExit) as error:  # an op of any package may fail in any way
                 span = _span(self.root, ("steps", index, "op"), on_key=False)
                 place = span.place() if span else None
                 self.bugs.append(replace(failure(typed, error), place=place, path=("steps", index)))
-        for problem in id_problems(ids):
-            self._add(problem)
+        self._check_ids(nodes)
         for problem in input_problems(used, (*names, BASE)):
             self._add(problem)
         if None not in steps:
             for problem in unused_problems("inputs", names, used.values()):
                 self._add(problem, on_key=True)
 
-
-_A = {"params": "a parameter", "inputs": "an input", "blocks": "a block"}
-"""What the keys of a section are the names of."""
-
-
-def _quoting_hint(node: Scalar, accepts_text: bool) -> str:
-    """Returns a hint for a bare word that YAML does not read as text."""
-    if not node.written or isinstance(node.value, str):
-        return ""
-    in_quotes = f'for the text, write "{node.written}"'
-    if isinstance(node.value, bool) and node.written.lower() in BOOLEAN_WORDS:
-        read_as = "true" if node.value else "false"
-        return f"YAML reads a bare {node.written} as {read_as}" + (f"; {in_quotes}" if accepts_text else "")
-    return in_quotes if accepts_text else ""
-
-
-def _order(problem: Problem) -> tuple[int, str, int, int]:
-    """Returns the sort key of a problem: its place in the file; those of overrides come last."""
-    place = problem.place
-    if place is None:
-        return (0, "", 0, 0)
-    is_override = place.file.startswith("override ")
-    return (int(is_override), place.file, place.line, place.column)
+    def _check_ids(self, steps: Node | None, uses: Collection[int] = ()) -> None:
+        """Checks the ids of steps, first with those that use recipes, whose indices are given, then in their places."""
+        ids = []
+        for index, step in enumerate(steps.items if isinstance(steps, Sequence) and not self.has_wrong_ids else ()):
+            op = child(step, "use" if index in uses else "op")
+            if isinstance(op, Scalar) and (op.value in self.catalogue or index in uses) and step_id(step):
+                ids.append((index, step_id(step), str(op.value), child(step, "id") is not None))
+        for problem in id_problems(ids, uses):
+            self._add(problem)
+            self.has_wrong_ids = True

@@ -6,13 +6,16 @@ like any other, at "override N".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mutspec.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.language.document import parse
 from mutspec.language.nodes import Node, Scalar, Sequence, Source, SourceSpan, Table, child, from_plain, with_value
+from mutspec.language.recipe_files import recipe_name
+from mutspec.language.schema import SEPARATOR
+from mutspec.language.steps import is_use
 
 OVERRIDABLE = ("params", "steps", "seed", "name", "description", "metadata", "non_finite")
 """The top-level keys that an override may reach."""
@@ -31,7 +34,8 @@ class Override:
 
     Arguments:
         text: `key=value` with a dotted key: `steps.jitter.target.type=Dense`. A step is named by its id, an entry of
-            a list by its index.
+            a list by its index. A step of a recipe that the step `jitter` uses is `steps.jitter/<id>`, or
+            `steps.jitter.steps.<id>`, as Hydra's keys cannot have a `/`.
         position: its number among the call's overrides, from 1.
         value: the value, if Hydra has parsed it already; else it is read from the text, as YAML.
     """
@@ -49,6 +53,53 @@ class Override:
 def numbered(texts: Iterable[str]) -> tuple[Override, ...]:
     """Returns the overrides of a call, in their order."""
     return tuple(Override(text, position) for position, text in enumerate(texts, start=1))
+
+
+Overrides = Iterable[Override | str]
+"""The overrides of a call, as texts or as values."""
+
+
+def overrides_of_call(overrides: Overrides, params: Mapping[str, Any] | None, seed: int | None) -> tuple[Override, ...]:
+    """Returns one numbered list: the call's overrides, then parameters, then the seed."""
+    given = [*overrides]
+    texts = numbered(item for item in given if isinstance(item, str))
+    result = (
+        list(texts)
+        if len(texts) == len(given)
+        else [Override(item, index) if isinstance(item, str) else item for index, item in enumerate(given, start=1)]
+    )
+    extra = [(f"params.{name}", value) for name, value in (params or {}).items()]
+    extra += [("seed", seed)] if seed is not None else []
+    for key, value in extra:
+        result.append(Override(f"{key}={value}", len(result) + 1, value))
+    return tuple(result)
+
+
+def of_used_steps(root: Node, overrides: Iterable[Override]) -> tuple[list[Override], list[Override]]:
+    """Returns the overrides of a plan's own values, and those of the steps of recipes that it uses."""
+    given = list(overrides)
+    steps = child(root, "steps")
+    uses = [step_id(step) for step in steps.items if is_use(step)] if isinstance(steps, Sequence) else []
+    if not uses:
+        return given, []
+    own: list[Override] = []
+    used: list[Override] = []
+    for override in given:
+        parts = _parts(root, override.text.partition("=")[0].strip())
+        is_used = parts[0] == "steps" and any(parts[1].startswith(use + SEPARATOR) for use in uses if parts[1:])
+        (used if is_used else own).append(override)
+    return own, used
+
+
+def _parts(root: Node, key: str) -> list[str]:
+    """Returns the parts of a key, in which `steps.a.steps.b` has become `steps.a/b`."""
+    parts = key.split(".")
+    steps = child(root, "steps")
+    while parts[0] == "steps" and len(parts) > 3 and parts[2] == "steps" and isinstance(steps, Sequence):
+        if any(step_id(step) == parts[1] and not is_use(step) for step in steps.items):  # an op may have such a key
+            break
+        parts[1:4] = [parts[1] + SEPARATOR + parts[3]]
+    return parts
 
 
 def apply_overrides(root: Node, overrides: Iterable[Override]) -> tuple[Node, list[Problem]]:
@@ -73,7 +124,7 @@ def _apply(root: Node, override: Override) -> Node:
         raise PlanError(
             "an override must have the form key=value", place=span.place(), hint="for instance params.std=0.05"
         )
-    parts = key.split(".")
+    parts = _parts(root, key)
     _check_head(root, parts, span)
     value = _value(override, len(override.text) - len(override.text.partition("=")[2]))
     path = _path(root, parts, span)
@@ -101,7 +152,7 @@ def _check_head(root: Node, parts: list[str], span: SourceSpan) -> None:
         raise PlanError(message, place=span.place(), hint=hint, candidates=candidates)
     if head == "params":
         _check_param(root, parts, span)
-    if head == "steps" and len(parts) == 3 and parts[2] in ("id", "op"):
+    if head == "steps" and len(parts) == 3 and parts[2] in ("id", "op", "use"):
         raise PlanError(f"a step's `{parts[2]}` cannot be overridden", place=span.place(), hint="change it in the plan")
 
 
@@ -196,12 +247,13 @@ def _step_index(root: Node, wanted: str, span: SourceSpan) -> int:
 
 
 def step_id(step: Node) -> str:
-    """Returns a step's id before validation: its `id`, else its `op`, else an empty text."""
+    """Returns a step's id before validation: its `id`, its `op`, its recipe's name, else an empty text."""
     for key in ("id", "op"):
         value = child(step, key)
         if isinstance(value, Scalar) and isinstance(value.value, str) and value.value:
             return value.value
-    return ""
+    used = child(step, "use")
+    return recipe_name(used.value) if isinstance(used, Scalar) and isinstance(used.value, str) else ""
 
 
 def _missing_problem(root: Node, parts: list[str], path: DocumentPath, good: int, span: SourceSpan) -> Problem:

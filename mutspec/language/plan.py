@@ -27,6 +27,28 @@ class Step(Protocol):
 
 S = TypeVar("S", bound=Step)
 
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A use of another recipe, in whose place the recipe's steps stand.
+
+    Arguments:
+        id: the id of the step that uses it.
+        recipe: the recipe's file, as `Plan.files` has it.
+        params: the values that are passed to its parameters.
+        seed: the seed of those of its steps that state none; None for the plan's.
+        inputs: the inputs of the plan that stand for inputs of the recipe under other names.
+        steps: the ids of its steps in the plan.
+    """
+
+    id: str
+    recipe: str
+    params: Mapping[str, Any]
+    seed: int | None
+    inputs: Mapping[str, str]
+    steps: tuple[str, ...]
+
+
 _OF_NO_EFFECT = ("name", "description", "metadata", "seed")
 """Keys of a plan that do not change what it does; the seed only chooses among random numbers."""
 
@@ -59,6 +81,9 @@ class Plan(Generic[S]):
         document: the resolved document as plain JSON values, without extension keys.
         source: the positions of the document's values, for error messages.
         warnings: problems that are not errors.
+        files: the digests of the texts of all files that were read besides the plan itself, by their paths from the
+            plan's folder; a recipe that ships with mutspec is `shipped:<name>`.
+        uses: the uses of other recipes, in the order of their steps; those within a recipe come after its own.
     """
 
     name: str
@@ -72,6 +97,8 @@ class Plan(Generic[S]):
     document: Mapping[str, Any] = field(repr=False)
     source: Any = field(repr=False, compare=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    uses: tuple[Use, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def digest(self) -> str:
@@ -98,8 +125,9 @@ class Plan(Generic[S]):
         return place
 
     def placed(self, problem: Problem) -> Problem:
-        """Returns a problem with the place that its path leads to."""
-        return replace(problem, place=self.locate(problem.path))
+        """Returns a problem with the place that its path leads to, and those at which its recipe is used."""
+        placed: Problem = self.source.told(replace(problem, place=self.locate(problem.path)))
+        return placed
 
     def with_(self, *, seed: int | None = None, params: Mapping[str, Any] | None = None, **named: Any) -> Plan[S]:
         """Returns the same plan with another seed, or other values of its parameters.

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from mutspec.language.head import PlanHead
+from mutspec.language.head import PlanHead, UseStep
 from mutspec.language.interpolation import FIXED_KEYS, NAME, WHOLE, WITHIN
 from mutspec.language.types import END, Section, field_types, section_of
 
@@ -24,8 +24,13 @@ Catalogue = Mapping[str, type[Any]]
 
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 EXTENSION = "^x-"
-STEP_ID = rf"^[\w-]+{END}"
-"""The pattern of ids, which are used in layer names, in random streams and in `steps.<id>.<key>=…`."""
+SEPARATOR = "/"
+"""What stands in the id of a step of a recipe between the id of the step that uses it and its own."""
+
+STEP_ID = rf"^[\w-]+(/[\w-]+)*{END}"
+"""The pattern of ids, which are used in layer names, in random streams and in `steps.<id>.<key>=…`.
+
+A step that comes from a recipe has the id of the step that uses it in front: `jitter/gaussian_noise`."""
 
 RESERVED = {"re": "begins a regular expression"}
 """Names that an input cannot have, with what they mean before a colon."""
@@ -34,8 +39,8 @@ _REFERENCE = "#/$defs/"
 
 
 def op_definitions(ops: Catalogue) -> dict[str, Schema]:
-    """Returns closed schemas of the plan's head (as `plan`), of the ops (by name) and of the types that these use."""
-    types = {"plan": PlanHead, **ops}
+    """Returns closed schemas of the plan's head (`plan`), of `use`, of ops (by name) and of the types in them."""
+    types = {"plan": PlanHead, "use": UseStep, **ops}
     references, components = msgspec.json.schema_components(types.values(), ref_template=_REFERENCE + "{name}")
     names = {_target(reference): name for reference, name in zip(references, types, strict=True)}
     inlined = {
@@ -46,6 +51,7 @@ def op_definitions(ops: Catalogue) -> dict[str, Schema]:
     for name, schema in sorted(components.items(), key=lambda item: renamed[item[0]]):
         if name not in inlined:
             definitions[renamed[name]] = _tidy(schema, renamed, inlined)
+    definitions["use"]["title"] = "use"
     for name, op in ops.items():
         _finish_op(definitions[name], name, op)
     return definitions
@@ -119,7 +125,7 @@ def json_schema(catalogue: Catalogue) -> Schema:
     definitions = op_definitions(catalogue)
     literal = {key: definitions["plan"]["properties"][key] for key in ("params", "inputs", "steps")}
     definitions = {name: _accept_interpolation(schema) for name, schema in definitions.items()}
-    for name in catalogue:
+    for name in ("use", *catalogue):
         if "id" in definitions[name]["properties"]:
             definitions[name]["properties"]["id"]["pattern"] = STEP_ID
     plan = definitions.pop("plan")
@@ -142,13 +148,14 @@ def _step(catalogue: Catalogue) -> Schema:
     return {
         "title": "step",
         "type": "object",
-        "required": ["op"],
+        "anyOf": [{"required": ["op"]}, {"required": ["use"]}],
         "properties": {
             "op": {
                 "description": "What the step does.",
                 "enum": names,
                 "markdownEnumDescriptions": [cleandoc(catalogue[name].__doc__ or name) for name in names],
             },
+            "use": {"description": "The recipe whose steps this one stands for."},
         },
         "allOf": [
             {
@@ -156,7 +163,8 @@ def _step(catalogue: Catalogue) -> Schema:
                 "then": {"$ref": _REFERENCE + name},
             }
             for name in names
-        ],
+        ]
+        + [{"if": {"required": ["use"], "not": {"required": ["op"]}}, "then": {"$ref": _REFERENCE + "use"}}],
     }
 
 

@@ -9,10 +9,23 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mutspec.language.head import PlanHead
+from mutspec.language.head import PlanHead, UseStep
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, child
-from mutspec.language.schema import Catalogue, is_extension
+from mutspec.language.schema import SEPARATOR, Catalogue, is_extension
 from mutspec.language.types import OF_LAYER, Selector, field_types
+
+
+def is_use(step: Node) -> bool:
+    """Returns whether a step stands for the steps of another recipe."""
+    return isinstance(step, Table) and "use" in step.entries and "op" not in step.entries
+
+
+def name_in_recipe(identity: str) -> str:
+    """Returns a step's id without that of the step that uses its recipe.
+
+    New layers are called so, because later steps of a recipe name the layers that earlier ones make.
+    """
+    return identity.rpartition(SEPARATOR)[2]
 
 
 def op_name(op: type[Struct]) -> str:
@@ -89,6 +102,7 @@ def without_own_keys(root: Node, catalogue: Catalogue) -> Node:
     items = []
     for step in steps.items:
         op = child(step, "op")
-        kind = catalogue.get(op.value) if isinstance(op, Scalar) and isinstance(op.value, str) else None
+        kind: Any = catalogue.get(op.value) if isinstance(op, Scalar) and isinstance(op.value, str) else None
+        kind = UseStep if is_use(step) else kind
         items.append(without_extensions(step, kind) if kind is not None else step)
     return replace(root, entries={**root.entries, "steps": replace(steps, items=tuple(items))})

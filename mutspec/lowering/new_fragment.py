@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType
 from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.keras_facts.classes import snake_case
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import or_default
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.identity_layers import identity_value
@@ -341,7 +342,7 @@ class _Builder:
         if not self._is_several and (own is None or path == ("layer",)):
             return layer, name_of_new(self._ctx.id, self._number)
         kind = str(layer.get("type") or layer.get("class_name") or "layer")
-        base = str(own or f"{self._ctx.id}_{snake_case(kind.rpartition('>')[2])}")
+        base = str(own or f"{name_in_recipe(self._ctx.id)}_{snake_case(kind.rpartition('>')[2])}")
         free = unique_name(base, {*self._network.layers, *self.layers})
         return (layer if own == free else _without_name(layer)), free
 

@@ -19,6 +19,7 @@ from mutspec.keras_facts.classes import quantization_mode
 from mutspec.keras_facts.first_values import has_forget_gate, initialized_by
 from mutspec.keras_facts.neurons import HEAD_PROJECTIONS
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import OF_LAYER
 from mutspec.lowering.context import LoweringContext
 from mutspec.lowering.identity_layers import identity_problem
@@ -73,8 +74,9 @@ class AddedLayer:
 
 
 def name_of_new(step: str, number: int) -> str:
-    """Returns the name of a new layer: the step's id; for further layers with a number, as Keras counts."""
-    return step if number == 0 else f"{step}_{number}"
+    """Returns the name of a new layer: the step's own name; for further layers with a number, as Keras counts."""
+    name = name_in_recipe(step)
+    return name if number == 0 else f"{name}_{number}"
 
 
 def refuse_merge(entry: Entry, inputs: int, at: DocumentPath = ("layer",)) -> None:

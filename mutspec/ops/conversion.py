@@ -15,6 +15,7 @@ from mutspec.errors import PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.argument_values import a
 from mutspec.keras_facts.classes import is_keras_class
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
@@ -221,7 +222,7 @@ class Convert(StructureOp, tag="convert", frozen=True, kw_only=True):
         ctx.context.edits.append(LayerEdit(EditKind.CONFIGURED, path or network.name, str(after.entry["class_name"])))
 
     def _convert_format(self, ctx: StructureContext) -> None:
-        conversion = DataFormat(self.to.value, self.id)
+        conversion = DataFormat(self.to.value, name_in_recipe(self.id))
         done = _convert_network(ctx, conversion, "")
         if not done.edited:
             raise PlanError(f"no layer has another data format than {self.to}", path=("to",), hint=_NO_STEP)

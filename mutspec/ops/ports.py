@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import Count, Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
@@ -339,7 +340,7 @@ class AddInput(StructureOp, tag="add_input", frozen=True, kw_only=True):
             )
         network = ctx.functional("")
         source = _only_output(place)
-        name = self.name or f"{self.id}_input"
+        name = self.name or f"{name_in_recipe(self.id)}_input"
         ctx.refuse_name("", name, ("name",), "give the input another `name`")
         port = TensorRef(name)
         new_input = input_entry(name, TensorType((None, *self.shape), self.dtype))

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.keras_facts.class_names import TAKES_TRAINING
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import Target
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.claims import SamePredictions
@@ -62,7 +63,7 @@ class NestLayers(StructureOp, tag="nest_layers", frozen=True, kw_only=True):
         owner, names = _one_region(ctx, self.target)
         if not names:
             return
-        name = self.name or self.id
+        name = self.name or name_in_recipe(self.id)
         ctx.refuse_name(owner, name, ("name",), "give the model another `name`")
         network, fragment = ctx.network(owner), cut(ctx.network(owner), names)
         _refuse_gaps(network, names)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import UNSET, Meta, UnsetType
 
 from mutspec.errors import PlanError
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import Target, or_default
 from mutspec.lowering.base import StructureOp
 from mutspec.lowering.found_layer import FoundLayer
@@ -102,7 +103,7 @@ class DuplicateLayers(StructureOp, tag="duplicate_layers", frozen=True, kw_only=
             return {names[0]: name}
         found: dict[str, str] = {}
         for name in names:
-            found[name] = unique_name(f"{self.id}_{name}", {*network.layers, *found.values()})
+            found[name] = unique_name(f"{name_in_recipe(self.id)}_{name}", {*network.layers, *found.values()})
         return found
 
 

@@ -10,17 +10,21 @@ from typing import Any
 from mutspec.graph.choice import Bits, Box, Choice, ChosenSlices, Computed, Listed, Run, Scattered, Tiles, Within
 from mutspec.graph.graph import Graph, Node
 from mutspec.graph.primitives import PRIMITIVES
+from mutspec.language.plan import Use
+from mutspec.show.uses import use_as_json, use_sentence
 from mutspec.text.visible import in_one_line
 
 
-def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
+def to_json(graph: Graph, steps: Sequence[str], uses: Sequence[Use] = ()) -> dict[str, Any]:
     """Returns the graph as JSON values: the nodes with their inputs, and the versions of tensors.
 
     Arguments:
         graph: the graph.
         steps: the ids of the steps.
+        uses: the recipes that the plan uses.
     """
     return {
+        **({"uses": [use_as_json(use) for use in uses]} if uses else {}),
         "nodes": [
             {
                 "id": number,
@@ -41,9 +45,9 @@ def to_json(graph: Graph, steps: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
+def to_mermaid(graph: Graph, steps: Sequence[str], uses: Sequence[Use] = ()) -> str:
     """Returns the graph as a Mermaid flowchart, from top to bottom. The arguments are those of `to_json`."""
-    lines = ["flowchart TB"]
+    lines = ["flowchart TB", *(f'  u{number}>"{in_mermaid(text)}"]' for number, text in _notes(uses))]
     for number, node, names in _labelled(graph, steps):
         label = "<br>".join(map(in_mermaid, names))
         opening, closing = ("([", "])") if node.primitive == "base" else ("[[", "]]") if len(names) > 1 else ("[", "]")
@@ -52,15 +56,21 @@ def to_mermaid(graph: Graph, steps: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def to_dot(graph: Graph, steps: Sequence[str]) -> str:
+def to_dot(graph: Graph, steps: Sequence[str], uses: Sequence[Use] = ()) -> str:
     """Returns the graph in Graphviz's language. The arguments are those of `to_json`."""
     lines = ["digraph plan {", "  node [shape=box];"]
+    lines += [f'  u{number} [label="{in_dot(text)}" shape=note];' for number, text in _notes(uses)]
     for number, node, names in _labelled(graph, steps):
         label = "\\n".join(map(in_dot, names))
         style = " shape=ellipse" if node.primitive == "base" else " style=bold" if len(names) > 1 else ""
         lines.append(f'  n{number} [label="{label}"{style}];')
     lines += [f"  n{source} -> n{number};" for number, node in _shown(graph) for source in node.inputs]
     return "\n".join([*lines, "}"])
+
+
+def _notes(uses: Sequence[Use]) -> Iterator[tuple[int, str]]:
+    """Yields a sentence about each recipe that the plan uses, with its number."""
+    return ((number, use_sentence(use)) for number, use in enumerate(uses))
 
 
 _SPECIAL_IN_MERMAID = re.compile(r"[^\w ./:@(),+×-]")

@@ -21,6 +21,7 @@ from mutspec.show.report import (
     target_rows,
     touched_sentence,
 )
+from mutspec.show.uses import use_sentence, uses_before
 from mutspec.text import words
 from mutspec.text.visible import in_one_line
 
@@ -37,7 +38,9 @@ def report_markdown(report: Report) -> str:
     verb = "Dry-run of" if report.output is None else "Applied"
     facts = [f"seed {report.seed}", words.plural(report.layers, "layer"), parameters(report), *multiply_adds(report)]
     blocks = [f"### {verb} {code(report.plan_name)} on {code(str(report.model))}", ", ".join(facts)]
-    blocks += [_step(number, step) for number, step in enumerate(report.steps, start=1)]
+    for number, step in enumerate(report.steps, start=1):
+        blocks += [escape(use_sentence(use)) for use in uses_before(step.id, report.uses)]
+        blocks.append(_step(number, step))
     if report.warnings:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
     written = "" if report.output is None else f" Wrote {code(str(report.output))}."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mutspec.errors import Problem
+from mutspec.language.plan import Use
 from mutspec.lowering.copies import CopiedFrom, SkippedWeight
 from mutspec.lowering.origins import WeightOrigin
 from mutspec.show.check import MutantCheck, check_lines
@@ -15,6 +16,7 @@ from mutspec.show.copies import copied_as_json, copy_lines, skipped_as_json
 from mutspec.show.groups import group_as_json, groups_lines
 from mutspec.show.layers import StructureDiff, layers_as_json
 from mutspec.show.origins import are_worth_saying, origin_as_json, origins_sentence, origins_table
+from mutspec.show.uses import use_as_json, use_sentence, uses_before
 from mutspec.structure.coupling.coupled_group import CoupledGroup
 from mutspec.structure.layer_edit import EditKind, LayerEdit, former_path
 from mutspec.text import words
@@ -131,6 +133,7 @@ class Report:
         asked_keras: the names of the layers about which alone Keras was asked, as only it knows the shapes that they
             make; empty if it has to build the mutant.
         multiply_adds: the multiply–adds for one sample before and after the plan; None if it is not structural.
+        uses: the recipes that the plan uses, and the steps that come from each.
     """
 
     engine: str
@@ -152,6 +155,7 @@ class Report:
     needs_keras: str = ""
     asked_keras: tuple[str, ...] = ()
     multiply_adds: tuple[MultiplyAdds, MultiplyAdds] | None = None
+    uses: tuple[Use, ...] = ()
 
     def __str__(self) -> str:
         return report_text(self)
@@ -175,6 +179,7 @@ class Report:
             **({"inputs": [each.to_json() for each in self.inputs]} if self.inputs else {}),
             "seed": self.seed,
             "warnings": [problem.message for problem in self.warnings],
+            **({"uses": [use_as_json(each) for each in self.uses]} if self.uses else {}),
             "steps": [
                 {
                     "id": step.id,
@@ -238,7 +243,10 @@ def report_text(
         hint: how to see the rows that are not shown.
     """
     page = Page(width, Paint(styled), most_rows, hint)
-    steps = [_step(number, step, page) for number, step in enumerate(report.steps, start=1)]
+    steps = [
+        "\n".join([*_uses(step, report.uses, page), _step(number, step, page)])
+        for number, step in enumerate(report.steps, start=1)
+    ]
     blocks = [_head(report, page), *steps]
     if most_rows is None and are_worth_saying(report.origins):
         blocks.append(origins_table(report.origins, page))
@@ -273,6 +281,15 @@ def multiply_adds(report: Report) -> list[str]:
     if before is None or after is None or before == after:
         return []
     return [f"multiply–adds {words.from_to(before, after)}"]
+
+
+def _uses(step: StepReport, uses: Iterable[Use], page: Page) -> list[str]:
+    """Returns the lines before a step that say which recipes begin with it."""
+    return [
+        page.paint(line, "bold")
+        for use in uses_before(step.id, uses)
+        for line in sentence(use_sentence(use), width=page.width).splitlines()
+    ]
 
 
 def _step(number: int, step: StepReport, page: Page) -> str:

@@ -188,7 +188,7 @@ BAD = [
     Bad("between three", step("op: zero\ntarget: {between: «[a, b, c]}"), ("`target.between`", "3 entries", "at most 2")),
     Bad("between an empty name", step("op: zero\ntarget: {between: [a, «'']}"), ("matches nothing",)),
     Bad("between a bad regex", step("op: zero\ntarget: {between: [a, {regex: «'(b'}]}"), ("regular expression", "missing )")),
-    Bad("an id of no use", step(f"{NOISE}\nid: «a/b"), ("`a/b`", "letters")),
+    Bad("an id of no use", step(f"{NOISE}\nid: «a//b"), ("`a//b`", "letters")),
     Bad("an id with a line's end", step(f'{NOISE}\nid: «"a\\n"'), (r"`a\n`", "letters")),
     Bad("an empty id", step(f"{NOISE}\nid: «''"), ("`id` is empty",)),
     Bad("an id that is a number", step(f"{NOISE}\nid: «3"), ("text", '"3"')),

@@ -111,7 +111,7 @@ REFUSED = {
     "unknown resolver": {**NOISE, "std": "${oc.env:A}"},
     "interpolated id": {**NOISE, "id": "${params.id}"},
     "interpolated op": {**NOISE, "op": "${params.op}"},
-    "id with a slash": {**NOISE, "id": "a/b"},
+    "id with an empty part": {**NOISE, "id": "a//b"},
     "bound": {**NOISE, "std": -1},
     "no op": {"target": "a"},
     "unknown op": {"op": "gausian", "target": "a"},

@@ -98,8 +98,8 @@ def _drawn_groups(program: Any, output_format: str) -> str:
 def _render(program: Any, output_format: str) -> str:
     from mutspec.show.graph import to_dot, to_json, to_mermaid
 
-    steps = [step.id for step in program.steps]
+    drawn = program.graph, [step.id for step in program.steps], program.plan.uses
     if output_format == "json":
-        document = {"format_version": FORMAT_VERSION, **to_json(program.graph, steps)}
+        document = {"format_version": FORMAT_VERSION, **to_json(*drawn)}
         return json.dumps(document, indent=2, allow_nan=False)
-    return (to_mermaid if output_format == "mermaid" else to_dot)(program.graph, steps)
+    return (to_mermaid if output_format == "mermaid" else to_dot)(*drawn)

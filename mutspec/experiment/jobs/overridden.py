@@ -108,15 +108,15 @@ def compile_recipe(recipe: Recipe, composed: Mapping[str, Any], given: Sequence[
     changes = tuple(sorted(found, key=lambda change: change.given.position if change.given else 0))
     overrides = [Override(change.text, number, change.value) for number, change in enumerate(changes, start=1)]
     try:
-        plan = load_text(recipe.text, catalogue(), file=recipe.file, overrides=overrides)
-        return Composed(plan, changes, recipe.name, _form_digest(recipe))
+        plan = load_text(recipe.text, catalogue(), file=recipe.file, overrides=overrides, recipes=recipe.source)
+        return Composed(plan, changes, recipe.name, _form_digest(recipe, tuple(plan.files.items())))
     except PlanError as error:
         raise PlanError([_placed(problem, changes) for problem in error.problems]) from None
 
 
 @lru_cache
-def _form_digest(recipe: Recipe) -> str:
-    return form_digest(parse(recipe.text, recipe.file).root, catalogue())
+def _form_digest(recipe: Recipe, files: tuple[tuple[str, str], ...]) -> str:
+    return form_digest(parse(recipe.text, recipe.file).root, catalogue(), dict(files))
 
 
 def _differences(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -125,6 +125,8 @@ def _differences(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Pat
         for key, value in after.items():
             if key in before:
                 yield from _differences(before[key], value, (*path, str(key)))
+            elif path[:1] == ("steps",) and len(path) == 2 and key == "steps" and "use" in before:
+                yield from _of_used_steps(value, (*path, str(key)))
             else:
                 yield (*path, str(key)), as_in_a_plan(value)
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
@@ -132,6 +134,30 @@ def _differences(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Pat
             yield from _differences(one, other, (*path, str(index)))
     elif type(before) is not type(after) or repr(before) != repr(after):  # the texts, as NaN is unlike itself
         yield path, as_in_a_plan(after)
+
+
+def _of_used_steps(steps: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """The values that are set in steps of a recipe that a step uses, which only its compiler knows."""
+    if not isinstance(steps, Mapping):
+        yield path, as_in_a_plan(steps)
+        return
+    for name, step in steps.items():
+        for key, value in step.items() if isinstance(step, Mapping) else ():
+            if key == "steps":
+                yield from _of_used_steps(value, (*path, str(name), key))
+            else:
+                yield from _leaves(value, (*path, str(name), str(key)))
+        if not isinstance(step, Mapping):
+            yield (*path, str(name)), as_in_a_plan(step)
+
+
+def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """The values below a key, by their paths: `target.type=Dense` leaves the other keys of the target."""
+    if isinstance(value, Mapping) and value:
+        for key, each in value.items():
+            yield from _leaves(each, (*path, str(key)))
+    else:
+        yield path, as_in_a_plan(value)
 
 
 def _deletions(before: Any, after: Any, path: Path = ()) -> Iterator[Path]:

@@ -21,6 +21,8 @@ from mutspec.language.files import read_text
 from mutspec.language.interpolation import NAME, WITHIN
 from mutspec.language.nodes import Sequence, Table, plain
 from mutspec.language.overrides import step_id
+from mutspec.language.recipe_files import RecipeSource
+from mutspec.language.schema import SEPARATOR
 
 HYDRAS_KEYS = ("defaults", "hydra")
 """Keys by which a configuration changes what Hydra does. In a plan they are an error, as its compiler says."""
@@ -30,11 +32,19 @@ FOLDERS = ("recipes", "plan")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe: its name, its file as messages call it, and the file's text."""
+    """A recipe.
+
+    Arguments:
+        name: its name.
+        file: its file, as messages call it.
+        text: the file's text.
+        source: where the recipes are that it may use. It knows those that have been read.
+    """
 
     name: str
     file: str
     text: str
+    source: RecipeSource = field(default_factory=RecipeSource, compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,10 +53,12 @@ class Recipes:
 
     Arguments:
         files: the recipes' files.
+        folders: the folder outside of which a recipe uses no others, by its name. Default: that of its file.
         known: the recipes that have been read.
     """
 
     files: Mapping[str, Path]
+    folders: Mapping[str, Path] = field(default_factory=dict)
     known: dict[str, Recipe] = field(default_factory=dict)
 
     @property
@@ -62,7 +74,9 @@ class Recipes:
         """
         if name not in self.known:
             path = self.files[name]
-            self.known[name] = Recipe(name, shown(path), read_text(path))
+            file, folder = shown(path), self.folders.get(name)
+            source = RecipeSource.of_file(file, folder and Path(shown(folder)))
+            self.known[name] = Recipe(name, file, read_text(path), source)
         return self.known[name]
 
 
@@ -86,17 +100,16 @@ def find_recipes(folder: Path | None = None, named: Iterable[Path] = ()) -> Reci
 
     shipped = {path.stem: path for path in sorted((resource_folder("conf") / "plan").glob("*.yaml"))}
     own: dict[str, Path] = {}
-    for path in [path for name in FOLDERS if folder for path in sorted((folder / name).glob("**/*.yaml"))]:
-        assert folder is not None
-        _put(own, _option(path, folder), path)
+    trees: dict[str, Path] = {}
+    for tree in [folder / name for name in FOLDERS] if folder else []:
+        for path in sorted(tree.glob("**/*.yaml")):
+            name = path.relative_to(tree).with_suffix("").as_posix()
+            _put(own, name, path)
+            trees[name] = tree
     given: dict[str, Path] = {}
     for path in named:
         _put(given, path.stem, path)
-    return Recipes({**shipped, **own, **given})
-
-
-def _option(path: Path, folder: Path) -> str:
-    return Path(*path.relative_to(folder).parts[1:]).with_suffix("").as_posix()
+    return Recipes({**shipped, **own, **given}, {name: tree for name, tree in trees.items() if name not in given})
 
 
 def _put(recipes: dict[str, Path], name: str, path: Path) -> None:
@@ -122,9 +135,21 @@ def for_hydra(recipe: Recipe) -> dict[str, Any]:
         document.pop(key, None)
     steps = root.entries.get("steps")
     if isinstance(steps, Sequence):
-        document["steps"] = {step_id(step): plain(step) for step in steps.items}
+        document["steps"] = _by_ids(steps)
     named: dict[str, Any] = _renamed(document, WITHIN, "${params.", "${plan.params.")
     return named
+
+
+def _by_ids(steps: Sequence) -> dict[str, Any]:
+    """Returns steps by their ids. A step `a/b` is `steps.b` of the step `a`, as Hydra's keys cannot have a `/`."""
+    found: dict[str, Any] = {}
+    for step in steps.items:
+        *above, own = step_id(step).split(SEPARATOR)
+        place = found
+        for name in above:
+            place = place.setdefault(name, {}).setdefault("steps", {})
+        place[own] = {**plain(step), **place.get(own, {})}
+    return found
 
 
 HYDRAS_PARAMETER = rf"\$\{{plan\.params\.{NAME}\}}"

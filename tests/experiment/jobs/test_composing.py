@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -287,3 +289,85 @@ def test_no_message_or_hint_ends_where_a_value_is_missing(call: str) -> None:
     for problem in caught.value.problems:
         assert "``" not in problem.message
         assert not re.search(r"( has|one of|there are|takes) ?$|^$", problem.hint)
+
+
+# -- recipes that use others
+
+
+NOISY = """
+mutspec: 1
+params: {s: 0.2}
+steps:
+  - {use: parts/noise, id: more, with: {std: "${params.s}"}}
+  - {op: zero, id: last, target: dense_1}
+"""
+
+
+@pytest.fixture
+def using(folder: Path) -> Path:
+    """The same with a recipe that uses one in a folder below."""
+    for name, text in {"noisy": NOISY, "parts/noise": JITTER, "out": "mutspec: 1\nsteps: [{use: ../data/own}]"}.items():
+        path = folder / "my/recipes" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text.lstrip())
+    return folder
+
+
+def test_a_recipe_uses_others_in_the_folder_of_recipes(using: Path) -> None:
+    made = job("plan=noisy", "plan.params.s=0.7")
+    assert [step.id for step in made.plan.steps] == ["more/jitter", "more/graded", "last"]
+    assert made.step("more/jitter").std == 0.7
+    assert list(made.plan.files) == ["parts/noise.yaml"]
+    assert job("plan=parts/noise").step("jitter").std == 0.1
+
+
+@pytest.mark.parametrize(
+    ("override", "step", "key", "value"),
+    [
+        ("plan.steps.more.with.std=0.9", "more/jitter", "std", 0.9),
+        ("plan.steps.more.seed=3", "more/graded", "seed", 3),
+        ("plan.steps.more.steps.jitter.std=0.8", "more/jitter", "std", 0.8),
+        ("plan.steps.more.steps.jitter.std=${plan.params.s}", "more/jitter", "std", 0.2),
+        ("plan.steps.more.steps.graded.non_finite=report", "more/graded", "non_finite", "report"),
+    ],
+)
+def test_a_use_and_the_steps_in_its_place_are_overridden(
+    using: Path, override: str, step: str, key: str, value: Any
+) -> None:
+    assert getattr(job("plan=noisy", override).step(step), key) == value
+
+
+def test_a_wrong_value_of_a_used_step_is_placed_in_the_call(using: Path) -> None:
+    for line in ("plan.steps.more.with.std=-1", "plan.steps.more.steps.jitter.std=-1", "plan.steps.more.with.sdt=1"):
+        with pytest.raises(MutspecError) as caught:
+            job("plan=noisy", line)
+        (place,) = [problem.place for problem in caught.value.problems if not problem.is_warning]
+        assert place is not None
+        assert place.text == line
+
+
+def test_a_recipe_uses_nothing_outside_of_the_folder_of_recipes(using: Path) -> None:
+    with pytest.raises(MutspecError, match="leads out of `my/recipes`"):
+        job("plan=out")
+
+
+def test_a_launcher_in_another_folder_has_the_recipes_as_the_call_read_them(
+    using: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ApplicationCall(("plan=noisy", "plan.steps.more.with.std=0.3"), config_dir=Path("my"))
+    with _application(call, checks=False) as application:
+        config = application.hydra.compose_config(call.config_name, application.overrides, RunMode.RUN)
+        composer = application.loader.composer
+        before = composer.plan(config, config.hydra)
+        sent = pickle.loads(pickle.dumps(composer))
+        rmtree(using / "my")
+        monkeypatch.chdir(using / "elsewhere")
+        after = sent.plan(config, config.hydra)
+    assert (after.plan.digest, after.plan.files) == (before.plan.digest, before.plan.files)
+    assert before.recipe_digest == after.recipe_digest
+
+
+def test_a_plan_that_was_shown_is_overridden_as_the_one_before(using: Path) -> None:
+    text = "mutspec: 1\nsteps: [{id: more/jitter, op: gaussian_noise, target: a, std: 1}]\n"
+    (using / "my/recipes/shown.yaml").write_text(text)
+    assert job("plan=shown", "plan.steps.more.steps.jitter.std=2").plan.steps[0].std == 2
