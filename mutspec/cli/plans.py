@@ -10,9 +10,21 @@ from mutspec.language import Plan, load_plan, load_text
 
 
 def read_plan(
-    path: str, overrides: tuple[str, ...] = (), seed: int | None = None, *, uses_schema: bool = False
+    path: str,
+    overrides: tuple[str, ...] = (),
+    seed: int | None = None,
+    *,
+    uses_schema: bool = False,
+    standard_input: bytes | None = None,
 ) -> Plan[Any]:
     """Returns the plan in a file, or the recipe of that name that ships with mutspec; `-` reads standard input.
+
+    Arguments:
+        path: the file, the name or `-`.
+        overrides: `key=value` texts.
+        seed: the plan's seed.
+        uses_schema: whether the JSON schema also checks values that fit their types.
+        standard_input: the bytes of standard input, if the call has read it.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -20,11 +32,13 @@ def read_plan(
     from mutspec.ops import catalogue
 
     if path != "-":
-        return load_plan(_shipped(path) or path, catalogue(), overrides=overrides, seed=seed, uses_schema=uses_schema)
+        return load_plan(
+            shipped_recipe(path) or path, catalogue(), overrides=overrides, seed=seed, uses_schema=uses_schema
+        )
     from mutspec.language.files import decode
 
     name = "<stdin>"
-    text = decode(sys.stdin.buffer.read(), name)
+    text = decode(sys.stdin.buffer.read() if standard_input is None else standard_input, name)
     return load_text(text, catalogue(), file=name, overrides=overrides, seed=seed, uses_schema=uses_schema)
 
 
@@ -47,7 +61,7 @@ def arrays_of(data: Path, output: Path | None, *, force: bool) -> dict[str, Any]
     return named_arrays(data)
 
 
-def _shipped(name: str) -> Path | None:
+def shipped_recipe(name: str) -> Path | None:
     """Returns the recipe of a name; None if there is none, or if there is a file of that name."""
     if not name.isidentifier() or Path(name).exists():
         return None

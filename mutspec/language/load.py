@@ -214,6 +214,8 @@ class _Loader:
             raise OpError(self.bugs)
         assert head is not None
         document.pop("blocks", None)  # the steps have their layers now
+        allowed = head.lint.allow
+        told = sorted(self.problems, key=_order)
         return Plan(
             name=head.name or self.name,
             description=head.description,
@@ -225,7 +227,9 @@ class _Loader:
             steps=tuple(step for step in steps if step is not None),
             document=document,
             source=PlanSource(written, self.root, self.catalogue, self.name),
-            warnings=tuple(sorted(self.problems, key=_order)),
+            warnings=tuple(problem for problem in told if problem.rule not in allowed),
+            allowed=allowed,
+            silenced=tuple(problem for problem in told if problem.rule in allowed),
         )
 
     # -- problems

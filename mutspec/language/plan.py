@@ -27,7 +27,7 @@ class Step(Protocol):
 
 S = TypeVar("S", bound=Step)
 
-_OF_NO_EFFECT = ("name", "description", "metadata", "seed")
+_OF_NO_EFFECT = ("name", "description", "metadata", "seed", "lint")
 """Keys of a plan that do not change what it does; the seed only chooses among random numbers."""
 
 
@@ -59,6 +59,8 @@ class Plan(Generic[S]):
         document: the resolved document as plain JSON values, without extension keys.
         source: the positions of the document's values, for error messages.
         warnings: problems that are not errors.
+        allowed: the names of the lint rules that the plan may break, as it states them.
+        silenced: what would be warnings if the plan did not allow it.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Plan(Generic[S]):
     document: Mapping[str, Any] = field(repr=False)
     source: Any = field(repr=False, compare=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    allowed: tuple[str, ...] = field(default=(), compare=False)
+    silenced: tuple[Problem, ...] = field(default=(), compare=False)
 
     @cached_property
     def digest(self) -> str:
