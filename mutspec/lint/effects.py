@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, to_builtins
 
 from mutspec.errors import Problem
 from mutspec.graph.graph import Graph, Version, reached
@@ -33,14 +35,22 @@ def no_effect(subject: Subject) -> Iterator[Problem]:
     step removes the layer.
     """
     useless = {} if subject.program is None else _useless(subject.program)
+    following = _following(subject.plan.steps)
     for number, step in subject.steps():
-        reason = useless.get(number) or _reason(subject, number, step)
+        reason = useless.get(number) or _reason(subject, number, step, following.get(number))
         if reason:
             yield Problem(f"step `{step.id}` has no effect: {reason}", path=("steps", number))
 
 
-def _reason(subject: Subject, number: int, step: Op) -> str:
-    """Returns why a step has no effect on any model; empty if it may have one."""
+def _reason(subject: Subject, number: int, step: Op, following: int | None) -> str:
+    """Returns why a step has no effect on any model; empty if it may have one.
+
+    Arguments:
+        subject: the plan.
+        number: the number of the step.
+        step: the step.
+        following: the number of the next step with the same target.
+    """
     if not isinstance(step, WeightOp):
         return ""
     if _is_no_amount(step):
@@ -48,13 +58,25 @@ def _reason(subject: Subject, number: int, step: Op) -> str:
     trial = subject.trial(number)
     if trial is not None and not trial.has_effect:
         return "with these values it leaves every weight as it is"
-    for later in range(number + 1, len(subject.plan.steps)):
-        other = subject.plan.steps[later]
-        if not isinstance(other, WeightOp):
-            return ""
-        if other.target == step.target and (pair := subject.trial(number, later)) and pair.is_overwritten:
-            return f"step `{other.id}` overwrites all that it changes"
+    both = None if following is None else subject.trial(number, following)
+    if following is not None and both is not None and both.is_overwritten:
+        return f"step `{subject.plan.steps[following].id}` overwrites all that it changes"
     return ""
+
+
+def _following(steps: Sequence[Op]) -> dict[int, int]:
+    """Returns for steps on weights the next one with the same target, if only steps on weights are between them."""
+    found: dict[int, int] = {}
+    last: dict[str, int] = {}
+    for number, step in enumerate(steps):
+        if not isinstance(step, WeightOp):
+            last.clear()
+            continue
+        target = json.dumps(to_builtins(step.target))
+        if target in last:
+            found[last[target]] = number
+        last[target] = number
+    return found
 
 
 def _is_no_amount(step: WeightOp) -> bool:
@@ -106,31 +128,33 @@ def order_matters(subject: Subject) -> Iterator[Problem]:
     if program is None:
         return
     useless = _useless(program)
-    for later, record in enumerate(program.steps):
-        for earlier, before in enumerate(program.steps[:later]):
-            both = [] if earlier in useless else _in_both(before, record)
-            shared = [path for path, one, other in both if not _commute(program.graph, one, other)]
-            if shared:
-                yield Problem(
-                    f"the order of the steps `{before.id}` and `{record.id}` matters, because both change "
-                    f"{words.listed(shared, _MOST_NAMES)}, but not the same weights in all",
-                    path=("steps", later),
-                    hint="leave these out of one of the two with `not:`, or allow the rule if the order is meant",
-                )
-                break
+    shared: dict[tuple[int, int], list[str]] = {}
+    for versions in _versions(program).values():
+        for (one, _), (other, path) in pairwise(versions):
+            if one.step not in useless and not _commute(program.graph, one, other):
+                shared.setdefault((other.step, one.step), []).append(path)
+    for (later, earlier), paths in sorted(shared.items()):
+        before, record = program.steps[earlier], program.steps[later]
+        if _origins(before) != _origins(record):
+            yield Problem(
+                f"the order of the steps `{before.id}` and `{record.id}` matters, because both change "
+                f"{words.listed(paths, _MOST_NAMES)}, but not the same weights in all",
+                path=("steps", later),
+                hint="leave these out of one of the two with `not:`, or allow the rule if the order is meant",
+            )
 
 
-def _in_both(one: StepRecord, other: StepRecord) -> list[tuple[str, Version, Version]]:
-    """Returns the weights that two steps change, if they do not change the same ones in all."""
-    first, second = _versions(one), _versions(other)
-    if first.keys() == second.keys():
-        return []
-    paths = {write.version.origin: write.tensor.path for write in other.writes}
-    return [(paths[origin], first[origin], second[origin]) for origin in second if origin in first]
+def _versions(program: Program) -> dict[str, list[tuple[Version, str]]]:
+    """Returns the versions of each weight, by its origin, each with its path at that time."""
+    found: dict[str, list[tuple[Version, str]]] = {}
+    for record in program.steps:
+        for write in record.writes:
+            found.setdefault(write.version.origin, []).append((write.version, write.tensor.path))
+    return found
 
 
-def _versions(record: StepRecord) -> Mapping[str, Version]:
-    return {write.version.origin: write.version for write in record.writes}
+def _origins(record: StepRecord) -> frozenset[str]:
+    return frozenset(write.version.origin for write in record.writes)
 
 
 def _commute(graph: Graph, one: Version, other: Version) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from mutspec.graph.choice import Computed
 from mutspec.graph.graph import reached
 from mutspec.lowering.context import FIRST_VALUE
 
@@ -15,19 +14,16 @@ if TYPE_CHECKING:
 
 
 def live_nodes(program: Program) -> frozenset[int]:
-    """Returns the nodes that the mutant's weights are made of, and those by whose values its layers were chosen."""
+    """Returns the nodes that the mutant's weights are made of, and those by whose values its layers were chosen.
+
+    Entries that are chosen by their values are nodes, too, and inputs of what is made of them.
+    """
     graph = program.graph
     ends = {**graph.created, **{origin: version.node for origin, version in graph.outputs.items()}}
     kept = {tensor.origin for tensor in program.after.tensors}
     roots = [node for origin, node in ends.items() if origin in kept]
     roots += [node for step in program.steps for node in step.asked]
-    while True:
-        live = reached(graph.nodes, roots)
-        made = [version.choice for version in graph.versions if version.node in live]
-        choices = [choice.node for choice in made if isinstance(choice, Computed)]
-        if live.issuperset(choices):
-            return live
-        roots += choices
+    return reached(graph.nodes, roots)
 
 
 def random_steps(program: Program) -> frozenset[int]:

@@ -11,8 +11,7 @@ from mutspec.errors import DocumentPath, PlanError, Problem
 from mutspec.language.types import Selector, Target
 from mutspec.lint.rule import Subject
 from mutspec.lint.targets import Pattern, own_patterns, patterns, step_targets, text_patterns
-from mutspec.model.select import SelectorIndex
-from mutspec.model.spec import LayerSpec, ModelSpec
+from mutspec.model.spec import LayerSpec
 from mutspec.text import words
 from mutspec.text.words import flow
 
@@ -36,7 +35,7 @@ def unescaped_dot(subject: Subject) -> Iterator[Problem]:
         if pattern.kind != "regex" or not (escaped := _with_dots_escaped(pattern.text)):
             continue
         spec = subject.model_at(pattern.step)
-        names = _more_than(pattern, escaped, spec)
+        names = _more_than(subject, pattern, escaped)
         if spec is not None and not names:
             continue
         also = f", such as the one in {_listed(names)}" if names else ""
@@ -65,7 +64,7 @@ def open_prefix(subject: Subject) -> Iterator[Problem]:
         if not longer:
             continue
         spec = subject.model_at(pattern.step)
-        found = (layer for text in longer for layer in _matches(spec, pattern.kind, text))
+        found = (layer for text in longer for layer in _matches(subject, pattern, text))
         names = list(dict.fromkeys(_names(found)))
         if spec is not None and not names:
             continue
@@ -95,7 +94,7 @@ def ambiguous_name(subject: Subject) -> Iterator[Problem]:
         spec = subject.model_at(pattern.step)
         if spec is None or pattern.kind != "name" or not pattern.is_exact or pattern.is_counted or "/" in pattern.text:
             continue
-        names = [layer.path for layer in spec.layers if layer.name == pattern.text]
+        names = _names(_matches(subject, pattern, pattern.text))
         if len(names) > 1:
             written = flow({"name": pattern.text, "expect": len(names)})
             yield Problem(
@@ -174,7 +173,7 @@ def _count(subject: Subject, step: int, selector: str | Selector) -> int | None:
     spec = subject.model_at(step)
     if spec is None:
         return None
-    index = SelectorIndex(spec)
+    index = subject.index(spec)
     try:
         if subject.plan.steps[step].is_structural:
             return len(index.layers(selector).layers)
@@ -199,19 +198,20 @@ def _shown(selector: str | Selector) -> str:
     return f"`{flow({key: given[key] for key in ('name', 'regex', 'type', 'where') if key in given})}`"
 
 
-def _more_than(pattern: Pattern, narrow: str, spec: ModelSpec | None) -> list[str]:
+def _more_than(subject: Subject, pattern: Pattern, narrow: str) -> list[str]:
     """Returns the layers that a pattern matches, without those that a narrower one matches."""
-    usual = set(_names(_matches(spec, pattern.kind, narrow)))
-    return [name for name in _names(_matches(spec, pattern.kind, pattern.text)) if name not in usual]
+    usual = set(_names(_matches(subject, pattern, narrow)))
+    return [name for name in _names(_matches(subject, pattern, pattern.text)) if name not in usual]
 
 
-def _matches(spec: ModelSpec | None, kind: str, text: str) -> tuple[LayerSpec, ...]:
-    """Returns the layers that match a name or a pattern, or that own a weight whose path does."""
+def _matches(subject: Subject, pattern: Pattern, text: str) -> tuple[LayerSpec, ...]:
+    """Returns the layers that match a text in the place of a pattern, or that own a weight whose path does."""
+    spec = subject.model_at(pattern.step)
     if spec is None:
         return ()
-    selector = Selector(regex=text) if kind == "regex" else Selector(name=text)
+    selector = Selector(regex=text) if pattern.kind == "regex" else Selector(name=text)
     try:
-        return SelectorIndex(spec).layers(selector).layers
+        return subject.index(spec).layers(selector).layers
     except PlanError:
         return ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING
 from mutspec.errors import Problem
 from mutspec.language.plan import Plan
 from mutspec.lowering.base import Op
+from mutspec.model.select import SelectorIndex
 from mutspec.model.spec import ModelSpec
 
 if TYPE_CHECKING:  # to read the names of rules takes neither
     from mutspec.lint.trial import Trial
     from mutspec.lowering.compile import Program
+
+MOST_TRIALS = 1000
+"""The most different steps of a plan that are tried. One trial takes some milliseconds."""
 
 
 @dataclass
@@ -32,19 +37,31 @@ class Subject:
     plan: Plan[Op]
     program: Program | None = None
     rules: tuple[Rule, ...] = ()
-    _trials: dict[tuple[int, ...], Trial | None] = field(default_factory=dict)
+    _trials: dict[tuple[str, ...], Trial | None] = field(default_factory=dict)
+    _indexes: dict[int, SelectorIndex] = field(default_factory=dict)
 
     def steps(self) -> Iterator[tuple[int, Op]]:
         """Yields the steps with their numbers, from 0."""
         yield from enumerate(self.plan.steps)
 
     def trial(self, *numbers: int) -> Trial | None:
-        """Returns what some steps do to the weights of any layer; None if that depends on the model."""
+        """Returns what some steps do to the weights of any layer; None if that depends on the model.
+
+        Steps that differ only in their targets and names are tried once. In a plan with very many others, those after
+        the first `MOST_TRIALS` are not.
+        """
         from mutspec.lint.trial import tried
 
-        if numbers not in self._trials:
-            self._trials[numbers] = tried([self.plan.steps[number] for number in numbers], self.plan.seed)
-        return self._trials[numbers]
+        steps = [self.plan.steps[number] for number in numbers]
+        key = tuple(self._deed(number) for number in numbers)
+        if key not in self._trials:
+            self._trials[key] = tried(steps, self.plan.seed) if len(self._trials) < MOST_TRIALS else None
+        return self._trials[key]
+
+    def _deed(self, number: int) -> str:
+        """Returns what a step does, without the weights that it does it to."""
+        step = self.plan.document["steps"][number]
+        return json.dumps({key: value for key, value in step.items() if key not in ("id", "stream", "target")})
 
     def told(self, rule: str) -> Iterator[Problem]:
         """Yields what reading the plan has found already."""
@@ -55,6 +72,12 @@ class Subject:
         if self.program is None:
             return None
         return self.program.before if step <= self._first_edit else self.program.after
+
+    def index(self, spec: ModelSpec) -> SelectorIndex:
+        """Returns the selector index of a spec that `model_at` gave."""
+        if id(spec) not in self._indexes:
+            self._indexes[id(spec)] = SelectorIndex(spec)
+        return self._indexes[id(spec)]
 
     @cached_property
     def _first_edit(self) -> int:

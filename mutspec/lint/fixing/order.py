@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mutspec.language.schema import Catalogue, op_keys
+from mutspec.lint.fixing.edits import Edit, edited, newline_of
 from mutspec.lint.fixing.outline import Value, outline
 
 _HEAD = (
@@ -45,15 +46,15 @@ def in_order(text: str, catalogue: Catalogue) -> tuple[str, int]:
     names = [value.anchor for value in root.all() if value.anchor]
     if len(set(names)) < len(names):  # an alias means the last anchor before it
         return text, 0
-    changed = 0
     steps = root.find("steps")
-    for step in reversed(steps.below if steps else []):
+    edits = []
+    for step in steps.below if steps else ():
         op = step.find("op")
         if op is not None and op.text in catalogue:
-            moved = _moved(text, step, _rank((*_FIRST, *op_keys(catalogue[op.text]))))
-            changed, text = changed + (moved != text), moved
-    moved = _moved(text, outline(text), lambda key: len(_HEAD) + 1 if key == "steps" else _rank(_HEAD)(key))
-    return moved, changed + (moved != text)
+            edits += _moved(text, step, _rank((*_FIRST, *op_keys(catalogue[op.text]))))
+    text = edited(text, edits)
+    of_plan = _moved(text, outline(text), lambda key: len(_HEAD) + 1 if key == "steps" else _rank(_HEAD)(key))
+    return edited(text, of_plan), len(edits) + len(of_plan)
 
 
 _FIRST = ("<<", "id", "op")
@@ -64,12 +65,12 @@ def _rank(keys: Sequence[str]) -> _Rank:
     return lambda key: order.get(key, len(keys))
 
 
-def _moved(text: str, mapping: Value, rank: _Rank) -> str:
-    """Returns a text in which the entries of one mapping are in order; as it is, if they cannot be moved."""
+def _moved(text: str, mapping: Value, rank: _Rank) -> list[Edit]:
+    """Returns the edit that puts the entries of one mapping in order; none if they are, or cannot be moved."""
     keys = [key.text for key in mapping.keys]
     order = sorted(range(len(keys)), key=lambda number: rank(keys[number]))
     if order == list(range(len(keys))) or not _keeps_anchors_first(mapping, order):
-        return text
+        return []
     return _in_flow(text, mapping, order) if mapping.is_flow else _in_block(text, mapping, order)
 
 
@@ -87,24 +88,24 @@ def _keeps_anchors_first(mapping: Value, order: Sequence[int]) -> bool:
     )
 
 
-def _in_flow(text: str, mapping: Value, order: Sequence[int]) -> str:
+def _in_flow(text: str, mapping: Value, order: Sequence[int]) -> list[Edit]:
     spans = [(key.start, max(key.stop, value.stop)) for key, value in zip(mapping.keys, mapping.below, strict=True)]
     between = [text[one[1] : other[0]] for one, other in pairwise(spans)]
     if any("#" in each for each in between):
-        return text
+        return []
     parts = [text[slice(*spans[number])] for number in order]
     made = parts[0] + "".join(separator + part for separator, part in zip(between, parts[1:], strict=True))
-    return text[: spans[0][0]] + made + text[spans[-1][1] :]
+    return [Edit(spans[0][0], spans[-1][1], made)]
 
 
-def _in_block(text: str, mapping: Value, order: Sequence[int]) -> str:
+def _in_block(text: str, mapping: Value, order: Sequence[int]) -> list[Edit]:
     start, stop, entries = _entries(text, mapping)
     if not entries:
-        return text
+        return []
     first = _line_start(text, mapping.keys[0].start)
     prefix = text[first : mapping.keys[0].start]
     blank = " " * len(prefix)
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = newline_of(text)
     lead = entries[order[0]].before
     if prefix.strip():  # a comment cannot stand after the dash of a list, so it stands before it
         dash = prefix[: len(prefix) - len(prefix.lstrip())]
@@ -112,7 +113,7 @@ def _in_block(text: str, mapping: Value, order: Sequence[int]) -> str:
     made = lead + prefix + _ended(entries[order[0]].text, newline)
     for number in order[1:]:
         made += entries[number].before + blank + _ended(entries[number].text, newline)
-    return text[:start] + made + text[stop:]
+    return [Edit(start, stop, made)]
 
 
 def _ended(text: str, newline: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from mutspec.language.scalars import BOOLEAN_WORDS, UnreadableNumberError, scalar_value, surprising_number
+from mutspec.lint.fixing.edits import Edit, edited
 from mutspec.lint.fixing.outline import outline
 
 
@@ -28,10 +29,8 @@ def _replaced(text: str, rule: Callable[[str], str]) -> tuple[str, int]:
         if value.is_plain and value.text:
             written = rule(value.text)
             if written != value.text:
-                edits.append((value.stop - len(value.text), value.stop, written))
-    for start, stop, written in reversed(edits):
-        text = text[:start] + written + text[stop:]
-    return text, len(edits)
+                edits.append(Edit(value.stop - len(value.text), value.stop, written))
+    return edited(text, edits), len(edits)
 
 
 def _usual(text: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
+from mutspec.lint.fixing.edits import Edit, edited, newline_of
 from mutspec.lint.fixing.outline import outline
 
 _TRAILING = re.compile(r"[ \t]+(?=\r?\n|\Z)")
@@ -17,11 +19,13 @@ def without_trailing_spaces(text: str) -> tuple[str, int]:
     """
     texts = [value for value in outline(text).all() if not value.below and not value.is_plain]
     meant = [(value.start, value.stop) for value in texts if "\n" in text[value.start : value.stop]]
-    spaces = _TRAILING.finditer(text)
-    lines = [each for each in spaces if not any(start <= each.start() < stop for start, stop in meant)]
-    tidy = text
-    for match in reversed(lines):
-        tidy = tidy[: match.start()] + tidy[match.end() :]
+    starts = [start for start, _ in meant]
+    lines = []
+    for spaces in _TRAILING.finditer(text):
+        before = bisect_right(starts, spaces.start()) - 1
+        if before < 0 or meant[before][1] <= spaces.start():
+            lines.append(Edit(*spaces.span(), ""))
+    tidy = edited(text, lines)
     ended = tidy if any(stop == len(text) for _, stop in meant) else _ended(tidy)
     return ended, len(lines) + (ended != tidy)
 
@@ -29,5 +33,4 @@ def without_trailing_spaces(text: str) -> tuple[str, int]:
 def _ended(text: str) -> str:
     """Returns a text that ends with one line end, of the kind that it has."""
     ended = _BLANK_END.sub("", text)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    return ended if ended.endswith("\n") else ended + newline
+    return ended if ended.endswith("\n") else ended + newline_of(text)
