@@ -40,6 +40,7 @@ class Problem:
         hint: how to fix it, as one sentence; empty if the message says it.
         candidates: the nearest known names, best first.
         is_warning: whether the work can continue.
+        rule: the name of the lint rule that it breaks; empty if it breaks none. A plan can allow what a rule forbids.
     """
 
     message: str
@@ -48,6 +49,12 @@ class Problem:
     hint: str = ""
     candidates: tuple[str, ...] = ()
     is_warning: bool = False
+    rule: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The message, with the name of the rule that it breaks."""
+        return f"{self.message} [{self.rule}]" if self.rule else self.message
 
     def __str__(self) -> str:
         where = ""
@@ -57,7 +64,7 @@ class Problem:
         elif self.path:
             where = f"{dotted(self.path)}: "
         near = f" Did you mean {' or '.join(f'`{name}`' for name in self.candidates)}?" if self.candidates else ""
-        return f"{where}{self.message}.{f' {self.hint}' if self.hint else ''}{near}"
+        return f"{where}{self.sentence}.{f' {self.hint}' if self.hint else ''}{near}"
 
     def below(self, *prefix: str | int) -> Problem:
         """Returns the same problem with a path that begins further up in the document."""

@@ -13,11 +13,23 @@ from mutspec.language import Plan, load_plan, load_text
 
 
 def read_plan(
-    path: str, overrides: tuple[str, ...] = (), seed: int | None = None, *, uses_schema: bool = False
+    path: str,
+    overrides: tuple[str, ...] = (),
+    seed: int | None = None,
+    *,
+    uses_schema: bool = False,
+    standard_input: bytes | None = None,
 ) -> Plan[Any]:
     """Returns the plan in a file, or the recipe of that name that ships with mutspec; `-` reads standard input.
 
     It may use the recipes in the folder that the call names by `--recipes`.
+
+    Arguments:
+        path: the file, the name or `-`.
+        overrides: `key=value` texts.
+        seed: the plan's seed.
+        uses_schema: whether the JSON schema also checks values that fit their types.
+        standard_input: the bytes of standard input, if the call has read it.
 
     Raises:
         PlanError: with every problem of the plan.
@@ -29,12 +41,12 @@ def read_plan(
     root: Path | None = None if context is None else context.meta.get(RECIPES)
     options: dict[str, Any] = {"overrides": overrides, "seed": seed, "uses_schema": uses_schema}
     if path != "-":
-        file = _shipped(path) or path
+        file = shipped_recipe(path) or path
         return load_plan(file, catalogue(), recipes=RecipeSource.of_file(file, root), **options)
     from mutspec.language.files import decode
 
     name = "<stdin>"
-    text = decode(sys.stdin.buffer.read(), name)
+    text = decode(sys.stdin.buffer.read() if standard_input is None else standard_input, name)
     return load_text(text, catalogue(), file=name, recipes=RecipeSource(root=root), **options)
 
 
@@ -57,7 +69,7 @@ def arrays_of(data: Path, output: Path | None, *, force: bool) -> dict[str, Any]
     return named_arrays(data)
 
 
-def _shipped(name: str) -> Path | None:
+def shipped_recipe(name: str) -> Path | None:
     """Returns the recipe of a name; None if there is none, or if there is a file of that name."""
     if not name.isidentifier() or Path(name).exists():
         return None

@@ -32,7 +32,7 @@ def as_text(problem: Problem, *, color: bool = False) -> str:
     )
     where = _where(problem)
     kind = "warning: " if problem.is_warning else "" if where else "error: "
-    lines = [f"{bold}{where}{plain}{accent}{kind}{in_one_line(problem.message)}{plain}"]
+    lines = [f"{bold}{where}{plain}{accent}{kind}{in_one_line(problem.sentence)}{plain}"]
     if problem.place is not None and problem.place.line and problem.place.text.strip():
         lines += _excerpt(problem.place, accent, blue, plain)
     lines += [f"  {blue}={plain} {text}" for text in _help(problem)]
@@ -104,7 +104,8 @@ def as_json(problem: Problem) -> dict[str, Any]:
     place = problem.place
     has_line = place is not None and place.line > 0
     return {
-        "severity": "warning" if problem.is_warning else "error",
+        "severity": "warning" if problem.is_warning else "finding" if problem.rule else "error",
+        "rule": problem.rule or None,
         "message": problem.message,
         "file": place.file if place else None,
         "line": place.line if place and has_line else None,
@@ -127,7 +128,7 @@ def as_github(problem: Problem) -> str:
         }
     properties["title"] = "mutspec"
     stated = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    message = "\n".join([in_lines(problem.message), *_help(problem)])
+    message = "\n".join([in_lines(problem.sentence), *_help(problem)])
     return f"::{'warning' if problem.is_warning else 'error'} {stated}::{_data(message)}"
 
 

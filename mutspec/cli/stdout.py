@@ -55,6 +55,17 @@ def write(text: str) -> None:
     click.echo(_encodable(text, getattr(sys.stdout, "encoding", None) or "utf-8"), color=styled)
 
 
+def write_file(text: str) -> None:
+    """Prints the content of a file on standard output, in UTF-8 and with its own ends of lines."""
+    binary = getattr(sys.stdout, "buffer", None)
+    if binary is None:  # a text in memory
+        sys.stdout.write(text)
+        return
+    sys.stdout.flush()
+    binary.write(text.encode())
+    binary.flush()
+
+
 def write_json(document: Mapping[str, Any]) -> None:
     """Prints the JSON document of a call on standard output."""
     text = json.dumps(document, indent=2, ensure_ascii=not is_unicode(sys.stdout), allow_nan=False)

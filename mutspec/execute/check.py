@@ -10,6 +10,7 @@ from mutspec.execute.files import prepare_archives
 from mutspec.language.plan import Plan
 from mutspec.language.types import BASE
 from mutspec.lowering.base import Op
+from mutspec.lowering.compile import Program
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.model.files.archive import Archive
 
@@ -23,6 +24,13 @@ class _Unchecked(Op, tag="unchecked", frozen=True, kw_only=True):
 
 
 def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) -> tuple[Problem, ...]:
+    """Returns the warnings of `compiled_as_far_as_known`."""
+    return compiled_as_far_as_known(plan, model, inputs)[1]
+
+
+def compiled_as_far_as_known(
+    plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]
+) -> tuple[Program, tuple[Problem, ...]]:
     """Checks that a plan fits a model, by compiling it.
 
     Arguments:
@@ -31,7 +39,8 @@ def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) ->
         inputs: the files of the plan's inputs, as far as they are given.
 
     Returns:
-        Warnings, with one for each step that is not checked because it reads an input that is not given, or data.
+        The program, in which a step does nothing that reads an input that is not given, or data; and warnings, with
+        one for each such step.
 
     Raises:
         PlanError: the plan does not fit. It lists the problems of all steps.
@@ -59,4 +68,4 @@ def check_plan(plan: Plan[Op], model: Archive, inputs: Mapping[str, Archive]) ->
             )
             warnings.append(plan.placed(problem))
     prepared = prepare_archives(replace(plan, steps=tuple(steps)), model, inputs)
-    return (*prepared.program.warnings, *warnings)
+    return prepared.program, (*prepared.program.warnings, *warnings)

@@ -227,4 +227,5 @@ def unused_problems(section: str, declared: Iterable[str], used: Iterable[str]) 
     used_names = set(used)
     for name in declared:
         if name not in used_names:
-            yield Problem(f"no step uses the {kind} `{name}`", path=(section, name), is_warning=True)
+            message = f"no step uses the {kind} `{name}`"
+            yield Problem(message, path=(section, name), is_warning=True, rule=f"unused-{kind}")

@@ -132,8 +132,9 @@ class _Builder:
         if handler is not None:
             handler(event)
 
-    def _say(self, message: str, span: SourceSpan, hint: str = "", *, is_warning: bool = False) -> None:
-        self.problems.append(Problem(message, span.place(), hint=hint, is_warning=is_warning))
+    def _say(self, message: str, span: SourceSpan, hint: str = "", *, rule: str = "") -> None:
+        """Adds a problem; what breaks a lint rule is a warning."""
+        self.problems.append(Problem(message, span.place(), hint=hint, is_warning=bool(rule), rule=rule))
 
     def _span(self, event: Any) -> SourceSpan:
         start, end = event.start_mark, event.end_mark
@@ -170,7 +171,7 @@ class _Builder:
             warning = surprising_number(event.value, value)
             if warning:
                 hint = "write it without the leading zero or the colon, or in quotes"
-                self._say(warning, span, hint, is_warning=True)
+                self._say(warning, span, hint, rule="surprising-number")
         node = Scalar(value, span, event.value if is_plain else None)
         if event.anchor:
             self._anchors[event.anchor] = (node, 1, 1)

@@ -49,6 +49,18 @@ class UseStep(PlanValue, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
+class LintSettings(PlanValue, frozen=True, kw_only=True):
+    """What `mutspec validate` need not find."""
+
+    allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="The names of lint rules that the plan may break: docs/lint.md has them.",
+            examples=[["missing-expect"]],
+        ),
+    ] = ()
+
+
 class PlanHead(PlanValue, frozen=True, kw_only=True):
     """A mutspec plan: the steps that turn a neural network into a mutant."""
 
@@ -93,3 +105,7 @@ class PlanHead(PlanValue, frozen=True, kw_only=True):
             "Default: error."
         ),
     ] = UNSET
+    lint: Annotated[
+        LintSettings,
+        Meta(description="What `mutspec validate` need not find.", examples=[{"allow": ["missing-expect"]}]),
+    ] = field(default_factory=LintSettings)

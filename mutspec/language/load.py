@@ -260,6 +260,8 @@ class _Loader:
             raise OpError(self.bugs)
         assert head is not None
         document.pop("blocks", None)  # the steps have their layers now
+        allowed = head.lint.allow
+        told = sorted(self.problems, key=in_order)
         return Plan(
             name=head.name or self.name,
             description=head.description,
@@ -280,9 +282,11 @@ class _Loader:
                 self.inlined,
                 self.inlining.files,
             ),
-            warnings=tuple(sorted(self.problems, key=in_order)),
+            warnings=tuple(problem for problem in told if problem.rule not in allowed),
             files=self.inlining.files,
             uses=tuple(self.uses),
+            allowed=allowed,
+            silenced=tuple(problem for problem in told if problem.rule in allowed),
         )
 
     def check(

@@ -49,7 +49,7 @@ class Use:
     steps: tuple[str, ...]
 
 
-_OF_NO_EFFECT = ("name", "description", "metadata", "seed")
+_OF_NO_EFFECT = ("name", "description", "metadata", "seed", "lint")
 """Keys of a plan that do not change what it does; the seed only chooses among random numbers."""
 
 
@@ -84,6 +84,8 @@ class Plan(Generic[S]):
         files: the digests of the texts of all files that were read besides the plan itself, by their paths from the
             plan's folder; a recipe that ships with mutspec is `shipped:<name>`.
         uses: the uses of other recipes, in the order of their steps; those within a recipe come after its own.
+        allowed: the names of the lint rules that the plan may break, as it states them.
+        silenced: what would be warnings if the plan did not allow it.
     """
 
     name: str
@@ -99,6 +101,8 @@ class Plan(Generic[S]):
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     files: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     uses: tuple[Use, ...] = field(default=(), repr=False, compare=False)
+    allowed: tuple[str, ...] = field(default=(), compare=False)
+    silenced: tuple[Problem, ...] = field(default=(), compare=False)
 
     @cached_property
     def digest(self) -> str:

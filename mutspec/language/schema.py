@@ -106,9 +106,13 @@ _DATA = frozenset({"default", "examples", "enum", "const", "required"})
 def _finish_op(schema: Schema, name: str, op: Any) -> None:
     schema["title"] = name
     schema["properties"]["op"] = {"const": name, "description": summary(op)}
-    sections = {key: section_of(annotation) for key, (_, annotation) in field_types(op).items()}
-    keys = sorted(schema["properties"], key=lambda key: sections.get(key, Section.OP))
-    schema["properties"] = {key: schema["properties"][key] for key in keys}
+    schema["properties"] = {key: schema["properties"][key] for key in op_keys(op)}
+
+
+def op_keys(op: Any) -> list[str]:
+    """Returns the keys of an op's steps, in the order in which one writes them."""
+    sections = {"op": Section.OP, **{key: section_of(each) for key, (_, each) in field_types(op).items()}}
+    return sorted(sections, key=lambda key: sections[key])
 
 
 def summary(op: type[Any]) -> str:
@@ -116,11 +120,12 @@ def summary(op: type[Any]) -> str:
     return " ".join(cleandoc(op.__doc__ or "").split("\n\n")[0].split())
 
 
-def json_schema(catalogue: Catalogue) -> Schema:
+def json_schema(catalogue: Catalogue, rules: Mapping[str, str] | None = None) -> Schema:
     """Returns the JSON schema of a plan.
 
     Arguments:
         catalogue: the ops that a step may have, by name.
+        rules: the lint rules that a plan may allow to be broken, each with its summary; None for any name.
     """
     definitions = op_definitions(catalogue)
     literal = {key: definitions["plan"]["properties"][key] for key in ("params", "inputs", "steps")}
@@ -128,6 +133,10 @@ def json_schema(catalogue: Catalogue) -> Schema:
     for name in ("use", *catalogue):
         if "id" in definitions[name]["properties"]:
             definitions[name]["properties"]["id"]["pattern"] = STEP_ID
+    if rules:
+        names = {"enum": [*rules], "markdownEnumDescriptions": [*rules.values()]}
+        allow = definitions["LintSettings"]["properties"]["allow"]
+        _item_schema(allow)["items"] = {"anyOf": [names, {"$ref": _REFERENCE + "interpolation"}]}
     plan = definitions.pop("plan")
     plan["properties"] |= literal
     plan["properties"]["steps"]["items"] = {"$ref": _REFERENCE + "step"}
@@ -140,6 +149,12 @@ def json_schema(catalogue: Catalogue) -> Schema:
         **{key: value for key, value in plan.items() if key != "title"},
         "$defs": {"step": _step(catalogue), "interpolation": _INTERPOLATION, **definitions},
     }
+
+
+def _item_schema(schema: Schema) -> Schema:
+    """Returns the part of a list's schema that says what its items are."""
+    branches: list[Schema] = [schema, *schema.get("anyOf", ())]
+    return next(branch for branch in branches if "items" in branch)
 
 
 def _step(catalogue: Catalogue) -> Schema:

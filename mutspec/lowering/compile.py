@@ -17,6 +17,7 @@ from mutspec.lowering.claims import SamePredictions
 from mutspec.lowering.context import LoweringContext, TensorWrite
 from mutspec.lowering.copies import SkippedWeight
 from mutspec.lowering.value_reader import ActivationReader, ValueReader
+from mutspec.model.select import SharingNote
 from mutspec.model.shapes import ShapeOracle
 from mutspec.model.spec import ModelSpec, TensorSpec
 from mutspec.structure.layer_edit import EditKind, LayerEdit
@@ -43,6 +44,7 @@ class StepRecord:
         skipped: the weights that it leaves as they are because nothing fits them.
         asked: the nodes whose values it had to know to be compiled.
         coupled: the groups of layers of which it changes the widths together.
+        draws: the draws that it may have made, by name, with their keys.
     """
 
     id: str
@@ -55,6 +57,7 @@ class StepRecord:
     skipped: tuple[SkippedWeight, ...] = ()
     asked: tuple[int, ...] = ()
     coupled: tuple[CoupledGroup, ...] = ()
+    draws: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,9 @@ def compile_plan(
         policy = or_default(op.non_finite, plan.non_finite or non_finite)
         claim = _claim(op, writes, context.edits)
         made = tuple(context.edits), tuple(context.created), claim, tuple(context.skipped), tuple(context.asked)
-        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made, tuple(context.coupled)))
-        warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in context.notes]
+        coupled = tuple(context.coupled)
+        records.append(StepRecord(op.id, op_name(type(op)), writes, policy, *made, coupled, tuple(context.draws)))
+        warnings += _warnings(plan, number, context.notes)
         now = context.edited_architecture
         if now is not None and now is not (changes[-1][1] if changes else None):
             changes.append((number, now))
@@ -170,10 +174,20 @@ def compile_plan(
     for (number, _), masks in zip(changes, mutant.mask_changes, strict=True):
         if masks:
             records[number], notes = _with_masks(records[number], masks)
-            warnings += [plan.placed(Problem(note, path=("steps", number), is_warning=True)) for note in notes]
+            warnings += _warnings(plan, number, notes)
     warnings += mutant.warnings
     networks = mutant.network, stages[0].network
     return Program(plan, model, mutant.spec, mutant.config, graph, tuple(records), tuple(warnings), change, *networks)
+
+
+def _warnings(plan: Plan[Op], step: int, notes: Sequence[str]) -> list[Problem]:
+    """Returns a step's notes as warnings, without those that the plan allows."""
+    rules = [note.rule if isinstance(note, SharingNote) else "" for note in notes]
+    return [
+        plan.placed(Problem(note, path=("steps", step), is_warning=True, rule=rule))
+        for note, rule in zip(notes, rules, strict=True)
+        if not rule or rule not in plan.allowed
+    ]
 
 
 def _after(refused: str, problem: Problem) -> Problem:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 ALL_GROUPS = frozenset(Group)
 
+FIRST_VALUE = "init"
+"""The name of the draw of a new weight's first value. Its key is made for weights too whose value needs no draw."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
@@ -102,6 +105,7 @@ class LoweringContext:
         coupling: the channels of a network that a step has looked at.
         layer_weights: the weights of the layers of a model that a step has looked at.
         has_base: whether `BASE` is the model before the plan, and not an input that the plan calls so.
+        draws: the draws of the step: the name of each, and its key.
     """
 
     models: dict[str, ModelSpec]
@@ -122,6 +126,7 @@ class LoweringContext:
     keras_made: set[str] = field(default_factory=set)
     output_change: OutputChange | None = None
     has_base: bool = False
+    draws: list[tuple[str, bytes]] = field(default_factory=list)
     coupling: tuple[Network, Coupling] | None = None
     layer_weights: tuple[ModelSpec, Mapping[str, Mapping[str, TensorSpec]]] | None = None
     _unknown: dict[int, TensorSpec] = field(default_factory=dict)
@@ -134,6 +139,7 @@ class LoweringContext:
     def begin(self, step: StepContext) -> None:
         """Turns to the next step."""
         self.step = step
+        self.draws.clear()
         self.notes.clear()
         self.skipped.clear()
         self.edits.clear()
@@ -325,7 +331,9 @@ class LoweringContext:
 
     def key(self, origin: str, draw: str) -> bytes:
         """Returns the key of one of the step's draws."""
-        return stream_key(self.step.seed, self.step.stream, origin, draw)
+        key = stream_key(self.step.seed, self.step.stream, origin, draw)
+        self.draws.append((draw, key))
+        return key
 
     def compute_dtype(self, tensor: TensorSpec) -> str:
         """Returns the dtype that a tensor is computed in."""

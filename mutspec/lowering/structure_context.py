@@ -12,7 +12,7 @@ from mutspec.graph.expression import Expression
 from mutspec.keras_facts.layer_names import is_scope_of_tensorflow
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.language.types import Target
-from mutspec.lowering.context import LoweringContext, TensorWrite
+from mutspec.lowering.context import FIRST_VALUE, LoweringContext, TensorWrite
 from mutspec.lowering.edit_check import edit_problem
 from mutspec.lowering.found_layer import FoundLayer
 from mutspec.lowering.identity_layers import identity_value
@@ -262,7 +262,7 @@ class StructureContext:
         """Gives a new weight its first value."""
         context = self.context
         below = tensor.path.removeprefix(f"{path}/")
-        new = NewWeight(context.builder, tensor, context.key(tensor.origin, "init"), below)
+        new = NewWeight(context.builder, tensor, context.key(tensor.origin, FIRST_VALUE), below)
         value = added.first_value(new) if added.first_value is not None else None
         if value is None:
             value = value_by_initializer(context, new)

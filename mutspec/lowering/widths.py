@@ -13,7 +13,7 @@ from mutspec.errors import ModelError, PlanError, Problem
 from mutspec.graph.expression import Expression
 from mutspec.keras_facts.layer_axes import DIVISORS
 from mutspec.lowering.changed_weight import Adjustment, ChangedWeight, Filling
-from mutspec.lowering.context import LoweringContext
+from mutspec.lowering.context import FIRST_VALUE, LoweringContext
 from mutspec.lowering.initial_values import NewWeight
 from mutspec.lowering.new_layer import AddedLayer
 from mutspec.lowering.structure_context import StructureContext
@@ -247,7 +247,7 @@ class _Values:
         for below, tensor in self.old.items():
             is_moved = any(each is not None for each in self._maps(below)) or self._root(below) != 1
             if not self.is_resized(below) and is_moved:
-                key = self.context.key(tensor.origin, "init")
+                key = self.context.key(tensor.origin, FIRST_VALUE)
                 new = NewWeight(self.context.builder, tensor, key, below)
                 yield tensor, self._value(below, new)
 

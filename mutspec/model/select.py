@@ -35,12 +35,27 @@ from mutspec.model._evaluate import (
     TensorEvaluation,
 )
 from mutspec.model._index import ModelIndex
-from mutspec.model._patterns import as_glob, exact_pattern
+from mutspec.model._patterns import as_glob, exact_pattern, has_wildcards
 from mutspec.model._unknown import GenerousIndex, left_out
 from mutspec.model._why_nothing import why_nothing
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
-__all__ = ["NothingMatched", "Selection", "SelectorIndex", "as_glob", "exact_pattern"]
+__all__ = [
+    "NothingMatched",
+    "Selection",
+    "SelectorIndex",
+    "SharingNote",
+    "as_glob",
+    "exact_pattern",
+    "has_wildcards",
+]
+
+
+class SharingNote(str):
+    """A note that selected weights belong to several places of the model, which a lint rule is about."""
+
+    __slots__ = ()
+    rule = "tied-weights"
 
 
 @dataclass(frozen=True)
@@ -183,4 +198,4 @@ def _sharing_notes(spec: ModelSpec, layers: tuple[LayerSpec, ...], tensors: tupl
         if tensor.aliases and tensor.layer not in noted_layers:
             shared[tensor.path] = 1 + len(tensor.aliases)
     for path, paths in shared.items():
-        yield f"`{path}` is reached by {paths} paths; counted once"
+        yield SharingNote(f"`{path}` is reached by {paths} paths; counted once")

@@ -14,6 +14,7 @@ from mutspec.graph.expression import Expression, constant
 from mutspec.keras_facts.argument_values import long_form
 from mutspec.language.types import ByTarget, Scale, Share, exact_share
 from mutspec.lowering.base import WeightOp
+from mutspec.lowering.context import FIRST_VALUE
 from mutspec.lowering.initial_values import NewWeight, config_problem, initial_value
 from mutspec.lowering.noise_op import RelativeTo
 from mutspec.lowering.tensor_context import TensorContext
@@ -156,7 +157,7 @@ class Reinitialize(WeightOp, tag="reinitialize", frozen=True, kw_only=True):
         return long_form("initializer", self.initializer)
 
     def lower(self, weight: Expression, ctx: TensorContext) -> Expression:
-        new = NewWeight(ctx.context.builder, ctx.tensor, ctx.key("init"))
+        new = NewWeight(ctx.context.builder, ctx.tensor, ctx.key(FIRST_VALUE))
         try:
             value = initial_value(new, self._initializer)
         except (TypeError, ValueError) as error:

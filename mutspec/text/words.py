@@ -35,6 +35,11 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 
+def listed_plainly(texts: Sequence[str]) -> str:
+    """Returns some texts as a sentence has them: `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(texts[:-1]), *texts[-1:])))
+
+
 def share(part: int, whole: int) -> str:
     """Formats a part of a whole in percent: 0% only if it is nothing, and 100% only if it is all."""
     if part in (0, whole):

@@ -19,6 +19,7 @@ from mutspec.language import json_schema, load_text
 from mutspec.language.explain import Validator
 from mutspec.language.schema import op_definitions
 from mutspec.language.types import OF_AMOUNT, OF_COMMON, OF_NAME, OF_TARGET, PlanValue
+from mutspec.lint import RULES
 from mutspec.ops import catalogue as shipped
 
 CATALOGUE: Mapping[str, type[Any]] = shipped(plugins=False)
@@ -34,8 +35,9 @@ TYPES = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_whole)
 VALIDATOR = validators.extend(Draft202012Validator, type_checker=TYPES)(SCHEMA)
 
 
-def test_the_committed_schema_is_that_of_the_shipped_ops() -> None:
-    assert json.loads(COMMITTED.read_text(encoding="utf-8")) == SCHEMA, (
+def test_the_committed_schema_is_that_of_the_shipped_ops_and_lint_rules() -> None:
+    schema = json_schema(CATALOGUE, {rule.name: rule.summary for rule in RULES})
+    assert json.loads(COMMITTED.read_text(encoding="utf-8")) == schema, (
         "run: mutspec schema --no-plugins > schemas/plan.schema.json"
     )
 

@@ -38,6 +38,8 @@ def command(document: str, no_plugins: bool) -> None:
         write_json(report_schema())
     else:
         from mutspec.language import json_schema
+        from mutspec.lint import RULES
         from mutspec.ops import catalogue
 
-        write_json(json_schema(catalogue(plugins=not no_plugins)))
+        rules = {rule.name: rule.summary for rule in RULES}
+        write_json(json_schema(catalogue(plugins=not no_plugins), rules))
