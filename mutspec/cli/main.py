@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",
     "schema": "Print the JSON schema of plans, for editors.",
+    "provenance": "Show where a mutant comes from, or make it again.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""
