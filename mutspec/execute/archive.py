@@ -65,12 +65,14 @@ def write_archive(
         check: called with the effects before the output takes its place; if it raises, nothing is written.
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
-        provenance: what the output and the file beside it say of where it comes from; None to leave both alone.
+        provenance: what the output and the file beside it say of where it comes from; by default nothing.
 
     Returns:
         What each version changed.
     """
     writer: PlainWriter | SlowWriter
+    kind = kind or FileKind(archive.kind)
+    provenance = provenance or OutputProvenance(kind)
     files = opened(
         archive,
         inputs,
@@ -78,11 +80,11 @@ def write_archive(
         force=force,
         verification=verification,
         check=lambda path: writer.check(path),
-        sidecar=None if provenance is None else provenance.beside(output),
+        sidecar=provenance.beside(output),
     )
     with files as (readers, descriptor), ExitStack() as stack:
         target = archive
-        if kind in (None, archive.kind):
+        if kind == archive.kind:
             is_plain = all(extent.offset is not None for extent in _touched(graph, archive))
             copying: Copying | Converted | None = None
             if is_plain:
@@ -100,7 +102,7 @@ def write_archive(
         verification.check_inputs()
         check(effects)
         writer.finish()
-        grown = 0 if provenance is None else provenance.finish(descriptor)
+        grown = provenance.finish(descriptor)
         if isinstance(writer, PlainWriter):
             writer.grown = grown
             verification.check_output(descriptor, writer.member)

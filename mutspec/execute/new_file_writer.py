@@ -73,7 +73,7 @@ def write_new_file(
         check: called before the output takes its place; if it raises, nothing is written.
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
-        provenance: what the output and the file beside it say of where it comes from; None to leave both alone.
+        provenance: what the output and the file beside it say of where it comes from; by default nothing.
 
     Returns:
         What each version changed.
@@ -81,6 +81,7 @@ def write_new_file(
     base, writer = model.base, FORMATS[kind].writer
     assert writer is not None
     assert writer.lay_out is not None  # `new_file` says when it is not
+    provenance = provenance or OutputProvenance(kind)
     filling: _Filling
     files = opened(
         base,
@@ -89,7 +90,7 @@ def write_new_file(
         force=force,
         verification=verification,
         check=lambda path: filling.check(path),
-        sidecar=None if provenance is None else provenance.beside(output),
+        sidecar=provenance.beside(output),
     )
     with files as (readers, descriptor):
         laid_out = writer.lay_out(model, descriptor)
@@ -107,7 +108,7 @@ def write_new_file(
                 filling.write_number(place, value.initial)
         verification.check("")
         member = filling.finish()
-        filling.grown = 0 if provenance is None else provenance.finish(descriptor)
+        filling.grown = provenance.finish(descriptor)
         verification.check_output(descriptor, member)
     return effects
 

@@ -189,7 +189,7 @@ def put_both_in_place(
     """Gives a finished file the name of an output, and another one that of the file that belongs to it.
 
     A side-car never lies next to an output that it is not about: an old one is removed first, and the new one comes
-    last. Interrupts must be held.
+    last, with the permissions of the output. Interrupts must be held.
 
     Arguments:
         made: the finished file, and its descriptor.
@@ -212,6 +212,7 @@ def put_both_in_place(
         put_in_place(*made, output, force=force)
         placed.append(output)
         if beside is not None:
+            _hand_on_permissions(output, beside[1])
             put_in_place(*beside, sidecar, force=force)
     except (CallError, OSError):
         for each in placed:
@@ -281,7 +282,7 @@ def _mode_of_new(output: Path, inputs: Iterable[Path]) -> int:
 
 
 def _hand_on_permissions(output: Path, descriptor: int) -> None:
-    """Gives a file the permissions of the one that it replaces, and its owner and group where that is allowed."""
+    """Gives a file the permissions of another one that exists, and its owner and group where that is allowed."""
     with suppress(OSError):  # there is none; or the file system has no permissions
         replaced = output.stat()
         mode = stat.S_IMODE(replaced.st_mode) & 0o777

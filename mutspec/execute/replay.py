@@ -221,8 +221,10 @@ def other_versions(generations: Sequence[Generation]) -> tuple[Problem, ...]:
 
 
 def _versions_hint(generation: Generation) -> str:
-    keras = f", Keras {generation.versions.keras}" if isinstance(generation.versions.keras, str) else ""
-    return f"it was made by mutspec {generation.versions.mutspec}, NumPy {generation.versions.numpy}{keras}"
+    made = {"mutspec": generation.versions.mutspec, "NumPy": generation.versions.numpy}
+    if isinstance(generation.versions.keras, str):
+        made["Keras"] = generation.versions.keras
+    return "it was made by " + ", ".join(f"{name} {version[:20]}" for name, version in made.items())
 
 
 def _short(identity: ModelIdentity) -> str:

@@ -32,7 +32,7 @@ def save_model(
         force: whether to replace it if it exists.
         date_saved: the date that the file states. It is that of the base, so that a rerun gives the same bytes.
         inputs: the files that the model was made of.
-        provenance: what the output and the file beside it say of where it comes from; None to leave both alone.
+        provenance: what the output and the file beside it say of where it comes from; by default nothing.
 
     Raises:
         CallError: the name does not ask for a kind, or the file exists.
@@ -49,12 +49,12 @@ def save_model(
             f"and Keras does not load it from such a file",
             hint="name the output .keras",
         )
-    beside = None if provenance is None else provenance.beside(output)
+    provenance = provenance or OutputProvenance(kind)
+    beside = provenance.beside(output)
     with replacing(output, force=force, inputs=inputs, check=writer.check, sidecar=beside) as (descriptor, _):
         try:
             writer.save(model, descriptor, output.parent, date_saved)
-            if provenance is not None:
-                provenance.finish(descriptor)
+            provenance.finish(descriptor)
         except (OSError, EnvironmentProblem):
             raise
         except Exception as error:  # Keras raises whatever its layers raise

@@ -34,12 +34,14 @@ def _generation(number: int, generation: Generation, is_last: bool, dropped: int
     plan, indent = generation.plan, len(f"{number}  ")
     yield page.paint(f"{number}  {in_one_line(plan.name)}", "bold") + f"  plan {in_one_line(plan.digest[:_DIGITS])}"
     yield from _lines([f"seed {generation.seed}", *_pairs(generation.parameters)], page, indent)
-    for step in generation.steps:
+    steps = generation.steps
+    for step in steps[: page.most_rows]:
         op, name = (words.flow(step.get(key, "")) for key in ("op", "id"))
         others = {key: value for key, value in step.items() if key not in ("op", "id")}
         title = f"- {op}" if name in (op, '""') else f"- {op} [{name}]"
         parts = _pairs(others)
         yield from _lines([f"{title}  {parts[0]}", *parts[1:]] if parts else [title], page, indent)
+    yield from page.more(len(steps), indent)
     for name, model in generation.inputs.items():
         yield from _lines([f"reads {name}: {_identity(model)}"], page, indent)
     versions = generation.versions

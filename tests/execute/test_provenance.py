@@ -161,8 +161,11 @@ def test_an_old_side_car_never_stays_beside_a_new_output(tmp_path: Path) -> None
     for has in (True, False):
         with pytest.raises(CallError, match=r"out\.h5\.provenance\.json exists"):
             apply(OTHER, base, output, provenance=has)
+    output.write_bytes(b"old")
+    output.chmod(0o640)
     apply(OTHER, base, output, provenance=True, force=True)
     assert provenance_of(output).generations[0].plan.name == "silence"
+    assert [each.stat().st_mode & 0o777 for each in (output, sidecar_of(output))] == [0o640, 0o640]
     apply(OTHER, base, output, force=True)
     assert names(tmp_path) == ["base.h5", "out.h5"]
 
