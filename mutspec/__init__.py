@@ -20,6 +20,7 @@ from mutspec.api import (
     matching,
     mutated,
     plan,
+    provenance,
     sweep,
 )
 from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, OpError, PlanError
@@ -44,5 +45,6 @@ __all__ = [
     "matching",
     "mutated",
     "plan",
+    "provenance",
     "sweep",
 ]

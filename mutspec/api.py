@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mutspec.experiment.in_process import BreakingPoint, Sweep
     from mutspec.language.plan import Plan
     from mutspec.lowering.base import Op
+    from mutspec.model.provenance import Provenance
     from mutspec.show.diff import DiffReport
     from mutspec.show.report import Report
 
@@ -147,6 +148,7 @@ def apply(
     threads: int | None = None,
     max_memory: int | None = None,
     data: Data | None = None,
+    provenance: bool = True,
 ) -> Report: ...
 
 
@@ -178,6 +180,7 @@ def apply(
     threads: int | None = None,
     max_memory: int | None = None,
     data: Data | None = None,
+    provenance: bool = True,
 ) -> Any:
     """Applies a plan to a Keras model, or to a model file.
 
@@ -207,6 +210,8 @@ def apply(
         max_memory: the most bytes that editing a file may use.
         data: the model's inputs, for steps that rank by activation: an array, a list of arrays, a mapping of arrays by
             the names of inputs, or an .npz file of such a mapping. Keras computes the activations.
+        provenance: whether the output says where it comes from, in itself or in a file beside it: see `provenance`.
+            It costs one read of the model.
 
     Returns:
         The report with an `output`, else the mutant.
@@ -243,6 +248,7 @@ def apply(
             threads=threads,
             max_memory=max_memory,
             data=_data(data, not_at=output, force=force),
+            provenance=provenance,
         )
     from mutspec.execute import live
     from mutspec.model.live import building_alone
@@ -505,6 +511,32 @@ def diff(
     for problem in damages(models) if verify else ():
         warnings.warn(str(problem), MutspecWarning, stacklevel=2)
     return found
+
+
+def provenance(model: File) -> Provenance | None:
+    """Returns where a mutant comes from: the plans that made it, the newest first, and the models they were applied to.
+
+    What a file says of its provenance can be checked by making the model again: `mutspec provenance MODEL --replay
+    BASE`.
+
+    Arguments:
+        model: a model file that `apply` wrote, or a copy of one. The file beside it, `MODEL.provenance.json`, is read
+            if the model's own file has no place for a provenance.
+
+    Returns:
+        The provenance; None if the file has none.
+
+    Raises:
+        ModelError: the provenance is damaged, or the file cannot be read.
+
+    Example:
+        for generation in mutspec.provenance("mutant.keras").generations:
+            print(generation.plan.name, generation.seed, generation.parameters)
+    """
+    from mutspec.model.files.opening import open_archive
+    from mutspec.model.files.provenance_file import read_provenance
+
+    return read_provenance(open_archive(_file(model)).path)
 
 
 def _read(model: File | KerasModel, architecture: File | None = None) -> Readable:

@@ -34,6 +34,8 @@ COMMANDS: dict[str, str] = {
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",
     "schema": "Print the JSON schema of plans, for editors.",
+    "provenance": "Show where a mutant comes from, or make it again.",
+    "sign": "Sign plans, locks or models with an OpenSSH key.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""

@@ -43,6 +43,18 @@ def verify_option(command: Command) -> Command:
     )(command)
 
 
+def provenance_option(command: Command) -> Command:
+    """Adds `--no-provenance`, passed as `has_provenance`."""
+    return click.option(
+        "--no-provenance",
+        "has_provenance",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Leave out where the mutant comes from, which `mutspec provenance` shows.",
+    )(command)
+
+
 def verbose_option(command: Command) -> Command:
     """Adds `-v`, passed as `is_verbose`."""
     return click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Show every row of long tables.")(command)

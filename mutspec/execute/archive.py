@@ -22,6 +22,7 @@ from mutspec.access.read import TensorReader
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
 from mutspec.execute.output import Copying
+from mutspec.execute.provenance import OutputProvenance
 from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version
@@ -49,6 +50,7 @@ def write_archive(
     check: Check,
     verification: Verification,
     on_progress: Progress | None = None,
+    provenance: OutputProvenance | None = None,
 ) -> Mapping[Version, Effect]:
     """Computes a graph over files, and writes the result.
 
@@ -63,17 +65,26 @@ def write_archive(
         check: called with the effects before the output takes its place; if it raises, nothing is written.
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
+        provenance: what the output and the file beside it say of where it comes from; by default nothing.
 
     Returns:
         What each version changed.
     """
     writer: PlainWriter | SlowWriter
+    kind = kind or FileKind(archive.kind)
+    provenance = provenance or OutputProvenance(kind)
     files = opened(
-        archive, inputs, output, force=force, verification=verification, check=lambda path: writer.check(path)
+        archive,
+        inputs,
+        output,
+        force=force,
+        verification=verification,
+        check=lambda path: writer.check(path),
+        sidecar=provenance.beside(output),
     )
     with files as (readers, descriptor), ExitStack() as stack:
         target = archive
-        if kind in (None, archive.kind):
+        if kind == archive.kind:
             is_plain = all(extent.offset is not None for extent in _touched(graph, archive))
             copying: Copying | Converted | None = None
             if is_plain:
@@ -91,7 +102,9 @@ def write_archive(
         verification.check_inputs()
         check(effects)
         writer.finish()
+        grown = provenance.finish(descriptor)
         if isinstance(writer, PlainWriter):
+            writer.grown = grown
             verification.check_output(descriptor, writer.member)
     return effects
 
@@ -165,6 +178,8 @@ class PlainWriter:
         self.copying = copying
         self.member = member
         self.deltas: list[tuple[int, int]] = []
+        self.grown = 0
+        """By how many bytes the output is larger than its base, as it says where it comes from."""
 
     def write(self, extent: Extent, start: int, before: Array | None, after: Array) -> None:
         """Writes entries of a tensor from `start` on; `before` is what the input holds there, None to read it."""
@@ -190,7 +205,7 @@ class PlainWriter:
 
     def check(self, path: Path) -> None:
         """Checks the finished file: that nothing of the copy is missing, and that what was converted can be read."""
-        check_size(path, self.copying.size)
+        check_size(path, self.copying.size + self.grown)
         if isinstance(self.copying, Converted):
             self.copying.check(path)
 

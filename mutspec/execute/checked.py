@@ -6,11 +6,9 @@ the step after which it fails.
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +20,16 @@ from mutspec.errors import CallError, CheckError, ModelError, PlanError, Problem
 from mutspec.execute.files import apply, open_for, prepare_archives
 from mutspec.execute.live import apply as apply_live
 from mutspec.execute.loading import model_of
-from mutspec.execute.output import put_in_place
+from mutspec.execute.output import put_both_in_place
 from mutspec.execute.prepare import Prepared
+from mutspec.execute.temporary import temporary_name
+from mutspec.interrupts import held_interrupts
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite, Selector
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive
-from mutspec.model.files.sink import TEMPORARY_SUFFIX
+from mutspec.model.files.provenance_file import sidecar_of
 from mutspec.model.live import InputPort, input_ports, predict, read_live
 from mutspec.model.select import NothingMatched, SelectorIndex, exact_pattern
 from mutspec.model.spec import ModelSpec
@@ -90,22 +90,29 @@ def apply_checked(
     with _beside(output, force=force) as temporary:
         options |= {"inputs": inputs, "architecture": architecture, "unsafe": unsafe, "data": data}
         report = apply(plan, model, temporary, **options)
+        sidecar = report.sidecar and sidecar_of(output)
         base = model_of(archive, unsafe=unsafe).model
         mutant = model_of(open_archive(temporary, architecture=None if is_whole else architecture), unsafe=unsafe).model
         check = _Check(prepared, base, mutant, inputs or {}, unsafe).run()
     said = (replace(each, message=each.message.replace(str(temporary), str(output))) for each in report.warnings)
-    return replace(report, output=output, warnings=tuple(said), check=check)
+    return replace(report, output=output, warnings=tuple(said), check=check, sidecar=sidecar)
 
 
 @contextmanager
 def _beside(output: Path, *, force: bool) -> Iterator[Path]:
-    """Yields a path in a temporary folder beside an output, from which the output is moved if all goes well."""
-    folder = output.with_name(f".{output.name[:50]}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    """Yields a path in a temporary folder beside an output. If all goes well, output and side-car move from there."""
+    folder = temporary_name(output)
     folder.mkdir()
     try:
-        yield folder / output.name
-        with (folder / output.name).open("rb") as file:
-            put_in_place(folder / output.name, file.fileno(), output, force=force)
+        made, sidecar = folder / output.name, sidecar_of(output)
+        yield made
+        with ExitStack() as stack:
+            opened = made, stack.enter_context(made.open("rb")).fileno()
+            beside = None
+            if sidecar_of(made).exists():
+                beside = sidecar_of(made), stack.enter_context(sidecar_of(made).open("rb")).fileno()
+            with held_interrupts():
+                put_both_in_place(opened, output, sidecar, beside, force=force)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

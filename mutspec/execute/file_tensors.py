@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mutspec.access.read import TensorReader
-from mutspec.execute.output import replacing
+from mutspec.execute.output import SideCar, replacing
 from mutspec.execute.verify import Verification
 from mutspec.graph.numpy_kernels.entrywise import Array
 from mutspec.graph.numpy_kernels.places import Entries, by_chunk
@@ -34,6 +34,7 @@ def opened(
     force: bool,
     verification: Verification,
     check: Callable[[Path], None],
+    sidecar: SideCar | None = None,
 ) -> Iterator[tuple[Mapping[str, TensorReader], int]]:
     """Opens the files that an output is made of, and a temporary file, which becomes the output if all goes well.
 
@@ -44,6 +45,7 @@ def opened(
         force: whether to replace it if it exists.
         verification: what must hold of the files.
         check: as for `replacing`.
+        sidecar: as for `replacing`.
 
     Yields:
         Readers of the base, under "", and of the input files, by name; and the descriptor of the temporary file.
@@ -51,7 +53,9 @@ def opened(
     with ExitStack() as stack:
         readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": base, **inputs}.items()}
         sources = paths_of(base, inputs)
-        descriptor, _ = stack.enter_context(replacing(output, force=force, inputs=sources, check=check))
+        descriptor, _ = stack.enter_context(
+            replacing(output, force=force, inputs=sources, check=check, sidecar=sidecar)
+        )
         stack.enter_context(verification.guard())
         yield readers, descriptor
 

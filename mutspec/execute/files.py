@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_by_default, kind_of_name, kind_of_output, output_warnings
 from mutspec.execute.prepare import Prepared, begun_non_finite, check_inputs, non_finite_warnings, prepare
+from mutspec.execute.provenance import output_provenance
 from mutspec.execute.reporting import report
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Version
@@ -30,6 +32,7 @@ from mutspec.model.files.formats import FORMATS, FileKind, misnamed
 from mutspec.model.files.keras_zip import date_saved_of
 from mutspec.model.files.new_model import NeedsKeras, NewModel
 from mutspec.model.files.opening import open_archive, open_beside
+from mutspec.model.files.provenance_file import sidecar_of
 from mutspec.show.report import Report
 
 _WORKING_BYTES = 100 * CHUNK * 8
@@ -142,6 +145,7 @@ def apply(
     max_memory: int | None = None,
     on_progress: Progress | None = None,
     data: Any = None,
+    provenance: bool = False,
 ) -> Report:
     """Applies a plan to a model file and writes the mutant.
 
@@ -163,6 +167,7 @@ def apply(
         max_memory: the bytes that the process may use.
         on_progress: told about the entries done, and the entries in all.
         data: as for `prepare`.
+        provenance: whether the mutant says where it comes from: see `output_provenance`.
 
     Raises:
         CallError: the call is wrong: see `prepare_files` and `check_output`; or `max_memory` is too small.
@@ -174,15 +179,26 @@ def apply(
     prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify, data=data)
     program = prepared.program
     made = _new_file(program, archive, kind)
+    is_by_keras = isinstance(made, NeedsKeras)
+    record = output_provenance(plan, archive, others, kind, is_wanted=provenance, is_by_keras=is_by_keras, data=data)
+    sidecar = None if record.sidecar is None else sidecar_of(output)
     if isinstance(made, NeedsKeras):
         from mutspec.execute.built_by_keras import in_keras
         from mutspec.execute.saving import save_model
 
         done = in_keras(archive, prepared, loaded, threads, on_progress, unsafe=unsafe, verify=verify)
-        save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=paths_of(archive, others))
-        warnings = (*misnamed(archive), *done.report.warnings, *made.warnings)
-        return replace(done.report, model=str(model), output=output, warnings=warnings, needs_keras=made.reason)
-    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
+        save_model(
+            done.model,
+            output,
+            force=force,
+            date_saved=date_saved_of(model),
+            inputs=paths_of(archive, others),
+            provenance=record,
+        )
+        warnings = (*misnamed(archive), *done.report.warnings, *made.warnings, *record.warnings)
+        changes: dict[str, Any] = {"model": str(model), "output": output, "sidecar": sidecar}
+        return replace(done.report, **changes, warnings=warnings, needs_keras=made.reason)
+    found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind), *record.warnings]
     if made is not None:
         found += [*made.warnings, *will_be_of_keras_3(archive)]
     threads = _threads(threads, max_memory, max(whole_bytes(program.graph).values(), default=0))
@@ -203,6 +219,7 @@ def apply(
             check=lambda effects: check(effects, {}),
             verification=verification,
             on_progress=on_progress,
+            provenance=record,
         )
     else:
         from mutspec.execute.new_file_writer import write_new_file
@@ -218,9 +235,11 @@ def apply(
             check=check,
             verification=verification,
             on_progress=on_progress,
+            provenance=record,
         )
     with telling_written(output):
-        return report(program, archive, others, effects=effects, warnings=tuple(found), output=output)
+        done_report = report(program, archive, others, effects=effects, warnings=tuple(found), output=output)
+        return replace(done_report, sidecar=sidecar)
 
 
 def _new_file(program: Program, archive: Archive, kind: FileKind) -> NewModel | NeedsKeras | None:
@@ -244,14 +263,25 @@ def open_for(
     Raises:
         CallError, ModelError: as for `apply`.
     """
-    check_output(output, files_read(plan, model, inputs, architecture), force=force)
+    check_both_outputs(output, files_read(plan, model, inputs, architecture), force=force)
     kind_of_name(output)
     check_inputs(plan, inputs)
     archive = open_archive(model, architecture=architecture)
     others = {name: open_archive(path) for name, path in inputs.items()}
     kind = kind_of_output(output, archive, is_structural=is_structural(plan))
-    check_output(output, paths_of(archive, others), force=force)
+    check_both_outputs(output, paths_of(archive, others), force=force)
     return archive, others, kind
+
+
+def check_both_outputs(output: Path, inputs: Iterable[Path | None], *, force: bool) -> None:
+    """Checks an output, and the file beside it that may hold its provenance. An old one must not stay beside a new one.
+
+    Arguments and errors are those of `check_output`.
+    """
+    read = tuple(inputs)
+    check_output(output, read, force=force)
+    if os.path.lexists(sidecar_of(output)):
+        check_output(sidecar_of(output), read, force=force)
 
 
 def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:

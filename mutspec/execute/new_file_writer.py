@@ -24,6 +24,7 @@ from mutspec.compare.arithmetic import count_non_finite
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
 from mutspec.execute.output import reserve
+from mutspec.execute.provenance import OutputProvenance
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.numpy_kernels.entrywise import Array
@@ -57,6 +58,7 @@ def write_new_file(
     check: Check,
     verification: Verification,
     on_progress: Progress | None = None,
+    provenance: OutputProvenance | None = None,
 ) -> Mapping[Version, Effect]:
     """Computes a graph over files, and writes a model that is made of its results and of what the base holds.
 
@@ -71,6 +73,7 @@ def write_new_file(
         check: called before the output takes its place; if it raises, nothing is written.
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
+        provenance: what the output and the file beside it say of where it comes from; by default nothing.
 
     Returns:
         What each version changed.
@@ -78,8 +81,17 @@ def write_new_file(
     base, writer = model.base, FORMATS[kind].writer
     assert writer is not None
     assert writer.lay_out is not None  # `new_file` says when it is not
+    provenance = provenance or OutputProvenance(kind)
     filling: _Filling
-    files = opened(base, inputs, output, force=force, verification=verification, check=lambda path: filling.check(path))
+    files = opened(
+        base,
+        inputs,
+        output,
+        force=force,
+        verification=verification,
+        check=lambda path: filling.check(path),
+        sidecar=provenance.beside(output),
+    )
     with files as (readers, descriptor):
         laid_out = writer.lay_out(model, descriptor)
         reserve(descriptor, laid_out.bytes)
@@ -95,7 +107,9 @@ def write_new_file(
             if value.source is None:
                 filling.write_number(place, value.initial)
         verification.check("")
-        verification.check_output(descriptor, filling.finish())
+        member = filling.finish()
+        filling.grown = provenance.finish(descriptor)
+        verification.check_output(descriptor, member)
     return effects
 
 
@@ -198,6 +212,8 @@ class _Filling:
         self._laid_out = laid_out
         self._parts: list[_Part] = []
         self._member: Member | None = None
+        self.grown = 0
+        """By how many bytes the file is larger than it was laid out, as it says where it comes from."""
 
     def write(self, place: Extent, start: int, values: Array) -> None:
         """Writes entries of a dataset from `start` on. Several threads may call it."""
@@ -232,7 +248,7 @@ class _Filling:
             OSError: something is wrong.
         """
         laid_out = self._laid_out
-        check_size(path, laid_out.bytes)
+        check_size(path, laid_out.bytes + self.grown)
         with path.open("rb") as file:
             if self._member is not None and read_directory(file, str(path)).get(WEIGHTS) != self._member:
                 raise not_whole("the zip's directory")

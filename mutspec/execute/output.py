@@ -7,19 +7,22 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from fcntl import ioctl
 from pathlib import Path
 from threading import Condition, Thread
 
 from mutspec.errors import CallError, EnvironmentProblem
-from mutspec.execute.temporary import create_temporary, remove_leftovers
+from mutspec.execute.temporary import create_temporary, remove_leftovers, temporary_name
 from mutspec.interrupts import held_interrupts
 from mutspec.model.files.sink import TEMPORARY_SUFFIX, write_at
 
 __all__ = [
     "TEMPORARY_SUFFIX",
     "Copying",
+    "SideCar",
     "check_output",
+    "put_both_in_place",
     "put_in_place",
     "refuse_inputs",
     "replacing",
@@ -86,6 +89,19 @@ def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
             )
 
 
+@dataclass(frozen=True)
+class SideCar:
+    """A file beside an output that belongs to it.
+
+    Arguments:
+        path: the file.
+        content: its content; None if the output has none, so that one of an earlier output must not stay.
+    """
+
+    path: Path
+    content: bytes | None
+
+
 @contextmanager
 def replacing(
     output: Path,
@@ -94,6 +110,7 @@ def replacing(
     is_lasting: bool = True,
     inputs: Iterable[Path] = (),
     check: Callable[[Path], None] | None = None,
+    sidecar: SideCar | None = None,
 ) -> Iterator[tuple[int, Path]]:
     """Yields a temporary file, open for reading and writing, which becomes `output` if all goes well.
 
@@ -109,6 +126,7 @@ def replacing(
         inputs: what the output is made of. Only users who may read all of these may read a new output.
         check: called with the temporary file's path when it is written and closed; if it raises, the file does not
             become the output.
+        sidecar: a file that belongs to the output. It is complete on the disk before the output takes its name.
 
     Yields:
         Its descriptor and its path.
@@ -133,13 +151,92 @@ def replacing(
                 os.close(descriptor)  # some network file systems report a full disk only here
             if check is not None:
                 check(temporary)
+            beside = stack.enter_context(_complete(sidecar, mode)) if sidecar is not None else None
             with held_interrupts():
-                put_in_place(temporary, lock, output, force=force)
+                put_both_in_place(
+                    (temporary, lock), output, None if sidecar is None else sidecar.path, beside, force=force
+                )
                 stack.enter_context(telling_written(output))
             if is_lasting:
                 _sync_folder(output.parent)
     except OSError as error:
         raise write_problem(error, output) from error
+
+
+@contextmanager
+def _complete(sidecar: SideCar, mode: int) -> Iterator[tuple[Path, int] | None]:
+    """Yields a temporary file with the content of a side-car, and its descriptor; None if there is to be none."""
+    if sidecar.content is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        with held_interrupts():
+            lock, temporary = create_temporary(sidecar.path, mode)
+            stack.callback(_remove, temporary, lock)
+        write_at(lock, sidecar.content, 0)
+        os.fsync(lock)
+        yield temporary, lock
+
+
+def put_both_in_place(
+    made: tuple[Path, int],
+    output: Path,
+    sidecar: Path | None,
+    beside: tuple[Path, int] | None,
+    *,
+    force: bool,
+) -> None:
+    """Gives a finished file the name of an output, and another one that of the file that belongs to it.
+
+    A side-car never lies next to an output that it is not about: an old one is removed first, and the new one comes
+    last, with the permissions of the output. Interrupts must be held.
+
+    Arguments:
+        made: the finished file, and its descriptor.
+        output: its new name.
+        sidecar: the name of the file that belongs to the output; None if nothing is known of one.
+        beside: what is to have this name, and its descriptor; None for nothing.
+        force: whether to replace both if they exist.
+
+    Raises:
+        CallError: one of the two has come to exist in the meantime, without `force`.
+    """
+    if sidecar is None or (beside is None and not os.path.lexists(sidecar)):
+        put_in_place(*made, output, force=force)
+        return
+    before = {each: _second_name(each) for each in (output, sidecar) if force and os.path.lexists(each)}
+    placed: list[Path] = []
+    try:
+        if sidecar in before:
+            sidecar.unlink()
+        put_in_place(*made, output, force=force)
+        placed.append(output)
+        if beside is not None:
+            _hand_on_permissions(output, beside[1])
+            put_in_place(*beside, sidecar, force=force)
+    except (CallError, OSError):
+        for each in placed:
+            if each not in before:
+                each.unlink()
+        for each, kept in before.items():
+            if kept is not None:
+                with suppress(OSError):  # the first error counts
+                    kept.replace(each)
+        raise
+    finally:
+        for kept in before.values():
+            if kept is not None:
+                kept.unlink(missing_ok=True)
+
+
+def _second_name(path: Path) -> Path | None:
+    """Gives a file a second, temporary name, by which it can be put back; None if the file system has no links."""
+    name = temporary_name(path)
+    try:
+        os.link(path, name)
+    except OSError:
+        return None
+    return name
 
 
 def _remove(temporary: Path, lock: int) -> None:
@@ -185,7 +282,7 @@ def _mode_of_new(output: Path, inputs: Iterable[Path]) -> int:
 
 
 def _hand_on_permissions(output: Path, descriptor: int) -> None:
-    """Gives a file the permissions of the one that it replaces, and its owner and group where that is allowed."""
+    """Gives a file the permissions of another one that exists, and its owner and group where that is allowed."""
     with suppress(OSError):  # there is none; or the file system has no permissions
         replaced = output.stat()
         mode = stat.S_IMODE(replaced.st_mode) & 0o777

@@ -9,12 +9,21 @@ from typing import Any
 from mutspec.errors import EnvironmentProblem, ModelError
 from mutspec.execute.output import replacing
 from mutspec.execute.output_kind import kind_of_name
+from mutspec.execute.provenance import OutputProvenance
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.live import first_operation
 from mutspec.model.live.keras_errors import first_line
 
 
-def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", inputs: Iterable[Path] = ()) -> None:
+def save_model(
+    model: Any,
+    output: Path,
+    *,
+    force: bool,
+    date_saved: str = "",
+    inputs: Iterable[Path] = (),
+    provenance: OutputProvenance | None = None,
+) -> None:
     """Writes a Keras model as a file of the kind that its name asks for.
 
     Arguments:
@@ -23,6 +32,7 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
         force: whether to replace it if it exists.
         date_saved: the date that the file states. It is that of the base, so that a rerun gives the same bytes.
         inputs: the files that the model was made of.
+        provenance: what the output and the file beside it say of where it comes from; by default nothing.
 
     Raises:
         CallError: the name does not ask for a kind, or the file exists.
@@ -39,9 +49,12 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
             f"and Keras does not load it from such a file",
             hint="name the output .keras",
         )
-    with replacing(output, force=force, inputs=inputs, check=writer.check) as (descriptor, _):
+    provenance = provenance or OutputProvenance(kind)
+    beside = provenance.beside(output)
+    with replacing(output, force=force, inputs=inputs, check=writer.check, sidecar=beside) as (descriptor, _):
         try:
             writer.save(model, descriptor, output.parent, date_saved)
+            provenance.finish(descriptor)
         except (OSError, EnvironmentProblem):
             raise
         except Exception as error:  # Keras raises whatever its layers raise

@@ -18,6 +18,11 @@ _SECONDS_WITHOUT_LOCKS = 24 * 60 * 60
 """The seconds without a write after which the writer of a file counts as gone, if the file system has no locks."""
 
 
+def temporary_name(output: Path) -> Path:
+    """Returns a name beside an output that no file has, and by which `remove_leftovers` knows what was left."""
+    return output.with_name(f".{output.name[:50]}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+
+
 def create_temporary(output: Path, mode: int) -> tuple[int, Path]:
     """Creates a temporary file in the folder of an output.
 
@@ -34,8 +39,7 @@ def create_temporary(output: Path, mode: int) -> tuple[int, Path]:
         OSError: it cannot be created.
     """
     while True:
-        name = f".{output.name[:50]}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
-        path = output.with_name(name)
+        path = temporary_name(output)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with suppress(OSError):  # file systems without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)

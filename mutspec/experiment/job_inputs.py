@@ -29,7 +29,7 @@ from mutspec.model.limits import current_limits
 from mutspec.own_modules import allow_modules, targets
 from mutspec.version import engine
 
-_OF_THE_RUN = ("resume", "strict_gates", "force")
+_OF_THE_RUN = ("resume", "strict_gates", "force", "provenance")
 """Settings that no result depends on."""
 _PACKAGES = ("numpy", "keras", "tensorflow", "tensorflow-cpu")
 """Those that compute what results say."""

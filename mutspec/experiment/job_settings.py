@@ -103,6 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         objective: the measure that the job returns, or several; None for the first one.
         seeds: how many seeds to evaluate, from the plan's own on.
         save: whether to keep the mutant, or the name of its file.
+        provenance: whether a mutant that is kept says where it comes from.
         require: what the mutant must hold to; one that does not is not kept.
         strict_gates: whether a sweep, as a single run, ends with exit code 1 if a job's mutant does not.
         resume: whether a job whose folder has its result already is not run again; or the folder of the sweep.
@@ -117,6 +118,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     objective: str | list[str] | None = None
     seeds: Annotated[int, Meta(ge=1)] = 1
     save: bool | str = False
+    provenance: bool = True
     require: list[Gate] = []
     strict_gates: bool = False
     resume: bool | str = False

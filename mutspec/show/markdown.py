@@ -43,7 +43,8 @@ def report_markdown(report: Report) -> str:
         blocks.append(_step(number, step))
     if report.warnings:
         blocks.append("> [!WARNING]\n" + "\n".join(f"> - {escape(str(problem))}" for problem in report.warnings))
-    written = "" if report.output is None else f" Wrote {code(str(report.output))}."
+    beside = "" if report.sidecar is None else f", and {code(str(report.sidecar))}"
+    written = "" if report.output is None else f" Wrote {code(str(report.output))}{beside}."
     checked = [] if report.check is None else ["\n".join(f"- {line}" for line in check_lines(report.check))]
     totals = filter(None, (touched_sentence(report), origins_sentence(report.origins), escape(keras_sentence(report))))
     return "\n\n".join([*blocks, *checked, " ".join(totals) + written])

@@ -134,6 +134,7 @@ class Report:
             make; empty if it has to build the mutant.
         multiply_adds: the multiply–adds for one sample before and after the plan; None if it is not structural.
         uses: the recipes that the plan uses, and the steps that come from each.
+        sidecar: the file beside the output that holds its provenance; None if there is none.
     """
 
     engine: str
@@ -156,6 +157,7 @@ class Report:
     asked_keras: tuple[str, ...] = ()
     multiply_adds: tuple[MultiplyAdds, MultiplyAdds] | None = None
     uses: tuple[Use, ...] = ()
+    sidecar: Path | None = None
 
     def __str__(self) -> str:
         return report_text(self)
@@ -197,6 +199,7 @@ class Report:
             **({} if self.multiply_adds is None else {"multiply_adds": _multiply_adds_as_json(*self.multiply_adds)}),
             **({"tensors": [origin_as_json(each) for each in self.origins]} if self.origins else {}),
             "output": None if self.output is None else str(self.output),
+            **({} if self.sidecar is None else {"sidecar": str(self.sidecar)}),
             **({"needs_keras": self.needs_keras} if self.needs_keras else {}),
             **({"asked_keras": list(self.asked_keras)} if self.asked_keras else {}),
             **({} if self.check is None else {"check": self.check.to_json()}),
@@ -358,7 +361,8 @@ def _totals(report: Report, width: int) -> Iterator[str]:
         yield sentence(origins, width=width)
     if keras := keras_sentence(report):
         yield sentence(keras, width=width)
-    yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}", width=width)
+    beside = "" if report.sidecar is None else f", and {report.sidecar}"
+    yield "Nothing was written." if report.output is None else sentence(f"Wrote {report.output}{beside}", width=width)
 
 
 def touched_sentence(report: Report) -> str:

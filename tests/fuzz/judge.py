@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from mutspec.model.files.provenance_file import SUFFIX
 from tests.fuzz.server import Limits, Outcome
 
 SECRET_NAME = "MUTSPEC_FUZZ_SECRET"
@@ -123,7 +124,8 @@ def _faults_of_files(outcome: Outcome, rules: Rules, before: Digests, after: Dig
         yield f"changed or removed {changed[0]}"
     may_write = bool(rules.output) and outcome.code in rules.writes_at
     new = sorted(after.keys() - before.keys() - {CANARY})
-    stray = [name for name in new if not (may_write and name.split("/")[0] == rules.output)]
+    outputs = {rules.output, f"{rules.output}{SUFFIX}"} if may_write else set()
+    stray = [name for name in new if name.split("/")[0] not in outputs]
     if stray:
         yield f"wrote {re.sub('[0-9a-f]{8}', '#', stray[0])} with exit code {outcome.code}"
     if rules.output and outcome.code == 0 and rules.output not in after:

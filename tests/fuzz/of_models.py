@@ -29,6 +29,7 @@ def reading(model: str, base: str, random: Random) -> list[Call]:
         Call(("graph", "negate.yaml", model, "--format", shown), check=checks.is_json if shown == "json" else None),
         Call(("diff", base, model, "--json"), _DIFF, checks.sees_differences(base, model)),
         Call(("diff", model, base), _DIFF),
+        Call(("provenance", model, "--json")),
     ]
     return random.sample(calls, 3)
 
@@ -43,7 +44,11 @@ def on_model(data: bytes, base: bytes, suffix: str, random: Random, why: str = "
     writes = Rules(codes=(0, 1, 2, 3), output=output)
     negates = Call(("apply", "negate.yaml", model, "-o", output, "--json"), writes, checks.is_negated(model, output))
     same = checks.is_the_same(model, output, is_plain=is_plain)
-    calls.append(random.choice((negates, negates, Call(("apply", "same.yaml", model, "-o", output), writes, same))))
+    calls.append(
+        random.choice(
+            (negates, negates, Call(("apply", "same.yaml", model, "-o", output, "--no-provenance"), writes, same))
+        )
+    )
     files = {model: data, base_name: base, "negate.yaml": NEGATE, "same.yaml": SAME}
     return Case(files, tuple(calls), why, ends_with=1)
 

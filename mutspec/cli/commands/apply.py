@@ -22,7 +22,14 @@ from mutspec.cli.options import (
 )
 from mutspec.cli.plans import arrays_of, paths, read_plan
 from mutspec.cli.progress import progress
-from mutspec.cli.report_options import architecture_option, data_option, format_options, verbose_option, verify_option
+from mutspec.cli.report_options import (
+    architecture_option,
+    data_option,
+    format_options,
+    provenance_option,
+    verbose_option,
+    verify_option,
+)
 from mutspec.cli.stdout import is_styled, width, write, write_json
 from mutspec.errors import Problem
 
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
 @force_option
 @click.option("--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it.")
 @verify_option
+@provenance_option
 @memory_option
 @limit_option
 @click.option(
@@ -82,6 +90,7 @@ def command(
     force: bool,
     unsafe: bool,
     is_unverified: bool,
+    has_provenance: bool,
     max_memory: int | None,
     threads: int | None,
     output_format: str,
@@ -132,6 +141,7 @@ def command(
                 force=force,
                 unsafe=unsafe,
                 verify=not is_unverified,
+                provenance=has_provenance,
                 threads=threads,
                 max_memory=max_memory,
                 on_progress=advance,
@@ -176,11 +186,10 @@ def _dry_run(
     data: dict[str, Any] | None,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.compare.expected import expected_diff
-    from mutspec.execute.files import dry_report, files_read, prepare_files
-    from mutspec.execute.output import check_output
+    from mutspec.execute.files import check_both_outputs, dry_report, files_read, prepare_files
 
     if output is not None:
-        check_output(output, files_read(plan, model, inputs, architecture), force=force)
+        check_both_outputs(output, files_read(plan, model, inputs, architecture), force=force)
     options: dict[str, Any] = {"architecture": architecture, "output": output, "unsafe": unsafe, "data": data}
     prepared = prepare_files(plan, model, inputs=inputs, **options)
     result = dry_report(prepared, output)

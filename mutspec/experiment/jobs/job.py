@@ -22,6 +22,8 @@ from mutspec.errors import CallError, CheckError, MutspecError, Problem
 from mutspec.execute import files
 from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
+from mutspec.execute.output_kind import kind_of_name
+from mutspec.execute.provenance import OutputProvenance, output_provenance
 from mutspec.execute.saving import save_model
 from mutspec.experiment.costs import costs_in
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, load_data_once, model_content, texts
@@ -320,12 +322,21 @@ class _RunningJob:
         path = self.folder / (wanted if isinstance(wanted, str) else f"mutant{base.suffix}")
         refuse_inputs(path, _files_read(self.settings, plan))
         if is_structural(plan):
-            save_model(mutant, path, force=True, date_saved=date_saved_of(base), inputs=[base, *self.inputs.values()])
+            sources, record = [base, *self.inputs.values()], self._provenance(plan, path)
+            save_model(mutant, path, force=True, date_saved=date_saved_of(base), inputs=sources, provenance=record)
         else:
             allowed = plan if plan.non_finite else replace(plan, non_finite=NonFinite.REPORT)
             options: dict[str, Any] = {"inputs": self.inputs, "verify": self.settings.model.verify}
+            options["provenance"] = self.settings.provenance
             files.apply(allowed, base, path, force=True, data=self._data_for(plan), **options)
         return shown(path)
+
+    def _provenance(self, plan: Plan[Op], path: Path) -> OutputProvenance:
+        """Returns the provenance of a mutant that Keras has built, and that is about to be saved."""
+        base = open_archive(Path(self.settings.model.path))
+        others = {name: open_archive(each) for name, each in self.inputs.items()}
+        options: dict[str, Any] = {"is_wanted": self.settings.provenance, "data": self._data_for(plan)}
+        return output_provenance(plan, base, others, kind_of_name(path), is_by_keras=True, **options)
 
     def _data_for(self, plan: Plan[Op]) -> Any:
         """Returns what the model is called on to compile a plan; None if no step needs it."""

@@ -25,7 +25,9 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _LOCAL = struct.Struct("<4s5H3I2H")
 _END_MARK, _END_64_MARK, _LOCATOR_64_MARK = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _CENTRAL_MARK, _LOCAL_MARK, _DESCRIPTOR_MARK = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
-_LONGEST_COMMENT = 0xFFFF
+END_BYTES = _END.size
+"""The size of the record with which a zip file ends, before its comment. It ends with the comment's length."""
+LONGEST_COMMENT = 0xFFFF
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
 """The values of fields that are too small for the fact: it stands in a field of 64 bits instead."""
 _CENTRAL_CRC_OFFSET, _LOCAL_CRC_OFFSET = 16, 14
@@ -73,6 +75,14 @@ def read_directory(file: BinaryIO, shown: str) -> Mapping[str, Member]:
     return _Zip(file, shown).members()
 
 
+def place_of_end(file: BinaryIO, shown: str) -> int:
+    """Returns the offset of the record with which a zip file ends, before its comment.
+
+    Arguments and errors are those of `read_directory`.
+    """
+    return _Zip(file, shown).place_of_end()
+
+
 class _Zip:
     """A zip file while its directory is read."""
 
@@ -96,7 +106,7 @@ class _Zip:
 
     def _place_of_directory(self) -> tuple[int, int, int]:
         """Returns the beginning and the end of the central directory, and the number of its entries."""
-        at = self._place_of_end()
+        at = self.place_of_end()
         _, disk, first_disk, here, count, size, start, _ = _END.unpack(self._read(at, _END.size))
         stop = at
         if at >= _LOCATOR_64.size and self._read(at - _LOCATOR_64.size, 4) == _LOCATOR_64_MARK:
@@ -121,9 +131,9 @@ class _Zip:
             self._refuse("its zip directory is not where it says")
         return start, stop, count
 
-    def _place_of_end(self) -> int:
+    def place_of_end(self) -> int:
         """Returns the offset of the end record: the last one in the file, which must reach exactly to its end."""
-        length = min(self._bytes, _END.size + _LONGEST_COMMENT)
+        length = min(self._bytes, _END.size + LONGEST_COMMENT)
         tail = self._read(self._bytes - length, length)
         # zipfile takes the last mark in this range too. The comment after the record has at most 65,535 bytes.
         at = tail.rfind(_END_MARK)

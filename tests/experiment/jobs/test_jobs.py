@@ -261,6 +261,8 @@ def test_a_saved_mutant_of_another_structure_is_the_file_that_apply_writes() -> 
     mutspec.apply(mutspec.load_plan(RECIPE.with_name("insert_adapter.yaml")), MODEL, "expected.keras")
     assert result.output == str(folder / "mutant.keras")
     assert mutspec.diff("expected.keras", folder / "mutant.keras").identical
+    made, expected = (mutspec.provenance(each).generations for each in (folder / "mutant.keras", "expected.keras"))
+    assert [(each.plan, each.parent) for each in made] == [(each.plan, each.parent) for each in expected]
     with ZipFile(folder / "mutant.keras") as saved, ZipFile(MODEL) as base:
         dates = [json.loads(each.read("metadata.json")).get("date_saved") for each in (saved, base)]
     assert dates[0] == (dates[1] or "1980-01-01@00:00:00")

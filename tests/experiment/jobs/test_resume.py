@@ -157,7 +157,14 @@ def test_a_job_of_another_setting_has_another_digest() -> None:
 
 def test_what_no_result_depends_on_is_not_in_the_digest() -> None:
     plain = digest("hydra.run.dir=here")
-    for setting in ("strict_gates=true", "resume=true", "force=true", "hydra.job.name=another", "plan.params.std=0.1"):
+    for setting in (
+        "strict_gates=true",
+        "resume=true",
+        "force=true",
+        "provenance=false",
+        "hydra.job.name=another",
+        "plan.params.std=0.1",
+    ):
         assert digest(setting, "hydra.run.dir=here") == plain, setting
 
 

@@ -1,0 +1,172 @@
+"""Gives mutants their provenance: what made them is recorded, and put into the output or beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import UNSET
+
+from mutspec.access.digests import arrays_digest
+from mutspec.access.fingerprint import fingerprint
+from mutspec.errors import CallError, ModelError, Problem
+from mutspec.execute.output import SideCar
+from mutspec.graph.streams import STREAM_VERSION
+from mutspec.language.head import LANGUAGE_VERSION
+from mutspec.language.plan import Plan
+from mutspec.lowering.base import Op
+from mutspec.model.files.archive import Archive
+from mutspec.model.files.formats import FileKind
+from mutspec.model.files.provenance_file import (
+    COMMENT_BYTES,
+    has_other_comment,
+    read_provenance,
+    sidecar_of,
+    write_comment,
+)
+from mutspec.model.limits import current_limits
+from mutspec.model.provenance import (
+    MOST_BYTES,
+    Generation,
+    ModelIdentity,
+    PlanRecord,
+    Provenance,
+    Versions,
+    written,
+)
+from mutspec.version import __version__
+
+
+@dataclass(frozen=True)
+class OutputProvenance:
+    """The provenance of an output under way, and where it goes.
+
+    Arguments:
+        kind: the kind of file that the output is.
+        comment: what becomes the comment of a `.keras` file; None for none.
+        sidecar: what becomes the file beside the output; None for none.
+        warnings: what is missing in it.
+    """
+
+    kind: FileKind
+    comment: bytes | None = None
+    sidecar: bytes | None = None
+    warnings: tuple[Problem, ...] = ()
+
+    def finish(self, descriptor: int) -> int:
+        """Writes what belongs into the output, and removes what a copy of the base has of the base's provenance.
+
+        Arguments:
+            descriptor: the output, complete otherwise, open for reading and writing.
+
+        Returns:
+            By how many bytes it grew.
+        """
+        return write_comment(descriptor, self.comment) if self.kind is FileKind.KERAS else 0
+
+    def beside(self, output: Path) -> SideCar:
+        """Returns the file that lies beside an output, or must not."""
+        return SideCar(sidecar_of(output), self.sidecar)
+
+
+def output_provenance(
+    plan: Plan[Op],
+    archive: Archive,
+    inputs: Mapping[str, Archive],
+    kind: FileKind,
+    *,
+    is_wanted: bool,
+    is_by_keras: bool,
+    data: Any = None,
+) -> OutputProvenance:
+    """Records what is about to make an output. It costs one read of the weights of all models.
+
+    Arguments:
+        plan: the plan.
+        archive: the model file that it is applied to.
+        inputs: the other model files, by name.
+        kind: the kind of file that is written.
+        is_wanted: whether the output is to have a provenance.
+        is_by_keras: whether Keras builds the mutant.
+        data: what the model is called on, for steps that rank by activation.
+
+    Raises:
+        ModelError: a model cannot be read.
+        CallError: the plan is too large to be kept.
+    """
+    if not is_wanted:
+        return OutputProvenance(kind)
+    parent, warnings = _provenance_of(archive.path)
+    made = generation(plan, archive, inputs, kind, is_by_keras=is_by_keras, data=data)
+    provenance = Provenance((made,)) if parent is None else parent.before(made)
+    if kind is FileKind.KERAS and not (archive.kind is FileKind.KERAS and has_other_comment(archive.path)):
+        comment = written(provenance, COMMENT_BYTES)
+        if len(comment) <= COMMENT_BYTES:
+            return OutputProvenance(kind, comment=comment, warnings=warnings)
+    sidecar = written(provenance, MOST_BYTES)
+    if len(sidecar) >= current_limits().config_bytes:
+        raise CallError(
+            f"the plan is too large to be kept with the mutant: {len(sidecar):,} bytes as JSON",
+            hint="--no-provenance leaves it out",
+        )
+    return OutputProvenance(kind, sidecar=sidecar + b"\n", warnings=warnings)
+
+
+def generation(
+    plan: Plan[Op],
+    archive: Archive,
+    inputs: Mapping[str, Archive],
+    kind: FileKind,
+    *,
+    is_by_keras: bool,
+    data: Any = None,
+) -> Generation:
+    """Returns the record of one mutation. The arguments are those of `output_provenance`."""
+    reads_data = any(step.reads_data for step in plan.steps)
+    return Generation(
+        plan=PlanRecord(plan.name, plan.digest, dict(plan.document)),
+        parent=identity(archive),
+        inputs={name: identity(each) for name, each in sorted(inputs.items())},
+        data=data_digest(data) if reads_data else UNSET,
+        kind=kind.value,
+        versions=Versions(
+            __version__,
+            LANGUAGE_VERSION,
+            STREAM_VERSION,
+            np.__version__,
+            _keras_version() if is_by_keras or reads_data else UNSET,
+        ),
+    )
+
+
+def identity(archive: Archive) -> ModelIdentity:
+    """Returns what a model is, at the cost of one read of its weights."""
+    found = fingerprint(archive)
+    return ModelIdentity(found.structure, found.digest)
+
+
+def data_digest(data: Any) -> str:
+    """Returns a digest of what a model is called on: one array, or several in the order of their names or of a list."""
+    if isinstance(data, Mapping):
+        arrays: Iterable[Any] = (data[name] for name in sorted(data))
+    else:
+        arrays = data if isinstance(data, list | tuple) else (data,)
+    return arrays_digest((f"{number:03}", np.asarray(each)) for number, each in enumerate(arrays))
+
+
+def _provenance_of(model: Path) -> tuple[Provenance | None, tuple[Problem, ...]]:
+    """Returns the provenance of a model to be mutated. A damaged one counts as none, with a warning."""
+    try:
+        return read_provenance(model), ()
+    except ModelError as error:
+        message = f"{error.problems[0].message}; so the mutant's provenance begins with this plan"
+        return None, (Problem(message, is_warning=True),)
+
+
+def _keras_version() -> str:
+    from mutspec.model.live import import_keras
+
+    return str(import_keras().__version__)
