@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",
     "schema": "Print the JSON schema of plans, for editors.",
+    "init": "Make a recipe repository: a recipe, its test and lock, CI, pre-commit.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""
