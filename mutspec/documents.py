@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from mutspec.language.schema import SCHEMA_URL
+from mutspec.language.schema import SCHEMA_URL, schema_id
 from mutspec.text.words import json_number
 
 # A float that is written as a string where it is infinite or NaN, which JSON does not have. msgspec does not know the
@@ -89,7 +89,7 @@ def document_schema(document: type[Struct], title: str, version: int, about_vers
 
     Arguments:
         document: the struct. Its documentation and that of the structs in it describe the objects.
-        title: the document's title.
+        title: the document's title, `mutspec` and its name, which is in the schema's `$id` too.
         version: the value of `format_version`, the first key.
         about_version: a further description of that key.
     """
@@ -106,7 +106,8 @@ def document_schema(document: type[Struct], title: str, version: int, about_vers
     about = f"The version of this document's format.{about_version and ' ' + about_version}"
     top["properties"] = {"format_version": {"description": about, "const": version}, **top["properties"]}
     top["required"] = ["format_version", *top["required"]]
-    return {"$schema": SCHEMA_URL, "title": title, **top, "$defs": {"number": _NUMBER, **definitions}}
+    about_itself = {"$id": schema_id(title.removeprefix("mutspec "), version), "title": title}
+    return {"$schema": SCHEMA_URL, **about_itself, **top, "$defs": {"number": _NUMBER, **definitions}}
 
 
 def _schema_of(type_: type[Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "schema": "Print the JSON schema of plans, for editors.",
     "provenance": "Show where a mutant comes from, or make it again.",
     "sign": "Sign plans, locks or models with an OpenSSH key.",
+    "init": "Make a recipe repository: a recipe, its test and lock, CI, pre-commit.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""

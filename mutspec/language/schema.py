@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from mutspec.language.head import PlanHead, UseStep
+from mutspec.language.head import LANGUAGE_VERSION, PlanHead, UseStep
 from mutspec.language.interpolation import FIXED_KEYS, NAME, WHOLE, WITHIN
 from mutspec.language.types import END, Section, field_types, section_of
 
@@ -36,6 +36,16 @@ RESERVED = {"re": "begins a regular expression"}
 """Names that an input cannot have, with what they mean before a colon."""
 
 _REFERENCE = "#/$defs/"
+
+
+def schema_id(document: str, version: int) -> str:
+    """Returns the `$id` of the schema of a document: its name, wherever its file lies and whatever it is called.
+
+    Arguments:
+        document: the kind of document, as `mutspec schema` takes it.
+        version: the version of the document's format; of plans, that of the language.
+    """
+    return f"urn:mutspec:schema:{document}:{version}"
 
 
 def op_definitions(ops: Catalogue) -> dict[str, Schema]:
@@ -145,6 +155,7 @@ def json_schema(catalogue: Catalogue, rules: Mapping[str, str] | None = None) ->
     plan["properties"]["inputs"] |= {"propertyNames": {"pattern": f"^{NAME}{END}", "not": {"enum": [*RESERVED]}}}
     return {
         "$schema": SCHEMA_URL,
+        "$id": schema_id("plan", LANGUAGE_VERSION),
         "title": "mutspec plan",
         **{key: value for key, value in plan.items() if key != "title"},
         "$defs": {"step": _step(catalogue), "interpolation": _INTERPOLATION, **definitions},

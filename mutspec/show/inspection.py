@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from mutspec.language.types import Target
 from mutspec.model.files.archive import Archive
 from mutspec.model.select import Selection, SelectorIndex
-from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec, layer_digest
 from mutspec.text import words
 from mutspec.text.layout import Column, Paint, Style, paragraph, sentence, table
+from mutspec.text.visible import in_one_line
 
 FORMAT_VERSION = 1
+_MOST_SOURCES = 8
+"""The most layers that a layer is said to read."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class Inspection:
         archive: the file.
         target: the target as it was written, if there is one.
         selection: the layers and tensors that it selects.
+        digests: of the tensors to show, by path, as in a fingerprint; None if they were not asked for.
     """
 
     archive: Archive
     target: str | None = None
     selection: Selection | None = None
+    digests: Mapping[str, str] | None = None
 
     @property
     def layers(self) -> tuple[LayerSpec, ...]:
@@ -61,7 +67,9 @@ class Inspection:
             "target": self.target,
             "notes": [] if self.selection is None else list(self.selection.notes),
             "elements": sum(tensor.size for tensor in self.tensors),
-            "layers": [_layer_as_json(layer, owned) for layer, owned in by_layer(self.layers, self.tensors)],
+            "layers": [
+                _layer_as_json(layer, owned, self.digests) for layer, owned in by_layer(self.layers, self.tensors)
+            ],
         }
         return document
 
@@ -93,11 +101,14 @@ def by_layer(
         yield layer, tuple(owned.get(layer.path, ()))
 
 
-def _layer_as_json(layer: LayerSpec, tensors: tuple[TensorSpec, ...]) -> dict[str, Any]:
+def _layer_as_json(
+    layer: LayerSpec, tensors: tuple[TensorSpec, ...], digests: Mapping[str, str] | None
+) -> dict[str, Any]:
     return {
         "layer": layer.path,
         "type": layer.class_name or None,
         "aliases": list(layer.aliases),
+        **({} if digests is None else {"digest": layer_digest(layer)}),
         "weights": [
             {
                 "weight": tensor.role,
@@ -107,6 +118,7 @@ def _layer_as_json(layer: LayerSpec, tensors: tuple[TensorSpec, ...]) -> dict[st
                 "dtype": tensor.dtype,
                 "elements": tensor.size,
                 "aliases": list(tensor.aliases),
+                **({} if digests is None or tensor.path not in digests else {"digest": digests[tensor.path]}),
             }
             for tensor in tensors
         ],
@@ -130,6 +142,48 @@ def inspect_text(inspection: Inspection, *, weights: bool = True, width: int = 8
         blocks += [sentence(f"Note: {note}.", width=width) for note in inspection.selection.notes]
         blocks.append(sentence(selection_sentence(inspection.selection, spec), width=width))
     return "\n\n".join(blocks)
+
+
+def digests_text(inspection: Inspection) -> str:
+    """Formats a model file as lines to compare: one for the model, one for each weight, one for each layer.
+
+    A line depends on nothing but what it is about: no column is as wide as the longest name, and nothing is numbered.
+    So if a weight changes, its line alone does. The titles are not indented, because `git diff` repeats such a line
+    above each difference.
+    """
+    spec = inspection.archive.spec
+    about = [
+        spec.name,
+        spec.class_name,
+        words.plural(len(spec.layers), "layer"),
+        words.plural(spec.parameters, "parameter"),
+        spec.structure_digest,
+    ]
+    sections = {"model": [about]}
+    if inspection.digests:
+        tensors = ((each, inspection.digests[each.path]) for each in inspection.tensors)
+        sections["weights"] = [[_name(each.path, each.aliases), digest] for each, digest in tensors]
+    if inspection.layers:
+        sections["layers"] = [
+            [_name(each.path, each.aliases), each.class_name, layer_digest(each), _sources(each)]
+            for each in inspection.layers
+        ]
+    return "\n\n".join("\n".join([title, *map(_line, rows)]) for title, rows in sections.items())
+
+
+def _line(parts: Sequence[str]) -> str:
+    return in_one_line("  ".join(["", *filter(None, parts)]).rstrip())
+
+
+def _sources(layer: LayerSpec) -> str:
+    """Names the layers that a layer reads: `from conv_1, conv_2`, with a semicolon between its calls."""
+    total = sum(len(call.inputs) for call in layer.calls)
+    shown = islice(((number, ref) for number, call in enumerate(layer.calls) for ref in call.inputs), _MOST_SOURCES)
+    text, last = "", 0
+    for number, ref in shown:
+        text += ("from " if not text else ", " if number == last else "; ") + ref.layer
+        last = number
+    return text + (f" and {total - _MOST_SOURCES} more" if total > _MOST_SOURCES else "")
 
 
 def _weight_table(inspection: Inspection, width: int, paint: Paint) -> str:

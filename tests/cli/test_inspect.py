@@ -97,6 +97,7 @@ def test_names_with_control_characters_change_neither_terminal_nor_table(cli, ro
             target.writestr(name, source.read(name).replace(b'"dense_1"', rb'"de\u001b[8m\nnse\u009b"'))
     spelt = r"de\x1b[8m\nnse\x9b"
     assert f"\n{spelt}  Dense " in cli("inspect", "odd.keras", "--layers").out
+    assert f"  {spelt}/kernel  float32 512×40 " in cli("inspect", "odd.keras", "--digests").out
     document = cli("inspect", "odd.keras", "--json").out
     assert not {"\x1b", "\x9b"} & set(document)
     assert "de\x1b[8m\nnse\x9b" in [layer["layer"] for layer in json.loads(document)["layers"]]

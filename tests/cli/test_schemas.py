@@ -34,6 +34,14 @@ def test_the_schemas_of_what_a_run_leaves_can_be_printed(name: str) -> None:
     assert printed("schema", name) == validator(name).schema
 
 
+@pytest.mark.parametrize(("name", "version"), [("plan", 1), ("result", 2), ("report", 1)])
+def test_a_schema_has_a_name_of_its_own_that_needs_no_host(name: str, version: int) -> None:
+    schema = printed("schema", name)
+    assert isinstance(schema, dict)
+    assert schema["$id"] == f"urn:mutspec:schema:{name}:{version}"
+    assert schema["$id"] == validator(name).schema["$id"]  # type: ignore[index]
+
+
 def test_validate_prints_what_its_schema_says(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("mutspec: 1\nparams: {unused: 1}\nsteps: [{op: zero, target: a}]\n")

@@ -77,6 +77,18 @@ def test_the_page_on_limits_has_every_limit_with_its_value_and_reason() -> None:
         assert f"| `{row.name}` | {number} | {row.of} | {row.why} |" in page
 
 
+def test_the_page_for_teams_quotes_the_workflow_that_init_writes_and_names_every_hook() -> None:
+    page = (ROOT / "docs" / "teams.md").read_text()
+    path = re.search(r"\[`.github/workflows/recipes.yml`\]\(\.\./(.*)\)", page)
+    assert path
+    assert f"```yaml\n{(ROOT / path[1]).read_text()}```" in page
+    for hook in re.findall(r"^- id: (.*)$", (ROOT / ".pre-commit-hooks.yaml").read_text(), re.MULTILINE):
+        assert f"- id: {hook}\n" in page
+        assert f"| `{hook}` |" in page
+    attributes = (ROOT / path[1]).parents[2] / ".gitattributes"
+    assert re.search(r"```text\n(.*?)```", page, re.DOTALL)[1] in attributes.read_text()  # type: ignore[index]
+
+
 def test_every_file_of_make_quick_exists() -> None:
     quick = (ROOT / "tests" / "quick.txt").read_text().splitlines()
     assert [each for each in quick if not (ROOT / each).is_file()] == []

@@ -73,6 +73,14 @@ def test_the_wheel_holds_every_file_of_a_shipped_folder(installed: Installed, fo
     assert names == shipped_files(folder)
 
 
+def test_the_wheel_holds_every_file_of_a_new_recipe_repository(installed: Installed) -> None:
+    """Also those whose names begin with a dot."""
+    names = {name for name in zipfile.ZipFile(installed.wheel).namelist() if "/scaffold/files/" in name}
+    folder = CHECKOUT / "mutspec" / "recipes" / "scaffold" / "files"
+    assert names == {path.relative_to(CHECKOUT).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {".gitignore", ".gitattributes", ".pre-commit-config.yaml"} <= {name.split("/")[-1] for name in names}
+
+
 def test_the_wheel_is_typed_and_holds_only_the_package(installed: Installed) -> None:
     names = zipfile.ZipFile(installed.wheel).namelist()
     assert "mutspec/py.typed" in names

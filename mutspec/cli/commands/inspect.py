@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 @click.option(
     "--weights/--layers", "shows_weights", default=True, help="Show a row for each weight, or for each layer."
 )
+@click.option(
+    "--digests",
+    "shows_digests",
+    is_flag=True,
+    help="Show a line with a digest for each weight and each layer, to compare models by: for `git diff`.",
+)
 @import_option
 @architecture_option
 @verify_option
@@ -38,6 +45,7 @@ def command(
     model: str,
     target: str | None,
     shows_weights: bool,
+    shows_digests: bool,
     modules: tuple[str, ...],
     architecture: str | None,
     is_unverified: bool,
@@ -45,9 +53,9 @@ def command(
 ) -> None:
     """List a model file's layers and weights: names as plans use them, classes, roles, groups, shapes.
 
-    TensorFlow is not needed. Values are read only to warn of weights that do not match the file's checksum.
-    `--select` shows what a step with a target would choose. A file says little about layers inside your own classes;
-    name the modules of the classes by --import to see them all.
+    TensorFlow is not needed. Values are read for `--digests`, and to warn of weights that do not match the file's
+    checksum. `--select` shows what a step with a target would choose. A file says little about layers inside your own
+    classes; name the modules of the classes by --import to see them all.
 
     \b
     Examples:
@@ -55,24 +63,42 @@ def command(
       mutspec inspect model.keras --layers
       mutspec inspect model.keras --select 'conv*'
       mutspec inspect model.keras --select '{type: Dense, weights: kernel, pick: {skip_last: 1}}'
+      mutspec inspect model.keras --digests
+      git config diff.mutspec.textconv 'mutspec inspect --digests'
       mutspec inspect epoch9.weights.h5 --architecture model.json
       mutspec inspect model.keras --import my_layers
     """  # noqa: D301
     from mutspec.execute.verify import damages
     from mutspec.model.files.formats import misnamed
     from mutspec.model.files.opening import open_archive
+    from mutspec.model.files.unsupported import git_lfs_pointer
 
+    if shows_digests and not as_json and (pointer := git_lfs_pointer(Path(model))) is not None:
+        write(pointer.rstrip("\n"))  # git compares what it stores: an error would end its whole diff
+        return
     import_modules(modules)
     archive = open_archive(Path(model), architecture=Path(architecture) if architecture else None)
     inspection = _inspect(archive, target)
+    if shows_digests:
+        inspection = replace(inspection, digests=_digests(inspection) if shows_weights else {})
     for problem in (*misnamed(archive), *(() if is_unverified else damages([archive]))):
         warn(problem)
     if as_json:
         write_json(inspection.to_json())
         return
-    from mutspec.show.inspection import inspect_text
+    from mutspec.show.inspection import digests_text, inspect_text
 
+    if shows_digests:
+        write(digests_text(inspection))
+        return
     write(inspect_text(inspection, weights=shows_weights, width=width(), styled=is_styled()))
+
+
+def _digests(inspection: Inspection) -> dict[str, str]:
+    from mutspec.access.fingerprint import fingerprints_of_tensors
+
+    chosen = None if inspection.selection is None else {tensor.path for tensor in inspection.tensors}
+    return fingerprints_of_tensors(inspection.archive, chosen)
 
 
 def _inspect(archive: Archive, text: str | None) -> Inspection:

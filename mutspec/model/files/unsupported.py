@@ -39,6 +39,9 @@ def _starts(*heads: bytes) -> Callable[[Found], bool]:
 _ONNX = re.compile(rb"\x08[\x01-\x20](\x12.{1,40}|\x3a)", re.DOTALL)
 """How a serialised ONNX model begins: the version of the format, then the producer's name, or the graph."""
 
+_LFS = b"version https://"
+_LFS_BYTES = 1024
+"""The longest pointer that Git LFS reads."""
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
 UNSUPPORTED = (
@@ -47,7 +50,7 @@ UNSUPPORTED = (
         "mutate the Keras model that it was converted from, and convert the mutant",
         lambda found: found.head[4:8] == b"TFL3",
     ),
-    Unsupported("a Git LFS pointer", "fetch the file itself with `git lfs pull`", _starts(b"version https://")),
+    Unsupported("a Git LFS pointer", "fetch the file itself with `git lfs pull`", _starts(_LFS)),
     Unsupported(
         "an ONNX model",
         "mutate the Keras model that it was exported from, and export the mutant",
@@ -78,6 +81,19 @@ UNSUPPORTED = (
     ),
 )
 """The kinds, asked in order if no format fits."""
+
+
+def git_lfs_pointer(path: Path) -> str | None:
+    """Returns the text that Git LFS keeps in the place of a file; None if the file is there itself, or cannot be read.
+
+    Its lines name the file's digest and size.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LFS_BYTES + 1)
+        return text.decode() if text.startswith(_LFS) and len(text) <= _LFS_BYTES else None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def unsupported_zip(path: Path, members: tuple[str, ...]) -> ModelError | None:
