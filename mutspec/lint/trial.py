@@ -9,7 +9,7 @@ from msgspec import UNSET
 from msgspec.structs import fields
 from msgspec.structs import replace as replace_step
 
-from mutspec.errors import MutspecError
+from mutspec.errors import MutspecError, Problem
 from mutspec.graph.graph import Graph
 from mutspec.graph.sameness import unchangeable
 from mutspec.keras_facts.roles import Group
@@ -101,6 +101,10 @@ class _Nowhere:
 
     def locate(self, path: object) -> None:
         """Returns no place."""
+
+    def told(self, problem: Problem) -> Problem:
+        """Returns the problem as it is."""
+        return problem
 
 
 _MODEL = ModelSpec(
