@@ -23,7 +23,7 @@ from mutspec.execute import provenance as recording
 from mutspec.execute.files import apply
 from mutspec.execute.replay import replay
 from mutspec.language import load_plan, load_text
-from mutspec.language.writing import plan_yaml
+from mutspec.language.writing import document_yaml
 from mutspec.model import provenance as records
 from mutspec.model.files.opening import open_archive
 from mutspec.model.files.provenance_file import COMMENT_BYTES, read_provenance, sidecar_of
@@ -267,7 +267,7 @@ def test_the_loader_judges_the_plan_in_a_provenance(tmp_path: Path) -> None:
 
 def test_it_is_shown_without_keras(tmp_path: Path) -> None:
     base = make_file("keras", tmp_path)
-    (tmp_path / "plan.yaml").write_text(plan_yaml(PLAN.document))
+    (tmp_path / "plan.yaml").write_text(document_yaml(PLAN.document))
     calls = ["apply plan.yaml base.keras -o out.keras -q", "provenance out.keras --replay base.keras"]
     code = f"""{BLOCKER}
 from mutspec.cli.boundary import run
@@ -332,11 +332,11 @@ def test_a_past_that_somebody_made_up_is_found_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "conf/plan").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_plan_is_written_as_yaml_that_is_the_same_plan(path: Path) -> None:
     plan = load_plan(path, CATALOGUE)
-    assert load_text(plan_yaml(plan.document), CATALOGUE).digest == plan.digest
+    assert load_text(document_yaml(plan.document), CATALOGUE).digest == plan.digest
 
 
 def test_values_that_yaml_could_take_for_others_stay_what_they_are() -> None:
     names = ["1e-3", "on", "null", "~", "a: b", "[x]", "*a", "&b", "#c", "é\u2028\x7f\\", "012", ".inf", "y", "", "{}"]
     step = {"op": "zero", "target": {"name": names}, "allow_empty": True}
     document = plan_of(step, metadata={name: [1e-05, float("inf"), -1, True, None, {}] for name in names}).document
-    assert load_text(plan_yaml(document), CATALOGUE).document == document
+    assert load_text(document_yaml(document), CATALOGUE).document == document

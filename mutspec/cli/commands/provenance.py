@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mutspec.cli.boundary import warn
+from mutspec.cli.boundary import is_unicode, warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import (
     FILE,
@@ -89,9 +90,10 @@ def command(
             hint="`mutspec apply` and `mutspec run` write it; it is lost when Keras saves the model again",
         )
     if wants_plan:
-        from mutspec.language.writing import plan_yaml
+        from mutspec.language.writing import document_yaml
 
-        write(plan_yaml(provenance.generations[0].plan.document).rstrip("\n"))
+        document = provenance.generations[0].plan.document
+        write(document_yaml(document, is_unicode=is_unicode(sys.stdout)).rstrip("\n"))
         return ExitCode.DONE
     replayed = None
     if base is not None:
