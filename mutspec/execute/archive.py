@@ -21,6 +21,7 @@ import numpy as np
 from mutspec.access.read import TensorReader
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.output import Copying
 from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
@@ -49,6 +50,7 @@ def write_archive(
     check: Check,
     verification: Verification,
     on_progress: Progress | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Mapping[Version, Effect]:
     """Computes a graph over files, and writes the result.
 
@@ -63,13 +65,20 @@ def write_archive(
         check: called with the effects before the output takes its place; if it raises, nothing is written.
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
+        hooks: looks at the finished file.
 
     Returns:
         What each version changed.
     """
     writer: PlainWriter | SlowWriter
     files = opened(
-        archive, inputs, output, force=force, verification=verification, check=lambda path: writer.check(path)
+        archive,
+        inputs,
+        output,
+        force=force,
+        verification=verification,
+        check=hooks.after(lambda path: writer.check(path)),
+        is_kept=hooks.keeps_output,
     )
     with files as (readers, descriptor), ExitStack() as stack:
         target = archive

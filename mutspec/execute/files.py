@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mutspec.execute.archive import write_archive
 from mutspec.execute.compiling import compiled
 from mutspec.execute.engine import Effect, Progress
 from mutspec.execute.file_tensors import paths_of
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_by_default, kind_of_name, kind_of_output, output_warnings
@@ -119,7 +121,7 @@ def dry_report(prepared: Prepared, output: Path | None = None) -> Report:
     if not isinstance(archive, Archive):
         return report(program, archive, prepared.inputs)
     is_structural = program.is_structural
-    kind = kind_by_default(archive, is_structural=is_structural)
+    kind = kind_by_default(archive.kind, is_structural=is_structural)
     if output is not None:
         kind = kind_of_output(output, archive, is_structural=is_structural)
     made = _new_file(program, archive, kind)
@@ -142,6 +144,7 @@ def apply(
     max_memory: int | None = None,
     on_progress: Progress | None = None,
     data: Any = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Report:
     """Applies a plan to a model file and writes the mutant.
 
@@ -163,6 +166,7 @@ def apply(
         max_memory: the bytes that the process may use.
         on_progress: told about the entries done, and the entries in all.
         data: as for `prepare`.
+        hooks: what the call does before anything is computed, and before the output has its name.
 
     Raises:
         CallError: the call is wrong: see `prepare_files` and `check_output`; or `max_memory` is too small.
@@ -172,16 +176,19 @@ def apply(
     """
     archive, others, kind = open_for(plan, model, output, inputs or {}, architecture, force=force)
     prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify, data=data)
+    hooks.compiled(prepared, archive, others)
     program = prepared.program
+    written = output if hooks.keeps_output else None
     made = _new_file(program, archive, kind)
     if isinstance(made, NeedsKeras):
         from mutspec.execute.built_by_keras import in_keras
         from mutspec.execute.saving import save_model
 
         done = in_keras(archive, prepared, loaded, threads, on_progress, unsafe=unsafe, verify=verify)
-        save_model(done.model, output, force=force, date_saved=date_saved_of(model), inputs=paths_of(archive, others))
+        sources, date_saved = paths_of(archive, others), date_saved_of(model)
+        save_model(done.model, output, force=force, date_saved=date_saved, inputs=sources, hooks=hooks)
         warnings = (*misnamed(archive), *done.report.warnings, *made.warnings)
-        return replace(done.report, model=str(model), output=output, warnings=warnings, needs_keras=made.reason)
+        return replace(done.report, model=str(model), output=written, warnings=warnings, needs_keras=made.reason)
     found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind)]
     if made is not None:
         found += [*made.warnings, *will_be_of_keras_3(archive)]
@@ -203,6 +210,7 @@ def apply(
             check=lambda effects: check(effects, {}),
             verification=verification,
             on_progress=on_progress,
+            hooks=hooks,
         )
     else:
         from mutspec.execute.new_file_writer import write_new_file
@@ -218,9 +226,10 @@ def apply(
             check=check,
             verification=verification,
             on_progress=on_progress,
+            hooks=hooks,
         )
-    with telling_written(output):
-        return report(program, archive, others, effects=effects, warnings=tuple(found), output=output)
+    with telling_written(output) if hooks.keeps_output else nullcontext():
+        return report(program, archive, others, effects=effects, warnings=tuple(found), output=written)
 
 
 def _new_file(program: Program, archive: Archive, kind: FileKind) -> NewModel | NeedsKeras | None:

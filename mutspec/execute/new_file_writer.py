@@ -23,6 +23,7 @@ from mutspec.access.threads import in_order
 from mutspec.compare.arithmetic import count_non_finite
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.output import reserve
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version
@@ -57,6 +58,7 @@ def write_new_file(
     check: Check,
     verification: Verification,
     on_progress: Progress | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Mapping[Version, Effect]:
     """Computes a graph over files, and writes a model that is made of its results and of what the base holds.
 
@@ -71,6 +73,7 @@ def write_new_file(
         check: called before the output takes its place; if it raises, nothing is written.
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
+        hooks: looks at the finished file.
 
     Returns:
         What each version changed.
@@ -79,7 +82,15 @@ def write_new_file(
     assert writer is not None
     assert writer.lay_out is not None  # `new_file` says when it is not
     filling: _Filling
-    files = opened(base, inputs, output, force=force, verification=verification, check=lambda path: filling.check(path))
+    files = opened(
+        base,
+        inputs,
+        output,
+        force=force,
+        verification=verification,
+        check=hooks.after(lambda path: filling.check(path)),
+        is_kept=hooks.keeps_output,
+    )
     with files as (readers, descriptor):
         laid_out = writer.lay_out(model, descriptor)
         reserve(descriptor, laid_out.bytes)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.output import replacing
 from mutspec.execute.output_kind import kind_of_name
 from mutspec.model.files.formats import FORMATS
@@ -14,7 +15,15 @@ from mutspec.model.live import first_operation
 from mutspec.model.live.keras_errors import first_line
 
 
-def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", inputs: Iterable[Path] = ()) -> None:
+def save_model(
+    model: Any,
+    output: Path,
+    *,
+    force: bool,
+    date_saved: str = "",
+    inputs: Iterable[Path] = (),
+    hooks: Hooks = NO_HOOKS,
+) -> None:
     """Writes a Keras model as a file of the kind that its name asks for.
 
     Arguments:
@@ -23,6 +32,7 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
         force: whether to replace it if it exists.
         date_saved: the date that the file states. It is that of the base, so that a rerun gives the same bytes.
         inputs: the files that the model was made of.
+        hooks: looks at the finished file.
 
     Raises:
         CallError: the name does not ask for a kind, or the file exists.
@@ -39,7 +49,8 @@ def save_model(model: Any, output: Path, *, force: bool, date_saved: str = "", i
             f"and Keras does not load it from such a file",
             hint="name the output .keras",
         )
-    with replacing(output, force=force, inputs=inputs, check=writer.check) as (descriptor, _):
+    check = hooks.after(writer.check)
+    with replacing(output, force=force, inputs=inputs, check=check, is_kept=hooks.keeps_output) as (descriptor, _):
         try:
             writer.save(model, descriptor, output.parent, date_saved)
         except (OSError, EnvironmentProblem):
