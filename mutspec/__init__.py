@@ -17,10 +17,12 @@ from mutspec.api import (
     dry_run,
     limits,
     load_plan,
+    lock,
     matching,
     mutated,
     plan,
     sweep,
+    verify,
 )
 from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, OpError, PlanError
 from mutspec.version import __version__
@@ -41,8 +43,10 @@ __all__ = [
     "dry_run",
     "limits",
     "load_plan",
+    "lock",
     "matching",
     "mutated",
     "plan",
     "sweep",
+    "verify",
 ]

@@ -33,6 +33,8 @@ COMMANDS: dict[str, str] = {
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",
     "schema": "Print the JSON schema of plans, for editors.",
+    "lock": "Write down what a plan does to a model, and check it later.",
+    "verify": "Replay locks, and name what differs.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help, in the order of use: `command` in `mutspec.cli.commands.<name>`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.language import Plan, load_plan, load_text
+from mutspec.resources import shipped_recipe
 
 
 def read_plan(
@@ -49,9 +50,4 @@ def arrays_of(data: Path, output: Path | None, *, force: bool) -> dict[str, Any]
 
 def _shipped(name: str) -> Path | None:
     """Returns the recipe of a name; None if there is none, or if there is a file of that name."""
-    if not name.isidentifier() or Path(name).exists():
-        return None
-    from mutspec.resources import resource_folder
-
-    recipe = resource_folder("conf") / "plan" / f"{name}.yaml"
-    return recipe if recipe.is_file() else None
+    return None if Path(name).exists() else shipped_recipe(name)
