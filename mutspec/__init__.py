@@ -17,11 +17,13 @@ from mutspec.api import (
     dry_run,
     limits,
     load_plan,
+    lock,
     matching,
     mutated,
     plan,
     provenance,
     sweep,
+    verify,
 )
 from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, OpError, PlanError
 from mutspec.version import __version__
@@ -42,9 +44,11 @@ __all__ = [
     "dry_run",
     "limits",
     "load_plan",
+    "lock",
     "matching",
     "mutated",
     "plan",
     "provenance",
     "sweep",
+    "verify",
 ]

@@ -81,7 +81,15 @@ def json_bytes(document: Mapping[str, Any]) -> bytes:
     return _HALVES.sub(lambda match: f"\\\\u{ord(match[0]):04x}", text).encode()
 
 
-def document_schema(document: type[Struct], title: str, version: int, about_version: str = "") -> dict[str, Any]:
+def document_schema(
+    document: type[Struct],
+    title: str,
+    version: int,
+    about_version: str = "",
+    *,
+    version_key: str = "format_version",
+    has_defaults: bool = True,
+) -> dict[str, Any]:
     """Returns the JSON schema (draft 2020-12) of what is written for a struct.
 
     Every key is required, unless its field can be UNSET, and no other key is allowed. What reads documents may be more
@@ -90,13 +98,15 @@ def document_schema(document: type[Struct], title: str, version: int, about_vers
     Arguments:
         document: the struct. Its documentation and that of the structs in it describe the objects.
         title: the document's title, `mutspec` and its name, which is in the schema's `$id` too.
-        version: the value of `format_version`, the first key.
+        version: the value of the first key.
         about_version: a further description of that key.
+        version_key: the name of that key.
+        has_defaults: whether values are written that are the defaults of their fields.
     """
     _, components = msgspec.json.schema_components(
         [document], schema_hook=_schema_of, ref_template=_DEFINITION + "{name}"
     )
-    definitions = {name: _closed(schema) for name, schema in components.items()}
+    definitions = {name: _closed(schema, has_defaults) for name, schema in components.items()}
     top = definitions.pop(document.__name__)
     for schema in (top, *definitions.values()):
         for key, value in schema["properties"].items():
@@ -104,8 +114,8 @@ def document_schema(document: type[Struct], title: str, version: int, about_vers
                 described = definitions[value["$ref"].removeprefix(_DEFINITION)]
                 schema["properties"][key] = {"description": described["description"], **value}
     about = f"The version of this document's format.{about_version and ' ' + about_version}"
-    top["properties"] = {"format_version": {"description": about, "const": version}, **top["properties"]}
-    top["required"] = ["format_version", *top["required"]]
+    top["properties"] = {version_key: {"description": about, "const": version}, **top["properties"]}
+    top["required"] = [version_key, *top["required"]]
     about_itself = {"$id": schema_id(title.removeprefix("mutspec "), version), "title": title}
     return {"$schema": SCHEMA_URL, **about_itself, **top, "$defs": {"number": _NUMBER, **definitions}}
 
@@ -116,10 +126,10 @@ def _schema_of(type_: type[Any]) -> dict[str, Any]:
     return {"$ref": _DEFINITION + "number"}
 
 
-def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+def _closed(schema: dict[str, Any], has_defaults: bool) -> dict[str, Any]:
     """Returns an object's schema that requires every key. msgspec requires only those without a default."""
     properties, needed = schema["properties"], schema["required"]
-    required = [key for key, value in properties.items() if key in needed or "default" in value]
+    required = [key for key, value in properties.items() if key in needed or (has_defaults and "default" in value)]
     plain = {key: _without_default(value) for key, value in properties.items()}
     return {
         "description": schema["description"],

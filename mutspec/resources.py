@@ -32,3 +32,11 @@ def resource_folder(name: Literal["conf", "schemas"]) -> Path:
     raise FileNotFoundError(
         f"mutspec's folder `{name}` is missing from the installation in {package}; reinstall mutspec"
     )
+
+
+def shipped_recipe(name: str) -> Path | None:
+    """Returns the recipe of a name that ships with mutspec; None if there is none."""
+    if not name.isidentifier():
+        return None
+    recipe = resource_folder("conf") / "plan" / f"{name}.yaml"
+    return recipe if recipe.is_file() else None

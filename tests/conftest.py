@@ -32,7 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         gc.freeze()
 
 
-NOT_ABOUT_READING = ("conf", "experiment", "keras_facts", "ops", "requests", "structure")
+NOT_ABOUT_READING = ("conf", "experiment", "keras_facts", "ops", "recipes", "requests", "structure")
 """Folders whose tests read HDF5 where they run."""
 
 

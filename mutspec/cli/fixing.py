@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
-from mutspec.cli.plans import shipped_recipe
+from mutspec.cli.plans import recipe_meant
 from mutspec.errors import CallError, PlanError
 from mutspec.language.files import decode, read_text
 
@@ -67,7 +67,7 @@ def fix_file(path: str, standard_input: bytes | None, *, writes: bool) -> FixedF
 
 def _content(path: str) -> bytes:
     if not Path(path).is_file():
-        if shipped_recipe(path) is not None:
+        if recipe_meant(path) is not None:
             raise CallError(f"`{path}` is a recipe of mutspec, which --fix does not write", hint="give a file")
         read_text(path)  # says what is wrong
         raise CallError(f"`{path}` is not a file, which --fix needs to write it", hint="give a file, or `-`")

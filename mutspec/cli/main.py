@@ -34,6 +34,8 @@ COMMANDS: dict[str, str] = {
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",
     "schema": "Print the JSON schema of plans, for editors.",
+    "lock": "Write down what a plan does to a model, and check it later.",
+    "verify": "Replay locks, and name what differs.",
     "provenance": "Show where a mutant comes from, or make it again.",
     "sign": "Sign plans, locks or models with an OpenSSH key.",
     "init": "Make a recipe repository: a recipe, its test and lock, CI, pre-commit.",

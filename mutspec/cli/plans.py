@@ -10,6 +10,7 @@ import click
 
 from mutspec.cli.options import RECIPES
 from mutspec.language import Plan, load_plan, load_text
+from mutspec.resources import shipped_recipe
 
 
 def read_plan(
@@ -41,7 +42,7 @@ def read_plan(
     root: Path | None = None if context is None else context.meta.get(RECIPES)
     options: dict[str, Any] = {"overrides": overrides, "seed": seed, "uses_schema": uses_schema}
     if path != "-":
-        file = shipped_recipe(path) or path
+        file = recipe_meant(path) or path
         return load_plan(file, catalogue(), recipes=RecipeSource.of_file(file, root), **options)
     from mutspec.language.files import decode
 
@@ -69,11 +70,6 @@ def arrays_of(data: Path, output: Path | None, *, force: bool) -> dict[str, Any]
     return named_arrays(data)
 
 
-def shipped_recipe(name: str) -> Path | None:
-    """Returns the recipe of a name; None if there is none, or if there is a file of that name."""
-    if not name.isidentifier() or Path(name).exists():
-        return None
-    from mutspec.resources import resource_folder
-
-    recipe = resource_folder("conf") / "plan" / f"{name}.yaml"
-    return recipe if recipe.is_file() else None
+def recipe_meant(name: str) -> Path | None:
+    """Returns the shipped recipe of a name; None if there is none, or if there is a file of that name."""
+    return None if Path(name).exists() else shipped_recipe(name)

@@ -21,6 +21,7 @@ import numpy as np
 from mutspec.access.read import TensorReader
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.output import Copying
 from mutspec.execute.provenance import OutputProvenance
 from mutspec.execute.slow_writer import SlowWriter
@@ -51,6 +52,7 @@ def write_archive(
     verification: Verification,
     on_progress: Progress | None = None,
     provenance: OutputProvenance | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Mapping[Version, Effect]:
     """Computes a graph over files, and writes the result.
 
@@ -66,6 +68,7 @@ def write_archive(
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
         provenance: what the output and the file beside it say of where it comes from; by default nothing.
+        hooks: looks at the finished file.
 
     Returns:
         What each version changed.
@@ -79,7 +82,8 @@ def write_archive(
         output,
         force=force,
         verification=verification,
-        check=lambda path: writer.check(path),
+        check=hooks.after(lambda path: writer.check(path)),
+        is_kept=hooks.keeps_output,
         sidecar=provenance.beside(output),
     )
     with files as (readers, descriptor), ExitStack() as stack:

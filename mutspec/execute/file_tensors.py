@@ -35,6 +35,7 @@ def opened(
     verification: Verification,
     check: Callable[[Path], None],
     sidecar: SideCar | None = None,
+    is_kept: bool = True,
 ) -> Iterator[tuple[Mapping[str, TensorReader], int]]:
     """Opens the files that an output is made of, and a temporary file, which becomes the output if all goes well.
 
@@ -46,6 +47,7 @@ def opened(
         verification: what must hold of the files.
         check: as for `replacing`.
         sidecar: as for `replacing`.
+        is_kept: as for `replacing`.
 
     Yields:
         Readers of the base, under "", and of the input files, by name; and the descriptor of the temporary file.
@@ -53,9 +55,8 @@ def opened(
     with ExitStack() as stack:
         readers = {name: stack.enter_context(TensorReader(each)) for name, each in {"": base, **inputs}.items()}
         sources = paths_of(base, inputs)
-        descriptor, _ = stack.enter_context(
-            replacing(output, force=force, inputs=sources, check=check, sidecar=sidecar)
-        )
+        replaced = replacing(output, force=force, inputs=sources, check=check, is_kept=is_kept, sidecar=sidecar)
+        descriptor, _ = stack.enter_context(replaced)
         stack.enter_context(verification.guard())
         yield readers, descriptor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mutspec.execute.archive import write_archive
 from mutspec.execute.compiling import compiled
 from mutspec.execute.engine import Effect, Progress
 from mutspec.execute.file_tensors import paths_of
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import check_output, telling_written
 from mutspec.execute.output_kind import kind_by_default, kind_of_name, kind_of_output, output_warnings
@@ -122,7 +124,7 @@ def dry_report(prepared: Prepared, output: Path | None = None) -> Report:
     if not isinstance(archive, Archive):
         return report(program, archive, prepared.inputs)
     is_structural = program.is_structural
-    kind = kind_by_default(archive, is_structural=is_structural)
+    kind = kind_by_default(archive.kind, is_structural=is_structural)
     if output is not None:
         kind = kind_of_output(output, archive, is_structural=is_structural)
     made = _new_file(program, archive, kind)
@@ -146,6 +148,7 @@ def apply(
     on_progress: Progress | None = None,
     data: Any = None,
     provenance: bool = False,
+    hooks: Hooks = NO_HOOKS,
 ) -> Report:
     """Applies a plan to a model file and writes the mutant.
 
@@ -168,6 +171,7 @@ def apply(
         on_progress: told about the entries done, and the entries in all.
         data: as for `prepare`.
         provenance: whether the mutant says where it comes from: see `output_provenance`.
+        hooks: what the call does before anything is computed, and before the output has its name.
 
     Raises:
         CallError: the call is wrong: see `prepare_files` and `check_output`; or `max_memory` is too small.
@@ -177,7 +181,9 @@ def apply(
     """
     archive, others, kind = open_for(plan, model, output, inputs or {}, architecture, force=force)
     prepared, loaded = compiled(plan, archive, others, unsafe=unsafe, verify=verify, data=data)
+    hooks.compiled(prepared, archive, others)
     program = prepared.program
+    written = output if hooks.keeps_output else None
     made = _new_file(program, archive, kind)
     is_by_keras = isinstance(made, NeedsKeras)
     record = output_provenance(plan, archive, others, kind, is_wanted=provenance, is_by_keras=is_by_keras, data=data)
@@ -187,16 +193,11 @@ def apply(
         from mutspec.execute.saving import save_model
 
         done = in_keras(archive, prepared, loaded, threads, on_progress, unsafe=unsafe, verify=verify)
-        save_model(
-            done.model,
-            output,
-            force=force,
-            date_saved=date_saved_of(model),
-            inputs=paths_of(archive, others),
-            provenance=record,
-        )
+        sources, date_saved = paths_of(archive, others), date_saved_of(model)
+        to: dict[str, Any] = {"force": force, "date_saved": date_saved, "inputs": sources}
+        save_model(done.model, output, **to, provenance=record, hooks=hooks)
         warnings = (*misnamed(archive), *done.report.warnings, *made.warnings, *record.warnings)
-        changes: dict[str, Any] = {"model": str(model), "output": output, "sidecar": sidecar}
+        changes: dict[str, Any] = {"model": str(model), "output": written, "sidecar": sidecar}
         return replace(done.report, **changes, warnings=warnings, needs_keras=made.reason)
     found: list[Problem] = [*misnamed(archive), *output_warnings(output, kind), *record.warnings]
     if made is not None:
@@ -220,6 +221,7 @@ def apply(
             verification=verification,
             on_progress=on_progress,
             provenance=record,
+            hooks=hooks,
         )
     else:
         from mutspec.execute.new_file_writer import write_new_file
@@ -236,9 +238,10 @@ def apply(
             verification=verification,
             on_progress=on_progress,
             provenance=record,
+            hooks=hooks,
         )
-    with telling_written(output):
-        done_report = report(program, archive, others, effects=effects, warnings=tuple(found), output=output)
+    with telling_written(output) if hooks.keeps_output else nullcontext():
+        done_report = report(program, archive, others, effects=effects, warnings=tuple(found), output=written)
         return replace(done_report, sidecar=sidecar)
 
 

@@ -23,6 +23,7 @@ from mutspec.access.threads import in_order
 from mutspec.compare.arithmetic import count_non_finite
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.output import reserve
 from mutspec.execute.provenance import OutputProvenance
 from mutspec.execute.verify import Verification
@@ -59,6 +60,7 @@ def write_new_file(
     verification: Verification,
     on_progress: Progress | None = None,
     provenance: OutputProvenance | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> Mapping[Version, Effect]:
     """Computes a graph over files, and writes a model that is made of its results and of what the base holds.
 
@@ -74,6 +76,7 @@ def write_new_file(
         verification: what must hold of the files, before the output takes its place too.
         on_progress: told about the work that is done.
         provenance: what the output and the file beside it say of where it comes from; by default nothing.
+        hooks: looks at the finished file.
 
     Returns:
         What each version changed.
@@ -89,7 +92,8 @@ def write_new_file(
         output,
         force=force,
         verification=verification,
-        check=lambda path: filling.check(path),
+        check=hooks.after(lambda path: filling.check(path)),
+        is_kept=hooks.keeps_output,
         sidecar=provenance.beside(output),
     )
     with files as (readers, descriptor):

@@ -108,6 +108,7 @@ def replacing(
     *,
     force: bool,
     is_lasting: bool = True,
+    is_kept: bool = True,
     inputs: Iterable[Path] = (),
     check: Callable[[Path], None] | None = None,
     sidecar: SideCar | None = None,
@@ -123,6 +124,7 @@ def replacing(
         output: the file.
         force: whether to replace it if it exists.
         is_lasting: whether to wait until the disk has it, so that a power cut does not take it away.
+        is_kept: whether the file takes the output's name. Otherwise it is checked and removed.
         inputs: what the output is made of. Only users who may read all of these may read a new output.
         check: called with the temporary file's path when it is written and closed; if it raises, the file does not
             become the output.
@@ -145,12 +147,14 @@ def replacing(
             descriptor = os.dup(lock)
             try:
                 yield descriptor, temporary
-                if is_lasting:
+                if is_lasting and is_kept:
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)  # some network file systems report a full disk only here
             if check is not None:
                 check(temporary)
+            if not is_kept:
+                return
             beside = stack.enter_context(_complete(sidecar, mode)) if sidecar is not None else None
             with held_interrupts():
                 put_both_in_place(

@@ -50,9 +50,9 @@ def kind_of_output(output: Path, archive: Archive, *, is_structural: bool) -> Fi
     return kind
 
 
-def kind_by_default(archive: Archive, *, is_structural: bool) -> FileKind:
+def kind_by_default(kind: str, *, is_structural: bool) -> FileKind:
     """Returns the kind that an output has if nothing else is asked for: that of the model's file, or else `.keras`."""
-    own = FORMATS[archive.kind]
+    own = FORMATS[kind]
     return (
         own.kind if own.writer is not None and (not is_structural or _is_saved_by_keras(own.kind)) else FileKind.KERAS
     )

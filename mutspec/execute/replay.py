@@ -204,7 +204,7 @@ def _suffix(kind: str, archive: Archive, plan: Plan[Op]) -> str:
     """Returns how the name of a file must end to become one of the stated kind."""
     known = FORMATS.get(kind)
     if known is None or known.writer is None:
-        known = FORMATS[kind_by_default(archive, is_structural=is_structural(plan))]
+        known = FORMATS[kind_by_default(archive.kind, is_structural=is_structural(plan))]
     return known.suffixes[0]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.output import replacing
 from mutspec.execute.output_kind import kind_of_name
 from mutspec.execute.provenance import OutputProvenance
@@ -23,6 +24,7 @@ def save_model(
     date_saved: str = "",
     inputs: Iterable[Path] = (),
     provenance: OutputProvenance | None = None,
+    hooks: Hooks = NO_HOOKS,
 ) -> None:
     """Writes a Keras model as a file of the kind that its name asks for.
 
@@ -33,6 +35,7 @@ def save_model(
         date_saved: the date that the file states. It is that of the base, so that a rerun gives the same bytes.
         inputs: the files that the model was made of.
         provenance: what the output and the file beside it say of where it comes from; by default nothing.
+        hooks: looks at the finished file.
 
     Raises:
         CallError: the name does not ask for a kind, or the file exists.
@@ -50,8 +53,9 @@ def save_model(
             hint="name the output .keras",
         )
     provenance = provenance or OutputProvenance(kind)
-    beside = provenance.beside(output)
-    with replacing(output, force=force, inputs=inputs, check=writer.check, sidecar=beside) as (descriptor, _):
+    beside, check = provenance.beside(output), hooks.after(writer.check)
+    options: dict[str, Any] = {"check": check, "is_kept": hooks.keeps_output, "sidecar": beside}
+    with replacing(output, force=force, inputs=inputs, **options) as (descriptor, _):
         try:
             writer.save(model, descriptor, output.parent, date_saved)
             provenance.finish(descriptor)

@@ -7,6 +7,9 @@ from hashlib import blake2b
 STREAM_VERSION = "1"
 """A part of the language: with the same version, plans replay with the same bits. Golden digests in tests check it."""
 
+STREAM_VERSIONS = (STREAM_VERSION,)
+"""The versions with which this engine can replay plans, the newest last."""
+
 
 def stream_key(seed: int, stream: str, origin: str, draw: str) -> bytes:
     """Returns the 128-bit key of one draw.

@@ -99,7 +99,7 @@ def test_a_process_leaves_what_its_call_says_and_ends_with_its_code(arguments: l
     assert (result.returncode, result.stdout, result.stderr) == (expected.code, expected.out, expected.err)
 
 
-@pytest.mark.parametrize("command", ["validate", "ops", "schema", "init", "completion"])
+@pytest.mark.parametrize("command", ["validate", "ops", "schema", "lock", "verify", "init", "completion"])
 def test_every_commands_help_has_examples(command: str) -> None:
     result = called(command, "--help")
     assert result.code == 0

@@ -79,6 +79,12 @@ SUBJECTS = (
         "disk/out",
         kind="keras",
     ),
+    Subject(
+        "lock",
+        10,
+        ("lock", "noise.yaml", "stack.keras", "-o", "disk/out.lock.yaml", "--threads", "1", "--force", "-q"),
+        "disk/out.lock.yaml",
+    ),
     Subject("report", 10, ("report", "sweep", "-o", "disk/out", "-q"), "disk/out", kind="pictures"),
 )
 

@@ -35,8 +35,13 @@ from mutspec.errors import Problem
 
 if TYPE_CHECKING:
     from mutspec.language import Plan
+    from mutspec.recipes.replaying import AsLocked
     from mutspec.show.diff import DiffReport
     from mutspec.show.report import Report
+
+
+_BESIDE = "<beside the plan>"
+"""The value of `--locked` without a lock."""
 
 
 @click.command("apply")
@@ -58,6 +63,13 @@ if TYPE_CHECKING:
     "--check",
     is_flag=True,
     help="Call model and mutant in Keras on random inputs: shapes, finite outputs, and what the steps claim.",
+)
+@click.option(
+    "--locked",
+    is_flag=False,
+    flag_value=_BESIDE,
+    metavar="[LOCK]",
+    help="Refuse what differs from this lock, by default from that beside the plan which is of the model.",
 )
 @plan_options
 @architecture_option
@@ -81,6 +93,7 @@ def command(
     dry_run: bool,
     wants_diff: bool,
     check: bool,
+    locked: str | None,
     overrides: tuple[str, ...],
     seed: int | None,
     inputs: tuple[tuple[str, str], ...],
@@ -103,7 +116,8 @@ def command(
     steps that rank by activation, and where Keras builds the mutant, as for new layers of your own classes; then the
     report says why. Entries that become infinite or NaN are an error (exit code 1), unless the plan says `non_finite:
     report`. With --check, a step that breaks its claim that the model predicts the same is an error too, and nothing
-    is written.
+    is written. With --locked, whatever differs from a lock is an error (exit code 1): parameters, models, targets,
+    versions before anything is computed, and the weights of the result before the output has its name.
 
     \b
     Examples:
@@ -112,16 +126,23 @@ def command(
       mutspec apply plan.yaml model.keras -o mutant.keras --set params.std=0.05 --seed 3
       mutspec apply prune.yaml model.keras -o mutant.keras --data images.npz
       mutspec apply graft.yaml student.keras --input teacher=teacher.keras -o grafted.keras
+      mutspec apply plan.yaml model.keras -o mutant.keras --locked
       mutspec apply plan.yaml model.keras --dry-run --format markdown > comment.md
     """  # noqa: D301
     if output is None and not dry_run:
         raise click.UsageError("give the file to write by -o OUT, or --dry-run to see what would be done")
     if check and dry_run:
         raise click.UsageError("--check needs the mutant, which --dry-run does not make; leave out one of them")
+    if locked is not None and (output is None or dry_run):
+        raise click.UsageError("--locked needs the mutant: give the file to write, or use `mutspec lock --check`")
     bound = paths(bound_inputs(inputs))
     import_modules(modules)
-    read = read_plan(plan, overrides, seed)
     layout = Path(architecture) if architecture else None
+    lock = None
+    if locked is not None:
+        assert output is not None
+        lock = _locked(plan, model, locked, (overrides, seed), bound, layout, data, Path(output))
+    read = read_plan(plan, overrides, seed) if lock is None else lock.plan
     arrays = None if data is None else arrays_of(Path(data), Path(output) if output else None, force=force)
     if dry_run:
         report, difference = _dry_run(
@@ -131,7 +152,8 @@ def command(
         assert output is not None
         from mutspec.execute.output import telling_written
 
-        with progress(f"Applying {read.name}", is_quiet=is_quiet) as advance:
+        explaining = nullcontext() if lock is None else lock.explaining
+        with explaining, progress(f"Applying {read.name}", is_quiet=is_quiet) as advance:
             report = _apply(is_checked=check)(
                 read,
                 Path(model),
@@ -146,8 +168,11 @@ def command(
                 max_memory=max_memory,
                 on_progress=advance,
                 data=arrays,
+                **({} if lock is None else {"hooks": lock.hooks}),
             )
         with telling_written(Path(output)):
+            for note in () if lock is None or is_quiet else lock.notes():
+                warn(note)
             difference = _diff(Path(model), Path(output), layout, threads, is_quiet) if wants_diff else None
     if difference is not None:
         difference = difference.with_origins(report.origins)
@@ -162,6 +187,39 @@ def command(
         let_go_of_output()
         reason = error.strerror or str(error)
         warn(Problem(f"the report could not be printed: {reason}; {output} was written", is_warning=True))
+
+
+def _locked(
+    plan: str,
+    model: str,
+    lock: str,
+    changes: tuple[tuple[str, ...], int | None],
+    inputs: dict[str, Path],
+    architecture: Path | None,
+    data: str | None,
+    output: Path,
+) -> AsLocked:
+    """Returns how a plan is applied as its lock says.
+
+    Arguments:
+        plan: the plan of the call.
+        model: the model of the call.
+        lock: the lock of the call, or `_BESIDE`.
+        changes: the overrides and the seed of the call.
+        inputs: the files of the plan's inputs, by name.
+        architecture: the file with the model's architecture.
+        data: the file with the data.
+        output: the file to write.
+    """
+    from mutspec.recipes.lock_file import read_lock
+    from mutspec.recipes.locking import Files, plan_file
+    from mutspec.recipes.replaying import as_locked, lock_for
+
+    path, name = plan_file(plan)
+    overrides, seed = changes
+    found = lock_for(path, name, Path(model), architecture) if lock == _BESIDE else read_lock(Path(lock))
+    files = Files(path, Path(model), name, inputs, architecture, Path(data) if data else None)
+    return as_locked(found, files, (*overrides, *(() if seed is None else (f"seed={seed}",))), output)
 
 
 def _apply(*, is_checked: bool) -> Callable[..., Report]:

@@ -8,7 +8,7 @@ from mutspec.cli.stdout import write_json
 
 
 @click.command("schema")
-@click.argument("document", type=click.Choice(["plan", "result", "report", "provenance"]), default="plan")
+@click.argument("document", type=click.Choice(["plan", "lock", "result", "report", "provenance"]), default="plan")
 @click.option(
     "--no-plugins", is_flag=True, help="Leave out the ops of other packages, as the schema that mutspec ships does."
 )
@@ -21,7 +21,8 @@ def command(document: str, no_plugins: bool) -> None:
       # yaml-language-server: $schema=plan.schema.json
 
     `result` prints the schema of the `result.json` that a job of `mutspec run` leaves, and `report` that of what
-    `mutspec report --json` prints. `provenance` prints that of what model files say of where they come from.
+    `mutspec report --json` prints. `lock` prints that of locks, and `provenance` that of what model files say of where
+    they come from.
 
     \b
     Examples:
@@ -40,6 +41,10 @@ def command(document: str, no_plugins: bool) -> None:
         from mutspec.model.provenance import provenance_schema
 
         write_json(provenance_schema())
+    elif document == "lock":
+        from mutspec.recipes.lock_document import lock_schema
+
+        write_json(lock_schema())
     else:
         from mutspec.language import json_schema
         from mutspec.lint import RULES

@@ -1,0 +1,102 @@
+"""`mutspec verify`: replays locks, and names what differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mutspec.cli.exit_codes import ExitCode
+from mutspec.cli.options import (
+    FILE,
+    bound_inputs,
+    import_modules,
+    import_option,
+    input_option,
+    limit_option,
+    memory_option,
+    quiet_option,
+)
+from mutspec.cli.plans import paths as as_paths
+from mutspec.cli.progress import progress
+from mutspec.cli.report_options import architecture_option, data_option, format_options, verify_option
+from mutspec.errors import CallError
+
+if TYPE_CHECKING:
+    from mutspec.recipes.lock_file import LockFile
+
+
+@click.command("verify")
+@click.argument("locks", type=FILE, nargs=-1, required=True, metavar="LOCK...")
+@click.option("--model", type=FILE, metavar="MODEL", help="The model's file. [default: where the lock says]")
+@click.option("--output", type=FILE, metavar="OUT", help="Compare this mutant with the lock, and apply nothing.")
+@input_option
+@import_option
+@architecture_option
+@data_option
+@click.option("--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it.")
+@verify_option
+@memory_option
+@limit_option
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compute. [default: up to 8]"
+)
+@format_options("text", "github", "json")
+@quiet_option
+def command(
+    locks: tuple[str, ...],
+    model: str | None,
+    output: str | None,
+    inputs: tuple[tuple[str, str], ...],
+    modules: tuple[str, ...],
+    architecture: str | None,
+    data: str | None,
+    unsafe: bool,
+    is_unverified: bool,
+    max_memory: int | None,
+    threads: int | None,
+    output_format: str,
+    is_quiet: bool,
+) -> ExitCode:
+    """Replay locks: apply their plans to their models again, and compare every weight of the results.
+
+    A LOCK may also be a plan, which stands for all locks beside it, or a folder. The mutants are not kept. The exit
+    code is 1 if something differs, and the first differences are named. Weights are compared to the bit, except those
+    with numeric values, which the lock marks. A model that was moved or renamed is found by its fingerprint in the
+    folders of the lock, of the plan, and of the call.
+
+    \b
+    Examples:
+      mutspec verify dense_noise.lock.yaml
+      mutspec verify recipes/
+      mutspec verify dense_noise.lock.yaml --model /data/model.keras
+      mutspec verify dense_noise.lock.yaml --output mutant.keras
+    """  # noqa: D301
+    from mutspec.cli.locks import Treated, compared, each_lock, report
+    from mutspec.recipes.lock_places import locks_at
+    from mutspec.recipes.locking import Options
+    from mutspec.recipes.replaying import Given, verify, verify_output
+
+    import_modules(modules)
+    bound = as_paths(bound_inputs(inputs))
+    paths = list(dict.fromkeys(lock for path in locks for lock in locks_at(Path(path))))
+    if len(paths) > 1 and (model or output or bound or architecture or data):
+        raise CallError("--model, --output, --input, --architecture and --data go with one lock", hint="name one lock")
+    options = Options(unsafe, not is_unverified, threads, max_memory)
+    files = (Path(each) if each else None for each in (model, architecture, data))
+    base, layout, arrays = files
+    given = Given(base, bound, layout, arrays)
+
+    def treat(locked: LockFile) -> Treated:
+        if output is not None:
+            done, what = verify_output(locked, Path(output), given), f"{output} is as locked"
+        else:
+            with progress(f"Replaying {locked.path.name}", is_quiet=is_quiet) as advance:
+                done = verify(locked, replace(options, on_progress=advance), given)
+            what = f"replayed on {done.model}"
+        line = f"{what}: {compared(done.now)}"
+        return Treated(locked.path, "as locked", line, locked.lock, done.now, notes=done.notes)
+
+    return report(each_lock(paths, treat), output_format, is_quiet=is_quiet)

@@ -1,0 +1,207 @@
+"""Locks as files: YAML that people review, in a stable order, read with the place of each value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from msgspec import Struct
+
+from mutspec.documents import as_json, number
+from mutspec.errors import CallError, DocumentPath, Place, PlanError, Problem, nearest
+from mutspec.execute.output import replacing
+from mutspec.language.document import parse
+from mutspec.language.files import read_text
+from mutspec.language.nodes import Node, Table, plain, span_at
+from mutspec.language.scalars import UnreadableNumberError, scalar_value
+from mutspec.model.files.sink import write_at
+from mutspec.recipes.lock_document import LOCK_VERSION, Lock
+
+
+@dataclass(frozen=True)
+class LockFile:
+    """A lock that was read.
+
+    Arguments:
+        path: its file.
+        lock: what it says.
+        text: the file's text.
+        root: the document with the places of its values.
+    """
+
+    path: Path
+    lock: Lock
+    text: str
+    root: Node
+
+    def placed(self, problem: Problem) -> Problem:
+        """Returns a problem with the place in the lock that its path leads to."""
+        return replace(problem, place=_place(self.root, problem.path, self.path))
+
+
+def read_lock(path: Path) -> LockFile:
+    """Reads a lock.
+
+    Raises:
+        CallError: the file cannot be read, or is not a lock; with its place.
+    """
+    try:
+        text = read_text(path)
+        root = parse(text, str(path)).root
+    except PlanError as error:
+        raise CallError(replace(each, message=_about_locks(each.message)) for each in error.problems) from None
+    document = plain(root)
+    if not isinstance(root, Table) or "lock" not in document:
+        hint = "a lock begins with `lock: 1`; `mutspec lock PLAN MODEL` makes one"
+        raise CallError("this is not a lock", place=Place(str(path), 0, 0, 0), hint=hint)
+    version = document.pop("lock")
+    if version != LOCK_VERSION or isinstance(version, bool):
+        newer = isinstance(version, int) and not isinstance(version, bool) and version > LOCK_VERSION
+        hint = "a newer mutspec reads it" if newer else "write `lock: 1`"
+        message = f"this mutspec reads locks of version {LOCK_VERSION}"
+        raise CallError(message, place=_place(root, ("lock",), path), hint=hint)
+    try:
+        return LockFile(path, msgspec.convert(document, Lock, dec_hook=number), text, root)
+    except msgspec.ValidationError as error:
+        raise CallError(_misfit(str(error), root, path)) from None
+
+
+def _about_locks(message: str) -> str:
+    words = {"the plan is empty": "the lock is empty", "not a plan": "not a lock", "a plan": "a lock"}
+    for of_plans, of_locks in words.items():
+        message = message.replace(of_plans, of_locks)
+    return message
+
+
+_AT = re.compile(r"(.*) - at `(?:key in )?\$?(.*)`", re.DOTALL)
+_PART = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+
+
+def _misfit(message: str, root: Node, file: Path) -> Problem:
+    """Returns why a document is not a lock, from msgspec's message."""
+    found = _AT.fullmatch(message)
+    what, where = (found[1], found[2]) if found else (message, "")
+    path: list[str | int] = []
+    for key, index in _PART.findall(where):
+        if index == "...":  # msgspec does not tell which entry of a mapping it is
+            break
+        path.append(key or int(index))
+    hint, candidates = "`mutspec lock --update` makes the lock again", tuple[str, ...]()
+    if unknown := _UNKNOWN.fullmatch(what):
+        what = f"a lock has no key `{unknown[1]}` here"
+        candidates = nearest(unknown[1], _keys_at(path))
+        path.append(unknown[1])
+    place = _place(root, tuple(path), file, on_key=bool(unknown))
+    return Problem(what[:1].lower() + what[1:], place, hint=hint, candidates=candidates)
+
+
+def _keys_at(path: list[str | int]) -> tuple[str, ...]:
+    """Returns the keys of the part of a lock at a path."""
+    kind: Any = Lock
+    for key in path:
+        if isinstance(kind, type) and issubclass(kind, Struct):
+            fields = {each.name: each.type for each in msgspec.structs.fields(kind)}
+            kind = fields.get(str(key))
+        parts = [each for each in _parts_of(kind) if isinstance(each, type) and issubclass(each, Struct)]
+        kind = parts[0] if parts else kind
+    return kind.__struct_fields__ if isinstance(kind, type) and issubclass(kind, Struct) else ()
+
+
+def _parts_of(kind: Any) -> list[Any]:
+    inner = [each for below in getattr(kind, "__args__", ()) for each in _parts_of(below)]
+    return [kind, *inner]
+
+
+def _place(root: Node, path: DocumentPath, file: Path, *, on_key: bool = False) -> Place:
+    span = span_at(root, path, on_key=on_key)
+    return Place(str(file), 0, 0, 0) if span is None else span.place()
+
+
+# -- writing
+
+
+def lock_text(lock: Lock, call: str, schema: str = "") -> str:
+    """Returns a lock as the text of a file.
+
+    Arguments:
+        lock: the lock.
+        call: how it was made, for the comment on top.
+        schema: the address or the file of the schema, for editors; empty if it is not known.
+    """
+    document: dict[str, Any] = {"lock": LOCK_VERSION, **as_json(lock)}
+    for step in document["steps"]:
+        step["keys"] = {key: _in_one_line(value) for key, value in step["keys"].items()}
+    document["plan"]["params"] = {key: _in_one_line(value) for key, value in document["plan"]["params"].items()}
+    numeric = document["result"]["numeric"]
+    document["result"]["numeric"] = {path: _in_one_line(sketch) for path, sketch in numeric.items()}
+    for part in (document, document["plan"], *document["steps"], document["result"]):
+        for key in [key for key, value in part.items() if value in ({}, [])]:
+            del part[key]
+    head = f"# yaml-language-server: $schema={schema}\n" if schema else ""
+    head += f"# Made by: {call}\n"
+    about = "# After a change that is meant: mutspec lock --update. What differs from a lock: mutspec lock --check.\n"
+    body = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**30)
+    return head + about + body
+
+
+def write_lock(path: Path, text: str, *, force: bool) -> None:
+    """Writes a lock, whole or not at all.
+
+    Raises:
+        CallError: there is a file, and `force` is not given.
+        EnvironmentProblem: it cannot be written.
+    """
+    with replacing(path, force=force) as (descriptor, _):
+        write_at(descriptor, text.encode(), 0)
+
+
+_BASE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""That of libyaml is faster, and not in every PyYAML."""
+
+
+class _OneLine(dict[str, Any]):
+    """A mapping that is written on one line."""
+
+
+class _OneLineList(list[Any]):
+    """A list that is written on one line."""
+
+
+def _in_one_line(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _OneLine({key: _in_one_line(each) for key, each in value.items()})
+    return _OneLineList(map(_in_one_line, value)) if isinstance(value, list) else value
+
+
+class _Dumper(_BASE):  # type: ignore[misc]
+    """Writes block mappings, and texts in quotes where the parser of plans would read something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if _is_plain(text) else '"')
+
+
+def _is_plain(text: str) -> bool:
+    """Returns whether a text without quotes is read as itself. What the emitter would quote too, it does."""
+    try:
+        return isinstance(scalar_value(text), str) and "${" not in text
+    except UnreadableNumberError:
+        return False
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(
+    _OneLine, lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value.items(), flow_style=True)
+)
+_Dumper.add_representer(
+    _OneLineList, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
+)

@@ -1,0 +1,216 @@
+"""Where locks, plans and models are: their names beside each other, and models found by what they are.
+
+A lock may be written by anyone, so it opens nothing outside the folder of the call and its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec import UNSET
+
+from mutspec.access.fingerprint import fingerprint
+from mutspec.errors import CallError, ModelError
+from mutspec.model.files.formats import FORMATS
+from mutspec.model.files.opening import open_archive, open_beside
+from mutspec.model.spec import ModelSpec
+from mutspec.recipes.lock_document import LOCK_SUFFIX, LockedModel, written_name
+from mutspec.recipes.model_meaning import in_lock, layers_of, ports_of
+from mutspec.text.words import listed
+
+_MOST_MODELS = 200
+"""The most model files that are looked at to find a moved one."""
+_MOST_LOCKS = 10_000
+"""The most locks of one folder."""
+_DEPTH = 3
+"""How many folders below a folder a moved model is looked for."""
+
+
+def is_lock_name(path: Path) -> bool:
+    """Returns whether a file's name is that of a lock."""
+    return path.name.endswith(LOCK_SUFFIX)
+
+
+def default_lock(plan: Path) -> Path:
+    """Returns the lock beside a plan."""
+    stem = plan.name.removesuffix(".yaml").removesuffix(".yml")
+    return plan.with_name(f"{stem}{LOCK_SUFFIX}")
+
+
+def locks_of(plan: Path) -> list[Path]:
+    """Returns the locks beside a plan: `PLAN.lock.yaml`, and `PLAN.<any>.lock.yaml` for other models."""
+    own = default_lock(plan)
+    try:
+        names = sorted(entry.name for entry in own.parent.iterdir())
+    except OSError:
+        names = []
+    stem = own.name.removesuffix(LOCK_SUFFIX)
+    stems = [name.removesuffix(LOCK_SUFFIX) for name in names if name.endswith(LOCK_SUFFIX)]
+    others = [each for each in stems if each.startswith(f"{stem}.") and f"{each}.yaml" not in names]
+    return [own.with_name(f"{each}{LOCK_SUFFIX}") for each in ([stem] if stem in stems else []) + others]
+
+
+def locks_at(path: Path) -> list[Path]:
+    """Returns the locks that a path of a call means: itself, those beside a plan, or all in a folder.
+
+    Raises:
+        CallError: there are none.
+    """
+    if path.is_dir():
+        found = list(_locks_below(path))
+        if not found:
+            hint = "`mutspec lock PLAN MODEL` makes one"
+            raise CallError(f"there are no locks in {_shown_folder(path)}", hint=hint)
+        return found
+    if is_lock_name(path):
+        return [path]
+    if not (found := locks_of(path)):
+        hint = f"`mutspec lock {path} MODEL` makes one"
+        raise CallError(f"there is no lock beside {path}", hint=hint)
+    return found
+
+
+def _shown_folder(path: Path) -> str:
+    return "the current folder" if str(path) == "." else str(path)
+
+
+def _locks_below(folder: Path) -> Iterator[Path]:
+    """Yields the locks in a folder and in those below it, except hidden ones, sorted by name."""
+    count = 0
+    for name, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for each in sorted(files):
+            if each.endswith(LOCK_SUFFIX) and not each.startswith("."):
+                count += 1
+                if count > _MOST_LOCKS:
+                    raise CallError(f"there are more than {_MOST_LOCKS:,} locks in {folder}", hint="name a part of it")
+                yield Path(name) / each
+
+
+# -- files as locks name them
+
+
+def name_in_lock(file: Path, lock: Path) -> str:
+    """Returns how a lock names a file: relative to the lock; only its name if it is in neither folder.
+
+    So no lock has the folders of a machine in it.
+
+    Raises:
+        CallError: the name cannot be written in a lock.
+    """
+    folder, absolute = _absolute(lock.parent), _absolute(file)
+    name = os.path.relpath(absolute, folder) if _is_allowed(absolute, lock) else file.name
+    if written_name(name).replace("%25", "%") != name:
+        raise CallError(
+            f"a lock cannot name the file {file}", hint="rename it: a lock takes no control characters and no `${`"
+        )
+    return name.replace(os.sep, "/")
+
+
+def file_of(name: str, lock: Path, what: str) -> Path:
+    """Returns the file that a lock names.
+
+    Raises:
+        CallError: it is neither below the lock's folder nor below the current one.
+    """
+    path = Path(name)
+    found = path if path.is_absolute() else lock.parent / path
+    if "\0" in name or path.is_absolute() or not _is_allowed(_absolute(found), lock):
+        message = f"{lock} names {what} outside of its folder and of the current one: {name}"
+        raise CallError(message, hint="give the file in the call, or call from a folder that holds both")
+    return Path(os.path.normpath(found))
+
+
+def _absolute(path: Path) -> Path:
+    """Returns a path from the root, without `..`. Links stay: those in a folder are the folder owner's."""
+    return Path(os.path.abspath(path))
+
+
+def _is_allowed(path: Path, lock: Path) -> bool:
+    return any(path.is_relative_to(_absolute(folder)) for folder in (lock.parent, Path()))
+
+
+# -- models
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model file that a lock is of.
+
+    Arguments:
+        path: the file.
+        is_moved: whether it was found by its fingerprint, as it is not where the lock says.
+    """
+
+    path: Path
+    is_moved: bool = False
+
+
+def find_model(locked: LockedModel, lock: Path, plan: Path, what: str, hint: str) -> FoundModel:
+    """Finds the file of a model: where the lock says, or by its fingerprint, near the lock, the plan and the call.
+
+    Arguments:
+        locked: the model, as the lock has it.
+        lock: the lock's file.
+        plan: the plan's file.
+        what: what to call the model in messages.
+        hint: how the call can give it.
+
+    Raises:
+        CallError: the lock names a file elsewhere.
+        ModelError: there is no such model.
+    """
+    named = file_of(locked.file, lock, what)
+    if os.path.lexists(named):
+        return FoundModel(named)
+    folders = dict.fromkeys(Path(os.path.normpath(each)) for each in (lock.parent, plan.parent, Path()))
+    architecture = None if locked.architecture is UNSET else file_of(locked.architecture, lock, what)
+    looked_at = 0
+    for path in _models_in(list(folders)):
+        looked_at += 1
+        if _is_it(path, architecture, locked):
+            return FoundModel(path, is_moved=True)
+    places = listed([_shown_folder(each) for each in folders]).replace("`", "")
+    message = f"{what} {named} is missing, and none of {looked_at:,} model files in {places} has its fingerprint"
+    raise ModelError(message, hint=hint)
+
+
+def _models_in(folders: Sequence[Path]) -> Iterator[Path]:
+    """Yields the model files in some folders and a few levels below, nearest first, by their names alone."""
+    suffixes = tuple(suffix for each in FORMATS.values() for suffix in each.suffixes)
+    seen: dict[Path, None] = {}
+    for folder in folders:
+        depth_above = len(folder.parts)
+        for name, below, files in os.walk(folder):
+            here = Path(name)
+            below[:] = sorted(each for each in below if not each.startswith("."))
+            if len(here.parts) - depth_above >= _DEPTH:
+                below.clear()
+            for each in sorted(files):
+                real = _absolute(here / each)
+                if each.endswith(suffixes) and not each.startswith(".") and real not in seen:
+                    seen[real] = None
+                    if len(seen) > _MOST_MODELS:
+                        return
+                    yield here / each
+
+
+def is_like(spec: ModelSpec, locked: LockedModel) -> bool:
+    """Returns whether a model has the structure of one in a lock, in the same form or in one with the same meaning."""
+    if spec.structure_digest == locked.structure:
+        return True
+    return layers_of(spec) == locked.layers and ports_of(spec) == locked.ports
+
+
+def _is_it(path: Path, architecture: Path | None, locked: LockedModel) -> bool:
+    try:
+        archive = open_archive(path) if architecture is None else open_beside(path, architecture)
+        if not is_like(archive.spec, locked):
+            return False
+        found = fingerprint(archive)
+    except ModelError:
+        return False
+    return in_lock(found.tensors) == locked.tensors

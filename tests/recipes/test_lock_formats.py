@@ -1,0 +1,57 @@
+"""Locks of models in each kind of file, and of data; without Keras."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mutspec.recipes.lock_file import read_lock
+from tests.cli.conftest import ROOT, called
+
+FILES = ROOT / "tests/data/generations"
+MODELS = {
+    "whole HDF5": ("keras-3.6/dense.h5", ()),
+    "weights": ("keras-3.6/dense.weights.h5", ()),
+    "weights with an architecture": ("keras-3.6/dense.weights.h5", ("--architecture", "layout.keras")),
+    "safetensors": ("safetensors/dense.safetensors", ("--architecture", "layout.keras")),
+    "of Keras 2": ("keras-2.2/dense.h5", ()),
+    "sharded": ("keras-3.15/dense.weights.json", ("--architecture", "layout.keras")),
+}
+
+
+@pytest.mark.parametrize("what", MODELS)
+def test_each_kind_of_file_has_a_lock_that_replays(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, options = MODELS[what]
+    source = FILES / name
+    for each in [source, *source.parent.glob("dense_0*")]:
+        shutil.copy(each, tmp_path)
+    shutil.copy(FILES / "keras-3.6/dense.keras", "layout.keras")
+    Path("plan.yaml").write_text("mutspec: 1\nsteps: [{op: gaussian_noise, target: {weights: '*'}, std: 0.1}]\n")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    made = called("lock", "plan.yaml", source.name, *options)
+    assert made.code == 0, made.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "plan.lock.yaml"])
+    for call in (["lock", "--check"], ["verify", "plan.lock.yaml"]):
+        assert (result := called(*call)).code == 0, result.err
+    output = f"out{''.join(source.suffixes)}" if what != "sharded" else "out.weights.h5"
+    applied = called("apply", "plan.yaml", source.name, *options, "-o", output, "--locked", "-q")
+    assert applied.code == 0, applied.err
+
+
+def test_data_are_part_of_a_lock(folder: Path) -> None:
+    """The plan does not need them, so that this test does not need Keras."""
+    np.savez("data.npz", image=np.zeros((2, 8, 8, 1), "float32"))
+    np.savez("other.npz", image=np.ones((2, 8, 8, 1), "float32"))
+    call = ["plan.yaml", "model.keras", "--input", "teacher=teacher.keras"]
+    assert called("lock", *call, "--data", "data.npz", "--force", "-q").code == 0
+    lock = read_lock(folder / "plan.lock.yaml").lock
+    assert lock.data.file == "data.npz"  # type: ignore[union-attr]
+    assert lock.versions.keras
+    assert called("verify", "plan.lock.yaml", "-q").code == 0
+    for data, words in ((["--data", "other.npz"], "the data are other ones"), ([], "the call gives no data")):
+        result = called("apply", *call, *data, "-o", "out.keras", "--locked")
+        assert (result.code, words in result.err) == (1, True)
