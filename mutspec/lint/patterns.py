@@ -16,6 +16,9 @@ from mutspec.text import words
 from mutspec.text.words import flow
 
 _MOST_NAMES = 3
+_MOST_CHARACTERS = 200
+_MOST_PLACES = 8
+"""The most places of a pattern at which another digit is looked for."""
 
 _CLASS_OR_ESCAPE = r"\\.|\[\^?\]?(?:\\.|[^\]])*\]"
 _LONE_DOT = re.compile(rf"(?P<skipped>{_CLASS_OR_ESCAPE})|(?<=[\w)\]])\.(?=[\w(\[])", re.DOTALL)
@@ -40,9 +43,9 @@ def unescaped_dot(subject: Subject) -> Iterator[Problem]:
             continue
         also = f", such as the one in {_listed(names)}" if names else ""
         yield Problem(
-            f"a dot of `{pattern.text}` matches every character{also}",
+            f"a dot of `{_short(pattern.text)}` matches every character{also}",
             path=pattern.path,
-            hint=f"for a dot, write `{escaped}`; for one character of any kind, write `[^/]`",
+            hint=f"for a dot, write `{_short(escaped)}`; for one character of any kind, write `[^/]`",
         )
 
 
@@ -70,7 +73,7 @@ def open_prefix(subject: Subject) -> Iterator[Problem]:
             continue
         what = _listed(names) if names else "names in which another digit follows"
         yield Problem(
-            f"`{pattern.text}` goes on after a digit, so that it also matches {what}",
+            f"`{_short(pattern.text)}` goes on after a digit, so that it also matches {what}",
             path=pattern.path,
             hint="write what comes after the digit, such as `_*`, or list the names",
         )
@@ -79,7 +82,7 @@ def open_prefix(subject: Subject) -> Iterator[Problem]:
 def _with_another_digit(pattern: Pattern) -> list[str]:
     """Returns patterns of what a pattern matches where it goes on after a digit with another digit."""
     places = (_OPEN_REGEX if pattern.kind == "regex" else _OPEN_GLOB).finditer(pattern.text)
-    ends = [place.end() for place in places if not place.groupdict().get("skipped")]
+    ends = [place.end() for place in places if not place.groupdict().get("skipped")][:_MOST_PLACES]
     return [f"{pattern.text[:end]}[0-9]{pattern.text[end:]}" for end in ends]
 
 
@@ -98,7 +101,7 @@ def ambiguous_name(subject: Subject) -> Iterator[Problem]:
         if len(names) > 1:
             written = flow({"name": pattern.text, "expect": len(names)})
             yield Problem(
-                f"`{pattern.text}` is the name of {len(names)} layers: {_listed(names)}",
+                f"`{_short(pattern.text)}` is the name of {len(names)} layers: {_listed(names)}",
                 path=pattern.path,
                 hint=f"write the path of one, or `{written}` for all of them",
             )
@@ -122,7 +125,9 @@ def missing_expect(subject: Subject) -> Iterator[Problem]:
             yield Problem(
                 f"{_shown(selector)} may match any number of layers",
                 path=path,
-                hint="state how many you mean with `expect`" if count is None else f"if you mean {count}: `{written}`",
+                hint="state how many you mean with `expect`"
+                if count is None
+                else f"if you mean {count}: `{_short(written)}`",
             )
 
 
@@ -193,9 +198,10 @@ def _as_selector(selector: str | Selector) -> dict[str, object]:
 def _shown(selector: str | Selector) -> str:
     """Returns what a selector says of names, classes and arguments, on one line."""
     if isinstance(selector, str):
-        return f"`{selector}`"
+        return f"`{_short(selector)}`"
     given = to_builtins(selector)
-    return f"`{flow({key: given[key] for key in ('name', 'regex', 'type', 'where') if key in given})}`"
+    shown = {key: given[key] for key in ("name", "regex", "type", "where") if key in given}
+    return f"`{_short(flow(shown))}`"
 
 
 def _more_than(subject: Subject, pattern: Pattern, narrow: str) -> list[str]:
@@ -218,6 +224,10 @@ def _matches(subject: Subject, pattern: Pattern, text: str) -> tuple[LayerSpec, 
 
 def _names(layers: Iterable[LayerSpec]) -> list[str]:
     return [layer.path for layer in layers]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def _listed(names: list[str]) -> str:

@@ -47,14 +47,14 @@ def tried(steps: Sequence[Op], seed: int) -> Trial | None:
         seed: the plan's seed.
 
     Returns:
-        The trial; None if it does not work, as for steps that change layers or need weights of their own kind.
+        The trial; None if it tells nothing, as for steps that change layers or need weights of their own kind.
     """
     if not all(isinstance(step, WeightOp) for step in steps):
         return None
     found = []
     for variant in _variants(steps[0]):
         program = _compiled([variant, *(next(iter(_variants(step))) for step in steps[1:])], seed)
-        if program is None:
+        if program is None or not program.steps[0].writes:
             return None
         found.append(_trial(program))
     return Trial(

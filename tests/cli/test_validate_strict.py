@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -38,6 +39,17 @@ def test_findings_are_shown_with_places_and_rules(cli, noise, same_as) -> None:
     assert found.out == "kernel_faults.yaml: valid\n"
     same_as(found.err, "validate-strict")
     assert cli("validate", noise).code == 0
+
+
+def test_the_page_shows_what_is_printed(cli, room) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lint.md").read_text(encoding="utf-8")
+    plan = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    shown = re.search(r"```console\n\$ mutspec (.*?)\n(.*?)```", page, re.DOTALL)
+    assert plan
+    assert shown
+    (room / "plan.yaml").write_text(plan[1])
+    printed = cli(*shown[1].split())
+    assert (printed.code, printed.err) == (1, shown[2])
 
 
 def test_an_invalid_plan_is_wrong_input_and_is_not_linted(cli, noise, room) -> None:
