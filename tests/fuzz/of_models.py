@@ -21,7 +21,7 @@ def reading(model: str, base: str, random: Random) -> list[Call]:
     """Three of the calls that read a model file without writing one."""
     shown = random.choice(("mermaid", "dot", "json"))
     calls = [
-        Call(("inspect", model, random.choice(("--layers", "--weights")))),
+        Call(("inspect", model, random.choice(("--layers", "--weights", "--digests")))),
         Call(("inspect", model, "--select", random.choice(("*", "re:.*", "{weights: kernels, expect: {min: 1}}")))),
         Call(("validate", "negate.yaml", "--model", model)),
         Call(("apply", "negate.yaml", model, "--dry-run", "--json"), check=checks.is_json),
