@@ -21,7 +21,7 @@ from mutspec.language.blocks import Blocks
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import parse
 from mutspec.language.explain import Finding, Validator
-from mutspec.language.files import read_text
+from mutspec.language.files import read_text, refuse_other_document
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead
 from mutspec.language.interpolation import NAME, Interpolator, literal_problems
 from mutspec.language.nodes import Node, Scalar, Sequence, Table, child, from_plain, node_at, plain, span_at
@@ -60,6 +60,7 @@ def load_plan(
     Raises:
         PlanError: with every problem of the file.
     """
+    refuse_other_document(path)
     return load_text(
         read_text(path),
         catalogue,
@@ -240,7 +241,7 @@ class _Loader:
         node = node_at(self.root, problem.path)
         hint = problem.hint
         if isinstance(node, Scalar) and not on_key and not hint and not problem.candidates:
-            hint = _quoting_hint(node, accepts_text)
+            hint = quoting_hint(node, accepts_text)
         if node is not None and node.via is not None:
             hint = f"{hint}; it is used on line {node.via.line}".removeprefix("; ")
         place = problem.place
@@ -442,7 +443,7 @@ _A = {"params": "a parameter", "inputs": "an input", "blocks": "a block"}
 """What the keys of a section are the names of."""
 
 
-def _quoting_hint(node: Scalar, accepts_text: bool) -> str:
+def quoting_hint(node: Scalar, accepts_text: bool) -> str:
     """Returns a hint for a bare word that YAML does not read as text."""
     if not node.written or isinstance(node.value, str):
         return ""

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import mutspec
+from mutspec.language.files import is_plan_name
 from mutspec.resources import resource_folder
 from tests.cookbook import DISHES, digits
 
-RECIPES = sorted((resource_folder("conf") / "plan").glob("*.yaml"))
+RECIPES = sorted(filter(is_plan_name, (resource_folder("conf") / "plan").glob("*.yaml")))
 MODEL = resource_folder("conf") / "model" / "digits.keras"
 
 OTHER_MODELS = {dish.recipe: dish.model for dish in DISHES if dish.model is not digits}

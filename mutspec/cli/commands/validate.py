@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mutspec.cli.boundary import wants_color
+from mutspec.cli.boundary import wants_color, warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.options import FILE, bound_inputs, import_modules, limit_option, plan_options, quiet_option
 from mutspec.cli.plans import read_plan
@@ -19,7 +20,9 @@ from mutspec.cli.report_options import architecture_option
 from mutspec.cli.stdout import write, write_json
 from mutspec.errors import CallError, ModelError, Place, PlanError, Problem, nearest
 from mutspec.language import Plan
+from mutspec.language.files import is_plan_name
 from mutspec.text.visible import in_one_line
+from mutspec.text.words import listed, plural
 
 if TYPE_CHECKING:
     from mutspec.model.files.archive import Archive
@@ -69,7 +72,7 @@ def command(
     """  # noqa: D301
     bound = bound_inputs(inputs)
     import_modules(modules)
-    paths = list(dict.fromkeys(plans))
+    paths = _plans_of(dict.fromkeys(plans), is_quiet)
     declared: set[str] = set()
     if architecture and model is None:
         raise CallError("--architecture belongs to a model file", hint="give the file too: --model MODEL")
@@ -85,6 +88,22 @@ def command(
     else:
         _print_text(paths, results, output_format == "github", is_quiet)
     return ExitCode.DONE if is_valid else ExitCode.WRONG_INPUT
+
+
+def _plans_of(paths: Iterable[str], is_quiet: bool) -> list[str]:
+    """Returns the files to check, without the recipe tests and locks that a glob finds beside the recipes.
+
+    It says what it leaves out. Where nothing would be left, all stay, and are refused.
+    """
+    paths = list(paths)
+    plans = [path for path in paths if is_plan_name(path)]
+    if len(plans) in (0, len(paths)):
+        return paths
+    if not is_quiet:
+        left_out = [path for path in paths if path not in plans]
+        message = f"left out {plural(len(left_out), 'file')} that are not plans: {listed(left_out)}"
+        warn(Problem(message, hint="`mutspec test` reads recipe tests, `mutspec verify` locks", is_warning=True))
+    return plans
 
 
 def _validate(

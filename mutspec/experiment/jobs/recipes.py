@@ -17,7 +17,7 @@ from typing import Any
 
 from mutspec.errors import CallError, Place, PlanError, Problem
 from mutspec.language.document import parse
-from mutspec.language.files import read_text
+from mutspec.language.files import is_plan_name, read_text
 from mutspec.language.interpolation import NAME, WITHIN
 from mutspec.language.nodes import Sequence, Table, plain
 from mutspec.language.overrides import step_id
@@ -84,15 +84,20 @@ def find_recipes(folder: Path | None = None, named: Iterable[Path] = ()) -> Reci
     """
     from mutspec.resources import resource_folder
 
-    shipped = {path.stem: path for path in sorted((resource_folder("conf") / "plan").glob("*.yaml"))}
+    shipped = {path.stem: path for path in _plans(resource_folder("conf") / "plan", "*.yaml")}
     own: dict[str, Path] = {}
-    for path in [path for name in FOLDERS if folder for path in sorted((folder / name).glob("**/*.yaml"))]:
+    for path in [path for name in FOLDERS if folder for path in _plans(folder / name, "**/*.yaml")]:
         assert folder is not None
         _put(own, _option(path, folder), path)
     given: dict[str, Path] = {}
     for path in named:
         _put(given, path.stem, path)
     return Recipes({**shipped, **own, **given})
+
+
+def _plans(folder: Path, pattern: str) -> list[Path]:
+    """The recipes in a folder, in alphabetical order, without the tests and locks beside them."""
+    return [path for path in sorted(folder.glob(pattern)) if is_plan_name(path)]
 
 
 def _option(path: Path, folder: Path) -> str:
@@ -161,7 +166,7 @@ def option_groups(folder: Path | None = None) -> dict[str, list[str]]:
     from mutspec.resources import resource_folder
 
     found = {"plan": dict.fromkeys(find_recipes(folder).names)}
-    for path in [path for each in (resource_folder("conf"), folder) if each for path in sorted(each.glob("*/*.yaml"))]:
+    for path in [path for each in (resource_folder("conf"), folder) if each for path in _plans(each, "*/*.yaml")]:
         is_no_group = path.parent.name in FOLDERS or path.parent.name.startswith(".")
         if not is_no_group and not (path.parent / "multirun.yaml").exists():  # which Hydra leaves in a sweep's folder
             found.setdefault(path.parent.name, {})[path.stem] = None
