@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "apply": "Apply a plan to a model file, or show what it would do.",
     "diff": "Compare two model files.",
     "graph": "Draw what a plan computes on a model.",
+    "test": "Run the tests of recipes.",
     "run": "Mutate and evaluate with Hydra configurations; sweep over anything.",
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",

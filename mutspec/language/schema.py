@@ -35,7 +35,14 @@ _REFERENCE = "#/$defs/"
 
 def op_definitions(ops: Catalogue) -> dict[str, Schema]:
     """Returns closed schemas of the plan's head (as `plan`), of the ops (by name) and of the types that these use."""
-    types = {"plan": PlanHead, **ops}
+    definitions = definitions_of({"plan": PlanHead, **ops})
+    for name, op in ops.items():
+        _finish_op(definitions[name], name, op)
+    return definitions
+
+
+def definitions_of(types: Mapping[str, type[Any]]) -> dict[str, Schema]:
+    """Returns closed schemas of types, by the names that they are given, and of the types that these use."""
     references, components = msgspec.json.schema_components(types.values(), ref_template=_REFERENCE + "{name}")
     names = {_target(reference): name for reference, name in zip(references, types, strict=True)}
     inlined = {
@@ -46,8 +53,6 @@ def op_definitions(ops: Catalogue) -> dict[str, Schema]:
     for name, schema in sorted(components.items(), key=lambda item: renamed[item[0]]):
         if name not in inlined:
             definitions[renamed[name]] = _tidy(schema, renamed, inlined)
-    for name, op in ops.items():
-        _finish_op(definitions[name], name, op)
     return definitions
 
 

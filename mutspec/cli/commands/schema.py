@@ -8,7 +8,7 @@ from mutspec.cli.stdout import write_json
 
 
 @click.command("schema")
-@click.argument("document", type=click.Choice(["plan", "result", "report"]), default="plan")
+@click.argument("document", type=click.Choice(["plan", "result", "report", "test"]), default="plan")
 @click.option(
     "--no-plugins", is_flag=True, help="Leave out the ops of other packages, as the schema that mutspec ships does."
 )
@@ -21,7 +21,7 @@ def command(document: str, no_plugins: bool) -> None:
       # yaml-language-server: $schema=plan.schema.json
 
     `result` prints the schema of the `result.json` that a job of `mutspec run` leaves, and `report` that of what
-    `mutspec report --json` prints.
+    `mutspec report --json` prints. `test` prints the schema of the test files of recipes.
 
     \b
     Examples:
@@ -36,6 +36,10 @@ def command(document: str, no_plugins: bool) -> None:
         from mutspec.experiment.reports.report_document import report_schema
 
         write_json(report_schema())
+    elif document == "test":
+        from mutspec.recipes.testing.document import schema_of_tests
+
+        write_json(schema_of_tests())
     else:
         from mutspec.language import json_schema
         from mutspec.ops import catalogue
