@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "diff": "Compare two model files.",
     "graph": "Draw what a plan computes on a model.",
     "show": "Print a plan as one that stands alone, with the recipes that it uses.",
+    "test": "Run the tests of recipes.",
     "run": "Mutate and evaluate with Hydra configurations; sweep over anything.",
     "report": "Show what a run or a sweep found, with pictures.",
     "ops": "List the ops, or explain one.",

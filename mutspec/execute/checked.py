@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from mutspec.interrupts import held_interrupts
 from mutspec.language.plan import Plan
 from mutspec.language.types import NonFinite, Selector
 from mutspec.lowering.base import Op, is_structural
+from mutspec.lowering.claims import SamePredictions
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive
 from mutspec.model.files.provenance_file import sidecar_of
@@ -98,6 +99,24 @@ def apply_checked(
     return replace(report, output=output, warnings=tuple(said), check=check, sidecar=sidecar)
 
 
+def compare_outputs(
+    prepared: Prepared, base: Model, mutant: Model, inputs: Mapping[str, Path] | None = None
+) -> ComparedOutputs:
+    """Calls a model and its mutant on the same random inputs, and compares what they predict.
+
+    Arguments:
+        prepared: the compiled plan that makes the mutant.
+        base: the keras.Model.
+        mutant: the mutant, a keras.Model too.
+        inputs: the files of the plan's inputs, by name.
+
+    Raises:
+        CheckError: Keras makes other shapes than the plan.
+        ModelError: the mutant cannot be called.
+    """
+    return _Check(prepared, base, mutant, inputs or {}, False).compared()
+
+
 @contextmanager
 def _beside(output: Path, *, force: bool) -> Iterator[Path]:
     """Yields a path in a temporary folder beside an output. If all goes well, output and side-car move from there."""
@@ -115,6 +134,23 @@ def _beside(output: Path, *, force: bool) -> Iterator[Path]:
                 put_both_in_place(opened, output, sidecar, beside, force=force)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class ComparedOutputs:
+    """How what a mutant predicts compares with what its base does.
+
+    Arguments:
+        is_finite: whether what the mutant predicts is finite.
+        difference: the largest difference, as a part of the largest output; None if it cannot be told.
+        reason: why it cannot be told.
+        is_same: whether the difference is rounding.
+    """
+
+    is_finite: bool
+    difference: float | None
+    reason: str = ""
+    is_same: bool = False
 
 
 class _Check:
@@ -161,6 +197,25 @@ class _Check:
         shapes = {port.name: each.shape for port, each in zip(self._ports, self._inputs, strict=True)}
         tested = tuple(claim for _, claim in claims)
         return MutantCheck(self._plan.seed, shapes, len(after), len(self._program.after.tensors), tested)
+
+    def compared(self) -> ComparedOutputs:
+        """Compares the outputs of the mutant with those of the base; see `compare_outputs`."""
+        self._check_shapes()
+        steps = range(len(self._plan.steps))
+        before, after = self._after(0), self._after(len(steps))
+        assert after is not None
+        is_finite = _is_finite(after)
+        if before is None:
+            return ComparedOutputs(is_finite, None, "the model cannot be called on what the mutant takes")
+        if [each.shape for each in before] != [each.shape for each in after]:
+            return ComparedOutputs(is_finite, float("inf"))
+        difference = _difference(before, after)
+        tolerance = _HALF_PRECISION if self._is_half else SamePredictions().tolerance
+        if tolerance < difference < float("inf"):
+            claims = dict(self._claims())
+            if all(number in claims and claims[number].holds for number in steps):  # the rest is rounding
+                tolerance = difference
+        return ComparedOutputs(is_finite, difference, "", difference <= tolerance)
 
     def _fail(self, step: int | None, what: str, hint: str) -> None:
         path = () if step is None else ("steps", step)

@@ -73,7 +73,7 @@ def prepare(
         non_finite,
         config=model.config,
         input_configs={name: other.config for name, other in inputs.items()},
-        oracle=_oracle(model, unsafe, asked) if any(step.reads_architecture for step in plan.steps) else None,
+        oracle=shape_oracle(model, unsafe, asked) if any(step.reads_architecture for step in plan.steps) else None,
         values=ModelValues({"": model, **inputs}),
         activations=None if data is None else _activations(model, data, unsafe),
     )
@@ -86,7 +86,7 @@ def _activations(model: Readable, data: Any, unsafe: bool) -> ActivationReader:
     return ModelActivations(model, data, unsafe)
 
 
-def _oracle(model: Readable, unsafe: bool, asked: dict[str, None]) -> ShapeOracle:
+def shape_oracle(model: Readable, unsafe: bool, asked: dict[str, None]) -> ShapeOracle:
     """Returns an oracle of the shapes that layers make: a table, and Keras for the rest.
 
     Arguments:

@@ -11,6 +11,25 @@ from mutspec.language.nodes import Source, SourceSpan
 MAX_BYTES = 16 * 2**20
 """The largest plan file that is read. A plan of 1,000 steps has about 0.1 MB."""
 
+NOT_PLANS = {".test.yaml": ("a recipe test", "mutspec test"), ".lock.yaml": ("a lock", "mutspec verify")}
+"""The YAML files that stand beside plans, by how their names end: what each is, and the command that reads it."""
+
+
+def is_plan_name(path: str | Path) -> bool:
+    """Returns whether a YAML file of this name may be a plan, and is not one of `NOT_PLANS`."""
+    return not Path(path).name.endswith(tuple(NOT_PLANS))
+
+
+def refuse_other_document(path: str | Path) -> None:
+    """Refuses a file that is not a plan by its name.
+
+    Raises:
+        PlanError: it is a recipe test or a lock.
+    """
+    for ending, (what, command) in NOT_PLANS.items():
+        if Path(path).name.endswith(ending):
+            raise PlanError(about(str(path), f"this is {what}, not a plan", f"`{command} {path}` reads it"))
+
 
 def read_text(path: str | Path, name: str = "") -> str:
     """Reads a plan file as UTF-8, with or without a byte order mark.

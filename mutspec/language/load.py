@@ -21,7 +21,7 @@ from mutspec.language.blocks import Blocks
 from mutspec.language.checks import id_problems, input_problems, number_problems, step_problems, unused_problems
 from mutspec.language.document import package_problem, parse
 from mutspec.language.explain import Finding, Validator
-from mutspec.language.files import read_text
+from mutspec.language.files import read_text, refuse_other_document
 from mutspec.language.findings import OF_HYDRA, head_findings, in_order, op_findings, quoting_hint
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead, UseStep
 from mutspec.language.inlining import (
@@ -75,6 +75,7 @@ def load_plan(
     Raises:
         PlanError: with every problem of the file.
     """
+    refuse_other_document(path)
     return load_text(
         read_text(path),
         catalogue,

@@ -16,7 +16,7 @@ from stat import S_ISREG
 
 from mutspec.errors import PlanError, Problem, nearest
 from mutspec.language.document import package_problem, parse
-from mutspec.language.files import MAX_BYTES, read_text
+from mutspec.language.files import MAX_BYTES, is_plan_name, read_text
 from mutspec.language.nodes import Node, size_of
 from mutspec.text.visible import in_one_line
 
@@ -108,8 +108,7 @@ class RecipeSource:
         if problem := _odd(name):
             raise PlanError(problem)
         if name.startswith(SHIPPED):
-            path = _shipped(name.removeprefix(SHIPPED))
-            return self._shipped(path) if path else self._missing(name, user)
+            return self._shipped(name.removeprefix(SHIPPED)) or self._missing(name, user)
         folder = self._folder(user)
         if folder is not None:
             assert self.root is not None
@@ -120,8 +119,7 @@ class RecipeSource:
                 raise PlanError(message, hint="name a folder that has both in the call: --recipes DIR")
             if _is_there(real):
                 return self._read(path, real)
-        shipped = _shipped(name)
-        return self._shipped(shipped) if shipped is not None else self._missing(name, user)
+        return self._shipped(name) or self._missing(name, user)
 
     def _folder(self, user: RecipeFile | None) -> Path | None:
         """Returns the folder from which a name may lead to a file; None if it can only be that of a shipped recipe."""
@@ -130,9 +128,11 @@ class RecipeSource:
         own = user.folder if user is not None else None if self.plan is None else self.plan.parent
         return own if own is not None and _real(own).is_relative_to(_real(self.root)) else self.root
 
-    def _shipped(self, path: Path) -> RecipeFile:
-        name = SHIPPED + path.stem
-        return self._read(path, path, label=name, shown=name, is_shipped=True)
+    def _shipped(self, name: str) -> RecipeFile | None:
+        from mutspec.resources import shipped_recipe
+
+        path, label = shipped_recipe(name), SHIPPED + name
+        return None if path is None else self._read(path, path, label=label, shown=label, is_shipped=True)
 
     def _read(
         self, path: Path, real: Path, *, label: str = "", shown: str = "", is_shipped: bool = False
@@ -184,7 +184,10 @@ def recipe_name(use: str) -> str:
 
 def shipped_names() -> list[str]:
     """Returns the names of the recipes that ship with mutspec."""
-    return sorted(path.stem for path in _shipped_folder().glob("*.yaml"))
+    from mutspec.resources import resource_folder
+
+    folder = resource_folder("conf") / "plan"
+    return sorted(path.stem for path in folder.glob("*.yaml") if is_plan_name(path.name))
 
 
 def _odd(name: str) -> Problem | None:
@@ -227,25 +230,13 @@ def _named(folder: Path) -> str:
     return "the current folder" if shown in ("", ".") else f"`{shown}`"
 
 
-def _shipped_folder() -> Path:
-    from mutspec.resources import resource_folder
-
-    return resource_folder("conf") / "plan"
-
-
-def _shipped(name: str) -> Path | None:
-    """Returns the file of a recipe that ships with mutspec; None if there is none of that name."""
-    path = _shipped_folder() / f"{name}.yaml"
-    return path if name.isidentifier() and path.is_file() else None
-
-
 def _names_in(folder: Path) -> Iterator[str]:
     """Yields the names by which recipes in a folder, and in those below, can be used."""
     seen = 0
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(files):
-            if name.endswith(_SUFFIXES):
+            if name.endswith(_SUFFIXES) and is_plan_name(name):
                 yield PurePath(os.path.relpath(os.path.join(parent, name), folder)).with_suffix("").as_posix()
         seen += len(files) + len(folders)
         if seen > _MOST_LISTED:

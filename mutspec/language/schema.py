@@ -50,7 +50,15 @@ def schema_id(document: str, version: int) -> str:
 
 def op_definitions(ops: Catalogue) -> dict[str, Schema]:
     """Returns closed schemas of the plan's head (`plan`), of `use`, of ops (by name) and of the types in them."""
-    types = {"plan": PlanHead, "use": UseStep, **ops}
+    definitions = definitions_of({"plan": PlanHead, "use": UseStep, **ops})
+    definitions["use"]["title"] = "use"
+    for name, op in ops.items():
+        _finish_op(definitions[name], name, op)
+    return definitions
+
+
+def definitions_of(types: Mapping[str, type[Any]]) -> dict[str, Schema]:
+    """Returns closed schemas of types, by the names that they are given, and of the types that these use."""
     references, components = msgspec.json.schema_components(types.values(), ref_template=_REFERENCE + "{name}")
     names = {_target(reference): name for reference, name in zip(references, types, strict=True)}
     inlined = {
@@ -61,9 +69,6 @@ def op_definitions(ops: Catalogue) -> dict[str, Schema]:
     for name, schema in sorted(components.items(), key=lambda item: renamed[item[0]]):
         if name not in inlined:
             definitions[renamed[name]] = _tidy(schema, renamed, inlined)
-    definitions["use"]["title"] = "use"
-    for name, op in ops.items():
-        _finish_op(definitions[name], name, op)
     return definitions
 
 

@@ -69,6 +69,7 @@ CALLS = [
     (["validate", "missing.yaml"], 2, "no such file"),
     (["validate", "."], 2, "folder"),
     (["validate", "good.yaml", "--set", "sed=3"], 2, "override 1:1:1: an override cannot begin with `sed`"),
+    (["test"], 2, "no recipe tests were found in ."),
     (["ops", "zreo"], 2, "did you mean `zero`?"),
     (["ops", "GF"], 0, "GF of the literature is gaussian_noise"),
     (["ops"], 0, "gaussian_noise"),
@@ -99,7 +100,7 @@ def test_a_process_leaves_what_its_call_says_and_ends_with_its_code(arguments: l
     assert (result.returncode, result.stdout, result.stderr) == (expected.code, expected.out, expected.err)
 
 
-@pytest.mark.parametrize("command", ["validate", "ops", "schema", "lock", "verify", "init", "completion"])
+@pytest.mark.parametrize("command", ["validate", "ops", "schema", "test", "lock", "verify", "init", "completion"])
 def test_every_commands_help_has_examples(command: str) -> None:
     result = called(command, "--help")
     assert result.code == 0

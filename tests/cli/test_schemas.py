@@ -29,8 +29,8 @@ def test_ops_prints_what_its_schema_says(arguments: list[str]) -> None:
     validator("ops").validate(printed(*arguments, "--json"))
 
 
-@pytest.mark.parametrize("name", ["result", "report", "lock"])
-def test_the_schemas_of_what_a_run_leaves_can_be_printed(name: str) -> None:
+@pytest.mark.parametrize("name", ["result", "report", "lock", "test"])
+def test_the_schemas_of_documents_can_be_printed(name: str) -> None:
     assert printed("schema", name) == validator(name).schema
 
 

@@ -8,7 +8,9 @@ from mutspec.cli.stdout import write_json
 
 
 @click.command("schema")
-@click.argument("document", type=click.Choice(["plan", "lock", "result", "report", "provenance"]), default="plan")
+@click.argument(
+    "document", type=click.Choice(["plan", "lock", "test", "result", "report", "provenance"]), default="plan"
+)
 @click.option(
     "--no-plugins", is_flag=True, help="Leave out the ops of other packages, as the schema that mutspec ships does."
 )
@@ -21,8 +23,8 @@ def command(document: str, no_plugins: bool) -> None:
       # yaml-language-server: $schema=plan.schema.json
 
     `result` prints the schema of the `result.json` that a job of `mutspec run` leaves, and `report` that of what
-    `mutspec report --json` prints. `lock` prints that of locks, and `provenance` that of what model files say of where
-    they come from.
+    `mutspec report --json` prints. `lock` prints that of locks, `test` that of recipe tests, and `provenance` that of
+    what model files say of where they come from.
 
     \b
     Examples:
@@ -45,6 +47,10 @@ def command(document: str, no_plugins: bool) -> None:
         from mutspec.recipes.lock_document import lock_schema
 
         write_json(lock_schema())
+    elif document == "test":
+        from mutspec.recipes.testing.document import schema_of_tests
+
+        write_json(schema_of_tests())
     else:
         from mutspec.language import json_schema
         from mutspec.lint import RULES

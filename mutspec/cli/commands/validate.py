@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mutspec.cli.boundary import wants_color
+from mutspec.cli.boundary import wants_color, warn
 from mutspec.cli.exit_codes import ExitCode
 from mutspec.cli.fixing import FixedFile, fix_file
 from mutspec.cli.options import FILE, bound_inputs, import_modules, limit_option, plan_options, quiet_option
@@ -21,8 +21,10 @@ from mutspec.cli.report_options import architecture_option
 from mutspec.cli.stdout import write, write_file, write_json
 from mutspec.errors import CallError, ModelError, Place, PlanError, Problem, nearest
 from mutspec.language import Plan
+from mutspec.language.files import is_plan_name
 from mutspec.text import words
 from mutspec.text.visible import in_one_line
+from mutspec.text.words import listed, plural
 
 if TYPE_CHECKING:
     from mutspec.lowering.compile import Program
@@ -83,7 +85,7 @@ def command(
     """  # noqa: D301
     bound = bound_inputs(inputs)
     import_modules(modules)
-    paths = list(dict.fromkeys(plans))
+    paths = _plans_of(dict.fromkeys(plans), is_quiet)
     declared: set[str] = set()
     if architecture and model is None:
         raise CallError("--architecture belongs to a model file", hint="give the file too: --model MODEL")
@@ -130,6 +132,22 @@ def _check_fix(paths: list[str], output_format: str, *, fix: bool, is_preview: b
 def _is_error(problem: Problem) -> bool:
     """Returns whether a problem makes a plan invalid. What breaks a rule of the linter does not."""
     return not problem.is_warning and not problem.rule
+
+
+def _plans_of(paths: Iterable[str], is_quiet: bool) -> list[str]:
+    """Returns the files to check, without the recipe tests and locks that a glob finds beside the recipes.
+
+    It says what it leaves out. Where nothing would be left, all stay, and are refused.
+    """
+    paths = list(paths)
+    plans = [path for path in paths if is_plan_name(path)]
+    if len(plans) in (0, len(paths)):
+        return paths
+    if not is_quiet:
+        left_out = [path for path in paths if path not in plans]
+        message = f"left out {plural(len(left_out), 'file')} that are not plans: {listed(left_out)}"
+        warn(Problem(message, hint="`mutspec test` reads recipe tests, `mutspec verify` locks", is_warning=True))
+    return plans
 
 
 def _validate(

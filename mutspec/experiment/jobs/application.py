@@ -39,6 +39,7 @@ from mutspec.experiment.jobs.recipes import Recipes, find_recipes, shown
 from mutspec.experiment.jobs.resume import Since
 from mutspec.experiment.jobs.sweep_progress import SweepMonitor
 from mutspec.experiment.result import FILE_NAME, Result, read
+from mutspec.language.files import is_plan_name, refuse_other_document
 from mutspec.model.limits import changed_limits
 from mutspec.own_modules import workers_start_safely
 from mutspec.resources import resource_folder
@@ -248,6 +249,7 @@ def _with_plan_files(call: ApplicationCall) -> tuple[Recipes, list[str]]:
         raise CallError("the call names a plan by plan=… and by plan_file=…", hint="leave one of them out")
     recipes = find_recipes(call.config_dir, named)
     for path in named:
+        refuse_other_document(path)
         recipes.read(path.stem)
     return recipes, overrides
 
@@ -264,7 +266,7 @@ def _paths(line: str, place: Place) -> list[Path]:
         parsed = OverridesParser.create().parse_override(line)
         pattern: object = parsed.value()
         if isinstance(pattern, Glob):
-            return list(map(Path, files_matching(pattern)))
+            return [Path(each) for each in files_matching(pattern) if is_plan_name(each)]
         values = list(parsed.sweep_iterator()) if parsed.is_sweep_override() else [parsed.value()]
     except CallError as error:
         raise CallError([replace(problem, place=place) for problem in error.problems]) from None

@@ -1,0 +1,49 @@
+"""Which files are recipe tests. It imports nothing of mutspec, so that pytest's plug-in is light."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+SUFFIX = ".test.yaml"
+KEY = "mutspec_test"
+
+_HEAD_BYTES = 1 << 16
+"""How far into a file its first key is looked for."""
+_FIRST_KEY = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:(?:---)?[ \t]*(?:#[^\n]*)?\r?\n)*" + KEY.encode() + rb"[ \t]*:")
+
+
+def is_recipe_test(path: Path) -> bool:
+    """Returns whether a file is called as a recipe test, and begins with the key `mutspec_test`.
+
+    Other tools have files of such names too.
+    """
+    if not path.name.endswith(SUFFIX):
+        return False
+    try:
+        with path.open("rb") as file:
+            return _FIRST_KEY.match(file.read(_HEAD_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def recipe_tests_in(folder: Path) -> Iterator[Path]:
+    """Yields the recipe tests in a folder and in those in it, in alphabetical order.
+
+    Hidden folders are left out, and links to folders are not followed.
+    """
+    for at, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (path for name in sorted(files) if is_recipe_test(path := Path(at, name)))
+
+
+def recipe_beside(test: Path) -> Path:
+    """Returns the recipe that a test file stands beside."""
+    return test.with_name(f"{test.name.removesuffix(SUFFIX)}.yaml")
+
+
+def tests_beside(recipe: Path) -> Path:
+    """Returns the test file beside a recipe."""
+    return recipe.with_name(f"{recipe.name.removesuffix('.yaml')}{SUFFIX}")
