@@ -102,8 +102,14 @@ def _order(problem: Problem) -> tuple[int, int]:
     return (0, 0) if problem.place is None else (problem.place.line, problem.place.column)
 
 
-def declared_schema(kind: type[msgspec.Struct], title: str) -> Schema:
-    """Returns the JSON schema (draft 2020-12) of the documents that a struct declares."""
+def declared_schema(kind: type[msgspec.Struct], title: str, identity: str) -> Schema:
+    """Returns the JSON schema (draft 2020-12) of the documents that a struct declares.
+
+    Arguments:
+        kind: the struct.
+        title: the schema's title.
+        identity: its `$id`: see `schema_id`.
+    """
     definitions = definitions_of({_DOCUMENT: kind})
     top = {key: value for key, value in definitions.pop(_DOCUMENT).items() if key != "title"}
-    return {"$schema": SCHEMA_URL, "title": title, **top, "$defs": definitions}
+    return {"$schema": SCHEMA_URL, "$id": identity, "title": title, **top, "$defs": definitions}

@@ -68,4 +68,4 @@ def locks_document(outcomes: Iterable[LockOutcome]) -> dict[str, Any]:
 
 def locks_schema() -> dict[str, Any]:
     """Returns `schemas/verify.schema.json`."""
-    return document_schema(LocksDocument, "mutspec lock and mutspec verify", FORMAT_VERSION)
+    return document_schema(LocksDocument, "mutspec verify", FORMAT_VERSION)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from mutspec.language.declared import declared_schema
-from mutspec.language.schema import Schema
+from mutspec.language.schema import Schema, schema_id
 from mutspec.language.types import Count, PlanValue, Positive, Target
 
 VERSION = 1
@@ -277,4 +277,4 @@ class RecipeTests(PlanValue, frozen=True):
 
 def schema_of_tests() -> Schema:
     """Returns the JSON schema of test files (draft 2020-12)."""
-    return declared_schema(RecipeTests, "mutspec recipe test")
+    return declared_schema(RecipeTests, "mutspec recipe test", schema_id("test", VERSION))

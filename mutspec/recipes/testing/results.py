@@ -108,4 +108,4 @@ def _found_problem(problem: Problem) -> FoundProblem:
 
 def results_schema() -> dict[str, Any]:
     """Returns the JSON schema of the document."""
-    return document_schema(TestResults, "mutspec test results", FORMAT_VERSION)
+    return document_schema(TestResults, "mutspec test-results", FORMAT_VERSION)
