@@ -184,10 +184,19 @@ def recipe_name(use: str) -> str:
 
 def shipped_names() -> list[str]:
     """Returns the names of the recipes that ship with mutspec."""
+    return [path.stem for path in shipped_files()]
+
+
+def shipped_files() -> list[Path]:
+    """Returns the recipes that ship with mutspec, in alphabetical order."""
     from mutspec.resources import resource_folder
 
-    folder = resource_folder("conf") / "plan"
-    return sorted(path.stem for path in folder.glob("*.yaml") if is_plan_name(path.name))
+    return plans_in(resource_folder("conf") / "plan", "*.yaml")
+
+
+def plans_in(folder: Path, pattern: str) -> list[Path]:
+    """Returns the plans in a folder, in alphabetical order, without the tests and locks beside them."""
+    return [path for path in sorted(folder.glob(pattern)) if is_plan_name(path)]
 
 
 def _odd(name: str) -> Problem | None:

@@ -14,7 +14,7 @@ import pytest
 
 from mutspec.cli.boundary import run
 from mutspec.cli.main import cli as command
-from mutspec.language.files import is_plan_name
+from mutspec.language.recipe_files import shipped_files
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -50,7 +50,7 @@ def cli() -> Call:
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder with the digits model as `model.keras` and the shipped recipes; pages are 80 wide."""
     shutil.copy(ROOT / "conf/model/digits.keras", tmp_path / "model.keras")
-    for recipe in filter(is_plan_name, (ROOT / "conf/plan").glob("*.yaml")):
+    for recipe in shipped_files():
         shutil.copy(recipe, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")

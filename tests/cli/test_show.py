@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 import mutspec
 from mutspec.access.fingerprint import fingerprint
 from mutspec.language import load_text
+from mutspec.language.recipe_files import shipped_files
 from mutspec.model.files.opening import open_archive
 from mutspec.ops import catalogue
 from mutspec.show.resolved import plan_yaml, shown_schema
@@ -23,7 +24,7 @@ from tests.without_keras import BLOCKER
 
 ROOT = Path(__file__).parents[2]
 OPS = catalogue(plugins=False)
-RECIPES = sorted((ROOT / "conf/plan").glob("*.yaml"))
+RECIPES = shipped_files()
 PLAN = """\
 mutspec: 1
 description: |

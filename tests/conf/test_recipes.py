@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import mutspec
-from mutspec.language.files import is_plan_name
+from mutspec.language.recipe_files import shipped_files
 from mutspec.recipes.testing.names import tests_beside
 from mutspec.recipes.testing.reading import read_tests
 from mutspec.recipes.testing.run import run_tests
 from mutspec.resources import resource_folder
 
-RECIPES = sorted(filter(is_plan_name, (resource_folder("conf") / "plan").glob("*.yaml")))
+RECIPES = shipped_files()
 MODEL = resource_folder("conf") / "model" / "digits.keras"
 
 Weights = dict[str, np.ndarray]

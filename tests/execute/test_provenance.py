@@ -23,6 +23,7 @@ from mutspec.execute import provenance as recording
 from mutspec.execute.files import apply
 from mutspec.execute.replay import replay
 from mutspec.language import load_plan, load_text
+from mutspec.language.recipe_files import shipped_files
 from mutspec.language.writing import document_yaml
 from mutspec.model import provenance as records
 from mutspec.model.files.opening import open_archive
@@ -329,7 +330,7 @@ def test_a_past_that_somebody_made_up_is_found_out(tmp_path: Path) -> None:
         replay(made_later, second, base, CATALOGUE)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf/plan").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", shipped_files(), ids=lambda path: path.stem)
 def test_a_plan_is_written_as_yaml_that_is_the_same_plan(path: Path) -> None:
     plan = load_plan(path, CATALOGUE)
     assert load_text(document_yaml(plan.document), CATALOGUE).digest == plan.digest

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from mutspec.language import load_text
+from mutspec.language.recipe_files import shipped_files
 from mutspec.lint import findings
 from mutspec.lint.fixing import Fixed, fixed
 from tests.lint.conftest import CATALOGUE
 
-RECIPES = sorted((Path(__file__).parents[2] / "conf" / "plan").glob("*.yaml"))
+RECIPES = shipped_files()
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

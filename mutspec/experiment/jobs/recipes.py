@@ -17,11 +17,11 @@ from typing import Any
 
 from mutspec.errors import CallError, Place, PlanError, Problem
 from mutspec.language.document import parse
-from mutspec.language.files import is_plan_name, read_text
+from mutspec.language.files import read_text
 from mutspec.language.interpolation import NAME, WITHIN
 from mutspec.language.nodes import Sequence, Table, plain
 from mutspec.language.overrides import step_id
-from mutspec.language.recipe_files import RecipeSource
+from mutspec.language.recipe_files import RecipeSource, plans_in, shipped_files
 from mutspec.language.schema import SEPARATOR
 
 HYDRAS_KEYS = ("defaults", "hydra")
@@ -96,13 +96,11 @@ def find_recipes(folder: Path | None = None, named: Iterable[Path] = ()) -> Reci
     Raises:
         CallError: two files of the user's have one name.
     """
-    from mutspec.resources import resource_folder
-
-    shipped = {path.stem: path for path in _plans(resource_folder("conf") / "plan", "*.yaml")}
+    shipped = {path.stem: path for path in shipped_files()}
     own: dict[str, Path] = {}
     trees: dict[str, Path] = {}
     for tree in [folder / name for name in FOLDERS] if folder else []:
-        for path in _plans(tree, "**/*.yaml"):
+        for path in plans_in(tree, "**/*.yaml"):
             name = path.relative_to(tree).with_suffix("").as_posix()
             _put(own, name, path)
             trees[name] = tree
@@ -110,11 +108,6 @@ def find_recipes(folder: Path | None = None, named: Iterable[Path] = ()) -> Reci
     for path in named:
         _put(given, path.stem, path)
     return Recipes({**shipped, **own, **given}, {name: tree for name, tree in trees.items() if name not in given})
-
-
-def _plans(folder: Path, pattern: str) -> list[Path]:
-    """The recipes in a folder, in alphabetical order, without the tests and locks beside them."""
-    return [path for path in sorted(folder.glob(pattern)) if is_plan_name(path)]
 
 
 def _put(recipes: dict[str, Path], name: str, path: Path) -> None:
@@ -191,7 +184,7 @@ def option_groups(folder: Path | None = None) -> dict[str, list[str]]:
     from mutspec.resources import resource_folder
 
     found = {"plan": dict.fromkeys(find_recipes(folder).names)}
-    for path in [path for each in (resource_folder("conf"), folder) if each for path in _plans(each, "*/*.yaml")]:
+    for path in [path for each in (resource_folder("conf"), folder) if each for path in plans_in(each, "*/*.yaml")]:
         is_no_group = path.parent.name in FOLDERS or path.parent.name.startswith(".")
         if not is_no_group and not (path.parent / "multirun.yaml").exists():  # which Hydra leaves in a sweep's folder
             found.setdefault(path.parent.name, {})[path.stem] = None
