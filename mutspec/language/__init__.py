@@ -1,6 +1,6 @@
 """The plan language: YAML → `Plan`, a frozen value with source positions, and its JSON schema.
 
-What may not enter: arrays, models, files other than the plan itself. This room is given the ops as a catalogue, so it
+What may not enter: arrays, models, files other than the plan itself and the recipes that it uses. This room is given the ops as a catalogue, so it
 knows none of them.
 """
 
