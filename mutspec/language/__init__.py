@@ -1,7 +1,7 @@
 """The plan language: YAML → `Plan`, a frozen value with source positions, and its JSON schema.
 
-What may not enter: arrays, models, files other than the plan itself. This room is given the ops as a catalogue, so it
-knows none of them.
+What may not enter: arrays, models, files other than the plan itself and the recipes that it uses. This room is given
+the ops as a catalogue, so it knows none of them.
 """
 
 from importlib import import_module

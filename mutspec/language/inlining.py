@@ -56,6 +56,9 @@ class UsedAt:
         return f"{self.span.source.name}:{self.span.line}:{self.span.column}"
 
 
+_MOST_PLACES = 5
+"""The most places of a chain that a message shows: the nearest ones, and that in the plan."""
+
 Chain = tuple[UsedAt, ...]
 """The places at which recipes are used that lead to a step: first that of its own recipe, last that in the plan."""
 
@@ -68,7 +71,10 @@ def told_with(problem: Problem, chain: Chain) -> Problem:
     files = {use.span.source.name for use in chain if use.span is not None}
     if not chain or (problem.place is not None and problem.place.file in files):
         return problem
-    places = f"used at {', which is used at '.join(map(str, chain))}"
+    shown = [str(use) for use in chain]
+    if len(shown) > _MOST_PLACES:
+        shown[_MOST_PLACES - 1 : -1] = ["…"]
+    places = f"used at {', which is used at '.join(shown)}"
     return problem if places in problem.hint else replace(problem, hint=f"{problem.hint}; {places}".removeprefix("; "))
 
 

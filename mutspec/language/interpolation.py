@@ -38,13 +38,20 @@ _WHOLE = re.compile(WHOLE)
 
 @dataclass(slots=True)
 class Interpolator:
-    """Resolves a tree against parameters, and records which of them were used and what was wrong."""
+    """Resolves a tree against parameters, and records which of them were used and what was wrong.
+
+    Arguments:
+        params: the parameters by name.
+        growth: the values and characters that interpolations have added already.
+        limit: the most that they may add.
+    """
 
     params: dict[str, Node]
+    growth: int = 0
+    limit: int = MAX_GROWTH
     used: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
-    growth: int = 0
     is_too_large: bool = False
 
     def resolve(self, node: Node, path: DocumentPath) -> Node:
@@ -70,7 +77,7 @@ class Interpolator:
             return node
         if self._has_outgrown(match[1].removeprefix("params.") for match in found):
             if not self.is_too_large:
-                message = f"the interpolations up to this one stand for more than {MAX_GROWTH:,} values and characters"
+                message = f"the interpolations up to this one stand for more than {self.limit:,} values and characters"
                 self._say(message, node, path)
             self.is_too_large = True
             return node
@@ -95,7 +102,7 @@ class Interpolator:
             if name not in self.sizes:
                 self.sizes[name] = size_of(self.params[name])
             self.growth += self.sizes[name]
-        return self.growth > MAX_GROWTH
+        return self.growth > self.limit
 
     def _check(self, inside: str, closing: str, node: Scalar, path: DocumentPath) -> Problem | None:
         """Returns the problem with one interpolation, if it has one."""

@@ -8,7 +8,7 @@ and schema accept the same plans.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from mutspec.language.files import read_text, refuse_other_document
 from mutspec.language.findings import OF_HYDRA, head_findings, in_order, op_findings, quoting_hint
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead, UseStep
 from mutspec.language.inlining import (
+    MAX_GROWTH,
     Chain,
     Inlined,
     Inlining,
@@ -213,6 +214,7 @@ class _Loader:
         recipes: where the recipes are that it may use.
         chain: for a recipe that another plan uses, the places at which it is used.
         inlining: what is counted over all uses of that plan.
+        validators: those that were made for that plan, by the names of their definitions.
     """
 
     def __init__(
@@ -225,6 +227,7 @@ class _Loader:
         recipes: RecipeSource | None = None,
         chain: Chain = (),
         inlining: Inlining | None = None,
+        validators: dict[str, Validator] | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.uses_schema = uses_schema
@@ -240,7 +243,7 @@ class _Loader:
         self.bugs: list[Problem] = []
         self.root: Node = Scalar(None)
         self.unresolved: tuple[DocumentPath, ...] = ()
-        self.validators: dict[str, Validator] = {}
+        self.validators: dict[str, Validator] = {} if validators is None else validators
 
     def load(self, root: Node, overrides: tuple[Override, ...]) -> Plan[Any]:
         """Converts a tree into a plan.
@@ -354,7 +357,9 @@ class _Loader:
         declared = params.entries if isinstance(params, Table) else {}
         for problem in literal_problems(declared):
             self._add(problem)
-        interpolator = Interpolator(dict(declared), growth=self.inlining.interpolated)
+        interpolator = Interpolator(dict(declared))
+        if self.chain:
+            interpolator.growth, interpolator.limit = self.inlining.interpolated, MAX_GROWTH
         assert isinstance(self.root, Table)
         entries = {
             key: value if key in ("params", "inputs", "mutspec") else interpolator.resolve(value, (key,))
@@ -364,7 +369,7 @@ class _Loader:
         for problem in interpolator.problems:
             self._add(problem)
         self.unresolved = tuple(dict.fromkeys(problem.path for problem in interpolator.problems))
-        self.inlining.interpolated = interpolator.growth
+        self.inlining.interpolated = interpolator.growth if self.chain else 0
         return interpolator
 
     def _tell_unused(self, interpolator: Interpolator) -> None:
@@ -409,9 +414,7 @@ class _Loader:
     def _expanded(self, number: int, step: Node) -> list[tuple[Node, Chain]] | None:
         """Returns the steps of the recipe that a step uses, each with its chain; None if something is wrong."""
         path: DocumentPath = ("steps", number)
-        use = self._validated(
-            plain(step), UseStep, lambda: Validator("use", op_definitions({}), "a step with `use`"), path
-        )
+        use = self._validated(plain(step), UseStep, "use", path)
         if use is None or self.inlining.is_too_large or any(each[:2] == path for each in self.unresolved):
             return None
         named, by = child(step, "use"), self.chain[0].file if self.chain else None
@@ -447,6 +450,7 @@ class _Loader:
             recipes=self.recipes,
             chain=chain,
             inlining=self.inlining,
+            validators=self.validators,
         )
         _, head, typed = recipe.check(with_parameters(file.root, step))
         self.problems += recipe.problems
@@ -504,7 +508,7 @@ class _Loader:
         self._find(head_findings(document))
         own = {key: value for key, value in document.items() if key not in OF_HYDRA}
         own["mutspec"] = LANGUAGE_VERSION
-        return self._validated(own, PlanHead, lambda: Validator("plan", op_definitions({}), "a plan"), ())
+        return self._validated(own, PlanHead, "plan", ())
 
     def _steps(self, raw: Any) -> list[Any]:
         """Converts each step into its op, or None if it is wrong."""
@@ -525,20 +529,15 @@ class _Loader:
         for problem in step_problems(raw, kind):
             self._add(problem.below(*path))
 
-        def validator() -> Validator:
-            if op not in self.validators:
-                self.validators[op] = Validator(op, op_definitions({op: kind}), f"`{op}`")
-            return self.validators[op]
-
         unusable = [Finding(problem) for problem in number_problems(raw, kind)]
-        step: Any = self._validated(raw, kind, validator, path, unusable)
+        step: Any = self._validated(raw, kind, op, path, unusable)
         return replace_node(step, id=op) if getattr(step, "id", None) == "" else step
 
     def _validated(
         self,
         raw: Any,
         kind: type[T],
-        validator: Callable[[], Validator],
+        name: str,
         path: DocumentPath,
         unusable: Iterable[Finding] = (),
     ) -> T | None:
@@ -549,15 +548,22 @@ class _Loader:
         except msgspec.ValidationError as error:
             reason = str(error)
         if value is None or self.uses_schema:
-            findings += validator().find(raw)
+            findings += self._validator(name).find(raw)
         self._find(findings, path)
         if value is None and not findings:
             # Types and schema are equally strict, and a test checks it. Should a type ever be stricter, it explains.
             message, _, where = reason.partition(" - at `$")
             steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+)\]", where)
             below = tuple(key or int(index) for key, index in steps)
-            self._add(Problem(f"{validator().subject} is not valid: {message}", path=(*path, *below)))
+            self._add(Problem(f"{self._validator(name).subject} is not valid: {message}", path=(*path, *below)))
         return None if findings else value
+
+    def _validator(self, name: str) -> Validator:
+        """Returns what checks values against a definition: that of an op, or of `plan` or `use`."""
+        if name not in self.validators:
+            kinds = {} if name in _SUBJECTS else {name: self.catalogue[name]}
+            self.validators[name] = Validator(name, op_definitions(kinds), _SUBJECTS.get(name, f"`{name}`"))
+        return self.validators[name]
 
     def _check_steps(self, document: dict[str, Any], steps: list[Any]) -> None:
         """Checks the steps together: their ids, and the inputs and parameters that they use."""
@@ -593,3 +599,7 @@ class _Loader:
         for problem in id_problems(ids, uses):
             self._add(problem)
             self.has_wrong_ids = True
+
+
+_SUBJECTS = {"plan": "a plan", "use": "a step with `use`"}
+"""What messages call values that are not those of an op."""
