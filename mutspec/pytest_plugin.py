@@ -49,6 +49,7 @@ class RecipeFile(pytest.File):
         """Yields its tests."""
         from mutspec.errors import MutspecError
         from mutspec.recipes.testing.reading import read_test_file
+        from mutspec.text.visible import in_one_line
 
         root = self.config.rootpath
         try:
@@ -56,7 +57,7 @@ class RecipeFile(pytest.File):
         except MutspecError as error:
             raise self.CollectError(_text(error.problems)) from None
         for case in file.cases:
-            yield RecipeItem.from_parent(self, name=case.test.name, case=case)
+            yield RecipeItem.from_parent(self, name=in_one_line(case.test.name), case=case)
 
 
 class RecipeItem(pytest.Item):

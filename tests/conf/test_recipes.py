@@ -11,7 +11,7 @@ import pytest
 
 import mutspec
 from mutspec.language.recipe_files import shipped_files
-from mutspec.recipes.testing.names import tests_beside
+from mutspec.recipes.testing.names import path_of_tests
 from mutspec.recipes.testing.reading import read_tests
 from mutspec.recipes.testing.run import run_tests
 from mutspec.resources import resource_folder
@@ -48,7 +48,7 @@ def test_a_recipe_has_its_files_name_a_description_and_a_test(path: Path) -> Non
     assert plan.name == path.stem
     assert plan.description.endswith(".")
     assert path.read_text().startswith("# yaml-language-server: $schema=../../schemas/plan.schema.json\nmutspec: 1\n")
-    test = tests_beside(path).read_text()
+    test = path_of_tests(path).read_text()
     assert test.startswith("# yaml-language-server: $schema=../../schemas/test.schema.json\nmutspec_test: 1\n")
 
 

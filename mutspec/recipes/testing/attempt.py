@@ -65,7 +65,7 @@ class Workspace:
         found = case.file.file_of(name)
         if not isinstance(found, DescribedModel):
             if not found.exists():
-                known = [*case.file.content.models, *shipped_models()]
+                known = {*case.file.content.models, *shipped_models()} - {name}
                 raise CallError(
                     f"there is no model `{name}`", hint=f"{found} is missing", candidates=nearest(name, known)
                 )
@@ -175,10 +175,13 @@ def attempted(case: Case, shared: Workspace, *, makes_mutant: bool) -> Iterator[
         MutspecError: the plan, a model or data cannot be read, or do not fit each other, or an entry becomes infinite.
     """
     plan = plan_of(case)
-    model = shared.model(case, case.model)
-    inputs = {name: shared.model(case, each) for name, each in case.test.inputs.items()}
-    data = None if case.test.data is UNSET else shared.keras.arrays(case)
-    base = shared.archive(model)
+    with errors_at(case, "model"):
+        model = shared.model(case, case.model)
+        base = shared.archive(model)
+    with errors_at(case, "inputs"):
+        inputs = {name: shared.model(case, each) for name, each in case.test.inputs.items()}
+    with errors_at(case, "data"):
+        data = None if case.test.data is UNSET else shared.keras.arrays(case)
     if not makes_mutant:
         prepared = prepare_files(plan, model, inputs=inputs, data=data)
         yield Attempt(case, plan, base, inputs, data, None, dry_report(prepared), shared)
@@ -189,6 +192,16 @@ def attempted(case: Case, shared: Workspace, *, makes_mutant: bool) -> Iterator[
         yield Attempt(case, plan, base, inputs, data, open_archive(output), report, shared)
     finally:
         output.unlink(missing_ok=True)
+
+
+@contextmanager
+def errors_at(case: Case, key: str = "name") -> Iterator[None]:
+    """Gives the errors of a block that have no place the place of a key of the test."""
+    try:
+        yield
+    except MutspecError as error:
+        place = case.file.declared.place(("tests", case.number, key))
+        raise type(error)(replace(each, place=each.place or place) for each in error.problems) from None
 
 
 def plan_of(case: Case) -> Plan[Op]:

@@ -44,6 +44,6 @@ def recipe_beside(test: Path) -> Path:
     return test.with_name(f"{test.name.removesuffix(SUFFIX)}.yaml")
 
 
-def tests_beside(recipe: Path) -> Path:
+def path_of_tests(recipe: Path) -> Path:
     """Returns the test file beside a recipe."""
     return recipe.with_name(f"{recipe.name.removesuffix('.yaml')}{SUFFIX}")

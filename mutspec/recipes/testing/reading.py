@@ -14,7 +14,7 @@ from mutspec.language.declared import Declared, read_declared
 from mutspec.language.files import called_like, read_text
 from mutspec.language.types import Selector, field_types, or_default
 from mutspec.recipes.testing.document import DescribedModel, Expected, RecipeTest, RecipeTests
-from mutspec.recipes.testing.names import SUFFIX, recipe_beside, recipe_tests_in, tests_beside
+from mutspec.recipes.testing.names import SUFFIX, path_of_tests, recipe_beside, recipe_tests_in
 from mutspec.resources import resource_folder
 
 NO_TESTS = "no recipe tests were found"
@@ -135,11 +135,11 @@ def _test_file(path: Path) -> Path:
         raise CallError("there is no such file", place=Place(str(path), 0, 0, 0), candidates=called_like(path))
     if path.name.endswith(SUFFIX):
         return path
-    if path.suffix == ".yaml" and tests_beside(path).exists():
-        return tests_beside(path)
+    if path.suffix == ".yaml" and path_of_tests(path).exists():
+        return path_of_tests(path)
     hint = f"a test file is called NAME{SUFFIX}"
     if path.suffix == ".yaml":
-        hint = f"the tests of this recipe would be in {tests_beside(path)}"
+        hint = f"the tests of this recipe would be in {path_of_tests(path)}"
     raise CallError("this is not a recipe test", place=Place(str(path), 0, 0, 0), hint=hint)
 
 
@@ -164,7 +164,8 @@ def read_test_file(path: Path, root: Path) -> RecipeTestFile:
 def _problems(file: RecipeTestFile) -> Iterator[Problem]:
     """Finds what is wrong in a file whose values all have the right types."""
     content = file.content
-    yield from _outside(file, content.plan, ("plan",))
+    yield from _outside(file, file.path.name, ())
+    yield from _outside(file, content.plan or file.plan.name, ("plan",))
     yield from _outside(file, "" if content.model in content.models else content.model, ("model",))
     for name, model in content.models.items():
         if isinstance(model, str):

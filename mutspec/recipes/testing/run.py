@@ -8,7 +8,7 @@ from time import perf_counter
 from msgspec import UNSET
 
 from mutspec.errors import EnvironmentProblem, MutspecError, Problem
-from mutspec.recipes.testing.attempt import Attempt, Workspace, attempted, workspace
+from mutspec.recipes.testing.attempt import Attempt, Workspace, attempted, errors_at, workspace
 from mutspec.recipes.testing.document import Snapshot
 from mutspec.recipes.testing.expectations import EXPECTATIONS, given, needs_keras, problems_of
 from mutspec.recipes.testing.reading import Case
@@ -57,7 +57,7 @@ def run_test(case: Case, shared: Workspace, *, updates: bool = False) -> CaseRes
     try:
         wanted = given(expected)
         needs_mutant = not wanted or any(EXPECTATIONS[key].needs_mutant for key in wanted)
-        with attempted(case, shared, makes_mutant=needs_mutant) as attempt:
+        with errors_at(case), attempted(case, shared, makes_mutant=needs_mutant) as attempt:
             problems = tuple(case.placed(problem) for problem in problems_of(attempt, leaves_out=_left_out(updates)))
             snapshot = _snapshot_of(attempt) if updates else None
     except EnvironmentProblem as error:

@@ -134,7 +134,8 @@ ERRORS = {
     "set: {params.std: -1}, expect: {error: takes text}": "expected an error with `takes text`, found another one",
     "set: {params.std: 1.0e300}, expect: {error: infinite}": "",
     "set: {params.std: 1.0e300}, expect: {counts: {noise: 18}}": "",
-    "model: nodel, expect: {finite: weights}": "there is no model `nodel`",
+    "model: nodel, expect: {finite: weights}": "6:20: there is no model `nodel`",
+    "model: noise.yaml, expect: {finite: weights}": "6:20: ",
     "inputs: {teacher: tiny}, expect: {error: declares no input}": "",
 }
 

@@ -124,6 +124,17 @@ def test_own_keys_and_anchors_are_allowed(tmp_path: Path) -> None:
     assert [case.test.expect.finite for case in file.cases] == ["weights", "weights"]
 
 
+def test_links_lead_no_further_than_names(tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    path = write_recipe(tmp_path, ONE)
+    (tmp_path / "recipes" / path.name).symlink_to(path)
+    (tmp_path / "recipes" / "noise.yaml").symlink_to(tmp_path / "noise.yaml")
+    with pytest.raises(PlanError) as caught:
+        read_tests([tmp_path / "recipes"])
+    assert [problem.message.split()[0] for problem in caught.value.problems] == ["`noise.test.yaml`", "`noise.yaml`"]
+    assert len(read_tests([tmp_path / "recipes"], tmp_path)) == 1
+
+
 def test_a_root_lets_tests_name_files_beside_their_folder(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     path = write_recipe(tmp_path / "recipes", "- {name: a, model: ../m.keras, expect: {finite: weights}}\n")
