@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from mutspec.access.sketch import relative_distance
 from mutspec.errors import DocumentPath, Problem
@@ -275,6 +276,29 @@ def _is_in(name: str, layers: Set[str]) -> bool:
 
 
 # -- numeric values
+
+
+def as_before(locked: LockedResult, now: LockedResult) -> LockedResult:
+    """Returns a result with what the lock has for numeric weights that are within its tolerance.
+
+    Otherwise a lock that is made again on another processor would change in its last bits.
+    """
+    tolerance = locked.tolerance
+    if tolerance is UNSET or now.tolerance is UNSET:
+        return now
+    same = [
+        name
+        for name, sketch in now.numeric.items()
+        if name in locked.numeric
+        and _same_form(locked, now, name)
+        and not _beyond(locked.numeric[name], sketch, tolerance.relative_l2)
+    ]
+    return replace(
+        now,
+        tensors=now.tensors | {name: locked.tensors[name] for name in same},
+        numeric=now.numeric | {name: locked.numeric[name] for name in same},
+        tolerance=tolerance,
+    )
 
 
 def _same_form(locked: LockedResult, now: LockedResult, name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,17 +9,16 @@ from typing import Any
 
 import msgspec
 import yaml
-from msgspec import Struct
 
 from mutspec.documents import as_json, number
-from mutspec.errors import CallError, DocumentPath, Place, PlanError, Problem, nearest
+from mutspec.errors import CallError, DocumentPath, Place, PlanError, Problem
 from mutspec.execute.output import replacing
 from mutspec.language.document import parse
 from mutspec.language.files import read_text
 from mutspec.language.nodes import Node, Table, plain, span_at
 from mutspec.language.scalars import UnreadableNumberError, scalar_value
 from mutspec.model.files.sink import write_at
-from mutspec.recipes.lock_document import LOCK_VERSION, Lock
+from mutspec.recipes.lock_document import LOCK_VERSION, Lock, lock_schema
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def read_lock(path: Path) -> LockFile:
     try:
         return LockFile(path, msgspec.convert(document, Lock, dec_hook=number), text, root)
     except msgspec.ValidationError as error:
-        raise CallError(_misfit(str(error), root, path)) from None
+        raise CallError(_misfits(document, root, path, str(error))) from None
 
 
 def _about_locks(message: str) -> str:
@@ -78,44 +76,30 @@ def _about_locks(message: str) -> str:
     return message
 
 
-_AT = re.compile(r"(.*) - at `(?:key in )?\$?(.*)`", re.DOTALL)
-_PART = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+def _misfits(document: Any, root: Node, file: Path, reason: str) -> list[Problem]:
+    """Returns in which ways a document is not a lock.
 
+    Arguments:
+        document: the document, without its version.
+        root: it too, with places.
+        file: its file.
+        reason: what to say if the schema, which explains it, finds nothing wrong.
+    """
+    from mutspec.language.explain import Validator
 
-def _misfit(message: str, root: Node, file: Path) -> Problem:
-    """Returns why a document is not a lock, from msgspec's message."""
-    found = _AT.fullmatch(message)
-    what, where = (found[1], found[2]) if found else (message, "")
-    path: list[str | int] = []
-    for key, index in _PART.findall(where):
-        if index == "...":  # msgspec does not tell which entry of a mapping it is
-            break
-        path.append(key or int(index))
-    hint, candidates = "`mutspec lock --update` makes the lock again", tuple[str, ...]()
-    if unknown := _UNKNOWN.fullmatch(what):
-        what = f"a lock has no key `{unknown[1]}` here"
-        candidates = nearest(unknown[1], _keys_at(path))
-        path.append(unknown[1])
-    place = _place(root, tuple(path), file, on_key=bool(unknown))
-    return Problem(what[:1].lower() + what[1:], place, hint=hint, candidates=candidates)
-
-
-def _keys_at(path: list[str | int]) -> tuple[str, ...]:
-    """Returns the keys of the part of a lock at a path."""
-    kind: Any = Lock
-    for key in path:
-        if isinstance(kind, type) and issubclass(kind, Struct):
-            fields = {each.name: each.type for each in msgspec.structs.fields(kind)}
-            kind = fields.get(str(key))
-        parts = [each for each in _parts_of(kind) if isinstance(each, type) and issubclass(each, Struct)]
-        kind = parts[0] if parts else kind
-    return kind.__struct_fields__ if isinstance(kind, type) and issubclass(kind, Struct) else ()
-
-
-def _parts_of(kind: Any) -> list[Any]:
-    inner = [each for below in getattr(kind, "__args__", ()) for each in _parts_of(below)]
-    return [kind, *inner]
+    schema = lock_schema()
+    definitions = schema.pop("$defs")
+    whole = {**schema, "required": schema["required"][1:]}  # the version is read already
+    found = Validator("lock", {**definitions, "lock": whole}, "a lock").find(document)
+    again = f"to make the lock again: mutspec lock PLAN MODEL -o {file} --force"
+    return [
+        replace(
+            each.problem,
+            place=_place(root, each.problem.path, file, on_key=each.on_key),
+            hint=each.problem.hint or again,
+        )
+        for each in found
+    ] or [Problem(f"the lock is not valid: {reason}", Place(str(file), 0, 0, 0), hint=again)]
 
 
 def _place(root: Node, path: DocumentPath, file: Path, *, on_key: bool = False) -> Place:

@@ -67,6 +67,10 @@ def locks_at(path: Path) -> list[Path]:
         return found
     if is_lock_name(path):
         return [path]
+    if path.suffix not in ("", ".yaml", ".yml"):
+        raise CallError(
+            f"{path} is not a lock", hint=f"name a {LOCK_SUFFIX}, a plan that has one beside it, or a folder"
+        )
     if not (found := locks_of(path)):
         hint = f"`mutspec lock {path} MODEL` makes one"
         raise CallError(f"there is no lock beside {path}", hint=hint)

@@ -345,7 +345,7 @@ class DifferenceError(CheckError):
 def capped(found: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """Returns the first of some differences, and how many more there are."""
     more = len(found) - MOST_DIFFERENCES
-    rest = (Problem(f"{plural(more, 'more difference')}", place=None),) if more > 0 else ()
+    rest = (Problem(f"and {plural(more, 'more difference')}"),) if more > 0 else ()
     return (*found[:MOST_DIFFERENCES], *rest)
 
 

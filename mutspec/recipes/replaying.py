@@ -23,7 +23,7 @@ from mutspec.language import Plan
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import format_of, open_archive, open_beside
-from mutspec.recipes.checking import result_differences, unknown_stream
+from mutspec.recipes.checking import as_before, result_differences, unknown_stream
 from mutspec.recipes.lock_document import Lock
 from mutspec.recipes.lock_file import LockFile, read_lock, write_lock
 from mutspec.recipes.lock_making import result_of
@@ -104,9 +104,7 @@ def update(locked: LockFile, options: Options = DEFAULTS) -> str:
     """
     files, _ = files_of(locked, NOTHING_GIVEN)
     made = make_lock(files, locked.path, locked.lock.plan.overrides, options)
-    own, tolerance = made.result, locked.lock.result.tolerance
-    if own.tolerance is not UNSET and tolerance is not UNSET:  # it may have been edited
-        made = replace(made, result=replace(own, tolerance=tolerance))
+    made = replace(made, result=as_before(locked.lock.result, made.result))
     text = text_of(made, locked.path, files.plan)
     if text != locked.text:
         write_lock(locked.path, text, force=True)
@@ -167,7 +165,7 @@ def verify_live(
     found, notes = _inputs_of(locked, paths, plan_path, without=given)
     check_inputs(plan, [*given, *found])
     data = None if locked.lock.data is UNSET else file_of(locked.lock.data.file, locked.path, "the data")
-    files = Files(plan_path, locked.path.with_name(locked.lock.model.file), plan_name, {}, None, data)
+    files = Files(plan_path, locked.path.parent / locked.lock.model.file, plan_name, {}, None, data)
     with hold(reads=(model, *given.values())):
         live = read_live(model)
         others: dict[str, Readable] = {name: read_live(each) for name, each in given.items()}

@@ -100,12 +100,12 @@ def test_what_is_not_a_lock_is_refused_with_its_place(what: str, tmp_path: Path)
 
 
 EDITS: dict[str, tuple[tuple[str | int, ...], Any, str]] = {
-    "a misspelt key": (("plan", "sead"), 3, "a lock has no key `sead` here"),
-    "a list for a text": (("plan", "digest"), [], "expected `str`, got `array`"),
-    "a text for a number": (("plan", "seed"), "many", "expected `int`, got `str`"),
-    "a number below zero": (("steps", 0, "targets", "dense_1/kernel"), -1, "expected `int` >= 0"),
-    "a mapping for steps": (("steps",), {"a": 1}, "expected `array`, got `object`"),
-    "a text for a tolerance": (("result", "tolerance"), {"relative_l2": "much"}, "expected a number"),
+    "a misspelt key": (("plan", "sead"), 3, "`plan` has no key `sead`"),
+    "a list for a text": (("plan", "digest"), [], "`plan.digest` takes text, not an empty list"),
+    "a text for a number": (("plan", "seed"), "many", "takes a whole number of at least 0, not the text"),
+    "a number below zero": (("steps", 0, "targets", "dense_1/kernel"), -1, "takes a whole number of at least 0, not -1"),
+    "a mapping for steps": (("steps",), {"a": 1}, "`steps` takes a list, not a mapping"),
+    "a text for a tolerance": (("result", "tolerance"), {"relative_l2": "much"}, "`result.tolerance.relative_l2` is not valid"),
     "a stream that is no number": (("plan", "stream"), "new " * 99, "and this mutspec replays 1: it no longer can"),
     "a plan elsewhere": (("plan", "file"), "../../plan.yaml", "names the plan outside of its folder"),
     "a plan by its path": (("plan", "file"), "/etc/passwd", "names the plan outside of its folder"),
