@@ -38,8 +38,7 @@ def read_plan(
     from mutspec.language.recipe_files import RecipeSource
     from mutspec.ops import catalogue
 
-    context = click.get_current_context(silent=True)
-    root: Path | None = None if context is None else context.meta.get(RECIPES)
+    root = recipe_root()
     options: dict[str, Any] = {"overrides": overrides, "seed": seed, "uses_schema": uses_schema}
     if path != "-":
         file = recipe_meant(path) or path
@@ -49,6 +48,13 @@ def read_plan(
     name = "<stdin>"
     text = decode(sys.stdin.buffer.read() if standard_input is None else standard_input, name)
     return load_text(text, catalogue(), file=name, recipes=RecipeSource(root=root), **options)
+
+
+def recipe_root() -> Path | None:
+    """Returns the folder that the call names by `--recipes`; None if it names none."""
+    context = click.get_current_context(silent=True)
+    root: Path | None = None if context is None else context.meta.get(RECIPES)
+    return root
 
 
 def paths(bound: dict[str, str]) -> dict[str, Path]:

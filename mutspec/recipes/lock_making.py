@@ -130,6 +130,7 @@ def _plan(plan: Plan[Op], name: str, overrides: tuple[str, ...]) -> LockedPlan:
         non_finite=UNSET if plan.non_finite is None else str(plan.non_finite.value),
         overrides=overrides,
         params=as_json(plan.params),
+        files=dict(plan.files),
     )
 
 

@@ -21,6 +21,7 @@ from mutspec.execute.output import check_output
 from mutspec.execute.output_kind import kind_by_default
 from mutspec.execute.prepare import Prepared
 from mutspec.language import Plan, load_plan
+from mutspec.language.recipe_files import RecipeSource
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.opening import format_of, open_archive, open_beside
@@ -50,6 +51,7 @@ class Files:
         inputs: the files of the plan's inputs, by name.
         architecture: the file with the architecture, if the model's holds weights alone.
         data: the file with the data.
+        recipes: the folder outside of which the plan uses no other recipes; by default its own.
     """
 
     plan: Path
@@ -58,6 +60,7 @@ class Files:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     architecture: Path | None = None
     data: Path | None = None
+    recipes: Path | None = None
 
     def names(self, lock: Path) -> Names:
         """Returns what a lock calls them."""
@@ -87,7 +90,8 @@ class Files:
         """
         from mutspec.ops import catalogue
 
-        return load_plan(self.plan, catalogue(), overrides=overrides)
+        source = RecipeSource.of_file(self.plan, self.recipes)
+        return load_plan(self.plan, catalogue(), overrides=overrides, recipes=source)
 
     def arrays(self) -> Any:
         """Reads the data; None if there are none.

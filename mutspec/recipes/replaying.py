@@ -43,12 +43,14 @@ class Given:
         inputs: files of the plan's inputs, by name.
         architecture: the file with the architecture of the model.
         data: the file with the data.
+        recipes: the folder outside of which plans use no other recipes; by default that of each plan.
     """
 
     model: Path | None = None
     inputs: Mapping[str, Path] | None = None
     architecture: Path | None = None
     data: Path | None = None
+    recipes: Path | None = None
 
 
 NOTHING_GIVEN = Given()
@@ -93,7 +95,7 @@ def check(locked: LockFile, options: Options = DEFAULTS, given: Given = NOTHING_
     return Checked(str(files.model), (*notes, *making.notes), making.lock)
 
 
-def update(locked: LockFile, options: Options = DEFAULTS) -> str:
+def update(locked: LockFile, options: Options = DEFAULTS, given: Given = NOTHING_GIVEN) -> str:
     """Makes a lock again, for what its plan and its models are now, and writes it if anything has changed.
 
     Returns:
@@ -102,7 +104,7 @@ def update(locked: LockFile, options: Options = DEFAULTS) -> str:
     Raises:
         PlanError, ModelError, CallError, CheckError, EnvironmentProblem: as for `apply`.
     """
-    files, _ = files_of(locked, NOTHING_GIVEN)
+    files, _ = files_of(locked, given)
     made = make_lock(files, locked.path, locked.lock.plan.overrides, options)
     made = replace(made, result=as_before(locked.lock.result, made.result))
     text = text_of(made, locked.path, files.plan)
@@ -221,7 +223,7 @@ def files_of(locked: LockFile, given: Given) -> tuple[Files, tuple[Problem, ...]
         model = found.path
         notes = (_moved(locked, "the model", ("model", "file"), model),) if found.is_moved else ()
     inputs, more = _inputs_of(locked, given.inputs or {}, plan)
-    return Files(plan, model, name, inputs, architecture, data), (*notes, *more)
+    return Files(plan, model, name, inputs, architecture, data, given.recipes), (*notes, *more)
 
 
 def _inputs_of(

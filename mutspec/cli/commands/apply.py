@@ -20,7 +20,7 @@ from mutspec.cli.options import (
     plan_options,
     quiet_option,
 )
-from mutspec.cli.plans import arrays_of, paths, read_plan
+from mutspec.cli.plans import arrays_of, paths, read_plan, recipe_root
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import (
     architecture_option,
@@ -218,7 +218,7 @@ def _locked(
     path, name = plan_file(plan)
     overrides, seed = changes
     found = lock_for(path, name, Path(model), architecture) if lock == _BESIDE else read_lock(Path(lock))
-    files = Files(path, Path(model), name, inputs, architecture, Path(data) if data else None)
+    files = Files(path, Path(model), name, inputs, architecture, Path(data) if data else None, recipe_root())
     return as_locked(found, files, (*overrides, *(() if seed is None else (f"seed={seed}",))), output)
 
 

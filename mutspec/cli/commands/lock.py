@@ -22,6 +22,7 @@ from mutspec.cli.options import (
     quiet_option,
 )
 from mutspec.cli.plans import paths as as_paths
+from mutspec.cli.plans import recipe_root
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, data_option, format_options, verbose_option, verify_option
 from mutspec.cli.stdout import is_styled
@@ -115,7 +116,7 @@ def command(
         raise click.UsageError("give a plan and a model; or --check or --update, and locks, plans or folders")
     plan, name = plan_file(paths[0])
     layout, arrays = (Path(each) if each else None for each in (architecture, data))
-    files = Files(plan, Path(paths[1]), name, as_paths(bound_inputs(inputs)), layout, arrays)
+    files = Files(plan, Path(paths[1]), name, as_paths(bound_inputs(inputs)), layout, arrays, recipe_root())
     texts = (*overrides, *(() if seed is None else (f"seed={seed}",)))
     target = Path(output) if output else None
     return _make(files, target, texts, options, output_format, force=force, is_quiet=is_quiet)
@@ -157,10 +158,10 @@ def _make(
 
 def _check(paths: Sequence[str], options: Options, output_format: str, *, is_quiet: bool) -> ExitCode:
     from mutspec.cli.locks import Treated, each_lock, report
-    from mutspec.recipes.replaying import check
+    from mutspec.recipes.replaying import Given, check
 
     def treat(locked: LockFile) -> Treated:
-        notes = check(locked, options).notes
+        notes = check(locked, options, Given(recipes=recipe_root())).notes
         line = f"as locked, for {locked.lock.model.file}"
         return Treated(locked.path, "as locked", line, locked.lock, notes=notes)
 
@@ -173,11 +174,11 @@ def _update(
 ) -> ExitCode:
     from mutspec.cli.locks import Treated, each_lock, report
     from mutspec.recipes.lock_file import read_lock
-    from mutspec.recipes.replaying import update
+    from mutspec.recipes.replaying import Given, update
 
     def treat(locked: LockFile) -> Treated:
         with progress(f"Locking {locked.path.name}", is_quiet=is_quiet) as advance:
-            text = update(locked, replace(options, on_progress=advance))
+            text = update(locked, replace(options, on_progress=advance), Given(recipes=recipe_root()))
         if text == locked.text:
             return Treated(locked.path, "unchanged", "unchanged", locked.lock, locked.lock)
         now = read_lock(locked.path).lock

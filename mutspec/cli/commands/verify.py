@@ -18,10 +18,13 @@ from mutspec.cli.options import (
     limit_option,
     memory_option,
     quiet_option,
+    recipes_option,
 )
 from mutspec.cli.plans import paths as as_paths
+from mutspec.cli.plans import recipe_root
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, data_option, format_options, verify_option
+from mutspec.cli.signature_options import check_signed, signed_by_options
 from mutspec.errors import CallError
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 @click.option("--model", type=FILE, metavar="MODEL", help="The model's file. [default: where the lock says]")
 @click.option("--output", type=FILE, metavar="OUT", help="Compare this mutant with the lock, and apply nothing.")
 @input_option
+@recipes_option
+@signed_by_options
 @import_option
 @architecture_option
 @data_option
@@ -50,6 +55,8 @@ def command(
     model: str | None,
     output: str | None,
     inputs: tuple[tuple[str, str], ...],
+    signed_by: str | None,
+    signers: str | None,
     modules: tuple[str, ...],
     architecture: str | None,
     data: str | None,
@@ -65,7 +72,7 @@ def command(
     A LOCK may also be a plan, which stands for all locks beside it, or a folder. The mutants are not kept. The exit
     code is 1 if something differs, and the first differences are named. Weights are compared to the bit, except those
     with numeric values, which the lock marks. A model that was moved or renamed is found by its fingerprint in the
-    folders of the lock, of the plan, and of the call.
+    folders of the lock, of the plan, and of the call. With --signed-by, the locks must be signed by that person.
 
     \b
     Examples:
@@ -73,6 +80,7 @@ def command(
       mutspec verify recipes/
       mutspec verify dense_noise.lock.yaml --model /data/model.keras
       mutspec verify dense_noise.lock.yaml --output mutant.keras
+      mutspec verify dense_noise.lock.yaml --signed-by ada@example.org --signers allowed_signers
     """  # noqa: D301
     from mutspec.cli.locks import Treated, compared, each_lock, report
     from mutspec.recipes.lock_places import locks_at
@@ -87,7 +95,8 @@ def command(
     options = Options(unsafe, not is_unverified, threads, max_memory)
     files = (Path(each) if each else None for each in (model, architecture, data))
     base, layout, arrays = files
-    given = Given(base, bound, layout, arrays)
+    given = Given(base, bound, layout, arrays, recipe_root())
+    check_signed(paths, signed_by, signers)
 
     def treat(locked: LockFile) -> Treated:
         if output is not None:

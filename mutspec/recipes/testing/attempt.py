@@ -20,6 +20,7 @@ from mutspec.execute.prepare import Prepared
 from mutspec.language import Plan
 from mutspec.language.load import load_plan
 from mutspec.language.overrides import Override
+from mutspec.language.recipe_files import RecipeSource
 from mutspec.language.types import or_default
 from mutspec.lowering.base import Op
 from mutspec.model.files.archive import Archive
@@ -213,7 +214,9 @@ def plan_of(case: Case) -> Plan[Op]:
     values = case.test.set
     overrides = [Override(f"{key}={value}", number, value) for number, (key, value) in enumerate(values.items(), 1)]
     try:
-        return load_plan(case.file.plan, catalogue(), overrides=overrides, seed=or_default(case.test.seed, None))
+        source = RecipeSource.of_file(case.file.plan, case.file.root)
+        seed = or_default(case.test.seed, None)
+        return load_plan(case.file.plan, catalogue(), overrides=overrides, seed=seed, recipes=source)
     except MutspecError as error:
         raise type(error)(_of_override(problem, case) for problem in error.problems) from None
 
