@@ -166,31 +166,18 @@ class ModelSpec:
         """A digest of layers, calls and tensors, without values: equal for a file and the live model it came from."""
         owners = {tensor.layer for tensor in self.tensors}
         content = [
-            [_identity(layer) for layer in self.layers if not layer.is_inner or layer.path in owners],
+            [
+                [
+                    layer.path,
+                    "" if layer.is_inner else layer.class_name,
+                    {} if layer.is_inner else dict(layer.config),
+                    [[[ref.layer, ref.call, ref.output] for ref in call.inputs] for call in layer.calls],
+                ]
+                for layer in self.layers
+                if not layer.is_inner or layer.path in owners
+            ],
             [[tensor.path, list(tensor.shape), tensor.dtype, list(tensor.aliases)] for tensor in self.tensors],
             [[ref.layer, ref.call, ref.output] for ref in (*self.inputs, *self.outputs)],
         ]
-        return _digest(content, 16)
-
-
-def layer_digest(layer: LayerSpec) -> str:
-    """Returns a short digest of what a layer is: its path, class, configuration and calls, without its weights.
-
-    If the digests of all layers of two models are equal, and so are their ports, and the paths, shapes and dtypes of
-    their weights, the models have the same `structure_digest`.
-    """
-    return _digest(_identity(layer), 8)
-
-
-def _identity(layer: LayerSpec) -> list[Any]:
-    return [
-        layer.path,
-        "" if layer.is_inner else layer.class_name,
-        {} if layer.is_inner else dict(layer.config),
-        [[[ref.layer, ref.call, ref.output] for ref in call.inputs] for call in layer.calls],
-    ]
-
-
-def _digest(content: list[Any], size: int) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return blake2b(text.encode(), digest_size=size).hexdigest()
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -25,10 +25,11 @@ def layers_of(spec: ModelSpec) -> dict[str, str]:
 
     Layers inside classes of the user's own are left out, as they are in the digest of the structure.
     """
-    return in_lock({layer.path: _layer(layer) for layer in spec.layers if not layer.is_inner})
+    return in_lock({layer.path: layer_in_lock(layer) for layer in spec.layers if not layer.is_inner})
 
 
-def _layer(layer: LayerSpec) -> str:
+def layer_in_lock(layer: LayerSpec) -> str:
+    """Returns the class of a layer, with a digest of what its configuration means and of its calls."""
     name, config = class_meant(layer.class_name), config_meant(layer.class_name, layer.config)
     config = {key: _number(value) for key, value in config.items() if key not in SET_BY_OWNERS}
     calls = [[_ref(ref) for ref in call.inputs] for call in layer.calls]

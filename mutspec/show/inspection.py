@@ -10,7 +10,7 @@ from typing import Any
 from mutspec.language.types import Target
 from mutspec.model.files.archive import Archive
 from mutspec.model.select import Selection, SelectorIndex
-from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec, layer_digest
+from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 from mutspec.text import words
 from mutspec.text.layout import Column, Paint, Style, paragraph, sentence, table
 from mutspec.text.visible import in_one_line
@@ -21,6 +21,22 @@ _MOST_SOURCES = 8
 
 
 @dataclass(frozen=True)
+class Digests:
+    """What models are compared by, by path.
+
+    Arguments:
+        weights: the dtype and shape of each weight, with a digest of its bytes, as in a fingerprint.
+        layers: the class of each layer, with a digest of its configuration and calls, as in a lock.
+    """
+
+    weights: Mapping[str, str]
+    layers: Mapping[str, str]
+
+
+_NONE = Digests({}, {})
+
+
+@dataclass(frozen=True)
 class Inspection:
     """A model file, and the selection of a target in it.
 
@@ -28,13 +44,13 @@ class Inspection:
         archive: the file.
         target: the target as it was written, if there is one.
         selection: the layers and tensors that it selects.
-        digests: of the tensors to show, by path, as in a fingerprint; None if they were not asked for.
+        digests: of what is to be shown; None if they were not asked for.
     """
 
     archive: Archive
     target: str | None = None
     selection: Selection | None = None
-    digests: Mapping[str, str] | None = None
+    digests: Digests | None = None
 
     @property
     def layers(self) -> tuple[LayerSpec, ...]:
@@ -68,7 +84,8 @@ class Inspection:
             "notes": [] if self.selection is None else list(self.selection.notes),
             "elements": sum(tensor.size for tensor in self.tensors),
             "layers": [
-                _layer_as_json(layer, owned, self.digests) for layer, owned in by_layer(self.layers, self.tensors)
+                _layer_as_json(layer, owned, self.digests or _NONE)
+                for layer, owned in by_layer(self.layers, self.tensors)
             ],
         }
         return document
@@ -101,14 +118,12 @@ def by_layer(
         yield layer, tuple(owned.get(layer.path, ()))
 
 
-def _layer_as_json(
-    layer: LayerSpec, tensors: tuple[TensorSpec, ...], digests: Mapping[str, str] | None
-) -> dict[str, Any]:
+def _layer_as_json(layer: LayerSpec, tensors: tuple[TensorSpec, ...], digests: Digests) -> dict[str, Any]:
     return {
         "layer": layer.path,
         "type": layer.class_name or None,
         "aliases": list(layer.aliases),
-        **({} if digests is None else {"digest": layer_digest(layer)}),
+        **_digest_of(layer.path, digests.layers),
         "weights": [
             {
                 "weight": tensor.role,
@@ -118,11 +133,15 @@ def _layer_as_json(
                 "dtype": tensor.dtype,
                 "elements": tensor.size,
                 "aliases": list(tensor.aliases),
-                **({} if digests is None or tensor.path not in digests else {"digest": digests[tensor.path]}),
+                **_digest_of(tensor.path, digests.weights),
             }
             for tensor in tensors
         ],
     }
+
+
+def _digest_of(path: str, digests: Mapping[str, str]) -> dict[str, str]:
+    return {"digest": digests[path]} if path in digests else {}
 
 
 def inspect_text(inspection: Inspection, *, weights: bool = True, width: int = 80, styled: bool = False) -> str:
@@ -144,7 +163,7 @@ def inspect_text(inspection: Inspection, *, weights: bool = True, width: int = 8
     return "\n\n".join(blocks)
 
 
-def digests_text(inspection: Inspection) -> str:
+def digests_text(inspection: Inspection, digests: Digests) -> str:
     """Formats a model file as lines to compare: one for the model, one for each weight, one for each layer.
 
     A line depends on nothing but what it is about: no column is as wide as the longest name, and nothing is numbered.
@@ -160,12 +179,13 @@ def digests_text(inspection: Inspection) -> str:
         spec.structure_digest,
     ]
     sections = {"model": [about]}
-    if inspection.digests:
-        tensors = ((each, inspection.digests[each.path]) for each in inspection.tensors)
-        sections["weights"] = [[_name(each.path, each.aliases), digest] for each, digest in tensors]
+    if digests.weights:
+        sections["weights"] = [
+            [_name(each.path, each.aliases), digests.weights[each.path]] for each in inspection.tensors
+        ]
     if inspection.layers:
         sections["layers"] = [
-            [_name(each.path, each.aliases), each.class_name, layer_digest(each), _sources(each)]
+            [_name(each.path, each.aliases), digests.layers.get(each.path, each.class_name), _sources(each)]
             for each in inspection.layers
         ]
     return "\n\n".join("\n".join([title, *map(_line, rows)]) for title, rows in sections.items())

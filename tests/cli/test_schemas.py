@@ -29,12 +29,12 @@ def test_ops_prints_what_its_schema_says(arguments: list[str]) -> None:
     validator("ops").validate(printed(*arguments, "--json"))
 
 
-@pytest.mark.parametrize("name", ["result", "report", "lock", "test"])
+@pytest.mark.parametrize("name", ["result", "report", "test", "lock"])
 def test_the_schemas_of_documents_can_be_printed(name: str) -> None:
     assert printed("schema", name) == validator(name).schema
 
 
-@pytest.mark.parametrize(("name", "version"), [("plan", 1), ("result", 2), ("report", 1)])
+@pytest.mark.parametrize(("name", "version"), [("plan", 1), ("test", 1), ("lock", 1), ("result", 2), ("report", 1)])
 def test_a_schema_has_a_name_of_its_own_that_needs_no_host(name: str, version: int) -> None:
     schema = printed("schema", name)
     assert isinstance(schema, dict)

@@ -113,7 +113,7 @@ def test_the_calls_on_the_page_on_clusters_have_settings_that_there_are(call: st
     assert config.hydra.runtime.choices["hydra/launcher"] in ("joblib", "submitit_slurm", "ray")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/architecture.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/language.md", "docs/architecture.md", "docs/teams.md"])
 def test_no_page_names_a_command_that_does_not_exist(page: str) -> None:
     from mutspec.cli.main import COMMANDS
 

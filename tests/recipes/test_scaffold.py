@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import re
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,34 @@ def test_it_lists_what_it_made_and_what_to_do_next(place: Path) -> None:
     assert (place / "my recipes" / "README.md").read_text().startswith("# Vision \\*and\\* sound\n")
     assert os.listdir(place) == ["my recipes"]
     assert called("init", "other", "--quiet").out == ""
+
+
+def test_nothing_is_left_to_fill_in_and_every_file_that_is_named_is_there(made: Path) -> None:
+    for path, text in files_of(made).items():
+        assert not re.search(rb"@[A-Z]+@", text), path
+    readme = (made / "README.md").read_text()
+    for path in re.findall(r"^\| `([^`]+)` \|", readme, re.MULTILINE):
+        assert (made / path).exists(), path
+    for path in files_of(made):
+        assert path in readme or path.startswith("schemas/") or path in (".gitignore", "README.md"), path
+
+
+def test_every_command_of_its_files_exists_with_its_options(made: Path) -> None:
+    from mutspec.cli.main import COMMANDS
+
+    texts = [made / "README.md", made / ".github/workflows/recipes.yml", made / ".pre-commit-config.yaml"]
+    calls = {call for path in texts for call in re.findall(r"mutspec ([a-z]+)[ `]", path.read_text())}
+    assert {"validate", "apply", "lock", "verify", "test", "run", "inspect", "schema", "init"} <= calls
+    assert [call for call in calls if call not in COMMANDS] == []
+
+
+def test_the_first_line_of_a_recipe_leads_an_editor_to_the_schema_with_the_ops_that_are_installed(made: Path) -> None:
+    for path in (made / "recipes").glob("*.yaml"):
+        schema = re.search(r"^# yaml-language-server: \$schema=(.*)$", path.read_text(), re.MULTILINE)
+        assert schema
+        assert (path.parent / schema[1]).is_file(), path
+    plan = json.loads((made / "schemas/plan.schema.json").read_text())
+    assert plan == json.loads(called("schema").out)
 
 
 def test_its_hooks_are_those_that_mutspec_offers(made: Path) -> None:
@@ -198,3 +228,23 @@ def test_the_requirement_is_the_mutspec_that_made_it(
 ) -> None:
     monkeypatch.setattr(content, "distribution", lambda name: _Distribution(origin))
     assert content.requirement() == line
+
+
+def test_the_commands_of_its_readme_work_one_after_the_other(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but those for git, pip and pre-commit, and the sweep, which needs Keras."""
+    make_repository(place / "mine")
+    monkeypatch.chdir("mine")
+    blocks = re.findall(r"```bash\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    shutil.copy("recipes/jitter.yaml", "recipes/NAME.yaml")
+    names = []
+    for line in "".join(blocks).splitlines():
+        call, _, target = line.partition(" > ")
+        program, *arguments = shlex.split(call, comments=True)
+        if program != "mutspec" or arguments[0] == "run":
+            continue
+        named = [sorted(map(str, Path().glob(each))) if "*" in each else [each] for each in arguments]
+        result = called(*(each for group in named for each in group))
+        assert result.code == 0, (line, result.err)
+        assert not target or result.out == Path(target).read_text(), line
+        names.append(arguments[0])
+    assert names == ["validate", "apply", "apply", "test", "lock", "lock", "lock", "verify", "schema"]

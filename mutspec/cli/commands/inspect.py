@@ -16,7 +16,7 @@ from mutspec.errors import PlanError
 
 if TYPE_CHECKING:
     from mutspec.model.files.archive import Archive
-    from mutspec.show.inspection import Inspection
+    from mutspec.show.inspection import Digests, Inspection
 
 
 @click.command("inspect")
@@ -80,7 +80,7 @@ def command(
     archive = open_archive(Path(model), architecture=Path(architecture) if architecture else None)
     inspection = _inspect(archive, target)
     if shows_digests:
-        inspection = replace(inspection, digests=_digests(inspection) if shows_weights else {})
+        inspection = replace(inspection, digests=_digests(inspection, weights=shows_weights))
     for problem in (*misnamed(archive), *(() if is_unverified else damages([archive]))):
         warn(problem)
     if as_json:
@@ -88,17 +88,20 @@ def command(
         return
     from mutspec.show.inspection import digests_text, inspect_text
 
-    if shows_digests:
-        write(digests_text(inspection))
+    if inspection.digests is not None:
+        write(digests_text(inspection, inspection.digests))
         return
     write(inspect_text(inspection, weights=shows_weights, width=width(), styled=is_styled()))
 
 
-def _digests(inspection: Inspection) -> dict[str, str]:
+def _digests(inspection: Inspection, *, weights: bool) -> Digests:
     from mutspec.access.fingerprint import fingerprints_of_tensors
+    from mutspec.recipes.model_meaning import layer_in_lock
+    from mutspec.show.inspection import Digests
 
-    chosen = None if inspection.selection is None else {tensor.path for tensor in inspection.tensors}
-    return fingerprints_of_tensors(inspection.archive, chosen)
+    chosen = {tensor.path for tensor in inspection.tensors}
+    layers = {layer.path: layer_in_lock(layer) for layer in inspection.layers if not layer.is_inner}
+    return Digests(fingerprints_of_tensors(inspection.archive, chosen) if weights else {}, layers)
 
 
 def _inspect(archive: Archive, text: str | None) -> Inspection:

@@ -6,28 +6,29 @@ import json
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from mutspec.documents import json_bytes
-from mutspec.language import json_schema
-from mutspec.ops import catalogue
+from mutspec.recipes.schemas import SCHEMAS
 from mutspec.resources import resource_folder
 from mutspec.show.markdown import escape
 from mutspec.version import __version__
 
 MODEL = "models/digits.keras"
 RECIPE = "recipes/jitter.yaml"
+LOCK = "recipes/jitter.lock.yaml"
+_DOCUMENTS = ("plan", "test", "lock")
+"""The documents in the repository that editors check."""
 
 
 def contents(name: str) -> dict[str, bytes]:
-    """Returns the files that need nothing but a name for the repository, in alphabetical order.
+    """Returns the files that need nothing but a name for the repository: all but the lock, which is made of them.
 
     The schemas are those of the mutspec that is installed, with the ops of other packages.
     """
     words = {"@NAME@": escape(name), "@REQUIREMENT@": requirement()}
     found = {path: _filled(text, words) for path, text in _templates().items()}
     found[MODEL] = (resource_folder("conf") / "model" / "digits.keras").read_bytes()
-    found |= {f"schemas/{document}.schema.json": json_bytes(schema) for document, schema in _schemas().items()}
+    found |= {f"schemas/{document}.schema.json": json_bytes(SCHEMAS[document]()) for document in _DOCUMENTS}
     return dict(sorted(found.items()))
 
 
@@ -41,10 +42,6 @@ def _filled(text: str, words: dict[str, str]) -> bytes:
     for mark, word in words.items():
         text = text.replace(mark, word)
     return text.encode()
-
-
-def _schemas() -> dict[str, dict[str, Any]]:
-    return {"plan": json_schema(catalogue())}
 
 
 def requirement() -> str:

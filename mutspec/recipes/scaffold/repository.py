@@ -11,10 +11,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from mutspec.errors import CallError, EnvironmentProblem
 from mutspec.execute.output import TEMPORARY_SUFFIX, telling_written, write_problem
 from mutspec.interrupts import held_interrupts
-from mutspec.recipes.scaffold.content import contents
+from mutspec.recipes.lock_file import write_lock
+from mutspec.recipes.locking import DEFAULTS, Files, make_lock, text_of
+from mutspec.recipes.scaffold.content import LOCK, MODEL, RECIPE, contents
 from mutspec.text.visible import in_one_line
 from mutspec.text.words import listed
 
@@ -50,19 +54,21 @@ def make_repository(folder: Path, name: str = "") -> MadeRepository:
         EnvironmentProblem: the disk is full, or does not allow writing.
     """
     made = contents(_checked_name(folder, name))
-    _check_folder(folder, made)
+    paths = tuple(sorted((*made, LOCK)))
+    _check_folder(folder, paths)
     with ExitStack() as stack:
         staging = stack.enter_context(_staging(folder))
         try:
             _write(staging, made)
+            _lock(staging)
             with held_interrupts():
-                _put_in_place(staging, folder, made)
+                _put_in_place(staging, folder, paths)
                 stack.enter_context(telling_written(folder))
         except OSError as error:
             if error.errno in _EXISTS:
                 raise CallError(f"{error.filename2 or folder} has come to exist", hint="nothing was written") from error
             raise write_problem(error, folder) from error
-    return MadeRepository(folder, tuple(made))
+    return MadeRepository(folder, paths)
 
 
 def _checked_name(folder: Path, name: str) -> str:
@@ -75,14 +81,14 @@ def _checked_name(folder: Path, name: str) -> str:
     return name
 
 
-def _check_folder(folder: Path, made: Iterable[str]) -> None:
+def _check_folder(folder: Path, paths: Iterable[str]) -> None:
     """Refuses a folder in which not all files can be made."""
     if os.path.lexists(folder) and not folder.is_dir():
         raise CallError(f"{folder} exists, and is not a folder", hint="give another name")
     if not folder.exists() and not folder.parent.is_dir():
         raise CallError(f"the folder {folder.parent} does not exist", hint=f"create it: mkdir -p {folder.parent}")
-    found = [path for path in made if os.path.lexists(folder / path)]
-    parents = {str(parent) for path in made for parent in Path(path).parents}
+    found = [path for path in paths if os.path.lexists(folder / path)]
+    parents = {str(parent) for path in paths for parent in Path(path).parents}
     found += [path for path in sorted(parents) if os.path.lexists(folder / path) and not (folder / path).is_dir()]
     if found:
         message = f"{folder} already has what a new repository begins with: {listed(found, 20)}"
@@ -111,14 +117,22 @@ def _write(folder: Path, made: Mapping[str, bytes]) -> None:
         (folder / path).write_bytes(content)
 
 
-def _put_in_place(staging: Path, folder: Path, made: Iterable[str]) -> None:
+def _lock(folder: Path) -> None:
+    """Locks the recipe on the model. The lock names the model as one that was made in the folder would."""
+    recipe, path = folder / RECIPE, folder / LOCK
+    made = make_lock(Files(recipe, folder / MODEL), path, (), DEFAULTS)
+    name = os.path.relpath(folder / MODEL, path.parent).replace(os.sep, "/")
+    write_lock(path, text_of(replace(made, model=replace(made.model, file=name)), path, recipe), force=False)
+
+
+def _put_in_place(staging: Path, folder: Path, paths: Iterable[str]) -> None:
     """Gives all files their names. If one cannot get its name, those before it lose theirs."""
     if not folder.exists():
         staging.rename(folder)
         return
     done: list[Path] = []
     try:
-        for path in made:
+        for path in paths:
             _make_folders(folder / path, folder, done)
             _give_name(staging / path, folder / path)
             done.append(folder / path)
