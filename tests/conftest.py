@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,15 @@ from hypothesis import settings
 # How long an example takes says more about what else runs on the machine than about us.
 settings.register_profile("mutspec", deadline=None, print_blob=True, max_examples=60)
 settings.load_profile("mutspec")
+
+# Keras makes and drops so many objects that the collector, which looks at them after each 700 by default, takes a
+# twentieth of the time.
+gc.set_threshold(50_000, 20, 100)
+
+# TensorFlow asks of each value that Keras gives it whether it has the attributes of a protocol. Python 3.11 lists the
+# attributes again each time, for 3 % of the time; Python 3.12 keeps the list in the protocol.
+if sys.version_info < (3, 12):
+    typing._get_protocol_attrs = cache(typing._get_protocol_attrs)
 
 FROZEN = pytest.StashKey[tuple[Path, int]]()
 """When the collector was last told what stays: in which file of tests, and with how many hundred modules loaded."""
