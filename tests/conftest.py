@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import typing
 from collections.abc import Callable, Iterator
@@ -51,6 +52,19 @@ NOT_ABOUT_READING = ("conf", "experiment", "keras_facts", "ops", "requests", "st
 def _hdf5_in_this_process_if_not_about_reading(request: pytest.FixtureRequest) -> None:
     if request.path.relative_to(Path(__file__).parent).parts[0] in NOT_ABOUT_READING:
         request.getfixturevalue("hdf5_in_this_process")
+
+
+ABOUT_OUTPUTS = ("execute", "fuzz")
+"""Folders whose tests wait until what they write is on the disk."""
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk_if_not_about_outputs(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaves what is written to the operating system: each output waits for the disk twice, for some milliseconds."""
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in ABOUT_OUTPUTS:
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(scope="session")
