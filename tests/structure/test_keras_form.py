@@ -31,6 +31,7 @@ from mutspec.structure.keras_form import UnwritableError, keras_form
 from mutspec.structure.network import Network
 from mutspec.structure.network_config import network_of
 from mutspec.structure.shape_rules import TableOracle
+from tests.effort import share
 from tests.keras_facts.installed import comparable
 from tests.ops.test_examples import PAGES, PREPARED
 from tests.ops.test_examples import model as example_model
@@ -132,7 +133,7 @@ def ours(network: Network) -> Any:
     return comparable(json.loads(json.dumps(keras_form(network))))
 
 
-@pytest.mark.parametrize("name", sorted({*ZOO} - CALLED_BY_CODE))
+@pytest.mark.parametrize("name", share(sorted({*ZOO} - CALLED_BY_CODE), of=2))
 def test_a_mutant_is_written_as_keras_writes_it(name: str, tmp_path: Path) -> None:
     base = tmp_path / "base.keras"
     shared(name).save(base)
