@@ -55,7 +55,9 @@ def test_a_record_is_never_written_over(tmp_path: Path) -> None:
 def test_golden_files_were_never_changed_or_removed() -> None:
     """As far as the checkout's history goes back."""
     command = ["git", "log", "--diff-filter=MDRT", "--format=%h %s", "--", "plans", "models"]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"git does not say: {done.stderr.strip()}")  # a checkout of another user's, say
     assert done.stdout == "", "golden files are kept for good: add a plan under another name"
 
 
