@@ -1,6 +1,7 @@
 # make demo    mutate a trained model, look at the mutant, measure its accuracy; then sweep over noise scales
 # make quick   style, types, import contracts, and the quickest tests of each room: under 90 s on two cores
 # make test    everything that CI runs: style, types, import contracts, all tests
+# make thorough  all tests with all of their cases and examples, of which `make test` takes shares
 # make bench   time and memory, as a table in build/bench/
 # make fuzz    damaged and hostile inputs, for MINUTES=10 minutes, of SEED=1
 # make faults  signals and full disks, at POINTS=200 points of each; disks need root
@@ -53,7 +54,7 @@ check = @failed=0; summary=; \
 # What the summary says where the tests of the report's page in a browser are skipped.
 NO_BROWSER = $(if $(shell command -v chromium),,skipped          tests in a browser: there is no chromium here\n)
 
-.PHONY: help demo quick test bench fuzz faults table clean
+.PHONY: help demo quick test thorough bench fuzz faults table clean
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
@@ -74,6 +75,9 @@ quick: .venv/dev.installed
 
 test: .venv/dev.installed
 	$(call check,$(STYLE) "$(PYTEST)",$(NO_BROWSER))
+
+thorough: .venv/dev.installed
+	MUTSPEC_TESTS=thorough $(PYTEST)
 
 bench: .venv/dev.installed
 	python benchmarks/run.py

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,15 @@ from hypothesis import settings
 # How long an example takes says more about what else runs on the machine than about us.
 settings.register_profile("mutspec", deadline=None, print_blob=True, max_examples=60)
 settings.load_profile("mutspec")
+
+# Keras makes and drops so many objects that the collector, which looks at them after each 700 by default, takes a
+# twentieth of the time.
+gc.set_threshold(50_000, 20, 100)
+
+# TensorFlow asks of each value that Keras gives it whether it has the attributes of a protocol. Python 3.11 lists the
+# attributes again each time, for 3 % of the time; Python 3.12 keeps the list in the protocol.
+if sys.version_info < (3, 12):
+    typing._get_protocol_attrs = cache(typing._get_protocol_attrs)
 
 FROZEN = pytest.StashKey[tuple[Path, int]]()
 """When the collector was last told what stays: in which file of tests, and with how many hundred modules loaded."""
@@ -40,6 +52,19 @@ NOT_ABOUT_READING = ("conf", "experiment", "keras_facts", "ops", "recipes", "req
 def _hdf5_in_this_process_if_not_about_reading(request: pytest.FixtureRequest) -> None:
     if request.path.relative_to(Path(__file__).parent).parts[0] in NOT_ABOUT_READING:
         request.getfixturevalue("hdf5_in_this_process")
+
+
+ABOUT_OUTPUTS = ("execute", "fuzz")
+"""Folders whose tests wait until what they write is on the disk."""
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk_if_not_about_outputs(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaves what is written to the operating system: each output waits for the disk twice, for some milliseconds."""
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in ABOUT_OUTPUTS:
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,13 @@ import pytest
 
 from mutspec.ops import catalogue
 from tests.architecture_table.formats import content, differences
-from tests.architecture_table.models import APPLICATIONS, MODELS, RECOMPUTED
+from tests.architecture_table.models import ALSO_RECOMPUTED, APPLICATIONS, MODELS, RECOMPUTED
 from tests.architecture_table.page import PAGE, PARTS, page
 from tests.architecture_table.steps import STEPS
 from tests.architecture_table.table import CELLS, Row, rows
+from tests.effort import IS_THOROUGH
 
+TODAY = (*RECOMPUTED, *ALSO_RECOMPUTED) if IS_THOROUGH else RECOMPUTED
 AGAIN = "run: python -m tests.architecture_table --write --only "
 
 
@@ -27,7 +29,7 @@ def cells() -> dict[str, Row]:
 @pytest.fixture(scope="module")
 def recomputed(tmp_path_factory: Any, reads_hdf5_here: Any) -> dict[str, Row]:
     with reads_hdf5_here():
-        return rows(RECOMPUTED, tmp_path_factory.mktemp("table"))
+        return rows(TODAY, tmp_path_factory.mktemp("table"))
 
 
 def test_every_structural_op_has_a_column() -> None:
@@ -50,7 +52,7 @@ def test_the_page_shows_the_cells(cells: dict[str, Row]) -> None:
     assert PAGE.read_text() == page(cells), "run: python -m tests.architecture_table --page"
 
 
-@pytest.mark.parametrize("model", RECOMPUTED)
+@pytest.mark.parametrize("model", TODAY)
 def test_a_row_of_the_table_is_what_comes_out_today(
     model: str, cells: dict[str, Row], recomputed: dict[str, Row]
 ) -> None:

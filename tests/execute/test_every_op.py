@@ -18,6 +18,7 @@ from mutspec.model.files.arrays import numpy_dtype
 from mutspec.model.files.opening import open_archive
 from mutspec.model.live import read_live
 from mutspec.ops import catalogue
+from tests.effort import share
 from tests.ops.op_table import own_keys
 from tests.zoo import ZOO
 from tests.zoo.play import shared, weights
@@ -201,7 +202,7 @@ SHARING = {"shared_with_nested", "shared_everywhere"}
 """Keras cannot build these anew: see rebuild.refuse_sharing."""
 
 
-@pytest.mark.parametrize("name", [name for name in ZOO if name != "quantized_int8"])
+@pytest.mark.parametrize("name", share([name for name in ZOO if name != "quantized_int8"], of=2))
 def test_a_plan_of_many_ops_gives_the_same_bits_in_memory_and_in_a_file(
     name: str, saved: Callable[[str], tuple[Path, Path]], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Golden digests: what three plans make of the digits model, to the bit."""
+"""Golden digests: what three plans make of the digits model. `test_golden_plans.py` has a plan for every op."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from mutspec.model.files.legacy_layout import lay_out_whole_h5
 from mutspec.model.files.new_model import NewModel
 from mutspec.model.files.opening import open_archive
 from mutspec.model.outline import outline_of
+from tests.effort import share
 from tests.execute.test_new_file import ONLY_KERAS, base_of, config_of, weights_of
 from tests.execute.test_new_file import OPS as OF_KERAS_FILES
 from tests.execute.test_new_file_state import MADE, trained
@@ -47,7 +48,7 @@ def by_keras(path: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("name", sorted(ZOO.keys() - ONLY_KERAS - REFUSED))
+@pytest.mark.parametrize("name", share(sorted(ZOO.keys() - ONLY_KERAS - REFUSED), of=2, turn=1))
 def test_a_file_has_the_bytes_that_keras_writes(name: str, tmp_path: Path) -> None:
     base = open_archive(base_of(name, tmp_path))
     groups = legacy_groups(outline_of(base.config), base.spec.tensors)

@@ -1,4 +1,4 @@
-"""A quarter of a minute of damaged and hostile model files."""
+"""Some seconds of damaged and hostile model files."""
 
 from __future__ import annotations
 

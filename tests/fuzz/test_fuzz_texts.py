@@ -1,4 +1,4 @@
-"""A quarter of a minute of damaged and hostile plans, results and data; and of what needs Keras."""
+"""Some seconds of damaged and hostile plans, results and data; and of what needs Keras."""
 
 from __future__ import annotations
 

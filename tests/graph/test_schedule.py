@@ -15,6 +15,7 @@ from mutspec.graph.expression import draw
 from mutspec.graph.graph import Graph
 from mutspec.graph.primitives import Access
 from mutspec.graph.schedule import Pass, PassKind, schedule
+from tests.effort import examples
 from tests.toys import Toy, passes_of, same_bits
 
 HANGS = 30.0
@@ -145,7 +146,7 @@ actions = st.tuples(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120, 60))
 @given(st.lists(actions, max_size=12), st.sampled_from([1, 3]))
 @example([("fill", "a", "b", 2), ("fill", "b", "b", 2), ("window", "a", "a", 0)], 1)
 def test_any_sequence_of_steps_is_scheduled_and_gives_what_numpy_gives(

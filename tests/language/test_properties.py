@@ -13,6 +13,7 @@ from mutspec.cli.problems import as_github, as_text
 from mutspec.errors import PlanError, Problem
 from mutspec.language import load_text
 from mutspec.ops import catalogue as shipped
+from tests.effort import examples
 
 HANGS = 30.0
 """Seconds of processor time that nothing here comes near. How fast things are is measured in benchmarks/."""
@@ -54,19 +55,19 @@ def load_or_explain(text: str, overrides: tuple[str, ...] = ()) -> None:
 @example("{<<: *a}")
 @example("a: |2\n  b")
 @example("'\ud800'")
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80, 40), deadline=None)
 def test_any_text(text: str) -> None:
     load_or_explain(text)
 
 
 @given(st.text(alphabet="ab1:- \n{}[],'\"&*!%#?|>$~.\t<=@`\\", max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150, 50), deadline=None)
 def test_any_text_of_yamls_own_characters(text: str) -> None:
     load_or_explain(text)
 
 
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), st.text(alphabet="a1:- \n{}[],'\"&*!%#?|$\t", max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100, 40), deadline=None)
 def test_any_small_change_to_a_good_plan(at: int, length: int, text: str) -> None:
     load_or_explain(GOOD[:at] + text + GOOD[at + length :])
 
@@ -81,7 +82,7 @@ VALUES = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["mutspec", "steps", "params", "inputs", "seed", "x-y", "name"]), VALUES))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100, 40), deadline=None)
 def test_any_values_in_the_places_of_a_plan(document: dict[str, Any]) -> None:
     import json
 
@@ -93,6 +94,6 @@ def test_any_values_in_the_places_of_a_plan(document: dict[str, Any]) -> None:
     st.sampled_from(["params.std", "steps.jitter.std", "steps.jitter.target.not", "seed", "steps", ""]),
     st.text(max_size=30),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80, 40), deadline=None)
 def test_any_override(key: str, value: str) -> None:
     load_or_explain(GOOD, (f"{key}={value}",))

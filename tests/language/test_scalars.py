@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from mutspec.errors import PlanError
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain
+from tests.effort import examples
 
 WORDS = """
 0 1 -1 +1 007 010 0x1F 0b101 0o17 1_000 1__0 1:30 1:30:10 190:20:30.15 08 09
@@ -46,7 +47,7 @@ def test_a_bare_scalar_means_what_omegaconf_reads(text: str) -> None:
 
 
 @given(st.text(alphabet="0123456789+-._eExboainfulty:~%", min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300, 100), deadline=None)
 def test_any_word_of_number_characters_means_what_omegaconf_reads(text: str) -> None:
     try:
         theirs = omegaconf(text)

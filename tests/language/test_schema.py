@@ -21,6 +21,7 @@ from mutspec.language.schema import op_definitions
 from mutspec.language.types import OF_AMOUNT, OF_COMMON, OF_NAME, OF_TARGET, PlanValue
 from mutspec.lint import RULES
 from mutspec.ops import catalogue as shipped
+from tests.effort import examples
 
 CATALOGUE: Mapping[str, type[Any]] = shipped(plugins=False)
 SCHEMA = json_schema(CATALOGUE)
@@ -182,7 +183,7 @@ def drawn_steps(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(drawn_steps())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200, 60), deadline=None)
 def test_types_and_schema_come_to_the_same_verdict(step: dict[str, Any]) -> None:
     """The loader trusts the types, and editors the schema; so neither may be stricter, but for what `checks` adds."""
     import msgspec
@@ -202,7 +203,7 @@ def test_types_and_schema_come_to_the_same_verdict(step: dict[str, Any]) -> None
 
 
 @given(drawn_steps())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100, 40), deadline=None)
 def test_what_the_loader_reads_the_schema_accepts(step: dict[str, Any]) -> None:
     text = json.dumps(plan_with(step))
     try:

@@ -10,6 +10,7 @@ import pytest
 
 import mutspec
 from mutspec.errors import PlanError
+from tests.effort import share
 from tests.structure.real_networks import first_stages
 from tests.zoo import attention, functional, recurrent, simple
 from tests.zoo.play import assert_same_outputs, by_xla, drawn, inputs_of, mutant_of, outputs, shared, weights
@@ -248,12 +249,15 @@ RECURRENT = ("bidirectional", "time_distributed")
 
 @pytest.mark.parametrize(
     ("name", "policy"),
-    [
-        (name, policy)
-        for name in ("sequential", "residual", "nested", "transformer", "operators", *RECURRENT)
-        for policy in ("mixed_bfloat16", "mixed_float16", "float16", "bfloat16", "float64")
-        if policy != "bfloat16" or name not in RECURRENT  # Keras draws no orthogonal matrix in bfloat16
-    ],
+    share(
+        [
+            (name, policy)
+            for name in ("sequential", "residual", "nested", "transformer", "operators", *RECURRENT)
+            for policy in ("mixed_bfloat16", "mixed_float16", "float16", "bfloat16", "float64")
+            if policy != "bfloat16" or name not in RECURRENT  # Keras draws no orthogonal matrix in bfloat16
+        ],
+        of=2,
+    ),
 )
 def test_a_model_of_another_policy_is_the_one_that_keras_builds_under_it(name: str, policy: str) -> None:
     import keras

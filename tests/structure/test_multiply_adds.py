@@ -11,6 +11,7 @@ from mutspec.keras_facts.tensor_types import Shape
 from mutspec.model.live import read_live
 from mutspec.structure.multiply_adds import MultiplyAdds, multiply_adds
 from mutspec.structure.network_config import network_of
+from tests.effort import share
 from tests.structure.layer_cases import CASES
 from tests.structure.traced_products import traced_products
 from tests.zoo import ZOO
@@ -31,7 +32,7 @@ def counted(model: Any) -> MultiplyAdds:
     return multiply_adds(network_of(read_live(model).config))
 
 
-@pytest.mark.parametrize("name", sorted(ZOO.keys() - UNKNOWN - OTHERWISE))
+@pytest.mark.parametrize("name", share(sorted(ZOO.keys() - UNKNOWN - OTHERWISE), of=2, turn=1))
 def test_a_model_has_the_multiply_adds_that_tensorflow_makes(name: str) -> None:
     model = ZOO[name]()
     assert counted(model) == MultiplyAdds(traced_products(model))

@@ -12,6 +12,7 @@ from mutspec.errors import ModelError
 from mutspec.model.live import read_live
 from mutspec.model.live.rebuild import custom_classes
 from mutspec.structure.network_config import entry_of, network_of
+from tests.effort import share
 from tests.zoo import ZOO
 from tests.zoo.play import inputs_of, outputs, shared
 
@@ -38,7 +39,7 @@ def test_put_together_again_a_config_says_the_same(name: str) -> None:
     assert entry_of(network_of(again)) == again
 
 
-@pytest.mark.parametrize("name", [name for name in GRAPHS if name not in SHARING])
+@pytest.mark.parametrize("name", share([name for name in GRAPHS if name not in SHARING], of=2, turn=1))
 def test_put_together_again_a_model_predicts_the_same(name: str) -> None:
     import keras
 

@@ -22,6 +22,7 @@ from mutspec.model.live import read_live
 from mutspec.model.live.oracle import KerasOracle
 from mutspec.model.shapes import LayerShapes
 from mutspec.structure.shape_rules import TableOracle
+from tests.effort import examples
 from tests.structure.calls_in_models import calls_in, weights_of
 from tests.structure.layer_cases import CASES, IMPOSSIBLE
 from tests.zoo import ZOO
@@ -159,7 +160,7 @@ def _sliding(draw: st.DrawFn) -> tuple[str, dict[str, Any], Shape]:
 
 
 @given(_sliding())
-@settings(max_examples=100)
+@settings(max_examples=examples(100, 50))
 def test_any_convolution_or_pooling_makes_what_keras_makes(case: tuple[str, dict[str, Any], Shape]) -> None:
     class_name, config, shape = case
     entry = {"class_name": class_name, "module": "keras.layers", "config": {"name": "it", **config}}

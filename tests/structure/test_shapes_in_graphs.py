@@ -20,6 +20,7 @@ from mutspec.keras_facts.recurrent_shapes import RECURRENT_RULES
 from mutspec.keras_facts.tensor_types import TensorType
 from mutspec.keras_facts.wrapper_shapes import WRAPPER_RULES
 from mutspec.structure.shape_rules import RULES, TableOracle
+from tests.effort import examples
 from tests.structure.calls_in_models import calls_in, weights_of
 
 ORACLE = TableOracle()
@@ -260,7 +261,7 @@ def _wrapped(draw: st.DrawFn) -> tuple[Callable[..., Any], Shape]:
 
 
 @given(_wrapped())
-@settings(max_examples=60)
+@settings(max_examples=examples(60, 30))
 def test_any_recurrent_layer_in_any_wrapper_makes_what_keras_makes(case: tuple[Callable[..., Any], Shape]) -> None:
     build, shape = case
     try:

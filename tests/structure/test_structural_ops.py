@@ -19,6 +19,7 @@ import mutspec
 from mutspec.errors import PlanError
 from mutspec.execute import live as executor
 from mutspec.model.live import read_live
+from tests.effort import share
 from tests.zoo.play import inputs_of, outputs, shared, weights
 
 DENSE = {"type": "Dense", "units": "same"}
@@ -169,7 +170,7 @@ def test_renamed_layers_keep_everything(name: str) -> None:
         assert place not in known
 
 
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", share(PLACES, of=2))
 def test_an_inserted_layer_reaches_the_outputs(name: str) -> None:
     base = shared(name)
     x = inputs_of(base)
@@ -483,7 +484,7 @@ def test_a_target_of_several_layers_gets_one_new_layer_each() -> None:
     assert not np.array_equal(drawn[0][:8, :8], drawn[1][:8, :8])
 
 
-@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("name", share(PLACES, of=2, turn=1))
 def test_what_is_inserted_and_removed_again_leaves_the_model_as_it_was(name: str) -> None:
     base, place = shared(name), _names(name)[-1]
     new = f"{place.rpartition('/')[0]}/new".lstrip("/")

@@ -36,6 +36,7 @@ import pytest
 from keras import layers
 
 import mutspec
+from tests.effort import share
 from tests.widths.networks import step
 from tests.zoo.play import drawn
 
@@ -273,7 +274,7 @@ def _assert_equal(found: Weights, expected: Weights) -> None:
             assert np.array_equal(one, other), name
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", share(CASES, 3), ids=str)  # of three lists of units each
 def test_deleted_channels(case: Case) -> None:
     model = case.build()
     expected = _weights(model)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import mutspec
+from tests.effort import examples
 from tests.widths.networks import NAMES, OF_THE_ZOO, REAL, network, removable, step
 from tests.zoo.play import inputs_of, outputs
 
@@ -24,7 +25,9 @@ def removals(draw: st.DrawFn) -> tuple[str, dict[str, Any], int]:
     return name, step(place, stream="one", **amount, **rank, allow_empty=True), draw(st.integers(0, 3))
 
 
-@settings(max_examples=200, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=examples(200, 50), deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
 @given(removals())
 def test_any_units_of_any_layer(drawn: tuple[str, dict[str, Any], int]) -> None:
     name, removing, seed = drawn

@@ -10,6 +10,7 @@ from mutspec.experiment.jobs.matching import quoted
 from mutspec.experiment.jobs.template import parsed
 from mutspec.model._patterns import NameTable
 from mutspec.model.select import as_glob, exact_pattern
+from tests.effort import examples
 
 PIECES = (
     *("${oc.env:HOME}", "${params.std}", "${", "}", "{", "$", "???", "null", "true", "nan", "1e3", "re:", ":", "~"),
@@ -19,7 +20,7 @@ PIECES = (
 NAMES = st.lists(st.sampled_from(PIECES) | st.text(max_size=2), min_size=1, max_size=5).map("".join).filter(bool)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400, 100), deadline=None)
 @given(NAMES)
 def test_a_name_comes_out_of_hydra_as_it_went_in(name: str) -> None:
     pattern = exact_pattern(name)
@@ -30,7 +31,7 @@ def test_a_name_comes_out_of_hydra_as_it_went_in(name: str) -> None:
     assert OmegaConf.create({"key": pattern}).key == pattern  # nothing is resolved
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400, 100), deadline=None)
 @given(NAMES.filter(lambda name: "\n" not in name))
 def test_a_name_stands_for_what_is_called_so_alone(name: str) -> None:
     layers = NameTable({name: 1, f"{name}x": 2, f"x{name}": 4, "other": 8})
