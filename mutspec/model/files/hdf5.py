@@ -21,6 +21,7 @@ import numpy as np
 from mutspec.errors import ModelError, Problem
 from mutspec.model.files.archive import Extent
 from mutspec.model.files.seekable import Seekable
+from mutspec.model.files.sink import hdf5_locking
 from mutspec.model.files.watched import ChildFailed, ChildTooSlow, watched
 from mutspec.model.limits import UNPACKED_BYTES, Limits, current_limits
 
@@ -160,7 +161,7 @@ def _answer(
 def _read(
     source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool, training: bool
 ) -> StoredHdf5:
-    with h5py.File(source, "r") as file:
+    with h5py.File(source, "r", locking=hdf5_locking(source)) as file:
         root = file["/"].id
         groups: dict[str, Mapping[str, Attribute]] = {}
         extents: dict[str, Extent] = {}
