@@ -19,6 +19,7 @@ from mutspec.api import (
     load_plan,
     matching,
     mutated,
+    patch,
     plan,
     sweep,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "load_plan",
     "matching",
     "mutated",
+    "patch",
     "plan",
     "sweep",
 ]
