@@ -7,7 +7,7 @@ import sys
 
 from tests.fuzz.corpus import ROOT
 
-SUBJECTS = "apply .keras;report"
+SUBJECTS = "apply .keras;patch;report"
 """What needs no Keras: in seconds."""
 
 
