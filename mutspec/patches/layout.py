@@ -264,12 +264,12 @@ def _state(
 ) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]]:
     """Returns the state of the base's optimizer, as far as the patched model has the same optimizer and weights."""
     compiled = config["compile_config"]
-    optimizer = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
-    if not optimizer:
+    if not compiled or not isinstance(compiled, Mapping):
         return (), ()
-    own = base.config.get("compile_config") or {}
+    optimizer, own = compiled.get("optimizer"), base.config.get("compile_config") or {}
+    is_same = bool(optimizer) and own.get("optimizer") == optimizer
     layers = {layer.path: layer.path for layer in base.spec.layers if layer.origin and layer.path in kept}
-    if own.get("optimizer") != optimizer or is_by_keras_2(base) or len(layers) < len(kept):
+    if not is_same or is_by_keras_2(base) or len(layers) < len(kept):
         return (), (_without_state(),)
     known = {tensor.path for tensor in base.spec.tensors}
     reasons = {tensor.path: NEW for tensor in tensors if tensor.origin not in known}
