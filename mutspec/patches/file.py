@@ -1,15 +1,18 @@
-"""Reading a patch from its file. The library `safetensors` reads it, a part at a time, after its size was checked."""
+"""Reading a patch from its file.
+
+The library `safetensors` reads the header, after its size was checked, and finds whether the tensors fill the file. To
+get a part of a tensor, it would read all of it (0.8). So values are read from their place.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -33,10 +36,11 @@ _PARTS = tuple(Part)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A tensor of a patch: its dtype, and how many words it has."""
+    """A tensor of a patch: its dtype, how many words it has, and where in the file they begin."""
 
     dtype: np.dtype[Any]
     size: int
+    offset: int
 
 
 class PatchFile:
@@ -57,26 +61,23 @@ class PatchFile:
     def __init__(self, path: Path) -> None:
         """Opens the file, and reads all but the values of weights."""
         self.path = path
-        self._lock = Lock()
         self._stamp: Stamp | None = stamp_of(path)
-        _check_beginning(path)
+        start = _start_of_values(path)
+        parts = dict(_tensors(path, start))
+        document = parts.pop(DOCUMENT, None)
+        if document is None or document.dtype.itemsize != 1:
+            raise damaged(str(path), "it has no document")
+        current_limits().check("config_bytes", document.size, f"the document of {path}")
+        self.parts = parts
         try:
-            self._file = safe_open(path, "numpy", backend="pread")
-        except (SafetensorError, OSError) as error:
-            raise damaged(str(path), _reason(error)) from None
+            self._file: BinaryIO = path.open("rb", buffering=0)
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror}", hint="check the path") from None
         try:
-            self._slices = {name: self._file.get_slice(name) for name in self._file.keys()}  # noqa: SIM118
-            self._check_version()
-            current_limits().check("hdf5_objects", len(self._slices), f"tensors in {path}")
-            stored = {name: _stored(name, each, path) for name, each in self._slices.items()}
-            document = stored.pop(DOCUMENT, None)
-            if document is None or document.dtype.itemsize != 1:
-                raise damaged(str(path), "it has no document")
-            current_limits().check("config_bytes", document.size, f"the document of {path}")
-            self.parts = stored
-            self.document = unpacked(self._read(DOCUMENT, 0, document.size).tobytes(), str(path))
+            self.check_unchanged()
+            self.document = unpacked(self._read(document, 0, document.size).tobytes(), str(path))
         except BaseException:
-            self.close()
+            self._file.close()
             raise
 
     def __enter__(self) -> Self:
@@ -85,12 +86,7 @@ class PatchFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Closes the file."""
-        self.close()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._slices = {}
-        self._file.__exit__(None, None, None)
+        self._file.close()
 
     def read(self, name: str, start: int, stop: int) -> Words:
         """Returns the words [start, stop) of a tensor.
@@ -98,7 +94,7 @@ class PatchFile:
         Raises:
             ModelError: the file was changed meanwhile, so that it ends before.
         """
-        return self._read(name, start, stop)
+        return self._read(self.parts[name], start, stop)
 
     def check_unchanged(self) -> None:
         """Compares the file with what it was when it was opened.
@@ -108,35 +104,53 @@ class PatchFile:
         """
         check_unchanged(self.path, self._stamp, self.path)
 
-    def _read(self, name: str, start: int, stop: int) -> Words:
-        if start >= stop:
-            return np.empty(0, _WORDS[self._slices[name].get_dtype()])
-        values: Words
-        try:
-            with self._lock:
-                values = self._slices[name][start:stop]
-        except (SafetensorError, OSError) as error:
-            self.check_unchanged()
-            raise damaged(str(self.path), _reason(error)) from None
-        return values
-
-    def _check_version(self) -> None:
-        version = (self._file.metadata() or {}).get(PATCH)
-        if version is None:
-            raise ModelError(
-                f"{self.path} is a .safetensors file, but not a patch",
-                hint="`mutspec diff A B --patch FILE` makes patches",
-            )
-        if version != FORMAT_VERSION:
-            raise ModelError(
-                f"{self.path} has version {version[:20]} of the format of patches, and this mutspec reads "
-                f"version {FORMAT_VERSION}",
-                hint="use the version of mutspec that made it, or a later one",
-            )
+    def _read(self, stored: Stored, start: int, stop: int) -> Words:
+        words = np.empty(max(0, stop - start), stored.dtype)
+        unread, position = words.view(np.uint8).data, stored.offset + start * stored.dtype.itemsize
+        while unread:
+            count = os.preadv(self._file.fileno(), [unread], position)
+            if count == 0:
+                self.check_unchanged()
+                raise damaged(str(self.path), "it is too short")
+            unread, position = unread[count:], position + count
+        return words
 
 
-def _check_beginning(path: Path) -> None:
-    """Refuses what is not a safetensors file, or has a header above the limit, before the library reads it."""
+def _tensors(path: Path, start: int) -> Iterator[tuple[str, Stored]]:
+    """Yields the tensors of a patch, as the library finds them in its header: it checks that they fill the file."""
+    try:
+        with safe_open(path, "numpy", backend="pread") as file:
+            _check_version(path, file.metadata() or {})
+            names = file.offset_keys()
+            current_limits().check("hdf5_objects", len(names), f"tensors in {path}")
+            found = [(name, file.get_slice(name)) for name in names]
+    except (SafetensorError, OSError) as error:
+        raise damaged(str(path), _reason(error)) from None
+    for name, tensor in found:
+        stored = _stored(name, tensor, start, path)
+        yield name, stored
+        start += stored.size * stored.dtype.itemsize
+
+
+def _check_version(path: Path, metadata: Mapping[str, str]) -> None:
+    version = metadata.get(PATCH)
+    if version is None:
+        raise ModelError(
+            f"{path} is a .safetensors file, but not a patch", hint="`mutspec diff A B --patch FILE` makes patches"
+        )
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{path} has version {version[:20]} of the format of patches, and this mutspec reads "
+            f"version {FORMAT_VERSION}",
+            hint="use the version of mutspec that made it, or a later one",
+        )
+
+
+def _start_of_values(path: Path) -> int:
+    """Returns the offset of the first value, which follows the header.
+
+    It refuses what is not a safetensors file, or has a header above the limit, before the library reads it.
+    """
     try:
         if path.is_dir():
             raise ModelError(f"{path} is a folder, not a patch", hint="give the .safetensors file")
@@ -158,6 +172,7 @@ def _check_beginning(path: Path) -> None:
     current_limits().check("config_bytes", length, f"the header of {path}")
     if LENGTH_BYTES + length > size:
         raise damaged(str(path), "its header reaches beyond its end")
+    return LENGTH_BYTES + length
 
 
 def _near(path: Path) -> tuple[str, ...]:
@@ -167,7 +182,7 @@ def _near(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _stored(name: str, found: Any, path: Path) -> Stored:
+def _stored(name: str, found: Any, offset: int, path: Path) -> Stored:
     limits = current_limits()
     part, _, weight = name.partition("/")
     if name != DOCUMENT and (part not in _PARTS or not weight):
@@ -176,7 +191,7 @@ def _stored(name: str, found: Any, path: Path) -> Stored:
     dtype, shape = found.get_dtype(), found.get_shape()
     if dtype not in _WORDS or len(shape) != 1:
         raise damaged(str(path), f"{name[:80]!r} is {dtype} of shape {shape[:8]}, not a list of unsigned words")
-    return Stored(_WORDS[dtype], prod(shape))
+    return Stored(_WORDS[dtype], prod(shape), offset)
 
 
 def _reason(error: BaseException) -> str:
