@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mutspec.language.plan import Plan
     from mutspec.lowering.base import Op
     from mutspec.model.provenance import Provenance
+    from mutspec.patches import PatchReport
     from mutspec.recipes.lock_file import LockFile
     from mutspec.recipes.replaying import Checked
     from mutspec.show.diff import DiffReport
@@ -489,7 +490,13 @@ def matching(
 
 
 def diff(
-    before: File | KerasModel, after: File | KerasModel, *, architecture: File | None = None, verify: bool = True
+    before: File | KerasModel,
+    after: File | KerasModel,
+    *,
+    architecture: File | None = None,
+    verify: bool = True,
+    patch: File | None = None,
+    force: bool = False,
 ) -> DiffReport:
     """Compares two models of any structure and format: their layers, tensors and values. Printing it shows a table.
 
@@ -500,16 +507,25 @@ def diff(
         after: the same.
         architecture: a file with the architecture, for model files that hold only weights.
         verify: whether to check the checksums of files. A MutspecWarning is issued for one that is damaged.
+        patch: a file to write, if the models differ, that turns one model file into the other: see `patch`.
+        force: whether to replace that file if it exists.
 
     Raises:
         ModelError: a model cannot be read, or was changed while it was read.
-        CallError: the call would wait forever for a model (see `mutated`).
+        CallError: the call would wait forever for a model (see `mutated`); or a patch of a model in memory is wanted,
+            or cannot be written.
     """
     from mutspec.compare.diff import diff as difference
     from mutspec.execute.verify import damages
 
+    if patch is not None:
+        _check_patch(patch, before, after, force=force)
     models = _read(before, architecture), _read(after, architecture)
     found = difference(*models)
+    if patch is not None:
+        from mutspec.patches import write_patch
+
+        write_patch(*models, arguments.file_path(patch, "the patch"), force=force)  # type: ignore[arg-type]
     for problem in damages(models) if verify else ():
         warnings.warn(str(problem), MutspecWarning, stacklevel=2)
     return found
@@ -628,6 +644,62 @@ def verify(
     for note in done.notes:
         warnings.warn(str(note), MutspecWarning, stacklevel=2)
     return done
+
+
+def patch(
+    model: File,
+    patch: File,
+    output: File,
+    *,
+    reverse: bool = False,
+    architecture: File | None = None,
+    force: bool = False,
+    verify: bool = True,
+    threads: int | None = None,
+) -> PatchReport:
+    """Applies a patch that `diff` wrote to a model file, and writes the other model. Printing the report shows it.
+
+    Arguments:
+        model: the file, which is never changed: the model that the patch was made from, under any name.
+        patch: the patch.
+        output: the file to write. It comes to be whole or not at all.
+        reverse: whether to undo the patch.
+        architecture: a file with the architecture, for a model file that holds only weights.
+        force: whether to replace the output if it exists.
+        verify: whether to check the checksum of the model's file.
+        threads: how many blocks to compute at once; by default one for each processor, up to 8.
+
+    Raises:
+        CheckError: it is another model; the message says which weights differ.
+        CallError: the output cannot be written.
+        ModelError: a file cannot be read, is damaged, or was changed while it was read.
+        EnvironmentProblem: the disk is full.
+
+    Example:
+        mutspec.diff("model.keras", "tuned.keras", patch="fix.safetensors")
+        mutspec.patch("model.keras", "fix.safetensors", "again.keras")
+    """
+    from mutspec.patches import apply_patch
+
+    arguments.check_count(threads, "threads")
+    return apply_patch(
+        _file(model),
+        arguments.file_path(patch, "the patch"),
+        arguments.file_path(output, "the output"),
+        reverse=reverse,
+        architecture=_path(architecture),
+        force=force,
+        verify=verify,
+        threads=threads,
+    )
+
+
+def _check_patch(patch: File, before: File | KerasModel, after: File | KerasModel, *, force: bool) -> None:
+    from mutspec.patches import check_patch_output
+
+    if not (_is_file(before) and _is_file(after)):
+        raise _call_error("`patch` needs two model files, and a model is in memory", "save it: model.save(path)")
+    check_patch_output(arguments.file_path(patch, "the patch"), [_file(before), _file(after)], force=force)
 
 
 def _read(model: File | KerasModel, architecture: File | None = None) -> Readable:

@@ -16,7 +16,8 @@ from mutspec.errors import ModelError
 from mutspec.graph.numpy_kernels.places import Entries, by_chunk
 from mutspec.model.files.archive import Archive, Extent, Member
 from mutspec.model.files.arrays import flat_range_as_slabs, numpy_dtype
-from mutspec.model.files.hdf5 import FileWindow, locking_of
+from mutspec.model.files.hdf5 import FileWindow
+from mutspec.model.files.sink import hdf5_locking
 from mutspec.model.files.stamp import check_unchanged
 from mutspec.model.files.zip_member import inflated
 from mutspec.model.live import LiveModel, as_array, snapshot
@@ -220,8 +221,9 @@ class _Datasets:
             elif member is not None:
                 source = FileWindow(file, member.offset, member.bytes)
             try:
+                locking = hdf5_locking(source)
                 self._file = stack.enter_context(
-                    h5py.File(source, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES, locking=locking_of(source))
+                    h5py.File(source, "r", rdcc_nbytes=_CHUNK_CACHE_BYTES, locking=locking)
                 )
             except OSError as error:
                 message = f"cannot read the weights in {path}: {error}"

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "List the layers and weights of a model, or what a target chooses.",
     "apply": "Apply a plan to a model file, or show what it would do.",
     "diff": "Compare two model files.",
+    "patch": "Turn a model file into another one by a patch that `diff` made, or back.",
     "graph": "Draw what a plan computes on a model.",
     "show": "Print a plan as one that stands alone, with the recipes that it uses.",
     "test": "Run the tests of recipes.",

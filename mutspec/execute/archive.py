@@ -10,8 +10,8 @@ touched tensor is chunked or compressed, and so not one plain range of the file,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -73,44 +73,81 @@ def write_archive(
     Returns:
         What each version changed.
     """
-    writer: PlainWriter | SlowWriter
     kind = kind or FileKind(archive.kind)
     provenance = provenance or OutputProvenance(kind)
+    tensors: ArchiveTensors
     files = opened(
         archive,
         inputs,
         output,
         force=force,
         verification=verification,
-        check=hooks.after(lambda path: writer.check(path)),
+        check=hooks.after(lambda path: tensors.writer.check(path)),
         is_kept=hooks.keeps_output,
         sidecar=provenance.beside(output),
     )
-    with files as (readers, descriptor), ExitStack() as stack:
+    with (
+        files as (readers, descriptor),
+        edited(
+            archive,
+            readers,
+            descriptor,
+            output.parent,
+            list(graph.outputs),
+            verification=verification,
+            provenance=provenance,
+        ) as tensors,
+    ):
+        effects = execute(graph, tensors, threads=threads, on_progress=on_progress)
+        verification.check_inputs()
+        check(effects)
+    return effects
+
+
+@contextmanager
+def edited(
+    archive: Archive,
+    readers: Mapping[str, TensorReader],
+    descriptor: int,
+    folder: Path,
+    paths: Iterable[str],
+    *,
+    verification: Verification,
+    provenance: OutputProvenance,
+) -> Iterator[ArchiveTensors]:
+    """Begins an output as a copy of a model's file, and finishes it at the end of the block.
+
+    Arguments:
+        archive: the model file.
+        readers: readers of it, under "", and of the input files, by name.
+        descriptor: the output under way, empty, open for reading and writing.
+        folder: where to put temporary files.
+        paths: the tensors that may be written.
+        verification: what must hold of the model's file.
+        provenance: the kind of file to write, and what it says of where it comes from.
+
+    Yields:
+        A store that writes into the output.
+    """
+    with ExitStack() as stack:
         target = archive
-        if kind == archive.kind:
-            is_plain = all(extent.offset is not None for extent in _touched(graph, archive))
-            copying: Copying | Converted | None = None
-            if is_plain:
-                copying = stack.enter_context(Copying(archive.path, descriptor))
-        else:
-            target, copying = _converted(archive, readers[""], kind, descriptor)
-        touched = _touched(graph, target)
+        copying: Copying | Converted | None = None
+        if provenance.kind != archive.kind:
+            target, copying = _converted(archive, readers[""], provenance.kind, descriptor)
+        elif all(extent.offset is not None for extent in _extents(archive, paths)):
+            copying = stack.enter_context(Copying(archive.path, descriptor))
+        writer: PlainWriter | SlowWriter
         if copying is not None:
             writer = PlainWriter(descriptor, copying, target.member)
         else:
             verification.check("", hint=COPY_AGAIN)  # a zip that is written again states new checksums
-            writer = stack.enter_context(SlowWriter(archive, touched, descriptor, output.parent))
-        tensors = ArchiveTensors(target, readers, writer, output.parent)
-        effects = execute(graph, tensors, threads=threads, on_progress=on_progress)
-        verification.check_inputs()
-        check(effects)
+            writer = stack.enter_context(SlowWriter(archive, _extents(archive, paths), descriptor, folder))
+        yield ArchiveTensors(target, readers, writer, folder)
         writer.finish()
         grown = provenance.finish(descriptor)
         if isinstance(writer, PlainWriter):
             writer.grown = grown
             verification.check_output(descriptor, writer.member)
-    return effects
 
 
 def _converted(archive: Archive, reader: TensorReader, kind: FileKind, descriptor: int) -> tuple[Archive, Converted]:
@@ -138,9 +175,9 @@ class Converted:
         """Waits for nothing."""
 
 
-def _touched(graph: Graph, archive: Archive) -> list[Extent]:
-    """Returns the extents of all that a graph writes."""
-    return [extent for path in graph.outputs for extent in (archive.extents[path], *archive.copies.get(path, ()))]
+def _extents(archive: Archive, paths: Iterable[str]) -> list[Extent]:
+    """Returns all places of some tensors."""
+    return [extent for path in paths for extent in (archive.extents[path], *archive.copies.get(path, ()))]
 
 
 class ArchiveTensors(FileTensors):

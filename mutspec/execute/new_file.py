@@ -67,7 +67,7 @@ def new_file(program: Program, base: Archive, kind: FileKind) -> NewModel | Need
         return NeedsKeras(f"only Keras knows {what} of `{path}`")
     outline = outline_of(config)
     try:
-        state = _state(config, program, base, origins)
+        state = state_for(config, program.after.tensors, why_not_kept(program), base, origins)
         if own.writer.is_by_layer:
             groups = legacy_groups(outline, program.after.tensors, _weightless(base, origins))
             for each in state[0][:1]:
@@ -163,14 +163,19 @@ def _has_more_in_memory(program: Program, base: Archive) -> str:
     return ""
 
 
-def _state(
-    config: Mapping[str, Any], program: Program, base: Archive, origins: Mapping[str, str]
+def state_for(
+    config: Mapping[str, Any],
+    tensors: Sequence[TensorSpec],
+    reasons: Mapping[str, str],
+    base: Archive,
+    origins: Mapping[str, str],
 ) -> tuple[tuple[StateGroup, ...], tuple[Problem, ...]]:
     """Returns the optimizer's state in the mutant, and a warning if some is lost.
 
     Arguments:
         config: the serialised mutant.
-        program: the plan that makes it, compiled for a file.
+        tensors: all its weights. Those that are the base's have its paths as their origins.
+        reasons: what a warning says of each of the others, by path: see `why_not_kept`.
         base: the file.
         origins: the paths in the base of the layers that it keeps and whose classes are in no table, by their own.
 
@@ -187,10 +192,9 @@ def _state(
     shapes = {path: extent.shape for path, extent in stored.items()}
     before, opaque = _trained_in_base(base, optimizer, shapes)
     carried = {path: [replace(each, layer=path) for each in opaque[old]] for path, old in origins.items()}
-    tensors = program.after.tensors
     after = _trained(config, {tensor.path: tensor for tensor in tensors}, carried)
     kept = {tensor.path: tensor for tensor in (*base.spec.tensors, *chain(*opaque.values()))}
-    state = carried_state(optimizer, before, after, kept, tensors, shapes, why_not_kept(program))
+    state = carried_state(optimizer, before, after, kept, tensors, shapes, reasons)
     values: dict[str, list[KeptValue]] = defaultdict(list)
     for each in state.variables:
         source = stored[each.source] if each.source else None

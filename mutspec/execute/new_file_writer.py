@@ -85,7 +85,7 @@ def write_new_file(
     assert writer is not None
     assert writer.lay_out is not None  # `new_file` says when it is not
     provenance = provenance or OutputProvenance(kind)
-    filling: _Filling
+    filling: Filling
     files = opened(
         base,
         inputs,
@@ -99,7 +99,7 @@ def write_new_file(
     with files as (readers, descriptor):
         laid_out = writer.lay_out(model, descriptor)
         reserve(descriptor, laid_out.bytes)
-        filling = _Filling(descriptor, laid_out)
+        filling = Filling(descriptor, laid_out)
         places = {tensor.origin: laid_out.places[tensor.path] for tensor in model.tensors}
         tensors = _Tensors(places, graph, readers, filling, output.parent)
         effects = execute(graph, tensors, threads=threads, on_progress=on_progress)
@@ -121,7 +121,7 @@ _Kept = tuple[Extent, Extent, set[int] | None]
 """The extent to copy, the extent to write it to, and the chunks that the engine has written already (None: none)."""
 
 
-def _copy(kept: list[_Kept], reader: TensorReader, filling: _Filling, threads: int) -> None:
+def _copy(kept: list[_Kept], reader: TensorReader, filling: Filling, threads: int) -> None:
     """Copies what the base holds, a block at a time."""
 
     def copy(piece: tuple[Extent, Extent, int, int]) -> None:
@@ -161,7 +161,7 @@ class _Tensors(FileTensors):
         places: Mapping[str, tuple[Extent, ...]],
         graph: Graph,
         readers: Mapping[str, TensorReader],
-        filling: _Filling,
+        filling: Filling,
         folder: Path,
     ) -> None:
         super().__init__(readers, folder)
@@ -203,7 +203,7 @@ class _Part:
     crc32: int
 
 
-class _Filling:
+class Filling:
     """A file that is laid out, and gets its values.
 
     Arguments:

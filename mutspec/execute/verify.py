@@ -31,13 +31,13 @@ class Verification:
     """The files of a run, and the checks of them.
 
     Arguments:
-        program: what is computed.
+        program: what is computed; None if all tensors of each file are read.
         archives: the files that are read, by their names in the plan; "" is the model that is mutated.
         is_wanted: whether checksums are checked. Changes of a file while it is read are always checked.
         threads: how many parts of a file are read at once.
     """
 
-    program: Program
+    program: Program | None
     archives: Mapping[str, Archive]
     is_wanted: bool
     threads: int
@@ -112,12 +112,16 @@ class Verification:
     @cached_property
     def _read(self) -> frozenset[str]:
         """The names of the models of which a tensor is read."""
+        if self.program is None:
+            return frozenset(self.archives)
         nodes = self.program.graph.nodes
         kept = [""] if self.program.is_structural else []  # the mutant takes over what no step changes
         return frozenset([*kept, *(node.attribute("model") for node in nodes if node.primitive == "base")])
 
     def _consequence(self, model: str) -> str:
         """Says which tensors may be wrong. A CRC-32 does not tell where the damage is."""
+        if self.program is None:
+            return "its weights may be wrong"
         tensors = tensors_read(self.program, model)
         if model == "" and self.program.is_structural:
             return "the mutant's weights may be wrong"

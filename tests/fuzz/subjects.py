@@ -38,6 +38,7 @@ class Subject:
         arguments: of the call.
         output: the file or folder that it writes.
         kind: of the server that it needs.
+        done: the exit code of a call that has done its work.
     """
 
     name: str
@@ -45,12 +46,18 @@ class Subject:
     arguments: tuple[str, ...]
     output: str
     kind: str = "plain"
+    done: int = 0
 
 
 def _applies(name: str, share: float, plan: str, model: str, output: str, kind: str = "plain") -> Subject:
     # One thread: the bytes of the undisturbed output are compared.
     call = ("apply", plan, model, "-o", f"disk/{output}", "--threads", "1", "--force", "-q")
     return Subject(name, share, call, f"disk/{output}", kind=kind)
+
+
+def _patches(name: str, share: float, patch: str) -> Subject:
+    call = ("patch", "stack.keras", patch, "-o", "disk/out.keras", "--threads", "1", "--force", "-q")
+    return Subject(name, share, call, "disk/out.keras")
 
 
 _DATA = ("model.path=small.keras", "data=npz", "data.path=data.npz")
@@ -85,6 +92,15 @@ SUBJECTS = (
         ("lock", "noise.yaml", "stack.keras", "-o", "disk/out.lock.yaml", "--threads", "1", "--force", "-q"),
         "disk/out.lock.yaml",
     ),
+    _patches("patch", 5, "noise.safetensors"),
+    _patches("patch, structural", 5, "insert.safetensors"),
+    Subject(
+        "diff --patch",
+        5,
+        ("diff", "stack.keras", "noise.keras", "--patch", "disk/out.safetensors", "--threads", "1", "--force", "-q"),
+        "disk/out.safetensors",
+        done=1,
+    ),
     Subject("report", 10, ("report", "sweep", "-o", "disk/out", "-q"), "disk/out", kind="pictures"),
 )
 
@@ -99,6 +115,8 @@ def write_inputs(folder: Path, servers: Mapping[str, Server], subjects: Sequence
     shutil.copy(corpus.CORPUS / "data" / "stored.npz", folder / "data.npz")
     for result in sweep(scales=(0.1, 1), seeds=2):
         result.write(folder / "sweep" / str(result.job.number))
+    if any("patch" in subject.name for subject in subjects):
+        _patches_of(folder, servers["plain"])
     if any(name.endswith(".h5") for subject in subjects for name in subject.arguments[:3]):
         for name in ("stack.h5", "stack.weights.h5"):
             _in_keras(folder, name, servers["keras"])
@@ -118,6 +136,18 @@ def _in_keras(folder: Path, name: str, server: Server) -> None:
     call = ("apply", "nothing.yaml", "stack.keras", "-o", name, "-q")
     outcome = server.call(MUTSPEC, call, folder, SLOW)
     assert outcome.code == 0, outcome.err
+
+
+def _patches_of(folder: Path, server: Server) -> None:
+    """Mutants of the stack, and the patches that make them."""
+    for plan in ("noise", "insert"):
+        mutant, patch = f"{plan}.keras", f"{plan}.safetensors"
+        for call, code in (
+            (("apply", f"{plan}.yaml", "stack.keras", "-o", mutant, "-q"), 0),
+            (("diff", "stack.keras", mutant, "--patch", patch, "-q"), 1),
+        ):
+            outcome = server.call(MUTSPEC, call, folder, SLOW)
+            assert outcome.code == code, outcome.err
 
 
 def _inside(source: Path, target: Path, rewrite: Callable[[Path, Path], None]) -> None:

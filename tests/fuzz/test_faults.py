@@ -7,7 +7,7 @@ import sys
 
 from tests.fuzz.corpus import ROOT
 
-SUBJECTS = "apply .keras;lock;report"
+SUBJECTS = "apply .keras;lock;patch;report"
 """What needs no Keras: in seconds."""
 
 

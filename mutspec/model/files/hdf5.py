@@ -21,7 +21,7 @@ import numpy as np
 from mutspec.errors import ModelError, Problem
 from mutspec.model.files.archive import Extent
 from mutspec.model.files.seekable import Seekable
-from mutspec.model.files.sink import TEMPORARY_SUFFIX
+from mutspec.model.files.sink import hdf5_locking
 from mutspec.model.files.watched import ChildFailed, ChildTooSlow, watched
 from mutspec.model.limits import UNPACKED_BYTES, Limits, current_limits
 
@@ -158,19 +158,10 @@ def _answer(
     return msgspec.msgpack.encode(answer)
 
 
-def locking_of(source: object) -> bool | None:
-    """Returns what to tell HDF5 about locking a file that it reads; None for what it does by itself.
-
-    It need not lock a temporary file of ours: whoever writes it holds its lock, and reads it before it has its name.
-    """
-    is_ours = isinstance(source, Path) and source.name.endswith(TEMPORARY_SUFFIX)
-    return False if is_ours else None
-
-
 def _read(
     source: Path | FileWindow, base: int, shown: str, limits: Limits, attributes: bool, training: bool
 ) -> StoredHdf5:
-    with h5py.File(source, "r", locking=locking_of(source)) as file:
+    with h5py.File(source, "r", locking=hdf5_locking(source)) as file:
         root = file["/"].id
         groups: dict[str, Mapping[str, Attribute]] = {}
         extents: dict[str, Extent] = {}

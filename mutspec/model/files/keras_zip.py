@@ -26,7 +26,9 @@ def numbered(config: Any) -> Any:
 def _numbered(value: Any, numbers: dict[Any, int]) -> Any:
     if isinstance(value, dict):
         return {
-            key: numbers.setdefault(item, len(numbers)) if key == "shared_object_id" else _numbered(item, numbers)
+            key: numbers.setdefault(item, len(numbers))
+            if key == "shared_object_id" and isinstance(item, int)
+            else _numbered(item, numbers)
             for key, item in value.items()
         }
     return [_numbered(item, numbers) for item in value] if isinstance(value, list) else value

@@ -21,7 +21,10 @@ from mutspec.model.files.sink import write_at
 from mutspec.model.files.weights_file import read_config
 from mutspec.model.limits import current_limits
 
-_LENGTH_BYTES = 8
+LENGTH_BYTES = 8
+"""The bytes that hold the length of the header."""
+PATCH = "mutspec_patch"
+"""The key in a file's metadata by which a patch is known. It holds the version of the patch's format."""
 _METADATA = "__metadata__"
 _DTYPES: Mapping[str, tuple[str, int]] = {
     "BOOL": ("bool", 1),
@@ -45,6 +48,7 @@ _DTYPES: Mapping[str, tuple[str, int]] = {
 
 _NAMES = {name: (short, size) for short, (name, size) in _DTYPES.items()}
 _ALIGNED_TO = 8
+_OURS: Mapping[str, str] = {"format": "mutspec"}
 _AGAIN = "the file is damaged; copy or save it again"
 
 
@@ -62,16 +66,21 @@ def read_safetensors(path: Path, architecture: Path | None) -> Archive:
     size = path.stat().st_size
     limits = current_limits()
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
         limits.check("config_bytes", length, f"the header of {path}")
-        if _LENGTH_BYTES + length > size:
+        if LENGTH_BYTES + length > size:
             raise ModelError(f"the header of {path} reaches beyond its end", hint=_AGAIN)
         header = parse_json(file.read(length), f"the header of {path}")
+    metadata = header.get(_METADATA)
+    if isinstance(metadata, Mapping) and PATCH in metadata:
+        raise ModelError(
+            f"{path} is a patch, not a model", hint=f"apply it to a model: mutspec patch MODEL {path} -o OUT"
+        )
     names = [name for name in header if name != _METADATA]
     limits.check("hdf5_objects", len(names), f"tensors in {path}")
     if not names:
         raise ModelError(f"{path} holds no weights", hint="save it again")
-    start = _LENGTH_BYTES + length
+    start = LENGTH_BYTES + length
     extents = {name: _extent(name, header[name], start, path) for name in names}
     _check_places(extents, start, size, path)
     config = None if architecture is None else read_config(architecture)
@@ -117,12 +126,15 @@ def write_safetensors(archive: Archive, reader: ExtentReader, descriptor: int) -
     return replace(archive, extents=extents, copies={}, member=None)
 
 
-def header_of(tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path) -> tuple[bytes, Mapping[str, int]]:
+def header_of(
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path, metadata: Mapping[str, str] = _OURS
+) -> tuple[bytes, Mapping[str, int]]:
     """Returns the beginning of a safetensors file.
 
     Arguments:
         tensors: dtype and shape of each tensor, by name.
         path: the model's file, for errors.
+        metadata: what the file states in addition.
 
     Returns:
         All bytes before the values, and the offset after them at which each tensor begins. Tensors with the widest
@@ -134,16 +146,18 @@ def header_of(tensors: Mapping[str, tuple[str, tuple[int, ...]]], path: Path) ->
     unknown = next((dtype for dtype, _ in tensors.values() if dtype not in _NAMES), None)
     if unknown is not None:
         raise ModelError(f"{path} has weights of dtype {unknown}, which safetensors do not have", hint="save as .keras")
-    header: dict[str, Any] = {_METADATA: {"format": "mutspec"}}
+    header: dict[str, Any] = {_METADATA: dict(metadata)}
     offsets: dict[str, int] = {}
+    places: dict[str, Any] = {}
     end = 0
     for name, (dtype, shape) in sorted(tensors.items(), key=lambda item: -_NAMES[item[1][0]][1]):
         short, size = _NAMES[dtype]
         offsets[name], end = end, end + prod(shape) * size
-        header[name] = {"dtype": short, "shape": list(shape), "data_offsets": [offsets[name], end]}
+        places[name] = {"dtype": short, "shape": list(shape), "data_offsets": [offsets[name], end]}
+    header |= {name: places[name] for name in tensors}  # their order in the header is that of the model
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + _LENGTH_BYTES) % _ALIGNED_TO)
-    return len(text).to_bytes(_LENGTH_BYTES, "little") + text, offsets
+    text += b" " * (-(len(text) + LENGTH_BYTES) % _ALIGNED_TO)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text, offsets
 
 
 def _extent(name: str, facts: Any, start: int, path: Path) -> Extent:

@@ -36,6 +36,14 @@ def scratch_file(folder: Path | None) -> BinaryIO:
     return TemporaryFile(dir=folder, prefix=".", suffix=TEMPORARY_SUFFIX, buffering=0)
 
 
+def hdf5_locking(source: object) -> bool | None:
+    """Returns whether HDF5 is to ask for the lock of a file that it reads; None for what HDF5 does by default.
+
+    It cannot get the lock of an output that is checked before it takes its name, because its writer holds that.
+    """
+    return False if isinstance(source, Path) and source.name.endswith(TEMPORARY_SUFFIX) else None
+
+
 class Sink(Seekable):
     """A file that takes every write, and keeps the first failure for its owner.
 
