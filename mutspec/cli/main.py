@@ -151,9 +151,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     unload NumPy and h5py as to read a plan.
     """
     gc.set_threshold(_OBJECTS_PER_COLLECTION)
-    hand_back_interrupts()
-    _let_the_second_interrupt_end_all()
     try:
+        hand_back_interrupts()
+        _let_the_second_interrupt_end_all()
         terminations_as_interrupts()
         code = int(run(cli, arguments, "mutspec"))
         too_late_for_interrupts(code)
