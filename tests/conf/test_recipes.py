@@ -11,6 +11,9 @@ import pytest
 
 import mutspec
 from mutspec.language.recipe_files import shipped_files
+from mutspec.recipes.lock_file import read_lock
+from mutspec.recipes.lock_places import locks_at
+from mutspec.recipes.replaying import verify
 from mutspec.recipes.testing.names import path_of_tests
 from mutspec.recipes.testing.reading import read_tests
 from mutspec.recipes.testing.run import run_tests
@@ -56,6 +59,13 @@ def test_the_tests_of_all_recipes_pass() -> None:
     cases = [case for file in read_tests([RECIPES[0].parent]) for case in file.cases]
     assert len(cases) > len(RECIPES)
     assert [*filter(None, (result.problems for result in run_tests(cases)))] == []
+
+
+def test_the_locks_of_all_recipes_replay() -> None:
+    locks = locks_at(RECIPES[0].parent)
+    assert {lock.name.partition(".")[0] for lock in locks} == {recipe.stem for recipe in RECIPES}
+    for lock in locks:
+        verify(read_lock(lock))  # raises if anything differs
 
 
 def test_recipes_warn_of_nothing_where_they_change_the_shipped_model() -> None:
