@@ -67,7 +67,7 @@ def locks_at(path: Path) -> list[Path]:
         return found
     if is_lock_name(path):
         return [path]
-    if path.suffix not in ("", ".yaml", ".yml"):
+    if not may_have_locks(path):
         raise CallError(
             f"{path} is not a lock", hint=f"name a {LOCK_SUFFIX}, a plan that has one beside it, or a folder"
         )
@@ -75,6 +75,11 @@ def locks_at(path: Path) -> list[Path]:
         hint = f"`mutspec lock {path} MODEL` makes one"
         raise CallError(f"there is no lock beside {path}", hint=hint)
     return found
+
+
+def may_have_locks(path: Path) -> bool:
+    """Returns whether a path is a folder, or its name may be that of a lock or a plan."""
+    return path.is_dir() or path.suffix in ("", ".yaml", ".yml")
 
 
 def _shown_folder(path: Path) -> str:

@@ -142,3 +142,18 @@ def test_commands_take_the_options_of_who_must_have_signed(keys: Path, plan: Pat
         call("--signed-by", ALICE, "--signers", str(keys / "signers"))
     sign(plan, keys / "alice")
     call("--signed-by", ALICE, "--signers", str(keys / "signers"))
+
+
+def test_verify_demands_the_signature_of_a_lock_before_it_replays_it(keys: Path, folder: Path) -> None:
+    by_alice = ("--signed-by", ALICE, "--signers", str(keys / "signers"))
+    assert called("verify", "plan.lock.yaml", *by_alice).code == 1
+    assert called("sign", "plan.lock.yaml", "model.keras", "--key", str(keys / "alice"), "-q").code == 0
+    done = called("verify", "plan.lock.yaml", "model.keras", *by_alice)
+    assert done.code == 0, done.err
+    assert "model.keras: signed by alice@example.org\n" in done.out
+    assert "plan.lock.yaml: replayed on model.keras" in done.out
+    with (folder / "plan.lock.yaml").open("a") as lock:
+        lock.write("# another line\n")
+    changed = called("verify", "plan.lock.yaml", *by_alice)
+    assert (changed.code, changed.out) == (1, "")
+    assert "plan.lock.yaml is not signed by alice@example.org" in changed.err

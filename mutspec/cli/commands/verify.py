@@ -25,7 +25,9 @@ from mutspec.cli.plans import recipe_root
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, data_option, format_options, verify_option
 from mutspec.cli.signature_options import check_signed, signed_by_options
+from mutspec.cli.stdout import write
 from mutspec.errors import CallError
+from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:
     from mutspec.recipes.lock_file import LockFile
@@ -72,7 +74,8 @@ def command(
     A LOCK may also be a plan, which stands for all locks beside it, or a folder. The mutants are not kept. The exit
     code is 1 if something differs, and the first differences are named. Weights are compared to the bit, except those
     with numeric values, which the lock marks. A model that was moved or renamed is found by its fingerprint in the
-    folders of the lock, of the plan, and of the call. With --signed-by, the locks must be signed by that person.
+    folders of the lock, of the plan, and of the call. With --signed-by, the locks must be signed by that person;
+    LOCK may then also be another file, such as a model, of which the signature alone is checked.
 
     \b
     Examples:
@@ -81,22 +84,28 @@ def command(
       mutspec verify dense_noise.lock.yaml --model /data/model.keras
       mutspec verify dense_noise.lock.yaml --output mutant.keras
       mutspec verify dense_noise.lock.yaml --signed-by ada@example.org --signers allowed_signers
+      mutspec verify mutant.keras --signed-by ada@example.org --signers allowed_signers
     """  # noqa: D301
     from mutspec.cli.locks import Treated, compared, each_lock, report
-    from mutspec.recipes.lock_places import locks_at
+    from mutspec.recipes.lock_places import locks_at, may_have_locks
     from mutspec.recipes.locking import Options
     from mutspec.recipes.replaying import Given, verify, verify_output
 
     import_modules(modules)
     bound = as_paths(bound_inputs(inputs))
-    paths = list(dict.fromkeys(lock for path in locks for lock in locks_at(Path(path))))
+    named = list(dict.fromkeys(map(Path, locks)))
+    others = [path for path in named if signed_by is not None and not may_have_locks(path)]
+    paths = list(dict.fromkeys(lock for path in named if path not in others for lock in locks_at(path)))
     if len(paths) > 1 and (model or output or bound or architecture or data):
         raise CallError("--model, --output, --input, --architecture and --data go with one lock", hint="name one lock")
     options = Options(unsafe, not is_unverified, threads, max_memory)
     files = (Path(each) if each else None for each in (model, architecture, data))
     base, layout, arrays = files
     given = Given(base, bound, layout, arrays, recipe_root())
-    check_signed(paths, signed_by, signers)
+    check_signed([*others, *paths], signed_by, signers)
+    if output_format == "text" and not is_quiet:
+        for path in others:
+            write(f"{in_one_line(str(path))}: signed by {in_one_line(signed_by or '')}")
 
     def treat(locked: LockFile) -> Treated:
         if output is not None:
