@@ -124,9 +124,9 @@ class NameTable:
         options = re2.Options()
         options.max_mem = _MOST_MEMORY
         options.log_errors = False
-        options.never_nl = True
         try:
             whole = re2.compile(pattern, options)
+            options.never_nl = True
             # One scan of a text with a line for each name is ten times as fast as a match for each name.
             by_line = None if _NOT_LINE_BY_LINE.search(pattern) else re2.compile(f"(?m)^(?:{pattern})$", options)
         except (re2.error, UnicodeError) as error:

@@ -89,6 +89,7 @@ def _misfits(document: Any, root: Node, file: Path, reason: str) -> list[Problem
 
     schema = lock_schema()
     definitions = schema.pop("$defs")
+    del schema["$id"]  # which its references would be relative to
     whole = {**schema, "required": schema["required"][1:]}  # the version is read already
     found = Validator("lock", {**definitions, "lock": whole}, "a lock").find(document)
     again = f"to make the lock again: mutspec lock PLAN MODEL -o {file} --force"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mutspec.errors import PlanError, Problem
 from mutspec.keras_facts.roles import LEARNED, Group
 from mutspec.language.types import Selector, Target
-from mutspec.model.select import NothingMatched, Selection, SelectorIndex
+from mutspec.model.select import NothingMatched, Selection, SelectorIndex, exact_pattern
 from mutspec.model.spec import LayerSpec, ModelSpec, TensorSpec
 
 HANGS = 30.0
@@ -225,6 +225,13 @@ def test_a_target_stands_for_these_weights(target: Any, expected: list[str]) -> 
 )
 def test_a_target_stands_for_these_layers(target: Any, expected: list[str]) -> None:
     assert layers_of(target) == expected
+
+
+@given(st.lists(st.text("a\n*?[]${}.", min_size=1, max_size=4), min_size=1, max_size=3, unique=True))
+def test_the_exact_pattern_of_a_name_matches_it_alone_whatever_is_in_it(names: list[str]) -> None:
+    index = SelectorIndex(model(*(f"{name}:Dense" for name in names)))
+    for name in names:
+        assert [layer.name for layer in index.layers(Selector(name=exact_pattern(name))).layers] == [name]
 
 
 def test_the_default_weights_are_all_learned_ones_and_a_caller_may_ask_for_others() -> None:
