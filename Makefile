@@ -86,6 +86,7 @@ bench: .venv/dev.installed
 	python benchmarks/sweep.py
 	python benchmarks/report.py
 	python benchmarks/sensitivity.py
+	python benchmarks/lock.py
 
 fuzz: .venv/dev.installed
 	python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)

@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from mutspec.access.fingerprint import fingerprint
@@ -78,6 +80,7 @@ def test_only_what_a_target_chooses_is_digested(cli, room) -> None:
     assert "weights" not in cli("inspect", "model.keras", "--digests", "--layers").out.splitlines()
 
 
+@pytest.mark.skipif(which("git") is None, reason="there is no git")
 def test_git_diff_says_which_weights_and_layers_of_a_model_changed_as_the_page_for_teams_shows(cli, room) -> None:
     """With real git. And a model that Git LFS holds is shown as what git stores of it."""
     textconv = f"{sys.executable} {room / 'mutspec'} inspect --digests"

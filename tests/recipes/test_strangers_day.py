@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import pytest
 import yaml
@@ -77,6 +78,7 @@ def edit(path: Path, before: str, after: str) -> None:
     path.write_text(text.replace(before, after))
 
 
+@pytest.mark.skipif(which("git") is None, reason="there is no git")
 def test_a_strangers_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], git: Git
 ) -> None:
