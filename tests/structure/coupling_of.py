@@ -40,12 +40,12 @@ Width = tuple[str, str]
 
 def context_of_model(model: Any) -> LoweringContext:
     """Where steps are lowered for a model."""
-    from mutspec.execute.prepare import _oracle
+    from mutspec.execute.prepare import shape_oracle
 
     live = read_live(model)
     config = live.config or {}
     return LoweringContext(
-        {"": live.spec, BASE: live.spec}, config, {BASE: config}, _oracle(live, unsafe=True, asked={})
+        {"": live.spec, BASE: live.spec}, config, {BASE: config}, shape_oracle(live, unsafe=True, asked={})
     )
 
 
