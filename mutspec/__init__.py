@@ -9,23 +9,11 @@ print(mutspec.diff("model.keras", "mutant.keras"))
 """
 
 from mutspec import _first as _first
-from mutspec.api import (
-    MutspecWarning,
-    apply,
-    breaking_point,
-    diff,
-    dry_run,
-    limits,
-    load_plan,
-    lock,
-    matching,
-    mutated,
-    patch,
-    plan,
-    provenance,
-    sweep,
-    verify,
-)
+from mutspec.api.experiments import breaking_point, sweep
+from mutspec.api.given import MutspecWarning
+from mutspec.api.models import diff, matching, patch, provenance
+from mutspec.api.mutation import apply, dry_run, limits, load_plan, mutated, plan
+from mutspec.api.recipes import lock, verify
 from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, MutspecError, OpError, PlanError
 from mutspec.version import __version__
 

@@ -80,7 +80,7 @@ def job(*overrides: str, config_dir: str | None = "my") -> Job:
 
 
 def test_a_recipe_without_overrides_is_the_plan_in_its_file(folder: Path) -> None:
-    from mutspec.api import load_plan
+    from mutspec.api.mutation import load_plan
 
     assert job("plan=jitter").plan.digest == load_plan("my/recipes/jitter.yaml").digest
 
@@ -141,7 +141,7 @@ def test_the_call_has_the_last_word_over_an_experiment(folder: Path) -> None:
 
 
 def test_same_overrides_make_the_plan_that_set_makes(folder: Path) -> None:
-    from mutspec.api import load_plan
+    from mutspec.api.mutation import load_plan
 
     texts = ["params.std=0.5", "seed=3", "steps.graded.std=0.25", "steps.jitter.target.type=[Dense, Conv2D]"]
     by_set = load_plan("my/recipes/jitter.yaml", overrides=texts)
