@@ -12,7 +12,18 @@ from typing import Any
 
 from mutspec.errors import DocumentPath, PlanError, Problem, nearest
 from mutspec.language.document import parse
-from mutspec.language.nodes import Node, Scalar, Sequence, Source, SourceSpan, Table, child, from_plain, with_value
+from mutspec.language.nodes import (
+    Node,
+    Scalar,
+    Sequence,
+    Source,
+    SourceSpan,
+    Table,
+    child,
+    from_plain,
+    node_at,
+    with_value,
+)
 from mutspec.language.recipe_files import recipe_name
 from mutspec.language.schema import SEPARATOR
 from mutspec.language.steps import is_use
@@ -128,10 +139,19 @@ def _apply(root: Node, override: Override) -> Node:
     _check_head(root, parts, span)
     value = _value(override, len(override.text) - len(override.text.partition("=")[2]))
     path = _path(root, parts, span)
+    root = _passing_parameters(root, path, span)
     try:
         return with_value(root, path, value, span)
     except KeyError as error:
         raise PlanError(_missing_problem(root, parts, path, int(error.args[0]), span)) from None
+
+
+def _passing_parameters(root: Node, path: DocumentPath, span: SourceSpan) -> Node:
+    """Returns the tree, in which the step that uses a recipe has a `with` if the path leads into it."""
+    step = node_at(root, path[:2])
+    if path[2:3] != ("with",) or len(path) < 4 or step is None or not is_use(step) or child(step, "with") is not None:
+        return root
+    return with_value(root, path[:3], Table({}, {}, span), span)
 
 
 def _check_head(root: Node, parts: list[str], span: SourceSpan) -> None:

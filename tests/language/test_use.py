@@ -177,6 +177,10 @@ def test_an_override_reaches_the_use_and_the_steps_in_its_place(
     assert steps_of(text, override)[0][key] == value
 
 
+def test_an_override_passes_a_parameter_where_the_plan_passes_none() -> None:
+    assert steps_of("mutspec: 1\nsteps: [{use: dense_noise}]\n", "steps.dense_noise.with.std=7")[0]["std"] == 7
+
+
 def test_the_steps_of_a_plan_that_is_shown_are_overridden_in_the_same_way() -> None:
     text = "mutspec: 1\nsteps: [{id: jitter/noise, op: gaussian_noise, target: a, std: 1}]\n"
     for key in ("steps.jitter/noise.std", "steps.jitter.steps.noise.std"):
