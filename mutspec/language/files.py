@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mutspec.errors import Place, PlanError, Problem, nearest
@@ -83,6 +84,15 @@ def decode(data: bytes, name: str) -> str:
 
 def _missing_file(path: Path) -> Problem:
     return Problem("there is no such file", Place(str(path), 0, 0, 0), candidates=called_like(path))
+
+
+def is_inside(path: Path, folders: Iterable[Path]) -> bool:
+    """Returns whether a path leads to something in or below one of some folders, by whatever links."""
+    try:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(os.path.realpath(each)) for each in folders)
+    except (OSError, ValueError):  # a name with a NUL
+        return False
 
 
 def called_like(path: Path, is_meant: Callable[[Path], bool] = lambda _: True) -> tuple[str, ...]:

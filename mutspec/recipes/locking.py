@@ -29,7 +29,7 @@ from mutspec.recipes.checking import differences, result_differences
 from mutspec.recipes.lock_document import LOCK_SUFFIX, Lock
 from mutspec.recipes.lock_file import LockFile, lock_text, read_lock, write_lock
 from mutspec.recipes.lock_making import Names, facts, with_result, with_targets
-from mutspec.recipes.lock_places import default_lock, name_in_lock
+from mutspec.recipes.lock_places import default_lock, name_in_lock, refuse_plan_elsewhere, way_to
 from mutspec.resources import shipped_recipe
 from mutspec.text.words import plural
 
@@ -165,6 +165,8 @@ def lock(
         )
     _refuse_existing(path, files, force=force)
     check_output(path, files.all, force=force)
+    if not files.plan_name:
+        refuse_plan_elsewhere(files.plan, path)
     made = text_of(make_lock(files, path, overrides, options), path, files.plan)
     write_lock(path, made, force=force)
     return read_lock(path)
@@ -395,14 +397,25 @@ def _schema(path: Path, plan: Path) -> str:
 
 
 def _call(made: Lock, path: Path) -> str:
-    """Returns the call that makes a lock, from the folder that it is in."""
-    words = ["mutspec", "lock", made.plan.file, made.model.file]
-    if default_lock(Path(made.plan.file)) != Path(path.name):
-        words += ["-o", path.name]
+    """Returns the call that makes a lock, from the nearest folder that holds all its files."""
+    data = None if made.data is UNSET else made.data.file
+    layout = None if made.model.architecture is UNSET else made.model.architecture
+    inputs = {name: each.file for name, each in made.inputs.items()}
+    is_shipped = not (path.parent / made.plan.file).is_file() and shipped_recipe(made.plan.file) is not None
+    own = () if is_shipped else (made.plan.file,)
+    names = (*own, made.model.file, *inputs.values(), *filter(None, (layout, data)))
+    lock = way_to(path, names)
+
+    def typed(name: str) -> str:
+        return os.path.normpath(lock.parent / name)
+
+    plan = made.plan.file if is_shipped else typed(made.plan.file)
+    words = ["mutspec", "lock", plan, typed(made.model.file)]
+    words += [] if default_lock(Path(plan)) == lock else ["-o", str(lock)]
     for text in made.plan.overrides:
         words += ["--set", text]
-    for name, each in made.inputs.items():
-        words += ["--input", f"{name}={each.file}"]
-    words += [] if made.model.architecture is UNSET else ["--architecture", made.model.architecture]
-    words += [] if made.data is UNSET else ["--data", made.data.file]
+    for name, file in inputs.items():
+        words += ["--input", f"{name}={typed(file)}"]
+    words += [] if layout is None else ["--architecture", typed(layout)]
+    words += [] if data is None else ["--data", typed(data)]
     return " ".join(shlex.quote(" ".join(word.split())) for word in words)

@@ -214,9 +214,10 @@ def files_of(locked: LockFile, given: Given) -> tuple[Files, tuple[Problem, ...]
     notes: tuple[Problem, ...] = ()
     architecture, data = given.architecture, given.data
     if architecture is None and own.model.architecture is not UNSET:
-        architecture = file_of(own.model.architecture, lock, "the architecture")
+        hint = "name the file: mutspec verify LOCK --architecture MODEL"
+        architecture = file_of(own.model.architecture, lock, "the architecture", hint)
     if data is None and own.data is not UNSET:
-        data = file_of(own.data.file, lock, "the data")
+        data = file_of(own.data.file, lock, "the data", "name the file: mutspec verify LOCK --data FILE")
     model = given.model
     if model is None:
         found = find_model(own.model, lock, plan, "the model", "name its file: mutspec verify LOCK --model MODEL")
