@@ -40,6 +40,30 @@ def test_each_kind_of_file_has_a_lock_that_replays(what: str, tmp_path: Path, mo
     output = f"out{''.join(source.suffixes)}" if what != "sharded" else "out.weights.h5"
     applied = called("apply", "plan.yaml", source.name, *options, "-o", output, "--locked", "-q")
     assert applied.code == 0, applied.err
+    assert (known := called("verify", "plan.lock.yaml", "--output", output)).code == 0, known.err
+
+
+def test_the_architecture_of_weights_alone_is_that_of_the_model_of_the_lock(folder: Path) -> None:
+    call = ["apply", "plan.yaml", "model.keras", "--input", "teacher=teacher.keras", "-q", "-o"]
+    for output in ("out.weights.h5", "out.safetensors"):
+        assert called(*call, output).code == 0
+        assert (known := called("verify", "plan.lock.yaml", "--output", output)).code == 0, known.err
+    (folder / "model.keras").rename(folder / "renamed.keras")
+    assert "found by its fingerprint" in called("verify", "plan.lock.yaml", "--output", "out.safetensors").err
+    (folder / "renamed.keras").unlink()
+    missing = called("verify", "plan.lock.yaml", "--output", "out.weights.h5")
+    assert (missing.code, "name the model: mutspec verify LOCK --output OUT --model MODEL" in missing.err) == (2, True)
+
+
+def test_weights_alone_are_not_compared_with_a_result_of_another_structure(folder: Path) -> None:
+    (folder / "deeper.yaml").write_text("mutspec: 1\nsteps: [{op: remove_layer, target: dropout}]\n")
+    assert called("lock", "deeper.yaml", "model.keras", "-q").code == 0
+    for output in ("deeper.keras", "deeper.weights.h5"):
+        assert called("apply", "deeper.yaml", "model.keras", "-o", output, "-q").code == 0
+    refused = called("verify", "deeper.lock.yaml", "--output", "deeper.weights.h5")
+    assert (refused.code, "--architecture MODEL" in refused.err) == (2, True)
+    call = ["verify", "deeper.lock.yaml", "--output", "deeper.weights.h5", "--architecture", "deeper.keras"]
+    assert called(*call).code == 0
 
 
 def test_data_are_part_of_a_lock(folder: Path) -> None:
