@@ -11,8 +11,8 @@ from mutspec.documents import as_json, document_schema
 from mutspec.errors import Problem
 from mutspec.show.report import FORMAT_VERSION
 
-LockStatus = Literal["written", "updated", "unchanged", "as locked", "differs", "failed"]
-"""What came of a lock."""
+LockStatus = Literal["written", "updated", "unchanged", "as locked", "differs", "failed", "not possible"]
+"""What came of a lock. `failed`: it, the plan or a model is wrong. `not possible`: the machine does not allow it."""
 
 
 class LockProblem(Struct, frozen=True):
@@ -62,7 +62,7 @@ def problems_of(problems: Iterable[Problem]) -> tuple[LockProblem, ...]:
 def locks_document(outcomes: Iterable[LockOutcome]) -> dict[str, Any]:
     """Returns the JSON document of a call."""
     locks = tuple(outcomes)
-    passed = not any(each.status in ("differs", "failed") for each in locks)
+    passed = not any(each.status in ("differs", "failed", "not possible") for each in locks)
     return {"format_version": FORMAT_VERSION, **as_json(LocksDocument(passed=passed, locks=locks))}
 
 

@@ -7,19 +7,20 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
 from mutspec.access.read import Readable
-from mutspec.errors import CallError, CheckError, PlanError, Problem
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, PlanError, Problem
 from mutspec.execute.files import apply
 from mutspec.execute.hooks import Hooks
 from mutspec.execute.output import check_output
 from mutspec.execute.output_kind import kind_by_default
 from mutspec.execute.prepare import Prepared
+from mutspec.execute.temporary import temporary_name
 from mutspec.language import Plan, load_plan
 from mutspec.language.recipe_files import RecipeSource
 from mutspec.lowering.base import Op, is_structural
@@ -218,15 +219,20 @@ def replay(plan: Plan[Op], making: Making, folder: Path, options: Options) -> No
         making: looks at it.
         folder: the folder for the file.
         options: how the plan is applied.
+
+    Raises:
+        PlanError, ModelError, CallError, CheckError, EnvironmentProblem: as for `apply`.
     """
     files = making.files
     form = format_of(files.model)
     kind = kind_by_default(form.kind if form else FileKind.KERAS, is_structural=is_structural(plan))
-    with making.explaining(plan):
+    name = temporary_name(folder / "replayed")
+    output = name.with_name(f"{name.name}{FORMATS[kind].suffixes[0]}")  # no file ever has this name
+    with making.explaining(plan), _not_naming(output):
         apply(
             plan,
             files.model,
-            folder / f"{files.plan.stem[:100]}.replayed{FORMATS[kind].suffixes[0]}",
+            output,
             inputs=files.inputs,
             architecture=files.architecture,
             force=True,
@@ -234,6 +240,25 @@ def replay(plan: Plan[Op], making: Making, folder: Path, options: Options) -> No
             hooks=making.hooks(keeps_output=False),
             **options.given(),
         )
+
+
+@contextmanager
+def _not_naming(output: Path) -> Iterator[None]:
+    """Runs a block whose errors say "a temporary file" in place of a name that nobody knows.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+    try:
+        yield
+    except EnvironmentProblem as error:
+        what, hint = f"a temporary file in {output.parent}", "the mutant is written there while it is looked at"
+        raise type(error)(
+            replace(each, message=each.message.replace(str(output), what), hint=hint)
+            if str(output) in each.message
+            else each
+            for each in error.problems
+        ) from error
 
 
 class Making:

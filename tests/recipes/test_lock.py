@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -236,6 +238,48 @@ def test_the_json_of_checks_is_as_its_schema_says_and_one_bad_lock_does_not_hide
     assert update["locks"][0]["status"] == "updated"
     github = called("lock", "--check", "--format", "github")
     assert github.out.startswith("::error file=a.lock.yaml,line=2,")
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Runs a block in which no file may become larger, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_the_machine_does_not_allow_for_one_lock_does_not_hide_the_others(folder: Path) -> None:
+    shutil.copy(ROOT / "tests/data/generations/keras-3.6/dense.keras", "small.keras")
+    (folder / "a.yaml").write_text("mutspec: 1\nsteps: [{op: negate, target: {weights: '*'}}]\n")
+    assert called("lock", "a.yaml", "small.keras", "-q").code == 0
+    edited(folder / "a.yaml", "negate", "zero")
+    assert (folder / "small.keras").stat().st_size < 60 << 10 < (folder / "model.keras").stat().st_size
+    names = sorted(path.name for path in folder.iterdir())
+    for call, first in ((["lock", "--update"], "updated"), (["verify", "."], "as locked")):
+        with files_of_at_most(60 << 10):
+            result = called(*call, "--json")
+        document = json.loads(result.out)
+        validator("verify").validate(document)
+        assert (result.code, document["passed"]) == (3, False)
+        assert [each["status"] for each in document["locks"]] == [first, "not possible"]
+        words = "updating" if first == "updated" else "replaying"
+        problem = document["locks"][1]["problems"][0]
+        assert problem["message"] == f"{words} is not possible: cannot write a temporary file in .: File too large"
+        assert problem["file"] == LOCK
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_what_folders_plans_and_models_are_called_does_not_matter(folder: Path) -> None:
+    long = "模" * 76
+    (folder / "plan.yaml").rename(f"{long}.yaml")
+    (folder / "user.replayed.keras").mkdir()
+    (folder / f"{long}.replayed.keras").mkdir()
+    call = ["lock", f"{long}.yaml", "model.keras", "--input", "teacher=teacher.keras", "-q"]
+    assert (made := called(*call)).code == 0, made.err
+    assert called("verify", f"{long}.lock.yaml", "-q").code == 0
 
 
 def test_differences_beyond_the_first_are_counted(folder: Path) -> None:

@@ -117,4 +117,4 @@ def command(
         line = f"{what}: {compared(done.now)}"
         return Treated(locked.path, "as locked", line, locked.lock, done.now, notes=done.notes)
 
-    return report(each_lock(paths, treat), output_format, is_quiet=is_quiet)
+    return report(each_lock(paths, treat, "comparing" if output else "replaying"), output_format, is_quiet=is_quiet)
