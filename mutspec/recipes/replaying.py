@@ -15,16 +15,17 @@ from msgspec.structs import replace
 
 from mutspec.access.fingerprint import fingerprint
 from mutspec.access.read import Readable
-from mutspec.errors import CallError, CheckError, ModelError, Problem
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, Problem
 from mutspec.execute.files import prepare_files
 from mutspec.execute.hooks import Hooks
 from mutspec.execute.output_kind import kind_of_name
+from mutspec.graph.streams import unknown_streams
 from mutspec.language import Plan
 from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import format_of, open_archive, open_beside
-from mutspec.recipes.checking import as_before, result_differences, unknown_stream
+from mutspec.recipes.checking import as_before, result_differences
 from mutspec.recipes.lock_document import Lock
 from mutspec.recipes.lock_file import LockFile, read_lock, write_lock
 from mutspec.recipes.lock_making import result_of
@@ -78,6 +79,7 @@ def check(locked: LockFile, options: Options = DEFAULTS, given: Given = NOTHING_
     Raises:
         DifferenceError: something differs.
         PlanError, ModelError, CallError: the plan or a model cannot be read, or do not fit.
+        EnvironmentProblem: this engine does not have the lock's random streams.
     """
     refuse_stream(locked)
     files, notes = files_of(locked, given)
@@ -176,7 +178,7 @@ def verify_live(
 
     Raises:
         DifferenceError: something differs.
-        PlanError, ModelError, CallError, CheckError: as for `apply`.
+        PlanError, ModelError, CallError, CheckError, EnvironmentProblem: as for `apply`.
     """
     from mutspec.access.model_lock import hold
     from mutspec.execute.live import build_mutant
@@ -215,10 +217,10 @@ def refuse_stream(locked: LockFile) -> None:
     """Refuses a lock whose random streams this engine does not have.
 
     Raises:
-        CheckError: it is one.
+        EnvironmentProblem: it is one.
     """
-    if reason := unknown_stream(locked.lock):
-        raise CheckError(locked.placed(Problem(reason, path=("plan", "stream"))))
+    if reason := unknown_streams(locked.lock.plan.stream, "the lock"):
+        raise EnvironmentProblem(locked.placed(Problem(reason, path=("plan", "stream"))))
 
 
 # -- files
@@ -349,7 +351,7 @@ def as_locked(locked: LockFile, files: Files, overrides: tuple[str, ...], output
 
     Raises:
         CallError: the output holds weights alone, and its structure is in no file.
-        CheckError: this engine does not have the lock's random streams.
+        EnvironmentProblem: this engine does not have the lock's random streams.
         PlanError: the plan is invalid.
     """
     refuse_stream(locked)

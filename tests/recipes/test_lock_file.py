@@ -145,7 +145,7 @@ def test_an_edited_lock_is_refused_and_opens_nothing_elsewhere(what: str, folder
         result = called(*call)
         if call[-1] == "--update" and what.startswith("a stream"):
             continue  # that is how it is mended
-        assert (result.code, result.out) == (1 if what.startswith("a stream") else 2, ""), result
+        assert (result.code, result.out) == (3 if what.startswith("a stream") else 2, ""), result
         assert words in result.err
         assert "Traceback" not in result.err
 
