@@ -307,16 +307,17 @@ class Making:
             DifferenceError: something differs.
         """
         self._prepared = prepared
-        self._now = with_targets(self._facts(prepared.program.plan, model, inputs), prepared)
+        self._now = with_targets(self._facts(prepared.program.plan, model, inputs, prepared.data), prepared)
         if self._locked is not None:
             self.notes = refuse(self._locked, differences(self._locked.lock, self._now))
 
-    def _facts(self, plan: Plan[Op], model: Readable, inputs: Mapping[str, Readable]) -> Lock:
+    def _facts(self, plan: Plan[Op], model: Readable, inputs: Mapping[str, Readable], data: Any) -> Lock:
+        """Returns what is known before the plan is compiled. Data that no step reads are not part of it."""
         digest = None
-        if self.files.data is not None:
+        if data is not None and any(step.reads_data for step in plan.steps):
             from mutspec.access.digests import arrays_digest
 
-            digest = arrays_digest(self.files.arrays().items())
+            digest = arrays_digest(data.items())
         names, locked = self.files.names(self._path), None if self._locked is None else self._locked.lock
         return facts(plan, model, inputs, names, self._overrides, digest, locked)
 
@@ -333,9 +334,8 @@ class Making:
             if self._locked is not None and self._prepared is None:
                 model = open_archive(self.files.model, architecture=self.files.architecture)
                 inputs = {name: open_archive(path) for name, path in self.files.inputs.items()}
-                refuse(
-                    self._locked, differences(self._locked.lock, self._facts(plan, model, inputs), is_compiled=False)
-                )
+                now = self._facts(plan, model, inputs, self.files.arrays())
+                refuse(self._locked, differences(self._locked.lock, now, is_compiled=False))
             raise
 
     def written(self, path: Path) -> None:
