@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from mutspec.errors import Place, PlanError, Problem, nearest
 from mutspec.language.nodes import Source, SourceSpan
@@ -32,18 +33,21 @@ def refuse_other_document(path: str | Path) -> None:
             raise PlanError(about(str(path), f"this is {what}, not a plan", f"`{command} {path}` reads it"))
 
 
-def read_text(path: str | Path, name: str = "") -> str:
+def read_text(path: str | Path, name: str = "", *, is_stored: bool = False) -> str:
     """Reads a plan file as UTF-8, with or without a byte order mark.
 
     Arguments:
         path: the file.
         name: its name in error messages; by default its path.
+        is_stored: whether it must be a file on a disk, as one that is found in a folder: a pipe there may never end.
 
     Raises:
         PlanError: if the file cannot be read, or is not text.
     """
     name = name or str(path)
     try:
+        if is_stored and not S_ISREG(mode := os.stat(path).st_mode) and not S_ISDIR(mode):
+            raise PlanError(about(name, "this is a pipe or a device, not a file"))
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:

@@ -49,7 +49,7 @@ def read_lock(path: Path) -> LockFile:
         CallError: the file cannot be read, or is not a lock; with its place.
     """
     try:
-        text = read_text(path)
+        text = read_text(path, is_stored=True)
         root = parse(text, str(path)).root
     except PlanError as error:
         raise CallError(replace(each, message=_about_locks(each.message)) for each in error.problems) from None

@@ -50,7 +50,8 @@ def locks_of(plan: Path) -> list[Path]:
         names = []
     stem = own.name.removesuffix(LOCK_SUFFIX)
     stems = [name.removesuffix(LOCK_SUFFIX) for name in names if name.endswith(LOCK_SUFFIX)]
-    others = [each for each in stems if each.startswith(f"{stem}.") and f"{each}.yaml" not in names]
+    plans = {name.removesuffix(suffix) for name in names for suffix in (".yaml", ".yml") if name.endswith(suffix)}
+    others = [each for each in stems if each.startswith(f"{stem}.") and each not in plans]
     return [own.with_name(f"{each}{LOCK_SUFFIX}") for each in ([stem] if stem in stems else []) + others]
 
 
@@ -148,12 +149,15 @@ def file_of(name: str, lock: Path, what: str, hint: str = "call from a folder th
         hint: what to do if it is elsewhere.
 
     Raises:
-        CallError: it is neither below the lock's folder nor below the current one, or a link that leads out of them.
+        CallError: it is neither below the lock's folder nor below the current one, or a link that leads out of them, or
+            a pipe or a device.
     """
     path = _located(lock).parent / name
     if Path(name).is_absolute() or not is_inside(path, _folders(lock)):
         message = f"{lock} names {what} outside of its folder and of the current one: {name}"
         raise CallError(message, hint=hint)
+    if os.path.lexists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise CallError(f"{lock} names {what} {name}, which is not a file", hint=hint)
     shown = Path(os.path.normpath(lock.parent / name))
     return shown if _located(shown) == _located(path) else path
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,41 @@ def test_a_link_out_of_the_folders_of_a_lock_is_not_followed(
         Path(what).unlink()
         assert "is missing" in called("verify", "noise.lock.yaml").err
         assert called("verify", "noise.lock.yaml", "--model", "renamed.keras", "-q").code == 0
+
+
+def test_the_lock_of_a_plan_with_another_suffix_is_not_that_of_this_plan(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place / "recipes")
+    Path("noise.resnet.yml").write_bytes(Path("noise.yaml").read_bytes())
+    for plan in ("noise.yaml", "noise.resnet.yml"):
+        assert called("lock", plan, "model.keras", "-q").code == 0
+    applied = called("apply", "noise.yaml", "model.keras", "-o", "out.keras", "--locked", "-q")
+    assert (applied.code, applied.err) == (0, "")
+    assert called("verify", "noise.yaml").out.count("replayed") == 1
+
+
+PIPES = {
+    "lock": "noise.lock.yaml",
+    "plan": "noise.yaml",
+    "model": "model.keras",
+    "a model that is looked at": "a.keras",
+}
+
+
+@pytest.mark.parametrize("what", PIPES)
+def test_a_pipe_that_never_ends_is_not_read(what: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place / "recipes")
+    assert called("lock", "noise.yaml", "model.keras", "-q").code == 0
+    pipe = Path(PIPES[what])
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    if what.startswith("a model"):
+        Path("model.keras").unlink()
+    for call in (["lock", "--check", "."], ["verify", "noise.lock.yaml"], ["lock", "--update"]):
+        process = threading.Timer(10, lambda: os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK)))
+        process.start()  # ends the pipe, so that a failure does not hang
+        result = called(*call)
+        process.cancel()
+        assert (result.code, "Traceback" in result.err) == (2, False)
+        assert "not a file" in result.err or "is missing" in result.err
