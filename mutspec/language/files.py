@@ -33,12 +33,13 @@ def refuse_other_document(path: str | Path) -> None:
             raise PlanError(about(str(path), f"this is {what}, not a plan", f"`{command} {path}` reads it"))
 
 
-def read_text(path: str | Path, name: str = "", *, is_stored: bool = False) -> str:
-    """Reads a plan file as UTF-8, with or without a byte order mark.
+def read_text(path: str | Path, name: str = "", *, title: str = "a plan", is_stored: bool = False) -> str:
+    """Reads the file of a plan, or of another document, as UTF-8, with or without a byte order mark.
 
     Arguments:
         path: the file.
         name: its name in error messages; by default its path.
+        title: what messages call the document.
         is_stored: whether it must be a file on a disk, as one that is found in a folder: a pipe there may never end.
 
     Raises:
@@ -53,25 +54,27 @@ def read_text(path: str | Path, name: str = "", *, is_stored: bool = False) -> s
     except FileNotFoundError:
         raise PlanError(_missing_file(Path(path))) from None
     except IsADirectoryError:
-        raise PlanError(about(name, "this is a folder, not a plan", "name a plan file in it")) from None
+        raise PlanError(about(name, f"this is a folder, not {title}", "name a file in it")) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PlanError(about(name, f"the file cannot be read: {reason}")) from None
-    return decode(data, name)
+    return decode(data, name, title)
 
 
-def decode(data: bytes, name: str) -> str:
-    """Decodes the bytes of a plan.
+def decode(data: bytes, name: str, title: str = "a plan") -> str:
+    """Decodes the bytes of a plan, or of another document, which messages call by its title.
 
     Raises:
         PlanError: if they are not UTF-8, or more than MAX_BYTES.
     """
     if len(data) > MAX_BYTES:
-        raise PlanError(about(name, f"the file is larger than {MAX_BYTES // 2**20} MiB, the most that a plan may have"))
+        message = f"the file is larger than {MAX_BYTES // 2**20} MiB, the most that {title} may have"
+        raise PlanError(about(name, message))
     if data.startswith((b"PK\x03\x04", b"\x89HDF")):
-        raise PlanError(about(name, "this is a model file, not a plan", "the plan comes before the model: PLAN MODEL"))
+        hint = "the plan comes before the model: PLAN MODEL" if title == "a plan" else ""
+        raise PlanError(about(name, f"this is a model file, not {title}", hint))
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise PlanError(about(name, "the file is UTF-16, but a plan must be UTF-8", "save it as UTF-8"))
+        raise PlanError(about(name, f"the file is UTF-16, but {title} must be UTF-8", "save it as UTF-8"))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -30,10 +30,12 @@ class LockOutcome(Struct, frozen=True, kw_only=True):
     lock: Annotated[str, Meta(description="The lock's file, or the other file.")]
     status: Annotated[LockStatus, Meta(description="What came of it.")]
     plan: Annotated[
-        str | None, Meta(description="The plan, as the lock names it; null if the lock cannot be read, and for other files.")
+        str | None,
+        Meta(description="The plan, as the lock names it; null if it is not known, or for another file."),
     ]
     model: Annotated[
-        str | None, Meta(description="The model, as the lock names it; null if the lock cannot be read, and for other files.")
+        str | None,
+        Meta(description="The model, as the lock names it; null if it is not known, or for another file."),
     ]
     tensors: Annotated[
         int | None, Meta(description="How many weights of the result were compared or written down; null if none were.")
