@@ -106,14 +106,21 @@ def _called(command: click.Command, arguments: Sequence[str] | None, name: str) 
         sys.stdout, sys.stderr = streams
         raise BrokenPipeError from None
     except Exception as error:
-        cause: BaseException | None = error
-        seen: list[BaseException] = []
-        while cause is not None and cause not in seen:  # a cause may lead back to where it began
-            if isinstance(cause, KeyboardInterrupt):
-                raise cause from None
-            seen.append(cause)
-            cause = cause.__cause__ or cause.__context__
+        if interrupt := interrupt_before(error):
+            raise interrupt from None
         raise
+
+
+def interrupt_before(error: Exception) -> KeyboardInterrupt | None:
+    """Returns the interrupt that caused an error; None if none did."""
+    cause: BaseException | None = error
+    seen: list[BaseException] = []
+    while cause is not None and cause not in seen:  # a cause may lead back to where it began
+        if isinstance(cause, KeyboardInterrupt):
+            return cause
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def interrupt_code(error: BaseException) -> ExitCode:

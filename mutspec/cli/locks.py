@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from mutspec.cli.boundary import wants_color
+from mutspec.cli.boundary import interrupt_before, os_problem, wants_color
 from mutspec.cli.exit_codes import ExitCode, code_of
 from mutspec.cli.problems import as_github, as_texts
 from mutspec.cli.stdout import write, write_json
-from mutspec.errors import CheckError, MutspecError, Place, Problem
+from mutspec.errors import MutspecError, Place, Problem
 from mutspec.recipes.lock_document import Lock
 from mutspec.recipes.lock_file import LockFile, read_lock
 from mutspec.recipes.lock_report import LockOutcome, LockStatus, locks_document, problems_of
@@ -50,16 +50,18 @@ class Treated:
     details: str = ""
 
 
-def each_lock(paths: Iterable[Path], treat: Callable[[LockFile], Treated]) -> list[Treated]:
-    """Treats each lock. One that differs or cannot be read does not keep the others from being treated.
+def each_lock(paths: Iterable[Path], treat: Callable[[LockFile], Treated], doing: str) -> list[Treated]:
+    """Treats each lock. Whatever is wrong with one, or not possible, does not keep the others from being treated.
 
-    Raises:
-        EnvironmentProblem: the machine does not allow the work.
+    Arguments:
+        paths: the locks.
+        treat: treats one.
+        doing: what that is, such as `replaying`.
     """
-    return [_treated(path, treat) for path in paths]
+    return [_treated(path, treat, doing) for path in paths]
 
 
-def _treated(path: Path, treat: Callable[[LockFile], Treated]) -> Treated:
+def _treated(path: Path, treat: Callable[[LockFile], Treated], doing: str) -> Treated:
     locked: Lock | None = None
     try:
         read = read_lock(path)
@@ -68,19 +70,29 @@ def _treated(path: Path, treat: Callable[[LockFile], Treated]) -> Treated:
     except DifferenceError as error:
         found = {"problems": error.found, "notes": error.notes, "code": ExitCode.CHECK_FAILED}
         return Treated(path, "differs", lock=locked, **found)  # type: ignore[arg-type]
-    except MutspecError as error:
-        code = code_of(error)
-        if code not in (ExitCode.WRONG_INPUT, ExitCode.CHECK_FAILED):
+    except (MutspecError, OSError) as error:
+        if isinstance(error, BrokenPipeError) or interrupt_before(error):
             raise
-        status: LockStatus = "differs" if isinstance(error, CheckError) else "failed"
-        problems = tuple(
-            each if each.place else replace(each, place=Place(str(path), 0, 0, 0)) for each in error.problems
-        )
-        return Treated(path, status, lock=locked, problems=problems, code=code)
+        code = code_of(error)
+        problems = (os_problem(error),) if isinstance(error, OSError) else error.problems
+    status = _STATUS_OF_CODE[code]
+    if status == "not possible":
+        problems = tuple(replace(each, message=f"{doing} is not possible: {each.message}") for each in problems)
+    placed = tuple(each if each.place else replace(each, place=Place(str(path), 0, 0, 0)) for each in problems)
+    return Treated(path, status, lock=locked, problems=placed, code=code)
+
+
+_STATUS_OF_CODE: dict[ExitCode, LockStatus] = {
+    ExitCode.CHECK_FAILED: "differs",
+    ExitCode.WRONG_INPUT: "failed",
+    ExitCode.ENVIRONMENT: "not possible",
+}
 
 
 def report(treated: list[Treated], output_format: str, *, is_quiet: bool, hint: str = "") -> ExitCode:
-    """Prints what came of locks, and returns the exit code: 2 if a lock, plan or model is wrong, 1 if one differs.
+    """Prints what came of locks, and returns the exit code, the highest of all.
+
+    It is 3 if the machine does not allow the work, 2 if a lock, plan or model is wrong, 1 if something differs.
 
     Arguments:
         treated: the locks.
@@ -106,8 +118,7 @@ def report(treated: list[Treated], output_format: str, *, is_quiet: bool, hint: 
     if hint and output_format == "text" and (differing := [each.path for each in treated if each.status == "differs"]):
         click.echo(f"\n{hint} {shlex.join(map(str, differing))}", err=True)
     if len(treated) > 1 and (wrong := sum(each.code is not ExitCode.DONE for each in treated)):
-        verb = "differs or is wrong" if wrong == 1 else "differ or are wrong"
-        click.echo(f"\n{wrong} of {plural(len(treated), 'lock')} {verb}", err=True)
+        click.echo(f"\n{wrong} of {plural(len(treated), 'lock')} did not pass", err=True)
     return code
 
 

@@ -18,7 +18,7 @@ from mutspec.errors import CallError, CheckError, EnvironmentProblem, PlanError,
 from mutspec.execute.files import apply
 from mutspec.execute.output_kind import kind_by_default
 from mutspec.execute.provenance import data_digest, identity
-from mutspec.graph.streams import STREAM_VERSION
+from mutspec.graph.streams import unknown_streams
 from mutspec.language import plan_from
 from mutspec.language.plan import Plan
 from mutspec.language.schema import Catalogue
@@ -106,6 +106,8 @@ def replay(
             options["architecture"] = None if FORMATS[archive.kind].is_whole else architecture
             output = Path(folder) / f"{number}{_suffix(each.kind, archive, plan)}"
             apply(plan, made, output, **options)
+            if number:  # the models in between may be large
+                made.unlink()
             made = output
         difference = diff(open_beside(made, architecture), open_beside(model, architecture))
     return Replay(len(generations), difference)
@@ -149,13 +151,9 @@ def _plan(generation: Generation, catalogue: Catalogue) -> Plan[Op]:
 
 
 def _check_possible(generation: Generation, plan: Plan[Op], data: Any) -> None:
-    stream, name = generation.versions.stream, generation.plan.name
-    if stream != STREAM_VERSION:
-        raise EnvironmentProblem(
-            f"`{name}` drew its random numbers by version {stream[:20]} of the streams, and this mutspec has version "
-            f"{STREAM_VERSION}",
-            hint=f"it was made by mutspec {generation.versions.mutspec[:20]}",
-        )
+    name = generation.plan.name
+    if reason := unknown_streams(generation.versions.stream, f"`{name}`"):
+        raise EnvironmentProblem(reason, hint=f"it was made by mutspec {generation.versions.mutspec[:20]}")
     if not any(step.reads_data for step in plan.steps):
         return
     if data is None:

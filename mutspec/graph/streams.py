@@ -11,6 +11,21 @@ STREAM_VERSIONS = (STREAM_VERSION,)
 """The versions with which this engine can replay plans, the newest last."""
 
 
+def unknown_streams(version: str, of: str) -> str:
+    """Returns why this engine cannot replay something because of its random streams; empty if it can.
+
+    Arguments:
+        version: the version that it states. Anyone may have written it.
+        of: what it is: "the lock".
+    """
+    if version in STREAM_VERSIONS:
+        return ""
+    is_newer = version.isdecimal() and len(version) < 9 and int(version) > int(STREAM_VERSIONS[-1])
+    what = "a newer one does" if is_newer else "it no longer can, or the version is wrong"
+    known = ", ".join(STREAM_VERSIONS)
+    return f"the random streams of {of} have version {version[:20]}, and this mutspec replays {known}: {what}"
+
+
 def stream_key(seed: int, stream: str, origin: str, draw: str) -> bytes:
     """Returns the 128-bit key of one draw.
 

@@ -34,21 +34,22 @@ class Document:
     warnings: tuple[Problem, ...] = ()
 
 
-def parse(text: str, name: str = "plan", *, may_be_null: bool = False) -> Document:
+def parse(text: str, name: str = "plan", *, may_be_null: bool = False, title: str = "a plan") -> Document:
     """Parses a text that holds one YAML document.
 
     Arguments:
         text: the YAML.
         name: the name of the text in error messages, usually its file's.
         may_be_null: whether an empty text is the value null, as in an override, rather than an empty plan.
+        title: what messages call the document.
 
     Raises:
         PlanError: with every mistake in the YAML. Only a syntax error hides what comes after it.
     """
     text = text.removeprefix("\ufeff")
     source = source_of(text, name)
-    refuse_unprintable(text, source)
-    builder = _Builder(source)
+    refuse_unprintable(text, source, title)
+    builder = _Builder(source, title)
     try:
         for event in yaml.parse(text, Loader=LOADER):
             builder.handle(event)
@@ -107,8 +108,9 @@ class _Frame:
 class _Builder:
     """Builds the tree from the parser's events, and collects the problems."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, title: str) -> None:
         self.source = source
+        self.title = title
         self.root: Node | None = None
         self.problems: list[Problem] = []
         self._frames: list[_Frame] = []
@@ -310,7 +312,7 @@ class _Builder:
         if event.tag:
             tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
             self._say(
-                f"a plan cannot use the YAML tag `{_short(tag)}`",
+                f"{self.title} cannot use the YAML tag `{_short(tag)}`",
                 span,
                 "write the plain value, in quotes if it is text",
             )
@@ -328,7 +330,7 @@ def _brace_hint(line: str) -> str:
     return ""
 
 
-def refuse_unprintable(text: str, source: Source) -> None:
+def refuse_unprintable(text: str, source: Source, title: str = "a plan") -> None:
     """Refuses a text that has control characters, or bytes that are not UTF-8.
 
     Raises:
@@ -336,10 +338,10 @@ def refuse_unprintable(text: str, source: Source) -> None:
     """
     unprintable = _UNPRINTABLE.search(text)
     if unprintable:
-        raise PlanError(_unprintable_problem(source, text, unprintable.start()))
+        raise PlanError(_unprintable_problem(source, text, unprintable.start(), title))
 
 
-def _unprintable_problem(source: Source, text: str, at: int) -> Problem:
+def _unprintable_problem(source: Source, text: str, at: int, title: str) -> Problem:
     lines = text[:at].splitlines(keepends=True)
     if lines and lines[-1].endswith(("\n", "\r", "\x85", "\u2028", "\u2029")):
         lines.append("")
@@ -348,9 +350,8 @@ def _unprintable_problem(source: Source, text: str, at: int) -> Problem:
     what = "a NUL character" if not code else f"the control character U+{code:04X}"
     if 0xDC80 <= code <= 0xDCFF:  # how Python hands over a byte of a call that is not UTF-8
         what = f"the byte 0x{code - 0xDC00:02x}, which is not UTF-8,"
-    return Problem(
-        f"{what} is not allowed in a plan", SourceSpan(source, line, column, column + 1).place(), hint="remove it"
-    )
+    place = SourceSpan(source, line, column, column + 1).place()
+    return Problem(f"{what} is not allowed in {title}", place, hint="remove it")
 
 
 def _syntax_problem(source: Source, error: yaml.MarkedYAMLError) -> Problem:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from mutspec.errors import Place, PlanError, Problem, nearest
 from mutspec.language.nodes import Source, SourceSpan
@@ -31,42 +33,48 @@ def refuse_other_document(path: str | Path) -> None:
             raise PlanError(about(str(path), f"this is {what}, not a plan", f"`{command} {path}` reads it"))
 
 
-def read_text(path: str | Path, name: str = "") -> str:
-    """Reads a plan file as UTF-8, with or without a byte order mark.
+def read_text(path: str | Path, name: str = "", *, title: str = "a plan", is_stored: bool = False) -> str:
+    """Reads the file of a plan, or of another document, as UTF-8, with or without a byte order mark.
 
     Arguments:
         path: the file.
         name: its name in error messages; by default its path.
+        title: what messages call the document.
+        is_stored: whether it must be a file on a disk, as one that is found in a folder: a pipe there may never end.
 
     Raises:
         PlanError: if the file cannot be read, or is not text.
     """
     name = name or str(path)
     try:
+        if is_stored and not S_ISREG(mode := os.stat(path).st_mode) and not S_ISDIR(mode):
+            raise PlanError(about(name, "this is a pipe or a device, not a file"))
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise PlanError(_missing_file(Path(path))) from None
     except IsADirectoryError:
-        raise PlanError(about(name, "this is a folder, not a plan", "name a plan file in it")) from None
+        raise PlanError(about(name, f"this is a folder, not {title}", "name a file in it")) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise PlanError(about(name, f"the file cannot be read: {reason}")) from None
-    return decode(data, name)
+    return decode(data, name, title)
 
 
-def decode(data: bytes, name: str) -> str:
-    """Decodes the bytes of a plan.
+def decode(data: bytes, name: str, title: str = "a plan") -> str:
+    """Decodes the bytes of a plan, or of another document, which messages call by its title.
 
     Raises:
         PlanError: if they are not UTF-8, or more than MAX_BYTES.
     """
     if len(data) > MAX_BYTES:
-        raise PlanError(about(name, f"the file is larger than {MAX_BYTES // 2**20} MiB, the most that a plan may have"))
+        message = f"the file is larger than {MAX_BYTES // 2**20} MiB, the most that {title} may have"
+        raise PlanError(about(name, message))
     if data.startswith((b"PK\x03\x04", b"\x89HDF")):
-        raise PlanError(about(name, "this is a model file, not a plan", "the plan comes before the model: PLAN MODEL"))
+        hint = "the plan comes before the model: PLAN MODEL" if title == "a plan" else ""
+        raise PlanError(about(name, f"this is a model file, not {title}", hint))
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise PlanError(about(name, "the file is UTF-16, but a plan must be UTF-8", "save it as UTF-8"))
+        raise PlanError(about(name, f"the file is UTF-16, but {title} must be UTF-8", "save it as UTF-8"))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -83,6 +91,15 @@ def decode(data: bytes, name: str) -> str:
 
 def _missing_file(path: Path) -> Problem:
     return Problem("there is no such file", Place(str(path), 0, 0, 0), candidates=called_like(path))
+
+
+def is_inside(path: Path, folders: Iterable[Path]) -> bool:
+    """Returns whether a path leads to something in or below one of some folders, by whatever links."""
+    try:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(os.path.realpath(each)) for each in folders)
+    except (OSError, ValueError):  # a name with a NUL
+        return False
 
 
 def called_like(path: Path, is_meant: Callable[[Path], bool] = lambda _: True) -> tuple[str, ...]:

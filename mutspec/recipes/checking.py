@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from mutspec.access.sketch import relative_distance
 from mutspec.errors import DocumentPath, Problem
-from mutspec.graph.streams import STREAM_VERSIONS
 from mutspec.recipes.lock_document import (
     RELATIVE_L2,
     Lock,
@@ -113,17 +112,6 @@ def _data(locked: Lock, now: Lock) -> Iterator[Problem]:
         yield Problem("the data are other ones than those of the lock", path=("data", "digest"))
 
 
-def unknown_stream(lock: Lock) -> str:
-    """Returns why this engine cannot replay a lock because of its random streams; empty if it can."""
-    stream = lock.plan.stream
-    if stream in STREAM_VERSIONS:
-        return ""
-    known = f"this mutspec replays {', '.join(STREAM_VERSIONS)}"
-    is_newer = stream.isdecimal() and len(stream) < 9 and int(stream) > int(STREAM_VERSIONS[-1])
-    what = "a newer one does" if is_newer else "it no longer can, or the lock is wrong"
-    return f"the random streams of the lock have version {stream[:20]}, and {known}: {what}"
-
-
 def _plan(locked: LockedPlan, now: LockedPlan) -> Iterator[Problem]:
     path: DocumentPath = ("plan",)
     if locked.seed != now.seed:
@@ -132,11 +120,13 @@ def _plan(locked: LockedPlan, now: LockedPlan) -> Iterator[Problem]:
     if locked.non_finite != now.non_finite:
         was, is_now = (each if isinstance(each, str) else "not stated" for each in (locked.non_finite, now.non_finite))
         yield Problem(f"`non_finite` is {is_now}, the lock has {was}", path=(*path, "non_finite"))
-    for name in locked.files.keys() | now.files.keys():
+    is_same = locked.digest == now.digest  # of the plan with the steps of all recipes that it uses
+    for name in dict.fromkeys((*locked.files, *now.files)):
         if locked.files.get(name) != now.files.get(name):
             words = "is used now" if name not in locked.files else "is not used any more"
             words = "was changed" if name in locked.files and name in now.files else words
-            yield Problem(f"the recipe `{name}` {words}", path=(*path, "files", name))
+            words += ", which makes the same plan" if is_same else ""
+            yield Problem(f"the recipe `{name}` {words}", path=(*path, "files", name), is_warning=is_same)
 
 
 def _values(

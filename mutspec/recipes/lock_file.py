@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
 from mutspec.documents import as_json, number
-from mutspec.errors import CallError, DocumentPath, Place, PlanError, Problem
+from mutspec.errors import CallError, Place, PlanError, Problem
 from mutspec.execute.output import replacing
-from mutspec.language.document import parse
+from mutspec.language.declared import Declared, Form, read_declared
 from mutspec.language.files import read_text
-from mutspec.language.nodes import Node, Table, plain, span_at
 from mutspec.language.scalars import UnreadableNumberError, scalar_value
 from mutspec.model.files.sink import write_at
 from mutspec.recipes.lock_document import LOCK_VERSION, Lock, lock_schema
@@ -29,17 +27,22 @@ class LockFile:
         path: its file.
         lock: what it says.
         text: the file's text.
-        root: the document with the places of its values.
+        declared: the document with the places of its values.
     """
 
     path: Path
     lock: Lock
     text: str
-    root: Node
+    declared: Declared[Lock]
 
     def placed(self, problem: Problem) -> Problem:
         """Returns a problem with the place in the lock that its path leads to."""
-        return replace(problem, place=_place(self.root, problem.path, self.path))
+        return replace(problem, place=self.declared.place(problem.path) or Place(str(self.path), 0, 0, 0))
+
+
+_FORM = Form(
+    ("lock", LOCK_VERSION), lock_schema, number, "a lock begins with `lock: 1`; `mutspec lock PLAN MODEL` makes one"
+)
 
 
 def read_lock(path: Path) -> LockFile:
@@ -48,64 +51,14 @@ def read_lock(path: Path) -> LockFile:
     Raises:
         CallError: the file cannot be read, or is not a lock; with its place.
     """
+    hint = ""
     try:
-        text = read_text(path)
-        root = parse(text, str(path)).root
+        text = read_text(path, title="a lock", is_stored=True)
+        hint = f"to make the lock again: mutspec lock PLAN MODEL -o {path} --force"
+        declared = read_declared(text, str(path), Lock, "a lock", _FORM)
     except PlanError as error:
-        raise CallError(replace(each, message=_about_locks(each.message)) for each in error.problems) from None
-    document = plain(root)
-    if not isinstance(root, Table) or "lock" not in document:
-        hint = "a lock begins with `lock: 1`; `mutspec lock PLAN MODEL` makes one"
-        raise CallError("this is not a lock", place=Place(str(path), 0, 0, 0), hint=hint)
-    version = document.pop("lock")
-    if version != LOCK_VERSION or isinstance(version, bool):
-        newer = isinstance(version, int) and not isinstance(version, bool) and version > LOCK_VERSION
-        hint = "a newer mutspec reads it" if newer else "write `lock: 1`"
-        message = f"this mutspec reads locks of version {LOCK_VERSION}"
-        raise CallError(message, place=_place(root, ("lock",), path), hint=hint)
-    try:
-        return LockFile(path, msgspec.convert(document, Lock, dec_hook=number), text, root)
-    except msgspec.ValidationError as error:
-        raise CallError(_misfits(document, root, path, str(error))) from None
-
-
-def _about_locks(message: str) -> str:
-    words = {"the plan is empty": "the lock is empty", "not a plan": "not a lock", "a plan": "a lock"}
-    for of_plans, of_locks in words.items():
-        message = message.replace(of_plans, of_locks)
-    return message
-
-
-def _misfits(document: Any, root: Node, file: Path, reason: str) -> list[Problem]:
-    """Returns in which ways a document is not a lock.
-
-    Arguments:
-        document: the document, without its version.
-        root: it too, with places.
-        file: its file.
-        reason: what to say if the schema, which explains it, finds nothing wrong.
-    """
-    from mutspec.language.explain import Validator
-
-    schema = lock_schema()
-    definitions = schema.pop("$defs")
-    del schema["$id"]  # which its references would be relative to
-    whole = {**schema, "required": schema["required"][1:]}  # the version is read already
-    found = Validator("lock", {**definitions, "lock": whole}, "a lock").find(document)
-    again = f"to make the lock again: mutspec lock PLAN MODEL -o {file} --force"
-    return [
-        replace(
-            each.problem,
-            place=_place(root, each.problem.path, file, on_key=each.on_key),
-            hint=each.problem.hint or again,
-        )
-        for each in found
-    ] or [Problem(f"the lock is not valid: {reason}", Place(str(file), 0, 0, 0), hint=again)]
-
-
-def _place(root: Node, path: DocumentPath, file: Path, *, on_key: bool = False) -> Place:
-    span = span_at(root, path, on_key=on_key)
-    return Place(str(file), 0, 0, 0) if span is None else span.place()
+        raise CallError(replace(each, hint=each.hint or hint) for each in error.problems) from None
+    return LockFile(path, declared.value, text, declared)
 
 
 # -- writing

@@ -116,7 +116,7 @@ def with_targets(lock: Lock, prepared: Prepared) -> Lock:
         )
         for step, each in zip(lock.steps, report.steps, strict=True)
     )
-    uses_keras = bool(report.needs_keras or report.asked_keras or prepared.data is not None)
+    uses_keras = bool(report.needs_keras or report.asked_keras or lock.data is not UNSET)
     versions = replace(lock.versions, keras=_version_of_keras()) if uses_keras else lock.versions
     return replace(lock, steps=steps, versions=versions)
 

@@ -6,7 +6,7 @@ A lock may be written by anyone, so it opens nothing outside the folder of the c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from mutspec.access.fingerprint import fingerprint
 from mutspec.errors import CallError, ModelError
+from mutspec.language.files import is_inside
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.model.spec import ModelSpec
@@ -49,7 +50,8 @@ def locks_of(plan: Path) -> list[Path]:
         names = []
     stem = own.name.removesuffix(LOCK_SUFFIX)
     stems = [name.removesuffix(LOCK_SUFFIX) for name in names if name.endswith(LOCK_SUFFIX)]
-    others = [each for each in stems if each.startswith(f"{stem}.") and f"{each}.yaml" not in names]
+    plans = {name.removesuffix(suffix) for name in names for suffix in (".yaml", ".yml") if name.endswith(suffix)}
+    others = [each for each in stems if each.startswith(f"{stem}.") and each not in plans]
     return [own.with_name(f"{each}{LOCK_SUFFIX}") for each in ([stem] if stem in stems else []) + others]
 
 
@@ -110,8 +112,9 @@ def name_in_lock(file: Path, lock: Path) -> str:
     Raises:
         CallError: the name cannot be written in a lock.
     """
-    folder, absolute = _absolute(lock.parent), _absolute(file)
-    name = os.path.relpath(absolute, folder) if _is_allowed(absolute, lock) else file.name
+    located = _located(file)
+    is_near = is_inside(located.parent, _folders(lock))
+    name = os.path.relpath(located, _located(lock).parent) if is_near else file.name
     if written_name(name).replace("%25", "%") != name:
         raise CallError(
             f"a lock cannot name the file {file}", hint="rename it: a lock takes no control characters and no `${`"
@@ -119,27 +122,54 @@ def name_in_lock(file: Path, lock: Path) -> str:
     return name.replace(os.sep, "/")
 
 
-def file_of(name: str, lock: Path, what: str) -> Path:
-    """Returns the file that a lock names.
+def refuse_plan_elsewhere(plan: Path, lock: Path) -> None:
+    """Refuses a plan to which its lock could not lead: no option of `verify` names the plan.
 
     Raises:
         CallError: it is neither below the lock's folder nor below the current one.
     """
-    path = Path(name)
-    found = path if path.is_absolute() else lock.parent / path
-    if "\0" in name or path.is_absolute() or not _is_allowed(_absolute(found), lock):
+    if not is_inside(plan, _folders(lock)):
+        message = f"the lock {lock} cannot name the plan {plan}, which is outside of its folder and of the current one"
+        raise CallError(message, hint=f"put the lock beside the plan: -o {plan.with_name(lock.name)}")
+
+
+def way_to(lock: Path, names: Iterable[str]) -> Path:
+    """Returns the path of a lock from the nearest folder that holds it and all files that it names."""
+    above = max(name.split("/").count("..") for name in names)  # names begin with all of theirs
+    return Path(*_located(lock).parts[-above - 1 :])
+
+
+def file_of(name: str, lock: Path, what: str, hint: str = "call from a folder that holds both") -> Path:
+    """Returns the file that a lock names.
+
+    Arguments:
+        name: what the lock calls it.
+        lock: the lock's file.
+        what: what to call the file in messages.
+        hint: what to do if it is elsewhere.
+
+    Raises:
+        CallError: it is neither below the lock's folder nor below the current one, or a link that leads out of them, or
+            a pipe or a device.
+    """
+    path = _located(lock).parent / name
+    if Path(name).is_absolute() or not is_inside(path, _folders(lock)):
         message = f"{lock} names {what} outside of its folder and of the current one: {name}"
-        raise CallError(message, hint="give the file in the call, or call from a folder that holds both")
-    return Path(os.path.normpath(found))
+        raise CallError(message, hint=hint)
+    if os.path.lexists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise CallError(f"{lock} names {what} {name}, which is not a file", hint=hint)
+    shown = Path(os.path.normpath(lock.parent / name))
+    return shown if _located(shown) == _located(path) else path
 
 
-def _absolute(path: Path) -> Path:
-    """Returns a path from the root, without `..`. Links stay: those in a folder are the folder owner's."""
-    return Path(os.path.abspath(path))
+def _located(path: Path) -> Path:
+    """Returns a path from the root, without links to folders. If the file is a link, it stays."""
+    return Path(os.path.realpath(path.parent), path.name)
 
 
-def _is_allowed(path: Path, lock: Path) -> bool:
-    return any(path.is_relative_to(_absolute(folder)) for folder in (lock.parent, Path()))
+def _folders(lock: Path) -> tuple[Path, Path]:
+    """Returns the folders in which a lock may open files."""
+    return lock.parent, Path()
 
 
 # -- models
@@ -172,13 +202,15 @@ def find_model(locked: LockedModel, lock: Path, plan: Path, what: str, hint: str
         CallError: the lock names a file elsewhere.
         ModelError: there is no such model.
     """
-    named = file_of(locked.file, lock, what)
+    named = file_of(locked.file, lock, what, hint)
     if os.path.lexists(named):
         return FoundModel(named)
     folders = dict.fromkeys(Path(os.path.normpath(each)) for each in (lock.parent, plan.parent, Path()))
-    architecture = None if locked.architecture is UNSET else file_of(locked.architecture, lock, what)
+    architecture = None if locked.architecture is UNSET else file_of(locked.architecture, lock, what, hint)
     looked_at = 0
     for path in _models_in(list(folders)):
+        if not is_inside(path, folders):
+            continue  # a link
         looked_at += 1
         if _is_it(path, architecture, locked):
             return FoundModel(path, is_moved=True)
@@ -199,7 +231,7 @@ def _models_in(folders: Sequence[Path]) -> Iterator[Path]:
             if len(here.parts) - depth_above >= _DEPTH:
                 below.clear()
             for each in sorted(files):
-                real = _absolute(here / each)
+                real = _located(here / each)
                 if each.endswith(suffixes) and not each.startswith(".") and real not in seen:
                     seen[real] = None
                     if len(seen) > _MOST_MODELS:

@@ -11,8 +11,9 @@ from mutspec.documents import as_json, document_schema
 from mutspec.errors import Problem
 from mutspec.show.report import FORMAT_VERSION
 
-LockStatus = Literal["written", "updated", "unchanged", "as locked", "differs", "failed"]
-"""What came of a lock."""
+LockStatus = Literal["written", "updated", "unchanged", "as locked", "differs", "failed", "not possible", "signed"]
+"""What came of a lock. `failed`: it, the plan or a model is wrong. `not possible`: the machine does not allow it.
+`signed`: it is another file, of which the signature alone was checked."""
 
 
 class LockProblem(Struct, frozen=True):
@@ -24,12 +25,18 @@ class LockProblem(Struct, frozen=True):
 
 
 class LockOutcome(Struct, frozen=True, kw_only=True):
-    """What came of one lock."""
+    """What came of one lock, or of another file whose signature was checked."""
 
-    lock: Annotated[str, Meta(description="The lock's file.")]
+    lock: Annotated[str, Meta(description="The lock's file, or the other file.")]
     status: Annotated[LockStatus, Meta(description="What came of it.")]
-    plan: Annotated[str | None, Meta(description="The plan, as the lock names it; null if the lock cannot be read.")]
-    model: Annotated[str | None, Meta(description="The model, as the lock names it; null if the lock cannot be read.")]
+    plan: Annotated[
+        str | None,
+        Meta(description="The plan, as the lock names it; null if it is not known, or for another file."),
+    ]
+    model: Annotated[
+        str | None,
+        Meta(description="The model, as the lock names it; null if it is not known, or for another file."),
+    ]
     tensors: Annotated[
         int | None, Meta(description="How many weights of the result were compared or written down; null if none were.")
     ]
@@ -62,7 +69,7 @@ def problems_of(problems: Iterable[Problem]) -> tuple[LockProblem, ...]:
 def locks_document(outcomes: Iterable[LockOutcome]) -> dict[str, Any]:
     """Returns the JSON document of a call."""
     locks = tuple(outcomes)
-    passed = not any(each.status in ("differs", "failed") for each in locks)
+    passed = not any(each.status in ("differs", "failed", "not possible") for each in locks)
     return {"format_version": FORMAT_VERSION, **as_json(LocksDocument(passed=passed, locks=locks))}
 
 

@@ -7,19 +7,20 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
 from mutspec.access.read import Readable
-from mutspec.errors import CallError, CheckError, PlanError, Problem
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, PlanError, Problem
 from mutspec.execute.files import apply
 from mutspec.execute.hooks import Hooks
 from mutspec.execute.output import check_output
 from mutspec.execute.output_kind import kind_by_default
 from mutspec.execute.prepare import Prepared
+from mutspec.execute.temporary import temporary_name
 from mutspec.language import Plan, load_plan
 from mutspec.language.recipe_files import RecipeSource
 from mutspec.lowering.base import Op, is_structural
@@ -29,7 +30,7 @@ from mutspec.recipes.checking import differences, result_differences
 from mutspec.recipes.lock_document import LOCK_SUFFIX, Lock
 from mutspec.recipes.lock_file import LockFile, lock_text, read_lock, write_lock
 from mutspec.recipes.lock_making import Names, facts, with_result, with_targets
-from mutspec.recipes.lock_places import default_lock, name_in_lock
+from mutspec.recipes.lock_places import default_lock, name_in_lock, refuse_plan_elsewhere, way_to
 from mutspec.resources import shipped_recipe
 from mutspec.text.words import plural
 
@@ -165,6 +166,8 @@ def lock(
         )
     _refuse_existing(path, files, force=force)
     check_output(path, files.all, force=force)
+    if not files.plan_name:
+        refuse_plan_elsewhere(files.plan, path)
     made = text_of(make_lock(files, path, overrides, options), path, files.plan)
     write_lock(path, made, force=force)
     return read_lock(path)
@@ -216,15 +219,20 @@ def replay(plan: Plan[Op], making: Making, folder: Path, options: Options) -> No
         making: looks at it.
         folder: the folder for the file.
         options: how the plan is applied.
+
+    Raises:
+        PlanError, ModelError, CallError, CheckError, EnvironmentProblem: as for `apply`.
     """
     files = making.files
     form = format_of(files.model)
     kind = kind_by_default(form.kind if form else FileKind.KERAS, is_structural=is_structural(plan))
-    with making.explaining(plan):
+    name = temporary_name(folder / "replayed")
+    output = name.with_name(f"{name.name}{FORMATS[kind].suffixes[0]}")  # no file ever has this name
+    with making.explaining(plan), _not_naming(output):
         apply(
             plan,
             files.model,
-            folder / f"{files.plan.stem[:100]}.replayed{FORMATS[kind].suffixes[0]}",
+            output,
             inputs=files.inputs,
             architecture=files.architecture,
             force=True,
@@ -232,6 +240,25 @@ def replay(plan: Plan[Op], making: Making, folder: Path, options: Options) -> No
             hooks=making.hooks(keeps_output=False),
             **options.given(),
         )
+
+
+@contextmanager
+def _not_naming(output: Path) -> Iterator[None]:
+    """Runs a block whose errors say "a temporary file" in place of a name that nobody knows.
+
+    Raises:
+        EnvironmentProblem: the file cannot be written.
+    """
+    try:
+        yield
+    except EnvironmentProblem as error:
+        what, hint = f"a temporary file in {output.parent}", "the mutant is written there while it is looked at"
+        raise type(error)(
+            replace(each, message=each.message.replace(str(output), what), hint=hint)
+            if str(output) in each.message
+            else each
+            for each in error.problems
+        ) from error
 
 
 class Making:
@@ -280,16 +307,17 @@ class Making:
             DifferenceError: something differs.
         """
         self._prepared = prepared
-        self._now = with_targets(self._facts(prepared.program.plan, model, inputs), prepared)
+        self._now = with_targets(self._facts(prepared.program.plan, model, inputs, prepared.data), prepared)
         if self._locked is not None:
             self.notes = refuse(self._locked, differences(self._locked.lock, self._now))
 
-    def _facts(self, plan: Plan[Op], model: Readable, inputs: Mapping[str, Readable]) -> Lock:
+    def _facts(self, plan: Plan[Op], model: Readable, inputs: Mapping[str, Readable], data: Any) -> Lock:
+        """Returns what is known before the plan is compiled. Data that no step reads are not part of it."""
         digest = None
-        if self.files.data is not None:
+        if data is not None and any(step.reads_data for step in plan.steps):
             from mutspec.access.digests import arrays_digest
 
-            digest = arrays_digest(self.files.arrays().items())
+            digest = arrays_digest(data.items())
         names, locked = self.files.names(self._path), None if self._locked is None else self._locked.lock
         return facts(plan, model, inputs, names, self._overrides, digest, locked)
 
@@ -306,9 +334,8 @@ class Making:
             if self._locked is not None and self._prepared is None:
                 model = open_archive(self.files.model, architecture=self.files.architecture)
                 inputs = {name: open_archive(path) for name, path in self.files.inputs.items()}
-                refuse(
-                    self._locked, differences(self._locked.lock, self._facts(plan, model, inputs), is_compiled=False)
-                )
+                now = self._facts(plan, model, inputs, self.files.arrays())
+                refuse(self._locked, differences(self._locked.lock, now, is_compiled=False))
             raise
 
     def written(self, path: Path) -> None:
@@ -395,14 +422,25 @@ def _schema(path: Path, plan: Path) -> str:
 
 
 def _call(made: Lock, path: Path) -> str:
-    """Returns the call that makes a lock, from the folder that it is in."""
-    words = ["mutspec", "lock", made.plan.file, made.model.file]
-    if default_lock(Path(made.plan.file)) != Path(path.name):
-        words += ["-o", path.name]
+    """Returns the call that makes a lock, from the nearest folder that holds all its files."""
+    data = None if made.data is UNSET else made.data.file
+    layout = None if made.model.architecture is UNSET else made.model.architecture
+    inputs = {name: each.file for name, each in made.inputs.items()}
+    is_shipped = not (path.parent / made.plan.file).is_file() and shipped_recipe(made.plan.file) is not None
+    own = () if is_shipped else (made.plan.file,)
+    names = (*own, made.model.file, *inputs.values(), *filter(None, (layout, data)))
+    lock = way_to(path, names)
+
+    def typed(name: str) -> str:
+        return os.path.normpath(lock.parent / name)
+
+    plan = made.plan.file if is_shipped else typed(made.plan.file)
+    words = ["mutspec", "lock", plan, typed(made.model.file)]
+    words += [] if default_lock(Path(plan)) == lock else ["-o", str(lock)]
     for text in made.plan.overrides:
         words += ["--set", text]
-    for name, each in made.inputs.items():
-        words += ["--input", f"{name}={each.file}"]
-    words += [] if made.model.architecture is UNSET else ["--architecture", made.model.architecture]
-    words += [] if made.data is UNSET else ["--data", made.data.file]
+    for name, file in inputs.items():
+        words += ["--input", f"{name}={typed(file)}"]
+    words += [] if layout is None else ["--architecture", typed(layout)]
+    words += [] if data is None else ["--data", typed(data)]
     return " ".join(shlex.quote(" ".join(word.split())) for word in words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,17 @@ from msgspec.structs import replace
 
 from mutspec.access.fingerprint import fingerprint
 from mutspec.access.read import Readable
-from mutspec.errors import CallError, CheckError, Problem
+from mutspec.errors import CallError, CheckError, EnvironmentProblem, ModelError, Problem
 from mutspec.execute.files import prepare_files
 from mutspec.execute.hooks import Hooks
 from mutspec.execute.output_kind import kind_of_name
+from mutspec.graph.streams import unknown_streams
 from mutspec.language import Plan
 from mutspec.lowering.base import Op, is_structural
+from mutspec.model.files.archive import Archive
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import format_of, open_archive, open_beside
-from mutspec.recipes.checking import as_before, result_differences, unknown_stream
+from mutspec.recipes.checking import as_before, result_differences
 from mutspec.recipes.lock_document import Lock
 from mutspec.recipes.lock_file import LockFile, read_lock, write_lock
 from mutspec.recipes.lock_making import result_of
@@ -77,6 +79,7 @@ def check(locked: LockFile, options: Options = DEFAULTS, given: Given = NOTHING_
     Raises:
         DifferenceError: something differs.
         PlanError, ModelError, CallError: the plan or a model cannot be read, or do not fit.
+        EnvironmentProblem: this engine does not have the lock's random streams.
     """
     refuse_stream(locked)
     files, notes = files_of(locked, given)
@@ -128,14 +131,38 @@ def verify(locked: LockFile, options: Options = DEFAULTS, given: Given = NOTHING
 
 
 def verify_output(locked: LockFile, output: Path, given: Given = NOTHING_GIVEN) -> Checked:
-    """Compares a model file with the result of a lock. The plan is not applied, and its model is not needed.
+    """Compares a model file with the result of a lock. The plan is not applied.
+
+    The lock's model is not needed, except for its architecture if the file holds weights alone.
 
     Raises:
         DifferenceError: something differs.
-        ModelError: the file cannot be read.
+        CallError: the file holds weights alone, and its structure is in no file.
+        ModelError: the file or the model cannot be read.
     """
-    made = open_beside(output, given.architecture or given.model)
-    return Checked("", (), _compared(locked, made, locked.lock))
+    made, notes = _opened(locked, output, given)
+    return Checked("", notes, _compared(locked, made, locked.lock))
+
+
+def _opened(locked: LockFile, output: Path, given: Given) -> tuple[Archive, tuple[Problem, ...]]:
+    """Opens a file that may be the result of a lock, with the architecture of the lock's model if it has none."""
+    architecture, form = given.architecture or given.model, format_of(output)
+    if architecture is not None or form is None or form.is_whole:
+        return open_beside(output, architecture), ()
+    own, lock = locked.lock, locked.path
+    with suppress(ModelError):  # the lock's model may hold weights alone, too
+        if (made := open_archive(output)).spec.structure_digest == own.result.structure:
+            return made, ()
+    if own.result.layers is not UNSET or own.result.ports is not UNSET:
+        message = f"{output} holds weights alone, and the structure of the result is not that of the lock's model"
+        raise CallError(message, hint="name a file that has it: --architecture MODEL")
+    if own.model.architecture is not UNSET:
+        hint = "name the file: mutspec verify LOCK --output OUT --architecture MODEL"
+        return open_beside(output, file_of(own.model.architecture, lock, "the architecture", hint)), ()
+    hint = f"{output.name} holds weights alone; name the model: mutspec verify LOCK --output OUT --model MODEL"
+    found = find_model(own.model, lock, lock, "the model", hint)
+    notes = (_moved(locked, "the model", ("model", "file"), found.path),) if found.is_moved else ()
+    return open_beside(output, found.path), notes
 
 
 def verify_live(
@@ -151,7 +178,7 @@ def verify_live(
 
     Raises:
         DifferenceError: something differs.
-        PlanError, ModelError, CallError, CheckError: as for `apply`.
+        PlanError, ModelError, CallError, CheckError, EnvironmentProblem: as for `apply`.
     """
     from mutspec.access.model_lock import hold
     from mutspec.execute.live import build_mutant
@@ -190,10 +217,10 @@ def refuse_stream(locked: LockFile) -> None:
     """Refuses a lock whose random streams this engine does not have.
 
     Raises:
-        CheckError: it is one.
+        EnvironmentProblem: it is one.
     """
-    if reason := unknown_stream(locked.lock):
-        raise CheckError(locked.placed(Problem(reason, path=("plan", "stream"))))
+    if reason := unknown_streams(locked.lock.plan.stream, "the lock"):
+        raise EnvironmentProblem(locked.placed(Problem(reason, path=("plan", "stream"))))
 
 
 # -- files
@@ -214,9 +241,10 @@ def files_of(locked: LockFile, given: Given) -> tuple[Files, tuple[Problem, ...]
     notes: tuple[Problem, ...] = ()
     architecture, data = given.architecture, given.data
     if architecture is None and own.model.architecture is not UNSET:
-        architecture = file_of(own.model.architecture, lock, "the architecture")
+        hint = "name the file: mutspec verify LOCK --architecture MODEL"
+        architecture = file_of(own.model.architecture, lock, "the architecture", hint)
     if data is None and own.data is not UNSET:
-        data = file_of(own.data.file, lock, "the data")
+        data = file_of(own.data.file, lock, "the data", "name the file: mutspec verify LOCK --data FILE")
     model = given.model
     if model is None:
         found = find_model(own.model, lock, plan, "the model", "name its file: mutspec verify LOCK --model MODEL")
@@ -323,7 +351,7 @@ def as_locked(locked: LockFile, files: Files, overrides: tuple[str, ...], output
 
     Raises:
         CallError: the output holds weights alone, and its structure is in no file.
-        CheckError: this engine does not have the lock's random streams.
+        EnvironmentProblem: this engine does not have the lock's random streams.
         PlanError: the plan is invalid.
     """
     refuse_stream(locked)

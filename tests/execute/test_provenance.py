@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,21 @@ def test_a_mutant_is_made_again_from_its_base_wherever_that_is(suffix: str, tmp_
     assert replay(provenance_of(third), third, second, CATALOGUE).generations == 1
 
 
+def test_a_replay_keeps_only_the_model_that_comes_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [make_file("h5", tmp_path), *(tmp_path / f"{number}.h5" for number in range(4))]
+    for before, after in pairwise(models):
+        apply(PLAN, before, after, provenance=True)
+    counts = []
+
+    def counted(plan: Any, model: Path, output: Path, **options: Any) -> None:
+        apply(plan, model, output, **options)
+        counts.append(len(list(output.parent.iterdir())))
+
+    monkeypatch.setattr("mutspec.execute.replay.apply", counted)
+    assert replay(provenance_of(models[-1]), models[-1], models[0], CATALOGUE).difference.identical
+    assert counts == [1, 2, 2, 2]
+
+
 def test_what_is_not_what_the_provenance_makes_is_named(tmp_path: Path) -> None:
     base, teacher, output = (make_file("h5", tmp_path, name) for name in ("base", "teacher", "out"))
     apply(PLAN, base, teacher, force=True)
@@ -326,7 +342,9 @@ def test_a_past_that_somebody_made_up_is_found_out(tmp_path: Path) -> None:
         replay(made_up, second, base, CATALOGUE)
     later = msgspec.structs.replace(oldest.versions, stream="9")
     made_later = Provenance((newest, msgspec.structs.replace(oldest, versions=later)))
-    with pytest.raises(EnvironmentProblem, match="version 9 of the streams"):
+    with pytest.raises(
+        EnvironmentProblem, match="streams of `jitter` have version 9, and this mutspec replays 1: a newer one does"
+    ):
         replay(made_later, second, base, CATALOGUE)
 
 

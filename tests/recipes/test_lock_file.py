@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import mutspec
-from mutspec.errors import CallError
+from mutspec.errors import CallError, PlanError
 from mutspec.language.document import parse
 from mutspec.language.nodes import plain
 from mutspec.recipes.lock_document import LockedStep, written_name
 from mutspec.recipes.lock_file import lock_text, read_lock
+from mutspec.recipes.testing.reading import read_test_file
 from tests.cli.conftest import ROOT, called
 
 NAMES = st.text(max_size=12) | st.sampled_from(
@@ -70,13 +71,15 @@ def finite(value: Any) -> Any:
 
 
 HOSTILE: dict[str, tuple[Any, str]] = {
-    "empty": ("", ": the lock is empty"),
-    "a list": ("[1]", ": this is not a lock"),
+    "empty": ("", ": a lock is empty"),
+    "a list": ("[1]", ": a lock must be a mapping"),
     "a plan": ("mutspec: 1\nsteps: []\n", ": this is not a lock"),
     "a model file": (b"PK\x03\x04", "this is a model file, not a lock"),
+    "UTF-16": (b"\xff\xfel\0", "the file is UTF-16, but a lock must be UTF-8"),
+    "of control characters": ("lock: \0", "a NUL character is not allowed in a lock"),
     "not text": (b"lock: \xff", ":1:7: the byte 0xff is not UTF-8"),
-    "of a later version": ("lock: 2", ":1:7: this mutspec reads locks of version 1"),
-    "true": ("lock: true", ":1:7: this mutspec reads locks of version 1"),
+    "of a later version": ("lock: 2", ":1:7: this mutspec reads version 1 of the format of a lock, not 2"),
+    "true": ("lock: true", ":1:7: this mutspec reads version 1 of the format of a lock, not true"),
     "deep": ("lock: 1\nplan: " + "[" * 500, "nests deeper than 64 levels"),
     "huge": ("lock: 1\nx: " + "y" * (17 * 2**20), "the file is larger than 16 MiB"),
     "of aliases": (
@@ -97,6 +100,14 @@ def test_what_is_not_a_lock_is_refused_with_its_place(what: str, tmp_path: Path)
     with pytest.raises(CallError) as error:
         read_lock(path)
     assert words in str(error.value)
+    assert "plan comes before" not in str(error.value)
+
+
+def test_a_recipe_test_that_is_not_text_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.test.yaml"
+    path.write_bytes(b"\xff\xfel\0")
+    with pytest.raises(PlanError, match="the file is UTF-16, but a recipe test must be UTF-8"):
+        read_test_file(path, tmp_path)
 
 
 EDITS: dict[str, tuple[tuple[str | int, ...], Any, str]] = {
@@ -126,6 +137,7 @@ EDITS: dict[str, tuple[tuple[str | int, ...], Any, str]] = {
     ),
     "data elsewhere": (("data",), {"file": "../../d.npz", "digest": ""}, "names the data outside of its folder"),
     "an architecture elsewhere": (("model", "architecture"), "/etc/passwd", "names the architecture outside"),
+    "a key of the user's own": (("x-mine",), 1, "a lock is not valid: Object contains unknown field `x-mine`"),
     "an override that is none": (("plan", "overrides"), ["steps"], "override"),
     "an override of code": (("plan", "overrides"), ["params.std=${oc.env:HOME}"], "params"),
 }
@@ -145,7 +157,7 @@ def test_an_edited_lock_is_refused_and_opens_nothing_elsewhere(what: str, folder
         result = called(*call)
         if call[-1] == "--update" and what.startswith("a stream"):
             continue  # that is how it is mended
-        assert (result.code, result.out) == (1 if what.startswith("a stream") else 2, ""), result
+        assert (result.code, result.out) == (3 if what.startswith("a stream") else 2, ""), result
         assert words in result.err
         assert "Traceback" not in result.err
 

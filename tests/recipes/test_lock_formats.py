@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mutspec.recipes.lock_file import read_lock
 from tests.cli.conftest import ROOT, called
 
 FILES = ROOT / "tests/data/generations"
@@ -40,18 +39,36 @@ def test_each_kind_of_file_has_a_lock_that_replays(what: str, tmp_path: Path, mo
     output = f"out{''.join(source.suffixes)}" if what != "sharded" else "out.weights.h5"
     applied = called("apply", "plan.yaml", source.name, *options, "-o", output, "--locked", "-q")
     assert applied.code == 0, applied.err
+    assert (known := called("verify", "plan.lock.yaml", "--output", output)).code == 0, known.err
 
 
-def test_data_are_part_of_a_lock(folder: Path) -> None:
-    """The plan does not need them, so that this test does not need Keras."""
+def test_the_architecture_of_weights_alone_is_that_of_the_model_of_the_lock(folder: Path) -> None:
+    call = ["apply", "plan.yaml", "model.keras", "--input", "teacher=teacher.keras", "-q", "-o"]
+    for output in ("out.weights.h5", "out.safetensors"):
+        assert called(*call, output).code == 0
+        assert (known := called("verify", "plan.lock.yaml", "--output", output)).code == 0, known.err
+    (folder / "model.keras").rename(folder / "renamed.keras")
+    assert "found by its fingerprint" in called("verify", "plan.lock.yaml", "--output", "out.safetensors").err
+    (folder / "renamed.keras").unlink()
+    missing = called("verify", "plan.lock.yaml", "--output", "out.weights.h5")
+    assert (missing.code, "name the model: mutspec verify LOCK --output OUT --model MODEL" in missing.err) == (2, True)
+
+
+def test_weights_alone_are_not_compared_with_a_result_of_another_structure(folder: Path) -> None:
+    (folder / "deeper.yaml").write_text("mutspec: 1\nsteps: [{op: remove_layer, target: dropout}]\n")
+    assert called("lock", "deeper.yaml", "model.keras", "-q").code == 0
+    for output in ("deeper.keras", "deeper.weights.h5"):
+        assert called("apply", "deeper.yaml", "model.keras", "-o", output, "-q").code == 0
+    refused = called("verify", "deeper.lock.yaml", "--output", "deeper.weights.h5")
+    assert (refused.code, "--architecture MODEL" in refused.err) == (2, True)
+    call = ["verify", "deeper.lock.yaml", "--output", "deeper.weights.h5", "--architecture", "deeper.keras"]
+    assert called(*call).code == 0
+
+
+def test_data_that_no_step_reads_are_not_part_of_a_lock(folder: Path) -> None:
     np.savez("data.npz", image=np.zeros((2, 8, 8, 1), "float32"))
-    np.savez("other.npz", image=np.ones((2, 8, 8, 1), "float32"))
     call = ["plan.yaml", "model.keras", "--input", "teacher=teacher.keras"]
+    before = (folder / "plan.lock.yaml").read_text()
     assert called("lock", *call, "--data", "data.npz", "--force", "-q").code == 0
-    lock = read_lock(folder / "plan.lock.yaml").lock
-    assert lock.data.file == "data.npz"  # type: ignore[union-attr]
-    assert lock.versions.keras
-    assert called("verify", "plan.lock.yaml", "-q").code == 0
-    for data, words in ((["--data", "other.npz"], "the data are other ones"), ([], "the call gives no data")):
-        result = called("apply", *call, *data, "-o", "out.keras", "--locked")
-        assert (result.code, words in result.err) == (1, True)
+    assert (folder / "plan.lock.yaml").read_text() == before
+    assert called("apply", *call, "--data", "data.npz", "-o", "out.keras", "--locked", "-q").code == 0

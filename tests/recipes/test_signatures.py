@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from mutspec.cli.signature_options import check_signed, signed_by_options
 from mutspec.errors import CallError, CheckError, EnvironmentProblem
 from mutspec.recipes.signatures import check, sign, signature_of
 from tests.cli.conftest import called
+from tests.cli.test_schemas import validator
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="there is no ssh-keygen")
 
@@ -152,6 +154,9 @@ def test_verify_demands_the_signature_of_a_lock_before_it_replays_it(keys: Path,
     assert done.code == 0, done.err
     assert "model.keras: signed by alice@example.org\n" in done.out
     assert "plan.lock.yaml: replayed on model.keras" in done.out
+    document = json.loads(called("verify", "model.keras", *by_alice, "--json").out)
+    validator("verify").validate(document)
+    assert [(each["lock"], each["status"]) for each in document["locks"]] == [("model.keras", "signed")]
     with (folder / "plan.lock.yaml").open("a") as lock:
         lock.write("# another line\n")
     changed = called("verify", "plan.lock.yaml", *by_alice)

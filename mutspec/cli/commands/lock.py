@@ -166,7 +166,7 @@ def _check(paths: Sequence[str], options: Options, output_format: str, *, is_qui
         return Treated(locked.path, "as locked", line, locked.lock, notes=notes)
 
     hint = "If this is meant: mutspec lock --update"
-    return report(each_lock(_locks(paths), treat), output_format, is_quiet=is_quiet, hint=hint)
+    return report(each_lock(_locks(paths), treat, "checking"), output_format, is_quiet=is_quiet, hint=hint)
 
 
 def _update(
@@ -185,7 +185,7 @@ def _update(
         shown = _diff(locked.text, text, None if is_verbose else _MOST_LINES)
         return Treated(locked.path, "updated", "updated", now, now, details=shown)
 
-    return report(each_lock(_locks(paths), treat), output_format, is_quiet=is_quiet)
+    return report(each_lock(_locks(paths), treat, "updating"), output_format, is_quiet=is_quiet)
 
 
 def _locks(paths: Sequence[str]) -> list[Path]:

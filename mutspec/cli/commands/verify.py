@@ -25,9 +25,7 @@ from mutspec.cli.plans import recipe_root
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, data_option, format_options, verify_option
 from mutspec.cli.signature_options import check_signed, signed_by_options
-from mutspec.cli.stdout import write
 from mutspec.errors import CallError
-from mutspec.text.visible import in_one_line
 
 if TYPE_CHECKING:
     from mutspec.recipes.lock_file import LockFile
@@ -103,9 +101,7 @@ def command(
     base, layout, arrays = files
     given = Given(base, bound, layout, arrays, recipe_root())
     check_signed([*others, *paths], signed_by, signers)
-    if output_format == "text" and not is_quiet:
-        for path in others:
-            write(f"{in_one_line(str(path))}: signed by {in_one_line(signed_by or '')}")
+    signed = [Treated(path, "signed", f"signed by {signed_by}") for path in others]
 
     def treat(locked: LockFile) -> Treated:
         if output is not None:
@@ -117,4 +113,5 @@ def command(
         line = f"{what}: {compared(done.now)}"
         return Treated(locked.path, "as locked", line, locked.lock, done.now, notes=done.notes)
 
-    return report(each_lock(paths, treat), output_format, is_quiet=is_quiet)
+    doing = "comparing" if output else "replaying"
+    return report([*signed, *each_lock(paths, treat, doing)], output_format, is_quiet=is_quiet)

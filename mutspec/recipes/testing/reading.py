@@ -153,7 +153,7 @@ def read_test_file(path: Path, root: Path) -> RecipeTestFile:
     Raises:
         PlanError: with every problem of the file.
     """
-    declared = read_declared(read_text(path), str(path), RecipeTests, "a recipe test")
+    declared = read_declared(read_text(path, title="a recipe test"), str(path), RecipeTests, "a recipe test")
     file = RecipeTestFile(path, root, declared)
     problems = [declared.placed(problem) for problem in _problems(file)]
     if problems:
