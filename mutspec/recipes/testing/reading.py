@@ -27,11 +27,13 @@ class RecipeTestFile:
     Arguments:
         path: the file.
         root: the folder out of which its tests may name no file.
+        text: its text.
         declared: its content.
     """
 
     path: Path
     root: Path
+    text: str
     declared: Declared[RecipeTests]
 
     @property
@@ -153,8 +155,9 @@ def read_test_file(path: Path, root: Path) -> RecipeTestFile:
     Raises:
         PlanError: with every problem of the file.
     """
-    declared = read_declared(read_text(path), str(path), RecipeTests, "a recipe test")
-    file = RecipeTestFile(path, root, declared)
+    text = read_text(path)
+    declared = read_declared(text, str(path), RecipeTests, "a recipe test")
+    file = RecipeTestFile(path, root, text, declared)
     problems = [declared.placed(problem) for problem in _problems(file)]
     if problems:
         raise PlanError(problems)
