@@ -43,7 +43,10 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 @click.option("-x", "stops", is_flag=True, help="Stop after the first test that fails.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the results as JUnit XML.")
 @click.option(
-    "--root", type=FILE, metavar="DIR", help="The folder out of which tests may name no file. [default: PATH's]"
+    "--root",
+    type=FILE,
+    metavar="DIR",
+    help="The folder out of which tests may name no file. [default: PATH, or the current one for files in it]",
 )
 @import_option
 @force_option

@@ -18,9 +18,9 @@ _FIRST_KEY = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:(?:---)?[ \t]*(?:#[^\n]*)?\r?\n
 def is_recipe_test(path: Path) -> bool:
     """Returns whether a file is called as a recipe test, and begins with the key `mutspec_test`.
 
-    Other tools have files of such names too.
+    Other tools have files of such names too. A pipe is none, as reading it may never end.
     """
-    if not path.name.endswith(SUFFIX):
+    if not (path.name.endswith(SUFFIX) and path.is_file()):
         return False
     try:
         with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,8 @@ def read_tests(paths: Sequence[Path], root: Path | None = None) -> list[RecipeTe
     Arguments:
         paths: test files; recipes, each of which stands for the tests beside it; and folders, which stand for all that
             are in them.
-        root: the folder out of which tests may name no file; by default the folder of the call, or that of the file.
+        root: the folder out of which tests may name no file; by default, for a folder of the call that folder, and for
+            a file the current folder, or the file's own if it is not below that.
 
     Raises:
         CallError: a path does not exist, or there are no tests.
@@ -116,7 +118,7 @@ def read_tests(paths: Sequence[Path], root: Path | None = None) -> list[RecipeTe
         if path.is_dir():
             found |= {each: root or path for each in recipe_tests_in(path) if each not in found}
         else:
-            found.setdefault(_test_file(path), root or path.parent)
+            found.setdefault(_test_file(path), root or _root_of(path))
     if not found:
         where = ", ".join(map(str, paths))
         hint = f"they are called NAME{SUFFIX}, and begin with `mutspec_test: 1`"
@@ -130,6 +132,12 @@ def read_tests(paths: Sequence[Path], root: Path | None = None) -> list[RecipeTe
     if problems:
         raise PlanError(problems)
     return files
+
+
+def _root_of(path: Path) -> Path:
+    """Returns the folder out of which the tests of a file that the call names may name no file."""
+    is_below = path.parent.resolve().is_relative_to(Path.cwd())
+    return Path() if is_below else path.parent
 
 
 def _test_file(path: Path) -> Path:
@@ -206,16 +214,20 @@ _HOW_DATA = "add `data: digits`, or an .npz file with arrays `x` and `y`"
 
 
 def _outside(file: RecipeTestFile, name: str, path: DocumentPath) -> Iterator[Problem]:
-    """Refuses a file outside of the folder that the call names."""
+    """Refuses a file outside of the folder that the call names, and a pipe, as reading it may never end."""
     if not name:
         return
     try:
-        is_inside = (file.path.parent / name).resolve().is_relative_to(file.root.resolve())
+        real = (file.path.parent / name).resolve()
+        is_inside = real.is_relative_to(file.root.resolve())
     except (OSError, ValueError, RuntimeError):  # a NUL, a loop of links
         is_inside = False
     if not is_inside:
-        message = f"`{name}` is outside of the folder {file.root}, which the call names"
+        where = "the current folder" if file.root == Path() else f"the folder {file.root}, which the call names"
+        message = f"`{name}` is outside of {where}"
         yield Problem(message, path=path, hint="call `mutspec test` on a folder that holds both, or with --root")
+    elif os.path.exists(real) and not (os.path.isfile(real) or os.path.isdir(real)):
+        yield Problem(f"`{name}` is a pipe or a device, not a file", path=path, hint="name a file")
 
 
 def _problems_of_description(model: DescribedModel) -> Iterator[Problem]:
