@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
+from mutspec.documents_beside import TEST_SUFFIX
 from mutspec.errors import CallError, DocumentPath, Place, PlanError, Problem
 from mutspec.language.declared import Declared, read_declared
 from mutspec.language.files import called_like, read_text
 from mutspec.language.types import Selector, field_types, or_default
 from mutspec.recipes.testing.document import DescribedModel, Expected, RecipeTest, RecipeTests
-from mutspec.recipes.testing.names import SUFFIX, path_of_tests, recipe_beside, recipe_tests_in
+from mutspec.recipes.testing.names import path_of_tests, recipe_beside, recipe_tests_in
 from mutspec.resources import resource_folder
 
 NO_TESTS = "no recipe tests were found"
@@ -121,7 +122,7 @@ def read_tests(paths: Sequence[Path], root: Path | None = None) -> list[RecipeTe
             found.setdefault(_test_file(path), root or _root_of(path))
     if not found:
         where = ", ".join(map(str, paths))
-        hint = f"they are called NAME{SUFFIX}, and begin with `mutspec_test: 1`"
+        hint = f"they are called NAME{TEST_SUFFIX}, and begin with `mutspec_test: 1`"
         raise CallError(f"{NO_TESTS} in {where}", hint=hint)
     files, problems = [], list[Problem]()
     for path, folder in found.items():
@@ -143,11 +144,11 @@ def _root_of(path: Path) -> Path:
 def _test_file(path: Path) -> Path:
     if not path.exists():
         raise CallError("there is no such file", place=Place(str(path), 0, 0, 0), candidates=called_like(path))
-    if path.name.endswith(SUFFIX):
+    if path.name.endswith(TEST_SUFFIX):
         return path
     if path.suffix == ".yaml" and path_of_tests(path).exists():
         return path_of_tests(path)
-    hint = f"a test file is called NAME{SUFFIX}"
+    hint = f"a test file is called NAME{TEST_SUFFIX}"
     if path.suffix == ".yaml":
         hint = f"the tests of this recipe would be in {path_of_tests(path)}"
     raise CallError("this is not a recipe test", place=Place(str(path), 0, 0, 0), hint=hint)
