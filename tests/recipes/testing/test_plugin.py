@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
+import mutspec.recipes.testing.run  # noqa: F401  # pytester forgets what is first imported in its runs
 from tests.recipes.testing.folders import write_recipe
 
 pytest_plugins = ["pytester"]
