@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 UPDATE = "--update-mutspec-snapshots"
 
 _WORKSPACE = pytest.StashKey[Any]()
+_TEXTS = pytest.StashKey[dict[Path, str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,7 +81,7 @@ class RecipeItem(pytest.Item):
         if result.outcome != "passed":
             raise RecipeTestFailure(result)
         if updates:
-            write_snapshots([result])
+            write_snapshots([result], self.config.stash.setdefault(_TEXTS, {}))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Returns what is not as expected, with places, instead of a traceback."""

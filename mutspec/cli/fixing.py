@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
-from mutspec.cli.plans import recipe_meant
+from mutspec.cli.plans import recipe_meant, source_of
 from mutspec.errors import CallError, PlanError
 from mutspec.language.files import decode, read_text
-
-_MARK = "\ufeff".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +48,24 @@ def fix_file(path: str, standard_input: bytes | None, *, writes: bool) -> FixedF
         CallError: it is not a file of the user's.
         EnvironmentProblem: it cannot be written.
     """
+    from mutspec.execute.rewriting import rewrite
     from mutspec.lint.fixing import fixed
     from mutspec.ops import catalogue
 
     try:
-        data = _content(path) if path != "-" or standard_input is None else standard_input
-        text = decode(data, path)
-        made = fixed(text, catalogue(), path)
+        text = _content(path) if path != "-" or standard_input is None else decode(standard_input, path)
+        made = fixed(text, catalogue(), path, source_of(path))
     except PlanError:
         return None
     if writes and path != "-" and made.text != text:
-        mark = _MARK if data.startswith(_MARK) else b""
-        _write(Path(path).resolve(), mark + made.text.encode(), data)
+        rewrite(Path(path), text, made.text)
     return FixedFile(path, text, made.text, made.changes)
 
 
-def _content(path: str) -> bytes:
+def _content(path: str) -> str:
     if not Path(path).is_file():
         if recipe_meant(path) is not None:
             raise CallError(f"`{path}` is a recipe of mutspec, which --fix does not write", hint="give a file")
         read_text(path)  # says what is wrong
         raise CallError(f"`{path}` is not a file, which --fix needs to write it", hint="give a file, or `-`")
-    return Path(path).read_bytes()
-
-
-def _write(path: Path, content: bytes, read: bytes) -> None:
-    from mutspec.execute.output import replacing, write_at
-
-    def is_as_read(_: Path) -> None:
-        if path.read_bytes() != read:
-            raise CallError(f"{path} has changed while it was fixed", hint="try it again")
-
-    with replacing(path, force=True, check=is_as_read) as (descriptor, _):
-        write_at(descriptor, content, 0)
+    return read_text(path)

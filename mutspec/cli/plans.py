@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mutspec.cli.options import RECIPES
 from mutspec.language import Plan, load_plan, load_text
 from mutspec.resources import shipped_recipe
+
+if TYPE_CHECKING:
+    from mutspec.language.recipe_files import RecipeSource
 
 
 def read_plan(
@@ -35,19 +38,25 @@ def read_plan(
     Raises:
         PlanError: with every problem of the plan.
     """
-    from mutspec.language.recipe_files import RecipeSource
     from mutspec.ops import catalogue
 
-    root = recipe_root()
     options: dict[str, Any] = {"overrides": overrides, "seed": seed, "uses_schema": uses_schema}
     if path != "-":
         file = recipe_meant(path) or path
-        return load_plan(file, catalogue(), recipes=RecipeSource.of_file(file, root), **options)
+        return load_plan(file, catalogue(), recipes=source_of(file), **options)
     from mutspec.language.files import decode
 
     name = "<stdin>"
     text = decode(sys.stdin.buffer.read() if standard_input is None else standard_input, name)
-    return load_text(text, catalogue(), file=name, recipes=RecipeSource(root=root), **options)
+    return load_text(text, catalogue(), file=name, recipes=source_of(path), **options)
+
+
+def source_of(path: str | Path) -> RecipeSource:
+    """Returns where the recipes are that a plan may use: its file, or `-` for a plan that is not a file."""
+    from mutspec.language.recipe_files import RecipeSource
+
+    root = recipe_root()
+    return RecipeSource(root=root) if path == "-" else RecipeSource.of_file(path, root)
 
 
 def recipe_root() -> Path | None:

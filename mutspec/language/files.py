@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
+from mutspec.documents_beside import LOCK_SUFFIX, TEST_SUFFIX
 from mutspec.errors import Place, PlanError, Problem, nearest
 from mutspec.language.nodes import Source, SourceSpan
 
 MAX_BYTES = 16 * 2**20
 """The largest plan file that is read. A plan of 1,000 steps has about 0.1 MB."""
 
-NOT_PLANS = {".test.yaml": ("a recipe test", "mutspec test"), ".lock.yaml": ("a lock", "mutspec verify")}
+NOT_PLANS = {TEST_SUFFIX: ("a recipe test", "mutspec test"), LOCK_SUFFIX: ("a lock", "mutspec verify")}
 """The YAML files that stand beside plans, by how their names end: what each is, and the command that reads it."""
 
 

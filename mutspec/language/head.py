@@ -65,7 +65,6 @@ class PlanHead(PlanValue, frozen=True, kw_only=True):
     """A mutspec plan: the steps that turn a neural network into a mutant."""
 
     mutspec: Annotated[Literal[1], Meta(description="The version of the plan language.", examples=[1])]
-    steps: Annotated[tuple[Any, ...], Meta(description="What is done to the model, in order.", min_length=1)]
     name: Annotated[str, Meta(description="The plan's name. Default: the file's name without its ending.")] = ""
     description: Annotated[str, Meta(description="What the plan is for.")] = ""
     seed: Annotated[
@@ -109,3 +108,4 @@ class PlanHead(PlanValue, frozen=True, kw_only=True):
         LintSettings,
         Meta(description="What `mutspec validate` need not find.", examples=[{"allow": ["missing-expect"]}]),
     ] = field(default_factory=LintSettings)
+    steps: Annotated[tuple[Any, ...], Meta(description="What is done to the model, in order.", min_length=1)]

@@ -121,12 +121,14 @@ _DATA = frozenset({"default", "examples", "enum", "const", "required"})
 def _finish_op(schema: Schema, name: str, op: Any) -> None:
     schema["title"] = name
     schema["properties"]["op"] = {"const": name, "description": summary(op)}
-    schema["properties"] = {key: schema["properties"][key] for key in op_keys(op)}
+    schema["properties"] = {key: schema["properties"][key] for key in key_order(op)}
 
 
-def op_keys(op: Any) -> list[str]:
-    """Returns the keys of an op's steps, in the order in which one writes them."""
-    sections = {"op": Section.OP, **{key: section_of(each) for key, (_, each) in field_types(op).items()}}
+def key_order(kind: Any) -> list[str]:
+    """Returns the keys of an op's steps, of `UseStep` or of `PlanHead`, in the order in which one writes them."""
+    sections = {key: section_of(each) for key, (_, each) in field_types(kind).items()}
+    if kind.__struct_config__.tag:
+        sections = {"op": Section.OP, **sections}
     return sorted(sections, key=lambda key: sections[key])
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mutspec.errors import Problem, nearest
+from mutspec.language.findings import in_order
 from mutspec.language.plan import Plan
 from mutspec.lint.rule import Subject
 from mutspec.lint.table import RULES
@@ -25,12 +26,7 @@ def findings(plan: Plan[Op], program: Program | None = None) -> tuple[Problem, .
     """
     subject = Subject(plan, program, RULES)
     found = [each for rule in RULES if rule.name not in plan.allowed for each in rule.findings(subject)]
-    return tuple(sorted(dict.fromkeys(found), key=_order))
-
-
-def _order(problem: Problem) -> tuple[int, int, str]:
-    place = problem.place
-    return (place.line, place.column, problem.rule) if place else (0, 0, problem.rule)
+    return tuple(sorted(dict.fromkeys(found), key=lambda each: (in_order(each), each.rule)))
 
 
 def unknown_rules(plan: Plan[Op]) -> Iterator[Problem]:

@@ -11,8 +11,6 @@ from mutspec.documents import Count, Number, document_schema
 
 LOCK_VERSION = 1
 """The version of the format of locks."""
-LOCK_SUFFIX = ".lock.yaml"
-"""How the names of locks end."""
 
 RELATIVE_L2 = 1e-5
 """The tolerance of values that depend on numeric primitives, unless a lock states another one."""

@@ -13,12 +13,13 @@ from pathlib import Path
 from msgspec import UNSET
 
 from mutspec.access.fingerprint import fingerprint
+from mutspec.documents_beside import LOCK_SUFFIX, files_below
 from mutspec.errors import CallError, ModelError
 from mutspec.language.files import is_inside
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.model.spec import ModelSpec
-from mutspec.recipes.lock_document import LOCK_SUFFIX, LockedModel, written_name
+from mutspec.recipes.lock_document import LockedModel, written_name
 from mutspec.recipes.model_meaning import in_lock, layers_of, ports_of
 from mutspec.text.words import listed
 
@@ -90,15 +91,11 @@ def _shown_folder(path: Path) -> str:
 
 def _locks_below(folder: Path) -> Iterator[Path]:
     """Yields the locks in a folder and in those below it, except hidden ones, sorted by name."""
-    count = 0
-    for name, folders, files in os.walk(folder):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        for each in sorted(files):
-            if each.endswith(LOCK_SUFFIX) and not each.startswith("."):
-                count += 1
-                if count > _MOST_LOCKS:
-                    raise CallError(f"there are more than {_MOST_LOCKS:,} locks in {folder}", hint="name a part of it")
-                yield Path(name) / each
+    found = files_below(folder, lambda path: is_lock_name(path) and not path.name.startswith("."))
+    for number, path in enumerate(found):
+        if number == _MOST_LOCKS:
+            raise CallError(f"there are more than {_MOST_LOCKS:,} locks in {folder}", hint="name a part of it")
+        yield path
 
 
 # -- files as locks name them

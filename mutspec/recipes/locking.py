@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from mutspec.access.read import Readable
+from mutspec.documents_beside import LOCK_SUFFIX
 from mutspec.errors import CallError, CheckError, EnvironmentProblem, PlanError, Problem
 from mutspec.execute.files import apply
 from mutspec.execute.hooks import Hooks
@@ -27,7 +28,7 @@ from mutspec.lowering.base import Op, is_structural
 from mutspec.model.files.formats import FORMATS, FileKind
 from mutspec.model.files.opening import format_of, open_archive, open_beside
 from mutspec.recipes.checking import differences, result_differences
-from mutspec.recipes.lock_document import LOCK_SUFFIX, Lock
+from mutspec.recipes.lock_document import Lock
 from mutspec.recipes.lock_file import LockFile, lock_text, read_lock, write_lock
 from mutspec.recipes.lock_making import Names, facts, with_result, with_targets
 from mutspec.recipes.lock_places import default_lock, name_in_lock, refuse_plan_elsewhere, way_to

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from mutspec.documents import as_json, document_schema
 from mutspec.language.head import LANGUAGE_VERSION, PlanHead
 from mutspec.language.plan import Plan
-from mutspec.language.types import Section, field_types, section_of
+from mutspec.language.schema import key_order
 from mutspec.language.writing import document_yaml
 from mutspec.lowering.base import Op
 
@@ -51,16 +51,14 @@ def shown_json(plan: Plan[Op]) -> dict[str, Any]:
 def resolved(plan: Plan[Op]) -> dict[str, Any]:
     """Returns the document of a stand-alone plan that does the same, its keys in the order of the schema."""
     written = {**plan.document, "mutspec": LANGUAGE_VERSION, "name": plan.name, "seed": plan.seed}
-    keys = [*(key for key in field_types(PlanHead) if key != "steps"), "steps"]
-    head = {key: written[key] for key in keys if key in written and key not in _RESOLVED and written[key] != {}}
+    written = {key: written[key] for key in key_order(PlanHead) if key in written and key != "steps"}
+    head = {key: value for key, value in written.items() if key not in _RESOLVED and value != {}}
     steps = zip(plan.document["steps"], plan.steps, strict=True)
     return {**head, "steps": [_step(step, type(op)) for step, op in steps]}
 
 
 def _step(step: Mapping[str, Any], kind: type[Op]) -> dict[str, Any]:
-    sections = {key: section_of(annotation) for key, (_, annotation) in field_types(kind).items()}
-    order = [*field_types(kind), *step]
-    keys = sorted(step, key=lambda key: (sections.get(key, Section.OP), order.index(key)))
+    keys = [key for key in key_order(kind) if key in step]
     return {key: step[key] for key in keys if key != "id" or step["id"] != step["op"]}
 
 

@@ -152,7 +152,38 @@ def test_an_invalid_plan_is_left_as_it_is(cli, untidy) -> None:
     left = cli("validate", "--fix", "untidy.yaml")
     assert left.code == 2
     assert "did you mean `zero`?" in left.err
+    assert "--fix does nothing to untidy.yaml, which is not valid as it is written" in left.err
     assert untidy.read_text() == UNTIDY.replace("zero", "zreo")
+
+
+def test_a_plan_that_is_valid_only_with_overrides_is_left_and_named(cli, untidy) -> None:
+    wrong = UNTIDY.replace("zero", "fill\n    value: much")
+    untidy.write_text(wrong)
+    left = cli("validate", "--fix", "untidy.yaml", "--set", "steps.fill.value=1")
+    assert (left.code, "--fix does nothing to untidy.yaml" in left.err) == (0, True)
+    assert untidy.read_text() == wrong
+    assert cli("validate", "--fix", "untidy.yaml", "--set", "steps.fill.value=1", "-q").err == ""
+
+
+def test_a_plan_that_uses_a_recipe_beside_it_or_in_a_folder_of_the_call_is_fixed(cli, untidy, room) -> None:
+    (room / "plans").mkdir()
+    (room / "part.yaml").write_text(
+        "mutspec: 1\nparams: {to: 0}\nsteps: [{op: fill, target: dense_1, value: '${params.to}'}]\n"
+    )
+    plan = "mutspec: 1\nsteps:\n  - seed: 1  # which\n    with: {to: 1_0}\n    use: %s\n    id: a\n"
+    tidy = "mutspec: 1\nsteps:\n  - id: a\n    use: %s\n    with: {to: 10}\n    seed: 1  # which\n"
+    for path, use, options in (("a.yaml", "part", ()), ("plans/b.yaml", "../part", ("--recipes", "."))):
+        (room / path).write_text(plan % use)
+        fixed = cli("validate", "--fix", path, *options)
+        assert (fixed.code, fixed.err) == (0, f"{path}: fixed the spelling of 1 value and order of keys in 1 mapping\n")
+        assert (room / path).read_text() == tidy % use
+
+
+def test_a_huge_file_is_not_read_as_a_whole_to_be_fixed(cli, room) -> None:
+    with (room / "huge.yaml").open("wb") as file:
+        file.truncate(1 << 34)
+    refused = cli("validate", "--fix", "huge.yaml")
+    assert (refused.code, "larger than 16 MiB" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize(

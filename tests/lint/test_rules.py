@@ -8,7 +8,7 @@ import pytest
 
 from mutspec.cli.manual import manual
 from mutspec.execute.check import compiled_as_far_as_known
-from mutspec.language import load_text, plan_from
+from mutspec.language import load_plan, load_text, plan_from
 from mutspec.lint import RULES, Rule, findings, unknown_rules
 from mutspec.lint.rule import Subject
 from mutspec.lowering.compile import compile_plan
@@ -254,3 +254,14 @@ def test_every_op_on_weights_has_an_effect_in_its_example() -> None:
 def test_a_rule_is_documented_word_for_word(rule: Rule) -> None:
     page = (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
     assert f"\n## `{rule.name}`\n\n{rule.documentation}\n" in page
+
+
+def test_what_is_found_in_a_plan_and_in_a_recipe_that_it_uses_is_sorted_by_file(tmp_path: Path) -> None:
+    odd = "{op: zero, target: 're:a.b', x-note: 1}"
+    (tmp_path / "part.yaml").write_text(f"mutspec: 1\n\nsteps:\n  - {odd}\n")
+    (tmp_path / "plan.yaml").write_text(
+        f"mutspec: 1\nsteps:\n  - {odd}\n\n  - {{id: u, use: part}}\n  - {{id: v, {odd[1:]}\n"
+    )
+    broken = findings(load_plan(tmp_path / "plan.yaml", CATALOGUE))
+    places = [each.place for each in broken if each.rule == "unescaped-dot"]
+    assert [(Path(place.file).stem, place.line) for place in places if place] == [("part", 4), ("plan", 3), ("plan", 6)]

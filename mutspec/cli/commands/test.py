@@ -43,7 +43,10 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 @click.option("-x", "stops", is_flag=True, help="Stop after the first test that fails.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the results as JUnit XML.")
 @click.option(
-    "--root", type=FILE, metavar="DIR", help="The folder out of which tests may name no file. [default: PATH's]"
+    "--root",
+    type=FILE,
+    metavar="DIR",
+    help="The folder out of which tests may name no file. [default: PATH, or the current one for files in it]",
 )
 @import_option
 @force_option
@@ -77,12 +80,8 @@ def command(
       mutspec test recipes/dense_noise.yaml --update
       mutspec test recipes --junit results.xml --force
     """  # noqa: D301
-    from mutspec.execute.output import check_output
-
-    if junit is not None:
-        check_output(Path(junit), map(Path, paths), force=force)
     import_modules(modules)
-    cases = _collected(paths or (".",), words, root)
+    cases = _collected(paths or (".",), words, root, None if junit is None else Path(junit), force=force)
     start, began = perf_counter(), datetime.now().astimezone()
     results, updated = _run(cases, update, stops, None if as_json or is_quiet else is_verbose)
     seconds = perf_counter() - start
@@ -100,16 +99,20 @@ def command(
     return ExitCode.ENVIRONMENT if "error" in outcomes else ExitCode.DONE
 
 
-def _collected(paths: Sequence[str], words: str, root: str | None) -> list[Case]:
-    """Returns the tests that a call names.
+def _collected(paths: Sequence[str], words: str, root: str | None, output: Path | None, *, force: bool) -> list[Case]:
+    """Returns the tests that a call names, whose files the output must leave as they are.
 
     Raises:
-        CallError: there are none.
+        CallError: there are none; or the output is a file of a test, also of one that `words` leave out.
         PlanError: a test file is wrong.
     """
+    from mutspec.execute.output import check_output
+    from mutspec.recipes.testing.attempt import files_of
     from mutspec.recipes.testing.reading import read_tests, selected
 
     files = read_tests([Path(path) for path in paths], Path(root) if root else None)
+    if output is not None:
+        check_output(output, (path for file in files for path in files_of(file)), force=force)
     cases = selected(files, words)
     if not cases:
         names = [case.test.name for file in files for case in file.cases]

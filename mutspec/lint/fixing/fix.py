@@ -8,6 +8,7 @@ from typing import Any
 
 from mutspec.errors import MutspecError
 from mutspec.language import Plan, load_text
+from mutspec.language.recipe_files import RecipeSource
 from mutspec.language.schema import Catalogue
 from mutspec.lint.fixing.order import in_order
 from mutspec.lint.fixing.scalars import plain_words, quotes
@@ -28,7 +29,7 @@ class Fixed:
     changes: tuple[str, ...]
 
 
-def fixed(text: str, catalogue: Catalogue, name: str = "plan") -> Fixed:
+def fixed(text: str, catalogue: Catalogue, name: str = "plan", recipes: RecipeSource | None = None) -> Fixed:
     """Returns a plan's text with its keys in order, and with quotes, numbers and line ends as usual.
 
     The plan stays the same: each kind of change is made only if the text still loads to the same document.
@@ -37,15 +38,20 @@ def fixed(text: str, catalogue: Catalogue, name: str = "plan") -> Fixed:
         text: the plan.
         catalogue: the ops by name.
         name: the name of the plan in messages, usually its file's.
+        recipes: where the recipes are that it may use; without it, only those that ship with mutspec.
 
     Raises:
         PlanError: the plan is not valid.
     """
-    plan = load_text(text, catalogue, file=name)
+
+    def loaded(text: str) -> Plan[Any]:
+        return load_text(text, catalogue, file=name, recipes=recipes)
+
+    plan = loaded(text)
     changes = []
     for fix, noun in _fixes(catalogue):
         changed, count = fix(text)
-        if changed != text and _is_same(plan, changed, catalogue, name):
+        if changed != text and _is_same(plan, changed, loaded):
             text = changed
             changes.append(noun(count))
     return Fixed(text, tuple(changes))
@@ -64,10 +70,10 @@ def _fixes(catalogue: Catalogue) -> tuple[tuple[_Fix, Callable[[int], str]], ...
     )
 
 
-def _is_same(plan: Plan[Any], text: str, catalogue: Catalogue, name: str) -> bool:
+def _is_same(plan: Plan[Any], text: str, loaded: Callable[[str], Plan[Any]]) -> bool:
     """Returns whether a text is the same plan."""
     try:
-        again = load_text(text, catalogue, file=name)
+        again = loaded(text)
     except MutspecError:
         return False
     return (again.digest, again.form_digest, again.name) == (plan.digest, plan.form_digest, plan.name)

@@ -6,23 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mutspec.language.schema import Catalogue, op_keys
+from mutspec.language.head import PlanHead, UseStep
+from mutspec.language.schema import Catalogue, key_order
 from mutspec.lint.fixing.edits import Edit, edited, newline_of
 from mutspec.lint.fixing.outline import Value, outline
-
-_HEAD = (
-    "mutspec",
-    "name",
-    "description",
-    "seed",
-    "params",
-    "inputs",
-    "blocks",
-    "metadata",
-    "non_finite",
-    "lint",
-)
-"""The order of the keys of a plan. The user's own keys follow, and `steps` is the last."""
 
 _Rank = Callable[[str], int]
 
@@ -50,19 +37,19 @@ def in_order(text: str, catalogue: Catalogue) -> tuple[str, int]:
     edits = []
     for step in steps.below if steps else ():
         op = step.find("op")
-        if op is not None and op.text in catalogue:
-            edits += _moved(text, step, _rank((*_FIRST, *op_keys(catalogue[op.text]))))
+        kind = catalogue.get(op.text) if op is not None else UseStep if step.find("use") is not None else None
+        if kind is not None:
+            edits += _moved(text, step, _rank(("<<", *key_order(kind))))
     text = edited(text, edits)
-    of_plan = _moved(text, outline(text), lambda key: len(_HEAD) + 1 if key == "steps" else _rank(_HEAD)(key))
+    of_plan = _moved(text, outline(text), _rank(key_order(PlanHead), own_before="steps"))
     return edited(text, of_plan), len(edits) + len(of_plan)
 
 
-_FIRST = ("<<", "id", "op")
-
-
-def _rank(keys: Sequence[str]) -> _Rank:
-    order = {key: number for number, key in reversed([*enumerate(keys)])}
-    return lambda key: order.get(key, len(keys))
+def _rank(keys: Sequence[str], *, own_before: str = "") -> _Rank:
+    """Returns the place of each key in an order; the user's own keys come last, or before one of them."""
+    order = {key: 2 * number for number, key in enumerate(keys)}
+    own = order[own_before] - 1 if own_before else 2 * len(keys)
+    return lambda key: order.get(key, own)
 
 
 def _moved(text: str, mapping: Value, rank: _Rank) -> list[Edit]:

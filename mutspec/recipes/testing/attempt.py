@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -29,7 +29,7 @@ from mutspec.model.spec import ModelSpec
 from mutspec.ops import catalogue
 from mutspec.recipes.testing.document import DescribedModel
 from mutspec.recipes.testing.models import make_model
-from mutspec.recipes.testing.reading import Case, shipped_models
+from mutspec.recipes.testing.reading import DIGITS, Case, RecipeTestFile, shipped_models
 from mutspec.show.diff import DiffReport
 from mutspec.show.report import Report
 
@@ -205,16 +205,40 @@ def errors_at(case: Case, key: str = "name") -> Iterator[None]:
         raise type(error)(replace(each, place=each.place or place) for each in error.problems) from None
 
 
-def plan_of(case: Case) -> Plan[Op]:
+def files_of(file: RecipeTestFile) -> Iterator[Path]:
+    """Yields what the tests of a file read: it, the plan and what that uses, models, data. Some may be missing."""
+    yield file.path
+    yield file.plan
+    for case in file.cases:
+        models = [file.file_of(name) for name in (case.model, *case.test.inputs.values())]
+        yield from (model for model in models if not isinstance(model, DescribedModel))
+        if case.test.data not in (UNSET, DIGITS):
+            yield file.path.parent / str(case.test.data)
+    source = _source_of(file)
+    for case in file.cases:
+        with suppress(MutspecError):  # the test says what is wrong; what was read until then counts
+            plan_of(case, source)
+    yield from source.paths()
+
+
+def _source_of(file: RecipeTestFile) -> RecipeSource:
+    return RecipeSource.of_file(file.plan, file.root)
+
+
+def plan_of(case: Case, source: RecipeSource | None = None) -> Plan[Op]:
     """Returns the plan of a test, with its overrides and its seed.
+
+    Arguments:
+        case: the test.
+        source: where the recipes are that it may use; by default, they are read again.
 
     Raises:
         PlanError: it is invalid. Problems of overrides are at their places in the test.
     """
     values = case.test.set
     overrides = [Override(f"{key}={value}", number, value) for number, (key, value) in enumerate(values.items(), 1)]
+    source = _source_of(case.file) if source is None else source
     try:
-        source = RecipeSource.of_file(case.file.plan, case.file.root)
         seed = or_default(case.test.seed, None)
         return load_plan(case.file.plan, catalogue(), overrides=overrides, seed=seed, recipes=source)
     except MutspecError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from mutspec.access.read import reader_of
 from mutspec.compare.arithmetic import count_non_finite
 from mutspec.errors import DocumentPath, Problem, nearest
 from mutspec.execute.prepare import shape_oracle
@@ -23,7 +24,7 @@ from mutspec.recipes.testing.document import (
     TargetsExpected,
     ValuesExpected,
 )
-from mutspec.recipes.testing.measures import NO_DIFFERENCE, values_of
+from mutspec.recipes.testing.measures import NO_DIFFERENCE, blocks, values_of
 from mutspec.recipes.testing.selecting import Touched, select, select_layers, select_weights, touched_by
 from mutspec.recipes.testing.snapshots import snapshot_of, snapshot_problems
 from mutspec.show.diff import TensorDiff
@@ -254,7 +255,8 @@ def _values(expected: ValuesExpected | tuple[ValuesExpected, ...], attempt: Atte
     for each, at in _each(expected):
         found = select_weights(each.target, attempt.after)
         yield from (problem.below(*at, "target") for problem in found.problems)
-        values = {path: values_of(attempt.made, path) for path in found.weights}
+        counts = each.distinct is not UNSET
+        values = {path: values_of(attempt.made, path, counts_distinct=counts) for path in found.weights}
         for key, bound in _bounds_of(each).items():
             measured = {path: getattr(each, key) for path, each in values.items()}
             yield from _out_of_bounds(measured, key, bound, (*at, key))
@@ -278,18 +280,18 @@ def _finite(what: str, attempt: Attempt) -> Problems:
         if not attempt.outputs.is_finite:
             yield Problem("expected finite outputs, but for random inputs the mutant predicts what is infinite or NaN")
         return
-    for path, values in _floats(attempt):
-        if count := count_non_finite(values).non_finite:
+    for path, count in _non_finite(attempt):
+        if count:
             yield Problem(f"expected finite weights, but {plural(count, 'entry')} of `{path}` are infinite or NaN")
 
 
-def _floats(attempt: Attempt) -> Iterator[tuple[str, Any]]:
-    from mutspec.access.read import reader_of
-
+def _non_finite(attempt: Attempt) -> Iterator[tuple[str, int]]:
+    """Yields how many entries of each weight are infinite or NaN."""
     with reader_of(attempt.made) as reader:
         for tensor in attempt.after.tensors:
             if tensor.dtype.startswith(("float", "bfloat")):
-                yield tensor.path, reader.read(tensor.path, 0, tensor.size)
+                parts = blocks(reader, tensor.path, tensor.size)
+                yield tensor.path, sum(count_non_finite(part).non_finite for part in parts)
 
 
 # What only Keras tells.

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
+from mutspec.documents_beside import TEST_SUFFIX
 from mutspec.errors import Problem
-from mutspec.recipes.testing.names import SUFFIX
 from mutspec.recipes.testing.results import CaseResult
 
 _ELEMENTS = {"failed": "failure", "error": "error"}
@@ -43,7 +43,7 @@ def junit_xml(results: Sequence[CaseResult], seconds: float, timestamp: str) -> 
 
 def _case(result: CaseResult) -> ElementTree.Element:
     path, name = result.case.file.path, result.case.test.name
-    group = ".".join((*path.parent.parts, path.name.removesuffix(SUFFIX))).strip("./")
+    group = ".".join((*path.parent.parts, path.name.removesuffix(TEST_SUFFIX))).strip("./")
     attributes = {"classname": _legal(group), "name": _legal(name), "time": f"{result.seconds:.3f}"}
     case = ElementTree.Element("testcase", attributes)
     if result.outcome in _ELEMENTS:

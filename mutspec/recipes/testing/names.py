@@ -1,13 +1,13 @@
-"""Which files are recipe tests. It imports nothing of mutspec, so that pytest's plug-in is light."""
+"""Which files are recipe tests. It imports hardly anything, so that pytest's plug-in is light."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-SUFFIX = ".test.yaml"
+from mutspec.documents_beside import TEST_SUFFIX, files_below
+
 KEY = "mutspec_test"
 
 _HEAD_BYTES = 1 << 16
@@ -18,9 +18,9 @@ _FIRST_KEY = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:(?:---)?[ \t]*(?:#[^\n]*)?\r?\n
 def is_recipe_test(path: Path) -> bool:
     """Returns whether a file is called as a recipe test, and begins with the key `mutspec_test`.
 
-    Other tools have files of such names too.
+    Other tools have files of such names too. A pipe is none, as reading it may never end.
     """
-    if not path.name.endswith(SUFFIX):
+    if not (path.name.endswith(TEST_SUFFIX) and path.is_file()):
         return False
     try:
         with path.open("rb") as file:
@@ -30,20 +30,15 @@ def is_recipe_test(path: Path) -> bool:
 
 
 def recipe_tests_in(folder: Path) -> Iterator[Path]:
-    """Yields the recipe tests in a folder and in those in it, in alphabetical order.
-
-    Hidden folders are left out, and links to folders are not followed.
-    """
-    for at, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (path for name in sorted(files) if is_recipe_test(path := Path(at, name)))
+    """Yields the recipe tests in a folder and in those below it that are not hidden, in alphabetical order."""
+    return files_below(folder, is_recipe_test)
 
 
 def recipe_beside(test: Path) -> Path:
     """Returns the recipe that a test file stands beside."""
-    return test.with_name(f"{test.name.removesuffix(SUFFIX)}.yaml")
+    return test.with_name(f"{test.name.removesuffix(TEST_SUFFIX)}.yaml")
 
 
 def path_of_tests(recipe: Path) -> Path:
     """Returns the test file beside a recipe."""
-    return recipe.with_name(f"{recipe.name.removesuffix('.yaml')}{SUFFIX}")
+    return recipe.with_name(f"{recipe.name.removesuffix('.yaml')}{TEST_SUFFIX}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
+from mutspec.documents_beside import TEST_SUFFIX
 from mutspec.errors import CallError, DocumentPath, Place, PlanError, Problem
 from mutspec.language.declared import Declared, read_declared
 from mutspec.language.files import called_like, read_text
 from mutspec.language.types import Selector, field_types, or_default
 from mutspec.recipes.testing.document import DescribedModel, Expected, RecipeTest, RecipeTests
-from mutspec.recipes.testing.names import SUFFIX, path_of_tests, recipe_beside, recipe_tests_in
+from mutspec.recipes.testing.names import path_of_tests, recipe_beside, recipe_tests_in
 from mutspec.resources import resource_folder
 
 NO_TESTS = "no recipe tests were found"
@@ -27,11 +29,13 @@ class RecipeTestFile:
     Arguments:
         path: the file.
         root: the folder out of which its tests may name no file.
+        text: its text.
         declared: its content.
     """
 
     path: Path
     root: Path
+    text: str
     declared: Declared[RecipeTests]
 
     @property
@@ -103,7 +107,8 @@ def read_tests(paths: Sequence[Path], root: Path | None = None) -> list[RecipeTe
     Arguments:
         paths: test files; recipes, each of which stands for the tests beside it; and folders, which stand for all that
             are in them.
-        root: the folder out of which tests may name no file; by default the folder of the call, or that of the file.
+        root: the folder out of which tests may name no file; by default, for a folder of the call that folder, and for
+            a file the current folder, or the file's own if it is not below that.
 
     Raises:
         CallError: a path does not exist, or there are no tests.
@@ -114,10 +119,10 @@ def read_tests(paths: Sequence[Path], root: Path | None = None) -> list[RecipeTe
         if path.is_dir():
             found |= {each: root or path for each in recipe_tests_in(path) if each not in found}
         else:
-            found.setdefault(_test_file(path), root or path.parent)
+            found.setdefault(_test_file(path), root or _root_of(path))
     if not found:
         where = ", ".join(map(str, paths))
-        hint = f"they are called NAME{SUFFIX}, and begin with `mutspec_test: 1`"
+        hint = f"they are called NAME{TEST_SUFFIX}, and begin with `mutspec_test: 1`"
         raise CallError(f"{NO_TESTS} in {where}", hint=hint)
     files, problems = [], list[Problem]()
     for path, folder in found.items():
@@ -130,14 +135,20 @@ def read_tests(paths: Sequence[Path], root: Path | None = None) -> list[RecipeTe
     return files
 
 
+def _root_of(path: Path) -> Path:
+    """Returns the folder out of which the tests of a file that the call names may name no file."""
+    is_below = path.parent.resolve().is_relative_to(Path.cwd())
+    return Path() if is_below else path.parent
+
+
 def _test_file(path: Path) -> Path:
     if not path.exists():
         raise CallError("there is no such file", place=Place(str(path), 0, 0, 0), candidates=called_like(path))
-    if path.name.endswith(SUFFIX):
+    if path.name.endswith(TEST_SUFFIX):
         return path
     if path.suffix == ".yaml" and path_of_tests(path).exists():
         return path_of_tests(path)
-    hint = f"a test file is called NAME{SUFFIX}"
+    hint = f"a test file is called NAME{TEST_SUFFIX}"
     if path.suffix == ".yaml":
         hint = f"the tests of this recipe would be in {path_of_tests(path)}"
     raise CallError("this is not a recipe test", place=Place(str(path), 0, 0, 0), hint=hint)
@@ -153,8 +164,9 @@ def read_test_file(path: Path, root: Path) -> RecipeTestFile:
     Raises:
         PlanError: with every problem of the file.
     """
-    declared = read_declared(read_text(path, title="a recipe test"), str(path), RecipeTests, "a recipe test")
-    file = RecipeTestFile(path, root, declared)
+    text = read_text(path, title="a recipe test")
+    declared = read_declared(text, str(path), RecipeTests, "a recipe test")
+    file = RecipeTestFile(path, root, text, declared)
     problems = [declared.placed(problem) for problem in _problems(file)]
     if problems:
         raise PlanError(problems)
@@ -203,16 +215,20 @@ _HOW_DATA = "add `data: digits`, or an .npz file with arrays `x` and `y`"
 
 
 def _outside(file: RecipeTestFile, name: str, path: DocumentPath) -> Iterator[Problem]:
-    """Refuses a file outside of the folder that the call names."""
+    """Refuses a file outside of the folder that the call names, and a pipe, as reading it may never end."""
     if not name:
         return
     try:
-        is_inside = (file.path.parent / name).resolve().is_relative_to(file.root.resolve())
+        real = (file.path.parent / name).resolve()
+        is_inside = real.is_relative_to(file.root.resolve())
     except (OSError, ValueError, RuntimeError):  # a NUL, a loop of links
         is_inside = False
     if not is_inside:
-        message = f"`{name}` is outside of the folder {file.root}, which the call names"
+        where = "the current folder" if file.root == Path() else f"the folder {file.root}, which the call names"
+        message = f"`{name}` is outside of {where}"
         yield Problem(message, path=path, hint="call `mutspec test` on a folder that holds both, or with --root")
+    elif os.path.exists(real) and not (os.path.isfile(real) or os.path.isdir(real)):
+        yield Problem(f"`{name}` is a pipe or a device, not a file", path=path, hint="name a file")
 
 
 def _problems_of_description(model: DescribedModel) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from time import perf_counter
 
 from msgspec import UNSET
@@ -93,8 +94,13 @@ def _refused(case: Case, error: MutspecError) -> tuple[Problem, ...]:
     return (case.placed(Problem(message, path=("expect", "error"))), *errors)
 
 
-def write_snapshots(results: Iterable[CaseResult]) -> tuple[str, ...]:
+def write_snapshots(results: Iterable[CaseResult], texts: dict[Path, str] | None = None) -> tuple[str, ...]:
     """Writes the snapshots of tests that passed but for their snapshot into their files.
+
+    Arguments:
+        results: the results.
+        texts: the texts of files that were updated already, by path, to which those updated now are added. Other files
+            must have the text that was read.
 
     Returns:
         The files that changed.
@@ -102,11 +108,17 @@ def write_snapshots(results: Iterable[CaseResult]) -> tuple[str, ...]:
     Raises:
         CallError, EnvironmentProblem: as for `update_snapshots`.
     """
-    files: dict[str, dict[int, Snapshot]] = {}
-    paths = {}
+    texts = {} if texts is None else texts
+    files: dict[Path, dict[int, Snapshot]] = {}
     for result in results:
         if result.snapshot is not None and result.outcome == "passed":
-            name = str(result.case.file.path)
-            files.setdefault(name, {})[result.case.number] = result.snapshot
-            paths[name] = result.case.file.path
-    return tuple(name for name, snapshots in files.items() if update_snapshots(paths[name], snapshots))
+            file = result.case.file
+            files.setdefault(file.path, {})[result.case.number] = result.snapshot
+            texts.setdefault(file.path, file.text)
+    changed = []
+    for path, snapshots in files.items():
+        before = texts[path]
+        texts[path] = update_snapshots(path, before, snapshots)
+        if texts[path] != before:
+            changed.append(str(path))
+    return tuple(changed)

@@ -10,11 +10,9 @@ import msgspec
 
 from mutspec.access.fingerprint import fingerprints_of_tensors
 from mutspec.errors import CallError, Place, PlanError, Problem
-from mutspec.execute.output import replacing, write_at
+from mutspec.execute.rewriting import rewrite
 from mutspec.language.document import parse
-from mutspec.language.files import read_text
-from mutspec.language.nodes import Node, SourceSpan, Table, plain
-from mutspec.language.nodes import Sequence as ListNode
+from mutspec.language.nodes import Node, SourceSpan, Table, node_at, plain
 from mutspec.model.files.archive import Archive
 from mutspec.recipes.testing.document import Snapshot
 from mutspec.show.diff import DiffReport, TensorStatus
@@ -44,21 +42,22 @@ def snapshot_problems(expected: Snapshot, found: Snapshot) -> Iterator[Problem]:
         yield Problem(f"did not expect to differ from the model's: {listed(others)}", path=("tensors",), hint=hint)
 
 
-def update_snapshots(path: Path, snapshots: Mapping[int, Snapshot]) -> bool:
+def update_snapshots(path: Path, text: str, snapshots: Mapping[int, Snapshot]) -> str:
     """Writes snapshots into a test file, and leaves everything else in it as it is: comments, order, spaces.
 
     Arguments:
         path: the test file.
+        text: its text when the tests were read, by which they have their numbers.
         snapshots: the snapshots, by the number of the test.
 
     Returns:
-        Whether the file changed.
+        The text that it has now.
 
     Raises:
-        CallError: a snapshot is inside `{ }`, where it has no lines of its own.
+        CallError: a snapshot is inside `{ }` or comes from elsewhere, so that it has no lines of its own; or the file
+            has changed since it was read.
         EnvironmentProblem: the file cannot be written.
     """
-    text = read_text(path)
     before = parse(text, str(path)).root
     lines = text.splitlines(keepends=True)
     for number in sorted(snapshots, reverse=True):
@@ -69,27 +68,22 @@ def update_snapshots(path: Path, snapshots: Mapping[int, Snapshot]) -> bool:
         hint = "write the snapshot without anchors and aliases"
         raise CallError("a snapshot cannot be updated without a change elsewhere in the file", place=place, hint=hint)
     if changed == text:
-        return False
-    data = changed.encode()
-    if path.read_bytes().startswith(b"\xef\xbb\xbf"):
-        data = b"\xef\xbb\xbf" + data
-    target = path.resolve()  # a link stays one
-    with replacing(target, force=True) as (descriptor, _):
-        write_at(descriptor, data, 0)
-    return True
+        return text
+    rewrite(path, text, changed)
+    return changed
 
 
 def _key_of(root: Node, number: int, path: Path) -> SourceSpan:
     """Returns the place of the key `snapshot` of a test.
 
     Raises:
-        CallError: it is inside `{ }`.
+        CallError: it has no place, or is inside `{ }`.
     """
-    tests = root.entries["tests"] if isinstance(root, Table) else None
-    test = tests.items[number] if isinstance(tests, ListNode) else None
-    expect = test.entries["expect"] if isinstance(test, Table) else None
-    span = expect.keys["snapshot"] if isinstance(expect, Table) else None
-    assert span is not None
+    expect = node_at(root, ("tests", number, "expect"))
+    span = expect.keys.get("snapshot") if isinstance(expect, Table) else None
+    if span is None:
+        place = Place(str(path), 0, 0, 0)
+        raise CallError(f"test {number + 1} has no snapshot that can be updated", place=place)
     line = span.source.lines[span.line - 1]
     if line[: span.column - 1].strip(" "):
         hint = "write `snapshot:` on a line of its own"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from mutspec.recipes.testing.results import results_schema
+from mutspec.recipes.testing import run
+from mutspec.recipes.testing.results import CaseResult, results_schema
 from mutspec.resources import resource_folder
 from tests.cli.conftest import called
 from tests.recipes.testing.folders import write_recipe
@@ -84,7 +86,7 @@ def test_colours_are_for_terminals(folder: Path, monkeypatch: pytest.MonkeyPatch
     [
         (["-k", "rigth"], "did you mean `right`?"),
         (["nose.test.yaml"], "did you mean `noise.test.yaml`"),
-        (["--junit", "noise.test.yaml"], "exists"),
+        (["--junit", "noise.test.yaml"], "is the same file as the input noise.test.yaml"),
         (["--import", "no_such_module"], "`no_such_module` cannot be imported"),
     ],
 )
@@ -147,6 +149,21 @@ def test_the_tests_on_the_page_pass(folder: Path) -> None:
     assert failure == without_times(shown)
 
 
+def test_update_leaves_a_file_that_changes_while_its_tests_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_recipe(folder, "- name: kept\n  expect:\n    snapshot:\n")
+    edited = path.read_text().replace("- name: kept", "- {name: new, expect: {finite: weights}}\n- name: kept")
+    run_test = run.run_test
+
+    def edits(*arguments: Any, **options: Any) -> CaseResult:
+        path.write_text(edited)
+        return run_test(*arguments, **options)
+
+    monkeypatch.setattr(run, "run_test", edits)
+    result = called("test", "--update")
+    assert (result.code, "noise.test.yaml has changed since it was read" in result.err) == (2, True)
+    assert path.read_text() == edited
+
+
 def test_update_fills_snapshots_in_where_all_else_is_right(folder: Path) -> None:
     tests = """\
 - name: good
@@ -169,3 +186,24 @@ def test_update_fills_snapshots_in_where_all_else_is_right(folder: Path) -> None
     changed = called("test", "-k", "good")
     assert changed.code == 1
     assert "if this is meant: `mutspec test --update`" in changed.out
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["noise.test.yaml", "noise.yaml", "used.yaml", "deeper.yaml", "model.keras", "teacher.keras", "x.npz", "link.xml"],
+)
+def test_junit_never_takes_the_place_of_what_a_test_reads(output: str, folder: Path) -> None:
+    tests = """\
+    - {name: a, model: model.keras, inputs: {teacher: teacher.keras}, data: x.npz, expect: {finite: weights}}
+    - {name: b, expect: {finite: weights}}
+    """
+    write_recipe(folder, tests, "mutspec: 1\nsteps: [{use: used}, {op: none}]\n")
+    (folder / "used.yaml").write_text("mutspec: 1\nsteps: [{use: deeper}]\n")
+    (folder / "deeper.yaml").write_text("mutspec: 1\nsteps: [{op: zero, target: dense}]\n")
+    for name in ("model.keras", "teacher.keras", "x.npz"):
+        (folder / name).write_bytes(b"of value")
+    (folder / "link.xml").symlink_to("teacher.keras")
+    before = (folder / output).read_bytes()
+    result = called("test", "-k", "::b", "--junit", output, "--force")
+    assert (result.code, "is the same file as the input" in result.err) == (2, True)
+    assert (folder / output).read_bytes() == before

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
+import mutspec.recipes.testing.run  # noqa: F401  # pytester forgets what is first imported in its runs
 from tests.recipes.testing.folders import write_recipe
 
 pytest_plugins = ["pytester"]
@@ -43,11 +44,11 @@ def test_pytest_collects_and_runs_recipe_tests_and_leaves_other_files_alone(pyte
 
 @pytest.mark.usefixtures("hdf5_in_this_process")
 def test_snapshots_are_updated_on_demand(pytester: pytest.Pytester) -> None:
-    path = write_recipe(pytester.path, "- name: kept\n  expect:\n    snapshot:\n")
-    run(pytester).assert_outcomes(failed=1)
-    run(pytester, "--update-mutspec-snapshots").assert_outcomes(passed=1)
-    assert "dense/kernel" in path.read_text()
-    run(pytester).assert_outcomes(passed=1)
+    path = write_recipe(pytester.path, "".join(f"- name: {name}\n  expect:\n    snapshot:\n" for name in "ab"))
+    run(pytester).assert_outcomes(failed=2)
+    run(pytester, "--update-mutspec-snapshots").assert_outcomes(passed=2)
+    assert path.read_text().count("dense/kernel") == 2
+    run(pytester).assert_outcomes(passed=2)
 
 
 def test_a_wrong_file_is_an_error_of_collection(pytester: pytest.Pytester) -> None:

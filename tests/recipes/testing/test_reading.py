@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,35 @@ def test_a_root_lets_tests_name_files_beside_their_folder(tmp_path: Path) -> Non
     path = write_recipe(tmp_path / "recipes", "- {name: a, model: ../m.keras, expect: {finite: weights}}\n")
     (file,) = read_tests([path], tmp_path)
     assert file.file_of("../m.keras") == tmp_path / "recipes" / ".." / "m.keras"
+
+
+def test_a_file_below_the_current_folder_may_name_files_of_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipes").mkdir()
+    path = write_recipe(tmp_path / "recipes", "- {name: a, model: ../models/a.keras, expect: {finite: weights}}\n")
+    monkeypatch.chdir(tmp_path)
+    relative = path.relative_to(tmp_path)
+    for each in (relative, path, relative.with_name("noise.yaml"), Path()):
+        (file,) = read_tests([each])
+        assert file.file_of("../models/a.keras") == file.path.parent / "../models/a.keras"
+    with pytest.raises(PlanError, match="is outside of the folder recipes, which the call names"):
+        read_tests([Path("recipes")])
+    monkeypatch.chdir(tmp_path / "recipes")
+    with pytest.raises(PlanError, match="is outside of the current folder"):
+        read_tests([Path("noise.test.yaml")])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(PlanError, match="is outside of the folder"):
+        read_tests([path])
+
+
+def test_pipes_are_not_read(tmp_path: Path) -> None:
+    for name in ("a.test.yaml", "x.npz"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(CallError, match="no recipe tests were found"):
+        read_tests([tmp_path])
+    write_recipe(tmp_path, "- {name: a, data: x.npz, model: x.npz, expect: {finite: weights}}\n")
+    with pytest.raises(PlanError) as caught:
+        read_tests([tmp_path])
+    assert [each.message for each in caught.value.problems] == ["`x.npz` is a pipe or a device, not a file"] * 2
