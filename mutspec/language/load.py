@@ -30,6 +30,7 @@ from mutspec.language.inlining import (
     Inlined,
     Inlining,
     UsedAt,
+    UsedStep,
     id_problem,
     inlined_step,
     record,
@@ -384,13 +385,12 @@ class _Loader:
         if not isinstance(self.root, Table) or not isinstance(steps, Sequence) or not any(map(is_use, steps.items)):
             return
         self._check_ids(steps, [number for number, step in enumerate(steps.items) if is_use(step)])
-        items, numbers, chains = list[Node](), list[int](), list[Chain]()
+        numbers, made = list[int](), list[UsedStep]()
         for number, step in enumerate(steps.items):
-            made = self._expanded(number, step) if is_use(step) else None
-            for each, chain in [(step, ())] if made is None else made:
-                items.append(each)
-                numbers.append(number)
-                chains.append(chain)
+            expanded = self._expanded(number, step) if is_use(step) else None
+            made += [UsedStep(step)] if expanded is None else expanded
+            numbers += [number] * (len(made) - len(numbers))
+        items = tuple(each.node for each in made)
         # A use that is wrong stays, and is not looked at again.
         self.unresolved = tuple(
             ("steps", place, *path[2:])
@@ -398,8 +398,9 @@ class _Loader:
             for place, number in enumerate(numbers)
             if path[:2] == ("steps", number)
         ) + tuple(path for path in self.unresolved if path[:1] != ("steps",) or len(path) < 2)
-        root = replace_node(self.root, entries={**self.root.entries, "steps": replace_node(steps, items=tuple(items))})
-        self.inlined, self.root = Inlined(tuple(numbers), tuple(chains)), root
+        root = replace_node(self.root, entries={**self.root.entries, "steps": replace_node(steps, items=items)})
+        chains, allowed = tuple(each.chain for each in made), tuple(each.allowed for each in made)
+        self.inlined, self.root = Inlined(tuple(numbers), chains, allowed), root
         if not overrides or any(map(is_use, items)):
             return
         overridden, problems = apply_overrides(root, overrides)
@@ -411,8 +412,8 @@ class _Loader:
         for problem in interpolator.problems[known:]:
             self._add(problem)
 
-    def _expanded(self, number: int, step: Node) -> list[tuple[Node, Chain]] | None:
-        """Returns the steps of the recipe that a step uses, each with its chain; None if something is wrong."""
+    def _expanded(self, number: int, step: Node) -> list[UsedStep] | None:
+        """Returns the steps of the recipe that a step uses; None if something is wrong."""
         path: DocumentPath = ("steps", number)
         use = self._validated(plain(step), UseStep, "use", path)
         if use is None or self.inlining.is_too_large or any(each[:2] == path for each in self.unresolved):
@@ -439,8 +440,8 @@ class _Loader:
             return None
         return self._steps_of(file, step, use, chain)
 
-    def _steps_of(self, file: RecipeFile, step: Node, use: UseStep, chain: Chain) -> list[tuple[Node, Chain]] | None:
-        """Returns the steps of a recipe that is used, each with its chain; None if something is wrong with it."""
+    def _steps_of(self, file: RecipeFile, step: Node, use: UseStep, chain: Chain) -> list[UsedStep] | None:
+        """Returns the steps of a recipe that is used; None if something is wrong with it."""
         path = chain[0].path
         recipe = _Loader(
             self.catalogue,
@@ -453,7 +454,8 @@ class _Loader:
             validators=self.validators,
         )
         _, head, typed = recipe.check(with_parameters(file.root, step))
-        self.problems += recipe.problems
+        allowed = frozenset(head.lint.allow if head is not None else ())
+        self.problems += [problem for problem in recipe.problems if not problem.rule or problem.rule not in allowed]
         inputs = child(self.root, "inputs")
         outer = tuple(inputs.entries) if isinstance(inputs, Table) else ()
         problems = (
@@ -478,9 +480,10 @@ class _Loader:
             if isinstance(each, Table)
         ]
         self.uses += record(use, identity, file, map(step_id, made), recipe.uses)
+        inner = recipe.inlined
+        chains, rules = inner.chains or [()] * len(made), inner.allowed or [frozenset()] * len(made)
         return [
-            (each, recipe.inlined.chains[index] or chain if recipe.inlined.chains else chain)
-            for index, each in enumerate(made)
+            UsedStep(each, below or chain, allowed | its) for each, below, its in zip(made, chains, rules, strict=True)
         ]
 
     def _use_blocks(self) -> None:

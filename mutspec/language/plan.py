@@ -133,6 +133,14 @@ class Plan(Generic[S]):
         placed: Problem = self.source.told(replace(problem, place=self.locate(problem.path)))
         return placed
 
+    def recipe_allows(self, rule: str, path: DocumentPath) -> bool:
+        """Returns whether a recipe that the plan uses for the step at a path may break a lint rule.
+
+        What the plan itself allows is in `allowed`, and holds for all of its steps.
+        """
+        allows: bool = self.source.inlined.allows(rule, path)
+        return allows
+
     def with_(self, *, seed: int | None = None, params: Mapping[str, Any] | None = None, **named: Any) -> Plan[S]:
         """Returns the same plan with another seed, or other values of its parameters.
 
