@@ -139,7 +139,7 @@ def _plan(generation: Generation, catalogue: Catalogue) -> Plan[Op]:
     """
     name = generation.plan.name
     try:
-        plan: Plan[Op] = plan_from(generation.plan.document, catalogue, name=name)
+        plan: Plan[Op] = plan_from(generation.standalone, catalogue, name=name)
     except PlanError as error:
         told = (
             replace(each, message=f"in the plan `{name}` of the provenance: {each.message}") for each in error.problems

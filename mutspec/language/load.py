@@ -481,9 +481,11 @@ class _Loader:
         ]
         self.uses += record(use, identity, file, map(step_id, made), recipe.uses)
         inner = recipe.inlined
-        chains, rules = inner.chains or [()] * len(made), inner.allowed or [frozenset()] * len(made)
+        if not inner.chains:
+            return [UsedStep(each, chain, allowed) for each in made]
         return [
-            UsedStep(each, below or chain, allowed | its) for each, below, its in zip(made, chains, rules, strict=True)
+            UsedStep(each, below or chain, allowed | its)
+            for each, below, its in zip(made, inner.chains, inner.allowed, strict=True)
         ]
 
     def _use_blocks(self) -> None:

@@ -25,6 +25,9 @@ MOST_BYTES = 1 << 20
 """The size above which the oldest generations are left out."""
 
 
+_MODEL_MAY_BE_WHOLE = "the model itself may be whole, and can be used; to get its provenance back, copy both again"
+
+
 class ModelIdentity(Struct, frozen=True):
     """What a model is, whatever its file is called."""
 
@@ -69,6 +72,14 @@ class Generation(Struct, frozen=True, kw_only=True):
     ] = UNSET
     kind: Annotated[str, Meta(description="The kind of file that was written, such as `.keras`.")]
     versions: Annotated[Versions, Meta(description="What applied it.")]
+
+    @property
+    def standalone(self) -> Mapping[str, Any]:
+        """The plan as a document that states all that it needs, and no parameters: their values are in its steps."""
+        document = dict(self.plan.document)
+        version = document.pop("mutspec", self.versions.language)
+        others = {key: value for key, value in document.items() if key not in ("name", "seed", "params")}
+        return {"mutspec": version, "name": self.plan.name, "seed": self.seed, **others}
 
     @property
     def seed(self) -> int:
@@ -134,7 +145,7 @@ def read(data: bytes, shown: str) -> Provenance:
     Raises:
         ModelError: it is not a provenance, above a limit, of a later format, or contradicts itself.
     """
-    document = parse_json(data, shown)
+    document = parse_json(data, shown, hint=_MODEL_MAY_BE_WHOLE)
     version = document.get("format_version")
     if type(version) is int and version > FORMAT_VERSION:
         raise ModelError(
@@ -163,4 +174,4 @@ def _has_form(document: Mapping[str, Any]) -> bool:
 
 
 def _damaged(shown: str, reason: str) -> ModelError:
-    return ModelError(f"{shown} is damaged: {reason}", hint="the model itself may be whole; `mutspec inspect` shows it")
+    return ModelError(f"{shown} is damaged: {reason}", hint=_MODEL_MAY_BE_WHOLE)

@@ -248,8 +248,9 @@ def test_a_damaged_provenance_is_an_error_of_its_own_and_of_nothing_else(message
     sidecar = sidecar_of(output)
     bad = BAD[message](json.loads(sidecar.read_bytes()))
     sidecar.write_text(bad if isinstance(bad, str) else json.dumps(bad))
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         read_provenance(output)
+    assert "save the model" not in caught.value.problems[0].hint  # that would delete what is left of it
     assert open_archive(output).spec.tensors
     report = apply(OTHER, output, tmp_path / "next.h5", provenance=True)
     assert any("begins with this plan" in problem.message for problem in report.warnings)
@@ -260,10 +261,13 @@ def test_the_loader_judges_the_plan_in_a_provenance(tmp_path: Path) -> None:
     base, output = make_file("h5", tmp_path), tmp_path / "out.h5"
     apply(PLAN, base, output, provenance=True)
     document = json.loads(sidecar_of(output).read_bytes())
+    document = changed(document, "params", {"unused": 1})
     document = changed(document, "steps", [{"op": "run_code", "target": "re:("}], again=True)
     sidecar_of(output).write_text(json.dumps(document))
-    with pytest.raises(mutspec.PlanError, match="in the plan `jitter` of the provenance: there is no op `run_code`"):
+    message = "in the plan `jitter` of the provenance: there is no op `run_code`"
+    with pytest.raises(mutspec.PlanError, match=message) as caught:
         replay(provenance_of(output), output, base, CATALOGUE)
+    assert not any(problem.rule for problem in caught.value.problems)
 
 
 def test_it_is_shown_without_keras(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def command(
     if wants_plan:
         from mutspec.language.writing import document_yaml
 
-        document = provenance.generations[0].plan.document
+        document = provenance.generations[0].standalone
         write(document_yaml(document, is_unicode=is_unicode(sys.stdout)).rstrip("\n"))
         return ExitCode.DONE
     replayed = None
