@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from msgspec import UNSET
 from mutspec.access.digests import arrays_digest
 from mutspec.access.fingerprint import fingerprint
 from mutspec.errors import CallError, ModelError, Problem
-from mutspec.execute.output import SideCar
+from mutspec.execute.both_outputs import OutputProvenance
 from mutspec.graph.streams import STREAM_VERSION
 from mutspec.language.head import LANGUAGE_VERSION
 from mutspec.language.plan import Plan
@@ -24,8 +23,6 @@ from mutspec.model.files.provenance_file import (
     COMMENT_BYTES,
     has_other_comment,
     read_provenance,
-    sidecar_of,
-    write_comment,
 )
 from mutspec.model.limits import current_limits
 from mutspec.model.provenance import (
@@ -38,38 +35,6 @@ from mutspec.model.provenance import (
     written,
 )
 from mutspec.version import __version__
-
-
-@dataclass(frozen=True)
-class OutputProvenance:
-    """The provenance of an output under way, and where it goes.
-
-    Arguments:
-        kind: the kind of file that the output is.
-        comment: what becomes the comment of a `.keras` file; None for none.
-        sidecar: what becomes the file beside the output; None for none.
-        warnings: what is missing in it.
-    """
-
-    kind: FileKind
-    comment: bytes | None = None
-    sidecar: bytes | None = None
-    warnings: tuple[Problem, ...] = ()
-
-    def finish(self, descriptor: int) -> int:
-        """Writes what belongs into the output, and removes what a copy of the base has of the base's provenance.
-
-        Arguments:
-            descriptor: the output, complete otherwise, open for reading and writing.
-
-        Returns:
-            By how many bytes it grew.
-        """
-        return write_comment(descriptor, self.comment) if self.kind is FileKind.KERAS else 0
-
-    def beside(self, output: Path) -> SideCar:
-        """Returns the file that lies beside an output, or must not."""
-        return SideCar(sidecar_of(output), self.sidecar)
 
 
 def output_provenance(
