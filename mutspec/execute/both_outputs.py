@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from mutspec.errors import Problem
 from mutspec.execute.output import SideCar, check_output
 from mutspec.model.files.formats import FileKind
-from mutspec.model.files.provenance_file import sidecar_of, write_comment
+from mutspec.model.files.provenance_file import file_identity, sidecar_of, write_comment
+from mutspec.model.provenance import MOST_BYTES, Provenance, written
 
 
 def check_both_outputs(output: Path, inputs: Iterable[Path | None], *, force: bool) -> None:
@@ -31,13 +34,13 @@ class OutputProvenance:
     Arguments:
         kind: the kind of file that the output is.
         comment: what becomes the comment of a `.keras` file; None for none.
-        sidecar: what becomes the file beside the output; None for none.
+        sidecar: what is written into the file beside the output; None for none.
         warnings: what is missing in it.
     """
 
     kind: FileKind
     comment: bytes | None = None
-    sidecar: bytes | None = None
+    sidecar: Provenance | None = None
     warnings: tuple[Problem, ...] = ()
 
     def finish(self, descriptor: int) -> int:
@@ -53,4 +56,9 @@ class OutputProvenance:
 
     def beside(self, output: Path) -> SideCar:
         """Returns the file that lies beside an output, or must not."""
-        return SideCar(sidecar_of(output), self.sidecar)
+        provenance = self.sidecar
+        if provenance is None:
+            return SideCar(sidecar_of(output), None)
+        return SideCar(
+            sidecar_of(output), lambda made: written(replace(provenance, file=file_identity(made)), MOST_BYTES) + b"\n"
+        )

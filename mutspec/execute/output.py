@@ -87,11 +87,12 @@ class SideCar:
 
     Arguments:
         path: the file.
-        content: its content; None if the output has none, so that one of an earlier output must not stay.
+        content: makes its content, given the descriptor of the finished output; None if the output has none, so that
+            one of an earlier output must not stay.
     """
 
     path: Path
-    content: bytes | None
+    content: Callable[[int], bytes] | None
 
 
 @contextmanager
@@ -147,7 +148,7 @@ def replacing(
                 check(temporary)
             if not is_kept:
                 return
-            beside = stack.enter_context(_complete(sidecar, mode)) if sidecar is not None else None
+            beside = stack.enter_context(_complete(sidecar, lock, mode)) if sidecar is not None else None
             with held_interrupts():
                 put_both_in_place(
                     (temporary, lock), output, None if sidecar is None else sidecar.path, beside, force=force
@@ -160,8 +161,14 @@ def replacing(
 
 
 @contextmanager
-def _complete(sidecar: SideCar, mode: int) -> Iterator[tuple[Path, int] | None]:
-    """Yields a temporary file with the content of a side-car, and its descriptor; None if there is to be none."""
+def _complete(sidecar: SideCar, made: int, mode: int) -> Iterator[tuple[Path, int] | None]:
+    """Yields a temporary file with the content of a side-car, and its descriptor; None if there is to be none.
+
+    Arguments:
+        sidecar: the side-car.
+        made: the descriptor of the finished output.
+        mode: the permissions of the file.
+    """
     if sidecar.content is None:
         yield None
         return
@@ -169,7 +176,7 @@ def _complete(sidecar: SideCar, mode: int) -> Iterator[tuple[Path, int] | None]:
         with held_interrupts():
             lock, temporary = create_temporary(sidecar.path, mode)
             stack.callback(_remove, temporary, lock)
-        write_at(lock, sidecar.content, 0)
+        write_at(lock, sidecar.content(made), 0)
         os.fsync(lock)
         yield temporary, lock
 

@@ -22,6 +22,7 @@ from mutspec.model.files.formats import FileKind
 from mutspec.model.files.provenance_file import (
     COMMENT_BYTES,
     has_other_comment,
+    is_of_other_file,
     read_provenance,
 )
 from mutspec.model.limits import current_limits
@@ -35,6 +36,9 @@ from mutspec.model.provenance import (
     written,
 )
 from mutspec.version import __version__
+
+_FILE_BYTES = 100
+"""The most bytes that a side-car has for what its model's file is, which is known when that is finished."""
 
 
 def output_provenance(
@@ -71,13 +75,13 @@ def output_provenance(
         comment = written(provenance, COMMENT_BYTES)
         if len(comment) <= COMMENT_BYTES:
             return OutputProvenance(kind, comment=comment, warnings=warnings)
-    sidecar = written(provenance, MOST_BYTES)
-    if len(sidecar) >= current_limits().config_bytes:
+    size = len(written(provenance, MOST_BYTES)) + _FILE_BYTES
+    if size >= current_limits().config_bytes:
         raise CallError(
-            f"the plan is too large to be kept with the mutant: {len(sidecar):,} bytes as JSON",
+            f"the plan is too large to be kept with the mutant: {size:,} bytes as JSON",
             hint="--no-provenance leaves it out",
         )
-    return OutputProvenance(kind, sidecar=sidecar + b"\n", warnings=warnings)
+    return OutputProvenance(kind, sidecar=provenance, warnings=warnings)
 
 
 def generation(
@@ -123,12 +127,15 @@ def data_digest(data: Any) -> str:
 
 
 def _provenance_of(model: Path) -> tuple[Provenance | None, tuple[Problem, ...]]:
-    """Returns the provenance of a model to be mutated. A damaged one counts as none, with a warning."""
+    """Returns the provenance of a model to be mutated. A damaged one, or another file's, is none, with a warning."""
     try:
-        return read_provenance(model), ()
+        provenance = read_provenance(model)
+        if provenance is None or not is_of_other_file(provenance, model):
+            return provenance, ()
+        reason = f"the provenance beside {model} was written for another file"
     except ModelError as error:
-        message = f"{error.problems[0].message}; so the mutant's provenance begins with this plan"
-        return None, (Problem(message, is_warning=True),)
+        reason = error.problems[0].message
+    return None, (Problem(f"{reason}; so the mutant's provenance begins with this plan", is_warning=True),)
 
 
 def _keras_version() -> str:

@@ -97,6 +97,13 @@ class Generation(Struct, frozen=True, kw_only=True):
         return tuple(self.plan.document["steps"])
 
 
+class FileIdentity(Struct, frozen=True):
+    """The bytes of a file."""
+
+    bytes: Annotated[Count, Meta(description="How many there are.")]
+    crc32: Annotated[Count, Meta(description="Their CRC-32.")]
+
+
 class Provenance(Struct, frozen=True):
     """The mutations that made a model."""
 
@@ -105,6 +112,10 @@ class Provenance(Struct, frozen=True):
         Meta(min_length=1, description="The mutations, the newest first. Each made the `parent` of the one before it."),
     ]
     dropped: Annotated[Count, Meta(description="How many older mutations are left out.")] = 0
+    file: Annotated[
+        FileIdentity | UnsetType,
+        Meta(description="The model's file, if the provenance lies beside it. What lies in a file is about that file."),
+    ] = UNSET
 
     def before(self, newest: Generation) -> Provenance:
         """Returns the provenance of the model that one more mutation makes of this one."""
@@ -124,7 +135,8 @@ def written(provenance: Provenance, most_bytes: int = MOST_BYTES) -> bytes:
     kept = [_compact(each) for each in provenance.generations[:MOST_GENERATIONS]]
     while True:
         dropped = provenance.dropped + len(provenance.generations) - len(kept)
-        text = f'{{"format_version":{FORMAT_VERSION},"generations":[{",".join(kept)}],"dropped":{dropped}}}'
+        file = f',"file":{json.dumps(msgspec.to_builtins(provenance.file))}' if provenance.file else ""
+        text = f'{{"format_version":{FORMAT_VERSION},"generations":[{",".join(kept)}],"dropped":{dropped}{file}}}'
         if len(text) <= most_bytes or len(kept) == 1:
             return text.encode("ascii")
         kept.pop()

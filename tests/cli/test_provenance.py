@@ -64,6 +64,8 @@ def test_other_weights_under_the_same_past_are_named(cli: Call, room: Path) -> N
     result = cli("provenance", "base.h5", "--replay", "base.h5")
     assert result.code == 1
     assert "kernel" in result.out
+    assert "base.h5.provenance.json was written for another file than the one that is base.h5 now" in result.err
+    assert cli("provenance", "mutant.h5").err == ""
 
 
 BAD = {
