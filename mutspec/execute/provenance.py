@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from msgspec import UNSET
 
-from mutspec.access.digests import arrays_digest
+from mutspec.access.digests import data_digest
 from mutspec.access.fingerprint import fingerprint
 from mutspec.errors import CallError, ModelError, Problem
 from mutspec.execute.both_outputs import OutputProvenance
@@ -115,15 +115,6 @@ def identity(archive: Archive) -> ModelIdentity:
     """Returns what a model is, at the cost of one read of its weights."""
     found = fingerprint(archive)
     return ModelIdentity(found.structure, found.digest)
-
-
-def data_digest(data: Any) -> str:
-    """Returns a digest of what a model is called on: one array, or several in the order of their names or of a list."""
-    if isinstance(data, Mapping):
-        arrays: Iterable[Any] = (data[name] for name in sorted(data))
-    else:
-        arrays = data if isinstance(data, list | tuple) else (data,)
-    return arrays_digest((f"{number:03}", np.asarray(each)) for number, each in enumerate(arrays))
 
 
 def _provenance_of(model: Path) -> tuple[Provenance | None, tuple[Problem, ...]]:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from mutspec.access.digests import data_digest
 from mutspec.compare.diff import diff
 from mutspec.errors import CallError, CheckError, EnvironmentProblem, PlanError, Problem
 from mutspec.execute.files import apply
 from mutspec.execute.output_kind import kind_by_default
-from mutspec.execute.provenance import data_digest, identity
+from mutspec.execute.provenance import identity
 from mutspec.graph.streams import STREAM_VERSION
 from mutspec.language import plan_from
 from mutspec.language.plan import Plan

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
 
 from mutspec.errors import DocumentPath, Place, Problem
 from mutspec.language.overrides import Override
 from mutspec.language.types import NonFinite
+from mutspec.text.digest import text_digest
 
 
 class Step(Protocol):
@@ -56,7 +56,7 @@ _OF_NO_EFFECT = ("name", "description", "metadata", "seed", "lint")
 def digest_of(document: Mapping[str, Any]) -> str:
     """Returns a digest of a document of JSON values."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return text_digest(text)
 
 
 def effect_of(document: Mapping[str, Any]) -> dict[str, Any]:

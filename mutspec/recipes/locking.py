@@ -287,9 +287,9 @@ class Making:
     def _facts(self, plan: Plan[Op], model: Readable, inputs: Mapping[str, Readable]) -> Lock:
         digest = None
         if self.files.data is not None:
-            from mutspec.access.digests import arrays_digest
+            from mutspec.access.digests import data_digest
 
-            digest = arrays_digest(self.files.arrays().items())
+            digest = data_digest(self.files.arrays())
         names, locked = self.files.names(self._path), None if self._locked is None else self._locked.lock
         return facts(plan, model, inputs, names, self._overrides, digest, locked)
 
