@@ -25,6 +25,7 @@ from mutspec.graph.streams import uniform_64_bits
 from mutspec.keras_facts.layer_axes import LayerAxes
 from mutspec.keras_facts.roles import Group
 from mutspec.keras_facts.tensor_types import TensorType
+from mutspec.language.steps import name_in_recipe
 from mutspec.language.types import (
     ByTarget,
     Case,
@@ -158,6 +159,7 @@ __all__ = [
     "redirected",
     "added",
     "call_of",
+    "name_in_recipe",
     # Several layers at once.
     "graph_of",
     "layer_problems",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import itemgetter
@@ -61,6 +61,18 @@ def arrays_digest(arrays: Iterable[tuple[str, NDArray[Any]]]) -> str:
     """Returns a digest of arrays by their names: of their shapes, dtypes and bits."""
     named = sorted(arrays, key=itemgetter(0))
     return _joined((name, _dtype(array), array.shape, _digest_of_array(array)) for name, array in named)
+
+
+def data_digest(data: Any) -> str:
+    """Returns a digest of what a model is called on: one array, or several in the order of their names or of a list.
+
+    What they are called does not count.
+    """
+    if isinstance(data, Mapping):
+        arrays: Iterable[Any] = (data[name] for name in sorted(data))
+    else:
+        arrays = data if isinstance(data, list | tuple) else (data,)
+    return arrays_digest((f"{number:03}", np.asarray(each)) for number, each in enumerate(arrays))
 
 
 def _dtype(array: NDArray[Any]) -> str:

@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from mutspec.access.read import TensorReader
+from mutspec.execute.both_outputs import OutputProvenance
+from mutspec.execute.copying import Copying
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
 from mutspec.execute.hooks import NO_HOOKS, Hooks
-from mutspec.execute.output import Copying
-from mutspec.execute.provenance import OutputProvenance
 from mutspec.execute.slow_writer import SlowWriter
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version

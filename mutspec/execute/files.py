@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import Any
 from mutspec.access.threads import default_threads
 from mutspec.errors import CallError, Problem
 from mutspec.execute.archive import write_archive
+from mutspec.execute.both_outputs import check_both_outputs
 from mutspec.execute.compiling import compiled
 from mutspec.execute.engine import Effect, Progress
 from mutspec.execute.file_tensors import paths_of
 from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.keras_2 import will_be_of_keras_3
-from mutspec.execute.output import check_output, telling_written
+from mutspec.execute.output import telling_written
 from mutspec.execute.output_kind import kind_by_default, kind_of_name, kind_of_output, output_warnings
 from mutspec.execute.prepare import Prepared, begun_non_finite, check_inputs, non_finite_warnings, prepare
 from mutspec.execute.provenance import output_provenance
@@ -274,17 +274,6 @@ def open_for(
     kind = kind_of_output(output, archive, is_structural=is_structural(plan))
     check_both_outputs(output, paths_of(archive, others), force=force)
     return archive, others, kind
-
-
-def check_both_outputs(output: Path, inputs: Iterable[Path | None], *, force: bool) -> None:
-    """Checks an output, and the file beside it that may hold its provenance. An old one must not stay beside a new one.
-
-    Arguments and errors are those of `check_output`.
-    """
-    read = tuple(inputs)
-    check_output(output, read, force=force)
-    if os.path.lexists(sidecar_of(output)):
-        check_output(sidecar_of(output), read, force=force)
 
 
 def open_both(before: Path, after: Path, architecture: Path | None = None) -> tuple[Archive, Archive]:

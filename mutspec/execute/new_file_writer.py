@@ -21,11 +21,11 @@ import numpy as np
 from mutspec.access.read import TensorReader
 from mutspec.access.threads import in_order
 from mutspec.compare.arithmetic import count_non_finite
+from mutspec.execute.both_outputs import OutputProvenance
+from mutspec.execute.copying import reserve
 from mutspec.execute.engine import Effect, Progress, execute
 from mutspec.execute.file_tensors import FileTensors, bytes_of, opened
 from mutspec.execute.hooks import NO_HOOKS, Hooks
-from mutspec.execute.output import reserve
-from mutspec.execute.provenance import OutputProvenance
 from mutspec.execute.verify import Verification
 from mutspec.graph.graph import Graph, Version
 from mutspec.graph.numpy_kernels.entrywise import Array

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from fcntl import ioctl
 from pathlib import Path
-from threading import Condition, Thread
 
 from mutspec.errors import CallError, EnvironmentProblem
+from mutspec.execute.copying import NO_SPACE
 from mutspec.execute.temporary import create_temporary, remove_leftovers, temporary_name
 from mutspec.interrupts import held_interrupts
 from mutspec.model.files.sink import TEMPORARY_SUFFIX, write_at
 
 __all__ = [
     "TEMPORARY_SUFFIX",
-    "Copying",
     "SideCar",
     "check_output",
     "put_both_in_place",
     "put_in_place",
     "refuse_inputs",
     "replacing",
-    "reserve",
     "telling_written",
     "write_at",
     "write_problem",
 ]
 
-_FICLONE = 0x40049409
-_BLOCK = 1 << 20
-_COPIED_AT_ONCE = 32 << 20
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NAME_BYTES = 255
 """The longest name of a file on Linux, macOS and Windows."""
 _EXISTS_HINT = "give another name, or --force to replace it"
@@ -95,11 +87,12 @@ class SideCar:
 
     Arguments:
         path: the file.
-        content: its content; None if the output has none, so that one of an earlier output must not stay.
+        content: makes its content, given the descriptor of the finished output; None if the output has none, so that
+            one of an earlier output must not stay.
     """
 
     path: Path
-    content: bytes | None
+    content: Callable[[int], bytes] | None
 
 
 @contextmanager
@@ -155,7 +148,7 @@ def replacing(
                 check(temporary)
             if not is_kept:
                 return
-            beside = stack.enter_context(_complete(sidecar, mode)) if sidecar is not None else None
+            beside = stack.enter_context(_complete(sidecar, lock, mode)) if sidecar is not None else None
             with held_interrupts():
                 put_both_in_place(
                     (temporary, lock), output, None if sidecar is None else sidecar.path, beside, force=force
@@ -168,8 +161,14 @@ def replacing(
 
 
 @contextmanager
-def _complete(sidecar: SideCar, mode: int) -> Iterator[tuple[Path, int] | None]:
-    """Yields a temporary file with the content of a side-car, and its descriptor; None if there is to be none."""
+def _complete(sidecar: SideCar, made: int, mode: int) -> Iterator[tuple[Path, int] | None]:
+    """Yields a temporary file with the content of a side-car, and its descriptor; None if there is to be none.
+
+    Arguments:
+        sidecar: the side-car.
+        made: the descriptor of the finished output.
+        mode: the permissions of the file.
+    """
     if sidecar.content is None:
         yield None
         return
@@ -177,7 +176,7 @@ def _complete(sidecar: SideCar, mode: int) -> Iterator[tuple[Path, int] | None]:
         with held_interrupts():
             lock, temporary = create_temporary(sidecar.path, mode)
             stack.callback(_remove, temporary, lock)
-        write_at(lock, sidecar.content, 0)
+        write_at(lock, sidecar.content(made), 0)
         os.fsync(lock)
         yield temporary, lock
 
@@ -264,7 +263,7 @@ def telling_written(output: Path) -> Iterator[None]:
 
 def write_problem(error: OSError, output: Path) -> EnvironmentProblem:
     """Returns the error that tells the user of a failure to write."""
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return EnvironmentProblem(
             f"cannot write {output}: {error.strerror}", hint="free some space, or write elsewhere; nothing was written"
         )
@@ -333,111 +332,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-class Copying:
-    """A copy of a file into an empty one, on a thread of its own, so that computing need not wait for it.
-
-    It goes from the first byte to the last. A writer to the copy first waits until its part is copied. If the file
-    system can copy by reference, the copy is done at once. Its `size` is that of the file at the beginning.
-
-    Arguments:
-        source: the file.
-        descriptor: the empty file, open for reading and writing.
-    """
-
-    def __init__(self, source: Path, descriptor: int) -> None:
-        """Begins."""
-        self._source = source
-        self._descriptor = descriptor
-        self.size = source.stat().st_size
-        self._copied = 0
-        self._error: Exception | None = None
-        self._is_wanted = True
-        self._progress = Condition()
-        self._thread = Thread(target=self._run, name="mutspec-copy", daemon=True)
-        self._thread.start()
-
-    def __enter__(self) -> Copying:
-        """Returns the copy under way."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stops copying: the file is about to be closed."""
-        self._is_wanted = False
-        self._thread.join()
-
-    def wait(self, stop: int | None = None) -> None:
-        """Waits until the bytes before `stop`, by default all, are there.
-
-        Raises:
-            OSError: they cannot be written.
-        """
-        wanted = self.size if stop is None else min(stop, self.size)
-        with self._progress:
-            self._progress.wait_for(lambda: self._copied >= wanted or self._error is not None)
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            with self._source.open("rb") as file:
-                if _is_cloned(file.fileno(), self._descriptor):
-                    self._advance(self.size)
-                else:
-                    reserve(self._descriptor, self.size)
-                while self._copied < self.size and self._is_wanted:
-                    stop = min(self._copied + _COPIED_AT_ONCE, self.size)
-                    _copy_range(file.fileno(), self._descriptor, self._copied, stop)
-                    self._advance(stop)
-        except Exception as error:
-            with self._progress:
-                self._error = error
-                self._progress.notify_all()
-
-    def _advance(self, copied: int) -> None:
-        with self._progress:
-            self._copied = copied
-            self._progress.notify_all()
-
-
-def _is_cloned(source: int, target: int) -> bool:
-    with suppress(OSError):
-        ioctl(target, _FICLONE, source)
-        return True
-    return False
-
-
-def reserve(target: int, size: int) -> None:
-    """Reserves the space, so that a full disk is reported at once. Ext4 then also copies in half the time."""
-    if size and hasattr(os, "posix_fallocate"):  # macOS has none
-        try:
-            os.posix_fallocate(target, 0, size)
-        except OSError as error:
-            if error.errno in _NO_SPACE:
-                raise
-
-
-def _copy_range(source: int, target: int, start: int, stop: int) -> None:
-    start = _copy_in_kernel(source, target, start, stop)
-    while start < stop:
-        data = os.pread(source, min(_BLOCK, stop - start), start)
-        if not data:
-            raise OSError(errno.EIO, "the model file became shorter while it was read")
-        start += write_at(target, data, start)
-
-
-def _copy_in_kernel(source: int, target: int, start: int, stop: int) -> int:
-    """Copies as much as the kernel can copy by itself, and returns the offset at which it stopped."""
-    if not hasattr(os, "copy_file_range"):  # only Linux has it
-        return start
-    try:
-        while start < stop:
-            copied = os.copy_file_range(source, target, stop - start, start, start)
-            if copied == 0:
-                break
-            start += copied
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise
-    return start

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from msgspec import UNSET
 
-from mutspec.access.digests import arrays_digest
+from mutspec.access.digests import data_digest
 from mutspec.access.fingerprint import fingerprint
 from mutspec.errors import CallError, ModelError, Problem
-from mutspec.execute.output import SideCar
+from mutspec.execute.both_outputs import OutputProvenance
 from mutspec.graph.streams import STREAM_VERSION
 from mutspec.language.head import LANGUAGE_VERSION
 from mutspec.language.plan import Plan
@@ -23,9 +22,8 @@ from mutspec.model.files.formats import FileKind
 from mutspec.model.files.provenance_file import (
     COMMENT_BYTES,
     has_other_comment,
+    is_of_other_file,
     read_provenance,
-    sidecar_of,
-    write_comment,
 )
 from mutspec.model.limits import current_limits
 from mutspec.model.provenance import (
@@ -39,37 +37,8 @@ from mutspec.model.provenance import (
 )
 from mutspec.version import __version__
 
-
-@dataclass(frozen=True)
-class OutputProvenance:
-    """The provenance of an output under way, and where it goes.
-
-    Arguments:
-        kind: the kind of file that the output is.
-        comment: what becomes the comment of a `.keras` file; None for none.
-        sidecar: what becomes the file beside the output; None for none.
-        warnings: what is missing in it.
-    """
-
-    kind: FileKind
-    comment: bytes | None = None
-    sidecar: bytes | None = None
-    warnings: tuple[Problem, ...] = ()
-
-    def finish(self, descriptor: int) -> int:
-        """Writes what belongs into the output, and removes what a copy of the base has of the base's provenance.
-
-        Arguments:
-            descriptor: the output, complete otherwise, open for reading and writing.
-
-        Returns:
-            By how many bytes it grew.
-        """
-        return write_comment(descriptor, self.comment) if self.kind is FileKind.KERAS else 0
-
-    def beside(self, output: Path) -> SideCar:
-        """Returns the file that lies beside an output, or must not."""
-        return SideCar(sidecar_of(output), self.sidecar)
+_FILE_BYTES = 100
+"""The most bytes that a side-car has for what its model's file is, which is known when that is finished."""
 
 
 def output_provenance(
@@ -106,13 +75,13 @@ def output_provenance(
         comment = written(provenance, COMMENT_BYTES)
         if len(comment) <= COMMENT_BYTES:
             return OutputProvenance(kind, comment=comment, warnings=warnings)
-    sidecar = written(provenance, MOST_BYTES)
-    if len(sidecar) >= current_limits().config_bytes:
+    size = len(written(provenance, MOST_BYTES)) + _FILE_BYTES
+    if size >= current_limits().config_bytes:
         raise CallError(
-            f"the plan is too large to be kept with the mutant: {len(sidecar):,} bytes as JSON",
+            f"the plan is too large to be kept with the mutant: {size:,} bytes as JSON",
             hint="--no-provenance leaves it out",
         )
-    return OutputProvenance(kind, sidecar=sidecar + b"\n", warnings=warnings)
+    return OutputProvenance(kind, sidecar=provenance, warnings=warnings)
 
 
 def generation(
@@ -148,22 +117,16 @@ def identity(archive: Archive) -> ModelIdentity:
     return ModelIdentity(found.structure, found.digest)
 
 
-def data_digest(data: Any) -> str:
-    """Returns a digest of what a model is called on: one array, or several in the order of their names or of a list."""
-    if isinstance(data, Mapping):
-        arrays: Iterable[Any] = (data[name] for name in sorted(data))
-    else:
-        arrays = data if isinstance(data, list | tuple) else (data,)
-    return arrays_digest((f"{number:03}", np.asarray(each)) for number, each in enumerate(arrays))
-
-
 def _provenance_of(model: Path) -> tuple[Provenance | None, tuple[Problem, ...]]:
-    """Returns the provenance of a model to be mutated. A damaged one counts as none, with a warning."""
+    """Returns the provenance of a model to be mutated. A damaged one, or another file's, is none, with a warning."""
     try:
-        return read_provenance(model), ()
+        provenance = read_provenance(model)
+        if provenance is None or not is_of_other_file(provenance, model):
+            return provenance, ()
+        reason = f"the provenance beside {model} was written for another file"
     except ModelError as error:
-        message = f"{error.problems[0].message}; so the mutant's provenance begins with this plan"
-        return None, (Problem(message, is_warning=True),)
+        reason = error.problems[0].message
+    return None, (Problem(f"{reason}; so the mutant's provenance begins with this plan", is_warning=True),)
 
 
 def _keras_version() -> str:

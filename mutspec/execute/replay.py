@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from mutspec.access.digests import data_digest
 from mutspec.compare.diff import diff
 from mutspec.errors import CallError, CheckError, EnvironmentProblem, PlanError, Problem
 from mutspec.execute.files import apply
 from mutspec.execute.output_kind import kind_by_default
-from mutspec.execute.provenance import data_digest, identity
+from mutspec.execute.provenance import identity
 from mutspec.graph.streams import unknown_streams
 from mutspec.language import plan_from
 from mutspec.language.plan import Plan
@@ -141,7 +142,7 @@ def _plan(generation: Generation, catalogue: Catalogue) -> Plan[Op]:
     """
     name = generation.plan.name
     try:
-        plan: Plan[Op] = plan_from(generation.plan.document, catalogue, name=name)
+        plan: Plan[Op] = plan_from(generation.standalone, catalogue, name=name)
     except PlanError as error:
         told = (
             replace(each, message=f"in the plan `{name}` of the provenance: {each.message}") for each in error.problems

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mutspec.errors import EnvironmentProblem, ModelError
+from mutspec.execute.both_outputs import OutputProvenance
 from mutspec.execute.hooks import NO_HOOKS, Hooks
 from mutspec.execute.output import replacing
 from mutspec.execute.output_kind import kind_of_name
-from mutspec.execute.provenance import OutputProvenance
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.live import first_operation
 from mutspec.model.live.keras_errors import first_line

@@ -16,7 +16,7 @@ from zlib import crc32
 import h5py
 import numpy as np
 
-from mutspec.execute.output import Copying
+from mutspec.execute.copying import Copying
 from mutspec.graph.numpy_kernels.entrywise import Array
 from mutspec.interrupts import held_interrupts
 from mutspec.model.files.archive import Archive, Extent

@@ -27,6 +27,7 @@ from mutspec.lowering.base import Op
 from mutspec.model.files.opening import open_archive
 from mutspec.model.limits import current_limits
 from mutspec.own_modules import allow_modules, targets
+from mutspec.text.digest import text_digest
 from mutspec.version import engine
 
 _OF_THE_RUN = ("resume", "strict_gates", "force", "provenance")
@@ -110,7 +111,7 @@ _NOT_THE_USERS = ("keras", "tensorflow", "mutspec")
 def _digest_of(document: Any) -> str:
     # Not by msgspec's encoder: to it, as to JSON proper, NaN and infinity are both null.
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
-    return blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
+    return text_digest(text)
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -85,10 +85,16 @@ class Inlined:
     Arguments:
         numbers: for each step the index of the step in the plan's document that it is, or that uses its recipe.
         chains: for each step the places at which recipes are used that lead to it.
+        allowed: for each step the lint rules that these recipes may break, as they state them.
     """
 
     numbers: tuple[int, ...] = ()
     chains: tuple[Chain, ...] = ()
+    allowed: tuple[frozenset[str], ...] = ()
+
+    def allows(self, rule: str, path: DocumentPath) -> bool:
+        """Returns whether a recipe that leads to the step at, or above, a path may break a lint rule."""
+        return bool(self.chain(path)) and rule in self.allowed[int(path[1])]
 
     def chain(self, path: DocumentPath) -> Chain:
         """Returns the chain of the step at, or above, a path."""
@@ -181,6 +187,21 @@ def with_parameters(root: Node, step: Node) -> Node:
         return root
     passed = replace_node(params, entries={**params.entries, **given.entries})
     return replace_node(root, entries={**root.entries, "params": passed})
+
+
+@dataclass(frozen=True, slots=True)
+class UsedStep:
+    """A step of a recipe, as it stands in the place of a use.
+
+    Arguments:
+        node: the step.
+        chain: the places at which recipes are used that lead to it; none for a step of the plan itself.
+        allowed: the lint rules that these recipes may break.
+    """
+
+    node: Node
+    chain: Chain = ()
+    allowed: frozenset[str] = frozenset()
 
 
 def input_problems(

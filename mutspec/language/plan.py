@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any, Generic, Protocol, TypeVar
 
 from mutspec.errors import DocumentPath, Place, Problem
 from mutspec.language.overrides import Override
 from mutspec.language.types import NonFinite
+from mutspec.text.digest import text_digest
 
 
 class Step(Protocol):
@@ -56,7 +56,7 @@ _OF_NO_EFFECT = ("name", "description", "metadata", "seed", "lint")
 def digest_of(document: Mapping[str, Any]) -> str:
     """Returns a digest of a document of JSON values."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return text_digest(text)
 
 
 def effect_of(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +132,14 @@ class Plan(Generic[S]):
         """Returns a problem with the place that its path leads to, and those at which its recipe is used."""
         placed: Problem = self.source.told(replace(problem, place=self.locate(problem.path)))
         return placed
+
+    def recipe_allows(self, rule: str, path: DocumentPath) -> bool:
+        """Returns whether a recipe that the plan uses for the step at a path may break a lint rule.
+
+        What the plan itself allows is in `allowed`, and holds for all of its steps.
+        """
+        allows: bool = self.source.inlined.allows(rule, path)
+        return allows
 
     def with_(self, *, seed: int | None = None, params: Mapping[str, Any] | None = None, **named: Any) -> Plan[S]:
         """Returns the same plan with another seed, or other values of its parameters.

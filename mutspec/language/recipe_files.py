@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path, PurePath, PurePosixPath
 from stat import S_ISREG
 
@@ -18,6 +17,7 @@ from mutspec.errors import PlanError, Problem, nearest
 from mutspec.language.document import package_problem, parse
 from mutspec.language.files import MAX_BYTES, is_plan_name, read_text
 from mutspec.language.nodes import Node, size_of
+from mutspec.text.digest import text_digest
 from mutspec.text.visible import in_one_line
 
 SHIPPED = "shipped:"
@@ -149,7 +149,7 @@ class RecipeSource:
         document = parse(text, shown)
         problem = package_problem(text, document)
         warnings = document.warnings if problem is None else (*document.warnings, problem)
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        digest = text_digest(text)
         label, size = label or self._label(path), max(len(text), size_of(document.root))
         self.known[real] = RecipeFile(
             label, shown, real, path.parent, is_shipped, digest, size, document.root, warnings

@@ -9,9 +9,10 @@ from typing import Any
 from msgspec import Struct
 
 from mutspec.errors import DocumentPath, PlanError, Problem
+from mutspec.language.converting import Converter
 from mutspec.language.document import parse, refuse_unprintable
 from mutspec.language.head import LANGUAGE_VERSION
-from mutspec.language.load import _Loader
+from mutspec.language.load import loaded
 from mutspec.language.nodes import Node, Scalar, Sequence, Source, SourceSpan, Table
 from mutspec.language.plan import Plan
 from mutspec.language.types import Target
@@ -61,7 +62,7 @@ def load_target(text: str, name: str = "target") -> WrittenTarget:
     """
     step = Table({"op": Scalar("choose"), "target": _node(text, name)}, {"op": None, "target": None})
     root = Table({"mutspec": Scalar(LANGUAGE_VERSION), "steps": Sequence((step,))}, {"mutspec": None, "steps": None})
-    plan = _Loader({"choose": _Choose}, name, ()).load(root, ())
+    plan = loaded(Converter({"choose": _Choose}, name, ()), root)
     return WrittenTarget(plan.steps[0].target, text, plan)
 
 

@@ -26,6 +26,8 @@ def implied_seed(subject: Subject) -> Iterator[Problem]:
     picking = {each.step for each in step_targets(subject) if _picks_at_random(each.target)}
     drawing = picking if subject.program is None else picking | random_steps(subject.program)
     for number, step in subject.steps():
+        if subject.plan.recipe_allows("implied-seed", ("steps", number)):
+            continue
         trial = subject.trial(number) if step.seed is UNSET else None
         if step.seed is UNSET and (number in drawing or (trial and trial.is_random)):
             yield Problem(

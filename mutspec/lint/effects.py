@@ -136,10 +136,12 @@ def order_matters(subject: Subject) -> Iterator[Problem]:
     for (later, earlier), paths in sorted(shared.items()):
         before, record = program.steps[earlier], program.steps[later]
         if _origins(before) != _origins(record):
+            # A recipe that allows it means the order of its own steps, not that of a step of somebody else's.
+            is_allowed = subject.plan.recipe_allows("order-matters", ("steps", later))
             yield Problem(
                 f"the order of the steps `{before.id}` and `{record.id}` matters, because both change "
                 f"{words.listed(paths, _MOST_NAMES)}, but not the same weights in all",
-                path=("steps", later),
+                path=("steps", earlier if is_allowed else later),
                 hint="leave these out of one of the two with `not:`, or allow the rule if the order is meant",
             )
 

@@ -115,6 +115,11 @@ class Rule:
         return " ".join(self.documentation.split("\n\n")[0].split())
 
     def findings(self, subject: Subject) -> tuple[Problem, ...]:
-        """Returns what breaks the rule, with its name and the places."""
-        found = (each if each.place else subject.plan.placed(each) for each in self.check(subject))
+        """Returns what breaks the rule, with its name and the places, without steps whose recipe allows it."""
+        plan = subject.plan
+        found = (
+            each if each.place else plan.placed(each)
+            for each in self.check(subject)
+            if each.place or not plan.recipe_allows(self.name, each.path)  # reading has asked the recipes already
+        )
         return tuple(replace(each, rule=self.name, is_warning=False) for each in found)

@@ -186,7 +186,7 @@ def _warnings(plan: Plan[Op], step: int, notes: Sequence[str]) -> list[Problem]:
     return [
         plan.placed(Problem(note, path=("steps", step), is_warning=True, rule=rule))
         for note, rule in zip(notes, rules, strict=True)
-        if not rule or rule not in plan.allowed
+        if not rule or not (rule in plan.allowed or plan.recipe_allows(rule, ("steps", step)))
     ]
 
 

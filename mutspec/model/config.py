@@ -55,8 +55,13 @@ def check_config(value: Mapping[str, Any], shown: str) -> None:
     _Form(shown).layer(value, "")
 
 
-def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
+def parse_json(data: bytes | str, shown: str, *, hint: str = "save the model again in Keras") -> Mapping[str, Any]:
     """Parses a JSON object.
+
+    Arguments:
+        data: its text.
+        shown: what to call it in errors.
+        hint: what to do if it is not one.
 
     Raises:
         ModelError: it is not a JSON object, or above a limit.
@@ -71,9 +76,9 @@ def parse_json(data: bytes | str, shown: str) -> Mapping[str, Any]:
     except RecursionError:
         raise ModelError(limits.problem("config_depth", 0, shown, is_counted=False)) from None
     except ValueError as error:
-        raise ModelError(f"{shown} is not JSON ({error})", hint="the file is damaged; save the model again") from None
+        raise ModelError(f"{shown} is not JSON ({error})", hint=f"the file is damaged; {hint}") from None
     if not isinstance(value, dict):
-        raise ModelError(f"{shown} is not a JSON object", hint="save the model again in Keras")
+        raise ModelError(f"{shown} is not a JSON object", hint=hint)
     _check_depth(value, limits.config_depth, shown)
     return value
 

@@ -25,6 +25,9 @@ MOST_BYTES = 1 << 20
 """The size above which the oldest generations are left out."""
 
 
+_MODEL_MAY_BE_WHOLE = "the model itself may be whole, and can be used; to get its provenance back, copy both again"
+
+
 class ModelIdentity(Struct, frozen=True):
     """What a model is, whatever its file is called."""
 
@@ -71,6 +74,14 @@ class Generation(Struct, frozen=True, kw_only=True):
     versions: Annotated[Versions, Meta(description="What applied it.")]
 
     @property
+    def standalone(self) -> Mapping[str, Any]:
+        """The plan as a document that states all that it needs, and no parameters: their values are in its steps."""
+        document = dict(self.plan.document)
+        version = document.pop("mutspec", self.versions.language)
+        others = {key: value for key, value in document.items() if key not in ("name", "seed", "params")}
+        return {"mutspec": version, "name": self.plan.name, "seed": self.seed, **others}
+
+    @property
     def seed(self) -> int:
         """The plan's seed."""
         return int(self.plan.document.get("seed", 0))
@@ -86,6 +97,13 @@ class Generation(Struct, frozen=True, kw_only=True):
         return tuple(self.plan.document["steps"])
 
 
+class FileIdentity(Struct, frozen=True):
+    """The bytes of a file."""
+
+    bytes: Annotated[Count, Meta(description="How many there are.")]
+    crc32: Annotated[Count, Meta(description="Their CRC-32.")]
+
+
 class Provenance(Struct, frozen=True):
     """The mutations that made a model."""
 
@@ -94,6 +112,10 @@ class Provenance(Struct, frozen=True):
         Meta(min_length=1, description="The mutations, the newest first. Each made the `parent` of the one before it."),
     ]
     dropped: Annotated[Count, Meta(description="How many older mutations are left out.")] = 0
+    file: Annotated[
+        FileIdentity | UnsetType,
+        Meta(description="The model's file, if the provenance lies beside it. What lies in a file is about that file."),
+    ] = UNSET
 
     def before(self, newest: Generation) -> Provenance:
         """Returns the provenance of the model that one more mutation makes of this one."""
@@ -113,7 +135,8 @@ def written(provenance: Provenance, most_bytes: int = MOST_BYTES) -> bytes:
     kept = [_compact(each) for each in provenance.generations[:MOST_GENERATIONS]]
     while True:
         dropped = provenance.dropped + len(provenance.generations) - len(kept)
-        text = f'{{"format_version":{FORMAT_VERSION},"generations":[{",".join(kept)}],"dropped":{dropped}}}'
+        file = f',"file":{json.dumps(msgspec.to_builtins(provenance.file))}' if provenance.file else ""
+        text = f'{{"format_version":{FORMAT_VERSION},"generations":[{",".join(kept)}],"dropped":{dropped}{file}}}'
         if len(text) <= most_bytes or len(kept) == 1:
             return text.encode("ascii")
         kept.pop()
@@ -134,7 +157,7 @@ def read(data: bytes, shown: str) -> Provenance:
     Raises:
         ModelError: it is not a provenance, above a limit, of a later format, or contradicts itself.
     """
-    document = parse_json(data, shown)
+    document = parse_json(data, shown, hint=_MODEL_MAY_BE_WHOLE)
     version = document.get("format_version")
     if type(version) is int and version > FORMAT_VERSION:
         raise ModelError(
@@ -163,4 +186,4 @@ def _has_form(document: Mapping[str, Any]) -> bool:
 
 
 def _damaged(shown: str, reason: str) -> ModelError:
-    return ModelError(f"{shown} is damaged: {reason}", hint="the model itself may be whole; `mutspec inspect` shows it")
+    return ModelError(f"{shown} is damaged: {reason}", hint=_MODEL_MAY_BE_WHOLE)

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import blake2b
 from typing import Any
 
 from mutspec.keras_facts.roles import Group
+from mutspec.text.digest import text_digest
 
 _NUMBERED = re.compile(r"var\d+")
 
@@ -180,4 +180,4 @@ class ModelSpec:
             [[ref.layer, ref.call, ref.output] for ref in (*self.inputs, *self.outputs)],
         ]
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return blake2b(text.encode(), digest_size=16).hexdigest()
+        return text_digest(text)

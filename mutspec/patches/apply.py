@@ -21,12 +21,12 @@ from mutspec.access.read import TensorReader
 from mutspec.access.threads import default_threads, in_order
 from mutspec.errors import CallError, ModelError, Problem
 from mutspec.execute.archive import ArchiveTensors, edited
+from mutspec.execute.both_outputs import OutputProvenance, check_both_outputs
+from mutspec.execute.copying import reserve
 from mutspec.execute.file_tensors import paths_of
-from mutspec.execute.files import check_both_outputs
 from mutspec.execute.new_file_writer import Filling
-from mutspec.execute.output import replacing, reserve, telling_written
+from mutspec.execute.output import replacing, telling_written
 from mutspec.execute.output_kind import kind_of_name, kind_of_output, output_warnings
-from mutspec.execute.provenance import OutputProvenance
 from mutspec.execute.verify import Verification
 from mutspec.graph.primitives import CHUNK
 from mutspec.model.files.archive import Archive, Extent

@@ -102,6 +102,10 @@ class PatchDocument(Struct, frozen=True):
         return Fingerprint(self.after.structure, {path: known.get(path, "") for path in paths})
 
 
+AGAIN = "copy or make the patch again"
+"""What to do about a patch that is damaged."""
+
+
 def packed(document: PatchDocument) -> bytes:
     """Returns a document as it stands in a patch."""
     text = json.dumps(msgspec.to_builtins(document), separators=(",", ":"))
@@ -127,7 +131,7 @@ def unpacked(data: bytes, shown: str) -> PatchDocument:
     limits.check("config_bytes", len(text), f"the document of {shown}", is_counted=len(text) <= limits.config_bytes)
     if not inflating.eof or inflating.unused_data:
         raise damaged(shown, "its document is cut off, or longer than it says")
-    value = parse_json(text, f"the document of {shown}")
+    value = parse_json(text, f"the document of {shown}", hint=AGAIN)
     try:
         document = msgspec.convert(value, PatchDocument)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a character has no UTF-8
@@ -143,7 +147,7 @@ def damaged(shown: str, what: str) -> ModelError:
         shown: the name of the patch.
         what: what is wrong with it.
     """
-    return ModelError(f"{shown} is damaged: {what}", hint="copy or make the patch again")
+    return ModelError(f"{shown} is damaged: {what}", hint=AGAIN)
 
 
 def _check(document: PatchDocument, shown: str) -> None:

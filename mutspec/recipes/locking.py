@@ -316,9 +316,9 @@ class Making:
         """Returns what is known before the plan is compiled. Data that no step reads are not part of it."""
         digest = None
         if data is not None and any(step.reads_data for step in plan.steps):
-            from mutspec.access.digests import arrays_digest
+            from mutspec.access.digests import data_digest
 
-            digest = arrays_digest(data.items())
+            digest = data_digest(data)
         names, locked = self.files.names(self._path), None if self._locked is None else self._locked.lock
         return facts(plan, model, inputs, names, self._overrides, digest, locked)
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from mutspec.access.digests import arrays_digest, weights_digest
+from mutspec.access.digests import arrays_digest, data_digest, weights_digest
 from mutspec.experiment.data.loading import checked
 from mutspec.experiment.job_inputs import model_content
 from mutspec.model.files.opening import open_archive
@@ -175,6 +175,13 @@ def test_how_arrays_lie_in_memory_makes_no_difference() -> None:
     assert len({arrays_digest([("x", each)]) for each in ways}) == 1
     named = [("x", values[:2]), ("y", values)]
     assert arrays_digest(named) == arrays_digest(reversed(named))
+
+
+def test_what_a_model_is_called_on_is_known_by_its_order_in_a_file_a_list_or_alone() -> None:
+    one, two = np.arange(6.0), np.arange(5)
+    assert data_digest({"b": two, "a": one}) == data_digest({"x": one, "y": two}) == data_digest([one, two])
+    assert data_digest({"x": one}) == data_digest(one) == data_digest([one])
+    assert len({data_digest(each) for each in (one, two, [one, two], [two, one])}) == 4
 
 
 def test_data_are_known_by_their_arrays_whatever_they_are_called() -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from mutspec import load_plan
 from mutspec.errors import CallError, EnvironmentProblem, ModelError
+from mutspec.execute.copying import Copying
 from mutspec.execute.files import apply
-from mutspec.execute.output import TEMPORARY_SUFFIX, Copying, check_output, replacing
+from mutspec.execute.output import TEMPORARY_SUFFIX, check_output, replacing
 from mutspec.model.files.written import not_whole
 from tests.execute.model_files import CNN, make_file
 from tests.toys import plan_of
@@ -250,7 +251,7 @@ def test_a_copy_is_whole_whatever_the_file_system_can(tmp_path: Path, monkeypatc
 
 
 def test_who_waits_for_a_part_of_a_copy_finds_it_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mutspec.execute.output._COPIED_AT_ONCE", 1 << 20)
+    monkeypatch.setattr("mutspec.execute.copying._COPIED_AT_ONCE", 1 << 20)
     source = tmp_path / "source"
     source.write_bytes(os.urandom(20_000_000))
     content = source.read_bytes()
@@ -284,7 +285,7 @@ def test_room_is_taken_before_the_copy_begins(error: int, tmp_path: Path, monkey
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(os, "posix_fallocate", refused, raising=False)
-    monkeypatch.setattr("mutspec.execute.output._is_cloned", lambda source, target: False)
+    monkeypatch.setattr("mutspec.execute.copying._is_cloned", lambda source, target: False)
     (tmp_path / "source").write_bytes(b"content")
     with (tmp_path / "copy").open("w+b") as target, Copying(tmp_path / "source", target.fileno()) as copying:
         if error == errno.ENOSPC:

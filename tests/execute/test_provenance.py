@@ -28,7 +28,7 @@ from mutspec.language.recipe_files import shipped_files
 from mutspec.language.writing import document_yaml
 from mutspec.model import provenance as records
 from mutspec.model.files.opening import open_archive
-from mutspec.model.files.provenance_file import COMMENT_BYTES, read_provenance, sidecar_of
+from mutspec.model.files.provenance_file import COMMENT_BYTES, is_of_other_file, read_provenance, sidecar_of
 from mutspec.model.provenance import Provenance, provenance_schema, written
 from mutspec.ops import catalogue
 from tests.execute.model_files import ROOT, make_file
@@ -52,6 +52,7 @@ KINDS = ("keras", "keras with data descriptors", "keras, deflated", "h5", "h5, g
 def provenance_of(model: Path) -> Provenance:
     found = read_provenance(model)
     assert found is not None
+    assert not is_of_other_file(found, model)
     return found
 
 
@@ -172,6 +173,32 @@ def test_an_old_side_car_never_stays_beside_a_new_output(tmp_path: Path) -> None
     assert names(tmp_path) == ["base.h5", "out.h5"]
 
 
+@pytest.mark.parametrize("which", ["another mutant", "one bit", "shorter", "a folder"])
+def test_a_side_car_is_about_no_other_file_that_has_come_to_lie_there(which: str, tmp_path: Path) -> None:
+    base, output = make_file("h5", tmp_path), tmp_path / "out.h5"
+    apply(PLAN, base, output, provenance=True)
+    found, content = provenance_of(output), bytearray(output.read_bytes())
+    if which == "another mutant":
+        apply(PLAN.with_(seed=9), base, tmp_path / "other.h5")
+        content = bytearray((tmp_path / "other.h5").read_bytes())
+        assert len(content) == output.stat().st_size
+    elif which == "one bit":
+        content[len(content) // 2] ^= 1
+    elif which == "shorter":
+        del content[-1:]
+    output.unlink()
+    if which == "a folder":
+        output.mkdir()
+    else:
+        output.write_bytes(content)
+    assert is_of_other_file(found, output)
+    if which == "another mutant":
+        report = apply(OTHER, output, tmp_path / "next.h5", provenance=True)
+        (warning,) = [each for each in report.warnings if "begins with this plan" in each.message]
+        assert "was written for another file" in warning.message
+        assert len(provenance_of(tmp_path / "next.h5").generations) == 1
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_a_call_that_fails_leaves_the_old_output_and_side_car_and_nothing_else(force: bool, tmp_path: Path) -> None:
     base, output = make_file("h5", tmp_path), tmp_path / "out.h5"
@@ -249,8 +276,9 @@ def test_a_damaged_provenance_is_an_error_of_its_own_and_of_nothing_else(message
     sidecar = sidecar_of(output)
     bad = BAD[message](json.loads(sidecar.read_bytes()))
     sidecar.write_text(bad if isinstance(bad, str) else json.dumps(bad))
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=message) as caught:
         read_provenance(output)
+    assert "save the model" not in caught.value.problems[0].hint  # that would delete what is left of it
     assert open_archive(output).spec.tensors
     report = apply(OTHER, output, tmp_path / "next.h5", provenance=True)
     assert any("begins with this plan" in problem.message for problem in report.warnings)
@@ -261,10 +289,13 @@ def test_the_loader_judges_the_plan_in_a_provenance(tmp_path: Path) -> None:
     base, output = make_file("h5", tmp_path), tmp_path / "out.h5"
     apply(PLAN, base, output, provenance=True)
     document = json.loads(sidecar_of(output).read_bytes())
+    document = changed(document, "params", {"unused": 1})
     document = changed(document, "steps", [{"op": "run_code", "target": "re:("}], again=True)
     sidecar_of(output).write_text(json.dumps(document))
-    with pytest.raises(mutspec.PlanError, match="in the plan `jitter` of the provenance: there is no op `run_code`"):
+    message = "in the plan `jitter` of the provenance: there is no op `run_code`"
+    with pytest.raises(mutspec.PlanError, match=message) as caught:
         replay(provenance_of(output), output, base, CATALOGUE)
+    assert not any(problem.rule for problem in caught.value.problems)
 
 
 def test_it_is_shown_without_keras(tmp_path: Path) -> None:

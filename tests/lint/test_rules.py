@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mutspec.cli.manual import manual
+from mutspec.errors import Problem
 from mutspec.execute.check import compiled_as_far_as_known
 from mutspec.language import load_plan, load_text, plan_from
 from mutspec.lint import RULES, Rule, findings, unknown_rules
@@ -65,6 +66,45 @@ def test_a_rule_finds_what_it_is_for_and_can_be_allowed(rule: str) -> None:
     assert findings(silenced, compile_plan(silenced, model, {"teacher": model})) == ()
     assert silenced.warnings == ()
     assert (silenced.effect_digest, silenced.form_digest) == (broken.effect_digest, broken.form_digest)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in BROKEN if rule != "unused-allow"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_what_a_recipe_allows_is_allowed_in_its_steps_where_it_is_used(tmp_path: Path, rule: str, depth: int) -> None:
+    model = model_of(*NAMES, aliases={"a/other": "b/other/kernel"})
+    head = "mutspec: 1\ninputs: {teacher: {}}\n"
+
+    def broken_in_recipe(*allowed: str) -> list[Problem]:
+        lines = [line for line in BROKEN[rule].splitlines() if not line.startswith("lint:")]
+        (tmp_path / "inner.yaml").write_text("\n".join(lines))
+        (tmp_path / "outer.yaml").write_text(f"{head}steps: [{{use: inner}}]\n")
+        used = tmp_path / ("inner.yaml" if depth == 1 else "outer.yaml")
+        used.write_text(f"{used.read_text()}\nlint: {{allow: [{', '.join(allowed)}]}}\n")
+        path = tmp_path / "plan.yaml"
+        path.write_text(f'{head}steps:\n- {{use: {used.stem}}}\n- {{op: zero, id: own, target: "b/d*"}}\n')
+        plan = load_plan(path, CATALOGUE)
+        program = compile_plan(plan, model, {"teacher": model})
+        found = (*plan.warnings, *program.warnings, *findings(plan, program))
+        assert "missing-expect" in [each.rule for each in found if each.place and each.place.file == str(path)]
+        return [each for each in found if each.rule == rule and each.place and each.place.file.endswith("inner.yaml")]
+
+    assert broken_in_recipe("no-such-rule")
+    assert not broken_in_recipe(rule)
+
+
+def test_a_recipe_does_not_allow_what_others_do_to_its_weights(tmp_path: Path) -> None:
+    recipe = plan_text("{op: fill, target: conv_1, value: 1}", head="lint: {allow: [order-matters, implied-seed]}")
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    plan = plan_text(
+        "{op: fill, id: own, target: [conv_1, conv_10], value: 2}", "{use: recipe}", "{op: shuffle, target: b/dense}"
+    )
+    (tmp_path / "plan.yaml").write_text(plan.replace("seed: 1\n", ""))
+    loaded = load_plan(tmp_path / "plan.yaml", CATALOGUE)
+    found = {each.rule: each.place for each in findings(loaded, compile_plan(loaded, model_of(*NAMES), {}))}
+    for rule, line in {"order-matters": 3, "implied-seed": 5}.items():
+        place = found[rule]
+        assert place is not None
+        assert (place.file, place.line) == (str(tmp_path / "plan.yaml"), line)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,11 @@ import pytest
 
 import mutspec
 from mutspec.errors import EnvironmentProblem
-from mutspec.language import json_schema
+from mutspec.execute.check import compiled_as_far_as_known
+from mutspec.language import json_schema, load_plan
+from mutspec.model.files.opening import open_archive
 from mutspec.ops import catalogue, family
+from mutspec.plugin import StructureContext, StructureOp, name_in_recipe
 from tests import guide
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +119,30 @@ def test_a_plan_that_uses_no_plug_in_does_not_load_one(tmp_path: Path, monkeypat
     assert mutspec.plan({"steps": [{"op": "zero", "target": "dense_1"}]}).steps
     with pytest.raises(mutspec.EnvironmentProblem, match="never imported"):
         mutspec.plan({"steps": [{"op": "elsewhere", "target": "dense_1"}]})
+
+
+@pytest.mark.parametrize("is_named_alone", [True, False])
+def test_an_op_names_layers_after_its_step_also_in_a_recipe_that_is_used(is_named_alone: bool, tmp_path: Path) -> None:
+    class Entrance(StructureOp, tag="entrance", frozen=True, kw_only=True):
+        """Puts a layer after the first one."""
+
+        def restructure(self, ctx: StructureContext) -> None:
+            for found in ctx.find("dense_1", "target"):
+                name = name_in_recipe(self.id) if is_named_alone else self.id
+                entry = ctx.new_layer({"type": "ReLU"}, found.owner, found.output(), name=name)
+                ctx.insert(entry, found.owner, [found.output()])
+
+    ops = {"entrance": Entrance}
+    (tmp_path / "recipe.yaml").write_text("mutspec: 1\nsteps: [{op: entrance}]\n")
+    (tmp_path / "plan.yaml").write_text("mutspec: 1\nsteps: [{use: recipe, id: used}]\n")
+    plan = load_plan(tmp_path / "plan.yaml", ops)
+    archive = open_archive(DIGITS)
+    if is_named_alone:
+        layers = compiled_as_far_as_known(plan, archive, {})[0].after.layers
+        assert "entrance" in [layer.path for layer in layers]
+    else:
+        with pytest.raises(mutspec.PlanError, match="`used/entrance`"):
+            compiled_as_far_as_known(plan, archive, {})[0]
 
 
 def test_all_that_the_face_of_plug_ins_names_is_there_once() -> None:

@@ -244,7 +244,8 @@ def _dry_run(
     data: dict[str, Any] | None,
 ) -> tuple[Report, DiffReport | None]:
     from mutspec.compare.expected import expected_diff
-    from mutspec.execute.files import check_both_outputs, dry_report, files_read, prepare_files
+    from mutspec.execute.both_outputs import check_both_outputs
+    from mutspec.execute.files import dry_report, files_read, prepare_files
 
     if output is not None:
         check_both_outputs(output, files_read(plan, model, inputs, architecture), force=force)

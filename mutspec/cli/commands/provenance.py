@@ -23,7 +23,7 @@ from mutspec.cli.options import (
 from mutspec.cli.plans import arrays_of, paths
 from mutspec.cli.report_options import architecture_option, data_option
 from mutspec.cli.stdout import is_styled, width, write, write_json
-from mutspec.errors import CallError
+from mutspec.errors import CallError, Problem
 
 if TYPE_CHECKING:
     from mutspec.execute.replay import Replay
@@ -75,7 +75,7 @@ def command(
       mutspec provenance mutant.keras --json
     """  # noqa: D301
     from mutspec.model.files.opening import open_beside
-    from mutspec.model.files.provenance_file import read_provenance
+    from mutspec.model.files.provenance_file import is_of_other_file, read_provenance, sidecar_of
 
     if base is None:
         _refuse({"--input": inputs, "--data": data, "--import": modules, "--unsafe": unsafe}, "--replay BASE")
@@ -89,10 +89,13 @@ def command(
             f"{model} does not say where it comes from",
             hint="`mutspec apply` and `mutspec run` write it; it is lost when Keras saves the model again",
         )
+    if is_of_other_file(provenance, path):
+        message = f"{sidecar_of(path)} was written for another file than the one that is {model} now"
+        warn(Problem(message, hint="--replay BASE tells whether it makes the same weights", is_warning=True))
     if wants_plan:
         from mutspec.language.writing import document_yaml
 
-        document = provenance.generations[0].plan.document
+        document = provenance.generations[0].standalone
         write(document_yaml(document, is_unicode=is_unicode(sys.stdout)).rstrip("\n"))
         return ExitCode.DONE
     replayed = None

@@ -20,10 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from mutspec.documents import as_json
 from mutspec.errors import CallError, CheckError, MutspecError, Problem
 from mutspec.execute import files
+from mutspec.execute.both_outputs import OutputProvenance
 from mutspec.execute.keras_2 import will_be_of_keras_3
 from mutspec.execute.output import refuse_inputs
 from mutspec.execute.output_kind import kind_of_name
-from mutspec.execute.provenance import OutputProvenance, output_provenance
+from mutspec.execute.provenance import output_provenance
 from mutspec.execute.saving import save_model
 from mutspec.experiment.costs import costs_in
 from mutspec.experiment.job_inputs import has_same_data, inputs_digest, load_data_once, model_content, texts

@@ -12,12 +12,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
 from mutspec.errors import ModelError
 from mutspec.model.files.sink import write_at
 from mutspec.model.files.zip_directory import END_BYTES, LONGEST_COMMENT, place_of_end
 from mutspec.model.limits import current_limits
-from mutspec.model.provenance import Provenance, read
+from mutspec.model.provenance import FileIdentity, Provenance, read
 
 SUFFIX = ".provenance.json"
 """What the name of a side-car adds to that of its model."""
@@ -25,6 +26,7 @@ _MARK = b"mutspec provenance\n"
 """How a comment of ours begins. JSON in ASCII follows."""
 COMMENT_BYTES = LONGEST_COMMENT - len(_MARK)
 """The most bytes of a provenance in a comment."""
+_BLOCK = 1 << 20
 _ZIP = b"PK\x03\x04"
 
 
@@ -60,6 +62,32 @@ def read_provenance(model: Path) -> Provenance | None:
     except OSError as error:
         raise ModelError(f"{sidecar} cannot be read: {error.strerror or error}", hint="check the file") from None
     return read(data, str(sidecar))
+
+
+def file_identity(descriptor: int) -> FileIdentity:
+    """Returns what the bytes of an open file are, at the cost of one read."""
+    size, checksum = 0, 0
+    while data := os.pread(descriptor, _BLOCK, size):
+        size, checksum = size + len(data), crc32(data, checksum)
+    return FileIdentity(size, checksum)
+
+
+def is_of_other_file(provenance: Provenance, model: Path) -> bool:
+    """Returns whether the provenance beside a model was written for a file of other bytes.
+
+    Arguments:
+        provenance: what `read_provenance` returned for the model.
+        model: the model's file or folder.
+
+    Raises:
+        OSError: the model cannot be read.
+    """
+    if not isinstance(provenance.file, FileIdentity):
+        return False
+    if not model.is_file() or model.stat().st_size != provenance.file.bytes:
+        return True
+    with model.open("rb") as file:
+        return file_identity(file.fileno()) != provenance.file
 
 
 def has_other_comment(model: Path) -> bool:
