@@ -96,7 +96,9 @@ def command(
     read = sys.stdin.buffer.read() if fix and "-" in paths else None
     fixes = [fix_file(path, read, writes=not is_preview) for path in paths] if fix else [None] * len(paths)
     if fix and not is_quiet:
-        _tell_left([path for path, each in zip(paths, fixes, strict=True) if each is None])
+        _tell_left(
+            [path for path, each in zip(paths, fixes, strict=True) if each is None], has_overrides=bool(overrides)
+        )
     if not is_preview:
         read = next((each.after.encode() for each in fixes if each and each.path == "-"), read)
     results = [_validate(path, overrides, seed, checked, bound, declared, read, strict=strict) for path in paths]
@@ -131,11 +133,11 @@ def _check_fix(paths: list[str], output_format: str, *, fix: bool, is_preview: b
         )
 
 
-def _tell_left(paths: Iterable[str]) -> None:
+def _tell_left(paths: Iterable[str], *, has_overrides: bool) -> None:
     """Says that --fix has left plans as they are, which are not valid as they are written."""
+    hint = "overrides of the call count only for what is checked" if has_overrides else ""
     for path in paths:
         name = "standard input" if path == "-" else in_one_line(path)
-        hint = "overrides of the call count only for what is checked"
         warn(Problem(f"--fix does nothing to {name}, which is not valid as it is written", hint=hint, is_warning=True))
 
 
