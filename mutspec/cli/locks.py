@@ -142,8 +142,13 @@ def weights_of(lock: Lock) -> str:
     return f"{plural(len(lock.result.tensors), 'weight')}{numeric}"
 
 
-def compared(lock: Lock) -> str:
-    """Returns how the weights of a result were compared: `11 weights, 2 of them numeric, within 1e-05`."""
-    tolerance = lock.result.tolerance
+def compared(lock: Lock, locked: Lock) -> str:
+    """Returns how the weights of a result were compared: `11 weights, 2 of them numeric, within 1e-05`.
+
+    Arguments:
+        lock: the lock with the result.
+        locked: the lock that it was compared with, which states the tolerance.
+    """
+    tolerance = locked.result.tolerance
     how = f", within {tolerance.relative_l2:g}" if lock.result.numeric and tolerance else " equal to the bit"
     return weights_of(lock) + how

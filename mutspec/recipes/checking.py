@@ -39,7 +39,7 @@ def differences(locked: Lock, now: Lock, *, is_compiled: bool = True) -> list[Pr
     """
     found = [*_versions(locked, now), *_plan(locked.plan, now.plan), *_steps(locked.steps, now.steps)]
     if not _decides(found) and locked.plan.digest != now.plan.digest:
-        message = "the name, the description or the metadata of the plan differ from those of the lock"
+        message = "the name, description, metadata or lint settings of the plan differ from those of the lock"
         found.append(Problem(message, path=("plan", "digest"), is_warning=True))
     plan_differs = _decides(found)
     found += _model(locked.model, now.model, "the model", ("model",))

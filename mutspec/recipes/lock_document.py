@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -120,8 +121,12 @@ class LockedTolerance(LockPart, frozen=True, kw_only=True):
     """How far numeric values may be from those of the lock."""
 
     relative_l2: Annotated[
-        Number, Meta(description="The norm of the difference, divided by that of the lock's values.")
+        Number, Meta(description="The norm of the difference, divided by that of the lock's values: 0 or more.")
     ]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.relative_l2 < math.inf:
+            raise ValueError(f"a tolerance is a finite number of 0 or more, not {self.relative_l2:g}")
 
 
 class LockedResult(LockPart, frozen=True, kw_only=True):

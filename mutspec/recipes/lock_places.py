@@ -14,12 +14,13 @@ from msgspec import UNSET
 
 from mutspec.access.fingerprint import fingerprint
 from mutspec.documents_beside import LOCK_SUFFIX, files_below
-from mutspec.errors import CallError, ModelError
+from mutspec.errors import CallError, ModelError, MutspecError
 from mutspec.language.files import is_inside
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive, open_beside
 from mutspec.model.spec import ModelSpec
 from mutspec.recipes.lock_document import LockedModel, written_name
+from mutspec.recipes.lock_file import read_lock
 from mutspec.recipes.model_meaning import in_lock, layers_of, ports_of
 from mutspec.text.words import listed
 
@@ -77,12 +78,29 @@ def locks_at(path: Path) -> list[Path]:
     if not (found := locks_of(path)):
         hint = f"`mutspec lock {path} MODEL` makes one"
         raise CallError(f"there is no lock beside {path}", hint=hint)
+    for lock in found:
+        if (name := _plan_of(lock)) and path.is_file() and _located(lock.parent / name) != _located(path):
+            hint = f"name a lock; to make one of this plan: mutspec lock {path} MODEL -o OTHER{LOCK_SUFFIX}"
+            raise CallError(f"{lock} is not a lock of {path}, but of `{name}`", hint=hint)
     return found
+
+
+def _plan_of(lock: Path) -> str:
+    """Returns the plan of a lock, as the lock names it; empty if the lock cannot be read, which is told later."""
+    try:
+        return read_lock(lock).lock.plan.file
+    except MutspecError:
+        return ""
 
 
 def may_have_locks(path: Path) -> bool:
     """Returns whether a path is a folder, or its name may be that of a lock or a plan."""
     return path.is_dir() or path.suffix in ("", ".yaml", ".yml")
+
+
+def has_locks(path: Path) -> bool:
+    """Returns whether a path is a folder or a lock, or a plan with a lock beside it."""
+    return path.is_dir() or is_lock_name(path) or (may_have_locks(path) and bool(locks_of(path)))
 
 
 def _shown_folder(path: Path) -> str:

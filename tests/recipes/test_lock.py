@@ -223,7 +223,7 @@ def test_names_descriptions_and_versions_of_packages_decide_nothing(folder: Path
     result = called("lock", "--check")
     assert result.code == 0
     assert "the lock was made with mutspec 99" in result.err
-    assert "the name, the description or the metadata of the plan differ" in result.err
+    assert "metadata or lint settings of the plan differ from those of the lock" in result.err
 
 
 def test_a_comment_in_a_used_recipe_decides_nothing_and_a_change_does(folder: Path) -> None:
@@ -402,3 +402,20 @@ def test_the_output_of_a_locked_structural_plan_must_say_its_structure(folder: P
     refused = called(*call, "out.weights.h5")
     assert (refused.code, "holds weights alone" in refused.err) == (2, True)
     assert "dropout" not in read_lock(folder / "deeper.lock.yaml").lock.result.layers
+
+
+def test_a_plan_does_not_stand_for_the_lock_of_another_plan_beside_it(folder: Path) -> None:
+    (folder / "dense_noise.yaml").write_text("mutspec: 1\nsteps: [{op: negate, target: {weights: bias}}]\n")
+    assert called("lock", "dense_noise", "model.keras", "-q").code == 0  # the recipe that ships with mutspec
+    for call in (["lock", "--check"], ["verify"]):
+        result = called(*call, "dense_noise.yaml")
+        assert result.code == 2
+        assert "dense_noise.lock.yaml is not a lock of dense_noise.yaml, but of `dense_noise`" in result.err
+    assert called("verify", "dense_noise.lock.yaml").code == 0
+
+
+@pytest.mark.parametrize("tolerance", [".inf", ".nan", "-1"])
+def test_a_tolerance_without_an_end_is_refused(folder: Path, tolerance: str) -> None:
+    edited(folder / LOCK, "result:\n", f"result:\n  tolerance: {{relative_l2: {tolerance}}}\n")
+    result = called("verify", LOCK)
+    assert (result.code, "a tolerance is a finite number of 0 or more" in result.err) == (2, True), result.err

@@ -162,3 +162,16 @@ def test_verify_demands_the_signature_of_a_lock_before_it_replays_it(keys: Path,
     changed = called("verify", "plan.lock.yaml", *by_alice)
     assert (changed.code, changed.out) == (1, "")
     assert "plan.lock.yaml is not signed by alice@example.org" in changed.err
+
+
+def test_the_signature_of_a_plan_counts_with_a_lock_beside_it_and_without(keys: Path, folder: Path) -> None:
+    by_alice = ("--signed-by", ALICE, "--signers", str(keys / "signers"))
+    (folder / "lonely.yaml").write_text("mutspec: 1\n")
+    assert called("sign", "plan.lock.yaml", "lonely.yaml", "--key", str(keys / "alice"), "-q").code == 0
+    assert called("verify", "lonely.yaml", *by_alice).code == 0
+    assert "plan.yaml is not signed" in called("verify", "plan.yaml", *by_alice).err
+    assert called("sign", "plan.yaml", "--key", str(keys / "alice"), "-q").code == 0
+    done = called("verify", "plan.yaml", *by_alice)
+    assert (done.code, "plan.yaml: signed by alice@example.org" in done.out, "replayed" in done.out) == (0, True, True)
+    refused = called("verify", "lonely.yaml", *by_alice, "--output", "model.keras")
+    assert (refused.code, "go with a lock" in refused.err) == (2, True)

@@ -73,7 +73,7 @@ def command(
     code is 1 if something differs, and the first differences are named. Weights are compared to the bit, except those
     with numeric values, which the lock marks. A model that was moved or renamed is found by its fingerprint in the
     folders of the lock, of the plan, and of the call. With --signed-by, the locks must be signed by that person;
-    LOCK may then also be another file, such as a model, of which the signature alone is checked.
+    of a LOCK that is a plan or another file, such as a model, the signature is checked too, or alone.
 
     \b
     Examples:
@@ -85,14 +85,14 @@ def command(
       mutspec verify mutant.keras --signed-by ada@example.org --signers allowed_signers
     """  # noqa: D301
     from mutspec.cli.locks import Treated, compared, each_lock, report
-    from mutspec.recipes.lock_places import locks_at, may_have_locks
+    from mutspec.recipes.lock_places import has_locks, is_lock_name, locks_at
     from mutspec.recipes.locking import Options
     from mutspec.recipes.replaying import Given, verify, verify_output
 
     import_modules(modules)
     bound = as_paths(bound_inputs(inputs))
     named = list(dict.fromkeys(map(Path, locks)))
-    others = [path for path in named if signed_by is not None and not may_have_locks(path)]
+    others = [path for path in named if signed_by is not None and not has_locks(path)]
     paths = list(dict.fromkeys(lock for path in named if path not in others for lock in locks_at(path)))
     if len(paths) > 1 and (model or output or bound or architecture or data):
         raise CallError("--model, --output, --input, --architecture and --data go with one lock", hint="name one lock")
@@ -100,8 +100,11 @@ def command(
     files = (Path(each) if each else None for each in (model, architecture, data))
     base, layout, arrays = files
     given = Given(base, bound, layout, arrays, recipe_root())
-    check_signed([*others, *paths], signed_by, signers)
-    signed = [Treated(path, "signed", f"signed by {signed_by}") for path in others]
+    if not paths and (model or output or bound or architecture or data):
+        raise CallError("--model, --output, --input, --architecture and --data go with a lock", hint="name the lock")
+    plans = [path for path in named if path not in others and path.is_file() and not is_lock_name(path)]
+    check_signed([*others, *plans, *paths], signed_by, signers)
+    signed = [Treated(path, "signed", f"signed by {signed_by}") for path in (*others, *plans) if signed_by is not None]
 
     def treat(locked: LockFile) -> Treated:
         if output is not None:
@@ -110,7 +113,7 @@ def command(
             with progress(f"Replaying {locked.path.name}", is_quiet=is_quiet) as advance:
                 done = verify(locked, replace(options, on_progress=advance), given)
             what = f"replayed on {done.model}"
-        line = f"{what}: {compared(done.now)}"
+        line = f"{what}: {compared(done.now, locked.lock)}"
         return Treated(locked.path, "as locked", line, locked.lock, done.now, notes=done.notes)
 
     doing = "comparing" if output else "replaying"
