@@ -72,7 +72,6 @@ def facts(
     names: Names,
     overrides: tuple[str, ...],
     data: str | None = None,
-    locked: Lock | None = None,
 ) -> Lock:
     """Returns the lock of a plan on a model, as far as it is known before the plan is compiled.
 
@@ -85,19 +84,14 @@ def facts(
         names: what to call the files.
         overrides: those of the call.
         data: the digest of the data.
-        locked: the lock that it is compared with, if there is one. Layers are only described where structures differ.
 
     Raises:
         ModelError: values cannot be read.
     """
-    known = {} if locked is None else locked.inputs
     return Lock(
         plan=_plan(plan, names.plan, overrides),
-        model=_model(model, names.model, names.architecture, None if locked is None else locked.model),
-        inputs={
-            name: _model(each, (names.inputs or {}).get(name, ""), known=known.get(name))
-            for name, each in inputs.items()
-        },
+        model=_model(model, names.model, names.architecture),
+        inputs={name: _model(each, (names.inputs or {}).get(name, "")) for name, each in inputs.items()},
         data=UNSET if data is None else LockedData(file=names.data or "", digest=data),
         versions=LockedVersions(mutspec=__version__, language=LANGUAGE_VERSION, numpy=np.__version__),
         steps=tuple(_step(*each) for each in zip(plan.steps, plan.document["steps"], strict=True)),
@@ -134,17 +128,14 @@ def _plan(plan: Plan[Op], name: str, overrides: tuple[str, ...]) -> LockedPlan:
     )
 
 
-def _model(
-    model: Readable, name: str, architecture: str | UnsetType = UNSET, known: LockedModel | None = None
-) -> LockedModel:
+def _model(model: Readable, name: str, architecture: str | UnsetType = UNSET) -> LockedModel:
     found = fingerprint(model)
-    is_known = known is not None and known.structure == found.structure
     return LockedModel(
         file=name,
         architecture=architecture,
         structure=found.structure,
-        layers=known.layers if known is not None and is_known else layers_of(model.spec),
-        ports=known.ports if known is not None and is_known else ports_of(model.spec),
+        layers=layers_of(model.spec),
+        ports=ports_of(model.spec),
         tensors=in_lock(found.tensors),
     )
 

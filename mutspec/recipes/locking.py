@@ -319,8 +319,7 @@ class Making:
             from mutspec.access.digests import data_digest
 
             digest = data_digest(data)
-        names, locked = self.files.names(self._path), None if self._locked is None else self._locked.lock
-        return facts(plan, model, inputs, names, self._overrides, digest, locked)
+        return facts(plan, model, inputs, self.files.names(self._path), self._overrides, digest)
 
     @contextmanager
     def explaining(self, plan: Plan[Op]) -> Iterator[None]:

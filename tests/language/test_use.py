@@ -177,7 +177,7 @@ def test_an_override_reaches_the_use_and_the_steps_in_its_place(
     assert steps_of(text, override)[0][key] == value
 
 
-def test_an_override_passes_a_parameter_where_the_plan_passes_none() -> None:
+def test_an_override_passes_a_parameter_where_the_plan_passes_none(tree: Path) -> None:
     assert steps_of("mutspec: 1\nsteps: [{use: dense_noise}]\n", "steps.dense_noise.with.std=7")[0]["std"] == 7
 
 

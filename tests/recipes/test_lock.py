@@ -87,6 +87,16 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
         [],
         "the random streams of the lock have version 2, and this mutspec replays 1: a newer one does",
     ),
+    "the class of a layer in the lock": (
+        lambda folder: edited_first(folder / LOCK, "flatten: Flatten", "flatten: Dense"),
+        [],
+        "the model: the layer `flatten` is a Flatten, in the lock a Dense",
+    ),
+    "the name of a layer in the lock": (
+        lambda folder: edited_first(folder / LOCK, "flatten: Flatten", "fatten: Flatten"),
+        [],
+        "the model has no layer `fatten`, which the lock has",
+    ),
     "the targets": (
         lambda folder: edited(folder / LOCK, "dense_1/kernel: 20480", "dense_1/kernel: 20"),
         [],
@@ -98,6 +108,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str], str]] = {
         "the result: `logits/kernel` has other values than in the lock",
     ),
 }
+
+
+def edited_first(file: Path, before: str, after: str) -> None:
+    file.write_text(file.read_text().replace(before, after, 1))
 
 
 def edit_result(lock: Path) -> None:
