@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=model.parent) as name:
         folder = Path(name)
         (folder / "plan.yaml").write_text(PLAN.read_text())
-        (folder / model.name).symlink_to(model)
+        (folder / model.name).hardlink_to(model)  # a lock follows no link that leads elsewhere
         call = (sys.executable, "-m", "mutspec")
         quiet = ("--force", "-q")
         commands = [

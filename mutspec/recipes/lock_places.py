@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from mutspec.access.fingerprint import fingerprint
 from mutspec.documents_beside import LOCK_SUFFIX, files_below
-from mutspec.errors import CallError, ModelError, MutspecError
+from mutspec.errors import CallError, ModelError, MutspecError, Place
 from mutspec.language.files import is_inside
 from mutspec.model.files.formats import FORMATS
 from mutspec.model.files.opening import open_archive, open_beside
@@ -169,10 +169,12 @@ def file_of(name: str, lock: Path, what: str, hint: str = "call from a folder th
     """
     path = _located(lock).parent / name
     if Path(name).is_absolute() or not is_inside(path, _folders(lock)):
-        message = f"{lock} names {what} outside of its folder and of the current one: {name}"
-        raise CallError(message, hint=hint)
+        message = f"the lock names {what} outside of its folder and of the current one: {name}"
+        raise CallError(message, place=Place(str(lock), 0, 0, 0), hint=hint)
     if os.path.lexists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise CallError(f"{lock} names {what} {name}, which is not a file", hint=hint)
+        raise CallError(
+            f"the lock names {what} {name}, which is not a file", place=Place(str(lock), 0, 0, 0), hint=hint
+        )
     shown = Path(os.path.normpath(lock.parent / name))
     return shown if _located(shown) == _located(path) else path
 
