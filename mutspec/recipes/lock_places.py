@@ -22,7 +22,7 @@ from mutspec.model.spec import ModelSpec
 from mutspec.recipes.lock_document import LockedModel, written_name
 from mutspec.recipes.lock_file import read_lock
 from mutspec.recipes.model_meaning import in_lock, layers_of, ports_of
-from mutspec.text.words import listed
+from mutspec.text.words import listed_plainly, plural
 
 _MOST_MODELS = 200
 """The most model files that are looked at to find a moved one."""
@@ -224,16 +224,13 @@ def find_model(locked: LockedModel, lock: Path, plan: Path, what: str, hint: str
         return FoundModel(named)
     folders = dict.fromkeys(Path(os.path.normpath(each)) for each in (lock.parent, plan.parent, Path()))
     architecture = None if locked.architecture is UNSET else file_of(locked.architecture, lock, what, hint)
-    looked_at = 0
-    for path in _models_in(list(folders)):
-        if not is_inside(path, folders):
-            continue  # a link
-        looked_at += 1
+    found = [path for path in _models_in(list(folders)) if is_inside(path, folders)]  # and no link that leads elsewhere
+    for path in sorted(found, key=lambda path: path.name != named.name):  # a copy under another name comes last
         if _is_it(path, architecture, locked):
             return FoundModel(path, is_moved=True)
-    places = listed([_shown_folder(each) for each in folders]).replace("`", "")
-    message = f"{what} {named} is missing, and none of {looked_at:,} model files in {places} has its fingerprint"
-    raise ModelError(message, hint=hint)
+    places = listed_plainly([_shown_folder(each) for each in folders])
+    others = f"none of {plural(len(found), 'model file')}" if found else "no model file"
+    raise ModelError(f"{what} {named} is missing, and {others} in {places} has its fingerprint", hint=hint)
 
 
 def _models_in(folders: Sequence[Path]) -> Iterator[Path]:

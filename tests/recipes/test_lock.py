@@ -213,6 +213,13 @@ def test_of_several_locks_that_of_the_model_is_found_by_its_fingerprint(folder: 
     assert called("apply", "plan.yaml", "model.keras", *teacher, *named).code == 0
 
 
+def test_of_two_copies_of_a_model_that_was_moved_the_one_of_its_name_is_found(folder: Path) -> None:
+    (folder / "models").mkdir()
+    shutil.copy("model.keras", "a.keras")
+    (folder / "model.keras").rename(folder / "models" / "model.keras")
+    assert "replayed on models/model.keras" in called("verify", LOCK).out
+
+
 def test_moved_and_renamed_models_are_found_by_their_fingerprints(folder: Path) -> None:
     (folder / "models").mkdir()
     (folder / "model.keras").rename(folder / "models" / "renamed.keras")
