@@ -13,7 +13,7 @@ from mutspec.language.plan import digest_of
 
 
 class Fingerprint(Struct, frozen=True):
-    """What a model is: the digest of its structure, and that of each tensor.
+    """Identifies a model by a digest of its structure and a digest of each tensor.
 
     A file, the live model loaded from it, and the model saved again, under any name and in any format that keeps its
     configuration, have the same one.

@@ -1,4 +1,4 @@
-"""What calls of the Python API give: files, models and data, checked and in one form."""
+"""The files, models and data that calls of the Python API give, checked and in one form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models are: what a target selects in one, how two differ, the patch between them, where one comes from."""
+"""Questions about models: what a target selects, how two models differ, where one comes from; and patches."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def provenance(model: File) -> Provenance | None:
 
     Arguments:
         model: a model file that `apply` wrote, or a copy of one. The file beside it, `MODEL.provenance.json`, is read
-            if the model's own file has no place for a provenance.
+            if the format cannot hold a provenance.
 
     Returns:
         The provenance; None if the file has none.

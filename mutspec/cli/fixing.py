@@ -13,7 +13,7 @@ from mutspec.language.files import decode, read_text
 
 @dataclass(frozen=True, slots=True)
 class FixedFile:
-    """What fixing makes of a plan file.
+    """A plan file before and after it was fixed.
 
     Arguments:
         path: the file, as the call names it; `-` for standard input.

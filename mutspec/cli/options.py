@@ -149,6 +149,23 @@ def memory_option(command: Command) -> Command:
     )(command)
 
 
+def unsafe_option(command: Command) -> Command:
+    """Adds `--unsafe`."""
+    return click.option(
+        "--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it."
+    )(command)
+
+
+def threads_option(verb: str) -> Callable[[Command], Command]:
+    """Adds `--threads N`. The verb says what the threads do."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help=f"The number of threads that {verb}. [default: up to 8]",
+    )
+
+
 class LimitValue(click.ParamType[tuple[str, int]]):
     """`NAME=VALUE`: a limit on what files may declare; bytes may have a unit, as in `config_bytes=64MiB`."""
 

@@ -6,7 +6,7 @@ from mutspec.access.fingerprint import Fingerprint
 from mutspec.errors import CheckError
 from mutspec.model.files.archive import Archive
 from mutspec.patches.file import PatchFile
-from mutspec.text.words import plural
+from mutspec.text.words import listed_plainly, plural
 
 _NAMED = 3
 """The most weights that an error names; the others are counted."""
@@ -76,8 +76,7 @@ def _named(verb: str, paths: list[str]) -> str:
         return ""
     shown = [f"`{path[:120]}`" for path in paths[:_NAMED]]
     more = len(paths) - _NAMED
-    listed = [*shown, plural(more, "other weight")] if more > 0 else shown
-    text = " and ".join([", ".join(listed[:-1]), listed[-1]] if len(listed) > 1 else listed)
+    text = listed_plainly([*shown, plural(more, "other weight")] if more > 0 else shown)
     singular = {"differ": "differs", "differ from": "differs from", "are not in": "is not in"}
     singular["are missing, and are in"] = "is missing, and is in"
     return f"{text} {singular[verb] if len(paths) == 1 else verb}"

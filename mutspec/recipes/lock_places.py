@@ -71,7 +71,7 @@ def locks_at(path: Path) -> list[Path]:
         return found
     if is_lock_name(path):
         return [path]
-    if not may_have_locks(path):
+    if not _may_have_locks(path):
         raise CallError(
             f"{path} is not a lock", hint=f"name a {LOCK_SUFFIX}, a plan that has one beside it, or a folder"
         )
@@ -93,14 +93,14 @@ def _plan_of(lock: Path) -> str:
         return ""
 
 
-def may_have_locks(path: Path) -> bool:
+def _may_have_locks(path: Path) -> bool:
     """Returns whether a path is a folder, or its name may be that of a lock or a plan."""
     return path.is_dir() or path.suffix in ("", ".yaml", ".yml")
 
 
 def has_locks(path: Path) -> bool:
     """Returns whether a path is a folder or a lock, or a plan with a lock beside it."""
-    return path.is_dir() or is_lock_name(path) or (may_have_locks(path) and bool(locks_of(path)))
+    return path.is_dir() or is_lock_name(path) or (_may_have_locks(path) and bool(locks_of(path)))
 
 
 def _shown_folder(path: Path) -> str:

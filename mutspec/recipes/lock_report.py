@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 
 from mutspec.documents import as_json, document_schema
 from mutspec.errors import Problem
-from mutspec.show.report import FORMAT_VERSION
+
+FORMAT_VERSION = 1
 
 LockStatus = Literal["written", "updated", "unchanged", "as locked", "differs", "failed", "not possible", "signed"]
 """What came of a lock. `failed`: it, the plan or a model is wrong. `not possible`: the machine does not allow it.

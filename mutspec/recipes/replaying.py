@@ -314,7 +314,7 @@ def lock_for(plan: Path, plan_name: str, model: Path, architecture: Path | None)
         fitting = [each for each in fitting if each.lock.model.tensors == tensors]
     if len(fitting) == 1:
         return fitting[0]
-    names = listed([str(path) for path in paths]).replace("`", "")
+    names = listed([str(path) for path in paths], is_quoted=False)
     if fitting:
         raise CallError(f"several locks beside the plan are of {model}: {names}", hint="name one: --locked=LOCK")
     hint = f"name the lock to see what differs: --locked={paths[0]}"

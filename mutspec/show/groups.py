@@ -89,10 +89,10 @@ def mixture_sentence(mixture: Mixture) -> str:
 
 def group_row(group: CoupledGroup) -> list[str]:
     """Returns the row of a group in a table of groups."""
-    names = words.listed([each.layer for each in group.units], 1).replace("`", "")
+    names = words.listed([each.layer for each in group.units], 1, is_quoted=False)
     first = group.units[0] if group.units else None
     units = [f"{first.before:,}", f"{first.after:,}"] if first is not None else ["", ""]
-    joins = words.listed([each.layer for each in group.joins], 1).replace("`", "")
+    joins = words.listed([each.layer for each in group.joins], 1, is_quoted=False)
     return [names, *units, f"{len(group.members):,}", f"{_change(group):+,}", joins]
 
 

@@ -29,9 +29,9 @@ def plural_of(noun: str) -> str:
     return {"entry": "entries", "class": "classes"}.get(noun, f"{noun}s")
 
 
-def listed(names: Sequence[str], most: int = 4) -> str:
-    """Returns the first of some names, in back-quotes, and the number of the others."""
-    shown = ", ".join(f"`{name}`" for name in names[:most])
+def listed(names: Sequence[str], most: int = 4, *, is_quoted: bool = True) -> str:
+    """Returns the first of some names, in back-quotes or without, and the number of the others."""
+    shown = ", ".join(f"`{name}`" if is_quoted else name for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
 
 

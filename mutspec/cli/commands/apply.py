@@ -19,6 +19,8 @@ from mutspec.cli.options import (
     memory_option,
     plan_options,
     quiet_option,
+    threads_option,
+    unsafe_option,
 )
 from mutspec.cli.plans import arrays_of, paths, read_plan, recipe_root
 from mutspec.cli.progress import progress
@@ -75,14 +77,12 @@ _BESIDE = "<beside the plan>"
 @architecture_option
 @data_option
 @force_option
-@click.option("--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it.")
+@unsafe_option
 @verify_option
 @provenance_option
 @memory_option
 @limit_option
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compute. [default: up to 8]"
-)
+@threads_option("compute")
 @format_options("text", "markdown", "json")
 @verbose_option
 @quiet_option

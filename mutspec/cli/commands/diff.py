@@ -11,7 +11,13 @@ import click
 
 from mutspec.cli.boundary import warn
 from mutspec.cli.exit_codes import ExitCode
-from mutspec.cli.options import FILE, force_option, limit_option, quiet_option
+from mutspec.cli.options import (
+    FILE,
+    force_option,
+    limit_option,
+    quiet_option,
+    threads_option,
+)
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, format_options, verbose_option, verify_option
 from mutspec.cli.stdout import is_styled, width, write, write_json
@@ -26,9 +32,7 @@ if TYPE_CHECKING:
 @click.command("diff")
 @click.argument("before", metavar="A", type=FILE)
 @click.argument("after", metavar="B", type=FILE)
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compare. [default: up to 8]"
-)
+@threads_option("compare")
 @click.option(
     "--patch",
     type=FILE,

@@ -20,6 +20,8 @@ from mutspec.cli.options import (
     memory_option,
     plan_options,
     quiet_option,
+    threads_option,
+    unsafe_option,
 )
 from mutspec.cli.plans import paths as as_paths
 from mutspec.cli.plans import recipe_root
@@ -47,13 +49,11 @@ _COLORS = {"+": "32", "-": "31", "@": "36"}
 @architecture_option
 @data_option
 @force_option
-@click.option("--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it.")
+@unsafe_option
 @verify_option
 @memory_option
 @limit_option
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compute. [default: up to 8]"
-)
+@threads_option("compute")
 @format_options("text", "github", "json")
 @verbose_option
 @quiet_option

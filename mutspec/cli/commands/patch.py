@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from mutspec.cli.options import FILE, force_option, json_option, limit_option, quiet_option
+from mutspec.cli.options import (
+    FILE,
+    force_option,
+    json_option,
+    limit_option,
+    quiet_option,
+    threads_option,
+)
 from mutspec.cli.progress import progress
 from mutspec.cli.report_options import architecture_option, verbose_option, verify_option
 from mutspec.cli.stdout import is_styled, width, write, write_json
@@ -25,9 +32,7 @@ from mutspec.cli.stdout import is_styled, width, write, write_json
 @force_option
 @verify_option
 @limit_option
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compute. [default: up to 8]"
-)
+@threads_option("compute")
 @json_option
 @verbose_option
 @quiet_option

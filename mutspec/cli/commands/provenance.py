@@ -63,7 +63,7 @@ def command(
     """Show where a mutant comes from: its plans, seeds, versions, and the models that they were applied to.
 
     `mutspec apply` writes it into a .keras file, and for other formats into OUT.provenance.json beside the output. It
-    is no more than what somebody wrote there. With --replay, the mutant is made again from its base and compared to
+    is a statement, not a proof. With --replay, the mutant is made again from its base and compared to
     the bit: the exit code is 1 if anything differs. A model without a provenance is an error (exit code 2).
 
     \b

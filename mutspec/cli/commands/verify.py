@@ -19,6 +19,8 @@ from mutspec.cli.options import (
     memory_option,
     quiet_option,
     recipes_option,
+    threads_option,
+    unsafe_option,
 )
 from mutspec.cli.plans import paths as as_paths
 from mutspec.cli.plans import recipe_root
@@ -41,13 +43,11 @@ if TYPE_CHECKING:
 @import_option
 @architecture_option
 @data_option
-@click.option("--unsafe", is_flag=True, help="Run code in the model file (Lambda layers) where Keras loads it.")
+@unsafe_option
 @verify_option
 @memory_option
 @limit_option
-@click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="The number of threads that compute. [default: up to 8]"
-)
+@threads_option("compute")
 @format_options("text", "github", "json")
 @quiet_option
 def command(

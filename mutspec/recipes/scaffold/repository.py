@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +13,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from mutspec.errors import CallError, EnvironmentProblem
-from mutspec.execute.output import TEMPORARY_SUFFIX, telling_written, write_problem
+from mutspec.execute.output import telling_written, write_problem
+from mutspec.execute.temporary import temporary_name
 from mutspec.interrupts import held_interrupts
 from mutspec.recipes.lock_file import write_lock
 from mutspec.recipes.locking import DEFAULTS, Files, make_lock, text_of
@@ -98,8 +98,7 @@ def _check_folder(folder: Path, paths: Iterable[str]) -> None:
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
     """Yields an empty folder on the file system of the one that is made, which is removed at the end if it is left."""
-    name = f".{folder.absolute().name[:50]}.{os.getpid()}-{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"
-    staging = (folder if folder.exists() else folder.parent) / name
+    staging = temporary_name(folder / folder.absolute().name if folder.exists() else folder)
     try:
         try:
             staging.mkdir()

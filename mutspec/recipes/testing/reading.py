@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct
 from mutspec.documents_beside import TEST_SUFFIX
 from mutspec.errors import CallError, DocumentPath, Place, PlanError, Problem
 from mutspec.language.declared import Declared, read_declared
-from mutspec.language.files import called_like, read_text
+from mutspec.language.files import called_like, is_inside, read_text
 from mutspec.language.types import Selector, field_types, or_default
 from mutspec.recipes.testing.document import DescribedModel, Expected, RecipeTest, RecipeTests
 from mutspec.recipes.testing.names import path_of_tests, recipe_beside, recipe_tests_in
@@ -218,16 +218,12 @@ def _outside(file: RecipeTestFile, name: str, path: DocumentPath) -> Iterator[Pr
     """Refuses a file outside of the folder that the call names, and a pipe, as reading it may never end."""
     if not name:
         return
-    try:
-        real = (file.path.parent / name).resolve()
-        is_inside = real.is_relative_to(file.root.resolve())
-    except (OSError, ValueError, RuntimeError):  # a NUL, a loop of links
-        is_inside = False
-    if not is_inside:
+    named = file.path.parent / name
+    if not is_inside(named, [file.root]):
         where = "the current folder" if file.root == Path() else f"the folder {file.root}, which the call names"
         message = f"`{name}` is outside of {where}"
         yield Problem(message, path=path, hint="call `mutspec test` on a folder that holds both, or with --root")
-    elif os.path.exists(real) and not (os.path.isfile(real) or os.path.isdir(real)):
+    elif os.path.exists(named) and not (os.path.isfile(named) or os.path.isdir(named)):
         yield Problem(f"`{name}` is a pipe or a device, not a file", path=path, hint="name a file")
 
 
