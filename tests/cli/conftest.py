@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -38,6 +39,17 @@ def called(*arguments: str) -> Result:
     with redirect_stdout(out), redirect_stderr(err):
         code = run(command, arguments, "mutspec")
     return Result(int(code), out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Runs a block in which no file may become larger, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import files_of_at_most
 from tests.without_keras import BLOCKER
 
 NOISE = "mutspec: 1\nsteps:\n  - op: gaussian_noise\n    target: re:dense.1\n    std: 0.1\n"
@@ -207,6 +208,14 @@ def test_standard_input_is_fixed_on_standard_output(untidy) -> None:
     call = [sys.executable, "-m", "mutspec", "validate", "--fix", "-"]
     done = subprocess.run(call, input=UNTIDY.encode(), capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, TIDY.encode(), b"")
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_is(cli, untidy) -> None:
+    before = sorted(untidy.parent.iterdir())
+    with files_of_at_most(10):
+        refused = cli("validate", "--fix", "untidy.yaml")
+    assert (refused.code, "File too large" in refused.err) == (3, True), refused.err
+    assert (untidy.read_text(), sorted(untidy.parent.iterdir())) == (UNTIDY, before)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

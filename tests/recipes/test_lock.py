@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ import yaml
 
 import mutspec
 from mutspec.recipes.lock_file import read_lock
-from tests.cli.conftest import ROOT, called
+from tests.cli.conftest import ROOT, called, files_of_at_most
 from tests.cli.test_schemas import validator
 
 LOCK = "plan.lock.yaml"
@@ -275,17 +273,6 @@ def test_the_json_of_checks_is_as_its_schema_says_and_one_bad_lock_does_not_hide
     assert update["locks"][0]["status"] == "updated"
     github = called("lock", "--check", "--format", "github")
     assert "::error file=a.lock.yaml,line=2," in github.out
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Runs a block in which no file may become larger, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_the_machine_does_not_allow_for_one_lock_does_not_hide_the_others(folder: Path) -> None:
